@@ -1,4 +1,5 @@
-//! Packs the guests of routes, which the broker has in itself: 9 MB of components become 3, and each is unpacked when a route first needs it.
+//! Packs the guests of routes, which the broker has in itself: 9 MB of components become 3, and
+//! each is unpacked when a route first needs it.
 
 use std::error::Error;
 use std::path::Path;

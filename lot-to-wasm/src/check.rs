@@ -1,7 +1,9 @@
-//! Checking: from the syntax tree to the [checked tree](tree), with names, topics, kinds and constants settled.
+//! Checking: from the syntax tree to the [checked tree](tree), with names, topics, kinds and
+//! constants settled.
 //!
-//! One pass in source order builds the checked tree and reports what is wrong; [`infer`] then finds the kinds of variables, and
-//! [`facts`] collects what the broker is told. Nothing of the checked tree is returned when there is an error.
+//! One pass in source order builds the checked tree and reports what is wrong; [`infer`] then finds
+//! the kinds of variables, and [`facts`] collects what the broker is told. Nothing of the checked
+//! tree is returned when there is an error.
 
 mod action;
 mod constant;
@@ -84,7 +86,8 @@ pub trait Known {
 pub struct RouteEvent {
     /// Its name.
     pub name: String,
-    /// A placeholder of it, without its braces, that is filled with what a wildcard of its `SOURCE_TOPIC` matches.
+    /// A placeholder of it, without its braces, that is filled with what a wildcard of its
+    /// `SOURCE_TOPIC` matches.
     pub filled_by_wildcard: Option<String>,
 }
 
@@ -138,7 +141,8 @@ pub(crate) struct Checker<'s, 'k, 'n> {
     regexes: Vec<tree::Regex>,
     spent_on_patterns: regex::Spent,
     compat: Compat,
-    /// The parser found no error, so every assignment is known: names that are not are worth a report.
+    /// The parser found no error, so every assignment is known: names that are not are worth a
+    /// report.
     names_are_complete: bool,
 }
 

@@ -5,8 +5,8 @@
 pub struct Compat {
     /// What a Model that is not COLLAPSED publishes (OD-45).
     pub model_output: ModelOutput,
-    /// A field without a value is the zero of its type, `""`, `0` or `false`, in place of `null` (OD-41). Fields without a type, objects and
-    /// arrays stay `null`.
+    /// A field without a value is the zero of its type, `""`, `0` or `false`, in place of `null`
+    /// (OD-41). Fields without a type, objects and arrays stay `null`.
     pub empty_as_zero_value: bool,
     /// `TIMESTAMP "UTC"` is `TIMESTAMP "ISO"` (OD-21).
     pub utc_as_iso: bool,

@@ -1,6 +1,7 @@
 //! The front door: a text with any number of entities in, one result per entity out.
 //!
-//! Each entity is compiled on its own, so that a bad one does not prevent the others (LoT reference §1.4).
+//! Each entity is compiled on its own, so that a bad one does not prevent the others (LoT reference
+//! §1.4).
 
 mod misspelt;
 mod stray;
@@ -27,19 +28,24 @@ use stray::{Stray, declared, without_consequences};
 pub struct CompileOptions<'a> {
     /// Shape of the component.
     pub form: Form,
-    /// Definitions outside the text, for the check of arguments; those in the text are known anyway.
+    /// Definitions outside the text, for the check of arguments; those in the text are known
+    /// anyway.
     pub known: &'a dyn Known,
     /// How the language is read.
     pub compat: Compat,
-    /// Names of the texts, in their order, for places in another one than that of the diagnostic; empty where they have none.
+    /// Names of the texts, in their order, for places in another one than that of the diagnostic;
+    /// empty where they have none.
     pub files: &'a [String],
     /// Whether words and forms are told of that are extensions of this compiler (LOT240).
     pub portable: bool,
-    /// Whether the text has been accepted by this or an earlier version: what is refused only since then is a warning.
+    /// Whether the text has been accepted by this or an earlier version: what is refused only since
+    /// then is a warning.
     pub is_stored: bool,
-    /// The one kind that is wanted: entities of others are read, so that those of the kind know them, but neither checked nor compiled. `None` for all kinds.
+    /// The one kind that is wanted: entities of others are read, so that those of the kind know
+    /// them, but neither checked nor compiled. `None` for all kinds.
     pub only: Option<Kind>,
-    /// Called before each entity is compiled, so that whoever watches the thread sees that it goes on.
+    /// Called before each entity is compiled, so that whoever watches the thread sees that it goes
+    /// on.
     pub goes_on: &'a dyn Fn(),
 }
 
@@ -73,7 +79,8 @@ impl Default for CompileOptions<'_> {
 /// Shape of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
-    /// Only the core module: for the broker, which has the LoT runtime and the [shell](crate::lower::shell) compiled already.
+    /// Only the core module: for the broker, which has the LoT runtime and the
+    /// [shell](crate::lower::shell) compiled already.
     Linked,
     /// Embeds the LoT runtime: runs in any host of the WIT world.
     Standalone,
@@ -96,7 +103,8 @@ impl Compilation {
         !has_errors(&self.diagnostics) && self.entities.iter().all(|entity| entity.output.is_some())
     }
 
-    /// All diagnostics with lines counted from the start of the text, in source order, without those that only follow from text outside of entities.
+    /// All diagnostics with lines counted from the start of the text, in source order, without
+    /// those that only follow from text outside of entities.
     pub fn all_diagnostics(&self) -> Vec<Diagnostic> {
         let inside = self.entities.iter().flat_map(|entity| {
             entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before))
@@ -116,7 +124,8 @@ pub struct Entity {
     pub name: String,
     /// Bytes of its slice of the text: its published source.
     pub range: Range<usize>,
-    /// Lines of the text before the slice: add them to the lines of `diagnostics` to count from the text's start.
+    /// Lines of the text before the slice: add them to the lines of `diagnostics` to count from the
+    /// text's start.
     pub lines_before: u32,
     /// What is wrong; lines count from the start of the slice.
     pub diagnostics: Vec<Diagnostic>,
@@ -127,9 +136,10 @@ pub struct Entity {
 /// A compiled entity.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// A valid component of the entity's world, or the core module of one, with the facts in the section [`lot_facts::SECTION`]. Empty for a
-    /// Route, which the guest of its type runs with the facts as its configuration, for Panels and Themes, which nothing runs, and for what was
-    /// only [checked](check_project).
+    /// A valid component of the entity's world, or the core module of one, with the facts in the
+    /// section [`lot_facts::SECTION`]. Empty for a Route, which the guest of its type runs with the
+    /// facts as its configuration, for Panels and Themes, which nothing runs, and for what was only
+    /// [checked](check_project).
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -164,7 +174,8 @@ fn parse_entity(whole: &Source<'_>, range: Range<usize>) -> ParsedEntity {
     ParsedEntity { range, lines_before, tree, diagnostics: with_keywords_meant(sink.finish()) }
 }
 
-/// Compiles every entity of a text, each on its own. Callable Actions and Models of the text are known to each other.
+/// Compiles every entity of a text, each on its own. Callable Actions and Models of the text are
+/// known to each other.
 ///
 /// ```
 /// let text = "DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
@@ -182,8 +193,8 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
     })
 }
 
-/// Compiles the texts of a project: as [`compile`] each of them, but all are known to each other, and a text may have nothing in it. The answers
-/// come in the order of the texts.
+/// Compiles the texts of a project: as [`compile`] each of them, but all are known to each other,
+/// and a text may have nothing in it. The answers come in the order of the texts.
 ///
 /// ```
 /// let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
@@ -209,7 +220,8 @@ fn slices_of<'t>(texts: &[&'t str]) -> Vec<(&'t str, (Slices, Vec<Diagnostic>))>
     texts.iter().map(slices).collect()
 }
 
-/// Compiles texts that were split, all of which know each other; without a form they are checked only. `whole` names what they are together.
+/// Compiles texts that were split, all of which know each other; without a form they are checked
+/// only. `whole` names what they are together.
 fn compile_slices(
     texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
     options: &CompileOptions<'_>,
@@ -318,7 +330,8 @@ fn output(
     }
 }
 
-/// The component. Without a form it is generated all the same, to know whether it keeps within the bounds, and thrown away.
+/// The component. Without a form it is generated all the same, to know whether it keeps within the
+/// bounds, and thrown away.
 fn lowered(
     lower: impl FnOnce(Form) -> Result<Vec<u8>, TooLarge>,
     form: Option<Form>,
@@ -427,8 +440,8 @@ fn callee(action: &syntax::DefineAction) -> Callee {
     }
 }
 
-/// Warns when a kind and name are defined a second time in one text, and says where the first time. `place` is the file and how many of its lines
-/// stand before the entity.
+/// Warns when a kind and name are defined a second time in one text, and says where the first time.
+/// `place` is the file and how many of its lines stand before the entity.
 fn warn_repeated(
     tree: &syntax::Entity,
     (file, lines_before): (String, u32),

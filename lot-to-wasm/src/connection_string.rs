@@ -1,7 +1,9 @@
-//! What a connection string of a SQL database says that its route would not follow: keys that nobody reads, values that mean nothing, the address of another database.
+//! What a connection string of a SQL database says that its route would not follow: keys that
+//! nobody reads, values that mean nothing, the address of another database.
 //!
-//! The compiler looks at what stands in a definition, the broker at the text when its route is opened: both with this. Not here: what the string says otherwise, which is
-//! read by `lotmq-connection-string` for the host and for the guests.
+//! The compiler looks at what stands in a definition, the broker at the text when its route is
+//! opened: both with this. Not here: what the string says otherwise, which is read by
+//! `lotmq-connection-string` for the host and for the guests.
 
 use lot_nearest::nearest;
 use lotmq_connection_string::{is_address, pairs};
@@ -12,15 +14,18 @@ pub(crate) const UNKNOWN: char = '\u{1}';
 /// Something in a connection string that its route would not follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionStringFlaw {
-    /// What it is, behind the name of the setting; nothing of a value stands in it that may be a secret.
+    /// What it is, behind the name of the setting; nothing of a value stands in it that may be a
+    /// secret.
     pub text: String,
     /// What is meant, or what to do, where that is known.
     pub help: Option<String>,
-    /// Whether without it something else would be done: another server, database, login or protection. Otherwise it means nothing, and is left out.
+    /// Whether without it something else would be done: another server, database, login or
+    /// protection. Otherwise it means nothing, and is left out.
     pub is_grave: bool,
 }
 
-/// Keys that say where the server is, which database is meant, who logs in, and how the connection is protected.
+/// Keys that say where the server is, which database is meant, who logs in, and how the connection
+/// is protected.
 const FOLLOWED: [&str; 32] = [
     "host",
     "server",
@@ -56,11 +61,13 @@ const FOLLOWED: [&str; 32] = [
     "command timeout",
 ];
 
-/// Further keys that are followed, and slips in which change no more than how names are looked up and how long is waited.
+/// Further keys that are followed, and slips in which change no more than how names are looked up
+/// and how long is waited.
 const FOLLOWED_TOO: [&str; 5] =
     ["searchpath", "currentschema", "search_path", "default command timeout", "commandtimeout"];
 
-/// Keys of drivers about what routes do in their own way, or have not. Those of SQL Server its guest reads, or refuses.
+/// Keys of drivers about what routes do in their own way, or have not. Those of SQL Server its
+/// guest reads, or refuses.
 const OF_DRIVERS: &str = "\
     pooling;max pool size;min pool size;maxpoolsize;minpoolsize;maximum pool size;minimum pool size;\
     load balance timeout;connection lifetime;connection idle lifetime;connection pruning interval;\
@@ -126,7 +133,8 @@ const SCHEMES: [(&[&str], &str); 4] = [
     ),
 ];
 
-/// What is wrong in the connection string of a route of this type; nothing of types that have none. A text may have parts that are not [known](UNKNOWN).
+/// What is wrong in the connection string of a route of this type; nothing of types that have none.
+/// A text may have parts that are not [known](UNKNOWN).
 #[must_use]
 pub fn connection_string_flaws(kind: &str, text: &str) -> Vec<ConnectionStringFlaw> {
     if !SCHEMES.iter().any(|(types, _)| types.contains(&kind)) {

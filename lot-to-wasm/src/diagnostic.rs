@@ -1,7 +1,7 @@
 //! Diagnostics: errors and warnings as values, rendered only at the edge.
 //!
-//! Every phase collects them in a [`Sink`]; none stops at the first. [`render`] shows them in a terminal, [`json`] in the shape of LoT
-//! reference §14. What a code means is in [`codes`].
+//! Every phase collects them in a [`Sink`]; none stops at the first. [`render`] shows them in a
+//! terminal, [`json`] in the shape of LoT reference §14. What a code means is in [`codes`].
 
 pub mod codes;
 mod examples;
@@ -47,7 +47,8 @@ pub struct TextSpan {
 /// Another place that explains the primary one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
-    /// File whose lines the place counts, empty for one without a name; `None` for the text that the diagnostic counts in.
+    /// File whose lines the place counts, empty for one without a name; `None` for the text that
+    /// the diagnostic counts in.
     pub file: Option<String>,
     /// Where.
     pub span: TextSpan,
@@ -94,7 +95,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Takes in what is to be changed of a further keyword of the same line, behind the one of this diagnostic.
+    /// Takes in what is to be changed of a further keyword of the same line, behind the one of this
+    /// diagnostic.
     fn join_keyword(&mut self, other: &Fix) {
         let Some(fix) = &mut self.fix else { return };
         let between = (other.span.start.column.saturating_sub(fix.span.end.column)) as usize;

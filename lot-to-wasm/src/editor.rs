@@ -1,7 +1,8 @@
-//! What editors ask about a program while it is written: its definitions, what stands at a place, what may be written there, what values are.
+//! What editors ask about a program while it is written: its definitions, what stands at a place,
+//! what may be written there, what values are.
 //!
-//! Everything here answers for any text, whatever is wrong with it. Places are bytes of the whole text; lines, columns and the protocol of the
-//! editor are the caller's.
+//! Everything here answers for any text, whatever is wrong with it. Places are bytes of the whole
+//! text; lines, columns and the protocol of the editor are the caller's.
 
 mod grammar;
 mod kinds;

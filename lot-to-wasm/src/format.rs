@@ -4,9 +4,10 @@
 //! parse -> tokens and comments -> rows of them, each anew: indentation, then pieces with the spaces between them -> parse again, same tree
 //! ```
 //!
-//! Lines are neither joined nor split, but code behind a comment of several lines begins a line. Comments stay where they are. Indentation is 4
-//! spaces per open block; lines that continue another one keep their distance from it. Invariants: what comes out has the tree and the comments
-//! of what went in, and comes out unchanged when it goes in again.
+//! Lines are neither joined nor split, but code behind a comment of several lines begins a line.
+//! Comments stay where they are. Indentation is 4 spaces per open block; lines that continue
+//! another one keep their distance from it. Invariants: what comes out has the tree and the
+//! comments of what went in, and comes out unchanged when it goes in again.
 
 mod pieces;
 mod rows;

@@ -8,7 +8,8 @@ pub(crate) fn is_identifier(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty() && text.bytes().all(is_part)
 }
 
-/// The identifier that a name with other letters is usually written as; `None` when nothing sensible is left of it.
+/// The identifier that a name with other letters is usually written as; `None` when nothing
+/// sensible is left of it.
 pub(crate) fn identifier_like(text: &str) -> Option<String> {
     let mut name = String::with_capacity(text.len());
     for character in text.trim().chars() {

@@ -1,6 +1,8 @@
-//! The words of the language with what they mean: for editors, which show it, for their grammars, which colour them, and for who looks for a misspelt one.
+//! The words of the language with what they mean: for editors, which show it, for their grammars,
+//! which colour them, and for who looks for a misspelt one.
 //!
-//! Those of one statement stand in its file. The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
+//! Those of one statement stand in its file. The parser does not read this table; the test
+//! `the_table_has_the_words_of_the_parser` compares them.
 
 /// A word that means something in some place of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! The LoT compiler: text in the Language of Things to a WebAssembly component.
 //!
-//! `text → tokens → syntax tree → checked tree → component`, phase by phase: [`token`], [`syntax`], [`check`], [`lower`]; all report
-//! into [`diagnostic`]. The language is that of the LoT reference; `§` in this crate names its sections, OD-n its decisions.
+//! `text → tokens → syntax tree → checked tree → component`, phase by phase: [`token`], [`syntax`],
+//! [`check`], [`lower`]; all report into [`diagnostic`]. The language is that of the LoT reference;
+//! `§` in this crate names its sections, OD-n its decisions.
 //!
-//! Invariants: no input text makes it panic, overflow the stack or run longer than a small multiple of its length; equal texts give
-//! equal bytes; no clock, files, threads or random numbers. Not here: the broker, and what runs a component.
+//! Invariants: no input text makes it panic, overflow the stack or run longer than a small multiple
+//! of its length; equal texts give equal bytes; no clock, files, threads or random numbers. Not
+//! here: the broker, and what runs a component.
 
 pub mod check;
 mod compat;

@@ -1,15 +1,19 @@
-//! Lowering: from the [checked tree](crate::check::tree) of an Action, Model or Rule to a WebAssembly component of its world.
+//! Lowering: from the [checked tree](crate::check::tree) of an Action, Model or Rule to a
+//! WebAssembly component of its world.
 //!
-//! What comes out is a small core module, written by `wasm-encoder`, inside a component. The core module has one function for the
-//! run, several for a long one, straight-line code with the structure of the program; whatever depends on the kinds of values at run time is a call into
-//! the LoT runtime (`guests/lot-runtime`), whose memory it uses. Where the checker knows the kind, numbers and truth values are
-//! machine values in locals and never touch memory.
+//! What comes out is a small core module, written by `wasm-encoder`, inside a component. The core
+//! module has one function for the run, several for a long one, straight-line code with the
+//! structure of the program; whatever depends on the kinds of values at run time is a call into the
+//! LoT runtime (`guests/lot-runtime`), whose memory it uses. Where the checker knows the kind,
+//! numbers and truth values are machine values in locals and never touch memory.
 //!
-//! In the [standalone](Form::Standalone) form, the component embeds the runtime. In the [linked](Form::Linked) form there is only the
-//! core module with its facts; the broker has runtime and [`shell`] compiled once, and instantiates the shell with it. So a thousand
-//! Actions share one set of component types, host functions and their glue, which would be many times their own size.
+//! In the [standalone](Form::Standalone) form, the component embeds the runtime. In the
+//! [linked](Form::Linked) form there is only the core module with its facts; the broker has runtime
+//! and [`shell`] compiled once, and instantiates the shell with it. So a thousand Actions share one
+//! set of component types, host functions and their glue, which would be many times their own size.
 //!
-//! A run looks at no memory of an earlier one: it ends by giving back whatever it took, arguments included.
+//! A run looks at no memory of an earlier one: it ends by giving back whatever it took, arguments
+//! included.
 //!
 //! Not here: checking (every [`Action`] that comes here is valid) and what the runtime does.
 
@@ -78,12 +82,14 @@ pub enum World {
     Rule,
 }
 
-/// The component of a world that all its [linked](Form::Linked) definitions share. The same bytes at each call.
+/// The component of a world that all its [linked](Form::Linked) definitions share. The same bytes
+/// at each call.
 pub fn shell(world: World) -> Vec<u8> {
     component::shell(world)
 }
 
-/// Generates the component (or the core module) of an Action. Equal trees give equal bytes; costs some microseconds per statement.
+/// Generates the component (or the core module) of an Action. Equal trees give equal bytes; costs
+/// some microseconds per statement.
 ///
 /// # Errors
 /// [`TooLarge`].
@@ -91,7 +97,8 @@ pub fn action(action: &Action, form: Form) -> Result<Vec<u8>, TooLarge> {
     Ok(finish(entry::module(action, World::Action)?, &action.facts, World::Action, form))
 }
 
-/// Generates the component (or the core module) of a Rule: an Action that is [asked](crate::check::tree::Entry::Asked).
+/// Generates the component (or the core module) of a Rule: an Action that is
+/// [asked](crate::check::tree::Entry::Asked).
 ///
 /// # Errors
 /// [`TooLarge`].

@@ -1,7 +1,8 @@
 //! Notebooks (LoT reference §13): a JSON array of cells, some of which are programs.
 //!
-//! Text in, cells out; which of them belong together, and where they come from, is the caller's. For editors, which show the notebook as it is
-//! stored, [`Written`] says where what is told about a cell stands there.
+//! Text in, cells out; which of them belong together, and where they come from, is the caller's.
+//! For editors, which show the notebook as it is stored, [`Written`] says where what is told about
+//! a cell stands there.
 
 mod stored;
 mod written;
@@ -44,7 +45,8 @@ pub enum NotebookError {
 /// Number of cells with code.
 const CODE: u8 = 2;
 
-/// The cells of a notebook that are programs, in order. Text, other languages and blank cells are left out.
+/// The cells of a notebook that are programs, in order. Text, other languages and blank cells are
+/// left out.
 ///
 /// ```
 /// use lot_to_wasm::notebook::{Cell, Language, cells};

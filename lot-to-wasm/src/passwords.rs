@@ -1,4 +1,5 @@
-//! Passwords in texts that hold more than them: connection strings, `scheme://user:password@host` and `Host=…;Password=…`.
+//! Passwords in texts that hold more than them: connection strings, `scheme://user:password@host`
+//! and `Host=…;Password=…`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,7 +10,8 @@ const MASK: &str = "****";
 /// Keys whose values are passwords, in lower case.
 const KEYS: [&str; 2] = ["password", "pwd"];
 
-/// Where passwords stand in a text, in their order. What is filled in later, as `{secret.NAME}`, is none, nor is a mask.
+/// Where passwords stand in a text, in their order. What is filled in later, as `{secret.NAME}`, is
+/// none, nor is a mask.
 #[must_use]
 pub fn passwords(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = of_addresses(text).chain(of_pairs(text)).collect();
@@ -41,8 +43,9 @@ pub fn masked_passwords(text: &str) -> Cow<'_, str> {
     Cow::Owned(masked)
 }
 
-/// Passwords of addresses: between the colon of the login and the last `@` in front of the host. One that has a `/` in it, which should be written as `%2F`, is found
-/// where nothing else can be meant.
+/// Passwords of addresses: between the colon of the login and the last `@` in front of the host.
+/// One that has a `/` in it, which should be written as `%2F`, is found where nothing else can be
+/// meant.
 fn of_addresses(text: &str) -> impl Iterator<Item = Range<usize>> {
     text.match_indices("://").filter_map(move |(at, found)| {
         let start = at + found.len();

@@ -1,6 +1,8 @@
-//! Projects (LoT reference §13): which files of a folder have programs, and which programs are in a file.
+//! Projects (LoT reference §13): which files of a folder have programs, and which programs are in a
+//! file.
 //!
-//! Names and texts in, programs out. Reading folders and archives is the caller's, and so is the order: that of the files' names.
+//! Names and texts in, programs out. Reading folders and archives is the caller's, and so is the
+//! order: that of the files' names.
 
 mod calls;
 mod cycle;
@@ -43,8 +45,8 @@ impl Part {
     }
 }
 
-/// Whether a file of this name has programs: `.lot`, `.lotnb` or `.py`, in any case, and not hidden by a dot before its name or that of a
-/// folder around it.
+/// Whether a file of this name has programs: `.lot`, `.lotnb` or `.py`, in any case, and not hidden
+/// by a dot before its name or that of a folder around it.
 ///
 /// ```
 /// use lot_to_wasm::project::is_program;

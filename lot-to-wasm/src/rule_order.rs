@@ -1,6 +1,8 @@
-//! Whether a rule may allow what another one denies, because it is asked before that (LoT reference §10.4).
+//! Whether a rule may allow what another one denies, because it is asked before that (LoT reference
+//! §10.4).
 //!
-//! Told from the texts alone, for whoever adds a rule to others and wants to know what it opens. Not here: what the rules say of a question, of which conditions decide.
+//! Told from the texts alone, for whoever adds a rule to others and wants to know what it opens.
+//! Not here: what the rules say of a question, of which conditions decide.
 
 use lot_facts::overlaps;
 
@@ -36,7 +38,8 @@ pub struct RuleOrder {
 }
 
 impl RuleOrder {
-    /// The order of the rule that a text defines; `None` of a text that defines none, or that cannot be read.
+    /// The order of the rule that a text defines; `None` of a text that defines none, or that
+    /// cannot be read.
     pub fn of(text: &str) -> Option<RuleOrder> {
         let (entities, _) = crate::parse(text);
         entities.into_iter().find_map(|entity| {
@@ -56,7 +59,8 @@ impl RuleOrder {
         })
     }
 
-    /// Whether this rule may allow what the other one denies: it is asked before, of the same scope, and of topics that both are asked of.
+    /// Whether this rule may allow what the other one denies: it is asked before, of the same
+    /// scope, and of topics that both are asked of.
     pub fn opens(&self, other: &RuleOrder) -> bool {
         let (ours, theirs) = (self.widest_topics(), other.widest_topics());
         self.allows
@@ -69,7 +73,8 @@ impl RuleOrder {
 }
 
 impl RuleOrder {
-    /// Filter of all topics that it may be asked of: a `/+` at the end covers what is below, too, where `lot.compat.rule_trailing_plus` says so.
+    /// Filter of all topics that it may be asked of: a `/+` at the end covers what is below, too,
+    /// where `lot.compat.rule_trailing_plus` says so.
     fn widest_topics(&self) -> String {
         match self.topic.as_deref() {
             None => "#".to_owned(),

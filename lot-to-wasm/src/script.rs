@@ -1,4 +1,5 @@
-//! What a Python script says of itself (LoT reference §12): its name. Running it is somebody else's.
+//! What a Python script says of itself (LoT reference §12): its name. Running it is somebody
+//! else's.
 
 use crate::limits::NAME_BYTES_MAX;
 

@@ -1,7 +1,8 @@
 //! Source text and places in it.
 //!
-//! A [`Span`] is a range of bytes of one entity's text; [`Source`] turns it into lines and columns for people. Lines and columns
-//! count from 1; a column is one Unicode scalar value; a tab advances one column, a byte order mark none. Lines end with `\n`, `\r\n` or `\r`.
+//! A [`Span`] is a range of bytes of one entity's text; [`Source`] turns it into lines and columns
+//! for people. Lines and columns count from 1; a column is one Unicode scalar value; a tab advances
+//! one column, a byte order mark none. Lines end with `\n`, `\r\n` or `\r`.
 
 /// A place in a text: what people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +23,8 @@ pub struct Span {
 }
 
 impl Span {
-    /// The bytes `start..end`. Texts are at most [`SOURCE_BYTES_MAX`](crate::limits::SOURCE_BYTES_MAX) long, so both fit.
+    /// The bytes `start..end`. Texts are at most
+    /// [`SOURCE_BYTES_MAX`](crate::limits::SOURCE_BYTES_MAX) long, so both fit.
     pub fn new(start: usize, end: usize) -> Span {
         let start = u32::try_from(start).unwrap_or(u32::MAX);
         let end = u32::try_from(end).unwrap_or(u32::MAX);
@@ -51,7 +53,8 @@ pub struct Source<'a> {
     text: &'a str,
     /// Byte offset of each line's first character; at least one entry, ascending.
     line_starts: Vec<u32>,
-    /// Number of characters before each block of bytes, so that a column costs no look at the whole of a long line.
+    /// Number of characters before each block of bytes, so that a column costs no look at the whole
+    /// of a long line.
     characters_before: Vec<u32>,
 }
 

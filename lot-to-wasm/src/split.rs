@@ -1,8 +1,9 @@
 //! Splitting a text into entities (LoT reference §1).
 //!
-//! An entity starts at a line whose first character begins `DEFINE`, or at the comment lines directly above it, and ends before the next one
-//! without the blank lines there (commands reference §4). Comments are looked through, so a `DEFINE` inside one starts nothing. A text
-//! with one entity and nothing else is kept whole.
+//! An entity starts at a line whose first character begins `DEFINE`, or at the comment lines
+//! directly above it, and ends before the next one without the blank lines there (commands
+//! reference §4). Comments are looked through, so a `DEFINE` inside one starts nothing. A text with
+//! one entity and nothing else is kept whole.
 
 use std::ops::Range;
 

@@ -1,7 +1,9 @@
-//! The syntax tree: what a text says, with the place of everything, before names and types are looked at.
+//! The syntax tree: what a text says, with the place of everything, before names and types are
+//! looked at.
 //!
-//! Made by the parser in [`parse`], one tree per entity, also for texts with errors: a construct that could not be read is
-//! [`ExpressionKind::Invalid`] or missing. Statements live with their parsers in [`statement`](crate::statement).
+//! Made by the parser in [`parse`], one tree per entity, also for texts with errors: a construct
+//! that could not be read is [`ExpressionKind::Invalid`] or missing. Statements live with their
+//! parsers in [`statement`](crate::statement).
 
 pub mod action;
 pub mod expression;

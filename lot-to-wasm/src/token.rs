@@ -1,9 +1,11 @@
 //! Tokens: words, literals and signs, and the line ends and indentation that mean something.
 //!
-//! [`lexer`] finds the tokens of an entity's text, [`layout`] turns line starts into `Newline`, `Indent` and `Dedent`. Keywords are
-//! words: they are reserved only where the grammar expects them, so the parser decides.
+//! [`lexer`] finds the tokens of an entity's text, [`layout`] turns line starts into `Newline`,
+//! `Indent` and `Dedent`. Keywords are words: they are reserved only where the grammar expects
+//! them, so the parser decides.
 //!
-//! Invariants: spans ascend and lie on character boundaries; the stream ends with `Newline`, one `Dedent` per open `Indent`, `End`.
+//! Invariants: spans ascend and lie on character boundaries; the stream ends with `Newline`, one
+//! `Dedent` per open `Indent`, `End`.
 
 mod layout;
 mod lexer;

@@ -1,4 +1,5 @@
-//! Many sessions of which something is due at once: their ends, their delayed Wills, the removal of their user.
+//! Many sessions of which something is due at once: their ends, their delayed Wills, the removal of
+//! their user.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -68,7 +69,8 @@ fn many_sessions_expire_at_once() {
     });
 }
 
-/// All connections break at once, and a second later all Wills are published, to somebody who gets each of them.
+/// All connections break at once, and a second later all Wills are published, to somebody who gets
+/// each of them.
 #[test]
 fn many_delayed_wills_are_due_at_once() {
     let broker = broker().start();

@@ -1,4 +1,5 @@
-//! Sessions with as many shared subscriptions as there may be that all match one message: each gets a copy of it, of large ones as many as are bounded together.
+//! Sessions with as many shared subscriptions as there may be that all match one message: each gets
+//! a copy of it, of large ones as many as are bounded together.
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_codec::{Properties, SubscriptionOptions};
@@ -14,7 +15,8 @@ const SESSIONS: usize = 2;
 
 const LARGE_BYTES: usize = 1 << 20;
 
-/// Copies of the large message that a session gets: the first, and further ones in 16 MiB, which topics count for as well.
+/// Copies of the large message that a session gets: the first, and further ones in 16 MiB, which
+/// topics count for as well.
 const LARGE_COPIES: usize = 16;
 
 fn options(session: usize) -> ConnectOptions {
@@ -64,7 +66,8 @@ fn a_message_for_every_shared_subscription_of_sessions_that_are_away() {
     }
 }
 
-/// Each message looks at all members of all groups in vain, which is work of its publisher as any other.
+/// Each message looks at all members of all groups in vain, which is work of its publisher as any
+/// other.
 #[test]
 fn messages_that_no_member_of_many_groups_takes() {
     const SESSIONS: usize = 40;

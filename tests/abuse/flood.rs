@@ -51,7 +51,8 @@ fn user_properties() {
     });
 }
 
-/// Streams of a few bytes that expand to megabytes of packets, towards a broker that answers each of them.
+/// Streams of a few bytes that expand to megabytes of packets, towards a broker that answers each
+/// of them.
 #[test]
 fn zstd_bombs() {
     let broker = broker().variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "100").start();
@@ -78,7 +79,8 @@ fn zstd_bombs() {
     });
 }
 
-/// A subscriber to everything that reads a little now and then: what waits for it waits in the index, not in a buffer.
+/// A subscriber to everything that reads a little now and then: what waits for it waits in the
+/// index, not in a buffer.
 #[test]
 fn everything_retained_for_a_slow_subscriber() {
     let broker = broker().start();

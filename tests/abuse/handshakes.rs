@@ -1,4 +1,5 @@
-//! Handshakes of TLS that begin and go no further: each costs the broker a signature and its peer next to nothing.
+//! Handshakes of TLS that begin and go no further: each costs the broker a signature and its peer
+//! next to nothing.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -37,7 +38,8 @@ fn hello(authority: &Authority) -> Vec<u8> {
     hello
 }
 
-/// Bytes that come one by one before the rest, so that nothing is known of a connection but that it does little.
+/// Bytes that come one by one before the rest, so that nothing is known of a connection but that it
+/// does little.
 const CRUMBS: usize = 10;
 
 /// One that has said so much.
@@ -89,7 +91,8 @@ fn flood(address: SocketAddr, hello: &[u8], stop: &AtomicBool) -> usize {
     answered
 }
 
-/// All of them begin at once and then again and again. What the shards did before they answered another Client, at most.
+/// All of them begin at once and then again and again. What the shards did before they answered
+/// another Client, at most.
 fn onset(signed: &Signed, hello: &[u8]) -> Duration {
     let broker = broker()
         .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())

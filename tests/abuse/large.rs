@@ -16,7 +16,8 @@ use crate::watch::broker;
 
 const PAYLOAD_BYTES: usize = 100_000;
 
-/// A connection with a small window that is subscribed to `large` and reads nothing more. Of four one has any combination of QoS and life.
+/// A connection with a small window that is subscribed to `large` and reads nothing more. Of four
+/// one has any combination of QoS and life.
 fn subscriber(address: SocketAddr, number: usize) -> TcpStream {
     subscriber_of(address, number, "large")
 }
@@ -111,7 +112,8 @@ fn many_who_do_not_read() -> (Broker, Vec<TcpStream>, Client) {
     (broker, lazy, busy)
 }
 
-/// Publishers leave as soon as they have sent their messages, which go to all on their way all the same.
+/// Publishers leave as soon as they have sent their messages, which go to all on their way all the
+/// same.
 #[test]
 fn of_publishers_who_leave() {
     let (broker, lazy, mut busy) = many_who_do_not_read();
@@ -139,7 +141,8 @@ fn of_publishers_who_leave() {
     drop(lazy);
 }
 
-/// Publishers are taken over while their messages are on the way: what of them is left goes to all of the receivers all the same.
+/// Publishers are taken over while their messages are on the way: what of them is left goes to all
+/// of the receivers all the same.
 #[test]
 fn of_publishers_who_are_taken_over() {
     let (broker, lazy, mut busy) = many_who_do_not_read();
@@ -185,7 +188,8 @@ fn of_definitions_and_wills() {
     drop(lazy);
 }
 
-/// One message that is far larger than what a socket takes, for many who do not read: what waits of it for all of them is one piece of memory.
+/// One message that is far larger than what a socket takes, for many who do not read: what waits of
+/// it for all of them is one piece of memory.
 #[test]
 fn of_the_largest_size_for_many_who_do_not_read() {
     const SUBSCRIBERS: usize = 200;
@@ -209,7 +213,8 @@ fn of_the_largest_size_for_many_who_do_not_read() {
     }
 }
 
-/// A large message of QoS 0 for each of many who do not read, a different one for everybody: what their sockets do not take counts in one sum, and who reads is served.
+/// A large message of QoS 0 for each of many who do not read, a different one for everybody: what
+/// their sockets do not take counts in one sum, and who reads is served.
 #[test]
 fn different_ones_for_everybody_who_does_not_read() {
     const SUBSCRIBERS: usize = 60;
@@ -230,13 +235,15 @@ fn different_ones_for_everybody_who_does_not_read() {
     }
     let grown = most.saturating_sub(before);
     println!("{} MiB more for {SUBSCRIBERS} messages of {} MiB", grown >> 20, BYTES >> 20);
-    // Besides, one message that is on its way: as it came, as it is sent, and what the allocator keeps of it.
+    // Besides, one message that is on its way: as it came, as it is sent, and what the allocator
+    // keeps of it.
     assert!(grown < WAITING_MAX + 4 * BYTES as u64, "{grown} bytes");
     assert!(broker.metric("lotmq_publish_dropped_total").unwrap() > 0.0);
     drop(lazy);
 }
 
-/// A large message of QoS 0 for some who read and one who does not, a different one each time: what that one keeps counts in full, however many others have had it.
+/// A large message of QoS 0 for some who read and one who does not, a different one each time: what
+/// that one keeps counts in full, however many others have had it.
 #[test]
 fn one_of_many_who_does_not_read() {
     const SUBSCRIBERS: usize = 40;
@@ -245,7 +252,8 @@ fn one_of_many_who_does_not_read() {
     const BYTES: usize = 8 << 20;
     const WAITING_MAX: u64 = 64 << 20;
     let broker = broker().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", &WAITING_MAX.to_string()).start();
-    // Number of large messages that came to any of them; they acknowledge small ones, behind the large ones.
+    // Number of large messages that came to any of them; they acknowledge small ones, behind the
+    // large ones.
     let read = Arc::new(AtomicUsize::new(0));
     let (said, heard) = std::sync::mpsc::channel();
     for number in 0..READERS {
@@ -291,8 +299,8 @@ fn one_of_many_who_does_not_read() {
     assert_eq!(read.load(Ordering::Relaxed), before + READERS, "there is room again");
 }
 
-/// Retained messages that are replaced while those who have subscribed to them do not read: what is not retained any more takes no memory with what is still to be
-/// sent of it.
+/// Retained messages that are replaced while those who have subscribed to them do not read: what is
+/// not retained any more takes no memory with what is still to be sent of it.
 #[test]
 fn retained_ones_that_are_replaced_before_they_are_sent() {
     const SUBSCRIBERS: usize = 20;
@@ -312,14 +320,16 @@ fn retained_ones_that_are_replaced_before_they_are_sent() {
     }
     let grown = broker.resident_bytes().saturating_sub(before);
     println!("{} MiB more for {SUBSCRIBERS} who wait for {TOPICS} messages of {BYTES} bytes", grown >> 20);
-    // Those that are retained; of each subscriber that which its socket has not taken; and those on their way to the disk, and what the allocator keeps of them.
+    // Those that are retained; of each subscriber that which its socket has not taken; and those on
+    // their way to the disk, and what the allocator keeps of them.
     let expected = (TOPICS + SUBSCRIBERS + 160) * BYTES;
     assert!(grown < expected as u64, "{grown} bytes");
     drop(lazy);
 }
 
-/// A large retained message for each of many who do not read, cleared as soon as it was asked for: what their sockets do not take counts in one sum, and who has no
-/// room in it gets a retained message when there is.
+/// A large retained message for each of many who do not read, cleared as soon as it was asked for:
+/// what their sockets do not take counts in one sum, and who has no room in it gets a retained
+/// message when there is.
 #[test]
 fn different_retained_ones_for_everybody_who_does_not_read() {
     const SUBSCRIBERS: usize = 30;

@@ -1,7 +1,8 @@
 //! Clients that abuse the broker: its memory stays where it was, and others are served, soon.
 //!
-//! Each abuse goes on for `LOTMQ_ABUSE_SECONDS`, a few in an ordinary run; the memory at the end is compared with that after a fifth of the time.
-//! `LOTMQ_ABUSE_SECONDS=300 cargo test --release --package lotmq --test abuse -- --test-threads=1` compares minute five with minute one.
+//! Each abuse goes on for `LOTMQ_ABUSE_SECONDS`, a few in an ordinary run; the memory at the end is
+//! compared with that after a fifth of the time. `LOTMQ_ABUSE_SECONDS=300 cargo test --release
+//! --package lotmq --test abuse -- --test-threads=1` compares minute five with minute one.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,4 +1,5 @@
-//! Much of something at once: tables that grow with it, buffers of many who read nothing, and what one topic starts.
+//! Much of something at once: tables that grow with it, buffers of many who read nothing, and what
+//! one topic starts.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,7 +12,8 @@ use lotmq_test_support::allow_open_files;
 use crate::turns::{others_are_served, subscribe};
 use crate::watch::broker;
 
-/// Sessions that stay, each with as many different filters as it may have: whatever grows with their number grows a little at a time.
+/// Sessions that stay, each with as many different filters as it may have: whatever grows with
+/// their number grows a little at a time.
 #[test]
 fn different_filters_of_many_sessions() {
     const SESSIONS: usize = if cfg!(debug_assertions) { 12 } else { 60 };
@@ -70,7 +72,8 @@ fn large_messages_for_many_who_do_not_read() {
     drop(subscribers);
 }
 
-/// Many Actions that one topic starts, and as many messages on it as fit into a read: each is as much work as one with many receivers.
+/// Many Actions that one topic starts, and as many messages on it as fit into a read: each is as
+/// much work as one with many receivers.
 #[test]
 fn many_actions_on_one_topic() {
     const ACTIONS: usize = 100;

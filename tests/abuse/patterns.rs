@@ -1,5 +1,5 @@
-//! Regular expressions that are dear to compile: what costs too much is refused before it is compiled, and what may be compiled is not compiled where
-//! Clients wait.
+//! Regular expressions that are dear to compile: what costs too much is refused before it is
+//! compiled, and what may be compiled is not compiled where Clients wait.
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,8 @@ const PAYLOAD_BYTES: usize = 8 << 20;
 /// Most bytes that may wait for the disk: as much as the store takes in, and a message.
 const WAITING_BYTES_MAX: u64 = (64 << 20) + PAYLOAD_BYTES as u64;
 
-/// Most bytes of messages that have come in part: of each publisher one, and one of the connection before, which is closed when the disk has taken what came on it.
+/// Most bytes of messages that have come in part: of each publisher one, and one of the connection
+/// before, which is closed when the disk has taken what came on it.
 const PARTIAL_BYTES_MAX: u64 = 2 * (PUBLISHERS * PAYLOAD_BYTES) as u64;
 
 /// What is kept by right besides: each topic's message, and what has come in part.
@@ -44,7 +45,8 @@ fn large_ones_wait_for_the_disk_with_who_sends_them() {
                     while !stop.load(Ordering::Relaxed) {
                         let mut client =
                             lotmq_client::Client::connect(address, &ConnectOptions::v5("")).unwrap();
-                        // QoS 0 needs no acknowledgement that would slow them down; now and then they come anew.
+                        // QoS 0 needs no acknowledgement that would slow them down; now and then
+                        // they come anew.
                         for _ in 0..4 {
                             client.send_publish(&publication).unwrap();
                             sent += 1;

@@ -1,4 +1,5 @@
-//! Many connections that flood at once, each with less than what a turn has time for: who does little is served soon all the same.
+//! Many connections that flood at once, each with less than what a turn has time for: who does
+//! little is served soon all the same.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -37,7 +38,8 @@ fn burst() -> Vec<u8> {
     bytes
 }
 
-/// Sends burst after burst over all these connections, as fast as they are taken, and forgets what is answered.
+/// Sends burst after burst over all these connections, as fast as they are taken, and forgets what
+/// is answered.
 fn flood(mut streams: Vec<TcpStream>, stop: &AtomicBool) -> usize {
     let burst = burst();
     // How far the burst under way of each has come.
@@ -63,7 +65,8 @@ fn flood(mut streams: Vec<TcpStream>, stop: &AtomicBool) -> usize {
     bursts
 }
 
-/// All of them begin at once on the first shard, which has nothing to do when they come. What it did before it answered another Client, at most.
+/// All of them begin at once on the first shard, which has nothing to do when they come. What it
+/// did before it answered another Client, at most.
 fn onset() -> Duration {
     let broker = broker().start();
     let connect = |number: usize| {
@@ -100,8 +103,9 @@ fn onset() -> Duration {
 
 #[test]
 fn many_connections_flood_and_one_pings() {
-    // Also when they begin, and it is not known yet who will flood. A machine that lets the other Client wait before it looks at its answer lengthens
-    // what the shards did meanwhile, so one onset of several tells.
+    // Also when they begin, and it is not known yet who will flood. A machine that lets the other
+    // Client wait before it looks at its answer lengthens what the shards did meanwhile, so one
+    // onset of several tells.
     let mut onsets = (0..ONSETS).map(|_| onset());
     let is_soon = |served: Duration| served.as_secs_f64() < TURN_SECONDS_MAX;
     assert!(onsets.any(is_soon), "others' work went before an answer at {ONSETS} onsets");

@@ -27,7 +27,8 @@ fn subscriber(broker: &Broker, name: &str, filters: &[String]) -> TcpStream {
     stream
 }
 
-/// A broker whose rules let only that Client have what is published below `asked` whose identifier `chosen` says. Their answers hold for one message.
+/// A broker whose rules let only that Client have what is published below `asked` whose identifier
+/// `chosen` says. Their answers hold for one message.
 fn broker_of_one() -> Broker {
     const RULES: usize = 5;
     allow_open_files(SUBSCRIBERS as u64 + 1_000);
@@ -52,7 +53,8 @@ fn denied(broker: &Broker, filter: &str) -> Vec<TcpStream> {
     (0..SUBSCRIBERS).map(|number| subscriber(broker, &format!("denied-{number}"), &filters)).collect()
 }
 
-/// While rules are asked about thousands of receivers, what follows from the publisher waits, and nobody else.
+/// While rules are asked about thousands of receivers, what follows from the publisher waits, and
+/// nobody else.
 #[test]
 fn rules_about_many_receivers() {
     const MESSAGES: usize = 10;
@@ -161,7 +163,8 @@ fn rules_about_many_receivers_of_what_a_definition_publishes() {
     drop(subscribers);
 }
 
-/// A run that takes too long for the thread that serves Clients goes on elsewhere: what it publishes does not overtake what those before it have published.
+/// A run that takes too long for the thread that serves Clients goes on elsewhere: what it
+/// publishes does not overtake what those before it have published.
 #[test]
 fn a_long_run_behind_short_ones_whose_receivers_are_asked_about() {
     const MESSAGES: usize = 10;
@@ -209,7 +212,8 @@ fn rules_about_many_receivers_of_wills() {
     drop(subscribers);
 }
 
-/// Messages that the broker has counted, with all of this Client's: a turn counts when it has written, so the answer to the first PINGREQ may come before.
+/// Messages that the broker has counted, with all of this Client's: a turn counts when it has
+/// written, so the answer to the first PINGREQ may come before.
 fn received(broker: &Broker, publisher: &mut Client) -> f64 {
     publisher.ping().unwrap();
     publisher.ping().unwrap();

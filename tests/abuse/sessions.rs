@@ -1,4 +1,5 @@
-//! Abuse of sessions: handshakes that are never finished, subscriptions that come and go, fights for one Client Identifier.
+//! Abuse of sessions: handshakes that are never finished, subscriptions that come and go, fights
+//! for one Client Identifier.
 
 use std::sync::atomic::Ordering;
 

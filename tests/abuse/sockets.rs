@@ -41,7 +41,8 @@ fn connects_that_never_end() {
     });
 }
 
-/// CONNECT packets of which most has come and nothing more comes: each is read, and kept, for nothing.
+/// CONNECT packets of which most has come and nothing more comes: each is read, and kept, for
+/// nothing.
 #[test]
 fn connects_in_part() {
     const CONNECTS: usize = 3_000;

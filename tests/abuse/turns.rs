@@ -1,7 +1,8 @@
 //! Work whose length a Client decides: while it is done, others on the same shard are served.
 //!
-//! What is asserted is processor time, which no other process on the machine lengthens: that of the longest turn of a shard. How long PINGREQ of another
-//! Client waited for its PINGRESP is printed, and bounded where the machine has nothing else to do.
+//! What is asserted is processor time, which no other process on the machine lengthens: that of the
+//! longest turn of a shard. How long PINGREQ of another Client waited for its PINGRESP is printed,
+//! and bounded where the machine has nothing else to do.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,8 @@ use lotmq_test_support::{Broker, WAIT_MAX};
 
 use crate::watch::broker;
 
-/// Longest turn that is allowed, in seconds of processor time. A development build takes some ten times as long for a step as one for users does.
+/// Longest turn that is allowed, in seconds of processor time. A development build takes some ten
+/// times as long for a step as one for users does.
 pub(crate) const TURN_SECONDS_MAX: f64 = if cfg!(debug_assertions) { 0.25 } else { 0.05 };
 
 /// Levels of the topics that are dear.
@@ -31,7 +33,8 @@ pub(crate) fn others_are_served<R>(broker: &Broker, attack: impl FnOnce() -> R) 
 /// The same; what the shards did while a PINGREQ waited, at most, in processor time.
 pub(crate) fn others_wait<R>(broker: &Broker, attack: impl FnOnce() -> R) -> (R, Duration) {
     let mut bystander = broker.client("bystander");
-    // It is known for doing little, also where the machine has much else to do: what took long by the clock on the wall tells nothing.
+    // It is known for doing little, also where the machine has much else to do: what took long by
+    // the clock on the wall tells nothing.
     (0..200).for_each(|_| bystander.ping().unwrap());
     let before = longest_turn(broker);
     assert!(before < TURN_SECONDS_MAX, "{before} s before the attack");
@@ -152,7 +155,8 @@ fn the_end_of_a_member_of_many_groups() {
     broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
 }
 
-/// A session with ten thousand dear filters ends, and each of them was added and is taken off before.
+/// A session with ten thousand dear filters ends, and each of them was added and is taken off
+/// before.
 #[test]
 fn ten_thousand_filters_in_one_packet() {
     const FILTERS: usize = 10_000;
@@ -236,7 +240,8 @@ fn filters_that_match_nothing() {
     });
 }
 
-/// A packet whose answer is followed by ten thousand retained messages, each for a filter of its own.
+/// A packet whose answer is followed by ten thousand retained messages, each for a filter of its
+/// own.
 #[test]
 fn ten_thousand_filters_with_a_retained_message_each() {
     const FILTERS: usize = 10_000;
@@ -254,7 +259,8 @@ fn ten_thousand_filters_with_a_retained_message_each() {
             subscriber.receive(WAIT_MAX).unwrap().expect("each filter has a message");
         }
     });
-    // A second time beside a first that is under way: each filter begins anew, and one that was ended does not.
+    // A second time beside a first that is under way: each filter begins anew, and one that was
+    // ended does not.
     subscribe(&mut subscriber, &topics, FILTERS);
     subscriber.unsubscribe(&["kept/0"]).unwrap();
     subscribe(&mut subscriber, &topics[1..], FILTERS);
@@ -280,7 +286,8 @@ fn messages_with_many_receivers() {
     drop(receiver);
 }
 
-/// One message that matches whatever somebody could subscribe to: all choices between `+` and a level.
+/// One message that matches whatever somebody could subscribe to: all choices between `+` and a
+/// level.
 #[test]
 fn a_topic_with_many_ways() {
     const SESSIONS: usize = 24;

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 
-/// What a short run may grow by before everything has settled: allocators keep what they had at a peak.
+/// What a short run may grow by before everything has settled: allocators keep what they had at a
+/// peak.
 const SETTLING_BYTES: u64 = 16 << 20;
 
 pub(crate) fn broker() -> BrokerOptions {
     BrokerOptions::new(env!("CARGO_BIN_EXE_lotmq")).shared_code()
 }
 
-/// Runs `abuse`, which is to return soon after the flag is set, on `threads` threads and watches the broker.
+/// Runs `abuse`, which is to return soon after the flag is set, on `threads` threads and watches
+/// the broker.
 pub(crate) fn watch(broker: &Broker, threads: usize, abuse: impl Fn(usize, &AtomicBool) + Sync) {
     let stop = AtomicBool::new(false);
     let start = Instant::now();

@@ -1,4 +1,5 @@
-//! MQTT 3.1, `MQIsdp`: older devices speak it. Its packets are those of 3.1.1; only CONNECT differs.
+//! MQTT 3.1, `MQIsdp`: older devices speak it. Its packets are those of 3.1.1; only CONNECT
+//! differs.
 
 use crate::bytes::{self, connect, field, publish, publish_with, pubrel, subscribe, unsubscribe};
 use crate::{Connect, Peer, V4, V5, broker};

@@ -1,4 +1,5 @@
-//! Extended authentication, by SCRAM-SHA-256: when the Client connects, and again later (checklist 2 and 4, MQTT 5.0 §4.12).
+//! Extended authentication, by SCRAM-SHA-256: when the Client connects, and again later (checklist
+//! 2 and 4, MQTT 5.0 §4.12).
 
 use lotmq_test_support::{Broker, BrokerOptions};
 
@@ -34,7 +35,8 @@ fn auth(reason: u8, method: &str, data: &[u8]) -> Vec<u8> {
     packet(0xF0, &[vec![reason], properties(&fields(method, data))].concat())
 }
 
-/// The data of the next packet, which must be an AUTH with this reason and the method that CONNECT had.
+/// The data of the next packet, which must be an AUTH with this reason and the method that CONNECT
+/// had.
 #[track_caller]
 fn auth_data(peer: &mut Peer, reason: u8) -> Vec<u8> {
     let packet = peer.packet().expect("AUTH");
@@ -58,7 +60,8 @@ fn asks(connect: &Connect, data: &[u8]) -> Vec<u8> {
     connect.clone().property(&fields(METHOD, data)).bytes()
 }
 
-/// Sends CONNECT and the rest of the exchange, and returns the body of CONNACK, `None` when nothing comes.
+/// Sends CONNECT and the rest of the exchange, and returns the body of CONNACK, `None` when nothing
+/// comes.
 fn connack(broker: &Broker, connect: &Connect, scram: &mut Scram) -> (Peer, Option<Vec<u8>>) {
     let mut peer = Peer::open(broker, V5);
     peer.send(&asks(connect, &scram.first()));
@@ -87,8 +90,9 @@ fn refused(broker: &Broker, connect: &Connect, user: &str, password: &str) -> u8
     body.expect("CONNACK")[1]
 }
 
-/// AUTH of the broker during CONNECT has reason 0x18 [MQTT-4.12.0-2], it and CONNACK repeat the method [MQTT-4.12.0-5], and there is one CONNACK, with
-/// nothing but AUTH in front of it [MQTT-3.2.0-1].
+/// AUTH of the broker during CONNECT has reason 0x18 [MQTT-4.12.0-2], it and CONNACK repeat the
+/// method [MQTT-4.12.0-5], and there is one CONNACK, with nothing but AUTH in front of it
+/// [MQTT-3.2.0-1].
 #[test]
 fn scram_finds_out_who_comes() {
     let broker = broker();
@@ -161,8 +165,9 @@ fn who_does_not_prove_himself_is_refused() {
     assert_eq!(peer.until_closed(), ["CONNACK 0 95"]);
 }
 
-/// Between CONNECT and CONNACK nothing but AUTH that goes on and DISCONNECT is taken: violates [MQTT-3.1.2-30], [MQTT-4.12.0-3]. No DISCONNECT comes
-/// from the broker [MQTT-3.14.0-1], what was refused has no effect [MQTT-3.1.4-6], and no Will comes of it.
+/// Between CONNECT and CONNACK nothing but AUTH that goes on and DISCONNECT is taken: violates
+/// [MQTT-3.1.2-30], [MQTT-4.12.0-3]. No DISCONNECT comes from the broker [MQTT-3.14.0-1], what was
+/// refused has no effect [MQTT-3.1.4-6], and no Will comes of it.
 #[test]
 fn only_the_exchange_goes_on_before_connack() {
     let broker = broker();
@@ -199,7 +204,8 @@ fn only_the_exchange_goes_on_before_connack() {
 /// Connections before CONNECT that this machine may have beyond `half_open`.
 const LOCAL_SPARES: usize = 8;
 
-/// Who does not go on is closed with the others who do not say CONNECT in time, and counts as one of them.
+/// Who does not go on is closed with the others who do not say CONNECT in time, and counts as one
+/// of them.
 #[test]
 fn an_exchange_has_the_time_of_connect() {
     let broker = scram_options()
@@ -253,8 +259,9 @@ fn a_reauthentication_ends_in_time() {
     assert_eq!(peer.until_closed(), ["DISCONNECT 87"]);
 }
 
-/// One that fails closes the connection [MQTT-4.12.1-2], and publishes the Will. Another method than that of CONNECT violates [MQTT-4.12.1-1]; AUTH without
-/// a method in CONNECT violates [MQTT-4.12.0-7].
+/// One that fails closes the connection [MQTT-4.12.1-2], and publishes the Will. Another method
+/// than that of CONNECT violates [MQTT-4.12.1-1]; AUTH without a method in CONNECT violates
+/// [MQTT-4.12.0-7].
 #[test]
 fn a_reauthentication_that_fails_closes() {
     let broker = broker();
@@ -290,7 +297,8 @@ fn a_reauthentication_that_fails_closes() {
     assert_eq!(plain.until_closed(), ["DISCONNECT 82"]);
 }
 
-/// What it verifies against is there while it is turned on, for passwords that were seen since; encrypted, and for nobody to list.
+/// What it verifies against is there while it is turned on, for passwords that were seen since;
+/// encrypted, and for nobody to list.
 #[test]
 fn scram_is_for_passwords_that_were_seen_while_it_was_on() {
     let data = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! What CONNACK says, and packets that a Client cannot take because they are too large for it (checklist 3 and 5).
+//! What CONNACK says, and packets that a Client cannot take because they are too large for it
+//! (checklist 3 and 5).
 
 use crate::bytes::{BOTH, four, subscribe_with, unsubscribe, user_property};
 use crate::{Broker, Connect, Peer, V4, V5, broker, options};
@@ -32,18 +33,20 @@ fn properties(body: &[u8]) -> Vec<(u8, Vec<u8>)> {
     found
 }
 
-/// Flags are Session Present alone [MQTT-3.2.2-1]; an accepted CONNECT gets 0x00 [MQTT-3.1.4-5], [3.1.1: MQTT-3.1.4-4].
+/// Flags are Session Present alone [MQTT-3.2.2-1]; an accepted CONNECT gets 0x00 [MQTT-3.1.4-5],
+/// [3.1.1: MQTT-3.1.4-4].
 #[test]
 fn connack_announces_what_differs_from_the_defaults() {
     let broker = broker();
     assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
     let connects = [
         Connect::new(V5, "c"),
-        // Asking for Response Information, for problem information, and for neither changes nothing: there is none unless it is configured.
+        // Asking for Response Information, for problem information, and for neither changes
+        // nothing: there is none unless it is configured.
         Connect::new(V5, "c").property(&[0x19, 1, 0x17, 1]),
         Connect::new(V5, "c").property(&[0x19, 0, 0x17, 0]),
-        // The Client's Keep Alive counts: no Server Keep Alive [MQTT-3.2.2-22]. Every QoS and RETAIN of a Will is taken
-        // [MQTT-3.2.2-12, -13].
+        // The Client's Keep Alive counts: no Server Keep Alive [MQTT-3.2.2-22]. Every QoS and
+        // RETAIN of a Will is taken [MQTT-3.2.2-12, -13].
         Connect::new(V5, "c").keep_alive(7).will("t", "x", 2, true),
         // An expiry that is granted as asked for is not said again.
         Connect::new(V5, "d").property(&four(0x11, 77)),
@@ -51,8 +54,9 @@ fn connack_announces_what_differs_from_the_defaults() {
     for connect in connects {
         let body = connack(&broker, &connect);
         assert_eq!(body[..2], [0, 0]);
-        // Receive Maximum, Maximum Packet Size and Topic Alias Maximum. All else has its default: every QoS
-        // [MQTT-3.2.2-9], retained messages, all kinds of subscriptions; no method of authentication [MQTT-4.12.0-6].
+        // Receive Maximum, Maximum Packet Size and Topic Alias Maximum. All else has its default:
+        // every QoS [MQTT-3.2.2-9], retained messages, all kinds of subscriptions; no method of
+        // authentication [MQTT-4.12.0-6].
         let expected = [
             (0x21, 1000_u16.to_be_bytes().to_vec()),
             (0x22, 32_u16.to_be_bytes().to_vec()),
@@ -73,7 +77,8 @@ fn connack_announces_what_differs_from_the_defaults() {
     }
 }
 
-/// Response Information goes to those who ask for it, and to nobody else [MQTT-3.1.2-28]: the prefix that is configured, and the Client Identifier.
+/// Response Information goes to those who ask for it, and to nobody else [MQTT-3.1.2-28]: the
+/// prefix that is configured, and the Client Identifier.
 #[test]
 fn response_information_is_for_those_who_ask() {
     let broker = options().variable("LOTMQ_MQTT_RESPONSE_INFORMATION", "site/responses").start();
@@ -94,13 +99,15 @@ fn response_information_is_for_those_who_ask() {
         assert_eq!(told(&silent), None);
     }
     assert_eq!(connack(&broker, &Connect::new(V4, "c")), [0, 0]);
-    // It is left out where it makes CONNACK too large [MQTT-3.1.2-24], and the Client is let in all the same.
+    // It is left out where it makes CONNACK too large [MQTT-3.1.2-24], and the Client is let in all
+    // the same.
     for (limit, is_told) in [(35, true), (34, false)] {
         assert_eq!(told(&asked("c").property(&four(0x27, limit))).is_some(), is_told, "{limit}");
     }
 }
 
-/// Our own User Properties never make it too large [MQTT-3.2.2-20]: who takes less than 4 KiB is granted nothing that they would tell.
+/// Our own User Properties never make it too large [MQTT-3.2.2-20]: who takes less than 4 KiB is
+/// granted nothing that they would tell.
 #[test]
 fn user_properties_are_for_those_who_can_take_them() {
     let broker = options()
@@ -136,7 +143,8 @@ fn a_connack_that_the_client_cannot_take_is_not_sent() {
     broker.log().expect("the Maximum Packet Size is less than CONNACK takes");
 }
 
-/// A refusal loses its Reason String when that would not fit [MQTT-3.2.2-19], and is not sent at all when it still does not [MQTT-3.1.2-24].
+/// A refusal loses its Reason String when that would not fit [MQTT-3.2.2-19], and is not sent at
+/// all when it still does not [MQTT-3.1.2-24].
 #[test]
 fn a_refusal_fits_the_maximum_packet_size() {
     let broker = broker();
@@ -160,7 +168,8 @@ fn a_refusal_fits_the_maximum_packet_size() {
     }
 }
 
-/// An acknowledgement that is too large for the Client is not sent; waiting for it makes no sense, so the connection ends [MQTT-3.1.2-24].
+/// An acknowledgement that is too large for the Client is not sent; waiting for it makes no sense,
+/// so the connection ends [MQTT-3.1.2-24].
 #[test]
 fn acknowledgements_fit_the_maximum_packet_size() {
     let broker = broker();

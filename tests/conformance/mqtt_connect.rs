@@ -3,8 +3,9 @@
 use crate::bytes::{self, BOTH, connect, field, four, properties, publish, subscribe, two, user_property};
 use crate::{Broker, Connect, Peer, V4, V5, broker};
 
-/// Each field is found where it belongs [MQTT-3.1.3-1], [3.1.1: MQTT-3.1.3-1]: the Will comes out as it went in [MQTT-3.1.2-7, -9], [3.1.1: MQTT-3.1.2-9],
-/// and the user is the one who may subscribe to all of `$SYS`. User Properties keep their order [MQTT-3.1.3-10].
+/// Each field is found where it belongs [MQTT-3.1.3-1], [3.1.1: MQTT-3.1.3-1]: the Will comes out
+/// as it went in [MQTT-3.1.2-7, -9], [3.1.1: MQTT-3.1.2-9], and the user is the one who may
+/// subscribe to all of `$SYS`. User Properties keep their order [MQTT-3.1.3-10].
 #[test]
 fn all_fields_of_connect_are_accepted() {
     let broker = broker();
@@ -46,7 +47,8 @@ fn all_fields_of_connect_are_accepted() {
     }
 }
 
-/// [MQTT-3.1.3-5], [3.1.1: MQTT-3.1.3-5]; strings of all characters but U+0000 [MQTT-1.5.4-1, -2, -3], [3.1.1: MQTT-1.5.3-1, -2, -3].
+/// [MQTT-3.1.3-5], [3.1.1: MQTT-3.1.3-5]; strings of all characters but U+0000
+/// [MQTT-1.5.4-1, -2, -3], [3.1.1: MQTT-1.5.3-1, -2, -3].
 #[test]
 fn identifiers_are_bytes_of_any_legal_length() {
     let broker = broker();
@@ -69,7 +71,8 @@ fn identifiers_are_bytes_of_any_legal_length() {
     }
 }
 
-/// Connects without an identifier to a session that stays, and leaves; the identifier that was assigned.
+/// Connects without an identifier to a session that stays, and leaves; the identifier that was
+/// assigned.
 fn assigned(broker: &Broker) -> String {
     let mut peer = Peer::open(broker, V5);
     // Clean Start 0 is fine in 5.0.

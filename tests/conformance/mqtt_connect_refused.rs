@@ -1,4 +1,5 @@
-//! CONNECT that breaks a rule: refused with the code of its version, closed, and nothing behind it is looked at (checklist 2 and 3).
+//! CONNECT that breaks a rule: refused with the code of its version, closed, and nothing behind it
+//! is looked at (checklist 2 and 3).
 
 use crate::bytes::{self, BOTH, connect, field, four, packet, properties, publish, two};
 use crate::{Connect, Peer, V4, V5, Version, broker};
@@ -166,7 +167,8 @@ fn others() -> Vec<(&'static str, Version, Vec<u8>, &'static [&'static str])> {
             Connect::new(V5, "c").will("a/#", "", 0, false).bytes(),
             &["CONNACK 0 90"],
         ),
-        // The broker knows no method: whoever has one is refused, and so is all that he sends before CONNACK.
+        // The broker knows no method: whoever has one is refused, and so is all that he sends
+        // before CONNACK.
         (
             "unknown method: violates [MQTT-4.12.0-1], [MQTT-3.1.2-30]; [MQTT-4.12.0-1, -4]",
             V5,
@@ -197,11 +199,13 @@ fn others() -> Vec<(&'static str, Version, Vec<u8>, &'static [&'static str])> {
     ]
 }
 
-/// A refusal has Session Present 0, one of the codes of CONNACK, and closes [MQTT-3.2.2-6, -7, -8], [3.1.1: MQTT-3.2.2-4, -5, -6];
-/// no DISCONNECT comes before an accepting CONNACK [MQTT-3.14.0-1]. The reserved flag is looked at [MQTT-3.1.2-3], [3.1.1: MQTT-3.1.2-3],
-/// the format [MQTT-3.1.4-1, -2], [3.1.1: MQTT-3.1.4-1], the identifier [MQTT-3.1.3-8], [3.1.1: MQTT-3.1.3-8, -9]; name and level
-/// [MQTT-3.1.2-1, -2], [3.1.1: MQTT-3.1.2-1, -2]. Behind a refused CONNECT nothing is processed [MQTT-3.1.4-6], [3.1.1: MQTT-3.1.4-5];
-/// each row tries, so it violates [MQTT-3.1.4-6], [3.1.1: MQTT-3.1.4-5].
+/// A refusal has Session Present 0, one of the codes of CONNACK, and closes [MQTT-3.2.2-6, -7, -8],
+/// [3.1.1: MQTT-3.2.2-4, -5, -6]; no DISCONNECT comes before an accepting CONNACK [MQTT-3.14.0-1].
+/// The reserved flag is looked at [MQTT-3.1.2-3], [3.1.1: MQTT-3.1.2-3], the format
+/// [MQTT-3.1.4-1, -2], [3.1.1: MQTT-3.1.4-1], the identifier [MQTT-3.1.3-8],
+/// [3.1.1: MQTT-3.1.3-8, -9]; name and level [MQTT-3.1.2-1, -2], [3.1.1: MQTT-3.1.2-1, -2]. Behind
+/// a refused CONNECT nothing is processed [MQTT-3.1.4-6], [3.1.1: MQTT-3.1.4-5]; each row tries, so
+/// it violates [MQTT-3.1.4-6], [3.1.1: MQTT-3.1.4-5].
 #[test]
 fn connect_is_refused_with_the_code_of_its_version() {
     let broker = broker();
@@ -228,7 +232,8 @@ fn connect_is_refused_with_the_code_of_its_version() {
     watcher.expect_only(&[]);
 }
 
-/// Violates [MQTT-3.1.0-1], [3.1.1: MQTT-3.1.0-1]: closed without an answer. [MQTT-3.2.0-1], [3.1.1: MQTT-3.2.0-1]
+/// Violates [MQTT-3.1.0-1], [3.1.1: MQTT-3.1.0-1]: closed without an answer. [MQTT-3.2.0-1],
+/// [3.1.1: MQTT-3.2.0-1]
 #[test]
 fn another_packet_before_connect_closes_without_an_answer() {
     let broker = broker();
@@ -239,7 +244,8 @@ fn another_packet_before_connect_closes_without_an_answer() {
             publish(version, 1, "t", 1, "x"),
             bytes::subscribe(version, 1, "t", 0),
             packet(0xF0, &[]),
-            // CONNECT with a flag that is reserved: violates [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-1, -2].
+            // CONNECT with a flag that is reserved: violates [MQTT-2.1.3-1],
+            // [3.1.1: MQTT-2.2.2-1, -2].
             packet(0x11, &Connect::new(version, "c").bytes()[2..]),
             b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         ] {

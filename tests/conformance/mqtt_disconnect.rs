@@ -3,7 +3,8 @@
 use crate::bytes::{self, BOTH, packet, publish, subscribe};
 use crate::{Connect, Peer, V4, V5, broker};
 
-/// A Client that goes on sending, and does not close: violates [MQTT-3.14.4-1, -2], [3.1.1: MQTT-3.14.4-1, -2].
+/// A Client that goes on sending, and does not close: violates [MQTT-3.14.4-1, -2],
+/// [3.1.1: MQTT-3.14.4-1, -2].
 #[test]
 fn nothing_behind_disconnect_is_processed_and_the_broker_closes() {
     let broker = broker();
@@ -38,7 +39,8 @@ fn a_broker_that_stops_says_so() {
     assert_eq!(told, [vec![], vec!["DISCONNECT 8B".to_owned()]]);
 }
 
-/// The same for the owner of an account that has changed; the Will tells of his end [MQTT-3.1.2-8], [3.1.1: MQTT-3.1.2-8].
+/// The same for the owner of an account that has changed; the Will tells of his end [MQTT-3.1.2-8],
+/// [3.1.1: MQTT-3.1.2-8].
 #[test]
 fn who_has_lost_his_account_is_told_and_closed() {
     let broker = broker();

@@ -1,9 +1,11 @@
-//! What breaks a rule closes the connection: with its reason in 5.0, without a word in 3.1.1 (checklist 12).
+//! What breaks a rule closes the connection: with its reason in 5.0, without a word in 3.1.1
+//! (checklist 12).
 
 use crate::bytes::{self, field, four, packet, properties, publish_with, subscribe_with, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
-/// What is wrong, the packet in 3.1.1 and in 5.0 (empty where it does not exist), the reason in 5.0.
+/// What is wrong, the packet in 3.1.1 and in 5.0 (empty where it does not exist), the reason in
+/// 5.0.
 type Row = (&'static str, Vec<u8>, Vec<u8>, u8);
 
 fn violations() -> Vec<Row> {
@@ -262,10 +264,13 @@ fn violations() -> Vec<Row> {
     ]
 }
 
-/// A DISCONNECT of 0x80 or more with one of its reasons, and then the end [MQTT-4.13.1-1, MQTT-4.13.2-1, MQTT-3.14.2-1, MQTT-3.14.4-1, -2];
-/// before 5.0 the end alone [3.1.1: MQTT-4.8.0-1, MQTT-2.2.2-2]. The broker looks at flags [MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1],
-/// [3.1.1: MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1, MQTT-3.14.1-1], [MQTT-3.14.1-1], at options [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4], and for a
-/// second CONNECT [MQTT-3.1.0-2], [3.1.1: MQTT-3.1.0-2]. Each row violates [MQTT-4.13.1-1], [3.1.1: MQTT-4.8.0-1].
+/// A DISCONNECT of 0x80 or more with one of its reasons, and then the end [MQTT-4.13.1-1,
+/// MQTT-4.13.2-1, MQTT-3.14.2-1, MQTT-3.14.4-1, -2]; before 5.0 the end alone
+/// [3.1.1: MQTT-4.8.0-1, MQTT-2.2.2-2]. The broker looks at flags
+/// [MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1], [3.1.1: MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1,
+/// MQTT-3.14.1-1], [MQTT-3.14.1-1], at options [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4], and for a
+/// second CONNECT [MQTT-3.1.0-2], [3.1.1: MQTT-3.1.0-2]. Each row violates [MQTT-4.13.1-1],
+/// [3.1.1: MQTT-4.8.0-1].
 #[test]
 fn malformed_packets_and_protocol_errors_close() {
     let broker = broker();

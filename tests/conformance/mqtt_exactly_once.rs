@@ -1,4 +1,5 @@
-//! QoS 2 in both directions with a broken link or a killed broker at each step: delivered once (checklist 5).
+//! QoS 2 in both directions with a broken link or a killed broker at each step: delivered once
+//! (checklist 5).
 
 use crate::bytes::{self, BOTH, four, packet, publish, publish_with, pubrel};
 use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
@@ -26,11 +27,14 @@ impl Break {
     }
 }
 
-/// What comes after the break when the reader had read the message, sent PUBREC, read PUBREL, sent PUBCOMP.
+/// What comes after the break when the reader had read the message, sent PUBREC, read PUBREL, sent
+/// PUBCOMP.
 const STEPS: [&[&str]; 4] = [&["PUBLISH t q2 #1 dup: once"], &["PUBREL 1 00"], &["PUBREL 1 00"], &[]];
 
-/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1, MQTT-4.3.3-1]: PUBLISH until PUBREC [MQTT-4.3.3-3], with DUP when it comes again [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1];
-/// then PUBREL [MQTT-4.3.3-4] until PUBCOMP [MQTT-4.3.3-5] and never PUBLISH [MQTT-4.3.3-6]. All with the identifier of the first [MQTT-2.2.1-5], [3.1.1: MQTT-2.3.1-6].
+/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1, MQTT-4.3.3-1]: PUBLISH until PUBREC [MQTT-4.3.3-3], with
+/// DUP when it comes again [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1]; then PUBREL [MQTT-4.3.3-4] until
+/// PUBCOMP [MQTT-4.3.3-5] and never PUBLISH [MQTT-4.3.3-6]. All with the identifier of the first
+/// [MQTT-2.2.1-5], [3.1.1: MQTT-2.3.1-6].
 #[test]
 fn the_broker_sends_exactly_once_with_a_break_after_each_step() {
     let mut broker = broker();
@@ -91,7 +95,8 @@ fn the_broker_receives_exactly_once_with_a_break_after_each_step() {
     }
 }
 
-/// No PUBREL follows a PUBREC that refuses [MQTT-4.3.3-4], not for an identifier either that means nothing here.
+/// No PUBREL follows a PUBREC that refuses [MQTT-4.3.3-4], not for an identifier either that means
+/// nothing here.
 #[test]
 fn a_pubrec_that_refuses_what_is_unknown_is_not_answered() {
     let broker = broker();
@@ -104,7 +109,8 @@ fn a_pubrec_that_refuses_what_is_unknown_is_not_answered() {
     peer.expect_only(&["PUBREL 77 92"]);
 }
 
-/// A message's QoS, what the Client answers it before it errs, and the error: PUBACK, PUBREC or PUBCOMP by its first byte.
+/// A message's QoS, what the Client answers it before it errs, and the error: PUBACK, PUBREC or
+/// PUBCOMP by its first byte.
 const OUT_OF_TURN: [(u8, &[u8], u8); 6] = [
     (1, &[], 0x50),
     (1, &[], 0x70),
@@ -114,8 +120,8 @@ const OUT_OF_TURN: [(u8, &[u8], u8); 6] = [
     (2, &[0x50, 0x50], 0x40),
 ];
 
-/// Violates [MQTT-4.13.1-1], [3.1.1: MQTT-4.8.0-1]: left alone, the message would keep its place in the Receive Maximum for ever. The session stays, and
-/// the message comes again.
+/// Violates [MQTT-4.13.1-1], [3.1.1: MQTT-4.8.0-1]: left alone, the message would keep its place in
+/// the Receive Maximum for ever. The session stays, and the message comes again.
 #[test]
 fn an_acknowledgement_that_does_not_fit_its_message_closes_with_0x82() {
     let broker = broker();
@@ -147,7 +153,8 @@ fn an_acknowledgement_that_does_not_fit_its_message_closes_with_0x82() {
     }
 }
 
-/// A repeated acknowledgement, and one for an exchange that is over, are no errors: the other side may not have seen the answer.
+/// A repeated acknowledgement, and one for an exchange that is over, are no errors: the other side
+/// may not have seen the answer.
 #[test]
 fn an_acknowledgement_that_comes_again_is_no_error() {
     let broker = broker();

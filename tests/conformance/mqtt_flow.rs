@@ -1,4 +1,5 @@
-//! Flow control: Receive Maximum both ways, Maximum Packet Size of the Client, Clients that do not read (checklist 5).
+//! Flow control: Receive Maximum both ways, Maximum Packet Size of the Client, Clients that do not
+//! read (checklist 5).
 
 use lotmq_test_support::eventually;
 
@@ -180,7 +181,8 @@ fn what_is_too_large_for_the_client_is_dropped_as_if_delivered() {
             reader = Peer::open(&broker, V5);
         }
         let mut writer = Peer::clean(&broker, V4, "writer");
-        // PUBLISH t q1: 2 header, 3 topic, 2 identifier, 1 property length: 92 bytes of payload fit exactly [MQTT-3.1.2-24].
+        // PUBLISH t q1: 2 header, 3 topic, 2 identifier, 1 property length: 92 bytes of payload fit
+        // exactly [MQTT-3.1.2-24].
         writer.publish(1, "t", &"a".repeat(92));
         writer.publish(1, "t", &"b".repeat(93)); // [MQTT-3.1.2-25]
         writer.publish(1, "t", "c");
@@ -225,7 +227,8 @@ fn a_client_that_sends_and_never_reads_is_not_read_from_any_more() {
     let mut deaf = Peer::clean(&broker, V4, "deaf");
     deaf.connection.stream().set_nonblocking(true).unwrap();
     let before = broker.resident_bytes();
-    // Each ping is answered by as many bytes. The broker must stop reading, so that our sends block.
+    // Each ping is answered by as many bytes. The broker must stop reading, so that our sends
+    // block.
     let pings = bytes::PINGREQ.repeat(64 << 10);
     let mut sent = 0;
     eventually("the broker stops reading", || {

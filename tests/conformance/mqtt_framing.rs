@@ -36,8 +36,10 @@ fn check(lines: Vec<String>, expected: &[String], what: &str) {
     assert_eq!(part(&lines, false), part(expected, false), "{what}");
 }
 
-/// A stream of bytes and nothing else is needed [MQTT-4.2.0-1], [3.1.1: MQTT-7.0.0-2, MQTT-7.1.1-1]: all packets of a Client, with the flags that are due
-/// [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-1, MQTT-2.3.1-1], are answered with their identifiers [MQTT-2.2.1-5, -6], [3.1.1: MQTT-2.3.1-6, -7].
+/// A stream of bytes and nothing else is needed [MQTT-4.2.0-1],
+/// [3.1.1: MQTT-7.0.0-2, MQTT-7.1.1-1]: all packets of a Client, with the flags that are due
+/// [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-1, MQTT-2.3.1-1], are answered with their identifiers
+/// [MQTT-2.2.1-5, -6], [3.1.1: MQTT-2.3.1-6, -7].
 #[test]
 fn packets_may_be_split_at_every_byte() {
     let broker = broker();
@@ -108,7 +110,8 @@ fn what_came_with_connect_is_not_overwritten_by_another_connection() {
     let broker = broker();
     let mut reader = Peer::clean(&broker, V4, "reader");
     reader.subscribe("p/#", 0);
-    // Many connections whose CONNECT and PUBLISH come in one write, at the same time: each turn reads several of them.
+    // Many connections whose CONNECT and PUBLISH come in one write, at the same time: each turn
+    // reads several of them.
     let mut peers: Vec<Peer> = (0..200).map(|_| Peer::open(&broker, V4)).collect();
     for (n, peer) in peers.iter_mut().enumerate() {
         let mut sent = Connect::new(V4, &format!("c{n}")).bytes();
@@ -123,7 +126,8 @@ fn what_came_with_connect_is_not_overwritten_by_another_connection() {
     assert_eq!(lines, expected);
 }
 
-/// Byte for byte what the standard asks for: lengths of the fewest bytes [MQTT-1.5.5-1], no properties as a length of zero [MQTT-2.2.2-1].
+/// Byte for byte what the standard asks for: lengths of the fewest bytes [MQTT-1.5.5-1], no
+/// properties as a length of zero [MQTT-2.2.2-1].
 #[test]
 fn packets_of_the_broker_are_encoded_as_short_as_they_can_be() {
     let broker = broker();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::bytes::{self, BOTH, publish};
 use crate::{Connect, Peer, V4, V5, broker, options};
 
-/// [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24]; silence violates [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24].
+/// [MQTT-3.1.2-22], [3.1.1: MQTT-3.1.2-24]; silence violates [MQTT-3.1.2-22],
+/// [3.1.1: MQTT-3.1.2-24].
 #[test]
 fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
     let broker = broker();
@@ -27,8 +28,8 @@ fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
     }
 }
 
-/// With a bound on Keep Alive a 5.0 Client that wants more is told in CONNACK, and the bound holds; whoever wants less keeps his own
-/// [MQTT-3.2.2-22]. Older versions cannot be told.
+/// With a bound on Keep Alive a 5.0 Client that wants more is told in CONNACK, and the bound holds;
+/// whoever wants less keeps his own [MQTT-3.2.2-22]. Older versions cannot be told.
 #[test]
 fn a_server_keep_alive_is_told_and_holds() {
     let broker = options().variable("LOTMQ_LIMITS_KEEP_ALIVE_MAX_SEC", "2").start();

@@ -1,4 +1,5 @@
-//! Limits of the configuration, as those see them who reach them: code, words, counter, and what is just allowed.
+//! Limits of the configuration, as those see them who reach them: code, words, counter, and what is
+//! just allowed.
 
 use lotmq_test_support::eventually;
 
@@ -67,7 +68,8 @@ fn what_reaches_a_limit_is_refused_and_counted() {
         let reason = peer.reasons().last().unwrap().clone();
         assert!(reason.ends_with(&format!("(limit {limit})")), "{reason}");
     }
-    // Just allowed: five levels, 40 bytes, two properties, 20 bytes, one of the two subscriptions again.
+    // Just allowed: five levels, 40 bytes, two properties, 20 bytes, one of the two subscriptions
+    // again.
     peer.publish(1, "a/b/c/d/e", "x");
     peer.publish(2, &LONG[1..], "x");
     peer.publish_with(2, "t", &many(2), "x");
@@ -147,7 +149,8 @@ fn filters_of_a_packet_and_shared_subscriptions_are_bounded() {
     assert_eq!(peer.next(), "SUBACK 2 00 00 00");
     peer.send(&unsubscribe(V5, 3, &names[..3]));
     assert_eq!(peer.next(), "UNSUBACK 3 00 00 00");
-    // One group more is refused alone; the same again, and ordinary ones, are not; a place that was left is free.
+    // One group more is refused alone; the same again, and ordinary ones, are not; a place that was
+    // left is free.
     peer.send(&subscribe_with(V5, 4, &[], &[("$share/g/a", 1), ("$share/h/a", 1), ("a", 1)]));
     assert_eq!(peer.next(), "SUBACK 4 01 97 01");
     let reason = peer.reasons().last().unwrap().clone();
@@ -263,7 +266,8 @@ fn retained_messages_that_have_expired_make_room() {
     assert_eq!(retained(&broker), ["b: 2", "c: 3"]);
 }
 
-/// Sessions without a user have half of 64 KiB together: 1,024 open exchanges, which count in steps of 64.
+/// Sessions without a user have half of 64 KiB together: 1,024 open exchanges, which count in steps
+/// of 64.
 #[test]
 fn open_exchanges_of_all_sessions_are_bounded() {
     let mut broker = options().variable("LOTMQ_LIMITS_TENANT_SESSION_BYTES", "65536").start();
@@ -295,7 +299,8 @@ fn open_exchanges_of_all_sessions_are_bounded() {
     third.send(&flood(V4, 64..=64));
     assert_eq!(third.until_closed(), [""; 0]);
     assert_eq!(reached(&broker, "tenant_session_bytes"), 3.0);
-    // What was counted is so after a restart, and is given back by PUBREL and by the end of a session.
+    // What was counted is so after a restart, and is given back by PUBREL and by the end of a
+    // session.
     second.leave();
     broker.stop();
     broker.start_again();

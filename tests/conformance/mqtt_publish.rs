@@ -5,9 +5,12 @@ use std::time::Instant;
 use crate::bytes::{self, BOTH, field, four, publish, publish_with, pubrel, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
-/// [MQTT-3.8.4-8], [3.1.1: MQTT-3.8.4-6]. What comes begins with the topic [MQTT-3.3.2-1], [3.1.1: MQTT-3.3.2-1], has one of three QoS [MQTT-3.3.1-4],
-/// [3.1.1: MQTT-3.3.1-4], DUP 0 at first [MQTT-3.3.1-2, MQTT-4.3.1-1, MQTT-4.3.2-2, MQTT-4.3.3-2], [3.1.1: MQTT-3.3.1-2, MQTT-4.3.1-1], and an identifier that is
-/// not 0 above QoS 0 only [MQTT-2.2.1-2, -4], [3.1.1: MQTT-2.3.1-4, -5]. Each QoS is granted [MQTT-3.2.2-10] and answered as it asks for [MQTT-3.3.4-1],
+/// [MQTT-3.8.4-8], [3.1.1: MQTT-3.8.4-6]. What comes begins with the topic [MQTT-3.3.2-1],
+/// [3.1.1: MQTT-3.3.2-1], has one of three QoS [MQTT-3.3.1-4], [3.1.1: MQTT-3.3.1-4], DUP 0 at
+/// first [MQTT-3.3.1-2, MQTT-4.3.1-1, MQTT-4.3.2-2, MQTT-4.3.3-2],
+/// [3.1.1: MQTT-3.3.1-2, MQTT-4.3.1-1], and an identifier that is not 0 above QoS 0 only
+/// [MQTT-2.2.1-2, -4], [3.1.1: MQTT-2.3.1-4, -5]. Each QoS is granted [MQTT-3.2.2-10] and answered
+/// as it asks for [MQTT-3.3.4-1],
 /// [3.1.1: MQTT-3.3.4-1]: PUBREC by PUBREL [MQTT-4.3.3-4].
 #[test]
 fn delivered_at_the_lower_of_both_qos_and_never_upgraded() {
@@ -280,7 +283,8 @@ fn no_subscriber_is_told_in_5() {
     writer.expect(&["PUBACK 1 10", "PUBREC 2 10"]);
 }
 
-/// [MQTT-4.6.0-5, -6], [3.1.1: MQTT-4.6.0-5, -6]; every matching subscription gets every message [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1].
+/// [MQTT-4.6.0-5, -6], [3.1.1: MQTT-4.6.0-5, -6]; every matching subscription gets every message
+/// [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1].
 #[test]
 fn order_holds_per_publisher_topic_and_qos() {
     let broker = broker();

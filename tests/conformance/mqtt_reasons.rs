@@ -1,4 +1,5 @@
-//! Reason Strings: every refusal of a 5.0 Client's packet says in words what is wrong, to those who want to hear it (checklist 12).
+//! Reason Strings: every refusal of a 5.0 Client's packet says in words what is wrong, to those who
+//! want to hear it (checklist 12).
 
 use crate::bytes::{self, four, packet, properties, publish, publish_with, subscribe_with, two, unsubscribe};
 use crate::{Broker, Connect, Peer, V4, V5, broker, options};
@@ -54,8 +55,8 @@ fn refusals_say_what_is_wrong() {
     }
 }
 
-/// With Request Problem Information 0 only CONNACK and DISCONNECT have a Reason String, and User Properties are in messages only
-/// [MQTT-3.1.2-29].
+/// With Request Problem Information 0 only CONNACK and DISCONNECT have a Reason String, and User
+/// Properties are in messages only [MQTT-3.1.2-29].
 #[test]
 fn who_wants_no_problem_information_gets_codes() {
     let broker = broker();
@@ -73,8 +74,8 @@ fn who_wants_no_problem_information_gets_codes() {
     assert!(said.ends_with(b"bad user name or password"), "{said:X?}");
 }
 
-/// Words are left out where the packet would be too large with them [MQTT-3.1.2-24], [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.6.2-2],
-/// [MQTT-3.7.2-2], [MQTT-3.9.2-1], [MQTT-3.14.2-3].
+/// Words are left out where the packet would be too large with them [MQTT-3.1.2-24],
+/// [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.6.2-2], [MQTT-3.7.2-2], [MQTT-3.9.2-1], [MQTT-3.14.2-3].
 #[test]
 fn words_give_way_to_the_maximum_packet_size() {
     let broker = broker();

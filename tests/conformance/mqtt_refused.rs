@@ -1,4 +1,5 @@
-//! What the broker refuses or answers without closing: topics that are too deep, identifiers it does not know, too large a packet.
+//! What the broker refuses or answers without closing: topics that are too deep, identifiers it
+//! does not know, too large a packet.
 
 use crate::bytes::{self, publish_with};
 use crate::{Connect, Peer, V4, V5, broker, options};
@@ -53,8 +54,9 @@ fn unknown_identifiers_do_not_close() {
     }
 }
 
-/// A message that the Client may not publish: acknowledged as if it could before 5.0 [3.1.1: MQTT-3.3.5-2], refused in 5.0, and delivered to nobody.
-/// It violates [3.1.1: MQTT-3.3.5-2]. A refused identifier is free again [MQTT-4.3.3-9].
+/// A message that the Client may not publish: acknowledged as if it could before 5.0
+/// [3.1.1: MQTT-3.3.5-2], refused in 5.0, and delivered to nobody. It violates
+/// [3.1.1: MQTT-3.3.5-2]. A refused identifier is free again [MQTT-4.3.3-9].
 #[test]
 fn what_a_client_may_not_publish_goes_nowhere() {
     let broker = broker();
@@ -80,7 +82,8 @@ fn what_a_client_may_not_publish_goes_nowhere() {
     watcher.expect_only(&[]);
 }
 
-/// The identifier of a QoS 2 exchange is in use until PUBREL, also after a reconnect: a QoS 1 message that has it violates [MQTT-2.2.1-3].
+/// The identifier of a QoS 2 exchange is in use until PUBREL, also after a reconnect: a QoS 1
+/// message that has it violates [MQTT-2.2.1-3].
 #[test]
 fn an_identifier_that_is_in_use_is_refused() {
     let broker = broker();
@@ -115,8 +118,9 @@ fn an_identifier_that_is_in_use_is_refused() {
     }
 }
 
-/// With `on_full = "reject"`: 0x97 in 5.0; before, the connection is closed without an acknowledgement [3.1.1: MQTT-4.8.0-2].
-/// Nobody gets such a message, and the Client may send it again.
+/// With `on_full = "reject"`: 0x97 in 5.0; before, the connection is closed without an
+/// acknowledgement [3.1.1: MQTT-4.8.0-2]. Nobody gets such a message, and the Client may send it
+/// again.
 #[test]
 fn a_full_queue_is_told_to_the_publisher_who_wants_to_hear() {
     let broker = options()

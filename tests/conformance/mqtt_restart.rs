@@ -55,10 +55,12 @@ fn sessions_come_back_with_identifiers_in_both_directions() {
     }
 }
 
-/// Whether a Client has sent PUBREC for a QoS 2 message with identifier 1 before the broker is killed, and what comes when its session is resumed.
+/// Whether a Client has sent PUBREC for a QoS 2 message with identifier 1 before the broker is
+/// killed, and what comes when its session is resumed.
 const UNFINISHED: [(bool, &str); 2] = [(false, "PUBLISH t q2 #1 dup retain: old"), (true, "PUBREL 1 00")];
 
-/// [MQTT-4.4.0-1], [MQTT-2.2.1-4], [3.1.1: MQTT-4.4.0-1, MQTT-2.3.1-4]: a new message with the identifier of an exchange that is open would be taken for a repetition, and lost.
+/// [MQTT-4.4.0-1], [MQTT-2.2.1-4], [3.1.1: MQTT-4.4.0-1, MQTT-2.3.1-4]: a new message with the
+/// identifier of an exchange that is open would be taken for a repetition, and lost.
 #[test]
 fn the_identifier_of_a_retained_message_stays_in_use() {
     for (version, (is_received, resumed)) in BOTH.into_iter().flat_map(|it| UNFINISHED.map(|of| (it, of))) {
@@ -97,8 +99,8 @@ fn the_identifier_of_a_message_of_the_broker_stays_in_use() {
     finish_two(&broker, &connect, [&reply.replace("#1:", "#1 dup:"), "PUBLISH t q2 #2: new"]);
 }
 
-/// What a new subscription gets is a message of its own, also where the session has got it as it was published: its end is not that of the first
-/// [MQTT-4.4.0-1].
+/// What a new subscription gets is a message of its own, also where the session has got it as it
+/// was published: its end is not that of the first [MQTT-4.4.0-1].
 #[test]
 fn a_retained_message_that_comes_again_ends_no_open_exchange() {
     let mut broker = broker();
@@ -121,7 +123,8 @@ fn a_retained_message_that_comes_again_ends_no_open_exchange() {
     finish_two(&broker, &connect, ["PUBLISH t q2 #1 dup: old", "PUBLISH n q2 #2: new"]);
 }
 
-/// Resumes a session that has a QoS 2 exchange open, and another message behind it: both are finished, and nothing is left.
+/// Resumes a session that has a QoS 2 exchange open, and another message behind it: both are
+/// finished, and nothing is left.
 #[track_caller]
 fn finish_two(broker: &Broker, connect: &Connect, expected: [&str; 2]) {
     let mut reader = Peer::join(broker, connect);

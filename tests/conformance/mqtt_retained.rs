@@ -36,7 +36,8 @@ fn retained_messages_are_set_replaced_and_cleared() {
         late(&["PUBLISH r/1 q0 retain: zero"]);
         writer.publish_with(3, "r/1", &[], ""); // deletes [MQTT-3.3.1-6]
         late(&[]);
-        // To established subscriptions RETAIN goes out as 0 [MQTT-3.3.1-12]; the empty one is delivered.
+        // To established subscriptions RETAIN goes out as 0 [MQTT-3.3.1-12]; the empty one is
+        // delivered.
         live.expect_only(&[
             "PUBLISH r q0: parent",
             "PUBLISH r q1 #1: ",
@@ -50,7 +51,8 @@ fn retained_messages_are_set_replaced_and_cleared() {
     }
 }
 
-/// [MQTT-3.8.4-4], [3.1.1: MQTT-3.8.4-3, MQTT-3.3.1-6]. Retained messages outlive the sessions of those who sent and got them [3.1.1: MQTT-3.1.2-7].
+/// [MQTT-3.8.4-4], [3.1.1: MQTT-3.8.4-3, MQTT-3.3.1-6]. Retained messages outlive the sessions of
+/// those who sent and got them [3.1.1: MQTT-3.1.2-7].
 #[test]
 fn a_repeated_subscription_gets_them_again_and_resuming_does_not() {
     let broker = broker();
@@ -70,7 +72,8 @@ fn a_repeated_subscription_gets_them_again_and_resuming_does_not() {
     }
 }
 
-/// The replay stops while the window is full; what changed meanwhile has gone out live \[MQTT-4.6.0-6\].
+/// The replay stops while the window is full; what changed meanwhile has gone out live
+/// \[MQTT-4.6.0-6\].
 #[test]
 fn a_retained_message_that_waits_does_not_follow_its_successor() {
     let broker = broker();

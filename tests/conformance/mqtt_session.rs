@@ -16,7 +16,8 @@ fn session_present_says_whether_state_was_resumed() {
             resumed.subscribe("t", 1);
             resumed.leave();
             assert!(!Peer::clean(&broker, new, id).present(), "[MQTT-3.2.2-2]");
-            // The clean one has ended the old session and, in 3.1.1 by itself, is gone, too [3.1.1: MQTT-3.1.2-6].
+            // The clean one has ended the old session and, in 3.1.1 by itself, is gone, too
+            // [3.1.1: MQTT-3.1.2-6].
             let mut fresh = Peer::join(&broker, &Connect::kept(new, id));
             assert!(!fresh.present());
             fresh.publish(1, "t", "nobody");
@@ -30,7 +31,8 @@ fn session_present_says_whether_state_was_resumed() {
     assert!(!Peer::join(&broker, &Connect::kept(V5, "future")).present());
 }
 
-/// [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1, MQTT-3.1.2-5]; the session was kept [MQTT-3.1.2-23], [3.1.1: MQTT-4.1.0-1].
+/// [MQTT-4.5.0-1], [3.1.1: MQTT-4.5.0-1, MQTT-3.1.2-5]; the session was kept [MQTT-3.1.2-23],
+/// [3.1.1: MQTT-4.1.0-1].
 #[test]
 fn messages_wait_in_order_with_their_options() {
     let broker = broker();
@@ -58,8 +60,9 @@ fn messages_wait_in_order_with_their_options() {
     }
 }
 
-/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1] with DUP [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1] and in order [3.1.1: MQTT-4.6.0-6]: what is unacknowledged
-/// [MQTT-4.3.2-3, MQTT-4.3.3-3, -5], [3.1.1: MQTT-4.3.2-1], and no PUBLISH behind PUBREL [MQTT-4.3.3-6], [3.1.1: MQTT-4.3.3-1].
+/// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1] with DUP [MQTT-3.3.1-1], [3.1.1: MQTT-3.3.1-1] and in
+/// order [3.1.1: MQTT-4.6.0-6]: what is unacknowledged [MQTT-4.3.2-3, MQTT-4.3.3-3, -5],
+/// [3.1.1: MQTT-4.3.2-1], and no PUBLISH behind PUBREL [MQTT-4.3.3-6], [3.1.1: MQTT-4.3.3-1].
 #[test]
 fn unfinished_messages_come_again_at_every_step() {
     let broker = broker();
@@ -78,7 +81,8 @@ fn unfinished_messages_come_again_at_every_step() {
         reader.vanish();
         writer.publish(1, "t", "6");
         for _ in 0..2 {
-            // Same identifiers, original order, DUP; PUBREL where PUBREC has come; then what waited [MQTT-4.4.0-1], [MQTT-4.6.0-1].
+            // Same identifiers, original order, DUP; PUBREL where PUBREC has come; then what waited
+            // [MQTT-4.4.0-1], [MQTT-4.6.0-1].
             let mut reader = Peer::join(&broker, &Connect::kept(version, "reader"));
             let mut lines: Vec<String> = (0..5).map(|_| reader.next()).collect();
             let pubrel = lines.iter().position(|line| line == "PUBREL 3 00").expect("PUBREL is sent again");

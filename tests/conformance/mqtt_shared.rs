@@ -55,7 +55,8 @@ fn groups_and_ordinary_subscriptions_each_get_their_own() {
     }
 }
 
-/// Copies of one QoS have the same bytes but for the identifier; one of the other QoS between them changes nothing about that [MQTT-2.2.1-4], [3.1.1: MQTT-2.3.1-4].
+/// Copies of one QoS have the same bytes but for the identifier; one of the other QoS between them
+/// changes nothing about that [MQTT-2.2.1-4], [3.1.1: MQTT-2.3.1-4].
 #[test]
 fn copies_whose_qos_alternates_have_identifiers_of_their_own() {
     let broker = broker();
@@ -164,7 +165,8 @@ fn who_is_away_with_qos_0_keeps_nothing_from_others() {
     }
 }
 
-/// A Client with one subscription of its own and one in a group gets two copies, each with the identifier of its subscription [MQTT-3.3.4-5].
+/// A Client with one subscription of its own and one in a group gets two copies, each with the
+/// identifier of its subscription [MQTT-3.3.4-5].
 #[test]
 fn each_copy_names_its_own_subscription() {
     let broker = broker();
@@ -194,7 +196,8 @@ fn one_of_two(broker: &Broker, version: Version, qos: u8) -> (Peer, Peer) {
     (first, second)
 }
 
-/// What a member has not acknowledged, and what waits for it, goes to another one when its session ends; until then it stays (§4.8.2).
+/// What a member has not acknowledged, and what waits for it, goes to another one when its session
+/// ends; until then it stays (§4.8.2).
 #[test]
 fn another_member_gets_what_a_session_leaves_behind() {
     let broker = broker();
@@ -240,7 +243,8 @@ fn another_member_gets_what_a_session_leaves_behind() {
     }
 }
 
-/// The same when nobody ends the session but its interval, and where the last member that is left is away itself.
+/// The same when nobody ends the session but its interval, and where the last member that is left
+/// is away itself.
 #[test]
 fn a_session_that_expires_leaves_its_messages_to_another_member() {
     let broker = broker();
@@ -263,7 +267,8 @@ fn a_session_that_expires_leaves_its_messages_to_another_member() {
     });
 }
 
-/// A member that reads nothing is passed over as soon as its socket is full; what it was given before stays with it.
+/// A member that reads nothing is passed over as soon as its socket is full; what it was given
+/// before stays with it.
 #[test]
 fn a_member_that_does_not_read_is_passed_over() {
     let broker = broker();

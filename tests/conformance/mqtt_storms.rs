@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::bytes::{self, BOTH, publish};
 use crate::{Connect, Peer, V4, V5, options};
 
-/// Ends the process when a test takes longer than any machine needs: a deadlock fails instead of hanging.
+/// Ends the process when a test takes longer than any machine needs: a deadlock fails instead of
+/// hanging.
 fn watchdog(what: &'static str) -> Arc<AtomicBool> {
     let done = Arc::new(AtomicBool::new(false));
     let watched = Arc::clone(&done);
@@ -150,7 +151,8 @@ fn connects_and_disconnects_in_storms_leave_nothing_behind() {
             std::thread::spawn(move || {
                 for round in 0..60 {
                     let version = BOTH[(n + round) % 2];
-                    // Few identifiers, so that storms meet; clean and kept, proper ends and broken ones.
+                    // Few identifiers, so that storms meet; clean and kept, proper ends and broken
+                    // ones.
                     let id = format!("storm{}", (n * 7 + round) % 10);
                     let connect =
                         if round % 3 == 0 { Connect::kept(version, &id) } else { Connect::new(version, &id) };
@@ -228,8 +230,8 @@ fn members_that_come_and_go_lose_no_message_of_their_group() {
     done.store(true, Ordering::Relaxed);
 }
 
-/// Clients that send DISCONNECT, close and connect anew at once leave no Will, although another thread sees the new connection before the DISCONNECT [MQTT-3.14.4-3],
-/// [3.1.1: MQTT-3.14.4-3].
+/// Clients that send DISCONNECT, close and connect anew at once leave no Will, although another
+/// thread sees the new connection before the DISCONNECT [MQTT-3.14.4-3], [3.1.1: MQTT-3.14.4-3].
 #[test]
 fn who_disconnects_and_is_back_at_once_leaves_no_will() {
     let done = watchdog("restarts");

@@ -5,8 +5,10 @@ use crate::{Connect, Peer, V4, V5, broker};
 
 const NO_LOCAL: u8 = 0x04;
 
-/// Topics that come are names [MQTT-3.3.2-2, MQTT-4.7.0-1, MQTT-4.7.3-1, -2], [3.1.1: MQTT-3.3.2-2, MQTT-4.7.1-1, MQTT-4.7.3-1, -2] that match the filter
-/// [MQTT-3.3.2-3], [3.1.1: MQTT-3.3.2-3], byte for byte [MQTT-4.7.3-4], [3.1.1: MQTT-4.7.3-4]. Wildcards are supported [3.1.1: MQTT-3.8.3-2].
+/// Topics that come are names [MQTT-3.3.2-2, MQTT-4.7.0-1, MQTT-4.7.3-1, -2],
+/// [3.1.1: MQTT-3.3.2-2, MQTT-4.7.1-1, MQTT-4.7.3-1, -2] that match the filter [MQTT-3.3.2-3],
+/// [3.1.1: MQTT-3.3.2-3], byte for byte [MQTT-4.7.3-4], [3.1.1: MQTT-4.7.3-4]. Wildcards are
+/// supported [3.1.1: MQTT-3.8.3-2].
 #[test]
 fn filters_match_as_the_standard_says() {
     let broker = broker();
@@ -44,8 +46,10 @@ fn filters_match_as_the_standard_says() {
     }
 }
 
-/// [MQTT-3.8.4-1, -2, -5, -6, -7, MQTT-3.9.3-1, -2], [3.1.1: MQTT-3.8.4-1, -2, -4, -5, MQTT-3.9.3-1, -2], [MQTT-2.2.1-6], [3.1.1: MQTT-2.3.1-7].
-/// The filters are wrong: violates [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2], [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
+/// [MQTT-3.8.4-1, -2, -5, -6, -7, MQTT-3.9.3-1, -2],
+/// [3.1.1: MQTT-3.8.4-1, -2, -4, -5, MQTT-3.9.3-1, -2], [MQTT-2.2.1-6], [3.1.1: MQTT-2.3.1-7]. The
+/// filters are wrong: violates [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2],
+/// [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
 #[test]
 fn one_suback_with_one_code_a_filter() {
     let broker = broker();
@@ -165,8 +169,9 @@ fn unsubscribe_compares_bytes_and_always_answers() {
     }
 }
 
-/// A filter that is none gets 0x8F and harms no other; before 5.0 the connection ends with every subscription as it was. Violates
-/// [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2], [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
+/// A filter that is none gets 0x8F and harms no other; before 5.0 the connection ends with every
+/// subscription as it was. Violates [MQTT-4.7.1-1, -2, MQTT-4.7.3-1, MQTT-4.8.2-1, -2],
+/// [3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1].
 #[test]
 fn unsubscribe_refuses_what_is_no_filter() {
     let broker = broker();

@@ -1,5 +1,5 @@
-//! Control characters and non-characters, which the standards advise against and receivers may take for malformed (§1.5.4): refused unless the
-//! configuration says otherwise.
+//! Control characters and non-characters, which the standards advise against and receivers may take
+//! for malformed (§1.5.4): refused unless the configuration says otherwise.
 
 use lotmq_test_support::BrokerOptions;
 
@@ -123,7 +123,8 @@ fn the_configuration_may_allow_them() {
     }
 }
 
-/// What a broker was allowed to retain is not shown by one that is not; it stays in the store, as do subscriptions, which can be ended.
+/// What a broker was allowed to retain is not shown by one that is not; it stays in the store, as
+/// do subscriptions, which can be ended.
 #[test]
 fn what_an_older_store_holds_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Topic Aliases that the broker sets: only for a Client that allows them, behind the packet that carries the topic, for one connection.
+//! Topic Aliases that the broker sets: only for a Client that allows them, behind the packet that
+//! carries the topic, for one connection.
 
 use crate::broker;
 use crate::bytes::Version::V5;
@@ -12,7 +13,8 @@ fn reader(id: &str, maximum: u16) -> Connect {
     Connect::kept(V5, id).property(&two(0x22, maximum))
 }
 
-/// What a line means once aliases are replaced by topics, which `known` remembers by alias. None is 0 or above `maximum`.
+/// What a line means once aliases are replaced by topics, which `known` remembers by alias. None is
+/// 0 or above `maximum`.
 fn resolved(line: &str, known: &mut [Option<String>], maximum: u16) -> String {
     let Some((before, behind)) = line.split_once(" [alias ") else { return line.to_owned() };
     let (number, behind) = behind.split_once(']').unwrap();
@@ -109,7 +111,8 @@ fn what_is_sent_again_does_not_rely_on_aliases_of_the_connection_before() {
     ]);
 }
 
-/// An exactly-once message of a session that is stored leaves when its identifier is on the disk; others pass it.
+/// An exactly-once message of a session that is stored leaves when its identifier is on the disk;
+/// others pass it.
 #[test]
 fn an_alias_is_never_ahead_of_the_packet_that_sets_it() {
     let broker = broker();
@@ -135,7 +138,8 @@ fn an_alias_is_never_ahead_of_the_packet_that_sets_it() {
     assert_eq!(got, expected);
 }
 
-/// An alias makes the packet that sets it longer: not above the Client's Maximum Packet Size [MQTT-3.1.2-24].
+/// An alias makes the packet that sets it longer: not above the Client's Maximum Packet Size
+/// [MQTT-3.1.2-24].
 #[test]
 fn no_alias_makes_a_packet_too_large() {
     let broker = broker();

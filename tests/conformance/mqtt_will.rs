@@ -11,7 +11,8 @@ fn willing(version: Version, id: &str) -> Connect {
     Connect::new(version, id).will("will/t", "gone", 1, false)
 }
 
-/// [MQTT-3.1.2-7, -8, -10], [MQTT-3.14.4-3], [3.1.1: MQTT-3.1.2-8, -10, -12, MQTT-3.14.4-3]. The Client's DISCONNECT of 0x80 or more violates [MQTT-4.13.2-1]: it closes.
+/// [MQTT-3.1.2-7, -8, -10], [MQTT-3.14.4-3], [3.1.1: MQTT-3.1.2-8, -10, -12, MQTT-3.14.4-3]. The
+/// Client's DISCONNECT of 0x80 or more violates [MQTT-4.13.2-1]: it closes.
 #[test]
 fn every_end_but_a_normal_disconnect_publishes_the_will() {
     let broker = broker();
@@ -34,7 +35,8 @@ fn every_end_but_a_normal_disconnect_publishes_the_will() {
         let new = Peer::clean(&broker, version, "w");
         old.until_closed();
         watcher.expect(&[gone]);
-        // A proper end discards it [MQTT-3.14.4-3]; the next CONNECT without one has none [3.1.1: MQTT-3.1.2-12].
+        // A proper end discards it [MQTT-3.14.4-3]; the next CONNECT without one has none
+        // [3.1.1: MQTT-3.1.2-12].
         new.vanish();
         Peer::join(&broker, &willing(version, "w")).leave();
         watcher.expect_only(&[]);
@@ -142,7 +144,8 @@ fn a_delayed_will_waits_for_its_delay_or_the_end_of_the_session() {
     }
 }
 
-/// The delay and the Session Expiry Interval run from the end of the connection, not from when the broker last looked at its clock [MQTT-3.1.3-9].
+/// The delay and the Session Expiry Interval run from the end of the connection, not from when the
+/// broker last looked at its clock [MQTT-3.1.3-9].
 #[test]
 fn a_delayed_will_never_comes_early() {
     let broker = broker();
@@ -157,7 +160,8 @@ fn a_delayed_will_never_comes_early() {
         let peer = Peer::join(&broker, &connect);
         left.push(Instant::now());
         peer.vanish();
-        // So that the ends fall on different moments of the broker's clock, which it reads four times a second.
+        // So that the ends fall on different moments of the broker's clock, which it reads four
+        // times a second.
         std::thread::sleep(Duration::from_millis(37));
     }
     for _ in 0..16 {
@@ -213,7 +217,8 @@ fn session_expiry_may_be_changed_in_disconnect() {
     peer.until_closed();
     let other = Connect::new(V5, "other").clean(false).property(&four(0x11, 1));
     Peer::join(&broker, &other).leave();
-    // Whether a session is there is asked without ending or resuming it: a takeover-free look at what is stored for it.
+    // Whether a session is there is asked without ending or resuming it: a takeover-free look at
+    // what is stored for it.
     eventually("the other session of the same second has expired", || {
         let probe = Peer::join(&broker, &other);
         let is_gone = !probe.present();

@@ -1,7 +1,9 @@
-//! A Client under the test's control: it sends what the test says, and tells what comes as one line of text for each packet.
+//! A Client under the test's control: it sends what the test says, and tells what comes as one line
+//! of text for each packet.
 //!
-//! `CONNACK 0 00` (session present, code), `SUBACK 1 00 01`, `PUBLISH t/1 q1 #5 dup retain: payload`, `PUBACK 5 00`, `PINGRESP`,
-//! `DISCONNECT 8E`, `AUTH 18`, `closed`. Reason Strings are kept apart ([`Peer::reasons`]).
+//! `CONNACK 0 00` (session present, code), `SUBACK 1 00 01`,
+//! `PUBLISH t/1 q1 #5 dup retain: payload`, `PUBACK 5 00`, `PINGRESP`, `DISCONNECT 8E`, `AUTH 18`,
+//! `closed`. Reason Strings are kept apart ([`Peer::reasons`]).
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -104,7 +106,8 @@ impl Peer {
         }
     }
 
-    /// The packets that came with a Reason String since the last call, each with it: `PUBACK 3 87: no permission …`.
+    /// The packets that came with a Reason String since the last call, each with it:
+    /// `PUBACK 3 87: no permission …`.
     pub(crate) fn reasons(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reasons)
     }
@@ -130,7 +133,8 @@ impl Peer {
         }
     }
 
-    /// Insists on these packets, and on nothing behind them: what was sent to us before PINGRESP is here.
+    /// Insists on these packets, and on nothing behind them: what was sent to us before PINGRESP is
+    /// here.
     #[track_caller]
     pub(crate) fn expect_only(&mut self, lines: &[&str]) {
         // What rests on the disk comes behind a PINGRESP that is asked for at once.
@@ -225,7 +229,8 @@ impl Peer {
         assert_eq!(self.until_closed(), [""; 0]);
     }
 
-    /// Breaks the connection and waits until the broker has noticed, which it shows by closing, too.
+    /// Breaks the connection and waits until the broker has noticed, which it shows by closing,
+    /// too.
     pub(crate) fn vanish(mut self) {
         self.connection.stream().shutdown(std::net::Shutdown::Write).unwrap();
         self.until_closed();
@@ -265,7 +270,8 @@ fn describe(packet: &Packet, version: Version) -> String {
     }
 }
 
-/// The Reason String of a packet that may have one. Nothing but that is in the properties of an acknowledgement or of DISCONNECT.
+/// The Reason String of a packet that may have one. Nothing but that is in the properties of an
+/// acknowledgement or of DISCONNECT.
 fn reason_string(packet: &Packet, version: Version) -> Option<String> {
     let (kind, body) = (packet.bytes()[0] >> 4, packet.body());
     let at = match kind {

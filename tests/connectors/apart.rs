@@ -1,4 +1,5 @@
-//! Events of one route with one instance: what fails of one holds the others up only for moments, and nothing of it is lost or overtaken.
+//! Events of one route with one instance: what fails of one holds the others up only for moments,
+//! and nothing of it is lost or overtaken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,7 +103,8 @@ fn requests_of_other_events_go_on_while_an_endpoint_is_busy() {
     }
 }
 
-/// What has the same topic as a message that waits does not pass it, whichever event takes it: its rows may need those of that one.
+/// What has the same topic as a message that waits does not pass it, whichever event takes it: its
+/// rows may need those of that one.
 #[test]
 fn messages_of_one_topic_keep_their_order_over_all_events() {
     let Some(server) = PostgresServer::start() else { return };
@@ -126,7 +128,8 @@ fn messages_of_one_topic_keep_their_order_over_all_events() {
     }
 }
 
-/// A server that goes away altogether is no matter of one event: when it is back, all that waited comes at once.
+/// A server that goes away altogether is no matter of one event: when it is back, all that waited
+/// comes at once.
 #[test]
 fn all_events_come_back_with_their_server() {
     let Some(mut server) = PostgresServer::start() else { return };

@@ -1,4 +1,5 @@
-//! `MQTT_BRIDGE`: to mosquitto, to another lotmq, to itself, between two others, and to a server that talks nonsense.
+//! `MQTT_BRIDGE`: to mosquitto, to another lotmq, to itself, between two others, and to a server
+//! that talks nonsense.
 
 mod exchanges;
 mod frozen;
@@ -451,7 +452,8 @@ fn nothing_is_lost_when_the_other_broker_is_killed_under_load() {
     all_come(&mut there, 2000);
 }
 
-/// For how long the link flaps, in seconds; `LOTMQ_FLAPPING_SECONDS=3600` makes it an hour, with 5 s between two changes.
+/// For how long the link flaps, in seconds; `LOTMQ_FLAPPING_SECONDS=3600` makes it an hour, with 5
+/// s between two changes.
 const FLAPPING_SECONDS: u64 = 6;
 
 #[test]
@@ -517,7 +519,8 @@ impl<'a> Flow<'a> {
         publish(&mut self.sender, self.topic, &number.to_string());
     }
 
-    /// Takes a message, which must be the next one, or one that has come before. False when there is none in time.
+    /// Takes a message, which must be the next one, or one that has come before. False when there
+    /// is none in time.
     fn take(&mut self, timeout: Duration) -> bool {
         let Some(message) = self.receiver.receive(timeout).unwrap() else { return false };
         let number: u64 = message.text().parse().unwrap();
@@ -561,7 +564,8 @@ fn a_kept_session_brings_what_was_published_while_the_bridge_was_away() {
     while texts.last().is_none_or(|text| text != "199") {
         texts.push(received(&mut here).text());
     }
-    // The first was published here; whether the other broker knew that when this one stopped is chance.
+    // The first was published here; whether the other broker knew that when this one stopped is
+    // chance.
     let again = usize::from(texts[0] == "0");
     let expected: Vec<String> = (1..200).map(|number: usize| number.to_string()).collect();
     assert_eq!(texts[again..], expected);

@@ -1,4 +1,5 @@
-//! `EMAIL`: mails to a server of aiosmtpd, in the clear and with TLS, to several, of templates, and to servers that are away.
+//! `EMAIL`: mails to a server of aiosmtpd, in the clear and with TLS, to several, of templates, and
+//! to servers that are away.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -58,7 +59,8 @@ impl Server {
     }
 }
 
-/// A route to a server, with more lines in its section, and an event that mails what comes below `alert`.
+/// A route to a server, with more lines in its section, and an event that mails what comes below
+/// `alert`.
 fn route(port: u16, more: &str, lines: &str) -> String {
     let section = format!("    ADD SMTP_CONFIG\n        WITH HOST \"127.0.0.1\"\n        WITH PORT {port}\n");
     let section = more.lines().fold(section, |text, line| format!("{text}        WITH {line}\n"));
@@ -278,12 +280,14 @@ fn nothing_is_lost_when_the_server_is_killed_or_frozen_under_load() {
     while !has.contains(&(2 * MAILS - 1)) {
         has.insert(number(&server.next()));
     }
-    // What the first server had taken between the look at its mails and its end is with it: these come in order.
+    // What the first server had taken between the look at its mails and its end is with it: these
+    // come in order.
     let missing: Vec<usize> = (0..2 * MAILS).filter(|mail| !has.contains(mail)).collect();
     assert!(missing.windows(2).all(|pair| pair[1] == pair[0] + 1) && missing.len() <= MAILS, "{missing:?}");
 }
 
-/// Takes mails as fast as they come, and notes their subjects, which are numbers: the server in Python takes some hundreds a second.
+/// Takes mails as fast as they come, and notes their subjects, which are numbers: the server in
+/// Python takes some hundreds a second.
 fn sink(port: u16) -> Arc<Mutex<Vec<usize>>> {
     let taken: Arc<Mutex<Vec<usize>>> = Arc::default();
     let (listener, noted) = (TcpListener::bind(("127.0.0.1", port)).unwrap(), Arc::clone(&taken));

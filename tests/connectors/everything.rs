@@ -1,6 +1,8 @@
-//! Routes on `#`: each message that is published comes once, under load, and nothing of what the broker tells of itself.
+//! Routes on `#`: each message that is published comes once, under load, and nothing of what the
+//! broker tells of itself.
 //!
-//! Two brokers, joined by a bridge that carries `#` both ways, each with a route that writes `#` to a file. What came is read from the files: no queue of a client's is in the way.
+//! Two brokers, joined by a bridge that carries `#` both ways, each with a route that writes `#` to
+//! a file. What came is read from the files: no queue of a client's is in the way.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -75,7 +77,8 @@ fn is_whole(written: &Written, first: &str, count: usize, topics: usize) {
     assert!(written[first] == expected, "{first} is not what was published");
 }
 
-/// Has the broker say much about itself until it is told to end, and gives how many messages it has said below `$SYS`.
+/// Has the broker say much about itself until it is told to end, and gives how many messages it has
+/// said below `$SYS`.
 fn keeps_talking(broker: &Broker, is_over: &AtomicBool) -> usize {
     let mut listener = broker.root("listener");
     listener.subscribe_to("$SYS/#", QoS::AtMostOnce).unwrap();

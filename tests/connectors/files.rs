@@ -54,7 +54,8 @@ fn records_become_lines_of_csv_below_their_header() {
     assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
 }
 
-/// What another program does with a file while the route writes to it: it puts it aside, removes it or empties it.
+/// What another program does with a file while the route writes to it: it puts it aside, removes it
+/// or empties it.
 #[test]
 fn a_file_that_is_gone_begins_with_its_header_and_goes_on_after_a_restart() {
     let mut broker = broker();
@@ -152,7 +153,8 @@ pub(crate) fn may_deploy(broker: &Broker, users: &[&str]) {
     }
 }
 
-/// Files of `root`, and of all other users below his, are not those of a route whose user was removed.
+/// Files of `root`, and of all other users below his, are not those of a route whose user was
+/// removed.
 #[test]
 fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
     let mut broker = broker_of_two();
@@ -182,7 +184,8 @@ fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
     assert_eq!(std::fs::read_to_string(of_nobody).unwrap(), "of\nann\n");
 }
 
-/// What a route was opened with is its user's for as long as there is he, and not until the broker starts again.
+/// What a route was opened with is its user's for as long as there is he, and not until the broker
+/// starts again.
 #[test]
 fn a_route_of_a_removed_user_leaves_his_name_at_once() {
     let broker = broker_of_two();
@@ -267,7 +270,8 @@ fn why_records_were_refused_is_told_to_the_route_s_user_and_administrators() {
     }
 }
 
-/// Many routes of one user with many records, and one of another user with one that comes behind all of them.
+/// Many routes of one user with many records, and one of another user with one that comes behind
+/// all of them.
 #[test]
 fn the_routes_of_one_user_do_not_hold_up_those_of_another() {
     const ROUTES: usize = 40;

@@ -1,4 +1,5 @@
-//! `INFLUXDB`: points and questions at an InfluxDB of version 1, and at a server that speaks like one of version 2, with what goes wrong.
+//! `INFLUXDB`: points and questions at an InfluxDB of version 1, and at a server that speaks like
+//! one of version 2, with what goes wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,7 +1,9 @@
-//! `KAFKA`: records that go to a cluster and come from it, seen by librdkafka as an independent client, while brokers are killed, freeze, are slow and refuse.
+//! `KAFKA`: records that go to a cluster and come from it, seen by librdkafka as an independent
+//! client, while brokers are killed, freeze, are slow and refuse.
 //!
-//! The cluster is the mock cluster of librdkafka (`kafka/cluster.py`). What that does not heed, logins and the numbers of producers, does a broker of our own
-//! (`kafka/fake.py`). No released Kafka was at hand.
+//! The cluster is the mock cluster of librdkafka (`kafka/cluster.py`). What that does not heed,
+//! logins and the numbers of producers, does a broker of our own (`kafka/fake.py`). No released
+//! Kafka was at hand.
 
 mod cluster;
 mod faults;
@@ -16,7 +18,8 @@ use serde_json::{Value as Json, json};
 use crate::{backlog, broker, next, publish_all, roomy, send, watch};
 use cluster::{Cluster, Fake, Row};
 
-/// A route to servers with settings of its section, and mappings, each a line of `name setting; setting`.
+/// A route to servers with settings of its section, and mappings, each a line of
+/// `name setting; setting`.
 fn route(servers: &str, settings: &str, mappings: &str) -> String {
     let mut text = format!(
         "-addRoute DEFINE ROUTE Line WITH TYPE KAFKA\n    ADD KAFKA_CONFIG\n        WITH BOOTSTRAP_SERVERS \"{servers}\"\n"
@@ -42,7 +45,8 @@ const IN: &str = r#"In SOURCE_TOPIC "t"; DESTINATION_TOPIC "from/kafka"; DIRECTI
 /// The mock cluster divides a group that has members anew only when its time is over.
 const SHORT: &str = "SESSION_TIMEOUT_MS 6000";
 
-/// Sends so many numbered messages, to `plant/k0/x` to `plant/k3/x` in turn, and does something when a tenth is sent.
+/// Sends so many numbered messages, to `plant/k0/x` to `plant/k3/x` in turn, and does something
+/// when a tenth is sent.
 fn send_numbered(broker: &Broker, count: usize, at_a_tenth: impl FnOnce()) {
     let numbered = |number: usize| (format!("plant/k{}/x", number % 4), number.to_string());
     publish_all(broker, (0..count / 10).map(numbered));
@@ -50,7 +54,8 @@ fn send_numbered(broker: &Broker, count: usize, at_a_tenth: impl FnOnce()) {
     publish_all(broker, (count / 10..count).map(numbered));
 }
 
-/// Checks that all numbers below `count` are there, those of each key in order, whatever came twice.
+/// Checks that all numbers below `count` are there, those of each key in order, whatever came
+/// twice.
 fn is_complete(rows: &[Row], count: usize) {
     let mut seen = std::collections::BTreeSet::new();
     let mut last = std::collections::BTreeMap::new();
@@ -237,7 +242,8 @@ fn a_group_without_offsets_begins_where_the_definition_says() {
     let broker = broker();
     let mut watcher = watch(&broker, "from/#");
     broker.command_ok(&route(&cluster.servers, "AUTO_OFFSET_RESET \"latest\"\nGROUP_ID \"late\"", IN));
-    // Whoever joins behind it knows that it has looked where the end is: its first heartbeat is behind that.
+    // Whoever joins behind it knows that it has looked where the end is: its first heartbeat is
+    // behind that.
     lotmq_test_support::eventually("the end is known", || {
         cluster.produce("t", &[json!([null, "new", null, null])], "none");
         watcher

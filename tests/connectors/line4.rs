@@ -1,4 +1,5 @@
-//! `examples/line4`: a simulated press, a database and a head office, of which the last two are away for a while.
+//! `examples/line4`: a simulated press, a database and a head office, of which the last two are
+//! away for a while.
 
 mod press;
 
@@ -64,7 +65,8 @@ fn made(reports: &[Json]) -> u64 {
     reports.iter().map(|report| report["made"].as_u64().unwrap()).sum()
 }
 
-/// Each thing once, where it came first: what was not acknowledged before something ended comes again.
+/// Each thing once, where it came first: what was not acknowledged before something ended comes
+/// again.
 fn once(things: impl IntoIterator<Item = Json>) -> Vec<Json> {
     let mut seen = Vec::new();
     for thing in things {

@@ -1,4 +1,5 @@
-//! A TCP link that can be cut or slow, and counts what goes over it: a port of its own, from which everything goes on to a server.
+//! A TCP link that can be cut or slow, and counts what goes over it: a port of its own, from which
+//! everything goes on to a server.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};

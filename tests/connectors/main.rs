@@ -1,6 +1,7 @@
 //! Connectors against the real servers of their protocols, which each test starts itself.
 //!
-//! Test target of the package `lotmq`, because only so does cargo build the binary first and say where it is. A module per connector.
+//! Test target of the package `lotmq`, because only so does cargo build the binary first and say
+//! where it is. A module per connector.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,4 +1,5 @@
-//! `MODBUS_TCP`: units of pymodbus that are read and written, killed and frozen, and a server of the test's own for what no good server does.
+//! `MODBUS_TCP`: units of pymodbus that are read and written, killed and frozen, and a server of
+//! the test's own for what no good server does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -39,7 +40,8 @@ impl Server {
     }
 }
 
-/// A route to a port with settings of its section, and a mapping `M` every 50 ms with tags, each a line of `name setting; setting`.
+/// A route to a port with settings of its section, and a mapping `M` every 50 ms with tags, each a
+/// line of `name setting; setting`.
 fn route(port: u16, settings: &str, tags: &str) -> String {
     let mut text = format!(
         "-addRoute DEFINE ROUTE Plc WITH TYPE MODBUS_TCP\n    ADD MODBUS_CONFIG\n        WITH HOST \"127.0.0.1\"\n        WITH PORT {port}\n"
@@ -212,7 +214,8 @@ fn what_has_expired_meanwhile_is_not_written() {
     }
 }
 
-/// What a route brings right when the broker has started, the routes that were added behind it are there to take.
+/// What a route brings right when the broker has started, the routes that were added behind it are
+/// there to take.
 #[test]
 fn the_first_values_after_a_start_reach_the_other_routes() {
     let Some(server) = Server::start(free_port()) else { return };
@@ -308,7 +311,8 @@ fn a_tag_that_the_device_refuses_does_not_keep_back_the_others() {
     assert!(lines[0].contains("M/Bad") && !lines[0].contains("illegal"), "{lines:?}");
 }
 
-/// A server of the test's own, which answers each request as it is told: by the connection's number and that of the request.
+/// A server of the test's own, which answers each request as it is told: by the connection's number
+/// and that of the request.
 fn fake(answer: impl Fn(usize, usize, &[u8]) -> Vec<u8> + Clone + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -398,7 +402,8 @@ fn a_device_without_units_is_asked_as_unit_0_or_255() {
 
 #[test]
 fn a_late_reply_is_never_taken_for_another() {
-    // The first request of all is answered behind the time; the second one on the next connection with the first one's reply before its own.
+    // The first request of all is answered behind the time; the second one on the next connection
+    // with the first one's reply before its own.
     let port = fake(|connection, request, frame| {
         if (connection, request) == (0, 1) {
             thread::sleep(Duration::from_millis(400));

@@ -1,4 +1,5 @@
-//! `MODBUS_SERIAL`: units of pymodbus at a pseudo-terminal, and units of the test's own for what no good unit does.
+//! `MODBUS_SERIAL`: units of pymodbus at a pseudo-terminal, and units of the test's own for what no
+//! good unit does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -18,7 +19,8 @@ fn broker(wires: &[&Wire]) -> Broker {
     options().variable("LOTMQ_ROUTES_SERIAL_PORTS", &ports.join(",")).start()
 }
 
-/// A route to a device with settings of its section, and a mapping `M` every 50 ms with tags, each a line of `name setting; setting`.
+/// A route to a device with settings of its section, and a mapping `M` every 50 ms with tags, each
+/// a line of `name setting; setting`.
 fn route(device: &str, settings: &str, tags: &str) -> String {
     named("Plc", device, settings, tags)
 }

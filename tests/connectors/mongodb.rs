@@ -1,4 +1,5 @@
-//! `MONGODB`: documents, what is found of them, changes and rows, at servers that speak MongoDB's protocol, with pymongo beside as a client that is not ours.
+//! `MONGODB`: documents, what is found of them, changes and rows, at servers that speak MongoDB's
+//! protocol, with pymongo beside as a client that is not ours.
 
 #[path = "mongodb/faults.rs"]
 mod faults;
@@ -205,7 +206,8 @@ fn each_document_of_a_batch_is_heeded_by_itself() {
     ] {
         publish(&mut sender, "docs/1", &document);
     }
-    // Who goes with the busy one is heeded; another command, behind the one that is too large, waits for it.
+    // Who goes with the busy one is heeded; another command, behind the one that is too large,
+    // waits for it.
     eventually("those that go with the busy one", || (server.numbers("docs") == [0, 4]).then_some(()));
     server.now(&json!({ "idle": true }));
     let mut told: Vec<String> = (0..7).map(|_| failure(&mut failed)).collect();
@@ -225,7 +227,8 @@ fn each_document_of_a_batch_is_heeded_by_itself() {
     let mut numbers = server.numbers("docs");
     numbers.sort_unstable();
     assert_eq!(numbers, [0, 1, 4, 7]);
-    // Changes of a batch go together and in order; a wrong one ends what goes with it, and not what is behind.
+    // Changes of a batch go together and in order; a wrong one ends what goes with it, and not what
+    // is behind.
     for change in [r#"{"of":0,"v":1}"#, r#"{"of":0,"v":2}"#, r#"{"of":4,"wrong":1}"#, r#"{"of":7,"v":3}"#] {
         publish(&mut sender, "set/1", change);
     }

@@ -1,4 +1,5 @@
-//! `MYSQL` and `MARIADB`: rows, questions and tables at a MariaDB server, with what goes wrong on the way and at its end, and a login as MySQL has it.
+//! `MYSQL` and `MARIADB`: rows, questions and tables at a MariaDB server, with what goes wrong on
+//! the way and at its end, and a login as MySQL has it.
 
 mod fake;
 mod server;
@@ -34,7 +35,8 @@ fn publish(client: &mut Client, topic: &str, payload: impl Into<Vec<u8>>) {
     client.publish(&Publication::new(topic, payload.into()).qos(QoS::AtLeastOnce)).unwrap();
 }
 
-/// Adds a route and waits for a standing that says this, and gives it. What never says so is told with the last that was said.
+/// Adds a route and waits for a standing that says this, and gives it. What never says so is told
+/// with the last that was said.
 fn adds(broker: &Broker, definition: &str, part: &str) -> String {
     const STATUSES_MAX: usize = 40;
     // Before: of what is as it was nothing is told for half a minute.

@@ -1,4 +1,5 @@
-//! `OPCUA`: servers of asyncua that are subscribed to, polled and written, with and without certificates, killed and frozen, and answers that no good server gives.
+//! `OPCUA`: servers of asyncua that are subscribed to, polled and written, with and without
+//! certificates, killed and frozen, and answers that no good server gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -51,7 +52,8 @@ impl Server {
     }
 }
 
-/// A route with settings of its section, and a mapping `M` every 50 ms that publishes below a topic, with tags, each a line of `name setting; setting`.
+/// A route with settings of its section, and a mapping `M` every 50 ms that publishes below a
+/// topic, with tags, each a line of `name setting; setting`.
 fn route_of(name: &str, topic: &str, port: u16, settings: &str, tags: &str) -> String {
     let mut text = format!(
         "-addRoute DEFINE ROUTE {name} WITH TYPE OPCUA\n    ADD OPCUA_CONFIG\n        WITH ENDPOINT_URL \"opc.tcp://127.0.0.1:{port}/test/\"\n"
@@ -173,7 +175,8 @@ fn a_subscription_brings_what_changes_and_a_server_without_any_is_polled() {
     }
 }
 
-/// Variables that are written: node, type of the tag, payload, what the server has then, and what is read back.
+/// Variables that are written: node, type of the tag, payload, what the server has then, and what
+/// is read back.
 const WRITTEN: [(&str, &str, &str, &str, &str); 21] = [
     ("Boolean", "BOOL", "false", "False", "false"),
     ("SByte", "INT8", "-5", "-5", "-5"),
@@ -322,7 +325,8 @@ fn paths_of_browse_names_lead_to_variables() {
     until(&mut watcher, "plc/C=3.5");
 }
 
-/// Certificates of a server and of a user, and the folder of a route below the broker's root of files.
+/// Certificates of a server and of a user, and the folder of a route below the broker's root of
+/// files.
 struct Certificates {
     folder: tempfile::TempDir,
 }
@@ -544,7 +548,8 @@ fn a_server_that_was_killed_under_load_has_all_writes_and_subscriptions_again() 
     let (server, written) = server.replace();
     (500..1_000).for_each(&mut write);
     server.was_written("Int32 999");
-    // Each value was written before or behind the fall, and in order; what the fall left without an answer was written again.
+    // Each value was written before or behind the fall, and in order; what the fall left without an
+    // answer was written again.
     let count = |line: &String| line.strip_prefix("wrote Int32 ").and_then(|value| value.parse::<u32>().ok());
     let mut all: Vec<u32> = written.iter().chain(&server.program.stdout.all()).filter_map(count).collect();
     let steps_back = all.windows(2).filter(|pair| pair[1] < pair[0]).count();

@@ -1,4 +1,5 @@
-//! `OPENSEARCH`: documents, searches and rows at a server that answers `_bulk` document by document, as OpenSearch and Elasticsearch do.
+//! `OPENSEARCH`: documents, searches and rows at a server that answers `_bulk` document by
+//! document, as OpenSearch and Elasticsearch do.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -39,7 +40,8 @@ impl Index {
     }
 }
 
-/// A server of documents. A document with `"busy": n` is refused with 429 so often, one with `"wrong"` with 400.
+/// A server of documents. A document with `"busy": n` is refused with 429 so often, one with
+/// `"wrong"` with 400.
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<Held>>);
 

@@ -1,4 +1,5 @@
-//! `POSTGRESQL` and `CRATEDB`: rows, questions and tables at a PostgreSQL server, with what goes wrong on the way and at its end.
+//! `POSTGRESQL` and `CRATEDB`: rows, questions and tables at a PostgreSQL server, with what goes
+//! wrong on the way and at its end.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -321,7 +322,8 @@ fn rows_are_stored_in_tables_and_asked_for() {
     server.until("SELECT n, exact FROM plant.theirs", "7|0.10000000000000000001");
 }
 
-/// A model whose instances are stored in the table `parts`, what makes some, and what finds heavy ones.
+/// A model whose instances are stored in the table `parts`, what makes some, and what finds heavy
+/// ones.
 fn weigh_parts(broker: &Broker) {
     broker.command_ok(
         "-addModel DEFINE MODEL Part COLLAPSED\n    ADD STRING \"id\"\n    ADD INT \"weight\"\n    STORE IN \"Db\" WITH TABLE \"parts\"\n",
@@ -366,7 +368,8 @@ fn a_row_that_waited_has_the_time_of_its_message() {
     server.until("SELECT written - at > interval '1 s' FROM t", "t");
 }
 
-/// A lock of others is waited for as long as a statement may take, told, and waited for again: it costs no message and no connection.
+/// A lock of others is waited for as long as a statement may take, told, and waited for again: it
+/// costs no message and no connection.
 #[test]
 fn a_lock_of_others_is_told_and_passes() {
     let Some(server) = PostgresServer::start() else { return };
@@ -657,7 +660,8 @@ fn statements_may_be_written_as_they_are() {
     send(&broker, "ask/a", "");
     assert_eq!(next(&mut answers), r#"answer=[{"n":5}]"#);
     assert_eq!(server.sql("SELECT count(*) FROM log"), "1");
-    // Without that the same text is one statement too many, as it is for every message: it waits until the route is mended.
+    // Without that the same text is one statement too many, as it is for every message: it waits
+    // until the route is mended.
     let mut standing = Standing::of(&broker, "Db");
     let put =
         event("Put", "in/+", "QUERY \"INSERT INTO a VALUES ('{payload}'); INSERT INTO log VALUES (1)\"");
@@ -705,7 +709,8 @@ fn a_long_answer_is_cut_and_told() {
     assert!(answer == r#"answer=[{"t":"short"}]"# || answer == "answer=[]", "{answer}");
 }
 
-/// CrateDB itself was not at hand: this shows that its type of route speaks the protocol, and does without transactions.
+/// CrateDB itself was not at hand: this shows that its type of route speaks the protocol, and does
+/// without transactions.
 #[test]
 fn the_type_of_cratedb_speaks_the_protocol() {
     let Some(server) = PostgresServer::start() else { return };

@@ -1,4 +1,5 @@
-//! `REDIS`: commands, their replies and channels at a Redis server, with what goes wrong on the way and at its end.
+//! `REDIS`: commands, their replies and channels at a Redis server, with what goes wrong on the way
+//! and at its end.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -241,7 +242,8 @@ fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
         let mut kinds = std::collections::BTreeSet::new();
         let mut repeats = 0;
         for number in found.lines().map(|line| line.parse::<usize>().unwrap()) {
-            // What was on its way comes again as a whole, so only the ends of such stretches go back.
+            // What was on its way comes again as a whole, so only the ends of such stretches go
+            // back.
             repeats += usize::from(last.is_some_and(|last| number <= last));
             last = Some(number);
             kinds.insert(number);

@@ -1,4 +1,5 @@
-//! `SIEMENS_S7`: a PLC of snap7 that is read and written, killed and frozen, and answers that no good PLC gives.
+//! `SIEMENS_S7`: a PLC of snap7 that is read and written, killed and frozen, and answers that no
+//! good PLC gives.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -36,7 +37,8 @@ impl Plc {
     }
 }
 
-/// A route to a port with settings of its section, and a mapping `M` every 50 ms with tags, each a line of `name setting; setting`.
+/// A route to a port with settings of its section, and a mapping `M` every 50 ms with tags, each a
+/// line of `name setting; setting`.
 fn route(port: u16, settings: &str, tags: &str) -> String {
     let mut text = format!(
         "-addRoute DEFINE ROUTE Plc WITH TYPE S7\n    ADD S7_CONFIG\n        WITH IP \"127.0.0.1\"\n        WITH PORT {port}\n"
@@ -252,7 +254,8 @@ impl BusyPlc {
         }
     }
 
-    /// The answer to a job behind the head of its frame: 3 bytes of COTP, 10 of the job's head, its function.
+    /// The answer to a job behind the head of its frame: 3 bytes of COTP, 10 of the job's head, its
+    /// function.
     fn answer(&self, frame: &[u8]) -> Vec<u8> {
         const NO_RESOURCES: [u8; 2] = [0x83, 4];
         let is_busy =

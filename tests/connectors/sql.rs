@@ -1,10 +1,12 @@
-//! What every connector to an SQL database does, whoever made the server: models in tables, and nothing lost when the server is away.
+//! What every connector to an SQL database does, whoever made the server: models in tables, and
+//! nothing lost when the server is away.
 
 use lotmq_test_support::{Broker, SqlServer, eventually};
 
 use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
-/// Stores instances of a model by the route `Db`, finds them again, and adds what another table says. `devices` makes that table.
+/// Stores instances of a model by the route `Db`, finds them again, and adds what another table
+/// says. `devices` makes that table.
 pub(crate) fn models_store_and_read_rows(server: &impl SqlServer, route: &str, devices: &str) {
     let broker = broker();
     broker.command_ok(route);
@@ -56,7 +58,8 @@ pub(crate) fn models_store_and_read_rows(server: &impl SqlServer, route: &str, d
     assert!(told.contains(r#""lastErrorIsOver":true"#), "{told}");
 }
 
-/// A query with a name that the server does not know is told before there is a message for it, as long as it is so; `route` makes one of events.
+/// A query with a name that the server does not know is told before there is a message for it, as
+/// long as it is so; `route` makes one of events.
 pub(crate) fn misspelt_names_are_told(
     server: &impl SqlServer,
     table: &str,
@@ -92,7 +95,8 @@ pub(crate) fn misspelt_names_are_told(
     });
 }
 
-/// Ends the server and then freezes it while thousands of rows go into the table `t`, of a topic, a number and an `id` by which rows count up.
+/// Ends the server and then freezes it while thousands of rows go into the table `t`, of a topic, a
+/// number and an `id` by which rows count up.
 pub(crate) fn nothing_is_lost<S: SqlServer>(
     server: &mut S,
     table: &str,
@@ -127,7 +131,8 @@ pub(crate) fn nothing_is_lost<S: SqlServer>(
     );
 }
 
-/// Connection strings of which something would not be followed are refused with the definition; `route` has a section with these lines.
+/// Connection strings of which something would not be followed are refused with the definition;
+/// `route` has a section with these lines.
 pub(crate) fn strings_that_would_not_be_followed_are_refused(
     broker: &Broker,
     route: impl Fn(&str) -> String,

@@ -1,6 +1,8 @@
-//! `SQLSERVER`: rows, questions and tables at a server of TDS, with what goes wrong on the way and at its end.
+//! `SQLSERVER`: rows, questions and tables at a server of TDS, with what goes wrong on the way and
+//! at its end.
 //!
-//! SQL Server itself cannot be installed by a test. The server is of these tests' own, and another test shows that a client of others understands it.
+//! SQL Server itself cannot be installed by a test. The server is of these tests' own, and another
+//! test shows that a client of others understands it.
 
 mod fake;
 mod server;
@@ -37,7 +39,8 @@ fn publish(client: &mut Client, topic: &str, payload: impl Into<Vec<u8>>) {
     client.publish(&Publication::new(topic, payload.into()).qos(QoS::AtLeastOnce)).unwrap();
 }
 
-/// Adds a route and waits for a standing that says this, and gives it. What never says so is told with the last that was said.
+/// Adds a route and waits for a standing that says this, and gives it. What never says so is told
+/// with the last that was said.
 fn adds(broker: &Broker, definition: &str, part: &str) -> String {
     const STATUSES_MAX: usize = 40;
     // Before: of what is as it was nothing is told for half a minute.

@@ -1,4 +1,5 @@
-//! Serial lines that tests make of pseudo-terminals, and the units of Modbus RTU at their other end.
+//! Serial lines that tests make of pseudo-terminals, and the units of Modbus RTU at their other
+//! end.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -35,7 +36,8 @@ impl Wire {
         Wire { folder: tempfile::tempdir().unwrap(), plugged: None }
     }
 
-    /// One with units at its other end, which answer each request as they are told: by its number and its frame.
+    /// One with units at its other end, which answer each request as they are told: by its number
+    /// and its frame.
     pub(crate) fn with_units(answer: impl Fn(usize, &[u8]) -> Vec<u8> + Send + 'static) -> Wire {
         let mut wire = Wire::new();
         wire.plug_in(answer);

@@ -22,7 +22,8 @@ pub(crate) struct Administrator {
 }
 
 impl Administrator {
-    /// Connects and listens for replies. `name` must be another one for each connection: replies reach all of them.
+    /// Connects and listens for replies. `name` must be another one for each connection: replies
+    /// reach all of them.
     pub(crate) fn connect(broker: SocketAddr, name: &str) -> Result<Self, ClientError> {
         let mut client = Client::connect(broker, &ConnectOptions::new(name).user("root", "coreflux"))?;
         client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce)?;

@@ -1,4 +1,5 @@
-//! Everything that is not a queue: retained messages, subscriptions, commands. One operation at a time, each with its acknowledgement.
+//! Everything that is not a queue: retained messages, subscriptions, commands. One operation at a
+//! time, each with its acknowledgement.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,7 +1,9 @@
-//! A Client that asks for the same again before the first answer has come: an answer that says "nothing to do" promises what was done before.
+//! A Client that asks for the same again before the first answer has come: an answer that says
+//! "nothing to do" promises what was done before.
 //!
-//! Subscriptions and retained messages are turned on and off several times in quick succession, each packet in a turn of its own where that can be, and now
-//! and then another connection takes the session over in between.
+//! Subscriptions and retained messages are turned on and off several times in quick succession,
+//! each packet in a turn of its own where that can be, and now and then another connection takes
+//! the session over in between.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,7 +29,8 @@ const THINGS: u64 = 4;
 struct Thing {
     /// Whether it is there, as acknowledged last.
     is_on: bool,
-    /// What was asked for since, with the identifiers of the packets; the last one acknowledged takes those before it along.
+    /// What was asked for since, with the identifiers of the packets; the last one acknowledged
+    /// takes those before it along.
     open: Vec<(PacketId, bool)>,
 }
 

@@ -14,7 +14,8 @@ const MESSAGES: u64 = 1_500;
 /// Messages that were sent: more than are handed on at once when a session ends.
 const SENT: u64 = 900;
 
-/// Longest time between the end of the session and the kill, in microseconds; often all has been handed on by then.
+/// Longest time between the end of the session and the kill, in microseconds; often all has been
+/// handed on by then.
 const HEAD_START_MAX: u64 = 60_000;
 
 const FILTER: &str = "$share/g/handed/on";
@@ -24,7 +25,8 @@ pub(crate) fn round(broker: &mut Broker, random: &mut Random) -> Result<(), Stri
     leave(broker, "first");
     publish(broker, 0..MESSAGES);
     leave(broker, "second");
-    // A clean start ends the session of the first; what it gets instead is gone with its connection.
+    // A clean start ends the session of the first; what it gets instead is gone with its
+    // connection.
     let successor = broker.connect(&ConnectOptions::v5("first").clean_start(true));
     std::thread::sleep(Duration::from_micros(random.below(HEAD_START_MAX)));
     broker.kill();
@@ -47,7 +49,8 @@ pub(crate) fn round(broker: &mut Broker, random: &mut Random) -> Result<(), Stri
     Ok(())
 }
 
-/// Messages that were sent to a member which has not acknowledged them, and whose session then ended. `Err` says what is lost.
+/// Messages that were sent to a member which has not acknowledged them, and whose session then
+/// ended. `Err` says what is lost.
 pub(crate) fn round_of_sent(broker: &mut Broker) -> Result<(), String> {
     leave(broker, "heir");
     let mut holder = broker.connect(&lasting("holder").manual_acks());

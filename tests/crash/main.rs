@@ -1,9 +1,12 @@
-//! `kill -9` under load, again and again: what was acknowledged is there, in order, and nothing of QoS 2 comes twice.
+//! `kill -9` under load, again and again: what was acknowledged is there, in order, and nothing of
+//! QoS 2 comes twice.
 //!
-//! A real broker, real sockets. `LOTMQ_CRASH_KILLS` and `LOTMQ_CRASH_SEED` make it longer and repeatable:
-//! `LOTMQ_CRASH_KILLS=1000 cargo test --package lotmq --test crash survives -- --nocapture`. `LOTMQ_CRASH_BINARY` has another build killed.
+//! A real broker, real sockets. `LOTMQ_CRASH_KILLS` and `LOTMQ_CRASH_SEED` make it longer and
+//! repeatable: `LOTMQ_CRASH_KILLS=1000 cargo test --package lotmq --test crash survives --
+//! --nocapture`. `LOTMQ_CRASH_BINARY` has another build killed.
 //!
-//! Invariants: every wait has an end; a seed decides how much is sent before a kill, the scheduler of the system decides the rest.
+//! Invariants: every wait has an end; a seed decides how much is sent before a kill, the scheduler
+//! of the system decides the rest.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -28,7 +31,8 @@ use lotmq_test_support::BrokerOptions;
 use random::Random;
 use scene::Scene;
 
-/// A broker of this build, or the one that `LOTMQ_CRASH_BINARY` names, with a fault of the store or without.
+/// A broker of this build, or the one that `LOTMQ_CRASH_BINARY` names, with a fault of the store or
+/// without.
 fn broker(fault: Option<&str>) -> BrokerOptions {
     let other = std::env::var_os("LOTMQ_CRASH_BINARY").map(std::path::PathBuf::from);
     let options = BrokerOptions::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_lotmq").into()));

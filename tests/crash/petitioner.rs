@@ -1,4 +1,5 @@
-//! An administrator who gives each command several times at once, over two connections: "already there" and "not found" promise what was done before.
+//! An administrator who gives each command several times at once, over two connections: "already
+//! there" and "not found" promise what was done before.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -36,7 +36,8 @@ pub(crate) struct Publisher {
     /// By number.
     flights: BTreeMap<u64, Flight>,
     next_packet_id: u16,
-    /// Identifiers of exchanges whose packets were sent more than once: their answers may come more than once, too.
+    /// Identifiers of exchanges whose packets were sent more than once: their answers may come more
+    /// than once, too.
     repeated: BTreeSet<PacketId>,
 }
 

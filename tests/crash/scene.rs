@@ -1,4 +1,5 @@
-//! The broker and everybody who uses it, in two turns: work until the kill, then a restart and a look at what is left.
+//! The broker and everybody who uses it, in two turns: work until the kill, then a restart and a
+//! look at what is left.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -84,7 +85,8 @@ impl Scene {
         scene
     }
 
-    /// Everybody works until enough was acknowledged; then the broker is killed. Returns how much it was.
+    /// Everybody works until enough was acknowledged; then the broker is killed. Returns how much
+    /// it was.
     pub(crate) fn run_until_killed(&mut self) -> u64 {
         let wanted = OPERATIONS_MIN + self.random.below(OPERATIONS_MIN);
         let pause = Duration::from_micros(self.random.below(3_000));
@@ -98,8 +100,8 @@ impl Scene {
                 let until = publisher::Until::Killed(stop, count);
                 work.push(scope.spawn(move || publisher.publish(address, &until)));
             }
-            // In the last round before they are looked at, the kill finds those that were offline within a queue that is longer than what of
-            // it is in memory.
+            // In the last round before they are looked at, the kill finds those that were offline
+            // within a queue that is longer than what of it is in memory.
             let drained = self.offline.iter_mut().filter(|_| is_last_offline);
             for (receiver, audience) in self.online.iter_mut().chain(drained) {
                 let until = receiver::Until::Killed(stop);
@@ -120,7 +122,8 @@ impl Scene {
             let clerk = &mut self.clerk;
             work.push(scope.spawn(move || clerk.work(address, stop, count)));
             let deadline = Instant::now() + 2 * WAIT_MAX;
-            // A sleep, because the kill is to come in the midst of things; nothing depends on how long it is.
+            // A sleep, because the kill is to come in the midst of things; nothing depends on how
+            // long it is.
             while count.load(Ordering::Relaxed) < wanted && !work.iter().any(|thread| thread.is_finished()) {
                 assert!(
                     Instant::now() < deadline,

@@ -1,4 +1,5 @@
-//! Which subscriptions a session has, found out by a message for each, behind which comes one for a filter that is always subscribed to.
+//! Which subscriptions a session has, found out by a message for each, behind which comes one for a
+//! filter that is always subscribed to.
 
 use lotmq_client::{Client, ClientError, Message, Publication, QoS};
 use lotmq_test_support::WAIT_MAX;

@@ -9,7 +9,8 @@ use lotmq_test_support::WAIT_MAX;
 
 use crate::{broker, options};
 
-/// What an Action publishes comes behind the message that started it, also when the Action runs beside the thread that delivers that message.
+/// What an Action publishes comes behind the message that started it, also when the Action runs
+/// beside the thread that delivers that message.
 #[test]
 fn effects_come_behind_their_cause() {
     let broker = broker();
@@ -35,7 +36,8 @@ fn effects_come_behind_their_cause() {
     }
 }
 
-/// Its identifier must be on the disk before it leaves, and who runs Actions is not called when that is so.
+/// Its identifier must be on the disk before it leaves, and who runs Actions is not called when
+/// that is so.
 #[test]
 fn an_exactly_once_message_of_an_action_leaves_as_soon_as_it_is_stored() {
     let broker = broker();
@@ -54,8 +56,8 @@ fn packet(topic: &str, payload: &str) -> Vec<u8> {
     [&[0x30, length, 0, u8::try_from(topic.len()).unwrap()], topic.as_bytes(), payload.as_bytes()].concat()
 }
 
-/// Messages of one topic come at once, and the Action reads that topic: for each of them it reads the message that it runs for, at once as beside, and of another
-/// topic the newest one.
+/// Messages of one topic come at once, and the Action reads that topic: for each of them it reads
+/// the message that it runs for, at once as beside, and of another topic the newest one.
 #[test]
 fn the_topic_that_started_a_run_is_read_as_it_was() {
     const MESSAGES: usize = 20;
@@ -89,9 +91,9 @@ fn the_topic_that_started_a_run_is_read_as_it_was() {
 }
 
 /// Many messages that stand one behind the other are handed to their Action in one call. Its own
-/// messages come for each of them in their order. That holds where one of its writes is refused, and
-/// where messages for another Action stand between them. There is no order between two Actions: a
-/// busy thread hands those of other owners over to executors.
+/// messages come for each of them in their order. That holds where one of its writes is refused,
+/// and where messages for another Action stand between them. There is no order between two Actions:
+/// a busy thread hands those of other owners over to executors.
 #[test]
 fn messages_that_come_at_once_are_each_handled_in_their_order() {
     let broker = broker();
@@ -132,7 +134,8 @@ fn messages_that_come_at_once_are_each_handled_in_their_order() {
     assert_eq!(broker.metric("lotmq_guest_errors_total"), Some(4.0));
 }
 
-/// One sender of a message that makes an Action need too much memory does not keep others waiting, however often it comes.
+/// One sender of a message that makes an Action need too much memory does not keep others waiting,
+/// however often it comes.
 #[test]
 fn a_poisonous_message_holds_up_nobody_else() {
     let broker = broker();
@@ -152,7 +155,8 @@ fn a_poisonous_message_holds_up_nobody_else() {
     }
     // Pauses of the Action would have been 0.1 s, 0.2 s, 0.4 s and so on.
     assert!(began.elapsed() < WAIT_MAX, "{:?}", began.elapsed());
-    // The last error is the one or the other: the message is tried again whenever its pause is over.
+    // The last error is the one or the other: the message is tried again whenever its pause is
+    // over.
     broker.log().expect("MESSAGE_PAUSED");
 }
 
@@ -160,7 +164,8 @@ fn received(watcher: &mut Client) -> Message {
     watcher.receive(WAIT_MAX).unwrap().expect("a message")
 }
 
-/// Runs of one definition come one after the other on whatever threads: each reads what those before have kept and published.
+/// Runs of one definition come one after the other on whatever threads: each reads what those
+/// before have kept and published.
 #[test]
 fn counters_lose_nothing_where_clients_of_several_threads_raise_them() {
     const CLIENTS: usize = 4;
@@ -189,7 +194,8 @@ fn counters_lose_nothing_where_clients_of_several_threads_raise_them() {
     assert_eq!(received(&mut watcher).text(), (CLIENTS * EACH).to_string());
 }
 
-/// A chain keeps the order of each client's messages, also where several threads have its definitions busy.
+/// A chain keeps the order of each client's messages, also where several threads have its
+/// definitions busy.
 #[test]
 fn a_chain_of_actions_keeps_the_order_of_each_client() {
     const CLIENTS: usize = 4;
@@ -224,7 +230,8 @@ fn a_chain_of_actions_keeps_the_order_of_each_client() {
     }
 }
 
-/// A name that looks like a number is a name: a client `1e1` is not the one that the level `10` is for, and in JSON it is a text.
+/// A name that looks like a number is a name: a client `1e1` is not the one that the level `10` is
+/// for, and in JSON it is a text.
 #[test]
 fn names_of_clients_are_texts() {
     let broker = broker();
@@ -252,7 +259,8 @@ fn names_of_clients_are_texts() {
     }
 }
 
-/// A list and a text that a loop makes longer take memory for what they are, not for what they were in each pass.
+/// A list and a text that a loop makes longer take memory for what they are, not for what they were
+/// in each pass.
 #[test]
 fn lists_and_texts_grow_in_loops() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! Assets: deployed routes, modules, and installed instances of modules, with their states, policies, configurations and names, over restarts and kills.
+//! Assets: deployed routes, modules, and installed instances of modules, with their states,
+//! policies, configurations and names, over restarts and kills.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -499,7 +500,8 @@ fn a_route_runs_an_instance_whose_configuration_and_policies_are_its_own() {
     broker.command_ok(&line_of("other", address));
     let (_stream, _lines) = accept(&far);
 
-    // The policies are those of the instance and of the route, and narrow what the module was granted.
+    // The policies are those of the instance and of the route, and narrow what the module was
+    // granted.
     let mut connections = Vec::new();
     for name in ["Line", "other"] {
         let elsewhere = format!("-asset-policy-set {name} net 127.0.0.1:1");

@@ -153,7 +153,8 @@ fn logins_are_on_the_disk_without_any_command() {
     let mut broker = broker();
     const COMMITS: &str = "lotmq_store_commits_total";
     let _first = broker.client("first");
-    // The commit that comes first may be of what was recorded before; in the third at the latest is the first login.
+    // The commit that comes first may be of what was recorded before; in the third at the latest is
+    // the first login.
     for login in 0..3 {
         let before = broker.metric(COMMITS).unwrap();
         drop(broker.client(&format!("login {login}")));
@@ -295,7 +296,8 @@ fn neither_logins_nor_readers_push_out_what_administrators_did() {
     assert!(trails["access"]["head"]["number"].as_u64().unwrap() < 50, "{trails}");
 }
 
-/// What others change has a sequence of its own, of which each record is on the disk before the answer, as of an administrator's.
+/// What others change has a sequence of its own, of which each record is on the disk before the
+/// answer, as of an administrator's.
 #[test]
 fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
     let mut broker = options().variable("LOTMQ_AUDIT_RECORDS", "100").start();
@@ -324,7 +326,8 @@ fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
     assert!(of_ann.len() >= 98 && of_ann.iter().all(|user| *user == "ann"), "{of_ann:?}");
 }
 
-/// Users whom a manager makes have no shares of their own of what is kept of changes, nor have those whom they make.
+/// Users whom a manager makes have no shares of their own of what is kept of changes, nor have
+/// those whom they make.
 #[test]
 fn users_whom_a_manager_makes_count_for_him() {
     let mut broker = options().start();
@@ -374,7 +377,8 @@ fn commands_that_come_to_nothing_push_out_neither_logins_nor_denials() {
     broker.command_ok(
         "-addRule DEFINE RULE Deployers WITH PRIORITY 5 FOR CommandCall\n    IF USER IS \"dep\" THEN\n        ALLOW\n",
     );
-    // Who has no rights may ask for another password of his own, who may give commands for anything.
+    // Who has no rights may ask for another password of his own, who may give commands for
+    // anything.
     let mut bob = broker.connect(&ConnectOptions::new("bobs").user("bob", "password"));
     let refused = Publication::new("$SYS/Coreflux/Command", "-addUser evil password").qos(QoS::AtLeastOnce);
     bob.publish(&refused).unwrap();

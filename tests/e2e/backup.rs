@@ -1,4 +1,5 @@
-//! `-backup`, `-restoreBackup`, `lotmq backup`, `lotmq restore`: under load, into another broker, refused, killed in the middle.
+//! `-backup`, `-restoreBackup`, `lotmq backup`, `lotmq restore`: under load, into another broker,
+//! refused, killed in the middle.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

@@ -79,7 +79,8 @@ fn many_connections_are_kept_and_written_to_one_by_one() {
     assert!(figures["brokerBytesPerConnection"].as_f64() > Some(0.0), "{figures}");
     let run = Program::run(LOTMQ, &arguments).unwrap();
     assert!(run.output().contains("bytes for each connection"), "{}", run.stdout);
-    // 10,000 and one connections are too many for a test; where they would come from is another matter.
+    // 10,000 and one connections are too many for a test; where they would come from is another
+    // matter.
     let refused = Program::run(LOTMQ, &["bench", "pair", "-p", &port, "-n", "10001"]).unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(refused.stderr.contains("at most 10000"), "{}", refused.stderr);
@@ -104,7 +105,8 @@ fn a_rate_can_be_given_and_mistakes_are_told() {
     assert_eq!(nobody.status.code(), Some(3), "{}", nobody.stderr);
 }
 
-/// A broker with a listener of each kind, to which clients come that trust this authority; a certificate of theirs is required where TLS is without WebSocket.
+/// A broker with a listener of each kind, to which clients come that trust this authority; a
+/// certificate of theirs is required where TLS is without WebSocket.
 fn with_every_listener(authority: &Authority) -> Broker {
     let signed = authority.server("broker");
     options()
@@ -186,7 +188,8 @@ fn mistakes_about_transports_are_told() {
         (&["connect", "-p", &port, "--tls-resume"][..], 2, "about TLS"),
         (&["pair", "-L", &mqtts, "--cafile", ca.to_str().unwrap(), "--tls-resume"], 2, "is for connect"),
         (&["pair", "-p", &port, "--insecure"], 2, "about TLS"),
-        // Without the certificate that the listener wants; with an authority that did not sign the broker's.
+        // Without the certificate that the listener wants; with an authority that did not sign the
+        // broker's.
         (&["pair", "-L", &mqtts, "--cafile", ca.to_str().unwrap()], 3, "CertificateRequired"),
         (&["pair", "-L", &mqtts], 3, "invalid peer certificate"),
     ] {

@@ -10,7 +10,8 @@ use crate::broker;
 /// Debian keeps it where only root's search path looks.
 const MOSQUITTO: [&str; 2] = ["mosquitto", "/usr/sbin/mosquitto"];
 
-/// A mosquitto that listens on a port of its own and is a bridge to `broker`; `None` when it is not installed.
+/// A mosquitto that listens on a port of its own and is a bridge to `broker`; `None` when it is not
+/// installed.
 fn bridge(broker: &Broker, version: &str, folder: &std::path::Path) -> Option<(Program, u16)> {
     let port = free_port();
     let file = folder.join("mosquitto.conf");
@@ -68,7 +69,8 @@ fn a_mosquitto_bridge_connects_and_tells_its_state() {
     }
 }
 
-/// Whose state it is decides, not who may write below `$SYS`; what else a bridge could say there has no effect.
+/// Whose state it is decides, not who may write below `$SYS`; what else a bridge could say there
+/// has no effect.
 #[test]
 fn only_the_client_itself_tells_its_state() {
     let broker = broker();
@@ -92,7 +94,8 @@ fn only_the_client_itself_tells_its_state() {
     assert_eq!(state(&broker), None);
 }
 
-/// Of several users' clients of one identifier, the state is of the one who has set it; strangers push out none but their own.
+/// Of several users' clients of one identifier, the state is of the one who has set it; strangers
+/// push out none but their own.
 #[test]
 fn the_state_of_a_bridge_is_its_users() {
     let broker = broker();

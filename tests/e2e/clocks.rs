@@ -1,4 +1,5 @@
-//! Wall clocks that are wrong: at the start, as on a gateway without a battery, and set by years while the broker runs. Nothing ends before its time, and nothing lasts for ever.
+//! Wall clocks that are wrong: at the start, as on a gateway without a battery, and set by years
+//! while the broker runs. Nothing ends before its time, and nothing lasts for ever.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ impl WallClock {
         Some(clock)
     }
 
-    /// Sets it: `+5y` is five years ahead, `-10d` ten days behind, `@1970-01-01 00:00:10` stands for itself.
+    /// Sets it: `+5y` is five years ahead, `-10d` ten days behind, `@1970-01-01 00:00:10` stands
+    /// for itself.
     fn shows(&self, time: &str) {
         let new = self.directory.path().join("new");
         fs::write(&new, time).unwrap();
@@ -35,7 +37,8 @@ impl WallClock {
         self.directory.path().join("time")
     }
 
-    /// A broker that lives by it, with the route `Line` to nobody, whose messages may wait for ten minutes.
+    /// A broker that lives by it, with the route `Line` to nobody, whose messages may wait for ten
+    /// minutes.
     fn broker(&self) -> Broker {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let broker = options()
@@ -75,7 +78,8 @@ fn leave(broker: &Broker) {
     broker.wait_until_metric_is("lotmq_route_waiting", 1.0);
 }
 
-/// All that was left is there, with what was left of its time but for a minute; it is left behind again.
+/// All that was left is there, with what was left of its time but for a minute; it is left behind
+/// again.
 fn assert_all_is_there(broker: &Broker, when: &str) {
     let mut back = broker.connect(&sleeper());
     assert!(back.session_present(), "the session, {when}");

@@ -727,7 +727,8 @@ fn pub_says_that_a_rule_refused_wherever_the_protocol_can() {
     }
 }
 
-/// A server of 3.1.1 alone, which answers a CONNECT of 5.0 with these bytes. Takes one message and gives its packet.
+/// A server of 3.1.1 alone, which answers a CONNECT of 5.0 with these bytes. Takes one message and
+/// gives its packet.
 fn old_server(answer: &'static [u8]) -> (u16, std::thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

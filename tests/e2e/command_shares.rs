@@ -1,4 +1,5 @@
-//! Shares of users in what executes commands: whatever one gives, and from however many connections, those of others are answered soon.
+//! Shares of users in what executes commands: whatever one gives, and from however many
+//! connections, those of others are answered soon.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

@@ -1,4 +1,5 @@
-//! Every command that this build has, as a table: done, not found, malformed, not allowed; the exact words that clients look for.
+//! Every command that this build has, as a table: done, not found, malformed, not allowed; the
+//! exact words that clients look for.
 
 use std::time::Duration;
 
@@ -203,7 +204,8 @@ fn a_run_reports_what_it_published_and_returned() {
 #[test]
 fn what_this_build_cannot_run_is_refused_by_name() {
     let broker = broker();
-    // What is wrong with a route is told first, then that nothing runs it (routes reference §1.7, §1.8).
+    // What is wrong with a route is told first, then that nothing runs it (routes reference §1.7,
+    // §1.8).
     let without = "-addRoute DEFINE ROUTE R WITH TYPE SNOWFLAKE\n";
     let reply = broker.command(without);
     assert_eq!((reply.code(), reply.0["errors"][0]["line"].as_u64()), ("LOT322", Some(1)), "{reply:?}");
@@ -450,7 +452,8 @@ fn other_system_topics_cannot_be_written() {
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().topic, "barrier");
 }
 
-/// The next user of a name is somebody else: what the former one deployed gets none of his rights, not after a restart either.
+/// The next user of a name is somebody else: what the former one deployed gets none of his rights,
+/// not after a restart either.
 #[test]
 fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
     let mut broker = broker();
@@ -486,7 +489,8 @@ fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
     }
 }
 
-/// What a removed user has deployed goes on for nobody: it does what a Client without a user may, before a restart as after it.
+/// What a removed user has deployed goes on for nobody: it does what a Client without a user may,
+/// before a restart as after it.
 #[test]
 fn definitions_of_a_removed_user_go_on_with_the_rights_of_nobody() {
     let mut broker = broker();
@@ -523,7 +527,8 @@ fn definitions_of_a_removed_user_go_on_with_the_rights_of_nobody() {
     }
 }
 
-/// A session holds what its user may read: nobody else gets it, with whatever Client Identifier he comes.
+/// A session holds what its user may read: nobody else gets it, with whatever Client Identifier he
+/// comes.
 #[test]
 fn a_session_is_its_users_alone() {
     let mut broker = broker();

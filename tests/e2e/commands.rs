@@ -1,4 +1,5 @@
-//! `$SYS` commands as a new user tries them: wrong programs, unknown verbs, missing arguments, missing rights.
+//! `$SYS` commands as a new user tries them: wrong programs, unknown verbs, missing arguments,
+//! missing rights.
 
 use std::time::Duration;
 
@@ -390,7 +391,8 @@ fn kept_values_are_shown_and_removed() {
     assert!(!broker.command("-removeKept").success());
 }
 
-/// Of many large programs that come at once two are compiled at a time, which leaves threads to everything else.
+/// Of many large programs that come at once two are compiled at a time, which leaves threads to
+/// everything else.
 #[test]
 fn uploads_do_not_keep_other_commands_waiting() {
     const UPLOADS: usize = 12;

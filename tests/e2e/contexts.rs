@@ -90,7 +90,8 @@ fn commands_use_the_broker_and_login_of_a_context() {
     user.ok(&["context", "use", "plant"]);
     assert_eq!(has_demo(&user.run(&list)), (0, true));
     assert_eq!(has_demo(&user.run_with(Some("other"), &list, "")), (0, false), "the variable wins");
-    // What is given by hand wins, and a broker that is named by hand gets no login of the context in use.
+    // What is given by hand wins, and a broker that is named by hand gets no login of the context
+    // in use.
     assert_eq!(
         has_demo(&user.run(&["cmd", "--context", "plant", "-p", &other.port(), "-listEntities"])),
         (0, false)

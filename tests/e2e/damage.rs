@@ -1,4 +1,5 @@
-//! Damage in the file of a running broker: what it costs, who is told, and that nothing is acknowledged into a tree that is damaged.
+//! Damage in the file of a running broker: what it costs, who is told, and that nothing is
+//! acknowledged into a tree that is damaged.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -10,7 +11,8 @@ use tempfile::TempDir;
 use crate::options;
 use crate::store_tools::leaves;
 
-/// So many messages of this size are more than the store checks, or has in its cache, after a start.
+/// So many messages of this size are more than the store checks, or has in its cache, after a
+/// start.
 const MESSAGES: usize = 650;
 const MESSAGE_BYTES: usize = 60_000;
 
@@ -59,7 +61,8 @@ fn write(file: &Path, place: usize, bytes: &[u8]) {
     file.write_all_at(bytes, place as u64).unwrap();
 }
 
-/// Places of the pages with these messages, each of which has one of its own, and where in it the text begins.
+/// Places of the pages with these messages, each of which has one of its own, and where in it the
+/// text begins.
 fn pages(bytes: &[u8], numbers: std::ops::Range<usize>) -> impl Iterator<Item = (usize, usize)> {
     let beginnings: Vec<[u8; 16]> =
         numbers.map(|number| text(number).as_bytes()[..16].try_into().unwrap()).collect();

@@ -1,4 +1,5 @@
-//! Dead letters: what a route has given up is on the disk with the reason, is listed, and goes to the route once more or is deleted when an administrator says so.
+//! Dead letters: what a route has given up is on the disk with the reason, is listed, and goes to
+//! the route once more or is deleted when an administrator says so.
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_address};
@@ -311,7 +312,8 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
     broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
     assert_eq!(broker.command_ok("-checkRouteConnection Line").message(), "Route 'Line' is reachable.");
     publish(&broker, "in/a", r#"{"fail":"reconnect"}"#);
-    // It connects anew for each try: asked while it does, it tells that the other side is there, and why it connects.
+    // It connects anew for each try: asked while it does, it tells that the other side is there,
+    // and why it connects.
     let connected = "Route 'Line' is connected, and what was handed over last did not pass: it was asked to fail. It is tried again now.";
     let connects = "Route 'Line' is reachable, and connects again now. It had failed: it was asked to fail.";
     eventually("the probe tells of it", || {

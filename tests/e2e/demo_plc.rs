@@ -45,7 +45,8 @@ fn a_simulated_press_answers_each_client_and_refuses_what_it_does_not_have() {
     assert_eq!(read, [0, 7, 0, 0, 0, 7, 1, 3, 4, 0x02, 0x8A, 0, 60]);
     let written = [0xAB, 0xCD, 0, 0, 0, 6, 17, 6, 0, 8, 0, 90];
     assert_eq!(exchange(&mut other, &written, 12), written, "each unit is the same press");
-    // Two requests in one segment, of which the second is a function that it does not have; then one in two.
+    // Two requests in one segment, of which the second is a function that it does not have; then
+    // one in two.
     let both = [&SETPOINTS[..], &[0, 8, 0, 0, 0, 2, 1, 0x11]].concat();
     let read = exchange(&mut one, &both, 13 + 9);
     assert_eq!(read[9..], [0x02, 0x8A, 0, 90, 0, 8, 0, 0, 0, 3, 1, 0x91, 1]);

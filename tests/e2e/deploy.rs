@@ -1,4 +1,5 @@
-//! Projects beside each other, what loading one would change, and the version before; and `lotmq deploy`, which shows and asks.
+//! Projects beside each other, what loading one would change, and the version before; and
+//! `lotmq deploy`, which shows and asks.
 
 use std::collections::BTreeSet;
 use std::fs;

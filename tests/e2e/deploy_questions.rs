@@ -319,7 +319,8 @@ fn lost_connections(broker: &Broker) -> Option<String> {
     broker.http("/metrics").body.lines().find(is_lost).map(str::to_owned)
 }
 
-/// A second folder with the same files, in the place of the first: nothing that runs changes, and nothing is asked about.
+/// A second folder with the same files, in the place of the first: nothing that runs changes, and
+/// nothing is asked about.
 #[test]
 fn the_same_under_another_name_is_shown_as_that() {
     let broker = broker();

@@ -1,7 +1,9 @@
-//! Disks that are full, read-only, broken or slow: who is told what, who notices nothing, and what is there afterwards.
+//! Disks that are full, read-only, broken or slow: who is told what, who notices nothing, and what
+//! is there afterwards.
 //!
-//! A file says what the disk does (see `disk:` in the store's faults), so that a test decides the very moment. One more, on a small file system of its
-//! own where that may be mounted, shows that a real full disk looks the same.
+//! A file says what the disk does (see `disk:` in the store's faults), so that a test decides the
+//! very moment. One more, on a small file system of its own where that may be mounted, shows that a
+//! real full disk looks the same.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,7 +102,8 @@ fn others_notice_nothing(broker: &Broker) {
     assert_eq!(broker.command("-listUsers").0["success"], true);
 }
 
-/// Nobody knows what becomes of a change while the disk hangs, but whoever asks for it is not left waiting for that.
+/// Nobody knows what becomes of a change while the disk hangs, but whoever asks for it is not left
+/// waiting for that.
 #[test]
 fn who_changes_something_while_the_disk_hangs_is_told_and_those_behind_him_at_once() {
     let mut sick = Sick::new();
@@ -169,7 +172,8 @@ fn nothing_is_acknowledged_that_the_disk_does_not_take_and_all_goes_on_when_it_d
             got.push(sleeper.receive(WAIT_MAX).unwrap().unwrap().text());
         }
         assert_eq!(got[0], "before", "{state}");
-        // The one that found out may have been on its way to others already; the rest was not taken at all.
+        // The one that found out may have been on its way to others already; the rest was not taken
+        // at all.
         assert!(got.len() <= 3, "{state}: {got:?}");
     }
 }
@@ -402,7 +406,8 @@ fn a_disk_that_is_behind_bounds_what_waits_for_it() {
     assert_eq!(flood.join().unwrap(), MESSAGES);
 }
 
-/// Who has given the disk more than his share waits; what others give it is taken, until that is too much as well.
+/// Who has given the disk more than his share waits; what others give it is taken, until that is
+/// too much as well.
 #[test]
 fn who_gives_the_disk_too_much_does_not_keep_others_from_theirs() {
     const MESSAGES: usize = 1_500;
@@ -464,7 +469,8 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     });
 }
 
-/// A Client stores as fast as it can: the reserve is there when it is refused, so that who is to blame can be found, ended, and what he took given back.
+/// A Client stores as fast as it can: the reserve is there when it is refused, so that who is to
+/// blame can be found, ended, and what he took given back.
 #[test]
 fn who_fills_the_disk_leaves_its_reserve_to_commands() {
     const MIB: u64 = 1 << 20;
@@ -497,7 +503,8 @@ fn who_fills_the_disk_leaves_its_reserve_to_commands() {
     eventually("there is room again", || (!filling.publish(&large).unwrap().is_failure()).then_some(()));
 }
 
-/// More comes between two looks than fits beside the reserve, which the disk still has when it is looked at again.
+/// More comes between two looks than fits beside the reserve, which the disk still has when it is
+/// looked at again.
 #[test]
 fn a_burst_that_is_refused_for_want_of_room_is_in_the_log() {
     let Some(disk) = SmallDisk::with_megabytes(20) else { return };

@@ -61,7 +61,8 @@ fn kill_9_keeps_values_written_by_keep() {
     watcher.subscribe_to("readings/p", QoS::AtMostOnce).unwrap();
     publish(&broker, Publication::new("plant/p/temperature", "1"));
     assert!(texts(&mut watcher, 1)[0].ends_with(r#""count":1}"#));
-    // A kept value is written within 100 ms of its run; no acknowledgement covers it (language reference §6).
+    // A kept value is written within 100 ms of its run; no acknowledgement covers it (language
+    // reference §6).
     std::thread::sleep(Duration::from_secs(2));
     broker.kill();
     broker.start_again();

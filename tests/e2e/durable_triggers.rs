@@ -1,4 +1,5 @@
-//! `lot.durable_triggers`: what a message was to start is run, whatever happens to the broker meanwhile.
+//! `lot.durable_triggers`: what a message was to start is run, whatever happens to the broker
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ fn publish_all(broker: &Broker) {
     }
 }
 
-/// Interrupts a broker whose Action has begun with what it was sent, and shows that every message has its run in the end.
+/// Interrupts a broker whose Action has begun with what it was sent, and shows that every message
+/// has its run in the end.
 fn every_run_happens(interrupt: impl Fn(&mut Broker)) {
     let mut broker = broker(SLOW);
     subscribe_and_leave(&broker);
@@ -61,7 +63,8 @@ fn every_run_happens(interrupt: impl Fn(&mut Broker)) {
         }
         (broker.metric("lotmq_store_deliveries") == Some(0.0)).then_some(())
     });
-    // What had run and was interrupted before that was noted runs once more; the order is that of the messages.
+    // What had run and was interrupted before that was noted runs once more; the order is that of
+    // the messages.
     let repeats = seen.windows(2).filter(|pair| pair[1] <= pair[0]).count();
     assert!(repeats <= 1, "{seen:?}");
     seen.sort_unstable();
@@ -161,7 +164,8 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
     };
     assert!(!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure());
     sick.becomes("full");
-    // Who has run before it would have been written needs no disk; once it is known that this one fails, nothing is taken that may need it.
+    // Who has run before it would have been written needs no disk; once it is known that this one
+    // fails, nothing is taken that may need it.
     let kept = Publication::new("state", "x").qos(QoS::AtLeastOnce).retained();
     assert_eq!(client.publish(&kept).unwrap(), ReasonCode::QuotaExceeded);
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
@@ -183,8 +187,8 @@ fn of_cfg(say: &str) -> String {
     )
 }
 
-/// What the runs say that come of messages which were interrupted after `change` was answered, and whether the command was given. Here `cfg` has
-/// deployed what they started.
+/// What the runs say that come of messages which were interrupted after `change` was answered, and
+/// whether the command was given. Here `cfg` has deployed what they started.
 fn after_a_change(change: &str, interrupt: fn(&mut Broker)) -> (Vec<String>, bool) {
     let mut broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
     broker.command_ok("-addUser cfg password");

@@ -18,8 +18,8 @@ fn mosquitto_clients_drive_the_demo_program() {
     }
 }
 
-/// Starts `mosquitto_sub` and waits until it has subscribed. Through `stdbuf`, because it keeps what it says of that to itself while
-/// its output is no terminal.
+/// Starts `mosquitto_sub` and waits until it has subscribed. Through `stdbuf`, because it keeps
+/// what it says of that to itself while its output is no terminal.
 fn mosquitto_sub(arguments: &[&str]) -> Option<Program> {
     let all: Vec<&str> = ["-oL", "mosquitto_sub", "-d"].iter().chain(arguments).copied().collect();
     Program::run("mosquitto_sub", &["--help"])?;
@@ -91,7 +91,8 @@ fn tell(client: &mut Client, command: &str) {
     client.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
 }
 
-/// One SUBSCRIBE with six filters, then remove and add for each run of a cell, matched as text and without a request id.
+/// One SUBSCRIBE with six filters, then remove and add for each run of a cell, matched as text and
+/// without a request id.
 #[test]
 fn a_notebook_editor_runs_cells_as_it_sends_them() {
     const OUTPUT: &str = "$SYS/Coreflux/Command/Output";
@@ -129,7 +130,8 @@ fn a_notebook_editor_runs_cells_as_it_sends_them() {
     assert!(next_on(&mut editor, OUTPUT).to_lowercase().contains("removed all models successfully"));
 }
 
-/// 3.1.1, QoS 1, the request id at the end of the last line, the download subscribed before it is asked for.
+/// 3.1.1, QoS 1, the request id at the end of the last line, the download subscribed before it is
+/// asked for.
 #[test]
 fn an_assistant_deploys_and_fetches_projects_as_it_sends_them() {
     const DOWNLOAD: &str = "$SYS/Coreflux/Projects/my-plant/download";

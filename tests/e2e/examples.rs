@@ -54,7 +54,8 @@ const GUESTS: [(&str, &[u8]); 8] = [
 const NO_PROGRAM: &str =
     "DEFINE ACTION Nothing\nON TOPIC \"nothing\" DO\n    PUBLISH TOPIC \"nothing/else\" WITH 1\n";
 
-/// Puts the cases of a guest into a folder, as `lotmq test` takes them: with the guest as their module, which `lotmq guest test` would build.
+/// Puts the cases of a guest into a folder, as `lotmq test` takes them: with the guest as their
+/// module, which `lotmq guest test` would build.
 fn put_cases(example: &Path, folder: &Path, (name, module): (&str, &[u8])) {
     std::fs::write(folder.join("guest.wasm"), STANDARD.decode(component(module)).unwrap()).unwrap();
     let text = std::fs::read_to_string(example.join("guest.toml")).unwrap();

@@ -1,4 +1,5 @@
-//! What somebody's first steps with the tools run into: passwords with blanks, a login that is missing, the wrong port, a configuration that is wrong.
+//! What somebody's first steps with the tools run into: passwords with blanks, a login that is
+//! missing, the wrong port, a configuration that is wrong.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

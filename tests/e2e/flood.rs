@@ -21,7 +21,8 @@ pub(crate) fn keeps_its_order(sender: &mut Client, receiver: &mut Client) {
     }
 }
 
-/// Sends 64 MiB to a Client that reads nothing from now on; the broker keeps little of it and counts what it drops.
+/// Sends 64 MiB to a Client that reads nothing from now on; the broker keeps little of it and
+/// counts what it drops.
 pub(crate) fn is_bounded(broker: &Broker, lazy: &mut Client) {
     lazy.subscribe_to("flood", QoS::AtMostOnce).unwrap();
     let mut flooder = broker.client("flooder");

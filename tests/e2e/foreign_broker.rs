@@ -1,4 +1,5 @@
-//! Our tools with a broker that is not lotmq: what any broker can do works, and what needs lotmq says so.
+//! Our tools with a broker that is not lotmq: what any broker can do works, and what needs lotmq
+//! says so.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,5 @@
-//! What a broker hands out while its disk is full or fails: the files of a project, a backup, the records of the audit.
+//! What a broker hands out while its disk is full or fails: the files of a project, a backup, the
+//! records of the audit.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -82,7 +83,8 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
         fill_with_something(&sick.broker, &archive);
         sick.becomes(state);
         assert!(!sick.broker.command("-setEnv FOUND=out").success(), "{state}");
-        // The store is opened again every now and then meanwhile, which none of them may stand in the way of.
+        // The store is opened again every now and then meanwhile, which none of them may stand in
+        // the way of.
         for round in 0..4 {
             hands_out_all(&sick.broker, &archive, &format!("{state}-{round}.jsonl"));
         }
@@ -96,7 +98,8 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
     }
 }
 
-/// Who reads is told, and takes no thread from others: a user has two threads that wait, and here are twice as many commands, so that some wait for others' 20 s, too.
+/// Who reads is told, and takes no thread from others: a user has two threads that wait, and here
+/// are twice as many commands, so that some wait for others' 20 s, too.
 #[test]
 fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
     let archive = archive();
@@ -221,7 +224,8 @@ fn a_backup_to_a_full_disk_of_the_one_who_asks_leaves_no_file() {
     broker.command_ok("-addUser ada lovelace-1815");
 }
 
-/// Cached native code has files, too: the one of this Action is a pipe that nobody writes to, which is what a disk that hangs looks like.
+/// Cached native code has files, too: the one of this Action is a pipe that nobody writes to, which
+/// is what a disk that hangs looks like.
 #[test]
 fn uploads_go_on_while_the_files_of_cached_code_hang() {
     let broker = options().own_code().start();

@@ -1,4 +1,5 @@
-//! An action that keeps large settings as fast as it can, for anybody who publishes: what others are promised holds meanwhile.
+//! An action that keeps large settings as fast as it can, for anybody who publishes: what others
+//! are promised holds meanwhile.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! Guests that were built with earlier releases: each is loaded and does what it did, whatever has changed since.
+//! Guests that were built with earlier releases: each is loaded and does what it did, whatever has
+//! changed since.
 //!
-//! `tests/golden` has one of each language for each version of the guest package; it says how they were made.
+//! `tests/golden` has one of each language for each version of the guest package; it says how they
+//! were made.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,5 @@
-//! The configuration of a guest: checked before it is sent, with the lines of `guest.toml`, and kept or replaced in a broker.
+//! The configuration of a guest: checked before it is sent, with the lines of `guest.toml`, and
+//! kept or replaced in a broker.
 
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +35,8 @@ fn what_the_schema_of_a_guest_refuses_is_told_before_it_is_sent() {
 
 const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
 
-/// What the folder of a new guest is made to be: with a schema, and the configuration that is to be tried.
+/// What the folder of a new guest is made to be: with a schema, and the configuration that is to be
+/// tried.
 fn configured(folder: &Path, config: &str) {
     let toml = format!(
         "# What the guest is.\nname = \"heater\"\ntype = \"action\"\nlang = \"rust\"\non = [\"raw/#\"]\n\n# As the page has it.\n[config]\n{config}"

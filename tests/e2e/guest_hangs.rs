@@ -1,4 +1,5 @@
-//! Guests that do not come back from a call: whether they compute or wait for the far side is told, in a broker and in cases.
+//! Guests that do not come back from a call: whether they compute or wait for the far side is told,
+//! in a broker and in cases.
 
 use std::path::Path;
 

@@ -45,7 +45,8 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     }
 }
 
-/// What comes of guests that catch nothing: the error of the run says which exception it was and where, and the guest goes on.
+/// What comes of guests that catch nothing: the error of the run says which exception it was and
+/// where, and the guest goes on.
 const RAISING: &str = r#"
 [[case]]
 name = "an exception"

@@ -1,4 +1,5 @@
-//! The pages of `docs/sdk` beside the tutorial: each block is run, compiled, or a part of a guest that tests build.
+//! The pages of `docs/sdk` beside the tutorial: each block is run, compiled, or a part of a guest
+//! that tests build.
 
 use std::io::Read as _;
 use std::net::{TcpListener, UdpSocket};
@@ -59,7 +60,8 @@ fn sources() -> Vec<String> {
     found
 }
 
-/// Whether a text has all lines of a block in their order, where `…` stands for lines that are left out.
+/// Whether a text has all lines of a block in their order, where `…` stands for lines that are left
+/// out.
 fn has_part(text: &str, block: &Block) -> bool {
     let mut lines = text.lines().map(str::trim);
     let mut wanted = block.text.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "…");
@@ -233,7 +235,8 @@ fn the_page_on_modules_does_what_it_says() {
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
     let (_, folder) = run(&broker, place.path(), "lotmq guest new scale\ncd scale\nlotmq guest build");
     std::fs::copy(folder.join("target/scale.wasm"), folder.join("scale.wasm")).unwrap();
-    // What `lotmq guest build` tells of another configuration than this guest has is in a test of its own.
+    // What `lotmq guest build` tells of another configuration than this guest has is in a test of
+    // its own.
     let (before, after) = page("modules.md")
         .split_once("```text\nguest.toml:8")
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
@@ -301,7 +304,8 @@ fn the_commands_of_the_pages_are_taken() {
     }
 }
 
-/// A far side that answers each question `7 read` with `7 21.5`, until it is dropped, at a port of this machine.
+/// A far side that answers each question `7 read` with `7 21.5`, until it is dropped, at a port of
+/// this machine.
 fn station() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let own = socket.try_clone().unwrap();

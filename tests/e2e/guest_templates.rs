@@ -1,6 +1,8 @@
-//! What `lotmq guest new` makes, of every type: its own tests pass on this machine, it is built and verified, and the guest for logins is uploaded.
+//! What `lotmq guest new` makes, of every type: its own tests pass on this machine, it is built and
+//! verified, and the guest for logins is uploaded.
 //!
-//! To the tests of the templates others are added that use every double of the host which they do not.
+//! To the tests of the templates others are added that use every double of the host which they do
+//! not.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! The tutorial for guests, `docs/sdk/tutorial.md`, and the pages on rules and on routes: each command is run and each file is written, in the order of the page.
+//! The tutorial for guests, `docs/sdk/tutorial.md`, and the pages on rules and on routes: each
+//! command is run and each file is written, in the order of the page.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
@@ -175,7 +176,8 @@ pub(crate) fn follow(broker: &Broker, page: &str) -> (tempfile::TempDir, PathBuf
     (place, folder)
 }
 
-/// Does what a page says, from a folder on; guests in other languages are made in `place`. The answer is the folder that it ends in.
+/// Does what a page says, from a folder on; guests in other languages are made in `place`. The
+/// answer is the folder that it ends in.
 pub(crate) fn follow_in(broker: &Broker, page: &str, (place, folder): (&Path, &Path)) -> PathBuf {
     let (mut folder, mut written) = (folder.to_owned(), String::new());
     let mut background = None;
@@ -206,7 +208,8 @@ pub(crate) fn follow_in(broker: &Broker, page: &str, (place, folder): (&Path, &P
     folder
 }
 
-/// Runs commands that make a guest in another language beside the one of a page, whose folder they leave; where its tools are not installed nothing of them.
+/// Runs commands that make a guest in another language beside the one of a page, whose folder they
+/// leave; where its tools are not installed nothing of them.
 fn run_where_its_tools_are(broker: &Broker, place: &Path, (language, block): (&str, &Block)) {
     let mut commands = block.text.clone();
     match language {

@@ -201,7 +201,8 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert_eq!(configured(), json!({}));
 }
 
-/// The rules of the page on modules, without which an author may do nothing, and with which he adds a module and reads its log.
+/// The rules of the page on modules, without which an author may do nothing, and with which he adds
+/// a module and reads its log.
 #[test]
 fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());

@@ -211,7 +211,8 @@ fn a_removed_user_takes_only_his_own_sessions_with_him() {
     }
 }
 
-/// The broker dies as soon as the name is given again, while the connections of the one before are being closed.
+/// The broker dies as soon as the name is given again, while the connections of the one before are
+/// being closed.
 #[test]
 fn who_is_given_the_name_of_a_connected_user_finds_nothing_after_a_crash() {
     const SESSIONS: usize = 8;

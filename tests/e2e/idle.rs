@@ -1,4 +1,5 @@
-//! A broker without anything to do: how often its threads wake, and that what comes then is served as ever.
+//! A broker without anything to do: how often its threads wake, and that what comes then is served
+//! as ever.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ fn sleeps(broker: &Broker) -> u64 {
     states.map(of_thread).sum()
 }
 
-/// Waits until the threads of the broker wake at most 10 times a second for each four of them, a quarter of what was so before shards rested.
+/// Waits until the threads of the broker wake at most 10 times a second for each four of them, a
+/// quarter of what was so before shards rested.
 fn until_it_rests(broker: &Broker) {
     let threads = fs::read_dir(format!("/proc/{}/task", broker.process_id())).unwrap().count() as u64;
     let most = COUNTED.as_secs() * threads.max(24) * 10 / 24;
@@ -78,7 +80,8 @@ fn a_rest_does_not_make_timers_late() {
     drop(silent);
 }
 
-/// Definitions that have nothing to do cost no wakes; timers come nevertheless, and what a rest ends with is stored as soon as ever.
+/// Definitions that have nothing to do cost no wakes; timers come nevertheless, and what a rest
+/// ends with is stored as soon as ever.
 #[test]
 fn a_broker_with_definitions_rests_between_their_timers() {
     let mut broker = broker();

@@ -1,4 +1,5 @@
-//! Messages in flight that nobody acknowledges: bounded in memory for all sessions together, and none is lost.
+//! Messages in flight that nobody acknowledges: bounded in memory for all sessions together, and
+//! none is lost.
 
 use std::io::Read as _;
 use std::thread;
@@ -49,7 +50,8 @@ fn what_sessions_have_in_flight_is_bounded_in_sum_and_nothing_is_lost() {
             assert!(!reason.is_failure(), "{reason}");
         }
         if round == 1 {
-            // It is looked at twice a second what they have; a fast disk could bring all of it before that.
+            // It is looked at twice a second what they have; a fast disk could bring all of it
+            // before that.
             broker.wait_for_metric("lotmq_limit_reached_total{limit=\"all_inflight_bytes\"}", 1.0);
         }
     }

@@ -1,4 +1,5 @@
-//! Limits of connections, addresses and rates, through real sockets; those of packets are in `tests/conformance/mqtt_limits.rs`.
+//! Limits of connections, addresses and rates, through real sockets; those of packets are in
+//! `tests/conformance/mqtt_limits.rs`.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
@@ -23,7 +24,8 @@ fn reached(broker: &Broker, limit: &str, listener: &str) -> f64 {
     broker.metric(&name).unwrap_or_else(|| panic!("no counter {name}"))
 }
 
-/// Opens a connection that begins with these bytes and answers whether it was let in: CONNACK says so.
+/// Opens a connection that begins with these bytes and answers whether it was let in: CONNACK says
+/// so.
 fn open(port: u16, bytes: &[u8]) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
@@ -258,7 +260,8 @@ fn user(name: &str) -> ConnectOptions {
     ConnectOptions::v5(name).user(name, "password").clean_start(false).session_expiry(3_600)
 }
 
-/// One user has sessions that take up what is stored for all, being away or not reading. Messages for others are stored all the same.
+/// One user has sessions that take up what is stored for all, being away or not reading. Messages
+/// for others are stored all the same.
 #[test]
 fn nobody_takes_up_what_may_be_stored_for_all() {
     let broker = options()
@@ -308,7 +311,8 @@ fn nobody_takes_up_what_may_be_stored_for_all() {
     }
 }
 
-/// Where publishers hear of what cannot be kept, nothing that was acknowledged is missing when all that may be stored is used up.
+/// Where publishers hear of what cannot be kept, nothing that was acknowledged is missing when all
+/// that may be stored is used up.
 #[test]
 fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
     let broker = options()
@@ -353,7 +357,8 @@ fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
     }
 }
 
-/// What a tenant keeps of values and projects has bounds that can be set; who would exceed one is told which, and it is counted.
+/// What a tenant keeps of values and projects has bounds that can be set; who would exceed one is
+/// told which, and it is counted.
 #[test]
 fn a_tenant_keeps_so_many_values_and_projects_and_no_more() {
     let broker = options()
@@ -396,7 +401,8 @@ fn a_tenant_keeps_so_many_values_and_projects_and_no_more() {
     assert_eq!((reached("projects"), reached("project_bytes")), (Some(1.0), Some(1.0)));
 }
 
-/// Clients without a user, and a single one, fill what they may; others retain messages all the same, also after a restart.
+/// Clients without a user, and a single one, fill what they may; others retain messages all the
+/// same, also after a restart.
 #[test]
 fn nobody_takes_up_what_may_be_retained_for_all() {
     let mut broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
@@ -488,7 +494,8 @@ fn what_a_removed_user_has_kept_is_not_in_the_share_of_a_later_one_of_his_name()
     assert_eq!(keep(&broker, "later", 8), 8);
 }
 
-/// The Actions of one user keep all the memory that they get. Those of another one run all the same.
+/// The Actions of one user keep all the memory that they get. Those of another one run all the
+/// same.
 #[test]
 fn nobodys_programs_take_up_the_memory_of_all() {
     let broker = options().variable("LOTMQ_LIMITS_GUESTS_MEMORY", "67108864").start();
@@ -524,7 +531,8 @@ fn nobodys_programs_take_up_the_memory_of_all() {
     }
 }
 
-/// The Actions of one user keep all that they may. Those of another one keep something all the same, errors survive, and whose it is is known after a kill.
+/// The Actions of one user keep all that they may. Those of another one keep something all the
+/// same, errors survive, and whose it is is known after a kill.
 #[test]
 fn nobodys_programs_take_up_all_that_a_tenant_keeps() {
     const LARGE: usize = 4 << 20;
@@ -625,7 +633,8 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
     assert!(is_let_in(&crowd[18], b'n'));
 }
 
-/// At two listeners, a thousand connections of a few addresses that say nothing, and then guesses whose passwords wait.
+/// At two listeners, a thousand connections of a few addresses that say nothing, and then guesses
+/// whose passwords wait.
 #[test]
 fn who_says_nothing_leaves_places_to_those_who_log_in() {
     let broker = options()
@@ -722,7 +731,8 @@ fn an_administrator_gets_in_though_others_of_this_machine_contest_the_spare_plac
         }
         eventually("they contest the places", || (tried.load(Ordering::Relaxed) > 100).then_some(()));
         let root = ConnectOptions::v5("").user("root", "coreflux");
-        // Those before take a place until they have been noticed to be gone, which takes longer on a busy machine.
+        // Those before take a place until they have been noticed to be gone, which takes longer on
+        // a busy machine.
         let tries = |_: u32| {
             thread::sleep(Duration::from_millis(50));
             Client::connect(broker.address(), &root).is_ok()

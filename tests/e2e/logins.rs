@@ -9,7 +9,8 @@ use lotmq_test_support::{Authority, Broker, QuicOptions, QuicTunnel, WAIT_MAX};
 
 use crate::options;
 
-/// A broker that is told where connections come from, with users `ann` and `bob` whose passwords, `right`, it has not seen since its start.
+/// A broker that is told where connections come from, with users `ann` and `bob` whose passwords,
+/// `right`, it has not seen since its start.
 struct Site {
     broker: Broker,
     data: tempfile::TempDir,
@@ -71,7 +72,8 @@ impl Site {
     }
 }
 
-/// From one address with made-up names, from many addresses as one user, and from many addresses with made-up names.
+/// From one address with made-up names, from many addresses as one user, and from many addresses
+/// with made-up names.
 #[test]
 fn a_login_is_not_behind_a_flood_of_others() {
     for (addresses, names) in [(1, 400), (400, 1), (400, 400)] {
@@ -91,7 +93,8 @@ fn a_login_is_not_behind_a_flood_of_others() {
     }
 }
 
-/// After a start no password is remembered, and guesses as existing users come from many networks. Who comes from where he was before is not behind them.
+/// After a start no password is remembered, and guesses as existing users come from many networks.
+/// Who comes from where he was before is not behind them.
 #[test]
 fn a_login_from_a_known_place_is_not_behind_guesses_from_many_networks() {
     for is_killed in [false, true] {
@@ -134,7 +137,8 @@ fn nothing_is_hashed_for_who_has_left() {
     let left = site.metric("lotmq_logins_abandoned_total");
     assert!(left > FLOOD / 2.0, "{left} of {FLOOD} were not hashed");
     assert!(site.metric("lotmq_passwords_checked_total") + left <= FLOOD);
-    // Who has said more than CONNECT and then has left is served: nothing says that he must wait for CONNACK.
+    // Who has said more than CONNECT and then has left is served: nothing says that he must wait
+    // for CONNACK.
     let mut watching = site.connect("198.51.100.2", "bob", "right");
     watching.write_all(b"\x82\x06\0\x01\0\x01t\0").unwrap();
     watching.read_exact(&mut [0; 9]).unwrap();
@@ -219,7 +223,8 @@ fn guesses_wait_and_the_user_comes_in_from_elsewhere() {
     assert_eq!(site.login("2001:db8:0:1::1", "bob", "right"), 0);
 }
 
-/// A hall of devices with one account that comes at once after a restart: one hash is enough, and nobody is refused.
+/// A hall of devices with one account that comes at once after a restart: one hash is enough, and
+/// nobody is refused.
 #[test]
 fn many_with_the_right_password_are_hashed_once() {
     let site = Site::new();

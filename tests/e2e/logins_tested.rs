@@ -1,4 +1,5 @@
-//! Cases of a guest for logins: it is asked as a broker would ask it, and what it answers and does is looked at.
+//! Cases of a guest for logins: it is asked as a broker would ask it, and what it answers and does
+//! is looked at.
 
 use lotmq_test_support::{Finished, Program};
 
@@ -34,7 +35,8 @@ fn tested(cases: &str) -> Finished {
     tested_with(FRONT, cases)
 }
 
-/// A case, with a far side in the place of the system of orders, without which the guest does not open.
+/// A case, with a far side in the place of the system of orders, without which the guest does not
+/// open.
 fn case(name: &str, steps: &str) -> String {
     format!("\n[[case]]\nname = \"{name}\"\nfar.orders = {{}}\n{steps}\n")
 }

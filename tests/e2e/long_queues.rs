@@ -92,7 +92,8 @@ fn kill_9_in_the_midst_of_a_drain_costs_no_message_and_no_order() {
     assert_eq!(number(&mut client), MESSAGES);
 }
 
-/// Takes the next message, and before it those that were on their way at the kill once more; returns which is next.
+/// Takes the next message, and before it those that were on their way at the kill once more;
+/// returns which is next.
 fn take(client: &mut Client, next: usize) -> usize {
     loop {
         let message = client.receive(WAIT_MAX).unwrap().expect("a message is missing");
@@ -186,8 +187,8 @@ fn a_group_gives_to_members_with_room_and_refuses_when_there_is_none() {
 
 #[test]
 fn what_is_acknowledged_before_its_batch_is_on_its_way_leaves_nothing_in_the_store() {
-    // The thread that routes writes to all receivers first and hands its batch to the store then: the first of them may have answered, on
-    // other threads, before that.
+    // The thread that routes writes to all receivers first and hands its batch to the store then:
+    // the first of them may have answered, on other threads, before that.
     let broker = options().variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
     let mut parts: Vec<Vec<Client>> = (0..4).map(|_| Vec::new()).collect();
     for number in 0..200 {
@@ -246,7 +247,8 @@ fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
     first.disconnect().unwrap();
 }
 
-/// [MQTT-3.3.1-13] of a message that was for a member who does not want to see RETAIN, and goes to one who does.
+/// [MQTT-3.3.1-13] of a message that was for a member who does not want to see RETAIN, and goes to
+/// one who does.
 #[test]
 fn what_a_member_leaves_has_retain_as_published_after_a_restart_too() {
     let mut broker = broker();

@@ -1,4 +1,5 @@
-//! The pages of `docs/lot/`: each program is uploaded, each block of messages, steps or commands is done, each named file is written, in the order of the page, on one broker per page.
+//! The pages of `docs/lot/`: each program is uploaded, each block of messages, steps or commands is
+//! done, each named file is written, in the order of the page, on one broker per page.
 
 use std::path::Path;
 
@@ -133,7 +134,8 @@ fn exchange(broker: &Broker, lines: &str) {
     }
 }
 
-/// Runs commands of a shell, in a folder and with the port of the broker. The answer is what they write.
+/// Runs commands of a shell, in a folder and with the port of the broker. The answer is what they
+/// write.
 fn shell(broker: &Broker, folder: &Path, commands: &str) -> String {
     let script = format!(
         "cd '{}'\nexport XDG_CACHE_HOME='{}'\nlotmq() {{ case $1 in cmd|pub|deploy) verb=$1; shift; '{LOTMQ}' $verb -p {} \"$@\";; *) '{LOTMQ}' \"$@\";; esac; }}\n{commands}",
@@ -167,8 +169,9 @@ fn succeeds(mut client: Client, command: &str) -> bool {
     }
 }
 
-/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] [<properties>] -> yes|no`, and so on for `subscribes`, `connects`, `gives` a command
-/// and `uploads` a file of the folder.
+/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>]
+/// [<properties>] -> yes|no`, and so on for `subscribes`, `connects`, `gives` a command and
+/// `uploads` a file of the folder.
 fn step(broker: &Broker, folder: &Path, step: &str) {
     if step.starts_with('-') {
         broker.command_ok(step);

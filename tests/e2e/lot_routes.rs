@@ -1,5 +1,5 @@
-//! Routes as a user has them: uploaded by command, fired by topics, TRIGGER and `$SYS`, failing, replaced, there again after a restart. The
-//! far side is the type `LOOPBACK`.
+//! Routes as a user has them: uploaded by command, fired by topics, TRIGGER and `$SYS`, failing,
+//! replaced, there again after a restart. The far side is the type `LOOPBACK`.
 
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
@@ -114,7 +114,8 @@ fn a_route_from_upload_to_removal() {
     assert_eq!(next(&mut answers), "answer/barrier=x");
 }
 
-/// The text with its fields filled and without what describes it, as a client of the original's templates does that.
+/// The text with its fields filled and without what describes it, as a client of the original's
+/// templates does that.
 fn filled(template: &str) -> String {
     let mut lines = Vec::new();
     let mut is_described = false;
@@ -175,7 +176,8 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         // Described for people, so not to be deployed as it is.
         let refused = broker.command(&format!("-addRoute {template}"));
         assert!(!refused.success(), "{refused:?}");
-        // What the others connect to is not there; that their templates compile, the compiler tests.
+        // What the others connect to is not there; that their templates compile, the compiler
+        // tests.
         if kind == "LOOPBACK" {
             let added = broker.command_ok(&format!("-addRoute {}", filled(template)));
             assert_eq!(added.0.get("warnings"), None, "{added:?}");
@@ -238,7 +240,8 @@ fn trigger_fires_an_event_of_a_route() {
     assert_eq!(next(&mut all), "answer/barrier=x");
 }
 
-/// §18.4 of the language reference, and what does not fire an event: KEEP, and retained messages that are there already.
+/// §18.4 of the language reference, and what does not fire an event: KEEP, and retained messages
+/// that are there already.
 #[test]
 fn actions_and_routes_follow_one_another() {
     let broker = broker();
@@ -452,7 +455,8 @@ fn messages_do_not_go_round_for_ever() {
     });
 }
 
-/// A model takes apart what a route brings (§9.5), as it does with what clients publish, and not what actions do.
+/// A model takes apart what a route brings (§9.5), as it does with what clients publish, and not
+/// what actions do.
 #[test]
 fn what_a_route_brings_is_split_like_what_clients_publish() {
     let broker = broker();
@@ -489,7 +493,8 @@ fn a_route_waits_for_the_values_that_it_names() {
     status(&mut stands, is_connected);
 }
 
-/// C19 of the language reference: only what the condition takes is stored, and the model publishes either way.
+/// C19 of the language reference: only what the condition takes is stored, and the model publishes
+/// either way.
 #[test]
 fn a_model_stores_what_its_condition_takes() {
     let broker = broker();
@@ -520,7 +525,8 @@ fn a_model_stores_what_its_condition_takes() {
     assert_eq!(error["trigger"]["payload"], r#"{"t":70}"#);
 }
 
-/// `PUBLISH MODEL` stores as a run of the model does (§9.8), and a route hands on what it forwards (OD-52).
+/// `PUBLISH MODEL` stores as a run of the model does (§9.8), and a route hands on what it forwards
+/// (OD-52).
 #[test]
 fn published_models_and_forwarded_messages_are_stored() {
     let broker = broker();
@@ -623,7 +629,8 @@ fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
     assert!(warnings.iter().any(|warning| warning["message"].to_string().contains("COLOUR")), "{refused:?}");
 }
 
-/// What is known at once is told at once: where a route would listen, and `localhost`; by command and with a project.
+/// What is known at once is told at once: where a route would listen, and `localhost`; by command
+/// and with a project.
 #[test]
 fn where_a_route_may_not_listen_or_connect_is_told_when_it_is_added() {
     const WEB: &str = "DEFINE ROUTE Web WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH SERVER_PORT 8090\n        WITH SERVER_BIND \"127.0.0.1\"\n    \

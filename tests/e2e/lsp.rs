@@ -1,4 +1,5 @@
-//! `lotmq lsp` as editors use it: real sessions over pipes, with a real broker where values are shown.
+//! `lotmq lsp` as editors use it: real sessions over pipes, with a real broker where values are
+//! shown.
 
 mod editor;
 

@@ -1,6 +1,7 @@
 //! The broker as a user sees it: the real binary, real sockets, other people's clients.
 //!
-//! Test target of the package `lotmq`, because only so does cargo build the binary first and say where it is.
+//! Test target of the package `lotmq`, because only so does cargo build the binary first and say
+//! where it is.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
 
 mod actions;

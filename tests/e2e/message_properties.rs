@@ -1,4 +1,5 @@
-//! LoT programs and the properties of MQTT 5.0: requests answered, properties passed on, models, rules, a restart and a kill.
+//! LoT programs and the properties of MQTT 5.0: requests answered, properties passed on, models,
+//! rules, a restart and a kill.
 
 use std::time::Duration;
 
@@ -95,7 +96,8 @@ fn an_answer_goes_to_no_topic_of_the_broker() {
     broker.command_ok("-addUser mallory pw");
 }
 
-/// Broker with the settings, and an Action that publishes the payload of `in` as a user property, and then at `done`.
+/// Broker with the settings, and an Action that publishes the payload of `in` as a user property,
+/// and then at `done`.
 fn tagging(variables: &[(&str, &str)]) -> Broker {
     let options = variables.iter().fold(options(), |options, (name, value)| options.variable(name, value));
     let broker = options.start();

@@ -1,4 +1,5 @@
-//! `lotmq pub` and `lotmq sub`: what they say of refusals, properties of MQTT 5.0, JSON for people, connections that are lost.
+//! `lotmq pub` and `lotmq sub`: what they say of refusals, properties of MQTT 5.0, JSON for people,
+//! connections that are lost.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -364,7 +365,8 @@ fn packet(peer: &mut TcpStream) -> Vec<u8> {
     packet
 }
 
-/// A server that answers, and a client that has nothing to say: it says that it is alive, and does not say again what was acknowledged.
+/// A server that answers, and a client that has nothing to say: it says that it is alive, and does
+/// not say again what was acknowledged.
 #[test]
 fn the_connection_of_lines_is_served_while_none_comes() {
     const PING: [u8; 2] = [0xC0, 0];

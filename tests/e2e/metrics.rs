@@ -11,7 +11,8 @@ use lotmq_test_support::{Broker, WAIT_MAX, eventually, get_from};
 
 use crate::{broker, options};
 
-/// Samples of the text format by name and labels; each family has its head, and each sample is there once.
+/// Samples of the text format by name and labels; each family has its head, and each sample is
+/// there once.
 fn samples(broker: &Broker) -> BTreeMap<String, f64> {
     let response = broker.http("/metrics");
     assert_eq!(response.status, 200);

@@ -1,4 +1,5 @@
-//! Models as a user has them: uploaded by command, fed by clients, read as JSON, there again after `kill -9`.
+//! Models as a user has them: uploaded by command, fed by clients, read as JSON, there again after
+//! `kill -9`.
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{WAIT_MAX, eventually};
@@ -22,7 +23,8 @@ fn a_model_makes_json_and_survives_kill_9() {
     send(&broker, "raw/p1/limit", "3");
     send(&broker, "raw/p1/flow", "3.5");
     assert_eq!(next(&mut watcher), r#"out/p1={"id":"p1","flow":3.5,"limit":3,"high":true,"n":1}"#);
-    // A kept value, the counter, is on the disk within 100 ms; no reply covers it (language reference §6).
+    // A kept value, the counter, is on the disk within 100 ms; no reply covers it (language
+    // reference §6).
     std::thread::sleep(std::time::Duration::from_secs(2));
     broker.kill();
     broker.start_again();
@@ -43,7 +45,8 @@ fn a_model_makes_json_and_survives_kill_9() {
     assert_eq!(broker.command("-removeModel Pump").message(), "Model 'Pump' not found.");
 }
 
-/// `KEEP` in the header is `RETAIN` (§9.1): who subscribes later gets the last value, also behind a restart, and no value is kept beside it.
+/// `KEEP` in the header is `RETAIN` (§9.1): who subscribes later gets the last value, also behind a
+/// restart, and no value is kept beside it.
 #[test]
 fn keep_in_the_header_retains() {
     let mut broker = broker();
@@ -98,7 +101,8 @@ fn switches_of_the_language_hold_at_upload_and_after_a_restart() {
     }
 }
 
-/// OD-31 of the language reference: with the switch, rules decide on `PUBLISH MODEL` as on a message of somebody without a user.
+/// OD-31 of the language reference: with the switch, rules decide on `PUBLISH MODEL` as on a
+/// message of somebody without a user.
 #[test]
 fn rules_decide_on_published_models_if_they_are_to() {
     for is_on in [false, true] {
@@ -206,7 +210,8 @@ fn received_json_is_split_once() {
     assert_eq!(found, [r#"m/1/n=7"#, r#"m/1/p/x=true"#, r#"m/1={"n":"7","p":{"x":true}}"#]);
 }
 
-/// A model whose fields hang together takes a hundred megabytes to compile, on whichever thread its command runs.
+/// A model whose fields hang together takes a hundred megabytes to compile, on whichever thread its
+/// command runs.
 #[test]
 fn what_a_large_compilation_took_is_given_back() {
     const FIELDS: usize = 500;

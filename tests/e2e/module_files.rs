@@ -1,4 +1,5 @@
-//! Files of modules of world `route`: in the folder that their route names, below what the operator allows, as far as they were granted.
+//! Files of modules of world `route`: in the folder that their route names, below what the operator
+//! allows, as far as they were granted.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -27,7 +28,8 @@ fn module(options: &str) -> String {
     format!("-addModule files -world route {options} wasm64:{}", STANDARD.encode(FILES))
 }
 
-/// A route of the module with the folder `log` at a path. What was done before a kill does not come once more.
+/// A route of the module with the folder `log` at a path. What was done before a kill does not come
+/// once more.
 fn route(storage: &str) -> String {
     format!(
         "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD WASM_CONFIG\n        WITH MODULE \"files\"\n    ADD LOG_CONFIG\n        WITH STORAGE_DIR \"{storage}\"\n    \
@@ -51,7 +53,8 @@ impl Hearer<'_> {
         assert_eq!(next(&mut self.1), format!("files/said={expected}"), "{command}");
     }
 
-    /// Gives a command until this comes of it: the version of the module before may have had the first.
+    /// Gives a command until this comes of it: the version of the module before may have had the
+    /// first.
     fn hears_at_last(&mut self, command: &str, expected: &str) {
         let expected = format!("files/said={expected}");
         for _ in 0..1_000 {

@@ -1,4 +1,5 @@
-//! HTTP servers of modules of world `route`: messages that are posted, whoever ends, as far as it was granted.
+//! HTTP servers of modules of world `route`: messages that are posted, whoever ends, as far as it
+//! was granted.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -138,7 +139,8 @@ fn a_module_asks_the_servers_that_it_was_granted_and_the_operator_allows() {
 
     let refused = "127.0.0.1 is this machine, and routes.allow_loopback is not set";
     let strict = posting(with_modules(), &server, "");
-    // An address is refused before there is anything to post, and so is the name that every machine has for itself.
+    // An address is refused before there is anything to post, and so is the name that every machine
+    // has for itself.
     Standing::of(&strict).says(refused);
     let port = server.address.port();
     strict.command_ok(&module(&format!("-replace -grantAll -net localhost:{port}")));

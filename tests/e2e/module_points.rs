@@ -1,4 +1,5 @@
-//! The example that polls points of a station and writes others: what `open` gets is what the page says, a station that has frozen is noticed, and nothing is lost by that.
+//! The example that polls points of a station and writes others: what `open` gets is what the page
+//! says, a station that has frozen is noticed, and nothing is lost by that.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};

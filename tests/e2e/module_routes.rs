@@ -1,4 +1,5 @@
-//! Modules of world `route`: uploaded, named by routes of type `WASM`, and nothing lost whoever ends.
+//! Modules of world `route`: uploaded, named by routes of type `WASM`, and nothing lost whoever
+//! ends.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
@@ -148,7 +149,8 @@ fn a_route_is_added_with_warnings_of_all_that_its_module_lacks() {
     assert!(told.contains("module 'echi' is not of world 'route'"), "{told}");
     assert!(!told.contains("NOT_GRANTED"), "{told}");
     broker.command_ok(&module(&format!("-net {address} -topics other/#")));
-    // With the filter that a topic with placeholders stands for, and the secret that the guest asks for.
+    // With the filter that a topic with placeholders stands for, and the secret that the guest asks
+    // for.
     let with_placeholders = route(address, "")
         .replace("WITH DESTINATION_TOPIC \"echo/in\"", "WITH DESTINATION_TOPIC \"elsewhere/{key}\"")
         .replace("WITH HOW \"\"", "WITH HOW GET SECRET \"TOKEN\"");
@@ -332,7 +334,8 @@ fn a_far_side_that_does_not_answer_in_time_is_not_connected() {
     drop(frozen);
 }
 
-/// The other system: it acknowledges each line that it has, and sends those of its own until they are acknowledged. Two times it ends its connection.
+/// The other system: it acknowledges each line that it has, and sends those of its own until they
+/// are acknowledged. Two times it ends its connection.
 struct FarSide {
     address: SocketAddr,
     received: Receiver<String>,
@@ -423,7 +426,8 @@ fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
     assert_eq!((&info["state"], &info["traps"]), (&json!("enabled"), &json!(0)), "{info}");
 }
 
-/// What a batch had done before its guest trapped is done once more, and what it traps at is set aside without longer and longer pauses.
+/// What a batch had done before its guest trapped is done once more, and what it traps at is set
+/// aside without longer and longer pauses.
 #[test]
 fn behind_a_trap_messages_come_one_by_one() {
     let far: SocketAddr = ([127, 0, 0, 1], free_port()).into();

@@ -1,4 +1,5 @@
-//! Serial ports of modules of world `route`: those that their route names, as far as they were granted and the operator allows.
+//! Serial ports of modules of world `route`: those that their route names, as far as they were
+//! granted and the operator allows.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;

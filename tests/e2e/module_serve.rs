@@ -1,4 +1,5 @@
-//! HTTP requests to modules of world `route`: the host serves them as the route's definition says, and as far as it was granted and the operator allows.
+//! HTTP requests to modules of world `route`: the host serves them as the route's definition says,
+//! and as far as it was granted and the operator allows.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

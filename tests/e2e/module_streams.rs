@@ -1,4 +1,5 @@
-//! Routes of modules with asynchronous code: the SDK's executor, and its connection as a stream of the crate tokio.
+//! Routes of modules with asynchronous code: the SDK's executor, and its connection as a stream of
+//! the crate tokio.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -61,7 +62,8 @@ fn a_task_reads_while_the_route_delivers() {
     for number in 0..COUNT {
         assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().text(), format!("in-{number}"));
     }
-    // The end is noticed by the task, and the route comes back: not when the time of its run is over, 10 s.
+    // The end is noticed by the task, and the route comes back: not when the time of its run is
+    // over, 10 s.
     let ended_at = Instant::now();
     drop((sending.join().unwrap(), lines));
     let (mut stream, mut lines) = accept(&far);

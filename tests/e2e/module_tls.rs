@@ -16,7 +16,8 @@ fn with_files_of(authority: &Authority) -> Broker {
     at_home().variable("LOTMQ_ROUTES_FILE_ROOTS", &roots.display().to_string()).start()
 }
 
-/// A server that shows a certificate for `localhost`, to clients of its authority only if it is `strict`.
+/// A server that shows a certificate for `localhost`, to clients of its authority only if it is
+/// `strict`.
 fn server(authority: &Authority, strict: bool) -> HttpServer {
     let signed = authority.server("server");
     let config = if strict { signed.server_config_for(authority) } else { signed.server_config() };
@@ -33,7 +34,8 @@ const NAMED: &str = "TLS_SERVER_NAME \"localhost\"";
 const CERTIFIED: &str = "SERVER_CA_CERT_PATH \"ca.pem\"";
 const SHOWN: &str = "CLIENT_CERT_PATH \"line.both\"";
 
-/// An authority with what clients need: `line.both` has certificate and key, `mixed.both` a key of somebody else.
+/// An authority with what clients need: `line.both` has certificate and key, `mixed.both` a key of
+/// somebody else.
 fn authority() -> Authority {
     let authority = Authority::new();
     let (line, other) = (authority.client("line"), authority.client("other"));

@@ -277,7 +277,8 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     });
     assert_eq!(added.data()["changes"], change);
     assert_eq!(scaled(&broker, "215"), "21.5", "the environment value was not granted");
-    // Whether that of the first run is told before it is replaced is a matter of when the broker looks.
+    // Whether that of the first run is told before it is replaced is a matter of when the broker
+    // looks.
     let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("raw/s1")).unwrap();
     assert!(error.contains("GRANT_MISSING"), "{error}");
     assert!(error.contains("was not granted 'env-read:SCALE'"), "{error}");
@@ -529,7 +530,8 @@ fn what_does_not_fit_is_refused_with_its_code() {
     }
 }
 
-/// What `lotmq compile` writes is a component like any other; what it writes for the broker's own cache is not.
+/// What `lotmq compile` writes is a component like any other; what it writes for the broker's own
+/// cache is not.
 #[test]
 fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
     let broker = broker();

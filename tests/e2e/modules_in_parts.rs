@@ -1,4 +1,5 @@
-//! Modules uploaded in parts: out of order, resumed, refused, cancelled; what was installed before is untouched. What they leave in memory.
+//! Modules uploaded in parts: out of order, resumed, refused, cancelled; what was installed before
+//! is untouched. What they leave in memory.
 
 use std::time::Instant;
 
@@ -210,7 +211,8 @@ fn a_part_that_does_not_fit_is_refused_and_the_upload_goes_on() {
         assert_eq!(uploader.client.publish(&publication.qos(QoS::AtLeastOnce)).unwrap(), expected);
     }
     assert_eq!(code(&uploader.reply()), "HASH_MISMATCH");
-    // Neither another client of the same user nor one of the same name of another user has a part in it.
+    // Neither another client of the same user nor one of the same name of another user has a part
+    // in it.
     let mut other = Uploader::connect(&broker, "other");
     other.part(&upload, "2", &bytes[2 * part..]);
     assert_eq!(code(&other.reply()), "UPLOAD_UNKNOWN");

@@ -144,7 +144,8 @@ logs = ["1 readings could not", "2 readings could not"]
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
-/// Routes that listen: for lines, for datagrams, and for HTTP, where `POST /ask/TOPIC` waits for the answer of an action.
+/// Routes that listen: for lines, for datagrams, and for HTTP, where `POST /ask/TOPIC` waits for
+/// the answer of an action.
 const LISTENING: &str = r#"DEFINE ROUTE Lines WITH TYPE WASM
     ADD WASM_CONFIG
         WITH MODULE "echo"
@@ -303,7 +304,8 @@ then = [{ topic = "echo/in", payload = "told" }]"#,
     }
 }
 
-/// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule has an error of it as well.
+/// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule
+/// has an error of it as well.
 #[test]
 fn a_module_of_a_rule_prints_and_fails_in_a_case() {
     let folder = folder();

@@ -1,4 +1,5 @@
-//! The broker makes no connection of its own: packets that leave a machine on which everything is switched on are counted.
+//! The broker makes no connection of its own: packets that leave a machine on which everything is
+//! switched on are counted.
 
 use std::process::Command;
 

@@ -1,6 +1,8 @@
-//! Answers that say "nothing to do": they rest on what was changed before, so they do not come before that is on the disk.
+//! Answers that say "nothing to do": they rest on what was changed before, so they do not come
+//! before that is on the disk.
 //!
-//! The disk hangs while the questions are asked; a PINGRESP behind them shows that they were read. Whoever asks for nothing of the kind is answered at once.
+//! The disk hangs while the questions are asked; a PINGRESP behind them shows that they were read.
+//! Whoever asks for nothing of the kind is answered at once.
 
 use std::time::Duration;
 
@@ -55,7 +57,8 @@ fn nobody_is_subscribed_after_a_crash(sick: &mut Sick) {
     assert_eq!(sent as u8, 0x10, "nobody is subscribed");
 }
 
-/// Sends each group of packets by itself while the disk hangs: nothing is answered before it works again, then all of it is, in this order.
+/// Sends each group of packets by itself while the disk hangs: nothing is answered before it works
+/// again, then all of it is, in this order.
 fn waits_for_the_disk(client_id: &str, is_clean: bool, before: &[(&[u8], &[u8])], groups: &[(&[u8], &[u8])]) {
     let sick = Sick::new();
     let mut raw = Raw::connect(&sick.broker, client_id, is_clean);
@@ -163,7 +166,8 @@ fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
     nobody_is_subscribed_after_a_crash(&mut sick);
 }
 
-/// The 3.1.1 Client sends a QoS 2 message, whose commit fails; then the disk works but not for what it refused, which is given up.
+/// The 3.1.1 Client sends a QoS 2 message, whose commit fails; then the disk works but not for what
+/// it refused, which is given up.
 #[test]
 fn a_message_that_was_given_up_is_not_acknowledged_when_it_is_repeated() {
     let first: &[u8] = &[0x34, 6, 0, 1, b'q', 0, 5, b'x'];
@@ -238,7 +242,8 @@ fn clean_start_waits_for_the_end_of_the_session_before() {
     }
 }
 
-/// What is answered while the first of two commands waits for the disk: nothing about the same thing, whoever asks.
+/// What is answered while the first of two commands waits for the disk: nothing about the same
+/// thing, whoever asks.
 #[test]
 fn commands_with_nothing_to_do_wait_for_the_change_they_rest_on() {
     let action = "DEFINE ACTION A\nON TOPIC \"never\" DO\n    PUBLISH TOPIC \"x\" WITH 1";

@@ -1,4 +1,5 @@
-//! The kernel ends a broker that takes more memory than its control group has: what was acknowledged is there at the next start.
+//! The kernel ends a broker that takes more memory than its control group has: what was
+//! acknowledged is there at the next start.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,8 @@ use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX, eventually};
 
 use crate::LOTMQ;
 
-/// Memory that the broker may have: more than one needs that has nothing to do, in builds for tests too.
+/// Memory that the broker may have: more than one needs that has nothing to do, in builds for tests
+/// too.
 const LIMIT_BYTES: &str = "201326592";
 /// Bytes of a payload.
 const PAYLOAD_BYTES: usize = 64 * 1024;
@@ -20,13 +22,15 @@ const MESSAGES_MAX: u32 = 20_000;
 /// Messages that are sent before the first of them must be acknowledged.
 const IN_FLIGHT: usize = 32;
 
-/// What starts a broker within the control group `GROUP`, as long as there is one. The process stays the same.
+/// What starts a broker within the control group `GROUP`, as long as there is one. The process
+/// stays the same.
 const SCRIPT: &str = r#"#!/bin/sh
 if [ -d "GROUP" ]; then echo $$ > "GROUP/cgroup.procs" || exit 1; fi
 exec "LOTMQ" "$@"
 "#;
 
-/// Control group with a limit of memory, of either version of the kernel's interface; it is removed when this is dropped.
+/// Control group with a limit of memory, of either version of the kernel's interface; it is removed
+/// when this is dropped.
 struct MemoryGroup {
     path: PathBuf,
     /// File that counts what the kernel killed.
@@ -88,7 +92,8 @@ impl Drop for MemoryGroup {
     }
 }
 
-/// Retains messages of topics of their own, one behind the other, until the broker is no more; numbers of those that it has acknowledged.
+/// Retains messages of topics of their own, one behind the other, until the broker is no more;
+/// numbers of those that it has acknowledged.
 fn retain_until_the_end(broker: &Broker) -> Vec<u32> {
     let mut client = broker.client("publisher");
     let mut in_flight: Vec<(PacketId, u32)> = Vec::new();

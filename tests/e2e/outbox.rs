@@ -1,4 +1,5 @@
-//! Outboxes of routes: what was acknowledged reaches the far side, whoever is away or ends, in order; and what does not fit is held back or told.
+//! Outboxes of routes: what was acknowledged reaches the far side, whoever is away or ends, in
+//! order; and what does not fit is held back or told.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -47,7 +48,8 @@ pub(crate) fn route(far: SocketAddr, settings: &[&str]) -> String {
     )
 }
 
-/// The other system: it has lines and acknowledges each. When it is dropped nobody is there any more.
+/// The other system: it has lines and acknowledges each. When it is dropped nobody is there any
+/// more.
 struct FarSide {
     address: SocketAddr,
     lines: Receiver<String>,
@@ -191,7 +193,8 @@ fn an_outbox_that_is_full_says_so_where_people_look() {
     eventually("there is room", || standing(&broker)["reason"].is_null().then_some(()));
 }
 
-/// Who may receive what others publish may not stop them with it: only his own messages wait, those of others are shed and told.
+/// Who may receive what others publish may not stop them with it: only his own messages wait, those
+/// of others are shed and told.
 #[test]
 fn the_full_route_of_a_user_holds_nobody_else_up() {
     let broker = broker();
@@ -296,7 +299,8 @@ fn a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing() {
     assert_eq!(FarSide::at(nobody).next(), "00070");
 }
 
-/// Each version begins with the shortest pause: what was mended is tried at once, however often it was wrong before.
+/// Each version begins with the shortest pause: what was mended is tried at once, however often it
+/// was wrong before.
 #[test]
 fn what_versions_before_failed_at_makes_a_route_wait_no_longer() {
     let broker = broker();

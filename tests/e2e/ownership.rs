@@ -13,7 +13,8 @@ use crate::module_routes::accept;
 use crate::projects::zip;
 use crate::{assets, modules, next, python, send, watch};
 
-/// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and all of its kind.
+/// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and
+/// all of its kind.
 struct Kind {
     title: &'static str,
     add: String,
@@ -157,7 +158,8 @@ fn what_belongs_to_nobody_is_removed_by_anybody() {
     }
 }
 
-/// Three ways to a model of the name: over the one that is nobody's now, behind its removal by others, and where the former owner had removed it.
+/// Three ways to a model of the name: over the one that is nobody's now, behind its removal by
+/// others, and where the former owner had removed it.
 #[test]
 fn a_later_user_of_a_name_gets_nothing_that_models_of_the_former_one_remember() {
     let (mut broker, _data) = with_users();
@@ -224,7 +226,8 @@ fn a_model_that_is_nobodys_remembers_over_a_restart() {
     assert_eq!(said(&broker, "b"), r#"out={"id":"b","n":2}"#);
 }
 
-/// Users of what a module does, other than its owner, are not given code by whoever may add modules.
+/// Users of what a module does, other than its owner, are not given code by whoever may add
+/// modules.
 #[test]
 fn code_that_runs_for_others_comes_from_administrators() {
     let (broker, _data) = with_users();
@@ -331,7 +334,8 @@ fn who_manages_assets_does_not_speak_in_the_name_of_their_owners() {
     }
 }
 
-/// The version before a module is not left to the next user of its owner's name, with what he had configured.
+/// The version before a module is not left to the next user of its owner's name, with what he had
+/// configured.
 #[test]
 fn a_former_version_of_a_removed_user_is_nobodys() {
     let (mut broker, data) = with_users();

@@ -1,4 +1,5 @@
-//! What packages need of the binary: shell completion, manual pages, and what a service manager is told.
+//! What packages need of the binary: shell completion, manual pages, and what a service manager is
+//! told.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
@@ -35,7 +36,8 @@ fn every_command_has_its_manual_page() {
     assert!(text("lotmq-guest-new.1").contains("lotmq guest new"));
 }
 
-/// Types lines into an interactive shell, each with the key that completes behind it, and prints those that did not become what is expected.
+/// Types lines into an interactive shell, each with the key that completes behind it, and prints
+/// those that did not become what is expected.
 const IN_A_TERMINAL: &str = r#"
 zmodload zsh/zpty || exit
 case $1 in

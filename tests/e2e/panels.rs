@@ -1,4 +1,5 @@
-//! Panels and themes as a user has them: uploaded by command, published below `$SYS`, there again after `kill -9`.
+//! Panels and themes as a user has them: uploaded by command, published below `$SYS`, there again
+//! after `kill -9`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `lotmq passwd`: the way back for whoever has lost a password, while the broker is stopped; and the password that new data begins with.
+//! `lotmq passwd`: the way back for whoever has lost a password, while the broker is stopped; and
+//! the password that new data begins with.
 
 use std::fs;
 use std::io::Write as _;

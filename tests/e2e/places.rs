@@ -1,4 +1,5 @@
-//! Shares of users in what there is for all clients: places of connections, and memory for those who do not read.
+//! Shares of users in what there is for all clients: places of connections, and memory for those
+//! who do not read.
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS};
 use lotmq_codec::{PropertyId, PropertyValue, ReasonCode};
@@ -61,7 +62,8 @@ fn nobody_takes_all_places_of_connections() {
     });
 }
 
-/// Clients of one user leave much unread; what waits for the client of another one is kept all the same.
+/// Clients of one user leave much unread; what waits for the client of another one is kept all the
+/// same.
 #[test]
 fn slow_clients_of_one_user_take_no_memory_off_those_of_another() {
     let broker = options()

@@ -1,4 +1,5 @@
-//! Projects as clients send them: stored, loaded as a whole, owned, there again after `kill -9`, unloaded, downloaded.
+//! Projects as clients send them: stored, loaded as a whole, owned, there again after `kill -9`,
+//! unloaded, downloaded.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -263,7 +264,8 @@ fn a_loaded_project_is_replaced_by_its_next_version_without_losing_a_message() {
     assert_eq!(broker.command_ok("-projectStatus p").data()["counts"], json!({"action": 1}));
 }
 
-/// What a rule forbids must not be allowed when a project is unloaded that had a rule of the same name.
+/// What a rule forbids must not be allowed when a project is unloaded that had a rule of the same
+/// name.
 #[test]
 fn a_project_replaces_no_rule_that_was_added_by_hand() {
     let broker = broker();
@@ -574,7 +576,8 @@ fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
     assert_eq!(source(&broker), BY_HAND);
     assert_eq!(origins(&broker), [("Celsius".to_owned(), "adhoc".to_owned())]);
 
-    // A version that does not define it gives it back as well; what was added by hand meanwhile stays.
+    // A version that does not define it gives it back as well; what was added by hand meanwhile
+    // stays.
     upload(&broker, "plant", &plant(), " load");
     let shorter = zip(&[("models.lot", MODEL.as_bytes())]);
     let loaded = upload(&broker, "plant", &shorter, " load");
@@ -585,7 +588,8 @@ fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
     assert!(source(&broker).contains("WITH 2"));
 }
 
-/// Of somebody else, whatever it is: without the option it is refused, with a word that names the option and whose it is.
+/// Of somebody else, whatever it is: without the option it is refused, with a word that names the
+/// option and whose it is.
 #[test]
 fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
     let broker = broker();
@@ -621,7 +625,8 @@ fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
     }
 }
 
-/// A rule alone: the command would replace none without a word, so the tool says the one that spares others.
+/// A rule alone: the command would replace none without a word, so the tool says the one that
+/// spares others.
 #[test]
 fn deploy_takes_over_no_rule_unasked() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! Protection that nobody loses unasked: projects and rules of others, rules that open administration, groups that are filled before a rule names them.
+//! Protection that nobody loses unasked: projects and rules of others, rules that open
+//! administration, groups that are filled before a rule names them.
 
 use std::fs;
 use std::path::Path;

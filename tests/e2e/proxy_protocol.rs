@@ -115,7 +115,8 @@ fn a_port_where_everybody_may_claim_any_address_is_warned_of() {
     public(broker).start().log().expect("whoever reaches the port may claim any address");
 }
 
-/// Commands reference §9.1: an address that was told is never this machine, nor is that of the proxy.
+/// Commands reference §9.1: an address that was told is never this machine, nor is that of the
+/// proxy.
 #[test]
 fn what_comes_through_a_proxy_is_never_of_this_machine() {
     let broker = options().variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").start();
@@ -179,7 +180,8 @@ fn one_address_leaves_places_to_others_without_a_user() {
     let enter = |address: &str, first: u8| -> Vec<TcpStream> {
         (first..first + 20).map_while(|number| from(address, number)).collect()
     };
-    // Three quarters of the three quarters that those without a user have, and then of what is left.
+    // Three quarters of the three quarters that those without a user have, and then of what is
+    // left.
     let first = enter("192.0.2.7", b'A');
     let second = enter("192.0.2.8", b'a');
     assert_eq!((first.len(), second.len()), (11, 3));

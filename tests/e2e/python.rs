@@ -1,6 +1,7 @@
 //! Python scripts: commands, topics and `CALL PYTHON` as clients and editors see them.
 //!
-//! All tests of a build share the interpreter's native code, which the first of them has made under a lock.
+//! All tests of a build share the interpreter's native code, which the first of them has made under
+//! a lock.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
@@ -41,7 +42,8 @@ pub(crate) fn broker() -> (Broker, TempDir) {
     (broker, data)
 }
 
-/// The directory of the interpreter's native code. Tools use it too, which a link they would not: anybody may have made that.
+/// The directory of the interpreter's native code. Tools use it too, which a link they would not:
+/// anybody may have made that.
 fn shared_code() -> PathBuf {
     let shared = cache_home_dir().join("lotmq");
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&shared).unwrap();
@@ -223,7 +225,8 @@ fn a_text_that_a_script_hands_back_breaks_no_json() {
     }
 }
 
-/// §12 of the language reference: a program whose script is missing is pending, as one whose callee is.
+/// §12 of the language reference: a program whose script is missing is pending, as one whose callee
+/// is.
 #[test]
 fn a_program_waits_for_its_script() {
     let (mut broker, _data) = broker();
@@ -380,7 +383,8 @@ fn what_programs_see_of_time_and_chance_is_the_same_each_time() {
     let payloads =
         first.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"].clone());
     let payloads: Vec<String> = payloads.map(|payload| payload.as_str().unwrap().to_owned()).collect();
-    // A second later by the script's own clock, for it has slept; by everybody else's it is ten o'clock.
+    // A second later by the script's own clock, for it has slept; by everybody else's it is ten
+    // o'clock.
     assert!(payloads[0].starts_with("[1768471201,1,"), "{payloads:?}");
     assert!(payloads[1].starts_with("1768471200000 "), "{payloads:?}");
     assert_eq!(payloads[2], "2026-01-15 10:00:01", "{payloads:?}");

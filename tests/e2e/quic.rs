@@ -314,7 +314,8 @@ fn who_takes_no_byte_is_closed_when_mqtt_has_ended() {
     assert_eq!(tunnel.next_code(), 0);
 }
 
-/// MQTT has the first stream; what is asked for besides is not given, and a stream that is reset is a lost connection.
+/// MQTT has the first stream; what is asked for besides is not given, and a stream that is reset is
+/// a lost connection.
 #[test]
 fn further_streams_are_not_to_be_had_and_a_reset_publishes_the_will() {
     let authority = Authority::new();

@@ -1,4 +1,5 @@
-//! A system whose root is read-only, as gateways and containers have it: the broker writes nothing but its data.
+//! A system whose root is read-only, as gateways and containers have it: the broker writes nothing
+//! but its data.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +12,8 @@ use lotmq_test_support::{BrokerOptions, WAIT_MAX};
 use crate::backup::run_ok;
 use crate::{LOTMQ, python};
 
-/// What starts a broker whose data, the first argument, are all that it can write; the rest are its arguments. The process stays the same.
+/// What starts a broker whose data, the first argument, are all that it can write; the rest are its
+/// arguments. The process stays the same.
 const SCRIPT: &str = r#"#!/bin/sh
 exec unshare --mount sh -ec 'mount --bind "$1" "$1"; mount -o remount,bind,ro /; cd /; shift
     for place in /tmp /dev/shm; do mount -o remount,bind,ro "$place" 2>/dev/null || :; done

@@ -14,7 +14,8 @@ use crate::outbox;
 use crate::rule_modules::add_guard;
 use crate::{broker, send};
 
-/// A route that answers `in/<n>` at `out/<n>` with QoS 1. What it is given is not stored for it, so that all that is stored is what it brings.
+/// A route that answers `in/<n>` at `out/<n>` with QoS 1. What it is given is not stored for it, so
+/// that all that is stored is what it brings.
 const ROUTE: &str = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out/{topic.2}\"\n        WITH QOS 1\n";
 
 fn sleeper() -> ConnectOptions {
@@ -113,7 +114,8 @@ fn kill_9_costs_nothing_of_what_was_done_for_a_route() {
     }
 }
 
-/// The far side has something to say as soon as somebody is there: what decides on that is in force before the route is opened.
+/// The far side has something to say as soon as somebody is there: what decides on that is in force
+/// before the route is opened.
 #[test]
 fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_that_they_ask() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

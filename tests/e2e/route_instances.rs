@@ -1,4 +1,5 @@
-//! Routes with several instances of their guest: what order is kept, and that what fails in one of them does not stop the others.
+//! Routes with several instances of their guest: what order is kept, and that what fails in one of
+//! them does not stop the others.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! How a route that only brings messages stands: what is wrong with it is named, and over as soon as it works again; and how a connection is checked that is open.
+//! How a route that only brings messages stands: what is wrong with it is named, and over as soon
+//! as it works again; and how a connection is checked that is open.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};

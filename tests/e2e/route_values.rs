@@ -1,4 +1,5 @@
-//! Settings of routes whose values come from the environment and from secrets, alone and joined to texts (routes reference §1.2).
+//! Settings of routes whose values come from the environment and from secrets, alone and joined to
+//! texts (routes reference §1.2).
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, eventually, free_port};

@@ -1,4 +1,5 @@
-//! Rows of routes as a user has them: `GET MODEL` and `FETCH FROM` against the type `LOOPBACK`, which stores in memory, and what goes wrong.
+//! Rows of routes as a user has them: `GET MODEL` and `FETCH FROM` against the type `LOOPBACK`,
+//! which stores in memory, and what goes wrong.
 
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
@@ -136,7 +137,8 @@ fn what_goes_wrong_is_null_and_an_error_record() {
     assert_eq!(next(&mut out), "out/x={\"v\":1}");
 }
 
-/// A far side that is busy or away is asked again as long as somebody waits; what waits goes over to a replacement.
+/// A far side that is busy or away is asked again as long as somebody waits; what waits goes over
+/// to a replacement.
 #[test]
 fn a_question_waits_for_the_far_side() {
     let broker = broker();
@@ -156,7 +158,8 @@ fn a_question_waits_for_the_far_side() {
     }
 }
 
-/// §8.7: after five seconds the run goes on without rows. Its definition's next run waits for that; nobody else does.
+/// §8.7: after five seconds the run goes on without rows. Its definition's next run waits for that;
+/// nobody else does.
 #[test]
 fn a_far_side_that_is_slow_costs_its_asker_five_seconds() {
     let broker = broker();

@@ -1,4 +1,5 @@
-//! Modules of world `rule`, asked by Rules with `IF MODULE`: what they decide, and that whatever is wrong with one denies.
+//! Modules of world `rule`, asked by Rules with `IF MODULE`: what they decide, and that whatever is
+//! wrong with one denies.
 
 use std::time::Duration;
 
@@ -57,7 +58,8 @@ fn a_module_decides_where_a_rule_asks_it_by_what_it_reads_and_remembers() {
     assert!(may(&mut one, "plant/a", "small"));
     assert!(may(&mut one, "plant/a", "small"));
     assert_eq!(info(&broker)["calls"], 2);
-    // Its DENY is that of the Rule, which has no ELSE, and the rule of a new broker behind it allows.
+    // Its DENY is that of the Rule, which has no ELSE, and the rule of a new broker behind it
+    // allows.
     assert!(!may(&mut one, "plant/a", &"x".repeat(65)));
     assert!(may(&mut one, "elsewhere", &"x".repeat(65)), "the Rule says which topics");
     // What it reads, though nobody else reads that topic.
@@ -335,7 +337,8 @@ fn connections_and_subscriptions_are_decided_by_modules_too() {
     assert_eq!(honest.receive(WAIT_MAX).unwrap().unwrap().text(), "y");
 }
 
-/// Which groups a module looks at is not known, so whoever manages users gives himself none while a rule asks one.
+/// Which groups a module looks at is not known, so whoever manages users gives himself none while a
+/// rule asks one.
 #[test]
 fn a_user_manager_joins_no_group_while_a_rule_asks_a_module() {
     let broker = broker();
@@ -350,7 +353,8 @@ fn a_user_manager_joins_no_group_while_a_rule_asks_a_module() {
     assert!(!refused.success() && refused.message().contains("rules name it"), "{refused:?}");
 }
 
-/// What a removed module remembered is gone with the answer: after a crash the next module of its name does not find it.
+/// What a removed module remembered is gone with the answer: after a crash the next module of its
+/// name does not find it.
 #[test]
 fn the_memory_of_a_removed_module_is_gone_before_the_answer() {
     let mut broker = broker();

@@ -1,4 +1,5 @@
-//! Rules as a user sees them: uploaded by command, decided on publishes, subscriptions, connections and commands, in force after `kill -9`.
+//! Rules as a user sees them: uploaded by command, decided on publishes, subscriptions, connections
+//! and commands, in force after `kill -9`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -29,7 +30,8 @@ fn publish(client: &mut Client, topic: &str, payload: &str) -> ReasonCode {
     client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap()
 }
 
-/// Whether a message of another client reaches `to` over `topic`, with a message on `barrier` behind it.
+/// Whether a message of another client reaches `to` over `topic`, with a message on `barrier`
+/// behind it.
 fn reaches(broker: &Broker, to: &mut Client, topic: &str) -> bool {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mark = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
@@ -118,7 +120,8 @@ fn filters_are_decided_by_level_and_each_message_again() {
         ReasonCode::granted(QoS::AtMostOnce)
     );
     assert_eq!(wide.subscribe_to("#", QoS::AtMostOnce).unwrap(), ReasonCode::granted(QoS::AtMostOnce));
-    // The broad filter is granted, and nothing of d comes: neither live nor retained, nor to who had subscribed before.
+    // The broad filter is granted, and nothing of d comes: neither live nor retained, nor to who
+    // had subscribed before.
     assert!(!reaches(&broker, &mut wide, "d/1"));
     assert!(!reaches(&broker, &mut early, "d/1"));
     let mut shared = broker.connect(&v5("bob", "shared"));
@@ -130,7 +133,8 @@ fn filters_are_decided_by_level_and_each_message_again() {
     assert!(reaches(&broker, &mut early, "d/1"));
 }
 
-/// A pattern that ends with `/+` covers one level, so a filter is granted by a rule that allows none of the messages: the log says which rule keeps them.
+/// A pattern that ends with `/+` covers one level, so a filter is granted by a rule that allows
+/// none of the messages: the log says which rule keeps them.
 #[test]
 fn what_a_granted_subscription_does_not_get_is_told() {
     let broker = broker_of_two();
@@ -167,7 +171,8 @@ fn what_a_granted_subscription_does_not_get_is_told() {
     is_told("bob", "factory/line1/kept");
 }
 
-/// OD-48 of the language reference: with the switch off, a broad filter brings what a narrow one is refused, as with the original.
+/// OD-48 of the language reference: with the switch off, a broad filter brings what a narrow one is
+/// refused, as with the original.
 #[test]
 fn rules_at_delivery_can_be_switched_off() {
     let broker = options().variable("LOTMQ_LOT_COMPAT_RULES_AT_DELIVERY", "false").start();
@@ -226,7 +231,8 @@ fn texts(client: &mut Client, count: usize) -> Vec<String> {
     (0..count).map(|_| client.receive(WAIT_MAX).unwrap().unwrap().text()).collect()
 }
 
-/// What waits is asked for again when rules or users have changed meanwhile, also when the broker was restarted in between.
+/// What waits is asked for again when rules or users have changed meanwhile, also when the broker
+/// was restarted in between.
 #[test]
 fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
     for restarts in [false, true] {
@@ -255,7 +261,8 @@ fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
     }
 }
 
-/// A session that comes back from elsewhere is another one for rules: neither what waits nor what was sent without an answer goes where it may not.
+/// A session that comes back from elsewhere is another one for rules: neither what waits nor what
+/// was sent without an answer goes where it may not.
 #[test]
 fn what_waits_or_was_sent_goes_nowhere_else_than_it_may() {
     let folder = tempfile::tempdir().unwrap();
@@ -403,7 +410,8 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
         broker.connect(&v5("ann", "w").clean_start(!resumes)).ping().unwrap();
         refused(&broker, number);
     }
-    // A rule that came after CONNECT, for Clients without a name too, whose session anybody takes over.
+    // A rule that came after CONNECT, for Clients without a name too, whose session anybody takes
+    // over.
     let _plc = broker.connect(&ConnectOptions::v5("plc").will(Will::new("other/will", "gone")));
     broker
         .command_ok("-addRule DEFINE RULE W WITH PRIORITY 100 FOR Publish TO TOPIC \"other/#\"\n    DENY\n");
@@ -419,7 +427,8 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
     assert_eq!(broker.metric("lotmq_wills_published_total"), Some(1.0));
 }
 
-/// Connected or away, a user who was removed says nothing any more, and the next one of his name does not say it for him.
+/// Connected or away, a user who was removed says nothing any more, and the next one of his name
+/// does not say it for him.
 #[test]
 fn the_will_of_a_removed_user_is_discarded() {
     let broker = broker_of_two();
@@ -576,7 +585,8 @@ fn an_error_in_a_condition_is_told_below_the_rule() {
     assert!(root.receive(Duration::ZERO).unwrap().is_none());
 }
 
-/// A session is its user's from wherever he comes, and what is delivered to it depends on where that is: threads remember who gets a topic.
+/// A session is its user's from wherever he comes, and what is delivered to it depends on where
+/// that is: threads remember who gets a topic.
 #[test]
 fn deliveries_are_decided_for_wherever_the_session_is_resumed() {
     let folder = tempfile::tempdir().unwrap();

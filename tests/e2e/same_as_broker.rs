@@ -1,4 +1,5 @@
-//! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of what comes out compared, in order, with all that rules deny.
+//! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of
+//! what comes out compared, in order, with all that rules deny.
 
 use std::path::Path;
 
@@ -42,7 +43,8 @@ struct Row {
     at_start: usize,
     /// Topic and payload of what goes in, with how many messages come out because of it.
     traffic: &'static [(&'static str, &'static [u8], usize)],
-    /// Properties of those messages, in the same order, as recordings have them; of further ones none.
+    /// Properties of those messages, in the same order, as recordings have them; of further ones
+    /// none.
     properties: &'static [&'static str],
     /// Name, world, component and options of modules.
     modules: &'static [(&'static str, &'static str, &'static [u8], &'static str)],
@@ -389,7 +391,8 @@ fn encoded(text: &str) -> PropertyBuf {
     list
 }
 
-/// What comes out of a broker, by a Client that is told of everything but what it sent itself, as it was published.
+/// What comes out of a broker, by a Client that is told of everything but what it sent itself, as
+/// it was published.
 fn through_broker(row: &Row, program: &str) -> Vec<Out> {
     let broker = broker();
     let mut client = broker.connect(&ConnectOptions::v5("lotmq-run"));
@@ -412,7 +415,8 @@ fn through_broker(row: &Row, program: &str) -> Vec<Out> {
         let properties = row.properties.get(index).map_or_else(PropertyBuf::new, |text| encoded(text));
         let publication = Publication { properties, ..Publication::new(*topic, *payload) };
         client.publish(&publication).unwrap();
-        // What is sent behind it comes in another turn: of one turn's messages the last value is known to the first run.
+        // What is sent behind it comes in another turn: of one turn's messages the last value is
+        // known to the first run.
         client.ping().unwrap();
         receive(&mut client, *outputs, &mut all);
     }
@@ -469,7 +473,8 @@ fn the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker() {
     }
 }
 
-/// Something that came of a message: what a definition published because of it, or that rules denied it.
+/// Something that came of a message: what a definition published because of it, or that rules
+/// denied it.
 #[derive(Debug, PartialEq)]
 enum Came {
     Out(Out),
@@ -519,7 +524,8 @@ ON TOPIC "cmd/+" DO
     PUBLISH TOPIC "plant/" + TOPIC POSITION 2 WITH PAYLOAD AND QOS = 2
 "#;
 
-/// User and Client Identifier, topic and payload, and how many messages come out because of it: `None` where it is denied.
+/// User and Client Identifier, topic and payload, and how many messages come out because of it:
+/// `None` where it is denied.
 type Asked = (Option<&'static str>, &'static str, &'static str, &'static str, Option<usize>);
 
 const ASKED: &[Asked] = &[

@@ -130,7 +130,8 @@ fn filters_of_a_session_and_of_all_are_bounded_in_bytes() {
     });
 }
 
-/// What is not listed any more may be there again: the listing says so until the end is on the disk.
+/// What is not listed any more may be there again: the listing says so until the end is on the
+/// disk.
 #[test]
 fn a_listing_says_how_many_sessions_have_ended_that_a_crash_brings_back() {
     let mut sick = Sick::new();

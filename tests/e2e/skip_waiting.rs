@@ -1,4 +1,5 @@
-//! `-skipWaiting`: what blocks a route becomes a dead letter when an administrator says so, whether the route runs, is stopped or is down.
+//! `-skipWaiting`: what blocks a route becomes a dead letter when an administrator says so, whether
+//! the route runs, is stopped or is down.
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually, free_address};

@@ -14,10 +14,12 @@ use crate::{broker, options};
 /// Payload of the flood; much of it at once, so that the bound is reached in few messages.
 const PAYLOAD_BYTES: usize = 64 * 1024;
 
-/// What the broker may grow by while nobody reads: output bounds of the one connection, buffers of the others.
+/// What the broker may grow by while nobody reads: output bounds of the one connection, buffers of
+/// the others.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
-/// Retained messages of 1 KiB: twice what the sockets of one machine hold between a broker and a client that does not read.
+/// Retained messages of 1 KiB: twice what the sockets of one machine hold between a broker and a
+/// client that does not read.
 const REPLAYED: usize = 20_000;
 
 /// What a turn sends of a replay at most, and the packet that reached it.
@@ -83,7 +85,8 @@ fn clients_that_never_read_share_what_there_is_for_all() {
     }
     flooder.ping().unwrap();
     let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
-    // What one turn has for clients whose sockets had room before it comes on top: 4 MiB at most. Without a bound for all it would be 100 MB.
+    // What one turn has for clients whose sockets had room before it comes on top: 4 MiB at most.
+    // Without a bound for all it would be 100 MB.
     assert!((500_000.0..10_000_000.0).contains(&waiting), "{waiting}");
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");
@@ -238,7 +241,8 @@ impl Pair {
     }
 }
 
-/// Of sessions that end with their connections nothing is in the store: what waits for them is in memory.
+/// Of sessions that end with their connections nothing is in the store: what waits for them is in
+/// memory.
 #[test]
 fn messages_that_wait_in_memory_are_bounded_in_sum() {
     let broker = options()

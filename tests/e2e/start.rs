@@ -487,7 +487,8 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
 }
 
-/// Who may deploy is not root, and root's password and the key of all secrets come to the broker by its environment.
+/// Who may deploy is not root, and root's password and the key of all secrets come to the broker by
+/// its environment.
 #[test]
 fn programs_see_nothing_that_configures_the_broker() {
     let folder = tempfile::tempdir().unwrap();
@@ -526,7 +527,8 @@ fn decisions_are_logged_when_debug_is_on() {
         let broker = options().variable("LOTMQ_LOG_DEBUG", debug).start();
         let mut root = broker.connect(&ConnectOptions::v5("r").user("root", "coreflux"));
         root.publish(&command).unwrap();
-        // Commands of one client are done in their order; the log of the second stands behind what the first said.
+        // Commands of one client are done in their order; the log of the second stands behind what
+        // the first said.
         root.publish(&Publication::new("$SYS/Coreflux/Command", "-setEnv A=1").qos(QoS::AtLeastOnce))
             .unwrap();
         broker.log().expect("verb=\"setEnv\"");

@@ -33,7 +33,8 @@ fn connect(broker: &Broker, context: &TlsContext, client_id: &str) -> Result<Cli
 
 #[test]
 fn messages_of_every_size_and_qos_cross_tls_and_plain_tcp() {
-    // One thread, which writes to its own connections; several, which leave the bytes to the owners.
+    // One thread, which writes to its own connections; several, which leave the bytes to the
+    // owners.
     for placement in ["pack", "spread"] {
         cross(placement);
     }
@@ -62,7 +63,8 @@ fn cross(placement: &str) {
     assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
 }
 
-/// The answer to a CONNECT that comes right behind the handshake finds the tickets of TLS on their way.
+/// The answer to a CONNECT that comes right behind the handshake finds the tickets of TLS on their
+/// way.
 #[test]
 fn refusals_reach_clients_that_did_not_wait_for_the_end_of_the_handshake() {
     let authority = Authority::new();
@@ -191,7 +193,8 @@ fn clients_show_certificates_where_they_are_asked_for() {
     }
 }
 
-/// What a stranger shows is looked at only where it is short: all ways from issuer to issuer would be tried, for seconds.
+/// What a stranger shows is looked at only where it is short: all ways from issuer to issuer would
+/// be tried, for seconds.
 #[test]
 fn a_long_chain_of_a_client_is_refused_and_a_short_one_is_not() {
     let authority = Authority::new();
@@ -287,7 +290,8 @@ fn a_long_chain_of_a_broker_is_refused_and_a_short_one_is_not() {
     }
 }
 
-/// Whether somebody is known by it or not: nobody stays by a certificate that has ended, nor comes back by a session of TLS that began before.
+/// Whether somebody is known by it or not: nobody stays by a certificate that has ended, nor comes
+/// back by a session of TLS that began before.
 #[test]
 fn a_certificate_that_has_ended_is_good_for_nothing() {
     let authority = Authority::new();
@@ -615,7 +619,8 @@ fn openssl_agrees_on_version_protocol_and_resumption() {
     assert!(other.stderr.contains("no application protocol"), "{}", other.stderr);
     let accepted = run(&["-alpn", "mqtt", "-servername", "localhost"], "Q\n").unwrap();
     assert!(accepted.output().contains("ALPN protocol: mqtt"), "{}", accepted.stdout);
-    // TLS 1.3 gives the ticket behind the handshake, with our first answer at the latest: PINGREQ without CONNECT ends the connection.
+    // TLS 1.3 gives the ticket behind the handshake, with our first answer at the latest: PINGREQ
+    // without CONNECT ends the connection.
     run(&["-sess_out", session.to_str().unwrap()], "\u{c0}\0").unwrap();
     if session.exists() {
         let resumed = run(&["-sess_in", session.to_str().unwrap()], "Q\n").unwrap();

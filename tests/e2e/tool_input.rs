@@ -1,4 +1,5 @@
-//! What people and editors give the tools that is odd: pipes in folders, endless lengths, files of another kind, control characters.
+//! What people and editors give the tools that is odd: pipes in folders, endless lengths, files of
+//! another kind, control characters.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

@@ -302,7 +302,8 @@ fn windows_are_tested_offline() {
     assert_eq!(run.output(), "sliding 7");
 }
 
-/// A client whose session outlives its connection: a window may close while nobody is connected, before the broker stops or as soon as it is back.
+/// A client whose session outlives its connection: a window may close while nobody is connected,
+/// before the broker stops or as soon as it is back.
 fn lasting() -> ConnectOptions {
     ConnectOptions::v5("watcher").clean_start(false).session_expiry(3600)
 }
@@ -327,7 +328,8 @@ fn windows_close_by_the_timer_and_go_on_after_a_restart() {
     for payload in ["1", "2", "3"] {
         send(&broker, "m/b", payload);
     }
-    // What has changed first is kept first; a command that removes what is kept waits until all of it is on the disk.
+    // What has changed first is kept first; a command that removes what is kept waits until all of
+    // it is on the disk.
     send(&broker, "m/mark", "1");
     eventually("the windows are kept", || {
         broker.command_ok("-listKept $LOT/Window/Messages/#").0.to_string().contains("m/mark").then_some(())

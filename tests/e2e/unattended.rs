@@ -1,4 +1,5 @@
-//! What happens to a broker that nobody looks after: configuration management writes its file again and again, an upgrade is taken back, it is killed, programs fail.
+//! What happens to a broker that nobody looks after: configuration management writes its file again
+//! and again, an upgrade is taken back, it is killed, programs fail.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +56,8 @@ fn a_configuration_file_that_is_written_again_and_again_disturbs_nobody() {
             && line.contains("takes a restart")),
         "{said:?}"
     );
-    // The last one is broken: it is refused before anything is restarted by it, and by a restart, which names the line.
+    // The last one is broken: it is refused before anything is restarted by it, and by a restart,
+    // which names the line.
     let checked = run(&["config", "check", "--config"], &file);
     assert_ne!(checked.status.code(), Some(0));
     let place = format!("{}:1", file.display());
@@ -171,7 +173,8 @@ fn a_lost_key_of_secrets_is_told_at_the_start_and_by_programs() {
     assert!(!broker.log().text().contains(told), "{}", broker.log().text());
 }
 
-/// Code and count of the last error of the action `Ratio`, as its topic says; `None` when that has no message.
+/// Code and count of the last error of the action `Ratio`, as its topic says; `None` when that has
+/// no message.
 fn last_error(broker: &Broker) -> Option<(String, u64)> {
     let mut root = broker.root("reads errors");
     root.subscribe_to("$SYS/Coreflux/Actions/Ratio/#", QoS::AtMostOnce).unwrap();
@@ -196,7 +199,8 @@ fn the_last_error_of_a_definition_is_there_after_a_restart_and_costs_one_write_i
     };
     fails(&broker, 1);
     has(&broker, 1);
-    // It is durable as kept values are, and those that follow are not written: a kill takes them, ...
+    // It is durable as kept values are, and those that follow are not written: a kill takes them,
+    // ...
     std::thread::sleep(Duration::from_millis(500));
     fails(&broker, 5);
     has(&broker, 6);
@@ -228,7 +232,8 @@ fn the_last_error_of_a_definition_is_there_after_a_restart_and_costs_one_write_i
     assert!(!broker.command_ok("-listKept").0.to_string().contains("Ratio"));
 }
 
-/// The kernel ends a process that takes too much memory by the same signal: what follows is what the unit says.
+/// The kernel ends a process that takes too much memory by the same signal: what follows is what
+/// the unit says.
 #[test]
 fn whoever_was_killed_is_started_again_and_has_what_it_acknowledged() {
     let unit = include_str!("../../packaging/lotmq.service");

@@ -1,4 +1,5 @@
-//! Routes of programs that are run and tested: they reach nothing unless they are told to, and what would have gone there is shown.
+//! Routes of programs that are run and tested: they reach nothing unless they are told to, and what
+//! would have gone there is shown.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,5 @@
-//! What connections make the broker keep before a packet is whole, and what little bytes become: bounded for all of them together.
+//! What connections make the broker keep before a packet is whole, and what little bytes become:
+//! bounded for all of them together.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -91,7 +92,8 @@ fn handshakes_that_do_not_end_count_before_connect() {
     }
 }
 
-/// Publishes to a topic of so many bytes, some 16 KiB at least, and gives it an alias; waits for an answer to what follows.
+/// Publishes to a topic of so many bytes, some 16 KiB at least, and gives it an alias; waits for an
+/// answer to what follows.
 fn give_alias(client: &mut Client, alias: u8, topic_bytes: u16) -> Result<(), ClientError> {
     let mut body = topic_bytes.to_be_bytes().to_vec();
     body.resize(2 + usize::from(topic_bytes), b't');
@@ -178,7 +180,8 @@ fn rates_count_what_was_compressed_as_it_is() {
     wait_until_reached(&broker, "bytes_per_sec", "ws");
 }
 
-/// Memory that a broker takes for the topics of aliases towards so many clients that allow them, where all have `bytes_max` together.
+/// Memory that a broker takes for the topics of aliases towards so many clients that allow them,
+/// where all have `bytes_max` together.
 fn taken_for_aliases(bytes_max: u64) -> (u64, f64) {
     const CLIENTS: usize = 150;
     const TOPICS: usize = 200;

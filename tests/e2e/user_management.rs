@@ -1,4 +1,5 @@
-//! What those may do who manage users and are not administrators, and what everybody may do about himself.
+//! What those may do who manage users and are not administrators, and what everybody may do about
+//! himself.
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow};
@@ -357,7 +358,8 @@ fn put_user(batch: &mut Batch, name: String, settings: Vec<(String, String)>) {
 #[test]
 fn who_manages_users_adds_as_much_as_leaves_administrators_a_quarter() {
     let mut broker = broker_of_two(options());
-    // 256 settings of 4 KiB each make a mebibyte, of which there are eight; one that is shorter has room yet.
+    // 256 settings of 4 KiB each make a mebibyte, of which there are eight; one that is shorter has
+    // room yet.
     add_to_store(&mut broker, |batch| {
         for user in 0..6 {
             let name = |at: usize| format!("P{at:03}");
@@ -390,7 +392,8 @@ fn who_manages_users_adds_three_quarters_of_those_that_there_may_be() {
     broker.command_ok("-addUser mal pw");
 }
 
-/// Names rest as long as they would be given again otherwise; who manages users pushes none of them out.
+/// Names rest as long as they would be given again otherwise; who manages users pushes none of them
+/// out.
 #[test]
 fn who_manages_users_removes_nobody_while_too_many_names_rest() {
     const OF_OTHERS: usize = 7_500;
@@ -415,7 +418,8 @@ fn who_manages_users_removes_nobody_while_too_many_names_rest() {
     broker.command_ok("-removeUser eve");
 }
 
-/// Who manages users makes many accounts; all of them have one share with him, after a restart and when they are gone, too.
+/// Who manages users makes many accounts; all of them have one share with him, after a restart and
+/// when they are gone, too.
 #[test]
 fn users_whom_a_manager_makes_have_no_share_of_their_own() {
     let options = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16");

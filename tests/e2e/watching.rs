@@ -16,7 +16,8 @@ fn start(broker: &Broker, arguments: &[&str]) -> Program {
     Program::start(LOTMQ, &[&["watch", "-p", &port], arguments].concat()).unwrap()
 }
 
-/// Waits until somebody else than us is subscribed to a topic below `$SYS/Coreflux`: then what happens is seen.
+/// Waits until somebody else than us is subscribed to a topic below `$SYS/Coreflux`: then what
+/// happens is seen.
 fn wait_for_watcher(broker: &Broker, subscriptions: u64) {
     eventually("the subscriptions of the watcher", || {
         let clients = broker.command_ok("-listClients lotmq-");
@@ -58,7 +59,8 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
     let mut watch = start(&broker, &[]);
-    // Its reply topic aside: errors, two of lines and one of the log, three more of denials, traces, three of sources, and what Ratio publishes.
+    // Its reply topic aside: errors, two of lines and one of the log, three more of denials,
+    // traces, three of sources, and what Ratio publishes.
     wait_for_watcher(&broker, 12);
     send(&broker, "in/a", "4");
     line_with(&watch, &[" value ", "Ratio? out/a = 0.25"]);

@@ -329,7 +329,8 @@ fn each_packet_that_is_sent_is_a_frame_of_its_own() {
     }
 }
 
-/// What is granted to programs of this machine is not granted to the web pages that a browser on it shows, nor to whom a proxy on it passes on.
+/// What is granted to programs of this machine is not granted to the web pages that a browser on it
+/// shows, nor to whom a proxy on it passes on.
 #[test]
 fn only_programs_of_this_machine_are_local() {
     let broker = with_websocket().variable("LOTMQ_LISTENER_WS_ORIGINS", "http://localhost:3000").start();
@@ -375,7 +376,8 @@ fn only_programs_of_this_machine_are_local() {
     assert!(said.contains("login refused"), "{said}");
 }
 
-/// Rules that allow something to the address of this machine do not allow it to what only passes through it.
+/// Rules that allow something to the address of this machine do not allow it to what only passes
+/// through it.
 #[test]
 fn what_is_not_local_has_no_local_endpoint_in_rules() {
     let broker = with_websocket().variable("LOTMQ_ANONYMOUS", "true").start();

@@ -1,4 +1,5 @@
-//! The book of the documentation: its summary lists every page once, and links between pages lead somewhere.
+//! The book of the documentation: its summary lists every page once, and links between pages lead
+//! somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -61,7 +62,8 @@ fn links(line: &str) -> Vec<String> {
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
-/// Anchors of a page: those of its headings, as mdBook and GitHub make them, and those of `<a id="…">`.
+/// Anchors of a page: those of its headings, as mdBook and GitHub make them, and those of
+/// `<a id="…">`.
 fn anchors(page: &str) -> BTreeSet<String> {
     let (mut found, mut counts) = (BTreeSet::new(), BTreeMap::<String, usize>::new());
     for line in prose(page) {
@@ -98,7 +100,8 @@ fn target(page: &str, link: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Why a link of a page leads nowhere; `None` if it leads to a file, to a heading or out to the web.
+/// Why a link of a page leads nowhere; `None` if it leads to a file, to a heading or out to the
+/// web.
 fn fault(page: &str, link: &str, anchors_of: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     if link.contains(':') {
         return None;

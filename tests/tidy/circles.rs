@@ -1,4 +1,5 @@
-//! Modules at the top of a crate point one way, too, and those within them in large crates: none reaches itself through others.
+//! Modules at the top of a crate point one way, too, and those within them in large crates: none
+//! reaches itself through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[];
 /// Arrows from modules that are directly in another one, or at the top of a crate, to one another.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// What a module, or the root of a crate, has: its modules, and which of them is behind a name that it hands on.
+/// What a module, or the root of a crate, has: its modules, and which of them is behind a name that
+/// it hands on.
 #[derive(Default)]
 struct Above {
     path: Vec<String>,
@@ -106,7 +108,8 @@ fn in_circles(arrows: &Arrows) -> BTreeSet<String> {
     arrows.keys().filter(reaches_itself).cloned().collect()
 }
 
-/// What stands in a circle without being listed, and what is listed and does not, each as a sentence.
+/// What stands in a circle without being listed, and what is listed and does not, each as a
+/// sentence.
 fn compare(found: &BTreeMap<String, BTreeSet<String>>, known: &[(&str, &[&str])]) -> Vec<String> {
     let listed: BTreeMap<&str, &[&str]> = known.iter().copied().collect();
     let mut findings = Vec::new();

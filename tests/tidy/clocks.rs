@@ -1,4 +1,5 @@
-//! Readers of clocks are known by name: everything else gets time as an argument, so that it can be tested in virtual time.
+//! Readers of clocks are known by name: everything else gets time as an argument, so that it can be
+//! tested in virtual time.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Every code that the broker and the tools tell is explained, and nothing is explained that nobody tells.
+//! Every code that the broker and the tools tell is explained, and nothing is explained that nobody
+//! tells.
 
 use std::collections::BTreeSet;
 

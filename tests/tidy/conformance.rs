@@ -1,9 +1,11 @@
-//! Every statement of MQTT 5.0 and 3.1.1 that binds a server has a test that cites it, and a test of its violation where Clients can violate it.
+//! Every statement of MQTT 5.0 and 3.1.1 that binds a server has a test that cites it, and a test
+//! of its violation where Clients can violate it.
 //!
-//! A test cites a statement as `[MQTT-3.3.1-2]` or `[3.1.1: MQTT-3.1.2-24]`, and several of one section as `[MQTT-3.3.1-9, -10]`; the word `violates`
-//! before it says that the test breaks the rule and looks at what the broker does. Citations count in a test function, right above it, and in
-//! functions of the same file that it uses.
-//! The statements are in `tests/conformance/statements.tsv`, and who tests them in `docs/conformance.md`.
+//! A test cites a statement as `[MQTT-3.3.1-2]` or `[3.1.1: MQTT-3.1.2-24]`, and several of one
+//! section as `[MQTT-3.3.1-9, -10]`; the word `violates` before it says that the test breaks the
+//! rule and looks at what the broker does. Citations count in a test function, right above it, and
+//! in functions of the same file that it uses. The statements are in
+//! `tests/conformance/statements.tsv`, and who tests them in `docs/conformance.md`.
 
 mod citation;
 mod page;
@@ -104,8 +106,8 @@ fn unknown(statements: &[Statement], sources: &[(&Path, &str)]) -> Vec<String> {
     found
 }
 
-/// Sources of the repository without the checker's own, which speaks of statements that do not exist, and without those of guests, whose modules
-/// are built from them, comments included.
+/// Sources of the repository without the checker's own, which speaks of statements that do not
+/// exist, and without those of guests, whose modules are built from them, comments included.
 fn cited_sources() -> Vec<Source> {
     let is_ours =
         |source: &Source| !["tests/tidy", "guests"].iter().any(|folder| source.path.starts_with(folder));

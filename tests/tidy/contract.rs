@@ -1,4 +1,5 @@
-//! The page about the guest contract, `docs/sdk/reference.md`, of what stands in `wit/guest`; and that all of it is documented there.
+//! The page about the guest contract, `docs/sdk/reference.md`, of what stands in `wit/guest`; and
+//! that all of it is documented there.
 
 use std::fmt::Write as _;
 
@@ -44,7 +45,8 @@ fn contract() -> Resolve {
     resolve
 }
 
-/// Worlds and interfaces of the package as who is new to them reads them: the interfaces of a world behind those of the worlds before, its exports first; what no world has comes last.
+/// Worlds and interfaces of the package as who is new to them reads them: the interfaces of a world
+/// behind those of the worlds before, its exports first; what no world has comes last.
 fn parts(resolve: &Resolve) -> (Vec<&World>, Vec<(InterfaceId, &Interface)>) {
     let mut worlds: Vec<&World> = resolve.worlds.iter().map(|(_, world)| world).collect();
     let place = |world: &World| WORLDS.iter().position(|name| *name == world.name).unwrap_or(WORLDS.len());
@@ -229,7 +231,8 @@ fn all_of_the_contract_is_documented() {
     crate::assert_none(&bare);
 }
 
-/// Whoever writes a guest sees what may be relied on: each part of the contract says since when it is there, or that it may change.
+/// Whoever writes a guest sees what may be relied on: each part of the contract says since when it
+/// is there, or that it may change.
 #[test]
 fn all_of_the_contract_says_since_when_it_is_there() {
     let resolve = contract();

@@ -1,4 +1,5 @@
-//! What documents say about the code is so: tests that they name exist, dependencies that they explain are there.
+//! What documents say about the code is so: tests that they name exist, dependencies that they
+//! explain are there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,7 +37,8 @@ fn collect_tests(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The function that follows each `#[test]` or `#[tokio::test]`; other attributes may stand between.
+/// The function that follows each `#[test]` or `#[tokio::test]`; other attributes may stand
+/// between.
 fn tests_of(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let starts = lines.iter().enumerate().filter(|(_, line)| matches!(**line, "#[test]" | "#[tokio::test]"));
@@ -56,7 +58,8 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Words in backticks that look like a test: several words in lower case, joined by `_`, with nothing else in them.
+/// Words in backticks that look like a test: several words in lower case, joined by `_`, with
+/// nothing else in them.
 fn named(text: &str) -> Vec<&str> {
     let is_test = |word: &&str| {
         word.contains('_') && identifier(word) == *word && !word.contains(|c: char| c.is_ascii_uppercase())

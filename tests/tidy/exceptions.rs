@@ -1,10 +1,13 @@
-//! Lists of what does not keep a rule yet: none grows, and what keeps the rule by now must leave its list.
+//! Lists of what does not keep a rule yet: none grows, and what keeps the rule by now must leave
+//! its list.
 
 use std::collections::BTreeMap;
 
-/// What breaks a rule without being listed, and what is listed and does not break it any longer, each as a sentence.
+/// What breaks a rule without being listed, and what is listed and does not break it any longer,
+/// each as a sentence.
 ///
-/// `found` is what was measured of everything; more than `most` breaks the rule, and each exception has a bound of its own.
+/// `found` is what was measured of everything; more than `most` breaks the rule, and each exception
+/// has a bound of its own.
 pub(crate) fn compare(
     found: &BTreeMap<String, usize>,
     most: usize,

@@ -23,7 +23,8 @@ impl Source {
         self.text.lines().filter(move |line| {
             let starts_test = *line == "#[cfg(test)]";
             let was_test = is_test || starts_test;
-            // An item at the left margin ends with its closing brace there, or, without a body, with a semicolon.
+            // An item at the left margin ends with its closing brace there, or, without a body,
+            // with a semicolon.
             let ends = *line == "}" || (line.ends_with(';') && !line.starts_with(' '));
             is_test = was_test && !ends;
             !was_test
@@ -35,7 +36,8 @@ impl Source {
         self.lines_without_tests().flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// Whether all of it is test code: tests of a crate, of a module, and the crates under `tests/`.
+    /// Whether all of it is test code: tests of a crate, of a module, and the crates under
+    /// `tests/`.
     pub(crate) fn is_test(&self) -> bool {
         let has = |name: &str| self.path.components().any(|part| part.as_os_str() == name);
         has("tests")

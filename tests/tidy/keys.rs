@@ -1,4 +1,5 @@
-//! Keys of routes: each that the compiler takes is read by the guest of its type or by the broker, or says of itself that nothing is done with it.
+//! Keys of routes: each that the compiler takes is read by the guest of its type or by the broker,
+//! or says of itself that nothing is done with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

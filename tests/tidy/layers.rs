@@ -47,8 +47,8 @@ const LAYERS: [(&str, u8); 36] = [
     ("lotmq-bench", 6),
 ];
 
-/// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and takes two to three times as long, and one
-/// crate that wants it would switch it on for all.
+/// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and
+/// takes two to three times as long, and one crate that wants it would switch it on for all.
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
@@ -78,7 +78,8 @@ const SANS_IO: [&str; 13] = [
     "lot-tags",
 ];
 
-/// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its own face.
+/// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its
+/// own face.
 const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
     ("lotmq-core", &["lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions"]),
     (
@@ -119,7 +120,8 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The resolved graph by package names. Versions of one package count as one: enough to tell who reaches whom.
+/// The resolved graph by package names. Versions of one package count as one: enough to tell who
+/// reaches whom.
 fn resolved(metadata: &Value) -> Dependencies {
     let names: BTreeMap<&str, &str> = metadata["packages"]
         .as_array()
@@ -163,7 +165,8 @@ fn dependencies_point_downwards() {
     assert_none(&findings);
 }
 
-/// Paths of the compiler that lead to its trees. What crosses to the broker is text in, components, facts and diagnostics out.
+/// Paths of the compiler that lead to its trees. What crosses to the broker is text in, components,
+/// facts and diagnostics out.
 const TREES: [&str; 7] = [
     "lot_to_wasm::syntax",
     "lot_to_wasm::statement",
@@ -198,7 +201,8 @@ fn the_broker_knows_no_tree_of_the_compiler() {
     assert_none(&findings);
 }
 
-/// The packages that bring I/O among those that `name` reaches, but for what it calls by their faces.
+/// The packages that bring I/O among those that `name` reaches, but for what it calls by their
+/// faces.
 fn reached_io(graph: &Dependencies, name: &str, called: &[&str]) -> Vec<&'static str> {
     let mut reached = BTreeSet::new();
     let mut open = vec![name];

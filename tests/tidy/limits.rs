@@ -1,4 +1,5 @@
-//! `docs/limits.md`: limits that can be set, from the server's table, and bounds that cannot, from the `limits.rs` of every crate.
+//! `docs/limits.md`: limits that can be set, from the server's table, and bounds that cannot, from
+//! the `limits.rs` of every crate.
 
 use std::fmt::Write as _;
 

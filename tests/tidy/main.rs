@@ -1,5 +1,5 @@
-//! The rules of the house, as tests over the repository: layers, file lengths, module docs, generated text,
-//! and what documents say about the code.
+//! The rules of the house, as tests over the repository: layers, file lengths, module docs,
+//! generated text, and what documents say about the code.
 //!
 //! `UPDATE=1 cargo test -p tidy` writes the generated files anew; without it a stale one fails.
 #![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]

@@ -1,4 +1,5 @@
-//! Names of types: one name for one thing in all crates, so that whoever reads a name knows what it is.
+//! Names of types: one name for one thing in all crates, so that whoever reads a name knows what it
+//! is.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,8 @@ use crate::assert_none;
 use crate::exceptions::compare;
 use crate::syntax::{Look, Walk, crates};
 
-/// Names that several types have, with the number of those at most. What only its own module can see is not counted.
+/// Names that several types have, with the number of those at most. What only its own module can
+/// see is not counted.
 const HOMONYMS: &[(&str, usize)] = &[
     ("Accepted", 2),
     ("Action", 2),
@@ -172,7 +174,8 @@ impl Look for Declarations {
     }
 }
 
-/// Whether a crate is a connector or a library of connectors: programs of their own, as those of strangers are, which know the SDK and nothing of the broker.
+/// Whether a crate is a connector or a library of connectors: programs of their own, as those of
+/// strangers are, which know the SDK and nothing of the broker.
 fn is_connector(folder: &str) -> bool {
     folder.starts_with("guests/route-") || folder.starts_with("guests/lib/")
 }

@@ -1,4 +1,5 @@
-//! `docs/lot/reference.md`: the language on one page, with words, functions and limits from the tables of the compiler.
+//! `docs/lot/reference.md`: the language on one page, with words, functions and limits from the
+//! tables of the compiler.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;

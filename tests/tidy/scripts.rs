@@ -1,4 +1,5 @@
-//! The scripts that CI runs: they look at every lock file, and what is missing makes them fail instead of being skipped.
+//! The scripts that CI runs: they look at every lock file, and what is missing makes them fail
+//! instead of being skipped.
 //!
 //! They run with a `cargo` and a `rustup` of the test's own, which write down what they are asked.
 
@@ -9,7 +10,8 @@ use std::process::{Command, Output};
 
 use crate::root;
 
-/// A folder with programs that only write down how they are called, and fail where the test says so.
+/// A folder with programs that only write down how they are called, and fail where the test says
+/// so.
 struct Bench {
     folder: tempfile::TempDir,
 }

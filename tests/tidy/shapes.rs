@@ -1,4 +1,5 @@
-//! Sizes of functions, structures and types: what has grown too large is taken apart, and what still is too large is listed.
+//! Sizes of functions, structures and types: what has grown too large is taken apart, and what
+//! still is too large is listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,7 +104,8 @@ impl Look for Types {
     }
 }
 
-/// How many files have an `impl` of a type, by `crate: type`. A file that defines a type of a name means that one; others of the name share the files that define none.
+/// How many files have an `impl` of a type, by `crate: type`. A file that defines a type of a name
+/// means that one; others of the name share the files that define none.
 fn files_of_types(files: &[File]) -> BTreeMap<String, usize> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let found: Vec<Types> = files.iter().map(|file| Walk::over(file, Types::default())).collect();

@@ -1,4 +1,5 @@
-//! A statement of LoT is one file and its lines in the registry: nothing else in the compiler knows it.
+//! A statement of LoT is one file and its lines in the registry: nothing else in the compiler knows
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,9 @@ use crate::syntax::{File, Look, Walk, crates};
 /// Folder of the statements.
 const FOLDER: &str = "lot-to-wasm/src/statement";
 
-/// Files that know single statements, by their nodes or by their words: Models, Rules and panels, which are made of some or share words with them; what
-/// editors know of names behind a word; mistakes that are common. New statements belong into none of them.
+/// Files that know single statements, by their nodes or by their words: Models, Rules and panels,
+/// which are made of some or share words with them; what editors know of names behind a word;
+/// mistakes that are common. New statements belong into none of them.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("lot-to-wasm/src/check/empty.rs", &["keep", "publish_topic"]),
     ("lot-to-wasm/src/check/model/instance.rs", &["instances", "set"]),

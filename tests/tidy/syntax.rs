@@ -1,6 +1,8 @@
-//! Our Rust code as syntax trees, for rules that text cannot tell: what is in which module, how long a function is, who calls what.
+//! Our Rust code as syntax trees, for rules that text cannot tell: what is in which module, how
+//! long a function is, who calls what.
 //!
-//! Code under `#[cfg(test)]` and the crates under `tests/` are left out: these rules are for what users run.
+//! Code under `#[cfg(test)]` and the crates under `tests/` are left out: these rules are for what
+//! users run.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "the enumerations of `syn` are not exhaustive")]
 
@@ -100,7 +102,8 @@ pub(crate) struct Walk<Found> {
     pub(crate) found: Found,
 }
 
-/// What a rule looks for; called on the way through a file, with the modules and functions that are open.
+/// What a rule looks for; called on the way through a file, with the modules and functions that are
+/// open.
 pub(crate) trait Look: Sized {
     /// A function or method with its block.
     fn function(_walk: &mut Walk<Self>, _signature: &syn::Signature, _block: &syn::Block) {}

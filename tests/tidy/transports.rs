@@ -1,4 +1,5 @@
-//! A transport is the file of its section and its row in the registry: nothing else asks for one by name.
+//! A transport is the file of its section and its row in the registry: nothing else asks for one by
+//! name.
 
 use std::collections::BTreeSet;
 

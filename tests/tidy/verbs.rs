@@ -1,4 +1,5 @@
-//! Every verb of commands is sent by a test: each has its row in `docs/commands-coverage.md`, and the tests of the row send it.
+//! Every verb of commands is sent by a test: each has its row in `docs/commands-coverage.md`, and
+//! the tests of the row send it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +10,8 @@ const PAGE: &str = "docs/commands-coverage.md";
 const BEGIN: &str = "<!-- verbs, from the tests; UPDATE=1 writes them -->\n";
 const END: &str = "<!-- end of verbs -->";
 
-/// Most tests that a new row names: those that send the fewest other verbs, and so say most of this one.
+/// Most tests that a new row names: those that send the fewest other verbs, and so say most of this
+/// one.
 const NAMED_MAX: usize = 3;
 
 /// Tests that send a verb, by the number of verbs that they send.
@@ -47,7 +49,8 @@ fn tests(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Words with a dash in front, in small letters and without further dashes: commands write `-list-users` as well.
+/// Words with a dash in front, in small letters and without further dashes: commands write
+/// `-list-users` as well.
 fn sent(body: &str) -> BTreeSet<String> {
     let words = body.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     let verb = |word: &str| {

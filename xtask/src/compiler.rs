@@ -1,8 +1,10 @@
 //! The compiler as cargo calls it for guests: this program, which calls the real one.
 //!
-//! Cargo hashes where a crate is into its metadata, where it is neither in the registry nor below the workspace, as the SDK is none of a
-//! guest's. The compiler hashes the metadata into symbol names, and these decide the order of functions, so that a module built in another
-//! folder had other bytes. Crates of the repository get their name for metadata instead: none is there twice in one guest.
+//! Cargo hashes where a crate is into its metadata, where it is neither in the registry nor below
+//! the workspace, as the SDK is none of a guest's. The compiler hashes the metadata into symbol
+//! names, and these decide the order of functions, so that a module built in another folder had
+//! other bytes. Crates of the repository get their name for metadata instead: none is there twice
+//! in one guest.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
-//! Packages: `cargo xtask dist` builds the broker for one processor and wraps it as an archive, a `.deb`, an `.rpm` and the files of a container image.
+//! Packages: `cargo xtask dist` builds the broker for one processor and wraps it as an archive, a
+//! `.deb`, an `.rpm` and the files of a container image.
 //!
-//! All have the same [`PackagedFile`](contents::PackagedFile)s, at places of their own; what is written does not depend on when or where. Not here: what the broker is
-//! built of (`sources`), and how the formats look (`deb`, `redhat`, `archive`).
+//! All have the same [`PackagedFile`](contents::PackagedFile)s, at places of their own; what is
+//! written does not depend on when or where. Not here: what the broker is built of (`sources`), and
+//! how the formats look (`deb`, `redhat`, `archive`).
 
 mod archive;
 mod build;
@@ -31,7 +33,8 @@ use self::target::Processor;
 pub(crate) struct PackagedRelease {
     /// Version of the workspace.
     pub(crate) version: String,
-    /// Seconds since 1970, which all files are dated with: those of the commit, or `SOURCE_DATE_EPOCH`.
+    /// Seconds since 1970, which all files are dated with: those of the commit, or
+    /// `SOURCE_DATE_EPOCH`.
     pub(crate) time: u64,
     pub(crate) target: Processor,
 }
@@ -77,7 +80,8 @@ pub(crate) fn dist(root: &Path, processor: &str, is_built: bool) -> Result<()> {
     checksums(&out, files.map(|(name, _)| name))
 }
 
-/// Writes `SHA256SUMS` of the files that were `made`, and of those that it has from before, such as of another processor, as far as they are there.
+/// Writes `SHA256SUMS` of the files that were `made`, and of those that it has from before, such as
+/// of another processor, as far as they are there.
 fn checksums(out: &Path, made: impl IntoIterator<Item = String>) -> Result<()> {
     let before = fs::read_to_string(out.join(SUMS)).unwrap_or_default();
     let before = before.lines().filter_map(|line| Some(line.split_once("  ")?.1.to_owned()));

@@ -1,5 +1,5 @@
-//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in beside them; or a folder with a
-//! `guest.py`, and a packed component beside it.
+//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in
+//! beside them; or a folder with a `guest.py`, and a packed component beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -14,7 +14,8 @@ const PLACES: [&str; 2] = ["guests", "sdk/examples"];
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// What of a crate goes into a module, its own one and those of crates that depend on it: not its lock file, as that of the guest holds for all, nor cases, pages and tests.
+/// What of a crate goes into a module, its own one and those of crates that depend on it: not its
+/// lock file, as that of the guest holds for all, nor cases, pages and tests.
 const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
 
 /// Modules of these names, files and folders, are compiled for tests alone.
@@ -34,8 +35,8 @@ pub(crate) struct Guest {
 pub(crate) enum Language {
     /// A crate; its core module is checked in.
     Rust,
-    /// `guest.py`, whose world has the guest's name and is in the folder of that name below `wit`. Its component holds the interpreter
-    /// and is checked in packed.
+    /// `guest.py`, whose world has the guest's name and is in the folder of that name below `wit`.
+    /// Its component holds the interpreter and is checked in packed.
     Python,
 }
 
@@ -54,7 +55,8 @@ impl Guest {
         root.join("wit").join(&self.name)
     }
 
-    /// Whether its module is checked in as a component: for guests that the broker has in itself, and so must not wrap.
+    /// Whether its module is checked in as a component: for guests that the broker has in itself,
+    /// and so must not wrap.
     ///
     /// # Errors
     /// A manifest that cannot be parsed.
@@ -76,7 +78,8 @@ impl Guest {
         }
     }
 
-    /// What it is compiled with besides: `cfg` of its manifest, for crates that ask for one, such as `tokio_unstable`.
+    /// What it is compiled with besides: `cfg` of its manifest, for crates that ask for one, such
+    /// as `tokio_unstable`.
     ///
     /// # Errors
     /// A manifest that cannot be parsed.
@@ -115,8 +118,9 @@ impl Guest {
         Ok(data_encoding::HEXLOWER.encode(&hash.finalize()))
     }
 
-    /// Paths and contents of everything the module is made of: of the crate and the crates it depends on by path what is compiled, its lock file, and all of the
-    /// folders that `[package.metadata.guest] inputs` names.
+    /// Paths and contents of everything the module is made of: of the crate and the crates it
+    /// depends on by path what is compiled, its lock file, and all of the folders that
+    /// `[package.metadata.guest] inputs` names.
     ///
     /// # Errors
     /// A manifest that cannot be read or a named input that does not exist.
@@ -140,7 +144,8 @@ impl Guest {
         Ok(files)
     }
 
-    /// Files of the repository that a module was made of, as cargo's text about it says, and that are none of its [sources](Self::sources): a change of them would go unnoticed.
+    /// Files of the repository that a module was made of, as cargo's text about it says, and that
+    /// are none of its [sources](Self::sources): a change of them would go unnoticed.
     ///
     /// # Errors
     /// As there.
@@ -203,7 +208,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Folders that a crate's manifest points to: path dependencies, patches and declared inputs. What of `folder` goes in comes by itself.
+/// Folders that a crate's manifest points to: path dependencies, patches and declared inputs. What
+/// of `folder` goes in comes by itself.
 fn referenced_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };
@@ -247,7 +253,8 @@ fn normalised(path: &Path) -> PathBuf {
     result
 }
 
-/// Adds a file, or all files of a folder but hidden ones, results and tests; nothing where there is nothing.
+/// Adds a file, or all files of a folder but hidden ones, results and tests; nothing where there is
+/// nothing.
 fn collect(path: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     if path.is_file() {
         let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,7 +1,8 @@
 //! Repository tasks, run as `cargo xtask <task>`.
 //!
-//! The WebAssembly guests: rebuilding the core modules that are checked in beside their source, with whatever toolchain the machine
-//! has. Packages of the broker. The book of the documentation. Nothing here is needed to build or test it.
+//! The WebAssembly guests: rebuilding the core modules that are checked in beside their source,
+//! with whatever toolchain the machine has. Packages of the broker. The book of the documentation.
+//! Nothing here is needed to build or test it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 

@@ -48,7 +48,8 @@ fn label_start(text: &str) -> Option<usize> {
     })
 }
 
-/// File that a link of a page names, seen from the root; `None` of a place on the page and of an address.
+/// File that a link of a page names, seen from the root; `None` of a place on the page and of an
+/// address.
 pub(crate) fn target(page: &str, link: &str) -> Option<String> {
     let path = link.split('#').next().filter(|path| !path.is_empty() && !path.contains(':'))?;
     let mut parts: Vec<&str> = page.split('/').collect();

@@ -1,8 +1,9 @@
-//! Building a guest in Python: componentize-py, in a virtual environment below `target`, at the version that the guest pins.
+//! Building a guest in Python: componentize-py, in a virtual environment below `target`, at the
+//! version that the guest pins.
 //!
-//! The tool joins the interpreter, its library and the guest's own file to a component and runs the file's top level, so that each
-//! instance begins with what that left in memory. The result differs from run to run, because the interpreter draws the seed of its
-//! hashing then.
+//! The tool joins the interpreter, its library and the guest's own file to a component and runs the
+//! file's top level, so that each instance begins with what that left in memory. The result differs
+//! from run to run, because the interpreter draws the seed of its hashing then.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +12,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::guest::Guest;
 
-/// Level of the compression: 20 MB become 5, in some ten seconds; unpacking takes the same at any level.
+/// Level of the compression: 20 MB become 5, in some ten seconds; unpacking takes the same at any
+/// level.
 const LEVEL: i32 = 19;
 
 /// What builds it, as the manifest records it.

@@ -1,4 +1,5 @@
-//! Building guests: cargo with the found toolchain and flags that make the result the same everywhere.
+//! Building guests: cargo with the found toolchain and flags that make the result the same
+//! everywhere.
 
 use std::path::Path;
 use std::process::Command;
@@ -100,7 +101,8 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
         }
         let toolchain = wasm_toolchain(root, guest.target()?)?;
         if toolchain.std_source().is_some() {
-            // Cargo hashes the folder of that source into symbol names, and with them into the order of functions.
+            // Cargo hashes the folder of that source into symbol names, and with them into the
+            // order of functions.
             println!(
                 "{}: skipped, a std built from source gives the same bytes in the same folder only",
                 guest.name

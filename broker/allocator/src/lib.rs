@@ -1,5 +1,5 @@
-//! Global allocator of the binary: slabs for allocations that are aligned to 128 bytes, the system's
-//! allocator for everything else.
+//! Global allocator of the binary: slabs for allocations that are aligned to 128 bytes, the
+//! system's allocator for everything else.
 //!
 //! tokio aligns each task and each registered socket to two cache lines, so every connection has
 //! one of both. The C library carves an aligned block out of a larger one: 384 bytes take about 660.

@@ -1,4 +1,5 @@
-//! How long a decision takes: asked again, with as many rules as a plant may have. The call of a guest is not in it; here rules are closures.
+//! How long a decision takes: asked again, with as many rules as a plant may have. The call of a
+//! guest is not in it; here rules are closures.
 //!
 //! `cargo bench -p lotmq-auth`
 
@@ -54,7 +55,8 @@ fn of_a_topic_without_rules(bencher: Bencher<'_, '_>, rules: usize) {
     decide(bencher, rules, &RuleInputs::default(), "other/1/x");
 }
 
-/// One rule matches and asks for a group and the second level: `USER IN GROUP "ops" OR CLIENTID IS TOPIC POSITION 2`.
+/// One rule matches and asks for a group and the second level:
+/// `USER IN GROUP "ops" OR CLIENTID IS TOPIC POSITION 2`.
 #[divan::bench(args = [10, 1000])]
 fn of_a_topic_with_one_rule(bencher: Bencher<'_, '_>, rules: usize) {
     let inputs = RuleInputs {

@@ -1,6 +1,7 @@
 //! One account as it is kept and persisted: name, credential, flags, free properties, groups.
 //!
-//! The [`Directory`](crate::Directory) changes accounts and returns the changed record; the caller persists it.
+//! The [`Directory`](crate::Directory) changes accounts and returns the changed record; the caller
+//! persists it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,29 +25,33 @@ pub struct Account {
     pub name: Arc<str>,
     /// What a password is verified against.
     pub credential: Credential,
-    /// Changes with every new password and is never reused by another account of the directory's life time. Sessions
-    /// that carry an older one are to be closed.
+    /// Changes with every new password and is never reused by another account of the directory's
+    /// life time. Sessions that carry an older one are to be closed.
     pub credential_version: u64,
-    /// Names the account: a new password keeps it, as does a restart, and no other account ever has it, one of the same name included. Not 0. See
-    /// [`AccountReference`](crate::AccountReference). Its lower bits say who has the [share](lotmq_shares::payer) of what it does.
+    /// Names the account: a new password keeps it, as does a restart, and no other account ever has
+    /// it, one of the same name included. Not 0. See [`AccountReference`](crate::AccountReference).
+    /// Its lower bits say who has the [share](lotmq_shares::payer) of what it does.
     #[serde(default)]
     pub number: u64,
     /// The four permission flags.
     #[serde(default)]
     pub flags: Flags,
-    /// Free properties, `-changeUserSettings <user> <name> <value>`; rules see them as `USER HAS <name>`.
+    /// Free properties, `-changeUserSettings <user> <name> <value>`; rules see them as
+    /// `USER HAS <name>`.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
     /// Groups of which the user is a member.
     #[serde(default)]
     pub groups: BTreeSet<String>,
-    /// For whom it was made, by name: the user manager who made it, or for whom that one counts. `None` where an administrator did. Commands wait in his share; all other shares
-    /// follow from the [number](Account::number).
+    /// For whom it was made, by name: the user manager who made it, or for whom that one counts.
+    /// `None` where an administrator did. Commands wait in his share; all other shares follow from
+    /// the [number](Account::number).
     #[serde(default)]
     pub counts_for: Option<Arc<str>>,
 }
 
-/// The stored setting that says whom an account counts for. No command can set one of this name: it has a control character.
+/// The stored setting that says whom an account counts for. No command can set one of this name: it
+/// has a control character.
 const COUNTS_FOR: &str = "\u{1}counts-for";
 
 /// The stored setting with the account's number, where that does not follow from its name.
@@ -54,7 +59,8 @@ const NUMBER: &str = "\u{1}number";
 
 impl Account {
     /// An account without flags, properties and groups. Unchecked: to add a user, use
-    /// [`Directory::add_user`](crate::Directory::add_user); this is for putting back what was stored.
+    /// [`Directory::add_user`](crate::Directory::add_user); this is for putting back what was
+    /// stored.
     pub fn new(name: &str, credential: Credential, credential_version: u64) -> Account {
         Account {
             name: name.into(),
@@ -73,8 +79,8 @@ impl Account {
         self.counts_for.as_ref().unwrap_or(&self.name)
     }
 
-    /// Flags that are set, free properties, whom it counts for and its number, as names and values: what is stored, and what
-    /// [`restore_setting`](Account::restore_setting) takes back.
+    /// Flags that are set, free properties, whom it counts for and its number, as names and values:
+    /// what is stored, and what [`restore_setting`](Account::restore_setting) takes back.
     pub fn settings(&self) -> Vec<(String, String)> {
         let flags = Flag::ALL.into_iter().filter(|flag| self.flags.contains(*flag));
         let flags = flags.map(|flag| (flag.name().to_owned(), "true".to_owned()));
@@ -95,7 +101,8 @@ impl Account {
         }
     }
 
-    /// A property as rules see it; a flag (its name in any case) is `true` when it is set, else it is not there.
+    /// A property as rules see it; a flag (its name in any case) is `true` when it is set, else it
+    /// is not there.
     pub fn property(&self, name: &str) -> Option<&str> {
         match Flag::by_name(name) {
             Some(flag) => self.has(flag).then_some("true"),
@@ -113,7 +120,8 @@ impl Account {
         self.is_root() || self.flags.contains(flag)
     }
 
-    /// "Admin" of the commands reference §7.2: `root`, a holder of `AllowedSystemConfiguration`, or a member of `admin`.
+    /// "Admin" of the commands reference §7.2: `root`, a holder of `AllowedSystemConfiguration`, or
+    /// a member of `admin`.
     pub fn is_admin(&self) -> bool {
         self.has(Flag::SystemConfiguration) || self.groups.contains(ADMIN_GROUP)
     }
@@ -179,7 +187,8 @@ fn parse_flag(flag: Flag, value: &str) -> Result<bool, UserError> {
 /// A permission flag of an account, commands reference §7.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Flag {
-    /// `AllowedSystemConfiguration`: definitions, configuration, environment, projects; makes an admin.
+    /// `AllowedSystemConfiguration`: definitions, configuration, environment, projects; makes an
+    /// admin.
     SystemConfiguration,
     /// `AllowedUserManagement`: users, their settings and groups.
     UserManagement,
@@ -204,7 +213,8 @@ impl Flag {
         }
     }
 
-    /// The flag of this name in any case, so that a wrong capital does not silently become a free property.
+    /// The flag of this name in any case, so that a wrong capital does not silently become a free
+    /// property.
     pub fn by_name(name: &str) -> Option<Flag> {
         Flag::ALL.into_iter().find(|flag| flag.name().eq_ignore_ascii_case(name))
     }
@@ -359,7 +369,8 @@ pub enum UserError {
         /// For whom that holds.
         who: AccountRoom,
     },
-    /// The properties and groups of all accounts have as many bytes as they may have by this change.
+    /// The properties and groups of all accounts have as many bytes as they may have by this
+    /// change.
     #[error("Settings and groups of all users would have {bytes} bytes, limit {max} for {who}.")]
     TooManyDetails {
         /// How many they would have.

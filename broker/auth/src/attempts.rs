@@ -1,11 +1,14 @@
-//! Failed logins by address and user, and how long the next attempt has to wait: what makes guessing slow.
+//! Failed logins by address and user, and how long the next attempt has to wait: what makes
+//! guessing slow.
 //!
-//! On the way of every login by password or exchange: [`Attempts::judge`] before anything is compared, [`Attempts::failed`] or
-//! [`Attempts::succeeded`] after it. Whoever fails is known by where he comes from *and* as whom, so that nobody keeps a user out from another
-//! address. Names that nobody has are treated alike, so that waiting tells nothing of who exists.
+//! On the way of every login by password or exchange: [`Attempts::judge`] before anything is
+//! compared, [`Attempts::failed`] or [`Attempts::succeeded`] after it. Whoever fails is known by
+//! where he comes from *and* as whom, so that nobody keeps a user out from another address. Names
+//! that nobody has are treated alike, so that waiting tells nothing of who exists.
 //!
-//! Invariants: at most [`ATTEMPTS_MAX`] rows; an attempt that is refused for waiting is not counted, so that a wait ends whatever comes meanwhile.
-//! Not here: the clock (milliseconds are passed in), and the order in which passwords are checked (`server`).
+//! Invariants: at most [`ATTEMPTS_MAX`] rows; an attempt that is refused for waiting is not
+//! counted, so that a wait ends whatever comes meanwhile. Not here: the clock (milliseconds are
+//! passed in), and the order in which passwords are checked (`server`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,7 +16,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use crate::limits::{ATTEMPTS_FREE, ATTEMPTS_MAX, FORGET_FAILURES_MS, GLANCE_PERIOD_MS};
 use crate::peer::Source;
 
-/// Where a login comes from and as whom, as it is counted. The name is hashed under a key of the process: it may be long.
+/// Where a login comes from and as whom, as it is counted. The name is hashed under a key of the
+/// process: it may be long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AttemptKey(Source, u64);
 
@@ -34,7 +38,8 @@ impl AttemptKey {
 pub(crate) enum Judgement {
     /// Compare the password with what is remembered, then hash it.
     Look,
-    /// Hash it without a look: looks are cheap, and whoever is allowed many of them guesses with them.
+    /// Hash it without a look: looks are cheap, and whoever is allowed many of them guesses with
+    /// them.
     Hash,
     /// It comes too early; only what is remembered may let it in.
     Glance,
@@ -55,7 +60,8 @@ struct Row {
     touched: u64,
 }
 
-/// See the module's documentation. Bounded by two generations: when the young one is full, it becomes the old one and what was old is forgotten.
+/// See the module's documentation. Bounded by two generations: when the young one is full, it
+/// becomes the old one and what was old is forgotten.
 pub(crate) struct Attempts {
     hasher: RandomState,
     /// Longest wait, in milliseconds; 0 for none.
@@ -93,7 +99,8 @@ impl Attempts {
         match (now_ms < row.until, may_look) {
             (false, true) => Judgement::Look,
             (false, false) => Judgement::Hash,
-            // Whoever has failed has had his looks; one now and then lets a user in who shares an address with somebody who fails.
+            // Whoever has failed has had his looks; one now and then lets a user in who shares an
+            // address with somebody who fails.
             (true, _) if now_ms >= row.looked_at + GLANCE_PERIOD_MS => Judgement::Glance,
             (true, _) => Judgement::Wait,
         }
@@ -109,7 +116,8 @@ impl Attempts {
         self.row(key, now_ms).until.saturating_sub(now_ms)
     }
 
-    /// Those who have to wait: the key, failures since the last success, and how long in milliseconds.
+    /// Those who have to wait: the key, failures since the last success, and how long in
+    /// milliseconds.
     pub(crate) fn waiting(&self, now_ms: u64) -> impl Iterator<Item = (AttemptKey, u32, u64)> {
         // A row is in one of the two alone.
         let rows = self.young.iter().chain(&self.old);
@@ -174,7 +182,8 @@ impl Attempts {
     }
 }
 
-/// How long to wait after so many failures: nothing for the first ones, then 1 s, and twice as long each time.
+/// How long to wait after so many failures: nothing for the first ones, then 1 s, and twice as long
+/// each time.
 fn wait_ms(failures: u32, wait_max_ms: u64) -> u64 {
     let Some(doublings) = failures.checked_sub(ATTEMPTS_FREE) else { return 0 };
     1000_u64.checked_shl(doublings).filter(|_| doublings < 32).unwrap_or(u64::MAX).min(wait_max_ms)

@@ -1,4 +1,5 @@
-//! The built-in rules as people read them, commands reference §8: names and texts. What they decide is in `table`.
+//! The built-in rules as people read them, commands reference §8: names and texts. What they decide
+//! is in `table`.
 //!
 //! A test of the server compiles each text and asks it what it asks the table.
 

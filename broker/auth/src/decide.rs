@@ -1,7 +1,9 @@
 //! The decision interface: one question, one decision.
 //!
-//! Asked by the server before anything that a Client wants; answered by the [`Rulebook`](crate::Rulebook). Asking is cheap but not free: the
-//! server keeps a [stable](Decision::is_stable) decision per session, scope and topic as long as [`Decide::generation`] stays.
+//! Asked by the server before anything that a Client wants; answered by the
+//! [`Rulebook`](crate::Rulebook). Asking is cheap but not free: the server keeps a
+//! [stable](Decision::is_stable) decision per session, scope and topic as long as
+//! [`Decide::generation`] stays.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,8 +32,8 @@ pub struct Question<'a> {
     pub scope: Scope,
     /// Who asks.
     pub identity: &'a Identity,
-    /// The Topic Name of a PUBLISH, or the Topic Filter of a SUBSCRIBE as it was requested (`$share/…` included);
-    /// `None` for everything else.
+    /// The Topic Name of a PUBLISH, or the Topic Filter of a SUBSCRIBE as it was requested
+    /// (`$share/…` included); `None` for everything else.
     pub topic: Option<&'a str>,
     /// The payload of a PUBLISH, where it is known.
     pub payload: Option<&'a [u8]>,
@@ -96,8 +98,8 @@ impl<'a> Question<'a> {
 pub struct Decision {
     /// What may be done.
     pub authorization: Authorization,
-    /// Whether the same question gets the same answer as long as [`Decide::generation`] stays. Not so when a rule looked at a payload or at
-    /// last values.
+    /// Whether the same question gets the same answer as long as [`Decide::generation`] stays. Not
+    /// so when a rule looked at a payload or at last values.
     pub is_stable: bool,
 }
 
@@ -106,8 +108,9 @@ pub struct Decision {
 pub enum Authorization {
     /// Yes.
     Allow,
-    /// Yes, but the subscription delivers only topics that this Topic Filter matches, live and retained. Only given for
-    /// `$SYS/#` of an anonymous Client on loopback, which gets `$SYS/broker/#`.
+    /// Yes, but the subscription delivers only topics that this Topic Filter matches, live and
+    /// retained. Only given for `$SYS/#` of an anonymous Client on loopback, which gets
+    /// `$SYS/broker/#`.
     AllowOnly(&'static str),
     /// No.
     Deny,

@@ -1,7 +1,8 @@
 //! The users of one tenant and the decision who may log in.
 //!
-//! Shared by all threads; readers take a short read lock, changes a write lock. Hashing happens outside, on the caller's
-//! thread. Every change returns the record that the caller persists; nothing is durable here.
+//! Shared by all threads; readers take a short read lock, changes a write lock. Hashing happens
+//! outside, on the caller's thread. Every change returns the record that the caller persists;
+//! nothing is durable here.
 
 mod logins;
 
@@ -32,7 +33,8 @@ pub struct DirectoryOptions {
     pub remembered_max: usize,
     /// Longest wait after failed logins, in milliseconds; 0 for none. Default [`WAIT_MAX_MS`].
     pub wait_max_ms: u64,
-    /// Turns SCRAM on: where the salts of names without a password come from. The same at every start, or names could be told apart.
+    /// Turns SCRAM on: where the salts of names without a password come from. The same at every
+    /// start, or names could be told apart.
     pub scram: Option<ScramSecret>,
 }
 
@@ -118,7 +120,8 @@ impl Directory {
         self.changed();
     }
 
-    /// Hashes a password at this directory's cost, for [`Directory::add_user`] and others. Slow: choose the thread.
+    /// Hashes a password at this directory's cost, for [`Directory::add_user`] and others. Slow:
+    /// choose the thread.
     pub fn hash(&self, password: &str) -> Result<Credential, PasswordError> {
         let credential = Credential::hash(password.as_bytes(), self.cost)?;
         let salt = self.scram.map(|_| new_salt()).transpose()?;
@@ -141,7 +144,8 @@ impl Directory {
         self.add_user_counted(name, credential, None)
     }
 
-    /// The same by this maker, who is no administrator: the new account [counts for](Account::counts_for) him, or for whom he does, and has the share of that one.
+    /// The same by this maker, who is no administrator: the new account
+    /// [counts for](Account::counts_for) him, or for whom he does, and has the share of that one.
     ///
     /// # Errors
     /// As [`Directory::add_user`].
@@ -171,7 +175,8 @@ impl Directory {
         Ok(account)
     }
 
-    /// Removes a user and returns the record that was. The user's sessions are no longer [current](Directory::is_current).
+    /// Removes a user and returns the record that was. The user's sessions are no longer
+    /// [current](Directory::is_current).
     ///
     /// # Errors
     /// [`UserError::RootProtected`], [`UserError::NotFound`].
@@ -208,7 +213,8 @@ impl Directory {
         Ok(account)
     }
 
-    /// `-changeUserSettings`: one of the four flags (name in any case, value `true` or `false`), else a free property.
+    /// `-changeUserSettings`: one of the four flags (name in any case, value `true` or `false`),
+    /// else a free property.
     ///
     /// # Errors
     /// [`UserError::NotFound`], [`UserError::TooManyDetails`] and those about settings.
@@ -232,7 +238,8 @@ impl Directory {
     /// `-addUserToGroup`; a group exists by being named.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], [`UserError::GroupNameInvalid`], [`UserError::TooManyGroups`], [`UserError::TooManyDetails`].
+    /// [`UserError::NotFound`], [`UserError::GroupNameInvalid`], [`UserError::TooManyGroups`],
+    /// [`UserError::TooManyDetails`].
     pub fn add_to_group(&self, name: &str, group: &str) -> Result<Account, UserError> {
         self.add_to_group_within(AccountRoom::Whole, name, group)
     }
@@ -275,14 +282,17 @@ impl Directory {
         self.account(ROOT).is_some_and(|root| root.credential.is_default())
     }
 
-    /// Changes with every change of a user; verdicts that were cached under another number are void.
+    /// Changes with every change of a user; verdicts that were cached under another number are
+    /// void.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether the session may live on: its user exists and has the credential with which it logged in.
+    /// Whether the session may live on: its user exists and has the credential with which it logged
+    /// in.
     ///
-    /// Anonymous sessions are always current; whether they may still come is the listener's setting.
+    /// Anonymous sessions are always current; whether they may still come is the listener's
+    /// setting.
     pub fn is_current(&self, identity: &Identity) -> bool {
         let Some(user) = &identity.user else { return true };
         self.accounts
@@ -292,8 +302,8 @@ impl Directory {
             .is_some_and(|account| account.credential_version == identity.credential_version)
     }
 
-    /// Keeps what SCRAM verifies the password of this login against; the changed account, to be persisted. `None` when the account has changed
-    /// meanwhile.
+    /// Keeps what SCRAM verifies the password of this login against; the changed account, to be
+    /// persisted. `None` when the account has changed meanwhile.
     pub fn keep_verifier(&self, login: &Identity, verifier: ScramVerifier) -> Option<Account> {
         let user = login.user.as_ref()?;
         let mut table = self.accounts.write();
@@ -308,7 +318,8 @@ impl Directory {
         kept.ok()
     }
 
-    /// Begins an exchange by the method of this name. `None` when there is no such method, or it is not turned on.
+    /// Begins an exchange by the method of this name. `None` when there is no such method, or it is
+    /// not turned on.
     pub fn begin_exchange(&self, method: &str) -> Option<Exchange> {
         let method = Method::by_name(method)?;
         let is_on = match method {
@@ -317,12 +328,13 @@ impl Directory {
         is_on.then_some(Exchange { method, state: ExchangeState::New, claimed: None })
     }
 
-    /// Takes the Client's next message in an exchange; `None` for a packet without data. `request` says who it claims to be otherwise: a user name
-    /// must be the one that the exchange proves, a password is not looked at.
+    /// Takes the Client's next message in an exchange; `None` for a packet without data. `request`
+    /// says who it claims to be otherwise: a user name must be the one that the exchange proves, a
+    /// password is not looked at.
     ///
     /// # Errors
-    /// [`LoginRefusal::ExchangeFailed`], [`LoginRefusal::TooManyFailures`] and [`LoginRefusal::DefaultPasswordFromElsewhere`]. The exchange is over
-    /// then.
+    /// [`LoginRefusal::ExchangeFailed`], [`LoginRefusal::TooManyFailures`] and
+    /// [`LoginRefusal::DefaultPasswordFromElsewhere`]. The exchange is over then.
     pub fn step(
         &self,
         exchange: &mut Exchange,
@@ -331,7 +343,8 @@ impl Directory {
     ) -> Result<ExchangeStep, LoginRefusal> {
         match (std::mem::replace(&mut exchange.state, ExchangeState::Over), data) {
             (ExchangeState::New, None) => {
-                // The client waits for the server to begin, which has nothing to say (RFC 4422 §5.1).
+                // The client waits for the server to begin, which has nothing to say (RFC 4422
+                // §5.1).
                 exchange.state = ExchangeState::New;
                 Ok(ExchangeStep::Challenge(Vec::new()))
             }
@@ -345,7 +358,8 @@ impl Directory {
                 Ok(ExchangeStep::Challenge(data))
             }
             (ExchangeState::Challenged { challenge, attempt, identity }, Some(message)) => {
-                // Others may have failed since the challenge: whoever asks for many at once has no more guesses.
+                // Others may have failed since the challenge: whoever asks for many at once has no
+                // more guesses.
                 self.check_wait(attempt, request.now_ms)?;
                 let identity = identity.filter(|identity| self.is_current(identity));
                 let Some((identity, data)) = identity.zip(challenge.answer(message)) else {
@@ -420,7 +434,8 @@ impl Accounts {
         version
     }
 
-    /// Applies a change to a copy and keeps it only when the change succeeds, and what it adds has room.
+    /// Applies a change to a copy and keeps it only when the change succeeds, and what it adds has
+    /// room.
     fn edit(
         &mut self,
         name: &str,

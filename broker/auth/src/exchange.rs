@@ -1,7 +1,9 @@
-//! Extended authentication: an exchange of several messages, from which it comes out who a Client is (MQTT 5.0 §4.12).
+//! Extended authentication: an exchange of several messages, from which it comes out who a Client
+//! is (MQTT 5.0 §4.12).
 //!
-//! A value that [`Directory::step`](crate::Directory::step) moves on with each of the Client's messages. Where they travel (AUTH, CONNECT, CONNACK) and
-//! how long they may take is the caller's. Not here: the messages themselves (`scram`).
+//! A value that [`Directory::step`](crate::Directory::step) moves on with each of the Client's
+//! messages. Where they travel (AUTH, CONNECT, CONNACK) and how long they may take is the caller's.
+//! Not here: the messages themselves (`scram`).
 
 use crate::Identity;
 use crate::attempts::AttemptKey;
@@ -75,7 +77,8 @@ impl std::fmt::Debug for Exchange {
 pub enum ExchangeStep {
     /// Data for the Client, which must go on.
     Challenge(Vec<u8>),
-    /// It is known who the Client is; data for it, from which it sees that the server knows its password, too.
+    /// It is known who the Client is; data for it, from which it sees that the server knows its
+    /// password, too.
     Done {
         /// Who it is.
         identity: Identity,

@@ -1,14 +1,18 @@
-//! Who a Client is and what it may do: accounts, passwords, the login decision and the permission decision.
+//! Who a Client is and what it may do: accounts, passwords, the login decision and the permission
+//! decision.
 //!
-//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`] → [`PendingLogin::verify`] →
-//! [`Directory::finish_login`] → an [`Identity`]; with an authentication
-//! method [`Directory::begin_exchange`] → [`Directory::step`] for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
-//! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the tenant, remembers what they said, and has the built-in ones.
+//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread)
+//! [`Directory::check_login`] → [`PendingLogin::verify`] → [`Directory::finish_login`] → an
+//! [`Identity`]; with an authentication method [`Directory::begin_exchange`] → [`Directory::step`]
+//! for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
+//! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the
+//! tenant, remembers what they said, and has the built-in ones.
 //!
-//! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only its Argon2id hash and,
-//! in memory, a keyed hash of what was verified; `root` always exists once it was created. Not here: storing accounts
-//! (the caller persists the [`Account`] that each change returns), closing the sessions of removed users (the caller
-//! sweeps with [`Directory::is_current`]), Reason Codes (`codec`).
+//! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only
+//! its Argon2id hash and, in memory, a keyed hash of what was verified; `root` always exists once
+//! it was created. Not here: storing accounts (the caller persists the [`Account`] that each change
+//! returns), closing the sessions of removed users (the caller sweeps with
+//! [`Directory::is_current`]), Reason Codes (`codec`).
 
 mod account;
 mod attempts;
@@ -54,11 +58,12 @@ pub use scope::{Scope, UnknownScope};
 pub use scram::fuzz_scram;
 pub use scram::{ScramSecret, ScramVerifier};
 
-/// Name of the account that always exists, cannot be removed and bypasses all rules, commands reference §7.1.
+/// Name of the account that always exists, cannot be removed and bypasses all rules, commands
+/// reference §7.1.
 pub const ROOT: &str = "root";
 
-/// Password of [`ROOT`] on a fresh data directory, commands reference §9.1. While it is set, `root` logs in from
-/// loopback only.
+/// Password of [`ROOT`] on a fresh data directory, commands reference §9.1. While it is set, `root`
+/// logs in from loopback only.
 pub const DEFAULT_ROOT_PASSWORD: &str = "coreflux";
 
 /// Members of this group count as admins, commands reference §7.2.

@@ -3,15 +3,16 @@
 /// Longest user or group name, in characters. Commands reference §7.1.
 pub const NAME_CHARS_MAX: usize = 64;
 
-/// Most accounts in one tenant. At about 500 bytes each that is some 50 MB; a directory beyond this size belongs into
-/// an auth guest.
+/// Most accounts in one tenant. At about 500 bytes each that is some 50 MB; a directory beyond this
+/// size belongs into an auth guest.
 pub const ACCOUNTS_MAX: usize = 100_000;
 
-/// Most bytes of all properties and groups of the accounts in one tenant, names and values: each change of a user publishes all of them. A thousand users
-/// with ten properties have a tenth of it.
+/// Most bytes of all properties and groups of the accounts in one tenant, names and values: each
+/// change of a user publishes all of them. A thousand users with ten properties have a tenth of it.
 pub const ACCOUNT_DETAILS_BYTES_MAX: usize = 8 << 20;
 
-/// Part of the accounts and of their details, numerator and denominator, that those who are no administrators can fill.
+/// Part of the accounts and of their details, numerator and denominator, that those who are no
+/// administrators can fill.
 pub const OF_OTHERS_PART: (usize, usize) = (3, 4);
 
 /// Most groups of one account.
@@ -26,15 +27,16 @@ pub const SETTING_NAME_BYTES_MAX: usize = 128;
 /// Longest value of a setting, in bytes.
 pub const SETTING_VALUE_BYTES_MAX: usize = 4096;
 
-/// Most remembered verifications of one tenant; about 120 bytes each. Beyond it the ones longest unused are forgotten,
-/// which costs their users one Argon2id at the next login.
+/// Most remembered verifications of one tenant; about 120 bytes each. Beyond it the ones longest
+/// unused are forgotten, which costs their users one Argon2id at the next login.
 pub const REMEMBERED_MAX: usize = 65_536;
 
-/// Most pairs of address and user whose failed logins are known; 64 bytes each. Beyond it those that failed longest ago are forgotten, and may try
-/// as often as at first.
+/// Most pairs of address and user whose failed logins are known; 64 bytes each. Beyond it those
+/// that failed longest ago are forgotten, and may try as often as at first.
 pub const ATTEMPTS_MAX: usize = 65_536;
 
-/// Logins that may fail as one user from one address before the next one has to wait: people mistype, devices are set up by trial.
+/// Logins that may fail as one user from one address before the next one has to wait: people
+/// mistype, devices are set up by trial.
 pub const ATTEMPTS_FREE: u32 = 5;
 
 /// Default of the longest wait after failed logins, in milliseconds: 1,440 guesses a day.
@@ -43,29 +45,35 @@ pub const WAIT_MAX_MS: u64 = 60_000;
 /// How long after a wait failed logins are forgotten, in milliseconds.
 pub const FORGET_FAILURES_MS: u64 = 600_000;
 
-/// How often a remembered password lets somebody in who comes from where others fail as the same user, in milliseconds.
+/// How often a remembered password lets somebody in who comes from where others fail as the same
+/// user, in milliseconds.
 pub const GLANCE_PERIOD_MS: u64 = 1_000;
 
-/// Most places that are known of one user, from which he has logged in: 8 bytes each. Who has moved more often, or shares an account with more others,
-/// is a stranger in the oldest of them.
+/// Most places that are known of one user, from which he has logged in: 8 bytes each. Who has moved
+/// more often, or shares an account with more others, is a stranger in the oldest of them.
 pub const PLACES_PER_USER_MAX: usize = 8;
 
-/// Argon2id memory in KiB: OWASP's first recommendation (19 MiB, 2 passes, 1 lane), about 20 ms on one core.
+/// Argon2id memory in KiB: OWASP's first recommendation (19 MiB, 2 passes, 1 lane), about 20 ms on
+/// one core.
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 
 /// Argon2id passes, with [`ARGON2_MEMORY_KIB`].
 pub const ARGON2_PASSES: u32 = 2;
 
-/// Longest message of a client in SCRAM, in bytes: a name of 64 characters and a nonce have some 400 at most, libraries send below 200.
+/// Longest message of a client in SCRAM, in bytes: a name of 64 characters and a nonce have some
+/// 400 at most, libraries send below 200.
 pub const SCRAM_MESSAGE_BYTES_MAX: usize = 2048;
 
-/// PBKDF2 rounds of SCRAM. RFC 7677 asks for at least 4096 and names 15,000 for 0.1 s of a machine of its day; the client pays them at each login, and
-/// so does who guesses passwords from a stolen verifier.
+/// PBKDF2 rounds of SCRAM. RFC 7677 asks for at least 4096 and names 15,000 for 0.1 s of a machine
+/// of its day; the client pays them at each login, and so does who guesses passwords from a stolen
+/// verifier.
 pub const SCRAM_ITERATIONS: std::num::NonZeroU32 = std::num::NonZeroU32::new(15_000).expect("it is not 0");
 
-/// Most answers of rules that one tenant remembers; about 150 bytes each, 36 MB when all have the longest keys. Beyond it the ones longest unused are
-/// forgotten, and cost a call when they are needed again.
+/// Most answers of rules that one tenant remembers; about 150 bytes each, 36 MB when all have the
+/// longest keys. Beyond it the ones longest unused are forgotten, and cost a call when they are
+/// needed again.
 pub const VERDICTS_MAX: usize = 32_768;
 
-/// Longest key of a remembered answer in bytes: names, properties and the topic that the rule looks at. Longer ones are asked each time.
+/// Longest key of a remembered answer in bytes: names, properties and the topic that the rule looks
+/// at. Longer ones are asked each time.
 pub const VERDICT_KEY_BYTES_MAX: usize = 1024;

@@ -1,4 +1,5 @@
-//! Values of the login decision: what a CONNECT says, and what may come of it. The decision itself is in `directory`.
+//! Values of the login decision: what a CONNECT says, and what may come of it. The decision itself
+//! is in `directory`.
 
 use std::sync::Arc;
 
@@ -83,7 +84,8 @@ impl AnonymousLogin {
 /// The facts of a CONNECT on which the login is decided.
 #[derive(Debug, Clone)]
 pub struct LoginRequest<'a> {
-    /// User Name, without a tenant part. An empty one counts as none: web clients send it when the field is left blank.
+    /// User Name, without a tenant part. An empty one counts as none: web clients send it when the
+    /// field is left blank.
     pub user_name: Option<&'a str>,
     /// Password.
     pub password: Option<&'a [u8]>,
@@ -104,8 +106,9 @@ pub enum LoginStep {
     Admitted(Identity),
     /// Not let in.
     Refused(LoginRefusal),
-    /// The password must be hashed: go on with [`Directory::check_login`](crate::Directory::check_login) and [`PendingLogin::verify`] on a thread where
-    /// 20 ms hurt nobody.
+    /// The password must be hashed: go on with
+    /// [`Directory::check_login`](crate::Directory::check_login) and [`PendingLogin::verify`] on a
+    /// thread where 20 ms hurt nobody.
     Verify(PendingLogin),
 }
 
@@ -119,26 +122,29 @@ pub enum LoginRefusal {
     /// No user name, where that is not allowed. Not authorized.
     #[error("anonymous login is not allowed here")]
     AnonymousNotAllowed,
-    /// The certificate of the client, which is asked who it is, names no user that there is. Not authorized.
+    /// The certificate of the client, which is asked who it is, names no user that there is. Not
+    /// authorized.
     #[error("the client certificate names no user")]
     CertificateOfNobody,
     /// The certificate of the client has ended since it was shown. Not authorized.
     #[error("the client certificate has expired")]
     CertificateExpired,
-    /// `root` still has the password of a fresh installation and the peer is not on this machine. Not authorized.
+    /// `root` still has the password of a fresh installation and the peer is not on this machine.
+    /// Not authorized.
     #[error(
         "root still has the default password and may log in from this machine only; set one with \
          -changeUserPassword root <password> or LOTMQ_ROOT_PASSWORD at first start"
     )]
     DefaultPasswordFromElsewhere,
-    /// Too many logins as this user from this address have failed, and the time has not passed after which the next one is looked at. Connection rate
-    /// exceeded.
+    /// Too many logins as this user from this address have failed, and the time has not passed
+    /// after which the next one is looked at. Connection rate exceeded.
     #[error("too many logins as this user from this address have failed; try again later")]
     TooManyFailures,
     /// Too many passwords wait to be checked. Server busy.
     #[error("too many passwords wait to be checked; try again later")]
     Busy,
-    /// An exchange did not prove who the Client is: no such user, another password, a message out of order; never told apart. Not authorized.
+    /// An exchange did not prove who the Client is: no such user, another password, a message out
+    /// of order; never told apart. Not authorized.
     #[error("authentication failed")]
     ExchangeFailed,
 }
@@ -169,7 +175,8 @@ pub struct LoginWait {
     pub left_ms: u64,
 }
 
-/// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
+/// A login whose password waits for its Argon2id. Holds the password until it is dropped, then
+/// wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
     pub(crate) attempt: AttemptKey,
@@ -240,7 +247,8 @@ impl std::fmt::Debug for PendingLogin {
     }
 }
 
-/// A login whose password was compared; give it to [`Directory::finish_login`](crate::Directory::finish_login).
+/// A login whose password was compared; give it to
+/// [`Directory::finish_login`](crate::Directory::finish_login).
 #[derive(Debug)]
 pub struct VerifiedLogin {
     pub(crate) pending: PendingLogin,

@@ -16,7 +16,8 @@ pub enum NameError {
         /// Number of characters.
         chars: usize,
     },
-    /// A control character, or one of `/ + #`, which would break the name's use as a level of a topic.
+    /// A control character, or one of `/ + #`, which would break the name's use as a level of a
+    /// topic.
     #[error("the name contains {character:?}; control characters and / + # are not allowed")]
     CharacterNotAllowed {
         /// The first such character.
@@ -39,8 +40,9 @@ pub enum NameError {
     },
 }
 
-/// Checks a user name: 1 to 64 characters, none at the ends that is white space, no control characters, none that is invisible, none of `/ + #`;
-/// case-sensitive, but no other spelling of `root`.
+/// Checks a user name: 1 to 64 characters, none at the ends that is white space, no control
+/// characters, none that is invisible, none of `/ + #`; case-sensitive, but no other spelling of
+/// `root`.
 ///
 /// `@` is an ordinary character here; the tenant is split off before (commands reference §7.5).
 pub fn check_user_name(name: &str) -> Result<(), NameError> {
@@ -66,7 +68,8 @@ pub fn check_user_name(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Characters that take no room: soft hyphen, joiners, marks of direction, invisible operators, fillers, tags.
+/// Characters that take no room: soft hyphen, joiners, marks of direction, invisible operators,
+/// fillers, tags.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,

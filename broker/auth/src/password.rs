@@ -11,12 +11,14 @@ use crate::DEFAULT_ROOT_PASSWORD;
 use crate::limits::{ARGON2_MEMORY_KIB, ARGON2_PASSES};
 use crate::scram::ScramVerifier;
 
-/// What a password is verified against: an Argon2id PHC string, and whether it is the one of a fresh installation.
+/// What a password is verified against: an Argon2id PHC string, and whether it is the one of a
+/// fresh installation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`.
     phc: String,
-    /// Whether the password is [`DEFAULT_ROOT_PASSWORD`]; known because it is noted when the password is set.
+    /// Whether the password is [`DEFAULT_ROOT_PASSWORD`]; known because it is noted when the
+    /// password is set.
     #[serde(default)]
     is_default: bool,
     /// For SCRAM, where that is turned on; persisted apart from the rest.
@@ -63,7 +65,8 @@ impl Credential {
         self.is_default
     }
 
-    /// What SCRAM verifies the password against; `None` where it is turned off, or until the password is seen again.
+    /// What SCRAM verifies the password against; `None` where it is turned off, or until the
+    /// password is seen again.
     pub fn scram(&self) -> Option<&ScramVerifier> {
         self.scram.as_ref()
     }
@@ -74,8 +77,8 @@ impl Credential {
         Credential { scram, ..self }
     }
 
-    /// Whether `password` is the right one. As slow as [`Credential::hash`]; compares in constant time. A damaged PHC
-    /// string verifies nothing.
+    /// Whether `password` is the right one. As slow as [`Credential::hash`]; compares in constant
+    /// time. A damaged PHC string verifies nothing.
     pub fn verify(&self, password: &[u8]) -> bool {
         let Ok(hash) = PasswordHash::new(&self.phc) else { return false };
         // The cost is that of the string, not that of this value.
@@ -89,7 +92,8 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// How much memory and time one Argon2id takes. Existing hashes keep the cost with which they were made.
+/// How much memory and time one Argon2id takes. Existing hashes keep the cost with which they were
+/// made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordCost {
     /// Memory in KiB; at least 8. Default [`ARGON2_MEMORY_KIB`].

@@ -2,9 +2,10 @@
 
 /// Whether a rule's pattern covers a topic, or a filter taken literally.
 ///
-/// Level by level: `+` in the pattern covers any one level, even a `+` or `#` of the filter; `#` covers the rest and its
-/// parent level; every other level only itself. So `dev/#` covers the filter `dev/+/t` but not the broader `#`.
-/// A first level that begins with `$` is covered only literally: `#` and `+` do not reach it.
+/// Level by level: `+` in the pattern covers any one level, even a `+` or `#` of the filter; `#`
+/// covers the rest and its parent level; every other level only itself. So `dev/#` covers the
+/// filter `dev/+/t` but not the broader `#`. A first level that begins with `$` is covered only
+/// literally: `#` and `+` do not reach it.
 ///
 /// ```
 /// use lotmq_auth::covers;

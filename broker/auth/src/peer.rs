@@ -13,13 +13,14 @@ pub enum Peer {
     Proxied(IpAddr),
     /// No connection at all: a definition of this broker, on behalf of its owner.
     Guest,
-    /// A connection of which nothing is known: that of a session in a store that did not keep it. Nothing that is local is allowed to it.
+    /// A connection of which nothing is known: that of a session in a store that did not keep it.
+    /// Nothing that is local is allowed to it.
     Unknown,
 }
 
 impl Peer {
-    /// Whether the peer is on this machine, commands reference §9.1: a loopback address of the TCP connection or a unix
-    /// socket; an address that was only told never is.
+    /// Whether the peer is on this machine, commands reference §9.1: a loopback address of the TCP
+    /// connection or a unix socket; an address that was only told never is.
     pub fn is_loopback(self) -> bool {
         match self {
             Peer::Tcp(address) => address.to_canonical().is_loopback(),
@@ -33,8 +34,9 @@ impl Peer {
         matches!(self, Peer::Proxied(address) if address.to_canonical().is_loopback())
     }
 
-    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions,
-    /// `unknown` for none that is known, `proxied` where it is that of this machine and the peer is not known to be there.
+    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest`
+    /// for definitions, `unknown` for none that is known, `proxied` where it is that of this
+    /// machine and the peer is not known to be there.
     pub fn address(self) -> String {
         match self {
             Peer::Proxied(_) if self.claims_loopback() => "proxied".to_owned(),
@@ -57,8 +59,8 @@ impl Peer {
     }
 }
 
-/// Where a login comes from, as logins are counted: an address of IPv4, a network of 64 bits of IPv6, which one customer has for himself, or this
-/// machine's Unix sockets.
+/// Where a login comes from, as logins are counted: an address of IPv4, a network of 64 bits of
+/// IPv6, which one customer has for himself, or this machine's Unix sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(u64);
 

@@ -1,7 +1,9 @@
-//! KnownPlaces from which users have logged in: who comes from one of them again does not stand behind strangers when many passwords wait.
+//! KnownPlaces from which users have logged in: who comes from one of them again does not stand
+//! behind strangers when many passwords wait.
 //!
-//! Invariants: at most [`PLACES_PER_USER_MAX`] places of a user, the one that was new longest ago goes first; only who has proved who he is adds one.
-//! Not here: whose turn it is (`server`), and where places are stored; the caller asks what has changed.
+//! Invariants: at most [`PLACES_PER_USER_MAX`] places of a user, the one that was new longest ago
+//! goes first; only who has proved who he is adds one. Not here: whose turn it is (`server`), and
+//! where places are stored; the caller asks what has changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! Which changes of users a user may make, beyond the scope of the command: commands reference §7.1, §7.3.
+//! Which changes of users a user may make, beyond the scope of the command: commands reference
+//! §7.1, §7.3.
 //!
-//! One's own password may always be changed; `root` is changed by `root` alone; nobody gives what he does not have, nor removes or takes over
-//! somebody who has more. What rules name is a right, too: groups, properties and names of users ([`NamedByRules`]). Who may configure the system may
+//! One's own password may always be changed; `root` is changed by `root` alone; nobody gives what
+//! he does not have, nor removes or takes over somebody who has more. What rules name is a right,
+//! too: groups, properties and names of users ([`NamedByRules`]). Who may configure the system may
 //! change rules, so all of these are his.
 
 use crate::account::{Account, Flag};
@@ -15,7 +17,8 @@ use crate::{ADMIN_GROUP, ROOT};
 pub trait NamedByRules {
     /// Whether a rule names this user.
     fn user(&self, name: &str) -> bool;
-    /// Whether a rule gives something to users whose names it does not say, such as those that a level of the topic says.
+    /// Whether a rule gives something to users whose names it does not say, such as those that a
+    /// level of the topic says.
     fn any_user(&self) -> bool;
     /// Whether a rule looks at the membership of this group.
     fn group(&self, name: &str) -> bool;
@@ -63,7 +66,8 @@ pub enum UserChangeRefusal {
     /// Membership of `admin` is given and taken by admins only.
     #[error("Only admins may change the members of group admin.")]
     AdminGroupProtected,
-    /// The user to be removed, or to get a new password, has a flag, a membership or something that rules name which the asking user has not.
+    /// The user to be removed, or to get a new password, has a flag, a membership or something that
+    /// rules name which the asking user has not.
     #[error("You cannot {what} {user}, who has permissions that you do not have.")]
     TargetHasMore {
         /// What was asked for: `remove`, `change the password of`.

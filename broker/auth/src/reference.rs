@@ -1,14 +1,17 @@
-//! How stored rows say whose they are: the name of a user and, behind it, the number of the account that had it.
+//! How stored rows say whose they are: the name of a user and, behind it, the number of the account
+//! that had it.
 //!
-//! A name is given again when its user is removed; a number never is. Accounts that were made before accounts had numbers have one that follows from
-//! their name, as have rows of that time, so that they belong together. Not here: how a row is laid out (`store`).
+//! A name is given again when its user is removed; a number never is. Accounts that were made
+//! before accounts had numbers have one that follows from their name, as have rows of that time, so
+//! that they belong together. Not here: how a row is laid out (`store`).
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 
 use lotmq_shares::{PAYER_MASK, payer};
 
-/// What stands between name and number. No name has it: see [`check_user_name`](crate::check_user_name).
+/// What stands between name and number. No name has it: see
+/// [`check_user_name`](crate::check_user_name).
 const SEPARATOR: char = '\u{1}';
 
 /// Set in the numbers that follow from names, and in no others.
@@ -60,7 +63,8 @@ impl Numbers {
         self.0.remove(&(payer(number), number));
     }
 
-    /// Number of a new account, which no other has had. It has the payer of the account with the number `maker`, or is one that no account has.
+    /// Number of a new account, which no other has had. It has the payer of the account with the
+    /// number `maker`, or is one that no account has.
     pub(crate) fn draw(&self, name: &str, maker: Option<u64>) -> u64 {
         loop {
             // The keys are the system's random numbers, others each time.

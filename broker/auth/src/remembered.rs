@@ -1,8 +1,10 @@
-//! Remembered verifications: passwords that were right once need no second Argon2id, commands reference §7.1.
+//! Remembered verifications: passwords that were right once need no second Argon2id, commands
+//! reference §7.1.
 //!
-//! Kept is HMAC-SHA-256 over (user, credential version, password) under a random key that lives as long as the process.
-//! So a new password forgets by itself: its version differs. Invariants: never more than the given number of entries;
-//! no password and nothing from which one could be found without the key.
+//! Kept is HMAC-SHA-256 over (user, credential version, password) under a random key that lives as
+//! long as the process. So a new password forgets by itself: its version differs. Invariants: never
+//! more than the given number of entries; no password and nothing from which one could be found
+//! without the key.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +14,9 @@ use subtle::ConstantTimeEq;
 
 type Tag = [u8; 32];
 
-/// The verifications of one tenant, bounded by two generations: when the young one is full, it becomes the old one and
-/// what was old is forgotten. A hit in the old generation moves to the young one.
+/// The verifications of one tenant, bounded by two generations: when the young one is full, it
+/// becomes the old one and what was old is forgotten. A hit in the old generation moves to the
+/// young one.
 pub(crate) struct Remembered {
     key: [u8; 32],
     half_max: usize,
@@ -63,7 +66,8 @@ impl Remembered {
         self.young.insert(user, tag);
     }
 
-    /// HMAC-SHA-256, RFC 2104. User and version have a fixed or announced length, so no two inputs run together.
+    /// HMAC-SHA-256, RFC 2104. User and version have a fixed or announced length, so no two inputs
+    /// run together.
     fn tag(&self, user: &str, credential_version: u64, password: &[u8]) -> Tag {
         let block = |pad: u8| {
             let mut block = [pad; 64];

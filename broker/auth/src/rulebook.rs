@@ -1,11 +1,13 @@
 //! The rules of a tenant and the decision that they make together, LoT reference §10.4.
 //!
-//! On the way of whatever a Client wants: the rules of the question's scope whose pattern covers its topic are asked by ascending priority,
-//! the built-in ones at theirs. At one priority DENY wins; where nobody says anything, the next priority decides; in the end it is no.
+//! On the way of whatever a Client wants: the rules of the question's scope whose pattern covers
+//! its topic are asked by ascending priority, the built-in ones at theirs. At one priority DENY
+//! wins; where nobody says anything, the next priority decides; in the end it is no.
 //!
-//! Rules are guests behind [`Ask`]; what they said is remembered in [`Verdicts`], keyed by exactly what they may look at, so that a question that
-//! was asked before costs no call. Invariants: `root` is never refused; a rule that fails denies; nothing here looks at what a rule
-//! is made of. Not here: running rules (`server`, `host`), storing them, and the built-in ones (`table`).
+//! Rules are guests behind [`Ask`]; what they said is remembered in [`Verdicts`], keyed by exactly
+//! what they may look at, so that a question that was asked before costs no call. Invariants:
+//! `root` is never refused; a rule that fails denies; nothing here looks at what a rule is made of.
+//! Not here: running rules (`server`, `host`), storing them, and the built-in ones (`table`).
 
 mod patterns;
 
@@ -32,8 +34,8 @@ use patterns::Patterns;
 pub struct Rule {
     /// Its name.
     pub name: Arc<str>,
-    /// When it is asked and on what its verdict depends. `None` of a rule that could not be restored, of which not even this is known: it is
-    /// asked first, always.
+    /// When it is asked and on what its verdict depends. `None` of a rule that could not be
+    /// restored, of which not even this is known: it is asked first, always.
     pub facts: Option<RuleFacts>,
     /// Who answers.
     pub ask: Arc<dyn Ask>,
@@ -104,8 +106,8 @@ impl Rulebook {
         }
     }
 
-    /// Rules decide about filters when they are subscribed to and not about each message again, as the original does (LoT reference OD-48);
-    /// topics below `$SYS` apart.
+    /// Rules decide about filters when they are subscribed to and not about each message again, as
+    /// the original does (LoT reference OD-48); topics below `$SYS` apart.
     pub fn without_delivery(self) -> Rulebook {
         Rulebook { is_delivery_decided: false, ..self }
     }
@@ -136,7 +138,8 @@ impl Rulebook {
         self.change(|all| all.retain(|known| *known.name != *name));
     }
 
-    /// Whether every session may get messages of `topic`; `None` when that depends on whose it is. `root` always may.
+    /// Whether every session may get messages of `topic`; `None` when that depends on whose it is.
+    /// `root` always may.
     pub fn delivers_to_all(&self, topic: &str) -> Option<bool> {
         if is_under_sys(topic) {
             return None;
@@ -166,7 +169,8 @@ impl Rulebook {
         self.weigh(question).1
     }
 
-    /// Whether a rule looks at the membership of this group, or may: what a module looks at is not known.
+    /// Whether a rule looks at the membership of this group, or may: what a module looks at is not
+    /// known.
     pub fn names_group(&self, group: &str) -> bool {
         self.has_inputs(|inputs| inputs.modules || inputs.groups.iter().any(|named| named == group))
     }
@@ -176,7 +180,8 @@ impl Rulebook {
         self.has_inputs(|inputs| inputs.modules || inputs.properties.iter().any(|named| named == property))
     }
 
-    /// Whether a rule compares names of users with what it does not say itself, or may, by a module.
+    /// Whether a rule compares names of users with what it does not say itself, or may, by a
+    /// module.
     pub fn names_any_user(&self) -> bool {
         self.has_inputs(|inputs| inputs.modules || inputs.any_user)
     }
@@ -194,7 +199,8 @@ impl Rulebook {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What one rule says; remembered where that is allowed. False as the second part when the answer is for this question only.
+    /// What one rule says; remembered where that is allowed. False as the second part when the
+    /// answer is for this question only.
     fn opinion(&self, entry: &Entry, question: &Question<'_>, asker: &Asker) -> (Opinion, bool) {
         if let Some(known) = entry.constant.get() {
             return (*known, true);
@@ -217,7 +223,8 @@ impl Rulebook {
         self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account, &*entry.ask)
     }
 
-    /// The decision about a question, and of a no who said it. Rules are asked as by [`Decide::decision`], once: some of them run modules.
+    /// The decision about a question, and of a no who said it. Rules are asked as by
+    /// [`Decide::decision`], once: some of them run modules.
     pub fn weigh(&self, question: &Question<'_>) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
@@ -249,7 +256,8 @@ impl Rulebook {
                 is_stable &= lasts;
                 match opinion {
                     Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
-                    // A grant of less, which only a built-in rule gives, is not made more of by one that says yes to what was asked.
+                    // A grant of less, which only a built-in rule gives, is not made more of by one
+                    // that says yes to what was asked.
                     Opinion::Allow => said = said.or(Some(Authorization::Allow)),
                     Opinion::Nothing => {}
                 }
@@ -272,7 +280,8 @@ impl Decide for Rulebook {
     }
 }
 
-/// The question as rules are asked: of a shared filter the part behind the group; scope and topic agree.
+/// The question as rules are asked: of a shared filter the part behind the group; scope and topic
+/// agree.
 fn settled<'a>(question: &Question<'a>) -> Question<'a> {
     let is_subscribe = matches!(question.scope, Scope::Subscribe | Scope::SubscribeSys);
     let topic = if is_subscribe { question.topic.map(inner_filter) } else { question.topic };
@@ -293,7 +302,8 @@ impl Entry {
         let known = |facts: RuleFacts| (facts.priority, facts.scope.parse().ok(), facts.topic, facts.inputs);
         let (priority, scope, topic, inputs) = facts.map_or_else(Default::default, known);
         let pattern = match scope {
-            // Without a topic a rule covers what `#` does (§10.2), which under $SYS would be nothing.
+            // Without a topic a rule covers what `#` does (§10.2), which under $SYS would be
+            // nothing.
             Some(Scope::Publish | Scope::Subscribe) => Some(topic.unwrap_or_else(|| "#".to_owned())),
             Some(Scope::PublishSys | Scope::SubscribeSys | Scope::CommandCall) => topic,
             _ => None,

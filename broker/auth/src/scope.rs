@@ -1,6 +1,7 @@
 //! Scopes: the kinds of question that a rule can decide, language reference §10.2.
 //!
-//! The scope of a PUBLISH or SUBSCRIBE follows from its topic; that of a command stands in the command table.
+//! The scope of a PUBLISH or SUBSCRIBE follows from its topic; that of a command stands in the
+//! command table.
 
 use crate::pattern::inner_filter;
 
@@ -113,8 +114,8 @@ impl Scope {
         }
     }
 
-    /// The scope of one requested filter, and the text that decides: of `$share/<group>/<filter>` the part after the
-    /// group, commands reference §7.4.
+    /// The scope of one requested filter, and the text that decides: of `$share/<group>/<filter>`
+    /// the part after the group, commands reference §7.4.
     pub fn of_subscribe(filter: &str) -> (Scope, &str) {
         let inner = inner_filter(filter);
         let scope = if is_under_sys(inner) { Scope::SubscribeSys } else { Scope::Subscribe };

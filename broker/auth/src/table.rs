@@ -1,7 +1,10 @@
-//! The built-in rules of the commands reference §7.3 and §8, as a table: they must hold whatever becomes of guests.
+//! The built-in rules of the commands reference §7.3 and §8, as a table: they must hold whatever
+//! becomes of guests.
 //!
-//! What they say takes part in the decision at their priorities, like what any rule says ([`rulebook`](crate::rulebook)). Their text, as
-//! people read it, is in [`built_in`](crate::built_in); a test of the server asks the compiled texts what it asks this table.
+//! What they say takes part in the decision at their priorities, like what any rule says
+//! ([`rulebook`](crate::rulebook)). Their text, as people read it, is in
+//! [`built_in`](crate::built_in); a test of the server asks the compiled texts what it asks this
+//! table.
 
 use std::sync::Arc;
 
@@ -12,7 +15,8 @@ use crate::directory::Directory;
 use crate::pattern::{covers, inner_filter};
 use crate::scope::Scope;
 
-/// The tree that every authenticated user may read, and all that an anonymous Client on loopback gets of `$SYS/#`.
+/// The tree that every authenticated user may read, and all that an anonymous Client on loopback
+/// gets of `$SYS/#`.
 const SYS_BROKER: &str = "$SYS/broker/#";
 
 /// Readable by those who may call commands.
@@ -38,7 +42,8 @@ impl PermissionTable {
         PermissionTable { directory }
     }
 
-    /// The opinions of the built-in rules on a question, by ascending priority; nothing where none has one.
+    /// The opinions of the built-in rules on a question, by ascending priority; nothing where none
+    /// has one.
     pub(crate) fn opinions(&self, question: &Question<'_>) -> [(u64, Option<Authorization>); 2] {
         let first = match question.scope {
             Scope::Connect | Scope::Publish | Scope::Subscribe | Scope::PublishSys => None,
@@ -120,7 +125,8 @@ fn publish_bridge_state(question: &Question<'_>) -> Option<Authorization> {
     is_own.then_some(Authorization::Allow)
 }
 
-/// Holders of CommandCall and readers of its output, first rows of §7.3, and who has nothing but commands to use a flag with.
+/// Holders of CommandCall and readers of its output, first rows of §7.3, and who has nothing but
+/// commands to use a flag with.
 fn may_call_commands(account: &Account) -> bool {
     may_read_projects(account) || account.has(Flag::LogManagement)
 }

@@ -1,10 +1,12 @@
-//! What rules said, remembered: an answer of a rule, keyed by exactly the inputs that its facts name.
+//! What rules said, remembered: an answer of a rule, keyed by exactly the inputs that its facts
+//! name.
 //!
-//! Because a rule is a pure function of its inputs, a change of a user, a group or a property needs no clean-up: the key is another one then.
-//! An answer that came of reads is used only while the same reads give the same. A replaced rule has another number.
+//! Because a rule is a pure function of its inputs, a change of a user, a group or a property needs
+//! no clean-up: the key is another one then. An answer that came of reads is used only while the
+//! same reads give the same. A replaced rule has another number.
 //!
-//! Invariants: never more than [`VERDICTS_MAX`] answers, none with a key or reads beyond [`VERDICT_KEY_BYTES_MAX`]; an answer that is not
-//! lasting is not kept.
+//! Invariants: never more than [`VERDICTS_MAX`] answers, none with a key or reads beyond
+//! [`VERDICT_KEY_BYTES_MAX`]; an answer that is not lasting is not kept.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -33,7 +35,8 @@ pub(crate) struct Verdicts {
     parts: [Mutex<Part>; PARTS],
 }
 
-/// Two generations: when the young one is full, it becomes the old one and what was old is forgotten. A hit in the old one moves to the young one.
+/// Two generations: when the young one is full, it becomes the old one and what was old is
+/// forgotten. A hit in the old one moves to the young one.
 #[derive(Default)]
 struct Part {
     young: HashMap<Box<[u8]>, Known>,
@@ -104,7 +107,8 @@ impl Part {
     }
 }
 
-/// The inputs of a rule, each with its length, so that no two questions that differ in them share a key.
+/// The inputs of a rule, each with its length, so that no two questions that differ in them share a
+/// key.
 fn key(rule: u64, inputs: &RuleInputs, question: &Question<'_>, account: Option<&Account>) -> Key {
     let mut key = Key::new();
     key.extend_from_slice(&rule.to_le_bytes());

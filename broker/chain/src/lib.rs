@@ -1,9 +1,12 @@
 //! Bound of the chain that a peer shows with its certificate, before anybody judges it.
 //!
-//! Which issuer stands behind which is found by trying: with several of one name at each step the ways multiply, up to 200,000, and whoever is at the other
-//! end chooses the certificates. So does a stranger who comes to a listener, and so does whoever answers where a route or the command line connects to.
+//! Which issuer stands behind which is found by trying: with several of one name at each step the
+//! ways multiply, up to 200,000, and whoever is at the other end chooses the certificates. So does
+//! a stranger who comes to a listener, and so does whoever answers where a route or the command
+//! line connects to.
 //!
-//! Beside it, which authorities the system trusts, and what is read of files with certificates. Not here: whom a certificate makes its owner.
+//! Beside it, which authorities the system trusts, and what is read of files with certificates. Not
+//! here: whom a certificate makes its owner.
 
 pub mod authorities;
 pub mod der;
@@ -25,8 +28,9 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 
 use crate::limits::ISSUERS_MAX;
 
-/// Judge of servers' certificates that looks at short chains only, and trusts a certificate that is named itself, though it says that it is an authority's: what
-/// `openssl req -x509` makes for a server is one.
+/// Judge of servers' certificates that looks at short chains only, and trusts a certificate that is
+/// named itself, though it says that it is an authority's: what `openssl req -x509` makes for a
+/// server is one.
 #[derive(Debug)]
 pub struct ShortServerChains {
     /// Judge of the rest.
@@ -46,7 +50,8 @@ fn check_length(issuers: &[CertificateDer<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a certificate is refused because it is that of an authority. The verifier's own errors are of a type that is not ours to name.
+/// Whether a certificate is refused because it is that of an authority. The verifier's own errors
+/// are of a type that is not ours to name.
 pub(crate) fn is_of_authority(error: &Error) -> bool {
     matches!(error, Error::InvalidCertificate(CertificateError::Other(other)) if format!("{other:?}").contains("CaUsedAsEndEntity"))
 }

@@ -160,7 +160,8 @@ fn check_format(bytes: &[u8]) -> Result<(), NotPem> {
     if let [0x30, 0x80..=0x84, ..] = bytes { Err(NotPem::Der) } else { Ok(()) }
 }
 
-/// Whether a key is there that PKCS#8 encrypts, which is the kind that the reader of PEM passes over, or one that PEM itself encrypts (RFC 1421 §4.6.1.1).
+/// Whether a key is there that PKCS#8 encrypts, which is the kind that the reader of PEM passes
+/// over, or one that PEM itself encrypts (RFC 1421 §4.6.1.1).
 fn is_encrypted(bytes: &[u8]) -> bool {
     let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")

@@ -1,4 +1,5 @@
-//! Why a handshake of TLS failed, in words for whoever operates a side of it: what is wrong, and what to do there.
+//! Why a handshake of TLS failed, in words for whoever operates a side of it: what is wrong, and
+//! what to do there.
 
 use rustls::{AlertDescription, CertificateError, Error};
 

@@ -1,16 +1,18 @@
 //! End of the validity of a certificate.
 //!
-//! Of a client's the handshake has judged that once; a connection may outlive it, and a session of TLS that is resumed is not judged again. Of our own nobody
-//! else says it in words.
+//! Of a client's the handshake has judged that once; a connection may outlive it, and a session of
+//! TLS that is resumed is not judged again. Of our own nobody else says it in words.
 //!
-//! Invariant: what cannot be read has ended long ago. Not here: everything else that makes a certificate good.
+//! Invariant: what cannot be read has ended long ago. Not here: everything else that makes a
+//! certificate good.
 
 use crate::der::{Reader, tag};
 
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The end of a certificate's validity (RFC 5280 §4.1.2.5), in milliseconds since 1970: the first one at which it is not valid any more.
+/// The end of a certificate's validity (RFC 5280 §4.1.2.5), in milliseconds since 1970: the first
+/// one at which it is not valid any more.
 #[must_use]
 pub fn ends_at_ms(der: &[u8]) -> u64 {
     // The second that is named is the last one.
@@ -42,7 +44,8 @@ fn not_after(der: &[u8]) -> Option<u64> {
 #[must_use]
 pub fn text(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Howard Hinnant, "chrono-compatible low-level date algorithms": eras of 400 years that begin in March.
+    // Howard Hinnant, "chrono-compatible low-level date algorithms": eras of 400 years that begin
+    // in March.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -63,7 +66,8 @@ fn seconds(year: u64, rest: &[u8]) -> Option<u64> {
     let (month, day) = (next(1..=12)?, next(1..=31)?);
     let (hour, minute, second) = (next(0..=23)?, next(0..=59)?, next(0..=60)?);
     let years = year.checked_sub(1970)?;
-    // Days before this year, and before this month in it (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    // Days before this year, and before this month in it (Howard Hinnant, "chrono-compatible
+    // low-level date algorithms").
     let leaps = |year: u64| year / 4 - year / 100 + year / 400;
     let is_leap = leaps(year) > leaps(year - 1);
     let before_month =

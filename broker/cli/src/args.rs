@@ -102,7 +102,8 @@ mod tests {
         codes.lines().next().map(str::to_owned)
     }
 
-    /// The commands that do something, each with the help of itself, and with that and the help of what it belongs to.
+    /// The commands that do something, each with the help of itself, and with that and the help of
+    /// what it belongs to.
     fn leaves(command: &clap::Command, name: &str, above: &str) -> Vec<(String, String, String)> {
         let help =
             command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();

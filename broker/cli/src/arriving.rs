@@ -1,4 +1,5 @@
-//! Options of messages that arrive in a program without a broker: QoS, RETAIN and properties of MQTT 5.0.
+//! Options of messages that arrive in a program without a broker: QoS, RETAIN and properties of
+//! MQTT 5.0.
 
 use clap::Args;
 use lotmq_connect::{Quality, qos};

@@ -23,12 +23,14 @@ use crate::store::export_to;
 /// Longest name that the broker takes for a backup.
 const NAME_CHARS_MAX: usize = 64;
 
-/// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as they are encrypted, retained messages, kept values, and sessions with what waits for them.
+/// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as
+/// they are encrypted, retained messages, kept values, and sessions with what waits for them.
 ///
 /// As in: lotmq backup monday.zip.
 ///
-/// FILE is a zip; it must not exist. The key of the secrets, secret.key, is not in it. Without -u it is taken as root, with the password in
-/// LOTMQ_ROOT_PASSWORD or else the one of a new broker; nobody else may. See also: lotmq restore, lotmq store import.
+/// FILE is a zip; it must not exist. The key of the secrets, secret.key, is not in it. Without -u
+/// it is taken as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker;
+/// nobody else may. See also: lotmq restore, lotmq store import.
 ///
 /// Exit codes: 0 done, 1 it failed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -40,7 +42,8 @@ pub(crate) struct BackupArgs {
     /// Leave out retained messages and kept values; a restore leaves those that are there
     #[arg(long)]
     without_retained: bool,
-    /// Leave out sessions with their subscriptions and waiting messages; a restore leaves those that are there
+    /// Leave out sessions with their subscriptions and waiting messages; a restore leaves those
+    /// that are there
     #[arg(long)]
     without_sessions: bool,
     /// Print the reply of the broker as JSON

@@ -1,6 +1,7 @@
 //! `lotmq bench`: how many messages a broker carries, and how long they take.
 //!
-//! One thread plays all clients and keeps a bounded number of messages under way, so no broker is flooded into dropping.
+//! One thread plays all clients and keeps a bounded number of messages under way, so no broker is
+//! flooded into dropping.
 
 mod client;
 mod connects;
@@ -24,10 +25,11 @@ use traffic::{Pace, Plan};
 ///
 /// As in: lotmq bench pair, or of one that runs here: lotmq bench pair --pid 4711.
 ///
-/// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries per second and the time from
-/// publisher to subscriber. With --pid also deliveries per second of the broker's processor time, the figure that depends least on
-/// what else the machine does. `connect` counts answers to CONNECT instead, and the time from opening the connection to them, TLS and WebSocket
-/// handshakes included. WebSocket messages are not compressed.
+/// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries
+/// per second and the time from publisher to subscriber. With --pid also deliveries per second of
+/// the broker's processor time, the figure that depends least on what else the machine does.
+/// `connect` counts answers to CONNECT instead, and the time from opening the connection to them,
+/// TLS and WebSocket handshakes included. WebSocket messages are not compressed.
 ///
 /// Exit codes: 0 done, 1 messages were lost or it failed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -48,7 +50,8 @@ pub(crate) struct BenchArgs {
     /// Seconds to measure, after half a second to get going
     #[arg(short = 't', long, default_value_t = 5.0, value_parser = some_seconds)]
     time: f64,
-    /// Messages per second of all publishers together; without it as many as are delivered, with connections 10000
+    /// Messages per second of all publishers together; without it as many as are delivered, with
+    /// connections 10000
     #[arg(short = 'r', long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Messages that may be under way for each publisher
@@ -63,7 +66,8 @@ pub(crate) struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// With connect: clients that come back resume their last session of TLS; without it all handshakes are full ones
+    /// With connect: clients that come back resume their last session of TLS; without it all
+    /// handshakes are full ones
     #[arg(long)]
     tls_resume: bool,
     #[command(flatten)]
@@ -83,10 +87,12 @@ enum Scenario {
     FanOut,
     /// Pairs with one message in each write and little under way
     Single,
-    /// Clients that connect and leave, over and over; -r is connections per second then, and refusals are counted
+    /// Clients that connect and leave, over and over; -r is connections per second then, and
+    /// refusals are counted
     Connect,
-    /// Many subscribers, each with a topic of its own, and one publisher whose messages go to one of them each, at a rate; with --pid also the
-    /// memory of the broker for each connection. To an address of loopback each 10,000 of them come from another one, so that the ports suffice
+    /// Many subscribers, each with a topic of its own, and one publisher whose messages go to one
+    /// of them each, at a rate; with --pid also the memory of the broker for each connection. To an
+    /// address of loopback each 10,000 of them come from another one, so that the ports suffice
     Connections,
 }
 

@@ -18,23 +18,28 @@ use crate::pasteable::pasteable;
 ///
 /// As in: lotmq check overheat.lot, or of the project in a folder: lotmq check plant.
 ///
-/// The programs of a folder, cells of notebooks among them, know each other; several files on the command line do not. What is named and
-/// defined by none of them is a warning, since the broker may have it.
+/// The programs of a folder, cells of notebooks among them, know each other; several files on the
+/// command line do not. What is named and defined by none of them is a warning, since the broker
+/// may have it.
 ///
-/// Exit codes: 0 no errors (warnings may be there), 1 errors found or a file could not be read, 2 wrong usage.
+/// Exit codes: 0 no errors (warnings may be there), 1 errors found or a file could not be read, 2
+/// wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     /// LoT files, notebooks (.lotnb) and folders of both; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// A component that is the module of routes of type WASM: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with -config among the options of `lotmq cmd -addModule`; may be given several
-    /// times. What its schema refuses of their settings is an error, as in a broker that has it
+    /// A component that is the module of routes of type WASM: NAME=FILE.wasm, or
+    /// NAME=FILE.wasm:OPTIONS with -config among the options of `lotmq cmd -addModule`; may be
+    /// given several times. What its schema refuses of their settings is an error, as in a broker
+    /// that has it
     #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
     modules: Vec<NamedModule>,
     /// Print JSON: one object for each file or cell, one line each
     #[arg(long)]
     json: bool,
-    /// Warn of what only this broker has in the language (LOT240), for programs that are to run elsewhere too
+    /// Warn of what only this broker has in the language (LOT240), for programs that are to run
+    /// elsewhere too
     #[arg(long)]
     portable: bool,
 }
@@ -58,7 +63,8 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     Ok(if has_errors { Exit::Failure } else { Exit::Success })
 }
 
-/// Says once more, behind everything else, which names of variables look like slips: they are no errors, and what runs is nonsense.
+/// Says once more, behind everything else, which names of variables look like slips: they are no
+/// errors, and what runs is nonsense.
 pub(crate) fn tell_slips(compiled: &Compiled) {
     for slip in compiled.misspelt_variables() {
         output::note(&pasteable(&format!("warning: {slip}")));

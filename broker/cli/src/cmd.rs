@@ -44,11 +44,13 @@ const MODULE_REPLY_MAX: Duration = Duration::from_secs(3600);
 
 /// Send a command to the broker and show its reply.
 ///
-/// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command. What the shell
-/// hands over as one argument is one of the command, blanks and quotation marks included, as the password in
-/// lotmq cmd -changeUserPassword ada 'a long one'; LoT, Python, JSON and NAME=value go to the broker as they are, and so does a command
-/// that is one argument as a whole. Without -u it is sent as root, to a broker on this machine with the password in LOTMQ_ROOT_PASSWORD or
-/// else the one of a new broker, to another one through TLS only, with the former.
+/// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come
+/// before the command. What the shell hands over as one argument is one of the command, blanks and
+/// quotation marks included, as the password in lotmq cmd -changeUserPassword ada 'a long one';
+/// LoT, Python, JSON and NAME=value go to the broker as they are, and so does a command that is one
+/// argument as a whole. Without -u it is sent as root, to a broker on this machine with the
+/// password in LOTMQ_ROOT_PASSWORD or else the one of a new broker, to another one through TLS
+/// only, with the former.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -63,7 +65,8 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
-    /// Do not ask before -unloadProject, -rollbackProject or -removeRule takes a rule away, changes one or takes over what was added by hand
+    /// Do not ask before -unloadProject, -rollbackProject or -removeRule takes a rule away, changes
+    /// one or takes over what was added by hand
     #[arg(long)]
     yes: bool,
     /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]
@@ -76,10 +79,11 @@ pub(crate) struct CmdArgs {
     help: Option<bool>,
 }
 
-/// Puts `--` before the verb of `lotmq cmd`, because verbs look like options: `-updateData` would be `-u pdateData`. Our own long
-/// options behind the verb are put before it.
+/// Puts `--` before the verb of `lotmq cmd`, because verbs look like options: `-updateData` would
+/// be `-u pdateData`. Our own long options behind the verb are put before it.
 ///
-/// A verb is the first argument with one dash and at least two letters, or with two dashes and none of our options.
+/// A verb is the first argument with one dash and at least two letters, or with two dashes and none
+/// of our options.
 pub(crate) fn separate_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let is_cmd = arguments.get(1).is_some_and(|subcommand| subcommand == "cmd");
     if !is_cmd || arguments.iter().any(|argument| argument == "--") {
@@ -293,7 +297,8 @@ impl CmdArgs {
         Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
     }
 
-    /// Refuses a short option of ours in the command, where it would go to the broker unseen. No command has options of one letter.
+    /// Refuses a short option of ours in the command, where it would go to the broker unseen. No
+    /// command has options of one letter.
     fn refuse_options_behind_the_verb(&self) -> Result<(), Misuse> {
         let [verb, behind @ ..] = self.words.as_slice() else { return Ok(()) };
         let command = Self::augment_args(clap::Command::new("cmd"));
@@ -341,8 +346,9 @@ impl CmdArgs {
     }
 }
 
-/// The words in front of the text of a file, where a command that takes LoT or Python has options that say how it is added. Written with two dashes, or in other
-/// letters, they are those that the broker knows; others would become a part of the text.
+/// The words in front of the text of a file, where a command that takes LoT or Python has options
+/// that say how it is added. Written with two dashes, or in other letters, they are those that the
+/// broker knows; others would become a part of the text.
 fn before_text(words: &[String]) -> Result<Vec<String>, Misuse> {
     let [verb, behind @ ..] = words else { return Ok(Vec::new()) };
     let name = verb.trim_start_matches('-').to_ascii_lowercase();
@@ -388,8 +394,9 @@ pub(crate) fn connect_to_command(connect: &ConnectArgs) -> anyhow::Result<Client
     connect_as_root(&ConnectArgs { packet_bytes_max: Some(REPLY_PACKET_BYTES_MAX), ..connect.clone() })
 }
 
-/// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker. These two go to this machine
-/// only, and the former elsewhere through TLS: nobody sends a password in the clear without saying so.
+/// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or
+/// that of a new broker. These two go to this machine only, and the former elsewhere through TLS:
+/// nobody sends a password in the clear without saying so.
 ///
 /// # Errors
 /// When the connection fails, or would need a password that has not been given.
@@ -493,7 +500,8 @@ pub(crate) fn render_reply(reply: &Value) -> String {
     render::reply(reply)
 }
 
-/// What a broker says of a module while it takes and compiles it. Each word of it begins the wait for the reply anew.
+/// What a broker says of a module while it takes and compiles it. Each word of it begins the wait
+/// for the reply anew.
 pub(crate) struct ModuleStatus {
     topic: String,
     /// The last one, and when it came.
@@ -545,8 +553,9 @@ pub(crate) fn exchange(
     exchange_in_parts(client, command, request_id, (timeout, None), |_, _| Ok(()))
 }
 
-/// Does the same for a command that announces an upload: `send` gets the reply that says what to send where, and sends it. The reply of this function is the
-/// last one, behind that. Where there is a status, the time to wait is that since the broker has last said one.
+/// Does the same for a command that announces an upload: `send` gets the reply that says what to
+/// send where, and sends it. The reply of this function is the last one, behind that. Where there
+/// is a status, the time to wait is that since the broker has last said one.
 ///
 /// # Errors
 /// As [`exchange`], and those of `send`.
@@ -586,7 +595,8 @@ pub(crate) fn exchange_in_parts(
         }
         let Some(message) = received else {
             if judged_at.take_if(|at| Instant::now() >= *at).is_some() {
-                // What comes is judged below: a broker of another make takes a command for a message, or drops it in silence.
+                // What comes is judged below: a broker of another make takes a command for a
+                // message, or drops it in silence.
                 client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?;
                 continue;
             }
@@ -608,7 +618,8 @@ pub(crate) fn exchange_in_parts(
         }
         let reply: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         let is_ours = reply.get("requestId").and_then(Value::as_str) == Some(request_id);
-        // Of a command that is split (an upload of a module) the last reply counts; it has no upload id.
+        // Of a command that is split (an upload of a module) the last reply counts; it has no
+        // upload id.
         if is_ours && reply.pointer("/data/uploadId").is_none() {
             return Ok(Some(reply));
         }
@@ -714,7 +725,8 @@ mod tests {
         assert_eq!(at_it("--add-python", later), "the broker is at it for 23 of up to 180 s");
     }
 
-    /// A server that answers the exchange of one command, publishes these statuses of module m, each half a second behind the one before, and then the reply, if there is one.
+    /// A server that answers the exchange of one command, publishes these statuses of module m,
+    /// each half a second behind the one before, and then the reply, if there is one.
     fn compiling(statuses: &'static [&str], reply: Option<&'static str>) -> std::net::SocketAddr {
         use std::io::Write as _;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,9 +6,11 @@ use std::io::IsTerminal as _;
 use lotmq_terminal::text::printable;
 use serde_json::Value;
 
-/// Table with a head; `right` are the numbers of columns whose cells stand to the right, as figures do. Each line ends with a line break and without spaces.
+/// Table with a head; `right` are the numbers of columns whose cells stand to the right, as figures
+/// do. Each line ends with a line break and without spaces.
 ///
-/// Cells with line breaks or control characters are shown with `?` in their place, so that what a client has named moves no cursor.
+/// Cells with line breaks or control characters are shown with `?` in their place, so that what a
+/// client has named moves no cursor.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], right: &[usize]) -> String {
     table_of(&(0..N).collect::<Vec<_>>(), head, rows, right)
 }
@@ -42,7 +44,8 @@ pub(crate) fn table_of<const N: usize>(
     table
 }
 
-/// Columns and lines of the terminal on standard output; `None` where that is none, or does not say.
+/// Columns and lines of the terminal on standard output; `None` where that is none, or does not
+/// say.
 pub(crate) fn terminal_size() -> Option<(usize, usize)> {
     let stdout = std::io::stdout();
     let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
@@ -89,7 +92,8 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Place of an error: line and column, with the file of the project in front of it, and the cell of a notebook.
+/// Place of an error: line and column, with the file of the project in front of it, and the cell of
+/// a notebook.
 pub(crate) fn place(record: &Value) -> Option<String> {
     let line = record["line"].as_u64().filter(|line| *line > 0)?;
     let line = format!("{line}:{}", record["column"]);

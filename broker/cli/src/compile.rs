@@ -13,16 +13,19 @@ use lotmq_terminal::{Exit, output};
 ///
 /// As in: lotmq compile overheat.lot -o overheat.wasm.
 ///
-/// Exit codes: 0 written, 1 the program has errors or a file could not be read or written, 2 wrong usage.
+/// Exit codes: 0 written, 1 the program has errors or a file could not be read or written, 2 wrong
+/// usage.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
     /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// File to write; for a program with several definitions an existing directory, which gets NAME.wasm for each
+    /// File to write; for a program with several definitions an existing directory, which gets
+    /// NAME.wasm for each
     #[arg(short = 'o', long, value_name = "FILE")]
     output: PathBuf,
-    /// Write only the core module, without the LoT runtime and the component around it; for looking at
+    /// Write only the core module, without the LoT runtime and the component around it; for looking
+    /// at
     #[arg(long)]
     linked: bool,
 }

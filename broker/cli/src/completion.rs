@@ -9,7 +9,8 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 use names::NameKind;
 
-/// What bash completes beyond options: verbs of commands, and names of contexts, projects and definitions.
+/// What bash completes beyond options: verbs of commands, and names of contexts, projects and
+/// definitions.
 const NAMES_IN_BASH: &str = r#"
 # Fills COMPREPLY with the names of a kind that begin with the current word. They come from a folder, so bash must not expand them: no compgen -W.
 _lotmq_reply_with() {
@@ -113,10 +114,11 @@ end
 complete -c lotmq -n "__fish_lotmq_using_subcommand cmd" -f -a "(__fish_lotmq_words_of_commands)"
 "#;
 
-/// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -`, contexts, and projects and definitions of the folder.
+/// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -`,
+/// contexts, and projects and definitions of the folder.
 ///
-/// For bash: `source <(lotmq completion bash)`. For zsh: a file `_lotmq` in a folder of `$fpath`. For fish: a file
-/// `~/.config/fish/completions/lotmq.fish`. Packages bring all three.
+/// For bash: `source <(lotmq completion bash)`. For zsh: a file `_lotmq` in a folder of `$fpath`.
+/// For fish: a file `~/.config/fish/completions/lotmq.fish`. Packages bring all three.
 ///
 /// Exit codes: 0 printed, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -129,7 +131,8 @@ pub(crate) struct CompletionArgs {
     kind: Option<NameKind>,
 }
 
-/// What is printed: the script of a shell that we have tried it with, of which clap knows more, or the names that it asks for.
+/// What is printed: the script of a shell that we have tried it with, of which clap knows more, or
+/// the names that it asks for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Asked {
     Bash,
@@ -171,7 +174,8 @@ pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> any
     Ok(Exit::Success)
 }
 
-/// The script with our functions, which stand before its end: that calls or registers what is before it.
+/// The script with our functions, which stand before its end: that calls or registers what is
+/// before it.
 fn in_zsh(script: &str, verbs: &str) -> String {
     let called = script.lines().map(|line| {
         let named = |what: &str, function: &str| {

@@ -1,4 +1,5 @@
-//! `lotmq config`: every key, its value, and where that comes from; what is wrong with a configuration.
+//! `lotmq config`: every key, its value, and where that comes from; what is wrong with a
+//! configuration.
 
 use std::path::PathBuf;
 
@@ -27,15 +28,16 @@ pub(crate) struct ConfigArgs {
 enum ConfigCommand {
     /// Print every key with its value, as `lotmq serve` would see it
     ///
-    /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the running broker, on the topic
-    /// $SYS/Coreflux/Config.
+    /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the
+    /// running broker, on the topic $SYS/Coreflux/Config.
     ///
     /// Exit codes: 0 printed, 1 the configuration is wrong or cannot be read, 2 wrong usage.
     Show(ShowArgs),
     /// Say what is wrong with the configuration: every mistake, with its file and line
     ///
-    /// As in: lotmq config check lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. Certificates and keys are read as at
-    /// a start, and no two listeners may want one port; whether other programs have a port is not looked at.
+    /// As in: lotmq config check lotmq.toml. The environment is checked, too, since `lotmq serve`
+    /// reads it. Certificates and keys are read as at a start, and no two listeners may want one
+    /// port; whether other programs have a port is not looked at.
     ///
     /// Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage.
     Check(ConfigCheckArgs),
@@ -71,7 +73,8 @@ struct ConfigCheckArgs {
 /// Where configuration and data lie.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PlaceArgs {
-    /// Configuration file [default: /etc/lotmq/lotmq.toml for root, else ~/.config/lotmq/lotmq.toml, if it exists]
+    /// Configuration file [default: /etc/lotmq/lotmq.toml for root, else
+    /// ~/.config/lotmq/lotmq.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data directory [default: /var/lib/lotmq for root, else ~/.local/state/lotmq]
@@ -80,7 +83,8 @@ pub(crate) struct PlaceArgs {
 }
 
 impl PlaceArgs {
-    /// The configuration of file, environment and these flags; warns of variables that mean nothing.
+    /// The configuration of file, environment and these flags; warns of variables that mean
+    /// nothing.
     pub(crate) fn load(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
         warn_of_unknown_variables();
         self.read(flags)

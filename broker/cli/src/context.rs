@@ -14,9 +14,10 @@ pub(crate) use terminal::read_hidden;
 
 /// Keep brokers with their logins under names.
 ///
-/// As in: lotmq context add plant --url mqtts://plant.example --user ada, then: lotmq sub --context plant -t '#'. They are in
-/// $XDG_CONFIG_HOME/lotmq/contexts.toml, passwords included, which nobody but its owner may read. Every command that connects takes
-/// --context NAME, else LOTMQ_CONTEXT, else what `lotmq context use` chose; what it is given by hand wins, and where -h, -p, -L or
+/// As in: lotmq context add plant --url mqtts://plant.example --user ada, then: lotmq sub --context
+/// plant -t '#'. They are in $XDG_CONFIG_HOME/lotmq/contexts.toml, passwords included, which nobody
+/// but its owner may read. Every command that connects takes --context NAME, else LOTMQ_CONTEXT,
+/// else what `lotmq context use` chose; what it is given by hand wins, and where -h, -p, -L or
 /// --unix names a broker, no context is used but that of --context.
 ///
 /// Exit codes: 0 done, 1 no such context, or its file cannot be used, 2 wrong usage.
@@ -30,7 +31,8 @@ pub(crate) struct ContextArgs {
 enum ContextCommand {
     /// Add a context
     ///
-    /// As in: lotmq context add plant --url mqtts://plant.example --user ada. The password of the user is asked for on the terminal.
+    /// As in: lotmq context add plant --url mqtts://plant.example --user ada. The password of the
+    /// user is asked for on the terminal.
     ///
     /// Exit codes: 0 added, 1 there is one of this name, or the file cannot be used, 2 wrong usage.
     Add(AddArgs),

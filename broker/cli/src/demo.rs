@@ -1,5 +1,5 @@
-//! `lotmq demo`: the main job in a minute. Starts a broker, uploads actions, a model, a rule and a Python script, plays the sensors, prints what
-//! comes out, and leaves the broker running.
+//! `lotmq demo`: the main job in a minute. Starts a broker, uploads actions, a model, a rule and a
+//! Python script, plays the sensors, prints what comes out, and leaves the broker running.
 
 mod plc;
 mod sensors;
@@ -35,12 +35,14 @@ const SHOWN: [&str; 5] = ["plant/#", "alarms/#", "readings/#", "trends/#", "$SYS
 /// Time for the upload: the first compilation of a process starts the engine, too.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// Time for the machine code of Python in a development build on a busy machine; the broker waits some seconds before it says that it is not ready.
+/// Time for the machine code of Python in a development build on a busy machine; the broker waits
+/// some seconds before it says that it is not ready.
 const PREPARING_MAX: Duration = Duration::from_secs(300);
 
 /// Show what lotmq does: broker, programs, sensors, results. Leaves the broker running.
 ///
-/// As in: lotmq demo. Ctrl-C ends it; what it stored stays in its own data directory, which another lotmq demo takes up.
+/// As in: lotmq demo. Ctrl-C ends it; what it stored stays in its own data directory, which another
+/// lotmq demo takes up.
 ///
 /// Exit codes: 0 ended by a signal, 1 it could not start or something of it failed, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -51,10 +53,12 @@ pub(crate) struct DemoArgs {
     /// Data directory of the demo [default: lotmq-demo beside that of `lotmq serve`]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port of the MQTT listener [default: as configured, else 127.0.0.1:1883, or any free port if that is taken]
+    /// Address and port of the MQTT listener [default: as configured, else 127.0.0.1:1883, or any
+    /// free port if that is taken]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// Address and port of GET /health and GET /metrics [default: as configured, else 127.0.0.1:9100, or any free port if that is taken]
+    /// Address and port of GET /health and GET /metrics [default: as configured, else
+    /// 127.0.0.1:9100, or any free port if that is taken]
     #[arg(long, value_name = "ADDR:PORT")]
     health: Option<SocketAddr>,
     /// Rounds of sensor readings to play
@@ -107,7 +111,8 @@ impl DemoArgs {
         });
         let place = PlaceArgs { config: None, data: Some(data) };
         let configured = place.read(Vec::new())?;
-        // The demo's own addresses are defaults: what the environment or a file says stands above them.
+        // The demo's own addresses are defaults: what the environment or a file says stands above
+        // them.
         let or_free = |given: Option<SocketAddr>, keys: [&str; 2], port| {
             let is_open = keys.iter().all(|key| *configured.origin(key) == ValueOrigin::Default);
             given.or_else(|| is_open.then(|| free_or_any(port)))

@@ -29,17 +29,23 @@ use lotmq_terminal::text::printable;
 
 /// Upload a program or a project to a broker.
 ///
-/// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one file: lotmq deploy overheat.lot.
+/// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one
+/// file: lotmq deploy overheat.lot.
 ///
-/// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
-/// what would change, rules with what differs in them, and asks before a rule goes or changes, a new one comes before one that denies or opens administration, or what was added by hand is taken over. Of a file, what it defines is added as by hand, in the place of what has
-/// its name; it says what changes, too, and asks before a rule does. What belongs to other
-/// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+/// A folder becomes the project of its name, and is loaded in one step in the place of its former
+/// version, beside other projects that are loaded. First it says what would change, rules with what
+/// differs in them, and asks before a rule goes or changes, a new one comes before one that denies
+/// or opens administration, or what was added by hand is taken over. Of a file, what it defines is
+/// added as by hand, in the place of what has its name; it says what changes, too, and asks before
+/// a rule does. What belongs to other users is taken over only when told so. Nothing is sent while
+/// there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
-/// To go back: lotmq rollback NAME deploys the version before, lotmq undeploy NAME removes what the project brought, and behind
-/// that lotmq cmd -removeProject NAME the project itself. lotmq cmd -listProjects names them.
+/// To go back: lotmq rollback NAME deploys the version before, lotmq undeploy NAME removes what the
+/// project brought, and behind that lotmq cmd -removeProject NAME the project itself. lotmq cmd
+/// -listProjects names them.
 ///
-/// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker
+/// or no reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct DeployArgs {
@@ -55,14 +61,17 @@ pub(crate) struct DeployArgs {
     /// Show what differs in the definitions that change, too; --dry-run shows it alone
     #[arg(long)]
     diff: bool,
-    /// Do not ask before a rule goes, changes, comes before one that denies or opens administration, a route goes with messages, or what was added by hand is taken over
+    /// Do not ask before a rule goes, changes, comes before one that denies or opens
+    /// administration, a route goes with messages, or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Take the place of all projects that are loaded, instead of being loaded beside them; of those of other users with --replace only
+    /// Take the place of all projects that are loaded, instead of being loaded beside them; of
+    /// those of other users with --replace only
     #[arg(long)]
     replace_project: bool,
-    /// Take over definitions, scripts and projects of other users; without this it is asked about, or refused where nobody can be asked. They act with your
-    /// rights from then on, and what waits for them is dropped
+    /// Take over definitions, scripts and projects of other users; without this it is asked about,
+    /// or refused where nobody can be asked. They act with your rights from then on, and what waits
+    /// for them is dropped
     #[arg(long)]
     replace: bool,
     /// Store the project, but do not load it
@@ -128,7 +137,8 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Whether to try again what was refused because it belongs to others: they are not taken over yet, and somebody agrees to it.
+/// Whether to try again what was refused because it belongs to others: they are not taken over yet,
+/// and somebody agrees to it.
 fn is_to_be_taken_over(takes_over: &mut bool, refused: &Value) -> anyhow::Result<bool> {
     let errors = refused.get("errors").and_then(Value::as_array).into_iter().flatten();
     let is_of_another =
@@ -217,7 +227,8 @@ fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
     Ok(is_agreed)
 }
 
-/// What a file defines, as by hand; looked at again where somebody else has changed what was agreed to.
+/// What a file defines, as by hand; looked at again where somebody else has changed what was agreed
+/// to.
 fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyhow::Result<Exit> {
     for _ in 1..plan::PLANS_MAX {
         if let Some(exit) = file_as_planned(broker, args, commands)? {
@@ -228,7 +239,8 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
     Ok(Exit::Failure)
 }
 
-/// The same, `None` where something is not what it was. What a project has brought is taken out of it by that, so it is asked about.
+/// The same, `None` where something is not what it was. What a project has brought is taken out of
+/// it by that, so it is asked about.
 fn file_as_planned(
     broker: &mut Broker,
     args: &DeployArgs,
@@ -286,8 +298,9 @@ fn file_as_planned(
     add_all(broker, commands, &planned, args)
 }
 
-/// One after the other, up to the first that is refused; `None` where that is so because it is not what was planned. What is unchanged is sent, too, as the lines of the file may be
-/// others, by which its errors are told.
+/// One after the other, up to the first that is refused; `None` where that is so because it is not
+/// what was planned. What is unchanged is sent, too, as the lines of the file may be others, by
+/// which its errors are told.
 fn add_all(
     broker: &mut Broker,
     commands: &[AddCommand],
@@ -339,7 +352,8 @@ struct Broker {
 }
 
 impl Broker {
-    /// The reply, without the warnings that were told here; `None` after having said that none came.
+    /// The reply, without the warnings that were told here; `None` after having said that none
+    /// came.
     fn send(&mut self, command: &str) -> anyhow::Result<Option<Value>> {
         let timeout = Duration::from_secs_f64(self.timeout);
         let mut reply = exchange(&mut self.client, command, &random_text(12)?, timeout)?;

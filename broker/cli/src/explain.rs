@@ -10,14 +10,16 @@ use lotmq_terminal::{Exit, Misuse, Paint, output};
 use crate::coloured::coloured;
 use crate::pasteable::pasteable;
 
-/// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or 135) of MQTT.
+/// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or 135)
+/// of MQTT.
 ///
 /// As in: lotmq explain LOT302, or: lotmq explain HOP_LIMIT.
 ///
 /// Exit codes: 0 explained, 2 there is no such code.
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// The code, in any case of letters, with or without LOT; of MQTT in hexadecimal with 0x, or decimal; without one all codes but those of MQTT are listed
+    /// The code, in any case of letters, with or without LOT; of MQTT in hexadecimal with 0x, or
+    /// decimal; without one all codes but those of MQTT are listed
     code: Option<String>,
 }
 
@@ -130,7 +132,8 @@ fn unknown(wanted: &str) -> Misuse {
     Misuse(format!("there is no code `{wanted}`; {help}"))
 }
 
-/// Codes that may be meant by what is none: of a number those of the compiler around it, of a name the nearest one and those that it is a part of.
+/// Codes that may be meant by what is none: of a number those of the compiler around it, of a name
+/// the nearest one and those that it is a part of.
 fn near(wanted: &str) -> Vec<String> {
     const NEAR_MAX: usize = 4;
     let number: String =

@@ -16,13 +16,16 @@ use lotmq_terminal::{Exit, Misuse, output};
 ///
 /// As in: lotmq fmt overheat.lot, or in a pipeline: lotmq fmt --check plant.
 ///
-/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are; of several
-/// empty lines one stays, and lines end with LF. A file with errors is left alone, and so is one that is formatted already.
+/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves
+/// comments and line breaks where they are; of several empty lines one stays, and lines end with
+/// LF. A file with errors is left alone, and so is one that is formatted already.
 ///
-/// Exit codes: 0 done, 1 a file has errors or could not be read or written, or --check found one that is not formatted, 2 wrong usage.
+/// Exit codes: 0 done, 1 a file has errors or could not be read or written, or --check found one
+/// that is not formatted, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct FmtArgs {
-    /// LoT files, and folders of them, which are written in place; `-` is standard input, which goes to standard output
+    /// LoT files, and folders of them, which are written in place; `-` is standard input, which
+    /// goes to standard output
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Write nothing, but name the files that are not formatted

@@ -1,6 +1,8 @@
-//! Brokers that are not lotmq: who needs one that takes commands is told so in a line, not of rights that are missing, and waits for nothing.
+//! Brokers that are not lotmq: who needs one that takes commands is told so in a line, not of
+//! rights that are missing, and waits for nothing.
 //!
-//! Such a broker is known by what it says of itself at the topic that most have. One that says nothing there is not judged.
+//! Such a broker is known by what it says of itself at the topic that most have. One that says
+//! nothing there is not judged.
 
 use std::fmt;
 use std::time::Duration;

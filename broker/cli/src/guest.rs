@@ -21,7 +21,8 @@ use lotmq_terminal::Exit;
 
 /// Write guests in Rust, JavaScript or Python: components that run inside the broker.
 ///
-/// As in: lotmq guest new heater, cd heater, lotmq guest test, lotmq guest deploy. docs/sdk/tutorial.md goes through it.
+/// As in: lotmq guest new heater, cd heater, lotmq guest test, lotmq guest deploy.
+/// docs/sdk/tutorial.md goes through it.
 ///
 /// Exit codes: 0 done, 1 it failed or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -41,7 +42,8 @@ enum GuestCommand {
     List(installed::ListArgs),
     /// Put the version before in the place of a module
     ///
-    /// What runs then is as it was deployed, with the grants of then. The version that ran until now is the one before, so that the same command goes forth again.
+    /// What runs then is as it was deployed, with the grants of then. The version that ran until
+    /// now is the one before, so that the same command goes forth again.
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
     Rollback(installed::ForcedModuleArgs),

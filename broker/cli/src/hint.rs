@@ -1,4 +1,5 @@
-//! What was probably meant by a subcommand or option that we do not have, and other brokers and package managers do.
+//! What was probably meant by a subcommand or option that we do not have, and other brokers and
+//! package managers do.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

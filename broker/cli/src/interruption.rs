@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM, the end of the terminal and that of whoever reads the output, for subcommands that go on until they are ended and have something to put in order then.
+//! Ctrl-C, SIGTERM, the end of the terminal and that of whoever reads the output, for subcommands
+//! that go on until they are ended and have something to put in order then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +29,8 @@ impl Interruption {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
         let mut hang_up = signal(SignalKind::hangup()).context("cannot wait for signals")?;
-        // Only pipes, sockets and terminals have a reader who can leave; the system takes no others here.
+        // Only pipes, sockets and terminals have a reader who can leave; the system takes no others
+        // here.
         #[expect(
             deprecated,
             reason = "its successor is unsafe code; standard output stays open as long as the process"

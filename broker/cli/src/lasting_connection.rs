@@ -1,7 +1,7 @@
 //! A connection that is made again when it is lost, with pauses that double.
 //!
-//! Invariant: whoever comes back is who it was, in the version that it spoke. Not here: what is done with the connection, subscribing and
-//! publishing again included.
+//! Invariant: whoever comes back is who it was, in the version that it spoke. Not here: what is
+//! done with the connection, subscribing and publishing again included.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(200);
 /// Pause before the first attempt to connect again.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 
-/// Longest pause; a connection that lasted as long counts as a good one, so that the next pause is the shortest again.
+/// Longest pause; a connection that lasted as long counts as a good one, so that the next pause is
+/// the shortest again.
 const PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// Why a broker refuses a connection that it may accept later.
@@ -28,8 +29,8 @@ const REFUSED_FOR_NOW: [ReasonCode; 4] = [
     ReasonCode::ConnectionRateExceeded,
 ];
 
-/// Why a broker ends a connection that it may accept again. Not among them: that another client has taken the session over, which would
-/// be taken from it in turn.
+/// Why a broker ends a connection that it may accept again. Not among them: that another client has
+/// taken the session over, which would be taken from it in turn.
 const ENDED_FOR_NOW: [ReasonCode; 10] = [
     ReasonCode::Success,
     ReasonCode::UnspecifiedError,
@@ -70,7 +71,8 @@ impl<'a> LastingConnection<'a> {
         Ok(Self { client, connect, session, is_quiet, pause: PAUSE_MIN, since: Instant::now() })
     }
 
-    /// Connects again after `error`, until the deadline or a signal; whether that came about before.
+    /// Connects again after `error`, until the deadline or a signal; whether that came about
+    /// before.
     ///
     /// # Errors
     /// `error` itself, or a later one, when it is none that another attempt may overcome.

@@ -1,7 +1,9 @@
-//! Log lines of `serve` and `demo`: to standard error, chosen by `LOTMQ_LOG`, and to the broker's own topics, as far as somebody reads those.
+//! Log lines of `serve` and `demo`: to standard error, chosen by `LOTMQ_LOG`, and to the broker's
+//! own topics, as far as somebody reads those.
 //!
-//! Lines about Clients that come, go or are refused may be as many as these are. They wait for [`DELAY`] and leave together, with one system call instead of
-//! one each on the threads that serve Clients. Every other line leaves at once, after those that wait, so their order is kept.
+//! Lines about Clients that come, go or are refused may be as many as these are. They wait for
+//! [`DELAY`] and leave together, with one system call instead of one each on the threads that serve
+//! Clients. Every other line leaves at once, after those that wait, so their order is kept.
 
 #[cfg(test)]
 mod collected;
@@ -26,14 +28,16 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 /// How long a line about a Client may wait.
 const DELAY: Duration = Duration::from_millis(20);
 
-/// Bytes that may wait; who adds the line that exceeds it writes them. Five hundred lines share a system call then, and the memory stays.
+/// Bytes that may wait; who adds the line that exceeds it writes them. Five hundred lines share a
+/// system call then, and the memory stays.
 const WAITING_BYTES_MAX: usize = 64 << 10;
 
 /// Writes out what still waits when it is dropped, at the end of the program.
 #[must_use = "lines that wait are lost without it"]
 pub(crate) struct Log(Arc<Lines>);
 
-/// Starts logging. `default` holds when `LOTMQ_LOG` is not set or not understood, as in `info` or `warn,lotmq_server=debug`.
+/// Starts logging. `default` holds when `LOTMQ_LOG` is not set or not understood, as in `info` or
+/// `warn,lotmq_server=debug`.
 ///
 /// # Errors
 /// When the system gives no thread.

@@ -1,6 +1,7 @@
 //! The `lotmq` binary: the broker and the tools around it, one subcommand per file.
 //!
-//! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a command line.
+//! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a
+//! command line.
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
@@ -131,7 +132,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A command of `lotmq cmd` as it may be sent: it takes no protection away, or somebody has agreed; `None` where nobody has.
+/// A command of `lotmq cmd` as it may be sent: it takes no protection away, or somebody has agreed;
+/// `None` where nobody has.
 fn agreed_command(client: &mut Client, command: String, timeout: Duration) -> anyhow::Result<Option<String>> {
     match rollback::agreed_command(client, command, timeout)? {
         Some(command) => undeploy::agreed_command(client, command, timeout),
@@ -139,7 +141,8 @@ fn agreed_command(client: &mut Client, command: String, timeout: Duration) -> an
     }
 }
 
-/// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.
+/// What is wrong with the command line. Of what we judge ourselves, such as the name of a context,
+/// the text says all, without the usage behind it.
 fn refused(mut error: clap::Error) -> ExitCode {
     let is_unreadable = error.kind() == ErrorKind::Io;
     let is_ours =
@@ -162,8 +165,8 @@ fn refused(mut error: clap::Error) -> ExitCode {
     if is_unreadable { Exit::Failure.into() } else { Exit::Usage.into() }
 }
 
-/// Prints the message of the command line parser. A file name in a foreign folder may have become an
-/// argument. So where an argument has control characters, the message is that about the escaped
+/// Prints the message of the command line parser. A file name in a foreign folder may have become
+/// an argument. So where an argument has control characters, the message is that about the escaped
 /// arguments: the parser takes escape sequences out of a text that it renders without colours.
 fn shown(error: &clap::Error) -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
@@ -191,7 +194,8 @@ fn told(error: &anyhow::Error) -> String {
     }
 }
 
-/// Whether nothing listens where a broker was looked for: at an address, or at the path of a Unix socket.
+/// Whether nothing listens where a broker was looked for: at an address, or at the path of a Unix
+/// socket.
 fn is_nobody_there(error: &ClientError) -> bool {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     let ClientError::Unreachable { source, .. } = error else { return false };

@@ -1,6 +1,7 @@
 //! Commands in texts of the broker, as one gives them in a shell.
 //!
-//! The broker names a command by its verb alone, as it is published. Whatever this program prints of it for people goes through [`pasteable`], so that it can be pasted.
+//! The broker names a command by its verb alone, as it is published. Whatever this program prints
+//! of it for people goes through [`pasteable`], so that it can be pasted.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -11,7 +12,8 @@ const LOTMQ_CMD: &str = "lotmq cmd ";
 /// Verbs of commands, without their dash.
 static VERBS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| lotmq_server::verb_names().collect());
 
-/// A text in which each verb of a command has `lotmq cmd` in front of it; lines of programs stay as they are.
+/// A text in which each verb of a command has `lotmq cmd` in front of it; lines of programs stay as
+/// they are.
 pub(crate) fn pasteable(text: &str) -> String {
     text.split_inclusive('\n')
         .map(|line| if is_of_program(line) { line.to_owned() } else { of_line(line) })
@@ -45,7 +47,8 @@ fn of_line(line: &str) -> String {
     written
 }
 
-/// Whether what stands between two verbs gives the second one, be it with options, as in `lotmq cmd --json -listRoutes`.
+/// Whether what stands between two verbs gives the second one, be it with options, as in
+/// `lotmq cmd --json -listRoutes`.
 fn is_given(before: &str) -> bool {
     before.rfind(LOTMQ_CMD).is_some_and(|at| !before[at..].contains([';', ',', ':']))
 }

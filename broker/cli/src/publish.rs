@@ -21,26 +21,32 @@ use crate::interruption::Interruption;
 use crate::lasting_connection::LastingConnection;
 use crate::system_topics::{RefusedUse, need};
 
-/// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that we know of.
+/// Lines of `-l` that may wait for their acknowledgement; below every server's Receive Maximum that
+/// we know of.
 const IN_FLIGHT_MAX: usize = 16;
 
 /// Lines of `-l` that are read before there is room for them on their way.
 const LINES_AHEAD_MAX: usize = 64;
 
-/// Longest time without a look at what the broker has sent, and whether it is time for a sign of life.
+/// Longest time without a look at what the broker has sent, and whether it is time for a sign of
+/// life.
 const SERVE_EVERY: Duration = Duration::from_millis(50);
 
-/// Connections of `-l` that end one after the other without that anything was acknowledged, or sent at QoS 0, after which it may be the messages that end them.
+/// Connections of `-l` that end one after the other without that anything was acknowledged, or sent
+/// at QoS 0, after which it may be the messages that end them.
 const VAIN_CONNECTIONS_MAX: u32 = 5;
 
 /// Publish messages; options that mosquitto_pub has too are named as there.
 ///
-/// As in: lotmq pub -t plant/press3/temperature -q 1 -m 81, or: lotmq pub -t orders -q 1 -f order.json -D publish content-type
-/// application/json. It speaks MQTT 5.0, and 3.1.1 with a broker that knows no other. At QoS 0, and before 5.0, a broker cannot say that
-/// it refused a message: then 0 means sent. With -l it connects again when the broker goes away, with pauses of up to 8 s between the
-/// attempts, and sends what was not acknowledged once more; not with both -q 2 and -c. A line that is refused is told with its number, and the next ones are sent.
+/// As in: lotmq pub -t plant/press3/temperature -q 1 -m 81, or: lotmq pub -t orders -q 1 -f
+/// order.json -D publish content-type application/json. It speaks MQTT 5.0, and 3.1.1 with a broker
+/// that knows no other. At QoS 0, and before 5.0, a broker cannot say that it refused a message:
+/// then 0 means sent. With -l it connects again when the broker goes away, with pauses of up to 8 s
+/// between the attempts, and sends what was not acknowledged once more; not with both -q 2 and -c.
+/// A line that is refused is told with its number, and the next ones are sent.
 ///
-/// Exit codes: 0 published, 1 refused by the broker, with -l one line or more, or the file cannot be read, 2 wrong usage, 3 no broker.
+/// Exit codes: 0 published, 1 refused by the broker, with -l one line or more, or the file cannot
+/// be read, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct PubArgs {
@@ -114,7 +120,8 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     let is_read = !args.quiet && io::stderr().is_terminal();
     let hint = if is_read { silence(connection.client.version(), args.qos) } else { None };
     let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
-    // A session that is kept would take what is sent again, with the identifiers of another connection, for what it knows by them.
+    // A session that is kept would take what is sent again, with the identifiers of another
+    // connection, for what it knows by them.
     let is_kept = args.session.disable_clean_session && args.qos == QoS::ExactlyOnce;
     let mut sender = Sender::new(connection, args.stdin_line && !is_kept, args.stdin_line);
     if args.stdin_line {
@@ -156,7 +163,8 @@ fn send_lines(sender: &mut Sender<'_>, mut publication: Publication) -> anyhow::
     }
 }
 
-/// Lines of standard input, without their ends. A thread reads them, as the connection is served while there is none; it ends with the process at the latest.
+/// Lines of standard input, without their ends. A thread reads them, as the connection is served
+/// while there is none; it ends with the process at the latest.
 fn lines_of_stdin() -> anyhow::Result<Receiver<io::Result<Vec<u8>>>> {
     let (tx, rx) = sync_channel(LINES_AHEAD_MAX);
     let read = move || {
@@ -307,7 +315,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Takes what the broker has sent, and gives a sign of life where it is time for one; now and then, as looking takes a moment.
+    /// Takes what the broker has sent, and gives a sign of life where it is time for one; now and
+    /// then, as looking takes a moment.
     fn serve(&mut self) -> anyhow::Result<()> {
         if self.served_at.elapsed() < SERVE_EVERY {
             return Ok(());
@@ -340,7 +349,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Waits until the broker has acknowledged the oldest message, however many connections that takes.
+    /// Waits until the broker has acknowledged the oldest message, however many connections that
+    /// takes.
     fn wait_for_oldest(&mut self) -> anyhow::Result<()> {
         while let Some(Waiting { id, number, .. }) = self.waiting.front() {
             let number = *number;
@@ -370,7 +380,8 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// A line that is nothing which can be sent there, such as one that is longer than the broker takes.
+    /// A line that is nothing which can be sent there, such as one that is longer than the broker
+    /// takes.
     fn cannot_send(&mut self, number: u64, error: &ClientError) {
         self.unsent += 1;
         output::error(&format!("line {number}: {error}"));

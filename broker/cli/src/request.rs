@@ -14,10 +14,12 @@ use crate::subscribe::Format;
 
 /// Send a request and print the answer, by the response topic and correlation data of MQTT 5.0.
 ///
-/// As in: lotmq request -t machines/press3/serial -n, or: lotmq request -t orders/new -m '{"item":7}' --timeout 30 --pretty. Who answers
-/// publishes to the response topic of the request and repeats its correlation data: an action with REPLY WITH, or any client of 5.0.
+/// As in: lotmq request -t machines/press3/serial -n, or: lotmq request -t orders/new -m
+/// '{"item":7}' --timeout 30 --pretty. Who answers publishes to the response topic of the request
+/// and repeats its correlation data: an action with REPLY WITH, or any client of 5.0.
 ///
-/// Exit codes: 0 answered, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no broker, 27 no answer in time.
+/// Exit codes: 0 answered, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no
+/// broker, 27 no answer in time.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct RequestArgs {
@@ -88,13 +90,15 @@ fn answered(args: &RequestArgs, question: &Question, client: &mut Client) -> any
 struct Question {
     publication: Publication,
     response_topic: String,
-    /// Whether nobody else knows the response topic, so that an answer without correlation data is ours too.
+    /// Whether nobody else knows the response topic, so that an answer without correlation data is
+    /// ours too.
     is_own_topic: bool,
     correlation_data: Vec<u8>,
 }
 
 impl Question {
-    /// What is said when no answer has come: whether anybody got the request, as far as the broker tells, and where an answer was waited for.
+    /// What is said when no answer has come: whether anybody got the request, as far as the broker
+    /// tells, and where an answer was waited for.
     fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
         let heard = if told == ReasonCode::NoMatchingSubscribers {
             format!(

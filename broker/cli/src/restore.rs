@@ -34,12 +34,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// As in: lotmq restore monday.zip.
 ///
-/// The backup is checked first. What it replaces is told and asked about; where there is no terminal, --yes has to say so. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
-/// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no
-/// packet holds goes in parts. Without -u it is done as root, with the password in
-/// LOTMQ_ROOT_PASSWORD or else the one of a new broker.
+/// The backup is checked first. What it replaces is told and asked about; where there is no
+/// terminal, --yes has to say so. Then the broker restarts on it and all its clients are
+/// disconnected; parts that are not in the backup stay as they are, and what was there before is
+/// kept beside it as lotmq.redb.before-restore. A backup that no packet holds goes in parts.
+/// Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new
+/// broker.
 ///
-/// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no broker.
+/// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no
+/// broker.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct RestoreArgs {

@@ -1,4 +1,5 @@
-//! `lotmq rollback`: goes back to the version of a project that was stored before, after having said what that changes.
+//! `lotmq rollback`: goes back to the version of a project that was stored before, after having
+//! said what that changes.
 
 use std::time::Duration;
 
@@ -16,10 +17,13 @@ use crate::deploy::{name_option_of_tool, plan};
 ///
 /// As in: lotmq rollback plant, or to see what that changes: lotmq rollback plant --dry-run.
 ///
-/// First it says what would change, with what differs in each definition, and asks before a rule goes or changes or what was added by hand is taken over. The two versions
-/// change places: a second rollback undoes the first. A project that is not loaded is stored as it was, and not loaded.
+/// First it says what would change, with what differs in each definition, and asks before a rule
+/// goes or changes or what was added by hand is taken over. The two versions change places: a
+/// second rollback undoes the first. A project that is not loaded is stored as it was, and not
+/// loaded.
 ///
-/// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or
+/// no reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct RollbackArgs {
@@ -28,7 +32,8 @@ pub(crate) struct RollbackArgs {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask before a rule of the project goes or changes or what was added by hand is taken over
+    /// Do not ask before a rule of the project goes or changes or what was added by hand is taken
+    /// over
     #[arg(long, short = 'y')]
     yes: bool,
     /// Take over definitions and scripts of other users
@@ -89,7 +94,8 @@ fn go_back(client: &mut Client, args: &RollbackArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Whether a command is one that loads a project, or a version of it, and not only says what that would change.
+/// Whether a command is one that loads a project, or a version of it, and not only says what that
+/// would change.
 fn is_meant_by(command: &str) -> bool {
     let mut words = command.split_whitespace();
     let verb = words.next().unwrap_or_default().replace(['-', '_'], "").to_ascii_lowercase();
@@ -102,7 +108,8 @@ fn is_meant_by(command: &str) -> bool {
     loads && !has("-dryRun") && !has("-agreed")
 }
 
-/// A command of `lotmq cmd` as it may be sent: as it is where it does not load a project or an earlier version of it, else for the plan that takes no protection away or that somebody has
+/// A command of `lotmq cmd` as it may be sent: as it is where it does not load a project or an
+/// earlier version of it, else for the plan that takes no protection away or that somebody has
 /// agreed to; `None` where nobody has.
 pub(crate) fn agreed_command(
     client: &mut Client,

@@ -14,8 +14,13 @@ use crate::pasteable::pasteable;
 ///
 /// As in: lotmq routes.
 ///
-/// DELIVERED are messages that the other side has got, /S how many in a second lately, LATENCY the mean time that took them, RECEIVED those that came from there, answers included, LAST the time since the last of these, FAILED those that never pass or found no room, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
-/// (`lotmq cmd -listDeadLetters NAME`), DROPPED those that are not kept because there were too many. Behind a route that is not connected stands the reason. `lotmq cmd -skipWaiting NAME` takes the oldest that waits out and makes a dead letter of it.
+/// DELIVERED are messages that the other side has got, /S how many in a second lately, LATENCY the
+/// mean time that took them, RECEIVED those that came from there, answers included, LAST the time
+/// since the last of these, FAILED those that never pass or found no room, WAITING those that the
+/// other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those
+/// that were given up and are kept (`lotmq cmd -listDeadLetters NAME`), DROPPED those that are not
+/// kept because there were too many. Behind a route that is not connected stands the reason.
+/// `lotmq cmd -skipWaiting NAME` takes the oldest that waits out and makes a dead letter of it.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]

@@ -17,21 +17,25 @@ use crate::arriving::ArrivingArgs;
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
-/// As in: lotmq run heater.lot --in plant/t=31. Definitions trigger one another as in the broker; time stands still but for --for.
+/// As in: lotmq run heater.lot --in plant/t=31. Definitions trigger one another as in the broker;
+/// time stands still but for --for.
 ///
-/// Messages come from an anonymous client `lotmq-run`, unless --username or --id say otherwise; rules decide about them as in a new broker, and what they deny
-/// is told. What definitions do is done as by those of `root`.
+/// Messages come from an anonymous client `lotmq-run`, unless --username or --id say otherwise;
+/// rules decide about them as in a new broker, and what they deny is told. What definitions do is
+/// done as by those of `root`.
 ///
-/// Routes are not connected without --network: what would have gone to the other side of one is told, and goes nowhere.
+/// Routes are not connected without --network: what would have gone to the other side of one is
+/// told, and goes nowhere.
 ///
-/// With --record it runs beside a broker, on what arrives there, and writes that to a file; with --replay it runs on such a file at once, by the
-/// clock of the recording.
+/// With --record it runs beside a broker, on what arrives there, and writes that to a file; with
+/// --replay it runs on such a file at once, by the clock of the recording.
 ///
-/// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage, 3 the broker of --record could not be reached or refused the
-/// connection.
+/// Exit codes: 0 it ran, 1 the program has errors or a run failed, 2 wrong usage, 3 the broker of
+/// --record could not be reached or refused the connection.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input. With --record it may be left out: nothing runs, what arrives is recorded
+    /// LoT file, notebook (.lotnb) or folder of both; `-` is standard input. With --record it may
+    /// be left out: nothing runs, what arrives is recorded
     #[arg(value_name = "PATH", required_unless_present = "record")]
     path: Option<PathBuf>,
     /// A message that arrives; may be given several times, they arrive in order
@@ -42,8 +46,9 @@ pub(crate) struct RunArgs {
     stdin_line: bool,
     #[command(flatten)]
     arriving: ArrivingArgs,
-    /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with options of `lotmq cmd -addModule`, such as -grant write:out/#; may be given several
-    /// times. Where the options grant nothing it is granted all that it asks for
+    /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with
+    /// options of `lotmq cmd -addModule`, such as -grant write:out/#; may be given several times.
+    /// Where the options grant nothing it is granted all that it asks for
     #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
     modules: Vec<NamedModule>,
     /// User of the client that messages come from, whom rules are asked about
@@ -58,10 +63,12 @@ pub(crate) struct RunArgs {
     /// Call an action after the messages; inputs as a JSON object
     #[arg(long = "call", value_name = "ACTION[=JSON]")]
     calls: Vec<String>,
-    /// Run beside a broker, and record in a new FILE what arrives there; what the program publishes is printed, not sent
+    /// Run beside a broker, and record in a new FILE what arrives there; what the program publishes
+    /// is printed, not sent
     #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = ["messages", "stdin_line", "calls", "replay"])]
     record: Option<PathBuf>,
-    /// The broker of --record, and what to subscribe to: mqtt://[user[:password]@]host[:port][/filter]; without a filter to everything
+    /// The broker of --record, and what to subscribe to:
+    /// mqtt://[user[:password]@]host[:port][/filter]; without a filter to everything
     #[arg(long, value_name = "URL", requires = "record", value_parser = Unquoted(Url::parse))]
     broker: Option<Url>,
     /// End the recording after this many messages
@@ -70,10 +77,12 @@ pub(crate) struct RunArgs {
     /// Messages of a recording, each at its time, without waiting; they come after those of --in
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
-    /// Let so many seconds pass after the messages; timers fire at once, without waiting. With --record the seconds after which it ends
+    /// Let so many seconds pass after the messages; timers fire at once, without waiting. With
+    /// --record the seconds after which it ends
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     seconds: f64,
-    /// Connect routes to what their text names, whatever is there; without it nothing is connected, and what would have gone to a route is told
+    /// Connect routes to what their text names, whatever is there; without it nothing is connected,
+    /// and what would have gone to a route is told
     #[arg(long)]
     network: bool,
     /// Print JSON: one object for each published message, one line each

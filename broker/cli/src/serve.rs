@@ -20,10 +20,11 @@ const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debu
 
 /// Start the broker. It needs no configuration.
 ///
-/// Without configuration it listens on loopback only: MQTT on port 1883, MQTT over WebSocket on port 5000, health and metrics on port 9100.
+/// Without configuration it listens on loopback only: MQTT on port 1883, MQTT over WebSocket on
+/// port 5000, health and metrics on port 9100.
 ///
-/// As in: lotmq serve --data ./data --listen 127.0.0.1:1883. SIGHUP makes it read changed certificates again; of the configuration it says which keys have
-/// changed and take a restart.
+/// As in: lotmq serve --data ./data --listen 127.0.0.1:1883. SIGHUP makes it read changed
+/// certificates again; of the configuration it says which keys have changed and take a restart.
 ///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT, 1 it could not start, 2 wrong usage.
 #[derive(Args, Clone, Debug, Default)]
@@ -36,7 +37,8 @@ pub(crate) struct ServeArgs {
     /// Address and port of GET /health and GET /metrics; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT", value_parser = address)]
     pub(crate) health: Option<SocketAddr>,
-    /// No anonymous clients while it runs (for good: auth.anonymous = false); where root has the password of every new broker it gets a random one, printed once
+    /// No anonymous clients while it runs (for good: auth.anonymous = false); where root has the
+    /// password of every new broker it gets a random one, printed once
     #[arg(long)]
     pub(crate) secure: bool,
     /// The demo has its own ports, beside those of a broker that may be running.
@@ -44,7 +46,8 @@ pub(crate) struct ServeArgs {
     pub(crate) is_demo: bool,
 }
 
-/// Reads `ADDR:PORT`; names and `localhost` are looked up, an address in front of the port may be left out.
+/// Reads `ADDR:PORT`; names and `localhost` are looked up, an address in front of the port may be
+/// left out.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
     if text.parse::<u16>().is_ok() {
@@ -86,8 +89,8 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Shows the password that was made for root, if root has got it. One that was given is known to whoever gave it, and does not belong into a log; that it is not
-/// root's is said.
+/// Shows the password that was made for root, if root has got it. One that was given is known to
+/// whoever gave it, and does not belong into a log; that it is not root's is said.
 fn tell_root_password(
     server: &Server,
     made: Option<&Secret>,
@@ -141,7 +144,8 @@ impl ServeArgs {
         }
         let mut config = self.place.read(flags)?;
         if self.listen.is_some() {
-            // The health port follows the MQTT listener's configuration, not that flag, which opens nothing else to the network.
+            // The health port follows the MQTT listener's configuration, not that flag, which opens
+            // nothing else to the network.
             config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);
         }
         config.replaces_default_password = self.secure;

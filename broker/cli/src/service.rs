@@ -3,10 +3,12 @@
 use clap::{Args, ValueEnum};
 use lotmq_terminal::{Exit, output};
 
-/// Print the files by which systemd runs the broker, those of the packages: for a machine where the binary came without one.
+/// Print the files by which systemd runs the broker, those of the packages: for a machine where the
+/// binary came without one.
 ///
-/// As in: lotmq service > /etc/systemd/system/lotmq.service, then lotmq service sysusers > /etc/sysusers.d/lotmq.conf && systemd-sysusers, and
-/// systemctl enable --now lotmq. The unit starts /usr/bin/lotmq.
+/// As in: lotmq service > /etc/systemd/system/lotmq.service, then lotmq service sysusers >
+/// /etc/sysusers.d/lotmq.conf && systemd-sysusers, and systemctl enable --now lotmq. The unit
+/// starts /usr/bin/lotmq.
 ///
 /// Exit codes: 0 printed, 2 wrong usage.
 #[derive(Args, Debug)]

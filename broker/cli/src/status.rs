@@ -13,27 +13,35 @@ use serde_json::{Map, Value, json};
 use crate::cmd::{asked, connect_within};
 use crate::foreign::NotLotmq;
 
-/// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
+/// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and
+/// what is wrong or nearly full.
 ///
-/// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker: lotmq status -L mqtts://admin:secret@plant.example.
-/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each code of each definition, of routes
-/// of each message, with its line and count, warnings, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
-/// a user who may configure the system; without -u that is root, as in `lotmq cmd`.
+/// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker:
+/// lotmq status -L mqtts://admin:secret@plant.example. What is not as it should be comes behind the
+/// figures: failures, listeners that are not open, the last error of each code of each definition,
+/// of routes of each message, with its line and count, warnings, definitions that wait for others,
+/// routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every
+/// ten seconds. It needs a user who may configure the system; without -u that is root, as in
+/// `lotmq cmd`.
 ///
-/// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of
-/// programs and routes that are not connected change nothing about that; routes that are not Green stand beside it in the first line. The error of a route that
-/// works again is marked `over` and stands behind the others.
+/// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go
+/// on, and its listeners for clients are open. Errors of programs and routes that are not connected
+/// change nothing about that; routes that are not Green stand beside it in the first line. The
+/// error of a route that works again is marked `over` and stands behind the others.
 ///
-/// For monitoring there is --check: one line, and exit code 1 where a route is Red, too. As in: lotmq status --check || alarm.
+/// For monitoring there is --check: one line, and exit code 1 where a route is Red, too. As in:
+/// lotmq status --check || alarm.
 ///
-/// Exit codes: 0 healthy, 1 not healthy or not reachable, with --check also where a route is Red, 2 wrong usage.
+/// Exit codes: 0 healthy, 1 not healthy or not reachable, with --check also where a route is Red, 2
+/// wrong usage.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct StatusArgs {
     /// Print JSON: one object; of a broker that is not reachable with `state` and `reason`
     #[arg(long)]
     json: bool,
-    /// Print the first line alone, and the name and reason of each route that is Red, which makes the exit code 1, too
+    /// Print the first line alone, and the name and reason of each route that is Red, which makes
+    /// the exit code 1, too
     #[arg(long)]
     check: bool,
     /// Seconds to wait for each reply
@@ -76,7 +84,8 @@ fn red_routes(condition: &Value) -> impl Iterator<Item = &Value> {
     list(&condition["routes"]).iter().filter(|route| route["health"] == "Red")
 }
 
-/// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and `routes`. Else the exit code, after having said why.
+/// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and
+/// `routes`. Else the exit code, after having said why.
 fn ask(args: &StatusArgs) -> anyhow::Result<Result<Value, Exit>> {
     let mut client = connect_within(&args.connect, args.timeout)?;
     let outcome = ask_all(&mut client, args.timeout);

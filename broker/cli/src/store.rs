@@ -22,7 +22,8 @@ const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Look after what a stopped broker has stored.
 ///
-/// As in: lotmq store check --data ./data, or to another machine: lotmq store export all.lotmq, and there: lotmq store import all.lotmq.
+/// As in: lotmq store check --data ./data, or to another machine: lotmq store export all.lotmq, and
+/// there: lotmq store import all.lotmq.
 ///
 /// Exit codes: 0 done, 1 it failed or damage was found, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -39,9 +40,11 @@ enum StoreCommand {
     Stats(DirectoryArgs),
     /// Read everything and say what is damaged
     ///
-    /// Exit codes: 0 no damage found, 1 damage found, the store cannot be read, or a broker uses it, 2 wrong usage.
+    /// Exit codes: 0 no damage found, 1 damage found, the store cannot be read, or a broker uses
+    /// it, 2 wrong usage.
     Check(DirectoryArgs),
-    /// Put aside what is damaged, also rules and what else denies something, and list what was put aside
+    /// Put aside what is damaged, also rules and what else denies something, and list what was put
+    /// aside
     ///
     /// Exit codes: 0 done, 1 it failed, or a broker uses the store, 2 wrong usage.
     Quarantine(QuarantineArgs),
@@ -55,10 +58,11 @@ enum StoreCommand {
     Export(ExportArgs),
     /// Compile all stored programs with this version, before a broker of it is started
     ///
-    /// The broker may run meanwhile, also a former version, which is not disturbed. Its successor finds the native code and need not compile it. Run it
-    /// as the user of the broker.
+    /// The broker may run meanwhile, also a former version, which is not disturbed. Its successor
+    /// finds the native code and need not compile it. Run it as the user of the broker.
     ///
-    /// Exit codes: 0 all programs are compiled, 1 some are not, or the time was over, 2 wrong usage.
+    /// Exit codes: 0 all programs are compiled, 1 some are not, or the time was over, 2 wrong
+    /// usage.
     Warm(WarmArgs),
     /// Make a store of an exported file or of a backup; the data directory must hold none
     ///
@@ -240,8 +244,9 @@ fn export(args: &ExportArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Makes a file for its owner only, as it holds what the store does. It has its name when it is whole: until then what is written lies beside it, so that what is
-/// interrupted is neither taken for a whole one nor in the way of the next attempt.
+/// Makes a file for its owner only, as it holds what the store does. It has its name when it is
+/// whole: until then what is written lies beside it, so that what is interrupted is neither taken
+/// for a whole one nor in the way of the next attempt.
 pub(crate) fn export_to<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,

@@ -20,11 +20,13 @@ pub(crate) use format::Format;
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.
 ///
-/// As in: lotmq sub -t 'plant/#' -v, or: lotmq sub -t orders -F '%t %C %P' --pretty. When the broker goes away, it connects again, with
-/// pauses of up to 8 s between the attempts. A refused subscription is told, and the others go on. Ctrl-C and SIGTERM end it with a goodbye to
-/// the broker, so that no Will is sent.
+/// As in: lotmq sub -t 'plant/#' -v, or: lotmq sub -t orders -F '%t %C %P' --pretty. When the
+/// broker goes away, it connects again, with pauses of up to 8 s between the attempts. A refused
+/// subscription is told, and the others go on. Ctrl-C and SIGTERM end it with a goodbye to the
+/// broker, so that no Will is sent.
 ///
-/// Exit codes: 0 done or ended by a signal, 1 a subscription was refused, 2 wrong usage, 3 no broker, 27 the time of -W is over.
+/// Exit codes: 0 done or ended by a signal, 1 a subscription was refused, 2 wrong usage, 3 no
+/// broker, 27 the time of -W is over.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct SubArgs {
@@ -53,7 +55,10 @@ pub(crate) struct SubArgs {
     #[arg(short = 'v', long)]
     verbose: bool,
     #[allow(rustdoc::invalid_html_tags, reason = "shown by --help, where it is plain text")]
-    /// How to print: %t topic, %p payload, %x payload in hex, %l its length, %q QoS, %r retain, %m packet id, %I and %U time, %j and %J JSON, %C content type, %D correlation data, %E expiry, %F payload format, %P user properties, %R response topic, %S subscription identifiers, %A topic alias, \n line break
+    /// How to print: %t topic, %p payload, %x payload in hex, %l its length, %q QoS, %r retain, %m
+    /// packet id, %I and %U time, %j and %J JSON, %C content type, %D correlation data, %E expiry,
+    /// %F payload format, %P user properties, %R response topic, %S subscription identifiers, %A
+    /// topic alias, \n line break
     #[arg(short = 'F', long, value_parser = Format::parse)]
     format: Option<Format>,
     /// Print JSON over several lines: payloads, and %j
@@ -178,7 +183,8 @@ impl SubArgs {
         }
         Ok(granted)
     }
-    /// Prints messages to the end, over as many connections as it takes; `None` when a signal came between two of them.
+    /// Prints messages to the end, over as many connections as it takes; `None` when a signal came
+    /// between two of them.
     fn print_messages(
         &self,
         connection: &mut LastingConnection<'_>,

@@ -1,4 +1,5 @@
-//! `lotmq test`: runs LoT programs against what a file says that they do, without a broker and in virtual time.
+//! `lotmq test`: runs LoT programs against what a file says that they do, without a broker and in
+//! virtual time.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +22,15 @@ use crate::run::NO_NETWORK;
 /// Exit codes: 0 every case passed, 1 one failed or a file could not be used, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// Files with cases (.test.toml), programs that have one beside them, and folders, which are searched for them
+    /// Files with cases (.test.toml), programs that have one beside them, and folders, which are
+    /// searched for them
     #[arg(value_name = "PATH", default_value = ".")]
     paths: Vec<PathBuf>,
     /// Run only cases whose name has this text in it
     #[arg(short = 'n', long, value_name = "TEXT", default_value = "")]
     name: String,
-    /// Connect routes to what their text names, whatever is there; without it they connect to servers of a case (far) alone
+    /// Connect routes to what their text names, whatever is there; without it they connect to
+    /// servers of a case (far) alone
     #[arg(long)]
     network: bool,
     #[command(flatten)]

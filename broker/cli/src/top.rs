@@ -1,6 +1,8 @@
-//! `lotmq top`: what of a broker does most, again and again: clients, topics or definitions by rate, bytes and time.
+//! `lotmq top`: what of a broker does most, again and again: clients, topics or definitions by
+//! rate, bytes and time.
 //!
-//! Rates are differences between two readings of what the broker has counted; of topics, what came in between.
+//! Rates are differences between two readings of what the broker has counted; of topics, what came
+//! in between.
 
 mod heard;
 mod rates;
@@ -31,15 +33,20 @@ const INTERVAL_MIN: f64 = 0.2;
 /// Pages of clients that are read: so many thousands.
 const PAGES_MAX: usize = 20;
 
-/// Show what of a broker does most: clients, topics or definitions by rate, refreshed again and again.
+/// Show what of a broker does most: clients, topics or definitions by rate, refreshed again and
+/// again.
 ///
-/// As in: lotmq top, which shows clients, or every 10 seconds: lotmq top definitions --interval 10, or once for a script: lotmq top topics --once --json. Clients and definitions
-/// are read twice and compared; of topics it counts the messages that come meanwhile, which the broker sends it for that. Without -u it asks as root, as in
-/// `lotmq cmd`; others need to be users who may configure the system.
+/// As in: lotmq top, which shows clients, or every 10 seconds: lotmq top definitions --interval 10,
+/// or once for a script: lotmq top topics --once --json. Clients and definitions are read twice and
+/// compared; of topics it counts the messages that come meanwhile, which the broker sends it for
+/// that. Without -u it asks as root, as in `lotmq cmd`; others need to be users who may configure
+/// the system.
 ///
-/// On a terminal it shows as many rows and columns as that has; elsewhere one table after the other. When the broker goes away, it connects again. Ctrl-C ends it.
+/// On a terminal it shows as many rows and columns as that has; elsewhere one table after the
+/// other. When the broker goes away, it connects again. Ctrl-C ends it.
 ///
-/// IN is what clients publish, OUT what they are sent. BUSY is the time of a definition's runs as part of one processor, waiting included.
+/// IN is what clients publish, OUT what they are sent. BUSY is the time of a definition's runs as
+/// part of one processor, waiting included.
 ///
 /// Exit codes: 0 done, 1 the broker refused, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]

@@ -24,9 +24,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Show the topics of a broker as a tree, with their last values and rates.
 ///
-/// As in: lotmq topics, or of a part for a minute: lotmq topics 'plant/#' --for 60, or what is stored: lotmq topics --retained. Listens for some seconds and
-/// then prints; Ctrl-C prints at once. A topic has its last value, its messages per second while it was listened to, and an R where a message is retained.
-/// Without -u it listens as root, as in `lotmq cmd`.
+/// As in: lotmq topics, or of a part for a minute: lotmq topics 'plant/#' --for 60, or what is
+/// stored: lotmq topics --retained. Listens for some seconds and then prints; Ctrl-C prints at
+/// once. A topic has its last value, its messages per second while it was listened to, and an R
+/// where a message is retained. Without -u it listens as root, as in `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 the broker refused the subscription, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]

@@ -20,11 +20,16 @@ const RULES_SHOWN_MAX: usize = 50;
 
 /// Remove what a project brought to a broker.
 ///
-/// As in: lotmq undeploy plant, or to see what would go: lotmq undeploy plant --dry-run. It asks before rules go, since what they denied may be allowed then, and before routes go with messages that wait for them. What was added by hand and taken over by the project is there again.
+/// As in: lotmq undeploy plant, or to see what would go: lotmq undeploy plant --dry-run. It asks
+/// before rules go, since what they denied may be allowed then, and before routes go with messages
+/// that wait for them. What was added by hand and taken over by the project is there again.
 ///
-/// The project stays stored: lotmq cmd -loadProject NAME -beside brings it back, lotmq cmd -removeProject NAME removes it, too. lotmq cmd -listProjects names them. Without -u it is sent as root, as by `lotmq cmd`.
+/// The project stays stored: lotmq cmd -loadProject NAME -beside brings it back, lotmq cmd
+/// -removeProject NAME removes it, too. lotmq cmd -listProjects names them. Without -u it is sent
+/// as root, as by `lotmq cmd`.
 ///
-/// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or
+/// no reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct UndeployArgs {
@@ -36,7 +41,8 @@ pub(crate) struct UndeployArgs {
     /// Do not ask before rules go, or routes with messages
     #[arg(long, short = 'y')]
     yes: bool,
-    /// Remove what a project of another user brought; without this it is asked about, or refused where nobody can be asked
+    /// Remove what a project of another user brought; without this it is asked about, or refused
+    /// where nobody can be asked
     #[arg(long)]
     force: bool,
     /// Seconds to wait for each reply
@@ -100,7 +106,8 @@ fn shown(reply: &Value) -> anyhow::Result<Exit> {
     show_reply(reply, &render_reply(reply).replace("Use -force to", "Use --force to"))
 }
 
-/// Options with which the command does what somebody has agreed to: who was told whose the project is has agreed to that, too.
+/// Options with which the command does what somebody has agreed to: who was told whose the project
+/// is has agreed to that, too.
 fn as_agreed(told: &Value) -> String {
     let force = if plan::of_others(told).next().is_some() { " -force" } else { "" };
     format!("{force}{}", plan::agreed(told))
@@ -114,8 +121,9 @@ fn may_go(told: &Value) -> anyhow::Result<bool> {
     is_agreed_to(told, false, true)
 }
 
-/// A command of `lotmq cmd` as it may be sent: as it is where it does not unload a project or remove rules or routes, else for the plan of which nothing is asked about or that somebody has agreed
-/// to; `None` where nobody has.
+/// A command of `lotmq cmd` as it may be sent: as it is where it does not unload a project or
+/// remove rules or routes, else for the plan of which nothing is asked about or that somebody has
+/// agreed to; `None` where nobody has.
 pub(crate) fn agreed_command(
     client: &mut Client,
     command: String,

@@ -1,7 +1,9 @@
-//! `lotmq watch`: what happens in a broker, as it happens: errors of programs, denials, traces, and what definitions publish.
+//! `lotmq watch`: what happens in a broker, as it happens: errors of programs, denials, traces, and
+//! what definitions publish.
 //!
-//! Everything comes as messages below `$SYS`, and on the topics that programs name; the broker keeps nothing for it but the traces that are armed here, which
-//! end by themselves. A lost connection is made again, with all of that.
+//! Everything comes as messages below `$SYS`, and on the topics that programs name; the broker
+//! keeps nothing for it but the traces that are armed here, which end by themselves. A lost
+//! connection is made again, with all of that.
 
 mod event;
 mod order;
@@ -42,18 +44,28 @@ const REPLY_SEC: f64 = 15.0;
 /// Lines of the log that are warnings: what programs warn of, and denials.
 const WARNINGS: &str = "$SYS/Coreflux/Log/Warning";
 
-/// Show live what goes wrong and what definitions do, one line for each event: time, kind, name, text.
+/// Show live what goes wrong and what definitions do, one line for each event: time, kind, name,
+/// text.
 ///
-/// As in: lotmq watch, or of two definitions: lotmq watch Overheat ShiftReport, or in a script: lotmq watch --only errors,denials --json. Kinds are: errors of
-/// programs, with code, line and column in the definition, count, and what started the run, and their warnings; denials, which are publishes and subscriptions that rules refused
-/// and logins that were; traces, each run of an action with its trigger, what it published and how long it took; values, what comes on the topics to which
-/// definitions publish, whoever sent it, of each topic at most one a second and the last one; a ? stands behind the names of definitions whose topics it may be one of, where none names it.
+/// As in: lotmq watch, or of two definitions: lotmq watch Overheat ShiftReport, or in a script:
+/// lotmq watch --only errors,denials --json. Kinds are: errors of programs, with code, line and
+/// column in the definition, count, and what started the run, and their warnings; denials, which
+/// are publishes and subscriptions that rules refused and logins that were; traces, each run of an
+/// action with its trigger, what it published and how long it took; values, what comes on the
+/// topics to which definitions publish, whoever sent it, of each topic at most one a second and the
+/// last one; a ? stands behind the names of definitions whose topics it may be one of, where none
+/// names it.
 ///
-/// With names only these definitions are shown, and their actions are traced until the end (`-actionTrace`). Without, traces are shown of those that somebody
-/// else has armed. Denials are not of one definition: with names they are shown with --only denials. The last error of each definition and the last warning of each place come first, marked as earlier. A connection
-/// that is lost is made again. Lines are in the order of their times, for which each waits a third of a second. It needs a user who may configure the system; without -u that is root, as in `lotmq cmd`.
+/// With names only these definitions are shown, and their actions are traced until the end
+/// (`-actionTrace`). Without, traces are shown of those that somebody else has armed. Denials are
+/// not of one definition: with names they are shown with --only denials. The last error of each
+/// definition and the last warning of each place come first, marked as earlier. A connection that
+/// is lost is made again. Lines are in the order of their times, for which each waits a third of a
+/// second. It needs a user who may configure the system; without -u that is root, as in
+/// `lotmq cmd`.
 ///
-/// Exit codes: 0 ended by Ctrl-C or --count, 1 there is no such definition or the broker says no, 2 wrong usage, 3 no broker.
+/// Exit codes: 0 ended by Ctrl-C or --count, 1 there is no such definition or the broker says no, 2
+/// wrong usage, 3 no broker.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct WatchArgs {
@@ -144,7 +156,8 @@ struct Watch<'a> {
     traces: Traces,
     /// Last errors that were shown, by topic, so that a new connection does not show them again.
     errors: HashMap<String, Vec<u8>>,
-    /// How many warnings of a place there were, by its definition and itself, when they were last shown as kept ones.
+    /// How many warnings of a place there were, by its definition and itself, when they were last
+    /// shown as kept ones.
     warnings: HashMap<String, u64>,
     left: Option<u64>,
     paint: Paint,
@@ -178,7 +191,8 @@ impl<'a> Watch<'a> {
         self.args.names.is_empty() || self.args.names.iter().any(|known| known == name)
     }
 
-    /// Looks whether all names are those of definitions, and which of them are actions. Else the exit code, after having said why.
+    /// Looks whether all names are those of definitions, and which of them are actions. Else the
+    /// exit code, after having said why.
     fn check_names(&mut self, client: &mut Client) -> anyhow::Result<Result<(), Exit>> {
         if self.args.names.is_empty() {
             return Ok(Ok(()));

@@ -19,8 +19,8 @@ use crate::{AckMode, ClientError, ConnectOptions, Connection, Endpoint, Message,
 
 /// A connected client.
 ///
-/// Messages that arrive while a call waits for something else are kept for [`Client::receive`]. Dropping it closes the
-/// connection without DISCONNECT, so that the server publishes the Will.
+/// Messages that arrive while a call waits for something else are kept for [`Client::receive`].
+/// Dropping it closes the connection without DISCONNECT, so that the server publishes the Will.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
@@ -44,7 +44,8 @@ impl Client {
     /// Connects and waits for CONNACK.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`], [`ClientError::Http`], [`ClientError::Tls`], [`ClientError::Timeout`],
+    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`],
+    /// [`ClientError::Http`], [`ClientError::Tls`], [`ClientError::Timeout`],
     /// [`ClientError::Encode`] for options that this version cannot say.
     pub fn connect(
         address: impl ToSocketAddrs + std::fmt::Display,
@@ -154,8 +155,8 @@ impl Client {
         self.connack.properties()
     }
 
-    /// Publishes and waits until the handshake of its QoS is over. The reason says what became of it; at QoS 0 and before 5.0
-    /// always success.
+    /// Publishes and waits until the handshake of its QoS is over. The reason says what became of
+    /// it; at QoS 0 and before 5.0 always success.
     ///
     /// # Errors
     /// [`ClientError`] as its variants say; a failure told by the server is a reason, not an error.
@@ -169,7 +170,8 @@ impl Client {
     /// Publishes without waiting; the identifier is for [`Client::wait_published`], `None` at QoS 0.
     ///
     /// # Errors
-    /// [`ClientError::Encode`], [`ClientError::PacketIdsUsedUp`], [`ClientError::Closed`], [`ClientError::Io`].
+    /// [`ClientError::Encode`], [`ClientError::PacketIdsUsedUp`], [`ClientError::Closed`],
+    /// [`ClientError::Io`].
     pub fn send_publish(&mut self, publication: &Publication) -> Result<Option<PacketId>, ClientError> {
         let packet_id = match publication.qos {
             QoS::AtMostOnce => None,
@@ -204,7 +206,8 @@ impl Client {
     /// Waits until the handshake of a message sent by [`Client::send_publish`] is over.
     ///
     /// # Errors
-    /// [`ClientError::Timeout`] after the reply timeout of the options, and all errors of receiving.
+    /// [`ClientError::Timeout`] after the reply timeout of the options, and all errors of
+    /// receiving.
     pub fn wait_published(&mut self, packet_id: PacketId) -> Result<ReasonCode, ClientError> {
         let deadline = Instant::now() + self.reply_timeout;
         loop {
@@ -217,7 +220,8 @@ impl Client {
         }
     }
 
-    /// What became of a message sent by [`Client::send_publish`], where its handshake is over by what was received so far; told once.
+    /// What became of a message sent by [`Client::send_publish`], where its handshake is over by
+    /// what was received so far; told once.
     pub fn take_published(&mut self, packet_id: PacketId) -> Option<ReasonCode> {
         self.outbound.take_ended(packet_id)
     }
@@ -265,7 +269,8 @@ impl Client {
         codes.first().copied().ok_or(ClientError::Unexpected { packet_type: PacketType::Suback })
     }
 
-    /// Unsubscribes and waits for UNSUBACK; the codes come in the order of the filters, before 5.0 there are none.
+    /// Unsubscribes and waits for UNSUBACK; the codes come in the order of the filters, before 5.0
+    /// there are none.
     ///
     /// # Errors
     /// [`ClientError`] as its variants say.
@@ -286,11 +291,12 @@ impl Client {
         Ok(unsuback.codes().collect())
     }
 
-    /// Waits for a message; `None` when none came in time. Keeps the connection alive meanwhile, with a timeout of zero, too.
+    /// Waits for a message; `None` when none came in time. Keeps the connection alive meanwhile,
+    /// with a timeout of zero, too.
     ///
     /// # Errors
-    /// [`ClientError::Disconnected`] and [`ClientError::Closed`] when the server ended the connection, and all errors of
-    /// receiving.
+    /// [`ClientError::Disconnected`] and [`ClientError::Closed`] when the server ended the
+    /// connection, and all errors of receiving.
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Message>, ClientError> {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400 * 365));
@@ -312,7 +318,8 @@ impl Client {
 
     /// Sends PINGREQ and waits for PINGRESP.
     ///
-    /// Everything that the server sent before has then been received: a barrier for tests that prove an absence.
+    /// Everything that the server sent before has then been received: a barrier for tests that
+    /// prove an absence.
     ///
     /// # Errors
     /// [`ClientError::Timeout`], and all errors of receiving.
@@ -334,10 +341,12 @@ impl Client {
         self.disconnect_with(ReasonCode::Success, Properties::EMPTY)
     }
 
-    /// Says goodbye with a reason and properties, as a new session expiry; before 5.0 both are left out.
+    /// Says goodbye with a reason and properties, as a new session expiry; before 5.0 both are left
+    /// out.
     ///
     /// # Errors
-    /// [`ClientError::Encode`] for a reason that a client cannot give, [`ClientError::Closed`], [`ClientError::Io`].
+    /// [`ClientError::Encode`] for a reason that a client cannot give, [`ClientError::Closed`],
+    /// [`ClientError::Io`].
     pub fn disconnect_with(
         mut self,
         reason: ReasonCode,
@@ -368,8 +377,9 @@ impl Client {
         self.connection.send(&packet)
     }
 
-    /// The next packet, with signs of life sent while waiting; `None` at the deadline. A server that has said nothing for a whole keep alive
-    /// behind a sign of life is taken for gone, which the system may not notice for a quarter of an hour.
+    /// The next packet, with signs of life sent while waiting; `None` at the deadline. A server
+    /// that has said nothing for a whole keep alive behind a sign of life is taken for gone, which
+    /// the system may not notice for a quarter of an hour.
     fn next_packet(&mut self, deadline: Instant) -> Result<Option<Packet>, ClientError> {
         loop {
             let sign_of_life = self.keep_alive.map(|interval| self.connection.last_sent() + interval);

@@ -1,4 +1,5 @@
-//! A socket that speaks in packets: any bytes out, whole packets in. No flows, no answers by itself.
+//! A socket that speaks in packets: any bytes out, whole packets in. No flows, no answers by
+//! itself.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -79,7 +80,8 @@ impl Connection {
         self.max_packet_size = max_packet_size;
     }
 
-    /// Collects what is sent from now on for so long, to send it together; see [`Connection::flush`].
+    /// Collects what is sent from now on for so long, to send it together; see
+    /// [`Connection::flush`].
     pub fn collect_for(&mut self, time: Duration) {
         self.flush_time = time;
     }
@@ -103,8 +105,8 @@ impl Connection {
     /// Sends these bytes, whatever they are; where bytes are collected, when their time has come.
     ///
     /// # Errors
-    /// [`ClientError::Closed`] when the server is gone, [`ClientError::Io`]; the latter also when it did not take the bytes within
-    /// the timeout of [`Connection::open`].
+    /// [`ClientError::Closed`] when the server is gone, [`ClientError::Io`]; the latter also when
+    /// it did not take the bytes within the timeout of [`Connection::open`].
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
         if self.flush_time.is_zero() {
             return self.send_now(bytes);
@@ -116,7 +118,8 @@ impl Connection {
         if now >= flush_at || self.collected.len() >= COLLECTED_BYTES_MAX { self.flush() } else { Ok(()) }
     }
 
-    /// Sends what is collected. [`Connection::receive`] does so when the time has come; whoever neither sends nor receives calls this.
+    /// Sends what is collected. [`Connection::receive`] does so when the time has come; whoever
+    /// neither sends nor receives calls this.
     ///
     /// # Errors
     /// As [`Connection::send`].
@@ -138,8 +141,8 @@ impl Connection {
     /// Waits for a packet; `None` when none came in time.
     ///
     /// # Errors
-    /// [`ClientError::Closed`] at the end of the connection, [`ClientError::Malformed`] for what cannot be a packet,
-    /// [`ClientError::Io`].
+    /// [`ClientError::Closed`] at the end of the connection, [`ClientError::Malformed`] for what
+    /// cannot be a packet, [`ClientError::Io`].
     pub fn receive(&mut self, timeout: Duration) -> Result<Option<Packet>, ClientError> {
         let deadline = Instant::now().checked_add(timeout);
         loop {
@@ -164,7 +167,8 @@ impl Connection {
         }
     }
 
-    /// Waits until the server closes; packets that come before are thrown away. Whether it did in time.
+    /// Waits until the server closes; packets that come before are thrown away. Whether it did in
+    /// time.
     ///
     /// # Errors
     /// [`ClientError::Io`] for a failure on this side.

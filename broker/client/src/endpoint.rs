@@ -65,7 +65,8 @@ impl Endpoint {
         self
     }
 
-    /// Speaks WebSocket, at this path, and compresses messages (permessage-deflate) if the server agrees.
+    /// Speaks WebSocket, at this path, and compresses messages (permessage-deflate) if the server
+    /// agrees.
     #[must_use]
     pub fn compressed_websocket(mut self, path: &str) -> Self {
         self.websocket = Some(WebSocketPath { path: path.to_owned(), compresses: true });

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use lotmq_codec::{DecodeError, EncodeError, FrameError, PacketType, ReasonCode};
 
-/// Why a call failed. After any but [`Encode`](ClientError::Encode), [`TooLarge`](ClientError::TooLarge), [`Timeout`](ClientError::Timeout) and
+/// Why a call failed. After any but [`Encode`](ClientError::Encode),
+/// [`TooLarge`](ClientError::TooLarge), [`Timeout`](ClientError::Timeout) and
 /// [`PacketIdsUsedUp`](ClientError::PacketIdsUsedUp) the connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,10 +52,12 @@ pub enum ClientError {
     /// The server sent what is not MQTT.
     #[error("the server sent a malformed packet: {0}")]
     Malformed(#[from] DecodeError),
-    /// What came first is an answer of HTTP: a port of another service, or MQTT is behind WebSocket there.
+    /// What came first is an answer of HTTP: a port of another service, or MQTT is behind WebSocket
+    /// there.
     #[error("an HTTP server answers there, not an MQTT server")]
     Http,
-    /// What came first is an alert of TLS (RFC 8446 §6): the port speaks TLS, and the connection does not.
+    /// What came first is an alert of TLS (RFC 8446 §6): the port speaks TLS, and the connection
+    /// does not.
     #[error("a server of TLS answers there, and this connection is without TLS")]
     Tls,
     /// The server sent a packet that does not belong here.
@@ -66,7 +69,8 @@ pub enum ClientError {
     /// The request cannot be said in this version, or breaks a rule of the protocol.
     #[error("cannot send this: {0}")]
     Encode(#[from] EncodeError),
-    /// The packet is larger than the server takes, as it said in CONNACK \[MQTT-3.2.2-15\]. Nothing was sent.
+    /// The packet is larger than the server takes, as it said in CONNACK \[MQTT-3.2.2-15\]. Nothing
+    /// was sent.
     #[error("the message makes a packet of {bytes} bytes; the server takes {limit}")]
     TooLarge {
         /// Length of the packet.

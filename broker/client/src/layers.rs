@@ -1,10 +1,13 @@
-//! What lies between MQTT and a socket: TLS, WebSocket and the zstd stream, each where it is wanted. Sans-I/O.
+//! What lies between MQTT and a socket: TLS, WebSocket and the zstd stream, each where it is
+//! wanted. Sans-I/O.
 //!
-//! Whoever owns the socket moves the bytes: what it gave goes into [`Layers::handle_wire`], what is to be written comes out of
-//! [`Layers::take_output`]. So a [`Connection`](crate::Connection), which blocks, and a program with thousands of sockets on one thread share them.
+//! Whoever owns the socket moves the bytes: what it gave goes into [`Layers::handle_wire`], what is
+//! to be written comes out of [`Layers::take_output`]. So a [`Connection`](crate::Connection),
+//! which blocks, and a program with thousands of sockets on one thread share them.
 //!
-//! Invariants: output leaves in the order in which it was made, so that one owner at a time writes it; the opening handshakes run by themselves, and MQTT
-//! goes through when they are over. Not here: sockets, time.
+//! Invariants: output leaves in the order in which it was made, so that one owner at a time writes
+//! it; the opening handshakes run by themselves, and MQTT goes through when they are over. Not
+//! here: sockets, time.
 
 use std::io;
 
@@ -16,8 +19,10 @@ use crate::zstd::Zstd;
 
 /// Layers of one connection; the default has none, and passes bytes on.
 ///
-/// In this order: [`take_output`](Self::take_output) and write, read and [`handle_wire`](Self::handle_wire), until it [`is_open`](Self::is_open). From
-/// then on [`write`](Self::write) before the first of these and [`read`](Self::read) behind the second, until that gives nothing more.
+/// In this order: [`take_output`](Self::take_output) and write, read and
+/// [`handle_wire`](Self::handle_wire), until it [`is_open`](Self::is_open). From then on
+/// [`write`](Self::write) before the first of these and [`read`](Self::read) behind the second,
+/// until that gives nothing more.
 #[derive(Debug, Default)]
 pub struct Layers {
     tls: Option<Box<Tls>>,
@@ -34,7 +39,8 @@ impl Layers {
     /// The layers that an endpoint wants, at the beginning of their handshakes.
     ///
     /// # Errors
-    /// When the name of the server cannot be that of a certificate; when the system has no random numbers.
+    /// When the name of the server cannot be that of a certificate; when the system has no random
+    /// numbers.
     pub fn of(endpoint: &Endpoint) -> io::Result<Self> {
         let host = endpoint.address().host();
         let tls = endpoint.tls.as_ref().map(|context| context.begin(host).map(Box::new)).transpose()?;
@@ -124,7 +130,8 @@ impl Layers {
         if request.is_empty() { Ok(()) } else { self.send(&request) }
     }
 
-    /// Reads bytes of MQTT that came; 0 when there are none before more comes from the socket, or when it is the end.
+    /// Reads bytes of MQTT that came; 0 when there are none before more comes from the socket, or
+    /// when it is the end.
     ///
     /// # Errors
     /// What the server did wrong.

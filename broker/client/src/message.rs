@@ -43,7 +43,8 @@ impl Publication {
     /// Adds a property.
     ///
     /// # Panics
-    /// When the property does not take the value; for values from outside use [`PropertyBuf::push`].
+    /// When the property does not take the value; for values from outside use
+    /// [`PropertyBuf::push`].
     #[must_use]
     pub fn property(mut self, id: PropertyId, value: PropertyValue<'_>) -> Self {
         self.properties.push(id, value).expect("the caller chose a value of the property's type");

@@ -11,14 +11,16 @@ use lotmq_zstd::limits::FLUSH_MS_MAX;
 
 use crate::limits::{CONNECT_TIMEOUT, REPLY_TIMEOUT};
 
-/// Options of a connection. The defaults: 3.1.1, clean session, keep alive of 60 s, no user, no Will, acknowledges by itself.
+/// Options of a connection. The defaults: 3.1.1, clean session, keep alive of 60 s, no user, no
+/// Will, acknowledges by itself.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// The protocol version to speak.
     pub version: ProtocolVersion,
     /// The Client Identifier; empty lets the server choose, which before 5.0 needs a clean session.
     pub client_id: String,
-    /// Whether to discard an existing session; before 5.0 also to end the new one with the connection.
+    /// Whether to discard an existing session; before 5.0 also to end the new one with the
+    /// connection.
     pub clean_start: bool,
     /// Seconds between signs of life; 0 for none. PINGREQ is sent while a call of the client waits.
     pub keep_alive: u16,
@@ -36,12 +38,15 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Time for every other answer.
     pub reply_timeout: Duration,
-    /// Whether to ask for the zstd stream transport of lotmq, and go on without it where the server does not know it. 5.0 only.
+    /// Whether to ask for the zstd stream transport of lotmq, and go on without it where the server
+    /// does not know it. 5.0 only.
     pub zstd: bool,
-    /// Milliseconds for which bytes are collected to be sent together, by this client whatever the transport, by the server only with zstd; at most
+    /// Milliseconds for which bytes are collected to be sent together, by this client whatever the
+    /// transport, by the server only with zstd; at most
     /// 1000. 0 for not at all.
     pub flush_ms: u16,
-    /// Largest packet in bytes that is accepted from the server. Announce it with a property if it is smaller than the standard's.
+    /// Largest packet in bytes that is accepted from the server. Announce it with a property if it
+    /// is smaller than the standard's.
     pub max_packet_size: u32,
 }
 
@@ -51,7 +56,8 @@ pub enum AckMode {
     /// The client, before it gives the message out.
     #[default]
     Automatic,
-    /// The caller, with [`Client::acknowledge`](crate::Client::acknowledge). PUBREL is still answered by the client.
+    /// The caller, with [`Client::acknowledge`](crate::Client::acknowledge). PUBREL is still
+    /// answered by the client.
     Manual,
 }
 
@@ -168,8 +174,9 @@ impl ConnectOptions {
     /// Adds a property to CONNECT.
     ///
     /// # Panics
-    /// When the property does not take the value, which is a mistake of the caller's source, not of its input; use
-    /// [`PropertyBuf::push`] on [`properties`](Self::properties) for values from outside.
+    /// When the property does not take the value, which is a mistake of the caller's source, not of
+    /// its input; use [`PropertyBuf::push`] on [`properties`](Self::properties) for values from
+    /// outside.
     #[must_use]
     pub fn property(mut self, id: PropertyId, value: PropertyValue<'_>) -> Self {
         self.properties.push(id, value).expect("the caller chose a value of the property's type");
@@ -189,7 +196,8 @@ impl ConnectOptions {
         self
     }
 
-    /// Collects bytes for so many milliseconds, at most 1000, and lets the server do so if it grants the zstd stream transport.
+    /// Collects bytes for so many milliseconds, at most 1000, and lets the server do so if it
+    /// grants the zstd stream transport.
     #[must_use]
     pub const fn flush_ms(mut self, milliseconds: u16) -> Self {
         self.flush_ms = milliseconds;

@@ -60,12 +60,14 @@ impl Outbound {
         }
     }
 
-    /// Frees the identifier of what was not sent, or of a SUBSCRIBE or UNSUBSCRIBE that was answered.
+    /// Frees the identifier of what was not sent, or of a SUBSCRIBE or UNSUBSCRIBE that was
+    /// answered.
     pub(crate) fn cancel(&mut self, id: PacketId) {
         self.open.remove(&id);
     }
 
-    /// How the handshake of `id` ended; `None` while it is open. Told once; then the identifier is free.
+    /// How the handshake of `id` ended; `None` while it is open. Told once; then the identifier is
+    /// free.
     pub(crate) fn take_ended(&mut self, id: PacketId) -> Option<ReasonCode> {
         self.ended.remove(&id)
     }

@@ -33,7 +33,8 @@ impl Packet {
         self.bytes.get(usize::from(self.header.header_len)..).unwrap_or_default()
     }
 
-    /// Whether this is how a server that knows versions before 5.0 alone refuses one that it does not know \[3.1.1: MQTT-3.1.2-2\]: a CONNACK in its own format, which is none of 5.0.
+    /// Whether this is how a server that knows versions before 5.0 alone refuses one that it does
+    /// not know \[3.1.1: MQTT-3.1.2-2\]: a CONNACK in its own format, which is none of 5.0.
     pub(crate) fn is_refusal_of_version(&self) -> bool {
         self.packet_type() == PacketType::Connack && self.body() == [0, 1]
     }

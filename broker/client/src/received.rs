@@ -1,6 +1,7 @@
 //! Bytes that came and that nobody has taken yet.
 
-/// Bytes on their way from one layer to the next; taking them from the front moves none of the others.
+/// Bytes on their way from one layer to the next; taking them from the front moves none of the
+/// others.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     bytes: Vec<u8>,

@@ -1,4 +1,5 @@
-//! TLS of a client: what is trusted, what is shown, and rustls between the socket's bytes and ours. Sans-I/O but for the files that are read.
+//! TLS of a client: what is trusted, what is shown, and rustls between the socket's bytes and ours.
+//! Sans-I/O but for the files that are read.
 
 use std::fmt;
 use std::io::{self, BufRead as _, Write as _};
@@ -20,7 +21,8 @@ use rustls::{
 use crate::limits::OWN_SESSIONS_MAX;
 use crate::received::Received;
 
-/// What is trusted and shown. The defaults: the system's authorities, no certificate of our own, the name of the server is checked.
+/// What is trusted and shown. The defaults: the system's authorities, no certificate of our own,
+/// the name of the server is checked.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
     /// PEM file with the authorities that are trusted; `None` for those of the system.
@@ -29,13 +31,15 @@ pub struct TlsOptions {
     pub certificate: Option<PathBuf>,
     /// PEM file with our private key, not encrypted.
     pub key: Option<PathBuf>,
-    /// Whether the name in the server's certificate may be any. Who signed it is checked all the same.
+    /// Whether the name in the server's certificate may be any. Who signed it is checked all the
+    /// same.
     pub ignores_name: bool,
     /// Protocols to ask for, as `mqtt`.
     pub alpn: Vec<String>,
 }
 
-/// What TLS of several connections shares: made once of [`TlsOptions`], it remembers sessions, which are resumed.
+/// What TLS of several connections shares: made once of [`TlsOptions`], it remembers sessions,
+/// which are resumed.
 #[derive(Clone)]
 pub struct TlsContext(Arc<ClientConfig>);
 
@@ -187,7 +191,8 @@ impl Tls {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Decrypts all of `wire` into `plain`. What it answers by itself goes to `output`: of an error the alert that tells the server why.
+    /// Decrypts all of `wire` into `plain`. What it answers by itself goes to `output`: of an error
+    /// the alert that tells the server why.
     pub(crate) fn decrypt(
         &mut self,
         mut wire: &[u8],
@@ -250,7 +255,8 @@ impl Tls {
     }
 }
 
-/// Authorities, and certificates that are trusted themselves: what a file names may be either. Where names do not count, none is.
+/// Authorities, and certificates that are trusted themselves: what a file names may be either.
+/// Where names do not count, none is.
 fn authorities(options: &TlsOptions) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.authorities {

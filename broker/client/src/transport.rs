@@ -1,4 +1,5 @@
-//! What a connection sends its bytes through: a blocking socket, and the layers that the endpoint wants.
+//! What a connection sends its bytes through: a blocking socket, and the layers that the endpoint
+//! wants.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
@@ -63,7 +64,8 @@ impl Transport {
         self.layers.is_resumed()
     }
 
-    /// Reads bytes of MQTT; 0 at the end. Errors of the socket, a time-out among them, leave it usable.
+    /// Reads bytes of MQTT; 0 at the end. Errors of the socket, a time-out among them, leave it
+    /// usable.
     pub(crate) fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         if self.layers.are_none() {
             return self.socket.read(target);

@@ -8,13 +8,17 @@ section! {
     Compat at "lot.compat", |config| config.compat => {
         /// Whether a value written by `KEEP TOPIC` is also a retained message that subscribers see.
         keep_visible_retained: bool = false;
-        /// Whether what `PUBLISH MODEL` publishes is subject to Publish rules, as a message of somebody without a user. What rules deny is dropped.
+        /// Whether what `PUBLISH MODEL` publishes is subject to Publish rules, as a message of
+        /// somebody without a user. What rules deny is dropped.
         model_publish_rules: bool = false;
-        /// What a model that is not COLLAPSED publishes: each field on a topic of its own, a JSON object on its base topic, or both.
+        /// What a model that is not COLLAPSED publishes: each field on a topic of its own, a JSON
+        /// object on its base topic, or both.
         model_output: ModelOutput = ModelOutput::Both;
-        /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in place of `null`.
+        /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in
+        /// place of `null`.
         empty_as_zero_value: bool = false;
-        /// Whether rules about subscriptions decide about each message again, so that a broad filter brings nothing that a narrow one would be refused.
+        /// Whether rules about subscriptions decide about each message again, so that a broad
+        /// filter brings nothing that a narrow one would be refused.
         rules_at_delivery: bool = true;
         /// What `TIMESTAMP "UTC"` shows: `2026-01-15 10:30:00`, or what `TIMESTAMP "ISO"` does.
         timestamp_utc: TimestampUtc = TimestampUtc::Plain;

@@ -24,13 +24,15 @@ impl Surroundings {
         }
     }
 
-    /// Whether the process is the service, or a tool that was called as its account, whose home packages put where its data are: `sudo -u lotmq lotmq passwd root`.
+    /// Whether the process is the service, or a tool that was called as its account, whose home
+    /// packages put where its data are: `sudo -u lotmq lotmq passwd root`.
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.variable("STATE_DIRECTORY").is_some() || self.variable("HOME") == Some(SERVICE_DIRECTORY)
     }
 
-    /// Where processes of one user share what takes long to make: see [`DataDirectory::user_cache`].
+    /// Where processes of one user share what takes long to make: see
+    /// [`DataDirectory::user_cache`].
     #[must_use]
     pub fn user_cache(&self) -> Option<PathBuf> {
         if self.is_service() {
@@ -59,14 +61,16 @@ pub struct DataDirectory {
     pub path: PathBuf,
     /// What named it, in the words of `lotmq config show --origin`.
     pub origin: &'static str,
-    /// Where processes of one user share what takes long to make and is the same for all: `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; `None` for a service,
-    /// which has its data directory alone, and without a home.
+    /// Where processes of one user share what takes long to make and is the same for all:
+    /// `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; `None` for a service, which has its data
+    /// directory alone, and without a home.
     pub user_cache: Option<PathBuf>,
 }
 
 impl DataDirectory {
-    /// `flag` if given, else the first that applies: `$CONFIG_PATH/Coreflux`, `$STATE_DIRECTORY`, `/var/lib/lotmq` as root and for
-    /// the account whose home that is, `$XDG_STATE_HOME/lotmq`, `~/.local/state/lotmq`; without even a home, `./lotmq-data`.
+    /// `flag` if given, else the first that applies: `$CONFIG_PATH/Coreflux`, `$STATE_DIRECTORY`,
+    /// `/var/lib/lotmq` as root and for the account whose home that is, `$XDG_STATE_HOME/lotmq`,
+    /// `~/.local/state/lotmq`; without even a home, `./lotmq-data`.
     #[must_use]
     pub fn find(flag: Option<&Path>, surroundings: &Surroundings) -> Self {
         let of_variable = |name: &str| surroundings.variable(name).map(Path::new);

@@ -9,7 +9,8 @@ use super::{ConfigError, KEYS, Key, Secret, ValueOrigin};
 
 const PREFIX: &str = "LOTMQ_";
 
-/// Prefix of the original's variables, of which those are known that are short names of our keys; others may be what programs read.
+/// Prefix of the original's variables, of which those are known that are short names of our keys;
+/// others may be what programs read.
 const FOREIGN_PREFIX: &str = "COREFLUX_";
 
 /// Variables with our prefix that are not keys of the configuration.
@@ -21,13 +22,14 @@ const OF_TESTS: &str = "LOTMQ_STORE_FAULT";
 /// Names of the password of `root`, the newer one first.
 const ROOT_PASSWORD: [&str; 2] = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"];
 
-/// What programs see of a variable of the process's environment (`GET ENV`): nothing of those that configure the broker, among which are its
-/// password and the key of its secrets.
+/// What programs see of a variable of the process's environment (`GET ENV`): nothing of those that
+/// configure the broker, among which are its password and the key of its secrets.
 pub fn process_variable(name: &str) -> Option<String> {
     if is_of_broker(name) { None } else { std::env::var(name).ok() }
 }
 
-/// Whether a variable configures the broker itself. Upper and lower case are one, as on systems where they are.
+/// Whether a variable configures the broker itself. Upper and lower case are one, as on systems
+/// where they are.
 #[must_use]
 pub fn is_of_broker(name: &str) -> bool {
     let has_prefix = name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
@@ -38,7 +40,8 @@ pub fn is_of_broker(name: &str) -> bool {
 pub(crate) fn assignments(environment: &[(String, String)]) -> Vec<Assignment> {
     environment
         .iter()
-        // As those who set the environment from a file take it: a service manager cannot leave a line out.
+        // As those who set the environment from a file take it: a service manager cannot leave a
+        // line out.
         .filter(|(_, value)| !value.is_empty())
         .filter_map(|(name, value)| {
             let key = key(name)?;
@@ -66,7 +69,9 @@ pub(crate) fn root_password(environment: &[(String, String)]) -> Option<Secret> 
     })
 }
 
-/// The errors of variables that are none of our keys, though a section of ours has the name with which they begin: what they were to say would not hold. Those that a cluster sets for a service of such a name are not meant.
+/// The errors of variables that are none of our keys, though a section of ours has the name with
+/// which they begin: what they were to say would not hold. Those that a cluster sets for a service
+/// of such a name are not meant.
 pub(crate) fn slips(environment: &[(String, String)]) -> Vec<ConfigError> {
     let of_section =
         unknown_names(environment).filter(|(name, value)| !value.is_empty() && !is_of_service(name, value));
@@ -78,7 +83,8 @@ pub(crate) fn slips(environment: &[(String, String)]) -> Vec<ConfigError> {
         .collect()
 }
 
-/// Whether a variable is one of those that Kubernetes, and links of containers, set for each service: `LOTMQ_ADMIN_SERVICE_HOST` for one that is called `lotmq-admin`.
+/// Whether a variable is one of those that Kubernetes, and links of containers, set for each
+/// service: `LOTMQ_ADMIN_SERVICE_HOST` for one that is called `lotmq-admin`.
 fn is_of_service(name: &str, value: &str) -> bool {
     let has_scheme = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let is_of_port = name.split_once("_PORT_").is_some_and(|(_, port)| {
@@ -96,7 +102,8 @@ fn unknown_names(environment: &[(String, String)]) -> impl Iterator<Item = &(Str
     })
 }
 
-/// Variables with our prefix that mean nothing and are no [slips](slips), each with the nearest that does.
+/// Variables with our prefix that mean nothing and are no [slips](slips), each with the nearest
+/// that does.
 pub(crate) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)> {
     let slips = slips(environment);
     let is_slip = |name: &str| {

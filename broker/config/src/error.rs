@@ -1,4 +1,5 @@
-//! What can be wrong with a configuration. All of it is the operator's to fix, so every text names the place and the way out.
+//! What can be wrong with a configuration. All of it is the operator's to fix, so every text names
+//! the place and the way out.
 
 use std::path::PathBuf;
 
@@ -108,7 +109,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Line in the configuration file of the key that it is about, from 1; `None` for what stands elsewhere.
+    /// Line in the configuration file of the key that it is about, from 1; `None` for what stands
+    /// elsewhere.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         match self {

@@ -101,8 +101,9 @@ impl ConfigFile {
     }
 }
 
-/// The place of the file when `--config` names none: `/etc/lotmq/lotmq.toml` for root or a service, else
-/// `$XDG_CONFIG_HOME/lotmq/lotmq.toml`, else `~/.config/lotmq/lotmq.toml`; `None` for a user without home.
+/// The place of the file when `--config` names none: `/etc/lotmq/lotmq.toml` for root or a service,
+/// else `$XDG_CONFIG_HOME/lotmq/lotmq.toml`, else `~/.config/lotmq/lotmq.toml`; `None` for a user
+/// without home.
 #[must_use]
 pub fn default_path(surroundings: &Surroundings) -> Option<PathBuf> {
     if surroundings.is_root || surroundings.is_service() {
@@ -190,7 +191,8 @@ fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// Whether it is a date or a number without end, or has one in it: no key takes them, and JSON would make a text or nothing of them.
+/// Whether it is a date or a number without end, or has one in it: no key takes them, and JSON
+/// would make a text or nothing of them.
 fn is_nothing_of_json(value: &toml::Value) -> bool {
     match value {
         toml::Value::Datetime(_) => true,

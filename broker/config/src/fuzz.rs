@@ -1,7 +1,8 @@
 //! What a fuzzer runs: foreign text as `lotmq.toml` and as what `Config/New` sends.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_config`]. Not for production use: it panics by design when
-//! a configuration that was accepted does not come back from its own JSON.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_config`]. Not for
+//! production use: it panics by design when a configuration that was accepted does not come back
+//! from its own JSON.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,8 @@ use serde_json::Value;
 
 use super::{Config, ConfigError, ConfigFile, Overlay, Sources};
 
-/// Loads `bytes` as a file and as stored JSON; every refusal has a text, and what is accepted can be written back.
+/// Loads `bytes` as a file and as stored JSON; every refusal has a text, and what is accepted can
+/// be written back.
 pub fn fuzz_config(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let file = Some(ConfigFile { path: PathBuf::from("lotmq.toml"), text: text.into_owned() });

@@ -73,8 +73,8 @@ impl PartialEq for Key {
 
 /// Declares a section: a struct with a field per key, its defaults, and the table `KEYS`.
 ///
-/// A row is `/// doc` lines, then `name: Type = default` and, in this order and where they apply, `json "Name"`,
-/// `range low..=high`, `unit "bytes"`, `variable "SHORT"`.
+/// A row is `/// doc` lines, then `name: Type = default` and, in this order and where they apply,
+/// `json "Name"`, `range low..=high`, `unit "bytes"`, `variable "SHORT"`.
 macro_rules! section {
     (
         $(#[doc = $section_doc:literal])+

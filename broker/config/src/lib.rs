@@ -1,11 +1,15 @@
-//! The configuration: every key once, five sources with one precedence, and where each value came from.
+//! The configuration: every key once, five sources with one precedence, and where each value came
+//! from.
 //!
-//! Read by `lotmq serve` before anything starts ([`Config::load`]). Keys live in one file per section; parsing, the
-//! `Config` topic, `lotmq config show` and `docs/configuration.md` all derive from those tables. Nothing uses yet what is here for a
-//! configuration that changes while the broker runs ([`Overlay`], [`Config::with_stored`], [`Config::overrides`]): `Config/New` is refused.
+//! Read by `lotmq serve` before anything starts ([`Config::load`]). Keys live in one file per
+//! section; parsing, the `Config` topic, `lotmq config show` and `docs/configuration.md` all derive
+//! from those tables. Nothing uses yet what is here for a configuration that changes while the
+//! broker runs ([`Overlay`], [`Config::with_stored`], [`Config::overrides`]): `Config/New` is
+//! refused.
 //!
-//! Invariants: flag > environment > stored > file > default, key by key; a value is inside its range or loading fails; an
-//! unknown key is an error that names the nearest one. Not here: applying a change to what runs.
+//! Invariants: flag > environment > stored > file > default, key by key; a value is inside its
+//! range or loading fails; an unknown key is an error that names the nearest one. Not here:
+//! applying a change to what runs.
 
 mod admin;
 mod audit;
@@ -142,13 +146,17 @@ pub struct Config {
     pub modules: Modules,
     /// Section `[sys]`.
     pub sys: Sys,
-    /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.
+    /// Where everything durable lies; not a key of the file, because the stored configuration lies
+    /// in it.
     pub data: DataDirectory,
-    /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`; `None` is the documented default.
+    /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`;
+    /// `None` is the documented default.
     pub initial_root_password: Option<Secret>,
-    /// Whether that takes the place of the default password of a `root` that there is, as `--secure` has it.
+    /// Whether that takes the place of the default password of a `root` that there is, as
+    /// `--secure` has it.
     pub replaces_default_password: bool,
-    /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
+    /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT
+    /// listener.
     pub health_fallback: Option<BindAddresses>,
     /// Program whose subcommand `compile-worker` compiles in a process of its own. `None` compiles
     /// in the broker's process, as where that is not the binary `lotmq`.
@@ -162,7 +170,8 @@ pub struct Config {
 pub struct Sources {
     /// Values from the command line: flag as written, path of the key, value.
     pub flags: Vec<(&'static str, &'static str, String)>,
-    /// Environment variables; those that do not begin with `LOTMQ_` are ignored, but for `BROKER_ROOT_PASSWORD`.
+    /// Environment variables; those that do not begin with `LOTMQ_` are ignored, but for
+    /// `BROKER_ROOT_PASSWORD`.
     pub environment: Vec<(String, String)>,
     /// What `Config/New` stored; empty until the store is open.
     pub stored: Overlay,
@@ -176,7 +185,8 @@ impl Config {
     /// Merges the sources over the defaults.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first unknown key, value of the wrong type or value outside its range, with its origin.
+    /// [`ConfigError`] for the first unknown key, value of the wrong type or value outside its
+    /// range, with its origin.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
         let assignments = Self::assignments(&sources).collect::<Result<_, _>>()?;
         let start = Self {
@@ -201,7 +211,8 @@ impl Config {
             .chain(sources.flags.iter().map(of_flag))
     }
 
-    /// The same with `stored` in place of what was stored before; all other sources keep their values.
+    /// The same with `stored` in place of what was stored before; all other sources keep their
+    /// values.
     ///
     /// # Errors
     /// [`ConfigError`] as [`Config::load`]; `self` still holds then.
@@ -279,13 +290,15 @@ impl Config {
         needs
     }
 
-    /// Where the value of the key with this path came from; [`ValueOrigin::Default`] also for a path that is none.
+    /// Where the value of the key with this path came from; [`ValueOrigin::Default`] also for a
+    /// path that is none.
     #[must_use]
     pub fn origin(&self, path: &str) -> &ValueOrigin {
         self.origins.get(path).unwrap_or(&ValueOrigin::Default)
     }
 
-    /// The keys of `stored` that do not hold, because a flag or the environment sets them too; with what overrides them.
+    /// The keys of `stored` that do not hold, because a flag or the environment sets them too; with
+    /// what overrides them.
     #[must_use]
     pub fn overrides(&self, stored: &Overlay) -> Vec<(&'static Key, &ValueOrigin)> {
         let strong = |key: &Key| self.origin(key.path).rank() > ValueOrigin::Stored.rank();
@@ -306,7 +319,8 @@ impl Config {
         KEYS.iter().filter_map(|key| Some((key.json?.to_owned(), key.get(self)))).collect()
     }
 
-    /// Whom a connection without user name may come from. Until the key is set explicitly: loopback only.
+    /// Whom a connection without user name may come from. Until the key is set explicitly: loopback
+    /// only.
     #[must_use]
     pub fn anonymous_login(&self) -> AnonymousLogin {
         match (self.auth.anonymous, self.origin("auth.anonymous")) {
@@ -316,7 +330,8 @@ impl Config {
         }
     }
 
-    /// Addresses of all listeners that other machines can reach, each with the name of its listener.
+    /// Addresses of all listeners that other machines can reach, each with the name of its
+    /// listener.
     #[must_use]
     pub fn public_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
         let plans = self.listeners();
@@ -329,7 +344,8 @@ impl Config {
             .collect()
     }
 
-    /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed whoever sends it.
+    /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed
+    /// whoever sends it.
     #[must_use]
     pub fn gullible_listeners(&self) -> Vec<&'static str> {
         let plans = self.listeners().into_iter();
@@ -346,7 +362,8 @@ impl Config {
         self.listener.mqtt.bind.at(self.listener.mqtt.port)
     }
 
-    /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is set.
+    /// Addresses of the health port: those of `admin.bind`, or the MQTT listener's until that is
+    /// set.
     #[must_use]
     pub fn health_addresses(&self) -> Vec<SocketAddr> {
         let fallback = self.health_fallback.as_ref().unwrap_or(&self.listener.mqtt.bind);
@@ -360,7 +377,9 @@ impl Config {
     }
 }
 
-/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that does; for a warning at start. Those that begin as a section does are errors of [`Config::load`] instead.
+/// Names of `LOTMQ_…` variables in the environment that mean nothing, each with the nearest that
+/// does; for a warning at start. Those that begin as a section does are errors of [`Config::load`]
+/// instead.
 #[must_use]
 pub fn unknown_variables(environment: &[(String, String)]) -> Vec<(String, String)> {
     environment::unknown(environment)

@@ -1,41 +1,52 @@
 //! Limits that can be set: one row each, with default, unit, range and why this number.
 //!
-//! The keys of `[limits]` and of the listeners, what a listener's connections are held to, the counters in `/metrics` and `docs/limits.md` derive from the
-//! rows. Not here: bounds that cannot be set (`limits.rs` of each crate).
+//! The keys of `[limits]` and of the listeners, what a listener's connections are held to, the
+//! counters in `/metrics` and `docs/limits.md` derive from the rows. Not here: bounds that cannot
+//! be set (`limits.rs` of each crate).
 
-/// Hands the rows of all limits that can be set to another macro: `limit_table! { path::of::macro! { what it needs besides } }`.
+/// Hands the rows of all limits that can be set to another macro:
+/// `limit_table! { path::of::macro! { what it needs besides } }`.
 ///
-/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it applies, `json "Name"`; behind `=>` its
-/// [`Limit`], the Reason Code and Reason String of refusals, and what happens at the bound. Rows of the first
-/// group can be set for every listener, those of the second for listeners with addresses, and both are those of `[limits]` until they are;
-/// those of the third are in `[limits]` alone.
+/// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it
+/// applies, `json "Name"`; behind `=>` its [`Limit`], the Reason Code and Reason String of
+/// refusals, and what happens at the bound. Rows of the first group can be set for every listener,
+/// those of the second for listeners with addresses, and both are those of `[limits]` until they
+/// are; those of the third are in `[limits]` alone.
 #[macro_export]
 macro_rules! limit_table {
     ($($callback:ident)::+ ! { $($head:tt)* }) => {
         $($callback)::+! {
             { $($head)* }
             every_listener {
-                /// Largest packet in bytes that clients may send, fixed header included; announced in 5.0.
+                /// Largest packet in bytes that clients may send, fixed header included; announced
+                /// in 5.0.
                 max_packet_size: u32 = $crate::limit_table::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize"
                     => MaxPacketSize(PacketTooLarge, "packet is larger than this server takes"): "the connection ends at the header of the packet, with 0x95 in 5.0";
-                /// Time in seconds from a connection to its CONNECT, all handshakes included; a connection without is closed then.
+                /// Time in seconds from a connection to its CONNECT, all handshakes included; a
+                /// connection without is closed then.
                 connect_timeout_sec: u32 = $crate::limit_table::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
-                /// Connections of one listener that may be without CONNECT at once; never more than a quarter of its `connections`, nor those of all listeners of a quarter of the broker's.
+                /// Connections of one listener that may be without CONNECT at once; never more than
+                /// a quarter of its `connections`, nor those of all listeners of a quarter of the
+                /// broker's.
                 half_open: u32 = $crate::limit_table::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
                     => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the oldest of these connections of the address with most of them is closed, if the new one's has fewer, else the new one at once; of those from this machine a few more are let in";
-                /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come in part, of all connections of one listener.
+                /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come
+                /// in part, of all connections of one listener.
                 half_open_bytes: u64 = $crate::limit_table::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a word";
-                /// Bytes that connections keep of what they have sent: packets that have come in part, and the topics of their Topic Aliases. In
-                /// `[limits]` of the whole broker, handshakes included, for a listener of its connections behind their CONNECT.
+                /// Bytes that connections keep of what they have sent: packets that have come in
+                /// part, and the topics of their Topic Aliases. In `[limits]` of the whole broker,
+                /// handshakes included, for a listener of its connections behind their CONNECT.
                 partial_bytes: u64 = $crate::limit_table::PARTIAL_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "who keeps more than an even share and brings more is closed, with 0x97 in 5.0; then, within a second, those who keep most";
-                /// Most messages that wait for one session, sent ones without acknowledgement not counted. For a session whose client is away that of
-                /// the listener where it was last; after a restart that of `[limits]`.
+                /// Most messages that wait for one session, sent ones without acknowledgement not
+                /// counted. For a session whose client is away that of the listener where it was
+                /// last; after a restart that of `[limits]`.
                 queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
                     => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Most bytes that wait for one session. Subscription Identifiers do not count here, but in `stored_queue_bytes`.
+                /// Most bytes that wait for one session. Subscription Identifiers do not count
+                /// here, but in `stored_queue_bytes`.
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Connections at once: in `[limits]` of the whole broker, for a listener of that
@@ -44,7 +55,8 @@ macro_rules! limit_table {
                 /// `docs/limits.md`).
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
                     => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once. Some from this machine get as far as their login, and are refused with 0x97 (before 5.0 return code 3) unless an administrator logs in";
-                /// New connections per second, a second's worth at once: in `[limits]` of the whole broker, for a listener of that listener. 0 for any number.
+                /// New connections per second, a second's worth at once: in `[limits]` of the whole
+                /// broker, for a listener of that listener. 0 for any number.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
                 /// Messages per second that each connection may send, a second's worth at once. 64
@@ -74,28 +86,35 @@ macro_rules! limit_table {
                 /// Most levels of a Topic Name or Topic Filter; that of a Will too.
                 topic_levels: u32 = $crate::limit_table::TOPIC_LEVELS_MAX, range 1..=256, unit "levels"
                     => TopicLevels(TopicNameInvalid, "topic has too many levels"): "as for `topic_bytes`";
-                /// Most User Properties of a CONNECT, its Will, a PUBLISH, SUBSCRIBE or UNSUBSCRIBE. Those of other packets are read and forgotten.
+                /// Most User Properties of a CONNECT, its Will, a PUBLISH, SUBSCRIBE or
+                /// UNSUBSCRIBE. Those of other packets are read and forgotten.
                 user_properties: u32 = $crate::limit_table::USER_PROPERTIES_MAX, range 0..=1_000_000, unit "properties"
                     => UserProperties(QuotaExceeded, "packet has too many user properties"): "CONNECT, and PUBLISH of QoS 1 or 2: refused with 0x97; else the connection ends with 0x97";
                 /// Most bytes of all names and values of these User Properties.
                 user_property_bytes: u32 = $crate::limit_table::USER_PROPERTY_BYTES_MAX, range 0..=268_435_460, unit "bytes"
                     => UserPropertyBytes(QuotaExceeded, "user properties of the packet are too long"): "as for `user_properties`";
-                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged: the Receive Maximum that 5.0 clients are told.
+                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged:
+                /// the Receive Maximum that 5.0 clients are told.
                 receive_maximum: u16 = $crate::limit_table::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
                     => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
-                /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as much memory as its topic.
+                /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as
+                /// much memory as its topic.
                 topic_alias_maximum: u16 = $crate::limit_table::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
                     => TopicAliasMaximum(TopicAliasInvalid, "topic alias is too high"): "the connection ends with 0x94";
                 /// Most bytes of all topics that the Topic Aliases of a connection stand for.
                 topic_alias_bytes: u32 = $crate::limit_table::TOPIC_ALIAS_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
                     => TopicAliasBytes(QuotaExceeded, "topics of topic aliases are too long"): "the connection ends with 0x97";
-                /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say itself how many it takes.
+                /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say
+                /// itself how many it takes.
                 send_window: u16 = $crate::limit_table::SEND_WINDOW, range 1..=32_767, unit "messages"
                     => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
                 /// Subscriptions of one session.
                 subscriptions: u32 = $crate::limit_table::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
                     => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
-                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, as long as those that a session which outlives its connection gets of one message have at most `COPIES_BYTES_MAX` together, and what is left behind at the end of the session is dealt out to them.
+                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, as long
+                /// as those that a session which outlives its connection gets of one message have
+                /// at most `COPIES_BYTES_MAX` together, and what is left behind at the end of the
+                /// session is dealt out to them.
                 shared_subscriptions: u32 = $crate::limit_table::SHARED_SUBSCRIPTIONS_MAX, range 0..=10_000_000, unit "subscriptions"
                     => SharedSubscriptions(QuotaExceeded, "session has too many shared subscriptions"): "as for `subscriptions`";
                 /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
@@ -103,8 +122,9 @@ macro_rules! limit_table {
                     => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
                 /// Bytes of the Topic Filters of one session, whose texts count twice because the
                 /// index has them too, with 128 for each of them and 32 for each of its levels.
-                /// Filters with several `+` take the time
-                /// of messages that match, and count for more: 1,024 for each `+` behind the second one, 4,096 for each level behind the tenth. So do shared subscriptions, for 2,048 more.
+                /// Filters with several `+` take the time of messages that match, and count for
+                /// more: 1,024 for each `+` behind the second one, 4,096 for each level behind the
+                /// tenth. So do shared subscriptions, for 2,048 more.
                 subscription_bytes: u64 = $crate::limit_table::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";
                 /// Bytes of messages that wait for a client whose socket is full.
@@ -112,7 +132,8 @@ macro_rules! limit_table {
                     => OutputBytes(QuotaExceeded, "client does not read"): "messages of QoS 0 are dropped for this client, others wait in its session's queue";
             }
             addressed_listener {
-                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket upgrade and PROXY header.
+                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket
+                /// upgrade and PROXY header.
                 handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
                 /// Bytes of frames and records that a connection may send before CONNECT and that
@@ -121,10 +142,12 @@ macro_rules! limit_table {
                 /// many again. Rates bound these bytes behind CONNECT.
                 connect_overhead_bytes: u32 = $crate::limit_table::CONNECT_OVERHEAD_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
                     => ConnectOverheadBytes(QuotaExceeded, "too many bytes below MQTT before CONNECT"): "the connection is closed";
-                /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for any number.
+                /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for
+                /// any number.
                 connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
                     => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
-                /// New connections per second from one address, a second's worth at once. 0 for any number.
+                /// New connections per second from one address, a second's worth at once. 0 for any
+                /// number.
                 connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
             }
@@ -138,40 +161,58 @@ macro_rules! limit_table {
                 /// The same of all clients without a user together.
                 anonymous_sessions: u32 = $crate::limit_table::ANONYMOUS_SESSIONS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => AnonymousSessions(QuotaExceeded, "too many stored sessions of anonymous clients"): "as for `sessions`";
-                /// The same of clients without a user that came from one address, of IPv6 from one network of 64 bits; from the start of the broker on.
+                /// The same of clients without a user that came from one address, of IPv6 from one
+                /// network of 64 bits; from the start of the broker on.
                 sessions_per_address: u32 = $crate::limit_table::SESSIONS_PER_ADDRESS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => SessionsPerAddress(QuotaExceeded, "too many stored sessions of anonymous clients from this address"): "as for `sessions`";
-                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`), Wills and open QoS 2 exchanges (32 for each, in steps of 64) of all sessions of one
-                /// tenant. One user has at most half of it, and so have all clients without a user together.
+                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`), Wills
+                /// and open QoS 2 exchanges (32 for each, in steps of 64) of all sessions of one
+                /// tenant. One user has at most half of it, and so have all clients without a user
+                /// together.
                 tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; a PUBLISH of QoS 2 beyond them: PUBREC with 0x97, before 5.0 the connection ends; administrators are not held to it";
-                /// Bytes of messages that wait for all clients whose sockets are full. Those of one user, and those of all clients without a user, have at most three quarters of what the others leave, or an even part where that is more; when they have it, each of these clients has an even share of it instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver; a retained one that a new subscription is to get waits.
+                /// Bytes of messages that wait for all clients whose sockets are full. Those of one
+                /// user, and those of all clients without a user, have at most three quarters of
+                /// what the others leave, or an even part where that is more; when they have it,
+                /// each of these clients has an even share of it instead of its `output_bytes`. A
+                /// message of QoS 0 from 64 KiB on that has no room in it is dropped for its
+                /// receiver; a retained one that a new subscription is to get waits.
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
-                /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose sessions end with their connections; those of other sessions rest in the
-                /// store. Shared out as `all_output_bytes`: each client of who has his part has an even share of it instead of its `queue_bytes`.
+                /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose
+                /// sessions end with their connections; those of other sessions rest in the store.
+                /// Shared out as `all_output_bytes`: each client of who has his part has an even
+                /// share of it instead of its `queue_bytes`.
                 all_queue_bytes: u64 = $crate::limit_table::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
-                /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and kept to be sent again, also to clients that have gone, or next to be sent; one for
-                /// several sessions counts once. Those of one user, and those of all clients without a user, have at most three quarters of what the others leave.
+                /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and
+                /// kept to be sent again, also to clients that have gone, or next to be sent; one
+                /// for several sessions counts once. Those of one user, and those of all clients
+                /// without a user, have at most three quarters of what the others leave.
                 all_inflight_bytes: u64 = $crate::limit_table::ALL_INFLIGHT_BYTES_MAX, range 1_048_576..=1_099_511_627_776, unit "bytes"
                     => AllInflightBytes(QuotaExceeded, "clients do not acknowledge their messages"): "sessions of who has more are held back, within half a second: each has an even share in flight, 64 KiB at most, and further messages and longer ones wait in its queue, in the store";
-                /// Bytes of the topics for which the broker has set Topic Aliases towards clients, and of what it remembers of others to choose them.
+                /// Bytes of the topics for which the broker has set Topic Aliases towards clients,
+                /// and of what it remembers of others to choose them.
                 all_alias_bytes: u64 = $crate::limit_table::ALL_ALIAS_BYTES_MAX, range 0..=1_099_511_627_776, unit "bytes"
                     => AllAliasBytes(QuotaExceeded, "topic aliases towards clients take too much room"): "a client that has more than an even share is set no further aliases; its messages have their topics in full";
-                /// Messages per second that are stored for sessions of one user whose clients are away, each counted once for each session beyond the first 16, a second's
-                /// worth at once; the same for all clients without a user together. 0 for any number.
+                /// Messages per second that are stored for sessions of one user whose clients are
+                /// away, each counted once for each session beyond the first 16, a second's worth
+                /// at once; the same for all clients without a user together. 0 for any number.
                 offline_deliveries_per_sec: u32 = $crate::limit_table::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
                     => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as one that finds its queue full";
-                /// Bytes of the messages that wait in the store for sessions of all tenants, as they are there: once for all of their sessions. From half of it on, those of
-                /// one user, and those of all clients without a user, have at most three quarters of what the others leave.
+                /// Bytes of the messages that wait in the store for sessions of all tenants, as
+                /// they are there: once for all of their sessions. From half of it on, those of one
+                /// user, and those of all clients without a user, have at most three quarters of
+                /// what the others leave.
                 stored_queue_bytes: u64 = $crate::limit_table::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
                     => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `queue_messages`, within half a second";
-                /// Bytes of the disk that are kept free of what clients want stored, so that commands can still be given. 0 for none.
+                /// Bytes of the disk that are kept free of what clients want stored, so that
+                /// commands can still be given. 0 for none.
                 disk_reserve_bytes: u64 = $crate::limit_table::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
                     => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";
-                /// Memory in bytes of all actions, models, scripts, modules and routes together. 0 for a quarter of what the machine or container has, at least
-                /// 256 MiB and at most 4 GiB. Those of one user have at most three quarters of what the others leave.
+                /// Memory in bytes of all actions, models, scripts, modules and routes together. 0
+                /// for a quarter of what the machine or container has, at least 256 MiB and at most
+                /// 4 GiB. Those of one user have at most three quarters of what the others leave.
                 guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
                 /// Memory mappings of the compiled code of all actions, models, rules, modules and
@@ -188,29 +229,37 @@ macro_rules! limit_table {
                 /// quarters of what the others leave.
                 code_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => CodeMemory(QuotaExceeded, "native code takes too much memory"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; a replacement may exceed it by a sixteenth; removing always works";
-                /// Retained messages of one tenant. One user with his programs, all clients without a user together, and programs without an owner each have at most three quarters of what the others leave.
+                /// Retained messages of one tenant. One user with his programs, all clients without
+                /// a user together, and programs without an owner each have at most three quarters
+                /// of what the others leave.
                 retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
-                /// Bytes of the retained messages of one tenant, with topics and properties; shared out as `retained_messages`.
+                /// Bytes of the retained messages of one tenant, with topics and properties; shared
+                /// out as `retained_messages`.
                 retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
-                /// Environment variables of one tenant, and as many secrets; all of them are in memory. Programs add none beyond three quarters of them.
+                /// Environment variables of one tenant, and as many secrets; all of them are in
+                /// memory. Programs add none beyond three quarters of them.
                 variables: u32 = $crate::limit_table::VARIABLES_MAX, range 1..=1_000_000, unit "values"
                     => Variables(QuotaExceeded, "too many environment variables or secrets"): "`-setEnv` and `-setSecret` of a new name are refused with `QUOTA_EXCEEDED`; a program's has no effect. Replacing and removing always work";
-                /// Bytes of the names and values of the environment variables of one tenant, and as many of its secrets. Programs add nothing beyond three quarters of them.
+                /// Bytes of the names and values of the environment variables of one tenant, and as
+                /// many of its secrets. Programs add nothing beyond three quarters of them.
                 variable_bytes: u64 = $crate::limit_table::VARIABLE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => VariableBytes(QuotaExceeded, "environment variables or secrets take too much room"): "as for `variables`; replacing by what is no longer works";
                 /// Projects of one tenant.
                 projects: u32 = $crate::limit_table::PROJECTS_MAX, range 1..=100_000, unit "projects"
                     => Projects(QuotaExceeded, "too many projects"): "a further project is refused with `QUOTA_EXCEEDED`; replacing and removing always work";
-                /// Bytes of the archives of all projects of one tenant, former versions included, which go first.
+                /// Bytes of the archives of all projects of one tenant, former versions included,
+                /// which go first.
                 project_bytes: u64 = $crate::limit_table::PROJECT_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => ProjectBytes(QuotaExceeded, "projects take too much room"): "a project that would exceed them is refused with `QUOTA_EXCEEDED`";
-                /// Longest time in seconds for which a login has to wait as a user from an address, of IPv6 a network of 64 bits, after logins as this user
-                /// from there have failed: after five of them 1 s, after each further one twice as long. 0 for none.
+                /// Longest time in seconds for which a login has to wait as a user from an address,
+                /// of IPv6 a network of 64 bits, after logins as this user from there have failed:
+                /// after five of them 1 s, after each further one twice as long. 0 for none.
                 login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
                     => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; one login a second is looked at all the same: it is let in if its password is that of an earlier login";
-                /// Logins whose password waits to be checked; never more than an eighth of `connections`.
+                /// Logins whose password waits to be checked; never more than an eighth of
+                /// `connections`.
                 logins_waiting: u32 = $crate::limit_table::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
                     => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
             }
@@ -234,7 +283,8 @@ pub const CONNECT_OVERHEAD_BYTES_MAX: u32 = 16 << 10;
 /// Default of `half_open`: a hall of devices that reconnects at once has room.
 pub const HALF_OPEN_MAX: u32 = 10_000;
 
-/// Default of `half_open_bytes`: a hundred times the largest CONNECT, and what half a million usual ones take.
+/// Default of `half_open_bytes`: a hundred times the largest CONNECT, and what half a million usual
+/// ones take.
 pub const HALF_OPEN_BYTES_MAX: u64 = 64 << 20;
 
 /// Default of `queue_messages`.
@@ -246,7 +296,8 @@ pub const QUEUE_BYTES_MAX: u64 = lotmq_session::limits::QUEUE_BYTES_MAX;
 /// Default of `connections`; before that the process runs out of open files on most machines.
 pub const CONNECTIONS_MAX: u32 = 1_000_000;
 
-/// Default of `inflate_ratio`: a tenth of what deflate can reach at most, ten times what telemetry does.
+/// Default of `inflate_ratio`: a tenth of what deflate can reach at most, ten times what telemetry
+/// does.
 pub const INFLATE_RATIO_MAX: u32 = 100;
 
 /// Default of `login_wait_max_sec`: 1,440 guesses a day.
@@ -276,7 +327,8 @@ pub const TOPIC_ALIAS_MAXIMUM: u16 = 32;
 /// Default of `topic_alias_bytes`: one topic of any length, or 32 of 2 KiB.
 pub const TOPIC_ALIAS_BYTES_MAX: u32 = 64 << 10;
 
-/// Default of `partial_bytes`: eight of the largest packets at once, and the beginnings of a hundred thousand usual ones.
+/// Default of `partial_bytes`: eight of the largest packets at once, and the beginnings of a
+/// hundred thousand usual ones.
 pub const PARTIAL_BYTES_MAX: u64 = 128 << 20;
 
 /// Default of `send_window`.
@@ -285,7 +337,8 @@ pub const SEND_WINDOW: u16 = 1000;
 /// Default of `subscriptions`.
 pub const SUBSCRIPTIONS_MAX: u32 = 10_000;
 
-/// Default of `shared_subscriptions`. A worker has a handful; one message that reaches all of a session's is sent as often, in one turn.
+/// Default of `shared_subscriptions`. A worker has a handful; one message that reaches all of a
+/// session's is sent as often, in one turn.
 pub const SHARED_SUBSCRIPTIONS_MAX: u32 = 1_000;
 
 /// Default of `filters_per_packet`: as many as a session may have.
@@ -318,13 +371,15 @@ pub const ALL_OUTPUT_BYTES_MAX: u64 = 512 << 20;
 /// Default of `all_queue_bytes`: as much as one session may have.
 pub const ALL_QUEUE_BYTES_MAX: u64 = 1 << 30;
 
-/// Default of `all_inflight_bytes`: 64 sessions with as much as one may have, and 10,000 with a window of 100 KiB.
+/// Default of `all_inflight_bytes`: 64 sessions with as much as one may have, and 10,000 with a
+/// window of 100 KiB.
 pub const ALL_INFLIGHT_BYTES_MAX: u64 = 1 << 30;
 
 /// Default of `all_alias_bytes`: ten thousand clients with 256 usual topics each.
 pub const ALL_ALIAS_BYTES_MAX: u64 = 256 << 20;
 
-/// Default of `offline_deliveries_per_sec`: a hundred clients that are away for a thousand messages a second, at 2.4 µs each a quarter of a core.
+/// Default of `offline_deliveries_per_sec`: a hundred clients that are away for a thousand messages
+/// a second, at 2.4 µs each a quarter of a core.
 pub const OFFLINE_DELIVERIES_PER_SEC: u32 = 100_000;
 
 /// Default of `stored_queue_bytes`: sixteen of the longest queues.
@@ -333,7 +388,8 @@ pub const STORED_QUEUE_BYTES_MAX: u64 = 16 << 30;
 /// Default of `disk_reserve_bytes`: with less no broker starts.
 pub const DISK_RESERVE_BYTES: u64 = 16 << 20;
 
-/// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their contents.
+/// Default of `retained_messages`. They are in memory, at some 200 bytes each beside their
+/// contents.
 pub const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
 
 /// Default of `retained_bytes`: 1 GiB, as all of them are in memory.
@@ -342,7 +398,8 @@ pub const RETAINED_BYTES_MAX: u64 = 1 << 30;
 /// Default of `variables`.
 pub const VARIABLES_MAX: u32 = 10_000;
 
-/// Default of `variable_bytes`: a thousand chains of certificates with their keys, of 64 KiB. They are in memory.
+/// Default of `variable_bytes`: a thousand chains of certificates with their keys, of 64 KiB. They
+/// are in memory.
 pub const VARIABLE_BYTES_MAX: u64 = 64 << 20;
 
 /// Default of `projects`.

@@ -25,13 +25,16 @@ macro_rules! limits_section {
                 $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range, unit $unit; )+
                 /// What becomes of a message for a session whose queue is full.
                 on_full: OnFull = OnFull::DropNew, json "OnFull";
-                /// Longest time that a session outlives its connection; longer requests are cut down to it.
+                /// Longest time that a session outlives its connection; longer requests are cut
+                /// down to it.
                 session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(30 * DAY)), json "SessionExpiryMax";
-                /// The same for clients that came without a user name, which have proved nothing; not longer than `session_expiry_max`. To be raised where
-                /// machines without a name are away for longer and must find what waited for them.
+                /// The same for clients that came without a user name, which have proved nothing;
+                /// not longer than `session_expiry_max`. To be raised where machines without a name
+                /// are away for longer and must find what waited for them.
                 anonymous_session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(7 * DAY)), json "AnonymousSessionExpiryMax";
-                /// Longest Keep Alive in seconds; 0 lets clients choose, none at all included. A 5.0 client that asks for more gets this as Server Keep
-                /// Alive; older versions cannot be told and keep their own.
+                /// Longest Keep Alive in seconds; 0 lets clients choose, none at all included. A
+                /// 5.0 client that asks for more gets this as Server Keep Alive; older versions
+                /// cannot be told and keep their own.
                 keep_alive_max_sec: u16 = 0, json "KeepAliveMaxSec", range 0..=65_535;
             }
         }

@@ -1,7 +1,8 @@
 //! Sections `[listener.<name>]`: where clients connect, one for each transport.
 //!
-//! This file is the registry of transports: one is its section's file and its row among the [`transports!`]. Structures, keys, limits and what is
-//! opened derive from that. Not here: how it carries bytes (`net` of the server).
+//! This file is the registry of transports: one is its section's file and its row among the
+//! [`transports!`]. Structures, keys, limits and what is opened derive from that. Not here: how it
+//! carries bytes (`net` of the server).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,13 +27,16 @@ macro_rules! listener {
             $section at $prefix, |$config| $place => {
                 /// TCP port. 0 takes any free one, which `lotmq serve` prints; `off` opens none.
                 port: $crate::setting::Port = $crate::setting::Port::Number($port), json $json;
-                /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
+                /// Addresses to listen on: one, or a list. An address that the machine does not
+                /// have is skipped with a warning.
                 bind: $crate::setting::BindAddresses = $crate::setting::BindAddresses::loopback(), json $bind;
-                /// Whether every connection begins with a header of the PROXY protocol (version 1 or 2), as load balancers send it. For ports that
-                /// nobody else can reach, or with `trusted_proxies`: whoever is believed may claim any address.
+                /// Whether every connection begins with a header of the PROXY protocol (version 1
+                /// or 2), as load balancers send it. For ports that nobody else can reach, or with
+                /// `trusted_proxies`: whoever is believed may claim any address.
                 proxy_protocol: bool = false;
-                /// Proxies that are believed what their header says: their addresses, and networks of them. Others are closed before their first byte is
-                /// read. Without any, everybody is believed who reaches the port.
+                /// Proxies that are believed what their header says: their addresses, and networks
+                /// of them. Others are closed before their first byte is read. Without any,
+                /// everybody is believed who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
                 $($own)*
             }
@@ -224,14 +228,16 @@ impl Config {
         plans
     }
 
-    /// What keys of listeners need: a certificate where a port with TLS is set, an authority where clients must show one.
+    /// What keys of listeners need: a certificate where a port with TLS is set, an authority where
+    /// clients must show one.
     pub(crate) fn needs_of_listeners(&self) -> Vec<Need> {
         let (no_certificate, no_authority) = (self.tls.certificate.is_none(), self.tls.client_ca.is_none());
         let plans: Vec<ListenerPlan> = self.plans().into_iter().filter(|plan| plan.tls.is_some()).collect();
         let mut needs = Vec::new();
         for plan in &plans {
             let Some(port) = plan.key("port") else { continue };
-            // By default, and in what clients of Coreflux store as a whole, ports say only where TLS would be.
+            // By default, and in what clients of Coreflux store as a whole, ports say only where
+            // TLS would be.
             let is_wanted = !matches!(self.origin(port.path), ValueOrigin::Default | ValueOrigin::Stored);
             needs.push((port.path, "tls.certificate", no_certificate && is_wanted && plan.is_on()));
         }

@@ -6,9 +6,11 @@ use super::setting::words;
 section! {
     /// How much is logged, and how it is written.
     Log at "log", |config| config.log => {
-        /// Whether decisions are logged too (level `debug`), and clients that come and go, not only life cycle, refusals and failures.
+        /// Whether decisions are logged too (level `debug`), and clients that come and go, not only
+        /// life cycle, refusals and failures.
         debug: bool = false, json "FullDebugLog";
-        /// How lines on standard error are written: `text` for people, `json` as one object each, with `time`, `level`, `target`, `message` and `fields`.
+        /// How lines on standard error are written: `text` for people, `json` as one object each,
+        /// with `time`, `level`, `target`, `message` and `fields`.
         format: LogFormat = LogFormat::Text;
     }
 }

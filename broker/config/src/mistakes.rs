@@ -1,7 +1,7 @@
 //! All that is wrong with a configuration at once, with lines of the file: `lotmq config check`.
 //!
-//! Invariant: none is found here exactly when [`Config::load`] takes the same sources. Not here: what the values name, such as files and
-//! ports that others have.
+//! Invariant: none is found here exactly when [`Config::load`] takes the same sources. Not here:
+//! what the values name, such as files and ports that others have.
 
 use toml::de::DeTable;
 
@@ -19,7 +19,8 @@ pub struct Mistake {
 }
 
 impl Config {
-    /// All mistakes of the sources: those of the file in the order of its lines, then the others. A file that is not TOML has no others.
+    /// All mistakes of the sources: those of the file in the order of its lines, then the others. A
+    /// file that is not TOML has no others.
     #[must_use]
     pub fn mistakes(sources: &Sources) -> Vec<Mistake> {
         let mut mistakes = sources.file.as_ref().map(malformed).unwrap_or_default();
@@ -31,7 +32,8 @@ impl Config {
         mistakes
     }
 
-    /// The configuration without what is wrong in its sources: for who looks for further mistakes, in what the values name.
+    /// The configuration without what is wrong in its sources: for who looks for further mistakes,
+    /// in what the values name.
     #[must_use]
     pub fn without_mistakes(sources: &Sources) -> Self {
         let mut config = Self::default();
@@ -58,7 +60,8 @@ impl Config {
     }
 }
 
-/// Whether an unmet need may come of an error: what was refused is not set, and a name that nobody knows may be meant for what is needed.
+/// Whether an unmet need may come of an error: what was refused is not set, and a name that nobody
+/// knows may be meant for what is needed.
 fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
     let ConfigError::KeyMissing { needed, .. } = unmet else { return false };
     let section = |path: &str| path.rsplit_once('.').map(|(section, _)| section.to_owned());

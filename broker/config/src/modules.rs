@@ -6,12 +6,15 @@ use super::public_keys::PublicKeys;
 section! {
     /// Which uploaded WebAssembly components are taken.
     Modules at "modules", |config| config.modules => {
-        /// Whether modules of worlds are taken whose contract may still change: today `route` and `auth`. A later version of the broker may refuse them until they are
-        /// built anew. Those that are installed stay when it is switched off.
+        /// Whether modules of worlds are taken whose contract may still change: today `route` and
+        /// `auth`. A later version of the broker may refuse them until they are built anew. Those
+        /// that are installed stay when it is switched off.
         allow_unstable: bool = false;
-        /// Whether modules have to be signed by one of `keys`. Those that are installed stay when it is switched on.
+        /// Whether modules have to be signed by one of `keys`. Those that are installed stay when
+        /// it is switched on.
         require_signature: bool = false, json "RequireSignedModules";
-        /// Public keys of those who sign modules. Whoever has a private one decides what code runs here, within what the command of a module grants.
+        /// Public keys of those who sign modules. Whoever has a private one decides what code runs
+        /// here, within what the command of a module grants.
         keys: PublicKeys = PublicKeys::default();
         /// Processor time in seconds for which the native code of one module may be compiled. A
         /// slow machine with large modules needs more.

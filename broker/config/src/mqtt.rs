@@ -9,14 +9,17 @@ use crate::value_error::ValueError;
 section! {
     /// What the broker offers to 5.0 clients beyond what the standard makes it offer.
     Mqtt at "mqtt", |config| config.mqtt => {
-        /// First levels of topics for responses. A client that asks for Response Information gets them with its Client Identifier behind, as in
-        /// `responses/<client id>`, from which it makes its response topics. Until it is set nobody gets any.
+        /// First levels of topics for responses. A client that asks for Response Information gets
+        /// them with its Client Identifier behind, as in `responses/<client id>`, from which it
+        /// makes its response topics. Until it is set nobody gets any.
         response_information: Option<TopicPrefix> = None;
 
-        /// Whether clients may use control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF in topics, filters, client
-        /// identifiers, user names and the text of properties. The standard lets a receiver take them for malformed; clients that do, those with
-        /// libmosquitto among them, close on such a message, come back, and close again. The properties that definitions and routes publish keep to
-        /// it, too; to no such topic do they publish in any case.
+        /// Whether clients may use control characters (U+0001 to U+001F, U+007F to U+009F) and
+        /// non-characters such as U+FFFF in topics, filters, client identifiers, user names and the
+        /// text of properties. The standard lets a receiver take them for malformed; clients that
+        /// do, those with libmosquitto among them, close on such a message, come back, and close
+        /// again. The properties that definitions and routes publish keep to it, too; to no such
+        /// topic do they publish in any case.
         control_characters: bool = false;
     }
 }
@@ -26,7 +29,8 @@ section! {
 pub struct TopicPrefix(String);
 
 impl TopicPrefix {
-    /// The prefix with one more level behind it; `None` when that is no Topic Name, because of wildcards or its length.
+    /// The prefix with one more level behind it; `None` when that is no Topic Name, because of
+    /// wildcards or its length.
     #[must_use]
     pub fn with(&self, level: &str) -> Option<String> {
         let topic = format!("{}/{level}", self.0);

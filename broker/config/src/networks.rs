@@ -32,7 +32,8 @@ impl Networks {
         self.0.is_empty()
     }
 
-    /// Whether an address belongs to one of them; an IPv4 address that is written as IPv6 is the IPv4 address.
+    /// Whether an address belongs to one of them; an IPv4 address that is written as IPv6 is the
+    /// IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

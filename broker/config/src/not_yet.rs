@@ -1,4 +1,5 @@
-//! Keys of the commands reference (§9.2) whose part of the broker does not exist yet: refused by name, never ignored.
+//! Keys of the commands reference (§9.2) whose part of the broker does not exist yet: refused by
+//! name, never ignored.
 
 /// Whether `name`, a path or a JSON name, is such a key.
 pub(crate) fn is_not_yet(name: &str) -> bool {

@@ -1,4 +1,5 @@
-//! What `Config/New` is to store: JSON with the original's key names, laid over the file. Nothing uses it yet.
+//! What `Config/New` is to store: JSON with the original's key names, laid over the file. Nothing
+//! uses it yet.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +7,8 @@ use super::origin::Assignment;
 use super::unknown::unknown_json_key;
 use super::{Config, ConfigError, Key, ValueOrigin};
 
-/// Keys of the `Config` topic that say something and set nothing; ignored, so that what was read can be written back.
+/// Keys of the `Config` topic that say something and set nothing; ignored, so that what was read
+/// can be written back.
 const READ_ONLY: [&str; 2] = ["defaultPassword", "Tenant"];
 
 /// JSON names and their values. The values are checked when a [`Config`] is made of it.
@@ -28,7 +30,8 @@ impl Overlay {
         }
     }
 
-    /// This with the values of `newer` in place of its own; `null` removes one, so that the next source holds again.
+    /// This with the values of `newer` in place of its own; `null` removes one, so that the next
+    /// source holds again.
     #[must_use]
     pub fn merged(mut self, newer: Self) -> Self {
         for (name, value) in newer.0 {
@@ -41,7 +44,8 @@ impl Overlay {
         self
     }
 
-    /// Leaves out values that `config` has from a weaker source anyway, as when the whole `Config` topic is written back.
+    /// Leaves out values that `config` has from a weaker source anyway, as when the whole `Config`
+    /// topic is written back.
     #[must_use]
     pub fn without_unchanged(mut self, config: &Config) -> Self {
         self.0.retain(|name, value| {

@@ -1,4 +1,5 @@
-//! The reference of all keys as Markdown: `docs/configuration.md`, written and compared by `tests/tidy`.
+//! The reference of all keys as Markdown: `docs/configuration.md`, written and compared by
+//! `tests/tidy`.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! Section `[routes]`: where routes may connect to, listen and have files, and which serial ports they may open, whatever their definitions say.
+//! Section `[routes]`: where routes may connect to, listen and have files, and which serial ports
+//! they may open, whatever their definitions say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,33 +12,44 @@ use super::setting::words;
 use super::tenant_places::{PlacesOfTenant, TenantPlaces};
 
 section! {
-    /// Where routes may connect to, listen and have files, and which serial ports they may open. Whoever may deploy a route decides where it leads; here the operator says what is out of bounds for all of them, or for those of a tenant.
+    /// Where routes may connect to, listen and have files, and which serial ports they may open.
+    /// Whoever may deploy a route decides where it leads; here the operator says what is out of
+    /// bounds for all of them, or for those of a tenant.
     Routes at "routes", |config| config.routes => {
-        /// Networks that routes do not connect to. What a host name resolves to is looked at, at every connect. The default: link-local addresses and where clouds tell
-        /// their machines secrets.
+        /// Networks that routes do not connect to. What a host name resolves to is looked at, at
+        /// every connect. The default: link-local addresses and where clouds tell their machines
+        /// secrets.
         denied_networks: Networks = Networks::named(&DENIED);
-        /// Whether routes may connect to this machine itself. Programs that listen there only often ask nobody for a name, and the broker takes who comes from there for
-        /// local: `root` with its default password is.
+        /// Whether routes may connect to this machine itself. Programs that listen there only often
+        /// ask nobody for a name, and the broker takes who comes from there for local: `root` with
+        /// its default password is.
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
-        /// The same for the routes of single tenants, each with a section of its own: `[routes.tenants.acme]`. A key that is set there holds for the routes of that
-        /// tenant in place of the key of this section; for all others this section holds.
+        /// The same for the routes of single tenants, each with a section of its own:
+        /// `[routes.tenants.acme]`. A key that is set there holds for the routes of that tenant in
+        /// place of the key of this section; for all others this section holds.
         tenants: TenantPlaces = TenantPlaces::default();
         /// Name servers that are asked for the SRV and TXT records of addresses such as
         /// `mongodb+srv://`. By default those of `/etc/resolv.conf`. Addresses of hosts are
         /// looked up by the system, whatever stands here.
         name_servers: NameServers = NameServers::default();
-        /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR`, or path of a certificate, is below the first;
-        /// without any, below `files/<tenant>` of the data directory, where files of users other than `root` lie below `users/<name>`, and those of routes that belong to nobody below `nobody`. All tenants may use them; the data directory must lie in none of them, and none of them in it.
+        /// Folders below which routes may have files, as absolute paths. They must be there. A
+        /// relative `STORAGE_DIR`, or path of a certificate, is below the first; without any, below
+        /// `files/<tenant>` of the data directory, where files of users other than `root` lie below
+        /// `users/<name>`, and those of routes that belong to nobody below `nobody`. All tenants
+        /// may use them; the data directory must lie in none of them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";
-        /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. A path is compared as the route's `COM_PORT` says it, so that a link, as those in
-        /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other kinds do something when they
-        /// are opened.
+        /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. A path is
+        /// compared as the route's `COM_PORT` says it, so that a link, as those in
+        /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other
+        /// kinds do something when they are opened.
         serial_ports: SerialPorts = SerialPorts::default();
-        /// What becomes of messages for a route whose outbox is full, where its `ROUTE_CONFIG` says nothing.
+        /// What becomes of messages for a route whose outbox is full, where its `ROUTE_CONFIG` says
+        /// nothing.
         overload_policy: OverloadPolicy = OverloadPolicy::ByQos, variable "COREFLUX_ROUTE_OVERLOAD_POLICY";
-        /// For how many milliseconds an outbox is full before it sheds messages by policy `balanced`, where `ROUTE_CONFIG` says nothing.
+        /// For how many milliseconds an outbox is full before it sheds messages by policy
+        /// `balanced`, where `ROUTE_CONFIG` says nothing.
         overload_timeout_ms: u64 = 50, range 0..=86_400_000, variable "COREFLUX_ROUTE_CHANNEL_FULL_TIMEOUT_MS";
     }
 }
@@ -56,7 +68,8 @@ words! {
     }
 }
 
-/// Link-local addresses, among them the usual one of metadata services; and those of such services elsewhere.
+/// Link-local addresses, among them the usual one of metadata services; and those of such services
+/// elsewhere.
 const DENIED: [&str; 5] =
     ["169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"];
 
@@ -89,7 +102,8 @@ impl Routes {
         (!allowed.contains(address)).then(|| format!("{address} is none of {section}.listen_networks"))
     }
 
-    /// Why no route of a tenant may open a serial port, by the path of its device; `None` where they may.
+    /// Why no route of a tenant may open a serial port, by the path of its device; `None` where
+    /// they may.
     #[must_use]
     pub fn refuses_serial_port(&self, tenant: &str, device: &str) -> Option<String> {
         let own = self.tenants.of(tenant);
@@ -134,7 +148,8 @@ fn meant(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether it leads to this machine: the loopback, and the unspecified address, which does when it is connected to.
+/// Whether it leads to this machine: the loopback, and the unspecified address, which does when it
+/// is connected to.
 fn is_this_machine(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_loopback() || address.octets()[0] == 0,

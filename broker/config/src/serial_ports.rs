@@ -6,7 +6,8 @@ use super::ValueError;
 use super::setting::Setting;
 use super::web::texts;
 
-/// Serial ports by the absolute paths of their devices, in which `*` stands for any characters but `/`.
+/// Serial ports by the absolute paths of their devices, in which `*` stands for any characters but
+/// `/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SerialPorts(Vec<Box<str>>);
 
@@ -40,7 +41,8 @@ pub fn is_device_path(path: &str) -> bool {
     !path.contains('\0') && names.split('/').all(|name| !matches!(name, "" | "." | ".."))
 }
 
-/// Whether a pattern covers a path. Goes back to the last `*` alone, which is enough where all of them mean the same.
+/// Whether a pattern covers a path. Goes back to the last `*` alone, which is enough where all of
+/// them mean the same.
 fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let (mut at, mut in_path) = (0, 0);
     // Behind the last `*`, and where what it stands for ends so far.

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::value_error::ValueError;
 
-/// A type of configuration values. Text from flags and the environment arrives as a JSON string, so every type reads strings.
+/// A type of configuration values. Text from flags and the environment arrives as a JSON string, so
+/// every type reads strings.
 pub(crate) trait Setting: Sized {
     /// What values look like, for the reference and for errors.
     const TYPE: &'static str;

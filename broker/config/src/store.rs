@@ -6,10 +6,12 @@ use super::setting::words;
 section! {
     /// What an acknowledgement promises.
     Store at "store", |config| config.store => {
-        /// What survives: `fsync` a loss of power, `os` a killed process, `none` nothing (for tests and caches).
+        /// What survives: `fsync` a loss of power, `os` a killed process, `none` nothing (for tests
+        /// and caches).
         durability: Durability = Durability::Fsync, json "Durability";
-        /// Milliseconds that changes wait for others before they are written together; what they promise waits as long. For flash: each write costs
-        /// 32 KiB at least, and what receivers acknowledge in this time is not written at all.
+        /// Milliseconds that changes wait for others before they are written together; what they
+        /// promise waits as long. For flash: each write costs 32 KiB at least, and what receivers
+        /// acknowledge in this time is not written at all.
         linger_ms: u32 = 0, json "LingerMs", range 0..=1_000;
     }
 }

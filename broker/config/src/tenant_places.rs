@@ -1,4 +1,5 @@
-//! Type of values that say for single tenants where their routes may connect to and listen, and which serial ports they may open.
+//! Type of values that say for single tenants where their routes may connect to and listen, and
+//! which serial ports they may open.
 
 use std::collections::BTreeMap;
 

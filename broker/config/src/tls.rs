@@ -6,12 +6,15 @@ use super::key::section;
 use super::setting::words;
 
 section! {
-    /// Certificates of the listeners with TLS. The files are read again when they change, and on SIGHUP.
+    /// Certificates of the listeners with TLS. The files are read again when they change, and on
+    /// SIGHUP.
     Tls at "tls", |config| config.tls => {
-        /// PEM file with the certificate of this broker, then those of its issuers. Without it no listener with TLS is opened. A file in PKCS#12 (`.pfx`,
-        /// `.p12`) is converted by `openssl pkcs12 -in FILE -out lotmq.pem -nodes`.
+        /// PEM file with the certificate of this broker, then those of its issuers. Without it no
+        /// listener with TLS is opened. A file in PKCS#12 (`.pfx`, `.p12`) is converted by
+        /// `openssl pkcs12 -in FILE -out lotmq.pem -nodes`.
         certificate: Option<PathBuf> = None, json "CertificatePath";
-        /// PEM file with the private key, not encrypted; until it is set, the key is expected in the file of the certificate.
+        /// PEM file with the private key, not encrypted; until it is set, the key is expected in
+        /// the file of the certificate.
         key: Option<PathBuf> = None;
         /// PEM file with the authorities that sign the certificates of clients.
         client_ca: Option<PathBuf> = None;

@@ -4,7 +4,8 @@ use lot_nearest::{nearest, nearest_name, nearest_within};
 
 use super::{ConfigError, KEYS, Key, ValueOrigin};
 
-/// The error for a path that is no key, with the nearest key, or that it belongs to what is not there yet.
+/// The error for a path that is no key, with the nearest key, or that it belongs to what is not
+/// there yet.
 pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
     // A limit that holds for the whole broker, looked for at one listener.
     let of_broker = name.strip_prefix("listener.").and_then(|rest| rest.split_once('.'));
@@ -16,8 +17,9 @@ pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
     unknown(name, origin, near.map(str::to_owned))
 }
 
-/// The key that the name begins with, before a `_`, or that almost has it, its last part as well as the whole; `None` also where the last part is that of several keys, of
-/// which the section has to choose one.
+/// The key that the name begins with, before a `_`, or that almost has it, its last part as well as
+/// the whole; `None` also where the last part is that of several keys, of which the section has to
+/// choose one.
 fn of_like_name(name: &str) -> Option<&'static str> {
     let last = leaf(name);
     let begins = |path: &&str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('_'));
@@ -31,7 +33,8 @@ fn of_like_name(name: &str) -> Option<&'static str> {
     nearest_name(name, alike)
 }
 
-/// Keys that are meant by names which are tried: those of other brokers' configurations, and what else a thing is called.
+/// Keys that are meant by names which are tried: those of other brokers' configurations, and what
+/// else a thing is called.
 const MEANT: &[(&str, &str)] = &[
     ("allow_anonymous", "auth.anonymous"),
     ("cafile", "tls.client_ca"),
@@ -67,7 +70,8 @@ const MORE_IN_THE_LOG: &str = "the log has no levels; `log.debug = true` has it 
 const DATA_DIRECTORY: &str =
     "where the data lies is said by `lotmq serve --data DIR`, as the configuration may lie there, too";
 
-/// What is looked for in the configuration and lies elsewhere: the last part of a name, or all of it, and where it is.
+/// What is looked for in the configuration and lies elsewhere: the last part of a name, or all of
+/// it, and where it is.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("log.level", MORE_IN_THE_LOG),
     ("log_level", MORE_IN_THE_LOG),
@@ -96,7 +100,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("bridges", "other brokers are reached by routes: docs/routes/mqtt-bridge.md"),
 ];
 
-/// The error for a key or a section that stands for something which is no part of the configuration.
+/// The error for a key or a section that stands for something which is no part of the
+/// configuration.
 pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError> {
     if Key::find(name).is_some() || is_section(name) {
         return None;
@@ -105,7 +110,8 @@ pub(crate) fn elsewhere(name: &str, origin: &ValueOrigin) -> Option<ConfigError>
     Some(ConfigError::Elsewhere { name: name.to_owned(), origin: origin.clone(), place })
 }
 
-/// The path that a variable has, without its prefix and in lower case, where a section begins it: the longest one.
+/// The path that a variable has, without its prefix and in lower case, where a section begins it:
+/// the longest one.
 pub(crate) fn path_in_section(name: &str) -> Option<String> {
     let places = name.match_indices('_').map(|(at, _)| name.split_at(at));
     let mut sections = places.filter_map(|(section, rest)| {
@@ -115,7 +121,8 @@ pub(crate) fn path_in_section(name: &str) -> Option<String> {
     sections.next_back()
 }
 
-/// The key that is meant by a variable, without its prefix and in lower case: of which no character says where a section ends.
+/// The key that is meant by a variable, without its prefix and in lower case: of which no character
+/// says where a section ends.
 pub(crate) fn meant_by_variable(name: &str) -> Option<&'static str> {
     let mut places = name.match_indices('_').map(|(at, _)| name.split_at(at));
     places.find_map(|(section, rest)| {
@@ -128,7 +135,8 @@ pub(crate) fn meant_by_variable(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
+/// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one
+/// whose name is almost this.
 fn meant(name: &str) -> Option<&'static str> {
     let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
     if let Some((_, key)) = MEANT.iter().find(|(written, _)| *written == last || *written == name) {
@@ -151,8 +159,9 @@ fn leaf(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(_, last)| last)
 }
 
-/// The key that has most words that are those of the name, or almost, and at least half of its own; of one that ends in the same word any is enough. `None` where
-/// there is none. Of equals the one that ends in the same word, then the first.
+/// The key that has most words that are those of the name, or almost, and at least half of its own;
+/// of one that ends in the same word any is enough. `None` where there is none. Of equals the one
+/// that ends in the same word, then the first.
 fn of_like_words(name: &str) -> Option<&'static str> {
     let written: Vec<&str> = name.split(['.', '_']).filter(|word| word.len() > 3).collect();
     let likeness = |word: &&str, known: &[&str]| {

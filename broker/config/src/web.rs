@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::setting::Setting;
 use crate::value_error::ValueError;
 
-/// Origins of web pages (RFC 6454 §6.2) as browsers write them: `scheme://host[:port]` in lower case.
+/// Origins of web pages (RFC 6454 §6.2) as browsers write them: `scheme://host[:port]` in lower
+/// case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebOrigins(Vec<Box<str>>);
 

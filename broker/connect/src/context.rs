@@ -1,8 +1,8 @@
 //! Contexts: brokers with logins, each under a name, in one file of the user.
 //!
-//! Invariant: the file holds passwords, so it is read only while nobody but its owner may read it, and written with mode 0600. What is
-//! given by hand wins; a login goes to no broker that was named by hand unless its context was named, too. Not here: the subcommands that
-//! change the file.
+//! Invariant: the file holds passwords, so it is read only while nobody but its owner may read it,
+//! and written with mode 0600. What is given by hand wins; a login goes to no broker that was named
+//! by hand unless its context was named, too. Not here: the subcommands that change the file.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};

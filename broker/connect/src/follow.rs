@@ -16,7 +16,8 @@ pub struct Following {
     pub filter: String,
 }
 
-/// Connects and subscribes at QoS 0 to the filter of the URL, or to everything; retained messages come too.
+/// Connects and subscribes at QoS 0 to the filter of the URL, or to everything; retained messages
+/// come too.
 ///
 /// # Errors
 /// Those of connecting; when the broker refuses the subscription.

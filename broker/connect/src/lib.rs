@@ -1,6 +1,8 @@
-//! The options of the command line about the connection to a broker; names and meanings are those of `mosquitto_pub` and `mosquitto_sub`.
+//! The options of the command line about the connection to a broker; names and meanings are those
+//! of `mosquitto_pub` and `mosquitto_sub`.
 //!
-//! Not here: the protocol, which is `lotmq-client`'s, and what the subcommands do with a connection.
+//! Not here: the protocol, which is `lotmq-client`'s, and what the subcommands do with a
+//! connection.
 
 mod context;
 mod follow;
@@ -29,14 +31,16 @@ pub use follow::{Following, follow};
 pub use properties::PropertyArgs;
 pub use url::{Unquoted, Url};
 
-/// Which broker, as whom, and through what: what the command line says, and its context for the rest.
+/// Which broker, as whom, and through what: what the command line says, and its context for the
+/// rest.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectArgs {
     /// Which broker, and as whom.
     pub login: LoginArgs,
     /// What lies between the broker and MQTT.
     pub transport: TransportArgs,
-    /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
+    /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less
+    /// than usual.
     pub patience: Option<Duration>,
     /// Bytes of the largest packet that the broker may send; `None` for what the standard has. For
     /// who knows what is asked for.
@@ -100,12 +104,13 @@ pub struct LoginArgs {
     /// Port of the broker [default: 1883, with TLS 8883, with WebSocket 80 and 443]
     #[arg(short = 'p', long)]
     pub port: Option<u16>,
-    /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]; mqtts:// for TLS, ws:// and wss:// for WebSocket, where a path
-    /// stands for the topic
+    /// Broker, user and topic in one: mqtt://[user[:password]@]host[:port][/topic]; mqtts:// for
+    /// TLS, ws:// and wss:// for WebSocket, where a path stands for the topic
     #[arg(short = 'L', long, value_parser = Unquoted(Url::parse))]
     pub url: Option<Url>,
-    /// Context whose broker and login are used, made by `lotmq context add` [default: LOTMQ_CONTEXT, else that of `lotmq context use`, and
-    /// none where -h, -p, -L or --unix names a broker]
+    /// Context whose broker and login are used, made by `lotmq context add` [default:
+    /// LOTMQ_CONTEXT, else that of `lotmq context use`, and none where -h, -p, -L or --unix names a
+    /// broker]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
     /// User name
@@ -123,7 +128,8 @@ pub struct LoginArgs {
     /// Begin of the client identifier; random characters follow
     #[arg(short = 'I', long, conflicts_with = "id")]
     pub id_prefix: Option<String>,
-    /// Protocol version: 31, 311 or 5 [default: 5, and 311 with a broker that does not know it; bench: 311]
+    /// Protocol version: 31, 311 or 5 [default: 5, and 311 with a broker that does not know it;
+    /// bench: 311]
     #[arg(short = 'V', long, value_parser = version)]
     pub protocol_version: Option<Version>,
     /// Option or tool that needs version 5, if one does.
@@ -144,7 +150,8 @@ pub struct TransportArgs {
     /// Use TLS; PEM file with the authorities that are trusted
     #[arg(long, value_name = "FILE")]
     pub cafile: Option<PathBuf>,
-    /// Use TLS; trust the authorities of the system, as with mqtts:// and wss:// when nothing else is said
+    /// Use TLS; trust the authorities of the system, as with mqtts:// and wss:// when nothing else
+    /// is said
     #[arg(long, conflicts_with = "cafile")]
     pub tls_use_os_certs: bool,
     /// Use TLS; PEM file with the certificate of this client
@@ -154,7 +161,8 @@ pub struct TransportArgs {
     // A text in PEM begins with dashes: so it is taken for a wrong path, which is not shown.
     #[arg(long, value_name = "FILE", requires = "cert", allow_hyphen_values = true)]
     pub key: Option<PathBuf>,
-    /// Do not check that the broker's certificate is for its name; who signed it is checked all the same
+    /// Do not check that the broker's certificate is for its name; who signed it is checked all the
+    /// same
     #[arg(long)]
     pub insecure: bool,
     /// Use TLS; protocol to ask for, as `mqtt`
@@ -175,7 +183,8 @@ pub struct TransportArgs {
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "TLS, WebSocket, zstd, Unix socket")]
 pub struct ZstdArgs {
-    /// Ask for the zstd stream transport of lotmq, and go on without where the broker does not have it; implies version 5
+    /// Ask for the zstd stream transport of lotmq, and go on without where the broker does not have
+    /// it; implies version 5
     #[arg(long)]
     pub zstd: bool,
     /// Milliseconds for which what is sent is collected; with --zstd also by the broker
@@ -230,7 +239,8 @@ impl TransportArgs {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Session and will")]
 pub struct SessionArgs {
-    /// Keep the session: subscriptions and missed messages wait for the same client identifier, for ever unless -x says how long
+    /// Keep the session: subscriptions and missed messages wait for the same client identifier, for
+    /// ever unless -x says how long
     #[arg(short = 'c', long, requires = "id")]
     pub disable_clean_session: bool,
     /// Seconds that the session outlives the connection; needs version 5. `-1` for ever
@@ -303,7 +313,8 @@ pub fn qos(text: &str) -> Result<Quality, String> {
 }
 
 impl ConnectArgs {
-    /// Whether nothing of the connection leaves this machine: a Unix socket, or an address of loopback. A name may stand for any address.
+    /// Whether nothing of the connection leaves this machine: a Unix socket, or an address of
+    /// loopback. A name may stand for any address.
     pub fn stays_on_this_machine(&self) -> bool {
         let (host, _) = self.login.host_and_port(0);
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
@@ -349,10 +360,12 @@ impl LoginArgs {
         self.protocol_version.map_or(usual, |version| version.0)
     }
 
-    /// What CONNECT is to say of the Client, and of the zstd stream; in the version `usual` where none was chosen.
+    /// What CONNECT is to say of the Client, and of the zstd stream; in the version `usual` where
+    /// none was chosen.
     ///
     /// # Errors
-    /// [`Misuse`] when options contradict one another; when the system has no random numbers for an identifier.
+    /// [`Misuse`] when options contradict one another; when the system has no random numbers for an
+    /// identifier.
     pub fn options(mut self, zstd: ZstdArgs, usual: ProtocolVersion) -> anyhow::Result<ConnectOptions> {
         if zstd.zstd {
             self.needs_version_5("--zstd")?;
@@ -441,7 +454,8 @@ impl ConnectArgs {
         self.transport.ws || self.login.url.as_ref().is_some_and(|url| url.scheme.is_websocket())
     }
 
-    /// The versions to try, the first one first: those that nothing on the command line rules out; and what needs 5.0, if anything does.
+    /// The versions to try, the first one first: those that nothing on the command line rules out;
+    /// and what needs 5.0, if anything does.
     fn versions(&self, session: &SessionArgs) -> Result<(Vec<ProtocolVersion>, Option<String>), Misuse> {
         let mut login = self.login.clone();
         if session.session_expiry_interval.is_some() {
@@ -573,7 +587,8 @@ fn without_version_5(error: ClientError, what: &str) -> anyhow::Error {
     anyhow::Error::from(error).context(told)
 }
 
-/// Whether this may be how a broker of an older version answers a CONNECT of 5.0: by its own return code, or by closing without one.
+/// Whether this may be how a broker of an older version answers a CONNECT of 5.0: by its own return
+/// code, or by closing without one.
 fn may_speak_older(error: &ClientError) -> bool {
     let is_its_code = matches!(
         error,

@@ -1,6 +1,8 @@
-//! `-D PACKET PROPERTY VALUE`: properties of MQTT 5.0 for the packets that a tool sends, as `mosquitto_pub` takes them.
+//! `-D PACKET PROPERTY VALUE`: properties of MQTT 5.0 for the packets that a tool sends, as
+//! `mosquitto_pub` takes them.
 //!
-//! Invariant: what is kept here stands where its packet allows it, as often as it may, with a value of its type. Not here: sending it.
+//! Invariant: what is kept here stands where its packet allows it, as often as it may, with a value
+//! of its type. Not here: sending it.
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};

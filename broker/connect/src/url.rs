@@ -1,4 +1,5 @@
-//! `mqtt://user:password@host:port/topic`, as `mosquitto_pub -L` takes it, and its relatives for TLS and WebSocket.
+//! `mqtt://user:password@host:port/topic`, as `mosquitto_pub -L` takes it, and its relatives for
+//! TLS and WebSocket.
 
 use std::ffi::OsStr;
 

@@ -1,12 +1,15 @@
-//! Arena: memory of a turn, for received bytes while they are routed and for packets that are encoded for receivers.
+//! Arena: memory of a turn, for received bytes while they are routed and for packets that are
+//! encoded for receivers.
 //!
-//! Every read of a turn lands in one area, newly encoded packets go to a second, and packets too large for the area keep the
-//! buffer that they were collected in. Receivers hold [`Span`]s, so a message is copied neither per receiver nor between `recv` and `send`,
-//! and neighbouring packets leave in one piece.
+//! Every read of a turn lands in one area, newly encoded packets go to a second, and packets too
+//! large for the area keep the buffer that they were collected in. Receivers hold [`Span`]s, so a
+//! message is copied neither per receiver nor between `recv` and `send`, and neighbouring packets
+//! leave in one piece.
 //!
-//! Invariants: a span is valid until [`Arena::reset`] and never afterwards; nothing outside the turn holds one. Bytes are changed in place
-//! only to set packet identifiers and flags just before they are sent to one receiver.
-//! Not here: who receives what (`turn`), how it leaves (`turn::outbound`).
+//! Invariants: a span is valid until [`Arena::reset`] and never afterwards; nothing outside the
+//! turn holds one. Bytes are changed in place only to set packet identifiers and flags just before
+//! they are sent to one receiver. Not here: who receives what (`turn`), how it leaves
+//! (`turn::outbound`).
 
 pub(crate) mod charge;
 
@@ -71,7 +74,8 @@ pub struct Arena {
     /// Packets encoded in this turn.
     scratch: Vec<u8>,
     large: Vec<Large>,
-    /// Large parts of messages, with shared memory that holds the same bytes for longer than the turn.
+    /// Large parts of messages, with shared memory that holds the same bytes for longer than the
+    /// turn.
     elsewhere: Vec<(Span, Shared)>,
     /// Bytes that wait for all clients.
     waiting: Arc<Unfinished>,
@@ -170,15 +174,16 @@ impl Arena {
         (span, result)
     }
 
-    /// Encodes with access to bytes that are already here, as when a received message gets another head.
+    /// Encodes with access to bytes that are already here, as when a received message gets another
+    /// head.
     pub(crate) fn encode_from<R, const N: usize>(
         &mut self,
         sources: [Span; N],
         encode: impl FnOnce([&[u8]; N], &mut Vec<u8>) -> R,
     ) -> (Span, R) {
         if sources.iter().any(|source| source.segment == SCRATCH && source.len > 0) {
-            // Such a source would move while the area grows. Only messages of guests are encoded twice in a turn, and only their
-            // topics and short payloads come here.
+            // Such a source would move while the area grows. Only messages of guests are encoded
+            // twice in a turn, and only their topics and short payloads come here.
             let copies = sources.map(|source| self.get(source).to_vec());
             return self.encode(|out| encode(std::array::from_fn(|n| copies[n].as_slice()), out));
         }
@@ -218,7 +223,8 @@ impl Arena {
         }
     }
 
-    /// Notes shared memory that holds a range of a message for longer, if it is a large one and nothing is noted yet. It is not changed in place.
+    /// Notes shared memory that holds a range of a message for longer, if it is a large one and
+    /// nothing is noted yet. It is not changed in place.
     pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
         if span.len() < SHARED_BYTES_MIN || self.elsewhere.iter().any(|(of, _)| *of == span) {
             return;
@@ -235,7 +241,8 @@ impl Arena {
         }
     }
 
-    /// The first part of a range whose bytes lie elsewhere as well: where in the range, and those bytes.
+    /// The first part of a range whose bytes lie elsewhere as well: where in the range, and those
+    /// bytes.
     pub(crate) fn elsewhere(&self, span: Span) -> Option<(Range<usize>, Shared)> {
         let end = span.start + span.len;
         let overlaps = |(of, _): &&(Span, Shared)| {
@@ -247,7 +254,8 @@ impl Arena {
         Some(((from - span.start) as usize..(to - span.start) as usize, part))
     }
 
-    /// The bytes of a packet for longer than the turn: its beginning as a copy, and what follows where that lies elsewhere as well.
+    /// The bytes of a packet for longer than the turn: its beginning as a copy, and what follows
+    /// where that lies elsewhere as well.
     pub(crate) fn kept(&self, packet: [Span; 2]) -> (Box<[u8]>, Bytes) {
         let (mut copied, mut shared) = (Vec::new(), Bytes::new());
         for span in packet.into_iter().filter(|span| !span.is_empty()) {
@@ -287,12 +295,14 @@ fn range(span: Span) -> Range<usize> {
     span.start as usize..(span.start + span.len) as usize
 }
 
-/// Offsets fit 32 bits: the read area is 1 MiB, a packet at most 256 MiB, and a turn is ended long before its scratch area holds 4 GiB.
+/// Offsets fit 32 bits: the read area is 1 MiB, a packet at most 256 MiB, and a turn is ended long
+/// before its scratch area holds 4 GiB.
 fn offset(value: usize) -> u32 {
     u32::try_from(value).expect("turn memory stays below 4 GiB")
 }
 
-/// The text of bytes that were decoded as UTF-8. Looks at all of them again, which showed in profiles of fan-in: not for every message.
+/// The text of bytes that were decoded as UTF-8. Looks at all of them again, which showed in
+/// profiles of fan-in: not for every message.
 pub fn text(decoded: &[u8]) -> &str {
     std::str::from_utf8(decoded).expect("text was checked when it was decoded")
 }

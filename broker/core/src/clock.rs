@@ -1,4 +1,5 @@
-//! Time for the core: the clock that it reads through a trait, and stretches of work that end by it.
+//! Time for the core: the clock that it reads through a trait, and stretches of work that end by
+//! it.
 //!
 //! Not here: where time comes from (`system_clock`).
 
@@ -16,8 +17,10 @@ pub trait Clock: Debug + Send + Sync {
     /// The wall clock, as time since 1970.
     fn wall(&self) -> Duration;
 
-    /// Milliseconds by which lifetimes are counted: Session and Message Expiry Intervals, and how long something has waited. They began at the wall clock of the
-    /// store's first start and pass at one second a second whatever becomes of that clock, also while the broker is down. What is stored of times to come is in them.
+    /// Milliseconds by which lifetimes are counted: Session and Message Expiry Intervals, and how
+    /// long something has waited. They began at the wall clock of the store's first start and pass
+    /// at one second a second whatever becomes of that clock, also while the broker is down. What
+    /// is stored of times to come is in them.
     fn lifetime_ms(&self) -> u64;
 
     /// Processor time that the calling thread has had.
@@ -31,11 +34,12 @@ pub trait Clock: Debug + Send + Sync {
         u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock's time of a moment in lifetime milliseconds, as the wall clock was set when that was [noted](Self::note_wall) last: always the same for a moment until it is
-    /// set again.
+    /// The wall clock's time of a moment in lifetime milliseconds, as the wall clock was set when
+    /// that was [noted](Self::note_wall) last: always the same for a moment until it is set again.
     fn wall_of(&self, lifetime_ms: u64) -> u64;
 
-    /// Notes how the wall clock is set; how far it was set since the last time, in milliseconds, negative being back.
+    /// Notes how the wall clock is set; how far it was set since the last time, in milliseconds,
+    /// negative being back.
     fn note_wall(&self) -> i64;
 
     /// Time since the broker started; never runs backwards.

@@ -1,10 +1,13 @@
-//! One network connection as the core knows it: who it is among others, what waits for it, and what others ask of its owner.
+//! One network connection as the core knows it: who it is among others, what waits for it, and what
+//! others ask of its owner.
 //!
-//! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::tenant::link::Link)) and ask
-//! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
+//! A connection belongs to the thread that it was given to. Foreign threads write to it (through
+//! the Client's [`Link`](crate::tenant::link::Link)) and ask its owner to look at it or to close
+//! it. What carries its bytes is its [`Transport`], which lies in the same memory.
 //!
-//! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer. Not here: what its owner does
-//! with it (`owner`), and what lies between MQTT and its socket (`net`).
+//! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes
+//! never go to another peer. Not here: what its owner does with it (`owner`), and what lies between
+//! MQTT and its socket (`net`).
 
 pub mod peer;
 pub mod place_claim;
@@ -33,15 +36,18 @@ use crate::limits::{Limit, Reached};
 use crate::reason::close::CloseReason;
 use crate::shared::Core;
 
-/// A connection with its transport; elsewhere than where it is made the kind of transport is not known.
+/// A connection with its transport; elsewhere than where it is made the kind of transport is not
+/// known.
 pub struct Connection<T: ?Sized = dyn Transport> {
-    /// Number that tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
+    /// Number that tells it from the other connections of its Client; 1 to
+    /// [`Connection::NUMBER_MAX`], used again long after.
     pub number: u32,
     /// Number of the shard that owns it.
     pub home: u16,
     /// Its place among the open connections of that shard.
     pub place: u32,
-    /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our Receive Maximum.
+    /// QoS 1 messages of the Client whose acknowledgement waits for the store; counts against our
+    /// Receive Maximum.
     pub(crate) unacknowledged: AtomicU32,
     /// Changes of subscriptions that wait for the store.
     pub changes_waiting: AtomicU32,
@@ -49,7 +55,8 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     pub(crate) output_waits: AtomicBool,
     /// Whether reading pauses until the disk or the guests have caught up.
     pub is_paused: AtomicBool,
-    /// Whether there was no time for all packets that have come; its owner reads nothing more until they are handled.
+    /// Whether there was no time for all packets that have come; its owner reads nothing more until
+    /// they are handled.
     pub(crate) is_cut: AtomicBool,
     /// Whether other connections have their turn before its owner reads.
     pub(crate) has_to_wait: AtomicBool,
@@ -60,7 +67,8 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     asked: Mutex<Asked>,
     /// What has come on it.
     pub received: OwnTraffic,
-    /// What has gone out on it, or waits for its socket; added to under the lock of its Client's state.
+    /// What has gone out on it, or waits for its socket; added to under the lock of its Client's
+    /// state.
     pub sent: OwnTraffic,
     /// Terms of the listener that accepted it.
     pub listener: Arc<ListenerTerms>,
@@ -127,8 +135,9 @@ impl ListenerTerms {
 
 /// Transport of a connection: carries its bytes to the peer, and knows who the peer is.
 ///
-/// A plain transport takes bytes at once and from any thread ([`Transport::send`]); one that wraps them, as TLS does, takes them from the owner only, chunk by
-/// chunk ([`Transport::make_idle`], [`Transport::write`]).
+/// A plain transport takes bytes at once and from any thread ([`Transport::send`]); one that wraps
+/// them, as TLS does, takes them from the owner only, chunk by chunk ([`Transport::make_idle`],
+/// [`Transport::write`]).
 pub trait Transport: Any + Send + Sync {
     /// Address from which the connection came.
     fn peer(&self) -> Peer;
@@ -144,7 +153,8 @@ pub trait Transport: Any + Send + Sync {
     /// User named by the client's certificate, where that is asked for and one was shown.
     fn certified(&self) -> Option<Certified>;
 
-    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was
+    /// shown.
     fn certificate_ends_ms(&self) -> Option<u64>;
 
     /// Whether the authorities that the listener trusts now have signed the client's certificate;
@@ -154,27 +164,31 @@ pub trait Transport: Any + Send + Sync {
         true
     }
 
-    /// Looks whether the connection has ended. Bytes of MQTT that have to be taken to see it go to `kept`, which is empty; many of them say that there is
-    /// something to handle, so that nobody need know.
+    /// Looks whether the connection has ended. Bytes of MQTT that have to be taken to see it go to
+    /// `kept`, which is empty; many of them say that there is something to handle, so that nobody
+    /// need know.
     ///
     /// # Errors
     /// Why it has ended.
     fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason>;
 
-    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
+    /// Whether the connection of a Client whose password waits to be checked goes on. For threads
+    /// that hold no lock.
     ///
     /// # Errors
     /// Why it has ended, where nothing that came before is left to be handled.
     fn check_present(&self) -> Result<(), CloseReason>;
 
-    /// Whether the connection may keep its place now that its user is known: in a place beyond the limit only an administrator may, and nobody may have more than his share
-    /// of all places, in which this one counts from then on.
+    /// Whether the connection may keep its place now that its user is known: in a place beyond the
+    /// limit only an administrator may, and nobody may have more than his share of all places, in
+    /// which this one counts from then on.
     fn keeps_place(&self, claim: &PlaceClaim<'_>) -> bool;
 
     /// Bytes of incomplete input that are kept.
     fn held_bytes(&self) -> u32;
 
-    /// Starts the zstd stream, where that is allowed. Call with CONNECT read and CONNACK not yet made.
+    /// Starts the zstd stream, where that is allowed. Call with CONNECT read and CONNACK not yet
+    /// made.
     fn start_zstd(&self, offer: Offer, now: Time);
 
     /// Parameters of the zstd stream that were granted.
@@ -183,13 +197,16 @@ pub trait Transport: Any + Send + Sync {
     /// Whether bytes are wrapped on their way.
     fn is_wrapped(&self) -> bool;
 
-    /// Prepares for a CONNACK of so many bytes. True when output is collected for a while from then on.
+    /// Prepares for a CONNACK of so many bytes. True when output is collected for a while from then
+    /// on.
     fn begin(&self, connack_len: usize) -> bool;
 
-    /// Sends bytes at once; how many were taken. A dead peer takes none, and is noticed by the owner's read. Plain transports only.
+    /// Sends bytes at once; how many were taken. A dead peer takes none, and is noticed by the
+    /// owner's read. Plain transports only.
     fn send(&self, bytes: &[IoSlice<'_>]) -> usize;
 
-    /// Sends bytes as the owner, who is called again when more are taken; how many were. Plain transports only.
+    /// Sends bytes as the owner, who is called again when more are taken; how many were. Plain
+    /// transports only.
     ///
     /// # Errors
     /// When the peer is gone.
@@ -201,16 +218,19 @@ pub trait Transport: Any + Send + Sync {
     /// Wraps a chunk and sends what is taken of it; the rest stays here. Only when idle.
     fn write(&self, chunk: &[IoSlice<'_>]);
 
-    /// Whether it is time to wrap this number of waiting bytes; the owner is called when that has changed.
+    /// Whether it is time to wrap this number of waiting bytes; the owner is called when that has
+    /// changed.
     fn is_due(&self, waiting: usize, cx: &mut Context<'_>) -> bool;
 
-    /// Sends wrapped bytes as the owner, who is called again when more is taken. Ready when nothing is left.
+    /// Sends wrapped bytes as the owner, who is called again when more is taken. Ready when nothing
+    /// is left.
     ///
     /// # Errors
     /// When the peer is gone.
     fn poll_flush(&self, cx: &mut Context<'_>) -> Result<Poll<()>, CloseReason>;
 
-    /// Sends a short packet past everything else: an answer before there is a Client, or the last word. Lost when it is not taken.
+    /// Sends a short packet past everything else: an answer before there is a Client, or the last
+    /// word. Lost when it is not taken.
     fn write_directly(&self, packet: &[u8]);
 }
 
@@ -265,8 +285,9 @@ impl<T: ?Sized> Connection<T> {
         self.asked.lock().rare.as_mut()?.close.take()
     }
 
-    /// Asks the owner to read what has come first, because another connection is to take its session over; says so there, and wakes that one, when it is done or the
-    /// connection has ended.
+    /// Asks the owner to read what has come first, because another connection is to take its
+    /// session over; says so there, and wakes that one, when it is done or the connection has
+    /// ended.
     pub(crate) fn hear_out(&self, waker: Waker, is_heard_out: &Arc<AtomicBool>) {
         let is_heard_out = Arc::clone(is_heard_out);
         self.asked.lock().rare.get_or_insert_default().successors.push(Successor { waker, is_heard_out });
@@ -274,7 +295,8 @@ impl<T: ?Sized> Connection<T> {
         self.call_owner();
     }
 
-    /// Lets those go on who wait until what has come was read, unless there `is_more`. Looked at after they have asked: it came before.
+    /// Lets those go on who wait until what has come was read, unless there `is_more`. Looked at
+    /// after they have asked: it came before.
     pub(crate) fn heard_out(&self, is_more: impl FnOnce() -> bool) {
         if !self.has_successors.load(Ordering::Acquire) {
             return;
@@ -293,7 +315,8 @@ impl<T: ?Sized> Connection<T> {
         }
     }
 
-    /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
+    /// Makes the owner's task look at the connection: to write, to close, or to go on after a
+    /// login. Callable from any thread.
     pub fn call_owner(&self) {
         self.is_wanted.store(true, Ordering::Release);
         if let Some(waker) = self.waker() {

@@ -38,7 +38,8 @@ counters! {
     handshake_timeouts;
     /// Headers of the PROXY protocol read.
     proxy_headers;
-    /// Connections closed because they did not begin with a header of the PROXY protocol where one is wanted.
+    /// Connections closed because they did not begin with a header of the PROXY protocol where one
+    /// is wanted.
     proxy_headers_missing;
     /// Connections that came from none of the trusted proxies.
     proxies_refused;
@@ -46,9 +47,11 @@ counters! {
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.
     tls_handshakes_resumed;
-    /// Connections closed because TLS failed, or QUIC before there was a stream, mostly in the handshake.
+    /// Connections closed because TLS failed, or QUIC before there was a stream, mostly in the
+    /// handshake.
     tls_failures;
-    /// First packets of QUIC connections that were answered with the request to prove their address, because many were without CONNECT.
+    /// First packets of QUIC connections that were answered with the request to prove their
+    /// address, because many were without CONNECT.
     quic_retries;
     /// WebSocket handshakes that succeeded.
     websocket_upgrades;
@@ -60,7 +63,8 @@ counters! {
     websocket_failures;
     /// Connections with the zstd stream transport.
     zstd_connections;
-    /// Connections with the zstd stream transport closed because the stream was damaged or began too early.
+    /// Connections with the zstd stream transport closed because the stream was damaged or began
+    /// too early.
     zstd_failures;
     /// Certificates read again because their files had changed.
     certificate_reloads;
@@ -92,7 +96,8 @@ counters! {
     publish_dropped;
     /// Messages not sent because they exceed a Client's Maximum Packet Size.
     publish_too_large;
-    /// Messages of the broker itself, or kept by it, that no packet can hold, as one with a topic that is too long.
+    /// Messages of the broker itself, or kept by it, that no packet can hold, as one with a topic
+    /// that is too long.
     publish_unencodable;
     /// Publishes refused for lack of permission.
     publish_refused;
@@ -122,7 +127,8 @@ counters! {
     guest_events_dropped;
     /// Effects of runs dropped because what wrote them was removed or got another owner meanwhile.
     guest_effects_dropped;
-    /// Messages that a crash or a stop left before the end of their runs, and that started them again.
+    /// Messages that a crash or a stop left before the end of their runs, and that started them
+    /// again.
     guest_messages_again;
     /// Commands executed.
     commands;
@@ -130,7 +136,8 @@ counters! {
     commands_refused;
     /// Records added to the audit.
     audit_records;
-    /// Logins and denials that have no record of their own, because there were too many in a second.
+    /// Logins and denials that have no record of their own, because there were too many in a
+    /// second.
     audit_left_out;
     /// Records of the audit that were lost, because the store took nothing for too long.
     audit_lost;
@@ -138,7 +145,8 @@ counters! {
     log_lines_published;
     /// Log lines that somebody wanted and that were dropped, because too many waited.
     log_lines_dropped;
-    /// Turns of a shard that took more than 50 ms of processor time, in which it served nobody else.
+    /// Turns of a shard that took more than 50 ms of processor time, in which it served nobody
+    /// else.
     long_turns;
     /// Triggers suppressed because guests had triggered each other too often in a row.
     hops_exceeded;
@@ -154,8 +162,8 @@ impl Counters {
     }
 }
 
-/// Counts of one turn for events that happen per message; added to the counters when the turn ends, so that messages touch no memory that
-/// threads share.
+/// Counts of one turn for events that happen per message; added to the counters when the turn ends,
+/// so that messages touch no memory that threads share.
 #[derive(Debug, Default)]
 pub struct TurnCounts {
     /// Packets received, of any type.
@@ -188,7 +196,8 @@ impl TurnCounts {
         self.sent.iter().sum()
     }
 
-    /// Counts a message that is sent later than it was read: it waited in a session, or is retained.
+    /// Counts a message that is sent later than it was read: it waited in a session, or is
+    /// retained.
     pub(crate) fn sent_later(&mut self, qos: QoS, payload_bytes: usize) {
         self.sent[qos as usize] += 1;
         self.later += 1;
@@ -200,7 +209,8 @@ impl TurnCounts {
         self.messages_sent() - self.later
     }
 
-    /// Adds everything to the broker's counters and to the figures of the thread, and starts from zero.
+    /// Adds everything to the broker's counters and to the figures of the thread, and starts from
+    /// zero.
     pub fn settle(&mut self, counters: &Counters, figures: &ThreadFigures) {
         let (mut publish_received, mut publish_sent) = (self.messages_received(), self.messages_sent());
         self.later = 0;

@@ -1,5 +1,6 @@
-//! Fault points: places where the core does something wrong when a simulation has asked for it, to prove that it would be noticed. Without the feature
-//! `fault-points` nobody can ask, and the answer is constant.
+//! Fault points: places where the core does something wrong when a simulation has asked for it, to
+//! prove that it would be noticed. Without the feature `fault-points` nobody can ask, and the
+//! answer is constant.
 
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,7 +9,8 @@ pub enum Fault {
     DeliveryOrder,
     /// A repeated QoS 2 PUBLISH of an open exchange is routed again.
     RepetitionRouted,
-    /// PUBREL does not end the exchange, so a new message with its identifier is taken for a repeat.
+    /// PUBREL does not end the exchange, so a new message with its identifier is taken for a
+    /// repeat.
     PubrelIgnored,
     /// What is sent again has DUP 0.
     DupForgotten,

@@ -1,7 +1,9 @@
-//! Figures of what threads do, each thread writing its own: messages by QoS and by listener, and how long deliveries and logins take.
+//! Figures of what threads do, each thread writing its own: messages by QoS and by listener, and
+//! how long deliveries and logins take.
 //!
-//! A thread adds to numbers that no other thread writes, so that its messages wait for no other's memory; `/metrics` adds up those of all threads when
-//! it is asked. Names of listeners and reasons are bounded: what goes beyond is one sum. Not here: counters without labels (`counters`).
+//! A thread adds to numbers that no other thread writes, so that its messages wait for no other's
+//! memory; `/metrics` adds up those of all threads when it is asked. Names of listeners and reasons
+//! are bounded: what goes beyond is one sum. Not here: counters without labels (`counters`).
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -47,7 +49,8 @@ pub struct TrafficSums {
     pub bytes: u64,
 }
 
-/// What came on a connection, as its owner counts it, or went out, as whoever holds its Client's state does.
+/// What came on a connection, as its owner counts it, or went out, as whoever holds its Client's
+/// state does.
 #[derive(Debug, Default)]
 pub struct OwnTraffic {
     pub(crate) messages: OwnCounter,
@@ -136,7 +139,8 @@ pub struct FigureSums {
     /// Application Messages sent to Clients, by QoS.
     pub sent: [u64; 3],
     listeners: [ListenerSums; LISTENERS_FIGURED_MAX],
-    /// Times from reading a message until it was written to receivers, of the turns that were measured.
+    /// Times from reading a message until it was written to receivers, of the turns that were
+    /// measured.
     pub delivery: DurationCounts<DELIVERY_BUCKETS>,
     /// Times from CONNECT until it was answered.
     pub login: DurationCounts<LOGIN_BUCKETS>,
@@ -184,7 +188,8 @@ impl AllFigures {
         OwnFigures { own, all: Arc::clone(self) }
     }
 
-    /// Number of the listener with this name; those of one name have one, and so have all for which there is no room.
+    /// Number of the listener with this name; those of one name have one, and so have all for which
+    /// there is no room.
     pub fn listener(&self, name: &'static str) -> u8 {
         let mut names = self.listeners.lock();
         let found = names.iter().position(|known| *known == name);

@@ -1,7 +1,9 @@
-//! Hashes of tables in which more depends on a hash than where an entry lies: which topics are remembered, and which get an alias.
+//! Hashes of tables in which more depends on a hash than where an entry lies: which topics are
+//! remembered, and which get an alias.
 //!
-//! Whoever makes the [`Core`](crate::Core) says where they come from: in a broker nobody outside can tell which keys collide, in a simulation the same happens
-//! each time. Tables in which keys are only looked up have hashers of their own, and nothing is done in the order of such a table
+//! Whoever makes the [`Core`](crate::Core) says where they come from: in a broker nobody outside
+//! can tell which keys collide, in a simulation the same happens each time. Tables in which keys
+//! are only looked up have hashers of their own, and nothing is done in the order of such a table
 //! (`docs/decisions/code.md`).
 
 use std::hash::BuildHasher;
@@ -14,7 +16,8 @@ use foldhash::fast::{FoldHasher, SeedableRandomState};
 pub struct Hashing(SeedableRandomState);
 
 impl Hashing {
-    /// Hash function of this process, from the machine's entropy and from the addresses of its memory.
+    /// Hash function of this process, from the machine's entropy and from the addresses of its
+    /// memory.
     pub fn random(entropy: u64) -> Self {
         Self(SeedableRandomState::with_seed(entropy, SharedSeed::global_random()))
     }

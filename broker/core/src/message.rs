@@ -1,4 +1,5 @@
-//! Messages that outlive the turn in which they arrived: queued, inflight, retained, Wills, or on their way to a guest.
+//! Messages that outlive the turn in which they arrived: queued, inflight, retained, Wills, or on
+//! their way to a guest.
 //!
 //! It is copied once out of the turn's memory and shared from then on.
 
@@ -18,7 +19,8 @@ pub struct Message {
     pub(crate) qos: QoS,
     /// RETAIN as published.
     pub retain: bool,
-    /// Whether it is the shortened form of a reply, for others than the asker, who need a right to see it.
+    /// Whether it is the shortened form of a reply, for others than the asker, who need a right to
+    /// see it.
     pub(crate) is_shortened: bool,
     /// Expiry time, in milliseconds since 1970; `None` when it never expires \[MQTT-3.3.2-5\].
     pub expires_at_ms: Option<u64>,
@@ -33,8 +35,8 @@ pub struct Message {
 pub struct MessageParts<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// The encoded properties that are forwarded unaltered: everything but Topic Alias, Subscription Identifier and
-    /// Message Expiry Interval.
+    /// The encoded properties that are forwarded unaltered: everything but Topic Alias,
+    /// Subscription Identifier and Message Expiry Interval.
     pub properties: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
@@ -47,7 +49,8 @@ pub struct MessageParts<'a> {
 }
 
 impl Message {
-    /// Makes a message of these parts, which are copied; `id` is its number in the store, 0 for none.
+    /// Makes a message of these parts, which are copied; `id` is its number in the store, 0 for
+    /// none.
     pub fn new(id: u64, parts: MessageParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(parts.topic.len() + parts.properties.len() + parts.payload.len());
         bytes.extend_from_slice(parts.topic.as_bytes());
@@ -94,8 +97,9 @@ impl Message {
         self.bytes.first().copied().unwrap_or_default()
     }
 
-    /// The message without its number in the store, which is that of the copies in the queues of sessions: what a session gets of a retained message later on is
-    /// none of them, so its acknowledgement must not end them.
+    /// The message without its number in the store, which is that of the copies in the queues of
+    /// sessions: what a session gets of a retained message later on is none of them, so its
+    /// acknowledgement must not end them.
     pub(crate) fn without_number(self: &Arc<Self>) -> Arc<Self> {
         if self.id == 0 {
             return Arc::clone(self);
@@ -127,8 +131,8 @@ impl Message {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 
-    /// Seconds left to live, rounded up and at least 1 \[MQTT-3.3.2-6\]: receivers that are brokers take 0 for "never". `now_ms` is asked for where it
-    /// counts.
+    /// Seconds left to live, rounded up and at least 1 \[MQTT-3.3.2-6\]: receivers that are brokers
+    /// take 0 for "never". `now_ms` is asked for where it counts.
     pub(crate) fn expiry_left(&self, now_ms: impl FnOnce() -> u64) -> Option<u32> {
         let left = self.expires_at_ms?.saturating_sub(now_ms()).div_ceil(1000);
         Some(u32::try_from(left).unwrap_or(u32::MAX).max(1))

@@ -1,9 +1,10 @@
 //! Owner of connections: a thread that reads from them and handles what has come.
 //!
-//! It calls [`drive`](step::drive) whenever a connection is woken: that is all that a connection needs of a thread. What is due at a time, and when turns
-//! end, is in [`open`].
+//! It calls [`drive`](step::drive) whenever a connection is woken: that is all that a connection
+//! needs of a thread. What is due at a time, and when turns end, is in [`open`].
 //!
-//! Not here: connections as other threads see them (`connection`), and what packets mean (`protocol`).
+//! Not here: connections as other threads see them (`connection`), and what packets mean
+//! (`protocol`).
 
 pub mod end;
 pub mod in_memory;

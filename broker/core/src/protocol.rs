@@ -1,6 +1,7 @@
 //! What each packet of a Client does.
 //!
-//! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena. An `Err` closes the connection.
+//! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena.
+//! An `Err` closes the connection.
 
 pub(crate) mod accept;
 pub mod acknowledge;
@@ -82,7 +83,8 @@ pub(crate) fn handle(
     }
 }
 
-/// Whether a packet changes what is stored of a session, or waits for what is: the disk has to keep up with those, as with messages.
+/// Whether a packet changes what is stored of a session, or waits for what is: the disk has to keep
+/// up with those, as with messages.
 const fn changes_session(packet_type: PacketType) -> bool {
     match packet_type {
         PacketType::Puback
@@ -141,7 +143,8 @@ pub(crate) fn finish(
     }
 }
 
-/// Hands the rest of a message whose publisher's connection ends to the thread: it was accepted, so all of its receivers get it.
+/// Hands the rest of a message whose publisher's connection ends to the thread: it was accepted, so
+/// all of its receivers get it.
 pub(crate) fn publish_rest(open: &mut Open, turn: &mut Turn) {
     if let Some(Unfinished::Publish(rest)) = open.unfinished.take().map(|unfinished| *unfinished) {
         rest.leave(turn, &open.client.tenant, Some(&open.client));

@@ -1,4 +1,5 @@
-//! Reasons: why a connection ends or a packet is refused, and how its Client is told, in code and words.
+//! Reasons: why a connection ends or a packet is refused, and how its Client is told, in code and
+//! words.
 //!
 //! Not here: who refuses (`protocol`), and limits, which are reasons as well (`limits`).
 

@@ -1,6 +1,8 @@
-//! Recovery of a tenant's state from what the store found at a start: sessions with their queues and subscriptions, and retained messages.
+//! Recovery of a tenant's state from what the store found at a start: sessions with their queues
+//! and subscriptions, and retained messages.
 //!
-//! Not here: what is managed of a tenant (`recover` of `lotmq_server`), and the runs that messages were promised (`promised` there).
+//! Not here: what is managed of a tenant (`recover` of `lotmq_server`), and the runs that messages
+//! were promised (`promised` there).
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -34,8 +36,8 @@ use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
 use crate::turn::stored::{message, qos, queued};
 
-/// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not all users are known, as some rows of them are
-/// damaged, sessions of unknown ones stay.
+/// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not
+/// all users are known, as some rows of them are damaged, sessions of unknown ones stay.
 pub fn sessions(
     context: &TurnContext,
     tenants: &[Arc<Tenant>],
@@ -53,8 +55,11 @@ pub fn sessions(
     }
 }
 
-/// Picks one session per user and Client Identifier: the latest, if the user still exists. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
-/// session that is ending may have a successor; and one of a removed user must not be there for the next of that name. Of those that are not to be resumed only such stay whose queue others are to get.
+/// Picks one session per user and Client Identifier: the latest, if the user still exists. When two
+/// shards store the end of one and the beginning of the next, a crash may leave both; besides, a
+/// session that is ending may have a successor; and one of a removed user must not be there for the
+/// next of that name. Of those that are not to be resumed only such stay whose queue others are to
+/// get.
 fn latest(
     core: &Core,
     tenants: &HashMap<TenantId, Arc<Tenant>>,
@@ -219,7 +224,8 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     }
 }
 
-/// Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
+/// Will of a Client that is away: due after its delay, or when the session ends if that is earlier
+/// \[MQTT-3.1.3-9\].
 fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
     let will = WillMessage {
         topic: row.topic.as_str().into(),
@@ -238,8 +244,8 @@ fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillStat
 }
 
 fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
-    // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules are not restored yet; they are asked about
-    // each topic that is delivered.
+    // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules
+    // are not restored yet; they are asked about each topic that is delivered.
     let authorization = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
     Options {
         qos: qos(row.qos),
@@ -256,7 +262,8 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
     }
 }
 
-/// Restores the retained messages. Those that an older version stored and that Clients may not publish today stay in the store, unseen.
+/// Restores the retained messages. Those that an older version stored and that Clients may not
+/// publish today stay in the store, unseen.
 pub fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
     let mut unseen = 0;
     for row in rows {

@@ -1,6 +1,8 @@
-//! The core's shared state: clock, log, settings, counters, sums and tables that the turns of all threads use.
+//! The core's shared state: clock, log, settings, counters, sums and tables that the turns of all
+//! threads use.
 //!
-//! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`lotmq_server`).
+//! Not here: what one tenant has (`tenant`), and what the broker is beside its data path
+//! (`lotmq_server`).
 
 mod slots;
 
@@ -98,7 +100,8 @@ impl Core {
         }
     }
 
-    /// Assigned Client Identifier, drawn from 128 random bits so that it is unique \[MQTT-3.2.2-16\].
+    /// Assigned Client Identifier, drawn from 128 random bits so that it is unique
+    /// \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
         if !(self.chance.random)(&mut random) {
@@ -134,7 +137,8 @@ pub struct Chance {
 pub struct Settings {
     /// Longest time for which a session outlives its connection.
     pub session_expiry_max: SessionExpiry,
-    /// Longest time for which an anonymous session outlives its connection; not longer than the other.
+    /// Longest time for which an anonymous session outlives its connection; not longer than the
+    /// other.
     pub anonymous_session_expiry_max: SessionExpiry,
     /// Whether Clients may use code points that the standards advise against.
     pub takes_discouraged: bool,

@@ -1,13 +1,14 @@
-//! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the bytes that they take in memory, and what is stored for
-//! those whose Clients are away.
+//! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the
+//! bytes that they take in memory, and what is stored for those whose Clients are away.
 //!
-//! Counted in all, for each owner, and for those who have said no name. An owner is a user, with those whom he has made as a manager of users, or the address that somebody
-//! without a name came from; after
-//! a restart the addresses of the latter are not known any more. One owner has at most half of the bytes, and so have all without a name together, so
-//! that nobody keeps all others out.
+//! Counted in all, for each owner, and for those who have said no name. An owner is a user, with
+//! those whom he has made as a manager of users, or the address that somebody without a name came
+//! from; after a restart the addresses of the latter are not known any more. One owner has at most
+//! half of the bytes, and so have all without a name together, so that nobody keeps all others out.
 //!
-//! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped. Whether something more may be taken is asked first and taken
-//! then: threads that ask at once may exceed a bound by what one of them takes.
+//! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped.
+//! Whether something more may be taken is asked first and taken then: threads that ask at once may
+//! exceed a bound by what one of them takes.
 
 pub mod feeding;
 pub mod owned_sum;
@@ -36,7 +37,8 @@ struct Totals {
     offline: Mutex<Bucket>,
     /// Whether the messages stored for them take as much as they may.
     are_queues_full: AtomicBool,
-    /// Bytes of messages that each session may have in memory while all together have too much; else 0.
+    /// Bytes of messages that each session may have in memory while all together have too much;
+    /// else 0.
     window_bytes: AtomicU64,
     /// Bytes of output that waits for clients which do not read.
     output: Unfinished,
@@ -118,7 +120,8 @@ pub struct Shares {
 /// Divisor of the bytes that one owner may have, and all anonymous users together.
 const PART: u64 = 2;
 
-/// Part of `max` that one owner may have: three quarters of what others leave. However many owners there are, something is left for the next.
+/// Part of `max` that one owner may have: three quarters of what others leave. However many owners
+/// there are, something is left for the next.
 pub fn part(max: u64, of_others: u64) -> u64 {
     let left = max.saturating_sub(of_others);
     left - left / 4
@@ -130,7 +133,8 @@ impl Shares {
         self.of_owner(Owner::of(identity), identity.user.as_ref())
     }
 
-    /// Share of the user of a definition; that of clients without a user and without an address where it belongs to nobody.
+    /// Share of the user of a definition; that of clients without a user and without an address
+    /// where it belongs to nobody.
     pub fn of_user(self: &Arc<Self>, user: Option<&lotmq_definitions::Owner>) -> Arc<Share> {
         let owner = user.map_or(Owner::Anybody, |user| Owner::User(user.payer()));
         self.of_owner(owner, user.map(|user| &user.name))
@@ -191,7 +195,8 @@ impl Share {
         &self.totals_as_one().output
     }
 
-    /// Bytes of messages that wait in memory for clients of this owner; those without a user are one.
+    /// Bytes of messages that wait in memory for clients of this owner; those without a user are
+    /// one.
     pub(crate) fn queued(&self) -> &Unfinished {
         &self.totals_as_one().queued
     }
@@ -231,7 +236,8 @@ impl Share {
         takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
     }
 
-    /// Whether the messages stored for sessions of this owner, or of all, take as much as they may, as last found.
+    /// Whether the messages stored for sessions of this owner, or of all, take as much as they may,
+    /// as last found.
     pub fn are_queues_full(&self) -> bool {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         let has_part = || {
@@ -247,12 +253,14 @@ impl Share {
         self.own.window_bytes().min(of_anonymous.unwrap_or(u64::MAX))
     }
 
-    /// Bounds the bytes of messages that sessions of this owner have in memory; 0 for the usual bound.
+    /// Bounds the bytes of messages that sessions of this owner have in memory; 0 for the usual
+    /// bound.
     pub fn bound_windows(&self, window_bytes: u64) {
         self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
-    /// Bounds the bytes of messages in memory for all anonymous sessions, to which this owner's belong.
+    /// Bounds the bytes of messages in memory for all anonymous sessions, to which this owner's
+    /// belong.
     pub fn bound_anonymous_windows(&self, window_bytes: u64) {
         self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
@@ -262,12 +270,14 @@ impl Share {
         self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
     }
 
-    /// Number that tells the owner from those of all tenants, as long as his share lives. Clients of a tenant without a user have the same.
+    /// Number that tells the owner from those of all tenants, as long as his share lives. Clients
+    /// of a tenant without a user have the same.
     pub fn account(&self) -> u64 {
         self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
     }
 
-    /// Key of the address that somebody without a user came from; `None` for users, and for this machine, where many may stand behind one program.
+    /// Key of the address that somebody without a user came from; `None` for users, and for this
+    /// machine, where many may stand behind one program.
     pub fn stranger(&self) -> Option<u64> {
         match self.owner {
             Owner::Address(key) if key != LOOPBACK_KEY_V6 && key >> 24 != LOOPBACK_NET_V4 => Some(key),
@@ -337,8 +347,9 @@ impl StoredQueues {
         self.all += bytes;
     }
 
-    /// Tells each owner whether he has what he may have of `max`, where `live` bytes are stored: less than the sessions wait for where messages wait for
-    /// several, which is taken off everybody in proportion.
+    /// Tells each owner whether he has what he may have of `max`, where `live` bytes are stored:
+    /// less than the sessions wait for where messages wait for several, which is taken off
+    /// everybody in proportion.
     pub fn judge(self, live: u64, max: u64) {
         let stored = |bytes: u64| {
             let scaled = u128::from(bytes) * u128::from(live) / u128::from(self.all.max(1));
@@ -381,7 +392,8 @@ impl Holding {
         self.bytes
     }
 
-    /// Sets whether the session outlives its connection, and the bytes it takes. Bounds have been checked.
+    /// Sets whether the session outlives its connection, and the bytes it takes. Bounds have been
+    /// checked.
     pub fn set(&mut self, is_stored: bool, bytes: u64) {
         for totals in self.share.totals() {
             if is_stored != self.is_stored {
@@ -423,7 +435,8 @@ const LOOPBACK_KEY_V6: u64 = 1;
 /// First byte of the loopback addresses of IPv4.
 const LOOPBACK_NET_V4: u64 = 127;
 
-/// Key by which an address is counted: IPv6 by its first 64 bits, which one customer has for himself.
+/// Key by which an address is counted: IPv6 by its first 64 bits, which one customer has for
+/// himself.
 pub fn address_key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Of IPv6, nothing begins with 32 bits of zero but the loopback.

@@ -1,8 +1,10 @@
 //! A tenant: a closed world of topics, sessions, retained messages and definitions.
 //!
-//! Here is what there is of them, and what can be told from that alone. Not here: what a turn does with it (`turn`), how sessions begin and end (`client`).
+//! Here is what there is of them, and what can be told from that alone. Not here: what a turn does
+//! with it (`turn`), how sessions begin and end (`client`).
 //!
-//! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none is held while a message is written.
+//! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none
+//! is held while a message is written.
 
 pub mod alias_out;
 pub mod aliased;
@@ -98,7 +100,8 @@ impl Tenant {
         }
     }
 
-    /// Whether the user is an administrator, who may exceed bounds on all users together, since he must get in when they are met.
+    /// Whether the user is an administrator, who may exceed bounds on all users together, since he
+    /// must get in when they are met.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
         identity.user.is_some() && self.permissions.decide(&question).is_allowed()
@@ -109,14 +112,15 @@ impl Tenant {
         Sessions::all(&self.sessions)
     }
 
-    /// Whether rules still allow this Client a subscription that was made, and messages that wait by it.
+    /// Whether rules still allow this Client a subscription that was made, and messages that wait
+    /// by it.
     pub fn still_delivers(&self, identity: &Identity, filter: &str) -> bool {
         system_topics::may_have_own_replies(identity, filter)
             || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
     }
 
-    /// Decision of rules whether a Client gets messages of a topic, which its subscription asks for. A denial is told, except of replies to commands, of which
-    /// each may have his own.
+    /// Decision of rules whether a Client gets messages of a topic, which its subscription asks
+    /// for. A denial is told, except of replies to commands, of which each may have his own.
     pub(crate) fn delivers(&self, identity: &Identity, topic: &str) -> Decision {
         let decision = self.permissions.decision(&Question::subscribe(identity, topic));
         if !decision.authorization.is_allowed() && !system_topics::may_have_own_replies(identity, topic) {
@@ -125,7 +129,8 @@ impl Tenant {
         decision
     }
 
-    /// Whether rules still allow this Client a waiting message: a reply to somebody else needs a right to such replies.
+    /// Whether rules still allow this Client a waiting message: a reply to somebody else needs a
+    /// right to such replies.
     pub(crate) fn still_delivers_message(&self, identity: &Identity, message: &Message) -> bool {
         let topic = message.topic();
         (!message.is_shortened && system_topics::may_have_own_replies(identity, topic))
@@ -137,7 +142,8 @@ impl Tenant {
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Adds or replaces a subscription; the options that were there before, and the generation of subscriptions that has it.
+    /// Adds or replaces a subscription; the options that were there before, and the generation of
+    /// subscriptions that has it.
     pub fn subscribe(&self, client: &Arc<Client>, filter: &str, options: Options) -> (Option<Options>, u64) {
         let subscriber = Subscriber { client: Arc::clone(client), options };
         let mut index = self.index.write();
@@ -203,7 +209,8 @@ impl Tenant {
         index.group(shared.share_name, shared.filter).is_some_and(|group| group.len() > 1)
     }
 
-    /// Lets go of all sessions and subscriptions, which refer to the tenant, so that its memory is freed: of a broker that has stopped in a process that goes on.
+    /// Lets go of all sessions and subscriptions, which refer to the tenant, so that its memory is
+    /// freed: of a broker that has stopped in a process that goes on.
     pub fn forget_clients(&self) {
         *self.index.write() = Index::new();
         *self.sessions.lock() = Sessions::default();
@@ -222,7 +229,8 @@ impl Tenant {
         found
     }
 
-    /// Whether a new subscription with this filter may have retained messages to get. Those that come later reach it as they come.
+    /// Whether a new subscription with this filter may have retained messages to get. Those that
+    /// come later reach it as they come.
     pub(crate) fn may_retain_for(&self, filter: &str) -> bool {
         let retained = self.retained.read();
         !retained.is_empty() && (filter.contains(['+', '#']) || retained.get(filter).is_some())
@@ -251,7 +259,8 @@ impl Tenant {
         self.shared.load(Ordering::Relaxed)
     }
 
-    /// Bytes of output that waits for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
+    /// Bytes of output that waits for Clients whose sockets are full. Cost: O(sessions), one lock
+    /// at a time.
     pub fn output_waiting_bytes(&self) -> usize {
         let clients = self.all_sessions();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()

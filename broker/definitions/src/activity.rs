@@ -1,6 +1,7 @@
 //! What happened to a definition since it was deployed: runs, the last error, whether it is traced.
 //!
-//! Written from executor threads, read by commands. Everything is atomic or behind a lock that is held for a moment.
+//! Written from executor threads, read by commands. Everything is atomic or behind a lock that is
+//! held for a moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -18,24 +19,28 @@ const WARNINGS_MAX: usize = 16;
 /// Different errors of one definition that are kept until they are told.
 const UNTOLD_MAX: usize = 16;
 
-/// Codes of one definition of which the errors are counted one by one; what has another code is counted with all others of that kind.
+/// Codes of one definition of which the errors are counted one by one; what has another code is
+/// counted with all others of that kind.
 const CODES_MAX: usize = 16;
 
 /// The last error, of a run with several its first one, and those that nobody was told of yet.
 #[derive(Debug, Default)]
 struct Errors {
     last: Option<ErrorRecord>,
-    /// In the order in which they came first, those of the same code and message once, but for the first one of a code; without the last one.
+    /// In the order in which they came first, those of the same code and message once, but for the
+    /// first one of a code; without the last one.
     untold: Vec<ErrorRecord>,
     is_last_untold: bool,
     /// Errors by code; those of further codes are behind an empty one.
     by_code: Vec<(Box<str>, u64)>,
-    /// The last error of each sort, with their number; of further sorts the one that came longest ago makes room.
+    /// The last error of each sort, with their number; of further sorts the one that came longest
+    /// ago makes room.
     by_sort: Vec<ErrorRecord>,
 }
 
 impl Errors {
-    /// Counts an error among those of its sort: of its code, and where the code alone says little, as of routes, of its message.
+    /// Counts an error among those of its sort: of its code, and where the code alone says little,
+    /// as of routes, of its message.
     fn sort(&mut self, new: &ErrorRecord, times: u64) {
         let new = ErrorRecord { trigger: MessageText::default(), ..new.clone() };
         let is_same = |other: &ErrorRecord| {
@@ -51,7 +56,8 @@ impl Errors {
     }
 }
 
-/// Beginning of codes whose errors differ by their messages: what the other side of a route has said.
+/// Beginning of codes whose errors differ by their messages: what the other side of a route has
+/// said.
 const SORTED_BY_MESSAGE: &str = "ROUTE_";
 
 /// What runs warned of at one place.
@@ -196,8 +202,9 @@ impl Activity {
         self.record_errors(action, error, at, 1)
     }
 
-    /// Keeps an error as the last one and counts it as so many; one that follows another of its run is told, and that one stays the last: what comes of an
-    /// error hides it from nobody. Returns how many there were since the deploy.
+    /// Keeps an error as the last one and counts it as so many; one that follows another of its run
+    /// is told, and that one stays the last: what comes of an error hides it from nobody. Returns
+    /// how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         self.totals.errors.fetch_add(times, Ordering::Relaxed);
         let mut errors = self.errors.lock();
@@ -210,7 +217,8 @@ impl Activity {
         errors.sort(&new, times);
         let Errors { last, untold, is_last_untold, .. } = errors;
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
-        // The first one of a code is told whatever follows at once: what started it is the beginning.
+        // The first one of a code is told whatever follows at once: what started it is the
+        // beginning.
         let is_replaced = |other: &ErrorRecord| is_same(other) && other.code_count > 1;
         untold.retain(|other| !is_replaced(other));
         if let Some(first) = last.as_mut().filter(|first| error.is_follow_up && !is_same(first)) {
@@ -224,7 +232,8 @@ impl Activity {
         count
     }
 
-    /// Puts back the last error of this version, which another process has noted; not in the place of a newer one, and nobody is told of it.
+    /// Puts back the last error of this version, which another process has noted; not in the place
+    /// of a newer one, and nobody is told of it.
     pub fn restore_error(&self, record: ErrorRecord) {
         let mut errors = self.errors.lock();
         if errors.last.is_none() {
@@ -235,13 +244,14 @@ impl Activity {
         }
     }
 
-    /// How many errors of a code there were since the deploy, for whoever tells the first ones of each code alone; from the 17th code on, of all codes that came
-    /// so late.
+    /// How many errors of a code there were since the deploy, for whoever tells the first ones of
+    /// each code alone; from the 17th code on, of all codes that came so late.
     pub fn code_count(&self, code: &str) -> u64 {
         *place_of(&mut self.errors.lock().by_code, code)
     }
 
-    /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, and the first of its code, of different ones at most 17.
+    /// Errors since the last call, in their order and the last one last: of those with the same
+    /// code and message the last, and the first of its code, of different ones at most 17.
     pub fn take_untold(&self) -> Vec<ErrorRecord> {
         let mut errors = self.errors.lock();
         let Errors { last, untold, is_last_untold, .. } = &mut **errors;
@@ -251,16 +261,18 @@ impl Activity {
         told
     }
 
-    /// The last error of each sort, by code and, of routes, by message, with their number as that of its code: the newest last, at most 16, without what started
-    /// the runs.
+    /// The last error of each sort, by code and, of routes, by message, with their number as that
+    /// of its code: the newest last, at most 16, without what started the runs.
     pub fn errors_by_sort(&self) -> Vec<ErrorRecord> {
         self.errors.lock().by_sort.clone()
     }
 
-    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are only counted. Returns how many there were of that place, and
-    /// whether that is the first one or has doubled since one was returned so.
+    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are
+    /// only counted. Returns how many there were of that place, and whether that is the first one
+    /// or has doubled since one was returned so.
     ///
-    /// Programs tell a warning at doubled counts and say which; an instance that begins anew counts anew.
+    /// Programs tell a warning at doubled counts and say which; an instance that begins anew counts
+    /// anew.
     pub fn note_warning(&self, warning: &RunError<'_>, at: Timestamp) -> (u64, bool) {
         let mut warnings = self.warnings.lock();
         let Warnings { kept, late, total } = &mut **warnings;
@@ -306,7 +318,8 @@ impl Activity {
         warnings.kept.iter().map(of_place).collect()
     }
 
-    /// What runs warned of, as people read it: `3:5: a number was compared with something else as text (4 times so far) (LOT601)`.
+    /// What runs warned of, as people read it: `3:5: a number was compared with something else as
+    /// text (4 times so far) (LOT601)`.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
         let shown = warnings.kept.iter().map(|RunWarning { code, line, column, message, count, .. }| {
@@ -319,17 +332,19 @@ impl Activity {
         shown.collect()
     }
 
-    /// Counts events that were not taken. True where the first of them is the first since [`take_refused`](Self::take_refused): that one is worth a record of its
-    /// own, while a flood of them is not.
+    /// Counts events that were not taken. True where the first of them is the first since
+    /// [`take_refused`](Self::take_refused): that one is worth a record of its own, while a flood
+    /// of them is not.
     pub fn note_refused(&self, count: u64) -> bool {
         self.refused.fetch_add(count, Ordering::Relaxed) == 0
     }
 
-    /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second do. Gives the number of those that did not since the last
-    /// one that did.
+    /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second
+    /// do. Gives the number of those that did not since the last one that did.
     ///
     /// # Errors
-    /// It does not: it is counted, and [`take_suppressed`](Self::take_suppressed) tells of it if no other line does.
+    /// It does not: it is counted, and [`take_suppressed`](Self::take_suppressed) tells of it if no
+    /// other line does.
     pub fn admit_line(&self, at: Timestamp) -> Result<u64, SuppressedLine> {
         let mut lines = self.lines.lock();
         let second = at.as_second();
@@ -348,7 +363,8 @@ impl Activity {
         (count > 0).then(|| self.lines.lock().suppress(count))
     }
 
-    /// Number of lines that were not written and of which no line has told, 0 where one has; `None` while their second lasts, in which one still may.
+    /// Number of lines that were not written and of which no line has told, 0 where one has; `None`
+    /// while their second lasts, in which one still may.
     pub fn take_suppressed(&self, at: Timestamp) -> Option<u64> {
         let mut lines = self.lines.lock();
         (lines.second != at.as_second()).then(|| std::mem::take(&mut lines.suppressed))
@@ -375,7 +391,8 @@ impl Activity {
         self.errors.lock().last.clone()
     }
 
-    /// Whether this run is to be traced. One load while nothing is traced, so it may stand on the data path.
+    /// Whether this run is to be traced. One load while nothing is traced, so it may stand on the
+    /// data path.
     pub fn is_traced(&self, now: impl FnOnce() -> Timestamp) -> bool {
         let until = self.traced_until_ms.load(Ordering::Relaxed);
         until != 0 && now().as_millisecond() < until
@@ -410,8 +427,9 @@ impl Activity {
         self.is_retired.load(Ordering::Acquire)
     }
 
-    /// Claims the one place for a timer run that has not ended. `false`: the run before still waits or runs, and this
-    /// tick is skipped, because runs of one Action never overlap (LoT reference §7.3).
+    /// Claims the one place for a timer run that has not ended. `false`: the run before still waits
+    /// or runs, and this tick is skipped, because runs of one Action never overlap (LoT reference
+    /// §7.3).
     pub fn claim_tick(&self) -> bool {
         !self.tick_is_waiting.swap(true, Ordering::AcqRel)
     }

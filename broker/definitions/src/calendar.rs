@@ -1,7 +1,7 @@
 //! Calendar arithmetic: when a local time comes next. LoT reference §7.3 and §7.4.
 //!
-//! A local time that does not exist, because the clock jumps over it, means the instant of the jump; one that exists
-//! twice means the first. Pure functions; the zone is an argument.
+//! A local time that does not exist, because the clock jumps over it, means the instant of the
+//! jump; one that exists twice means the first. Pure functions; the zone is an argument.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -16,16 +16,19 @@ fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     let is_skipped = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
     let at = ambiguous.compatible().ok()?.timestamp();
     if is_skipped {
-        // `compatible` moves the time by the length of the gap, so the jump is the last one up to there.
+        // `compatible` moves the time by the length of the gap, so the jump is the last one up to
+        // there.
         let just_after = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
         return zone.preceding(just_after).next().map(|jump| jump.timestamp());
     }
     Some(at)
 }
 
-/// The instant at which the clock on the wall shows so much more, or less, than at another one; in milliseconds, instants since 1970.
+/// The instant at which the clock on the wall shows so much more, or less, than at another one; in
+/// milliseconds, instants since 1970.
 ///
-/// Steps that divide the change of the clocks go on as time passes, through an hour that is skipped or comes twice; for others the local time counts.
+/// Steps that divide the change of the clocks go on as time passes, through an hour that is skipped
+/// or comes twice; for others the local time counts.
 pub(crate) fn on_the_wall(zone: &TimeZone, from_ms: i64, by_ms: i64, every_ms: i64) -> i64 {
     let passed_ms = from_ms.saturating_add(by_ms);
     let shown = || {
@@ -56,7 +59,8 @@ pub(crate) fn offset_ms(zone: &TimeZone, at_ms: i64) -> i64 {
 /// Days to look at for the next one that is meant: 62 at most lie between two months with a 31st.
 const DAYS_AHEAD_MAX: usize = 64;
 
-/// The first instant after `after` on one of the days at one of the local times; `None` when there is no such day.
+/// The first instant after `after` on one of the days at one of the local times; `None` when there
+/// is no such day.
 pub(crate) fn next_on(
     days: &CalendarDays,
     times: &[TimeOfDay],
@@ -104,9 +108,11 @@ pub(crate) fn once(at: OnceAt, zone: &TimeZone) -> Option<Timestamp> {
     }
 }
 
-/// The first instant after `after` that is a multiple of `months` after `armed`, counted from its local date-time.
+/// The first instant after `after` that is a multiple of `months` after `armed`, counted from its
+/// local date-time.
 ///
-/// Every multiple is counted from the arming date itself, so the 31st comes back after a shorter month.
+/// Every multiple is counted from the arming date itself, so the 31st comes back after a shorter
+/// month.
 pub(crate) fn next_months(armed: &Zoned, months: u32, after: Timestamp) -> Option<Timestamp> {
     let months = i64::from(months.max(1));
     let zone = armed.time_zone();

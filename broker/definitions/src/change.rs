@@ -1,7 +1,8 @@
 //! The memory of `ON CHANGE`: the last payload of each topic, as a hash. LoT reference §7.2.
 //!
-//! One per Action and version, so it starts empty at every deploy. Invariants: never more topics than its bound, the
-//! longest unseen is forgotten; what is kept has a fixed size, neither topics nor payloads.
+//! One per Action and version, so it starts empty at every deploy. Invariants: never more topics
+//! than its bound, the longest unseen is forgotten; what is kept has a fixed size, neither topics
+//! nor payloads.
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
@@ -30,8 +31,8 @@ impl ChangeMemory {
         ChangeMemory { topics_max: topics_max.max(1), by_topic: HashTable::new(), seen: LinkedSlab::new() }
     }
 
-    /// Notes a message and says whether the Action runs: on the first message of a topic, then whenever the payload's
-    /// bytes differ from the message before.
+    /// Notes a message and says whether the Action runs: on the first message of a topic, then
+    /// whenever the payload's bytes differ from the message before.
     pub(crate) fn differs(&mut self, topic: &str, payload: &[u8]) -> bool {
         let topic = topic_hash(topic);
         let payload = payload_hash(payload);
@@ -63,7 +64,8 @@ impl ChangeMemory {
     }
 }
 
-/// 128 bits of SipHash: topics of different publishers meet here, so nobody may be able to make two of them collide.
+/// 128 bits of SipHash: topics of different publishers meet here, so nobody may be able to make two
+/// of them collide.
 fn topic_hash(topic: &str) -> u128 {
     let half = |lane: u8| {
         let mut hasher = DefaultHasher::new();

@@ -1,7 +1,8 @@
 //! One definition: an Action, Model, Rule, Route or module as it was deployed.
 //!
-//! A value of this type is one *version*: replacing makes a new one under the same [`DefinitionId`]. It is shared by the
-//! registry, the server's route caches and the executors, so that a run needs no look-up.
+//! A value of this type is one *version*: replacing makes a new one under the same
+//! [`DefinitionId`]. It is shared by the registry, the server's route caches and the executors, so
+//! that a run needs no look-up.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
 
-/// Names a definition for as long as something of its kind and name exists and belongs to the same owner; replacing keeps
-/// it, removing and adding again gives another, and so does another owner who takes it over: nothing that waits or runs
-/// for one owner reaches what the other has deployed. Ascends in the order of deployment and is not kept across restarts.
+/// Names a definition for as long as something of its kind and name exists and belongs to the same
+/// owner; replacing keeps it, removing and adding again gives another, and so does another owner
+/// who takes it over: nothing that waits or runs for one owner reaches what the other has deployed.
+/// Ascends in the order of deployment and is not kept across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DefinitionId(pub u64);
 
@@ -91,7 +93,8 @@ impl DefinitionKind {
         }
     }
 
-    /// The level below `$SYS/Coreflux` where definitions of this kind are published, commands reference §5.
+    /// The level below `$SYS/Coreflux` where definitions of this kind are published, commands
+    /// reference §5.
     pub fn sys_level(self) -> &'static str {
         match self {
             DefinitionKind::Model => "Models",
@@ -127,8 +130,8 @@ impl From<lot_facts::Kind> for DefinitionKind {
     }
 }
 
-/// From where a definition came. Serialises as the object of `Entities/ownership`; `Display` gives the text of
-/// `-listEntities`: `adhoc` or `project/file/cell`.
+/// From where a definition came. Serialises as the object of `Entities/ownership`; `Display` gives
+/// the text of `-listEntities`: `adhoc` or `project/file/cell`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Origin {
@@ -168,7 +171,8 @@ impl Origin {
         stored.to_string()
     }
 
-    /// What was stored, with the number of lines before; of an earlier version it is not known, and taken to be 0.
+    /// What was stored, with the number of lines before; of an earlier version it is not known, and
+    /// taken to be 0.
     pub fn from_stored(stored: &str) -> (Origin, u32) {
         #[derive(Default, Deserialize)]
         struct Place {
@@ -218,16 +222,20 @@ pub struct NewDefinition {
     pub source: Arc<str>,
     /// From where it came.
     pub origin: Origin,
-    /// Lines of the file, or of the text that it came in, before the first one that its code counts.
+    /// Lines of the file, or of the text that it came in, before the first one that its code
+    /// counts.
     pub lines_before: u32,
-    /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is now.
+    /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is
+    /// now.
     pub owner: Option<Owner>,
-    /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and keeps the topics that it
-    /// was granted, because the broker does not trust what an upload says about itself.
+    /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and
+    /// keeps the topics that it was granted, because the broker does not trust what an upload says
+    /// about itself.
     pub facts: Arc<Facts>,
     /// When it was deployed first in this version; a recovered one keeps its time.
     pub installed_at: Timestamp,
-    /// Place in the load order that it had before a restart; `None` of a new one, which comes behind all others.
+    /// Place in the load order that it had before a restart; `None` of a new one, which comes
+    /// behind all others.
     pub order: Option<u64>,
 }
 
@@ -322,7 +330,8 @@ impl Definition {
         self.activity.disown();
     }
 
-    /// Whether what its code wrote for this account is still done: the definition is there, and belongs to that account.
+    /// Whether what its code wrote for this account is still done: the definition is there, and
+    /// belongs to that account.
     pub fn acts_for(&self, account: u64) -> bool {
         !self.activity.is_retired() && self.account() == account
     }
@@ -350,25 +359,29 @@ impl Definition {
         }
     }
 
-    /// Whether a message that matches the trigger starts a run: always for `ON TOPIC`; for `ON CHANGE` when the bytes
-    /// differ from the topic's message before. Notes the message, so call it once per message.
+    /// Whether a message that matches the trigger starts a run: always for `ON TOPIC`; for
+    /// `ON CHANGE` when the bytes differ from the topic's message before. Notes the message, so
+    /// call it once per message.
     pub fn fires(&self, topic: &str, payload: &[u8]) -> bool {
         self.activity.differs(topic, payload)
     }
 
-    /// Whether only messages of clients start it on this topic: a Model that splits JSON there (LoT reference §9.5).
+    /// Whether only messages of clients start it on this topic: a Model that splits JSON there (LoT
+    /// reference §9.5).
     pub fn only_receives(&self, topic: &str) -> bool {
         let filters = self.trigger().map(Trigger::filters).unwrap_or_default();
         self.facts().reception.is_some()
             && !filters.iter().any(|filter| lotmq_router::filter_matches(filter, topic))
     }
 
-    /// A line that its code counts as a line of its file, or of the text that it came in; 0 for unknown stays.
+    /// A line that its code counts as a line of its file, or of the text that it came in; 0 for
+    /// unknown stays.
     pub fn line_of_file(&self, line: u32) -> u32 {
         if line == 0 { 0 } else { line.saturating_add(self.deployed.lines_before) }
     }
 
-    /// The topic below which everything about this definition is published: `$SYS/Coreflux/Actions/<N>`.
+    /// The topic below which everything about this definition is published:
+    /// `$SYS/Coreflux/Actions/<N>`.
     pub fn sys_topic(&self) -> String {
         format!("$SYS/Coreflux/{}/{}", self.kind().sys_level(), self.name())
     }

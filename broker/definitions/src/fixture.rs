@@ -1,4 +1,5 @@
-//! What the tests of this crate share: a registry on a virtual clock, and definitions from a few words.
+//! What the tests of this crate share: a registry on a virtual clock, and definitions from a few
+//! words.
 
 use std::sync::Arc;
 use std::time::Duration;

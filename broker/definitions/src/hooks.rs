@@ -1,7 +1,8 @@
-//! `ON CONNECT`, `ON DISCONNECT` and `ON SUBSCRIBE`: who wants to hear of Clients. LoT reference §7.6.
+//! `ON CONNECT`, `ON DISCONNECT` and `ON SUBSCRIBE`: who wants to hear of Clients. LoT reference
+//! §7.6.
 //!
-//! The server asks [`Hooks::is_empty`] and its like once per change of the registry, so that nothing is spent when no
-//! Action defines a hook.
+//! The server asks [`Hooks::is_empty`] and its like once per change of the registry, so that
+//! nothing is spent when no Action defines a hook.
 
 use std::sync::Arc;
 
@@ -39,8 +40,9 @@ impl Hooks {
         !self.subscribe.is_empty()
     }
 
-    /// Definitions whose `ON SUBSCRIBE` pattern matches a granted filter as if that were a topic: its wildcards are plain
-    /// text. No pattern matches all. Of `$share/<group>/<filter>` the part after the group is matched, as rules do.
+    /// Definitions whose `ON SUBSCRIBE` pattern matches a granted filter as if that were a topic:
+    /// its wildcards are plain text. No pattern matches all. Of `$share/<group>/<filter>` the part
+    /// after the group is matched, as rules do.
     pub fn subscribe<'a>(&'a self, filter: &'a str) -> impl Iterator<Item = &'a Arc<Definition>> {
         let inner = match parse_shared(filter) {
             Ok(Some(shared)) => shared.filter,

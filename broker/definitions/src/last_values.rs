@@ -1,11 +1,16 @@
-//! Last values: the newest payload of each cached topic, and the values that `KEEP` wrote. LoT reference §6.
+//! Last values: the newest payload of each cached topic, and the values that `KEEP` wrote. LoT
+//! reference §6.
 //!
-//! Written by whoever accepts a message (the server knows from [`Registry::caching`](crate::Registry::caching) whether a
-//! topic is cached) and by `KEEP`; read by running guests. Shared by all threads: 32 shards, each behind a short lock.
+//! Written by whoever accepts a message (the server knows from
+//! [`Registry::caching`](crate::Registry::caching) whether a topic is cached) and by `KEEP`; read
+//! by running guests. Shared by all threads: 32 shards, each behind a short lock.
 //!
-//! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call; the entry that was
-//! written longest ago goes first; kept values are never evicted and have bounds of their own; neither are values of
-//! topics that a rule names, so that what others write does not decide for it; those whose names it computes go when all others have. Not here: retained messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
+//! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call;
+//! the entry that was written longest ago goes first; kept values are never evicted and have bounds
+//! of their own; neither are values of topics that a rule names, so that what others write does not
+//! decide for it; those whose names it computes go when all others have. Not here: retained
+//! messages, writes of the running guest, its trigger payload (they come before and after this in
+//! the order of reading).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -88,8 +93,8 @@ pub struct LastValues {
     limits: CacheLimits,
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
-    /// Per shard the write number of its oldest live entry, `u64::MAX` for none: eviction finds the oldest of all
-    /// without locking them all.
+    /// Per shard the write number of its oldest live entry, `u64::MAX` for none: eviction finds the
+    /// oldest of all without locking them all.
     oldest: Vec<AtomicU64>,
     next_write: AtomicU64,
     topics: AtomicU64,
@@ -138,10 +143,11 @@ impl LastValues {
         }
     }
 
-    /// An accepted message on a cached topic becomes the topic's last value, in place of a kept one too.
+    /// An accepted message on a cached topic becomes the topic's last value, in place of a kept one
+    /// too.
     ///
-    /// No allocation when the topic is there already and the payload is not longer than before. A message that is larger
-    /// than the whole cache only removes what was there.
+    /// No allocation when the topic is there already and the payload is not longer than before. A
+    /// message that is larger than the whole cache only removes what was there.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
         if Shard::cost(topic, payload.len()) > self.limits.bytes_max {
             self.evictions.fetch_add(1, Ordering::Relaxed);
@@ -152,17 +158,20 @@ impl LastValues {
         self.evict(Shard::cost(topic, payload.len()));
     }
 
-    /// A retained delete, or any message on a topic that is not cached but may have a kept value: removes the entry.
+    /// A retained delete, or any message on a topic that is not cached but may have a kept value:
+    /// removes the entry.
     pub fn clear(&self, topic: &str) {
         self.change(topic, |shard, hash| shard.remove(hash, topic));
     }
 
-    /// `KEEP TOPIC`: replaces the last value by one that survives a restart. The caller saves it with
-    /// [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for this keeper from now on.
+    /// `KEEP TOPIC`: replaces the last value by one that survives a restart. The caller saves it
+    /// with [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for
+    /// this keeper from now on.
     ///
     /// # Errors
-    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it, or when as many of his changes wait to be saved as he may have of
-    /// kept values: those that are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
+    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it,
+    /// or when as many of his changes wait to be saved as he may have of kept values: those that
+    /// are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
     pub fn keep(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
         self.check_unsaved(keeper, topic)?;
         let (hash, number) = self.place(topic);
@@ -179,15 +188,16 @@ impl LastValues {
         self.change(topic, |shard, hash| shard.remove_kept(hash, topic));
     }
 
-    /// Shows every kept value, in no order. `show` is called under the lock of a part of them and must not call back into this.
+    /// Shows every kept value, in no order. `show` is called under the lock of a part of them and
+    /// must not call back into this.
     pub fn each_kept(&self, mut show: impl FnMut(&str, KeptValue<'_>)) {
         for shard in &self.shards {
             shard.lock().kept().for_each(|(topic, kept)| show(topic, kept));
         }
     }
 
-    /// Shows every topic with a value, live or kept, in no order, until `show` has had enough. It is called under the lock of a part of them and must not call back
-    /// into this.
+    /// Shows every topic with a value, live or kept, in no order, until `show` has had enough. It
+    /// is called under the lock of a part of them and must not call back into this.
     pub fn each_topic(&self, mut show: impl FnMut(&str) -> ControlFlow<()>) {
         for shard in &self.shards {
             if shard.lock().topics().try_for_each(&mut show).is_break() {
@@ -225,7 +235,8 @@ impl LastValues {
         self.account(number, &shard, &change);
     }
 
-    /// Lets `use_value` look at the last value, live or kept, under the shard's lock: copy and return.
+    /// Lets `use_value` look at the last value, live or kept, under the shard's lock: copy and
+    /// return.
     pub fn read<R>(&self, topic: &str, use_value: impl FnOnce(Option<&[u8]>) -> R) -> R {
         let (hash, shard) = self.place(topic);
         use_value(self.shards[shard].lock().get(hash, topic))
@@ -245,8 +256,8 @@ impl LastValues {
         self.shards[shard].lock().is_kept(hash, topic)
     }
 
-    /// Has somebody told whenever a kept value changes while none waits to be saved: on the thread that changes it, under locks of this, so it must not call
-    /// back. Once.
+    /// Has somebody told whenever a kept value changes while none waits to be saved: on the thread
+    /// that changes it, under locks of this, so it must not call back. Once.
     pub fn tell_saver(&self, tell: impl Fn() + Send + Sync + 'static) {
         let _ = self.tell_saver.set(Box::new(tell));
     }
@@ -256,10 +267,11 @@ impl LastValues {
         !self.unsaved.lock().order.is_empty()
     }
 
-    /// Hands out at most `topics_max` topics whose kept value changed, with the present value: `Some` is to be stored,
-    /// `None` to be deleted. Only the last value of a topic comes; those that wait for longest come first. `save` is called under the lock of the topic's shard and
-    /// must not call back into this. One caller at a time, or an older value may be stored
-    /// after a newer one.
+    /// Hands out at most `topics_max` topics whose kept value changed, with the present value:
+    /// `Some` is to be stored, `None` to be deleted. Only the last value of a topic comes; those
+    /// that wait for longest come first. `save` is called under the lock of the topic's shard and
+    /// must not call back into this. One caller at a time, or an older value may be stored after a
+    /// newer one.
     pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<KeptValue<'_>>)) {
         let topics: Vec<Arc<str>> = {
             let Unsaved { order, known } = &mut *self.unsaved.lock();
@@ -275,7 +287,8 @@ impl LastValues {
         }
     }
 
-    /// Notes that topics which [`take_unsaved`](LastValues::take_unsaved) has handed out were not stored: they come first the next time.
+    /// Notes that topics which [`take_unsaved`](LastValues::take_unsaved) has handed out were not
+    /// stored: they come first the next time.
     pub fn save_again(&self, topics: Vec<String>) {
         let Unsaved { order, known } = &mut *self.unsaved.lock();
         for topic in topics.into_iter().rev() {
@@ -288,7 +301,8 @@ impl LastValues {
         }
     }
 
-    /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries), one shard at a time.
+    /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries),
+    /// one shard at a time.
     pub(crate) fn retain(&self, is_cached: impl Fn(&str) -> bool) {
         for (number, shard) in self.shards.iter().enumerate() {
             let mut shard = shard.lock();
@@ -382,8 +396,9 @@ impl LastValues {
         is_more(&self.topics, self.limits.topics_max as u64) || is_more(&self.bytes, self.limits.bytes_max)
     }
 
-    /// Lets the oldest go until there is room again for what was `written`. Of values whose names rules compute, so many are passed over at a time; the bound gives way
-    /// by a part meanwhile, and beyond it they go, too: then there is little else.
+    /// Lets the oldest go until there is room again for what was `written`. Of values whose names
+    /// rules compute, so many are passed over at a time; the bound gives way by a part meanwhile,
+    /// and beyond it they go, too: then there is little else.
     fn evict(&self, written: u64) {
         let mut spared = 0;
         while self.is_over(None) {

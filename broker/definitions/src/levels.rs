@@ -1,6 +1,7 @@
 //! Topic patterns of facts, level by level: whether one covers a topic.
 //!
-//! Subscriptions are the router's; these differ in that a fact's leading wildcard also covers `$…` topics.
+//! Subscriptions are the router's; these differ in that a fact's leading wildcard also covers `$…`
+//! topics.
 
 /// Whether the pattern covers the topic; a leading wildcard covers every first level.
 pub(crate) fn covers(pattern: &str, topic: &str) -> bool {

@@ -1,13 +1,16 @@
-//! The definitions of a tenant: what is deployed, what starts it, what it may wait for, and the last values it reads.
+//! The definitions of a tenant: what is deployed, what starts it, what it may wait for, and the
+//! last values it reads.
 //!
 //! On the path of a message: the server asks the [`Registry`] once per new topic which definitions
-//! [match](Registry::matches) and whether the topic is [cached](Registry::caching), and keeps both until the
-//! [generation](Registry::generation) changes. Per message it asks [`Definition::fires`] and writes [`LastValues`].
-//! Timers come out of [`Registry::due`] and [`SilenceWatch::due`], hooks out of [`Registry::hooks`].
+//! [match](Registry::matches) and whether the topic is [cached](Registry::caching), and keeps both
+//! until the [generation](Registry::generation) changes. Per message it asks [`Definition::fires`]
+//! and writes [`LastValues`]. Timers come out of [`Registry::due`] and [`SilenceWatch::due`], hooks
+//! out of [`Registry::hooks`].
 //!
-//! One [`Registry`] per tenant, behind the caller's lock; [`Definition`] and [`LastValues`] are shared and need none.
-//! Invariants: no I/O, no clock, no threads: time comes in as [`Now`], the time zone with the options. Not here:
-//! compiling, running and restarting guests (`host`), storing definitions (`store`), replies of commands (`server`).
+//! One [`Registry`] per tenant, behind the caller's lock; [`Definition`] and [`LastValues`] are
+//! shared and need none. Invariants: no I/O, no clock, no threads: time comes in as [`Now`], the
+//! time zone with the options. Not here: compiling, running and restarting guests (`host`), storing
+//! definitions (`store`), replies of commands (`server`).
 
 mod activity;
 mod calendar;

@@ -1,12 +1,14 @@
 //! Slots with stable numbers, in a doubly linked order: the bones of both caches of this crate.
 //!
-//! A slot holds a value whether it is linked or not; only linked slots have a place in the order. Invariants: every
-//! linked slot is reached exactly once from the front; numbers of removed slots are used again.
+//! A slot holds a value whether it is linked or not; only linked slots have a place in the order.
+//! Invariants: every linked slot is reached exactly once from the front; numbers of removed slots
+//! are used again.
 
 /// End of the list, and the links of an unlinked slot.
 const NONE: u32 = u32::MAX;
 
-/// A slab whose slots can be put in an order from front (oldest) to back (newest). All operations are O(1).
+/// A slab whose slots can be put in an order from front (oldest) to back (newest). All operations
+/// are O(1).
 #[derive(Debug)]
 pub(crate) struct LinkedSlab<T> {
     slots: Vec<Slot<T>>,

@@ -1,4 +1,5 @@
-//! Records that are published as JSON: the last error and the trace of a run. Commands reference §5.
+//! Records that are published as JSON: the last error and the trace of a run. Commands reference
+//! §5.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -28,7 +29,8 @@ pub struct RunError<'a> {
     pub is_follow_up: bool,
 }
 
-/// Payload of the retained topic `Actions/<N>/Error`; serialises with the keys in the order of the reference.
+/// Payload of the retained topic `Actions/<N>/Error`; serialises with the keys in the order of the
+/// reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRecord {
     /// Name of the definition.

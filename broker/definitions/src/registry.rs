@@ -1,4 +1,5 @@
-//! The registry: all definitions of a tenant, their life cycle, and everything that is derived from them.
+//! The registry: all definitions of a tenant, their life cycle, and everything that is derived from
+//! them.
 //!
 //! Changed by commands, one at a time; asked by every thread. Derived are the trigger index, the
 //! hooks, the timers, and which topics are cached. Invariants: a definition is armed exactly when
@@ -76,9 +77,10 @@ pub enum CacheMode {
 /// All definitions of a tenant.
 ///
 /// Operations: [`install`](Registry::install), [`remove`](Registry::remove) and others change it;
-/// [`finish_loading`](Registry::finish_loading) comes once after the start; [`matches`](Registry::matches),
-/// [`caching`](Registry::caching) and [`hooks`](Registry::hooks) are asked; [`due`](Registry::due) is called after
-/// [`next_timeout`](Registry::next_timeout), and whenever the registry has changed the time-out is asked again.
+/// [`finish_loading`](Registry::finish_loading) comes once after the start;
+/// [`matches`](Registry::matches), [`caching`](Registry::caching) and [`hooks`](Registry::hooks)
+/// are asked; [`due`](Registry::due) is called after [`next_timeout`](Registry::next_timeout), and
+/// whenever the registry has changed the time-out is asked again.
 pub struct Registry {
     pub(crate) entries: BTreeMap<DefinitionId, Entry>,
     names: [HashMap<Arc<str>, DefinitionId>; DefinitionKind::ALL.len()],
@@ -256,7 +258,8 @@ impl Registry {
         changed
     }
 
-    /// Ends the loading of a start; silence counts from here on. Returns the armed `ON START` definitions in load order, to be run once.
+    /// Ends the loading of a start; silence counts from here on. Returns the armed `ON START`
+    /// definitions in load order, to be run once.
     pub fn finish_loading(&mut self, now: Now) -> Vec<Arc<Definition>> {
         self.is_loading = false;
         self.silences.begin(now.elapsed);
@@ -284,9 +287,9 @@ impl Registry {
         Ok(self.set_hold(id, is_disabled.then_some(Hold::Disabled), now))
     }
 
-    /// Notes that a definition cannot run at all: its guest does not load, or a module was stopped after its last trap.
-    /// It is disarmed with [`State::Error`] until it is replaced or enabled. Unknown ids, of definitions removed
-    /// meanwhile, are ignored.
+    /// Notes that a definition cannot run at all: its guest does not load, or a module was stopped
+    /// after its last trap. It is disarmed with [`State::Error`] until it is replaced or enabled.
+    /// Unknown ids, of definitions removed meanwhile, are ignored.
     pub fn set_failed(&mut self, id: DefinitionId, reason: &str, now: Now) -> Changed {
         self.set_hold(id, Some(Hold::Failed(reason.to_owned())), now)
     }
@@ -377,7 +380,8 @@ impl Registry {
         ids.filter(|id| **id != definition.id).filter_map(|id| self.by_id(*id).cloned()).collect()
     }
 
-    /// What needs something of this kind and name, whether that is there or not, in the order of deployment.
+    /// What needs something of this kind and name, whether that is there or not, in the order of
+    /// deployment.
     pub fn dependents_of(&self, need: &Need) -> impl Iterator<Item = &Arc<Definition>> {
         let ids = self.dependents.get(need).into_iter().flatten();
         ids.filter_map(|id| self.by_id(*id))
@@ -388,14 +392,15 @@ impl Registry {
         self.names[kind.index()].len()
     }
 
-    /// Changes with everything that [`matches`](Registry::matches), [`caching`](Registry::caching) or
-    /// [`hooks`](Registry::hooks) depend on.
+    /// Changes with everything that [`matches`](Registry::matches), [`caching`](Registry::caching)
+    /// or [`hooks`](Registry::hooks) depend on.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Appends the armed definitions whose `ON TOPIC` or `ON CHANGE` matches the topic, each once, in the order of
-    /// deployment. Asked once per new topic; per message, ask [`Definition::fires`].
+    /// Appends the armed definitions whose `ON TOPIC` or `ON CHANGE` matches the topic, each once,
+    /// in the order of deployment. Asked once per new topic; per message, ask
+    /// [`Definition::fires`].
     pub fn matches(&self, topic: &str, found: &mut Vec<Arc<Definition>>) {
         if self.triggers.is_empty() {
             return;
@@ -403,11 +408,13 @@ impl Registry {
         let start = found.len();
         self.triggers.matches(topic, |_, definition| found.push(Arc::clone(definition)), |_| {});
         found[start..].sort_unstable_by_key(|definition| definition.id);
-        // Several filters of one definition may match; what the caller had before is of other definitions.
+        // Several filters of one definition may match; what the caller had before is of other
+        // definitions.
         found.dedup_by_key(|definition| definition.id);
     }
 
-    /// Disabled modules, of which there are few, that a message with this topic would start. Asked once per new topic, as [`silence_watches`](Self::silence_watches).
+    /// Disabled modules, of which there are few, that a message with this topic would start. Asked
+    /// once per new topic, as [`silence_watches`](Self::silence_watches).
     pub fn disabled_modules(&self, topic: &str) -> Vec<Arc<Definition>> {
         let would_start = |definition: &&Arc<Definition>| {
             let filters = definition.trigger().filter(|trigger| trigger.takes_messages());
@@ -420,8 +427,9 @@ impl Registry {
         disabled.map(|entry| &entry.definition).filter(would_start).cloned().collect()
     }
 
-    /// Appends the watches of armed definitions whose `ON SILENCE` matches the topic, each once, in the order of deployment. Asked once per
-    /// new topic; per message, use an [`Ear`](crate::Ear) of each.
+    /// Appends the watches of armed definitions whose `ON SILENCE` matches the topic, each once, in
+    /// the order of deployment. Asked once per new topic; per message, use an [`Ear`](crate::Ear)
+    /// of each.
     pub fn silence_watches(&self, topic: &str, found: &mut Vec<Arc<SilenceWatch>>) {
         self.silences.matching(topic, found);
     }
@@ -462,15 +470,17 @@ impl Registry {
         &self.values
     }
 
-    /// How long until [`Registry::due`], [`SilenceWatch::due`] or [`WindowWatch::close_due`] must be called; `None` while no timer is armed.
+    /// How long until [`Registry::due`], [`SilenceWatch::due`] or [`WindowWatch::close_due`] must
+    /// be called; `None` while no timer is armed.
     pub fn next_timeout(&self, now: Now) -> Option<Duration> {
         let of_silences = self.silences.next_timeout(now.elapsed);
         let of_windows = self.windows.next_timeout(now.elapsed);
         self.schedule.next_timeout(now).into_iter().chain(of_silences).chain(of_windows).min()
     }
 
-    /// Appends the definitions whose timer has fired, each at most once. A tick that comes while the run before has not
-    /// ended is skipped: ask [`claim_tick`](crate::Activity::claim_tick) for each.
+    /// Appends the definitions whose timer has fired, each at most once. A tick that comes while
+    /// the run before has not ended is skipped: ask [`claim_tick`](crate::Activity::claim_tick) for
+    /// each.
     pub fn due(&mut self, now: Now, found: &mut Vec<Arc<Definition>>) {
         let entries = &self.entries;
         self.schedule

@@ -1,4 +1,5 @@
-//! What commands tell about definitions: `-lotDiagnostic`, `-listEntities`, `-getPendingStatus`, the bare listing topics.
+//! What commands tell about definitions: `-lotDiagnostic`, `-listEntities`, `-getPendingStatus`,
+//! the bare listing topics.
 //!
 //! Data with the keys of the commands reference §4 and §5; the envelope round it is the server's.
 
@@ -36,7 +37,8 @@ pub struct Report {
     pub last_error: Option<ErrorRecord>,
     /// Runs since the deploy.
     pub runs: u64,
-    /// Why it is in state `error`, warnings of the deploy that still hold, and what runs warned of since.
+    /// Why it is in state `error`, warnings of the deploy that still hold, and what runs warned of
+    /// since.
     pub warnings: Vec<String>,
     /// How many of the warnings, at their end, are of runs.
     #[serde(skip)]
@@ -44,7 +46,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report without what runs saw: topics and payloads of messages, and texts that may quote them.
+    /// The report without what runs saw: topics and payloads of messages, and texts that may quote
+    /// them.
     #[must_use]
     pub fn without_messages(mut self) -> Report {
         if let Some(error) = &mut self.last_error {
@@ -129,7 +132,8 @@ impl Registry {
         DefinitionKind::ALL.into_iter().flat_map(of_kind).collect()
     }
 
-    /// Payload of a bare topic such as `Actions`, at most `rows_max` rows, in the order of deployment.
+    /// Payload of a bare topic such as `Actions`, at most `rows_max` rows, in the order of
+    /// deployment.
     pub fn listing(&self, kind: DefinitionKind, rows_max: usize) -> Vec<ListingRow> {
         let entries = self.entries.values().filter(|entry| entry.definition.kind() == kind);
         let row = |entry: &Entry| ListingRow {
@@ -151,7 +155,8 @@ impl Registry {
         pending.map(row).collect()
     }
 
-    /// Payload of `Entities/ownership`: `action:N` and its place in a project; what was added by hand is left out.
+    /// Payload of `Entities/ownership`: `action:N` and its place in a project; what was added by
+    /// hand is left out.
     pub fn ownership(&self) -> BTreeMap<String, Origin> {
         let definitions = self.entries.values().map(|entry| &entry.definition);
         let owned = definitions.filter(|definition| definition.deployed.origin != Origin::AdHoc);

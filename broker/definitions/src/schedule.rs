@@ -1,11 +1,11 @@
 //! The timers of all definitions of a tenant. LoT reference §7.3 and §7.4.
 //!
 //! Intervals run on the monotonic clock, calendars on the wall clock. The caller sleeps for
-//! [`Schedule::next_timeout`], then takes what is [due](Schedule::due). Invariants: a fixed-rate timer keeps to
-//! multiples of its interval from the arming instant; however late the caller comes, each timer is due at most once per
-//! call, and what was missed is skipped; a calendar run that is later than
-//! [`CALENDAR_LATE_MAX`] is skipped too, but not one behind it that is in time.
-//! Not here: what runs, and whether the run before has ended.
+//! [`Schedule::next_timeout`], then takes what is [due](Schedule::due). Invariants: a fixed-rate
+//! timer keeps to multiples of its interval from the arming instant; however late the caller comes,
+//! each timer is due at most once per call, and what was missed is skipped; a calendar run that is
+//! later than [`CALENDAR_LATE_MAX`] is skipped too, but not one behind it that is in time. Not
+//! here: what runs, and whether the run before has ended.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -26,7 +26,8 @@ pub(crate) struct Schedule {
     timers: HashMap<DefinitionId, Timer>,
     by_elapsed: BTreeSet<(Duration, DefinitionId)>,
     by_wall: BTreeSet<(Timestamp, DefinitionId)>,
-    /// The latest reading of both clocks; the wall clock was set when it did not go on as the other did.
+    /// The latest reading of both clocks; the wall clock was set when it did not go on as the other
+    /// did.
     last: Option<Now>,
 }
 
@@ -119,7 +120,8 @@ impl Schedule {
         }
     }
 
-    /// Says which definitions are to run now, each at most once, intervals before calendars, each in order of time.
+    /// Says which definitions are to run now, each at most once, intervals before calendars, each
+    /// in order of time.
     pub(crate) fn due(&mut self, now: Now, mut run: impl FnMut(DefinitionId)) {
         self.observe(now);
         while let Some((next, id)) = self.by_elapsed.first().copied().filter(|(next, _)| *next <= now.elapsed)
@@ -138,7 +140,8 @@ impl Schedule {
         }
     }
 
-    /// The instant for which a calendar timer still runs: the one that was due, or, when that is too late, one after it that is not.
+    /// The instant for which a calendar timer still runs: the one that was due, or, when that is
+    /// too late, one after it that is not.
     fn last_in_time(&self, id: DefinitionId, due: Timestamp, wall: Timestamp) -> Option<Timestamp> {
         let late_max = signed(CALENDAR_LATE_MAX);
         if wall.duration_since(due) <= late_max {
@@ -191,8 +194,8 @@ impl Schedule {
         }
     }
 
-    /// Notices when the wall clock was set back. What the new clock would have read at the last call counts, so that an
-    /// instant between that call and this one is not lost.
+    /// Notices when the wall clock was set back. What the new clock would have read at the last
+    /// call counts, so that an instant between that call and this one is not lost.
     fn observe(&mut self, now: Now) {
         let Some(last) = self.last.replace(now) else { return };
         let passed = signed(now.elapsed.saturating_sub(last.elapsed));
@@ -202,8 +205,8 @@ impl Schedule {
         }
     }
 
-    /// Finds the instants of all calendar timers anew; none comes twice because the clock passes it a second time
-    /// within a day.
+    /// Finds the instants of all calendar timers anew; none comes twice because the clock passes it
+    /// a second time within a day.
     fn clock_set_back(&mut self, wall: Timestamp) {
         let armed: Vec<DefinitionId> = self.by_wall.iter().map(|(_, id)| *id).collect();
         self.by_wall.clear();

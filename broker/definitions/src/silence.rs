@@ -1,13 +1,18 @@
-//! `ON SILENCE OF … FOR …`: when the topics of an Action were last published to, and which of them have been silent for so long.
+//! `ON SILENCE OF … FOR …`: when the topics of an Action were last published to, and which of them
+//! have been silent for so long.
 //!
-//! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each of its topics, which writes down the time; the thread of the
-//! timers asks the watches, only, for what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each message.
+//! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each
+//! of its topics, which writes down the time; the thread of the timers asks the watches, only, for
+//! what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each
+//! message.
 //!
-//! Topics that only a wildcard matches are kept while they are not silent, as rows below `$LOT/Silence/` among the last values, so that one that does not come
-//! back behind a restart is told: its silence counts from there on. When they were heard is not kept, so that a topic that is heard writes nothing.
-//! Invariants: a topic is in the table exactly as long as it is not silent, and then has one deadline that is not later than its silence; never more topics than
-//! its bound, nor more bytes of them than there is room. All times are monotonic, in milliseconds.
-//! Not here: who may know of the topic, and what runs.
+//! Topics that only a wildcard matches are kept while they are not silent, as rows below
+//! `$LOT/Silence/` among the last values, so that one that does not come back behind a restart is
+//! told: its silence counts from there on. When they were heard is not kept, so that a topic that
+//! is heard writes nothing. Invariants: a topic is in the table exactly as long as it is not
+//! silent, and then has one deadline that is not later than its silence; never more topics than its
+//! bound, nor more bytes of them than there is room. All times are monotonic, in milliseconds. Not
+//! here: who may know of the topic, and what runs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -88,7 +93,8 @@ struct Heard {
 pub struct SilenceTrouble {
     /// Messages on topics for which there was no room, or that are too long.
     pub refused: u64,
-    /// Topics that are not remembered over a restart because the kept values are full, or those of their owner.
+    /// Topics that are not remembered over a restart because the kept values are full, or those of
+    /// their owner.
     pub unkept: u64,
 }
 
@@ -118,7 +124,8 @@ impl Silences {
         self.watches.insert(definition.id, watch);
     }
 
-    /// Ends the watch of a definition, if it has one. What it has heard of stays among the kept values.
+    /// Ends the watch of a definition, if it has one. What it has heard of stays among the kept
+    /// values.
     pub(crate) fn disarm(&mut self, id: DefinitionId) {
         let Some(watch) = self.watches.remove(&id) else { return };
         watch.save_all();
@@ -230,7 +237,8 @@ impl SilenceWatch {
         }
     }
 
-    /// Begins anew: silence counts from now on, of topics that are named without wildcards whether they are ever heard or not, and of those that were kept.
+    /// Begins anew: silence counts from now on, of topics that are named without wildcards whether
+    /// they are ever heard or not, and of those that were kept.
     pub(crate) fn begin(&self, now: Duration) {
         let mut table = self.table.lock();
         table.clear();
@@ -280,7 +288,8 @@ impl SilenceWatch {
         SilenceTrouble { refused: take(&self.refused), unkept: take(&self.unkept) }
     }
 
-    /// Keeps which topics were heard, and forgets those that are silent: a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
+    /// Keeps which topics were heard, and forgets those that are silent: a part of what has
+    /// changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
     pub fn save_some(&self, now: Duration) -> usize {
         let mut table = self.table.lock();
         let now_ms = milliseconds(now);
@@ -329,8 +338,9 @@ impl SilenceWatch {
         (first != NEVER).then(|| Duration::from_millis(first).saturating_sub(now))
     }
 
-    /// Tells topics that have been silent for so long, at most `most`, those that have been so longest first. None of them is told
-    /// again before it has been heard again. Those that were heard meanwhile take their part of `most`, too. Returns how much of that it was.
+    /// Tells topics that have been silent for so long, at most `most`, those that have been so
+    /// longest first. None of them is told again before it has been heard again. Those that were
+    /// heard meanwhile take their part of `most`, too. Returns how much of that it was.
     pub fn due(&self, now: Duration, most: usize, mut silent: impl FnMut(Arc<str>)) -> usize {
         let now_ms = milliseconds(now);
         if self.first_deadline_ms.load(Ordering::Acquire) > now_ms {

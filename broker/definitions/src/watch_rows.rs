@@ -1,7 +1,10 @@
-//! What an Action that watches topics remembers over a restart, as kept values: a row for each of its topics.
+//! What an Action that watches topics remembers over a restart, as kept values: a row for each of
+//! its topics.
 //!
-//! They lie below `$LOT/`; the topic stands behind a NUL, which no Topic Name has, so that no Client and no program reaches them otherwise. A row begins with the
-//! version of its form and the number of the trigger that it belongs to; what belongs to another one is forgotten. Not here: what the rows say.
+//! They lie below `$LOT/`; the topic stands behind a NUL, which no Topic Name has, so that no
+//! Client and no program reaches them otherwise. A row begins with the version of its form and the
+//! number of the trigger that it belongs to; what belongs to another one is forgotten. Not here:
+//! what the rows say.
 
 use std::ops::RangeInclusive;
 
@@ -34,7 +37,8 @@ pub(crate) struct WatchRows {
 }
 
 impl WatchRows {
-    /// Those of the Action of this name, as long as it has this trigger; `level` says what it watches for, `versions` of their form are read.
+    /// Those of the Action of this name, as long as it has this trigger; `level` says what it
+    /// watches for, `versions` of their form are read.
     pub(crate) fn new(
         (level, versions): (&str, RangeInclusive<u8>),
         name: &str,
@@ -72,7 +76,8 @@ impl WatchRows {
         values.forget_all(|topic| topic.starts_with(&self.beginning));
     }
 
-    /// Shows the rows, by topic, with their version and what they say; those of another trigger, and those that are not taken, are forgotten.
+    /// Shows the rows, by topic, with their version and what they say; those of another trigger,
+    /// and those that are not taken, are forgotten.
     pub(crate) fn load(&self, values: &LastValues, mut take: impl FnMut(&str, u8, &[u8]) -> bool) {
         let mut foreign = Vec::new();
         values.each_kept(|topic, kept| {

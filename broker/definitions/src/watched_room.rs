@@ -1,4 +1,5 @@
-//! Room of what one definition watches, topics or windows, among that of all definitions of a tenant.
+//! Room of what one definition watches, topics or windows, among that of all definitions of a
+//! tenant.
 
 use std::sync::Arc;
 

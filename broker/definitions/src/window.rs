@@ -1,12 +1,18 @@
-//! `ON WINDOW OF …`: figures of the numbers that came on each topic of an Action, and when its windows close.
+//! `ON WINDOW OF …`: figures of the numbers that came on each topic of an Action, and when its
+//! windows close.
 //!
-//! One [`WindowWatch`] for each armed Action. Threads that route messages [hand it](WindowWatch::take) each message; windows of messages close with one of them,
-//! windows of time when the thread of the timers asks for what is [due](WindowWatch::close_due). A window is a row of steps, [`Pane`]s, of which only those with
-//! messages are there. All windows of time of an Action close together, at multiples of the step from a Monday on, midnight or the time of day behind `FROM`, as the clock on the wall has it; from one
-//! end to the next the monotonic clock runs, so that a clock that is set makes one window at most half as long or half as long again.
+//! One [`WindowWatch`] for each armed Action. Threads that route messages
+//! [hand it](WindowWatch::take) each message; windows of messages close with one of them, windows
+//! of time when the thread of the timers asks for what is [due](WindowWatch::close_due). A window
+//! is a row of steps, [`Pane`]s, of which only those with messages are there. All windows of time
+//! of an Action close together, at multiples of the step from a Monday on, midnight or the time of
+//! day behind `FROM`, as the clock on the wall has it; from one end to the next the monotonic clock
+//! runs, so that a clock that is set makes one window at most half as long or half as long again.
 //!
-//! What windows hold is kept as rows below `$LOT/Window/` among the last values, and found again when the Action is armed with the same trigger.
-//! Invariants: never more topics than the bound, nor more panes for one of them than it has steps. Not here: who may know of the topic, and what runs.
+//! What windows hold is kept as rows below `$LOT/Window/` among the last values, and found again
+//! when the Action is armed with the same trigger. Invariants: never more topics than the bound,
+//! nor more panes for one of them than it has steps. Not here: who may know of the topic, and what
+//! runs.
 
 mod pane;
 mod sample;
@@ -40,7 +46,8 @@ const NEVER: u64 = u64::MAX;
 /// Milliseconds from a Monday, midnight, to the beginning of 1970, a Thursday.
 const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
 
-/// A wall clock that is off by less was not set: timers are late, and the two clocks do not change their millisecond together.
+/// A wall clock that is off by less was not set: timers are late, and the two clocks do not change
+/// their millisecond together.
 const CLOCK_SET_MS: u64 = 1_000;
 
 /// By how much clocks change at most, for what a step may have besides its length.
@@ -49,7 +56,8 @@ const CLOCK_CHANGE_MS: u64 = 2 * 3_600_000;
 /// Ends to look at for one that is ahead when clocks change.
 const ENDS_LOOKED_AT: i64 = 4;
 
-/// Steps that have passed unseen whose ends are looked at one by one, as clocks may change among them.
+/// Steps that have passed unseen whose ends are looked at one by one, as clocks may change among
+/// them.
 const STEPS_COUNTED_MAX: i64 = 1_000;
 
 /// Steps to go back behind the beginning of a window, so that ends are found as they were.
@@ -101,7 +109,8 @@ struct WindowTable {
     lost: u64,
     /// When a run that was not taken is tried again.
     again_ms: u64,
-    /// Topics whose row is not up to date, those first that have not been for longest: each once, and none that has no window.
+    /// Topics whose row is not up to date, those first that have not been for longest: each once,
+    /// and none that has no window.
     changed: BTreeMap<u64, Arc<str>>,
     next_change: u64,
     is_clockwork_changed: bool,
@@ -140,7 +149,8 @@ pub struct WindowTrouble {
     pub refused: u64,
     /// Closed windows that could not be told in time.
     pub lost: u64,
-    /// Windows that would not survive a restart because the kept values are full, or those of their owner.
+    /// Windows that would not survive a restart because the kept values are full, or those of their
+    /// owner.
     pub unkept: u64,
 }
 
@@ -267,13 +277,15 @@ impl WindowTable {
         signed(now_ms.saturating_sub(self.end_ms)).saturating_add(self.overdue_ms)
     }
 
-    /// When the open step, which is over, has ended on the wall clock: as planned, unless that clock was set.
+    /// When the open step, which is over, has ended on the wall clock: as planned, unless that
+    /// clock was set.
     fn ended_ms(&self, now: Now) -> i64 {
         let ended = now.wall.as_millisecond().saturating_sub(self.late_ms(milliseconds(now.elapsed)));
         if ended.abs_diff(self.end_wall_ms) < CLOCK_SET_MS { self.end_wall_ms } else { ended }
     }
 
-    /// When the table was seen last, so long before its end, on the wall clock: reckoned from the end as planned, unless that clock was set.
+    /// When the table was seen last, so long before its end, on the wall clock: reckoned from the
+    /// end as planned, unless that clock was set.
     fn seen_before_end_ms(&self, rest_ms: u64) -> i64 {
         let rest_ms = i64::try_from(rest_ms).unwrap_or(i64::MAX);
         let (seen, planned) = (self.seen.wall.as_millisecond(), self.end_wall_ms.saturating_sub(rest_ms));
@@ -302,7 +314,8 @@ impl WindowWatch {
         self.topics_max
     }
 
-    /// Counts the number of a message that came at this time, in milliseconds since 1970. Once for each message, in their order.
+    /// Counts the number of a message that came at this time, in milliseconds since 1970. Once for
+    /// each message, in their order.
     pub fn take(&self, topic: &str, payload: &[u8], at_ms: u64) -> Sampled {
         let at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
         let number = sample::number(payload, self.path.as_deref());
@@ -434,7 +447,8 @@ impl WindowWatch {
         }
     }
 
-    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
+    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many
+    /// rows that were.
     pub fn save_some(&self, now: Now) -> usize {
         let now_ms = milliseconds(now.elapsed);
         let mut table = self.table.lock();
@@ -520,7 +534,8 @@ impl WindowWatch {
         self.note_next(&table);
     }
 
-    /// The step that is open so long after the end of another one. Ends stay where they are however late it is looked: where one comes is reckoned from the one before.
+    /// The step that is open so long after the end of another one. Ends stay where they are however
+    /// late it is looked: where one comes is reckoned from the one before.
     fn open_after(&self, every: i64, ended_ms: i64, late_ms: i64) -> OpenStep {
         let now_ms = ended_ms.saturating_add(late_ms);
         let mut open = OpenStep { passed: 1, began_ms: ended_ms, end_ms: ended_ms };
@@ -563,7 +578,8 @@ impl WindowWatch {
         let WindowExtent::Time { every_ms, last_ms, .. } = self.extent else { return ended_ms };
         let (every, length) = (signed(every_ms), signed(last_ms));
         let plain_ms = ended_ms.saturating_sub(length);
-        // Steps may have been so much shorter or longer, and one of them ends before the clocks change.
+        // Steps may have been so much shorter or longer, and one of them ends before the clocks
+        // change.
         let spare = signed(CLOCK_CHANGE_MS).saturating_add(every.saturating_mul(STEPS_BEFORE_CHANGE));
         let before_ms = plain_ms.saturating_sub(spare);
         if !calendar::changes_between(&self.zone, before_ms, ended_ms) {
@@ -572,7 +588,8 @@ impl WindowWatch {
         self.start_counted(every, (before_ms, ended_ms)).unwrap_or(plain_ms)
     }
 
-    /// The same where the clocks have changed since `before_ms`: steps have the ends again that they had. `None` where this one is none of them, as the clock was set.
+    /// The same where the clocks have changed since `before_ms`: steps have the ends again that
+    /// they had. `None` where this one is none of them, as the clock was set.
     fn start_counted(&self, every: i64, (before_ms, ended_ms): (i64, i64)) -> Option<i64> {
         let steps = usize::try_from(self.extent.steps()).ok()?;
         let mut last: VecDeque<i64> = VecDeque::new();
@@ -613,7 +630,8 @@ impl TopicWindow {
         pane
     }
 
-    /// PaneFigures of a window of messages that closes with its newest pane; leaves what the next one has of it.
+    /// PaneFigures of a window of messages that closes with its newest pane; leaves what the next
+    /// one has of it.
     fn closed_by_messages(&mut self, steps: u64, now_ms: i64, zone: &TimeZone) -> Vec<u8> {
         let newest = self.panes.back().map_or(0, |pane| pane.number);
         let figures = self.figures(newest, steps);

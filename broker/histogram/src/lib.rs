@@ -1,7 +1,9 @@
-//! Histograms of durations: how many were at most so long, for bounds that are known beforehand, and their sum.
+//! Histograms of durations: how many were at most so long, for bounds that are known beforehand,
+//! and their sum.
 //!
-//! A [`Histogram`] is written by any thread, or by one alone with less work; [`DurationCounts`] are a reading of it, and can be added up. Memory is
-//! a number for each bound, whatever is observed. Not here: clocks, names, and the text of `/metrics`.
+//! A [`Histogram`] is written by any thread, or by one alone with less work; [`DurationCounts`] are
+//! a reading of it, and can be added up. Memory is a number for each bound, whatever is observed.
+//! Not here: clocks, names, and the text of `/metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -28,7 +30,8 @@ impl<const N: usize> Histogram<N> {
         self.sum_ns.fetch_add(nanos(took).saturating_mul(count), Relaxed);
     }
 
-    /// Adds `count` observations of the same duration, on the only thread that writes this histogram: nothing that other threads write is touched.
+    /// Adds `count` observations of the same duration, on the only thread that writes this
+    /// histogram: nothing that other threads write is touched.
     pub fn observe_alone(&self, took: Duration, count: u64) {
         let add = |to: &AtomicU64, more: u64| to.store(to.load(Relaxed).wrapping_add(more), Relaxed);
         add(&self.counts[bucket(self.bounds, took)], count);
@@ -51,7 +54,8 @@ impl<const N: usize> Histogram<N> {
         Duration::from_nanos(self.sum_ns.load(Relaxed))
     }
 
-    /// Counts as they are now. Those of a moment in which others write may lack a part of what they write.
+    /// Counts as they are now. Those of a moment in which others write may lack a part of what they
+    /// write.
     #[must_use]
     pub fn read(&self) -> DurationCounts<N> {
         DurationCounts {
@@ -64,7 +68,8 @@ impl<const N: usize> Histogram<N> {
 /// Counts of durations by bucket, not cumulated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationCounts<const N: usize> {
-    /// How many were longer than the bound before and at most as long as that of their place; in the last place all that were longer.
+    /// How many were longer than the bound before and at most as long as that of their place; in
+    /// the last place all that were longer.
     pub counts: [u64; N],
     /// Sum of all durations, in nanoseconds.
     pub sum_ns: u64,
@@ -77,7 +82,8 @@ impl<const N: usize> Default for DurationCounts<N> {
 }
 
 impl<const N: usize> DurationCounts<N> {
-    /// Adds `count` observations of the same duration; `bounds` are those of all that are added to one another.
+    /// Adds `count` observations of the same duration; `bounds` are those of all that are added to
+    /// one another.
     pub fn observe(&mut self, bounds: &[Duration], took: Duration, count: u64) {
         self.counts[bucket(bounds, took).min(N - 1)] += count;
         self.sum_ns = self.sum_ns.saturating_add(nanos(took).saturating_mul(count));

@@ -1,7 +1,8 @@
-//! What is around guests beyond their world: clocks and chance, as they come to them through WASI and `ambient`.
+//! What is around guests beyond their world: clocks and chance, as they come to them through WASI
+//! and `ambient`.
 //!
-//! [`Machine`] has those of this machine. Whoever runs guests by a clock of his own gives them an [`Ambient`] of his own, too, so that nothing that they can see
-//! is of the machine.
+//! [`Machine`] has those of this machine. Whoever runs guests by a clock of his own gives them an
+//! [`Ambient`] of his own, too, so that nothing that they can see is of the machine.
 
 use std::{
     cell::RefCell,
@@ -20,11 +21,12 @@ pub trait Ambient: Send + Sync {
     /// 64 random bits.
     fn random(&self) -> u64;
 
-    /// Waits on the calling thread, as a script wants to. Where the clocks stand still meanwhile, the script's own ones go on without them.
+    /// Waits on the calling thread, as a script wants to. Where the clocks stand still meanwhile,
+    /// the script's own ones go on without them.
     fn sleep(&self, time: Duration);
 
-    /// A guest has waited on its fiber for so long, and nothing came. Where the clocks stand still meanwhile they go on by that, so that a guest which waits until a point in time
-    /// comes to it.
+    /// A guest has waited on its fiber for so long, and nothing came. Where the clocks stand still
+    /// meanwhile they go on by that, so that a guest which waits until a point in time comes to it.
     fn waited(&self, _time: Duration) {}
 }
 
@@ -80,7 +82,8 @@ pub(crate) trait Perceives {
     fn random(&self) -> u64;
 }
 
-/// Random bytes of the operating system, fetched for this thread in portions: one system call per 64 numbers.
+/// Random bytes of the operating system, fetched for this thread in portions: one system call per
+/// 64 numbers.
 struct Reserve {
     bytes: [u8; 512],
     used: usize,

@@ -1,7 +1,8 @@
-//! Runs for many messages in one call of the guest, and their effects: `wit/guest/unstable-batches.wit`.
+//! Runs for many messages in one call of the guest, and their effects:
+//! `wit/guest/unstable-batches.wit`.
 //!
-//! Invariant: what a run in a batch wrote is carried out only if all of it passes the checks that `messages` would have made; whatever is not
-//! done here has had no effect and can run by itself.
+//! Invariant: what a run in a batch wrote is carried out only if all of it passes the checks that
+//! `messages` would have made; whatever is not done here has had no effect and can run by itself.
 
 mod lists;
 
@@ -51,8 +52,9 @@ impl MessageBatch {
         self.0.numbers_len() == 0
     }
 
-    /// Whether a message of so many bytes should be added: there are not yet [`BATCH_MESSAGES_MAX`](limits::BATCH_MESSAGES_MAX), and with it they
-    /// have at most [`BATCH_BYTES_MAX`](limits::BATCH_BYTES_MAX).
+    /// Whether a message of so many bytes should be added: there are not yet
+    /// [`BATCH_MESSAGES_MAX`](limits::BATCH_MESSAGES_MAX), and with it they have at most
+    /// [`BATCH_BYTES_MAX`](limits::BATCH_BYTES_MAX).
     pub fn has_room_for(&self, bytes: usize) -> bool {
         self.len() < limits::BATCH_MESSAGES_MAX && self.0.bytes_len() + bytes <= limits::BATCH_BYTES_MAX
     }
@@ -105,7 +107,8 @@ impl Written {
         self.done
     }
 
-    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message has to run by itself.
+    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message
+    /// has to run by itself.
     pub(crate) fn next_run(&mut self, output: &mut RunOutput) -> Option<RunOutcome> {
         output.begin(&self.limits);
         let message = self.next;

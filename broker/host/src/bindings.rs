@@ -1,7 +1,8 @@
 //! Typed bindings of what guests export, generated from `wit/guest`.
 //!
-//! Only exports and the types that they use: the host functions are linked by hand in [`functions`](crate::functions), because
-//! generated import traits copy every string and list out of the guest before the function sees it.
+//! Only exports and the types that they use: the host functions are linked by hand in
+//! [`functions`](crate::functions), because generated import traits copy every string and list out
+//! of the guest before the function sees it.
 #![allow(
     unsafe_code,
     unreachable_pub,

@@ -11,7 +11,8 @@ pub struct MessageBounds {
     pub user_properties: usize,
     /// Most bytes of their names and values together.
     pub user_property_bytes: usize,
-    /// Whether text of properties may have code points that the standards advise against. Topics have none in any case.
+    /// Whether text of properties may have code points that the standards advise against. Topics
+    /// have none in any case.
     pub takes_discouraged: bool,
 }
 

@@ -1,11 +1,13 @@
 //! Compiled code on disk, so that a restart with a thousand definitions takes well under a second.
 //!
-//! A file is named after everything that its content depends on: engine version, configuration, CPU features and the component. Its
-//! content is encrypted and authenticated with a key that never leaves the machine: the texts of a program stand in its code.
+//! A file is named after everything that its content depends on: engine version, configuration, CPU
+//! features and the component. Its content is encrypted and authenticated with a key that never
+//! leaves the machine: the texts of a program stand in its code.
 //!
-//! Invariants: native code is loaded only after its authentication code was checked, in memory that nobody else can change; whatever
-//! is wrong with a file, or with its disk, the component is compiled anew.
-//! Not here: the directory and who waits for it (`files`), and which components may be loaded at all (`validate`).
+//! Invariants: native code is loaded only after its authentication code was checked, in memory that
+//! nobody else can change; whatever is wrong with a file, or with its disk, the component is
+//! compiled anew. Not here: the directory and who waits for it (`files`), and which components may
+//! be loaded at all (`validate`).
 
 mod files;
 pub(crate) mod native;
@@ -63,8 +65,8 @@ impl CodeCache {
         })
     }
 
-    /// Opens a directory that several processes of a user share; `None` where that cannot be, or somebody else may write to it: who can put a key there can put
-    /// code there.
+    /// Opens a directory that several processes of a user share; `None` where that cannot be, or
+    /// somebody else may write to it: who can put a key there can put code there.
     pub(crate) fn open_shared(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
         let told = |(path, error): (PathBuf, io::Error)| {
             tracing::debug!(path = %path.display(), %error, "the shared cache of compiled code is not used");
@@ -136,7 +138,8 @@ impl CodeCache {
         native
     }
 
-    /// Decrypts what is authentic. The authentication covers the name, so that one file cannot stand in for another.
+    /// Decrypts what is authentic. The authentication covers the name, so that one file cannot
+    /// stand in for another.
     fn authentic(&self, name: &[u8; 32], mut content: Vec<u8>) -> Option<native::Authentic> {
         let (nonce, sealed) = content.split_first_chunk_mut::<NONCE_LEN>()?;
         let nonce = Nonce::assume_unique_for_key(*nonce);
@@ -173,13 +176,15 @@ impl CodeCache {
     }
 }
 
-/// Makes a directory for compiled code if it is missing, and checks that it is [ours alone](of_us_alone).
+/// Makes a directory for compiled code if it is missing, and checks that it is
+/// [ours alone](of_us_alone).
 pub(crate) fn made_for_us_alone(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     of_us_alone(dir)
 }
 
-/// Checks that nobody else can change what is in a directory: it is ours, as is its key, and others may not write to it, nor put another one in its place.
+/// Checks that nobody else can change what is in a directory: it is ours, as is its key, and others
+/// may not write to it, nor put another one in its place.
 fn of_us_alone(dir: &Path) -> io::Result<()> {
     let us = rustix::process::geteuid().as_raw();
     let refused = |what: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));

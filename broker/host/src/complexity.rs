@@ -1,14 +1,17 @@
-//! Complexity of code, as far as it decides what compiling a function costs: bounded before anything is compiled.
+//! Complexity of code, as far as it decides what compiling a function costs: bounded before
+//! anything is compiled.
 //!
-//! An optimising compiler keeps, for each block of a function, what each of its locals is there. So its memory grows with locals times blocks, and a function of a
-//! megabyte can have it take gigabytes. Its time grows with the square of blocks, and of loops above all: a function of half a megabyte can have it take minutes.
-//! Size alone bounds nothing of that.
+//! An optimising compiler keeps, for each block of a function, what each of its locals is there. So
+//! its memory grows with locals times blocks, and a function of a megabyte can have it take
+//! gigabytes. Its time grows with the square of blocks, and of loops above all: a function of half
+//! a megabyte can have it take minutes. Size alone bounds nothing of that.
 
 use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator, TypeSectionReader};
 
 use crate::limits::{FUNCTION_BYTES_MAX, FUNCTION_COMPLEXITY_MAX, MODULE_COMPLEXITY_MAX, MODULE_FLOW_MAX};
 
-/// What a loop costs, in blocks squared: 20,000 in one function take 36 s, 50,000 blocks that are none 4.4 s.
+/// What a loop costs, in blocks squared: 20,000 in one function take 36 s, 50,000 blocks that are
+/// none 4.4 s.
 const LOOP_FLOW: u64 = 50;
 
 /// Why code is not compiled.

@@ -4,8 +4,9 @@
 
 use std::{cell::Cell, time::Duration};
 
-/// How much of its thread's processor time a run may take, so that what else the machine does counts for nothing. It is measured from the first
-/// tick that the run lives to see, so that a usual run reads no clock.
+/// How much of its thread's processor time a run may take, so that what else the machine does
+/// counts for nothing. It is measured from the first tick that the run lives to see, so that a
+/// usual run reads no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deadline {
     pub(crate) budget: Duration,
@@ -48,7 +49,8 @@ impl Deadline {
         self.first_tick.is_some()
     }
 
-    /// Processor time of the run on this thread since the first tick that it lived to see; nothing before.
+    /// Processor time of the run on this thread since the first tick that it lived to see; nothing
+    /// before.
     pub(crate) fn seen(&self) -> Duration {
         self.first_tick.map_or(Duration::ZERO, |first_tick| time_of_run().saturating_sub(first_tick))
     }
@@ -94,7 +96,8 @@ thread_local! {
     static APART: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Does something that has a budget of its own, such as a script that a run calls: its time does not count against the run's.
+/// Does something that has a budget of its own, such as a script that a run calls: its time does
+/// not count against the run's.
 pub(crate) fn apart<T>(work: impl FnOnce() -> T) -> T {
     let began = processor_time();
     let done = work();

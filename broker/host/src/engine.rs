@@ -1,8 +1,9 @@
 //! The one engine of a process: configuration, instance pool, ticker, core modules, cache.
 //!
-//! Invariants: epochs are on and move while guests run, fuel is off; the component model's own concurrency is off (it triples the cost of
-//! a call); native code comes from this machine's compiler or its authenticated cache, never from an upload.
-//! Not here: what a component must look like (`validate`), and running one (`instance`).
+//! Invariants: epochs are on and move while guests run, fuel is off; the component model's own
+//! concurrency is off (it triples the cost of a call); native code comes from this machine's
+//! compiler or its authenticated cache, never from an upload. Not here: what a component must look
+//! like (`validate`), and running one (`instance`).
 
 mod code;
 mod compiler;
@@ -46,18 +47,23 @@ pub const MAIN_MODULE: &str = "main";
 /// How an [`Engine`] is made.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Directory for compiled code, made when missing; `None` compiles anew in each process. It holds a key that must not be copied
-    /// into backups, see [`CACHE_KEY_FILE`](crate::CACHE_KEY_FILE).
+    /// Directory for compiled code, made when missing; `None` compiles anew in each process. It
+    /// holds a key that must not be copied into backups, see
+    /// [`CACHE_KEY_FILE`](crate::CACHE_KEY_FILE).
     pub cache_dir: Option<PathBuf>,
-    /// Directory for the native code of what every process of a user has in common and nobody uploads: the interpreter of Python, and without a `cache_dir` the
-    /// core modules and shells. It is looked into only when `cache_dir` has none, and used only while nobody else may write to it. `None`: that code is in
-    /// `cache_dir`, too.
+    /// Directory for the native code of what every process of a user has in common and nobody
+    /// uploads: the interpreter of Python, and without a `cache_dir` the core modules and shells.
+    /// It is looked into only when `cache_dir` has none, and used only while nobody else may write
+    /// to it. `None`: that code is in `cache_dir`, too.
     pub shared_cache_dir: Option<PathBuf>,
-    /// Component instances alive at once; fewer when the address space is small. Default [`limits::INSTANCES_MAX`].
+    /// Component instances alive at once; fewer when the address space is small. Default
+    /// [`limits::INSTANCES_MAX`].
     pub instances_max: u32,
-    /// Largest linear memory of one instance in bytes; smaller when the address space is small. Default 64 MiB, at most 4 GiB.
+    /// Largest linear memory of one instance in bytes; smaller when the address space is small.
+    /// Default 64 MiB, at most 4 GiB.
     pub memory_bytes_max: usize,
-    /// Linear memory of all instances together in bytes, but for those of rules. Default: no bound but those of the instances.
+    /// Linear memory of all instances together in bytes, but for those of rules. Default: no bound
+    /// but those of the instances.
     pub all_memory_bytes_max: u64,
     /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
@@ -69,10 +75,12 @@ pub struct EngineOptions {
     pub code_mappings_max: Option<u64>,
     /// Memory of compiled code in bytes. Default: no bound.
     pub code_bytes_max: u64,
-    /// Core modules that components of our own compiler import by name, such as the LoT runtime as `rt`.
+    /// Core modules that components of our own compiler import by name, such as the LoT runtime as
+    /// `rt`.
     pub core_modules: Vec<(String, Cow<'static, [u8]>)>,
-    /// Components with which core modules of our own compiler are linked, one for each world that it compiles to: they import each as the
-    /// core module [`MAIN_MODULE`]. Native code, types and glue of a shell are made once for all of its world.
+    /// Components with which core modules of our own compiler are linked, one for each world that
+    /// it compiles to: they import each as the core module [`MAIN_MODULE`]. Native code, types and
+    /// glue of a shell are made once for all of its world.
     pub shells: Vec<(World, Cow<'static, [u8]>)>,
     /// Where the ticker is watched. Default: nowhere.
     pub pulses: Pulses,
@@ -171,15 +179,17 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the engine of a tool that a user calls, with his directory for compiled code. Where that cannot be written, or somebody else can change what is in it, as in the home of a
-    /// user from which `root` has called the tool, each process compiles anew.
+    /// Starts the engine of a tool that a user calls, with his directory for compiled code. Where
+    /// that cannot be written, or somebody else can change what is in it, as in the home of a user
+    /// from which `root` has called the tool, each process compiles anew.
     pub fn of_user(cache_dir: Option<PathBuf>, options: &EngineOptions) -> Result<Engine, EngineError> {
         let own = cache_dir.filter(|dir| made_for_us_alone(dir).is_ok());
         let kept = EngineOptions { cache_dir: own, ..options.clone() };
         Engine::new(&kept).or_else(|_| Engine::new(options))
     }
 
-    /// Starts the engine: reserves the pool, compiles (or fetches) the core modules, starts the ticker thread.
+    /// Starts the engine: reserves the pool, compiles (or fetches) the core modules, starts the
+    /// ticker thread.
     pub fn new(options: &EngineOptions) -> Result<Engine, EngineError> {
         // Before anything large is allocated: a threshold that has grown does not shrink.
         heap::keep_little();
@@ -257,8 +267,8 @@ impl Engine {
         code::use_of(&self.0.code.bytes)
     }
 
-    /// Whether more than half of the mappings or of the memory of compiled code is taken, or of what
-    /// this payer may have.
+    /// Whether more than half of the mappings or of the memory of compiled code is taken, or of
+    /// what this payer may have.
     pub fn code_is_scarce_for(&self, payer: u64) -> bool {
         self.0.code.are_scarce_for(payer)
     }
@@ -324,13 +334,15 @@ impl Engine {
         &self.0.sockets
     }
 
-    /// Says how many connections all guests together may have accepted by listeners of their own: what the system lets a process open may be fewer than
+    /// Says how many connections all guests together may have accepted by listeners of their own:
+    /// what the system lets a process open may be fewer than
     /// [`ACCEPTED_CONNECTIONS_MAX`](limits::ACCEPTED_CONNECTIONS_MAX), which are never more.
     pub fn bound_accepted(&self, connections: u64) {
         self.0.sockets.accepted.set_max(connections.min(limits::ACCEPTED_CONNECTIONS_MAX));
     }
 
-    /// Says how many sockets all guests together may have opened, likewise: at most [`OPENED_SOCKETS_MAX`](limits::OPENED_SOCKETS_MAX).
+    /// Says how many sockets all guests together may have opened, likewise: at most
+    /// [`OPENED_SOCKETS_MAX`](limits::OPENED_SOCKETS_MAX).
     pub fn bound_opened(&self, sockets: u64) {
         self.0.sockets.opened.set_max(sockets.min(limits::OPENED_SOCKETS_MAX));
     }
@@ -345,7 +357,8 @@ impl Engine {
         MailboxRoom::new(account, self.mailboxes())
     }
 
-    /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
+    /// That of rules, of which there are few instances: a rule that gets none denies, and no other
+    /// guest is to bring that about.
     pub(crate) fn memory_of_rules(&self) -> &GuestSums {
         &self.0.memory_of_rules
     }
@@ -380,8 +393,8 @@ impl Engine {
         &self.0.ticker
     }
 
-    /// The native code of a component that is kept packed. It is unpacked only when the cache, which knows it by its packed form, has no
-    /// code of it.
+    /// The native code of a component that is kept packed. It is unpacked only when the cache,
+    /// which knows it by its packed form, has no code of it.
     pub(crate) fn native_of_packed(
         &self,
         packed: &[u8],
@@ -414,9 +427,11 @@ fn config(strategy: InstanceAllocationStrategy) -> Config {
         .concurrency_support(false)
         .max_wasm_stack(limits::GUEST_STACK_BYTES)
         .async_stack_size(limits::FIBER_STACK_BYTES)
-        // Compiling must not take the cores that serve clients; an upload compiles on one background thread.
+        // Compiling must not take the cores that serve clients; an upload compiles on one
+        // background thread.
         .parallel_compilation(false)
-        // Traps name functions, not offsets: nobody but the engine reads the tables, and they cost memory per definition.
+        // Traps name functions, not offsets: nobody but the engine reads the tables, and they cost
+        // memory per definition.
         .generate_address_map(false)
         .debug_symbols(false)
         .native_unwind_info(false)

@@ -1,10 +1,12 @@
 //! Runs definitions on threads of their own, each definition in the order of its mailbox.
 //!
-//! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back. So does an [`Errand`].
+//! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a
+//! bounded turn, and puts it back. So does an [`Errand`].
 //!
-//! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline runs of pure ones; a definition is in the run queue at most once; a guest
-//! that traps delays only itself; tenants take turns, and owners within a tenant; who waits much leaves threads that stand in to others.
-//! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
+//! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline
+//! runs of pure ones; a definition is in the run queue at most once; a guest that traps delays only
+//! itself; tenants take turns, and owners within a tenant; who waits much leaves threads that stand
+//! in to others. Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
 mod called;
@@ -49,13 +51,18 @@ use std::{
 pub struct ExecutorOptions {
     /// Number of threads. Default: one per core.
     pub threads: usize,
-    /// Whether nothing begins to run but while somebody [waits for the rest](Executor::wait_for_rest), so that it is that caller who decides when. Default: no.
+    /// Whether nothing begins to run but while somebody
+    /// [waits for the rest](Executor::wait_for_rest), so that it is that caller who decides when.
+    /// Default: no.
     pub is_stepped: bool,
-    /// Time after which a definition that has more to do lets others run. Default [`limits::TURN_TIME_MAX`].
+    /// Time after which a definition that has more to do lets others run. Default
+    /// [`limits::TURN_TIME_MAX`].
     pub turn_time_max: Duration,
-    /// Most threads beside those that work while others wait for a script or a route. Default [`limits::STAND_INS_MAX`].
+    /// Most threads beside those that work while others wait for a script or a route. Default
+    /// [`limits::STAND_INS_MAX`].
     pub stand_ins_max: usize,
-    /// Time after which the instance of a definition that has nothing to do is dropped. Default [`limits::INSTANCE_IDLE`].
+    /// Time after which the instance of a definition that has nothing to do is dropped. Default
+    /// [`limits::INSTANCE_IDLE`].
     pub instance_idle: Duration,
     /// Where its threads are watched.
     pub pulses: Pulses,
@@ -88,17 +95,19 @@ pub struct FinishedRun<'a> {
     pub tag: u64,
     /// How it ended; never [`RunOutcome::SliceExpired`].
     pub outcome: &'a RunOutcome,
-    /// When it began and how long it took. Measured while the definition [is traced](Runner::set_traced) and for one run in eight;
-    /// `None` for the others.
+    /// When it began and how long it took. Measured while the definition
+    /// [is traced](Runner::set_traced) and for one run in eight; `None` for the others.
     pub timing: Option<(Instant, Duration)>,
 }
 
-/// Takes the results of one executor thread; the server routes effects from here. It runs on that thread, between two runs.
+/// Takes the results of one executor thread; the server routes effects from here. It runs on that
+/// thread, between two runs.
 pub trait Sink: Send {
     /// A run has ended. Its effects are in `output`, also when it failed or was stopped.
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput);
 
-    /// No instance could be made: the definition's start code trapped. Its messages wait while it backs off.
+    /// No instance could be made: the definition's start code trapped. Its messages wait while it
+    /// backs off.
     fn start_failed(&mut self, runner: &Arc<Runner>, trap: &Trap);
 
     /// Does some of an errand. Whether something is left to do, for another turn of its owner.
@@ -106,11 +115,13 @@ pub trait Sink: Send {
         false
     }
 
-    /// A turn is over, or one of its runs is about to wait: what was collected over several runs should go out now.
+    /// A turn is over, or one of its runs is about to wait: what was collected over several runs
+    /// should go out now.
     fn turn_finished(&mut self);
 }
 
-/// Threads that run definitions. Dropping it lets the runs that are under way end and forgets what waits.
+/// Threads that run definitions. Dropping it lets the runs that are under way end and forgets what
+/// waits.
 pub struct Executor {
     shared: Arc<Shared>,
 }
@@ -129,7 +140,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Threads {
     started: Vec<JoinHandle<()>>,
-    /// None when the executor has ended: definitions that outlive it would keep what the sinks know, which has definitions.
+    /// None when the executor has ended: definitions that outlive it would keep what the sinks
+    /// know, which has definitions.
     sink: Option<Box<MakeSink>>,
 }
 
@@ -149,7 +161,8 @@ impl std::fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those that stand in for one that waits.
+    /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those
+    /// that stand in for one that waits.
     pub fn start(
         options: ExecutorOptions,
         sink: impl Fn(usize) -> Box<dyn Sink> + Send + 'static,
@@ -171,7 +184,8 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Makes a runner for a definition. It runs when something is posted to it, until it is [closed](Runner::close).
+    /// Makes a runner for a definition. It runs when something is posted to it, until it is
+    /// [closed](Runner::close).
     pub fn add(&self, spec: RunnerSpec) -> Arc<Runner> {
         Runner::new(spec, self.shared.clone())
     }
@@ -187,7 +201,8 @@ impl Executor {
         self.shared.queue.is_at_rest()
     }
 
-    /// Waits until no definition runs or has anything to do, or for so long. Whether that is so: what the last runs wrote has gone out then.
+    /// Waits until no definition runs or has anything to do, or for so long. Whether that is so:
+    /// what the last runs wrote has gone out then.
     pub fn wait_for_rest(&self, patience: Duration) -> bool {
         self.shared.queue.wait_for_rest(Instant::now() + patience)
     }
@@ -256,7 +271,8 @@ impl Shared {
         (self.options.instance_idle / 2).max(Duration::from_millis(1))
     }
 
-    /// Drops instances that were not used since the sweep before the last one; with `all`, every one that is not running.
+    /// Drops instances that were not used since the sweep before the last one; with `all`, every
+    /// one that is not running.
     pub(crate) fn sweep(&self, all: bool) {
         self.sweep_where(|runner| runner.cool_down(all));
     }

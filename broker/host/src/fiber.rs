@@ -1,10 +1,13 @@
-//! Guests that wait: what the worlds `route` and `auth` share, which are those with network. Each instance is on a fiber of its own.
+//! Guests that wait: what the worlds `route` and `auth` share, which are those with network. Each
+//! instance is on a fiber of its own.
 //!
-//! Calls are `async`: while a host function waits, the fiber is suspended and the thread does something else. Whoever drives an instance makes one call at a
-//! time and uses [`HostWork`] to end one that waits.
+//! Calls are `async`: while a host function waits, the fiber is suspended and the thread does
+//! something else. Whoever drives an instance makes one call at a time and uses [`HostWork`] to end
+//! one that waits.
 //!
-//! Invariants: an instance reaches only its endpoints, at addresses that the operator allows; guest code never runs longer than an epoch without giving the thread
-//! back; time in which the guest waits does not count against its limit.
+//! Invariants: an instance reaches only its endpoints, at addresses that the operator allows; guest
+//! code never runs longer than an epoch without giving the thread back; time in which the guest
+//! waits does not count against its limit.
 
 pub(crate) mod bindings;
 mod client_tls;

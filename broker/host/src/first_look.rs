@@ -1,4 +1,5 @@
-//! First look: a component that is new is started once, by a broker that gives it nothing, so that one that does not start is refused before anything depends on it.
+//! First look: a component that is new is started once, by a broker that gives it nothing, so that
+//! one that does not start is refused before anything depends on it.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -33,10 +34,12 @@ impl RuleGuest {
 }
 
 impl RouteGuest {
-    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it is configured with.
+    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it
+    /// is configured with.
     ///
     /// # Errors
-    /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room; [`LoadError::DescribeFailed`] when it does so while it is asked.
+    /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room;
+    /// [`LoadError::DescribeFailed`] when it does so while it is asked.
     pub fn first_look(&self, grants: Grants, limits: GuestLimits) -> Result<route::Description, LoadError> {
         let spec = RouteSpec {
             id: GuestId::default(),
@@ -56,10 +59,12 @@ impl RouteGuest {
 }
 
 impl AuthGuest {
-    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it is configured with.
+    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it
+    /// is configured with.
     ///
     /// # Errors
-    /// [`LoadError::StartFailed`] when it traps, and when it waits: there is nothing that it could wait for.
+    /// [`LoadError::StartFailed`] when it traps, and when it waits: there is nothing that it could
+    /// wait for.
     pub fn first_look(&self, grants: Grants, limits: GuestLimits) -> Result<Description, LoadError> {
         let spec = AuthSpec {
             id: GuestId::default(),
@@ -75,7 +80,8 @@ impl AuthGuest {
     }
 }
 
-/// Outcome of a look at a guest that may run for so long and has nothing to wait for. On a thread of its own: the calling one may have a runtime already.
+/// Outcome of a look at a guest that may run for so long and has nothing to wait for. On a thread
+/// of its own: the calling one may have a runtime already.
 fn waited<T: Send>(
     time: Duration,
     look: impl Future<Output = Result<T, Trap>> + Send,

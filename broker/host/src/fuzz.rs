@@ -1,13 +1,15 @@
-//! What a fuzzer runs: foreign bytes as an uploaded component, up to the point where wasmtime takes over.
+//! What a fuzzer runs: foreign bytes as an uploaded component, up to the point where wasmtime takes
+//! over.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_component`]. Not for production use: it panics by design
-//! when what was accepted breaks a promise.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_component`]. Not for
+//! production use: it panics by design when what was accepted breaks a promise.
 
 use crate::validate::{ComponentSource, World, check, is_inert, is_ours};
 
 const WORLDS: [World; 5] = [World::Action, World::Model, World::Rule, World::Route, World::Auth];
 
-/// Judges `bytes` as a component of every world, as an upload and as our own; every refusal has a code and a text.
+/// Judges `bytes` as a component of every world, as an upload and as our own; every refusal has a
+/// code and a text.
 pub fn fuzz_component(bytes: &[u8]) {
     for world in WORLDS {
         let own = check(bytes, world, ComponentSource::Compiler);

@@ -1,4 +1,5 @@
-//! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or its custom sections say.
+//! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or
+//! its custom sections say.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -37,8 +38,8 @@ impl TopicGrant {
         }
     }
 
-    /// Whether the server is asked about a write to a Topic Name, and nobody refuses it before: what the grant covers, and with
-    /// [`NotSystem`](TopicGrant::NotSystem) `$SYS/`.
+    /// Whether the server is asked about a write to a Topic Name, and nobody refuses it before:
+    /// what the grant covers, and with [`NotSystem`](TopicGrant::NotSystem) `$SYS/`.
     pub(crate) fn reaches(&self, topic: &str) -> bool {
         self.covers(topic) || (*self == TopicGrant::NotSystem && is_system(topic))
     }
@@ -66,7 +67,8 @@ impl NameGrant {
         }
     }
 
-    /// Whether the grant covers a path: the same, or one above it. Paths with `..` are covered by no other.
+    /// Whether the grant covers a path: the same, or one above it. Paths with `..` are covered by
+    /// no other.
     pub fn covers_path(&self, path: &str) -> bool {
         match self {
             NameGrant::None => false,
@@ -99,7 +101,8 @@ impl ValueGrant {
     }
 }
 
-/// Kind of thing that a definition may be granted; each is granted by name or topic, but for the state, which is its own.
+/// Kind of thing that a definition may be granted; each is granted by name or topic, but for the
+/// state, which is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
     /// Reading the last value of a topic.
@@ -180,8 +183,9 @@ impl Capability {
     }
 }
 
-/// On whose behalf a version of a definition's code acts. Chosen by the server, never interpreted here; it stands in all that the code writes, so that
-/// what becomes of the definition meanwhile gives nobody else's name to it.
+/// On whose behalf a version of a definition's code acts. Chosen by the server, never interpreted
+/// here; it stands in all that the code writes, so that what becomes of the definition meanwhile
+/// gives nobody else's name to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Authority {
     /// The version of the code.
@@ -190,12 +194,14 @@ pub struct Authority {
     pub account: u64,
 }
 
-/// For whom a version of a definition's code acts at any time: its owner's account may go while the code stays.
+/// For whom a version of a definition's code acts at any time: its owner's account may go while the
+/// code stays.
 #[derive(Clone, Debug, Default)]
 pub struct Acting {
     /// The version of the code.
     pub version: u64,
-    /// The account of its owner, shared with whoever knows when that goes; 0 for nobody from then on.
+    /// The account of its owner, shared with whoever knows when that goes; 0 for nobody from then
+    /// on.
     pub account: Arc<AtomicU64>,
 }
 
@@ -211,8 +217,9 @@ impl Acting {
 pub struct Grants {
     /// On whose behalf it acts.
     pub acting: Acting,
-    /// Topics that it may publish to, keep and forget. The server is asked about those below `$SYS/`
-    /// ([`Services::may_publish_system`](crate::Services::may_publish_system)), with [`TopicGrant::NotSystem`] about all of them.
+    /// Topics that it may publish to, keep and forget. The server is asked about those below
+    /// `$SYS/` ([`Services::may_publish_system`](crate::Services::may_publish_system)), with
+    /// [`TopicGrant::NotSystem`] about all of them.
     pub write: TopicGrant,
     /// Topics whose last values it may read.
     pub read: TopicGrant,
@@ -264,7 +271,8 @@ impl Grants {
         }
     }
 
-    /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to write, all to read, all values.
+    /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to
+    /// write, all to read, all values.
     pub fn action() -> Self {
         Grants {
             acting: Acting::default(),

@@ -35,7 +35,8 @@ pub(crate) enum Pre {
 pub(crate) struct ActionPre {
     pub(crate) instance: InstancePre<RunState>,
     pub(crate) handler: ActionExportsIndices,
-    /// The function that takes many messages. Only that of our own shell is used: nothing says what those of others do.
+    /// The function that takes many messages. Only that of our own shell is used: nothing says what
+    /// those of others do.
     pub(crate) on_messages: Option<ComponentExportIndex>,
 }
 
@@ -57,8 +58,9 @@ impl std::fmt::Debug for Guest {
 }
 
 impl Engine {
-    /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
-    /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
+    /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a
+    /// usual Action, seconds for megabytes of code: never call it on a thread that serves clients.
+    /// With a cache, code that was compiled before takes some 0.1 ms.
     pub fn compile(&self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
         Compiler::from(self).compile(binary, world, source)
     }
@@ -117,7 +119,8 @@ impl Guest {
         &self.0.pre
     }
 
-    /// Whether it can ask for the message that started its run: for its properties, by a topic read, or by handing it to a callee.
+    /// Whether it can ask for the message that started its run: for its properties, by a topic
+    /// read, or by handing it to a callee.
     pub(crate) fn asks_for_its_message(&self) -> bool {
         let interfaces = ["current-message", "topic-store", "actions", "modules", "models"];
         self.0.summary.imports.iter().any(|import| is_ours(import, &interfaces))

@@ -1,9 +1,11 @@
-//! How the C library's heap treats what the engine, compilers, executors and checks of passwords free.
+//! How the C library's heap treats what the engine, compilers, executors and checks of passwords
+//! free.
 //!
-//! A thousand instances leave some 12 MiB in a thread's heap when they are dropped. By default the library gives such memory back only
-//! beyond a threshold that grows with every large block that was ever freed, up to 64 MiB per thread, and only when a large block is
-//! freed, because small ones are not joined before. The same holds for the 19 MiB that a check of a password takes, and for what compiling
-//! the runtime and the shell takes.
+//! A thousand instances leave some 12 MiB in a thread's heap when they are dropped. By default the
+//! library gives such memory back only beyond a threshold that grows with every large block that
+//! was ever freed, up to 64 MiB per thread, and only when a large block is freed, because small
+//! ones are not joined before. The same holds for the 19 MiB that a check of a password takes, and
+//! for what compiling the runtime and the shell takes.
 #![allow(
     unsafe_code,
     reason = "the C library has no safe face for this; it saves a quarter of an idle definition's memory"
@@ -11,8 +13,9 @@
 
 use std::hint::black_box;
 
-/// Free memory at the end of a heap that is kept, and size from which blocks are mapped by themselves, in bytes. Below what a thousand
-/// instances leave; far above what comes and goes with each turn of a shard.
+/// Free memory at the end of a heap that is kept, and size from which blocks are mapped by
+/// themselves, in bytes. Below what a thousand instances leave; far above what comes and goes with
+/// each turn of a shard.
 #[cfg(target_env = "gnu")]
 const KEPT_BYTES: i32 = 4 * 1024 * 1024;
 
@@ -23,7 +26,8 @@ const LARGE_BYTES: usize = 128 * 1024;
 #[cfg(target_env = "gnu")]
 pub(crate) fn keep_little() {
     for option in [libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
-        // SAFETY: it sets a number, may be called at any time from any thread, and changes no block that is in use.
+        // SAFETY: it sets a number, may be called at any time from any thread, and changes no block
+        // that is in use.
         unsafe { libc::mallopt(option, KEPT_BYTES) };
     }
 }
@@ -32,11 +36,12 @@ pub(crate) fn keep_little() {
 #[cfg(not(target_env = "gnu"))]
 pub(crate) fn keep_little() {}
 
-/// Instances dropped at once that are worth a walk over all heaps, which nobody else can use meanwhile.
+/// Instances dropped at once that are worth a walk over all heaps, which nobody else can use
+/// meanwhile.
 const DROPPED_MANY: usize = 256;
 
-/// Gives back what so many instances leave that this thread has dropped. The end of its heap alone is little help after many of them: what lives
-/// longer, such as the pool's lists, lies between.
+/// Gives back what so many instances leave that this thread has dropped. The end of its heap alone
+/// is little help after many of them: what lives longer, such as the pool's lists, lies between.
 pub(crate) fn settle(dropped: usize) {
     drop(black_box(Vec::<u8>::with_capacity(LARGE_BYTES)));
     if dropped >= DROPPED_MANY {
@@ -44,8 +49,8 @@ pub(crate) fn settle(dropped: usize) {
     }
 }
 
-/// Bytes of a binary whose compilation is worth the same: a usual definition has two thousand. One of such bytes takes some thousand, and
-/// every thread that compiles would keep them.
+/// Bytes of a binary whose compilation is worth the same: a usual definition has two thousand. One
+/// of such bytes takes some thousand, and every thread that compiles would keep them.
 const COMPILED_MANY: usize = 64 * 1024;
 
 /// Gives back what compiling so many bytes has left.
@@ -55,10 +60,12 @@ pub(crate) fn settle_compiled(bytes: usize) {
     }
 }
 
-/// Gives back to the system all memory of all heaps that holds nothing. Takes some milliseconds for each 64 MiB, in which nobody else can use that heap.
+/// Gives back to the system all memory of all heaps that holds nothing. Takes some milliseconds for
+/// each 64 MiB, in which nobody else can use that heap.
 #[cfg(target_env = "gnu")]
 pub fn trim() {
-    // SAFETY: it gives pages back that hold no block in use, and may be called at any time from any thread.
+    // SAFETY: it gives pages back that hold no block in use, and may be called at any time from any
+    // thread.
     unsafe { libc::malloc_trim(0) };
 }
 

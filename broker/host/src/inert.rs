@@ -1,7 +1,8 @@
 //! The inert WASI set: what a standard library built for `wasm32-wasip2` asks for when it starts.
 //!
-//! Behind it are an empty environment, no arguments, no preopened folders, output to the log, clocks and random numbers of who runs it ([`Ambient`](crate::Ambient)). What
-//! needs more than that is a trap when it is called. The set is listed in `wit/inert-wasi.txt`.
+//! Behind it are an empty environment, no arguments, no preopened folders, output to the log,
+//! clocks and random numbers of who runs it ([`Ambient`](crate::Ambient)). What needs more than
+//! that is a trap when it is called. The set is listed in `wit/inert-wasi.txt`.
 //!
 //! Invariant: nothing here reaches a file, a socket, or another guest.
 
@@ -54,8 +55,8 @@ struct Exit;
 )]
 struct NoSleep;
 
-/// A linker for a component with these imports: `linker` itself, unless it asks for the inert set, which is then added at the versions that
-/// the component names.
+/// A linker for a component with these imports: `linker` itself, unless it asks for the inert set,
+/// which is then added at the versions that the component names.
 pub(crate) fn link<T: Perceives + 'static>(
     linker: &Linker<T>,
     component: &Component,
@@ -76,8 +77,9 @@ enum Waits {
     AreNotOurs,
 }
 
-/// Like [`link`], for a component of our own whose libraries import more of WASI than they call: all of it is there, and what is not of
-/// the inert set traps. What waits is provided by the caller.
+/// Like [`link`], for a component of our own whose libraries import more of WASI than they call:
+/// all of it is there, and what is not of the inert set traps. What waits is provided by the
+/// caller.
 pub(crate) fn link_all<T: Perceives + 'static>(
     linker: &Linker<T>,
     component: &Component,

@@ -1,8 +1,8 @@
 //! One live instance of an Action or Model, and what a run on it means.
 //!
-//! Invariants: an instance that was stopped by force is never entered again; the effects of a run belong to the caller's
-//! [`RunOutput`] when the run has ended, however it ended.
-//! Not here: queues, order and back-off (`executor`).
+//! Invariants: an instance that was stopped by force is never entered again; the effects of a run
+//! belong to the caller's [`RunOutput`] when the run has ended, however it ended. Not here: queues,
+//! order and back-off (`executor`).
 
 use crate::{
     BorrowedMessage, Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome,
@@ -21,7 +21,8 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, component::TypedFunc};
 
-/// One instance of a [`Guest`] of the world `action` or `model`. Made by [`Guest::instance`]; runs on one thread at a time.
+/// One instance of a [`Guest`] of the world `action` or `model`. Made by [`Guest::instance`]; runs
+/// on one thread at a time.
 pub struct ActionInstance {
     store: Store<RunState>,
     exports: Exports,
@@ -46,7 +47,8 @@ impl std::fmt::Debug for ActionInstance {
 }
 
 impl Guest {
-    /// Makes an instance: some 10 µs. A [`Trap`] of kind [`Start`](crate::TrapKind::Start) when the pool is exhausted or its start code fails.
+    /// Makes an instance: some 10 µs. A [`Trap`] of kind [`Start`](crate::TrapKind::Start) when the
+    /// pool is exhausted or its start code fails.
     pub fn instance(
         &self,
         services: Arc<dyn Services>,
@@ -58,7 +60,8 @@ impl Guest {
 }
 
 impl ActionInstance {
-    /// Processor time that its last run was seen to take: since the first tick, which is some milliseconds less than it took.
+    /// Processor time that its last run was seen to take: since the first tick, which is some
+    /// milliseconds less than it took.
     pub(crate) fn seen_to_run(&self) -> Duration {
         self.store.data().deadline.get().seen()
     }
@@ -102,8 +105,9 @@ impl ActionInstance {
         self.enter(event, run, Deadline::new(self.limits.time), Pace::Coarse, output)
     }
 
-    /// Like [`run`](Self::run), but given up with [`RunOutcome::SliceExpired`] when it takes longer than a slice, so that the thread
-    /// can do something else. A run that has already changed something at once (a value, a call) is not given up.
+    /// Like [`run`](Self::run), but given up with [`RunOutcome::SliceExpired`] when it takes longer
+    /// than a slice, so that the thread can do something else. A run that has already changed
+    /// something at once (a value, a call) is not given up.
     pub fn run_sliced(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
         output.begin(&self.limits);
         let deadline = Deadline::new(self.limits.time).sliced(self.limits.slice);
@@ -119,7 +123,8 @@ impl ActionInstance {
         matches!(self.exports, Exports::Action(_, Some(_)))
     }
 
-    /// Runs the guest for many messages in one call, in one [slice](Self::run_sliced). `None` when it could not: nothing has happened then.
+    /// Runs the guest for many messages in one call, in one [slice](Self::run_sliced). `None` when
+    /// it could not: nothing has happened then.
     pub(crate) fn run_batch(&mut self, batch: &MessageBatch, run: RunContext) -> Option<Written> {
         let Exports::Action(_, Some(on_messages)) = &self.exports else { return None };
         if self.is_poisoned {

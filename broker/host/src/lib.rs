@@ -1,15 +1,18 @@
-//! Runs guests: WebAssembly components of the package `lotmq:guest`, each in its own sandbox with its own limits.
+//! Runs guests: WebAssembly components of the package `lotmq:guest`, each in its own sandbox with
+//! its own limits.
 //!
 //! ```text
 //! bytes --Engine::compile--> Guest --Executor::add--> Runner --post / InlineRuns::run--> ActionInstance::run
 //!                                                                        effects + outcome --> Sink
 //! ```
 //!
-//! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what it wrote is in [`RunOutput`].
+//! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what
+//! it wrote is in [`RunOutput`].
 //!
-//! Invariants: a guest is never entered again after a trap; runs of one definition never overlap and keep the order of its mailbox; every
-//! bound is in [`limits`]; `unsafe` is only in `cache::native`, `heap` and in generated bindings.
-//! Not here: triggers, last values, who may deploy what (`definitions`, `server`).
+//! Invariants: a guest is never entered again after a trap; runs of one definition never overlap
+//! and keep the order of its mailbox; every bound is in [`limits`]; `unsafe` is only in
+//! `cache::native`, `heap` and in generated bindings. Not here: triggers, last values, who may
+//! deploy what (`definitions`, `server`).
 
 #[macro_use]
 mod package;

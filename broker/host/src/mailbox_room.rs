@@ -1,4 +1,5 @@
-//! Room of a mailbox among those of all definitions: what waits beyond a first part is taken from their sum, of which one owner has at most a part of what others leave.
+//! Room of a mailbox among those of all definitions: what waits beyond a first part is taken from
+//! their sum, of which one owner has at most a part of what others leave.
 //!
 //! It is taken and given back in steps, so that a definition which keeps up asks nobody.
 
@@ -25,7 +26,8 @@ impl MailboxRoom {
         Self { account: payer(account), all: Arc::clone(all), taken: 0, was_scarce: false }
     }
 
-    /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it is given back.
+    /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it
+    /// is given back.
     pub(crate) fn acts_for(&mut self, account: u64) {
         if self.taken == 0 {
             self.account = payer(account);
@@ -46,7 +48,8 @@ impl MailboxRoom {
         is_taken
     }
 
-    /// Whether it has some of the sum and there is not much more. It asks all others, so that this is not for each message: see [`was_scarce`](Self::was_scarce).
+    /// Whether it has some of the sum and there is not much more. It asks all others, so that this
+    /// is not for each message: see [`was_scarce`](Self::was_scarce).
     pub(crate) fn is_scarce(&self) -> bool {
         self.taken > 0 && self.all.is_scarce_for(self.account)
     }
@@ -56,7 +59,8 @@ impl MailboxRoom {
         self.was_scarce
     }
 
-    /// Gives back what so many bytes that still wait have no need of, but for a step, which the next may need.
+    /// Gives back what so many bytes that still wait have no need of, but for a step, which the
+    /// next may need.
     pub fn shrinks(&mut self, bytes: usize) {
         if self.taken == 0 {
             return;

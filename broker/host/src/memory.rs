@@ -2,8 +2,9 @@
 //! together; of the pool's instances, memories and tables, of the stacks for instances on fibers,
 //! and of sockets.
 //!
-//! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
-//! each has less than the one before. What instances were granted is given back when they are dropped.
+//! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep
+//! those of all others out, nor those of several together: each has less than the one before. What
+//! instances were granted is given back when they are dropped.
 //!
 //! Asked by the engine before each growth, the first one at instantiation included.
 

@@ -2,17 +2,20 @@
 
 use crate::{RunError, Value};
 
-/// How a run ended. What it had written until then is in its [`RunOutput`](crate::RunOutput) in every case but one.
+/// How a run ended. What it had written until then is in its [`RunOutput`](crate::RunOutput) in
+/// every case but one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunOutcome {
-    /// To its end. The outputs of a call in the order in which the Action declares them; empty for other events.
+    /// To its end. The outputs of a call in the order in which the Action declares them; empty for
+    /// other events.
     Done(Vec<Value>),
     /// With an error of the guest's own. The instance lives on.
     Failed(RunError),
     /// By force: the instance was thrown away.
     Trapped(Trap),
-    /// The slice of an inline run was over before the run; nothing of it has happened and the instance was thrown away. The event must
-    /// be posted to the definition's mailbox, where it runs anew. The [`RunOutput`](crate::RunOutput) is empty.
+    /// The slice of an inline run was over before the run; nothing of it has happened and the
+    /// instance was thrown away. The event must be posted to the definition's mailbox, where it
+    /// runs anew. The [`RunOutput`](crate::RunOutput) is empty.
     SliceExpired,
 }
 
@@ -51,7 +54,8 @@ pub enum TrapKind {
     OutOfBounds,
     /// It divided by zero, or a number did not fit.
     Arithmetic,
-    /// It called a host function in a way that the contract forbids, such as one that is not provided.
+    /// It called a host function in a way that the contract forbids, such as one that is not
+    /// provided.
     HostCall,
     /// It could not be instantiated: its start function failed, or it needs more than it may have.
     Start,

@@ -1,10 +1,12 @@
 //! What one run wrote, in program order, in one reusable buffer.
 //!
-//! Filled by the host functions while the guest runs; read by the server when the run has ended, also when it ended with an error.
+//! Filled by the host functions while the guest runs; read by the server when the run has ended,
+//! also when it ended with an error.
 //!
-//! Invariants: effects come out in the order in which they went in, those of nested calls at the place of the call; topics are valid
-//! Topic Names; the bounds of the run that was started from outside hold for all of it.
-//! Not here: carrying the effects out, and whether the definition may write at all (`functions::messages`).
+//! Invariants: effects come out in the order in which they went in, those of nested calls at the
+//! place of the call; topics are valid Topic Names; the bounds of the run that was started from
+//! outside hold for all of it. Not here: carrying the effects out, and whether the definition may
+//! write at all (`functions::messages`).
 
 use crate::{
     Authority, GuestLimits, Qos, limits,
@@ -144,7 +146,8 @@ enum Kind {
     },
 }
 
-/// An effect by offsets: `head` is a topic or a code in `text`, `body` a payload in `data` or a message in `text`.
+/// An effect by offsets: `head` is a topic or a code in `text`, `body` a payload in `data` or a
+/// message in `text`.
 #[derive(Clone, Copy, Debug)]
 struct Record {
     kind: Kind,
@@ -156,7 +159,8 @@ struct Record {
 
 /// The effects of one run.
 ///
-/// One per thread is enough: [`clear`](RunOutput::clear) keeps the memory, and adding an effect allocates only while the buffer grows.
+/// One per thread is enough: [`clear`](RunOutput::clear) keeps the memory, and adding an effect
+/// allocates only while the buffer grows.
 ///
 /// ```
 /// let output = lotmq_host::RunOutput::new();
@@ -191,7 +195,8 @@ impl RunOutput {
         RunOutput::default()
     }
 
-    /// Forgets all effects and keeps the memory, unless one huge run made it larger than a usual run needs.
+    /// Forgets all effects and keeps the memory, unless one huge run made it larger than a usual
+    /// run needs.
     pub fn clear(&mut self) {
         const KEPT_BYTES: usize = 1024 * 1024;
         self.0.text.clear();
@@ -338,7 +343,8 @@ impl RunOutput {
         self.write(Kind::Forget, writer, topic, (&[], &[]))
     }
 
-    /// What this run wrote last to a topic, and who did: `None` when nothing, no value when it forgot it.
+    /// What this run wrote last to a topic, and who did: `None` when nothing, no value when it
+    /// forgot it.
     pub(crate) fn last_written(&self, topic: &str) -> Option<(Writer, Option<&[u8]>)> {
         let topic = topic.as_bytes();
         let record = self.0.records.iter().rev().find(|record| {
@@ -357,7 +363,8 @@ impl RunOutput {
         Some((self.writer(record), value))
     }
 
-    /// The topics that this run has written, in order, each with who did, and whether it has a value afterwards.
+    /// The topics that this run has written, in order, each with who did, and whether it has a
+    /// value afterwards.
     pub(crate) fn written_topics(&self) -> impl Iterator<Item = (Writer, &str, bool)> {
         self.0.records.iter().filter_map(|record| {
             let is_there = match record.kind {
@@ -441,7 +448,8 @@ impl RunOutput {
 }
 
 impl MetricChange {
-    /// Takes in a later change of the same figure. False when that is of the other kind, and so of another figure.
+    /// Takes in a later change of the same figure. False when that is of the other kind, and so of
+    /// another figure.
     pub fn took(&mut self, later: MetricChange) -> bool {
         match (self, later) {
             (MetricChange::Add(sum), MetricChange::Add(by)) => *sum = sum.saturating_add(by),

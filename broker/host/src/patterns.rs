@@ -1,7 +1,8 @@
 //! Compiled patterns of all instances: regular expressions with look-around.
 //!
-//! Kept for all instances together, so that the end of an idle one costs no compilation, and bounded in sum; an instance remembers which it has
-//! used lately. What a pattern may cost says `lot-patterns`.
+//! Kept for all instances together, so that the end of an idle one costs no compilation, and
+//! bounded in sum; an instance remembers which it has used lately. What a pattern may cost says
+//! `lot-patterns`.
 //!
 //! Invariant: nothing is compiled under the lock. Not here: searching (`functions::backtracking`).
 
@@ -93,7 +94,8 @@ impl PatternCache {
 }
 
 impl Kept {
-    /// Lets patterns go until there is room, first those that were not used since their turn came last.
+    /// Lets patterns go until there is room, first those that were not used since their turn came
+    /// last.
     fn shrink(&mut self, bytes_max: u64) {
         let mut spared_max = self.order.len();
         while self.bytes > bytes_max
@@ -123,7 +125,8 @@ impl Patterns {
         Patterns { cache: Arc::clone(cache), used: RefCell::default() }
     }
 
-    /// A pattern; it is compiled where it is not kept, if `check_time` says that there is time left.
+    /// A pattern; it is compiled where it is not kept, if `check_time` says that there is time
+    /// left.
     pub(crate) fn get(
         &self,
         pattern: &str,

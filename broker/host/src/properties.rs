@@ -1,4 +1,5 @@
-//! Properties of messages between their encoded form, in which the broker carries them, and that of `wit/guest`.
+//! Properties of messages between their encoded form, in which the broker carries them, and that of
+//! `wit/guest`.
 //!
 //! They are decoded when a guest asks, so that one that does not ask pays nothing.
 
@@ -53,7 +54,8 @@ pub(crate) fn decoded(raw: &[u8]) -> Encoded<'_> {
     Encoded::from_raw(raw, PropertyPlace::PublishFromServer).unwrap_or_default()
 }
 
-/// Seconds until `expires_at_ms`, rounded up; 0 of a message that has expired while it waited for its guest.
+/// Seconds until `expires_at_ms`, rounded up; 0 of a message that has expired while it waited for
+/// its guest.
 pub(crate) fn seconds_left(expires_at_ms: Option<u64>, now_ms: u64) -> Option<u32> {
     let left = expires_at_ms?.saturating_sub(now_ms).div_ceil(1000);
     Some(u32::try_from(left).unwrap_or(u32::MAX))
@@ -84,7 +86,8 @@ impl MessageProperties {
         }
     }
 
-    /// Their encoded form; `None` when no packet may have one of them, or when one is beyond the bounds.
+    /// Their encoded form; `None` when no packet may have one of them, or when one is beyond the
+    /// bounds.
     pub(crate) fn encoded(&self, bounds: &MessageBounds) -> Option<PropertyBuf> {
         let texts = self.content_type.iter().chain(&self.response_topic);
         let users = self.user_properties.iter().flat_map(|UserProperty { name, value }| [name, value]);

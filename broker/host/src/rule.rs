@@ -1,10 +1,13 @@
-//! Rules: guests that decide what a client may do. Asked on the thread that wants to know, because an answer takes some microseconds.
+//! Rules: guests that decide what a client may do. Asked on the thread that wants to know, because
+//! an answer takes some microseconds.
 //!
-//! A rule changes nothing but its own state and figures, and sees nothing but its question, its [`Subject`] and last values. What it read is told beside its verdict, so that
-//! the verdict can be remembered for as long as those reads would give the same.
+//! A rule changes nothing but its own state and figures, and sees nothing but its question, its
+//! [`Subject`] and last values. What it read is told beside its verdict, so that the verdict can be
+//! remembered for as long as those reads would give the same.
 //!
-//! Invariants: an instance that trapped is never entered again; a call takes at most [`RULE_TIME`](crate::limits::RULE_TIME) of
-//! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
+//! Invariants: an instance that trapped is never entered again; a call takes at most
+//! [`RULE_TIME`](crate::limits::RULE_TIME) of processor time. Not here: which rules are asked in
+//! what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
 use crate::{
     BorrowedMessage, Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, RunContext,
@@ -29,7 +32,8 @@ pub use crate::services::question::{ModuleQuestion, Read, Request, Subject, Verd
 /// What a question is about, beyond its [`Request`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct About<'a> {
-    /// The message that a client wants to publish, where it is known. Its topic and payload are those of the request.
+    /// The message that a client wants to publish, where it is known. Its topic and payload are
+    /// those of the request.
     pub message: Option<BorrowedMessage<'a>>,
     /// MQTT version that the client speaks, as in CONNECT.
     pub protocol_version: Option<u8>,
@@ -65,7 +69,8 @@ impl fmt::Debug for RuleGuest {
 }
 
 impl RuleGuest {
-    /// Checks and compiles a component, or a core module of our own compiler; see [`Engine::compile`].
+    /// Checks and compiles a component, or a core module of our own compiler; see
+    /// [`Engine::compile`].
     ///
     /// # Errors
     /// When it is not one, or does not fit the world.
@@ -103,7 +108,8 @@ impl RuleGuest {
         &self.further_exports
     }
 
-    /// Makes an instance of a rule of our own compiler, which may read all topics and keep state: some 10 µs.
+    /// Makes an instance of a rule of our own compiler, which may read all topics and keep state:
+    /// some 10 µs.
     ///
     /// # Errors
     /// When no instance is free, or its start code fails.
@@ -115,7 +121,8 @@ impl RuleGuest {
         )
     }
 
-    /// Makes an instance with these grants, and of these limits those of time and memory, as far as a rule has so much.
+    /// Makes an instance with these grants, and of these limits those of time and memory, as far as
+    /// a rule has so much.
     ///
     /// # Errors
     /// As [`RuleGuest::instance`].
@@ -175,7 +182,8 @@ impl fmt::Debug for RuleInstance {
 }
 
 impl RuleInstance {
-    /// Asks. `output` is cleared first and then holds what the rule reported; `subject` is who asks, `None` for nobody.
+    /// Asks. `output` is cleared first and then holds what the rule reported; `subject` is who
+    /// asks, `None` for nobody.
     pub fn check(
         &mut self,
         (request, about): (&Request, About<'_>),

@@ -2,8 +2,8 @@
 
 use wasmparser::{Encoding, Parser, Payload};
 
-/// Contents of all custom sections of this name, of a component and of the core modules directly in it, in their order. Components within it are
-/// others' and speak for themselves.
+/// Contents of all custom sections of this name, of a component and of the core modules directly in
+/// it, in their order. Components within it are others' and speak for themselves.
 ///
 /// Ends at the first byte that is no WebAssembly: a damaged binary is refused when it is compiled.
 pub fn custom_sections<'a>(binary: &'a [u8], name: &str) -> Vec<&'a [u8]> {

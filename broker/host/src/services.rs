@@ -1,9 +1,10 @@
 //! What the broker does for guests while they run.
 //!
-//! The server implements [`Services`], one per tenant or definition; host functions call it on the thread that runs the guest. Nothing here
-//! may wait, because host time does not count against a guest's limit; scripts and rows, which have limits of their own, are the exception: who waits for
-//! them goes [away](crate::away) meanwhile.
-//! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
+//! The server implements [`Services`], one per tenant or definition; host functions call it on the
+//! thread that runs the guest. Nothing here may wait, because host time does not count against a
+//! guest's limit; scripts and rows, which have limits of their own, are the exception: who waits
+//! for them goes [away](crate::away) meanwhile. Not here: writes (they go to the [`RunOutput`]),
+//! and the checks that need only the definition's [`Grants`](crate::Grants).
 
 pub(crate) mod python;
 pub(crate) mod question;
@@ -38,7 +39,8 @@ impl RunContext {
 
 /// A call of one definition by another, on its way to the callee.
 ///
-/// The server finds the callee and passes this on to [`Runner::call_nested`](crate::Runner::call_nested).
+/// The server finds the callee and passes this on to
+/// [`Runner::call_nested`](crate::Runner::call_nested).
 pub struct NestedCall<'a> {
     /// The caller's run, with the depth of the callee.
     pub run: RunContext,
@@ -152,19 +154,22 @@ pub trait Services: Send + Sync {
         None
     }
 
-    /// Appends the last value of a topic to `value`: the live value, else the retained message. False when there is neither.
+    /// Appends the last value of a topic to `value`: the live value, else the retained message.
+    /// False when there is neither.
     ///
-    /// Writes of the same run and the triggering message were looked at before (language reference §6).
+    /// Writes of the same run and the triggering message were looked at before (language reference
+    /// §6).
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool;
 
-    /// Whether the definition may read a topic that others have written in its run; where it may not, this notes that.
+    /// Whether the definition may read a topic that others have written in its run; where it may
+    /// not, this notes that.
     fn may_read(&self, run: &RunContext, topic: &str) -> bool;
 
     /// Whether a topic has a retained message. Kept values do not count.
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool;
 
-    /// The topics with a last value that a valid Topic Filter matches, that were granted and may be read; at most
-    /// [`LISTED_TOPICS_MAX`](crate::limits::LISTED_TOPICS_MAX).
+    /// The topics with a last value that a valid Topic Filter matches, that were granted and may be
+    /// read; at most [`LISTED_TOPICS_MAX`](crate::limits::LISTED_TOPICS_MAX).
     ///
     /// # Errors
     /// [`TooManyTopics`].
@@ -211,7 +216,8 @@ pub trait Services: Send + Sync {
         Vec::new()
     }
 
-    /// Hears that a definition wanted something that its grants do not cover, in a run that this message started. It was refused.
+    /// Hears that a definition wanted something that its grants do not cover, in a run that this
+    /// message started. It was refused.
     fn not_granted(
         &self,
         run: &RunContext,
@@ -226,20 +232,23 @@ pub trait Services: Send + Sync {
         MessageBounds::default()
     }
 
-    /// Whether a definition may write this to a topic that its grants cover. A value that is kept is a message of QoS 0 with RETAIN.
+    /// Whether a definition may write this to a topic that its grants cover. A value that is kept
+    /// is a message of QoS 0 with RETAIN.
     fn may_write(&self, run: &RunContext, message: &BorrowedMessage<'_>) -> bool {
         let _ = (run, message);
         true
     }
 
-    /// Whether a definition may publish to a topic under `$SYS/`, which no static grant of an Action covers. Asked at each such write,
-    /// because the deploying user may have lost the right meanwhile (language reference §6).
+    /// Whether a definition may publish to a topic under `$SYS/`, which no static grant of an
+    /// Action covers. Asked at each such write, because the deploying user may have lost the right
+    /// meanwhile (language reference §6).
     fn may_publish_system(&self, run: &RunContext, topic: &str) -> bool {
         let _ = (run, topic);
         false
     }
 
-    /// Whether an instance that `PUBLISH MODEL` made may be published where the definition's grants allow it (language reference OD-31).
+    /// Whether an instance that `PUBLISH MODEL` made may be published where the definition's grants
+    /// allow it (language reference OD-31).
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
         let _ = (topic, payload);
         true
@@ -253,7 +262,8 @@ pub trait Services: Send + Sync {
         inputs: &[Argument],
     ) -> Result<Vec<Value>, RunError>;
 
-    /// Has a Model build an instance for `PUBLISH MODEL`. [`RunError`] when it is unknown or pending, or refuses the assignments.
+    /// Has a Model build an instance for `PUBLISH MODEL`. [`RunError`] when it is unknown or
+    /// pending, or refuses the assignments.
     fn build_model(
         &self,
         call: NestedCall<'_>,
@@ -264,7 +274,8 @@ pub trait Services: Send + Sync {
         Err(RunError::unknown_model(name))
     }
 
-    /// Calls `Script.function` of a Python script, and waits for it, [away](crate::away) from the executor.
+    /// Calls `Script.function` of a Python script, and waits for it, [away](crate::away) from the
+    /// executor.
     fn call_python(&self, run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         let _ = (run, arguments);
         Called::unknown(function)
@@ -287,7 +298,8 @@ pub trait Services: Send + Sync {
         Err(RunError::unknown_module(name))
     }
 
-    /// Asks a route for rows, and waits for them, [away](crate::away) from the executor, at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.
+    /// Asks a route for rows, and waits for them, [away](crate::away) from the executor, at most
+    /// [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.
     fn select_rows(&self, run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
         let _ = run;
         Err(RowsError::unknown(query.route))
@@ -313,7 +325,8 @@ pub trait Services: Send + Sync {
         u64::try_from(self.ambient().monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How far local time is ahead of UTC at an instant in milliseconds since 1970-01-01 UTC, in seconds.
+    /// How far local time is ahead of UTC at an instant in milliseconds since 1970-01-01 UTC, in
+    /// seconds.
     fn utc_offset_seconds(&self, at_ms: i64) -> i32 {
         let _ = at_ms;
         0

@@ -1,7 +1,8 @@
 //! How much native stack the thread that runs guests has left.
 //!
-//! Each nested call enters another guest on the same stack, and the engine bounds only one entry at a time. An overflow would end the
-//! process, so a call that might not fit is refused instead. Distances between addresses of locals are exact enough for that.
+//! Each nested call enters another guest on the same stack, and the engine bounds only one entry at
+//! a time. An overflow would end the process, so a call that might not fit is refused instead.
+//! Distances between addresses of locals are exact enough for that.
 
 use crate::limits::{GUEST_STACK_BYTES, HOST_STACK_BYTES, THREAD_STACK_BYTES_ASSUMED};
 use std::cell::Cell;

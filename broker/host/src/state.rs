@@ -22,7 +22,8 @@ use std::{
 };
 use wasmtime::ResourceLimiter;
 
-/// Host state of one instance. What host functions change is in cells, because they hold the guest's memory borrowed meanwhile.
+/// Host state of one instance. What host functions change is in cells, because they hold the
+/// guest's memory borrowed meanwhile.
 pub(crate) struct RunState {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) grants: Arc<Grants>,
@@ -40,7 +41,8 @@ pub(crate) struct RunState {
     pub(crate) protocol_version: Option<u8>,
     /// What the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
-    /// Codes of the broker that the run was given with errors, which it may hand on; there are no more than [`RUN_CODES`](crate::RUN_CODES) and kinds of traps.
+    /// Codes of the broker that the run was given with errors, which it may hand on; there are no
+    /// more than [`RUN_CODES`](crate::RUN_CODES) and kinds of traps.
     given: RefCell<Vec<String>>,
     /// What the run wanted and was not granted.
     missing: RefCell<Vec<(Capability, String)>>,
@@ -49,7 +51,8 @@ pub(crate) struct RunState {
     /// What is wrong with the topic of the last write, if that was why it was refused.
     invalid: RefCell<Option<String>>,
     trigger: TriggerMessage,
-    /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
+    /// Holds the last value on its way into the guest; reused, so that reading a topic does not
+    /// allocate.
     value: RefCell<Arc<Vec<u8>>>,
     memory: Memory,
     has_acted: Cell<bool>,
@@ -116,7 +119,8 @@ impl RunState {
         &mut self.memory
     }
 
-    /// Whether the grants cover a topic or name; the server hears of what they do not cover when the run ends.
+    /// Whether the grants cover a topic or name; the server hears of what they do not cover when
+    /// the run ends.
     pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {
@@ -134,7 +138,8 @@ impl RunState {
         }
     }
 
-    /// Notes a write that was not allowed: denied by the rules to whom the definition belongs, or not granted to it.
+    /// Notes a write that was not allowed: denied by the rules to whom the definition belongs, or
+    /// not granted to it.
     pub(crate) fn note_refused(&self, topic: &str) {
         let is_granted = self.grants.write.reaches(topic);
         if !is_granted {
@@ -144,7 +149,8 @@ impl RunState {
         *self.denied.borrow_mut() = is_denied.then(|| cut(topic, MISSING_NAME_BYTES_MAX).to_owned());
     }
 
-    /// What people are told of a write that was not allowed, where the rules denied it; the program does not know which topic that was, nor why.
+    /// What people are told of a write that was not allowed, where the rules denied it; the program
+    /// does not know which topic that was, nor why.
     pub(crate) fn denial(&self) -> Option<String> {
         let topic = self.denied.borrow_mut().take()?;
         let owner = owner_told(self.services.owner());
@@ -188,7 +194,8 @@ impl RunState {
         self.missing.get_mut().iter().take(MISSING_TOLD_MAX).map(written).collect()
     }
 
-    // In a function of its own it would read at once what was written just before in smaller pieces, and wait for that: 8 ns of a run's 400.
+    // In a function of its own it would read at once what was written just before in smaller
+    // pieces, and wait for that: 8 ns of a run's 400.
     #[inline(always)]
     pub(crate) fn begin(
         &mut self,
@@ -229,7 +236,8 @@ impl RunState {
         (code, Cow::Borrowed(message))
     }
 
-    /// Error with which the guest has ended its run, unless it has made up a code of the broker. What it was not granted is told with it: the guest knows a state that is full, and not why.
+    /// Error with which the guest has ended its run, unless it has made up a code of the broker.
+    /// What it was not granted is told with it: the guest knows a state that is full, and not why.
     pub(crate) fn ended_with(&self, error: RunError, missing: &[String]) -> RunError {
         let (code, message) = self.said(&error.code, &error.message);
         // An error of the broker that is handed on says why.
@@ -258,7 +266,8 @@ impl RunState {
         Writer { definition: self.run.definition, authority: self.authority }
     }
 
-    /// Whether what a writer wrote is this code's own: of its account, or of itself where it acts for nobody.
+    /// Whether what a writer wrote is this code's own: of its account, or of itself where it acts
+    /// for nobody.
     pub(crate) fn is_own(&self, writer: Writer) -> bool {
         let account = self.authority.account;
         writer.authority.account == account && (account != 0 || writer.definition == self.run.definition)
@@ -288,7 +297,8 @@ impl RunState {
         }
     }
 
-    /// The message that started the run; `None` when none did, or when the guest has no way to ask for it.
+    /// The message that started the run; `None` when none did, or when the guest has no way to ask
+    /// for it.
     pub(crate) fn trigger(&self) -> Option<BorrowedMessage<'_>> {
         self.trigger.is_set.then_some(BorrowedMessage {
             topic: &self.trigger.topic,

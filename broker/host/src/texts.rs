@@ -6,7 +6,8 @@ use std::borrow::Cow;
 /// Code in the place of what a guest gave as one and is none.
 pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
-/// What is said of a guest that ended itself, such as by a panic. Behind it, after a colon, stand its last words where it had some.
+/// What is said of a guest that ended itself, such as by a panic. Behind it, after a colon, stand
+/// its last words where it had some.
 pub const GAVE_UP: &str = "the guest gave up (panic or abort)";
 
 /// Code of what a module wanted and was not granted.
@@ -34,7 +35,8 @@ pub fn wanted_grant(text: &str) -> Option<&str> {
     text.strip_prefix(before)?.strip_suffix(behind)
 }
 
-/// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order. docs/codes.md explains them.
+/// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order.
+/// docs/codes.md explains them.
 pub const RUN_CODES: &[&str] = &[
     "ACCEPT_LIMIT",
     "ACTION_NOT_FOUND",
@@ -104,7 +106,8 @@ pub fn owner_told(owner: Option<&str>) -> String {
     }
 }
 
-/// What a guest said under a code of the broker that it was not given: no code, with that word in front of the text.
+/// What a guest said under a code of the broker that it was not given: no code, with that word in
+/// front of the text.
 pub(crate) fn made_up(code: &str, message: &str) -> String {
     cut(&format!("'{code}' is a code of the broker: {message}"), MESSAGE_BYTES_MAX).to_owned()
 }
@@ -128,7 +131,8 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Code and text of a guest, as they go on to people and to other guests. What is no code stands in front of the text, and [`CODE_INVALID`] in its place.
+/// Code and text of a guest, as they go on to people and to other guests. What is no code stands in
+/// front of the text, and [`CODE_INVALID`] in its place.
 pub(crate) fn coded<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
     if is_code(code) {
         return (code, Cow::Borrowed(cut(message, MESSAGE_BYTES_MAX)));
@@ -138,7 +142,8 @@ pub(crate) fn coded<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, st
     (CODE_INVALID, Cow::Owned(cut(&message, MESSAGE_BYTES_MAX).to_owned()))
 }
 
-/// Code and text of a guest that is given no errors with codes, as [`coded`]: no code of the broker is its own.
+/// Code and text of a guest that is given no errors with codes, as [`coded`]: no code of the broker
+/// is its own.
 pub(crate) fn coded_alone<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
     if is_run_code(code) {
         return (CODE_INVALID, Cow::Owned(made_up(code, message)));
@@ -146,7 +151,8 @@ pub(crate) fn coded_alone<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<
     coded(code, message)
 }
 
-/// Whether a text is a code, as ours are: a word of upper-case letters, digits and `_` that begins with a letter.
+/// Whether a text is a code, as ours are: a word of upper-case letters, digits and `_` that begins
+/// with a letter.
 fn is_code(text: &str) -> bool {
     text.len() <= CODE_BYTES_MAX
         && text.starts_with(|first: char| first.is_ascii_uppercase())

@@ -1,7 +1,7 @@
 //! The clock of running guests: one thread that moves the engine's epoch forward.
 //!
-//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone. Where it stands still, nothing ends a run that goes on for
-//! ever: its pulse says so.
+//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone.
+//! Where it stands still, nothing ends a run that goes on for ever: its pulse says so.
 
 use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
 use lotmq_pulse::{Pulse, limits::BEAT_PERIOD};

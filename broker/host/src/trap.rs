@@ -14,7 +14,8 @@ const BACKTRACE: &str = "error while executing at wasm backtrace";
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
-/// Texts of the standard library of Rust about what a guest has not, each with where there is the like of it. The first that a text has counts.
+/// Texts of the standard library of Rust about what a guest has not, each with where there is the
+/// like of it. The first that a text has counts.
 const NOT_IN_A_GUEST: [(&str, &str); 6] = [
     (
         "time not implemented on this platform",
@@ -142,7 +143,8 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
     (kind, message)
 }
 
-/// The error and what it came of, without the frames of the guest, which say nothing to who wrote it in another language.
+/// The error and what it came of, without the frames of the guest, which say nothing to who wrote
+/// it in another language.
 fn without_backtrace(error: &wasmtime::Error) -> String {
     let links = error.chain().map(ToString::to_string);
     links.filter(|text| !text.starts_with(BACKTRACE)).collect::<Vec<_>>().join(": ")
@@ -161,7 +163,8 @@ fn kind_of(trap: WasmTrap) -> TrapKind {
         WasmTrap::IntegerOverflow | WasmTrap::IntegerDivisionByZero | WasmTrap::BadConversionToInteger => {
             TrapKind::Arithmetic
         }
-        // What is not as the canonical ABI has it: where the guest's allocator calls the host, or texts and lists lie outside of its memory.
+        // What is not as the canonical ABI has it: where the guest's allocator calls the host, or
+        // texts and lists lie outside of its memory.
         WasmTrap::CannotLeaveComponent
         | WasmTrap::CannotEnterComponent
         | WasmTrap::InvalidChar

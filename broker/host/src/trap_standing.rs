@@ -1,13 +1,15 @@
 //! Traps of what others ask or call, and the pauses that follow.
 //!
-//! Invariant: who traps costs the threads that ask it a bounded time: five runs within a minute, and then one for each pause.
+//! Invariant: who traps costs the threads that ask it a bounded time: five runs within a minute,
+//! and then one for each pause.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, FAILED_AFTER_TRAPS, FAILED_WITHIN};
 
-/// Latest traps of a module that is asked or called, and whether it pauses. A value without a clock: time comes in.
+/// Latest traps of a module that is asked or called, and whether it pauses. A value without a
+/// clock: time comes in.
 #[derive(Debug, Default)]
 pub struct TrapStanding {
     /// Times of the latest traps, at most [`FAILED_AFTER_TRAPS`].
@@ -32,7 +34,8 @@ pub enum AfterTrap {
 }
 
 impl TrapStanding {
-    /// Whether it may be asked now. While it has failed, one question at the end of each pause may try it.
+    /// Whether it may be asked now. While it has failed, one question at the end of each pause may
+    /// try it.
     pub fn may_be_asked(&mut self, now: Instant) -> bool {
         match &mut self.pause {
             _ if self.is_down => false,
@@ -71,13 +74,15 @@ impl TrapStanding {
         AfterTrap::Failed(self.last_pause)
     }
 
-    /// Notes a trap of a module that does not begin again by itself. What others were being asked meanwhile does not bring it back.
+    /// Notes a trap of a module that does not begin again by itself. What others were being asked
+    /// meanwhile does not bring it back.
     pub fn stays_down(&mut self) -> AfterTrap {
         self.is_down = true;
         AfterTrap::StaysDown
     }
 
-    /// Whether it has failed: five traps within a minute, and it has ended nothing well since then; or one, where it does not begin again by itself.
+    /// Whether it has failed: five traps within a minute, and it has ended nothing well since then;
+    /// or one, where it does not begin again by itself.
     pub fn has_failed(&self) -> bool {
         self.is_down || self.pause.is_some()
     }

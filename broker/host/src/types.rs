@@ -1,6 +1,7 @@
 //! The values that cross between guests and the broker, as `wit/guest/types.wit` defines them.
 //!
-//! What is handed to a guest is borrowed (`Message`, `Client` …: generated from the WIT); what goes both ways is owned and defined here.
+//! What is handed to a guest is borrowed (`Message`, `Client` …: generated from the WIT); what goes
+//! both ways is owned and defined here.
 
 use crate::bindings::{
     exports::lotmq::guest::action_handler as handler,
@@ -105,7 +106,8 @@ impl RunError {
     }
 }
 
-/// Application BorrowedMessage, borrowed from whoever has it. A guest is handed the first five parts, and asks for the others.
+/// Application BorrowedMessage, borrowed from whoever has it. A guest is handed the first five
+/// parts, and asks for the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BorrowedMessage<'a> {
     /// Topic Name.
@@ -120,7 +122,8 @@ pub struct BorrowedMessage<'a> {
     pub client_id: &'a str,
     /// User of the publisher, as in [`OwnedMessage`].
     pub user: Option<&'a str>,
-    /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length. Those of one connection may be among them and are not looked at.
+    /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length. Those of one
+    /// connection may be among them and are not looked at.
     pub properties: &'a [u8],
     /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
     pub expires_at_ms: Option<u64>,
@@ -207,9 +210,11 @@ pub struct OwnedMessage {
     pub qos: Qos,
     /// RETAIN flag with which it arrived.
     pub retain: bool,
-    /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
+    /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for
+    /// other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
-    /// What few messages have, so that the others are two lines of the processor's cache and not three, and of a size that allocators have lists of their own for.
+    /// What few messages have, so that the others are two lines of the processor's cache and not
+    /// three, and of a size that allocators have lists of their own for.
     pub extras: Option<Box<MessageExtras>>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,
@@ -217,13 +222,15 @@ pub struct OwnedMessage {
     pub lease: Option<Lease>,
 }
 
-// With the two counts before it, 120 bytes: the most for which glibc has lists that threads share without a merge of what is free.
+// With the two counts before it, 120 bytes: the most for which glibc has lists that threads share
+// without a merge of what is free.
 const _: () = assert!(size_of::<OwnedMessage>() <= 104);
 
 /// What a message of MQTT 5.0 may say besides, and who published it where that is asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageExtras {
-    /// User of the publisher; none where nobody has logged in, and of messages of a former run of the broker.
+    /// User of the publisher; none where nobody has logged in, and of messages of a former run of
+    /// the broker.
     pub user: Option<Arc<str>>,
     /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
     pub properties: bytes::Bytes,
@@ -243,7 +250,8 @@ impl MessageExtras {
     }
 }
 
-/// Something of the server's that lives as long as a message has runs before it: see [`OwnedMessage::lease`].
+/// Something of the server's that lives as long as a message has runs before it: see
+/// [`OwnedMessage::lease`].
 #[derive(Clone, Debug)]
 pub struct Lease(Arc<dyn std::any::Any + Send + Sync>);
 
@@ -311,7 +319,8 @@ impl OwnedMessage {
         }
     }
 
-    /// Message of a window that closes with this one: with these figures, and else as one that nobody sent.
+    /// Message of a window that closes with this one: with these figures, and else as one that
+    /// nobody sent.
     #[must_use]
     pub fn of_window(&self, figures: Vec<u8>) -> OwnedMessage {
         let (qos, retain) = (Qos::AtMostOnce, false);
@@ -404,7 +413,8 @@ impl OwnedEvent {
         }
     }
 
-    /// Bytes that count against the bound of a mailbox: what grows with the sender's data, and a fixed part per event.
+    /// Bytes that count against the bound of a mailbox: what grows with the sender's data, and a
+    /// fixed part per event.
     pub(crate) fn bytes(&self) -> usize {
         const FIXED: usize = 64;
         FIXED

@@ -1,6 +1,8 @@
-//! What a binary must be before it is compiled: a component that fits its world and imports only what is allowed.
+//! What a binary must be before it is compiled: a component that fits its world and imports only
+//! what is allowed.
 //!
-//! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each capability is checked again at the call.
+//! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each
+//! capability is checked again at the call.
 
 mod load_error;
 
@@ -141,7 +143,8 @@ impl World {
 /// Source of a component: who made it, and so what it may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ComponentSource {
-    /// Our own LoT compiler, in this process: it may import core modules of the engine, or be one for the shell.
+    /// Our own LoT compiler, in this process: it may import core modules of the engine, or be one
+    /// for the shell.
     Compiler,
     /// Anybody: it must be self-contained.
     Upload,
@@ -158,11 +161,13 @@ pub(crate) struct Summary {
     pub(crate) is_linked: bool,
 }
 
-/// Modules from which core modules of our own compiler import: the LoT runtime, and host functions as `interface.function`.
+/// Modules from which core modules of our own compiler import: the LoT runtime, and host functions
+/// as `interface.function`.
 const RUNTIME_MODULE: &str = "rt";
 const HOST_MODULE: &str = "host";
 
-/// Export that componentize-py leaves in every component that it makes. It means nothing to whoever has written one, so nobody is warned of it.
+/// Export that componentize-py leaves in every component that it makes. It means nothing to whoever
+/// has written one, so nobody is warned of it.
 const OF_COMPONENTIZE_PY: &str = "exports";
 
 /// What every module and component begins with.
@@ -216,7 +221,8 @@ pub fn imports_of_upload(component: &[u8], world: World) -> Result<Vec<String>, 
     Ok(check(component, world, ComponentSource::Upload)?.imports)
 }
 
-/// World of which an uploaded component exports the handler; `None` of what exports none, or is no component.
+/// World of which an uploaded component exports the handler; `None` of what exports none, or is no
+/// component.
 #[must_use]
 pub fn world_by_exports(component: &[u8]) -> Option<World> {
     if component.len() > COMPONENT_BYTES_MAX || !component.starts_with(MAGIC) {
@@ -285,7 +291,8 @@ fn outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summar
     Ok(summary)
 }
 
-/// Reads the imports of a core module. Only those of our own compiler are taken, for which the shell has the exports.
+/// Reads the imports of a core module. Only those of our own compiler are taken, for which the
+/// shell has the exports.
 fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     let failed = |error: wasmparser::BinaryReaderError| LoadError::compile_failed(&error.to_string());
     let mut summary = Summary { is_linked: true, ..Summary::default() };
@@ -344,7 +351,8 @@ fn allowed(
     }
 }
 
-/// Whether a name is that of one of these interfaces of the package, at a version of its [track](TRACK).
+/// Whether a name is that of one of these interfaces of the package, at a version of its
+/// [track](TRACK).
 pub(crate) fn is_ours(name: &str, interfaces: &[&str]) -> bool {
     of_contract(name)
         .is_some_and(|(interface, version)| interfaces.contains(&interface) && is_compatible(version, TRACK))

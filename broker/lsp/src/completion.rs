@@ -1,4 +1,5 @@
-//! What may be written at a place: words, names of the workspace, topics of the workspace and of the broker.
+//! What may be written at a place: words, names of the workspace, topics of the workspace and of
+//! the broker.
 
 use std::collections::BTreeMap;
 
@@ -123,7 +124,8 @@ fn names(
     all.filter(|declaration| declaration.kind == kind).map(item).collect()
 }
 
-/// Topics that begin with what is typed: those of the workspace's sources, and those of the broker with their last values.
+/// Topics that begin with what is typed: those of the workspace's sources, and those of the broker
+/// with their last values.
 fn topics(analysis: &Analysis, key: &str, typed: &str) -> Vec<(String, String)> {
     let files = analysis.workspace.project(key).into_iter();
     let written = files.flat_map(|(_, file)| &file.topics);

@@ -30,7 +30,8 @@ pub(crate) fn definition(
     Some(GotoDefinitionResponse::Array(found))
 }
 
-/// All declarations of a name in the project; of several the last one counts, but the user may want to see them.
+/// All declarations of a name in the project; of several the last one counts, but the user may want
+/// to see them.
 fn of_name(analysis: &Analysis, key: &str, kind: DeclarationKind, name: &str) -> Vec<Location> {
     let all =
         analysis.workspace.declarations(key).filter(|(_, found)| found.kind == kind && found.name == name);

@@ -18,7 +18,8 @@ pub(crate) fn formatting(analysis: &Analysis, params: &DocumentFormattingParams)
     Some(edit.into_iter().collect())
 }
 
-/// The lines from the first that differs to the last one, so that cursors outside of them stay where they are.
+/// The lines from the first that differs to the last one, so that cursors outside of them stay
+/// where they are.
 fn difference<'n>(old: &str, new: &'n str) -> Option<(Range<usize>, &'n str)> {
     if old == new {
         return None;

@@ -1,13 +1,14 @@
 //! What comes from the editor: messages in the framing of the protocol, headers and a body.
 //!
-//! Invariant: whatever stands in the headers, no more memory is taken than [`MESSAGE_BYTES_MAX`], and for the headers
-//! [`HEADER_BYTES_MAX`].
+//! Invariant: whatever stands in the headers, no more memory is taken than [`MESSAGE_BYTES_MAX`],
+//! and for the headers [`HEADER_BYTES_MAX`].
 
 use std::io::{self, BufRead, Read as _};
 
 use lsp_server::Message;
 
-/// Longest body that is read, in bytes: several times the longest file, in which every character is escaped.
+/// Longest body that is read, in bytes: several times the longest file, in which every character is
+/// escaped.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
 /// Most bytes of headers before a body.

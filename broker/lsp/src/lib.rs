@@ -1,7 +1,8 @@
 //! A language server for LoT, which editors start and speak to through standard input and output.
 //!
-//! [`server`] takes messages and keeps [`workspace`] up to date; one module answers each kind of question. What the language means is the
-//! compiler's (`lot_to_wasm::editor`); here are places as editors count them, and the protocol.
+//! [`server`] takes messages and keeps [`workspace`] up to date; one module answers each kind of
+//! question. What the language means is the compiler's (`lot_to_wasm::editor`); here are places as
+//! editors count them, and the protocol.
 
 mod analysis;
 mod answer;
@@ -37,7 +38,8 @@ use server::Server;
 /// Messages that are read ahead; behind them the editor waits.
 const READ_AHEAD: usize = 64;
 
-/// Answers an editor on standard input and output until it leaves; with a broker also about last values and topics of that.
+/// Answers an editor on standard input and output until it leaves; with a broker also about last
+/// values and topics of that.
 ///
 /// # Errors
 /// When the system gives no thread.

@@ -71,7 +71,8 @@ impl<'t> Lines<'t> {
         lsp_types::Range { start: place(number, blanks), end: place(number, line.trim_end().chars()) }
     }
 
-    /// A span that is to be seen: editors show nothing of an empty one, so at the end of a line it is the character in front of it.
+    /// A span that is to be seen: editors show nothing of an empty one, so at the end of a line it
+    /// is the character in front of it.
     pub(crate) fn visible(&self, span: TextSpan) -> lsp_types::Range {
         let range = self.span(span);
         if range.start != range.end {

@@ -6,13 +6,15 @@ use lsp_server::{Message, Notification, Response};
 use lsp_types::notification::{LogMessage, Notification as _, PublishDiagnostics};
 use lsp_types::{LogMessageParams, MessageType, PublishDiagnosticsParams};
 
-/// Writes messages. Once the editor does not read any more nothing is written; that it has gone shows on standard input.
+/// Writes messages. Once the editor does not read any more nothing is written; that it has gone
+/// shows on standard input.
 #[derive(Clone, Copy)]
 pub(crate) struct Outbox;
 
 impl Outbox {
     fn send(self, message: &Message) {
-        // The lock keeps messages of several threads apart; the error shows as the end of standard input.
+        // The lock keeps messages of several threads apart; the error shows as the end of standard
+        // input.
         let _ = message.write(&mut io::stdout().lock());
     }
 

@@ -1,7 +1,9 @@
-//! Errors of Python scripts: each is run once when it is opened and when it is saved, as `lotmq check` does, on a thread of its own.
+//! Errors of Python scripts: each is run once when it is opened and when it is saved, as
+//! `lotmq check` does, on a thread of its own.
 //!
-//! That takes some milliseconds, a script that does not end five seconds, and the first one waits until the interpreter is ready. What is found
-//! in a text that has changed meanwhile is told to nobody. Only files that name themselves scripts are run: an editor may have others open.
+//! That takes some milliseconds, a script that does not end five seconds, and the first one waits
+//! until the interpreter is ready. What is found in a text that has changed meanwhile is told to
+//! nobody. Only files that name themselves scripts are run: an editor may have others open.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,6 +1,7 @@
 //! The life of a session: initialize, notifications that change files, requests, shutdown, exit.
 //!
-//! Diagnostics are told when no further message waits, so that fast typing costs one check for many changes.
+//! Diagnostics are told when no further message waits, so that fast typing costs one check for many
+//! changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,6 +1,8 @@
-//! The files that an editor works on: those of its folders on the disk, and in front of them those that it has open.
+//! The files that an editor works on: those of its folders on the disk, and in front of them those
+//! that it has open.
 //!
-//! The files of one folder are one project, as `lotmq check FOLDER` has it; a file outside of all folders is one by itself.
+//! The files of one folder are one project, as `lotmq check FOLDER` has it; a file outside of all
+//! folders is one by itself.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

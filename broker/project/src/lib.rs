@@ -1,8 +1,9 @@
-//! What a path on the command line stands for: a LoT program, a notebook, a Python script, or a folder with any number of them (LoT reference
-//! §13).
+//! What a path on the command line stands for: a LoT program, a notebook, a Python script, or a
+//! folder with any number of them (LoT reference §13).
 //!
-//! Programs that come of one path know each other, whatever file or cell they are in. Not here: what they do when they run (`lotmq-runner`), and which
-//! types of routes a build runs, which the caller says.
+//! Programs that come of one path know each other, whatever file or cell they are in. Not here:
+//! what they do when they run (`lotmq-runner`), and which types of routes a build runs, which the
+//! caller says.
 
 mod script;
 
@@ -31,7 +32,8 @@ const SCRIPTS_AT: usize = 7;
 /// Most files that a project has (commands reference §12.2).
 const FILES_MAX: usize = 2000;
 
-/// Most files and folders that are looked at for its programs: more are in no project, but in a home or on a whole machine.
+/// Most files and folders that are looked at for its programs: more are in no project, but in a
+/// home or on a whole machine.
 const ENTRIES_MAX: usize = 100_000;
 
 /// The programs of a path, in the order of their files' names and, in notebooks, of their cells.
@@ -88,7 +90,8 @@ impl Project {
     /// Reads what a path stands for; `-` is standard input.
     ///
     /// # Errors
-    /// When the folder, or the one file, cannot be read, is not UTF-8 or no notebook; when a folder has no program.
+    /// When the folder, or the one file, cannot be read, is not UTF-8 or no notebook; when a folder
+    /// has no program.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let mut files = Vec::new();
         if path.is_dir() {
@@ -180,8 +183,8 @@ impl Unreadable {
     }
 }
 
-/// The programs in a folder and those below it, by name; what is hidden, what links elsewhere, and what is no file (a pipe would be waited for)
-/// is left out.
+/// The programs in a folder and those below it, by name; what is hidden, what links elsewhere, and
+/// what is no file (a pipe would be waited for) is left out.
 ///
 /// # Errors
 /// When a folder cannot be read, or there are too many files.
@@ -278,7 +281,8 @@ pub struct AddCommand {
 }
 
 impl AddCommand {
-    /// As it is sent; `takes_over` has it replace what belongs to others, too, `agreed` only the text of this fingerprint.
+    /// As it is sent; `takes_over` has it replace what belongs to others, too, `agreed` only the
+    /// text of this fingerprint.
     pub fn to_text(&self, takes_over: bool, agreed: Option<&str>) -> String {
         let replaces = if takes_over { "-replace " } else { self.replaces };
         let agreed = agreed.map(|agreed| format!("-agreed {agreed} ")).unwrap_or_default();
@@ -302,7 +306,8 @@ impl AddCommand {
 }
 
 impl Compiled {
-    /// Warns of what is seen only of all programs together: names that none of them defines, functions that a script does not have, and definitions that start each other. For who has no
+    /// Warns of what is seen only of all programs together: names that none of them defines,
+    /// functions that a script does not have, and definitions that start each other. For who has no
     /// broker at hand, which may know more.
     pub fn warn_of_whole(&mut self) {
         let mut scripts: Vec<&str> = Vec::new();
@@ -325,7 +330,8 @@ impl Compiled {
         self.warn_of_cycles();
     }
 
-    /// Warns of definitions that start each other, and of Actions that call themselves, which a broker at hand does not know better.
+    /// Warns of definitions that start each other, and of Actions that call themselves, which a
+    /// broker at hand does not know better.
     pub fn warn_of_cycles(&mut self) {
         let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
         for (part, outcome) in &mut self.parts {
@@ -336,7 +342,8 @@ impl Compiled {
         warn_of_cycles(&mut programs);
     }
 
-    /// Asks `refusal` of each route why its settings are refused, and holds what it says to be an error of the route.
+    /// Asks `refusal` of each route why its settings are refused, and holds what it says to be an
+    /// error of the route.
     ///
     /// # Errors
     /// The first of `refusal`.
@@ -370,7 +377,8 @@ impl Compiled {
         of_part.map(|(_, refused)| refused).collect()
     }
 
-    /// Whether something is wrong with the programs themselves: that scripts cannot be checked here says nothing about them.
+    /// Whether something is wrong with the programs themselves: that scripts cannot be checked here
+    /// says nothing about them.
     pub fn is_wrong(&self) -> bool {
         !self.refused.is_empty()
             || self.parts.iter().any(|(_, outcome)| !outcome.succeeded() && !outcome.is_unchecked())
@@ -385,7 +393,8 @@ impl Compiled {
         })
     }
 
-    /// Slips in names of variables (LOT302), each with its place and what is meant: the programs run, with EMPTY there.
+    /// Slips in names of variables (LOT302), each with its place and what is meant: the programs
+    /// run, with EMPTY there.
     pub fn misspelt_variables(&self) -> Vec<String> {
         let of_part = |(part, outcome): &(Part, Outcome)| {
             let Outcome::Lot(compilation) = outcome else { return Vec::new() };
@@ -407,7 +416,8 @@ impl Compiled {
         self.parts.iter().flat_map(of_part).collect()
     }
 
-    /// Whether a warning of a broker about the same programs, an entry of its reply, is one of the diagnostics.
+    /// Whether a warning of a broker about the same programs, an entry of its reply, is one of the
+    /// diagnostics.
     pub fn has_told(&self, warning: &Value) -> bool {
         self.parts.iter().any(|(_, outcome)| match outcome {
             Outcome::Lot(compilation) => compilation.all_diagnostics().iter().any(|found| {
@@ -457,7 +467,8 @@ impl Compiled {
                     commands.extend(compilation.entities.iter().filter_map(|entity| {
                         let kind = entity.kind?;
                         let order = Kind::LOAD_ORDER.iter().position(|known| *known == kind)?;
-                        // Behind as many lines as in its file, so that the broker counts those of the file.
+                        // Behind as many lines as in its file, so that the broker counts those of
+                        // the file.
                         let lines = "\n".repeat(entity.lines_before as usize);
                         let text = lines + part.text.get(entity.range.clone())?;
                         // Of all kinds rules alone are not replaced unless told so.
@@ -611,7 +622,9 @@ impl RefusedRoute {
     }
 }
 
-/// Line of a text at which the setting stands that a reason names first, as `SCALE_CONFIG: RATE is 'x', …`; that of the definition in `range` where it names none that is there.
+/// Line of a text at which the setting stands that a reason names first, as
+/// `SCALE_CONFIG: RATE is 'x', …`; that of the definition in `range` where it names none that is
+/// there.
 fn line_of(text: &str, range: Range<usize>, reason: &str) -> usize {
     let lines_before = text.get(..range.start).map_or(0, |before| before.matches('\n').count());
     let definition = text.get(range).unwrap_or_default();

@@ -1,6 +1,8 @@
-//! Python scripts without a broker: the interpreter that a broker has, and what is wrong with a script.
+//! Python scripts without a broker: the interpreter that a broker has, and what is wrong with a
+//! script.
 //!
-//! The interpreter's machine code is made once and kept in the user's cache directory, because it takes some seconds.
+//! The interpreter's machine code is made once and kept in the user's cache directory, because it
+//! takes some seconds.
 
 use std::time::Duration;
 

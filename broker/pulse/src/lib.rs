@@ -1,8 +1,10 @@
 //! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
 //!
-//! A thread says when it begins a piece of work and when it waits for more. One that has been at the same piece for longer than a healthy one ever takes
-//! stands still. So does one that said when it would wait no longer and waits long after that: a thread that was stopped, or was never woken, looks from
-//! outside like one that nobody asks, unless it shows by itself that it could be asked. Nobody asks a thread for a sign of life, so an answer is there at once.
+//! A thread says when it begins a piece of work and when it waits for more. One that has been at
+//! the same piece for longer than a healthy one ever takes stands still. So does one that said when
+//! it would wait no longer and waits long after that: a thread that was stopped, or was never
+//! woken, looks from outside like one that nobody asks, unless it shows by itself that it could be
+//! asked. Nobody asks a thread for a sign of life, so an answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -76,7 +78,8 @@ thread_local! {
 }
 
 impl Pulses {
-    /// Watches one more thread: whoever is at one piece of work for `patience` or longer stands still.
+    /// Watches one more thread: whoever is at one piece of work for `patience` or longer stands
+    /// still.
     pub fn add(&self, name: impl Into<String>, patience: Duration) -> Arc<Pulse> {
         let pulse = Arc::new(Pulse { name: name.into(), patience, state: Mutex::new(State::Waits) });
         let mut all = self.0.lock();
@@ -122,7 +125,8 @@ impl Pulse {
         then
     }
 
-    /// How long the thread has been at what it does now, or should have been awake; nothing while it may wait.
+    /// How long the thread has been at what it does now, or should have been awake; nothing while
+    /// it may wait.
     #[must_use]
     pub fn time(&self, now: Instant) -> Duration {
         match *self.state.lock() {
@@ -142,7 +146,8 @@ impl Pulse {
     }
 }
 
-/// Says that the calling thread goes on with the next part of a long piece of work. Nothing, where it has no pulse.
+/// Says that the calling thread goes on with the next part of a long piece of work. Nothing, where
+/// it has no pulse.
 pub fn goes_on(now: Instant) {
     OWN.with_borrow(|own| own.iter().for_each(|pulse| pulse.begins(now)));
 }

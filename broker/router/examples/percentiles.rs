@@ -1,9 +1,11 @@
-//! How long one look at 100,000 filters takes, topic by topic: half, 99 and 99.9 of 100 looks are not slower than what is printed.
+//! How long one look at 100,000 filters takes, topic by topic: half, 99 and 99.9 of 100 looks are
+//! not slower than what is printed.
 //!
 //! `cargo run --release -p lotmq-router --example percentiles`
 //!
-//! The filters are those of a building's sensors as five kinds of clients want them: 64 % exact, 20 % a device, 10 % a sensor in every
-//! building, 5 % one in every site, 1 % a building. Topics are drawn from all 500,000, so nearly every look is at memory that is cold.
+//! The filters are those of a building's sensors as five kinds of clients want them: 64 % exact, 20
+//! % a device, 10 % a sensor in every building, 5 % one in every site, 1 % a building. Topics are
+//! drawn from all 500,000, so nearly every look is at memory that is cold.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,

@@ -1,7 +1,8 @@
-//! What a fuzzer runs: foreign text as Topic Filters and a Topic Name, through the rules and through both indexes.
+//! What a fuzzer runs: foreign text as Topic Filters and a Topic Name, through the rules and
+//! through both indexes.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_topic`]. Not for production use: it panics by design
-//! when the indexes and the rules disagree.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_topic`]. Not for
+//! production use: it panics by design when the indexes and the rules disagree.
 
 use crate::{
     Match, RetainedIndex, SubscriptionIndex, filter_matches, parse_shared, topic_filter_valid,
@@ -11,7 +12,8 @@ use crate::{
 /// Most filters of one input, so that a run stays short.
 const FILTERS_MAX: usize = 64;
 
-/// Reads `bytes` as lines, the first a Topic Name, the others Topic Filters; the indexes must find exactly what the rules say.
+/// Reads `bytes` as lines, the first a Topic Name, the others Topic Filters; the indexes must find
+/// exactly what the rules say.
 pub fn fuzz_topic(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (topic, filters) = text.split_once('\n').unwrap_or((&text, &text));

@@ -1,13 +1,14 @@
-//! Topic Names and Filters, the subscription index and the retained index of one tenant, without I/O.
+//! Topic Names and Filters, the subscription index and the retained index of one tenant, without
+//! I/O.
 //!
-//! A PUBLISH comes here after it was decoded and authorised: [`SubscriptionIndex`] says who gets it, [`RetainedIndex`]
-//! keeps it for those who subscribe later. Both are plain values; the server puts a lock round them and a route cache
-//! in front.
+//! A PUBLISH comes here after it was decoded and authorised: [`SubscriptionIndex`] says who gets
+//! it, [`RetainedIndex`] keeps it for those who subscribe later. Both are plain values; the server
+//! puts a lock round them and a route cache in front.
 //!
-//! Invariants: nothing here recurses, so that a topic of 65,535 slashes costs no stack; no operation reads a clock, a
-//! file or a socket; a Topic Name that starts with `$` is never reached by a filter that starts with a wildcard
-//! \[MQTT-4.7.2-1\].
-//! Not here: access rules, sessions, merging of overlapping subscriptions, expiry of retained messages.
+//! Invariants: nothing here recurses, so that a topic of 65,535 slashes costs no stack; no
+//! operation reads a clock, a file or a socket; a Topic Name that starts with `$` is never reached
+//! by a filter that starts with a wildcard \[MQTT-4.7.2-1\]. Not here: access rules, sessions,
+//! merging of overlapping subscriptions, expiry of retained messages.
 //!
 //! ```
 //! use lotmq_router::{Match, SubscriptionIndex};

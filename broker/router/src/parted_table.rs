@@ -1,14 +1,17 @@
 //! A hash table in parts, of which each grows by itself.
 //!
-//! A common hash table that is full moves all its entries at once: 100 ms for half a million whose keys lie elsewhere, while nobody is served. Here a full
-//! part is split in two, and that is the longest step there is, however many entries there are. A list of places by the first bits of a hash says which
-//! part has it (extendible hashing); a small table is one part.
+//! A common hash table that is full moves all its entries at once: 100 ms for half a million whose
+//! keys lie elsewhere, while nobody is served. Here a full part is split in two, and that is the
+//! longest step there is, however many entries there are. A list of places by the first bits of a
+//! hash says which part has it (extendible hashing); a small table is one part.
 //!
-//! Invariants: every entry is in the part that its hash says; parts have neighbouring places, each place belongs to one part.
+//! Invariants: every entry is in the part that its hash says; parts have neighbouring places, each
+//! place belongs to one part.
 
 use hashbrown::HashTable;
 
-/// Entries from which on a part is split when one more comes: a table of 4,096 places is full then. Moving half of them takes some 0.3 ms.
+/// Entries from which on a part is split when one more comes: a table of 4,096 places is full then.
+/// Moving half of them takes some 0.3 ms.
 const PART_ENTRIES_MAX: usize = 3_584;
 
 /// Bits of a hash that choose the part: enough for two hundred million entries.
@@ -21,7 +24,8 @@ const PLACES: u32 = 1 << PLACE_BITS;
 #[derive(Debug, Clone)]
 pub struct PartedTable<T> {
     parts: Vec<Part<T>>,
-    /// Which part has the places that begin with these bits; as many as the longest of their beginnings needs.
+    /// Which part has the places that begin with these bits; as many as the longest of their
+    /// beginnings needs.
     directory: Vec<u32>,
     len: usize,
 }
@@ -75,7 +79,8 @@ impl<T> PartedTable<T> {
         self.parts[part].table.find_mut(hash, is_same)
     }
 
-    /// Adds an entry that is not there yet. `hasher` tells the hash of any entry. Cost: O(1), and at most a walk over one part.
+    /// Adds an entry that is not there yet. `hasher` tells the hash of any entry. Cost: O(1), and
+    /// at most a walk over one part.
     pub fn insert_unique(&mut self, hash: u64, entry: T, hasher: impl Fn(&T) -> u64) {
         let mut part = self.part_of(hash);
         if self.parts[part].table.len() >= PART_ENTRIES_MAX && self.parts[part].bits < PLACE_BITS {
@@ -99,8 +104,9 @@ impl<T> PartedTable<T> {
         self.parts.iter().flat_map(|part| part.table.iter())
     }
 
-    /// Some thousand entries from this place on, 0 for the first, and the place of those that follow; `None` behind the last. Who goes on with that place
-    /// sees each entry once, also if others come and go meanwhile.
+    /// Some thousand entries from this place on, 0 for the first, and the place of those that
+    /// follow; `None` behind the last. Who goes on with that place sees each entry once, also if
+    /// others come and go meanwhile.
     pub fn page(&self, place: u32) -> Option<(impl Iterator<Item = &T>, u32)> {
         let part = &self.parts[*self.directory.get(self.at(place))? as usize];
         Some((part.table.iter(), part.end()))
@@ -142,7 +148,8 @@ impl<T> PartedTable<T> {
     }
 }
 
-/// The place of a hash, of bits that the tables use for nothing else: these take the lowest ones and the seven highest.
+/// The place of a hash, of bits that the tables use for nothing else: these take the lowest ones
+/// and the seven highest.
 fn place_of(hash: u64) -> u32 {
     ((hash >> (64 - 7 - PLACE_BITS)) & u64::from(PLACES - 1)) as u32
 }

@@ -1,12 +1,14 @@
-//! The retained index: the retained message of each Topic Name, and which of them a new subscription gets.
+//! The retained index: the retained message of each Topic Name, and which of them a new
+//! subscription gets.
 //!
-//! Changed by PUBLISH with RETAIN 1, read at SUBSCRIBE. One sorted map; a scan jumps from one possible match to the
-//! next, so `+/status` does not look at what lies below `a/data/…`, and a scan can stop anywhere and go on later from
-//! the topic where it stopped, whatever has changed meanwhile.
+//! Changed by PUBLISH with RETAIN 1, read at SUBSCRIBE. One sorted map; a scan jumps from one
+//! possible match to the next, so `+/status` does not look at what lies below `a/data/…`, and a
+//! scan can stop anywhere and go on later from the topic where it stopped, whatever has changed
+//! meanwhile.
 //!
-//! Invariants: at most one value per topic \[MQTT-3.3.1-5\]; a scan returns topics in ascending byte order, each at most
-//! once, and those that stay in the index throughout exactly once.
-//! Not here: expiry, empty payloads (the caller calls `remove` \[MQTT-3.3.1-6\]), Retain Handling.
+//! Invariants: at most one value per topic \[MQTT-3.3.1-5\]; a scan returns topics in ascending
+//! byte order, each at most once, and those that stay in the index throughout exactly once. Not
+//! here: expiry, empty payloads (the caller calls `remove` \[MQTT-3.3.1-6\]), Retain Handling.
 
 mod jump;
 
@@ -38,7 +40,8 @@ pub struct RetainedIndex<V> {
 /// Part of what a filter matches; see [`RetainedIndex::scan`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct RetainedSlice<'a, V> {
-    /// Matching topics with their values, in ascending byte order. May be empty although there is more to come.
+    /// Matching topics with their values, in ascending byte order. May be empty although there is
+    /// more to come.
     pub entries: Vec<(&'a Arc<str>, &'a V)>,
     /// What to pass as `after` to get the next slice; `None` when all has been seen.
     pub resume_after: Option<Arc<str>>,
@@ -68,7 +71,8 @@ impl<V> RetainedIndex<V> {
 
     /// Keeps `value` for `topic`, a valid Topic Name; returns the value that it replaces.
     ///
-    /// Pass an `Arc<str>` to share the text with the message. A replaced value leaves the first text in place.
+    /// Pass an `Arc<str>` to share the text with the message. A replaced value leaves the first
+    /// text in place.
     pub fn insert<T: AsRef<str> + Into<Arc<str>>>(&mut self, topic: T, value: V) -> Option<V> {
         match self.values.get_mut(topic.as_ref()) {
             Some(kept) => Some(std::mem::replace(kept, value)),
@@ -111,11 +115,13 @@ impl<V> RetainedIndex<V> {
         }
     }
 
-    /// The next topics that `filter` matches, at most `limit` (0 counts as 1), behind the topic `after`.
+    /// The next topics that `filter` matches, at most `limit` (0 counts as 1), behind the topic
+    /// `after`.
     ///
-    /// Looks at no more than `limit` × [`RETAINED_STEPS_PER_ENTRY`] stored topics, so a slice may come back short or
-    /// empty with [`resume_after`](RetainedSlice::resume_after) set. `filter` is a valid one without `$share/` prefix;
-    /// filters that start with a wildcard do not match names that start with `$` \[MQTT-4.7.2-1\].
+    /// Looks at no more than `limit` × [`RETAINED_STEPS_PER_ENTRY`] stored topics, so a slice may
+    /// come back short or empty with [`resume_after`](RetainedSlice::resume_after) set. `filter` is
+    /// a valid one without `$share/` prefix; filters that start with a wildcard do not match names
+    /// that start with `$` \[MQTT-4.7.2-1\].
     pub fn scan(&self, filter: &str, after: Option<&str>, limit: usize) -> RetainedSlice<'_, V> {
         if !filter_has_wildcard(filter) {
             let found = self
@@ -127,7 +133,8 @@ impl<V> RetainedIndex<V> {
         self.scan_wildcard(&Jumper::new(filter), after, limit.max(1))
     }
 
-    /// Finds topics in their order, also those whose first level begins with `$`, at most `limit`, behind `after`.
+    /// Finds topics in their order, also those whose first level begins with `$`, at most `limit`,
+    /// behind `after`.
     pub fn all(&self, after: Option<&str>, limit: usize) -> RetainedSlice<'_, V> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let stored = self.values.range::<str, _>((from, Bound::Unbounded));
@@ -153,7 +160,8 @@ impl<V> RetainedIndex<V> {
             match jumper.judge(topic, &mut wanted) {
                 Jump::Matches => entries.push((topic, value)),
                 Jump::Next => {}
-                // The next stored topic is often far enough already; looking is cheaper than a descent of the map.
+                // The next stored topic is often far enough already; looking is cheaper than a
+                // descent of the map.
                 Jump::To if stored.clone().next().is_some_and(|(next, _)| **next < *wanted) => {
                     stored =
                         self.values.range::<str, _>((Bound::Included(wanted.as_str()), Bound::Unbounded));

@@ -1,14 +1,14 @@
 //! The subscription index: which subscribers' filters match a Topic Name.
 //!
-//! Asked once for each PUBLISH that the server's route cache does not know. A hash table finds the filter that reads like
-//! the topic, a trie over topic levels those with wildcards that match; each filter has its subscribers, and its groups
-//! of shared subscriptions.
+//! Asked once for each PUBLISH that the server's route cache does not know. A hash table finds the
+//! filter that reads like the topic, a trie over topic levels those with wildcards that match; each
+//! filter has its subscribers, and its groups of shared subscriptions.
 //!
-//! Invariants: a subscriber is at most once at a filter, and at most once in a group; a filter without subscribers
-//! leaves nothing behind; cost of a match depends on the levels of the topic and on what matches, not on how many
-//! filters there are, unless their first levels are wildcards.
-//! Not here: merging the overlapping subscriptions of one Client, No Local, granted QoS; they are the caller's, who
-//! sees every match.
+//! Invariants: a subscriber is at most once at a filter, and at most once in a group; a filter
+//! without subscribers leaves nothing behind; cost of a match depends on the levels of the topic
+//! and on what matches, not on how many filters there are, unless their first levels are wildcards.
+//! Not here: merging the overlapping subscriptions of one Client, No Local, granted QoS; they are
+//! the caller's, who sees every match.
 
 mod exact;
 mod level;
@@ -37,14 +37,14 @@ pub enum Match<'a, K, O> {
 
 /// All subscriptions of one tenant.
 ///
-/// `K` names a subscriber (a number; it is kept once per subscription), `O` is what the caller keeps with a
-/// subscription: granted QoS, flags, Subscription Identifier. Filters are expected to be valid
-/// ([`topic_filter_valid`](crate::topic_filter_valid)) and without `$share/` prefix; others do no harm but match
-/// nothing useful.
+/// `K` names a subscriber (a number; it is kept once per subscription), `O` is what the caller
+/// keeps with a subscription: granted QoS, flags, Subscription Identifier. Filters are expected to
+/// be valid ([`topic_filter_valid`](crate::topic_filter_valid)) and without `$share/` prefix;
+/// others do no harm but match nothing useful.
 ///
-/// Memory, with 8-byte `K` and `O`: about 150 bytes for a subscription whose filter has a wildcard and one level of its
-/// own, about 60 bytes and the filter's text for one without wildcards, and 16 to 32 bytes for each further subscriber
-/// of a filter.
+/// Memory, with 8-byte `K` and `O`: about 150 bytes for a subscription whose filter has a wildcard
+/// and one level of its own, about 60 bytes and the filter's text for one without wildcards, and 16
+/// to 32 bytes for each further subscriber of a filter.
 #[derive(Debug)]
 pub struct SubscriptionIndex<K, O> {
     exact: ExactFilters,
@@ -77,7 +77,8 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         self.subscriptions == 0
     }
 
-    /// Subscribes `subscriber` to `filter`; returns the options that this replaces completely \[MQTT-3.8.4-3\].
+    /// Subscribes `subscriber` to `filter`; returns the options that this replaces completely
+    /// \[MQTT-3.8.4-3\].
     pub fn insert(&mut self, filter: &str, subscriber: K, options: O) -> Option<O> {
         let replaced = match self.find(filter) {
             Some(slot) => self.subscribers.get_mut(slot).insert(subscriber, options),
@@ -90,9 +91,11 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         replaced
     }
 
-    /// Makes `subscriber` a member of the group `share_name` of `filter`; returns the options that this replaces.
+    /// Makes `subscriber` a member of the group `share_name` of `filter`; returns the options that
+    /// this replaces.
     ///
-    /// The first member makes the group. Cost: O(members) while somebody else holds the group's `Arc`.
+    /// The first member makes the group. Cost: O(members) while somebody else holds the group's
+    /// `Arc`.
     pub fn insert_shared(&mut self, share_name: &str, filter: &str, subscriber: K, options: O) -> Option<O> {
         let slot = self.find(filter).unwrap_or_else(|| self.add(filter, Subscribers::none()));
         let next_group = &mut self.next_group;
@@ -105,17 +108,20 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         replaced
     }
 
-    /// Ends a subscription; returns its options, `None` if there was none. Compares byte for byte \[MQTT-3.10.4-1\].
+    /// Ends a subscription; returns its options, `None` if there was none. Compares byte for byte
+    /// \[MQTT-3.10.4-1\].
     pub fn remove(&mut self, filter: &str, subscriber: &K) -> Option<O> {
         self.remove_at(filter, |subscribers| subscribers.remove(subscriber))
     }
 
-    /// Ends a membership; returns its options, `None` if there was none. The last member takes the group with it.
+    /// Ends a membership; returns its options, `None` if there was none. The last member takes the
+    /// group with it.
     pub fn remove_shared(&mut self, share_name: &str, filter: &str, subscriber: &K) -> Option<O> {
         self.remove_at(filter, |subscribers| subscribers.remove_from_group(share_name, subscriber))
     }
 
-    /// The options of a subscription. Tells, for Retain Handling 1, whether it existed \[MQTT-3.3.1-10\].
+    /// The options of a subscription. Tells, for Retain Handling 1, whether it existed
+    /// \[MQTT-3.3.1-10\].
     pub fn get(&self, filter: &str, subscriber: &K) -> Option<&O> {
         self.at(filter)?.get(subscriber)
     }
@@ -125,10 +131,11 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         self.at(filter)?.group(share_name)
     }
 
-    /// Calls `each_subscriber` for every ordinary subscription and `each_group` for every group that matches `topic`.
+    /// Calls `each_subscriber` for every ordinary subscription and `each_group` for every group
+    /// that matches `topic`.
     ///
-    /// A subscriber with several matching filters is named once for each. The order is not defined. Use
-    /// [`visit`](Self::visit) where both closures would change the same thing.
+    /// A subscriber with several matching filters is named once for each. The order is not defined.
+    /// Use [`visit`](Self::visit) where both closures would change the same thing.
     pub fn matches(
         &self,
         topic: &str,
@@ -141,11 +148,13 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         });
     }
 
-    /// Calls `each` for every subscription and group whose filter matches the Topic Name `topic` (§4.7).
+    /// Calls `each` for every subscription and group whose filter matches the Topic Name `topic`
+    /// (§4.7).
     ///
-    /// A subscriber with several matching filters is named once for each. The order is not defined. Cost: one probe for
-    /// filters without wildcards, and O(levels) for each way of wildcards through the filters that the topic can take:
-    /// with n filters such as `a/+/a` and `+/a/x` on purpose made to share beginnings at most O(n × levels).
+    /// A subscriber with several matching filters is named once for each. The order is not defined.
+    /// Cost: one probe for filters without wildcards, and O(levels) for each way of wildcards
+    /// through the filters that the topic can take: with n filters such as `a/+/a` and `+/a/x` on
+    /// purpose made to share beginnings at most O(n × levels).
     pub fn visit(&self, topic: &str, mut each: impl FnMut(Match<'_, K, O>)) {
         let mut each_of = |slot| {
             let subscribers = self.subscribers.get(slot);
@@ -156,7 +165,8 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
         self.wildcard.each_slot(topic, each_of);
     }
 
-    /// Bytes that the index has reserved on the heap, without what `K` and `O` own themselves. Cost: O(filters).
+    /// Bytes that the index has reserved on the heap, without what `K` and `O` own themselves.
+    /// Cost: O(filters).
     pub fn memory_bytes(&self) -> usize {
         let subscribers: usize = self.subscribers.iter().map(Subscribers::memory_bytes).sum();
         self.exact.memory_bytes()
@@ -165,7 +175,8 @@ impl<K: Copy + Eq + Hash + Ord, O: Clone> SubscriptionIndex<K, O> {
             + subscribers
     }
 
-    /// Checks every relation between the parts of the index. For tests and simulations; cost O(everything).
+    /// Checks every relation between the parts of the index. For tests and simulations; cost
+    /// O(everything).
     ///
     /// # Errors
     /// The sentence that does not hold.

@@ -1,8 +1,8 @@
 //! Rules for Topic Names and Topic Filters: which are valid, and which filter matches which name.
 //!
-//! Asked at SUBSCRIBE, UNSUBSCRIBE and PUBLISH before anything reaches an index. Comparison is byte for byte: no
-//! normalisation, no case folding, no trimming \[MQTT-4.7.3-4\].
-//! Not here: the index that answers for 100,000 filters at once (`subscription`).
+//! Asked at SUBSCRIBE, UNSUBSCRIBE and PUBLISH before anything reaches an index. Comparison is byte
+//! for byte: no normalisation, no case folding, no trimming \[MQTT-4.7.3-4\]. Not here: the index
+//! that answers for 100,000 filters at once (`subscription`).
 
 use crate::limits::{FILTER_LEVELS_MAX, TOPIC_BYTES_MAX};
 
@@ -24,7 +24,8 @@ pub enum TopicError {
     /// A name or filter has at least one character \[MQTT-4.7.3-1\].
     #[error("topic is empty")]
     Empty,
-    /// Longer than the wire can carry \[MQTT-4.7.3-3\]; possible only for topics that no packet brought.
+    /// Longer than the wire can carry \[MQTT-4.7.3-3\]; possible only for topics that no packet
+    /// brought.
     #[error("topic of {bytes} bytes is longer than {TOPIC_BYTES_MAX}")]
     TooLong {
         /// Length of the topic in bytes.
@@ -33,7 +34,8 @@ pub enum TopicError {
     /// U+0000 is in no topic \[MQTT-4.7.3-2\].
     #[error("topic contains U+0000")]
     ContainsNul,
-    /// Control characters and non-characters, which receivers may take for malformed (§1.5.4). In a Topic Name of the broker's own.
+    /// Control characters and non-characters, which receivers may take for malformed (§1.5.4). In a
+    /// Topic Name of the broker's own.
     #[error("topic contains control characters or non-characters")]
     Discouraged,
     /// A Topic Name has no wildcards \[MQTT-3.3.2-2\].
@@ -71,8 +73,9 @@ pub enum TopicError {
 /// Says whether `topic` may be published to by the broker, for itself or for definitions.
 ///
 /// # Errors
-/// [`TopicError`]; the codec has already refused what cannot be in a PUBLISH, so this is for topics of other origin:
-/// commands, guests. Cost: one pass over the bytes of what is printable ASCII, a few over others.
+/// [`TopicError`]; the codec has already refused what cannot be in a PUBLISH, so this is for topics
+/// of other origin: commands, guests. Cost: one pass over the bytes of what is printable ASCII, a
+/// few over others.
 pub fn topic_name_valid(topic: &str) -> Result<(), TopicError> {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'+' | b'#');
     if !topic.is_empty() && topic.len() <= TOPIC_BYTES_MAX && topic.as_bytes().iter().all(is_plain) {
@@ -93,7 +96,8 @@ pub fn has_more_levels(topic: &str, levels: usize) -> bool {
     topic.len() >= levels && topic.bytes().filter(|byte| *byte == b'/').count() >= levels
 }
 
-/// Says whether `filter` may be subscribed to; shared filters (`$share/…`) are checked by their own rules too.
+/// Says whether `filter` may be subscribed to; shared filters (`$share/…`) are checked by their own
+/// rules too.
 ///
 /// # Errors
 /// [`TopicError`], one per broken rule, the first that is found.
@@ -111,8 +115,9 @@ pub fn filter_has_wildcard(filter: &str) -> bool {
 
 /// Says whether the valid `filter` matches the valid Topic Name `topic` (§4.7).
 ///
-/// `#` includes the parent level, `+` an empty level, and a filter that starts with a wildcard never matches a name
-/// that starts with `$` \[MQTT-4.7.2-1\]. A `$share/` prefix has no meaning here: pass [`SharedFilter::filter`].
+/// `#` includes the parent level, `+` an empty level, and a filter that starts with a wildcard
+/// never matches a name that starts with `$` \[MQTT-4.7.2-1\]. A `$share/` prefix has no meaning
+/// here: pass [`SharedFilter::filter`].
 pub fn filter_matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
@@ -131,7 +136,8 @@ pub fn filter_matches(filter: &str, topic: &str) -> bool {
     }
 }
 
-/// Says whether the valid filter `wide` matches every Topic Name that the valid filter `narrow` matches.
+/// Says whether the valid filter `wide` matches every Topic Name that the valid filter `narrow`
+/// matches.
 ///
 /// Neither has a `$share/` prefix.
 pub fn filter_includes(wide: &str, narrow: &str) -> bool {
@@ -161,11 +167,12 @@ pub struct SharedFilter<'a> {
     pub filter: &'a str,
 }
 
-/// Takes a shared filter apart; `None` if `filter` does not start with `$share/` and so is an ordinary one.
+/// Takes a shared filter apart; `None` if `filter` does not start with `$share/` and so is an
+/// ordinary one.
 ///
 /// # Errors
-/// `$share//x`, `$share/g`, `$share/+/x` and the like are neither shared nor ordinary \[MQTT-4.8.2-1, -2\]: 0x8F.
-/// An ordinary filter is not looked at any further.
+/// `$share//x`, `$share/g`, `$share/+/x` and the like are neither shared nor ordinary
+/// \[MQTT-4.8.2-1, -2\]: 0x8F. An ordinary filter is not looked at any further.
 ///
 /// ```
 /// let shared = lotmq_router::parse_shared("$share/workers/jobs/+")?.expect("it is a shared filter");

@@ -39,7 +39,8 @@ const STEP_KINDS: [&str; 13] = [
     logins::STEP_KINDS[4],
 ];
 
-/// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
+/// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute
+/// of it.
 const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
 
 /// A file.
@@ -54,7 +55,8 @@ pub(crate) struct Cases {
     /// What rules know of users, by name.
     #[serde(default)]
     pub(crate) users: BTreeMap<String, CaseUser>,
-    /// Environment values and secrets of all cases, of which a case has its own of a name in their place.
+    /// Environment values and secrets of all cases, of which a case has its own of a name in their
+    /// place.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
     #[serde(default)]
@@ -102,7 +104,8 @@ pub(crate) struct Case {
     pub(crate) logs: Vec<String>,
     /// What goes to routes that are not connected, in order; `None` where that is not looked at.
     pub(crate) routed: Option<Vec<Routed>>,
-    /// Servers of its own that the program connects to, by the environment values that have their ports.
+    /// Servers of its own that the program connects to, by the environment values that have their
+    /// ports.
     #[serde(default)]
     pub(crate) far: BTreeMap<String, FarSide>,
 }

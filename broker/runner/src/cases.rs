@@ -48,7 +48,8 @@ pub fn test_file(
     Ok(())
 }
 
-/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module. Where it `records`, far sides with a
+/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the
+/// program that the file names, which may name the module. Where it `records`, far sides with a
 /// real server ask that one, and what they play else is written anew.
 ///
 /// # Errors
@@ -107,7 +108,8 @@ fn run_all(
     Ok(())
 }
 
-/// What a file with cases is about: what it names, else the program or notebook of its name beside it.
+/// What a file with cases is about: what it names, else the program or notebook of its name beside
+/// it.
 fn program_of((file, folder): (&Path, &TestFolder), named: Option<&str>) -> anyhow::Result<PathBuf> {
     let beside = |name: &str| match file.parent() {
         Some(folder) if folder != Path::new("") => folder.join(name),
@@ -305,7 +307,8 @@ fn take(
     settle(broker, (seen, told))
 }
 
-/// Lets time pass, which something is named after that wants so, with the timers that are due in it.
+/// Lets time pass, which something is named after that wants so, with the timers that are due in
+/// it.
 fn pass_time(
     (length, what): (Duration, &str),
     broker: &mut EmbeddedBroker,
@@ -325,7 +328,8 @@ fn pass_time(
     Ok(())
 }
 
-/// Lets the messages of a recording arrive, the first one now, each further one so much later as it was then.
+/// Lets the messages of a recording arrive, the first one now, each further one so much later as it
+/// was then.
 fn replay(
     file: &Path,
     broker: &mut EmbeddedBroker,

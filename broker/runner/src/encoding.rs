@@ -1,4 +1,5 @@
-//! How the bytes of a connection or a datagram are written in a file with cases: as text, or in hexadecimal digits for protocols that are none.
+//! How the bytes of a connection or a datagram are written in a file with cases: as text, or in
+//! hexadecimal digits for protocols that are none.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;

@@ -1,7 +1,9 @@
-//! Servers of a case, which the routes of its program connect to: what they send, and what they have got.
+//! Servers of a case, which the routes of its program connect to: what they send, and what they
+//! have got.
 //!
-//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]), what a real server said once ([`played`], [`played_datagrams`]), or handing all on to that server and writing it down ([`recorder`],
-//! [`datagram_recorder`]).
+//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]),
+//! what a real server said once ([`played`], [`played_datagrams`]), or handing all on to that
+//! server and writing it down ([`recorder`], [`datagram_recorder`]).
 
 mod conversation;
 mod datagram_recorder;
@@ -67,7 +69,8 @@ pub(crate) struct FarSide {
     gets: Option<Pieces>,
     /// A part of that.
     contains: Option<String>,
-    /// File with what a real server and the guest said to each other, seen from that of the case: it says so again.
+    /// File with what a real server and the guest said to each other, seen from that of the case:
+    /// it says so again.
     recorded: Option<String>,
     /// The real server, host and port.
     server: Option<String>,

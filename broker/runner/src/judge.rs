@@ -35,7 +35,8 @@ pub(crate) enum Seen {
     Error(String),
     /// A line for the log, which is not among what is expected in order.
     Said(String),
-    /// What would have gone to the route of this name, which is not connected; not among that either.
+    /// What would have gone to the route of this name, which is not connected; not among that
+    /// either.
     Routed(String, Forwarded),
     /// Warning of a run, which is shown where a case fails.
     Warned(String),
@@ -247,7 +248,8 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     unsaid.into_iter().chain(difference).chain(["all that happened:".to_owned()]).chain(all).collect()
 }
 
-/// An expectation beside what happened in its place. Of JSON for the same topic it is said where it differs.
+/// An expectation beside what happened in its place. Of JSON for the same topic it is said where it
+/// differs.
 fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     let told = match (expected, found) {
         (Expected::OfLogins(wanted), Seen::OfLogins(deed)) => {
@@ -277,7 +279,8 @@ fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     }
 }
 
-/// Lines for the log that are expected and did not come, in their order: the first one, and all that came.
+/// Lines for the log that are expected and did not come, in their order: the first one, and all
+/// that came.
 fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut said = seen.iter().filter_map(|seen| match seen {
         Seen::Said(text) => Some(text),
@@ -324,7 +327,8 @@ fn listed<'a>(heading: &str, found: impl Iterator<Item = &'a Seen>) -> Vec<Strin
     lines
 }
 
-/// The first difference in what goes to routes that are not connected, and all that went there, where the case looks at it.
+/// The first difference in what goes to routes that are not connected, and all that went there,
+/// where the case looks at it.
 fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
     let Some(wanted) = &case.routed else { return Vec::new() };
     let found: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Routed(..))).collect();

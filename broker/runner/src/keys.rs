@@ -1,4 +1,5 @@
-//! Tables in a file with cases, read key by key: what is missing, of another type or not known is told in the words of the file.
+//! Tables in a file with cases, read key by key: what is missing, of another type or not known is
+//! told in the words of the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

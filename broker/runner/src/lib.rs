@@ -1,7 +1,9 @@
-//! LoT programs at work without a broker: fed by hand, from a recording or beside a broker, and tested in virtual time.
+//! LoT programs at work without a broker: fed by hand, from a recording or beside a broker, and
+//! tested in virtual time.
 //!
-//! [`Program`] is what was compiled, [`Player`] feeds one and prints what it does, [`test_file`] runs the cases of a file. Below both is the broker itself, without
-//! listeners ([`lotmq_server::embedded`]). Not here: the arguments of `lotmq run` and `lotmq test`.
+//! [`Program`] is what was compiled, [`Player`] feeds one and prints what it does, [`test_file`]
+//! runs the cases of a file. Below both is the broker itself, without listeners
+//! ([`lotmq_server::embedded`]). Not here: the arguments of `lotmq run` and `lotmq test`.
 
 mod case;
 mod cases;

@@ -19,7 +19,8 @@ pub struct NamedModule {
     pub name: String,
     /// File with its component.
     pub file: PathBuf,
-    /// Options of `-addModule`, each word of them by itself. Where they name no grant, it is granted all that it asks for.
+    /// Options of `-addModule`, each word of them by itself. Where they name no grant, it is
+    /// granted all that it asks for.
     pub options: Vec<String>,
 }
 

@@ -45,7 +45,8 @@ impl Payload {
         self.0.is_table() || self.0.is_array()
     }
 
-    /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the same JSON, where numbers are the same by value.
+    /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the
+    /// same JSON, where numbers are the same by value.
     pub(crate) fn is_like(&self, found: &[u8]) -> bool {
         match &self.0 {
             toml::Value::Table(_)
@@ -66,7 +67,8 @@ impl Payload {
 /// Most differences that are named.
 const DIFFERENCES_MAX: usize = 5;
 
-/// What was expected and what was found, where both are JSON, in the same order, with the places at which they differ.
+/// What was expected and what was found, where both are JSON, in the same order, with the places at
+/// which they differ.
 pub(crate) struct Compared {
     pub(crate) expected: String,
     pub(crate) found: String,
@@ -74,7 +76,8 @@ pub(crate) struct Compared {
     pub(crate) differences: String,
 }
 
-/// Compares JSON that was found with what was expected; `None` where one of them is none, or nothing differs.
+/// Compares JSON that was found with what was expected; `None` where one of them is none, or
+/// nothing differs.
 pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
     if !expected.is_structured() {
         return None;
@@ -130,7 +133,8 @@ fn place(path: &str) -> &str {
     if path.is_empty() { "the payload" } else { path }
 }
 
-/// A value whose members come in the order in which another one has them; further ones behind those.
+/// A value whose members come in the order in which another one has them; further ones behind
+/// those.
 fn in_order_of(value: &Value, other: &Value) -> Value {
     match (value, other) {
         (Value::Object(members), Value::Object(order)) => {
@@ -152,7 +156,8 @@ fn in_order_of(value: &Value, other: &Value) -> Value {
     }
 }
 
-/// Whether two values of JSON are the same, where 1 and 1.0 are. Whole numbers of any size are compared as such.
+/// Whether two values of JSON are the same, where 1 and 1.0 are. Whole numbers of any size are
+/// compared as such.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => {

@@ -1,4 +1,5 @@
-//! A program at work: fed with messages, by hand, from a recording or from a broker; what it does is printed.
+//! A program at work: fed with messages, by hand, from a recording or from a broker; what it does
+//! is printed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -47,7 +48,8 @@ pub struct Player {
 }
 
 impl Player {
-    /// Starts a program; `ON START` has run when this returns. With `json` each message is printed as an object.
+    /// Starts a program; `ON START` has run when this returns. With `json` each message is printed
+    /// as an object.
     ///
     /// # Errors
     /// When the program cannot be started, or standard output takes no more.
@@ -162,7 +164,8 @@ impl Player {
         recorded.with_message(|message| self.publish_from(recorded.from.as_ref(), message))
     }
 
-    /// Runs beside a broker until `count` messages have come or `time` is over, and records what comes.
+    /// Runs beside a broker until `count` messages have come or `time` is over, and records what
+    /// comes.
     ///
     /// # Errors
     /// When the broker cannot be followed, the file cannot be written, or a run does not end.

@@ -1,4 +1,5 @@
-//! Properties of MQTT 5.0 in files with cases and in recordings: of a message that arrives, and of one that is expected.
+//! Properties of MQTT 5.0 in files with cases and in recordings: of a message that arrives, and of
+//! one that is expected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -150,7 +151,8 @@ impl fmt::Display for StatedProperties {
 /// User Properties as a file says them.
 #[derive(Debug)]
 pub(crate) enum UserPairs {
-    /// Values by name, those of one name in their order; where they are expected, others may be there.
+    /// Values by name, those of one name in their order; where they are expected, others may be
+    /// there.
     ByName(BTreeMap<String, Vec<String>>),
     /// All that there are, in their order.
     InOrder(Vec<(String, String)>),

@@ -1,4 +1,5 @@
-//! Mistakes in a file with cases, told with their place, what is known there, and what was probably meant.
+//! Mistakes in a file with cases, told with their place, what is known there, and what was probably
+//! meant.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -19,7 +20,8 @@ impl ToldOnce {
     }
 }
 
-/// Sign around the place in a message that has its own: what reads TOML knows only that of the list around a table.
+/// Sign around the place in a message that has its own: what reads TOML knows only that of the list
+/// around a table.
 const PLACE: char = '\u{1}';
 
 /// A message with the place that it is about.
@@ -81,7 +83,8 @@ fn with_meant(message: &str) -> String {
     }
 }
 
-/// The message about what TOML does not have, or has otherwise, with what to write; `written` is what it is about.
+/// The message about what TOML does not have, or has otherwise, with what to write; `written` is
+/// what it is about.
 fn with_way_out(message: &str, written: &str) -> String {
     let word = written.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
     let is_value = !message.starts_with("unknown field");

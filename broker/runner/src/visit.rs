@@ -1,6 +1,9 @@
-//! Clients of a route that listens: what one says in a step of a case, and what it is to be answered.
+//! Clients of a route that listens: what one says in a step of a case, and what it is to be
+//! answered.
 //!
-//! The guest of the route runs for as long as its client needs, and what it brings meanwhile is delivered, so that an answer may wait for a message. Connections stay open to the end of the case.
+//! The guest of the route runs for as long as its client needs, and what it brings meanwhile is
+//! delivered, so that an answer may wait for a message. Connections stay open to the end of the
+//! case.
 
 mod http;
 mod link;
@@ -138,7 +141,8 @@ impl Words {
 }
 
 impl Visitors {
-    /// Lets a client say what its step says, and the guest run meanwhile; `settle` takes what has happened. What was not as it should be is answered.
+    /// Lets a client say what its step says, and the guest run meanwhile; `settle` takes what has
+    /// happened. What was not as it should be is answered.
     pub(crate) fn take(
         &mut self,
         visit: &Visit,
@@ -229,7 +233,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Whether the client has all that it waits for; it waits for nothing to the end of its time, or of what the guest is to bring.
+    /// Whether the client has all that it waits for; it waits for nothing to the end of its time,
+    /// or of what the guest is to bring.
     fn is_over(&self, has_other_end: bool) -> bool {
         let Some(line) = self.line.as_ref().filter(|_| self.failed.is_none()) else {
             return self.failed.is_some();

@@ -1,10 +1,11 @@
 //! Guests of a tenant: deployed definitions, joined with what runs them.
 //!
-//! The registry of `definitions` knows what starts what; `host` runs it. Here a deployed definition gets its runner, messages find their
-//! triggers, and what a run wrote goes back into a turn.
+//! The registry of `definitions` knows what starts what; `host` runs it. Here a deployed definition
+//! gets its runner, messages find their triggers, and what a run wrote goes back into a turn.
 //!
-//! Invariants: a definition is never in the registry without a runner while routes can see it; replacing one keeps its runner and so its
-//! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
+//! Invariants: a definition is never in the registry without a runner while routes can see it;
+//! replacing one keeps its runner and so its mailbox, so that no event is lost. Lock order:
+//! `registry`, then `runners`.
 
 mod above;
 pub(crate) mod asked_grants;
@@ -130,7 +131,8 @@ pub(crate) struct Guests {
     pub(crate) states: states::States,
     pub(crate) kept_errors: kept_errors::KeptErrors,
     pub(crate) metrics: metrics::GuestMetrics,
-    /// Lock for handing kept values to the store, with the topics of states that a batch removes which is not there yet.
+    /// Lock for handing kept values to the store, with the topics of states that a batch removes
+    /// which is not there yet.
     saving: parking_lot::Mutex<Vec<String>>,
     /// Mode that says on whose behalf definitions act.
     pub(crate) authority: Authority,
@@ -142,7 +144,8 @@ pub(crate) struct Guests {
     pub(crate) route_modules: route_modules::RouteModules,
     /// Modules that rules ask.
     pub(crate) rule_modules: rules::RuleModules,
-    /// Definitions whose error record changed since it was last published, with the hops of what led to it.
+    /// Definitions whose error record changed since it was last published, with the hops of what
+    /// led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     lines: records::UntoldLines,
     waiting: Waiting,
@@ -167,7 +170,8 @@ pub(crate) struct TriggeredDefinition {
     pub(crate) is_for_clients: bool,
     /// Its windows, which are handed the messages instead of it.
     pub(crate) window: Option<Arc<WindowWatch>>,
-    /// Relay of its owner; `None` of what the rules are not asked about, for which all may have to wait.
+    /// Relay of its owner; `None` of what the rules are not asked about, for which all may have to
+    /// wait.
     relay: Option<Arc<relay::OwnerRelay>>,
 }
 
@@ -205,7 +209,8 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see `events`.
+    /// What waits for messages on `topic`, whether its owner may be told of them or not; see
+    /// `events`.
     pub(crate) fn triggers(
         &self,
         topic: &str,
@@ -263,7 +268,8 @@ impl Guests {
         self.runners.read().get(&id).cloned()
     }
 
-    /// Figures of the runs of each definition that has a runner, in the order in which they were deployed.
+    /// Figures of the runs of each definition that has a runner, in the order in which they were
+    /// deployed.
     pub(crate) fn run_figures(&self) -> Vec<(Arc<Definition>, host::RunnerMetrics)> {
         let registry = self.registry.read();
         let runners = self.runners.read();
@@ -281,8 +287,8 @@ impl Guests {
         self.runners.read().len() + self.routes.read().len()
     }
 
-    /// Whether something of definitions needs the rounds of the housekeeper, however quiet the broker is: silences, windows, kept values that are not stored yet, lines that were too
-    /// many.
+    /// Whether something of definitions needs the rounds of the housekeeper, however quiet the
+    /// broker is: silences, windows, kept values that are not stored yet, lines that were too many.
     pub(crate) fn needs_rounds(&self) -> bool {
         let registry = self.registry.read();
         self.values.has_unsaved()
@@ -338,7 +344,8 @@ impl Guests {
         self.post(&definitions, &event);
     }
 
-    /// Starts the timers that are due but those of silence: how many, and how long until the next one of all.
+    /// Starts the timers that are due but those of silence: how many, and how long until the next
+    /// one of all.
     pub(crate) fn run_timers(&self, now: Now) -> (usize, Option<Duration>) {
         let mut due = Vec::new();
         let wait = {
@@ -348,7 +355,8 @@ impl Guests {
         };
         let started = due.len();
         for definition in &due {
-            // A tick that comes while the last one is still waiting is skipped, not queued (language reference §7.3).
+            // A tick that comes while the last one is still waiting is skipped, not queued
+            // (language reference §7.3).
             if definition.activity.claim_tick() {
                 self.post(std::slice::from_ref(definition), &OwnedEvent::Timer);
             }
@@ -366,7 +374,8 @@ pub(crate) fn has_errors(tenant: &Tenant) -> bool {
         || programs.scripts.has_debug()
 }
 
-/// Publishes the error records that changed since the last call, what scripts and modules of rules had to tell, and how many lines were too many.
+/// Publishes the error records that changed since the last call, what scripts and modules of rules
+/// had to tell, and how many lines were too many.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for (script, text) in tenant.programs().scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");

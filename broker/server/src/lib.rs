@@ -4,11 +4,14 @@
 //! server (start, stop) ─▶ management (commands, $SYS tree) ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
 //! ```
 //!
-//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`, which decides what it means and who gets it, and writes it through the
-//! [`net`] of its receivers; [`guests`] start what it triggers, [`management`] takes what is for the broker itself. Start with [`Server`].
+//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`, which
+//! decides what it means and who gets it, and writes it through the [`net`] of its receivers;
+//! [`guests`] start what it triggers, [`management`] takes what is for the broker itself. Start
+//! with [`Server`].
 //!
-//! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks are spawned here and in `host` only. Not here: the data path
-//! (`core`), permanence (`store`), sandboxes (`host`).
+//! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks
+//! are spawned here and in `host` only. Not here: the data path (`core`), permanence (`store`),
+//! sandboxes (`host`).
 
 mod guests;
 mod limits;

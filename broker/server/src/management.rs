@@ -1,7 +1,9 @@
-//! Management of the broker: commands and the `$SYS` tree, and what they are about: accounts, logins, audit, log lines, modules, projects, backups.
+//! Management of the broker: commands and the `$SYS` tree, and what they are about: accounts,
+//! logins, audit, log lines, modules, projects, backups.
 //!
-//! Above `net` and `guests`, which know nothing of it: what the core and guests call of it comes through [`hooks`]. [`broker::Broker`] is what all of it
-//! shares, [`managed::Managed`] what it keeps of a tenant. Not here: when any of it starts and stops (`server`).
+//! Above `net` and `guests`, which know nothing of it: what the core and guests call of it comes
+//! through [`hooks`]. [`broker::Broker`] is what all of it shares, [`managed::Managed`] what it
+//! keeps of a tenant. Not here: when any of it starts and stops (`server`).
 
 pub(crate) mod accounts;
 pub(crate) mod asset_catalog;

@@ -131,7 +131,8 @@ impl Net {
         self.shards.iter().all(|shard| shard.rest.is_on())
     }
 
-    /// Ends the rest of shards that may have to accept connections in place of one that stands still.
+    /// Ends the rest of shards that may have to accept connections in place of one that stands
+    /// still.
     pub(crate) fn look_after_shards(&self, now: Instant) {
         if self.shards.iter().any(|shard| shard.stands_still(now)) {
             self.end_rest();

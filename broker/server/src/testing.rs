@@ -1,4 +1,5 @@
-//! A broker in this process for tests of the crate: real sockets, a real store, a folder of its own.
+//! A broker in this process for tests of the crate: real sockets, a real store, a folder of its
+//! own.
 
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
@@ -42,7 +43,8 @@ impl Running {
         Self::start_on(dir, durability, &[])
     }
 
-    /// Starts a broker on a folder of the caller's, with further settings, named as environment variables.
+    /// Starts a broker on a folder of the caller's, with further settings, named as environment
+    /// variables.
     pub(crate) fn start_on(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Self {
         let mut environment = vec![
             ("LOTMQ_LISTENER_MQTT_PORT".to_owned(), "0".to_owned()),
@@ -71,7 +73,8 @@ impl Running {
     }
 }
 
-/// Has the native code of a folder in common with those of all tests, which are a process each: it is named after all that it is made of.
+/// Has the native code of a folder in common with those of all tests, which are a process each: it
+/// is named after all that it is made of.
 fn share_code(dir: &Path) {
     let code = std::env::current_exe().unwrap().with_file_name("lotmq-server-code");
     DirBuilder::new().recursive(true).mode(0o700).create(&code).unwrap();
@@ -83,7 +86,8 @@ pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {
     Client::connect(address.to_string(), options).unwrap()
 }
 
-/// Waits until a thread, named by its prefix, is at a piece of work for too long or is not; as if it were `later` than now.
+/// Waits until a thread, named by its prefix, is at a piece of work for too long or is not; as if
+/// it were `later` than now.
 pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_silent: bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -104,7 +108,8 @@ pub(crate) fn receive(client: &mut Client) -> (String, String) {
     (message.topic.clone(), message.text())
 }
 
-/// Fills the queue of a store: it is full until one large batch is written, which takes far longer than any call.
+/// Fills the queue of a store: it is full until one large batch is written, which takes far longer
+/// than any call.
 pub(crate) fn fill(store: &Store) {
     let of_bytes = |bytes: usize| {
         let row =

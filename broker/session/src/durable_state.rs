@@ -1,4 +1,5 @@
-//! What of a session outlives its connection and the process: messages in flight, messages that wait, identifiers.
+//! What of a session outlives its connection and the process: messages in flight, messages that
+//! wait, identifiers.
 //!
 //! A store keeps it by single changes while the session runs, and gives it back whole at a start.
 
@@ -54,7 +55,8 @@ pub struct InflightMessage<M> {
     pub has_left: bool,
 }
 
-/// The state of a session that outlives its connection. See [`Session::export`](crate::Session::export).
+/// The state of a session that outlives its connection. See
+/// [`Session::export`](crate::Session::export).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurableState<M> {
     /// Messages in flight to the Client, in the order of first sending.

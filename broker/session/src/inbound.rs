@@ -1,10 +1,11 @@
 //! Messages from the Client that are not finished: the QoS 2 exchanges between PUBLISH and PUBREL.
 //!
-//! Asked before a PUBLISH is routed; told when it is acknowledged. The identifiers are session state: they survive a
-//! reconnect, what they count against the Receive Maximum does not.
+//! Asked before a PUBLISH is routed; told when it is acknowledged. The identifiers are session
+//! state: they survive a reconnect, what they count against the Receive Maximum does not.
 //!
-//! Invariants: an identifier is open at most once; a repeated PUBLISH of an open exchange is never delivered again
-//! \[MQTT-4.3.3-10\] and counts once, unless its message may be lost: then it is as if it had not come before.
+//! Invariants: an identifier is open at most once; a repeated PUBLISH of an open exchange is never
+//! delivered again \[MQTT-4.3.3-10\] and counts once, unless its message may be lost: then it is as
+//! if it had not come before.
 
 use lotmq_codec::PacketId;
 
@@ -13,7 +14,8 @@ use lotmq_codec::PacketId;
 pub enum InboundPublish {
     /// New: deliver it, then acknowledge as its QoS asks.
     Deliver,
-    /// A repeated QoS 2 PUBLISH whose exchange is open: answer PUBREC again and deliver nothing \[MQTT-4.3.3-10\].
+    /// A repeated QoS 2 PUBLISH whose exchange is open: answer PUBREC again and deliver nothing
+    /// \[MQTT-4.3.3-10\].
     ///
     /// That PUBREC promises as much as the first, so it waits for the same commit to the store.
     Duplicate,
@@ -23,7 +25,8 @@ pub enum InboundPublish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishRefusal {
-    /// More unacknowledged QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\]. Closes with 0x93.
+    /// More unacknowledged QoS 1 and 2 messages than we announced \[MQTT-3.3.4-7\]. Closes with
+    /// 0x93.
     #[error("{inflight} messages in flight reach receive maximum {receive_maximum}")]
     ReceiveMaximumExceeded {
         /// Messages in flight before this one.
@@ -31,7 +34,8 @@ pub enum PublishRefusal {
         /// What we announced.
         receive_maximum: u16,
     },
-    /// A QoS 1 PUBLISH with the identifier of an open QoS 2 exchange \[MQTT-2.2.1-3\]. 0x91 in PUBACK; 3.1.1: close.
+    /// A QoS 1 PUBLISH with the identifier of an open QoS 2 exchange \[MQTT-2.2.1-3\]. 0x91 in
+    /// PUBACK; 3.1.1: close.
     #[error("packet identifier {packet_id} is in use by a QoS 2 exchange")]
     PacketIdInUse {
         /// The identifier of both.
@@ -42,7 +46,8 @@ pub enum PublishRefusal {
 /// What a PUBREL met. The Client gets PUBCOMP either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PubrelOutcome {
-    /// The exchange is over; the identifier may be used anew. A durable session's store hears of it before PUBCOMP.
+    /// The exchange is over; the identifier may be used anew. A durable session's store hears of it
+    /// before PUBCOMP.
     Released,
     /// No such exchange: PUBCOMP with 0x92 (5.0), and the connection stays.
     Unknown,
@@ -57,7 +62,8 @@ struct OpenExchange {
     is_in_doubt: bool,
 }
 
-/// The open QoS 2 exchanges, sorted by identifier. Clients count upwards, so they come at the end and go at the front.
+/// The open QoS 2 exchanges, sorted by identifier. Clients count upwards, so they come at the end
+/// and go at the front.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inbound {
     open: Vec<OpenExchange>,
@@ -105,7 +111,8 @@ impl Inbound {
         }
     }
 
-    /// Takes notice of how often the store has lost what it was given. When that is news, the message of every exchange may be among it.
+    /// Takes notice of how often the store has lost what it was given. When that is news, the
+    /// message of every exchange may be among it.
     pub(crate) fn note_losses(&mut self, losses: u64) {
         if self.losses != losses {
             self.losses = losses;
@@ -156,7 +163,8 @@ impl Inbound {
     }
 }
 
-/// Whether one more message may be in flight from the Client; always without a Receive Maximum (3.1.1).
+/// Whether one more message may be in flight from the Client; always without a Receive Maximum
+/// (3.1.1).
 pub(crate) fn admit(inflight: usize, receive_maximum: Option<u16>) -> Result<(), PublishRefusal> {
     match receive_maximum.map(|maximum| maximum.max(1)) {
         Some(receive_maximum) if inflight >= usize::from(receive_maximum) => {

@@ -1,6 +1,7 @@
 //! Keep Alive: how long a Client may be silent.
 //!
-//! Told of every packet from the Client; asked when its deadline passes, by a timer that is not moved at each packet.
+//! Told of every packet from the Client; asked when its deadline passes, by a timer that is not
+//! moved at each packet.
 
 use crate::Time;
 use crate::limits::{PARTIAL_PACKET_BYTES, PARTIAL_PACKET_INTERVALS};
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 /// The Keep Alive of one connection.
 ///
-/// Only packets *from* the Client count \[MQTT-3.1.2-22\]. A half-received packet does not count, with one exception, so
-/// that a large upload over a slow link is not cut for ever: at least [`PARTIAL_PACKET_BYTES`] new bytes of it in an
-/// interval count as activity, in at most [`PARTIAL_PACKET_INTERVALS`] intervals of one packet.
+/// Only packets *from* the Client count \[MQTT-3.1.2-22\]. A half-received packet does not count,
+/// with one exception, so that a large upload over a slow link is not cut for ever: at least
+/// [`PARTIAL_PACKET_BYTES`] new bytes of it in an interval count as activity, in at most
+/// [`PARTIAL_PACKET_INTERVALS`] intervals of one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepAlive {
     seconds: Option<NonZeroU16>,
@@ -32,7 +34,8 @@ pub enum KeepAliveVerdict {
 }
 
 impl KeepAlive {
-    /// The Keep Alive of CONNECT, or the Server Keep Alive if one was sent \[MQTT-3.1.2-21\]; 0 turns it off.
+    /// The Keep Alive of CONNECT, or the Server Keep Alive if one was sent \[MQTT-3.1.2-21\]; 0
+    /// turns it off.
     #[must_use]
     pub const fn new(seconds: u16, now: Time) -> Self {
         Self { seconds: NonZeroU16::new(seconds), intervals_granted: 0, bytes_seen: 0, active_at: now }
@@ -45,13 +48,15 @@ impl KeepAlive {
         self.bytes_seen = 0;
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout): 1.5 times the Keep Alive after the last packet.
+    /// When to call [`handle_timeout`](Self::handle_timeout): 1.5 times the Keep Alive after the
+    /// last packet.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         Some(self.active_at.plus(self.patience()?))
     }
 
-    /// Judges the Client; `partial_bytes` are the bytes there are of a packet that is not whole yet, 0 if there is none.
+    /// Judges the Client; `partial_bytes` are the bytes there are of a packet that is not whole
+    /// yet, 0 if there is none.
     pub fn handle_timeout(&mut self, now: Time, partial_bytes: u32) -> KeepAliveVerdict {
         let (Some(deadline), Some(patience)) = (self.deadline(), self.patience()) else {
             return KeepAliveVerdict::Off;

@@ -1,13 +1,15 @@
-//! The protocol state of one Client's session, without I/O: QoS flows, windows, queue, keep alive, expiry, Will.
+//! The protocol state of one Client's session, without I/O: QoS flows, windows, queue, keep alive,
+//! expiry, Will.
 //!
-//! Between codec and router: a PUBLISH from the Client passes [`Session::judge_at_least_once`] or [`Session::receive_exactly_once`] before it is routed, and a
-//! message for the Client passes [`Session::offer`] before it is encoded. The caller owns sockets, locks, storage and
-//! time; time comes in as [`Time`], a count of milliseconds that the caller starts.
+//! Between codec and router: a PUBLISH from the Client passes [`Session::judge_at_least_once`] or
+//! [`Session::receive_exactly_once`] before it is routed, and a message for the Client passes
+//! [`Session::offer`] before it is encoded. The caller owns sockets, locks, storage and time; time
+//! comes in as [`Time`], a count of milliseconds that the caller starts.
 //!
-//! Invariants: a session without messages in flight or waiting is at most 64 bytes, with nothing on the heap; every
-//! queue has a bound; no operation reads a clock, a file or a socket.
-//! Not here: subscriptions (`router` and the server), durability (`store`), topic aliases and packet sizes (the
-//! connection's).
+//! Invariants: a session without messages in flight or waiting is at most 64 bytes, with nothing on
+//! the heap; every queue has a bound; no operation reads a clock, a file or a socket. Not here:
+//! subscriptions (`router` and the server), durability (`store`), topic aliases and packet sizes
+//! (the connection's).
 //!
 //! ```
 //! use lotmq_codec::{ProtocolVersion, QoS};

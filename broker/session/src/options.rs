@@ -6,21 +6,27 @@ use lotmq_codec::ProtocolVersion;
 /// Bounds and choices of a session, new with every connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// What the Client speaks. Sessions move between versions when a Client comes back with another one.
+    /// What the Client speaks. Sessions move between versions when a Client comes back with another
+    /// one.
     pub version: ProtocolVersion,
-    /// Most unacknowledged QoS 1 and 2 messages from the Client: the Receive Maximum that we announced.
+    /// Most unacknowledged QoS 1 and 2 messages from the Client: the Receive Maximum that we
+    /// announced.
     ///
     /// 1 to 65535 (0 counts as 1). Enforced for 5.0 alone; the older versions have no such rule.
     pub receive_maximum: u16,
-    /// Most unacknowledged QoS 1 and 2 messages to the Client: its Receive Maximum, or our bound for 3.1.1.
+    /// Most unacknowledged QoS 1 and 2 messages to the Client: its Receive Maximum, or our bound
+    /// for 3.1.1.
     ///
-    /// 1 to 65535 (0 counts as 1); above [`SEND_MAXIMUM_MAX`](limits::SEND_MAXIMUM_MAX) it counts as that.
+    /// 1 to 65535 (0 counts as 1); above [`SEND_MAXIMUM_MAX`](limits::SEND_MAXIMUM_MAX) it counts
+    /// as that.
     pub send_maximum: u16,
     /// Most messages that may wait. 0 lets none wait.
     pub queue_messages_max: u32,
-    /// Most bytes that may wait, as counted by the caller of [`Session::offer`](crate::Session::offer).
+    /// Most bytes that may wait, as counted by the caller of
+    /// [`Session::offer`](crate::Session::offer).
     pub queue_bytes_max: u64,
-    /// Whether messages in flight are kept to be sent again: `false` only for a session that ends with its connection.
+    /// Whether messages in flight are kept to be sent again: `false` only for a session that ends
+    /// with its connection.
     pub keep_inflight: bool,
 }
 

@@ -2,7 +2,8 @@
 
 use lotmq_codec::{PacketId, QoS};
 
-/// A packet that the session has for its Client; see [`Session::next_outbound`](crate::Session::next_outbound).
+/// A packet that the session has for its Client; see
+/// [`Session::next_outbound`](crate::Session::next_outbound).
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outbound<M> {

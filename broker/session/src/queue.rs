@@ -1,15 +1,18 @@
 //! Messages that wait: for the Client to come back, or for room in its window.
 //!
-//! Filled by [`Session::offer`](crate::Session::offer), emptied into the window in the same order. Of a long queue whose messages are stored only
-//! the *heads* are here; the others *rest* in the store, known by number and bytes, and come back in slices:
+//! Filled by [`Session::offer`](crate::Session::offer), emptied into the window in the same order.
+//! Of a long queue whose messages are stored only the *heads* are here; the others *rest* in the
+//! store, known by number and bytes, and come back in slices:
 //!
 //! ```text
 //! window <- heads <- resting, in the store only <- fresh, not known to be stored yet
 //! ```
 //!
-//! Invariants: never more messages or bytes than the options of the session say; nothing is thrown out for something newer; order is that of
-//! arrival, or within a long queue that of the numbers of messages, which is the same for each publisher \[MQTT-4.6.0-5\]; whatever rests or is
-//! fresh has a higher number than all that has left the heads or is among them, `taken`, so that a slice begins behind it and nothing comes twice.
+//! Invariants: never more messages or bytes than the options of the session say; nothing is thrown
+//! out for something newer; order is that of arrival, or within a long queue that of the numbers of
+//! messages, which is the same for each publisher \[MQTT-4.6.0-5\]; whatever rests or is fresh has
+//! a higher number than all that has left the heads or is among them, `taken`, so that a slice
+//! begins behind it and nothing comes twice.
 
 use std::collections::VecDeque;
 
@@ -43,7 +46,8 @@ pub struct WantedSlice {
     pub after: u64,
     /// Most messages of it.
     pub messages_max: usize,
-    /// Most bytes of it, those of the first message included; `None` where that comes however long it is.
+    /// Most bytes of it, those of the first message included; `None` where that comes however long
+    /// it is.
     pub bytes_max: Option<u64>,
 }
 
@@ -68,7 +72,8 @@ pub(crate) struct Queue<M> {
     resting: Resting,
     /// Bytes of heads and fresh ones.
     bytes: u64,
-    /// A slice is on its way. Until it is here nothing begins to rest: the slice may have been read before, without it.
+    /// A slice is on its way. Until it is here nothing begins to rest: the slice may have been read
+    /// before, without it.
     is_asked: bool,
     /// Messages of the slice that was asked for last.
     slice_messages: u16,
@@ -155,8 +160,9 @@ impl<M> Queue<M> {
         }
     }
 
-    /// Takes a message that will rest in the store, unless it is among the heads. True when its caller is to say when it is stored.
-    /// `may_be_head`: it may stay in memory as long as it waits.
+    /// Takes a message that will rest in the store, unless it is among the heads. True when its
+    /// caller is to say when it is stored. `may_be_head`: it may stay in memory as long as it
+    /// waits.
     pub(crate) fn push_stored(
         &mut self,
         queued: QueuedMessage<M>,
@@ -165,7 +171,8 @@ impl<M> Queue<M> {
     ) -> bool {
         let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
         let has_room = self.heads.len() < HEADS_MAX && self.bytes < HEADS_BYTES_MAX;
-        // One with a lower number than what was taken already came late; a slice would not bring it.
+        // One with a lower number than what was taken already came late; a slice would not bring
+        // it.
         if queued.number <= *taken || (is_next && may_be_head && has_room) {
             self.push_head(queued, taken);
             return false;
@@ -218,7 +225,8 @@ impl<M> Queue<M> {
         Some(queued)
     }
 
-    /// Of how many messages a slice is wanted; it is asked for then. Twice as many as before when none were left, half when some were.
+    /// Of how many messages a slice is wanted; it is asked for then. Twice as many as before when
+    /// none were left, half when some were.
     pub(crate) fn ask(&mut self) -> Option<usize> {
         let before = usize::from(self.slice_messages).max(HEADS_MAX / 2);
         let has_enough = self.heads.len() > before.max(HEADS_MAX) / 2;
@@ -257,7 +265,8 @@ impl<M> Queue<M> {
         }
     }
 
-    /// A slice has come: the messages up to the number `last`, by number. Without `last` nothing is in the store behind what was taken.
+    /// A slice has come: the messages up to the number `last`, by number. Without `last` nothing is
+    /// in the store behind what was taken.
     pub(crate) fn slice(
         &mut self,
         slice: impl Iterator<Item = QueuedMessage<M>>,
@@ -288,7 +297,8 @@ impl<M> Queue<M> {
         self.asked_no_more();
     }
 
-    /// Moves fresh ones with lower numbers, which were not stored yet when the slice was read, among the heads.
+    /// Moves fresh ones with lower numbers, which were not stored yet when the slice was read,
+    /// among the heads.
     fn take_fresh_before(&mut self, number: u64, taken: &mut u64) {
         let is_before = |fresh: &Fresh<M>| fresh.queued.number != 0 && fresh.queued.number < number;
         while let Some(queued) = self.take_fresh(is_before) {
@@ -303,7 +313,8 @@ impl<M> Queue<M> {
             || (is_next_fresh && self.fresh.front().is_some_and(|fresh| fresh.may_be_head(fresh_bytes_max)))
     }
 
-    /// The next message. One that will rest in the store is left to that if it has more than `fresh_bytes_max`.
+    /// The next message. One that will rest in the store is left to that if it has more than
+    /// `fresh_bytes_max`.
     pub(crate) fn pop(&mut self, fresh_bytes_max: u64, taken: &mut u64) -> Option<QueuedMessage<M>> {
         if self.heads.is_empty() && self.resting.messages == 0 && !self.is_asked {
             self.advance(fresh_bytes_max, taken);

@@ -1,10 +1,10 @@
 //! The session of one Client: what is on its way in, what is on its way out, and what waits.
 //!
-//! One value per session, behind one short lock of the caller. The small part is inline; messages in flight and
-//! waiting live behind one pointer that an idle session does not have.
+//! One value per session, behind one short lock of the caller. The small part is inline; messages
+//! in flight and waiting live behind one pointer that an idle session does not have.
 //!
-//! Invariants: messages leave in the order in which they were offered, whether sent at once, queued or sent again
-//! \[MQTT-4.6.0-5\]; nothing new overtakes what waits.
+//! Invariants: messages leave in the order in which they were offered, whether sent at once, queued
+//! or sent again \[MQTT-4.6.0-5\]; nothing new overtakes what waits.
 
 use crate::durable_state::{DurableState, ImportError};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
@@ -17,13 +17,16 @@ use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
 /// The protocol state of one session; `M` is a handle of a message, cheap to clone.
 ///
-/// A session is connected from [`new`](Self::new) or [`resume`](Self::resume) to [`disconnect`](Self::disconnect).
+/// A session is connected from [`new`](Self::new) or [`resume`](Self::resume) to
+/// [`disconnect`](Self::disconnect).
 /// - In, from the Client: [`judge_at_least_once`](Self::judge_at_least_once),
-///   [`receive_exactly_once`](Self::receive_exactly_once), [`handle_pubrel`](Self::handle_pubrel), [`handle_puback`](Self::handle_puback), [`handle_pubrec`](Self::handle_pubrec),
+///   [`receive_exactly_once`](Self::receive_exactly_once), [`handle_pubrel`](Self::handle_pubrel),
+///   [`handle_puback`](Self::handle_puback), [`handle_pubrec`](Self::handle_pubrec),
 ///   [`handle_pubcomp`](Self::handle_pubcomp).
-/// - In, from the broker: [`refuse_exactly_once`](Self::refuse_exactly_once), [`offer`](Self::offer).
-/// - Out: [`next_outbound`](Self::next_outbound), to be asked until it has no more after every `resume` and every
-///   acknowledgement from the Client.
+/// - In, from the broker: [`refuse_exactly_once`](Self::refuse_exactly_once),
+///   [`offer`](Self::offer).
+/// - Out: [`next_outbound`](Self::next_outbound), to be asked until it has no more after every
+///   `resume` and every acknowledgement from the Client.
 #[derive(Debug, Clone)]
 pub struct Session<M> {
     options: SessionOptions,
@@ -56,7 +59,8 @@ pub enum Offer {
     SendUnacknowledged,
     /// It waits; [`Session::next_outbound`] brings it.
     Queued,
-    /// It waits; when it is stored, [`Session::handle_stored`] is to be told so that memory need not hold it.
+    /// It waits; when it is stored, [`Session::handle_stored`] is to be told so that memory need
+    /// not hold it.
     QueuedUntilStored,
     /// QoS 0 and not connected: it is lost, as QoS 0 may be.
     Offline,
@@ -114,8 +118,9 @@ impl<M: Clone> Session<M> {
         &self.options
     }
 
-    /// Judges a QoS 2 PUBLISH from the Client before it is routed, and opens its exchange. DUP makes no difference \[MQTT-4.3.3-10\]. The caller counts
-    /// how many QoS 1 messages of this connection are `unacknowledged`: they share the Receive Maximum.
+    /// Judges a QoS 2 PUBLISH from the Client before it is routed, and opens its exchange. DUP
+    /// makes no difference \[MQTT-4.3.3-10\]. The caller counts how many QoS 1 messages of this
+    /// connection are `unacknowledged`: they share the Receive Maximum.
     ///
     /// # Errors
     /// [`PublishRefusal::ReceiveMaximumExceeded`]; nothing has changed.
@@ -131,7 +136,8 @@ impl<M: Clone> Session<M> {
         Ok(self.flows().inbound.receive(packet_id))
     }
 
-    /// Judges a QoS 1 PUBLISH from the Client before it is routed, of which no session keeps anything.
+    /// Judges a QoS 1 PUBLISH from the Client before it is routed, of which no session keeps
+    /// anything.
     ///
     /// # Errors
     /// [`PublishRefusal`].
@@ -146,13 +152,16 @@ impl<M: Clone> Session<M> {
         self.admit(unacknowledged)
     }
 
-    /// Takes notice of how often the store has lost what it was given, before the next [`receive_exactly_once`](Self::receive_exactly_once). When the
-    /// number is another one than before, the messages of all open exchanges may be lost, and each is delivered again if it is repeated.
+    /// Takes notice of how often the store has lost what it was given, before the next
+    /// [`receive_exactly_once`](Self::receive_exactly_once). When the number is another one than
+    /// before, the messages of all open exchanges may be lost, and each is delivered again if it is
+    /// repeated.
     pub fn note_losses(&mut self, losses: u64) {
         self.flows().inbound.note_losses(losses);
     }
 
-    /// Ends a QoS 2 exchange from the Client whose PUBREC refuses the message \[MQTT-4.3.3-9\]; its place in our Receive Maximum is free.
+    /// Ends a QoS 2 exchange from the Client whose PUBREC refuses the message \[MQTT-4.3.3-9\]; its
+    /// place in our Receive Maximum is free.
     pub fn refuse_exactly_once(&mut self, packet_id: PacketId) {
         if let Some(flows) = &mut self.flows {
             flows.inbound.release(packet_id);
@@ -172,17 +181,21 @@ impl<M: Clone> Session<M> {
         }
     }
 
-    /// Takes a message for the Client, with the QoS to deliver it at and its size as the queue counts it.
+    /// Takes a message for the Client, with the QoS to deliver it at and its size as the queue
+    /// counts it.
     ///
-    /// Called once per delivery in the order of delivery. `keep` makes the handle to keep and is called only if the
-    /// message waits, or is in flight in a session that keeps such (`keep_inflight`). For a message that is in memory anyway:
-    /// [`set_window_bytes`](Self::set_window_bytes) holds it back only while there is more in flight than that.
+    /// Called once per delivery in the order of delivery. `keep` makes the handle to keep and is
+    /// called only if the message waits, or is in flight in a session that keeps such
+    /// (`keep_inflight`). For a message that is in memory anyway:
+    /// [`set_window_bytes`](Self::set_window_bytes) holds it back only while there is more in
+    /// flight than that.
     pub fn offer(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
         self.offer_within(u64::MAX, qos, bytes, None, keep)
     }
 
-    /// As [`offer`](Self::offer), of a message that is on its way into the store for the session, if it is; `stored` is its number there, not 0.
-    /// Messages of one publisher come in the order of their numbers.
+    /// As [`offer`](Self::offer), of a message that is on its way into the store for the session,
+    /// if it is; `stored` is its number there, not 0. Messages of one publisher come in the order
+    /// of their numbers.
     pub fn offer_stored(
         &mut self,
         qos: QoS,
@@ -213,14 +226,17 @@ impl<M: Clone> Session<M> {
         self.enqueue_stored(qos, bytes, stored, keep)
     }
 
-    /// Takes a QoS 1 or 2 message for the Client that is not to be sent now, though there may be room: it waits behind the others.
+    /// Takes a QoS 1 or 2 message for the Client that is not to be sent now, though there may be
+    /// room: it waits behind the others.
     ///
-    /// For a Client that is away or whose connection takes no more bytes. Otherwise as [`offer`](Self::offer).
+    /// For a Client that is away or whose connection takes no more bytes. Otherwise as
+    /// [`offer`](Self::offer).
     pub fn enqueue(&mut self, qos: QoS, bytes: usize, keep: impl FnOnce() -> M) -> Offer {
         self.enqueue_stored(qos, bytes, None, keep)
     }
 
-    /// As [`enqueue`](Self::enqueue), of a message that is on its way into the store for the session, if it is; `stored` is its number there.
+    /// As [`enqueue`](Self::enqueue), of a message that is on its way into the store for the
+    /// session, if it is; `stored` is its number there.
     pub fn enqueue_stored(
         &mut self,
         qos: QoS,
@@ -247,15 +263,17 @@ impl<M: Clone> Session<M> {
         if waits_for_store { Offer::QueuedUntilStored } else { Offer::Queued }
     }
 
-    /// Messages for which there was [`Offer::QueuedUntilStored`] are stored: what of them still waits may rest there.
+    /// Messages for which there was [`Offer::QueuedUntilStored`] are stored: what of them still
+    /// waits may rest there.
     pub fn handle_stored(&mut self, numbers: &[u64]) {
         if let Some(flows) = &mut self.flows {
             flows.queue.stored(numbers);
         }
     }
 
-    /// The slice of the queue that is to be read from the store and brought to [`handle_slice`](Self::handle_slice), if there is need of one.
-    /// Asked after [`next_outbound`](Self::next_outbound) has no more; one slice is on its way at a time.
+    /// The slice of the queue that is to be read from the store and brought to
+    /// [`handle_slice`](Self::handle_slice), if there is need of one. Asked after
+    /// [`next_outbound`](Self::next_outbound) has no more; one slice is on its way at a time.
     pub fn next_slice(&mut self) -> Option<WantedSlice> {
         if !self.is_connected {
             return None;
@@ -269,8 +287,9 @@ impl<M: Clone> Session<M> {
         Some(WantedSlice { after: self.taken, messages_max, bytes_max })
     }
 
-    /// Bounds what is in memory of messages for the Client: so many bytes of those in flight, at most [`WINDOW_BYTES_MAX`], and where it is less, of what
-    /// waits too, and none that is longer; they rest in the store then. Holds until it is set again. True when more may be sent now.
+    /// Bounds what is in memory of messages for the Client: so many bytes of those in flight, at
+    /// most [`WINDOW_BYTES_MAX`], and where it is less, of what waits too, and none that is longer;
+    /// they rest in the store then. Holds until it is set again. True when more may be sent now.
     pub fn set_window_bytes(&mut self, bytes_max: u64) -> bool {
         let is_more = bytes_max > self.window_bytes_max;
         self.window_bytes_max = bytes_max.clamp(1, WINDOW_BYTES_MAX);
@@ -303,8 +322,8 @@ impl<M: Clone> Session<M> {
         self.window_bytes_max < WINDOW_BYTES_MAX
     }
 
-    /// Whether a message that would be kept may be in memory beside what is in flight, where no more than this may be. By default the last one may
-    /// go beyond it.
+    /// Whether a message that would be kept may be in memory beside what is in flight, where no
+    /// more than this may be. By default the last one may go beyond it.
     fn window_takes(&self, bytes: u64, bytes_max: u64) -> bool {
         let kept = self.flows.as_ref().map_or(0, |flows| flows.window.kept_bytes());
         bytes_max >= WINDOW_BYTES_MAX
@@ -324,15 +343,16 @@ impl<M: Clone> Session<M> {
         self.taken
     }
 
-    /// The slice that was asked for: the messages up to the number `last`, in their order; those that cannot be read are left out. Without
-    /// `last` there was nothing.
+    /// The slice that was asked for: the messages up to the number `last`, in their order; those
+    /// that cannot be read are left out. Without `last` there was nothing.
     pub fn handle_slice(&mut self, slice: Vec<QueuedMessage<M>>, last: Option<u64>) {
         let mut taken = self.taken;
         self.flows().queue.slice(slice.into_iter(), last, &mut taken);
         self.taken = taken;
     }
 
-    /// The slice that was asked for would begin with a message of more than [`WantedSlice::bytes_max`].
+    /// The slice that was asked for would begin with a message of more than
+    /// [`WantedSlice::bytes_max`].
     pub fn handle_slice_too_long(&mut self) {
         if let Some(flows) = &mut self.flows {
             flows.queue.next_is_too_long();
@@ -366,9 +386,9 @@ impl<M: Clone> Session<M> {
 
     /// The next packet for the Client, while it is connected and its window has room.
     ///
-    /// First what must be sent again, PUBREL and then PUBLISH in the original order with DUP and the same identifiers
-    /// \[MQTT-4.4.0-1\], then what waits. If a PUBLISH turns out to be expired or too large, pass its identifier to
-    /// [`drop_outbound`](Self::drop_outbound) and go on.
+    /// First what must be sent again, PUBREL and then PUBLISH in the original order with DUP and
+    /// the same identifiers \[MQTT-4.4.0-1\], then what waits. If a PUBLISH turns out to be expired
+    /// or too large, pass its identifier to [`drop_outbound`](Self::drop_outbound) and go on.
     pub fn next_outbound(&mut self) -> Option<Outbound<M>> {
         if !self.is_connected {
             return None;
@@ -404,7 +424,8 @@ impl<M: Clone> Session<M> {
         self.flows.as_ref().is_none_or(|flows| flows.queue.is_empty() && !flows.window.has_unsent())
     }
 
-    /// The Client has, or refuses, a QoS 1 message: its reason code makes no difference \[MQTT-4.4.0-2\].
+    /// The Client has, or refuses, a QoS 1 message: its reason code makes no difference
+    /// \[MQTT-4.4.0-2\].
     ///
     /// # Errors
     /// [`AckRefusal`]; nothing has changed.
@@ -432,8 +453,8 @@ impl<M: Clone> Session<M> {
         self.window(packet_id)?.handle_pubcomp(packet_id)
     }
 
-    /// Gives up a PUBLISH in flight as if it had been delivered: too large for the Client \[MQTT-3.1.2-25\], or expired
-    /// before it was sent. Frees its identifier and its place.
+    /// Gives up a PUBLISH in flight as if it had been delivered: too large for the Client
+    /// \[MQTT-3.1.2-25\], or expired before it was sent. Frees its identifier and its place.
     ///
     /// # Errors
     /// [`AckRefusal::PacketIdNotFound`].
@@ -441,7 +462,8 @@ impl<M: Clone> Session<M> {
         self.window(packet_id)?.finish(packet_id)
     }
 
-    /// Keeps another handle of a PUBLISH in flight, with which it is sent again and is told to be done: it was stored when it was about to be sent.
+    /// Keeps another handle of a PUBLISH in flight, with which it is sent again and is told to be
+    /// done: it was stored when it was about to be sent.
     ///
     /// # Errors
     /// [`AckRefusal::PacketIdNotFound`].
@@ -459,7 +481,8 @@ impl<M: Clone> Session<M> {
         self.release_idle();
     }
 
-    /// A message that got this identifier on the present connection was held back by its caller, and does not go out on it any more. An identifier that is not in use is no matter.
+    /// A message that got this identifier on the present connection was held back by its caller,
+    /// and does not go out on it any more. An identifier that is not in use is no matter.
     pub fn has_not_left(&mut self, packet_id: PacketId) {
         if let Some(flows) = &mut self.flows {
             // It may be finished.
@@ -467,16 +490,18 @@ impl<M: Clone> Session<M> {
         }
     }
 
-    /// The Client is back on a new connection, possibly while the old one was still there, possibly with another
-    /// version. All bounds are those of the new connection, for what is sent again too \[MQTT-4.9.0-2\].
+    /// The Client is back on a new connection, possibly while the old one was still there, possibly
+    /// with another version. All bounds are those of the new connection, for what is sent again too
+    /// \[MQTT-4.9.0-2\].
     pub fn resume(&mut self, options: SessionOptions) {
         self.disconnect();
         self.options = options;
         self.is_connected = true;
     }
 
-    /// Gives back the memory for messages if there are none: some 400 bytes that a connected session keeps after its
-    /// first QoS 1 or 2 message to the Client. `disconnect` does so too; a good time while connected is Keep Alive.
+    /// Gives back the memory for messages if there are none: some 400 bytes that a connected
+    /// session keeps after its first QoS 1 or 2 message to the Client. `disconnect` does so too; a
+    /// good time while connected is Keep Alive.
     pub fn release_idle(&mut self) {
         if self.flows.as_ref().is_some_and(|flows| flows.is_idle()) {
             self.next_packet_id =
@@ -484,7 +509,8 @@ impl<M: Clone> Session<M> {
         }
     }
 
-    /// From now on messages in flight are kept even if the session ends with its connection: its caller has a use for them.
+    /// From now on messages in flight are kept even if the session ends with its connection: its
+    /// caller has a use for them.
     pub const fn keep_inflight(&mut self) {
         self.options.keep_inflight = true;
     }
@@ -520,7 +546,8 @@ impl<M: Clone> Session<M> {
         }
     }
 
-    /// A session as a store kept it, whose Client is not connected. Bounds of the queue do not apply to what it held.
+    /// A session as a store kept it, whose Client is not connected. Bounds of the queue do not
+    /// apply to what it held.
     ///
     /// # Errors
     /// [`ImportError`], if the state cannot be one.
@@ -542,7 +569,8 @@ impl<M: Clone> Session<M> {
         Ok(session)
     }
 
-    /// Checks every relation between the parts of the session. For tests and simulations; cost O(messages²) at worst.
+    /// Checks every relation between the parts of the session. For tests and simulations; cost
+    /// O(messages²) at worst.
     ///
     /// # Errors
     /// The sentence that does not hold.

@@ -4,13 +4,16 @@ use crate::Time;
 use lotmq_codec::ProtocolVersion;
 use std::time::Duration;
 
-/// The Session Expiry Interval in seconds; 0 ends the session with its connection, 0xFFFFFFFF never ends it.
+/// The Session Expiry Interval in seconds; 0 ends the session with its connection, 0xFFFFFFFF never
+/// ends it.
 ///
-/// It runs from the close of the connection, and the last connection's value counts \[MQTT-3.1.2-23\].
+/// It runs from the close of the connection, and the last connection's value counts
+/// \[MQTT-3.1.2-23\].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionExpiry(u32);
 
-/// A DISCONNECT that would make a session outlive its connection although CONNECT said otherwise. Protocol error, 0x82.
+/// A DISCONNECT that would make a session outlive its connection although CONNECT said otherwise.
+/// Protocol error, 0x82.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("session expiry interval raised from 0 to {seconds} in DISCONNECT")]
 pub struct ExpiryRaised {
@@ -32,8 +35,9 @@ impl SessionExpiry {
 
     /// What CONNECT asks for, at most `maximum`.
     ///
-    /// 5.0: the property, or 0; `clean` is Clean Start and says nothing about it. Before: `clean` is Clean Session, and
-    /// a session that is not clean lives for `maximum` \[3.1.1: MQTT-3.1.2-4, -6\].
+    /// 5.0: the property, or 0; `clean` is Clean Start and says nothing about it. Before: `clean`
+    /// is Clean Session, and a session that is not clean lives for `maximum`
+    /// \[3.1.1: MQTT-3.1.2-4, -6\].
     #[must_use]
     pub fn from_connect(version: ProtocolVersion, clean: bool, property: Option<u32>, maximum: Self) -> Self {
         match (version.has_properties(), clean) {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Milliseconds since a moment that the caller chose, the same for everything that is compared.
 ///
-/// The caller derives it from a clock that never runs backwards. Session expiry over a restart needs one whose start
-/// survives it, such as the Unix epoch. 64 bits of milliseconds last 584 million years.
+/// The caller derives it from a clock that never runs backwards. Session expiry over a restart
+/// needs one whose start survives it, such as the Unix epoch. 64 bits of milliseconds last 584
+/// million years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(u64);
 
@@ -22,7 +23,8 @@ impl Time {
         self.0
     }
 
-    /// The moment `duration` later, rounded down to milliseconds; the end of time if that is later than it.
+    /// The moment `duration` later, rounded down to milliseconds; the end of time if that is later
+    /// than it.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))

@@ -1,12 +1,13 @@
 //! A timing wheel: deadlines of many sessions and connections for the price of a few bytes each.
 //!
-//! One per shard. Six levels of 64 slots; a slot of a level spans a whole turn of the level below. A timer lies in the
-//! level where its deadline first differs from now and moves down as time comes near, at most five times.
+//! One per shard. Six levels of 64 slots; a slot of a level spans a whole turn of the level below.
+//! A timer lies in the level where its deadline first differs from now and moves down as time comes
+//! near, at most five times.
 //!
-//! Invariants: no timer fires before its deadline, and none later than one tick after it, once time has been
-//! [advanced](TimerWheel::advance) that far; cost of insert and cancel is constant, that of advancing depends on what
-//! fires or moves down, not on how much time has passed.
-//! Not here: a clock. The caller says what time it is.
+//! Invariants: no timer fires before its deadline, and none later than one tick after it, once time
+//! has been [advanced](TimerWheel::advance) that far; cost of insert and cancel is constant, that
+//! of advancing depends on what fires or moves down, not on how much time has passed. Not here: a
+//! clock. The caller says what time it is.
 
 use crate::Time;
 use std::num::NonZeroU32;
@@ -18,8 +19,8 @@ const SLOTS: usize = 64;
 const LEVEL_BITS: u32 = 6;
 /// A timer that is further away waits in the slot of this distance and is looked at again then.
 ///
-/// Half of what the levels span, so that a slot of the highest level never means two turns at once. With ticks of
-/// 100 ms it is 108 years.
+/// Half of what the levels span, so that a slot of the highest level never means two turns at once.
+/// With ticks of 100 ms it is 108 years.
 const TICKS_MAX: u64 = 1 << (LEVEL_BITS * 6 - 1);
 
 /// Names a timer until it fires or is cancelled; harmless afterwards.
@@ -83,7 +84,8 @@ struct Timer<K> {
 }
 
 impl<K> TimerWheel<K> {
-    /// A wheel that starts at `now` and whose timers are as precise as `tick`, at least a millisecond.
+    /// A wheel that starts at `now` and whose timers are as precise as `tick`, at least a
+    /// millisecond.
     #[must_use]
     pub fn new(tick: Duration, now: Time) -> Self {
         let tick_millis = u64::try_from(tick.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -137,7 +139,8 @@ impl<K> TimerWheel<K> {
         self.now = self.now.max(now);
     }
 
-    /// When to call [`advance`](Self::advance) next: not later than the earliest deadline; `None` without timers.
+    /// When to call [`advance`](Self::advance) next: not later than the earliest deadline; `None`
+    /// without timers.
     ///
     /// May be earlier than any deadline, when timers only move nearer.
     #[must_use]
@@ -174,7 +177,8 @@ impl<K> TimerWheel<K> {
     /// The slot that is due first: its level, its number, and the tick at which it starts.
     #[allow(clippy::cast_possible_truncation, reason = "levels and slots are below 64")]
     fn next_slot(&self) -> Option<(usize, usize, u64)> {
-        // Lower levels come first: all that lies in them is due before the next slot of the level above starts.
+        // Lower levels come first: all that lies in them is due before the next slot of the level
+        // above starts.
         let level = self.occupied.iter().position(|&occupied| occupied != 0)?;
         let shift = level as u32 * LEVEL_BITS;
         let turn = self.now >> shift;

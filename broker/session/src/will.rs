@@ -1,10 +1,10 @@
 //! The Will of a session: whether and when it is published.
 //!
-//! Armed by CONNECT, disarmed by DISCONNECT with 0x00; the end of the connection, the passing of its delay or the end
-//! of the session publishes it, a return of the Client before that cancels it.
+//! Armed by CONNECT, disarmed by DISCONNECT with 0x00; the end of the connection, the passing of
+//! its delay or the end of the session publishes it, a return of the Client before that cancels it.
 //!
-//! Invariants: a Will is published at most once; a Client that resumed its session before the delay passed sees none
-//! \[MQTT-3.1.3-9\]; no delay outlasts the session.
+//! Invariants: a Will is published at most once; a Client that resumed its session before the delay
+//! passed sees none \[MQTT-3.1.3-9\]; no delay outlasts the session.
 
 use crate::{SessionExpiry, Time};
 use std::time::Duration;
@@ -58,23 +58,26 @@ pub enum WillDecision<W> {
 }
 
 impl<W> WillState<W> {
-    /// CONNECT was accepted: its Will replaces any other, and without one there is none \[MQTT-3.1.2-7\].
+    /// CONNECT was accepted: its Will replaces any other, and without one there is none
+    /// \[MQTT-3.1.2-7\].
     ///
-    /// A delayed Will of a session that was resumed is cancelled by that. If the session was *not* resumed, call
-    /// [`handle_session_end`](Self::handle_session_end) for the old one first.
+    /// A delayed Will of a session that was resumed is cancelled by that. If the session was *not*
+    /// resumed, call [`handle_session_end`](Self::handle_session_end) for the old one first.
     pub fn handle_connect(&mut self, will: Option<(W, Duration)>) {
         *self = will.map_or(Self::None, |(will, delay)| Self::Armed { will, delay });
     }
 
-    /// DISCONNECT with 0x00: the Will is discarded \[MQTT-3.14.4-3\]. For no other reason code, 0x04 included.
+    /// DISCONNECT with 0x00: the Will is discarded \[MQTT-3.14.4-3\]. For no other reason code,
+    /// 0x04 included.
     pub fn handle_normal_disconnect(&mut self) {
         *self = Self::None;
     }
 
-    /// The connection ended in any other way: network loss, Keep Alive, protocol error, close by the server.
+    /// The connection ended in any other way: network loss, Keep Alive, protocol error, close by
+    /// the server.
     ///
-    /// The Will is due when its delay has passed or the session ends, whichever is first \[MQTT-3.1.3-9\]; at once if
-    /// that is now.
+    /// The Will is due when its delay has passed or the session ends, whichever is first
+    /// \[MQTT-3.1.3-9\]; at once if that is now.
     pub fn handle_connection_lost(&mut self, now: Time, expiry: SessionExpiry) -> WillDecision<W> {
         match std::mem::take(self) {
             Self::None => WillDecision::Nothing,
@@ -94,11 +97,12 @@ impl<W> WillState<W> {
         }
     }
 
-    /// Another connection of the Client takes over; call before its [`handle_connect`](Self::handle_connect).
+    /// Another connection of the Client takes over; call before its
+    /// [`handle_connect`](Self::handle_connect).
     ///
-    /// Returns the Will to publish: always, unless the session goes on and the Will has a delay (§3.1.4, §3.1.3.2.2).
-    /// `is_resumed`: the new CONNECT has Clean Start 0 (Clean Session 0) and the session does not end with the old
-    /// connection.
+    /// Returns the Will to publish: always, unless the session goes on and the Will has a delay
+    /// (§3.1.4, §3.1.3.2.2). `is_resumed`: the new CONNECT has Clean Start 0 (Clean Session 0) and
+    /// the session does not end with the old connection.
     pub fn handle_takeover(&mut self, is_resumed: bool) -> Option<W> {
         match std::mem::take(self) {
             Self::Armed { delay, .. } if is_resumed && !delay.is_zero() => None,
@@ -108,7 +112,8 @@ impl<W> WillState<W> {
         }
     }
 
-    /// The session ended: by expiry, by a clean start, by command. Returns the Will to publish, if one was left.
+    /// The session ended: by expiry, by a clean start, by command. Returns the Will to publish, if
+    /// one was left.
     pub fn handle_session_end(&mut self) -> Option<W> {
         match std::mem::take(self) {
             Self::Armed { will, .. } | Self::Delayed { will, .. } => Some(will),

@@ -1,14 +1,17 @@
 //! The inflight window: QoS 1 and 2 messages sent to one Client and not yet finished.
 //!
-//! Fed by [`Session`](crate::Session) when a message gets its Packet Identifier; drained by acknowledgements.
+//! Fed by [`Session`](crate::Session) when a message gets its Packet Identifier; drained by
+//! acknowledgements.
 //!
-//! Identifiers go up; one whose slot is taken, by itself or by an older one, is passed over. At most half of the slots
-//! are in use, so passing over costs less than one step per message on average.
+//! Identifiers go up; one whose slot is taken, by itself or by an older one, is passed over. At
+//! most half of the slots are in use, so passing over costs less than one step per message on
+//! average.
 //!
-//! Invariants: an identifier is in use at most once \[MQTT-2.2.1-4\]; a QoS 2 message holds its place until PUBCOMP, not
-//! PUBREC \[MQTT-3.3.4-9\]; after PUBREC its PUBLISH is never sent again \[MQTT-4.3.3-6\]; what is sent again keeps its
-//! identifier and its order \[MQTT-4.4.0-1\].
-//! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
+//! Invariants: an identifier is in use at most once \[MQTT-2.2.1-4\]; a QoS 2 message holds its
+//! place until PUBCOMP, not PUBREC \[MQTT-3.3.4-9\]; after PUBREC its PUBLISH is never sent again
+//! \[MQTT-4.3.3-6\]; what is sent again keeps its identifier and its order \[MQTT-4.4.0-1\]. Not
+//! here: the bound of the window, which is the caller's, and what happens before a message gets an
+//! identifier.
 
 mod slots;
 
@@ -22,14 +25,15 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AckRefusal {
-    /// No message in flight has it. PUBREC is answered by PUBREL with 0x92 (5.0), the others by nothing.
+    /// No message in flight has it. PUBREC is answered by PUBREL with 0x92 (5.0), the others by
+    /// nothing.
     #[error("packet identifier {packet_id} is not in use")]
     PacketIdNotFound {
         /// What the acknowledgement named.
         packet_id: PacketId,
     },
-    /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2. A protocol error, which closes the connection
-    /// \[MQTT-4.13.1-1\].
+    /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2. A
+    /// protocol error, which closes the connection \[MQTT-4.13.1-1\].
     #[error("acknowledgement does not fit the state of packet identifier {packet_id}")]
     Unexpected {
         /// What the acknowledgement named.
@@ -49,7 +53,8 @@ pub struct Acked<M> {
 /// What follows a PUBREC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PubrecOutcome<M> {
-    /// Send PUBREL. `message` is what the window need not keep any more, `None` if this PUBREC is a repeat.
+    /// Send PUBREL. `message` is what the window need not keep any more, `None` if this PUBREC is a
+    /// repeat.
     SendPubrel {
         /// As in [`Acked::message`].
         message: Option<M>,
@@ -86,12 +91,14 @@ pub(crate) struct Window<M> {
     /// To be sent again on this connection, in order. May name what is finished meanwhile.
     pubrels: VecDeque<PacketId>,
     publishes: VecDeque<PacketId>,
-    /// What this connection has taken from these lists; `None` once a new message was sent on it, which comes after all of them.
+    /// What this connection has taken from these lists; `None` once a new message was sent on it,
+    /// which comes after all of them.
     resending: Option<Box<Resending>>,
 }
 
-/// What has happened to a window on a connection on which nothing new was sent yet. When the connection ends this is put back: a Client that comes again
-/// and again costs no more than was sent to it.
+/// What has happened to a window on a connection on which nothing new was sent yet. When the
+/// connection ends this is put back: a Client that comes again and again costs no more than was
+/// sent to it.
 #[derive(Debug, Clone, Default)]
 struct Resending {
     /// Packets that were sent again, in this order.
@@ -123,7 +130,8 @@ impl<M: Clone> Window<M> {
         self.next_packet_id
     }
 
-    /// Whether a new message may follow: all that must be sent again was, and the window is not full.
+    /// Whether a new message may follow: all that must be sent again was, and the window is not
+    /// full.
     pub(crate) fn has_room(&self, maximum: usize, bytes_max: u64) -> bool {
         self.unsent == 0 && self.len < maximum && self.kept_bytes < bytes_max
     }
@@ -138,7 +146,8 @@ impl<M: Clone> Window<M> {
         self.entries().filter_map(|entry| Some((entry.message.as_ref()?, entry.bytes)))
     }
 
-    /// Takes a new message in, which is about to be sent. Only if the window [has room](Self::has_room).
+    /// Takes a new message in, which is about to be sent. Only if the window
+    /// [has room](Self::has_room).
     pub(crate) fn add(&mut self, qos: QoS, message: Option<M>, bytes: u32) -> PacketId {
         self.resending = None;
         let packet_id = self.free_packet_id();
@@ -226,7 +235,8 @@ impl<M: Clone> Window<M> {
         Ok(())
     }
 
-    /// The connection is gone: all that is in flight will be sent again, what was not kept is forgotten.
+    /// The connection is gone: all that is in flight will be sent again, what was not kept is
+    /// forgotten.
     pub(crate) fn disconnect(&mut self) {
         match self.resending.take() {
             Some(resending) => self.put_back(&resending),
@@ -235,7 +245,8 @@ impl<M: Clone> Window<M> {
         self.resending = (self.len > 0).then(Box::default);
     }
 
-    /// Everything that is listed stays in its place, and before it comes what was taken from there. Only a PUBREC can have put something between.
+    /// Everything that is listed stays in its place, and before it comes what was taken from there.
+    /// Only a PUBREC can have put something between.
     fn put_back(&mut self, resending: &Resending) {
         for &packet_id in resending.sent.iter().rev() {
             let Ok(entry) = self.entry(packet_id) else { continue };
@@ -293,7 +304,8 @@ impl<M: Clone> Window<M> {
         !self.pubrels.is_empty() || (self.unsent > 0 && self.len - self.unsent < maximum)
     }
 
-    /// What is to be sent again next on this connection; PUBREL first, because it needs no place that is not held already.
+    /// What is to be sent again next on this connection; PUBREL first, because it needs no place
+    /// that is not held already.
     pub(crate) fn next_resend(&mut self, maximum: usize) -> Option<Outbound<M>> {
         while let Some(packet_id) = self.pubrels.pop_front() {
             if let Ok(entry) = self.entry(packet_id)

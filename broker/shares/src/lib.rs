@@ -1,4 +1,5 @@
-//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`] of those who wait, such as [`OwnerTurns`].
+//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and
+//! [`FairTurns`] of those who wait, such as [`OwnerTurns`].
 
 mod payer;
 mod turns;
@@ -13,8 +14,9 @@ use parking_lot::Mutex;
 pub use payer::{PAYER_MASK, payer};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 
-/// A sum that is shared out between accounts. One has at most a part of what all others leave, so that nobody keeps all others out, nor do several together: each has less
-/// than the one before. Accounts are told apart by a number or, where that is to hold beyond a restart, by another key.
+/// A sum that is shared out between accounts. One has at most a part of what all others leave, so
+/// that nobody keeps all others out, nor do several together: each has less than the one before.
+/// Accounts are told apart by a number or, where that is to hold beyond a restart, by another key.
 #[derive(Debug)]
 pub struct AccountShares<K = u64> {
     used: Mutex<Used<K>>,
@@ -129,20 +131,23 @@ impl AccountShares {
     }
 }
 
-/// What one account may have of `max` of which others have some: a part (numerator and denominator) of what those leave.
+/// What one account may have of `max` of which others have some: a part (numerator and denominator)
+/// of what those leave.
 pub fn share_of(max: u64, of_others: u64, (numerator, denominator): (u64, u64)) -> u64 {
     let left = max.saturating_sub(of_others);
     left / denominator * numerator + left % denominator * numerator / denominator
 }
 
 impl<K: Eq + Hash> AccountShares<K> {
-    /// A sum of `max`, of which one account may have `part` (numerator and denominator) of what others leave.
+    /// A sum of `max`, of which one account may have `part` (numerator and denominator) of what
+    /// others leave.
     pub fn new(max: u64, part: (u64, u64)) -> Arc<Self> {
         let used = Mutex::new(Used { all: 0, of: HashMap::new() });
         Arc::new(AccountShares { used, max: AtomicU64::new(max), part, refused: AtomicU64::new(0) })
     }
 
-    /// Has another sum from now on, which may be less than what is taken: then there is none until enough is given back.
+    /// Has another sum from now on, which may be less than what is taken: then there is none until
+    /// enough is given back.
     pub fn set_max(&self, max: u64) {
         self.max.store(max, Ordering::Relaxed);
     }
@@ -174,7 +179,8 @@ impl<K: Eq + Hash> AccountShares<K> {
         used.all > self.max() / 2 || own > self.part(&used, own) / 2
     }
 
-    /// Whether an account has more than its part, as it may where [`put_back`](Self::put_back) did not ask. One is never more.
+    /// Whether an account has more than its part, as it may where [`put_back`](Self::put_back) did
+    /// not ask. One is never more.
     pub fn is_beyond(&self, account: &K) -> bool {
         let used = self.used.lock();
         let own = used.of(account);
@@ -212,7 +218,8 @@ impl<K: Eq + Hash> AccountShares<K> {
         Err(refusal)
     }
 
-    /// Takes for an account what it had before, as after a restart, however much others have taken meanwhile.
+    /// Takes for an account what it had before, as after a restart, however much others have taken
+    /// meanwhile.
     pub fn put_back(&self, account: K, amount: u64) {
         self.used.lock().add(account, amount);
     }

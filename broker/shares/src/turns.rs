@@ -65,7 +65,8 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
         self.lines.into_iter()
     }
 
-    /// Takes something out of the first line, in the order of turns, that has anything which may be taken; then the turns of all others come before its next.
+    /// Takes something out of the first line, in the order of turns, that has anything which may be
+    /// taken; then the turns of all others come before its next.
     pub fn take<T>(&mut self, mut take: impl FnMut(&K, &mut L) -> Option<T>) -> Option<T> {
         let Self { lines, spare } = self;
         let (at, taken) =
@@ -85,7 +86,8 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
     }
 }
 
-/// Lines of things of owners, which take turns: tenants do, accounts within a tenant, and the things of an account, in the order in which they came.
+/// Lines of things of owners, which take turns: tenants do, accounts within a tenant, and the
+/// things of an account, in the order in which they came.
 #[derive(Debug)]
 pub struct OwnerTurns<T>(FairTurns<u32, FairTurns<u64, VecDeque<T>>>);
 

@@ -1,6 +1,8 @@
-//! How long a power cut takes on the simulated disk: opening a stepped store, some small batches, the cut, and opening what is found.
+//! How long a power cut takes on the simulated disk: opening a stepped store, some small batches,
+//! the cut, and opening what is found.
 //!
-//! `cargo run --release -p lotmq-store --example cuts -- 1000 4`: so many cuts, and KiB of redb's cache.
+//! `cargo run --release -p lotmq-store --example cuts -- 1000 4`: so many cuts, and KiB of redb's
+//! cache.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example")]
 
 use std::sync::Arc;

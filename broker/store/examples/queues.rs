@@ -1,4 +1,5 @@
-//! What long queues cost: how fast a store with them opens, how much memory that takes, how many bytes it writes.
+//! What long queues cost: how fast a store with them opens, how much memory that takes, how many
+//! bytes it writes.
 //!
 //! ```text
 //! cargo run --release -p lotmq-store --example queues -- make DIR SESSIONS MESSAGES PAYLOAD_BYTES
@@ -6,8 +7,9 @@
 //! cargo run --release -p lotmq-store --example queues -- written FILE SESSIONS MESSAGES PAYLOAD_BYTES RECEIVERS
 //! ```
 //!
-//! `written` fills queues in batches of 320 messages, each for so many sessions, drains them one after the other, and says how many bytes went to
-//! the file for each byte of payload that was delivered. `make` ends without closing the store, as `kill -9` does.
+//! `written` fills queues in batches of 320 messages, each for so many sessions, drains them one
+//! after the other, and says how many bytes went to the file for each byte of payload that was
+//! delivered. `make` ends without closing the store, as `kill -9` does.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
 
 #[path = "../tests/store/support/watched.rs"]

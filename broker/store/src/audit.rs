@@ -1,7 +1,7 @@
 //! The audit as it is read: records in the order of their numbers, decrypted.
 //!
-//! What a record says, its number and its digest are the server's; here they are kept, in that order, and removed from the oldest on. So is what
-//! stretches of numbers stand for.
+//! What a record says, its number and its digest are the server's; here they are kept, in that
+//! order, and removed from the oldest on. So is what stretches of numbers stand for.
 
 use std::ops::{ControlFlow, RangeInclusive};
 
@@ -42,8 +42,9 @@ pub struct AuditEnds {
 }
 
 impl Store {
-    /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough. Returns how many are damaged and were left
-    /// out. Everything is there that was appended before; what is appended meanwhile only where the store fails and is opened again.
+    /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough.
+    /// Returns how many are damaged and were left out. Everything is there that was appended
+    /// before; what is appended meanwhile only where the store fails and is opened again.
     ///
     /// # Errors
     /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read.
@@ -72,7 +73,8 @@ impl Store {
         Ok(damaged)
     }
 
-    /// The first and the last record of a tenant with these numbers; `None` when it has none. Costs no more than looking them up.
+    /// The first and the last record of a tenant with these numbers; `None` when it has none. Costs
+    /// no more than looking them up.
     ///
     /// # Errors
     /// As [`Store::audit`].

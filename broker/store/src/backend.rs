@@ -26,11 +26,12 @@ pub enum Durability {
     /// Every group is synced to the disk: survives `kill -9` and power loss. The default.
     #[default]
     Fsync,
-    /// Groups are written and left to the system to sync: survives `kill -9` and a crash of this process only.
+    /// Groups are written and left to the system to sync: survives `kill -9` and a crash of this
+    /// process only.
     ///
-    /// **After a power loss or a crash of the system the whole file may be unusable**, not just its newest part: pages
-    /// reach the disk in any order, and the next start then ends with [`OpenError::Corrupted`](crate::OpenError).
-    /// A clean close syncs.
+    /// **After a power loss or a crash of the system the whole file may be unusable**, not just its
+    /// newest part: pages reach the disk in any order, and the next start then ends with
+    /// [`OpenError::Corrupted`](crate::OpenError). A clean close syncs.
     Os,
     /// Everything is in memory: nothing survives the process, no file is read or written.
     None,
@@ -90,7 +91,8 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<AnyBackend> {
     }
 }
 
-/// Delegates everything that a wrapper does not change. The locks too: without them two processes could open one file.
+/// Delegates everything that a wrapper does not change. The locks too: without them two processes
+/// could open one file.
 macro_rules! delegate {
     ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $(fn $method(&self, $($argument: $type),*) -> $result {
@@ -154,7 +156,8 @@ impl StorageBackend for Unsynced {
     delegate_locks!();
 }
 
-/// A file that was opened for reading. It cannot be locked: the system wants one opened for writing.
+/// A file that was opened for reading. It cannot be locked: the system wants one opened for
+/// writing.
 #[derive(Debug)]
 struct Unwritable(FileBackend);
 

@@ -1,7 +1,8 @@
 //! A batch: what one turn of a shard, or one command, makes durable as a whole.
 //!
-//! Operations are encoded when they are pushed, on the caller's thread; the writer thread only copies. A batch is
-//! committed whole or not at all, and batches are committed in the order in which they were appended.
+//! Operations are encoded when they are pushed, on the caller's thread; the writer thread only
+//! copies. A batch is committed whole or not at all, and batches are committed in the order in
+//! which they were appended.
 
 #[cfg(feature = "fault-points")]
 mod lost_op;
@@ -25,10 +26,12 @@ pub use lost_op::{OpKind, lose_operations};
 
 /// One thing to make durable.
 ///
-/// The life of an outgoing QoS 1 message in a session: [`Enqueue`](Op::Enqueue), [`Inflight`](Op::Inflight) when it is
-/// sent (or at once, in [`Delivery::packet_id`]), [`Dequeue`](Op::Dequeue) at PUBACK. QoS 2: `Dequeue` is replaced by
-/// [`PubrecReceived`](Op::PubrecReceived) and then [`PubcompReceived`](Op::PubcompReceived). An incoming QoS 2 message:
-/// `Enqueue` and [`Qos2Received`](Op::Qos2Received) in one batch, [`Qos2Released`](Op::Qos2Released) at PUBREL.
+/// The life of an outgoing QoS 1 message in a session: [`Enqueue`](Op::Enqueue),
+/// [`Inflight`](Op::Inflight) when it is sent (or at once, in [`Delivery::packet_id`]),
+/// [`Dequeue`](Op::Dequeue) at PUBACK. QoS 2: `Dequeue` is replaced by
+/// [`PubrecReceived`](Op::PubrecReceived) and then [`PubcompReceived`](Op::PubcompReceived). An
+/// incoming QoS 2 message: `Enqueue` and [`Qos2Received`](Op::Qos2Received) in one batch,
+/// [`Qos2Released`](Op::Qos2Released) at PUBREL.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Op<'a> {
@@ -39,8 +42,9 @@ pub enum Op<'a> {
         /// Who must get it.
         deliveries: &'a [Delivery<'a>],
     },
-    /// A session is done with a message: acknowledged, expired, dropped. What is said of a delivery that is not there
-    /// counts when that comes soon, and is nothing otherwise; the same holds for `Inflight` and `PubrecReceived`.
+    /// A session is done with a message: acknowledged, expired, dropped. What is said of a delivery
+    /// that is not there counts when that comes soon, and is nothing otherwise; the same holds for
+    /// `Inflight` and `PubrecReceived`.
     Dequeue {
         /// The session.
         session: SessionId,
@@ -144,10 +148,12 @@ pub enum Op<'a> {
         /// Its bytes.
         component: Bytes,
     },
-    /// Changes what is known of a module, or makes one the version before another: its component is there, of a module of the same tenant. Nothing where it is not, as it was
-    /// lost with the batch that had it.
+    /// Changes what is known of a module, or makes one the version before another: its component is
+    /// there, of a module of the same tenant. Nothing where it is not, as it was lost with the
+    /// batch that had it.
     ChangeModule(&'a ModuleRow),
-    /// Removes a module, or the version before it. A component that no module of the tenant has any more goes with it.
+    /// Removes a module, or the version before it. A component that no module of the tenant has any
+    /// more goes with it.
     DeleteModule {
         /// The tenant.
         tenant: TenantId,
@@ -336,7 +342,8 @@ impl Batch {
         Self::default()
     }
 
-    /// Takes what it holds. The next first record has room for as many bytes as were there, up to [`BATCH_ROOM_BYTES_MAX`]: under load one batch is like the last.
+    /// Takes what it holds. The next first record has room for as many bytes as were there, up to
+    /// [`BATCH_ROOM_BYTES_MAX`]: under load one batch is like the last.
     pub fn take(&mut self) -> Self {
         let room = self.records.bytes().len().min(BATCH_ROOM_BYTES_MAX);
         let next = Self {
@@ -461,7 +468,8 @@ impl Batch {
         }
         let body = std::mem::take(&mut self.scratch);
         let external = Body::External { len: body.len() as u64, crc: crc32c::crc32c(&body) };
-        // In front of the record, so that a message that dies within its group finds its rows to delete.
+        // In front of the record, so that a message that dies within its group finds its rows to
+        // delete.
         self.change(body.len(), RowChange::PutPayload { message: message.id, body });
         self.records.message(message.id, external, deliveries);
     }

@@ -1,4 +1,5 @@
-//! The check of everything in a database: every row, every message that waits, what is kept of them.
+//! The check of everything in a database: every row, every message that waits, what is kept of
+//! them.
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 

@@ -1,6 +1,8 @@
-//! Reading the bytes of a module's component: whole, a range of them, or only to see that all are there.
+//! Reading the bytes of a module's component: whole, a range of them, or only to see that all are
+//! there.
 //!
-//! They lie in table `components`, and of modules that an earlier schema has written in the row of the module until they are moved. Not here: how they get there (`group`).
+//! They lie in table `components`, and of modules that an earlier schema has written in the row of
+//! the module until they are moved. Not here: how they get there (`group`).
 
 use std::ops::{ControlFlow, Range};
 
@@ -15,7 +17,8 @@ use crate::table::{
     ComponentHash, ComponentRow, ModuleRow, Row as _, Table, component_key, inline_component, named_key, read,
 };
 
-/// What is wrong with a component of which a part is not where the one before ends, or that ends early.
+/// What is wrong with a component of which a part is not where the one before ends, or that ends
+/// early.
 const INCOMPLETE: &str = "a part of the component is missing";
 
 /// The bytes of a component; `None` where no module of the tenant has it.
@@ -27,7 +30,8 @@ pub(crate) fn whole(
     let mut bytes = Vec::new();
     let total = each_part(transaction, (tenant, hash), 0, |part| {
         if bytes.is_empty() {
-            // Once, and not in steps of twice as many. What says so is checked, and yet of a file that anybody may have made.
+            // Once, and not in steps of twice as many. What says so is checked, and yet of a file
+            // that anybody may have made.
             let room = usize::try_from(part.total).ok().and_then(|total| bytes.try_reserve_exact(total).ok());
             room.ok_or_else(|| damaged(&part, "the component is too long"))?;
         }
@@ -63,7 +67,8 @@ pub(crate) fn range(
     }
 }
 
-/// Checks that the component of a module is there, all of it, and whole; `Ok(Err)` says what is wrong with it.
+/// Checks that the component of a module is there, all of it, and whole; `Ok(Err)` says what is
+/// wrong with it.
 fn check(transaction: &ReadTransaction, row: &ModuleRow) -> Result<Result<(), Corruption>, LoadError> {
     let of_module = |reason| Table::Modules.corruption(&row.key(), reason);
     let total = each_part(transaction, (row.tenant, &row.hash), 0, |_| Ok(ControlFlow::Continue(())));
@@ -106,7 +111,8 @@ pub(crate) fn look(transaction: &ReadTransaction) -> Result<Remarkable, LoadErro
     Ok(found)
 }
 
-/// Visits the parts of a component from the one on that has the byte at `first`, and gives its length; `None` where it has no parts.
+/// Visits the parts of a component from the one on that has the byte at `first`, and gives its
+/// length; `None` where it has no parts.
 fn each_part(
     transaction: &ReadTransaction,
     (tenant, hash): (TenantId, &ComponentHash),

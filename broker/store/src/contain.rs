@@ -1,10 +1,12 @@
 //! Panics of the database, which end in an error instead of the process.
 //!
-//! redb verifies its pages only in a repair or an explicit check; on damaged ones it can panic (2 of 3,000 flipped bits in the prototype). What
-//! touches a file that may be damaged runs in here. The panic is one line of the log; the process's panic hook, if it asks [`takes_panic`], need not
+//! redb verifies its pages only in a repair or an explicit check; on damaged ones it can panic (2
+//! of 3,000 flipped bits in the prototype). What touches a file that may be damaged runs in here.
+//! The panic is one line of the log; the process's panic hook, if it asks [`takes_panic`], need not
 //! print it as well.
 //!
-//! Invariant: nothing that was borrowed is used again after a panic, but to be closed or loaded anew.
+//! Invariant: nothing that was borrowed is used again after a panic, but to be closed or loaded
+//! anew.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -40,8 +42,8 @@ pub(crate) fn contained<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Drops what must not do anything when it is dropped, as redb does not while a panic unwinds: a database whose tree is damaged would write to it,
-/// and end the process when it panics twice.
+/// Drops what must not do anything when it is dropped, as redb does not while a panic unwinds: a
+/// database whose tree is damaged would write to it, and end the process when it panics twice.
 pub(crate) fn abandon<T>(value: T) {
     // No hook is called.
     let unwound = catch_unwind(AssertUnwindSafe(|| {

@@ -47,7 +47,8 @@ pub(crate) struct DirectoryLock {
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Closing is not enough: a child process that is being started shares the descriptor until it runs its program.
+        // Closing is not enough: a child process that is being started shares the descriptor until
+        // it runs its program.
         let _ = self.file.unlock();
     }
 }
@@ -85,7 +86,8 @@ pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
     dir.ancestors().take_while(is_missing).map(Path::to_owned).collect()
 }
 
-/// Removes directories that [`enter`] has made and in which nothing but its lock came to be. Without the lock they are somebody else's if they are not empty.
+/// Removes directories that [`enter`] has made and in which nothing but its lock came to be.
+/// Without the lock they are somebody else's if they are not empty.
 pub(crate) fn leave_unmade(missing: &[PathBuf], lock: Option<DirectoryLock>) {
     let Some(innermost) = missing.first() else { return };
     if let Some(_held) = lock {
@@ -99,7 +101,8 @@ pub(crate) fn leave_unmade(missing: &[PathBuf], lock: Option<DirectoryLock>) {
     }
 }
 
-/// Makes a directory and those above it that are not there, durably: what is acknowledged in it is of no use when the power takes the directory.
+/// Makes a directory and those above it that are not there, durably: what is acknowledged in it is
+/// of no use when the power takes the directory.
 fn make(dir: &Path) -> std::io::Result<()> {
     let missing = missing(dir);
     DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(dir)?;
@@ -114,8 +117,8 @@ fn make(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Takes the permissions of others away from a data directory, and says so. One that may be somebody else's, or that is used for other things besides,
-/// is left as it is, and told of.
+/// Takes the permissions of others away from a data directory, and says so. One that may be
+/// somebody else's, or that is used for other things besides, is left as it is, and told of.
 fn close_to_others(dir: &Path) {
     let Ok(data) = std::fs::metadata(dir) else { return };
     let mode = data.permissions().mode();
@@ -147,7 +150,8 @@ fn is_ours(dir: &Path) -> bool {
         || std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Locks a directory to read in it; changes nothing there. `None` where nobody has ever written: there is no lock file.
+/// Locks a directory to read in it; changes nothing there. `None` where nobody has ever written:
+/// there is no lock file.
 pub(crate) fn enter_to_read(dir: &Path) -> Result<Option<DirectoryLock>, OpenError> {
     let path = dir.join(LOCK_FILE);
     match File::open(&path) {
@@ -178,7 +182,8 @@ fn lock(mut file: File, dir: &Path, path: PathBuf) -> Result<DirectoryLock, Open
     Ok(DirectoryLock { file })
 }
 
-/// Whether a process has ended or been killed, and just has not been cleaned up yet; false where the system does not say.
+/// Whether a process has ended or been killed, and just has not been cleaned up yet; false where
+/// the system does not say.
 fn is_ending(pid: u32) -> bool {
     /// Flag of the kernel (`PF_EXITING`): the process is being cleaned up.
     const EXITING: u32 = 4;
@@ -221,19 +226,22 @@ fn check_space(dir: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether there is no room for what was to be written: on the disk, or below a limit of the user or the process.
+/// Whether there is no room for what was to be written: on the disk, or below a limit of the user
+/// or the process.
 #[must_use]
 pub fn is_full(error: &std::io::Error) -> bool {
     // The last one is the limit of the process on the size of files.
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
-/// Bytes free for an ordinary user on the file system where `path` is or will be; `None` if the system does not say.
+/// Bytes free for an ordinary user on the file system where `path` is or will be; `None` if the
+/// system does not say.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     disk_of(path).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Bytes of the file system where `path` is or will be, free ones and others; `None` if the system does not say.
+/// Bytes of the file system where `path` is or will be, free ones and others; `None` if the system
+/// does not say.
 pub fn disk_bytes(path: &Path) -> Option<u64> {
     disk_of(path).map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize))
 }
@@ -246,7 +254,8 @@ fn disk_of(path: &Path) -> Option<rustix::fs::StatVfs> {
     (disk.f_blocks > 0).then_some(disk)
 }
 
-/// Gives a file that was made in a directory to its owner and group, where root has made it in somebody else's: the broker that is to find it runs as that one.
+/// Gives a file that was made in a directory to its owner and group, where root has made it in
+/// somebody else's: the broker that is to find it runs as that one.
 pub(crate) fn give_to_owner(dir: &Path, file: &Path) -> std::io::Result<()> {
     let (of_dir, of_file) = (std::fs::metadata(dir)?, std::fs::symlink_metadata(file)?);
     let is_same = (of_dir.uid(), of_dir.gid()) == (of_file.uid(), of_file.gid());

@@ -1,10 +1,11 @@
-//! The compact binary encoding of every stored value: written with [`Put`], read back with [`Decoder`].
+//! The compact binary encoding of every stored value: written with [`Put`], read back with
+//! [`Decoder`].
 //!
-//! Numbers are big-endian where their order matters (keys) and LEB128 varints elsewhere; texts and byte strings carry
-//! their length, except a last one that runs to the end.
+//! Numbers are big-endian where their order matters (keys) and LEB128 varints elsewhere; texts and
+//! byte strings carry their length, except a last one that runs to the end.
 //!
-//! Invariant: a [`Decoder`] never panics and never allocates more than the bytes it was given, whatever they are.
-//! Not here: checksums and versions (`table`, `log::chunk`).
+//! Invariant: a [`Decoder`] never panics and never allocates more than the bytes it was given,
+//! whatever they are. Not here: checksums and versions (`table`, `log::chunk`).
 
 /// Bytes that no writer of ours can have produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

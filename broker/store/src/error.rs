@@ -13,7 +13,8 @@ use crate::Ticket;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process holds the lock of the directory. `pid` is `None` when the lock file does not tell.
+    /// Another process holds the lock of the directory. `pid` is `None` when the lock file does not
+    /// tell.
     #[error("data directory '{}' is in use by process {}", dir.display(), pid_text(*pid))]
     InUse {
         /// The data directory.
@@ -174,7 +175,8 @@ pub enum Corruption {
 }
 
 impl Corruption {
-    /// Whether the tree of the database is damaged, so that rows may be missing without a trace; else it is what is named, and nothing besides.
+    /// Whether the tree of the database is damaged, so that rows may be missing without a trace;
+    /// else it is what is named, and nothing besides.
     pub(crate) fn is_of_tree(&self) -> bool {
         match self {
             Self::Structure(_)
@@ -266,7 +268,8 @@ pub enum SecretKeyError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Too many bytes wait for the disk. Stop reading from those who publish durably, try again later.
+    /// Too many bytes wait for the disk. Stop reading from those who publish durably, try again
+    /// later.
     #[error("{waiting_bytes} bytes wait for the disk, limit {limit_bytes}")]
     Full {
         /// Bytes that wait already.
@@ -277,7 +280,8 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("store is closed")]
     Closed,
-    /// The writer is at something that does not end: it gives no snapshot meanwhile, and settles nothing.
+    /// The writer is at something that does not end: it gives no snapshot meanwhile, and settles
+    /// nothing.
     #[error("the disk has not answered for {} s", waited.as_secs())]
     Hangs {
         /// How long was waited.
@@ -296,8 +300,8 @@ pub enum StoreError {
 
 /// Why a group was not committed.
 ///
-/// The batches of the group are not promised to be there after a restart. They may be there all the same: when the
-/// sync itself failed, nobody can tell.
+/// The batches of the group are not promised to be there after a restart. They may be there all the
+/// same: when the sync itself failed, nobody can tell.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct CommitError {

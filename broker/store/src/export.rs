@@ -8,8 +8,9 @@
 //!       3 rows u64                    last block: how many rows there were
 //! ```
 //!
-//! Invariants: all rows are of one moment; a stream that was cut or changed is refused as a whole, and nothing of it is left behind.
-//! Not here: compiled code, which is made anew, and the key of the secrets.
+//! Invariants: all rows are of one moment; a stream that was cut or changed is refused as a whole,
+//! and nothing of it is left behind. Not here: compiled code, which is made anew, and the key of
+//! the secrets.
 
 use std::io::{self, Read, Write};
 

@@ -1,4 +1,5 @@
-//! Faults on purpose, so that tests can show that they would be noticed. Not in the binary that users build.
+//! Faults on purpose, so that tests can show that they would be noticed. Not in the binary that
+//! users build.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,13 @@ pub(crate) enum Fault {
     LostBatch,
 }
 
-/// Few enough for a life of the broker in which thousands of operations come in a few large batches.
+/// Few enough for a life of the broker in which thousands of operations come in a few large
+/// batches.
 const LOST_EVERY: u64 = 100;
 
 impl Fault {
-    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`], [`spoil`] and [`disk`] look at.
+    /// As `LOTMQ_STORE_FAULT` says: `early-report`, `lost-batch`, or what [`reached`], [`spoil`]
+    /// and [`disk`] look at.
     ///
     /// # Panics
     /// With any other text: a test that misspells it would prove nothing.
@@ -71,7 +74,8 @@ pub(crate) fn without_lost<'b>(
     batches.filter(|batch| !is_lost(batch)).collect::<Vec<_>>().into_iter()
 }
 
-/// What the fault begins with that is a disk whose state a file says, behind it the path of that file.
+/// What the fault begins with that is a disk whose state a file says, behind it the path of that
+/// file.
 const DISK: &str = "disk:";
 
 /// The file that says how the disk under the store does, if `LOTMQ_STORE_FAULT` wants one.

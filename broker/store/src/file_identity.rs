@@ -1,7 +1,8 @@
 //! Identity of the file that is open: whether it is still the one that its path names.
 //!
-//! A file that was deleted, moved or replaced takes what is written to it as ever, and the next start does not find it: what is acknowledged into it
-//! is lost. So the writer looks now and then, and opens nothing else in its place.
+//! A file that was deleted, moved or replaced takes what is written to it as ever, and the next
+//! start does not find it: what is acknowledged into it is lost. So the writer looks now and then,
+//! and opens nothing else in its place.
 //!
 //! Not here: what becomes of it (`writer`, `trouble`).
 
@@ -19,7 +20,8 @@ use crate::limits::{LOOK_PAUSE, LOOK_PAUSE_IDLE};
 #[derive(Debug)]
 pub(crate) struct FileIdentity {
     path: PathBuf,
-    /// Open for as long as the store is: without it the system might give the number of the file to another one.
+    /// Open for as long as the store is: without it the system might give the number of the file to
+    /// another one.
     file: File,
     looked_at: Duration,
     /// Whether anything was written to it since.

@@ -1,7 +1,9 @@
-//! What a fuzzer runs: bytes that no writer of ours has made, through everything that reads the file's contents.
+//! What a fuzzer runs: bytes that no writer of ours has made, through everything that reads the
+//! file's contents.
 //!
-//! The fuzz targets and the replay of their corpus are thin wrappers round these functions. Checksums are passed by on purpose: behind
-//! them a fuzzer would see nothing. Not for production use: both panic by design when one of the crate's promises is broken.
+//! The fuzz targets and the replay of their corpus are thin wrappers round these functions.
+//! Checksums are passed by on purpose: behind them a fuzzer would see nothing. Not for production
+//! use: both panic by design when one of the crate's promises is broken.
 
 use std::fmt::Debug;
 
@@ -20,7 +22,8 @@ use crate::table::{
 /// Sessions 1 to this many exist in [`fuzz_log`]; records of others are of sessions that are gone.
 const SESSIONS: u64 = 4;
 
-/// Reads `bytes` as a chunk of the log, then as the records in one: decoded, taken into an index, and every body opened.
+/// Reads `bytes` as a chunk of the log, then as the records in one: decoded, taken into an index,
+/// and every body opened.
 pub fn fuzz_log(bytes: &[u8]) {
     let _ = Chunk::decode(1, bytes);
     let mut index = LogIndex::new((1..=SESSIONS).map(SessionId));
@@ -65,7 +68,8 @@ fn open(record: &Record<'_>) {
     }
 }
 
-/// Reads `bytes` as `length of the key u8, key, body` of a row of every table; what is accepted must come back from being written.
+/// Reads `bytes` as `length of the key u8, key, body` of a row of every table; what is accepted
+/// must come back from being written.
 pub fn fuzz_row(bytes: &[u8]) {
     let Some((len, rest)) = bytes.split_first() else { return };
     let Some((key, body)) = rest.split_at_checked(usize::from(*len)) else { return };

@@ -1,7 +1,8 @@
-//! Commits one group: the log records of its batches as chunks, its row changes, and the cleaning of the log, all in one
-//! transaction.
+//! Commits one group: the log records of its batches as chunks, its row changes, and the cleaning
+//! of the log, all in one transaction.
 //!
-//! Invariant: after an error the [`Committer`]'s index may be ahead of the file; it must be loaded anew.
+//! Invariant: after an error the [`Committer`]'s index may be ahead of the file; it must be loaded
+//! anew.
 
 mod cancel;
 mod components;
@@ -135,7 +136,8 @@ impl Committer {
         }
     }
 
-    /// Whether more entries are in memory than should be, as after a start on a file without table `queues`.
+    /// Whether more entries are in memory than should be, as after a start on a file without table
+    /// `queues`.
     pub(crate) fn has_too_much_in_memory(&self) -> bool {
         self.index.in_memory() > self.limits.entries_in_memory_max
     }
@@ -195,7 +197,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Records and row changes in the order in which they were pushed; `first` is the place of its first record in the group.
+    /// Records and row changes in the order in which they were pushed; `first` is the place of its
+    /// first record in the group.
     fn write_batch(
         &mut self,
         batch: &Batch,
@@ -256,7 +259,8 @@ impl Committer {
         }
     }
 
-    /// A session beyond the reserved numbers moves the reserve first, so that no number is given out twice.
+    /// A session beyond the reserved numbers moves the reserve first, so that no number is given
+    /// out twice.
     fn reserve_sessions(&mut self, session: SessionId, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
         if session.0 < self.sessions_reserved {
             return Ok(());
@@ -323,7 +327,8 @@ impl Committer {
                 Ok(()) => {}
                 Err(RelocateError::Index(error)) => return Err(unreadable(error)),
                 Err(RelocateError::Damaged(reason)) => {
-                    // Kept as it is: what is in it is reported as damaged at the next start, not thrown away.
+                    // Kept as it is: what is in it is reported as damaged at the next start, not
+                    // thrown away.
                     self.is_damaged = true;
                     metrics::add(&counters.damaged_chunks, 1);
                     tracing::error!(lsn, reason, "log chunk cannot be read");
@@ -336,7 +341,8 @@ impl Committer {
         packer.finish(&mut self.index, &mut tables.log)
     }
 
-    /// The newest chunk always stays: it carries the next message number. A few dead ones wait for others: each time pages of the tree are written.
+    /// The newest chunk always stays: it carries the next message number. A few dead ones wait for
+    /// others: each time pages of the tree are written.
     fn drop_dead_chunks(&mut self, log: &mut LogTable<'_>) -> Result<(), redb::Error> {
         let mut dead_bytes = 0;
         let is_worth_it = self.index.chunks.iter().take_while(|chunk| chunk.is_dead()).any(|chunk| {
@@ -373,7 +379,8 @@ fn no_random_numbers() -> redb::Error {
     redb::Error::Io(std::io::Error::other("no random numbers from the system"))
 }
 
-/// What it means that a page or a record of our own cannot be read: nothing must be written before the file was loaded anew.
+/// What it means that a page or a record of our own cannot be read: nothing must be written before
+/// the file was loaded anew.
 pub(crate) fn unreadable(error: IndexError) -> redb::Error {
     match error {
         IndexError::Storage(error) => error,

@@ -1,4 +1,5 @@
-//! The identifiers of stored things, where they come from, and the [`Ticket`] that stands for a batch on its way to the disk.
+//! The identifiers of stored things, where they come from, and the [`Ticket`] that stands for a
+//! batch on its way to the disk.
 
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,7 +15,8 @@ impl TenantId {
     pub const DEFAULT: Self = Self(0);
 }
 
-/// A session's number, never reused: a clean start or a new session of the same Client gets another one.
+/// A session's number, never reused: a clean start or a new session of the same Client gets another
+/// one.
 ///
 /// Taken from [`Ids::next_session`]. The top 16 bits are the node's number, so that
 /// stale references die by themselves.
@@ -28,10 +30,12 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageId(pub u64);
 
-/// Number of a session's membership in the group of a shared subscription, by which its deliveries tell how they came.
+/// Number of a session's membership in the group of a shared subscription, by which its deliveries
+/// tell how they came.
 ///
-/// Who leaves a group and joins it again has another one. It is the lower part of a number of [`Ids::next_message`]: 47 bits, so that a delivery in memory has room for
-/// it without becoming larger; it comes again after 10^14 messages.
+/// Who leaves a group and joins it again has another one. It is the lower part of a number of
+/// [`Ids::next_message`]: 47 bits, so that a delivery in memory has room for it without becoming
+/// larger; it comes again after 10^14 messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MembershipId {
     /// With the highest bit set, which stands for "there is one" where the membership is optional.
@@ -72,7 +76,8 @@ impl MembershipId {
     }
 }
 
-/// Numbers for new messages and sessions. Each is given once, by whoever makes batches, and is part of the batch: what applies one gives none.
+/// Numbers for new messages and sessions. Each is given once, by whoever makes batches, and is part
+/// of the batch: what applies one gives none.
 #[derive(Debug)]
 pub struct Ids {
     message: AtomicU64,
@@ -103,7 +108,8 @@ impl Ids {
 pub struct Ticket(pub(crate) u64);
 
 impl Ticket {
-    /// The place `number` in the order of batches, which begins with 1; for implementations of the log other than [`Store`](crate::Store).
+    /// The place `number` in the order of batches, which begins with 1; for implementations of the
+    /// log other than [`Store`](crate::Store).
     pub fn numbered(number: u64) -> Self {
         Self(number)
     }

@@ -1,8 +1,9 @@
 //! The durable store: everything that must outlive the process, in one redb file with group commit.
 //!
-//! A shard collects what a turn must make durable in a [`Batch`], [`append`](Store::append)s it and gets a [`Ticket`].
-//! One thread commits batches in groups and reports each group to `on_commit`; acknowledgements wait for that report.
-//! [`Store::open`] returns what was stored before as [`Recovered`].
+//! A shard collects what a turn must make durable in a [`Batch`], [`append`](Store::append)s it and
+//! gets a [`Ticket`]. One thread commits batches in groups and reports each group to `on_commit`;
+//! acknowledgements wait for that report. [`Store::open`] returns what was stored before as
+//! [`Recovered`].
 //!
 //! ```text
 //! shards, commands --append--> queue --groups--> writer thread --one transaction--> log chunks + rows
@@ -10,13 +11,14 @@
 //!        +------------ Committed(ticket) -------------+
 //! ```
 //!
-//! Messages, acknowledgements and Packet Identifiers go to a log inside the file (`log`), everything else to a table
-//! each (`table`). The log is kept within about twice what is alive in it.
+//! Messages, acknowledgements and Packet Identifiers go to a log inside the file (`log`),
+//! everything else to a table each (`table`). The log is kept within about twice what is alive in
+//! it.
 //!
-//! Invariants: batches are committed in the order of their tickets, each whole or not at all; what was reported as
-//! [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`], after a power loss; after an error
-//! the file is opened and checked again before anything is written.
-//! Not here: what a message means, when it expires, who may read it.
+//! Invariants: batches are committed in the order of their tickets, each whole or not at all; what
+//! was reported as [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`],
+//! after a power loss; after an error the file is opened and checked again before anything is
+//! written. Not here: what a message means, when it expires, who may read it.
 
 mod audit;
 mod backend;

@@ -1,11 +1,12 @@
-//! The bounds of the store. Figures come from the measurements in `docs/decisions` and the store's prototype.
+//! The bounds of the store. Figures come from the measurements in `docs/decisions` and the store's
+//! prototype.
 
 use std::time::Duration;
 
 /// Largest value of one log chunk, in bytes: sixteen redb pages less the row's own overhead.
 ///
-/// redb rounds a value beyond one page up to a power of two pages and writes all of it; fitted chunks cost 1.6 bytes
-/// per payload byte instead of 2.
+/// redb rounds a value beyond one page up to a power of two pages and writes all of it; fitted
+/// chunks cost 1.6 bytes per payload byte instead of 2.
 pub(crate) const CHUNK_BYTES_MAX: usize = chunk_class(4);
 
 /// Chunk sizes are `4096 * 2^k - 16` bytes; this is the class `k`.
@@ -15,35 +16,43 @@ pub(crate) const fn chunk_class(k: u32) -> usize {
 
 /// Largest message body (topic, properties, payload) that is kept inside a log record, in bytes.
 ///
-/// Longer ones go to table `payloads` in parts: a record never spans chunks, and moving it never copies the payload.
+/// Longer ones go to table `payloads` in parts: a record never spans chunks, and moving it never
+/// copies the payload.
 pub(crate) const BODY_INLINE_BYTES_MAX: usize = 32 * 1024;
 
-/// Most bytes for which a batch makes room at its first record, because the one before it had as many.
+/// Most bytes for which a batch makes room at its first record, because the one before it had as
+/// many.
 pub(crate) const BATCH_ROOM_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a few are.
+/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
+/// few are.
 pub(crate) const DELIVERIES_BYTES_MAX: usize = if cfg!(test) { 8 } else { 16 * 1024 };
 
-/// Most entries in a page of table `queues`: about 2.5 KB, so that it fits a page of redb. In unit tests a few.
+/// Most entries in a page of table `queues`: about 2.5 KB, so that it fits a page of redb. In unit
+/// tests a few.
 pub(crate) const PAGE_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 256 };
 
 /// Least entries of a long queue that are written out at once. In unit tests a few.
 pub(crate) const PAGED_OUT_MIN: usize = if cfg!(test) { 3 } else { 2000 };
 
-/// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes longer).
+/// Size of one row of table `payloads`, in bytes, fitted to pages like a chunk (the key is 8 bytes
+/// longer).
 pub(crate) const PAYLOAD_PART_BYTES_MAX: usize = 16 * 4096 - 24;
 
-/// Bytes of a component in one row of table `components`, fitted to pages likewise: key, checksum and lengths take up to 65 bytes beside them.
+/// Bytes of a component in one row of table `components`, fitted to pages likewise: key, checksum
+/// and lengths take up to 65 bytes beside them.
 pub(crate) const COMPONENT_PART_BYTES: usize = 16 * 4096 - 96;
 
-/// Least free space at the first start, in bytes. Below it [`Store::open`](crate::Store::open) refuses before it touches a file.
+/// Least free space at the first start, in bytes. Below it [`Store::open`](crate::Store::open)
+/// refuses before it touches a file.
 pub(crate) const FREE_BYTES_AT_START_MIN: u64 = 16 * 1024 * 1024;
 
-/// The same where there is a store already, which has to be opened for somebody to make room in it; also what must be free before a disk that was full
-/// is asked again.
+/// The same where there is a store already, which has to be opened for somebody to make room in it;
+/// also what must be free before a disk that was full is asked again.
 pub(crate) const FREE_BYTES_MIN: u64 = 1024 * 1024;
 
-/// Files up to this size, in bytes, are checked page by page at every open; larger ones only after a crash.
+/// Files up to this size, in bytes, are checked page by page at every open; larger ones only after
+/// a crash.
 ///
 /// redb verifies its checksums only in such a check (0.7 s per GiB), not when it reads.
 pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -54,28 +63,35 @@ pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// The same while nothing is written to the file, so that nothing can be lost by it.
 pub(crate) const LOOK_PAUSE_IDLE: Duration = Duration::from_secs(5);
 
-/// How long a thread of the store is at one group, or at one slice of a queue, before it counts as standing still.
+/// How long a thread of the store is at one group, or at one slice of a queue, before it counts as
+/// standing still.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// Snapshots that one who reads may lose before it is given up; a failing store is opened again twice a second.
+/// Snapshots that one who reads may lose before it is given up; a failing store is opened again
+/// twice a second.
 pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;
 
-/// How long somebody who reads in a snapshot keeps a failing store from being opened again, which would end the snapshot.
+/// How long somebody who reads in a snapshot keeps a failing store from being opened again, which
+/// would end the snapshot.
 pub(crate) const SNAPSHOT_HOLD_MAX: Duration = Duration::from_secs(30);
 
-/// The same after holds that were too short, each of which is followed by one of twice that: a backup of this length is got in any case.
+/// The same after holds that were too short, each of which is followed by one of twice that: a
+/// backup of this length is got in any case.
 pub(crate) const SNAPSHOT_HOLDS_MAX: Duration = Duration::from_secs(240);
 
-/// Session numbers are reserved on disk in steps of this many, so that giving one out costs no write.
+/// Session numbers are reserved on disk in steps of this many, so that giving one out costs no
+/// write.
 pub(crate) const SESSION_IDS_RESERVED: u64 = 1024;
 
 /// Names remembered of what was just deleted, so that a late write cannot bring it back.
 pub(crate) const RECENTLY_DELETED_MAX: usize = 65_536;
 
-/// Failed ticket ranges remembered for [`Store::wait`](crate::Store::wait); older tickets count as failed.
+/// Failed ticket ranges remembered for [`Store::wait`](crate::Store::wait); older tickets count as
+/// failed.
 pub(crate) const FAILED_RANGES_MAX: usize = 1024;
 
-/// Places in the file that are remembered as written and not synced; with more, all between the first and the last counts as one.
+/// Places in the file that are remembered as written and not synced; with more, all between the
+/// first and the last counts as one.
 ///
 /// Pages of a group have some hundred; each takes 16 bytes.
 pub(crate) const UNSYNCED_PLACES_MAX: usize = 16_384;
@@ -95,28 +111,34 @@ pub(crate) const LINGER_RANGE: (Duration, Duration) =
 pub struct Limits {
     /// Most log records in one commit. Default 8,192; at least 1 batch is always taken.
     pub group_records_max: usize,
-    /// Most bytes in one commit. Default 1 MiB: its sync still takes 0.3 ms; 32,000 records took 15-42 ms.
+    /// Most bytes in one commit. Default 1 MiB: its sync still takes 0.3 ms; 32,000 records took
+    /// 15-42 ms.
     pub group_bytes_max: usize,
-    /// Most bytes appended and not yet committed. Default 64 MiB; beyond it [`append`](crate::Store::append) refuses.
-    /// One batch larger than this is accepted when nothing else waits.
+    /// Most bytes appended and not yet committed. Default 64 MiB; beyond it
+    /// [`append`](crate::Store::append) refuses. One batch larger than this is accepted when
+    /// nothing else waits.
     pub waiting_bytes_max: usize,
-    /// The log is compacted when it holds more than twice its living bytes and this many more. Default 1 MiB.
+    /// The log is compacted when it holds more than twice its living bytes and this many more.
+    /// Default 1 MiB.
     pub log_slack_bytes: u64,
-    /// Least bytes of old log that a group may look through for living records. Default 256 KiB; a larger group may
-    /// look through twice its own size, so that the log cannot outgrow the cleaning.
+    /// Least bytes of old log that a group may look through for living records. Default 256 KiB; a
+    /// larger group may look through twice its own size, so that the log cannot outgrow the
+    /// cleaning.
     pub relocate_bytes_per_group: u64,
-    /// Most deliveries whose entries (some 100 bytes each) are in memory, beyond those of the group that is being
-    /// committed. Default 100,000.
+    /// Most deliveries whose entries (some 100 bytes each) are in memory, beyond those of the group
+    /// that is being committed. Default 100,000.
     pub entries_in_memory_max: usize,
-    /// Most bytes of log that are read record by record at a start, beyond those of a group. Default 32 MiB, which
-    /// takes some 0.05 s; each session is written once while so much comes.
+    /// Most bytes of log that are read record by record at a start, beyond those of a group.
+    /// Default 32 MiB, which takes some 0.05 s; each session is written once while so much comes.
     pub replay_bytes_max: u64,
-    /// After two failures in a row groups fail at once for this long, or four times as long as the attempt took; then comes the next. Default
-    /// 500 ms.
+    /// After two failures in a row groups fail at once for this long, or four times as long as the
+    /// attempt took; then comes the next. Default 500 ms.
     pub reopen_pause: Duration,
-    /// How long somebody waits for a snapshot, which the writer gives between two commits. Default 20 s.
+    /// How long somebody waits for a snapshot, which the writer gives between two commits. Default
+    /// 20 s.
     pub snapshot_wait: Duration,
-    /// How long a group waits for more before it is committed; it does not wait when it is full. Default zero.
+    /// How long a group waits for more before it is committed; it does not wait when it is full.
+    /// Default zero.
     pub linger: Duration,
 }
 

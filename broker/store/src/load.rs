@@ -34,7 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) sessions_reserved: u64,
 }
 
-/// Opens the file, makes the schema if it is empty, and checks what is needed before going on. Nothing is changed in one that is damaged.
+/// Opens the file, makes the schema if it is empty, and checks what is needed before going on.
+/// Nothing is changed in one that is damaged.
 pub(crate) fn open_database(
     factory: &BackendFactory,
     cache_bytes: usize,
@@ -46,7 +47,8 @@ pub(crate) fn open_database(
     Ok(opened)
 }
 
-/// Opens the file to look at what it holds, and changes nothing: for a disk that takes nothing, where it cannot be opened otherwise.
+/// Opens the file to look at what it holds, and changes nothing: for a disk that takes nothing,
+/// where it cannot be opened otherwise.
 pub(crate) fn open_view(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
     let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
     Ok(open_backend(overlay, cache_bytes)?.0)
@@ -85,7 +87,8 @@ pub(crate) fn open_as_it_is(
 /// Definition of a row table, and the first version of the schema that has it.
 type Since = (TableDefinition<'static, &'static [u8], &'static [u8]>, u64);
 
-/// Makes the tables that a file of an earlier schema version lacks, and says that it is of this version now.
+/// Makes the tables that a file of an earlier schema version lacks, and says that it is of this
+/// version now.
 fn upgrade(
     database: &Database,
     version: u64,
@@ -176,7 +179,8 @@ pub(crate) fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTab
     transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
 }
 
-/// A table of a file that may be of an earlier version: `None` where the file gets it only when this program opens it to write.
+/// A table of a file that may be of an earlier version: `None` where the file gets it only when
+/// this program opens it to write.
 pub(crate) fn open_if_made(
     transaction: &ReadTransaction,
     table: Table,
@@ -234,7 +238,8 @@ fn load_log(
 ) -> Result<(Replayed, Vec<MessageId>), LoadError> {
     let sessions: Vec<SessionId> = sessions.iter().map(|session| session.id).collect();
     let replayed = replay::index(transaction, &sessions)?;
-    // They go with their message; only a file that was damaged has some, and reading them all takes its time.
+    // They go with their message; only a file that was damaged has some, and reading them all takes
+    // its time.
     let orphans =
         if replayed.has_foreign_rows { orphaned_payloads(transaction, &replayed.index)? } else { Vec::new() };
     Ok((replayed, orphans))
@@ -254,7 +259,8 @@ fn orphaned_payloads(transaction: &ReadTransaction, index: &LogIndex) -> Result<
     Ok(orphans)
 }
 
-/// Removes large messages that nobody is to get: those of sessions and of chunks of the log that were put aside.
+/// Removes large messages that nobody is to get: those of sessions and of chunks of the log that
+/// were put aside.
 pub(crate) fn drop_orphaned_payloads(database: &Database) -> Result<(), LoadError> {
     let reading = database.begin_read().map_err(from_redb)?;
     let sessions: Vec<SessionRow> = rows(&reading)?;

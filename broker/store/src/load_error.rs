@@ -62,7 +62,8 @@ impl From<StorageError> for LoadError {
     }
 }
 
-/// redb reports a file that is none of its own, or that ends early, as an input/output error of these kinds.
+/// redb reports a file that is none of its own, or that ends early, as an input/output error of
+/// these kinds.
 fn is_format_error(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }

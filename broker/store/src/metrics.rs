@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Bounds of the buckets of commits. A sync takes some 100 us on an NVMe disk, some 10 ms on a spinning one, and up to a second on flash that erases.
+/// Bounds of the buckets of commits. A sync takes some 100 us on an NVMe disk, some 10 ms on a
+/// spinning one, and up to a second on flash that erases.
 pub const COMMIT_BOUNDS: &[Duration] = &[
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -62,7 +63,8 @@ pub struct Metrics {
     pub entries_in_memory: u64,
     /// Entries written to pages.
     pub paged_out: u64,
-    /// Messages that all their receivers acknowledged before they were written, and that never were.
+    /// Messages that all their receivers acknowledged before they were written, and that never
+    /// were.
     pub cancelled: u64,
     /// Slices of queues that were read.
     pub slices: u64,
@@ -76,12 +78,14 @@ pub struct Metrics {
     pub reopens: u64,
     /// How often a commit worked again after a failure.
     pub recoveries: u64,
-    /// Batches that were refused and could not be stored later either, though what they say has happened.
+    /// Batches that were refused and could not be stored later either, though what they say has
+    /// happened.
     pub batches_lost: u64,
 }
 
 impl Metrics {
-    /// Bytes of the messages that wait for sessions, each counted once, and of what is written down about them.
+    /// Bytes of the messages that wait for sessions, each counted once, and of what is written down
+    /// about them.
     pub fn live_bytes(&self) -> u64 {
         self.log_live_bytes.saturating_add(self.payload_live_bytes)
     }

@@ -1,4 +1,5 @@
-//! What is done to a store that no broker has open: sizes, a check of everything, export, import, compacting.
+//! What is done to a store that no broker has open: sizes, a check of everything, export, import,
+//! compacting.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -41,8 +42,8 @@ impl Store {
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
     }
 
-    /// The version of a closed store's schema, below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) in one that an earlier version of this program has written. The file is
-    /// only read.
+    /// The version of a closed store's schema, below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) in
+    /// one that an earlier version of this program has written. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -55,7 +56,8 @@ impl Store {
 
     /// Reads everything in a closed store and says what is damaged: nothing if the list is empty.
     ///
-    /// The file is only read. Run it in a process of its own: on a file that a lying disk has garbled redb may abort.
+    /// The file is only read. Run it in a process of its own: on a file that a lying disk has
+    /// garbled redb may abort.
     ///
     /// # Errors
     /// See [`OpenError`]; damage that lets the file not be opened at all is one of them.
@@ -77,8 +79,9 @@ impl Store {
         })
     }
 
-    /// Puts aside what is damaged in a closed store, also what protects: whatever that denied may be allowed afterwards. The damaged file stays
-    /// as `lotmq.redb.damaged`. Returns everything that is put aside.
+    /// Puts aside what is damaged in a closed store, also what protects: whatever that denied may
+    /// be allowed afterwards. The damaged file stays as `lotmq.redb.damaged`. Returns everything
+    /// that is put aside.
     ///
     /// # Errors
     /// See [`OpenError`]; nothing has changed then.
@@ -90,7 +93,8 @@ impl Store {
         Self::quarantined(path)
     }
 
-    /// Removes what was put aside in a closed store; returns how many rows it was. `lotmq.redb.damaged` goes with it.
+    /// Removes what was put aside in a closed store; returns how many rows it was.
+    /// `lotmq.redb.damaged` goes with it.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -112,7 +116,8 @@ impl Store {
         })
     }
 
-    /// Writes the tables of these classes, and those that every backup has, as one stream. The file is only read.
+    /// Writes the tables of these classes, and those that every backup has, as one stream. The file
+    /// is only read.
     ///
     /// # Errors
     /// See [`OpenError`]; [`OpenError::Io`] also when `out` takes no more.
@@ -144,7 +149,8 @@ impl Store {
         imported
     }
 
-    /// Rewrites the file of a closed store as small as it can be, without large messages that nobody is to get; takes seconds per GiB.
+    /// Rewrites the file of a closed store as small as it can be, without large messages that
+    /// nobody is to get; takes seconds per GiB.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -197,7 +203,8 @@ fn with_database<T>(
     result.map_err(|error| error.at(&file))
 }
 
-/// The same without changing anything: what redb writes when it opens and closes the file stays in memory.
+/// The same without changing anything: what redb writes when it opens and closes the file stays in
+/// memory.
 fn reading<T>(
     path: &Path,
     work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,

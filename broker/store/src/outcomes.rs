@@ -1,9 +1,10 @@
 //! The ledger of commits: which tickets are settled, and how.
 //!
-//! Written by the writer thread alone, before it tells anybody; read by every thread that acknowledges. While no ticket is in doubt it is read without a
-//! lock.
+//! Written by the writer thread alone, before it tells anybody; read by every thread that
+//! acknowledges. While no ticket is in doubt it is read without a lock.
 //!
-//! Invariant: a ticket whose group failed is never called committed, however long nobody asks about it.
+//! Invariant: a ticket whose group failed is never called committed, however long nobody asks about
+//! it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,8 @@ use crate::limits::FAILED_RANGES_MAX;
 pub(crate) struct Outcomes {
     /// Tickets up to here are settled. Written under the lock.
     through: AtomicU64,
-    /// The last ticket that failed; later ones that are settled are committed. Written before `through`.
+    /// The last ticket that failed; later ones that are settled are committed. Written before
+    /// `through`.
     failed_through: AtomicU64,
     state: Mutex<Failures>,
     changed: Condvar,
@@ -43,7 +45,8 @@ impl Outcomes {
         self.changed.notify_all();
     }
 
-    /// The tickets after the last report have failed. What follows a failure for the same reason is remembered with it.
+    /// The tickets after the last report have failed. What follows a failure for the same reason is
+    /// remembered with it.
     pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
         let mut state = self.state.lock();
         let first = self.through.load(Ordering::Relaxed) + 1;

@@ -1,8 +1,9 @@
 //! A file of which nothing is changed until everything in it has proved to be readable.
 //!
-//! redb writes as soon as it opens a file: that it is in use, and what a repair has found. On a damaged one that would make things worse, as the next
-//! open would refuse what this one could still read. So the writes of an open stay in memory; [`Pending::settle`] does them, in their order and with
-//! their syncs, when all is well. Without it the file is as it was.
+//! redb writes as soon as it opens a file: that it is in use, and what a repair has found. On a
+//! damaged one that would make things worse, as the next open would refuse what this one could
+//! still read. So the writes of an open stay in memory; [`Pending::settle`] does them, in their
+//! order and with their syncs, when all is well. Without it the file is as it was.
 //!
 //! Invariant: until it is settled the file is only read. Not here: what is well (`load`).
 
@@ -63,7 +64,8 @@ impl Overlay {
 }
 
 impl Pending {
-    /// Does what waits, and lets all that follows through. Nobody else may use the database meanwhile.
+    /// Does what waits, and lets all that follows through. Nobody else may use the database
+    /// meanwhile.
     ///
     /// # Errors
     /// Those of the file; some of it may be done then, as after a crash in the midst of it.

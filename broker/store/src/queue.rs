@@ -20,7 +20,8 @@ use crate::request::{Damage, Reader, Request};
 #[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Bytes of the waiting batches and of the group being committed. Changed with the state locked, and read without.
+    /// Bytes of the waiting batches and of the group being committed. Changed with the state
+    /// locked, and read without.
     unsettled_bytes: AtomicUsize,
     arrived: Condvar,
     limits: Limits,
@@ -44,7 +45,8 @@ struct State {
     is_closed: bool,
 }
 
-/// Batches to be committed together; none when there are only readers to be served, or nothing at all.
+/// Batches to be committed together; none when there are only readers to be served, or nothing at
+/// all.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) batches: Vec<Batch>,
@@ -137,7 +139,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Tells the writer of damage, which commits nothing more until the file was opened again and checked.
+    /// Tells the writer of damage, which commits nothing more until the file was opened again and
+    /// checked.
     pub(crate) fn report(&self, damage: Damage) {
         self.state.lock().damage = Some(damage);
         self.arrived.notify_one();
@@ -191,8 +194,8 @@ impl Queue {
         self.unsettled_bytes.fetch_sub(group.bytes, Ordering::Relaxed);
     }
 
-    /// Waits for batches and takes as many as make a group; `None` when the queue is closed and empty. With a `deadline`, an empty group comes
-    /// when that is over.
+    /// Waits for batches and takes as many as make a group; `None` when the queue is closed and
+    /// empty. With a `deadline`, an empty group comes when that is over.
     pub(crate) fn take(&self, pace: &Pace, deadline: Option<Duration>) -> Option<Group> {
         let mut state = self.state.lock();
         self.linger(&mut state, pace);
@@ -220,7 +223,8 @@ impl Queue {
         Some(self.group(&mut state, takes_batches))
     }
 
-    /// Takes what waits, without waiting for anything, nor for more; `None` when nothing waits. An empty group comes all the same `if_empty`.
+    /// Takes what waits, without waiting for anything, nor for more; `None` when nothing waits. An
+    /// empty group comes all the same `if_empty`.
     pub(crate) fn take_waiting(&self, if_empty: bool) -> Option<Group> {
         let mut state = self.state.lock();
         (if_empty || state.has_work()).then(|| self.group(&mut state, true))
@@ -267,7 +271,8 @@ impl Queue {
         group
     }
 
-    /// When the waiting batches may be committed; at once where commits wait for nothing, or where there is no reason to wait any longer.
+    /// When the waiting batches may be committed; at once where commits wait for nothing, or where
+    /// there is no reason to wait any longer.
     fn opens_at(&self, state: &State) -> Option<Duration> {
         let at = state.waiting_since? + self.limits.linger;
         let is_full = state.waiting_ops >= self.limits.group_records_max
@@ -278,7 +283,8 @@ impl Queue {
 
     /// Right after a slow commit, gives those whose batches it acknowledged the time to send again.
     ///
-    /// Without it two half groups alternate, each waiting for the other's sync: half the rate, twice the latency.
+    /// Without it two half groups alternate, each waiting for the other's sync: half the rate,
+    /// twice the latency.
     fn linger(&self, state: &mut MutexGuard<'_, State>, pace: &Pace) {
         let Some(deadline) = pace.linger_until() else { return };
         let enough = pace.last_ops.saturating_add(state.waiting_ops).min(self.limits.group_records_max);

@@ -1,5 +1,7 @@
-//! Rare branches on purpose: places whose other way is hardly ever taken, and which a simulation has taken now and then. Unlike at a fault point nothing is wrong:
-//! store and core may behave so at any time, and every promise holds. Without the feature `fault-points` nobody can ask, and the answer is constant.
+//! Rare branches on purpose: places whose other way is hardly ever taken, and which a simulation
+//! has taken now and then. Unlike at a fault point nothing is wrong: store and core may behave so
+//! at any time, and every promise holds. Without the feature `fault-points` nobody can ask, and the
+//! answer is constant.
 //!
 //! The store's own and those of `lotmq_core` are here, so that one seed arranges them all.
 

@@ -1,7 +1,8 @@
 //! Reading what waits in the queues of sessions, a slice at a time, beside the writer.
 //!
-//! The writer knows where messages are and gives a read transaction; the thread here reads them in it, so that neither a commit nor a shard waits for
-//! the disk. A store without threads reads them when its writer has done its step.
+//! The writer knows where messages are and gives a read transaction; the thread here reads them in
+//! it, so that neither a commit nor a shard waits for the disk. A store without threads reads them
+//! when its writer has done its step.
 //!
 //! Invariant: nothing is handed on that was read after the file was closed.
 

@@ -13,7 +13,8 @@ use crate::table::{
 };
 use crate::{MessageId, TenantId};
 
-/// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless said otherwise.
+/// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless
+/// said otherwise.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -27,9 +28,11 @@ pub struct Recovered {
     pub keeps: Vec<KeepRow>,
     /// Definitions by tenant and load order.
     pub definitions: Vec<DefinitionRow>,
-    /// Modules by tenant and load order; their components are read when they are wanted, with [`Snapshot::component`](crate::Snapshot::component).
+    /// Modules by tenant and load order; their components are read when they are wanted, with
+    /// [`Snapshot::component`](crate::Snapshot::component).
     pub modules: Vec<ModuleRow>,
-    /// Projects; their files are read when they are wanted, with [`Snapshot::archive`](crate::Snapshot::archive).
+    /// Projects; their files are read when they are wanted, with
+    /// [`Snapshot::archive`](crate::Snapshot::archive).
     pub projects: Vec<ProjectRow>,
     /// Accounts.
     pub users: Vec<UserRow>,
@@ -53,7 +56,8 @@ pub enum RecoveredQueues {
     /// All: takes time and memory for everything that waits.
     #[default]
     Whole,
-    /// Those that were sent. The others are read when they are wanted, with [`Store::read_queue`](crate::Store::read_queue).
+    /// Those that were sent. The others are read when they are wanted, with
+    /// [`Store::read_queue`](crate::Store::read_queue).
     Sent,
 }
 
@@ -64,14 +68,16 @@ pub struct RecoveredSession {
     pub session: SessionRow,
     /// Its subscriptions, by filter.
     pub subscriptions: Vec<SubscriptionRow>,
-    /// Messages that it must still get, in order, as far as [`RecoveredQueues`] says. Those with a Packet Identifier were
-    /// sent and are sent again with it and with DUP.
+    /// Messages that it must still get, in order, as far as [`RecoveredQueues`] says. Those with a
+    /// Packet Identifier were sent and are sent again with it and with DUP.
     pub queue: Vec<RecoveredDelivery>,
     /// Those without one, in `queue` or not.
     pub waiting: Waiting,
-    /// Outgoing QoS 2 messages for which a PUBREC came, in the order of the messages: a PUBREL is sent again for each.
+    /// Outgoing QoS 2 messages for which a PUBREC came, in the order of the messages: a PUBREL is
+    /// sent again for each.
     pub pubrel: Vec<(NonZeroU16, MessageId)>,
-    /// Incoming QoS 2 Packet Identifiers that are not released: a PUBLISH with one of them is a repetition.
+    /// Incoming QoS 2 Packet Identifiers that are not released: a PUBLISH with one of them is a
+    /// repetition.
     pub qos2_received: Vec<NonZeroU16>,
 }
 
@@ -81,7 +87,8 @@ pub struct RecoveredSecret {
     pub tenant: TenantId,
     /// Its name.
     pub name: String,
-    /// Its value, wiped from memory when dropped; `None` if it is locked: encrypted with another key.
+    /// Its value, wiped from memory when dropped; `None` if it is locked: encrypted with another
+    /// key.
     pub value: Option<Zeroizing<Vec<u8>>>,
 }
 

@@ -1,4 +1,5 @@
-//! What readers ask of the writer: a moment of the file, or a part of a queue; and what they tell it of damage that they met.
+//! What readers ask of the writer: a moment of the file, or a part of a queue; and what they tell
+//! it of damage that they met.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use crate::{MessageId, SessionId};
 pub struct QueueSlice {
     /// Those that could be read.
     pub deliveries: Vec<RecoveredDelivery>,
-    /// The last one, readable or not: the next slice begins behind it. `None` when there was none, or the first was too large.
+    /// The last one, readable or not: the next slice begins behind it. `None` when there was none,
+    /// or the first was too large.
     pub last: Option<MessageId>,
     /// Nothing waits behind them.
     pub is_last: bool,
@@ -23,7 +25,8 @@ pub struct QueueSlice {
     pub first_damage: Option<Corruption>,
 }
 
-/// What becomes of a request: called on the reader's thread, or on that of the writer when it fails. It must not block.
+/// What becomes of a request: called on the reader's thread, or on that of the writer when it
+/// fails. It must not block.
 pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
 
 /// Which messages are wanted.
@@ -45,7 +48,8 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Takes a read transaction of the moment, on the writer's thread; it must not block. Dropped when the store is closed first.
+/// Takes a read transaction of the moment, on the writer's thread; it must not block. Dropped when
+/// the store is closed first.
 pub(crate) struct Reader(pub(crate) Box<dyn FnOnce(Result<ReadTransaction, CommitError>) + Send>);
 
 impl fmt::Debug for Reader {

@@ -1,4 +1,5 @@
-//! A damaged store made whole again: what can be read goes into a new file, what cannot is put aside in it, row by row.
+//! A damaged store made whole again: what can be read goes into a new file, what cannot is put
+//! aside in it, row by row.
 //!
 //! ```text
 //! look      the damaged file is read through an overlay that never writes: every row, every chunk of the log, large messages
@@ -7,8 +8,8 @@
 //! replace   lotmq.redb.damaged becomes a second name of lotmq.redb, then lotmq.redb.rescue is renamed to lotmq.redb
 //! ```
 //!
-//! Invariants: the damaged file is never written; whenever the process ends, `lotmq.redb` is the old file or the new one, each whole. Not here: who
-//! is told (`server`).
+//! Invariants: the damaged file is never written; whenever the process ends, `lotmq.redb` is the
+//! old file or the new one, each whole. Not here: who is told (`server`).
 
 mod heal;
 mod inspect;
@@ -46,8 +47,8 @@ pub(crate) enum Consent {
     Protecting,
 }
 
-/// Opens a file in which damage was met: all of its tree is checked, however large it is, and nothing is undone that was committed. Nothing is
-/// changed in one that is damaged.
+/// Opens a file in which damage was met: all of its tree is checked, however large it is, and
+/// nothing is undone that was committed. Nothing is changed in one that is damaged.
 pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
     let (overlay, pending) =
         Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
@@ -62,8 +63,8 @@ pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Resu
     Ok(database)
 }
 
-/// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing when nothing was damaged, or only table
-/// `queues`.
+/// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing
+/// when nothing was damaged, or only table `queues`.
 ///
 /// # Errors
 /// See [`OpenError`]; nothing has changed then.
@@ -129,7 +130,8 @@ fn open_untouched(path: &Path) -> Result<Database, LoadError> {
     database_on(overlay(path)?)
 }
 
-/// The same with pages healed, so that also a file that was not closed opens in spite of damage, and what was damaged in table `queues`.
+/// The same with pages healed, so that also a file that was not closed opens in spite of damage,
+/// and what was damaged in table `queues`.
 fn open_healed(path: &Path) -> Result<(Database, Vec<Corruption>), LoadError> {
     let healed = overlay(path)?;
     match heal(&healed) {

@@ -1,7 +1,9 @@
-//! Encryption of secrets and of the audit: AES-256-GCM, a random nonce per value, table and key as associated data.
+//! Encryption of secrets and of the audit: AES-256-GCM, a random nonce per value, table and key as
+//! associated data.
 //!
-//! The key comes from the environment or from a file of mode 0600 beside the data; it is made at the first start. A
-//! value that the key does not open (another key, another name, a changed byte) is reported as locked, never as garbage.
+//! The key comes from the environment or from a file of mode 0600 beside the data; it is made at
+//! the first start. A value that the key does not open (another key, another name, a changed byte)
+//! is reported as locked, never as garbage.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,7 +26,8 @@ const KEY_VARIABLE: &str = "LOTMQ_SECRET_KEY";
 /// Where the key for secrets comes from.
 #[derive(Clone, Default)]
 pub enum KeySource {
-    /// Environment variable `LOTMQ_SECRET_KEY` (64 hexadecimal digits) if it is set, else [`KeySource::File`].
+    /// Environment variable `LOTMQ_SECRET_KEY` (64 hexadecimal digits) if it is set, else
+    /// [`KeySource::File`].
     #[default]
     EnvironmentOrFile,
     /// File `secret.key` in the data directory, made with mode 0600 if it is not there.
@@ -47,8 +50,8 @@ type KeyBytes = Zeroizing<[u8; 32]>;
 
 /// Seals and opens secrets.
 ///
-/// Records of the audit have a key of their own, derived from that of the secrets: there are so many of them that random nonces of one key would come
-/// closer to their bound for both.
+/// Records of the audit have a key of their own, derived from that of the secrets: there are so
+/// many of them that random nonces of one key would come closer to their bound for both.
 pub(crate) struct SecretCipher {
     cipher: Aes256Gcm,
     audit: Aes256Gcm,
@@ -96,7 +99,8 @@ impl SecretCipher {
         Self { cipher, audit, nonces: Nonces::System, is_new: false }
     }
 
-    /// The same with nonces of the caller's own, none of which may come twice with a key that protects anything.
+    /// The same with nonces of the caller's own, none of which may come twice with a key that
+    /// protects anything.
     pub(crate) fn with_nonces(self, fill: RandomSource) -> Self {
         Self { nonces: Nonces::Given(fill), ..self }
     }
@@ -120,7 +124,8 @@ impl SecretCipher {
         Some(AuditRow { tenant, number, at_ms, digest: None, nonce, ciphertext })
     }
 
-    /// Digest and text of a record of the audit; `None` when this key is not the one, or the row was changed.
+    /// Digest and text of a record of the audit; `None` when this key is not the one, or the row
+    /// was changed.
     pub(crate) fn open_audit(&self, row: &AuditRow) -> Option<([u8; 32], Vec<u8>)> {
         let aad = audit_data(row.tenant, row.number);
         let open = |cipher| decrypt(cipher, &aad, row.nonce, &row.ciphertext);
@@ -163,7 +168,8 @@ fn derived(cipher: &Aes256Gcm, purpose: &[u8]) -> Aes256Gcm {
     Aes256Gcm::new((&*key).into())
 }
 
-/// What binds a record to its place. No name of a secret is: it stands behind a tenant's number, and those are small.
+/// What binds a record to its place. No name of a secret is: it stands behind a tenant's number,
+/// and those are small.
 fn audit_data(tenant: TenantId, number: u64) -> Vec<u8> {
     [b"audit".as_slice(), &audit_key(tenant, number)].concat()
 }

@@ -1,10 +1,12 @@
 //! What an open store held at one moment, read while more is written.
 //!
-//! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the pages of a transaction, but not beyond a
-//! closing of its file: when a failed store is opened again, they are written over while the transaction still lives.
+//! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the
+//! pages of a transaction, but not beyond a closing of its file: when a failed store is opened
+//! again, they are written over while the transaction still lives.
 //!
-//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot does not stand in the way of a store that must be
-//! opened again for longer than the writer chooses to wait (`trouble`). Not here: the form of the stream (`export`).
+//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot does not
+//! stand in the way of a store that must be opened again for longer than the writer chooses to wait
+//! (`trouble`). Not here: the form of the stream (`export`).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -49,7 +51,8 @@ impl Snapshot {
 
     /// Writes the tables of these classes, and those that every backup has, as one stream.
     ///
-    /// Reads in the caller's thread and holds a block of about 1 MiB; `out` is written to while the snapshot lives, so it should not be slow.
+    /// Reads in the caller's thread and holds a block of about 1 MiB; `out` is written to while the
+    /// snapshot lives, so it should not be slow.
     ///
     /// # Errors
     /// See [`SnapshotError`].
@@ -72,7 +75,8 @@ impl Snapshot {
         Ok(row.map(|row| row.bytes))
     }
 
-    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no module of the tenant has it.
+    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no
+    /// module of the tenant has it.
     ///
     /// # Errors
     /// See [`SnapshotError`].

@@ -8,7 +8,8 @@
 //! if need be: undo    lotmq.redb.before-restore is renamed to lotmq.redb
 //! ```
 //!
-//! Invariant: whenever the process ends, `lotmq.redb` is the old store or the new one, each whole. Not here: when the broker is stopped.
+//! Invariant: whenever the process ends, `lotmq.redb` is the old store or the new one, each whole.
+//! Not here: when the broker is stopped.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,8 @@ pub struct Staged {
 }
 
 impl Store {
-    /// Makes a new store of an exported stream, beside this one, and checks all of it. Takes as long as an import.
+    /// Makes a new store of an exported stream, beside this one, and checks all of it. Takes as
+    /// long as an import.
     ///
     /// # Errors
     /// See [`ImportError`]; nothing has changed then.

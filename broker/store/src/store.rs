@@ -50,7 +50,8 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// Where the key for secrets comes from.
     pub secret_key: KeySource,
-    /// Which messages of the queues are read when the store is opened. Default [`RecoveredQueues::Whole`].
+    /// Which messages of the queues are read when the store is opened. Default
+    /// [`RecoveredQueues::Whole`].
     pub queues: RecoveredQueues,
     /// Tunable bounds.
     pub limits: Limits,
@@ -171,8 +172,8 @@ impl Store {
     /// `on_commit` is told, on the writer thread, what became of the batches; it must not block.
     ///
     /// # Errors
-    /// See [`OpenError`]. The database is as it was; the directory, the lock file and the key file may have been made,
-    /// except when the disk is full.
+    /// See [`OpenError`]. The database is as it was; the directory, the lock file and the key file
+    /// may have been made, except when the disk is full.
     pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<(Self, Recovered), OpenError> {
         let path = options.path.join(DATABASE_FILE);
         let clock = Clock::of_machine();
@@ -209,7 +210,8 @@ impl Store {
 
     /// Opens a store on storage of the caller's own, for simulated disks and injected errors.
     ///
-    /// The directory in `options` is used for the key file only, and not at all with [`KeySource::Key`].
+    /// The directory in `options` is used for the key file only, and not at all with
+    /// [`KeySource::Key`].
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -226,11 +228,13 @@ impl Store {
         Self::start(&options, None, parts)
     }
 
-    /// Opens a store without threads on storage of the caller's own, for simulations: nothing happens but in a [`Stepper::step`], and time is what
-    /// `surroundings` say. `on_commit` is called within the steps.
+    /// Opens a store without threads on storage of the caller's own, for simulations: nothing
+    /// happens but in a [`Stepper::step`], and time is what `surroundings` say. `on_commit` is
+    /// called within the steps.
     ///
-    /// What would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`], [`Store::queue_slice`], [`Store::close`]) makes the steps
-    /// itself. Dropping the stepper is a crash; dropping the store does nothing.
+    /// What would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`],
+    /// [`Store::queue_slice`], [`Store::close`]) makes the steps itself. Dropping the stepper is a
+    /// crash; dropping the store does nothing.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -277,8 +281,9 @@ impl Store {
         Ok((store, recovered))
     }
 
-    /// Moves components that an earlier schema has put into the rows of their modules to the table that they have now, one with each commit. Where there is no room for
-    /// that, they stay where they are, and are read there.
+    /// Moves components that an earlier schema has put into the rows of their modules to the table
+    /// that they have now, one with each commit. Where there is no room for that, they stay where
+    /// they are, and are read there.
     fn move_components(&self, modules: &[ModuleRow]) {
         for module in modules {
             let needed = module.component_bytes.saturating_mul(2).saturating_add(FREE_BYTES_MIN);
@@ -337,10 +342,12 @@ impl Store {
         Assembled { store, recovered, writer, work, with_inline }
     }
 
-    /// Hands a batch over, however much waits already, and returns its ticket; never waits for the disk.
+    /// Hands a batch over, however much waits already, and returns its ticket; never waits for the
+    /// disk.
     ///
-    /// For what is in force when it is handed over, and cannot be taken back. Nothing bounds what waits but those who call this: their changes are few, or they wait
-    /// for each before they make the next. All else is [offered](Store::offer).
+    /// For what is in force when it is handed over, and cannot be taken back. Nothing bounds what
+    /// waits but those who call this: their changes are few, or they wait for each before they make
+    /// the next. All else is [offered](Store::offer).
     ///
     /// # Errors
     /// [`StoreError::Closed`] after [`Store::close`]: nothing of the batch will be stored.
@@ -348,10 +355,12 @@ impl Store {
         self.shared.queue.append(batch).map_err(|(error, _)| error)
     }
 
-    /// Like [`Store::append`] while there is room; a batch that is not taken comes back, to be offered again when something was committed.
+    /// Like [`Store::append`] while there is room; a batch that is not taken comes back, to be
+    /// offered again when something was committed.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when too much waits already, and those of [`Store::append`], with the batch.
+    /// [`StoreError::Full`] when too much waits already, and those of [`Store::append`], with the
+    /// batch.
     #[allow(
         clippy::result_large_err,
         reason = "the batch comes back as it went in, by value, and only when the store is full"
@@ -360,34 +369,40 @@ impl Store {
         self.shared.queue.offer(batch)
     }
 
-    /// The ticket of the batch that was appended last, by whomever: when it is settled, so are all before.
+    /// The ticket of the batch that was appended last, by whomever: when it is settled, so are all
+    /// before.
     pub fn last_ticket(&self) -> Ticket {
         self.shared.queue.last_ticket()
     }
 
-    /// Bytes of batches that were taken: committed, or on their way. One that failed does not count.
+    /// Bytes of batches that were taken: committed, or on their way. One that failed does not
+    /// count.
     pub fn accepted_bytes(&self) -> u64 {
         self.shared.counters.bytes.load(Relaxed).saturating_add(self.shared.queue.unsettled_bytes() as u64)
     }
 
-    /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this one on has failed.
+    /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this
+    /// one on has failed.
     ///
-    /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one that does not; see [`Store::has_lost`].
+    /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one
+    /// that does not; see [`Store::has_lost`].
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when so many have failed since that it cannot be told.
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when so
+    /// many have failed since that it cannot be told.
     pub fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
         self.shared.outcomes.settled(ticket)
     }
 
-    /// Whether batches that had failed were given up since the store was opened. As long as that is not so, a commit that works has stored
-    /// everything in front of it, too.
+    /// Whether batches that had failed were given up since the store was opened. As long as that is
+    /// not so, a commit that works has stored everything in front of it, too.
     pub fn has_lost(&self) -> bool {
         self.losses() > 0
     }
 
-    /// How many batches that had failed were given up since the store was opened. What was committed while it did not change has everything in front of it
-    /// that was handed over meanwhile.
+    /// How many batches that had failed were given up since the store was opened. What was
+    /// committed while it did not change has everything in front of it that was handed over
+    /// meanwhile.
     pub fn losses(&self) -> u64 {
         self.shared.counters.batches_lost.load(Relaxed)
     }
@@ -395,7 +410,8 @@ impl Store {
     /// Blocks until the ticket is settled; for commands and tests, not for shards.
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::Closed`] when the writer ended first, or when this is called within a step of it.
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::Closed`] when the writer
+    /// ended first, or when this is called within a step of it.
     pub fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
         let Some(steps) = &self.steps else { return self.shared.outcomes.wait(ticket) };
         steps.settle();
@@ -405,7 +421,8 @@ impl Store {
     /// As [`Store::wait`], as long as anything is settled every now and then.
     ///
     /// # Errors
-    /// Those of [`Store::wait`], and [`StoreError::Hangs`] when nothing was settled for `patience`: what becomes of the batch is not known then.
+    /// Those of [`Store::wait`], and [`StoreError::Hangs`] when nothing was settled for `patience`:
+    /// what becomes of the batch is not known then.
     pub fn wait_for(&self, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
         if self.steps.is_some() {
             return self.wait(ticket);
@@ -421,10 +438,11 @@ impl Store {
         self.wait(self.append(batch)?)
     }
 
-    /// Whether more than half of [`Limits::waiting_bytes_max`] waits for the disk, with `more` bytes that are to be appended. Takes no lock.
+    /// Whether more than half of [`Limits::waiting_bytes_max`] waits for the disk, with `more`
+    /// bytes that are to be appended. Takes no lock.
     ///
-    /// A shard that stops reading from durable publishers while this is so never meets [`StoreError::Full`] with the
-    /// batch of its turn.
+    /// A shard that stops reading from durable publishers while this is so never meets
+    /// [`StoreError::Full`] with the batch of its turn.
     pub fn is_congested(&self, more: usize) -> bool {
         self.shared.queue.is_congested(more)
     }
@@ -456,11 +474,12 @@ impl Store {
 
     /// What is stored now, to be read while more is written: everything that was appended before.
     ///
-    /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is deleted meanwhile.
+    /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is
+    /// deleted meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read, [`StoreError::Hangs`] after
-    /// [`Limits::snapshot_wait`].
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read,
+    /// [`StoreError::Hangs`] after [`Limits::snapshot_wait`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (sender, snapshot) = std::sync::mpsc::sync_channel(1);
         let shared = Arc::clone(&self.shared);
@@ -484,8 +503,9 @@ impl Store {
         }
     }
 
-    /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk fails, the store is opened again now and then. What takes
-    /// longer than the time for which an attempt is put off begins anew, and has twice as long then.
+    /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk
+    /// fails, the store is opened again now and then. What takes longer than the time for which an
+    /// attempt is put off begins anew, and has twice as long then.
     ///
     /// # Errors
     /// As [`Store::snapshot`]; those of `read` are inside.
@@ -503,17 +523,19 @@ impl Store {
         Ok(read(self.snapshot()?))
     }
 
-    /// Why nothing is stored at the moment, from a failure until a commit has worked again; costs next to nothing.
+    /// Why nothing is stored at the moment, from a failure until a commit has worked again; costs
+    /// next to nothing.
     ///
     /// The store finds out by itself when that is so, within about [`Limits::reopen_pause`].
     pub fn failure(&self) -> Option<CommitErrorKind> {
         self.shared.failure()
     }
 
-    /// Reads what waits for a session behind the message `after` and has not been sent: at most so many messages and bytes, but one at least.
+    /// Reads what waits for a session behind the message `after` and has not been sent: at most so
+    /// many messages and bytes, but one at least.
     ///
-    /// `reply` is called on a thread of the store, which must not be kept waiting. Everything is there that was reported as committed
-    /// before; what was appended later may be there or not.
+    /// `reply` is called on a thread of the store, which must not be kept waiting. Everything is
+    /// there that was reported as committed before; what was appended later may be there or not.
     ///
     /// # Errors
     /// [`StoreError::Closed`]; `reply` is not called then.
@@ -528,7 +550,8 @@ impl Store {
         self.read_queue_within(session, after, (messages_max, bytes_max, u64::MAX), reply)
     }
 
-    /// The same for most messages, most bytes of them, and most bytes of the first: one with more is not read. Then the slice is empty and not the last.
+    /// The same for most messages, most bytes of them, and most bytes of the first: one with more
+    /// is not read. Then the slice is empty and not the last.
     ///
     /// # Errors
     /// As for [`Store::read_queue`].
@@ -605,7 +628,8 @@ fn load_file(
         let (database, is_new) = load::open_backend(overlay, options.cache_bytes)?;
         let mut all = LoadedAll::read(database, is_new, options, cipher)?;
         if all.loaded.has_foreign_rows {
-            // They are removed in place, which pages that are damaged do not stand: those are left behind with the file.
+            // They are removed in place, which pages that are damaged do not stand: those are left
+            // behind with the file.
             all.loaded.database.check_integrity().map_err(from_redb)?;
         }
         pending.settle().map_err(LoadError::Io)?;
@@ -630,7 +654,8 @@ fn load_from(
     loaded.map_err(|error| error.at(&options.path.join(DATABASE_FILE)))
 }
 
-/// Makes a new file under another name first: a crash or a full disk leaves no half database behind.
+/// Makes a new file under another name first: a crash or a full disk leaves no half database
+/// behind.
 fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     if path.exists() {
@@ -652,7 +677,8 @@ fn create(factory: &BackendFactory) -> Result<(), LoadError> {
     contained(|| load::open_database(factory, 1024 * 1024).map(drop))
 }
 
-/// Ours are never empty: they are renamed into place when they are complete. Taking an empty one for new would hide a loss.
+/// Ours are never empty: they are renamed into place when they are complete. Taking an empty one
+/// for new would hide a loss.
 pub(crate) fn refuse_empty(path: &Path) -> Result<(), OpenError> {
     let data = std::fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     if data.len() == 0 {
@@ -676,7 +702,8 @@ mod tests {
 
     use super::*;
 
-    /// The file gets its name behind this: whatever the power leaves of it before is thrown away, and then it is whole.
+    /// The file gets its name behind this: whatever the power leaves of it before is thrown away,
+    /// and then it is whole.
     #[test]
     fn a_new_file_is_on_the_disk_before_it_gets_its_name() {
         for seed in 0..100 {

@@ -1,10 +1,12 @@
-//! What the writer thread knows of a disk that is full or failing: why, when to try again, and what was refused meanwhile.
+//! What the writer thread knows of a disk that is full or failing: why, when to try again, and what
+//! was refused meanwhile.
 //!
-//! A batch whose group fails is refused to those who wait for it, and yet what it says has happened in memory: a session has ended, a message was
-//! delivered. So it is kept and committed in front of what comes after the recovery; the file follows the memory.
+//! A batch whose group fails is refused to those who wait for it, and yet what it says has happened
+//! in memory: a session has ended, a message was delivered. So it is kept and committed in front of
+//! what comes after the recovery; the file follows the memory.
 //!
-//! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Times are those of the store's clock. Not here: opening and
-//! committing (`writer`).
+//! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Times are
+//! those of the store's clock. Not here: opening and committing (`writer`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use crate::error::{CommitError, CommitErrorKind};
 use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX, SNAPSHOT_HOLDS_MAX};
 use crate::metrics::{self, Counters};
 
-/// An attempt that took long, because all of a large file is read, is followed by a pause of so many times that.
+/// An attempt that took long, because all of a large file is read, is followed by a pause of so
+/// many times that.
 const PAUSE_PER_ATTEMPT: u32 = 4;
 
 /// Least pause between two log lines about batches that are not stored.
@@ -30,7 +33,8 @@ pub(crate) struct Trouble {
     /// What was refused, group by group.
     kept: Vec<Arc<Vec<Batch>>>,
     kept_bytes: usize,
-    /// When it was last said that something is not stored, and how many batches that was not said of.
+    /// When it was last said that something is not stored, and how many batches that was not said
+    /// of.
     told_at: Option<Duration>,
     untold: usize,
     /// Least pause between two attempts; zero for none at all.
@@ -68,9 +72,11 @@ impl Trouble {
         self.failure.as_ref().map(|failure| failure.next_attempt)
     }
 
-    /// Whether the disk may be asked now. When it was full it is not asked before some is free: otherwise every small batch
-    /// that finds a hole in the file would look like the end of the trouble. Where somebody reads what the failure has left, the attempt, which would end
-    /// that, is put off for [`SNAPSHOT_HOLD_MAX`], and each time that this was not enough for twice as long.
+    /// Whether the disk may be asked now. When it was full it is not asked before some is free:
+    /// otherwise every small batch that finds a hole in the file would look like the end of the
+    /// trouble. Where somebody reads what the failure has left, the attempt, which would end that,
+    /// is put off for [`SNAPSHOT_HOLD_MAX`], and each time that this was not enough for twice as
+    /// long.
     ///
     /// # Errors
     /// Why not: the failure.
@@ -106,7 +112,8 @@ impl Trouble {
         }
     }
 
-    /// An attempt has failed and took so long. After the first failure the next attempt may come at once.
+    /// An attempt has failed and took so long. After the first failure the next attempt may come at
+    /// once.
     pub(crate) fn begins(&mut self, now: Duration, error: &CommitError, took: Duration) {
         let is_first = self.failure.is_none();
         let has_none = is_first || self.pause.is_zero();

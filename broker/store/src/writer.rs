@@ -1,6 +1,7 @@
 //! The writer: commits groups, says what became of them, and opens the file again after a failure.
 //!
-//! It has a thread, which takes the groups ([`Writer::run`]), or is driven in steps (`stepped`). Either way all is done in [`Writer::handle`].
+//! It has a thread, which takes the groups ([`Writer::run`]), or is driven in steps (`stepped`).
+//! Either way all is done in [`Writer::handle`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -40,7 +41,8 @@ pub use stepped::{Stepper, Surroundings};
 pub enum Committed {
     /// All batches up to this ticket that have not failed are durable.
     Through(Ticket),
-    /// The batches after the last report and up to this ticket are not promised; see [`CommitError`].
+    /// The batches after the last report and up to this ticket are not promised; see
+    /// [`CommitError`].
     Failed {
         /// The last of them.
         through: Ticket,
@@ -49,7 +51,8 @@ pub enum Committed {
     },
 }
 
-/// Called after every group, on the writer thread if there is one; it must not block. It may append.
+/// Called after every group, on the writer thread if there is one; it must not block. It may
+/// append.
 pub type OnCommit = Box<dyn Fn(Committed) + Send>;
 
 /// The state of the writer.
@@ -58,7 +61,8 @@ pub(crate) struct Writer {
     pub(crate) committer: Committer,
     /// `None` after a failure until the file could be opened again.
     pub(crate) database: Option<Database>,
-    /// The file as it was left by a failure, for those who want to look at it meanwhile. Never beside `database`.
+    /// The file as it was left by a failure, for those who want to look at it meanwhile. Never
+    /// beside `database`.
     pub(crate) view: Option<Database>,
     pub(crate) factory: BackendFactory,
     /// Where the file is; `None` when it is none of ours.
@@ -115,7 +119,8 @@ impl Writer {
         self.trouble.next_attempt().or_else(|| Some(self.place.as_ref()?.next_look()))
     }
 
-    /// Does what follows when a group was taken: commits and reports it, and serves who reads. An empty one is the time to look after the file.
+    /// Does what follows when a group was taken: commits and reports it, and serves who reads. An
+    /// empty one is the time to look after the file.
     fn handle(&mut self, mut group: Group) {
         if let Some(damage) = group.damage.take()
             && damage.closings == self.shared.closings.load(SeqCst)
@@ -204,10 +209,12 @@ impl Writer {
         self.trouble.may_try(start, self.shared.is_read())?;
         let mut result = self.attempt(&self.trouble.kept(), batches);
         if result.is_err() && self.trouble.has_kept() && self.attempt(&[], &[Batch::probe()]).is_ok() {
-            // The disk may have begun to work between the two, so all of it is tried again where it is known to work.
+            // The disk may have begun to work between the two, so all of it is tried again where it
+            // is known to work.
             result = self.attempt(&self.trouble.kept(), batches);
             if result.is_err() {
-                // One of them may be what it fails on, for ever; or together they are more than the disk has room for, though it is not full.
+                // One of them may be what it fails on, for ever; or together they are more than the
+                // disk has room for, though it is not full.
                 result = self.attempt(&[], batches);
                 if result.is_ok() {
                     self.trouble.give_up(&self.shared.counters);
@@ -225,7 +232,8 @@ impl Writer {
         result
     }
 
-    /// One transaction; the file is closed when it fails, and opened again, which checks it, at once or before the next.
+    /// One transaction; the file is closed when it fails, and opened again, which checks it, at
+    /// once or before the next.
     fn attempt(&mut self, kept: &[Arc<Vec<Batch>>], batches: &[Batch]) -> Result<(), CommitError> {
         if self.database.is_none() {
             self.reopen()?;
@@ -237,8 +245,8 @@ impl Writer {
         let batches = kept.iter().flat_map(|kept| kept.iter()).chain(batches);
         #[cfg(feature = "fault-points")]
         let batches = crate::fault::without_lost(self.fault, batches);
-        // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
-        // anew before it is used again.
+        // redb can panic on a damaged page; that must end in a report, not in a dead thread. The
+        // committer is loaded anew before it is used again.
         let looked = self.place.as_mut().map_or(Ok(()), |place| place.look_before_write(self.clock.now()));
         let committed =
             contained(|| looked.and_then(|()| self.committer.commit(database, batches, counters)));
@@ -321,7 +329,8 @@ impl Writer {
         self.reading(begin).or_else(|error| self.viewing(begin).ok_or(error))
     }
 
-    /// Reads in the file; when it proves to be damaged, nothing more is stored before it was opened again and checked.
+    /// Reads in the file; when it proves to be damaged, nothing more is stored before it was opened
+    /// again and checked.
     fn reading<T>(
         &mut self,
         read: impl FnOnce(&Database) -> Result<T, CommitError>,
@@ -354,7 +363,8 @@ impl Writer {
         contained(|| read(view)).ok()?.ok()
     }
 
-    /// redb refuses everything after an error until the file is closed and opened again; opening checks it.
+    /// redb refuses everything after an error until the file is closed and opened again; opening
+    /// checks it.
     fn reopen(&mut self) -> Result<(), CommitError> {
         metrics::add(&self.shared.counters.reopens, 1);
         if self.view.is_some() {
@@ -382,7 +392,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes a file that has failed. Nothing more is written to one whose tree is damaged: it is left as a crash would leave it.
+    /// Closes a file that has failed. Nothing more is written to one whose tree is damaged: it is
+    /// left as a crash would leave it.
     fn close_after(&mut self, error: &CommitError) {
         if error.kind != CommitErrorKind::Corrupted {
             return self.close();

@@ -43,7 +43,8 @@ pub fn clear_screen() -> Result<(), StdoutError> {
     if io::stdout().is_terminal() { bytes(CLEAR) } else { Ok(()) }
 }
 
-/// The same for a command that is to be carried out, and whose exit code is to say whether it was, when nobody reads what it says about it.
+/// The same for a command that is to be carried out, and whose exit code is to say whether it was,
+/// when nobody reads what it says about it.
 ///
 /// # Errors
 /// When standard output takes no more, but not because its reader has gone.
@@ -97,7 +98,8 @@ pub fn error(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// The error and what caused it, in one line; a cause that the text before it names already is left out.
+/// The error and what caused it, in one line; a cause that the text before it names already is left
+/// out.
 pub fn chain(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.as_str() {
         "" => cause,

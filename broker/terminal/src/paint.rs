@@ -41,7 +41,8 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Colours where standard output is a terminal, unless the environment variable `NO_COLOR` is there and not empty, or `TERM` says that it has none.
+    /// Colours where standard output is a terminal, unless the environment variable `NO_COLOR` is
+    /// there and not empty, or `TERM` says that it has none.
     pub fn of_stdout() -> Self {
         let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let is_forbidden = is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -1,11 +1,16 @@
-//! Finding, and where possible getting, a Rust that can build guests; and making components of what it builds.
+//! Finding, and where possible getting, a Rust that can build guests; and making components of what
+//! it builds.
 //!
-//! For `wasm32-unknown-unknown` two ways work. Where the compiler's own standard library for the target is installed (`rustup target add`), it is
-//! used as it is. Elsewhere the standard library is built from a `rust-src` of exactly the compiler's version: the one
-//! in the sysroot (`rustup component add rust-src`), or the distribution's package of that name unpacked in a [folder](SourceStore) of the caller's, for
-//! which no root is needed. The compiler ships the linker. The standard library of `wasm32-wasip2` can only be installed: it has a C library in itself.
+//! For `wasm32-unknown-unknown` two ways work. Where the compiler's own standard library for the
+//! target is installed (`rustup target add`), it is used as it is. Elsewhere the standard library
+//! is built from a `rust-src` of exactly the compiler's version: the one in the sysroot
+//! (`rustup component add rust-src`), or the distribution's package of that name unpacked in a
+//! [folder](SourceStore) of the caller's, for which no root is needed. The compiler ships the
+//! linker. The standard library of `wasm32-wasip2` can only be installed: it has a C library in
+//! itself.
 //!
-//! For `cargo xtask guests` and `lotmq guest`. Not here: which guests there are, and what becomes of the component.
+//! For `cargo xtask guests` and `lotmq guest`. Not here: which guests there are, and what becomes
+//! of the component.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -128,7 +133,8 @@ fn find(place: SourceStore<'_>, target: WasmTarget) -> Result<Toolchain> {
     )
 }
 
-/// Gets what is missing: rustup's target, rustup's source, or the distribution's source package, in this order. `tell` hears what is tried.
+/// Gets what is missing: rustup's target, rustup's source, or the distribution's source package, in
+/// this order. `tell` hears what is tried.
 ///
 /// # Errors
 /// None of them can be had; says what each answered.
@@ -165,7 +171,8 @@ pub fn install(place: SourceStore<'_>, target: WasmTarget, tell: impl Fn(&str)) 
     find(place, target)
 }
 
-/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it. What is a component already, as the linker of `wasm32-wasip2` makes it, stays as it is.
+/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it. What is a
+/// component already, as the linker of `wasm32-wasip2` makes it, stays as it is.
 ///
 /// # Errors
 /// It is no such module.
@@ -182,13 +189,14 @@ pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
         .context("not the core module of a component")
 }
 
-/// Flag for the compiler by which a folder is called something else, which keeps this machine's paths out of the module.
+/// Flag for the compiler by which a folder is called something else, which keeps this machine's
+/// paths out of the module.
 pub fn remap(from: &Path, to: &str) -> String {
     format!("--remap-path-prefix={}={to}", from.display())
 }
 
-/// Flags for the compiler that all crates have, the same for every guest on this machine: folders of the toolchain have other names, and the crate `getrandom` calls the
-/// SDK's function.
+/// Flags for the compiler that all crates have, the same for every guest on this machine: folders
+/// of the toolchain have other names, and the crate `getrandom` calls the SDK's function.
 ///
 /// # Errors
 /// No home directory is known.
@@ -217,8 +225,9 @@ fn cargo_home() -> Result<PathBuf> {
     Ok(Path::new(&home).join(".cargo"))
 }
 
-/// A program of the toolchain: what the environment variable of its name says, as cargo has it, else the one on the path, else that in cargo's home, which a shell that was
-/// open when rustup was installed does not know.
+/// A program of the toolchain: what the environment variable of its name says, as cargo has it,
+/// else the one on the path, else that in cargo's home, which a shell that was open when rustup was
+/// installed does not know.
 pub fn program(name: &str) -> OsString {
     if let Some(named) = std::env::var_os(name.to_ascii_uppercase()) {
         return named;
@@ -267,10 +276,11 @@ fn is_complete_source(library: &Path) -> bool {
     library.join("std/Cargo.toml").is_file() && library.join("Cargo.lock").is_file()
 }
 
-/// Gets the distribution's `rust-src` of the compiler's version with apt, in an apt state of its own, and unpacks it.
+/// Gets the distribution's `rust-src` of the compiler's version with apt, in an apt state of its
+/// own, and unpacks it.
 ///
-/// The mirror is the one that the machine's own apt sources name. Backports and the
-/// development release are asked, because a compiler is newer than the packages of a stable release.
+/// The mirror is the one that the machine's own apt sources name. Backports and the development
+/// release are asked, because a compiler is newer than the packages of a stable release.
 fn unpack_distribution_source(place: SourceStore<'_>, compiler: &Compiler) -> Result<()> {
     let folder = place.folder.join("apt");
     let lists = folder.join("lists/partial");
@@ -312,7 +322,8 @@ fn downloaded_package(folder: &Path) -> Result<PathBuf> {
     bail!("apt downloaded no package into {}", folder.display())
 }
 
-/// One `deb` line per release whose backports may carry a current `rust-src`, with the mirror of the machine's own sources.
+/// One `deb` line per release whose backports may carry a current `rust-src`, with the mirror of
+/// the machine's own sources.
 fn distribution_sources() -> Result<String> {
     let indexes =
         output_of("apt-get".as_ref(), &["indextargets", "--format", "$(REPO_URI) $(SIGNED_BY) $(ORIGIN)"])?;

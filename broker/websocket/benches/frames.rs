@@ -1,4 +1,5 @@
-//! What framing costs for one receiver: a packet alone, as in fan-out, and many at once. Run with `cargo bench -p lotmq-websocket`.
+//! What framing costs for one receiver: a packet alone, as in fan-out, and many at once. Run with
+//! `cargo bench -p lotmq-websocket`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark, not product code")]
 

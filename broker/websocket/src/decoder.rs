@@ -14,7 +14,8 @@ const UNMASKED_BYTES: usize = 4096;
 pub enum Event {
     /// A pong with this payload is to be sent; of several in a row it is enough to answer the last.
     Ping(Vec<u8>),
-    /// The peer wants to end the connection, with this code if it gave one; the same is to be answered. Nothing comes behind it.
+    /// The peer wants to end the connection, with this code if it gave one; the same is to be
+    /// answered. Nothing comes behind it.
     Close(Option<u16>),
 }
 
@@ -31,7 +32,8 @@ pub struct Progress {
 
 /// Decodes what one side of a connection receives.
 ///
-/// Call [`Decoder::decode`] until the input is consumed and the output is not full: then nothing is left inside.
+/// Call [`Decoder::decode`] until the input is consumed and the output is not full: then nothing is
+/// left inside.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
@@ -79,7 +81,8 @@ impl Decoder {
         }
     }
 
-    /// Takes from `input` and puts payload into `output` until the input is used up, the output full or a control frame complete.
+    /// Takes from `input` and puts payload into `output` until the input is used up, the output
+    /// full or a control frame complete.
     ///
     /// # Errors
     /// [`Violation`]; the connection is of no more use then.

@@ -1,8 +1,10 @@
 //! permessage-deflate, RFC 7692: what is negotiated, and both directions.
 //!
-//! A message is compressed by a compressor that the connections of a thread share: it is reset, given what was last sent to this peer as its
-//! dictionary, and emits what a compressor of the connection's own would. So a connection keeps [`HISTORY_BYTES`] instead of a quarter of a megabyte,
-//! and a message that is sent as it is leaves no trace in the context, as the standard wants it.
+//! A message is compressed by a compressor that the connections of a thread share: it is reset,
+//! given what was last sent to this peer as its dictionary, and emits what a compressor of the
+//! connection's own would. So a connection keeps [`HISTORY_BYTES`] instead of a quarter of a
+//! megabyte, and a message that is sent as it is leaves no trace in the context, as the standard
+//! wants it.
 
 use std::fmt;
 
@@ -12,7 +14,8 @@ use crate::frame::Role;
 use crate::limits::{COMPRESSED_BYTES_MIN, HISTORY_BYTES};
 use crate::violation::Violation;
 
-/// The largest window that is used for sending; no reference can go farther back than the history anyway.
+/// The largest window that is used for sending; no reference can go farther back than the history
+/// anyway.
 const WINDOW_BITS: u8 = 13;
 
 /// The smallest window that the compressor has.
@@ -38,7 +41,8 @@ pub struct DeflateParams {
 }
 
 impl DeflateParams {
-    /// The first of the client's offers that can be accepted, as a value of `Sec-WebSocket-Extensions`.
+    /// The first of the client's offers that can be accepted, as a value of
+    /// `Sec-WebSocket-Extensions`.
     pub(crate) fn choose(offers: &str) -> Option<Self> {
         offers.split(',').find_map(|offer| Self::parse(offer, true))
     }
@@ -118,8 +122,9 @@ impl Incoming {
         Self { keeps_context: !forgets, inflate: None, tail: 0 }
     }
 
-    /// Decompresses; `ends_message` when `input` is the last of a message. Returns what was taken, what was written, and whether nothing is left
-    /// inside: then, at the end of a message, it is over.
+    /// Decompresses; `ends_message` when `input` is the last of a message. Returns what was taken,
+    /// what was written, and whether nothing is left inside: then, at the end of a message, it is
+    /// over.
     pub(crate) fn inflate(
         &mut self,
         input: &[u8],
@@ -194,8 +199,8 @@ impl Outgoing {
         Self { window_bits, keeps_context: !forgets, history: Vec::new() }
     }
 
-    /// Bytes that a message of `len` bytes may become longer, because the ones behind it may then refer to it. Most short messages alone cannot be
-    /// compressed.
+    /// Bytes that a message of `len` bytes may become longer, because the ones behind it may then
+    /// refer to it. Most short messages alone cannot be compressed.
     fn investment(&self, len: usize) -> usize {
         if self.keeps_context && self.history.len() < HISTORY_BYTES / 2 { len / 16 + 8 } else { 0 }
     }
@@ -213,7 +218,8 @@ impl Outgoing {
     }
 }
 
-/// Compresses for all connections of a thread. A quarter of a megabyte for each size of window that is asked for, of five.
+/// Compresses for all connections of a thread. A quarter of a megabyte for each size of window that
+/// is asked for, of five.
 #[derive(Default)]
 pub struct Compressor {
     /// By the bits of their window, from [`WINDOW_BITS_MIN`] on.
@@ -227,13 +233,15 @@ impl fmt::Debug for Compressor {
 }
 
 impl Compressor {
-    /// Appends the compressed form of a message. False, with nothing appended, when it is better sent as it is.
+    /// Appends the compressed form of a message. False, with nothing appended, when it is better
+    /// sent as it is.
     pub fn compress(&mut self, outgoing: &mut Outgoing, parts: &[&[u8]], out: &mut Vec<u8>) -> bool {
         self.compress_next(outgoing, parts, out, &mut false)
     }
 
-    /// As [`compress`](Self::compress), of one of several messages that follow each other. `is_primed`, false before the first, says whether the
-    /// compressor is as the last one has left it, so that it need not learn again what was sent.
+    /// As [`compress`](Self::compress), of one of several messages that follow each other.
+    /// `is_primed`, false before the first, says whether the compressor is as the last one has left
+    /// it, so that it need not learn again what was sent.
     pub fn compress_next(
         &mut self,
         outgoing: &mut Outgoing,

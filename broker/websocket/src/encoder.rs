@@ -3,7 +3,8 @@
 use crate::frame::{Opcode, Role};
 use crate::limits::CONTROL_BYTES_MAX;
 
-/// Appends the header of an unfragmented frame with a payload of `len` bytes. With a `key` the payload must be masked with it.
+/// Appends the header of an unfragmented frame with a payload of `len` bytes. With a `key` the
+/// payload must be masked with it.
 pub fn put_header(out: &mut Vec<u8>, opcode: Opcode, is_compressed: bool, len: usize, key: Option<[u8; 4]>) {
     out.push(0x80 | if is_compressed { 0x40 } else { 0 } | opcode.bits());
     let masked = if key.is_some() { 0x80 } else { 0 };

@@ -1,7 +1,8 @@
-//! What a fuzzer runs: foreign bytes as a handshake and as frames, cut in different ways; and as payload, there and back.
+//! What a fuzzer runs: foreign bytes as a handshake and as frames, cut in different ways; and as
+//! payload, there and back.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_websocket`]. Not for production use: it panics by design when a
-//! promise of the crate is broken.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_websocket`]. Not for
+//! production use: it panics by design when a promise of the crate is broken.
 
 use crate::{
     Compressor, Decoder, DeflateParams, Event, Opcode, Outgoing, Role, Violation, accept, mask, put_header,
@@ -13,7 +14,8 @@ const PAYLOAD_BYTES_MAX: usize = 1 << 15;
 /// The first byte chooses the side and what was agreed on, the rest is what a peer sends.
 ///
 /// # Panics
-/// When the same bytes mean something else cut into other pieces, or payload does not survive the way there and back.
+/// When the same bytes mean something else cut into other pieces, or payload does not survive the
+/// way there and back.
 pub fn fuzz_websocket(bytes: &[u8]) {
     let Some((choice, bytes)) = bytes.split_first() else { return };
     if let Ok(Some(accepted)) = accept(bytes, &["/mqtt", "/"], &["mqtt", "mqttv3.1"], true) {

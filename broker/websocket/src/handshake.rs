@@ -23,14 +23,17 @@ pub struct Accepted {
     pub asker: Asker,
 }
 
-/// What the fields of a request tell of who has sent it and whom it was sent to. A field that comes several times has its values joined by commas; bytes that are no text are replaced.
+/// What the fields of a request tell of who has sent it and whom it was sent to. A field that comes
+/// several times has its values joined by commas; bytes that are no text are replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asker {
     /// `Host`: name and port under which the client reaches the server.
     pub host: Option<Box<str>>,
-    /// `Origin`: the web page that asks, as the browser names where it is from (RFC 6454 §6.2); other programs tell none.
+    /// `Origin`: the web page that asks, as the browser names where it is from (RFC 6454 §6.2);
+    /// other programs tell none.
     pub origin: Option<Box<str>>,
-    /// Name of the first field that clients do not send by themselves, such as `Forwarded`, `Via` or `X-Real-IP`.
+    /// Name of the first field that clients do not send by themselves, such as `Forwarded`, `Via`
+    /// or `X-Real-IP`.
     pub foreign_field: Option<Box<str>>,
 }
 
@@ -48,8 +51,9 @@ pub struct Refusal {
 
 /// Judges the request in `head`; `None` while it has not come as a whole.
 ///
-/// The path must be one of `paths`, whatever query stands behind it; the first of `subprotocols` that the client offers is chosen, and one must be
-/// \[MQTT-6.0.0-4\]. `may_compress`: whether permessage-deflate is agreed to.
+/// The path must be one of `paths`, whatever query stands behind it; the first of `subprotocols`
+/// that the client offers is chosen, and one must be \[MQTT-6.0.0-4\]. `may_compress`: whether
+/// permessage-deflate is agreed to.
 ///
 /// # Errors
 /// [`Refusal`].
@@ -116,9 +120,11 @@ pub fn accept(
     Ok(Some(Accepted { consumed, response: response.into_bytes(), deflate, asker }))
 }
 
-/// Fields that browsers and client libraries send of their own accord, in lower case; besides, all that begin with `sec-`.
+/// Fields that browsers and client libraries send of their own accord, in lower case; besides, all
+/// that begin with `sec-`.
 ///
-/// A list of what proxies add would never be complete: each product has names of its own, and every administrator may choose others.
+/// A list of what proxies add would never be complete: each product has names of its own, and every
+/// administrator may choose others.
 const FIELDS_OF_CLIENTS: [&str; 16] = [
     "accept",
     "accept-encoding",
@@ -292,7 +298,8 @@ mod tests {
             ("Version: 13", "Version: 8", 426),
             ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400),
             ("chat, mqtt", "chat", 400),
-            // What it has not offered must not be chosen, and names of subprotocols are compared as they are (RFC 6455 §4.2.2).
+            // What it has not offered must not be chosen, and names of subprotocols are compared as
+            // they are (RFC 6455 §4.2.2).
             ("chat, mqtt", "MQTT", 400),
             ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", 400), // [MQTT-6.0.0-3]
             ("Host: h", "no field", 400),

@@ -1,11 +1,14 @@
-//! WebSocket for MQTT: the opening handshake of both sides, framing as a stream of bytes, permessage-deflate. Sans-I/O.
+//! WebSocket for MQTT: the opening handshake of both sides, framing as a stream of bytes,
+//! permessage-deflate. Sans-I/O.
 //!
-//! Bytes come in as slices and go out into slices and vectors of the caller. A [`Decoder`] passes payload on as it comes: packets of MQTT and frames
-//! are not aligned \[MQTT-6.0.0-2\], so no message is ever collected, and a message of any length needs no memory. Compression keeps at most the last
-//! [`limits::HISTORY_BYTES`] of what was sent per connection; the compressor itself ([`Compressor`]) is shared by all connections of a thread.
+//! Bytes come in as slices and go out into slices and vectors of the caller. A [`Decoder`] passes
+//! payload on as it comes: packets of MQTT and frames are not aligned \[MQTT-6.0.0-2\], so no
+//! message is ever collected, and a message of any length needs no memory. Compression keeps at
+//! most the last [`limits::HISTORY_BYTES`] of what was sent per connection; the compressor itself
+//! ([`Compressor`]) is shared by all connections of a thread.
 //!
-//! Invariants: what a call writes fits the slice that it was given; no bytes make it panic, loop or keep more than it says. Not here: sockets, TLS, who
-//! may connect, what the payload means.
+//! Invariants: what a call writes fits the slice that it was given; no bytes make it panic, loop or
+//! keep more than it says. Not here: sockets, TLS, who may connect, what the payload means.
 
 mod client;
 mod decoder;

@@ -1,6 +1,7 @@
 //! Bounds of WebSocket.
 
-/// Bytes of the head of an opening handshake, request or answer. Browsers send some 600; cookies of a whole site come on top.
+/// Bytes of the head of an opening handshake, request or answer. Browsers send some 600; cookies of
+/// a whole site come on top.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Header fields of a handshake.
@@ -12,8 +13,9 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// Longest header of a frame in bytes: two, a length of eight, a mask of four.
 pub const HEADER_BYTES_MAX: usize = 14;
 
-/// What was sent last to a peer, in bytes, that later messages may refer to. Most devices repeat themselves within a few hundred bytes; 8 KiB
-/// per connection instead of the 270 KiB of a compressor with the largest window.
+/// What was sent last to a peer, in bytes, that later messages may refer to. Most devices repeat
+/// themselves within a few hundred bytes; 8 KiB per connection instead of the 270 KiB of a
+/// compressor with the largest window.
 pub const HISTORY_BYTES: usize = 8 << 10;
 
 /// A shorter message is not compressed: headers of deflate would eat what is gained.

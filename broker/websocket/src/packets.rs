@@ -1,10 +1,13 @@
 //! Packets of MQTT as messages of their own.
 //!
-//! The standard lets packets and frames lie anyhow \[MQTT-6.0.0-2\], but there are clients that handle the first packet of a frame and sleep over the
-//! others, Paho's for C among them. So each packet is one message, in one frame.
+//! The standard lets packets and frames lie anyhow \[MQTT-6.0.0-2\], but there are clients that
+//! handle the first packet of a frame and sleep over the others, Paho's for C among them. So each
+//! packet is one message, in one frame.
 //!
-//! What is sent comes as a stream of bytes, in chunks that may begin and end anywhere: the frame of a packet that goes on in the next chunk is announced
-//! in its whole length. Invariant: while such a frame is under way ([`PacketFrames::is_inside`]) nothing else may be sent, no control frame either.
+//! What is sent comes as a stream of bytes, in chunks that may begin and end anywhere: the frame of
+//! a packet that goes on in the next chunk is announced in its whole length. Invariant: while such
+//! a frame is under way ([`PacketFrames::is_inside`]) nothing else may be sent, no control frame
+//! either.
 
 use std::ops::Deref;
 
@@ -16,8 +19,9 @@ use crate::limits::HEADER_BYTES_MAX;
 /// Longest fixed header of a packet: its first byte and four of its length.
 const FIXED_HEADER_BYTES_MAX: usize = 5;
 
-/// Pieces below this length, of packets that share a chunk, are copied behind their frame's header: a range of its own costs the kernel more. So a
-/// chunk has few ranges, however many packets it has.
+/// Pieces below this length, of packets that share a chunk, are copied behind their frame's header:
+/// a range of its own costs the kernel more. So a chunk has few ranges, however many packets it
+/// has.
 const COPIED_BYTES_MAX: usize = 1024;
 
 /// Where in the stream of packets the next chunk begins.
@@ -25,7 +29,8 @@ const COPIED_BYTES_MAX: usize = 1024;
 pub struct PacketFrames {
     /// Bytes of the packet that the last chunk began, still to come.
     left: usize,
-    /// Whether that packet's frame was announced in its whole length. Else its rest is a message, or several, of its own.
+    /// Whether that packet's frame was announced in its whole length. Else its rest is a message,
+    /// or several, of its own.
     is_announced: bool,
     /// The first bytes of a packet whose length is not known yet.
     held: Vec<u8>,
@@ -77,8 +82,9 @@ impl PacketFrames {
         self.left > 0 && self.is_announced
     }
 
-    /// Frames a chunk. With a compressor those packets are compressed that become shorter. A packet that does not end in its chunk is compressed only if
-    /// it is longer than `chunk_max`; then each part of it is a message.
+    /// Frames a chunk. With a compressor those packets are compressed that become shorter. A packet
+    /// that does not end in its chunk is compressed only if it is longer than `chunk_max`; then
+    /// each part of it is a message.
     pub fn frame<'a, S: Deref<Target = [u8]>>(
         &mut self,
         chunk: &'a [S],
@@ -131,7 +137,8 @@ impl PacketFrames {
         framed
     }
 
-    /// Begins the packet whose first bytes were held, if its length is known now. It is not compressed, which hardly ever happens.
+    /// Begins the packet whose first bytes were held, if its length is known now. It is not
+    /// compressed, which hardly ever happens.
     fn release_held<S: Deref<Target = [u8]>>(&mut self, rest: &mut Rest<'_, S>, framed: &mut Framed<'_>) {
         if self.held.is_empty() {
             return;

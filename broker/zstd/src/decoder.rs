@@ -21,7 +21,8 @@ pub struct Progress {
     pub produced: usize,
 }
 
-/// Decompresses what one connection receives; at most [`DECODER_BYTES_MAX`](crate::limits::DECODER_BYTES_MAX), whatever comes.
+/// Decompresses what one connection receives; at most
+/// [`DECODER_BYTES_MAX`](crate::limits::DECODER_BYTES_MAX), whatever comes.
 pub struct Decoder {
     context: DCtx<'static>,
 }
@@ -134,7 +135,8 @@ mod tests {
             context.set_parameter(CParameter::WindowLog(window_log)).unwrap();
             let mut out = Vec::with_capacity(1 << 10);
             let mut target = OutBuffer::around(&mut out);
-            // At the first call the end is not known, or the window would be as small as what comes.
+            // At the first call the end is not known, or the window would be as small as what
+            // comes.
             for (bytes, directive) in
                 [(&b"content"[..], ZSTD_EndDirective::ZSTD_e_flush), (b"", ZSTD_EndDirective::ZSTD_e_end)]
             {

@@ -11,7 +11,8 @@ use crate::limits::{LEVEL, WINDOW_LOG};
 /// Room that is made for compressed bytes at once.
 const STEP_BYTES: usize = 4 << 10;
 
-/// Compresses what one connection sends; at most [`ENCODER_BYTES_MAX`](crate::limits::ENCODER_BYTES_MAX).
+/// Compresses what one connection sends; at most
+/// [`ENCODER_BYTES_MAX`](crate::limits::ENCODER_BYTES_MAX).
 pub struct Encoder {
     context: CCtx<'static>,
 }
@@ -35,7 +36,8 @@ impl Encoder {
         Ok(Self { context })
     }
 
-    /// Appends `parts` to `out` so that the receiver can read all of them when what was appended has come.
+    /// Appends `parts` to `out` so that the receiver can read all of them when what was appended
+    /// has come.
     ///
     /// # Errors
     /// [`OutOfMemory`]; the stream is of no more use.

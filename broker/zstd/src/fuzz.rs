@@ -1,7 +1,8 @@
-//! What a fuzzer runs: foreign bytes as a stream, cut in different ways; and as content, there and back.
+//! What a fuzzer runs: foreign bytes as a stream, cut in different ways; and as content, there and
+//! back.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_zstd`]. Not for production use: it panics by design when a promise of the
-//! crate is broken.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_zstd`]. Not for
+//! production use: it panics by design when a promise of the crate is broken.
 
 use crate::limits::DECODER_BYTES_MAX;
 use crate::{Decoder, Encoder, Violation};
@@ -10,7 +11,8 @@ use crate::{Decoder, Encoder, Violation};
 const CONTENT_BYTES_MAX: usize = 1 << 16;
 
 /// # Panics
-/// When the same bytes mean something else cut into other pieces, a decoder keeps too much, or content does not survive the way there and back.
+/// When the same bytes mean something else cut into other pieces, a decoder keeps too much, or
+/// content does not survive the way there and back.
 pub fn fuzz_zstd(bytes: &[u8]) {
     let (whole, verdict) = decode(bytes, usize::MAX, 1 << 16);
     for (piece, room) in [(1, 7), (64, 300)] {

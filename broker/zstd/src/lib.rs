@@ -1,11 +1,14 @@
-//! The zstd stream transport: what MQTT looks like below CONNECT and CONNACK when both sides have agreed on it. Sans-I/O.
+//! The zstd stream transport: what MQTT looks like below CONNECT and CONNACK when both sides have
+//! agreed on it. Sans-I/O.
 //!
-//! Each direction of a connection is one stream of zstd frames (RFC 8878) with a window of its own, flushed wherever its sender wants the receiver to see
-//! everything. [`Encoder`] and [`Decoder`] are the two ends of a direction; [`Offer`] is what the sides tell each other. `docs/zstd-transport.md` is the
-//! specification for others.
+//! Each direction of a connection is one stream of zstd frames (RFC 8878) with a window of its own,
+//! flushed wherever its sender wants the receiver to see everything. [`Encoder`] and [`Decoder`]
+//! are the two ends of a direction; [`Offer`] is what the sides tell each other.
+//! `docs/zstd-transport.md` is the specification for others.
 //!
-//! Invariants: what a call writes fits the slice that it was given; no bytes make a decoder panic, loop, or keep more than the largest allowed window; no
-//! context is ever used for two connections. Not here: sockets, TLS, who may use it, when to flush.
+//! Invariants: what a call writes fits the slice that it was given; no bytes make a decoder panic,
+//! loop, or keep more than the largest allowed window; no context is ever used for two connections.
+//! Not here: sockets, TLS, who may use it, when to flush.
 
 mod decoder;
 mod encoder;

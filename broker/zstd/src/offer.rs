@@ -14,12 +14,14 @@ const FLUSH_NAME: &str = "lotmq-flush-ms";
 /// The transport as one side asks for it or the other grants it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// Milliseconds for which the server may collect what it sends, at most [`FLUSH_MS_MAX`]; 0 for not at all.
+    /// Milliseconds for which the server may collect what it sends, at most [`FLUSH_MS_MAX`]; 0 for
+    /// not at all.
     pub flush_ms: u16,
 }
 
 impl Offer {
-    /// Reads the User Properties of a CONNECT or CONNACK; `None` where they say nothing of the transport, or of a version that we do not know.
+    /// Reads the User Properties of a CONNECT or CONNACK; `None` where they say nothing of the
+    /// transport, or of a version that we do not know.
     pub fn read<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Self> {
         let (mut is_wanted, mut flush_ms) = (false, 0);
         for (name, value) in properties {

@@ -1,8 +1,10 @@
-//! Ways of messages through the mappings of a bridge: from which broker to which, for warnings of circles (routes reference §6).
+//! Ways of messages through the mappings of a bridge: from which broker to which, for warnings of
+//! circles (routes reference §6).
 
 use crate::{RouteBlock, RouteFacts, RouteValue, TopicFact};
 
-/// A broker at a side of a bridge: `None` for this one, else address and port as its section says them.
+/// A broker at a side of a bridge: `None` for this one, else address and port as its section says
+/// them.
 pub type BridgeSide<'a> = Option<(&'a str, i64)>;
 
 /// Way of messages through a mapping of a bridge, in one direction.
@@ -21,7 +23,8 @@ pub struct BridgeLeg<'a> {
 }
 
 impl RouteFacts {
-    /// The ways through a bridge, as far as brokers and topics stand in its text; none of another type of routes.
+    /// The ways through a bridge, as far as brokers and topics stand in its text; none of another
+    /// type of routes.
     pub fn bridge_legs(&self) -> Vec<BridgeLeg<'_>> {
         let side = |name| self.section(name).and_then(side);
         let (Some(source), Some(destination)) = (side("SOURCE_CONFIG"), side("DESTINATION_CONFIG")) else {

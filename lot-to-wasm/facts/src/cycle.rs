@@ -1,4 +1,5 @@
-//! Definitions that start one another by what they publish, and bridges that carry it on: cycles, for warnings.
+//! Definitions that start one another by what they publish, and bridges that carry it on: cycles,
+//! for warnings.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -6,10 +7,12 @@ use std::ptr;
 
 use crate::{BridgeLeg, Facts, Kind, RouteFacts, TopicFact, Trigger};
 
-/// Definitions visited in the search for a cycle; the loop guard stops a message after as many hops.
+/// Definitions visited in the search for a cycle; the loop guard stops a message after as many
+/// hops.
 const VISITED_MAX: usize = 64;
 
-/// Path of messages: a definition, from its trigger to what it publishes, or a mapping of a bridge, in one direction.
+/// Path of messages: a definition, from its trigger to what it publishes, or a mapping of a bridge,
+/// in one direction.
 #[derive(Debug, Clone)]
 pub struct MessagePath<'a> {
     facts: &'a Facts,
@@ -88,7 +91,8 @@ impl<'a> MessagePath<'a> {
 }
 
 impl Facts {
-    /// Whether a message that `self` publishes may start `other`, which is the same definition or not.
+    /// Whether a message that `self` publishes may start `other`, which is the same definition or
+    /// not.
     fn may_start(&self, other: &Facts, is_same: bool) -> bool {
         let filters = other.filters_by_message();
         let is_hit = self.writes.iter().any(|write| filters.iter().any(|filter| write.may_match(filter)));
@@ -101,7 +105,8 @@ impl Facts {
         trigger.map(Trigger::filters).unwrap_or_default()
     }
 
-    /// Whether a Model does nothing but split JSON, and so never what it has published itself (§9.5).
+    /// Whether a Model does nothing but split JSON, and so never what it has published itself
+    /// (§9.5).
     fn only_splits(&self) -> bool {
         let filters = self.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
         let [filter] = filters else { return false };
@@ -110,7 +115,8 @@ impl Facts {
     }
 }
 
-/// A shortest way from one back to itself, both ends included, by what `next` says that one starts; `None` when there is none within 64.
+/// A shortest way from one back to itself, both ends included, by what `next` says that one starts;
+/// `None` when there is none within 64.
 pub fn shortest_cycle<T: Copy + Ord>(start: T, mut next: impl FnMut(T) -> Vec<T>) -> Option<Vec<T>> {
     let mut reached_from: BTreeMap<T, T> = BTreeMap::new();
     let mut to_visit = VecDeque::from([start]);

@@ -1,10 +1,13 @@
-//! What the LoT compiler knows about a program, for the broker: the fact record of LoT reference §17.
+//! What the LoT compiler knows about a program, for the broker: the fact record of LoT reference
+//! §17.
 //!
-//! The compiler writes one [`Facts`] per entity, as JSON, into the custom section [`SECTION`] of the component. The broker reads it
-//! to arm triggers, to decide which topics need a last value, and to choose how a guest is scheduled.
+//! The compiler writes one [`Facts`] per entity, as JSON, into the custom section [`SECTION`] of
+//! the component. The broker reads it to arm triggers, to decide which topics need a last value,
+//! and to choose how a guest is scheduled.
 //!
-//! Invariants: facts steer the broker only when its own compiler made them; in an uploaded component they are hints, and every
-//! capability is checked at the host call. Not here: how facts are found (`lot-to-wasm`) and what is done with them.
+//! Invariants: facts steer the broker only when its own compiler made them; in an uploaded
+//! component they are hints, and every capability is checked at the host call. Not here: how facts
+//! are found (`lot-to-wasm`) and what is done with them.
 
 mod bridge;
 mod cycle;
@@ -95,7 +98,8 @@ pub struct Facts {
     /// What starts a run; `None` for a callable Action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
-    /// Filter of the messages of clients that a Model splits, beside those that its trigger names (§9.5).
+    /// Filter of the messages of clients that a Model splits, beside those that its trigger names
+    /// (§9.5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reception: Option<String>,
     /// Inputs and outputs of a callable Action; `None` when a trigger starts it.
@@ -104,7 +108,8 @@ pub struct Facts {
     /// Topics whose last value a run may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TopicFact>,
-    /// Topics of which only what is retained is read: that `TOPIC EXISTS` asks about, or that a bridge carries.
+    /// Topics of which only what is retained is read: that `TOPIC EXISTS` asks about, or that a
+    /// bridge carries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained_reads: Vec<TopicFact>,
     /// Topics a run may publish to.
@@ -131,7 +136,8 @@ pub struct Facts {
     /// What a run touches beside topics.
     #[serde(default)]
     pub effects: Effects,
-    /// No `LOOP`, no `CALL ACTION` and no pattern with look-around: the number of steps has a static bound.
+    /// No `LOOP`, no `CALL ACTION` and no pattern with look-around: the number of steps has a
+    /// static bound.
     #[serde(default)]
     pub bounded: bool,
     /// Definitions that must be there before this one is armed.
@@ -177,7 +183,8 @@ impl Facts {
         }
     }
 
-    /// Whether a run of this Action depends on nothing but topic and payload of its message, the clock and chance, so that what other runs do makes no difference to it.
+    /// Whether a run of this Action depends on nothing but topic and payload of its message, the
+    /// clock and chance, so that what other runs do makes no difference to it.
     pub fn is_pure(&self) -> bool {
         let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python, properties } =
             self.effects;

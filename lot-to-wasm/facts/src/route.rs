@@ -1,7 +1,9 @@
-//! What a Route says: its type, settings, events and mappings, checked and with their canonical names (LoT reference §11, routes reference).
+//! What a Route says: its type, settings, events and mappings, checked and with their canonical
+//! names (LoT reference §11, routes reference).
 //!
-//! A Route has no code of its own: the guest of its type runs it, with this as its configuration. Not here: which types there are and what
-//! fits them (`lot-to-wasm`), and what a type does (its guest).
+//! A Route has no code of its own: the guest of its type runs it, with this as its configuration.
+//! Not here: which types there are and what fits them (`lot-to-wasm`), and what a type does (its
+//! guest).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -63,8 +65,8 @@ impl RouteFacts {
         }
     }
 
-    /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags of `DESTINATION_TOPIC` unless they are not `WRITABLE`
-    /// (routes reference §5.2, §6).
+    /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags
+    /// of `DESTINATION_TOPIC` unless they are not `WRITABLE` (routes reference §5.2, §6).
     pub fn takers(&self) -> impl Iterator<Item = (Taker<'_>, &str)> {
         let events = self.events.iter().map(|event| (Taker::Event(&event.name), event.text("SOURCE_TOPIC")));
         let sides = self.own_sides();
@@ -81,7 +83,8 @@ impl RouteFacts {
         events.chain(whole).chain(tags).filter_map(|(taker, filter)| Some((taker, filter?)))
     }
 
-    /// Topics, as they are written, of answers of events and of values of tags, to which it publishes.
+    /// Topics, as they are written, of answers of events and of values of tags, to which it
+    /// publishes.
     pub fn answered(&self) -> impl Iterator<Item = &RouteValue> {
         let answers = self.events.iter().filter_map(|event| event.settings.get("DESTINATION_TOPIC"));
         let tags = self.mappings.iter().flat_map(|mapping| &mapping.tags);
@@ -95,7 +98,8 @@ impl RouteFacts {
         whole.flat_map(move |mapping| mapping.brought_to(sides).into_iter().flatten())
     }
 
-    /// Which sides of a mapping this broker is: the source, the destination. It is the source, but for bridges, which say it (routes reference §6).
+    /// Which sides of a mapping this broker is: the source, the destination. It is the source, but
+    /// for bridges, which say it (routes reference §6).
     fn own_sides(&self) -> [bool; 2] {
         if self.kind != "MQTT_BRIDGE" {
             return [true, false];
@@ -149,7 +153,8 @@ pub struct RouteBlock {
 }
 
 impl RouteBlock {
-    /// Whether a mapping carries messages in this direction, `out` or `in`: by `DIRECTION`, without it `out`.
+    /// Whether a mapping carries messages in this direction, `out` or `in`: by `DIRECTION`, without
+    /// it `out`.
     pub fn goes(&self, direction: &str) -> bool {
         let said = self.text("DIRECTION").unwrap_or("out");
         said == direction || said == "both"
@@ -162,7 +167,8 @@ impl RouteBlock {
             .any(|key| self.text(key).is_some_and(|said| said.eq_ignore_ascii_case("SELF")))
     }
 
-    /// The settings of a mapping without tags whose filters say what it takes of this broker, which is these sides of it.
+    /// The settings of a mapping without tags whose filters say what it takes of this broker, which
+    /// is these sides of it.
     fn taken_from(
         &self,
         [is_source, is_destination]: [bool; 2],
@@ -177,8 +183,9 @@ impl RouteBlock {
         there.into_iter().chain(back)
     }
 
-    /// The settings by which a mapping without tags publishes in this broker, which is these sides of it: `DESTINATION_TOPIC`, or `SOURCE_TOPIC` if there is
-    /// none and on the way back of messages that go both ways.
+    /// The settings by which a mapping without tags publishes in this broker, which is these sides
+    /// of it: `DESTINATION_TOPIC`, or `SOURCE_TOPIC` if there is none and on the way back of
+    /// messages that go both ways.
     fn brought_to(&self, [is_source, is_destination]: [bool; 2]) -> [Option<&RouteValue>; 2] {
         let source = self.settings.get("SOURCE_TOPIC");
         let destination = self.settings.get("DESTINATION_TOPIC").or(source);
@@ -187,7 +194,8 @@ impl RouteBlock {
         [there, back.filter(|_| is_source && self.goes("in"))]
     }
 
-    /// The first placeholder of an event that is filled with what a wildcard of its `SOURCE_TOPIC` matches, without its braces: it has no value where the event is triggered by name.
+    /// The first placeholder of an event that is filled with what a wildcard of its `SOURCE_TOPIC`
+    /// matches, without its braces: it has no value where the event is triggered by name.
     pub fn filled_by_wildcard(&self) -> Option<String> {
         let filter = self.text("SOURCE_TOPIC")?;
         let templates = self.settings.values().filter_map(|value| match value {
@@ -226,7 +234,8 @@ pub enum RouteValue {
     Int(i64),
     /// Another number.
     Double(f64),
-    /// A number by the digits that it is written with, where its usual ones are others: `1.10`. It is of a key that takes anything.
+    /// A number by the digits that it is written with, where its usual ones are others: `1.10`. It
+    /// is of a key that takes anything.
     Digits(String),
     /// Yes or no.
     Bool(bool),
@@ -237,7 +246,8 @@ pub enum RouteValue {
 }
 
 impl RouteValue {
-    /// Narrowest Topic Filter of all topics that it may become as one: a placeholder whose value holds no `/` is within its level, any other one may be several.
+    /// Narrowest Topic Filter of all topics that it may become as one: a placeholder whose value
+    /// holds no `/` is within its level, any other one may be several.
     pub fn topics(&self) -> Option<String> {
         let parts = match self {
             RouteValue::Text(text) => return Some(text.clone()),
@@ -323,9 +333,11 @@ pub enum TemplatePart {
     Secret(String),
     /// `{name}`: a top-level key of the JSON payload, else the text as it stands, braces included.
     Field(String),
-    /// `GET ENV` that is joined to the text by `+`: part of the text, as its value is when the route starts.
+    /// `GET ENV` that is joined to the text by `+`: part of the text, as its value is when the
+    /// route starts.
     JoinedEnv(String),
-    /// `RANDOM UUID` that is joined to the text by `+`: part of the text, another one for each start of the route.
+    /// `RANDOM UUID` that is joined to the text by `+`: part of the text, another one for each
+    /// start of the route.
     JoinedUuid,
 }
 
@@ -361,7 +373,8 @@ impl TemplatePart {
         }
     }
 
-    /// The placeholder without its braces, in its canonical spelling; `None` for what is filled for no message.
+    /// The placeholder without its braces, in its canonical spelling; `None` for what is filled for
+    /// no message.
     pub fn placeholder(&self) -> Option<String> {
         Some(match self {
             TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => return None,

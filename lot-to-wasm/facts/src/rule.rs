@@ -1,7 +1,7 @@
 //! Rule facts: when a Rule is asked, and everything that its verdict depends on.
 //!
-//! A Rule is pure (LoT reference §10.5): the same inputs and the same answers to its reads give the same verdict, so that verdicts can be
-//! remembered (§17).
+//! A Rule is pure (LoT reference §10.5): the same inputs and the same answers to its reads give the
+//! same verdict, so that verdicts can be remembered (§17).
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,8 @@ pub struct RuleInputs {
     pub login: bool,
     /// Name of the user.
     pub user: bool,
-    /// Whether that is compared with something that is no text in the rule, such as a level of the topic: then any user may be meant.
+    /// Whether that is compared with something that is no text in the rule, such as a level of the
+    /// topic: then any user may be meant.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub any_user: bool,
     /// Groups of which the user is a member or not, sorted.
@@ -52,7 +53,8 @@ pub struct RuleInputs {
     /// Properties of MQTT 5.0 of the message: such a verdict is good for that message only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub message_properties: bool,
-    /// What a module says, which may look at anything: such a verdict is good for that question only.
+    /// What a module says, which may look at anything: such a verdict is good for that question
+    /// only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub modules: bool,
     /// Last values or retained messages: a verdict is good as long as they stay.

@@ -1,6 +1,7 @@
 //! Topic facts: what is known about a topic before the program runs.
 //!
-//! Every run-time part of a topic that replaces one level becomes `+`; a part that may contain `/` becomes a trailing `#`.
+//! Every run-time part of a topic that replaces one level becomes `+`; a part that may contain `/`
+//! becomes a trailing `#`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,15 +11,17 @@ use serde::{Deserialize, Serialize};
 pub enum TopicFact {
     /// Exactly this Topic Name.
     Exact(String),
-    /// Any Topic Name that this Topic Filter matches. Unlike in a subscription, a leading wildcard also covers `$…` topics.
+    /// Any Topic Name that this Topic Filter matches. Unlike in a subscription, a leading wildcard
+    /// also covers `$…` topics.
     Pattern(String),
     /// Nothing is known: every topic.
     Any,
 }
 
 impl TopicFact {
-    /// Whether a Topic Filter may match a message on this topic. Of a topic of which nothing is known it is said not to: it could match
-    /// everything, and a warning that is nearly always wrong is not read.
+    /// Whether a Topic Filter may match a message on this topic. Of a topic of which nothing is
+    /// known it is said not to: it could match everything, and a warning that is nearly always
+    /// wrong is not read.
     pub fn may_match(&self, filter: &str) -> bool {
         match self {
             TopicFact::Exact(pattern) | TopicFact::Pattern(pattern) => overlaps(pattern, filter),

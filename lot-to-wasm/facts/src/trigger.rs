@@ -1,7 +1,7 @@
 //! Trigger facts: what starts a run, as a static record.
 //!
-//! All clock times are local times of the broker process unless an offset is given (LoT reference §7.4). Not here: the calendar
-//! arithmetic, which is the broker's.
+//! All clock times are local times of the broker process unless an offset is given (LoT reference
+//! §7.4). Not here: the calendar arithmetic, which is the broker's.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,14 @@ pub enum Trigger {
         /// Valid Topic Filters in source order, at least one.
         filters: Vec<String>,
     },
-    /// `ON CHANGE`: as `Topic`, but only when the payload's bytes differ from that topic's previous message.
+    /// `ON CHANGE`: as `Topic`, but only when the payload's bytes differ from that topic's previous
+    /// message.
     Change {
         /// Valid Topic Filters in source order, at least one.
         filters: Vec<String>,
     },
-    /// `ON SILENCE`: when a topic has not been published to for so long, once; again only after it was heard anew.
+    /// `ON SILENCE`: when a topic has not been published to for so long, once; again only after it
+    /// was heard anew.
     Silence {
         /// Valid Topic Filters in source order, at least one.
         filters: Vec<String>,
@@ -41,7 +43,8 @@ pub enum Trigger {
         /// Time between two runs.
         interval: Interval,
     },
-    /// `ON EVERY <days> [AT …]` and `ON TIMESTAMP "HH:mm[:ss]"`: on these days at these local times.
+    /// `ON EVERY <days> [AT …]` and `ON TIMESTAMP "HH:mm[:ss]"`: on these days at these local
+    /// times.
     Calendar {
         /// Days of the week or of the month.
         days: CalendarDays,
@@ -58,14 +61,16 @@ pub enum Trigger {
     Disconnect,
     /// `ON SUBSCRIBE ["pattern"]`.
     Subscribe {
-        /// Matched against the requested filter as if that were a topic; `None` = every subscription.
+        /// Matched against the requested filter as if that were a topic; `None` = every
+        /// subscription.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pattern: Option<String>,
     },
 }
 
 impl Trigger {
-    /// Whether a run has a payload and a topic: those of a message, of the last one before a silence, or of a window.
+    /// Whether a run has a payload and a topic: those of a message, of the last one before a
+    /// silence, or of a window.
     pub fn has_message(&self) -> bool {
         self.takes_messages() || matches!(self, Trigger::Silence { .. })
     }
@@ -109,7 +114,8 @@ impl Trigger {
     }
 }
 
-/// What belongs to a window, and how often one closes: all at once, or in steps, of which the window has the last few.
+/// What belongs to a window, and how often one closes: all at once, or in steps, of which the
+/// window has the last few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WindowExtent {
@@ -119,7 +125,8 @@ pub enum WindowExtent {
         last_ms: u64,
         /// Length of a step, at least 10.
         every_ms: u64,
-        /// How long after midnight, in local time, a step begins; below a day. Steps begin at multiples of their length from there on.
+        /// How long after midnight, in local time, a step begins; below a day. Steps begin at
+        /// multiples of their length from there on.
         #[serde(default, skip_serializing_if = "is_midnight")]
         from_ms: u64,
     },
@@ -152,7 +159,8 @@ fn is_midnight(from_ms: &u64) -> bool {
 pub enum Interval {
     /// Fixed length in milliseconds, at least 10. Days and weeks are 24 and 168 hours.
     Milliseconds(u64),
-    /// Calendar months added to the arming date-time, clamped to the month's end; at least 1. A year is 12.
+    /// Calendar months added to the arming date-time, clamped to the month's end; at least 1. A
+    /// year is 12.
     Months(u32),
 }
 
@@ -235,7 +243,8 @@ pub struct OnceAt {
     pub date: CalendarDate,
     /// The time of day.
     pub time: TimeOfDay,
-    /// Offset from UTC in minutes where the text gave one (`Z` = 0); `None` = local time of the broker.
+    /// Offset from UTC in minutes where the text gave one (`Z` = 0); `None` = local time of the
+    /// broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_minutes: Option<i16>,
 }

@@ -1,4 +1,5 @@
-//! What a Panel or Theme says (LoT reference §13): for those who draw it, which the broker does not.
+//! What a Panel or Theme says (LoT reference §13): for those who draw it, which the broker does
+//! not.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

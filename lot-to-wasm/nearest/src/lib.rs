@@ -1,10 +1,11 @@
 //! The nearest known word to one that is not known.
 
-/// Bytes of the longest word that is compared: a longer one is no slip of a finger, and comparing costs the product of the lengths.
+/// Bytes of the longest word that is compared: a longer one is no slip of a finger, and comparing
+/// costs the product of the lengths.
 const WORD_BYTES_MAX: usize = 200;
 
-/// Candidate nearest to `word` within an edit distance of 2 (1 for words of up to four letters, 0 for single ones), where letter case counts
-/// nothing; the first of equals.
+/// Candidate nearest to `word` within an edit distance of 2 (1 for words of up to four letters, 0
+/// for single ones), where letter case counts nothing; the first of equals.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = match word.chars().count() {
         0 | 1 => 0,
@@ -26,7 +27,8 @@ pub fn nearest_within<Known: AsRef<str>>(
     closest(word, alike).filter(|(edits, _)| *edits <= edits_max).map(|(_, known)| known)
 }
 
-/// As [`nearest`], within an edit distance of half the letters of the longer one: for names of several words, such as keys of a configuration.
+/// As [`nearest`], within an edit distance of half the letters of the longer one: for names of
+/// several words, such as keys of a configuration.
 pub fn nearest_name<Known: AsRef<str>>(
     name: &str,
     candidates: impl IntoIterator<Item = Known>,

@@ -1,6 +1,7 @@
 //! Cost of a class of characters: `\w`, `[a-z]`, `\p{L}`.
 //!
-//! Priced by its items before it is translated: with letter case ignored, `\p{Any}` alone takes 59 ms of folding.
+//! Priced by its items before it is translated: with letter case ignored, `\p{Any}` alone takes 59
+//! ms of folding.
 
 use regex_syntax::{
     ParserBuilder,
@@ -21,7 +22,8 @@ const PROPERTY: u64 = 2_000;
 /// Code points whose letter case is ignored for a cost of 1.
 const FOLDED: u64 = 2;
 
-/// Cost of translating a class, and of one that stands once in a machine; `most` when translating alone costs more.
+/// Cost of translating a class, and of one that stands once in a machine; `most` when translating
+/// alone costs more.
 pub(crate) fn of(text: &str, ignores_case: bool, most: u64) -> (u64, u64) {
     // A text that is no class is left to the compilation, which refuses it.
     let Ok(tree) = Parser::new().parse(text) else { return (SET, CLASS) };

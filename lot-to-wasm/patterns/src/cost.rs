@@ -15,11 +15,13 @@ const LITERAL_BYTE: u64 = 8;
 const FOLDED_LETTER: u64 = 45;
 /// Cost of `.`: 28 bytes of UTF-8 ranges.
 const ANY: u64 = 58;
-/// Groups that make the states of a pattern twice as dear: each state keeps where each group begins and ends.
+/// Groups that make the states of a pattern twice as dear: each state keeps where each group begins
+/// and ends.
 const GROUPS_FOR_DOUBLE: u64 = 16;
 /// Bytes of a compiled pattern for each cost of 1.
 const BYTES_PER_COST: u64 = 20;
-/// Bytes that a machine has beside its states, with what it has found out while it searched; measured.
+/// Bytes that a machine has beside its states, with what it has found out while it searched;
+/// measured.
 const BYTES_OF_MACHINE: u64 = 16_384;
 
 /// What a pattern costs.
@@ -128,7 +130,8 @@ impl<'t> Walk<'t> {
                 let once = self.size(child, is_behind)?;
                 return Ok(once.saturating_add(PART).saturating_mul(copies as u64));
             }
-            // What is looked for backwards is compiled a second time where it needs backtracking itself, or has groups.
+            // What is looked for backwards is compiled a second time where it needs backtracking
+            // itself, or has groups.
             Expr::LookAround(child, LookAround::LookBehind | LookAround::LookBehindNeg) => {
                 let once = self.size(child, true)?;
                 let is_twice = self.is_hard(child, true) || child.has_descendant(is_group);
@@ -187,7 +190,8 @@ impl<'t> Walk<'t> {
         self.size(child, false)
     }
 
-    /// Most machines of its own that a tree is compiled to; `is_stepped` when the backtracking engine goes through it part by part in any case.
+    /// Most machines of its own that a tree is compiled to; `is_stepped` when the backtracking
+    /// engine goes through it part by part in any case.
     fn machines(&self, tree: &Expr, is_stepped: bool, is_behind: bool) -> u64 {
         if !is_stepped && !self.is_hard(tree, is_behind) {
             return 1;

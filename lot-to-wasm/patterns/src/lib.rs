@@ -1,10 +1,13 @@
-//! Regular expressions that need backtracking (look-around, back references): what one may cost, and how it is compiled.
+//! Regular expressions that need backtracking (look-around, back references): what one may cost,
+//! and how it is compiled.
 //!
-//! The compiler checks literals with it and the host compiles with it, so that what one takes is what the other takes. A pattern is priced by
-//! its tree before anything of it is compiled: 4 KB of text can ask for a minute of compiling and gigabytes.
+//! The compiler checks literals with it and the host compiles with it, so that what one takes is
+//! what the other takes. A pattern is priced by its tree before anything of it is compiled: 4 KB of
+//! text can ask for a minute of compiling and gigabytes.
 //!
-//! Invariants: the walk over the tree takes time in proportion to the pattern's length; depth is bounded by the parser (64 levels).
-//! Not here: patterns without these, which the LoT runtime searches itself, and searching (`host`).
+//! Invariants: the walk over the tree takes time in proportion to the pattern's length; depth is
+//! bounded by the parser (64 levels). Not here: patterns without these, which the LoT runtime
+//! searches itself, and searching (`host`).
 
 mod class;
 mod cost;

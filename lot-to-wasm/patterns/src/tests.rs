@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 const STEPS_MAX: usize = 1_000;
 
-/// Memory that machines of one pattern may have for their states: a quarter more than the largest measured.
+/// Memory that machines of one pattern may have for their states: a quarter more than the largest
+/// measured.
 const BYTES_MAX: usize = 4 << 20;
 
 fn refusal(pattern: &str) -> PatternError {

@@ -16,7 +16,8 @@ use crate::statement::Statement;
 use crate::syntax::{ActionBody, DefineAction, InputLine, OutputLine};
 use lot_facts::InputKind;
 
-/// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+/// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has
+/// an error.
 pub(crate) fn action(
     action: &DefineAction,
     known: &dyn Known,
@@ -32,7 +33,8 @@ pub(crate) fn action(
     Some(checked)
 }
 
-/// What can be read of an Action, whatever is wrong with the rest of it: with the kinds of its variables, without facts.
+/// What can be read of an Action, whatever is wrong with the rest of it: with the kinds of its
+/// variables, without facts.
 pub(super) fn in_part(
     action: &DefineAction,
     known: &dyn Known,

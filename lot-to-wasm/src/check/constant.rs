@@ -1,4 +1,5 @@
-//! Comparisons, and operands of AND and OR, that have the same result at each run, because nothing that comes can change it.
+//! Comparisons, and operands of AND and OR, that have the same result at each run, because nothing
+//! that comes can change it.
 
 use super::tree::{Constant, Expression, ExpressionKind};
 use super::{Checker, fold};
@@ -25,7 +26,8 @@ pub(super) fn is_reported(
     true
 }
 
-/// Reports a text or number of the program that is an operand of AND or OR, where the comparison beside it is to be made with that, too.
+/// Reports a text or number of the program that is an operand of AND or OR, where the comparison
+/// beside it is to be made with that, too.
 pub(super) fn warn_of_operands(checker: &mut Checker<'_, '_, '_>, [left, right]: [&syntax::Expression; 2]) {
     for (operand, other) in [(left, right), (right, left)] {
         if !matches!(operand.kind, Source::Text(_) | Source::Int(_) | Source::Double(_)) {

@@ -1,4 +1,5 @@
-//! Casts of what may never have been written: they leave Empty as it is, where a zero may be meant (LoT reference §4).
+//! Casts of what may never have been written: they leave Empty as it is, where a zero may be meant
+//! (LoT reference §4).
 
 use super::Checker;
 use super::kind::KindSet;
@@ -14,7 +15,8 @@ pub(crate) fn stays_empty(value: &Expression) -> bool {
     matches!(value.kind, ExpressionKind::Cast { .. }) && value.kinds.contains(KindSet::EMPTY)
 }
 
-/// Reports such a cast that is asked whether it equals the zero of its type. Programs that name EMPTY know of it.
+/// Reports such a cast that is asked whether it equals the zero of its type. Programs that name
+/// EMPTY know of it.
 pub(super) fn warn_of_zero(checker: &mut Checker<'_, '_, '_>, sides: [(&Expression, Span); 2]) {
     let [left, right] = sides;
     for ((cast, span), (zero, _)) in [(left, right), (right, left)] {

@@ -167,7 +167,8 @@ impl Checker<'_, '_, '_> {
             let is_open = filter.split('/').any(|level| level == "#");
             (!is_open).then(|| filter.split('/').count())
         };
-        // The fewest that a trigger's filter has are of no use: one that is deep enough gives the level.
+        // The fewest that a trigger's filter has are of no use: one that is deep enough gives the
+        // level.
         let counts: Option<Vec<usize>> = self.filters().iter().map(count).collect();
         let Some(most) = counts.unwrap_or_default().into_iter().max() else { return };
         if u32::try_from(most).is_ok_and(|most| level > most) {
@@ -557,7 +558,8 @@ impl Checker<'_, '_, '_> {
         ExpressionKind::Function { function, arguments }
     }
 
-    /// A path as JSONPath or JSON Pointer write it, which names a member called `$`, or one with `/` in its name.
+    /// A path as JSONPath or JSON Pointer write it, which names a member called `$`, or one with
+    /// `/` in its name.
     fn warn_of_foreign_path(&mut self, text: &str, span: Span) {
         let own = match (text.strip_prefix("$."), text.strip_prefix('/')) {
             (Some(rest), _) => rest.to_owned(),

@@ -112,7 +112,8 @@ impl Collector {
         facts
     }
 
-    /// The payload of a silence is the topic's last value, which is there only of topics that somebody reads. What is called may look at it, too.
+    /// The payload of a silence is the topic's last value, which is there only of topics that
+    /// somebody reads. What is called may look at it, too.
     fn last_values(&mut self, filters: &[String]) {
         if self.payload || !self.calls.is_empty() {
             let fact = |filter: &String| match filter.contains(['+', '#']) {

@@ -1,6 +1,7 @@
 //! Constants: what is computed once, while compiling.
 //!
-//! Only what gives the same result at run time by definition: arithmetic on number literals, texts joined, casts between numbers.
+//! Only what gives the same result at run time by definition: arithmetic on number literals, texts
+//! joined, casts between numbers.
 
 use super::kind::KindSet;
 use super::tree::{Arithmetic, CastKind, Constant, Expression, ExpressionKind};
@@ -29,7 +30,8 @@ pub(super) fn negate(constant: &Constant) -> Option<Constant> {
     }
 }
 
-/// The result of arithmetic on two numbers; `None` when it is not finite or not a matter of numbers.
+/// The result of arithmetic on two numbers; `None` when it is not finite or not a matter of
+/// numbers.
 pub(super) fn arithmetic(operator: Arithmetic, left: &Constant, right: &Constant) -> Option<Constant> {
     if let (Constant::Int(left), Constant::Int(right)) = (left, right) {
         let whole = match operator {

@@ -1,4 +1,5 @@
-//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not logged in; and that it closes all (LoT reference §10.3, §10.4).
+//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not
+//! logged in; and that it closes all (LoT reference §10.3, §10.4).
 
 use crate::check::tree::SessionWord;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -48,7 +49,8 @@ impl PossibleVerdicts {
     }
 }
 
-/// Warns of a Rule that was read without errors; `all` is what its text or project defines, for rules that close the gap.
+/// Warns of a Rule that was read without errors; `all` is what its text or project defines, for
+/// rules that close the gap.
 pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let Some(body) = &rule.body else { return };
     warn_of_open(rule, body, all, sink);
@@ -56,7 +58,8 @@ pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut
     warn_of_anonymous(body, sink);
 }
 
-/// A rule that only allows, and says nothing to whom it does not name: the seeded rule lets them in.
+/// A rule that only allows, and says nothing to whom it does not name: the seeded rule lets them
+/// in.
 fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let scope = OPEN_SCOPES.iter().find(|(scope, _)| *scope == rule.scope.text);
     let (Some((_, seed)), RuleBody::If { branches, .. }) = (scope, body) else { return };
@@ -125,7 +128,8 @@ fn covers(wide: &DefineRule, narrow: &DefineRule) -> bool {
     levels.next().is_none()
 }
 
-/// `USER IS NOT "x"` and its like in front of DENY: false of who is not logged in, who therefore passes.
+/// `USER IS NOT "x"` and its like in front of DENY: false of who is not logged in, who therefore
+/// passes.
 fn warn_of_anonymous(body: &RuleBody, sink: &mut Sink<'_>) {
     let RuleBody::If { branches, otherwise } = body else { return };
     for (index, (condition, then)) in branches.iter().enumerate() {

@@ -1,7 +1,8 @@
 //! Inference: what every expression and every variable can be.
 //!
-//! Kinds flow forward through the assignments of variables until nothing changes; sets only grow, so this ends. Variables are taken over
-//! the whole Action, reads that may come before any assignment add Empty.
+//! Kinds flow forward through the assignments of variables until nothing changes; sets only grow,
+//! so this ends. Variables are taken over the whole Action, reads that may come before any
+//! assignment add Empty.
 
 use super::fold;
 use super::kind::KindSet;
@@ -209,7 +210,8 @@ fn empty_of(kinds: KindSet) -> KindSet {
     if kinds.contains(KindSet::EMPTY) { KindSet::EMPTY } else { KindSet::NONE }
 }
 
-/// `- * / %`: numbers; Null after a division by zero, unless the divisor is a number literal other than zero.
+/// `- * / %`: numbers; Null after a division by zero, unless the divisor is a number literal other
+/// than zero.
 fn numbers(operator: Arithmetic, left: &Expression, right: &Expression) -> KindSet {
     let is_double = left.kinds.is(KindSet::DOUBLE) || right.kinds.is(KindSet::DOUBLE);
     let numbers = if is_double { KindSet::DOUBLE } else { KindSet::NUMBER };

@@ -1,12 +1,15 @@
-//! Value kinds: what a value can be while a program runs, and sets of them as the compiler infers them.
+//! Value kinds: what a value can be while a program runs, and sets of them as the compiler infers
+//! them.
 //!
-//! The kinds are those of LoT reference §4, with text split by provenance: *data* (payloads, topic values, JSON scalars, ENV, call
-//! results, output of transforms) adds and compares as a number when it looks like one; *literal* text (literals of the program,
-//! results of concatenation, `AS STRING`) never does.
+//! The kinds are those of LoT reference §4, with text split by provenance: *data* (payloads, topic
+//! values, JSON scalars, ENV, call results, output of transforms) adds and compares as a number
+//! when it looks like one; *literal* text (literals of the program, results of concatenation,
+//! `AS STRING`) never does.
 
 use std::fmt;
 
-/// A set of value kinds. Inference is conservative: a value's kind at run time is always in its set.
+/// A set of value kinds. Inference is conservative: a value's kind at run time is always in its
+/// set.
 ///
 /// ```
 /// use lot_to_wasm::check::kind::KindSet;

@@ -1,4 +1,5 @@
-//! Texts that stay within a level of a topic: those that can hold no `/`. A topic made of them is known level by level before the run.
+//! Texts that stay within a level of a topic: those that can hold no `/`. A topic made of them is
+//! known level by level before the run.
 
 use super::infer;
 use super::kind::KindSet;
@@ -11,7 +12,8 @@ use crate::limits::INFERENCE_PASSES_MAX;
 pub(super) struct Levels(Vec<bool>);
 
 impl Levels {
-    /// Those to which only such texts are assigned, of each other too. What a caller gives may be anything.
+    /// Those to which only such texts are assigned, of each other too. What a caller gives may be
+    /// anything.
     pub(super) fn of(action: &Action) -> Levels {
         let mut levels = Levels(vec![false; action.variables.len()]);
         let assigned = assigned(&action.body);

@@ -1,8 +1,10 @@
-//! Checking a Model: from its text, with everything it inherits, to the code of its two functions (LoT reference §9).
+//! Checking a Model: from its text, with everything it inherits, to the code of its two functions
+//! (LoT reference §9).
 //!
-//! A Model is checked into the same tree as an Action: its fields are variables, computed in the order in which they need each other; an
-//! instance is a JSON literal of them. [`resolve`] finds all fields, [`field`] what names mean, [`topic`] what wildcards mean, [`instance`]
-//! writes the statements.
+//! A Model is checked into the same tree as an Action: its fields are variables, computed in the
+//! order in which they need each other; an instance is a JSON literal of them. [`resolve`] finds
+//! all fields, [`field`] what names mean, [`topic`] what wildcards mean, [`instance`] writes the
+//! statements.
 
 mod field;
 mod instance;
@@ -70,7 +72,8 @@ impl Plan<'_> {
     }
 }
 
-/// Checks a Model. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+/// Checks a Model. `None` when anything is wrong with it, also by the parser; the sink then has an
+/// error.
 pub(crate) fn model(
     model: &syntax::DefineModel,
     known: &dyn Known,
@@ -203,7 +206,8 @@ fn refuse_what_needs_more(model: &syntax::DefineModel, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a header that does not fit the fields. Who inherits fields AS TRIGGER can have the base topic.
+/// Reports a header that does not fit the fields. Who inherits fields AS TRIGGER can have the base
+/// topic.
 fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
     let Some(base) = plan.base else {
         if !plan.is_inherited && !triggers(&plan.fields).is_empty() {
@@ -236,7 +240,8 @@ fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
     }
 }
 
-/// Warns of a field that is published on a topic which its name makes impossible, or deeper than it looks.
+/// Warns of a field that is published on a topic which its name makes impossible, or deeper than it
+/// looks.
 fn judge_level(field: &Node, sink: &mut Sink<'_>) {
     let problem = match field.name.as_str() {
         "" => "it is an empty level",

@@ -1,4 +1,5 @@
-//! What several expressions share: operands that must not be bytes, names and variables, words that need a message.
+//! What several expressions share: operands that must not be bytes, names and variables, words that
+//! need a message.
 
 use super::kind::KindSet;
 use super::tree::{Constant, Expression, ExpressionKind, JsonPath, PublisherWord, SessionWord, VariableId};
@@ -176,7 +177,8 @@ impl Checker<'_, '_, '_> {
         });
     }
 
-    /// Reports a variable that looks like a state, told once: it is Empty in runs that do not set it.
+    /// Reports a variable that looks like a state, told once: it is Empty in runs that do not set
+    /// it.
     fn warn_of_state(&mut self, id: VariableId, span: Span) {
         let Some(name) = self.scope.entry(id).filter(|entry| !entry.is_read).map(|entry| entry.name.clone())
         else {
@@ -191,7 +193,8 @@ impl Checker<'_, '_, '_> {
         )));
     }
 
-    /// What to do where a variable is read that only a later statement sets: perhaps that of a run before was meant.
+    /// What to do where a variable is read that only a later statement sets: perhaps that of a run
+    /// before was meant.
     fn hint_of_runs(&self, name: &str) -> Option<String> {
         let is_set_later = self.scope.find(name).is_some();
         let is_started = matches!(self.start, Start::Triggered(_));
@@ -315,8 +318,8 @@ fn session_word_fits(word: SessionWord, trigger: &Trigger) -> bool {
     }
 }
 
-/// What to write for `msg.payload`, `msg.topic`, `payload.a` and the like.
-/// What to write for a value that has a word of its own and stands in braces, or for a member of the message there.
+/// What to write for `msg.payload`, `msg.topic`, `payload.a` and the like. What to write for a
+/// value that has a word of its own and stands in braces, or for a member of the message there.
 fn value_in_braces(path: &Path) -> Option<String> {
     let word = path.name.to_ascii_uppercase();
     let is_word = path.steps.is_empty() && VALUE_WORDS.contains(&&*word);

@@ -1,4 +1,5 @@
-//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what those of one definition, and of one text, may cost together.
+//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what
+//! those of one definition, and of one text, may cost together.
 
 use std::cell::Cell;
 
@@ -178,7 +179,8 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// Whether patterns take longer than others may be kept waiting for: searches with backtracking do, and to compile what a new instance needs, if it is much.
+/// Whether patterns take longer than others may be kept waiting for: searches with backtracking do,
+/// and to compile what a new instance needs, if it is much.
 pub(super) fn take_long(regexes: &[Regex]) -> bool {
     let bytes: usize = regexes.iter().map(|regex| regex.pattern.len()).sum();
     regexes.len() > SHORT_PATTERNS_MAX
@@ -189,7 +191,8 @@ pub(super) fn take_long(regexes: &[Regex]) -> bool {
         })
 }
 
-/// The engine that takes a pattern: the linear one when it can. The error is the reason of the stronger one.
+/// The engine that takes a pattern: the linear one when it can. The error is the reason of the
+/// stronger one.
 fn engine(
     pattern: &str,
     spent: &mut Spent,
@@ -228,7 +231,8 @@ fn engine(
     Ok(RegexEngine::Backtracking)
 }
 
-/// Whether the linear engine takes a pattern. What has few states for its length is bounded by the length of the text; of others there may be a few.
+/// Whether the linear engine takes a pattern. What has few states for its length is bounded by the
+/// length of the text; of others there may be a few.
 fn is_linear(
     pattern: &str,
     spent: &mut Spent,

@@ -1,4 +1,5 @@
-//! Routes: what stands in one against the tables of its [type](crate::route), and what the broker is told about it.
+//! Routes: what stands in one against the tables of its [type](crate::route), and what the broker
+//! is told about it.
 
 mod far;
 mod hint;
@@ -102,14 +103,16 @@ fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     said.answered().filter_map(template::fact).chain(brought).collect()
 }
 
-/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes reference §7); of a module, what its events name in `READ_TOPIC`.
+/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes
+/// reference §7); of a module, what its events name in `READ_TOPIC`.
 fn reads(said: &RouteFacts) -> Vec<TopicFact> {
     let key = if serves(said) { "SOURCE_TOPIC" } else { "READ_TOPIC" };
     let named = said.events.iter().filter_map(|event| event.settings.get(key));
     named.filter_map(template::fact_of_filter).collect()
 }
 
-/// Topics of which its guest reads what is retained: of a bridge, what it carries (routes reference §6).
+/// Topics of which its guest reads what is retained: of a bridge, what it carries (routes reference
+/// §6).
 fn retained_reads(said: &RouteFacts) -> Vec<TopicFact> {
     let is_bridge = said.kind == "MQTT_BRIDGE";
     let filters = said.takers().filter(|_| is_bridge).map(|(_, filter)| filter);
@@ -282,7 +285,8 @@ impl RouteChecker<'_, '_> {
         if self.kind.is_open { of_module } else { Others::Unknown }
     }
 
-    /// Where the values of tags are published: below the mapping's `SOURCE_TOPIC`, else below names (routes reference §5.2).
+    /// Where the values of tags are published: below the mapping's `SOURCE_TOPIC`, else below names
+    /// (routes reference §5.2).
     fn topics_of_tags(&mut self, block: &AddBlock, mapping: &mut RouteBlock) {
         if mapping.tags.is_empty() {
             return;
@@ -543,8 +547,8 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    /// A key that nobody knows: an error where it is that of a setting which the block needs and has not, of one that says what is done with messages, or of
-    /// one about TLS and logins.
+    /// A key that nobody knows: an error where it is that of a setting which the block needs and
+    /// has not, of one that says what is done with messages, or of one about TLS and logins.
     fn unknown_setting(
         &mut self,
         (block, name): (&AddBlock, &Name),
@@ -585,7 +589,8 @@ impl RouteChecker<'_, '_> {
         section.map(|section| section.name).or_else(event)
     }
 
-    /// Reports the first setting that is missing, unless it is there with a slip in its key, which is reported at that place.
+    /// Reports the first setting that is missing, unless it is there with a slip in its key, which
+    /// is reported at that place.
     fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, missing: &[&Key]) {
         let misspelt: Vec<&str> = settings(block)
             .filter_map(|setting| meant_key(&setting.key.text, schema))
@@ -653,7 +658,8 @@ fn settings(block: &AddBlock) -> impl Iterator<Item = &Setting> {
     })
 }
 
-/// The keys that a block needs and that are not written in it; one whose value is refused is there, though wrong.
+/// The keys that a block needs and that are not written in it; one whose value is refused is there,
+/// though wrong.
 fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> {
     let key_of = |setting: &Setting| schema.keys.iter().find(|key| key.is_called(&setting.key.text));
     let written: BTreeSet<&str> = settings(block).filter_map(key_of).map(|key| key.name).collect();
@@ -717,7 +723,8 @@ fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports topics that are those of too many events and mappings, where there is the first too much.
+/// Reports topics that are those of too many events and mappings, where there is the first too
+/// much.
 fn share_topics(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (taker, filter) in said.takers() {

@@ -1,7 +1,8 @@
 //! Checking a Rule (LoT reference §10): its header, and its conditions to one expression each.
 //!
-//! Two things keep a condition from being true by accident. Names (`USER`, `CLIENTID`, levels of the topic) are compared as texts, never as
-//! numbers, or `01` would be `1`. And whatever a condition says about the user, it is false when nobody is logged in.
+//! Two things keep a condition from being true by accident. Names (`USER`, `CLIENTID`, levels of
+//! the topic) are compared as texts, never as numbers, or `01` would be `1`. And whatever a
+//! condition says about the user, it is false when nobody is logged in.
 
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lot_nearest::nearest;
@@ -62,17 +63,20 @@ pub const RULE_SCOPES: [&str; 32] = [
 /// Scopes whose questions have a topic.
 const TOPIC_SCOPES: [&str; 5] = ["Publish", "Subscribe", "PublishSys", "SubscribeSys", "CommandCall"];
 
-/// The scope whose questions about what programs may read and change have the name of a variable for a topic, as `secret/NAME/read`; those about commands have
-/// none, which is the empty text. So it takes no filter.
+/// The scope whose questions about what programs may read and change have the name of a variable
+/// for a topic, as `secret/NAME/read`; those about commands have none, which is the empty text. So
+/// it takes no filter.
 const VARIABLE_SCOPE: &str = "SystemConfiguration";
 
 /// Scopes whose questions have a payload.
 const PAYLOAD_SCOPES: [&str; 2] = ["Publish", "PublishSys"];
 
-/// Values of a user property that are false, in any case (§10.3); one that is not set is Empty, which equals the empty text.
+/// Values of a user property that are false, in any case (§10.3); one that is not set is Empty,
+/// which equals the empty text.
 const FALSE_TEXTS: [&str; 5] = ["", "false", "0", "off", "no"];
 
-/// Checks a Rule. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+/// Checks a Rule. `None` when anything is wrong with it, also by the parser; the sink then has an
+/// error.
 pub(crate) fn rule(
     rule: &DefineRule,
     known: &dyn Known,
@@ -127,7 +131,8 @@ pub(crate) fn rule(
 /// Number of the built-in rule about commands, which denies all whom it does not allow.
 const COMMANDS_AT: i64 = 10;
 
-/// Whether a rule allows what the built-in rules keep to administrators, and does not look at who asks. Figures of the broker are meant for many.
+/// Whether a rule allows what the built-in rules keep to administrators, and does not look at who
+/// asks. Figures of the broker are meant for many.
 fn is_open(rule: &DefineRule, body: &RuleBody, inputs: &RuleInputs) -> bool {
     let scope = rule.scope.text.as_str();
     let is_everybodys = ["Connect", "Publish", "Subscribe"].contains(&scope)
@@ -174,7 +179,8 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
             None => draft.suggest(scopes),
         });
     }
-    // The built-in rule about commands answers whoever comes behind it, so a rule about them needs a lower number.
+    // The built-in rule about commands answers whoever comes behind it, so a rule about them needs
+    // a lower number.
     if (0..100).contains(&rule.priority) && scope != "CommandCall" {
         // The words of the commands reference §8.
         let message = "Priorities 0-99 are meant for system rules.";
@@ -346,7 +352,8 @@ impl Checker<'_, '_, '_> {
         if mentions_user { self.of_a_user(span, compared, false) } else { compared }
     }
 
-    /// A comparison of a Client Identifier with what is not known before, which holds for no program: theirs is empty, as a level or a value may be.
+    /// A comparison of a Client Identifier with what is not known before, which holds for no
+    /// program: theirs is empty, as a level or a value may be.
     fn of_a_client(
         &mut self,
         span: Span,

@@ -1,7 +1,8 @@
 //! Variables of an Action: their names, and where they can and must have been set.
 //!
-//! Variables are function-scoped: a SET in a branch is visible after it (§8.1). Two facts are followed through the statements: whether a
-//! variable *may* have been set before a place (else a read is reported), and whether it *must* have been (else a read may give Empty).
+//! Variables are function-scoped: a SET in a branch is visible after it (§8.1). Two facts are
+//! followed through the statements: whether a variable *may* have been set before a place (else a
+//! read is reported), and whether it *must* have been (else a read may give Empty).
 
 use super::kind::KindSet;
 use super::model::Fields;
@@ -212,7 +213,8 @@ impl Scope {
         }
     }
 
-    /// Whether the variable is a state: set to constants alone, in several places, but not on every path to the current place.
+    /// Whether the variable is a state: set to constants alone, in several places, but not on every
+    /// path to the current place.
     pub(crate) fn is_state(&self, id: VariableId) -> bool {
         let index = id.0 as usize;
         let (may, must) = (self.flow.may.get(index), self.flow.must.get(index));
@@ -221,7 +223,8 @@ impl Scope {
         is_open && self.entries.get(index).is_some_and(of_constants)
     }
 
-    /// The text of the program that a variable certainly holds at the current place: its only assignment.
+    /// The text of the program that a variable certainly holds at the current place: its only
+    /// assignment.
     pub(crate) fn only_text(&self, id: VariableId) -> Option<&String> {
         let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1)?;
         entry.text.as_ref()

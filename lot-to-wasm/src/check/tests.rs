@@ -1,4 +1,5 @@
-//! The checked tree of small programs: kinds of variables, parts of topics, what a write does with Empty.
+//! The checked tree of small programs: kinds of variables, parts of topics, what a write does with
+//! Empty.
 
 use lot_facts::TopicFact;
 

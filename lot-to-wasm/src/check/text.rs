@@ -1,4 +1,5 @@
-//! Texts of the program that hardly mean what they say: names in braces, which nothing replaces, and what is no number where one is counted with.
+//! Texts of the program that hardly mean what they say: names in braces, which nothing replaces,
+//! and what is no number where one is counted with.
 
 use super::Checker;
 use super::kind::KindSet;
@@ -16,7 +17,8 @@ pub(super) fn is_value_word(word: &str) -> bool {
     VALUES.contains(&word)
 }
 
-/// A text with such words in braces as the sum that it is meant to be; `None` where an escape would have to be written anew.
+/// A text with such words in braces as the sum that it is meant to be; `None` where an escape would
+/// have to be written anew.
 pub(super) fn sum_of_values(text: &str) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let (mut rest, mut kept) = (text, String::new());
@@ -35,7 +37,8 @@ pub(super) fn sum_of_values(text: &str) -> Option<String> {
     (!text.contains(['"', '\\', '\n', '\r', '\t'])).then(|| parts.join(" + "))
 }
 
-/// Reports `{name}` in a text that is a value, where there is a variable of that name or a value is called so.
+/// Reports `{name}` in a text that is a value, where there is a variable of that name or a value is
+/// called so.
 pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str, span: Span) {
     let is_value = |checker: &Checker<'_, '_, '_>, name: &str| {
         VALUES.contains(&name) || (checker.scope.fields.is_none() && checker.scope.find(name).is_some())
@@ -81,7 +84,8 @@ pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str
     checker.error(if is_plain { draft.fix(span, sum) } else { draft });
 }
 
-/// A text that is JSON but for the names in braces that mean values, as the literal that it is meant to be.
+/// A text that is JSON but for the names in braces that mean values, as the literal that it is
+/// meant to be.
 fn json_literal(text: &str, is_value: impl Fn(&str) -> bool) -> Option<String> {
     if !text.trim_start().starts_with(['{', '[']) || text.contains('\\') {
         return None;
@@ -247,7 +251,8 @@ fn is_payload(value: &Expression) -> bool {
     matches!(value.kind, ExpressionKind::Payload)
 }
 
-/// The text of the program that a value certainly is, unless it looks like a number, or like a truth value, which counts as one.
+/// The text of the program that a value certainly is, unless it looks like a number, or like a
+/// truth value, which counts as one.
 fn text_that_is_no_number(checker: &Checker<'_, '_, '_>, value: &Expression) -> Option<String> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else is known to be a text of the program")]
     let text = match &value.kind {

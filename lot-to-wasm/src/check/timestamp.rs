@@ -1,4 +1,5 @@
-//! `TIMESTAMP` and its formats (LoT reference §5.2, OD-59), `LOCAL TIMESTAMP`, and both of another time than now.
+//! `TIMESTAMP` and its formats (LoT reference §5.2, OD-59), `LOCAL TIMESTAMP`, and both of another
+//! time than now.
 
 use super::Checker;
 use super::tree::{
@@ -71,7 +72,8 @@ fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Resul
     Ok(if is_iso { TimestampFormat::Iso } else { format })
 }
 
-/// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the same in all time zones is refused.
+/// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the
+/// same in all time zones is refused.
 fn local_format(
     checker: &mut Checker<'_, '_, '_>,
     format: Option<&Text>,
@@ -100,7 +102,8 @@ fn local_format(
     }
 }
 
-/// The format that a text names, of which it reports what is doubtful; `None` for a malformed pattern.
+/// The format that a text names, of which it reports what is doubtful; `None` for a malformed
+/// pattern.
 fn timestamp_format(
     checker: &mut Checker<'_, '_, '_>,
     text: &Text,

@@ -1,4 +1,5 @@
-//! Checking topic operands: variables in literals (OD-8), wildcards of the trigger (§5.5), validity.
+//! Checking topic operands: variables in literals (OD-8), wildcards of the trigger (§5.5),
+//! validity.
 
 use lot_facts::TopicFact;
 
@@ -127,7 +128,8 @@ impl Checker<'_, '_, '_> {
         });
     }
 
-    /// A member of a variable in braces, blanks round its name, or another value: that is not filled in.
+    /// A member of a variable in braces, blanks round its name, or another value: that is not
+    /// filled in.
     fn warn_of_members(&mut self, text: &str, span: Span) {
         let braces = text.match_indices('{').find_map(|(open, _)| {
             let (inside, after) = text.get(open + 1..)?.split_once('}')?;

@@ -1,15 +1,19 @@
-//! The checked tree: an Action, or a Rule, after names, topics, kinds and constants are settled. The interface between checking and lowering.
+//! The checked tree: an Action, or a Rule, after names, topics, kinds and constants are settled.
+//! The interface between checking and lowering.
 //!
-//! Made by [`check::action`](crate::check::action) when an Action has no errors; read by [`lower`](crate::lower).
+//! Made by [`check::action`](crate::check::action) when an Action has no errors; read by
+//! [`lower`](crate::lower).
 //!
 //! Invariants:
 //! - Every [`VariableId`] and [`RegexId`] indexes its table in [`Action`].
-//! - Expressions nest at most [`limits::TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX) deep and statements at most
-//!   [`limits::BLOCK_DEPTH_MAX`](crate::limits::BLOCK_DEPTH_MAX), so recursion over them is safe.
+//! - Expressions nest at most [`limits::TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX) deep and
+//!   statements at most [`limits::BLOCK_DEPTH_MAX`](crate::limits::BLOCK_DEPTH_MAX), so recursion
+//!   over them is safe.
 //! - [`Expression::kinds`] is conservative: the value's kind at run time is always in it.
 //! - Nothing here has to be looked up by name, and no literal has to be parsed again.
 //!
-//! Not here: what each statement is ([`statement`](crate::statement)), and how a value is represented in the guest.
+//! Not here: what each statement is ([`statement`](crate::statement)), and how a value is
+//! represented in the guest.
 
 mod expression;
 pub(crate) mod walk;
@@ -33,8 +37,8 @@ pub struct Action {
     pub name: String,
     /// What starts a run.
     pub entry: Entry,
-    /// Local variables: inputs first, in order of declaration, then the others in order of first appearance. All are
-    /// Empty when a run starts, except inputs.
+    /// Local variables: inputs first, in order of declaration, then the others in order of first
+    /// appearance. All are Empty when a run starts, except inputs.
     pub variables: Vec<Variable>,
     /// Regular expressions, each pattern once.
     pub regexes: Vec<Regex>,
@@ -47,13 +51,16 @@ pub struct Action {
 /// A Model that may be lowered.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// What a message does. Its facts are those of the Model. [`Entry::Callable`] when no message starts it; its body is then empty.
+    /// What a message does. Its facts are those of the Model. [`Entry::Callable`] when no message
+    /// starts it; its body is then empty.
     pub run: Action,
-    /// What building an instance for `PUBLISH MODEL` does before [`value`](Self::value) is there: an [`Entry::Callable`] without inputs.
+    /// What building an instance for `PUBLISH MODEL` does before [`value`](Self::value) is there:
+    /// an [`Entry::Callable`] without inputs.
     pub build: Action,
     /// The instance as a JSON object, of the variables of [`build`](Self::build).
     pub value: Expression,
-    /// What may be assigned, with dots between levels; a name that ends with a dot stands for all below it.
+    /// What may be assigned, with dots between levels; a name that ends with a dot stands for all
+    /// below it.
     pub fields: Vec<String>,
     /// QoS of its messages.
     pub qos: u8,
@@ -64,17 +71,20 @@ pub struct Model {
 /// What starts a run.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// A trigger. [`Trigger::has_message`] says whether there are payload and topic; without them the checker has refused
-    /// [`ExpressionKind::Payload`] and its like.
+    /// A trigger. [`Trigger::has_message`] says whether there are payload and topic; without them
+    /// the checker has refused [`ExpressionKind::Payload`] and its like.
     Triggered(Trigger),
-    /// `CALL ACTION` or `-runAction`. The caller's trigger message is visible (OD-19): payload and topic are Empty without one.
+    /// `CALL ACTION` or `-runAction`. The caller's trigger message is visible (OD-19): payload and
+    /// topic are Empty without one.
     Callable {
-        /// Inputs; input `i` is variable `i`. An argument is cast to the kind; a missing one is Empty; an unknown one is an error.
+        /// Inputs; input `i` is variable `i`. An argument is cast to the kind; a missing one is
+        /// Empty; an unknown one is an error.
         inputs: Vec<Input>,
         /// Variables whose values are returned, in order. Empty when never set.
         outputs: Vec<Output>,
     },
-    /// A Rule is asked. The body is made of [`CheckedKind::IfElse`] and [`CheckedKind::Verdict`] alone; running to its end says nothing.
+    /// A Rule is asked. The body is made of [`CheckedKind::IfElse`] and [`CheckedKind::Verdict`]
+    /// alone; running to its end says nothing.
     Asked,
 }
 
@@ -113,10 +123,12 @@ pub struct RegexId(pub u32);
 pub struct Variable {
     /// Name as written. [`RESULT`] is the hidden one behind the word `RESULT`.
     pub name: String,
-    /// Everything it can hold at any read: the union over all assignments, with `EMPTY` unless every read comes after an
-    /// assignment on all paths. A single kind here may live in an unboxed local.
+    /// Everything it can hold at any read: the union over all assignments, with `EMPTY` unless
+    /// every read comes after an assignment on all paths. A single kind here may live in an unboxed
+    /// local.
     pub kinds: KindSet,
-    /// Largest absolute value it can have, when it only holds whole numbers that no run can count beyond 64 bits.
+    /// Largest absolute value it can have, when it only holds whole numbers that no run can count
+    /// beyond 64 bits.
     pub bound: Option<u64>,
 }
 
@@ -130,7 +142,8 @@ pub struct Regex {
     pub pattern: String,
     /// Where it has to run.
     pub engine: RegexEngine,
-    /// Whether it has a group called `value`, whose text is then the result instead of the whole match (OD-24).
+    /// Whether it has a group called `value`, whose text is then the result instead of the whole
+    /// match (OD-24).
     pub has_value_group: bool,
 }
 
@@ -166,7 +179,8 @@ pub enum SettingStore {
 pub enum WhenEmpty {
     /// Skipped with a warning record (OD-40).
     Report,
-    /// Skipped in silence: a `FILTER` without a match (OD-24), or bytes of length zero, which count as Empty here.
+    /// Skipped in silence: a `FILTER` without a match (OD-24), or bytes of length zero, which count
+    /// as Empty here.
     Silent,
 }
 
@@ -196,8 +210,8 @@ impl Topic {
         Topic { parts: vec![TopicPart::Text(text.clone())], fact: TopicFact::Exact(text), at }
     }
 
-    /// The Topic Name when it is known at compile time. It may be an invalid one (empty, with wildcards, too long): reads of it give Empty,
-    /// writes are refused by the host and reported.
+    /// The Topic Name when it is known at compile time. It may be an invalid one (empty, with
+    /// wildcards, too long): reads of it give Empty, writes are refused by the host and reported.
     pub fn constant(&self) -> Option<&str> {
         match self.parts.as_slice() {
             [TopicPart::Text(text)] => Some(text),
@@ -205,7 +219,8 @@ impl Topic {
         }
     }
 
-    /// Whether it has a wildcard that the trigger did not match (§5.5): a read gives Empty, a write is dropped with an error record.
+    /// Whether it has a wildcard that the trigger did not match (§5.5): a read gives Empty, a write
+    /// is dropped with an error record.
     pub fn is_unresolvable(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, TopicPart::Missing))
     }
@@ -218,19 +233,22 @@ pub enum TopicPart {
     Text(String),
     /// The n-th level of the triggering topic, from 1: what a `+` of the trigger matched.
     Level(u32),
-    /// What the `#` of the trigger matched: all levels from the n-th on. With `slash`, a `/` goes before them when there is at
-    /// least one level, so that `out/#` gives `out` when the `#` matched nothing.
+    /// What the `#` of the trigger matched: all levels from the n-th on. With `slash`, a `/` goes
+    /// before them when there is at least one level, so that `out/#` gives `out` when the `#`
+    /// matched nothing.
     Rest {
         /// First level, from 1.
         from: u32,
         /// Whether a `/` goes first.
         slash: bool,
     },
-    /// As `Level` or `Rest`, but the trigger's filters differ in their wildcards: one entry per filter, in their order; the first filter that
-    /// matches the triggering topic decides. An entry is `Level`, `Rest` or `Missing`.
+    /// As `Level` or `Rest`, but the trigger's filters differ in their wildcards: one entry per
+    /// filter, in their order; the first filter that matches the triggering topic decides. An entry
+    /// is `Level`, `Rest` or `Missing`.
     ByFilter(Vec<TopicPart>),
     /// A wildcard that the trigger does not have.
     Missing,
-    /// The canonical text of a value. Wildcards that come out of it are not substituted: the topic is then invalid.
+    /// The canonical text of a value. Wildcards that come out of it are not substituted: the topic
+    /// is then invalid.
     Value(Expression),
 }

@@ -1,7 +1,9 @@
-//! Checking Panels and Themes, and writing them as trees for those who draw them (LoT reference §13).
+//! Checking Panels and Themes, and writing them as trees for those who draw them (LoT reference
+//! §13).
 //!
-//! Clauses are open: what a client draws with them is its own, so an unknown one is no mistake and is passed on. What is checked is what the
-//! broker itself goes by (name, visibility, state), and the statements of `ON CLICK`, as those of a callable Action.
+//! Clauses are open: what a client draws with them is its own, so an unknown one is no mistake and
+//! is passed on. What is checked is what the broker itself goes by (name, visibility, state), and
+//! the statements of `ON CLICK`, as those of a callable Action.
 
 use lot_facts::{Facts, Kind, ViewFacts, ViewState};
 use lot_nearest::nearest;
@@ -16,7 +18,8 @@ use crate::syntax::{ActionBody, DefineAction, Expression, ExpressionKind, Name};
 /// Words of `WITH VISIBILITY`.
 const VISIBILITIES: [&str; 3] = ["PRIVATE", "SHARED", "PUBLIC"];
 
-/// Checks a Panel. `None` when anything is wrong with it, also by the parser; the sink then has an error.
+/// Checks a Panel. `None` when anything is wrong with it, also by the parser; the sink then has an
+/// error.
 pub(crate) fn panel(panel: &DefinePanel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Facts> {
     name(&panel.name, "panel", sink);
     let visibility = word_of(panel, "VISIBILITY", &VISIBILITIES, sink);
@@ -124,8 +127,8 @@ fn components(components: &[Component], sink: &Sink<'_>) -> Value {
     components.iter().map(component).collect()
 }
 
-/// Name and clauses: `WITH TITLE "t"` is `"title":"t"`, `SET RANGE FROM 0 TO 9` is `"range":{"from":0,"to":9}`. A clause that stands more than
-/// once is an array.
+/// Name and clauses: `WITH TITLE "t"` is `"title":"t"`, `SET RANGE FROM 0 TO 9` is
+/// `"range":{"from":0,"to":9}`. A clause that stands more than once is an array.
 fn tree_of(name: &Name, clauses: &[PanelClause], sink: &Sink<'_>) -> Map<String, Value> {
     let mut tree = Map::new();
     tree.insert("name".to_owned(), json!(name.text));
@@ -143,7 +146,8 @@ fn tree_of(name: &Name, clauses: &[PanelClause], sink: &Sink<'_>) -> Map<String,
     tree
 }
 
-/// A value alone is itself, words alone are a text; else each value stands under the word right before it.
+/// A value alone is itself, words alone are a text; else each value stands under the word right
+/// before it.
 fn clause_value(values: &[PanelValue], sink: &Sink<'_>) -> Value {
     if let [PanelValue::Value(only)] = values {
         return literal(only, sink);

@@ -1,11 +1,15 @@
-//! Whole numbers that no run can count beyond 64 bits, and which therefore stay whole: elsewhere a sum of two INT may overflow into DOUBLE (§4).
+//! Whole numbers that no run can count beyond 64 bits, and which therefore stay whole: elsewhere a
+//! sum of two INT may overflow into DOUBLE (§4).
 //!
-//! A run makes at most [`LOOP_PASSES_MAX`](crate::limits::LOOP_PASSES_MAX) passes through all its loops together, so an assignment is carried out at most so often; one outside of all
-//! loops once. Variables that are set from each other form a group. The largest absolute value in a group begins at 0, an assignment that adds
-//! `n` to a variable of the group raises it by at most `n`, and any other sets a value whose bound is known. So no value of the group exceeds the largest of
+//! A run makes at most [`LOOP_PASSES_MAX`](crate::limits::LOOP_PASSES_MAX) passes through all its
+//! loops together, so an assignment is carried out at most so often; one outside of all loops once.
+//! Variables that are set from each other form a group. The largest absolute value in a group
+//! begins at 0, an assignment that adds `n` to a variable of the group raises it by at most `n`,
+//! and any other sets a value whose bound is known. So no value of the group exceeds the largest of
 //! those bounds plus, for each assignment that adds, `n` times its number of executions.
 //!
-//! What is bounded is found from the inside out: a counter first, then a sum that counters are added to.
+//! What is bounded is found from the inside out: a counter first, then a sum that counters are
+//! added to.
 
 use super::fold;
 use super::kind::KindSet;
@@ -133,7 +137,8 @@ impl Groups {
         self.is_open.get(index).copied().unwrap_or(false)
     }
 
-    /// Leaves variables out until all assignments to those that are left have a bound. False when that takes too many passes.
+    /// Leaves variables out until all assignments to those that are left have a bound. False when
+    /// that takes too many passes.
     fn keep_countable(
         &mut self,
         assignments: &[Assignment<'_>],

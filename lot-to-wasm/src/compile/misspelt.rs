@@ -1,4 +1,5 @@
-//! Keywords that are misspelt where the parser looks for none: the word that it stumbles over, the one before, which it took for a name, and those behind a `WITH`.
+//! Keywords that are misspelt where the parser looks for none: the word that it stumbles over, the
+//! one before, which it took for a name, and those behind a `WITH`.
 
 use lot_nearest::nearest_within;
 
@@ -17,7 +18,8 @@ struct CapitalWord<'l> {
     columns: [u32; 2],
 }
 
-/// The same errors of syntax; where nothing better is known of one, a word beside its place that is one edit from a keyword is told in place of the usual help.
+/// The same errors of syntax; where nothing better is known of one, a word beside its place that is
+/// one edit from a keyword is told in place of the usual help.
 pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for it in &mut found {
         let is_of_syntax = (200..300).contains(&it.code.number()) && it.severity == Severity::Error;
@@ -57,7 +59,8 @@ fn tell(found: &mut Diagnostic) {
     found.fix = Some(Fix { span: TextSpan { start, end }, replacement: near.to_owned() });
 }
 
-/// The misspelt word: whether it stands at the place of the error, its columns, what it is meant to be, and itself.
+/// The misspelt word: whether it stands at the place of the error, its columns, what it is meant to
+/// be, and itself.
 fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)> {
     let (line, column) = (&found.source_line, found.span.start.column);
     let words = words(line);
@@ -79,7 +82,8 @@ fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)
     })
 }
 
-/// The keyword that is one edit from a word: one that the grammar allows here, else one of the same letters, else any.
+/// The keyword that is one edit from a word: one that the grammar allows here, else one of the same
+/// letters, else any.
 fn meant(text: &str, expected: &[String]) -> Option<&'static str> {
     if is_keyword(text) || FOREIGN.contains(&text) {
         return None;
@@ -109,7 +113,8 @@ fn is_keyword(word: &str) -> bool {
     keywords().any(|keyword| keyword == word)
 }
 
-/// The words of a line that have capitals alone, without those in texts, in braces and behind a comment.
+/// The words of a line that have capitals alone, without those in texts, in braces and behind a
+/// comment.
 fn words(line: &str) -> Vec<CapitalWord<'_>> {
     let mut words = Vec::new();
     let (mut quote, mut start) = (None, None);

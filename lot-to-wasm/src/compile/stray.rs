@@ -1,6 +1,8 @@
-//! Names that text between entities declares in the words of other languages, such as `#define HOT 80` and `function toF(c) {`.
+//! Names that text between entities declares in the words of other languages, such as
+//! `#define HOT 80` and `function toF(c) {`.
 //!
-//! That text is one mistake, and told. That the entities do not know such a name follows of it and is not told as well.
+//! That text is one mistake, and told. That the entities do not know such a name follows of it and
+//! is not told as well.
 
 use crate::diagnostic::{Code, Diagnostic, Severity, codes};
 
@@ -32,7 +34,8 @@ pub(crate) fn declared(text: &str) -> Vec<Stray> {
     lines.filter_map(name).take(NAMES_MAX).collect()
 }
 
-/// Leaves out that a name is not known where the text that declares it is told; lines count from the start of the text.
+/// Leaves out that a name is not known where the text that declares it is told; lines count from
+/// the start of the text.
 pub(crate) fn without_consequences(strays: &[Stray], all: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let told = |found: &&Diagnostic| {
         found.severity == Severity::Error && found.span.start.column == 1 && TOLD_BY.contains(&found.code)

@@ -4,7 +4,8 @@ use super::Code;
 
 macro_rules! examples {
     ($($number:literal)*) => {
-        /// A program that provokes a code; `None` of what is told at run time, and of bounds that only a long program reaches.
+        /// A program that provokes a code; `None` of what is told at run time, and of bounds that
+        /// only a long program reaches.
         pub fn example(code: Code) -> Option<&'static str> {
             match code.number() {
                 $($number => Some(include_str!(concat!("../../tests/corpus/diagnostic/LOT", $number, ".lot"))),)*

@@ -1,4 +1,5 @@
-//! Errors that say nothing new: those that another one on their line explains, and a habit of another language that is told once.
+//! Errors that say nothing new: those that another one on their line explains, and a habit of
+//! another language that is told once.
 
 use super::{Code, Diagnostic, Severity, codes};
 
@@ -15,7 +16,8 @@ fn is_of_syntax(found: &Diagnostic) -> bool {
     found.severity == Severity::Error && found.code.number() < 300
 }
 
-/// How much an error of syntax says of what is wrong on its line: a bracket or character the least, then a word in small letters.
+/// How much an error of syntax says of what is wrong on its line: a bracket or character the least,
+/// then a word in small letters.
 fn weight(found: &Diagnostic) -> u8 {
     match found.code {
         codes::UNEXPECTED_CHARACTER => 0,
@@ -28,8 +30,9 @@ fn weight(found: &Diagnostic) -> u8 {
 /// [Weight](weight) of an error that is sure of its place.
 const WEIGHT_MAX: u8 = 3;
 
-/// Of the errors of syntax on a line the first is kept that says most, and those beside it that are as sure of what to write; without its mistake the others
-/// may be none. Names on such a line are not looked up.
+/// Of the errors of syntax on a line the first is kept that says most, and those beside it that are
+/// as sure of what to write; without its mistake the others may be none. Names on such a line are
+/// not looked up.
 fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     let mut kept: Vec<(u32, usize)> = Vec::new();
     for (at, it) in found.iter().enumerate().filter(|(_, it)| is_of_syntax(it)) {
@@ -57,7 +60,8 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     found.retain(|_| keeps.pop().unwrap_or(true));
 }
 
-/// Where a block of another language is reported, its end needs no word, and where braces are, their indentation needs none.
+/// Where a block of another language is reported, its end needs no word, and where braces are,
+/// their indentation needs none.
 fn drop_ends_of_unknown_blocks(found: &mut Vec<Diagnostic>) {
     let (mut is_loop, mut has_braces) = (false, false);
     found.retain(|it| {
@@ -99,7 +103,8 @@ fn habit(found: &Diagnostic) -> Option<(Code, &str)> {
     }
 }
 
-/// Tells a habit at its first place, with the number of lines that have it too and the fixes of all. Only those that belong together are taken for one.
+/// Tells a habit at its first place, with the number of lines that have it too and the fixes of
+/// all. Only those that belong together are taken for one.
 fn fold_habits(found: &mut Vec<Diagnostic>, belong: impl Fn(&Diagnostic, &Diagnostic) -> bool) {
     let mut told: Vec<Diagnostic> = Vec::with_capacity(found.len());
     let mut lines: Vec<Vec<u32>> = Vec::with_capacity(found.len());

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{Diagnostic, Label};
 
-/// One entry of `errors[]` or `warnings[]` of a reply. `message`, `line`, `column`, `sourceLines` and `suggestions` are the public
-/// contract of the original; the others are ours.
+/// One entry of `errors[]` or `warnings[]` of a reply. `message`, `line`, `column`, `sourceLines`
+/// and `suggestions` are the public contract of the original; the others are ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
@@ -84,8 +84,8 @@ impl From<&Diagnostic> for Entry {
     }
 }
 
-/// The plain text form that older clients parse: `Parsing error: <text> (<line>,<column>)`, then a line `Suggestions: …` when there
-/// are any.
+/// The plain text form that older clients parse: `Parsing error: <text> (<line>,<column>)`, then a
+/// line `Suggestions: …` when there are any.
 pub fn reply_message(first_error: &Diagnostic) -> String {
     let start = first_error.span.start;
     let mut text = format!("Parsing error: {} ({},{})", first_error.message, start.line, start.column);

@@ -47,8 +47,9 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     text
 }
 
-/// A text that a terminal shows as it is, character by character: a tab is a blank, control characters are pictures of themselves, and what
-/// turns the direction of writing is a replacement character.
+/// A text that a terminal shows as it is, character by character: a tab is a blank, control
+/// characters are pictures of themselves, and what turns the direction of writing is a replacement
+/// character.
 pub fn printable(text: &str) -> String {
     let shown = |character: char| match character {
         '\t' => ' ',
@@ -87,7 +88,8 @@ fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Characters of a line that are shown before the place, and from it on; of a longer line `…` stands for the rest.
+/// Characters of a line that are shown before the place, and from it on; of a longer line `…`
+/// stands for the rest.
 const SHOWN_BEFORE: usize = 200;
 const SHOWN_BEHIND: usize = 500;
 

@@ -8,8 +8,9 @@ use crate::syntax::{Name, Path};
 
 /// Collects the diagnostics of one entity.
 ///
-/// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per start of a span, because a second one
-/// there is a consequence of the first. What [follows](follow_up) from others is dropped at the end.
+/// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per
+/// start of a span, because a second one there is a consequence of the first. What
+/// [follows](follow_up) from others is dropped at the end.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     source: &'a Source<'a>,
@@ -22,9 +23,11 @@ pub(crate) struct Sink<'a> {
     cut: Option<u32>,
     /// Whether [extensions](codes::NON_PORTABLE) are told of.
     tells_of_extensions: bool,
-    /// Whether the text is stored already, and its mistakes that were [accepted once](Draft::unless_stored) are warnings.
+    /// Whether the text is stored already, and its mistakes that were
+    /// [accepted once](Draft::unless_stored) are warnings.
     is_stored: bool,
-    /// What the patterns of the whole text have cost; `None` where only the definition's own are bounded.
+    /// What the patterns of the whole text have cost; `None` where only the definition's own are
+    /// bounded.
     patterns: Option<&'a PatternsOfText>,
 }
 
@@ -199,13 +202,15 @@ impl<'a> Sink<'a> {
         self.source
     }
 
-    /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands in another text.
+    /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands
+    /// in another text.
     pub(crate) fn pin(&mut self, place: Option<Span>) {
         self.pinned = place;
     }
 
-    /// The text ends here for the phases: what was behind it has been swallowed by a mistake that is reported. From now on there are no
-    /// warnings, and no errors that the missing rest explains.
+    /// The text ends here for the phases: what was behind it has been swallowed by a mistake that
+    /// is reported. From now on there are no warnings, and no errors that the missing rest
+    /// explains.
     pub(crate) fn cut_at(&mut self, end: u32) {
         self.cut = Some(end);
     }
@@ -225,7 +230,8 @@ impl<'a> Sink<'a> {
         self.errors >= ERRORS_MAX
     }
 
-    /// Takes a diagnostic; drops it beyond the bounds and when it is a follow-up of one at the same place.
+    /// Takes a diagnostic; drops it beyond the bounds and when it is a follow-up of one at the same
+    /// place.
     pub(crate) fn push(&mut self, mut draft: Draft) {
         if draft.code == codes::NON_PORTABLE && !self.tells_of_extensions {
             return;
@@ -308,7 +314,8 @@ impl<'a> Sink<'a> {
         found
     }
 
-    /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax there say nothing, unless one knows what to write.
+    /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax
+    /// there say nothing, unless one knows what to write.
     fn drop_consequences_of_quotes(&mut self) {
         let unclosed = |found: &&(u32, Diagnostic)| found.1.code == codes::UNCLOSED_STRING;
         let lines: Vec<u32> = self.found.iter().filter(unclosed).map(|(_, it)| it.span.start.line).collect();
@@ -320,7 +327,8 @@ impl<'a> Sink<'a> {
         });
     }
 
-    /// A line in lower case is one mistake, however many keywords it has: one error, whose fix mends the line.
+    /// A line in lower case is one mistake, however many keywords it has: one error, whose fix
+    /// mends the line.
     fn join_keywords_of_lines(&mut self) {
         let mut joined: Vec<(u32, Diagnostic)> = Vec::new();
         for (start, found) in std::mem::take(&mut self.found) {

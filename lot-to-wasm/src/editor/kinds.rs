@@ -49,8 +49,9 @@ impl Kinds {
     }
 }
 
-/// What the smallest expression at a byte of a text can be, or the variable that is named there; `None` where there is neither, and in what
-/// cannot be read. `others` are the texts that belong to the same project.
+/// What the smallest expression at a byte of a text can be, or the variable that is named there;
+/// `None` where there is neither, and in what cannot be read. `others` are the texts that belong to
+/// the same project.
 ///
 /// ```
 /// use lot_to_wasm::editor::kinds;

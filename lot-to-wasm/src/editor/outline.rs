@@ -18,7 +18,8 @@ pub struct Symbol {
     pub kind: SymbolKind,
     /// Its name.
     pub name: String,
-    /// What editors show beside the name: its trigger, type or inputs; empty when there is nothing to tell.
+    /// What editors show beside the name: its trigger, type or inputs; empty when there is nothing
+    /// to tell.
     pub detail: String,
     /// `DESCRIPTION` of an Action.
     pub description: Option<String>,
@@ -47,7 +48,8 @@ pub enum SymbolKind {
     Block,
 }
 
-/// The definitions of a text, in order; those of which not even kind and name can be read are left out.
+/// The definitions of a text, in order; those of which not even kind and name can be read are left
+/// out.
 pub fn outline(text: &str) -> Vec<Symbol> {
     let (entities, _) = parse(text);
     entities.iter().filter_map(|entity| Outline { text, entity }.symbol()).collect()

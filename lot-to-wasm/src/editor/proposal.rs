@@ -1,7 +1,7 @@
 //! What may be written at the cursor.
 //!
-//! Three sources, in this order: the words before the cursor ([`AFTER`]), the parser, which names what it expects at the end of the text up to
-//! the cursor, and what begins or continues a value.
+//! Three sources, in this order: the words before the cursor ([`AFTER`]), the parser, which names
+//! what it expects at the end of the text up to the cursor, and what begins or continues a value.
 
 use std::ops::Range;
 
@@ -18,7 +18,8 @@ use crate::{function, route, trigger};
 pub struct Proposals {
     /// Bytes of the text that it replaces: what is there of the word already.
     pub range: Range<usize>,
-    /// Words of the language, likeliest first; of several words together the first is the one to look up.
+    /// Words of the language, likeliest first; of several words together the first is the one to
+    /// look up.
     pub words: Vec<String>,
     /// Names of what is defined elsewhere.
     pub names: Option<Names>,
@@ -300,8 +301,9 @@ impl<'a, 't> Cursor<'a, 't> {
         words
     }
 
-    /// Columns (from 0) and first words of the lines that may have opened the block of the cursor, the innermost first: the nearest line above that is not deeper than
-    /// the cursor, and from there on each one that is less deep.
+    /// Columns (from 0) and first words of the lines that may have opened the block of the cursor,
+    /// the innermost first: the nearest line above that is not deeper than the cursor, and from
+    /// there on each one that is less deep.
     fn lines_around(&self) -> Vec<(usize, &'t str)> {
         let above = self.text.get(self.tokens.entity.start..self.range.start).unwrap_or("");
         let mut lines = above.rsplit(['\n', '\r']);
@@ -342,7 +344,8 @@ impl<'a, 't> Cursor<'a, 't> {
         }
     }
 
-    /// The Action whose inputs are given behind `CALL ACTION name WITH`, when the cursor is where one is named.
+    /// The Action whose inputs are given behind `CALL ACTION name WITH`, when the cursor is where
+    /// one is named.
     fn callee(&self) -> Option<String> {
         let last = self.index.checked_sub(1)?;
         let line: Vec<usize> = self.tokens.line_before(last).chain([last]).collect();

@@ -122,7 +122,8 @@ fn is_returned(tokens: &Tokens<'_>, index: usize, before: &str) -> bool {
     })
 }
 
-/// A string where a topic stands: behind a word for topics, or as a part of a sum that begins there.
+/// A string where a topic stands: behind a word for topics, or as a part of a sum that begins
+/// there.
 fn topic<'t>(tokens: &Tokens<'t>, index: usize, name: &'t str) -> Option<Target<'t>> {
     if !tokens.is_string(index) {
         return None;

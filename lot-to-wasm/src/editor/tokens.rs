@@ -6,7 +6,8 @@ use crate::source::Source;
 use crate::split::split;
 use crate::token::{Token, TokenKind};
 
-/// Tokens that are looked at to find out what a line is about; more make no line of a program, but could make a text take for ever.
+/// Tokens that are looked at to find out what a line is about; more make no line of a program, but
+/// could make a text take for ever.
 const LINE_TOKENS_MAX: usize = 256;
 
 /// The tokens of the entity around a place; offsets count from the start of the whole text.
@@ -17,7 +18,8 @@ pub(super) struct Tokens<'t> {
     tokens: Vec<Token>,
 }
 
-/// The slice of the entity that has a place in it or before it, up to the next entity; `None` in front of the first.
+/// The slice of the entity that has a place in it or before it, up to the next entity; `None` in
+/// front of the first.
 pub(super) fn entity_at(text: &str, offset: usize) -> Option<Range<usize>> {
     let slices = split(text);
     let index = slices.entities.iter().rposition(|slice| slice.start <= offset)?;
@@ -98,7 +100,8 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// The token at a place: the word or string that the place is in, else the one that ends there, else what is there.
+    /// The token at a place: the word or string that the place is in, else the one that ends there,
+    /// else what is there.
     pub(super) fn at(&self, offset: usize) -> Option<usize> {
         let is_name = |index: &usize| self.is_word(*index) || self.is_string(*index);
         let is_around = |index: &usize| !self.is_layout(*index) && self.range(*index).contains(&offset);
@@ -107,7 +110,8 @@ impl<'t> Tokens<'t> {
         around.filter(is_name).or_else(|| (0..self.len()).find(ends_here)).or(around)
     }
 
-    /// The tokens of the logical line before `index`, in order, but at most [`LINE_TOKENS_MAX`] of them.
+    /// The tokens of the logical line before `index`, in order, but at most [`LINE_TOKENS_MAX`] of
+    /// them.
     pub(super) fn line_before(&self, index: usize) -> Range<usize> {
         let first = index.saturating_sub(LINE_TOKENS_MAX);
         let start =

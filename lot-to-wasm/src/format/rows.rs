@@ -23,8 +23,8 @@ impl Row<'_> {
     }
 }
 
-/// The rows of a text, whose pieces these are: lines as they were, but that code behind a comment of several lines gets one of its own. Looks
-/// at each piece a bounded number of times.
+/// The rows of a text, whose pieces these are: lines as they were, but that code behind a comment
+/// of several lines gets one of its own. Looks at each piece a bounded number of times.
 pub(super) fn of<'p>(text: &str, pieces: &'p [Piece]) -> Vec<Row<'p>> {
     let next_code = next_code(pieces);
     let mut layout = Layout::default();
@@ -125,7 +125,8 @@ struct Layout {
 }
 
 impl Layout {
-    /// How far a row goes in that began in column `width` (from 0). `code`: the first token on it or below it.
+    /// How far a row goes in that began in column `width` (from 0). `code`: the first token on it
+    /// or below it.
     fn indentation(&mut self, row: &[Piece], width: usize, code: Option<&Piece>) -> usize {
         let is_comment = row.iter().all(Piece::is_comment);
         let indentation = match code.and_then(Piece::code) {
@@ -142,8 +143,9 @@ impl Layout {
         indentation
     }
 
-    /// A bracket is closed in the column of the row that opened it. Other rows keep their distance from the one that they continue, but stand
-    /// deeper than it, and than the row of the bracket that they are in.
+    /// A bracket is closed in the column of the row that opened it. Other rows keep their distance
+    /// from the one that they continue, but stand deeper than it, and than the row of the bracket
+    /// that they are in.
     fn of_continuation(&self, row: &[Piece], width: usize) -> usize {
         let outer = self.brackets.last().copied().unwrap_or(self.anchor.1);
         if row.first().and_then(sign).is_some_and(Sign::closes) {
@@ -152,7 +154,8 @@ impl Layout {
         (self.anchor.1 + width).saturating_sub(self.anchor.0).max(outer + LEVEL)
     }
 
-    /// A comment stands as deep as the next line of code, or still in the innermost of the open blocks that it is not left of.
+    /// A comment stands as deep as the next line of code, or still in the innermost of the open
+    /// blocks that it is not left of.
     fn depth_of_comment(&self, width: usize, below: usize) -> usize {
         let open = self.blocks.iter().filter(|(column, depth)| *column <= width && *depth > below);
         open.map(|(_, depth)| *depth).max().unwrap_or(below)

@@ -4,7 +4,8 @@ use super::pieces::{Piece, What};
 use crate::statement::{self, Use};
 use crate::token::{Sign, TokenKind};
 
-/// Words beside those of statements behind which a bracket begins a value, not what a function takes.
+/// Words beside those of statements behind which a bracket begins a value, not what a function
+/// takes.
 const BEFORE_VALUES: [&str; 11] =
     ["AND", "AND_THEN", "CONTAINS", "EQUAL", "EQUALS", "IN", "IS", "NOT", "OR", "TO", "WITH"];
 
@@ -20,8 +21,9 @@ pub(super) enum Minus {
     OfName,
 }
 
-/// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas, and one around
-/// comments; those at the end stay as far off as they were. `code_before` is what stands on the lines before: an operator may go on with it.
+/// The line anew: one space where there was any, none inside brackets, one around operators between
+/// operands and behind commas, and one around comments; those at the end stay as far off as they
+/// were. `code_before` is what stands on the lines before: an operator may go on with it.
 pub(super) fn spaced<'p>(
     text: &str,
     pieces: &'p [Piece],
@@ -78,7 +80,8 @@ fn wants_space(text: &str, before: &Piece, piece: &Piece, is_apart: bool) -> boo
     is_apart || begins_value || are_operands(before, piece)
 }
 
-/// Whether one of two neighbours is a string, or the first is a closing bracket. Words and numbers that touch are one name.
+/// Whether one of two neighbours is a string, or the first is a closing bracket. Words and numbers
+/// that touch are one name.
 fn are_operands(before: &Piece, piece: &Piece) -> bool {
     let is_text = |piece: &Piece| matches!(piece.code().map(|code| &code.kind), Some(TokenKind::Text(_)));
     let is_plain = |piece: &Piece| is_operand_end(piece) && !closes(piece);

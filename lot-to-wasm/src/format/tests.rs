@@ -69,7 +69,8 @@ fn lists_in_triggers_are_spaced() {
     }
 }
 
-/// What a `-` is part of can be told from the tree alone: where it would change with spaces, the text keeps what it has.
+/// What a `-` is part of can be told from the tree alone: where it would change with spaces, the
+/// text keeps what it has.
 #[test]
 fn a_minus_in_a_name_stays() {
     let payload = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH PAYLOAD-1\n";
@@ -98,7 +99,8 @@ fn comments_stay_with_what_they_are_about() {
     );
 }
 
-/// Were each comment to look for its neighbours, this would take 10^10 steps, and the runner would give the test up.
+/// Were each comment to look for its neighbours, this would take 10^10 steps, and the runner would
+/// give the test up.
 #[test]
 fn a_hundred_thousand_lines_of_comments_are_formatted_at_once() {
     let comments = |indentation| format!("{:indentation$}--\n", "").repeat(50_000);
@@ -186,8 +188,8 @@ fn comments_in(text: &str) -> Vec<String> {
     found
 }
 
-/// Comments of every shape at every boundary of tokens in the corpus: all of them survive in order, the tree is the same, and there is nothing
-/// more to do the second time.
+/// Comments of every shape at every boundary of tokens in the corpus: all of them survive in order,
+/// the tree is the same, and there is nothing more to do the second time.
 #[test]
 fn comments_survive_wherever_they_stand() {
     let shapes = [" /* Q */ ", "/*Q*/", " /* Q\n  q */ ", " -- Q\n", "\n        // Q\n", "/*Q*//*R*/ -- S\n"];

@@ -1,6 +1,7 @@
 //! Functions and text transforms: one file per transform; the call forms are rows of [`CALLS`].
 //!
-//! This file is the registry: the parser finds a transform by its first word in [`TRANSFORMS`] and a call form by its name.
+//! This file is the registry: the parser finds a transform by its first word in [`TRANSFORMS`] and
+//! a call form by its name.
 
 mod filter;
 mod replace;

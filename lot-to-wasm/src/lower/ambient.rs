@@ -1,4 +1,5 @@
-//! Expressions about the surroundings of a run: the clock, random numbers, the client that connected or subscribed, properties of the message.
+//! Expressions about the surroundings of a run: the clock, random numbers, the client that
+//! connected or subscribed, properties of the message.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -44,7 +45,8 @@ impl Generator<'_> {
         self.show_local(now, format);
     }
 
-    /// Pushes the text of a time that is computed. What is no time, Null or Empty, is pushed as it is.
+    /// Pushes the text of a time that is computed. What is no time, Null or Empty, is pushed as it
+    /// is.
     pub(super) fn timestamp_of(&mut self, format: &ShownTimeFormat, instant: &Expression) {
         let cell = self.code.local(ValType::I32);
         self.cell(instant);
@@ -72,7 +74,8 @@ impl Generator<'_> {
         self.code.release(cell);
     }
 
-    /// Pushes the text of the instant in a local, on the clocks of the broker's time zone. Releases the local.
+    /// Pushes the text of the instant in a local, on the clocks of the broker's time zone. Releases
+    /// the local.
     fn show_local(&mut self, ms: Local, format: &LocalTimestampFormat) {
         let pattern = match format {
             LocalTimestampFormat::Iso => "ISO",
@@ -104,9 +107,10 @@ impl Generator<'_> {
         self.code.call(Callee::Host(Host::InGroup));
     }
 
-    /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
-    /// endpoint, clean start; then the reason, or filter and QoS. Those of a question to a Rule: see [`super::rule`].
-    /// Names are names: a user `1e1` is not the level `10`.
+    /// A word about the client. The parameters of `on-event` are the case, then the flattened
+    /// `client`: id, option of the user, endpoint, clean start; then the reason, or filter and QoS.
+    /// Those of a question to a Rule: see [`super::rule`]. Names are names: a user `1e1` is not the
+    /// level `10`.
     pub(super) fn session(&mut self, word: SessionWord) {
         let (client_id, user, endpoint) = match self.action.entry {
             Entry::Asked => (question::CLIENT_ID, question::USER, question::ENDPOINT),
@@ -139,7 +143,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Pushes the cell of a word about who published the message, Empty for nobody. Behind the payload stand QoS, RETAIN and the Client Identifier.
+    /// Pushes the cell of a word about who published the message, Empty for nobody. Behind the
+    /// payload stand QoS, RETAIN and the Client Identifier.
     pub(super) fn publisher(&mut self, word: PublisherWord) {
         let Some(message) = self.message else { return self.push_constant(&Constant::Empty) };
         match word {

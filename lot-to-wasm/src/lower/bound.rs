@@ -1,9 +1,11 @@
-//! How much code a definition may have: native code of it takes memory that grows with the square of its branches.
+//! How much code a definition may have: native code of it takes memory that grows with the square
+//! of its branches.
 
 use super::code::Code;
 use crate::limits::{BRANCHES_MAX, INSTRUCTIONS_MAX};
 
-/// Comparisons with texts that are written in place, each with some branches; for further ones the runtime is called.
+/// Comparisons with texts that are written in place, each with some branches; for further ones the
+/// runtime is called.
 pub(super) const IN_PLACE_MAX: usize = 1000;
 
 /// A definition that is too much for one.

@@ -1,4 +1,5 @@
-//! Calls of the host that take lists of values and answer with a list or an error; questions to routes that store.
+//! Calls of the host that take lists of values and answer with a list or an error; questions to
+//! routes that store.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -26,7 +27,8 @@ impl Generator<'_> {
         self.push_output(0);
     }
 
-    /// Calls a function of the host that takes a list of values and its place in the source last, and answers with a list or an error.
+    /// Calls a function of the host that takes a list of values and its place in the source last,
+    /// and answers with a list or an error.
     pub(crate) fn ask(&mut self, function: Host, (list, count): (Local, usize), at: Position) {
         self.code.get(list);
         self.code.u32(u32::try_from(count).unwrap_or(u32::MAX));

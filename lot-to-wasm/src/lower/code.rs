@@ -1,6 +1,7 @@
 //! The instructions of one function while it is written: locals, labels, calls by name.
 //!
-//! Calls stay symbolic until the module is complete, because the index of a function follows from which imports are used.
+//! Calls stay symbolic until the module is complete, because the index of a function follows from
+//! which imports are used.
 
 use wasm_encoder::{BlockType, Instruction, MemArg, MemArgTarget, ValType};
 

@@ -1,7 +1,8 @@
 //! The component around the core module: imports, lowered host functions, lifted exports, facts.
 //!
-//! The standalone form embeds the runtime and the core module; the [`shell`] imports both, so that all linked Actions share its code and
-//! types. `wit-component` cannot write the latter, because WIT has no words for the import of a core module.
+//! The standalone form embeds the runtime and the core module; the [`shell`] imports both, so that
+//! all linked Actions share its code and types. `wit-component` cannot write the latter, because
+//! WIT has no words for the import of a core module.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -34,7 +35,8 @@ pub(super) fn standalone(module: &Module, world: World, facts: &Facts) -> Vec<u8
     writer.builder.finish()
 }
 
-/// A component of a world that imports the runtime, and the core module of whatever definition it is instantiated for.
+/// A component of a world that imports the runtime, and the core module of whatever definition it
+/// is instantiated for.
 pub(super) fn shell(world: World) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
@@ -59,7 +61,8 @@ fn host_of(world: World) -> &'static [Host] {
 
 /// The section that carries the facts.
 pub(super) fn facts_section(facts: &Facts) -> CustomSection<'static> {
-    // Facts have string keys and finite numbers only, so this cannot fail; without the section they would be read as absent.
+    // Facts have string keys and finite numbers only, so this cannot fail; without the section they
+    // would be read as absent.
     let data = serde_json::to_vec(facts).unwrap_or_default();
     CustomSection { name: lot_facts::SECTION.into(), data: Cow::Owned(data) }
 }
@@ -97,7 +100,8 @@ impl Writer {
         self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Instantiates the core modules, with what they import: of the host through a [gate](batch::gate), if there is to be one.
+    /// Instantiates the core modules, with what they import: of the host through a
+    /// [gate](batch::gate), if there is to be one.
     fn core(&mut self, runtime: u32, main: u32, host: &[Host], is_gated: bool) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
         let types = self.shared_types(host);
@@ -133,7 +137,8 @@ impl Writer {
         }
     }
 
-    /// An instance with the exports of the Action's instance, of a module that is part of the component.
+    /// An instance with the exports of the Action's instance, of a module that is part of the
+    /// component.
     fn entrance(&mut self, world: World, core: &Core) -> u32 {
         let module = self.builder.core_module_raw(None, &batch::entrance(world));
         self.builder.core_instantiate(
@@ -146,7 +151,8 @@ impl Writer {
         )
     }
 
-    /// Lifts the function of the core instance `entrance` for many messages and exports it as the interface `action-batches`.
+    /// Lifts the function of the core instance `entrance` for many messages and exports it as the
+    /// interface `action-batches`.
     fn batches(&mut self, entrance: u32, core: &Core) {
         let lengths =
             interface::Define::define(&mut self.builder, &mut |encoder| encoder.list(interface::U32));
@@ -165,7 +171,8 @@ impl Writer {
         self.builder.export(&name, ComponentExportKind::Instance, instance, None);
     }
 
-    /// Imports the interface `types`, and `message-properties` where a function needs it; returns the indices of their types.
+    /// Imports the interface `types`, and `message-properties` where a function needs it; returns
+    /// the indices of their types.
     fn shared_types(&mut self, host: &[Host]) -> SharedTypes {
         let properties = host.iter().any(|function| function.declaration().needs_properties());
         let properties = properties.then(|| self.property_types());
@@ -191,7 +198,8 @@ impl Writer {
         PropertyTypes { user_property: alias("user-property"), properties: alias("properties") }
     }
 
-    /// Imports the interfaces that are used and lowers the functions that are used: their names and indices.
+    /// Imports the interfaces that are used and lowers the functions that are used: their names and
+    /// indices.
     fn host_functions(
         &mut self,
         used: &[Host],
@@ -228,7 +236,8 @@ impl Writer {
         self.builder.core_instantiate_exports(None, exports)
     }
 
-    /// Lifts the functions of the core instance `main` and exports them as the interface of the world.
+    /// Lifts the functions of the core instance `main` and exports them as the interface of the
+    /// world.
     fn handler_of(&mut self, world: World, main: u32, core: &Core) {
         match world {
             World::Action => self.handler(main, core),
@@ -237,7 +246,8 @@ impl Writer {
         }
     }
 
-    /// Lifts the functions of the core instance `main` and exports them as the interface `action-handler`.
+    /// Lifts the functions of the core instance `main` and exports them as the interface
+    /// `action-handler`.
     fn handler(&mut self, main: u32, core: &Core) {
         let types = &core.types;
         let own = OwnTypes::define(&mut self.builder);
@@ -265,7 +275,8 @@ impl Writer {
         self.export(&handler, types);
     }
 
-    /// An exported instance names its types, so the functions go through a component that gives the types their names.
+    /// An exported instance names its types, so the functions go through a component that gives the
+    /// types their names.
     fn export(&mut self, handler: &Handler, types: &SharedTypes) {
         let naming = self.builder.component(None, naming_component());
         let function = |name, index| (name, ComponentExportKind::Func, index);
@@ -313,7 +324,8 @@ fn runtime_type() -> ModuleType {
     runtime
 }
 
-/// What the shell asks of a definition's core module: the exports of the world, and to import nothing but this.
+/// What the shell asks of a definition's core module: the exports of the world, and to import
+/// nothing but this.
 fn main_type(world: World) -> ModuleType {
     let mut main = ModuleType::new();
     main.import("rt", "memory", EntityType::Memory(MEMORY));

@@ -1,7 +1,8 @@
 //! The constants of a program: texts, and ready-made cells for the runtime.
 //!
-//! They are one passive data segment, copied by the start function to memory that the runtime gives out. First come the areas for
-//! the run's result and for results of the host, then the texts, with counters among them, then the cells, whose texts are addressed from the start.
+//! They are one passive data segment, copied by the start function to memory that the runtime gives
+//! out. First come the areas for the run's result and for results of the host, then the texts, with
+//! counters among them, then the cells, whose texts are addressed from the start.
 
 use std::collections::HashMap;
 

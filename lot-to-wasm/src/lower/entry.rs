@@ -122,7 +122,8 @@ impl<'a> Generator<'a> {
         Ok(Module::new(&functions, &self.constants))
     }
 
-    /// Begins another function with statements of its own. Patterns go on being counted where those before them ended.
+    /// Begins another function with statements of its own. Patterns go on being counted where those
+    /// before them ended.
     fn begin_function(&mut self, action: &'a Action, export: Helper) {
         let patterns = self.linear_patterns();
         self.patterns_of_others.extend(patterns);
@@ -177,7 +178,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The position of a pattern among those that the runtime has; `None` when the host has to search.
+    /// The position of a pattern among those that the runtime has; `None` when the host has to
+    /// search.
     pub(super) fn linear_pattern(&self, regex: RegexId) -> Option<u32> {
         let index = regex.0 as usize;
         let is_linear = |regex: &&crate::check::tree::Regex| regex.engine == RegexEngine::Linear;
@@ -186,7 +188,8 @@ impl<'a> Generator<'a> {
         u32::try_from(self.patterns_of_others.len() + before).ok()
     }
 
-    /// Writes one of the three exports: the run in the one that belongs to the Action's trigger, a refusal in the others.
+    /// Writes one of the three exports: the run in the one that belongs to the Action's trigger, a
+    /// refusal in the others.
     fn export(&mut self, export: Helper) -> Code {
         self.code = Code::new(export.parameters());
         let action = self.action;
@@ -240,7 +243,8 @@ impl<'a> Generator<'a> {
         self.place_variables();
     }
 
-    /// Ends the run without an error. What it took is given back; it stays readable for the host until something is taken again.
+    /// Ends the run without an error. What it took is given back; it stays readable for the host
+    /// until something is taken again.
     pub(crate) fn succeed(&mut self) {
         self.end_run();
         self.push_constant_address(RESULT);

@@ -1,5 +1,6 @@
-//! Equality with a text of the program, which is equality of texts whatever the other side is (OD-18): compared in place, without a call;
-//! and of one value with each of several, as in `IN [a, b]` and `CASE a, b`.
+//! Equality with a text of the program, which is equality of texts whatever the other side is
+//! (OD-18): compared in place, without a call; and of one value with each of several, as in
+//! `IN [a, b]` and `CASE a, b`.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -20,7 +21,8 @@ pub(crate) struct TextAt {
     taken: Option<[Local; 2]>,
 }
 
-/// What is compared with several others: as text with texts of the program, as cell with everything else.
+/// What is compared with several others: as text with texts of the program, as cell with everything
+/// else.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject {
     cell: Option<Local>,
@@ -46,7 +48,8 @@ impl Generator<'_> {
         self.text_of_cell()
     }
 
-    /// The payload where an expression is that: bytes that equal a text are UTF-8, so it needs no look at it before.
+    /// The payload where an expression is that: bytes that equal a text are UTF-8, so it needs no
+    /// look at it before.
     pub(crate) fn payload_text(&self, expression: &Expression) -> Option<TextAt> {
         let message = self.message.filter(|message| message.present.is_none())?;
         let is_payload = matches!(expression.kind, ExpressionKind::Payload);

@@ -282,7 +282,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Pushes the payload as text. Its cell is made once a run, because it is checked for UTF-8 when it is first looked at.
+    /// Pushes the payload as text. Its cell is made once a run, because it is checked for UTF-8
+    /// when it is first looked at.
     fn payload_cell(&mut self) {
         let local = match self.payload_cell {
             Some(local) => local,
@@ -325,7 +326,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Pushes an environment value or a secret, or Empty; the lack of a secret is reported at `report`.
+    /// Pushes an environment value or a secret, or Empty; the lack of a secret is reported at
+    /// `report`.
     fn get_setting(&mut self, function: Host, name: &str, report: Option<Position>) {
         self.push_text(name);
         self.push_constant_address(ANSWER);
@@ -435,7 +437,8 @@ impl Generator<'_> {
             Function::Pow => return self.fold(Runtime::Pow, rest),
             Function::Round if rest.is_empty() => Runtime::Round,
             Function::Round => return self.fold(Runtime::RoundTo, rest),
-            // What is missing among several is left out; in the end it is the number that it counts as.
+            // What is missing among several is left out; in the end it is the number that it counts
+            // as.
             Function::Min | Function::Max => {
                 let of_two = if function == Function::Min { Runtime::Min } else { Runtime::Max };
                 self.fold(of_two, rest);

@@ -4,7 +4,8 @@ use super::entry::Generator;
 use super::runtime::Runtime;
 use crate::check::tree::{Constant, Expression, ExpressionKind};
 
-/// Stands for a computed value in a skeleton, as in `guests/lot-runtime/src/json/build.rs`. Escaped JSON cannot contain it.
+/// Stands for a computed value in a skeleton, as in `guests/lot-runtime/src/json/build.rs`. Escaped
+/// JSON cannot contain it.
 const HOLE: char = '\0';
 
 impl Generator<'_> {

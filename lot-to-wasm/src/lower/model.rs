@@ -15,7 +15,8 @@ use crate::diagnostic::codes;
 pub(crate) const ADDRESS_BYTES: i32 = 4;
 
 impl Generator<'_> {
-    /// The body of the export `build`: parameters 0 and 1 are the assignments, then comes the message.
+    /// The body of the export `build`: parameters 0 and 1 are the assignments, then comes the
+    /// message.
     pub(super) fn build_instance(&mut self, model: &Model) {
         self.begin(Helper::Build, Some(Message { present: Some(2), topic: 3, payload: 5 }));
         self.refuse_unknown_fields(&model.fields);
@@ -106,7 +107,8 @@ impl Generator<'_> {
         self.code.release(cell);
     }
 
-    /// Takes a list of addresses off the stack and does `body` at every `step` bytes of it. The result is where the list starts and where it ends.
+    /// Takes a list of addresses off the stack and does `body` at every `step` bytes of it. The
+    /// result is where the list starts and where it ends.
     pub(crate) fn each(&mut self, step: i32, body: impl FnOnce(&mut Self, Local)) -> (Local, Local) {
         let (start, next) = (self.code.new_local(ValType::I32), self.code.new_local(ValType::I32));
         let end = self.list_bounds(start, next);
@@ -126,7 +128,8 @@ impl Generator<'_> {
         (start, end)
     }
 
-    /// Takes a list of addresses off the stack: `start` and `next` are at its first one, the result is behind its last.
+    /// Takes a list of addresses off the stack: `start` and `next` are at its first one, the result
+    /// is behind its last.
     fn list_bounds(&mut self, start: Local, next: Local) -> Local {
         let end = self.code.new_local(ValType::I32);
         let pair = self.code.local(ValType::I64);

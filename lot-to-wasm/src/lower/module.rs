@@ -37,12 +37,13 @@ pub(crate) enum Helper {
     Flush,
     /// Reports a warning the 1st, 2nd, 4th, 8th, … time: code, message, line, column, counter.
     Warn,
-    /// Reports why the host refused a write, if it did: line, column. Returns the address of the result when that ends the run, else 0.
+    /// Reports why the host refused a write, if it did: line, column. Returns the address of the
+    /// result when that ends the run, else 0.
     CheckWrite,
     /// Fills the result with an error: code, message, line, column; returns its address.
     Fail,
-    /// Some statements of an export: what the export has, and the address of the variables. Returns the address of the result when the run has
-    /// ended, else 0.
+    /// Some statements of an export: what the export has, and the address of the variables. Returns
+    /// the address of the result when the run has ended, else 0.
     Piece(Piece),
 }
 
@@ -147,7 +148,8 @@ impl Module {
         bytes
     }
 
-    /// Puts a module together of its functions. Imports are those that the functions call, in the order of their first call.
+    /// Puts a module together of its functions. Imports are those that the functions call, in the
+    /// order of their first call.
     pub(super) fn new(functions: &[(Helper, Code)], constants: &Constants) -> Module {
         let mut module = Module { bytes: Vec::new(), host: Vec::new(), runtime: Vec::new() };
         let calls = functions.iter().flat_map(|(_, code)| &code.operations);
@@ -266,8 +268,8 @@ impl Encoder<'_> {
         section
     }
 
-    /// The index of a function. Every callee was counted; a helper that is called but missing would make the module invalid, which
-    /// each test of generated code would show.
+    /// The index of a function. Every callee was counted; a helper that is called but missing would
+    /// make the module invalid, which each test of generated code would show.
     fn index(&self, callee: Callee) -> u32 {
         self.indices.get(&callee).copied().unwrap_or(u32::MAX)
     }

@@ -1,4 +1,5 @@
-//! Operators: arithmetic, concatenation, comparison, logic. Where both kinds are known they are machine instructions.
+//! Operators: arithmetic, concatenation, comparison, logic. Where both kinds are known they are
+//! machine instructions.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -16,7 +17,8 @@ const CHAIN_MIN: usize = 8;
 const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
 
 impl Generator<'_> {
-    /// The representation of the result of a calculation that gives these kinds: a machine number where that is known.
+    /// The representation of the result of a calculation that gives these kinds: a machine number
+    /// where that is known.
     pub(super) fn calculated(
         &self,
         kinds: KindSet,
@@ -142,7 +144,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Stores the cells that `push` makes in a row and pushes the address of the row and their number.
+    /// Stores the cells that `push` makes in a row and pushes the address of the row and their
+    /// number.
     pub(super) fn list(&mut self, count: usize, mut push: impl FnMut(&mut Self, usize)) {
         let list = self.code.local(ValType::I32);
         let length = u32::try_from(count).unwrap_or(u32::MAX);
@@ -159,7 +162,8 @@ impl Generator<'_> {
         self.code.release(list);
     }
 
-    /// The machine instruction that compares two values, and in which representation; `None` where the runtime compares them.
+    /// The machine instruction that compares two values, and in which representation; `None` where
+    /// the runtime compares them.
     pub(super) fn comparison(
         &self,
         operator: Comparison,
@@ -276,8 +280,9 @@ impl Generator<'_> {
         self.code.end();
     }
 
-    /// A long chain of AND, or of OR where `ends_at` is true: one block that the first operand leaves which settles it. An `if` inside the condition
-    /// of the next one, over and over, takes the engine memory that grows with the square. False for a short one.
+    /// A long chain of AND, or of OR where `ends_at` is true: one block that the first operand
+    /// leaves which settles it. An `if` inside the condition of the next one, over and over, takes
+    /// the engine memory that grows with the square. False for a short one.
     fn chain(&mut self, left: &Expression, right: &Expression, ends_at: bool) -> bool {
         let mut operands = vec![right];
         let mut rest = left;
@@ -326,7 +331,8 @@ fn is_nonzero_constant(expression: &Expression) -> bool {
     matches!(expression.kind, ExpressionKind::Constant(Constant::Double(number)) if number != 0.0)
 }
 
-/// The instruction for whole numbers that cannot overflow; the divisor of a remainder is then a constant other than zero.
+/// The instruction for whole numbers that cannot overflow; the divisor of a remainder is then a
+/// constant other than zero.
 fn whole_instruction(operator: Arithmetic) -> Option<Instruction<'static>> {
     match operator {
         Arithmetic::Add => Some(Instruction::I64Add),

@@ -1,4 +1,5 @@
-//! `MATCHES` and `FILTER`: patterns that the runtime searches itself, and those that the host has to.
+//! `MATCHES` and `FILTER`: patterns that the runtime searches itself, and those that the host has
+//! to.
 
 use wasm_encoder::{Instruction, ValType};
 

@@ -164,13 +164,15 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.push(Instruction::I32Store8(memory(offset, 0)));
     }
 
-    /// Stores a number of seconds; one that no packet can hold is reported, and nothing is published.
+    /// Stores a number of seconds; one that no packet can hold is reported, and nothing is
+    /// published.
     fn store_seconds(&mut self, offset: u64, cell: Local) {
         let seconds = self.generator.code.local(ValType::F64);
         self.generator.code.get(cell);
         self.generator.runtime(Runtime::DoubleOf);
         self.generator.code.set(seconds);
-        // A text that is no number gives 0 and a note, of which the report is told instead; what is NaN is in no range.
+        // A text that is no number gives 0 and a note, of which the report is told instead; what is
+        // NaN is in no range.
         self.generator.code.get(seconds);
         self.generator.code.push(Instruction::F64Const((-1.0).into()));
         self.generator.code.push(Instruction::F64Gt);
@@ -194,7 +196,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(seconds);
     }
 
-    /// Stores the list of User Properties: those of the message, if they are to be passed on, then the others.
+    /// Stores the list of User Properties: those of the message, if they are to be passed on, then
+    /// the others.
     fn store_user_properties(&mut self, properties: &[Property<Expression>]) {
         let own = properties.iter().filter(|property| matches!(property, Property::User { .. })).count();
         let passes_on = properties.iter().any(|property| matches!(property, Property::AllUser));
@@ -231,7 +234,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(next);
     }
 
-    /// Makes a list with the User Properties of the message and room for others; `next` is where that begins.
+    /// Makes a list with the User Properties of the message and room for others; `next` is where
+    /// that begins.
     fn copy_user_properties(&mut self, list: Local, next: Local, room: u32) {
         let (from, bytes) =
             (self.generator.code.local(ValType::I32), self.generator.code.local(ValType::I32));
@@ -260,7 +264,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(bytes);
     }
 
-    /// Stores a User Property at `next`, which then goes on behind it, unless the value is Empty or Null.
+    /// Stores a User Property at `next`, which then goes on behind it, unless the value is Empty or
+    /// Null.
     fn store_user_property(&mut self, next: Local, name: &Expression, value: &Expression) {
         let cell = self.open_if_there(value);
         let name = self.generator.text_of(name);
@@ -280,7 +285,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(cell);
     }
 
-    /// Computes a value and opens a block for it that is skipped when it is Empty or Null, the first two kinds.
+    /// Computes a value and opens a block for it that is skipped when it is Empty or Null, the
+    /// first two kinds.
     fn open_if_there(&mut self, value: &Expression) -> Local {
         let cell = self.generator.code.local(ValType::I32);
         self.generator.cell(value);

@@ -1,4 +1,5 @@
-//! What a program says while it runs: reports of the runtime's notes and of refused writes, and run errors.
+//! What a program says while it runs: reports of the runtime's notes and of refused writes, and run
+//! errors.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -65,7 +66,8 @@ impl Generator<'_> {
         self.push_text(&code.to_string());
     }
 
-    /// Reports what the runtime noted since the last time, if the code since then could make it note anything.
+    /// Reports what the runtime noted since the last time, if the code since then could make it
+    /// note anything.
     pub(crate) fn flush_notes(&mut self, at: Position) {
         if !std::mem::take(&mut self.raises) {
             return;
@@ -81,7 +83,8 @@ impl Generator<'_> {
         self.code.end();
     }
 
-    /// Pushes whether the runtime has just noted this, the only thing that it could note, and forgets it.
+    /// Pushes whether the runtime has just noted this, the only thing that it could note, and
+    /// forgets it.
     pub(crate) fn take_note(&mut self, bit: i32) {
         self.raises = false;
         self.code.push(Instruction::GlobalGet(PENDING));
@@ -93,8 +96,8 @@ impl Generator<'_> {
         self.code.push(Instruction::I32Store(memory(0, 2)));
     }
 
-    /// Reports the host's refusal of the write whose answer is in its area, if it refused. Too many writes end the run. One branch for each
-    /// write, because their number is bounded.
+    /// Reports the host's refusal of the write whose answer is in its area, if it refused. Too many
+    /// writes end the run. One branch for each write, because their number is bounded.
     pub(crate) fn check_write(&mut self, at: Position) {
         self.needs(Helper::CheckWrite);
         self.push_position(at);
@@ -166,8 +169,9 @@ impl Generator<'_> {
         }
     }
 
-    /// The body of [`Helper::Warn`]: parameters code, message (address and length each), line, column, address of the counter. What is worth a
-    /// warning is mostly so in each run: after the first time the doubled count is told, so that a flood costs a few instructions a run.
+    /// The body of [`Helper::Warn`]: parameters code, message (address and length each), line,
+    /// column, address of the counter. What is worth a warning is mostly so in each run: after the
+    /// first time the doubled count is told, so that a flood costs a few instructions a run.
     pub(super) fn write_warn(&mut self) {
         const MESSAGE: u32 = 2;
         const COUNTER: u32 = 6;
@@ -250,7 +254,8 @@ impl Generator<'_> {
         self.code.call(Callee::Host(Host::Report));
     }
 
-    /// The body of [`Helper::Fail`]: parameters code, message (address and length each), line, column.
+    /// The body of [`Helper::Fail`]: parameters code, message (address and length each), line,
+    /// column.
     pub(super) fn write_fail(&mut self) {
         self.end_run();
         self.push_constant_address(RESULT);

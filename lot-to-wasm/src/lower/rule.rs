@@ -11,7 +11,8 @@ use crate::check::tree::Verdict;
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
-/// Parameters of `check`, the flattened record `request`: each text has two, each option one more in front.
+/// Parameters of `check`, the flattened record `request`: each text has two, each option one more
+/// in front.
 pub(super) mod question {
     /// After the scope.
     pub(crate) const CLIENT_ID: u32 = 2;
@@ -41,7 +42,8 @@ impl Generator<'_> {
         self.push_verdict(None);
     }
 
-    /// Pushes whether a module allows what the Rule is asked about. Where it denies, or cannot say, the Rule ends.
+    /// Pushes whether a module allows what the Rule is asked about. Where it denies, or cannot say,
+    /// the Rule ends.
     pub(super) fn module_allows(&mut self, name: &str, at: Position) {
         self.push_text(name);
         self.push_constant_address(ANSWER);

@@ -8,8 +8,9 @@ const F64: ValType = ValType::F64;
 
 macro_rules! runtime_functions {
     ($($(#[$raises:ident])? $variant:ident $name:literal ($($parameter:ident),*) $(-> $result:ident)?;)*) => {
-        /// A function of the runtime. Values are passed by the address of their cell, text as address and length; bytes are returned as
-        /// both in one `i64`, the length in the upper half.
+        /// A function of the runtime. Values are passed by the address of their cell, text as
+        /// address and length; bytes are returned as both in one `i64`, the length in the upper
+        /// half.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum Runtime {
             $(

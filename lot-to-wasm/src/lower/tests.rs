@@ -1,4 +1,5 @@
-//! What is generated is a valid component that fits the WIT files. What it does is tested where it can run: in the host.
+//! What is generated is a valid component that fits the WIT files. What it does is tested where it
+//! can run: in the host.
 
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use wasmparser::{Validator, WasmFeatures};
@@ -55,7 +56,8 @@ fn set(variable: u32, value: Expression) -> Statement {
     statement(set_variable::Checked { variable: VariableId(variable), value })
 }
 
-/// An Action with the variables `a` (Int), `d` (Double), `b` (Bool) and `x` (anything), and one pattern for each engine.
+/// An Action with the variables `a` (Int), `d` (Double), `b` (Bool) and `x` (anything), and one
+/// pattern for each engine.
 fn action(entry: Entry, body: Vec<Statement>) -> Action {
     let variables = [("a", KindSet::INT), ("d", KindSet::DOUBLE), ("b", KindSet::BOOL), ("x", KindSet::ANY)]
         .map(|(name, kinds)| Variable { name: name.to_owned(), kinds, bound: None });
@@ -74,7 +76,8 @@ fn on_topic(filters: &[&str]) -> Entry {
     Entry::Triggered(Trigger::Topic { filters: filters.iter().map(|filter| (*filter).to_owned()).collect() })
 }
 
-/// Checks that both forms are valid, and that the standalone one fits the world `action` of the WIT files.
+/// Checks that both forms are valid, and that the standalone one fits the world `action` of the WIT
+/// files.
 fn check(action: &Action) {
     for form in [Form::Linked, Form::Standalone] {
         let binary = super::action(action, form).unwrap();

@@ -21,7 +21,8 @@ pub(crate) enum Ready {
 }
 
 impl Generator<'_> {
-    /// Computes a topic. When it can turn out to have a wildcard without a counterpart, [`Generator::missing`] tells afterwards.
+    /// Computes a topic. When it can turn out to have a wildcard without a counterpart,
+    /// [`Generator::missing`] tells afterwards.
     pub(super) fn topic(&mut self, topic: &Topic) -> Ready {
         if let Some(text) = topic.constant() {
             return Ready::Constant(text.to_owned());
@@ -131,7 +132,8 @@ impl Generator<'_> {
         self.code.release(result);
     }
 
-    /// Pushes whether the topic that was computed last had a wildcard without a counterpart; `None` when it cannot have one.
+    /// Pushes whether the topic that was computed last had a wildcard without a counterpart; `None`
+    /// when it cannot have one.
     pub(super) fn push_missing(&mut self, topic: &Topic) -> Option<()> {
         let missing = self.missing.filter(|_| may_miss(topic))?;
         self.code.get(missing);
@@ -167,7 +169,8 @@ impl Generator<'_> {
         self.release_topic(ready);
     }
 
-    /// Pushes the list of the topics that a filter matches: its address, and in the upper half twice how many they are.
+    /// Pushes the list of the topics that a filter matches: its address, and in the upper half
+    /// twice how many they are.
     pub(crate) fn topics(&mut self, filter: &Topic, at: Position) {
         let ready = self.topic(filter);
         self.push_topic(&ready);

@@ -1,8 +1,10 @@
-//! Loop unrolling: the body of a short loop that calls nobody is written several times behind one head.
+//! Loop unrolling: the body of a short loop that calls nobody is written several times behind one
+//! head.
 //!
-//! At the head of each loop the engine asks whether the run's time is over, which is a call, and numbers in registers of floating point do not outlive a
-//! call. Where a body is nothing but machine instructions on machine numbers, what it computes stays in registers from pass to pass but for one in
-//! [`COPIES`].
+//! At the head of each loop the engine asks whether the run's time is over, which is a call, and
+//! numbers in registers of floating point do not outlive a call. Where a body is nothing but
+//! machine instructions on machine numbers, what it computes stays in registers from pass to pass
+//! but for one in [`COPIES`].
 
 use super::entry::Generator;
 use super::equal::in_place;
@@ -44,7 +46,8 @@ impl Generator<'_> {
         budget.spend() && candidate.value().and_then(in_place).is_some()
     }
 
-    /// Whether an expression is machine instructions alone, and its operations are within what is left of the budget.
+    /// Whether an expression is machine instructions alone, and its operations are within what is
+    /// left of the budget.
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here calls somebody")]
     pub(crate) fn is_machine_code(&self, expression: &Expression, budget: &mut UnrollBudget) -> bool {
         use ExpressionKind as Kind;

@@ -1,6 +1,7 @@
 //! Where variables are: in locals, and in the memory of the run where there are many.
 //!
-//! What making native code takes grows with the locals that are alive times the branches: 1,000 fields of a model took half a GiB.
+//! What making native code takes grows with the locals that are alive times the branches: 1,000
+//! fields of a model took half a GiB.
 
 use wasm_encoder::{Instruction, ValType};
 

@@ -56,8 +56,8 @@ impl Generator<'_> {
         self.release_topic(topic);
     }
 
-    /// Opens a block whose end skips the write, and computes the topic. A topic with a wildcard that the trigger did not match is
-    /// reported; `None` when it always is.
+    /// Opens a block whose end skips the write, and computes the topic. A topic with a wildcard
+    /// that the trigger did not match is reported; `None` when it always is.
     pub(crate) fn begin_write(&mut self, topic: &Topic, at: Position) -> Option<(Label, Ready)> {
         const MESSAGE: &str = "the trigger has no wildcard for one in this topic; nothing was written";
         if topic.is_unresolvable() {
@@ -77,7 +77,8 @@ impl Generator<'_> {
     }
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here is computed")]
-    /// Computes the bytes to write. For a value that must not be written it branches to `end`; `None` when it never is.
+    /// Computes the bytes to write. For a value that must not be written it branches to `end`;
+    /// `None` when it never is.
     pub(crate) fn content(
         &mut self,
         value: &Expression,
@@ -124,7 +125,8 @@ impl Generator<'_> {
         Some(Content::Computed(bytes))
     }
 
-    /// The parameter with the payload, when there certainly is one: it is then written without being looked at.
+    /// The parameter with the payload, when there certainly is one: it is then written without
+    /// being looked at.
     fn certain_payload(&self) -> Option<u32> {
         self.message.filter(|message| message.present.is_none()).map(|message| message.payload)
     }

@@ -18,11 +18,13 @@ struct Placed<'n> {
 /// The text of a cell in its notebook.
 #[derive(Debug)]
 pub struct Written {
-    /// Lines and columns of the cell with those of the notebook, for each character and the end; both ascend.
+    /// Lines and columns of the cell with those of the notebook, for each character and the end;
+    /// both ascend.
     places: Vec<(Position, Position)>,
 }
 
-/// The bytes of a notebook that are the texts of its cells, quotes included, in order; none when it is no notebook.
+/// The bytes of a notebook that are the texts of its cells, quotes included, in order; none when it
+/// is no notebook.
 pub fn literals(notebook: &str) -> Vec<Range<usize>> {
     let stored: Vec<Placed<'_>> =
         serde_json::from_str(notebook.strip_prefix('\u{feff}').unwrap_or(notebook)).unwrap_or_default();
@@ -73,7 +75,8 @@ impl Written {
     }
 }
 
-/// Where each character of a JSON string that begins at byte `start` of the notebook stands, in the text that it says and in the notebook.
+/// Where each character of a JSON string that begins at byte `start` of the notebook stands, in the
+/// text that it says and in the notebook.
 fn places(literal: &str, start: usize, notebook: &Source<'_>) -> Vec<(Position, Position)> {
     let mut places = Vec::new();
     let (mut line, mut column) = (1, 1);
@@ -92,7 +95,8 @@ fn places(literal: &str, start: usize, notebook: &Source<'_>) -> Vec<(Position, 
     places
 }
 
-/// The character that a JSON string goes on with, and how many bytes it takes there; `None` at its end.
+/// The character that a JSON string goes on with, and how many bytes it takes there; `None` at its
+/// end.
 fn next(rest: &str) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = rest.get(at..at + 6)?.strip_prefix("\\u")?;

@@ -1,4 +1,5 @@
-//! Actions of a project that call themselves before they end, whatever comes: such calls end with an error.
+//! Actions of a project that call themselves before they end, whatever comes: such calls end with
+//! an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,8 @@ struct Caller {
     callees: Vec<Name>,
 }
 
-/// Warns of each circle of such calls once, at the call in the first Action of it. Actions with errors are left alone.
+/// Warns of each circle of such calls once, at the call in the first Action of it. Actions with
+/// errors are left alone.
 pub fn warn_of_calls(programs: &mut [(&str, &mut Compilation)]) {
     let callers = callers(programs);
     let by_name: BTreeMap<&str, usize> =
@@ -54,7 +56,8 @@ fn warning(names: &[&str], call: Span) -> Draft {
         .suggest("write the call below an IF, or repeat the statements with LOOP … UNTIL")
 }
 
-/// The Actions without errors that call another one on every path. Names of a project are those of its last definitions.
+/// The Actions without errors that call another one on every path. Names of a project are those of
+/// its last definitions.
 fn callers(programs: &[(&str, &mut Compilation)]) -> Vec<Caller> {
     let mut found = Vec::new();
     for (program, (text, compilation)) in programs.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Definitions of a project that start themselves by what they publish, as the broker tells when they are added.
+//! Definitions of a project that start themselves by what they publish, as the broker tells when
+//! they are added.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ use crate::source::{Source, Span};
 /// Where a definition is: the number of its program, and its own in it.
 pub(super) type ProgramPlace = (usize, usize);
 
-/// Warns of each cycle of definitions of these programs once, at the first of it, and of Actions that call themselves. Those with errors are left alone.
+/// Warns of each cycle of definitions of these programs once, at the first of it, and of Actions
+/// that call themselves. Those with errors are left alone.
 pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
     super::calls::warn_of_calls(programs);
     let mut told = BTreeSet::new();
@@ -29,7 +31,8 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
         for (at, place) in places.iter().enumerate() {
             let next = |at: usize| next.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
-            // A circle of the same definitions over other mappings of theirs is the same to whoever has to end it.
+            // A circle of the same definitions over other mappings of theirs is the same to whoever
+            // has to end it.
             let members = way.iter().filter_map(|it| places.get(*it)).copied();
             if told.insert(members.collect::<BTreeSet<ProgramPlace>>()) {
                 found.push((*place, warning(&Cycle::of(&way, &all))));

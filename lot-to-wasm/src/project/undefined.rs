@@ -14,8 +14,9 @@ use crate::source::{Source, Span};
 /// What programs name: a definition of a kind, or a Python script.
 type Named<'t> = (Option<Kind>, &'t str);
 
-/// Warns where the programs of a project, each a text with what came of it, name an Action, a Model, a Route or a script that none of them
-/// defines; `scripts` are the names of those. It is no error, since the broker may have it, and definitions with errors are left alone.
+/// Warns where the programs of a project, each a text with what came of it, name an Action, a
+/// Model, a Route or a script that none of them defines; `scripts` are the names of those. It is no
+/// error, since the broker may have it, and definitions with errors are left alone.
 pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&str]) {
     let mut defined: BTreeSet<Named<'_>> = scripts.iter().map(|name| (None, *name)).collect();
     for (text, _) in &*programs {
@@ -31,8 +32,9 @@ pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&
     }
 }
 
-/// Warns where the programs of a project name a function that a script of the project does not define; `scripts` are those whose functions are known. It is
-/// no error, since the broker may have another version of the script.
+/// Warns where the programs of a project name a function that a script of the project does not
+/// define; `scripts` are those whose functions are known. It is no error, since the broker may have
+/// another version of the script.
 pub fn warn_of_functions(programs: &mut [(&str, &mut Compilation)], scripts: &[(&str, &[String])]) {
     for (text, compilation) in programs {
         for entity in compilation.entities.iter_mut().filter(|entity| entity.output.is_some()) {

@@ -26,7 +26,8 @@ const AREA_OF_ADDRESS: Key = Key::new("ADDRESS_TYPE", ValueKind::Text)
 const DIRECTION: Key = Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"]))
     .idle("a tag is read, and written as well where it has a DESTINATION_TOPIC");
 
-/// How a tag's value is published and written (§5.2); the numbered places are for the type's own keys.
+/// How a tag's value is published and written (§5.2); the numbered places are for the type's own
+/// keys.
 macro_rules! tag_keys {
     ($address_type:expr $(, $own:expr)* $(,)?) => {
         &[
@@ -98,7 +99,8 @@ const SERVED_TAG: &[Key] = &[
     Key::new("DESTINATION_TOPIC", ValueKind::Topic),
 ];
 
-/// A server of a protocol of machines, of which nothing is public but the name (§5.9); what it takes is ours.
+/// A server of a protocol of machines, of which nothing is public but the name (§5.9); what it
+/// takes is ours.
 const fn server(name: &'static str, sections: &'static [Section]) -> RouteType {
     let mapping = Mapping { keys: &[], tag: Some(SERVED_TAG), rewrites: false };
     RouteType { sections, mapping: Some(mapping), ..RouteType::named(name) }

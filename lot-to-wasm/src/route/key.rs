@@ -149,8 +149,8 @@ impl Key {
         WORDS.iter().any(|word| self.name.contains(word))
     }
 
-    /// Whether it says what is done, so that without it another thing is: rows of another table, a request without its body, an answer for nobody, files of
-    /// another format, another subject.
+    /// Whether it says what is done, so that without it another thing is: rows of another table, a
+    /// request without its body, an answer for nobody, files of another format, another subject.
     pub(crate) fn says_what_is_done(&self) -> bool {
         let is_it = matches!(
             self.value,
@@ -163,7 +163,8 @@ impl Key {
         is_it || ["TABLE", "INDEX", "SOURCE_TOPIC", "DESTINATION_TOPIC"].contains(&self.name)
     }
 
-    /// Whether its value has to be known before the route starts, as it says which messages are for it.
+    /// Whether its value has to be known before the route starts, as it says which messages are for
+    /// it.
     pub(crate) fn is_read_at_deploy(&self) -> bool {
         self.value == ValueKind::Filter || ["DIRECTION", "BROKER", "SIDE"].contains(&self.name)
     }
@@ -216,7 +217,8 @@ pub(super) const DESTINATION: Key = Key::new("DESTINATION_TOPIC", ValueKind::Top
 /// `ERROR_TOPIC` of an event (routes reference §3.3).
 pub(super) const ERRORS: Key = Key::new("ERROR_TOPIC", ValueKind::Topic);
 
-/// Keys of a section with those about whom TLS trusts and what it shows (ours; docs/sdk/network.md), but for those that it has under these names itself.
+/// Keys of a section with those about whom TLS trusts and what it shows (ours;
+/// docs/sdk/network.md), but for those that it has under these names itself.
 macro_rules! with_tls {
     ($($own:expr),* $(,)?) => {
         &[

@@ -1,4 +1,5 @@
-//! Types that need more than a connector (routes reference §6.1, §8a), and those of which little more than the name is public (§5.9).
+//! Types that need more than a connector (routes reference §6.1, §8a), and those of which little
+//! more than the name is public (§5.9).
 
 use super::RouteType;
 use super::key::{self, DESTINATION, Key, SOURCE, Section, ValueKind};

@@ -1,7 +1,8 @@
-//! The types of routes, and what may stand in a route of each: the tables of the routes reference as data.
+//! The types of routes, and what may stand in a route of each: the tables of the routes reference
+//! as data.
 //!
-//! One list, one value per type. The checker reads it; a type is added here and nowhere else in the compiler. Whether a broker has a guest
-//! that runs a type is the broker's matter.
+//! One list, one value per type. The checker reads it; a type is added here and nowhere else in the
+//! compiler. Whether a broker has a guest that runs a type is the broker's matter.
 
 mod bridge;
 mod industrial;
@@ -35,7 +36,8 @@ pub(crate) struct RouteType {
     pub(crate) event: Option<&'static [Key]>,
     /// What `ADD MAPPING` takes; `None` when the type has no mappings.
     pub(crate) mapping: Option<Mapping>,
-    /// Sections, events, mappings and keys may have any name: only the name of the type is public so far, or a module says what it takes.
+    /// Sections, events, mappings and keys may have any name: only the name of the type is public
+    /// so far, or a module says what it takes.
     pub(crate) is_open: bool,
 }
 
@@ -46,7 +48,8 @@ pub(crate) struct Mapping {
     pub(crate) keys: &'static [Key],
     /// What `ADD TAG` in it takes; `None` when there are no tags.
     pub(crate) tag: Option<&'static [Key]>,
-    /// Publish topics take the wildcards of the filter that they are rewritten from (routes reference §6).
+    /// Publish topics take the wildcards of the filter that they are rewritten from (routes
+    /// reference §6).
     pub(crate) rewrites: bool,
 }
 
@@ -62,7 +65,8 @@ impl RouteType {
     }
 }
 
-/// Sections that every type takes: overload and buffering (§3.5, §3.6), batches (ours), and which broker is meant (§1.10).
+/// Sections that every type takes: overload and buffering (§3.5, §3.6), batches (ours), and which
+/// broker is meant (§1.10).
 pub(crate) const COMMON: &[Section] = &[
     Section::optional(
         "ROUTE_CONFIG",
@@ -127,7 +131,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// The docs offer both words for every endpoint. E-mail has a TLS of its own, which begins later.
+    /// The docs offer both words for every endpoint. E-mail has a TLS of its own, which begins
+    /// later.
     #[test]
     fn tls_has_two_names_wherever_it_begins_at_once() {
         for section in all().flat_map(|kind| kind.sections.iter().chain(COMMON)) {

@@ -1,4 +1,5 @@
-//! Routes that the original does not have: one that stores in memory, one that a module of the user's runs, and connectors.
+//! Routes that the original does not have: one that stores in memory, one that a module of the
+//! user's runs, and connectors.
 
 use super::key::{self, DESTINATION, ERRORS, Key, QOS, QOS_0, RETAIN, SOURCE, Section, ValueKind};
 use super::{Mapping, RouteType};

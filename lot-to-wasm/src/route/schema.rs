@@ -1,8 +1,8 @@
-//! JSON Schema of the settings of a type of routes, for those who write a route with a form instead of an editor: the tables of [`super`] once more, so that
-//! they cannot say different things.
+//! JSON Schema of the settings of a type of routes, for those who write a route with a form instead
+//! of an editor: the tables of [`super`] once more, so that they cannot say different things.
 //!
-//! Its members are those of the configuration that a guest is opened with. That one key may stand for another has no keyword which everybody reads, so it
-//! is said in the descriptions.
+//! Its members are those of the configuration that a guest is opened with. That one key may stand
+//! for another has no keyword which everybody reads, so it is said in the descriptions.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -12,7 +12,8 @@ use super::{COMMON, Mapping, RouteType, find};
 /// Shortest period of a mapping, in milliseconds: routes reference §5.1.
 const PERIOD_MS_MIN: i64 = 10;
 
-/// The schema of a type of route by name or alias, in any case, behind the canonical name of the type. `None` for a type that does not exist.
+/// The schema of a type of route by name or alias, in any case, behind the canonical name of the
+/// type. `None` for a type that does not exist.
 #[must_use]
 pub fn route_schema(name: &str) -> Option<(&'static str, Json)> {
     let kind = find(name)?;

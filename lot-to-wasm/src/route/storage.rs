@@ -6,7 +6,8 @@ use super::{Mapping, RouteType};
 const EVENT: &[Key] =
     &[SOURCE, Key::new("QUERY", ValueKind::Template).required(), DESTINATION, QOS_0, RETAIN, ERRORS];
 
-/// Events of routes that may store without a query (§4.2: the table is made of the first document, §4.8).
+/// Events of routes that may store without a query (§4.2: the table is made of the first document,
+/// §4.8).
 const STORING: &[Key] = &[
     SOURCE,
     Key::new("QUERY", ValueKind::Template),

@@ -1,7 +1,10 @@
-//! Templates of routes: texts with fields to fill, for editors, made from the tables of the types (routes reference §9).
+//! Templates of routes: texts with fields to fill, for editors, made from the tables of the types
+//! (routes reference §9).
 //!
-//! A template has the keys that a route of its type must have, and those that most have. A field is `#NAME,type,description,validation,env#`, where
-//! `env` says whether the value may as well come from the environment. `ADD METADATA` at the end is for people and is left out when the rest is deployed.
+//! A template has the keys that a route of its type must have, and those that most have. A field is
+//! `#NAME,type,description,validation,env#`, where `env` says whether the value may as well come
+//! from the environment. `ADD METADATA` at the end is for people and is left out when the rest is
+//! deployed.
 
 use lot_nearest::nearest;
 
@@ -150,7 +153,8 @@ pub fn nearest_route_type(name: &str) -> Option<&'static str> {
     nearest(&name, all().flat_map(|kind| kind.aliases.iter().copied().chain([kind.name])))
 }
 
-/// The template of a type of route by name or alias, in any case, behind the canonical name of the type. `None` for a type that does not exist.
+/// The template of a type of route by name or alias, in any case, behind the canonical name of the
+/// type. `None` for a type that does not exist.
 #[must_use]
 pub fn route_template(name: &str) -> Option<(&'static str, String)> {
     let kind = find(name)?;
@@ -195,7 +199,8 @@ impl Template {
         self.0.push('\n');
     }
 
-    /// What a route of an open type has in any case: the module that runs it, or how the other side is reached.
+    /// What a route of an open type has in any case: the module that runs it, or how the other side
+    /// is reached.
     fn open(&mut self, kind: &'static RouteType) {
         self.line(4, &format!("ADD {}_CONFIG", kind.name));
         let is_module = kind.name == "WASM";
@@ -398,7 +403,8 @@ pub(super) mod tests {
         }
     }
 
-    /// What the routes reference has as required, or as the surface, of types that are only checked (§5.9, §8a).
+    /// What the routes reference has as required, or as the surface, of types that are only checked
+    /// (§5.9, §8a).
     #[test]
     fn types_that_are_only_checked_have_what_is_known_of_them() {
         for (kind, fields) in [

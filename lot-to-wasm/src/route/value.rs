@@ -1,4 +1,5 @@
-//! Values of settings that are written as text: numbers, booleans and words of their keys (routes reference §1.2).
+//! Values of settings that are written as text: numbers, booleans and words of their keys (routes
+//! reference §1.2).
 
 use lot_facts::RouteValue;
 
@@ -17,8 +18,9 @@ pub enum SettingPlace<'a> {
     Tag,
 }
 
-/// A text as the value of a setting, as if it were written there: for one that is known when the route starts only (`GET ENV`). Names are canonical. A text of a key that
-/// takes one, or that nobody knows, stays text.
+/// A text as the value of a setting, as if it were written there: for one that is known when the
+/// route starts only (`GET ENV`). Names are canonical. A text of a key that takes one, or that
+/// nobody knows, stays text.
 ///
 /// # Errors
 /// What the key takes, such as `a whole number from 1 to 65535`.
@@ -47,7 +49,8 @@ pub fn route_setting(
     Ok(of_kind(text, key.value)?.unwrap_or_else(plain))
 }
 
-/// A text as a value of a kind; `None` where the topic and its placeholders remain to be looked at, an error that says what is wanted.
+/// A text as a value of a kind; `None` where the topic and its placeholders remain to be looked at,
+/// an error that says what is wanted.
 pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
     let trimmed = text.trim();
     let value = match kind {

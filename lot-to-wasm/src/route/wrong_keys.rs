@@ -66,7 +66,8 @@ fn changed(program: &str, place: &str, key: &Key, value: Option<&str>) -> String
     lines.join("\n") + "\n"
 }
 
-/// Whether a message has this name in it, and the program is refused; of addresses is warned, as other schemes may mean something to somebody.
+/// Whether a message has this name in it, and the program is refused; of addresses is warned, as
+/// other schemes may mean something to somebody.
 fn is_told(program: &str, name: &str, kind: ValueKind) -> bool {
     let compilation = compile(program, &CompileOptions::default());
     let entity = &compilation.entities[0];

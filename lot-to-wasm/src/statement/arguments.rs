@@ -37,7 +37,8 @@ pub(super) fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec
 }
 
 impl Parser<'_, '_> {
-    /// Whether a value stands here where its name should: a literal alone, a variable or the payload.
+    /// Whether a value stands here where its name should: a literal alone, a variable or the
+    /// payload.
     fn is_argument_without_name(&self) -> bool {
         let is_named = self.peek_at(1).kind == TokenKind::Sign(Sign::Equal);
         let ends = |kind: &TokenKind| {

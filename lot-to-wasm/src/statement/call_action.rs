@@ -155,10 +155,11 @@ pub struct Checked {
     pub name: String,
     /// Arguments by name, evaluated in source order.
     pub arguments: Vec<Argument>,
-    /// Variables that receive the outputs in order; the checker compared their number with a known callee. When it differs at
-    /// run time, the run ends with an error.
+    /// Variables that receive the outputs in order; the checker compared their number with a known
+    /// callee. When it differs at run time, the run ends with an error.
     pub returns: Vec<VariableId>,
-    /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
+    /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty
+    /// when there is none.
     pub result: Option<VariableId>,
 }
 

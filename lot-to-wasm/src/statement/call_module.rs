@@ -1,4 +1,5 @@
-//! `CALL MODULE`: calls a module of world `action`, or one of its functions, and waits for it (commands reference §14.8).
+//! `CALL MODULE`: calls a module of world `action`, or one of its functions, and waits for it
+//! (commands reference §14.8).
 //!
 //! ```text
 //! callModule = "CALL" "MODULE" string [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ]
@@ -104,9 +105,11 @@ pub struct Checked {
     pub function: String,
     /// Arguments by name, evaluated in source order.
     pub arguments: Vec<Argument>,
-    /// Variables that receive the outputs in order. When their number differs at run time, the run ends with an error.
+    /// Variables that receive the outputs in order. When their number differs at run time, the run
+    /// ends with an error.
     pub returns: Vec<VariableId>,
-    /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
+    /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty
+    /// when there is none.
     pub result: Option<VariableId>,
 }
 

@@ -146,14 +146,16 @@ impl Construct for CallPython {
     }
 }
 
-/// Calls a function of a script. What goes wrong in Python is recorded by the host and gives the text `null`.
+/// Calls a function of a script. What goes wrong in Python is recorded by the host and gives the
+/// text `null`.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// `Script.function`.
     pub function: String,
     /// Arguments in their order.
     pub arguments: Vec<tree::Expression>,
-    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when nobody reads it.
+    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when
+    /// nobody reads it.
     pub result: Option<VariableId>,
 }
 

@@ -1,4 +1,5 @@
-//! `CALL MCP`, `CALL LLM`, `CALL AGENT`: calls a route and waits for its answer (LoT reference §8.8).
+//! `CALL MCP`, `CALL LLM`, `CALL AGENT`: calls a route and waits for its answer (LoT reference
+//! §8.8).
 //!
 //! ```text
 //! callRoute = "CALL" "MCP" string [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ] [ "RETURN" "AS" retVar ]

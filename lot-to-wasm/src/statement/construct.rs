@@ -1,4 +1,5 @@
-//! What each statement's file fills in: how it begins, what it is as written, and what it is in the checked tree.
+//! What each statement's file fills in: how it begins, what it is as written, and what it is in the
+//! checked tree.
 
 use super::walk::Part;
 use super::{CheckedKind, StatementKind};
@@ -61,7 +62,8 @@ pub(crate) trait Construct {
 
 /// A statement of the checked tree.
 pub(crate) trait Executable {
-    /// Calls `visit` for each part directly in it, in the order in which a run comes to them. Made by [`parts!`](crate::check::tree::walk::parts).
+    /// Calls `visit` for each part directly in it, in the order in which a run comes to them. Made
+    /// by [`parts!`](crate::check::tree::walk::parts).
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(PartRef<'a>));
 
     /// The same, to change them.
@@ -70,7 +72,8 @@ pub(crate) trait Executable {
     /// Writes its code. `at` is its place in the source, for reports.
     fn lower(&self, generator: &mut Generator<'_>, at: Position);
 
-    /// Whether it calls nobody and is small enough, so that a loop that it stands in may be unrolled.
+    /// Whether it calls nobody and is small enough, so that a loop that it stands in may be
+    /// unrolled.
     fn is_unrollable(&self, _generator: &Generator<'_>, _budget: &mut UnrollBudget) -> bool {
         false
     }

@@ -1,4 +1,5 @@
-//! `FOR EACH {item} IN list DO`: the members of a JSON array or object, or the topics that a filter matches, one after the other (ours).
+//! `FOR EACH {item} IN list DO`: the members of a JSON array or object, or the topics that a filter
+//! matches, one after the other (ours).
 //!
 //! ```text
 //! forEach = "FOR" "EACH" var { "WITH" ( "INDEX" | "NAME" ) var } "IN" ( value | "TOPICS" topic ) "DO" block ;

@@ -109,8 +109,8 @@ fn branch_body(parser: &mut Parser<'_, '_>, opener: &str) -> Parsed<Vec<Statemen
     parser.nested_statement().map(|statement| vec![statement])
 }
 
-/// Whether ELSE comes next, on this line or the next one of the block. One that stands left of an IF in the midst of a line, which is in
-/// `column`, belongs to an outer one.
+/// Whether ELSE comes next, on this line or the next one of the block. One that stands left of an
+/// IF in the midst of a line, which is in `column`, belongs to an outer one.
 fn else_follows(parser: &mut Parser<'_, '_>, column: Option<u32>) -> bool {
     let ahead = parser.newlines_ahead();
     if !parser.is_else_at(ahead) {

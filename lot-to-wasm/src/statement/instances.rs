@@ -1,4 +1,5 @@
-//! What a `COLLECTION` of a Model becomes: an instance for each element of a JSON array (LoT reference §9).
+//! What a `COLLECTION` of a Model becomes: an instance for each element of a JSON array (LoT
+//! reference §9).
 
 use wasm_encoder::Instruction;
 

@@ -95,7 +95,8 @@ fn until_first(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::LoopUntil(LoopUntil { body, until, until_span }))
 }
 
-/// `UNTIL` in the column of the statements that repeat: reported, and read. `column` is that of LOOP, where it begins its line.
+/// `UNTIL` in the column of the statements that repeat: reported, and read. `column` is that of
+/// LOOP, where it begins its line.
 fn until_inside(
     parser: &mut Parser<'_, '_>,
     body: Vec<Statement>,
@@ -148,7 +149,8 @@ impl Construct for LoopUntil {
 }
 
 impl LoopUntil {
-    /// Warns of a condition that no pass changes: of FALSE, and of one that reads nothing but the message and variables that the loop does not set.
+    /// Warns of a condition that no pass changes: of FALSE, and of one that reads nothing but the
+    /// message and variables that the loop does not set.
     fn warn_of_endless(&self, checker: &mut Checker<'_, '_, '_>) {
         let message = if self.until.kind == ExpressionKind::Bool(false) {
             "FALSE is never true: nothing ends the loop"
@@ -164,7 +166,8 @@ impl LoopUntil {
         ));
     }
 
-    /// Whether an expression that has the same value after each pass reads anything; `None` of one that may change.
+    /// Whether an expression that has the same value after each pass reads anything; `None` of one
+    /// that may change.
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else there is may change")]
     fn fixed(&self, expression: &Expression) -> Option<bool> {
         use ExpressionKind as Kind;

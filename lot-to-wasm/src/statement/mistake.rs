@@ -1,4 +1,5 @@
-//! What is said of a line that begins with none of the statements' words: most are those of other languages, or belong elsewhere.
+//! What is said of a line that begins with none of the statements' words: most are those of other
+//! languages, or belong elsewhere.
 
 use lot_nearest::nearest;
 
@@ -101,7 +102,8 @@ fn declaration(word: &str, span: Span) -> Draft {
     Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
 }
 
-/// Takes a word that declares a variable elsewhere, and reports it, where the rest of the line can be read as that of the statement which is returned.
+/// Takes a word that declares a variable elsewhere, and reports it, where the rest of the line can
+/// be read as that of the statement which is returned.
 pub(super) fn skip_declaration(parser: &mut Parser<'_, '_>) -> Option<&'static str> {
     let word = parser.word();
     let is_one = DECLARATIONS.contains(&&*word.to_ascii_uppercase()) && !parser.word_at(1).is_empty();
@@ -164,7 +166,8 @@ fn case_of<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     Err(Reported)
 }
 
-/// What is said about a line that begins as in other languages, or with a word that belongs elsewhere.
+/// What is said about a line that begins as in other languages, or with a word that belongs
+/// elsewhere.
 pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
     let span = parser.here();
     let word = parser.word();

@@ -1,7 +1,9 @@
-//! Statements: one file for each, with its grammar, how it is read, checked and shown, what is directly in it, and its code.
+//! Statements: one file for each, with its grammar, how it is read, checked and shown, what is
+//! directly in it, and its code.
 //!
-//! This file is the registry: a statement is its module and its row among the [`statements!`]. What the files share is behind these: the traits
-//! that they fill in ([`construct`]), the parser that picks one by its first words ([`dispatch`]), what is said of lines that begin none
+//! This file is the registry: a statement is its module and its row among the [`statements!`]. What
+//! the files share is behind these: the traits that they fill in ([`construct`]), the parser that
+//! picks one by its first words ([`dispatch`]), what is said of lines that begin none
 //! ([`mistake`]), and what several statements have ([`arguments`], [`publish_option`], [`value`]).
 
 mod arguments;
@@ -114,7 +116,8 @@ macro_rules! statements {
     };
 }
 
-// One line each. Those that end with `Checked` are statements of the checked tree, too; the others become one of those below, or are not run.
+// One line each. Those that end with `Checked` are statements of the checked tree, too; the others
+// become one of those below, or are not run.
 statements! {
     written {
         set::Set "`SET`." => Checked;

@@ -72,7 +72,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::PublishModel(PublishModel { model, topic, assignments }))
 }
 
-/// The part of a target that is no field. Whatever is below a field that stands in `fields` with a dot at its end is free.
+/// The part of a target that is no field. Whatever is below a field that stands in `fields` with a
+/// dot at its end is free.
 fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
     let mut path = target.name.clone();
     let is_field = |path: &str| fields.iter().any(|field| field == path);
@@ -95,7 +96,8 @@ fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
 }
 
 impl PublishModel {
-    /// Reports assignments to fields that the model and its parents do not have; nothing while one of them is not known.
+    /// Reports assignments to fields that the model and its parents do not have; nothing while one
+    /// of them is not known.
     fn check_fields(&self, checker: &mut Checker<'_, '_, '_>) {
         let Some(model) = find_model(checker.known, &self.model.text) else { return };
         let Some(fields) = whole(&model, checker.known) else { return };
@@ -147,7 +149,8 @@ impl Construct for PublishModel {
     }
 }
 
-/// Has the host make the Model build an instance, and publish it; an error of the Model ends the run.
+/// Has the host make the Model build an instance, and publish it; an error of the Model ends the
+/// run.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// Name of the Model.

@@ -61,7 +61,8 @@ impl<E> Property<E> {
 /// Message with properties that is published.
 #[derive(Debug, Clone)]
 pub struct CheckedMessage {
-    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an error record.
+    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an
+    /// error record.
     pub topic: tree::Topic,
     /// What; sent as canonical text, bytes as they are.
     pub value: tree::Expression,

@@ -104,7 +104,8 @@ const OF_PROTECTION: [&str; 17] = [
     "unloadproject",
 ];
 
-/// Warns of a command that changes who may do what. Its verb is that of the text with which the value begins.
+/// Warns of a command that changes who may do what. Its verb is that of the text with which the
+/// value begins.
 fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, span: Span) {
     let first =
         if let tree::ExpressionKind::Concat(parts) = &value.kind { parts.first() } else { Some(value) };
@@ -124,7 +125,8 @@ fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, 
 /// Publishes a message.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an error record.
+    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an
+    /// error record.
     pub topic: tree::Topic,
     /// What; sent as canonical text, bytes as they are.
     pub value: tree::Expression,

@@ -1,4 +1,5 @@
-//! `REPLY WITH v`: publishes to the response topic of the message that started the run, with its correlation data.
+//! `REPLY WITH v`: publishes to the response topic of the message that started the run, with its
+//! correlation data.
 //!
 //! ```text
 //! reply = "REPLY" "WITH" value { pubOpt } ;

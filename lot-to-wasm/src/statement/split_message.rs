@@ -1,4 +1,5 @@
-//! What a message on the base topic of a Model becomes: each leaf of its JSON object, published below the topic (LoT reference §9.5).
+//! What a message on the base topic of a Model becomes: each leaf of its JSON object, published
+//! below the topic (LoT reference §9.5).
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -15,8 +16,8 @@ use crate::syntax::Position;
 const RETAIN: u32 = 5;
 const CLIENT_ID_LENGTH: u32 = 7;
 
-/// Publishes each leaf of the received JSON object below the received topic, with its RETAIN flag, and ends the run. Nothing for messages that no
-/// client sent.
+/// Publishes each leaf of the received JSON object below the received topic, with its RETAIN flag,
+/// and ends the run. Nothing for messages that no client sent.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// Declared types by path (`a/b`).

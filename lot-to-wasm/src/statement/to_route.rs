@@ -13,7 +13,8 @@ use crate::syntax::Position;
 /// Case number of `not-allowed` in the WIT enum `write-error`.
 const NOT_ALLOWED: i32 = 1;
 
-/// Publishes to a topic that stands for an event or a table of a route; that it does not exist is an error record.
+/// Publishes to a topic that stands for an event or a table of a route; that it does not exist is
+/// an error record.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The topic, always resolvable.

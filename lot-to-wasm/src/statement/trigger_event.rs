@@ -61,7 +61,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
-    /// Warns of an event that a known route does not have, or that fills what no trigger by name has; a route that comes later may have it.
+    /// Warns of an event that a known route does not have, or that fills what no trigger by name
+    /// has; a route that comes later may have it.
     fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
         let Some(events) = checker.known.route_events(&self.route.text) else { return };
         if let Some(event) = events.iter().find(|event| event.name == self.event.text) {
@@ -77,7 +78,8 @@ impl TriggerEvent {
         checker.error(draft.did_you_mean_name(&self.event, near));
     }
 
-    /// Warns of an event that takes a level of its topic where its `SOURCE_TOPIC` has a wildcard, which nothing has matched.
+    /// Warns of an event that takes a level of its topic where its `SOURCE_TOPIC` has a wildcard,
+    /// which nothing has matched.
     fn warn_of_wildcard(&self, placeholder: &str, checker: &mut Checker<'_, '_, '_>) {
         let message = format!(
             "event `{}` fills {{{placeholder}}} with what a wildcard of its SOURCE_TOPIC matches, and TRIGGER has no topic",
@@ -89,7 +91,8 @@ impl TriggerEvent {
 }
 
 impl Construct for TriggerEvent {
-    /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1). Without WITH the payload is empty.
+    /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1).
+    /// Without WITH the payload is empty.
     fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<CheckedKind> {
         for (what, name) in [("event", &self.event), ("route", &self.route)] {
             if name.text.is_empty() || name.text.contains(['/', '+', '#', '\0']) {

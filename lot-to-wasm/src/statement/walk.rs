@@ -1,4 +1,5 @@
-//! What is directly in a statement: expressions, blocks of other statements, and variables that it assigns.
+//! What is directly in a statement: expressions, blocks of other statements, and variables that it
+//! assigns.
 
 use super::Statement;
 use crate::syntax::{Expression, Name};
@@ -22,7 +23,8 @@ impl Statement {
         self.kind.construct().each_part(visit);
     }
 
-    /// Calls `visit` for each expression of this statement and of those in its blocks; not for those inside of expressions.
+    /// Calls `visit` for each expression of this statement and of those in its blocks; not for
+    /// those inside of expressions.
     pub(crate) fn each_expression<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
         self.each_part(&mut |part| match part {
             Part::Expression(expression) => visit(expression),

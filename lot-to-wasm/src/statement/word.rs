@@ -1,4 +1,5 @@
-//! The words of statements: what editors say of them, and where lines that are written wrongly begin and end by them.
+//! The words of statements: what editors say of them, and where lines that are written wrongly
+//! begin and end by them.
 
 /// A word with a meaning of its own.
 pub(crate) struct Word {
@@ -13,7 +14,8 @@ pub(crate) struct Word {
 /// What can be told of a line by a word in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// It begins a statement or a part of one, and never a line inside brackets: there the bracket was forgotten.
+    /// It begins a statement or a part of one, and never a line inside brackets: there the bracket
+    /// was forgotten.
     BeginsStatement,
     /// It begins such a line, but may stand elsewhere too.
     BeginsLine,

@@ -42,7 +42,8 @@ pub enum ExpressionKind {
     Empty,
     /// `{name}` or `{name.a[0]}` (OD-9).
     Variable(Path),
-    /// A bare name or path: a field in a Model, a v1 variable in an Action (OD-62), text in a Route.
+    /// A bare name or path: a field in a Model, a v1 variable in an Action (OD-62), text in a
+    /// Route.
     Name(Path),
     /// `PAYLOAD`.
     Payload,
@@ -370,7 +371,8 @@ impl ExpressionKind {
         highest
     }
 
-    /// Calls `visit` for each expression directly below, in source order but for those of a transform, whose value comes last.
+    /// Calls `visit` for each expression directly below, in source order but for those of a
+    /// transform, whose value comes last.
     pub(crate) fn each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expression)) {
         use ExpressionKind as Kind;
         match self {

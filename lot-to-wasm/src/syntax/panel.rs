@@ -28,7 +28,8 @@ pub struct Component {
     pub on_click: Vec<Statement>,
 }
 
-/// `WITH TITLE "t"`, `SET RANGE FROM 0 TO 9`, `BIND VALUE TO TOPIC "t"`: words and values in source order.
+/// `WITH TITLE "t"`, `SET RANGE FROM 0 TO 9`, `BIND VALUE TO TOPIC "t"`: words and values in source
+/// order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PanelClause {
     /// The leading words: `WITH TITLE`, `SET RANGE`, `BIND VALUE`.

@@ -1,8 +1,9 @@
 //! The parser: tokens to syntax tree, by recursive descent with recovery.
 //!
-//! A parse function returns `Err(`[`Reported`]`)` when it could not go on; the error has then been put into the sink. Whoever reads a list
-//! of lines catches it, skips the rest of the line and its block, and goes on. Recursion is bounded by
-//! [`EXPRESSION_DEPTH_MAX`] and [`BLOCK_DEPTH_MAX`](crate::limits::BLOCK_DEPTH_MAX).
+//! A parse function returns `Err(`[`Reported`]`)` when it could not go on; the error has then been
+//! put into the sink. Whoever reads a list of lines catches it, skips the rest of the line and its
+//! block, and goes on. Recursion is bounded by [`EXPRESSION_DEPTH_MAX`] and
+//! [`BLOCK_DEPTH_MAX`](crate::limits::BLOCK_DEPTH_MAX).
 //!
 //! Every loop consumes a token per turn or ends, so parsing terminates.
 
@@ -73,7 +74,8 @@ pub(crate) struct Parser<'s, 'k> {
     pub(crate) blocks: usize,
     /// Statements so far.
     pub(crate) statements: usize,
-    /// Inside the value of PUBLISH TOPIC and outside of brackets: AND before RETAIN, QOS or a property begins an option.
+    /// Inside the value of PUBLISH TOPIC and outside of brackets: AND before RETAIN, QOS or a
+    /// property begins an option.
     pub(crate) options_follow: bool,
     /// Inside `ON CLICK` of a panel: NAVIGATE is a statement.
     pub(crate) in_panel: bool,
@@ -219,7 +221,8 @@ impl Parser<'_, '_> {
         is
     }
 
-    /// Takes the next token if it is one of these keywords; tells which. One in another case is taken too and reported.
+    /// Takes the next token if it is one of these keywords; tells which. One in another case is
+    /// taken too and reported.
     pub(crate) fn eat_any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
         keywords.iter().find(|keyword| self.eat_keyword(keyword)).copied()
     }
@@ -249,7 +252,8 @@ impl Parser<'_, '_> {
         self.sink.push(draft.suggest(format!("write {keyword}")).fix(self.span(), keyword));
     }
 
-    /// Reports that the keyword `ahead` places further is in the wrong case, where it is; a sign is in none.
+    /// Reports that the keyword `ahead` places further is in the wrong case, where it is; a sign is
+    /// in none.
     pub(crate) fn report_case_at(&mut self, ahead: usize) {
         let (word, span) = (self.word_at(ahead), self.peek_at(ahead).span);
         let upper = word.to_ascii_uppercase();
@@ -290,7 +294,8 @@ impl Parser<'_, '_> {
         }
         let is_other = matches!(self.peek().kind, TokenKind::Sign(found) if found.closes());
         if sign.closes() && (self.is_line_end() || is_other) {
-            // Inside of brackets a line ends, and another bracket closes, only after the layout has reported the open one.
+            // Inside of brackets a line ends, and another bracket closes, only after the layout has
+            // reported the open one.
             return Err(Reported);
         }
         self.missing(&[&format!("`{}`", sign.text())], after)
@@ -431,7 +436,8 @@ impl Parser<'_, '_> {
         result
     }
 
-    /// Reports that a value is nested more than `bound` deep, operators that follow each other included.
+    /// Reports that a value is nested more than `bound` deep, operators that follow each other
+    /// included.
     pub(crate) fn too_deep<T>(&mut self, span: Span, bound: usize) -> Parsed<T> {
         let row = if bound > EXPRESSION_DEPTH_MAX { ", operators in a row included" } else { "" };
         let message = format!("nested more than {bound} levels deep{row}");
@@ -457,7 +463,8 @@ impl Parser<'_, '_> {
         result
     }
 
-    /// What stands with commas between it in front of a closing bracket, which is taken too; a comma may stand behind the last.
+    /// What stands with commas between it in front of a closing bracket, which is taken too; a
+    /// comma may stand behind the last.
     pub(crate) fn items<T>(
         &mut self,
         close: Sign,

@@ -50,6 +50,7 @@ pub struct AddBlock {
 pub struct Setting {
     /// The key as written.
     pub key: Name,
-    /// The value; a bare word is [`ExpressionKind::Name`](super::ExpressionKind::Name) and means text.
+    /// The value; a bare word is [`ExpressionKind::Name`](super::ExpressionKind::Name) and means
+    /// text.
     pub value: Option<Expression>,
 }

@@ -115,7 +115,8 @@ pub enum RuleConditionKind {
 }
 
 impl RuleCondition {
-    /// The comparison with which it ends, behind whatever AND and OR. Values that stand there alone are passed over.
+    /// The comparison with which it ends, behind whatever AND and OR. Values that stand there alone
+    /// are passed over.
     pub(crate) fn last_compared(&self) -> Option<&RuleCondition> {
         match &self.kind {
             RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) => {

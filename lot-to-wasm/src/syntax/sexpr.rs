@@ -1,4 +1,5 @@
-//! The syntax tree as text, in the notation of LoT reference §18.3: for snapshot tests and `lotmq check --tree`.
+//! The syntax tree as text, in the notation of LoT reference §18.3: for snapshot tests and
+//! `lotmq check --tree`.
 
 mod entity;
 mod expression;

@@ -1,10 +1,11 @@
 //! Layout: where logical lines end and blocks open and close (LoT reference §2).
 //!
-//! Inside brackets lines mean nothing. In Actions and Models a deeper line that begins with a word of [`CONTINUATIONS`] belongs to the
-//! line before. A line that is less deep than the one before must match an open block; one that matches none is reported once and read as a
-//! line of the block that was probably meant ([`level`]). A deeper line behind one that cannot end there, or that begins with what cannot
-//! begin one, is reported once and joined as well. Braces round blocks, which other languages have, open and close nothing: the parser
-//! reports the first.
+//! Inside brackets lines mean nothing. In Actions and Models a deeper line that begins with a word
+//! of [`CONTINUATIONS`] belongs to the line before. A line that is less deep than the one before
+//! must match an open block; one that matches none is reported once and read as a line of the block
+//! that was probably meant ([`level`]). A deeper line behind one that cannot end there, or that
+//! begins with what cannot begin one, is reported once and joined as well. Braces round blocks,
+//! which other languages have, open and close nothing: the parser reports the first.
 
 mod level;
 mod rest;
@@ -18,17 +19,20 @@ use crate::limits::BLOCK_DEPTH_MAX;
 use crate::source::Span;
 use crate::statement::{self, Use};
 
-/// Words that continue the line before when their line is deeper than the open block. No block can begin with them.
+/// Words that continue the line before when their line is deeper than the open block. No block can
+/// begin with them.
 const CONTINUATIONS: [&str; 13] =
     ["ELSE", "AND", "OR", "AND_THEN", "WITH", "USING", "IN", "TO", "AS", "METHOD", "RETURN", "WHEN", "FOR"];
 
-/// Words beside those of statements that begin a line, and never one inside brackets: there the bracket was forgotten.
+/// Words beside those of statements that begin a line, and never one inside brackets: there the
+/// bracket was forgotten.
 const HEAD_STARTS: [&str; 4] = ["DEFINE", "ON", "ADD", "OUTPUT"];
 
 /// More words that begin a line, which may stand in brackets or in another case.
 const LINE_STARTS: [&str; 4] = ["STORE", "FETCH", "RETURN", "DESCRIPTION"];
 
-/// Words beside those of statements that begin a line which opens a block, or which people of other languages end with `{`.
+/// Words beside those of statements that begin a line which opens a block, or which people of other
+/// languages end with `{`.
 const BLOCK_LINES: [&str; 8] = ["ELSEIF", "ELSIF", "ELIF", "DO", "ON", "DEFINE", "WHILE", "FOR"];
 
 /// Words after which a brace is a value.
@@ -81,7 +85,8 @@ struct Layout<'s, 'k> {
     brackets: Vec<(Sign, Span)>,
     warned_tab: bool,
     warned_odd: bool,
-    /// Braces round blocks that are open: the parser reports them, and their `}` are no errors of their own.
+    /// Braces round blocks that are open: the parser reports them, and their `}` are no errors of
+    /// their own.
     brace_bodies: usize,
 }
 
@@ -134,13 +139,14 @@ impl<'k> Layout<'_, 'k> {
     fn continues(&self, word: &str, width: u32) -> bool {
         let opens_block = self.tokens.is_empty() || block_follows(self.last_word());
         let is_continuation = word == "+" || CONTINUATIONS.contains(&word);
-        // Below a line that continues nothing, which is reported, stands what continues the line before that one.
+        // Below a line that continues nothing, which is reported, stands what continues the line
+        // before that one.
         let column = self.levels.iter().rev().find(|level| !level.is_stray).map_or(0, |level| level.width);
         self.joins_lines && is_continuation && !opens_block && width > column
     }
 
-    /// Whether the line is the rest of the one before, which cannot end as it does, or this one begins with what begins no line: reported,
-    /// and read as one line.
+    /// Whether the line is the rest of the one before, which cannot end as it does, or this one
+    /// begins with what begins no line: reported, and read as one line.
     fn is_cut_in_two(&mut self, token: &Token, word: &str, width: u32) -> bool {
         let Some(last) = self.tokens.last().filter(|_| self.joins_lines && width >= self.top()) else {
             return false;
@@ -223,7 +229,8 @@ impl<'k> Layout<'_, 'k> {
         statement::is(word, Use::EndsWithValue) && !self.opens_block()
     }
 
-    /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it does where it opens one.
+    /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it
+    /// does where it opens one.
     fn opens_level(&self, width: u32) -> bool {
         let is_deeper = width > self.last_width && (width > self.top() || self.begins_block_line());
         is_deeper && !self.tokens.is_empty()
@@ -256,7 +263,8 @@ impl<'k> Layout<'_, 'k> {
         }
     }
 
-    /// Reports a line that stands in the column of no open block, and goes on with it in the one that was probably meant.
+    /// Reports a line that stands in the column of no open block, and goes on with it in the one
+    /// that was probably meant.
     fn misplaced(&mut self, indent: Indentation, at: Span, word: &str) {
         let columns: Vec<String> = self.levels.iter().map(|level| (level.width + 1).to_string()).collect();
         let meant = level::meant(&self.levels, indent.width, word, self.joins_lines);
@@ -288,7 +296,8 @@ impl<'k> Layout<'_, 'k> {
         }
     }
 
-    /// Whether the token is part of braces round a block and means nothing: a `}`, or a `{` alone on its line, which is reported.
+    /// Whether the token is part of braces round a block and means nothing: a `}`, or a `{` alone
+    /// on its line, which is reported.
     fn leaves_out(&mut self, token: &Token, begins_line: bool, ends_line: bool) -> bool {
         if !self.brackets.is_empty() {
             return false;
@@ -335,7 +344,8 @@ impl<'k> Layout<'_, 'k> {
         self.brackets.is_empty() && ends_line && ends_value && opens_block
     }
 
-    /// Whether a statement with a value stands on the last line, behind THEN or ELSE: a brace can be that value.
+    /// Whether a statement with a value stands on the last line, behind THEN or ELSE: a brace can
+    /// be that value.
     fn has_statement_on_line(&self) -> bool {
         self.line_tokens().any(|token| statement::is(self.word(token), Use::EndsWithValue))
     }
@@ -407,7 +417,8 @@ fn begins_line(word: &str) -> bool {
     begins_statement(word) || LINE_STARTS.contains(&word) || statement::is(word, Use::BeginsLine)
 }
 
-/// Whether the deeper line behind a line with this word at its end is a block, whatever it begins with.
+/// Whether the deeper line behind a line with this word at its end is a block, whatever it begins
+/// with.
 fn block_follows(word: &str) -> bool {
     word == "DO" || statement::is(word, Use::BlockFollows)
 }

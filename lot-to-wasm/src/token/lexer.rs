@@ -1,7 +1,7 @@
 //! The scanner: characters to tokens, without regard to lines.
 //!
-//! Every byte is looked at a bounded number of times. What is no token is reported once per run of characters and left out as
-//! [`TokenKind::Unknown`].
+//! Every byte is looked at a bounded number of times. What is no token is reported once per run of
+//! characters and left out as [`TokenKind::Unknown`].
 
 use super::{Sign, Token, TokenKind};
 use crate::diagnostic::{Draft, Sink, codes};
@@ -25,7 +25,8 @@ pub(super) struct Indentation {
     pub(super) span: Span,
 }
 
-/// Tokens before a place among which an open bracket is looked for, so that a line of them costs no square of its length.
+/// Tokens before a place among which an open bracket is looked for, so that a line of them costs no
+/// square of its length.
 const BRACKET_TOKENS_MAX: usize = 64;
 
 /// Bytes in which the end of a comment of another language is looked for, for the same reason.
@@ -184,7 +185,8 @@ impl Scanner<'_, '_, '_> {
         self.at = end;
     }
 
-    /// A comment `(* … *)`, as IEC 61131-3 has them: reported, and left out like one of the language.
+    /// A comment `(* … *)`, as IEC 61131-3 has them: reported, and left out like one of the
+    /// language.
     fn foreign_comment(&mut self) -> bool {
         let start = self.at;
         let rest = self.rest().as_bytes();
@@ -297,7 +299,8 @@ impl Scanner<'_, '_, '_> {
         self.sink.push(draft.suggest("write a line break in it as \\n").fix(span, whole));
     }
 
-    /// Where a string that the line does not close ends below: at the only quote of a line, behind lines without any.
+    /// Where a string that the line does not close ends below: at the only quote of a line, behind
+    /// lines without any.
     fn end_below(&self, quote: char) -> Option<usize> {
         /// Lines that a string is believed to have.
         const LINES: usize = 20;
@@ -410,7 +413,8 @@ impl Scanner<'_, '_, '_> {
         self.push(TokenKind::Text(value), start);
     }
 
-    /// Whether the line begins with a word that a condition follows, or has a comparison before this place.
+    /// Whether the line begins with a word that a condition follows, or has a comparison before
+    /// this place.
     fn is_in_condition(&self) -> bool {
         let line = self.text.get(..self.at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
         let first = line.split_whitespace().next().unwrap_or("");
@@ -419,7 +423,8 @@ impl Scanner<'_, '_, '_> {
             || ["==", "!="].iter().any(|sign| line.contains(sign))
     }
 
-    /// The rest of `T#30s`, a time of Structured Text, of which `T` was taken for a word: reported; whether it is one.
+    /// The rest of `T#30s`, a time of Structured Text, of which `T` was taken for a word: reported;
+    /// whether it is one.
     fn duration_literal(&mut self) -> bool {
         let Some(last) = self.tokens.last().map(|last| last.token.span) else { return false };
         let word = self.sink.source().slice(last);
@@ -557,7 +562,8 @@ fn operand(comment: &str) -> Option<&str> {
     (is_number && (rest.is_empty() || goes_on)).then_some(operand)
 }
 
-/// What to write instead of a text in other quotes, which may have values in it, as JavaScript's templates.
+/// What to write instead of a text in other quotes, which may have values in it, as JavaScript's
+/// templates.
 fn hint_of_quotes(text: &str) -> &'static str {
     if text.lines().next().is_some_and(|line| line.contains("${")) {
         return "write texts in straight quotes and join them with values: \"a = \" + {a}";
@@ -575,7 +581,8 @@ fn shown(text: &str) -> String {
     text.chars().take(10).flat_map(char::escape_debug).collect()
 }
 
-/// Whether a text begins with a field of a template of routes, `#NAME,type,description,validation,env#`.
+/// Whether a text begins with a field of a template of routes,
+/// `#NAME,type,description,validation,env#`.
 fn is_template_field(text: &str) -> bool {
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix('#')
@@ -588,7 +595,8 @@ fn is_line_end(rest: &str) -> bool {
     rest.trim_start_matches([' ', '\t']).chars().next().is_none_or(|c| c == '\n' || c == '\r')
 }
 
-/// White space other than a blank, a tab or a line end, characters without width, and control characters.
+/// White space other than a blank, a tab or a line end, characters without width, and control
+/// characters.
 fn is_foreign_blank(character: char) -> bool {
     match character {
         ' ' | '\t' | '\n' | '\r' => false,

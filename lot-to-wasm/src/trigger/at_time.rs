@@ -1,4 +1,5 @@
-//! `ON TIMESTAMP "HH:mm[:ss]"` daily, `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"` once; `ON TIME` is the old word (LoT reference §7.4).
+//! `ON TIMESTAMP "HH:mm[:ss]"` daily, `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"` once; `ON TIME` is the
+//! old word (LoT reference §7.4).
 //!
 //! ```text
 //! atTime = ( "TIMESTAMP" | "TIME" ) ( times | string ) ;

@@ -1,4 +1,5 @@
-//! Days and times of day of calendar triggers (LoT reference §7.4). Lists of them, and days of the month, are ours.
+//! Days and times of day of calendar triggers (LoT reference §7.4). Lists of them, and days of the
+//! month, are ours.
 //!
 //! ```text
 //! days  = day { ( "OR" | "," ) day } | "DAY" dayOfMonth { ( "OR" | "," ) dayOfMonth } "OF" "MONTH" ;

@@ -1,4 +1,5 @@
-//! `ON CHANGE "pattern"`: messages whose payload differs from the topic's previous one (LoT reference §7.2).
+//! `ON CHANGE "pattern"`: messages whose payload differs from the topic's previous one (LoT
+//! reference §7.2).
 //!
 //! ```text
 //! changeTrig = "CHANGE" [ "TOPIC" ] string ;

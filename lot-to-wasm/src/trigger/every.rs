@@ -212,7 +212,8 @@ fn bad_interval<T>(parser: &mut Parser<'_, '_>, span: Span, message: &str) -> Pa
     parser.fail(Draft::error(codes::BAD_INTERVAL, span, message))
 }
 
-/// A number and a unit of fixed length, in milliseconds; for `ON SILENCE` and `WITH EVERY` of routes, where a month counts 30 days.
+/// A number and a unit of fixed length, in milliseconds; for `ON SILENCE` and `WITH EVERY` of
+/// routes, where a month counts 30 days.
 pub(crate) fn fixed_interval(parser: &mut Parser<'_, '_>) -> Parsed<u64> {
     Ok(match interval(parser)? {
         Interval::Milliseconds(length) => length,

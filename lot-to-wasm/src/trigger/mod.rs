@@ -1,4 +1,5 @@
-//! Triggers: one file per word after `ON`, each with its grammar and the facts it emits (LoT reference §7).
+//! Triggers: one file per word after `ON`, each with its grammar and the facts it emits (LoT
+//! reference §7).
 //!
 //! This file is the registry: [`TRIGGERS`] lists the words for the parser and for "did you mean".
 
@@ -169,7 +170,8 @@ fn warn_of_names(parser: &mut Parser<'_, '_>, filter: &Text) {
     parser.sink.push(draft.suggest(hint).fix(filter.span, own));
 }
 
-/// As [`filter`], where messages come from: a subscription that is shared with others is none of a definition.
+/// As [`filter`], where messages come from: a subscription that is shared with others is none of a
+/// definition.
 fn message_filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
     let filter = filter(parser, after)?;
     let Some(shared) = filter.strip_prefix("$share/") else { return Ok(filter) };

@@ -1,4 +1,5 @@
-//! `ON WINDOW OF "pattern" …`: figures of the numbers that came on a topic, when its window closes. Ours.
+//! `ON WINDOW OF "pattern" …`: figures of the numbers that came on a topic, when its window closes.
+//! Ours.
 //!
 //! ```text
 //! window = "WINDOW" "OF" [ "JSON" string "IN" ] [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string }
@@ -152,7 +153,8 @@ fn extent(
     Ok(extent)
 }
 
-/// `FROM "06:00"`: when windows begin that do not begin at midnight. Other words for it are reported, and taken.
+/// `FROM "06:00"`: when windows begin that do not begin at midnight. Other words for it are
+/// reported, and taken.
 fn from(parser: &mut Parser<'_, '_>, extent: WindowExtent) -> Parsed<WindowExtent> {
     const DAY_MS: u64 = 86_400_000;
     let span = parser.span();

@@ -1,12 +1,13 @@
-//! The worst programs that are accepted: what they compile to is bounded, so that the machine code of no text costs more than some seconds and some
-//! hundred MiB.
+//! The worst programs that are accepted: what they compile to is bounded, so that the machine code
+//! of no text costs more than some seconds and some hundred MiB.
 
 use std::fmt::Write as _;
 
 use lot_to_wasm::diagnostic::codes;
 use lot_to_wasm::{CompileOptions, check_project, compile};
 
-/// Most bytes of a component within the bounds. Each instruction has up to 11, a constant number of 64 bits; the others are texts.
+/// Most bytes of a component within the bounds. Each instruction has up to 11, a constant number of
+/// 64 bits; the others are texts.
 const COMPONENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A program that grows with a number.

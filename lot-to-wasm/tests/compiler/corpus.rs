@@ -1,4 +1,5 @@
-//! Every `.lot` file below `tests/corpus/` with its tree and its diagnostics as a snapshot beside it.
+//! Every `.lot` file below `tests/corpus/` with its tree and its diagnostics as a snapshot beside
+//! it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,8 @@ fn extensions_are_told_of_only_when_asked() {
     assert_eq!((told(&telling_all()), told(&lot_to_wasm::CompileOptions::default())), (1, 0));
 }
 
-/// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not compiled yet.
+/// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not
+/// compiled yet.
 fn describe(file: &str, text: &str) -> String {
     let (trees, _) = lot_to_wasm::parse(text);
     let compilation = lot_to_wasm::compile(text, &telling_all());

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use lot_to_wasm::editor::keywords;
 
-/// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
-/// settings of routes.
+/// Words in capital letters that the parser knows, and that are none of the language: it refuses or
+/// explains them, or they name tokens and settings of routes.
 #[rustfmt::skip]
 const OTHERS: [&str; 283] = [
     "ABORT", "ACCEPT", "ACL", "ALARM", "ALERT", "ASSERT", "ASSIGN", "AVERAGE", "AVG", "BIT", "BLOCK",

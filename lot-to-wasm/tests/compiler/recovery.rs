@@ -1,4 +1,5 @@
-//! One mistake gives one error, and the fix is the right one: programs with what is said about them, all of it.
+//! One mistake gives one error, and the fix is the right one: programs with what is said about
+//! them, all of it.
 
 mod bodies;
 mod habits;
@@ -14,8 +15,9 @@ fn check(text: &str) -> Vec<Diagnostic> {
     check_project(&[text], &CompileOptions::default()).remove(0).all_diagnostics()
 }
 
-/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves it, or the suggestion where there is no fix. A mistake that is
-/// told once has a row for each of its fixes.
+/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves
+/// it, or the suggestion where there is no fix. A mistake that is told once has a row for each of
+/// its fixes.
 fn said(text: &str) -> Vec<String> {
     let mut rows: Vec<(u32, String)> = check(text).iter().flat_map(|found| rows_of(text, found)).collect();
     rows.sort_by_key(|(line, _)| *line);

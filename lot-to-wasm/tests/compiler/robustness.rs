@@ -1,4 +1,5 @@
-//! No text makes the compiler panic, recurse without bound or run away; JSON and explanations have their public shape.
+//! No text makes the compiler panic, recurse without bound or run away; JSON and explanations have
+//! their public shape.
 
 use lot_to_wasm::{CompileOptions, compile, fuzz_compile};
 use proptest::prelude::*;

@@ -13,7 +13,8 @@ struct Case {
     to: &'static str,
 }
 
-/// Runs every case with every program, `rounds` times in turn, and prints medians. Only cases with `only` in their names.
+/// Runs every case with every program, `rounds` times in turn, and prints medians. Only cases with
+/// `only` in their names.
 pub(crate) fn compare(binaries: &[&str], time: Duration, rounds: usize, only: &str) {
     let mut cases = cases();
     cases.retain(|case| case.name.contains(only));

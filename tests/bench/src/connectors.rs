@@ -1,8 +1,11 @@
-//! Connectors beside programs that do the same without a sandbox: `lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]`.
+//! Connectors beside programs that do the same without a sandbox: `lotmq-bench connectors
+//! [target/release/lotmq] [rounds] [word of a case]`.
 //!
-//! The cases of a group take turns, each with brokers and servers of its own, so that what else the machine does meets all of them; printed are medians, and
-//! the ratio to the first case of the group. CPU time is that of the broker and, where there is one, of the program that does the connector's work.
-//! The programs are this one, with `native-…` as its first word. Groups whose server is not installed (PostgreSQL, mosquitto) are left out.
+//! The cases of a group take turns, each with brokers and servers of its own, so that what else the
+//! machine does meets all of them; printed are medians, and the ratio to the first case of the
+//! group. CPU time is that of the broker and, where there is one, of the program that does the
+//! connector's work. The programs are this one, with `native-…` as its first word. Groups whose
+//! server is not installed (PostgreSQL, mosquitto) are left out.
 
 mod bridge;
 mod modbus;
@@ -152,7 +155,8 @@ impl Meter {
     }
 }
 
-/// This program with other words, which does by itself what a connector does; ended when it is dropped.
+/// This program with other words, which does by itself what a connector does; ended when it is
+/// dropped.
 struct Native {
     child: Child,
     stdout: BufReader<ChildStdout>,

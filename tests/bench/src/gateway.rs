@@ -1,7 +1,8 @@
 //! What a broker on a gateway takes: `lotmq-bench gateway [target/release/lotmq] [seconds]`.
 //!
-//! Without anything; with a hundred actions and a bridge, each of which has run, at rest and with a thousand messages a second that each of them take part in; after a restart.
-//! Memory is what the process has of its own (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60).
+//! Without anything; with a hundred actions and a bridge, each of which has run, at rest and with a
+//! thousand messages a second that each of them take part in; after a restart. Memory is what the
+//! process has of its own (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60).
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,8 @@ fn at_rest(what: &str, broker: &Broker, seconds: u64) {
     );
 }
 
-/// Sends so many messages a second; the most memory that the broker had of its own meanwhile, in MiB.
+/// Sends so many messages a second; the most memory that the broker had of its own meanwhile, in
+/// MiB.
 fn busy(broker: &Broker, seconds: u64) -> f64 {
     let (mut peak, start) = (0_f64, Instant::now());
     for second in 0..seconds {

@@ -1,8 +1,11 @@
-//! What routes take that have nothing to do: `lotmq-bench idle-routes [target/release/lotmq] [seconds]`.
+//! What routes take that have nothing to do:
+//! `lotmq-bench idle-routes [target/release/lotmq] [seconds]`.
 //!
-//! A fresh broker for each kind; a hundred routes are added after one of the same kind, which pays for what they share. Memory is what the process has of its own
-//! (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60), an idle broker's own subtracted. Connectors are connected: a bridge to another broker, `POSTGRESQL`
-//! to a server, where that is installed; `MODBUS_TCP` reads one register an hour.
+//! A fresh broker for each kind; a hundred routes are added after one of the same kind, which pays
+//! for what they share. Memory is what the process has of its own (`Pss_Anon` and `Pss_Shmem`),
+//! time what it uses within the seconds (60), an idle broker's own subtracted. Connectors are
+//! connected: a bridge to another broker, `POSTGRESQL` to a server, where that is installed;
+//! `MODBUS_TCP` reads one register an hour.
 
 use std::fs;
 use std::time::Duration;
@@ -128,7 +131,8 @@ pub(crate) fn wait_connected(broker: &Broker, instances: usize) {
     }
 }
 
-/// Memory that only the broker has, in KiB. Not `Private_Dirty`: that has pages of the program's file as long as the file is not on the disk, as behind a build.
+/// Memory that only the broker has, in KiB. Not `Private_Dirty`: that has pages of the program's
+/// file as long as the file is not on the disk, as behind a build.
 pub(crate) fn private_kib(broker: &Broker) -> f64 {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", broker.process_id())).unwrap();
     let kib = |name: &str| -> f64 {

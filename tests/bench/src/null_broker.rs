@@ -1,11 +1,13 @@
 //! Null broker: the limit for any broker on this machine.
 //!
-//! It has the sockets, the runtime, the reads and the turns of a shard of lotmq, and does nothing with messages. CONNECT, SUBSCRIBE and PINGREQ are
-//! answered; the first PUBLISH of a connection says who gets what comes on it, and from then on its bytes are passed on unread, but for their fixed headers:
-//! streams of several publishers are joined between packets, and DISCONNECT is for nobody else. So pair, fan-in and fan-out work with any load generator, without being told.
+//! It has the sockets, the runtime, the reads and the turns of a shard of lotmq, and does nothing
+//! with messages. CONNECT, SUBSCRIBE and PINGREQ are answered; the first PUBLISH of a connection
+//! says who gets what comes on it, and from then on its bytes are passed on unread, but for their
+//! fixed headers: streams of several publishers are joined between packets, and DISCONNECT is for
+//! nobody else. So pair, fan-in and fan-out work with any load generator, without being told.
 //!
-//! Acknowledgements go back unread, too, where publisher and subscriber are a pair; with QoS 1 or 2 anything else is refused. Not here: later topics,
-//! retained messages, sessions, checks, TLS.
+//! Acknowledgements go back unread, too, where publisher and subscriber are a pair; with QoS 1 or 2
+//! anything else is refused. Not here: later topics, retained messages, sessions, checks, TLS.
 
 mod peer;
 mod turn;

@@ -1,7 +1,9 @@
 //! From an upload to a module that is live: `lotmq-bench uploads [target/release/lotmq]`.
 //!
-//! Each module is deployed with `lotmq guest deploy`, in pieces and with its digest, by a fresh broker that has compiled nothing yet: that is the time of a first deployment. Replaced by itself
-//! it is compiled from the code cache. Times are wall time as who deploys sees it and CPU time of the broker; the broker's own memory is what it has more of at the highest.
+//! Each module is deployed with `lotmq guest deploy`, in pieces and with its digest, by a fresh
+//! broker that has compiled nothing yet: that is the time of a first deployment. Replaced by itself
+//! it is compiled from the code cache. Times are wall time as who deploys sees it and CPU time of
+//! the broker; the broker's own memory is what it has more of at the highest.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

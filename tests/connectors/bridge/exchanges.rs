@@ -10,7 +10,8 @@ use lotmq_test_support::{Broker, WAIT_MAX};
 use super::{bridge, mapping};
 use crate::broker;
 
-/// A broker of the test's own, which speaks MQTT 3.1.1: one connection of a bridge, with the exchanges of its session.
+/// A broker of the test's own, which speaks MQTT 3.1.1: one connection of a bridge, with the
+/// exchanges of its session.
 struct FarBroker<'a> {
     stream: TcpStream,
     /// Identifiers of messages of QoS 2 that were received and are not released.

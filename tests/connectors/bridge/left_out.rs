@@ -1,11 +1,13 @@
-//! What does not come over a bridge, and is told: what is too large for it, and what the other broker does not let it subscribe to.
+//! What does not come over a bridge, and is told: what is too large for it, and what the other
+//! broker does not let it subscribe to.
 
 use lotmq_test_support::eventually;
 
 use super::{ANYBODY, Mosquitto, bridge, last_error, mapping, publish};
 use crate::{Standing, broker, next, options, send, watch};
 
-/// Before 5.0 it comes and is skipped; with 5.0 the other broker is told how large a packet may be, and keeps it.
+/// Before 5.0 it comes and is skipped; with 5.0 the other broker is told how large a packet may be,
+/// and keeps it.
 #[test]
 fn what_is_larger_than_a_bridge_takes_is_left_out_and_told_where_it_comes() {
     for (version, is_told) in [("3.1.1", true), ("5", false)] {

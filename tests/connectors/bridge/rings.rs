@@ -1,4 +1,5 @@
-//! Three brokers of ours in a ring, each with a bridge to the next: what comes round, with properties and without.
+//! Three brokers of ours in a ring, each with a bridge to the next: what comes round, with
+//! properties and without.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use lotmq_test_support::{Broker, eventually};
 use super::{bridge, last_error, mapping, topics_until_quiet};
 use crate::{Standing, broker, send, watch};
 
-/// Three brokers with a bridge `Next` each, of this version and direction, that takes all below `f` to the next one.
+/// Three brokers with a bridge `Next` each, of this version and direction, that takes all below `f`
+/// to the next one.
 fn ring(version: &str, direction: &str) -> Vec<Broker> {
     let brokers: Vec<Broker> = (0..3).map(|_| broker()).collect();
     for (at, broker) in brokers.iter().enumerate() {
@@ -34,7 +36,8 @@ fn a_ring_of_three_brokers_ends_where_properties_go_round() {
     }
 }
 
-/// Nothing tells a message from one that a device repeats; but there is one of it, it is told of, and it ends with a bridge.
+/// Nothing tells a message from one that a device repeats; but there is one of it, it is told of,
+/// and it ends with a bridge.
 #[test]
 fn a_message_without_properties_goes_round_a_ring_as_one_until_a_bridge_is_gone() {
     let brokers = ring("3.1.1", "out");

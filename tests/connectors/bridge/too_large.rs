@@ -1,4 +1,5 @@
-//! A message over which the other broker ends each connection, as it does before 5.0 with one that is too large: it is found, and no other is set aside.
+//! A message over which the other broker ends each connection, as it does before 5.0 with one that
+//! is too large: it is found, and no other is set aside.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -32,7 +33,8 @@ fn a_message_that_ends_every_connection_is_set_aside_and_no_other() {
     assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(1.0));
 }
 
-/// What is behind a message that is too large for a broker to which nothing has gone before, by topic; the order in which it arrives.
+/// What is behind a message that is too large for a broker to which nothing has gone before, by
+/// topic; the order in which it arrives.
 fn passes_behind_a_first_that_is_too_large(behind: &[(&str, &str)], arrives: &[&str]) {
     let Some(mosquitto) = Mosquitto::start(&format!("{ANYBODY}\nmax_packet_size 2000")) else { return };
     let broker = broker();
@@ -69,7 +71,8 @@ fn a_message_that_ends_every_connection_is_found_whatever_is_around_it() {
     });
 }
 
-/// A broker that takes a connection and ends it at the first message; from the connection of number `well` on it acknowledges all. Gives the topics that it has acknowledged.
+/// A broker that takes a connection and ends it at the first message; from the connection of number
+/// `well` on it acknowledges all. Gives the topics that it has acknowledged.
 fn ailing(well: usize, messages: usize) -> (u16, std::thread::JoinHandle<Vec<String>>) {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = far.local_addr().unwrap().port();
@@ -117,7 +120,8 @@ fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
     Some((kind, body))
 }
 
-/// A broker that ends each connection for another reason, such as a full disk, and is well again by the time that it is asked whose fault it is.
+/// A broker that ends each connection for another reason, such as a full disk, and is well again by
+/// the time that it is asked whose fault it is.
 fn a_broker_that_recovers_gets_the_first_message_as_well() {
     let (port, far) = ailing(8, 3);
     let broker = broker();

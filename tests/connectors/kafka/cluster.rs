@@ -1,4 +1,5 @@
-//! Clusters of these tests: the mock cluster of librdkafka with librdkafka as a client, and a broker of our own.
+//! Clusters of these tests: the mock cluster of librdkafka with librdkafka as a client, and a
+//! broker of our own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,4 +1,5 @@
-//! What goes wrong: brokers that end, freeze, are slow, refuse, or are none; certificates, logins and definitions that are wrong.
+//! What goes wrong: brokers that end, freeze, are slow, refuse, or are none; certificates, logins
+//! and definitions that are wrong.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -113,7 +114,8 @@ fn what_passes_later_is_tried_again() {
     let broker = broker();
     let mut watcher = watch(&broker, "from/#");
     broker.command_ok(&route(&cluster.servers, "", &format!("{OUT}\n{IN}")));
-    // Another leader, no answer of the other replicas in time, too few of them, a broker that has lost count.
+    // Another leader, no answer of the other replicas in time, too few of them, a broker that has
+    // lost count.
     cluster.tell(&json!({ "do": "errors", "api": PRODUCE, "codes": [6, 7, 19, 45] }));
     cluster.tell(&json!({ "do": "errors", "api": FETCH, "codes": [6, 75] }));
     send(&broker, "plant/a/b", "1");

@@ -1,4 +1,5 @@
-//! Tansu, a broker of Kafka's protocol that is neither ours nor librdkafka's: it heeds the numbers of producers, keeps its logs when it is killed, and leads groups.
+//! Tansu, a broker of Kafka's protocol that is neither ours nor librdkafka's: it heeds the numbers
+//! of producers, keeps its logs when it is killed, and leads groups.
 
 use std::path::PathBuf;
 
@@ -90,7 +91,8 @@ fn keys_headers_and_values_are_what_another_client_reads_and_writes() {
     }
 }
 
-/// Killed when all that it was given is answered: Tansu notes the number of a batch before the batch, so that one that it was killed with is answered as a repetition.
+/// Killed when all that it was given is answered: Tansu notes the number of a batch before the
+/// batch, so that one that it was killed with is answered as a repetition.
 #[test]
 fn nothing_is_lost_while_tansu_is_killed_and_frozen() {
     const MESSAGES: usize = 3_000;

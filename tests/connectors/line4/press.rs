@@ -1,4 +1,5 @@
-//! The press of the line as somebody sees it who stands beside it: its controller, asked without a broker.
+//! The press of the line as somebody sees it who stands beside it: its controller, asked without a
+//! broker.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,4 +1,5 @@
-//! Servers of these tests: the protocol and the values of MongoDB with pymongo's `bson`, and pymongo itself as a client beside the connector.
+//! Servers of these tests: the protocol and the values of MongoDB with pymongo's `bson`, and
+//! pymongo itself as a client beside the connector.
 
 use std::path::PathBuf;
 

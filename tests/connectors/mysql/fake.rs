@@ -1,4 +1,5 @@
-//! A server of the protocol that does what no MariaDB does: logs in by `caching_sha2_password`, as MySQL does, or talks nonsense.
+//! A server of the protocol that does what no MariaDB does: logs in by `caching_sha2_password`, as
+//! MySQL does, or talks nonsense.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

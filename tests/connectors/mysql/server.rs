@@ -137,7 +137,8 @@ fn program() -> PathBuf {
     if place.is_file() { place } else { "mariadbd".into() }
 }
 
-/// A folder of its own for what it sorts: a server that starts removes the temporary tables of all that share its folder.
+/// A folder of its own for what it sorts: a server that starts removes the temporary tables of all
+/// that share its folder.
 fn temporary(folder: &Path) -> String {
     format!("--tmpdir={}", folder.join("tmp").display())
 }

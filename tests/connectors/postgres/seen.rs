@@ -1,4 +1,5 @@
-//! What is said of a route to a PostgreSQL server is true: of each of its events, of a server that does not answer, of a text that is replaced.
+//! What is said of a route to a PostgreSQL server is true: of each of its events, of a server that
+//! does not answer, of a text that is replaced.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -78,7 +79,8 @@ fn a_far_side_that_does_not_answer_is_not_connected_whatever_unused_instances_be
     broker.command_ok(&text.replace("POOL_SIZE 4", "POOL_SIZE 3"));
     assert_ne!(listed(&broker)["connection"], "Connected");
     drop(frozen);
-    // Twice where the server reads, when it goes on, what it was sent before nobody waited for its answer any more.
+    // Twice where the server reads, when it goes on, what it was sent before nobody waited for its
+    // answer any more.
     server.until("SELECT DISTINCT n FROM t", "1");
     eventually("it is back", || (listed(&broker)["connection"] == "Connected").then_some(()));
     let row = listed(&broker);

@@ -1,4 +1,5 @@
-//! `REST_API` as a server that is given what no client should send: it answers or hangs up, goes on for others, and holds no more than its bounds.
+//! `REST_API` as a server that is given what no client should send: it answers or hangs up, goes on
+//! for others, and holds no more than its bounds.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -48,7 +49,8 @@ fn until_end(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&come).into_owned()
 }
 
-/// The answers to requests of which the last one ends the connection. The server may hang up while they are sent.
+/// The answers to requests of which the last one ends the connection. The server may hang up while
+/// they are sent.
 fn answer(port: u16, bytes: &[u8]) -> String {
     let mut stream = connected(port);
     let _ = stream.write_all(bytes);

@@ -1,4 +1,5 @@
-//! A server of TDS of a test's own, which keeps its database in a file: `server.py`, of which a test shows with a client of others what it says.
+//! A server of TDS of a test's own, which keeps its database in a file: `server.py`, of which a
+//! test shows with a client of others what it says.
 
 use std::path::PathBuf;
 

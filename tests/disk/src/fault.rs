@@ -59,11 +59,13 @@ pub struct Faults {
     pub planted: Vec<Planted>,
     /// Calls in a million that fail with EIO.
     pub errors_per_million: PerCall<u32>,
-    /// Most bytes that the disk has room for, counted in pages that were ever written; what is more fails with ENOSPC.
+    /// Most bytes that the disk has room for, counted in pages that were ever written; what is more
+    /// fails with ENOSPC.
     pub bytes_max: Option<usize>,
     /// A sync says that it has made everything durable, and has done nothing.
     pub lies: bool,
-    /// After a sync that fails nobody tries again to write what it should have, though reads see it: so do the caches of some systems.
+    /// After a sync that fails nobody tries again to write what it should have, though reads see
+    /// it: so do the caches of some systems.
     pub forgets: bool,
     /// How long calls take, in virtual time.
     pub takes: PerCall<Duration>,

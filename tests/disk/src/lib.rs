@@ -1,8 +1,10 @@
 //! A simulated disk with one file on it, for stores in tests: what a seed says goes wrong does.
 //!
-//! What is written is seen by reads at once, and durable with the next sync. When the power goes, each write that was not synced is there, is lost,
-//! or is torn between two sectors, whatever the order of the writes was. A disk costs memory for what was written to it, and the picture of it after a power
-//! cut costs little more than what was not synced: simulations cut the power a hundred thousand times.
+//! What is written is seen by reads at once, and durable with the next sync. When the power goes,
+//! each write that was not synced is there, is lost, or is torn between two sectors, whatever the
+//! order of the writes was. A disk costs memory for what was written to it, and the picture of it
+//! after a power cut costs little more than what was not synced: simulations cut the power a
+//! hundred thousand times.
 //!
 //! ```text
 //! let mut disk = Disk::new(7);
@@ -11,8 +13,9 @@
 //! disk = disk.power_cut(&mut Random::new(8));   // what the store still does fails
 //! ```
 //!
-//! Invariants: what was synced and not changed since is there after every power cut, unless the disk lies or forgets; equal seeds and equal calls give equal
-//! disks. Not here: time (calls say how long they take, and [`Disk::on_wait`] lets time pass), and other files.
+//! Invariants: what was synced and not changed since is there after every power cut, unless the
+//! disk lies or forgets; equal seeds and equal calls give equal disks. Not here: time (calls say
+//! how long they take, and [`Disk::on_wait`] lets time pass), and other files.
 
 mod fault;
 mod image;
@@ -108,8 +111,8 @@ impl Disk {
         change(&mut self.0.lock().faults);
     }
 
-    /// Says what happens while a call takes time, before it does anything: a simulation lets its time pass, and others go on meanwhile. Also on what is
-    /// found after a power cut.
+    /// Says what happens while a call takes time, before it does anything: a simulation lets its
+    /// time pass, and others go on meanwhile. Also on what is found after a power cut.
     pub fn on_wait(&self, wait: impl Fn(Duration) + Send + Sync + 'static) {
         self.0.lock().on_wait = Some(Arc::new(wait));
     }
@@ -136,21 +139,24 @@ impl Disk {
         self.0.lock().is_off = true;
     }
 
-    /// Whether the power, or the process, is gone. What a store reports as committed afterwards, nobody gets to hear.
+    /// Whether the power, or the process, is gone. What a store reports as committed afterwards,
+    /// nobody gets to hear.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.lock().is_off
     }
 
-    /// Lets the power go, if it is not gone, and comes back as the disk is found when there is power again. The faults stay.
+    /// Lets the power go, if it is not gone, and comes back as the disk is found when there is
+    /// power again. The faults stay.
     #[must_use]
     pub fn power_cut(&self, random: &mut Random) -> Self {
         self.power_off();
         self.found(random)
     }
 
-    /// Takes the disk away from a process that is killed, and comes back as the next one finds it: with all that was written, of which what was not
-    /// synced may still be lost. The faults stay. With [`Disk::power_off_after`] the process is killed at a call.
+    /// Takes the disk away from a process that is killed, and comes back as the next one finds it:
+    /// with all that was written, of which what was not synced may still be lost. The faults stay.
+    /// With [`Disk::power_off_after`] the process is killed at a call.
     #[must_use]
     pub fn after_kill(&self) -> Self {
         let mut state = self.0.lock();
@@ -188,7 +194,8 @@ impl Disk {
         })
     }
 
-    /// Whether a process has left a note for the next one. Reads and writes of the file never fail for it, and a power cut takes it.
+    /// Whether a process has left a note for the next one. Reads and writes of the file never fail
+    /// for it, and a power cut takes it.
     #[must_use]
     pub fn has_note(&self) -> bool {
         self.0.lock().has_note
@@ -226,7 +233,8 @@ impl Disk {
         self.0.lock().written * PAGE_BYTES
     }
 
-    /// What stands for all calls so far that have changed something, in their order: of two runs with equal numbers both did the same.
+    /// What stands for all calls so far that have changed something, in their order: of two runs
+    /// with equal numbers both did the same.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.0.lock().fingerprint
@@ -336,7 +344,8 @@ impl State {
     fn after_power_cut(&self, random: &mut Random) -> Image {
         let mut image = self.durable.clone();
         let mut changes: Vec<&Change> = self.unsynced.iter().collect();
-        // Some power cuts come when nearly nothing was written back, some when nearly everything was.
+        // Some power cuts come when nearly nothing was written back, some when nearly everything
+        // was.
         let whole_of_16 = [0, 1, 8, 15, 16][random.below(5)];
         if random.is_one_of(1, 2) {
             random.shuffle(&mut changes);

@@ -1,7 +1,9 @@
-//! The LoT runtime on foreign payloads: its JSON scanner against a foreign parser, and whatever else reads a text.
+//! The LoT runtime on foreign payloads: its JSON scanner against a foreign parser, and whatever
+//! else reads a text.
 //!
-//! The function is here and not in the runtime, whose sources are hashed into the module that is checked in. Texts of a run are given
-//! back as a whole inside the sandbox; here they leak, so run it with `ASAN_OPTIONS=detect_leaks=0`.
+//! The function is here and not in the runtime, whose sources are hashed into the module that is
+//! checked in. Texts of a run are given back as a whole inside the sandbox; here they leak, so run
+//! it with `ASAN_OPTIONS=detect_leaks=0`.
 #![no_main]
 
 use lot_runtime::value::Origin;
@@ -16,7 +18,8 @@ const DEPTH_JUDGED_MAX: usize = 120;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_value(bytes));
 
-/// Reads `bytes` as two lines: a payload, and what is used as JSON path, separator, pattern and topic filter.
+/// Reads `bytes` as two lines: a payload, and what is used as JSON path, separator, pattern and
+/// topic filter.
 fn fuzz_value(bytes: &[u8]) {
     let whole = lot_runtime::value::text_of(Box::leak(bytes.to_vec().into_boxed_slice()));
     let (payload, other) = whole.split_once('\n').unwrap_or((whole, "a.b[0].c"));

@@ -1,7 +1,7 @@
 //! A Client that does all that the standard asks of it, and judges what it gets.
 //!
-//! It keeps its session state over connections as the broker does, sends again after a reconnect, and tells of everything that happens to it as
-//! [`Event`]s, which the book of promises judges.
+//! It keeps its session state over connections as the broker does, sends again after a reconnect,
+//! and tells of everything that happens to it as [`Event`]s, which the book of promises judges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -75,21 +75,25 @@ pub(crate) struct Tag {
     pub(crate) sequence: u32,
 }
 
-/// From here on publishers are Wills, those of the Clients in their order: they were made long before they are published.
+/// From here on publishers are Wills, those of the Clients in their order: they were made long
+/// before they are published.
 pub(crate) const WILLS: u8 = 100;
 
-/// From here on publishers are definitions, in their order: their numbers are those of what has triggered them, with its publisher in the first byte.
+/// From here on publishers are definitions, in their order: their numbers are those of what has
+/// triggered them, with its publisher in the first byte.
 pub(crate) const EFFECTS: u8 = 140;
 
 /// Publishers from here on do not count properly.
 pub(crate) const RUDE_PUBLISHER: u8 = 200;
 
-/// Bits of a sequence that count the messages of a connection; those in front of them number the connection, and for definitions the publisher of the cause.
+/// Bits of a sequence that count the messages of a connection; those in front of them number the
+/// connection, and for definitions the publisher of the cause.
 const MESSAGE_BITS: u32 = 14;
 const CONNECTION_BITS: u32 = 24 - MESSAGE_BITS;
 
-/// Publishers of a message: its own, the one of what has triggered it, and the latter's connection, as runs are in order for one connection: they wait on its
-/// thread, and those of the next one, on another thread, may begin before them.
+/// Publishers of a message: its own, the one of what has triggered it, and the latter's connection,
+/// as runs are in order for one connection: they wait on its thread, and those of the next one, on
+/// another thread, may begin before them.
 type Publishers = (u8, u8, u32);
 
 /// Messages that come in order: their publishers, topic, and the two QoS.
@@ -103,7 +107,8 @@ impl Tag {
         payload
     }
 
-    /// Who has published it, and for what a definition has made of something else: who had published that.
+    /// Who has published it, and for what a definition has made of something else: who had
+    /// published that.
     fn publishers(self) -> Publishers {
         if !self.is_of_definition() {
             return (self.publisher, 0, 0);
@@ -152,13 +157,15 @@ pub(crate) struct Outgoing {
 /// What happened to a Client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// CONNACK has come and was a welcome. The Client's state belongs to this generation of its sessions; a new one has just begun where it was not there.
+    /// CONNACK has come and was a welcome. The Client's state belongs to this generation of its
+    /// sessions; a new one has just begun where it was not there.
     Opened { is_present: bool },
     /// CONNACK has come and was none.
     Refused(ReasonCode),
     /// The broker has said DISCONNECT.
     Dismissed(ReasonCode),
-    /// A message was acknowledged by PUBACK or PUBREC, or refused; `is_repeated`: it was sent more than once.
+    /// A message was acknowledged by PUBACK or PUBREC, or refused; `is_repeated`: it was sent more
+    /// than once.
     Acknowledged { message: MessageId, refusal: Option<ReasonCode>, is_repeated: bool },
     /// SUBACK has come: for each filter whether it was granted.
     Subscribed(Vec<(&'static str, bool)>),
@@ -206,7 +213,8 @@ pub(crate) struct Client {
     pub(crate) has_foreign_state: bool,
     /// The disk has failed: what was refused may come again.
     pub(crate) may_be_refused: bool,
-    /// If there is a session, it may be another one than that of its state: of a CONNECT whose answer it never got.
+    /// If there is a session, it may be another one than that of its state: of a CONNECT whose
+    /// answer it never got.
     pub(crate) is_in_doubt: bool,
     /// Asks for a clean start until one was confirmed.
     pub(crate) must_be_clean: bool,
@@ -355,7 +363,8 @@ impl Client {
         Some(packet)
     }
 
-    /// PUBLISH once more for messages of QoS 2 without an answer, as a Client before 5.0 may send it at any time.
+    /// PUBLISH once more for messages of QoS 2 without an answer, as a Client before 5.0 may send
+    /// it at any time.
     pub(crate) fn repeat(&mut self) -> Vec<u8> {
         let version = self.version();
         let unanswered = self.sent.iter_mut().filter(|sent| !sent.is_received && sent.counts);
@@ -528,7 +537,8 @@ impl Client {
         Ok(())
     }
 
-    /// The broker has another session for this Client than the one that the Client's state belongs to.
+    /// The broker has another session for this Client than the one that the Client's state belongs
+    /// to.
     fn begin_anew(&mut self) {
         self.has_foreign_state = false;
         self.sent.clear();
@@ -573,7 +583,8 @@ impl Client {
         Ok(())
     }
 
-    /// Gives a message to the application. Live messages of one publisher, topic and QoS come in order \[MQTT-4.6.0-6\].
+    /// Gives a message to the application. Live messages of one publisher, topic and QoS come in
+    /// order \[MQTT-4.6.0-6\].
     fn hand_over(
         &mut self,
         got: Got,
@@ -582,18 +593,21 @@ impl Client {
     ) -> Checked {
         // What a publisher sends again at QoS 1 may be routed again, behind newer ones.
         let tag = Tag::read(&got.payload).filter(|tag| tag.is_ordered() && tag.qos != QoS::AtLeastOnce);
-        // What a member of a group has not got when its session ends, another one gets, behind newer ones.
+        // What a member of a group has not got when its session ends, another one gets, behind
+        // newer ones.
         let is_of_group = |filter: &&'static str| {
             unshared(filter) != *filter && filter_matches(unshared(filter), &got.topic)
         };
         let is_ordered = !retain && !self.may_be_refused && !self.filters.iter().any(is_of_group);
         if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
-            // A run that begins again after a crash publishes again what it had, behind what newer ones had. So does a publisher at QoS 2 whose message was
-            // not on the disk, when copies of a lower QoS, to sessions that are not there either, had left.
+            // A run that begins again after a crash publishes again what it had, behind what newer
+            // ones had. So does a publisher at QoS 2 whose message was not on the disk, when copies
+            // of a lower QoS, to sessions that are not there either, had left.
             let may_come_again = tag.is_of_definition() || got.qos != QoS::ExactlyOnce;
             let is_again = may_come_again && !self.repeatable.insert((key.clone(), tag.sequence));
-            // What comes with DUP has no place in the order: it may have come before, to a connection that was about to break.
+            // What comes with DUP has no place in the order: it may have come before, to a
+            // connection that was about to break.
             let newest = if dup { None } else { self.newest.insert(key, tag.sequence) };
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
             ensure!(is_next || is_again, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
@@ -611,7 +625,8 @@ impl Client {
         let packet_id = received.packet_id;
         match received.ack_type {
             AckType::Puback => self.is_answered(received, heard),
-            // A second one, for PUBREL that was sent again, is nothing to a later message with that identifier.
+            // A second one, for PUBREL that was sent again, is nothing to a later message with that
+            // identifier.
             AckType::Pubcomp => self.sent.retain(|sent| sent.packet_id != packet_id || !sent.is_received),
             AckType::Pubrec if received.reason.is_failure() => self.is_answered(received, heard),
             AckType::Pubrec => {

@@ -1,4 +1,5 @@
-//! Virtual time: one clock of the world, and what a broker that was started at some moment sees of it.
+//! Virtual time: one clock of the world, and what a broker that was started at some moment sees of
+//! it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,7 +14,8 @@ const WALL_START_MS: u64 = 1_700_000_000_000;
 
 /// The time of a run, in nanoseconds.
 ///
-/// Each look at it takes time: as long as the run wants work to take, so that stretches of work end in the midst of what they were for.
+/// Each look at it takes time: as long as the run wants work to take, so that stretches of work end
+/// in the midst of what they were for.
 #[derive(Debug, Default)]
 pub(crate) struct WorldTime {
     now_ns: AtomicU64,

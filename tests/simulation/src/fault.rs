@@ -62,7 +62,8 @@ pub(crate) fn planted() -> Option<GuestFault> {
     PLANTED.get()
 }
 
-/// Kinds of operations without which a promise breaks. Without the others a message comes again that may, or PUBREL does.
+/// Kinds of operations without which a promise breaks. Without the others a message comes again
+/// that may, or PUBREL does.
 const LOST: [OpKind; 13] = [
     OpKind::Enqueue,
     OpKind::Inflight,

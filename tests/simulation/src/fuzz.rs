@@ -1,4 +1,5 @@
-//! What a fuzzer runs: its bytes are the decisions of two Clients, and the book of promises judges the broker.
+//! What a fuzzer runs: its bytes are the decisions of two Clients, and the book of promises judges
+//! the broker.
 
 use crate::Settings;
 use crate::choices::Choices;
@@ -15,7 +16,8 @@ pub fn fuzz_two_clients(bytes: &[u8]) {
     fuzz(bytes, World::step);
 }
 
-/// Two Clients that keep to the standard, and one that keeps to no rule but the format: `bytes` decide what happens when, and most are its packets.
+/// Two Clients that keep to the standard, and one that keeps to no rule but the format: `bytes`
+/// decide what happens when, and most are its packets.
 ///
 /// # Panics
 /// When something is lost, repeated, out of order, or not as it was promised.

@@ -1,9 +1,13 @@
-//! Guests of the simulation: definitions that publish what triggers them once more, within the turn or later on a thread of their own, and whose runs may be promised.
+//! Guests of the simulation: definitions that publish what triggers them once more, within the turn
+//! or later on a thread of their own, and whose runs may be promised.
 //!
-//! They stand where the broker's own guests do ([`GuestRunner`]), with the same duties: what runs in a turn adds to it; what is posted runs behind those before it,
-//! or not at all where the mailbox is full (`life`); what a turn leaves is started in the next one; a message that has made too many hops starts nothing; values
-//! that runs keep are there after a crash, as far as they were stored (`life`). A promised run's message is stored in the batch of its publisher, leaves the store
-//! when the run's effects are with it, and starts its runs again after a crash (`promised`). Not here: programs, which run has which rights.
+//! They stand where the broker's own guests do ([`GuestRunner`]), with the same duties: what runs
+//! in a turn adds to it; what is posted runs behind those before it, or not at all where the
+//! mailbox is full (`life`); what a turn leaves is started in the next one; a message that has made
+//! too many hops starts nothing; values that runs keep are there after a crash, as far as they were
+//! stored (`life`). A promised run's message is stored in the batch of its publisher, leaves the
+//! store when the run's effects are with it, and starts its runs again after a crash (`promised`).
+//! Not here: programs, which run has which rights.
 
 mod life;
 mod promised;
@@ -55,7 +59,8 @@ pub(crate) struct Relay {
     keeps: Option<&'static str>,
 }
 
-/// All of them. The third and the fourth are triggered by what the first two publish, the last one by the one before it and by itself.
+/// All of them. The third and the fourth are triggered by what the first two publish, the last one
+/// by the one before it and by itself.
 static RELAYS: [Relay; 6] = {
     const PLAIN: Relay = Relay {
         trigger: "",
@@ -75,7 +80,8 @@ static RELAYS: [Relay; 6] = {
     ]
 };
 
-/// What definitions make of a message that has made so many hops, directly or of what others have made of it.
+/// What definitions make of a message that has made so many hops, directly or of what others have
+/// made of it.
 pub(crate) fn made_of(topic: &str, cause: Tag, hops: u8) -> Vec<(Tag, &'static Relay)> {
     let mut all = Vec::new();
     if hops > HOPS_MAX {
@@ -89,7 +95,8 @@ pub(crate) fn made_of(topic: &str, cause: Tag, hops: u8) -> Vec<(Tag, &'static R
     all
 }
 
-/// The tag of what a definition makes of a message. What others have made of it already has the number of its first cause.
+/// The tag of what a definition makes of a message. What others have made of it already has the
+/// number of its first cause.
 fn effect(relay: usize, cause: Tag, hops: u8) -> Tag {
     let sequence = match cause.is_of_definition() {
         true => cause.sequence,

@@ -1,4 +1,5 @@
-//! Packets of a Client that keeps to no rule but the format: wrong acknowledgements, identifiers in use, too much at once.
+//! Packets of a Client that keeps to no rule but the format: wrong acknowledgements, identifiers in
+//! use, too much at once.
 
 use lotmq_codec::{
     Ack, AckType, PacketId, Properties, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS,

@@ -1,11 +1,14 @@
-//! A deterministic simulation of the broker's heart: the real core on the real store, with several Clients, links that delay, cut up and break, a
-//! clock that jumps, and a disk that fails and loses its power.
+//! A deterministic simulation of the broker's heart: the real core on the real store, with several
+//! Clients, links that delay, cut up and break, a clock that jumps, and a disk that fails and loses
+//! its power.
 //!
-//! One number is a whole run: equal seeds give equal traces. `machine` is one life of a broker, all of whose threads are run by hand; [`lotmq_disk`] is what
-//! it stores on; `client` are Clients that keep to the standard, and one that does not; `promises` is the book of what Clients were told, which judges what they
-//! get; `world` makes the steps. No sockets, no threads, no clock.
+//! One number is a whole run: equal seeds give equal traces. `machine` is one life of a broker, all
+//! of whose threads are run by hand; [`lotmq_disk`] is what it stores on; `client` are Clients that
+//! keep to the standard, and one that does not; `promises` is the book of what Clients were told,
+//! which judges what they get; `world` makes the steps. No sockets, no threads, no clock.
 //!
-//! A fuzzer may make the decisions instead of a seed: [`fuzz_two_clients`], [`fuzz_hostile_clients`].
+//! A fuzzer may make the decisions instead of a seed: [`fuzz_two_clients`],
+//! [`fuzz_hostile_clients`].
 #![allow(clippy::cast_possible_truncation, reason = "numbers of a simulation are small")]
 
 mod checked;

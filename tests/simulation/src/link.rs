@@ -1,4 +1,5 @@
-//! One connection's wire: two streams of bytes under way, which arrive in any pieces and can break at any byte.
+//! One connection's wire: two streams of bytes under way, which arrive in any pieces and can break
+//! at any byte.
 
 use std::collections::VecDeque;
 
@@ -84,7 +85,8 @@ impl Stream {
         self.under_way.drain(..count).collect()
     }
 
-    /// When the first of the bytes was made that arrived since this was asked last; none where that is not known. `is_whole` when no packet is left in part.
+    /// When the first of the bytes was made that arrived since this was asked last; none where that
+    /// is not known. `is_whole` when no packet is left in part.
     pub(crate) fn made(&mut self, is_whole: bool) -> Option<u64> {
         let made = self.arriving.filter(|_| !self.was_full);
         if is_whole {

@@ -1,7 +1,9 @@
-//! One life of a broker: the real core on the real store, with two threads that serve Clients and one that keeps house, all of them run by hand.
+//! One life of a broker: the real core on the real store, with two threads that serve Clients and
+//! one that keeps house, all of them run by hand.
 //!
-//! Every thread is a [`Turn`], and everything that a thread would be woken for is a [`Task`] that waits until the world runs it, in whatever order. The world
-//! sees what a machine does through [`Wire`]s alone. Dropping a machine is a crash.
+//! Every thread is a [`Turn`], and everything that a thread would be woken for is a [`Task`] that
+//! waits until the world runs it, in whatever order. The world sees what a machine does through
+//! [`Wire`]s alone. Dropping a machine is a crash.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,7 +171,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Makes an empty store on a disk, as a broker does at its first start under another name: no power cut finds half of it.
+    /// Makes an empty store on a disk, as a broker does at its first start under another name: no
+    /// power cut finds half of it.
     ///
     /// # Errors
     /// When it cannot be made.

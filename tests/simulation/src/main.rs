@@ -1,7 +1,7 @@
 //! Runs seeds: one with its trace, or many until one fails.
 //!
-//! `lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME] [--failures MOST]`; with `--seeds` it starts at `--seed`, prints no trace, and goes on
-//! until so many seeds have failed.
+//! `lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME] [--failures MOST]`; with
+//! `--seeds` it starts at `--seed`, prints no trace, and goes on until so many seeds have failed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::process::ExitCode;
@@ -120,7 +120,8 @@ fn told(simulated: Duration) {
     }
 }
 
-/// Processor time of this process, whose only thread this is, in seconds; `None` where the system does not say.
+/// Processor time of this process, whose only thread this is, in seconds; `None` where the system
+/// does not say.
 fn processor_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;

@@ -1,4 +1,5 @@
-//! Matching of Topic Filters as the standard describes it (§4.7, §4.8.2), written down a second time.
+//! Matching of Topic Filters as the standard describes it (§4.7, §4.8.2), written down a second
+//! time.
 
 /// Share Name and filter of a shared subscription.
 pub(crate) fn share(filter: &str) -> Option<(&str, &str)> {

@@ -1,9 +1,12 @@
-//! The book of promises: what Clients asked for and were told, and from that what each must get, what each may get, and what nobody may.
+//! The book of promises: what Clients asked for and were told, and from that what each must get,
+//! what each may get, and what nobody may.
 //!
-//! It sees what Clients see and nothing else, so it holds for any broker: an operation has its effect at some moment between the step in which it was sent
-//! and the one in which its answer came, and without an answer perhaps never. What was answered outlives every crash.
+//! It sees what Clients see and nothing else, so it holds for any broker: an operation has its
+//! effect at some moment between the step in which it was sent and the one in which its answer
+//! came, and without an answer perhaps never. What was answered outlives every crash.
 //!
-//! Steps are counted; they are the only order that the book knows. Virtual time matters for what expires alone.
+//! Steps are counted; they are the only order that the book knows. Virtual time matters for what
+//! expires alone.
 
 mod due;
 mod filters;
@@ -28,7 +31,8 @@ use replays::Replays;
 /// A step of the run.
 pub(crate) type Step = u64;
 
-/// How much later than due something may come that expires, in milliseconds: the broker's clock is read with every tick, and intervals are whole seconds.
+/// How much later than due something may come that expires, in milliseconds: the broker's clock is
+/// read with every tick, and intervals are whole seconds.
 const EXPIRY_SLACK_MS: u64 = 1_500;
 
 /// A message as its publisher knows it.
@@ -67,7 +71,8 @@ pub(crate) enum Kind {
     Will,
     /// A Will that must not be any more.
     DiscardedWill,
-    /// A Will that must be: its connection ended in this step without DISCONNECT, and it has no delay.
+    /// A Will that must be: its connection ended in this step without DISCONNECT, and it has no
+    /// delay.
     DueWill(Step),
 }
 
@@ -111,7 +116,8 @@ pub(crate) struct Promises {
     presence: Vec<Presence>,
     /// How many Clients got a message of QoS 0 as members of groups alone.
     by_groups: BTreeMap<MessageId, usize>,
-    /// The disk has failed: what was refused may have had an effect, and has another one when it is sent again.
+    /// The disk has failed: what was refused may have had an effect, and has another one when it is
+    /// sent again.
     has_failed: bool,
     /// Runs of definitions are started again after a crash.
     runs_are_promised: bool,
@@ -218,7 +224,8 @@ impl Promises {
         self.messages[id].is_expiry_unsure = true;
     }
 
-    /// The broker has nothing to do any more with messages of which this is true: what had no effect has none.
+    /// The broker has nothing to do any more with messages of which this is true: what had no
+    /// effect has none.
     pub(crate) fn given_up(&mut self, is_over: impl Fn(MessageId, &Published) -> bool) {
         let step = self.step;
         for (id, message) in self.messages.iter_mut().enumerate() {
@@ -245,7 +252,8 @@ impl Promises {
         }
     }
 
-    /// A Will that was due may have been lost in a crash, and one that was discarded may be there again: nobody acknowledges DISCONNECT.
+    /// A Will that was due may have been lost in a crash, and one that was discarded may be there
+    /// again: nobody acknowledges DISCONNECT.
     pub(crate) fn wills_may_be_lost(&mut self) {
         for message in &mut self.messages {
             if matches!(message.kind, Kind::DueWill(_) | Kind::DiscardedWill) {
@@ -291,7 +299,8 @@ impl Promises {
         replays.forget_unanswered();
     }
 
-    /// A Client has got a message, whose first byte the broker wrote at `written_ms`, or where that is not known `None`.
+    /// A Client has got a message, whose first byte the broker wrote at `written_ms`, or where that
+    /// is not known `None`.
     ///
     /// # Errors
     /// When it must not.
@@ -360,14 +369,16 @@ impl Promises {
         Ok(())
     }
 
-    /// Whether a definition may make a message more than once: its cause may have been routed again, or its run was started again.
+    /// Whether a definition may make a message more than once: its cause may have been routed
+    /// again, or its run was started again.
     fn may_be_made_again(&self, message: &Published) -> bool {
         let (Kind::Effect(cause) | Kind::RefusedEffect(cause)) = message.kind else { return false };
         let cause = &self.messages[cause];
         cause.qos == QoS::AtLeastOnce || (self.runs_are_promised && self.restarted > cause.sent)
     }
 
-    /// Whether it is certain that no definition has made a message: its run was refused, and there was no other one.
+    /// Whether it is certain that no definition has made a message: its run was refused, and there
+    /// was no other one.
     fn is_refused_for_good(&self, message: &Published) -> bool {
         let Kind::RefusedEffect(cause) = message.kind else { return false };
         let may_come_again = self.has_failed || self.may_be_made_again(message);

@@ -1,4 +1,5 @@
-//! What the core finds round it instead of a server: nobody to ask, and somebody who writes down what it tells.
+//! What the core finds round it instead of a server: nobody to ask, and somebody who writes down
+//! what it tells.
 
 use std::collections::VecDeque;
 use std::fmt::Display;

@@ -1,4 +1,5 @@
-//! Clients, links, the broker on its disk, the book of promises, and the steps that a run is made of.
+//! Clients, links, the broker on its disk, the book of promises, and the steps that a run is made
+//! of.
 
 mod acts;
 mod odds;
@@ -74,7 +75,8 @@ pub(crate) struct World {
     is_disk_failing: bool,
     /// It has failed in this life of the broker, or may have.
     has_failed: bool,
-    /// The broker has given up changes that it could not make, which it counts. What was refused, but was done, may be undone by a crash then: the run ends.
+    /// The broker has given up changes that it could not make, which it counts. What was refused,
+    /// but was done, may be undone by a crash then: the run ends.
     has_lost: bool,
     /// What happened, if it is wanted.
     trace: Option<Vec<String>>,
@@ -97,7 +99,8 @@ pub(crate) struct Peer {
     presence: (bool, bool),
     ends: Ends,
     is_clean: bool,
-    /// Its connections that the broker has not closed: what was sent on an older one may be read late.
+    /// Its connections that the broker has not closed: what was sent on an older one may be read
+    /// late.
     connections: BTreeSet<ConnectionId>,
     /// There was no other one when it sent CONNECT last.
     is_alone: bool,
@@ -432,7 +435,8 @@ impl World {
         for ended in machine.take_ended() {
             lines.push(format!("  {ended:?}"));
             let Some((tag, is_delayed)) = self.wills.remove(&ended.connection) else { continue };
-            // A newer connection may have taken the session over before, and the Will has been published then.
+            // A newer connection may have taken the session over before, and the Will has been
+            // published then.
             let owner = self.clients.iter().find(|peer| peer.connections.contains(&ended.connection));
             let is_last = owner.is_some_and(|peer| peer.connections.len() == 1);
             let is_due = !is_delayed;
@@ -553,7 +557,8 @@ impl World {
         Ok(())
     }
 
-    /// How rarely the power goes when something has happened that a power cut might take back; `None` where it does not go for that.
+    /// How rarely the power goes when something has happened that a power cut might take back;
+    /// `None` where it does not go for that.
     fn rests_on_the_disk(&self, event: &Event) -> Option<usize> {
         let is_behind = self.machine.as_ref().is_some_and(Machine::is_storing);
         let has_promised = self.guests == Guests::Promised && guests::are_posted();
@@ -667,7 +672,8 @@ impl World {
         });
     }
 
-    /// A Client's session has begun anew: it sends nothing again of what it sent before, and the broker reads nothing of it.
+    /// A Client's session has begun anew: it sends nothing again of what it sent before, and the
+    /// broker reads nothing of it.
     fn begins_anew(&mut self, who: usize) {
         let number = self.clients[who].client.number;
         let connection = self.clients[who].client.connection;

@@ -1,4 +1,5 @@
-//! A bounded number of seeds, and the proof that faults are found. The long run is a command in `docs/fuzzing.md`.
+//! A bounded number of seeds, and the proof that faults are found. The long run is a command in
+//! `docs/fuzzing.md`.
 
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only functions marked #[test] as such")]
 

@@ -1,4 +1,5 @@
-//! A tunnel from TCP to a QUIC listener, so that programs without QUIC can measure one: prints its address and runs until it is ended.
+//! A tunnel from TCP to a QUIC listener, so that programs without QUIC can measure one: prints its
+//! address and runs until it is ended.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool for measurements")]
 
 use std::path::PathBuf;

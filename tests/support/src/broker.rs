@@ -25,7 +25,8 @@ pub struct BrokerOptions {
 }
 
 impl BrokerOptions {
-    /// The defaults: free ports on loopback, a new data directory. `binary` is `env!("CARGO_BIN_EXE_lotmq")` of the test.
+    /// The defaults: free ports on loopback, a new data directory. `binary` is
+    /// `env!("CARGO_BIN_EXE_lotmq")` of the test.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
@@ -39,16 +40,18 @@ impl BrokerOptions {
         }
     }
 
-    /// Begins with a copy of the data of a broker that has been started once, which is six times as fast as the first start: nothing is compiled and
-    /// no password hashed. For tests to which the first start is nothing but time; not with a data directory of the caller's own.
+    /// Begins with a copy of the data of a broker that has been started once, which is six times as
+    /// fast as the first start: nothing is compiled and no password hashed. For tests to which the
+    /// first start is nothing but time; not with a data directory of the caller's own.
     #[must_use]
     pub fn prepared(mut self) -> Self {
         self.is_prepared = true;
         self
     }
 
-    /// Has the native code of programs and guests in common with the brokers of other tests, whatever its data begin with; not with a data directory of the
-    /// caller's own. For tests to which compiling is nothing but time.
+    /// Has the native code of programs and guests in common with the brokers of other tests,
+    /// whatever its data begin with; not with a data directory of the caller's own. For tests to
+    /// which compiling is nothing but time.
     #[must_use]
     pub fn shared_code(mut self) -> Self {
         self.shares_code = true;
@@ -356,7 +359,8 @@ impl Broker {
         self.process.wait()
     }
 
-    /// Starts a new process on the same data, after [`Broker::kill`] or [`Broker::stop`]; on new ports unless they were given.
+    /// Starts a new process on the same data, after [`Broker::kill`] or [`Broker::stop`]; on new
+    /// ports unless they were given.
     pub fn start_again(&mut self) {
         self.process = Process::spawn(&self.options, &self.data);
         self.wait_until_listening();

@@ -98,7 +98,8 @@ impl Authority {
         self.folder.path().join(name)
     }
 
-    /// A certificate for `localhost` and `127.0.0.1`, in files that begin with `name`; written over if they are there.
+    /// A certificate for `localhost` and `127.0.0.1`, in files that begin with `name`; written over
+    /// if they are there.
     pub fn server(&self, name: &str) -> Signed {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         self.sign(name, CertificateParams::new(names).unwrap())
@@ -145,8 +146,9 @@ impl Authority {
         self.sign(name, params)
     }
 
-    /// A certificate of a client with this common name behind so many tiers of issuers, in each so many of one name. The issuers of the first tier are signed
-    /// by this authority and stand last in the file.
+    /// A certificate of a client with this common name behind so many tiers of issuers, in each so
+    /// many of one name. The issuers of the first tier are signed by this authority and stand last
+    /// in the file.
     pub fn client_behind(&self, name: &str, tiers: usize, issuers: usize) -> Signed {
         let mut chain = String::new();
         let mut above: Option<Issuer<'static, KeyPair>> = None;

@@ -170,7 +170,8 @@ impl Shared {
             };
             // Its end is that of the client or of the test.
             if self.serve(connection, &mut served, &below).is_err() {
-                // What comes after the alert is read: a reset would take the alert away from the client.
+                // What comes after the alert is read: a reset would take the alert away from the
+                // client.
                 let _ = below.shutdown(Shutdown::Write);
                 let _ = std::io::copy(&mut &below, &mut std::io::sink());
             }

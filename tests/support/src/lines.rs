@@ -50,7 +50,8 @@ impl Lines {
         self.all().join("\n")
     }
 
-    /// Waits for the first line that `find` gives a value for; `None` when the stream ends without one.
+    /// Waits for the first line that `find` gives a value for; `None` when the stream ends without
+    /// one.
     ///
     /// # Panics
     /// When neither happens within [`WAIT_MAX`].

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// A path beside a binary that is another one for each build of it, and begins with `name`. What is there of former builds is removed.
+/// A path beside a binary that is another one for each build of it, and begins with `name`. What is
+/// there of former builds is removed.
 pub fn of_build(binary: &Path, name: &str) -> PathBuf {
     let built_at = fs::metadata(binary).and_then(|data| data.modified()).unwrap();
     let built_at = built_at.duration_since(UNIX_EPOCH).unwrap().as_nanos();

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::eventually;
 
-/// Ports that the system gives to nobody by itself: below them are those of services, above those of outgoing connections.
+/// Ports that the system gives to nobody by itself: below them are those of services, above those
+/// of outgoing connections.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A port of this machine that is free now, and that no other test is given before this process ends: for a server that has to be told one, for one that ends and
-/// comes again, and for a far side that is not there.
+/// A port of this machine that is free now, and that no other test is given before this process
+/// ends: for a server that has to be told one, for one that ends and comes again, and for a far
+/// side that is not there.
 ///
-/// One that the system picks will not do: as soon as nobody listens there it may be the local end of another test's connection, or of the connection that is being
-/// made to it, which then talks to itself.
+/// One that the system picks will not do: as soon as nobody listens there it may be the local end
+/// of another test's connection, or of the connection that is being made to it, which then talks to
+/// itself.
 ///
 /// # Panics
 /// When there is none.

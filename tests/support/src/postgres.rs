@@ -1,4 +1,5 @@
-//! A PostgreSQL server of a test's own: a new cluster in a folder of its own, at a free port of this machine.
+//! A PostgreSQL server of a test's own: a new cluster in a folder of its own, at a free port of
+//! this machine.
 
 use std::path::{Path, PathBuf};
 

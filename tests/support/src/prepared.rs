@@ -1,6 +1,8 @@
-//! The data directory of a broker that has been started once, kept beside the binary for all tests that begin with a copy of it.
+//! The data directory of a broker that has been started once, kept beside the binary for all tests
+//! that begin with a copy of it.
 //!
-//! Made by whoever needs it first; tests run in many processes at once, so several may make it, and the first that is done wins.
+//! Made by whoever needs it first; tests run in many processes at once, so several may make it, and
+//! the first that is done wins.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +10,8 @@ use std::path::Path;
 use crate::BrokerOptions;
 use crate::of_build::of_build;
 
-/// Copies the prepared data of this binary to `target`, which does not exist yet; without the native code in it, if that comes from elsewhere.
+/// Copies the prepared data of this binary to `target`, which does not exist yet; without the
+/// native code in it, if that comes from elsewhere.
 pub(crate) fn copy_to(target: &Path, binary: &Path, without_code: bool) {
     let prepared = of_build(binary, "lotmq-prepared");
     if !prepared.exists() {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Lines, WAIT_MAX};
 
-/// Set by `scripts/test`, which has installed everything: then a missing program is a failure instead of a skipped test.
+/// Set by `scripts/test`, which has installed everything: then a missing program is a failure
+/// instead of a skipped test.
 const REQUIRE_ALL: &str = "LOTMQ_TEST_REQUIRE_ALL";
 
 /// A running program; it is killed when this is dropped.
@@ -150,7 +151,8 @@ impl Drop for Program {
     }
 }
 
-/// A Python that has paho-mqtt: `$LOTMQ_TEST_PYTHON`, or `python3`; `None`, with a note, without one.
+/// A Python that has paho-mqtt: `$LOTMQ_TEST_PYTHON`, or `python3`; `None`, with a note, without
+/// one.
 ///
 /// # Panics
 /// When there is none although everything should be installed.
@@ -168,7 +170,8 @@ pub fn python_with_websockets() -> Option<PathBuf> {
     python_with("websockets.extensions.permessage_deflate").or_else(|| missing("python3 with websockets"))
 }
 
-/// The same that has a module of this name, as those with which servers of other protocols are made.
+/// The same that has a module of this name, as those with which servers of other protocols are
+/// made.
 ///
 /// # Panics
 /// As [`python_with_paho`].
@@ -188,7 +191,8 @@ fn python_with(module: &str) -> Option<PathBuf> {
     candidates.into_iter().flatten().map(PathBuf::from).find(has_module)
 }
 
-/// Shared library of the distribution, by its path below the directory of libraries; `None`, with a note, when it is not installed.
+/// Shared library of the distribution, by its path below the directory of libraries; `None`, with a
+/// note, when it is not installed.
 ///
 /// # Panics
 /// As [`Program::start`].

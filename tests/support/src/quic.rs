@@ -1,4 +1,5 @@
-//! A tunnel: clients connect to it by TCP, and what they say goes to a broker by QUIC, each connection in one of its own.
+//! A tunnel: clients connect to it by TCP, and what they say goes to a broker by QUIC, each
+//! connection in one of its own.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -211,7 +212,8 @@ async fn carry(
     let (mut from_client, mut to_client) = stream.into_split();
     let up = async {
         let _ = copy(&mut from_client, &mut send).await;
-        // The client has gone, whatever it has said before. It is for the broker to end the connection.
+        // The client has gone, whatever it has said before. It is for the broker to end the
+        // connection.
         let _ = if options.resets { send.reset(VarInt::from_u32(7)) } else { send.finish() };
         std::future::pending().await
     };

@@ -1,6 +1,8 @@
-//! Native code that the brokers of all tests have in common, so that each program and each guest is compiled once and not in every test.
+//! Native code that the brokers of all tests have in common, so that each program and each guest is
+//! compiled once and not in every test.
 //!
-//! It lies beside the binary. A file of it is named after all that it was made of, so that no build runs the code of another one.
+//! It lies beside the binary. A file of it is named after all that it was made of, so that no build
+//! runs the code of another one.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};

@@ -69,7 +69,8 @@ struct Function<'a> {
     text: String,
 }
 
-/// The test functions of a file, each with the functions of the same file that it uses: tables of rows stand in such.
+/// The test functions of a file, each with the functions of the same file that it uses: tables of
+/// rows stand in such.
 pub(super) fn tests_of(text: &str) -> Vec<Test> {
     let lines: Vec<&str> = text.lines().collect();
     let functions: Vec<Function<'_>> = (0..lines.len()).filter_map(|at| function_at(&lines, at)).collect();

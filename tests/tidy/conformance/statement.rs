@@ -1,8 +1,9 @@
 //! The table of statements: one row each, columns between tabs.
 //!
-//! `version`, `id`, whose `duty` it is (`server`, `client`, `both`, or `either` for whoever sends or receives), how we `test` it (`wire`: through a
-//! socket; `unit`; `untestable`; `-`: a Client's duty whose breach a server cannot see), whether a Client can
-//! commit a `violation` that the server answers, what the `statement` says in our words, and a `note`.
+//! `version`, `id`, whose `duty` it is (`server`, `client`, `both`, or `either` for whoever sends
+//! or receives), how we `test` it (`wire`: through a socket; `unit`; `untestable`; `-`: a Client's
+//! duty whose breach a server cannot see), whether a Client can commit a `violation` that the
+//! server answers, what the `statement` says in our words, and a `note`.
 
 use std::fmt;
 

@@ -121,7 +121,7 @@ fn paragraphs_of_page(text: &str) -> Vec<String> {
 fn is_listed(line: &str) -> bool {
     line.starts_with("- ")
         || line.starts_with("* ")
-        || line.starts_with(['|', '#', '`'])
+        || line.starts_with(['|', '#'])
         || line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok())
 }
 

@@ -8,7 +8,8 @@ use tar::{Builder, EntryType};
 use crate::dist::PackagedRelease;
 use crate::dist::contents::{PackageContents, PackagedFile, gzip};
 
-/// Writer of an archive in which every file belongs to root, unless told otherwise, and has the release's time.
+/// Writer of an archive in which every file belongs to root, unless told otherwise, and has the
+/// release's time.
 pub(crate) struct PackageArchive {
     builder: Builder<Vec<u8>>,
     time: u64,
@@ -78,7 +79,8 @@ pub(crate) fn portable(release: &PackagedRelease, contents: &PackageContents) ->
     gzip(&archive.finish()?, release.time)
 }
 
-/// Root of a container image: the binary, Python's guest, licences, and a data folder for whatever user the container runs as.
+/// Root of a container image: the binary, Python's guest, licences, and a data folder for whatever
+/// user the container runs as.
 pub(crate) fn image(release: &PackagedRelease, contents: &PackageContents) -> Result<Vec<u8>> {
     let mut archive = PackageArchive::new(release.time);
     for item in contents.items.iter().filter(|item| item.is_for_image()) {

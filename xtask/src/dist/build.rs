@@ -1,4 +1,5 @@
-//! The release's binary, and what is generated with it: manual pages and completions, by a binary that this machine can run.
+//! The release's binary, and what is generated with it: manual pages and completions, by a binary
+//! that this machine can run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,9 @@ use crate::dist::target::Processor;
 /// Shells with a completion, as `lotmq completion` names them.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-/// Flags of the last step alone. Relocations take a hundredth of what they do otherwise, 1.8 MB less, and musl's start code knows the form. GNU's linker
-/// for aarch64 leaves them as they are. `strip` of the profile does not reach a package that has a profile of its own.
+/// Flags of the last step alone. Relocations take a hundredth of what they do otherwise, 1.8 MB
+/// less, and musl's start code knows the form. GNU's linker for aarch64 leaves them as they are.
+/// `strip` of the profile does not reach a package that has a profile of its own.
 const LAST_FLAGS: [&str; 2] = ["-Clink-arg=-Wl,-z,pack-relative-relocs", "-Cstrip=symbols"];
 
 /// What a build left.

@@ -137,8 +137,8 @@ impl PackageContents {
     }
 }
 
-/// Pages of the documentation for who runs and programs the broker, and the examples that those of the SDK name, by their paths: on a machine without internet there
-/// are no others.
+/// Pages of the documentation for who runs and programs the broker, and the examples that those of
+/// the SDK name, by their paths: on a machine without internet there are no others.
 pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
     let mut found: Vec<String> = PAGES.iter().map(|name| format!("docs/{name}.md")).collect();
     for folder in ["docs/lot", "docs/routes", "docs/sdk"] {
@@ -187,7 +187,8 @@ const FROM_SDK: &str = "](../../";
 /// What `lotmq guest build` makes a guest of, in its folder, beside what is in `src`.
 const OF_GUEST: [&str; 3] = ["Cargo.lock", "Cargo.toml", "guest.toml"];
 
-/// Guests that show how one is made: those of `sdk/examples`, and those that the pages of `docs/sdk` name; with the crate that they are built with, at the same place seen from them.
+/// Guests that show how one is made: those of `sdk/examples`, and those that the pages of
+/// `docs/sdk` name; with the crate that they are built with, at the same place seen from them.
 fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
     const SDK: &str = "sdk/rust";
     const EXAMPLES: &str = "sdk/examples";

@@ -1,5 +1,6 @@
-//! The package for Fedora, SUSE and their like, format 4 of RPM: a lead that nobody reads any more, a header with digests, one with all that is known
-//! of package and files, and the files as a cpio archive.
+//! The package for Fedora, SUSE and their like, format 4 of RPM: a lead that nobody reads any more,
+//! a header with digests, one with all that is known of package and files, and the files as a cpio
+//! archive.
 //!
 //! Not signed. Tags by their numbers in rpm's `rpmtag.h`.
 
@@ -11,14 +12,16 @@ use crate::dist::contents::{PackageContents, PackagedFile, gzip};
 use crate::dist::redhat_header::{Region, RpmHeader, RpmValue};
 use crate::dist::{PackagedRelease, digest};
 
-/// What is run after an installation, before a removal and after it, each with the tag of the script and that of its interpreter.
+/// What is run after an installation, before a removal and after it, each with the tag of the
+/// script and that of its interpreter.
 const SCRIPTS: [(u32, u32, &str); 3] = [
     (1024, 1086, include_str!("../../../packaging/rpm/post")),
     (1025, 1087, include_str!("../../../packaging/rpm/preun")),
     (1026, 1088, include_str!("../../../packaging/rpm/postun")),
 ];
 
-/// Folders that are ours alone, so that they go with the package; those below the last one are, too.
+/// Folders that are ours alone, so that they go with the package; those below the last one are,
+/// too.
 const FOLDERS: [&str; 3] = ["etc/lotmq", "usr/lib/lotmq", DOCUMENTATION];
 
 /// Folder of the pages to read.

@@ -36,7 +36,8 @@ impl RpmHeader {
         self.values.insert(tag, value);
     }
 
-    /// The header as it lies in a package: all of it is one region, whose entry comes first and whose trailer comes last.
+    /// The header as it lies in a package: all of it is one region, whose entry comes first and
+    /// whose trailer comes last.
     pub(crate) fn bytes(&self, region: Region) -> Vec<u8> {
         let (mut index, mut store) = (Vec::new(), Vec::new());
         for (tag, value) in &self.values {

@@ -1,5 +1,6 @@
-//! What an `.rpm` does to a machine: rpm itself installs it into a folder, upgrades and removes it there, and runs its scripts with busybox as the system
-//! and with programs that note how they were called.
+//! What an `.rpm` does to a machine: rpm itself installs it into a folder, upgrades and removes it
+//! there, and runs its scripts with busybox as the system and with programs that note how they were
+//! called.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -29,7 +30,8 @@ struct Machine {
 struct Root(TempDir);
 
 impl Root {
-    /// `None` where rpm or busybox are missing, or the right to change the root; where everything should be, that is an error.
+    /// `None` where rpm or busybox are missing, or the right to change the root; where everything
+    /// should be, that is an error.
     #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     fn new(machine: Machine) -> Option<Root> {
         let is_root = fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0);
@@ -81,7 +83,8 @@ impl Root {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// A program that notes its call and does something besides. What asks for accounts or makes folders is not noted.
+    /// A program that notes its call and does something besides. What asks for accounts or makes
+    /// folders is not noted.
     fn program(&self, name: &str, body: &str) {
         let note = if ["getent", "install"].contains(&name) { "" } else { "echo \"${0##*/} $*\" >>/calls" };
         let path = format!("usr/sbin/{name}");
@@ -89,7 +92,8 @@ impl Root {
         fs::set_permissions(self.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs rpm on it; the calls that its scripts have made. They must succeed, which rpm itself only warns of.
+    /// Runs rpm on it; the calls that its scripts have made. They must succeed, which rpm itself
+    /// only warns of.
     fn rpm(&self, arguments: &[&str]) -> String {
         let mut rpm = Command::new("rpm");
         rpm.arg("--root").arg(self.0.path()).args(["--dbpath", "/var/lib/rpm", "--nodeps"]).args(arguments);

@@ -1,4 +1,5 @@
-//! Crates of others that are inside the packages: those of the binary, and those of the guests within it, by their lock files.
+//! Crates of others that are inside the packages: those of the binary, and those of the guests
+//! within it, by their lock files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +35,8 @@ pub(crate) type Packages = BTreeMap<(String, String), Package>;
 /// Those of the binary for a processor, and of all guests.
 ///
 /// # Errors
-/// When a lock file is not what its `Cargo.toml` says, or a source is not there and cannot be fetched.
+/// When a lock file is not what its `Cargo.toml` says, or a source is not there and cannot be
+/// fetched.
 pub(crate) fn all(root: &Path, target: Processor) -> Result<Packages> {
     let mut packages = Packages::new();
     let features = ["--no-default-features", "--features", "quic", "--filter-platform", target.triple()];

@@ -1,8 +1,10 @@
-//! Processors that there are packages for, by the names that compilers and package managers have for them.
+//! Processors that there are packages for, by the names that compilers and package managers have
+//! for them.
 
 use anyhow::{Result, bail};
 
-/// A processor. The C library is musl, linked statically: a binary that asks the system for names needs no library of the same version there.
+/// A processor. The C library is musl, linked statically: a binary that asks the system for names
+/// needs no library of the same version there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Processor {
     X86_64,
@@ -54,8 +56,8 @@ impl Processor {
         }
     }
 
-    /// Linker, where the machine's own does not do it. `musl-gcc` is none: it knows no static binaries that may lie anywhere in memory, and
-    /// makes some that end at once.
+    /// Linker, where the machine's own does not do it. `musl-gcc` is none: it knows no static
+    /// binaries that may lie anywhere in memory, and makes some that end at once.
     pub(crate) fn linker(self) -> Option<&'static str> {
         match self {
             Self::X86_64 => None,

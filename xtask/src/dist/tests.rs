@@ -9,7 +9,8 @@ use super::*;
 use crate::dist::contents::{PackagedFile, changelog, document, documentation, documents, of_service};
 use crate::page_links;
 
-/// Pages that the README names for those who change the broker; a package has the texts of the links alone.
+/// Pages that the README names for those who change the broker; a package has the texts of the
+/// links alone.
 const FOR_CONTRIBUTORS: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/decisions/README.md"];
 
 fn release(target: Processor) -> PackagedRelease {
@@ -137,7 +138,8 @@ fn the_examples_of_a_package_are_built_from_what_is_in_it() {
     for guest in guests {
         let mut build = Command::new(&lotmq);
         build.args(["guest", "build"]).current_dir(place.path().join(&guest));
-        // What they have in common is built once. The cargo that runs the tests tells its children of itself.
+        // What they have in common is built once. The cargo that runs the tests tells its children
+        // of itself.
         build.env("CARGO_TARGET_DIR", place.path().join("target"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();

@@ -1,7 +1,8 @@
 //! Logins by password and by certificate.
 //!
-//! Passwords that were right before are known without hashing ([`remembered`](crate::remembered)); whoever fails waits before the next one is looked
-//! at ([`attempts`](crate::attempts)), which also holds for looks at what is remembered.
+//! Passwords that were right before are known without hashing ([`remembered`](crate::remembered));
+//! whoever fails waits before the next one is looked at ([`attempts`](crate::attempts)), which also
+//! holds for looks at what is remembered.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +51,8 @@ impl Directory {
         }
     }
 
-    /// Next step of a login that has waited for its turn to be hashed: others may have been right with the same password meanwhile, or wrong too often.
+    /// Next step of a login that has waited for its turn to be hashed: others may have been right
+    /// with the same password meanwhile, or wrong too often.
     pub fn check_login(&self, mut pending: PendingLogin, now_ms: u64) -> LoginStep {
         if self.attempts.lock().must_wait(pending.attempt, now_ms) {
             return LoginStep::Refused(LoginRefusal::TooManyFailures);
@@ -65,18 +67,21 @@ impl Directory {
         LoginStep::Verify(pending)
     }
 
-    /// Whether somebody has failed as that user from there since the last success. Who waits may ask before his turn.
+    /// Whether somebody has failed as that user from there since the last success. Who waits may
+    /// ask before his turn.
     pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
         self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
     }
 
-    /// How long the next login as this user from there has to wait, in milliseconds; 0 when it has not.
+    /// How long the next login as this user from there has to wait, in milliseconds; 0 when it has
+    /// not.
     pub fn wait_left_ms(&self, user_name: &str, source: Source, now_ms: u64) -> u64 {
         let attempts = self.attempts.lock();
         attempts.left_ms(attempts.key(source, user_name), now_ms)
     }
 
-    /// Logins that have to wait after others have failed, those that wait longest first, at most `max`; and how many there are in all. Cost: O(what is known of failures).
+    /// Logins that have to wait after others have failed, those that wait longest first, at most
+    /// `max`; and how many there are in all. Cost: O(what is known of failures).
     pub fn login_waits(&self, now_ms: u64, max: usize) -> (Vec<LoginWait>, usize) {
         let accounts = self.accounts();
         let attempts = self.attempts.lock();
@@ -124,7 +129,8 @@ impl Directory {
         changed.into_iter().map(|(user, places)| (user, text(places))).collect()
     }
 
-    /// Puts back a user's places, at start; what cannot be read is left out. False when there is no such user.
+    /// Puts back a user's places, at start; what cannot be read is left out. False when there is no
+    /// such user.
     pub fn restore_places(&self, user: &str, places: &str) -> bool {
         let Some(account) = self.account(user) else { return false };
         let places = places.split(' ').filter_map(Source::from_text).collect();
@@ -141,8 +147,8 @@ impl Directory {
         self.attempts.lock().key(request.peer.source(), user_name)
     }
 
-    /// A login by a certificate, which has been verified, of the user `name`; `None` when it names nobody. What the request says of user and password
-    /// counts for nothing.
+    /// A login by a certificate, which has been verified, of the user `name`; `None` when it names
+    /// nobody. What the request says of user and password counts for nothing.
     pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
         match name.and_then(|name| self.account(name)) {
             Some(account) => LoginStep::Admitted(Identity::of(&account, request)),

@@ -142,7 +142,8 @@ fn every_password_has_its_own_salt() {
     assert!(login(&directory, &request(None, "10.0.0.1"), "n=bob,r=abc", "pw").is_ok());
 }
 
-/// Failures of both ways to log in count together, and challenges that were asked for in advance are no more guesses.
+/// Failures of both ways to log in count together, and challenges that were asked for in advance
+/// are no more guesses.
 #[test]
 fn guesses_by_exchange_wait_as_those_by_password() {
     let directory = directory(Some(SECRET));

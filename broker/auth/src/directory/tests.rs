@@ -41,7 +41,8 @@ fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity,
     }
 }
 
-/// Whoever guesses waits longer and longer, as this user and at this address only, and what he sends meanwhile is not looked at.
+/// Whoever guesses waits longer and longer, as this user and at this address only, and what he
+/// sends meanwhile is not looked at.
 #[test]
 fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
     let directory = directory();
@@ -122,7 +123,8 @@ fn guesses_that_waited_to_be_hashed_are_not_when_those_before_them_failed() {
     assert!(others.iter().all(|result| *result == Err(LoginRefusal::TooManyFailures)));
 }
 
-/// Many devices with one account that come at once: the first one is hashed for all, and nobody is refused.
+/// Many devices with one account that come at once: the first one is hashed for all, and nobody is
+/// refused.
 #[test]
 fn one_check_is_enough_for_all_who_wait_with_the_same_password() {
     let directory = directory();

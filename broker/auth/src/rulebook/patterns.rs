@@ -1,7 +1,8 @@
-//! The patterns of one scope's rules, level by level, so that a question costs as much as its topic has levels, however many rules there are.
+//! The patterns of one scope's rules, level by level, so that a question costs as much as its topic
+//! has levels, however many rules there are.
 //!
-//! Finds what [`covers`](crate::covers) says, which a test compares. Nodes are in one list and are found without recursion: patterns and topics
-//! of any depth cost no stack.
+//! Finds what [`covers`](crate::covers) says, which a test compares. Nodes are in one list and are
+//! found without recursion: patterns and topics of any depth cost no stack.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! The decision of LoT reference §10.4 with rules that are closures, and what is remembered of what they say.
+//! The decision of LoT reference §10.4 with rules that are closures, and what is remembered of what
+//! they say.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 

@@ -1,4 +1,5 @@
-//! What a client says in SCRAM, taken apart (RFC 5802 §7). Foreign bytes: anything that is not exactly so is refused.
+//! What a client says in SCRAM, taken apart (RFC 5802 §7). Foreign bytes: anything that is not
+//! exactly so is refused.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,8 @@ pub(crate) struct ClientFirst<'a> {
 }
 
 impl<'a> ClientFirst<'a> {
-    /// `None` for what is no such message, wants channel binding or an extension that it calls mandatory, or acts for somebody else.
+    /// `None` for what is no such message, wants channel binding or an extension that it calls
+    /// mandatory, or acts for somebody else.
     pub(crate) fn parse(message: &'a [u8]) -> Option<Self> {
         let text = text(message)?;
         let (binding, rest) = text.split_once(',')?;
@@ -67,7 +69,8 @@ fn is_nonce(nonce: &str) -> bool {
     !nonce.is_empty() && nonce.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Letter, `=`, value. Unknown ones are ignored, but for `m`, which stands in front and forbids that.
+/// Letter, `=`, value. Unknown ones are ignored, but for `m`, which stands in front and forbids
+/// that.
 fn is_extension(attribute: &str) -> bool {
     let mut characters = attribute.chars();
     characters.next().is_some_and(|letter| letter.is_ascii_alphabetic() && letter != 'm')

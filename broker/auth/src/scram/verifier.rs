@@ -12,7 +12,8 @@ use crate::limits::SCRAM_ITERATIONS;
 /// Layout of [`ScramVerifier::to_bytes`].
 const VERSION: u8 = 1;
 
-/// Salt, iterations, StoredKey and ServerKey of one password (RFC 5802 §3). `Debug` shows nothing of it.
+/// Salt, iterations, StoredKey and ServerKey of one password (RFC 5802 §3). `Debug` shows nothing
+/// of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramVerifier {
     pub(crate) salt: [u8; 16],
@@ -66,7 +67,8 @@ impl fmt::Debug for ScramVerifier {
     }
 }
 
-/// A password as SCRAM hashes it: prepared by SASLprep (RFC 4013) where that is possible, else as it is.
+/// A password as SCRAM hashes it: prepared by SASLprep (RFC 4013) where that is possible, else as
+/// it is.
 fn prepared(password: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     let text = std::str::from_utf8(password).ok();
     match text.map(stringprep::saslprep) {
@@ -75,10 +77,11 @@ fn prepared(password: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     }
 }
 
-/// The secret of a tenant from which salts come of names that have none of their own: that nobody has, or without a password for SCRAM. `Debug` shows
-/// nothing of it.
+/// The secret of a tenant from which salts come of names that have none of their own: that nobody
+/// has, or without a password for SCRAM. `Debug` shows nothing of it.
 ///
-/// Such a salt is the same whenever it is asked for, as that of a password is: one look at it does not tell the two apart.
+/// Such a salt is the same whenever it is asked for, as that of a password is: one look at it does
+/// not tell the two apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ScramSecret(pub [u8; 32]);
 

@@ -9,8 +9,8 @@ use crate::peer::Peer;
 use crate::scope::is_under_sys;
 use crate::{Decide, DirectoryOptions, PasswordCost, Rulebook};
 
-/// Everybody who is different: nobody here and nobody elsewhere, a plain user, each flag, group admin, root, and a user
-/// who was removed while his session lives.
+/// Everybody who is different: nobody here and nobody elsewhere, a plain user, each flag, group
+/// admin, root, and a user who was removed while his session lives.
 const WHO: [&str; 10] =
     ["anon-local", "anon-remote", "plain", "config", "users", "logs", "assets", "admins", "root", "gone"];
 
@@ -178,7 +178,8 @@ fn change_of_a_user_moves_the_generation() {
 }
 
 proptest! {
-    /// What is not under `$…` is open to all; under `$SYS` nobody without a permission gets past the broker tree.
+    /// What is not under `$…` is open to all; under `$SYS` nobody without a permission gets past
+    /// the broker tree.
     #[test]
     fn only_the_broker_tree_is_open_to_plain_users(filter in "(\\$SYS|\\$share/g|\\$x|a|\\+|#)(/(broker|Coreflux|\\+|#|a)){0,4}") {
         let fixture = Fixture::new();

@@ -24,7 +24,8 @@ const PLAIN_BYTES: usize = 64 << 10;
 /// Time for the connection, its handshakes, and the answers to CONNECT and SUBSCRIBE.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Layers of a connection, for both of its directions; without any the socket's bytes are those of MQTT.
+/// Layers of a connection, for both of its directions; without any the socket's bytes are those of
+/// MQTT.
 type SharedLayers = Option<Rc<RefCell<Layers>>>;
 
 /// Room for one read, which all clients share: hundreds of thousands of them may be there.
@@ -75,7 +76,8 @@ impl Incoming {
         poll_fn(poll).await
     }
 
-    /// Reads bytes of MQTT once, behind those that were not handed out. False at the end of the connection.
+    /// Reads bytes of MQTT once, behind those that were not handed out. False at the end of the
+    /// connection.
     fn poll_read(&mut self, room: &mut Room, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         room.bytes.clear();
         room.bytes.extend_from_slice(&self.rest);
@@ -132,7 +134,8 @@ impl Incoming {
     }
 }
 
-/// The error as one of the connection, where the socket or TLS failed: before CONNACK that means that there is no broker for us.
+/// The error as one of the connection, where the socket or TLS failed: before CONNACK that means
+/// that there is no broker for us.
 fn as_client_error(error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<io::Error>() {
         Ok(error) => ClientError::Io(error).into(),

@@ -139,7 +139,8 @@ impl Figures {
 pub(crate) fn processor_time(pid: u32) -> anyhow::Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    // The name, in parentheses, may hold blanks; behind it utime and stime are the 12th and 13th field.
+    // The name, in parentheses, may hold blanks; behind it utime and stime are the 12th and 13th
+    // field.
     let behind_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
     let mut fields = behind_name.split_whitespace().skip(11).map(str::parse::<u64>);
     let (Some(Ok(user)), Some(Ok(system))) = (fields.next(), fields.next()) else {

@@ -1,4 +1,5 @@
-//! Opening of the subscribers, which may be hundreds of thousands, and what they take in the broker.
+//! Opening of the subscribers, which may be hundreds of thousands, and what they take in the
+//! broker.
 
 use std::time::Duration;
 

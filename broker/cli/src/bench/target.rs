@@ -12,7 +12,8 @@ use lotmq_client::{Address, ClientError, Endpoint, Layers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host, tcp, unix};
 
-/// Connections from one address of loopback. A system has some 28,000 ports for them, and those of the last minute may not be free again.
+/// Connections from one address of loopback. A system has some 28,000 ports for them, and those of
+/// the last minute may not be free again.
 const CONNECTIONS_PER_SOURCE: u32 = 10_000;
 
 /// Endpoint whose name was looked up, so that no run measures that.
@@ -53,7 +54,8 @@ impl Target {
         Self { endpoint: self.endpoint.with_own_tls_sessions(), ..self.clone() }
     }
 
-    /// The same target for the connection with this number, so that any number of them find ports: 10,000 come from one address each.
+    /// The same target for the connection with this number, so that any number of them find ports:
+    /// 10,000 come from one address each.
     pub(crate) fn for_one_of_many(&self, number: u32) -> Self {
         let is_loopback = |address: &SocketAddr| address.is_ipv4() && address.ip().is_loopback();
         let source = match &self.way {

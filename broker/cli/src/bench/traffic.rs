@@ -37,7 +37,8 @@ pub(crate) struct Plan {
     pub(crate) scenario: String,
     pub(crate) publishers: u32,
     pub(crate) subscribers: u32,
-    /// Whether each message goes to another subscriber, each of which has a topic of its own, instead of to those of its publisher's topic.
+    /// Whether each message goes to another subscriber, each of which has a topic of its own,
+    /// instead of to those of its publisher's topic.
     pub(crate) is_scattered: bool,
     pub(crate) qos: QoS,
     pub(crate) payload_bytes: usize,
@@ -63,7 +64,8 @@ pub(crate) enum Pace {
         /// Most of them in one write.
         batch: u32,
     },
-    /// So many a second by all together, delivered or not; the time of a message counts from when it was due.
+    /// So many a second by all together, delivered or not; the time of a message counts from when
+    /// it was due.
     Rate(u32),
 }
 
@@ -130,7 +132,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
     Ok(shared.figures.replace(Figures::of_messages()))
 }
 
-/// Lets the run get going, then measures for the planned time. Answers how long that was, and the broker's processor time within it.
+/// Lets the run get going, then measures for the planned time. Answers how long that was, and the
+/// broker's processor time within it.
 pub(super) async fn measured(
     plan: &Plan,
     is_measuring: &Cell<bool>,
@@ -360,7 +363,8 @@ impl Publisher {
         }
     }
 
-    /// Sends what was due since the last tick. When the broker does not keep up, writing waits, and the time of the messages counts all the same.
+    /// Sends what was due since the last tick. When the broker does not keep up, writing waits, and
+    /// the time of the messages counts all the same.
     async fn keep_rate(&mut self, rate: f64) -> anyhow::Result<()> {
         let shared = Rc::clone(&self.shared);
         let mut ticks = tokio::time::interval(TICK);

@@ -32,7 +32,8 @@ pub(crate) fn reply_about(envelope: &Value, sent: Option<&str>) -> String {
     printable_lines(&text).map(|line| line + "\n").collect()
 }
 
-/// The text that a command was to give, such as a template or the source of a definition, where it has given one.
+/// The text that a command was to give, such as a template or the source of a definition, where it
+/// has given one.
 pub(super) fn text(envelope: &Value) -> Option<String> {
     let is_text = |text: &&str| super::is_success(envelope) && !text.is_empty();
     let text = envelope.get("data").and_then(Value::as_str).filter(is_text)?;
@@ -139,7 +140,8 @@ fn command_line(command: &str) -> String {
     }
 }
 
-/// Objects as a table: a column for each key, in the order in which keys first occur. Lists that are empty in every row are left out.
+/// Objects as a table: a column for each key, in the order in which keys first occur. Lists that
+/// are empty in every row are left out.
 fn table(rows: &[&Map<String, Value>]) -> String {
     let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     let mut columns: Vec<&str> = Vec::new();
@@ -186,8 +188,8 @@ fn fields(object: &Map<String, Value>) -> String {
     text
 }
 
-/// The value of a key on one line: texts and numbers as they are, several of them with commas between, those of an object behind their keys. What has more
-/// within it is JSON.
+/// The value of a key on one line: texts and numbers as they are, several of them with commas
+/// between, those of an object behind their keys. What has more within it is JSON.
 fn cell(key: &str, value: &Value) -> String {
     let is_plain = |value: &Value| !value.is_array() && !value.is_object();
     match value {

@@ -1,4 +1,5 @@
-//! Names that a shell completes: contexts of their file, projects and definitions of the folder. No broker is asked, which a key on the keyboard must not wait for.
+//! Names that a shell completes: contexts of their file, projects and definitions of the folder. No
+//! broker is asked, which a key on the keyboard must not wait for.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub(super) fn names(kind: NameKind) -> BTreeSet<String> {
     names.into_iter().filter(|name| is_word(name)).collect()
 }
 
-/// Whether a shell takes a name for one word and for nothing else, whatever its script does with it: the folder may be anybody's.
+/// Whether a shell takes a name for one word and for nothing else, whatever its script does with
+/// it: the folder may be anybody's.
 fn is_word(name: &str) -> bool {
     let may_be = |character: char| character.is_alphanumeric() || "_-.@+".contains(character);
     !name.is_empty() && !name.starts_with('-') && name.chars().all(may_be)

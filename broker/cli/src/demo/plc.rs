@@ -1,6 +1,8 @@
-//! `lotmq demo plc`: a simulated controller of a press, which speaks Modbus TCP, so that a route has something to talk to on a desk.
+//! `lotmq demo plc`: a simulated controller of a press, which speaks Modbus TCP, so that a route
+//! has something to talk to on a desk.
 //!
-//! Clients are tasks of one thread. Not here: how the press behaves (`press`), and what is said on the wire (`modbus`).
+//! Clients are tasks of one thread. Not here: how the press behaves (`press`), and what is said on
+//! the wire (`modbus`).
 
 mod modbus;
 mod press;
@@ -26,7 +28,8 @@ use press::Press;
 /// Most clients at a time; a connection beyond them is closed at once. Controllers have 4 to 32.
 const CLIENTS_MAX: usize = 32;
 
-/// Time after which a client that asks nothing, or does not finish what it has begun, is not kept any more: whoever polls asks more often.
+/// Time after which a client that asks nothing, or does not finish what it has begun, is not kept
+/// any more: whoever polls asks more often.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Meaning of the registers, for people: lines that a manual page does not fill.
@@ -45,8 +48,9 @@ Registers:
 
 /// Simulate a press with a Modbus TCP server, until Ctrl-C.
 ///
-/// Temperature and speed follow their setpoints, parts are counted while it runs. A route of type MODBUS_TCP reads and writes it (docs/routes/modbus_tcp.md). It
-/// answers to every unit, at most 32 clients, and functions 1 to 6, 15 and 16.
+/// Temperature and speed follow their setpoints, parts are counted while it runs. A route of type
+/// MODBUS_TCP reads and writes it (docs/routes/modbus_tcp.md). It answers to every unit, at most 32
+/// clients, and functions 1 to 6, 15 and 16.
 ///
 /// Exit codes: 0 ended by a signal, 1 it could not listen, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -95,7 +99,8 @@ async fn serve(listener: &TcpListener, press: &Arc<Mutex<Press>>) -> io::Result<
     }
 }
 
-/// Answers a client until it goes, is silent for too long, or says what is not Modbus. That a connection breaks is no news.
+/// Answers a client until it goes, is silent for too long, or says what is not Modbus. That a
+/// connection breaks is no news.
 async fn client(mut stream: TcpStream, press: Arc<Mutex<Press>>) {
     let mut header = [0; HEADER_BYTES];
     let mut pdu = [0; PDU_BYTES_MAX];

@@ -1,4 +1,5 @@
-//! What the definitions of a file would change, in the form in which the broker tells it of a project.
+//! What the definitions of a file would change, in the form in which the broker tells it of a
+//! project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,15 +18,18 @@ const RULE: &str = "Rule";
 
 /// What the definitions of a file would change.
 pub(super) struct FilePlan {
-    /// As the broker tells it of a project; scripts are not among it. A text that this user may not read is left out.
+    /// As the broker tells it of a project; scripts are not among it. A text that this user may not
+    /// read is left out.
     pub(super) plan: Value,
     /// Which of the commands change nothing.
     pub(super) unchanged: BTreeSet<usize>,
-    /// Fingerprints of what the commands find, where that is known: texts in whose place theirs come, and rules before which theirs are asked.
+    /// Fingerprints of what the commands find, where that is known: texts in whose place theirs
+    /// come, and rules before which theirs are asked.
     pub(super) replaced: BTreeMap<usize, String>,
 }
 
-/// What these commands would add and change of what is `known`; `of_projects` are the projects out of which they would take something, by their places.
+/// What these commands would add and change of what is `known`; `of_projects` are the projects out
+/// of which they would take something, by their places.
 pub(super) fn of(
     client: &mut Client,
     commands: &[AddCommand],
@@ -92,7 +96,8 @@ struct Texts {
 }
 
 impl Texts {
-    /// All of them, where one of the commands adds a rule that may allow something; else none is needed but those that are replaced.
+    /// All of them, where one of the commands adds a rule that may allow something; else none is
+    /// needed but those that are replaced.
     fn of_rules(client: &mut Client, commands: &[AddCommand], known: &[Value]) -> anyhow::Result<Self> {
         let mut texts = Self::default();
         let mut of_rules =
@@ -122,7 +127,8 @@ impl Texts {
     }
 }
 
-/// Names of the rules that are there and deny what a new rule may allow, before which it is asked. Of those that this user may not read nothing is known.
+/// Names of the rules that are there and deny what a new rule may allow, before which it is asked.
+/// Of those that this user may not read nothing is known.
 fn opened(text: &str, rules: &Texts) -> Vec<String> {
     let Some(new) = RuleOrder::of(text).filter(|new| new.allows) else { return Vec::new() };
     let opens = |text: &str| RuleOrder::of(text).is_some_and(|known| new.opens(&known));

@@ -1,4 +1,5 @@
-//! What loading a project would change, as the broker tells it for `-dryRun`: shown, and asked about where it takes protection or somebody's work away.
+//! What loading a project would change, as the broker tells it for `-dryRun`: shown, and asked
+//! about where it takes protection or somebody's work away.
 
 mod difference;
 
@@ -18,7 +19,8 @@ const LISTS: [(&str, char, &str); 6] = [
     ("removed", '-', ""),
 ];
 
-/// Prints which projects end, and what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
+/// Prints which projects end, and what would be added, changed, taken over, given back and removed;
+/// with what differs in what changes, if that is wanted.
 pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
     let paint = with_differences.then(Paint::of_stdout);
     lines(reply, paint)
@@ -160,9 +162,12 @@ pub(crate) fn agreed(reply: &Value) -> String {
     reply["data"]["plan"].as_str().map(|plan| format!(" -agreed {plan}")).unwrap_or_default()
 }
 
-/// What should not happen unasked: rules that go or say something else, new ones that are asked before others which deny, rules that open administration, projects of other users, what other projects have, routes with what waits for them, what was added by hand and is taken over, and what
-/// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text in general, so that
-/// every change of one is asked about, but that to one that only denies.
+/// What should not happen unasked: rules that go or say something else, new ones that are asked
+/// before others which deny, rules that open administration, projects of other users, what other
+/// projects have, routes with what waits for them, what was added by hand and is taken over, and
+/// what waits for a route and is for events that go. `None` if there is nothing of that. Whether a
+/// rule allows more than before cannot be told from its text in general, so that every change of
+/// one is asked about, but that to one that only denies.
 pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
     let removed = || rows(reply, "removed");
     let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
@@ -230,7 +235,8 @@ pub(crate) fn left(row: &Value) -> Option<String> {
     (waiting + dead > 0).then(|| format!("{waiting} waiting message(s) and {dead} dead letter(s)"))
 }
 
-/// Whether the changed rule of a row may allow something that it did not before. What only denies, in the same header, does not.
+/// Whether the changed rule of a row may allow something that it did not before. What only denies,
+/// in the same header, does not.
 fn may_allow_more(row: &Value) -> bool {
     let header =
         |text: &'_ str| code(text).first().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -243,7 +249,8 @@ fn may_allow_more(row: &Value) -> bool {
     says_something_else(row) && only_denies() != Some(true)
 }
 
-/// Whether the two texts of a row differ in more than lines of comments and blanks at the ends of lines. Of texts that the broker has left out, it is taken for granted.
+/// Whether the two texts of a row differ in more than lines of comments and blanks at the ends of
+/// lines. Of texts that the broker has left out, it is taken for granted.
 fn says_something_else(row: &Value) -> bool {
     let (Some(before), Some(after)) = (row["before"].as_str(), row["after"].as_str()) else { return true };
     code(before) != code(after)

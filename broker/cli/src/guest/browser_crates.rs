@@ -1,10 +1,12 @@
-//! Crates that a guest in Rust was built with for a browser: with some of their features they import what only JavaScript has (wasm-bindgen), and no component can be made of that.
+//! Crates that a guest in Rust was built with for a browser: with some of their features they
+//! import what only JavaScript has (wasm-bindgen), and no component can be made of that.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Features with which crates are for browsers, by crate as cargo names its library. Several versions of a crate may have several.
+/// Features with which crates are for browsers, by crate as cargo names its library. Several
+/// versions of a crate may have several.
 const BROWSER_FEATURES: [(&str, &[&str]); 7] = [
     ("chrono", &["wasmbind"]),
     ("getrandom", &["js", "wasm_js"]),
@@ -15,7 +17,8 @@ const BROWSER_FEATURES: [(&str, &[&str]); 7] = [
     ("uuid", &["js"]),
 ];
 
-/// What of the crates that cargo says to have built is for browsers, and how it is switched off; `None` where nothing is.
+/// What of the crates that cargo says to have built is for browsers, and how it is switched off;
+/// `None` where nothing is.
 pub(super) fn told(messages: &str, target: &str) -> Option<String> {
     let (mut found, mut has_bindings) = (BTreeSet::new(), false);
     for message in messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

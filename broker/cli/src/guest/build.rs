@@ -21,8 +21,11 @@ const INSTALL: &str = "lotmq guest build";
 
 /// Build a guest.
 ///
-/// In Rust cargo does, for the wasm target that is installed; where there is none, it is got by rustup, and where that cannot be, the standard library is built from its
-/// source. In JavaScript and Python componentize-js and componentize-py do, which npm and pip get into the folder, unless nothing has changed since the last time. The component is made here, looked at as a broker does, and written to target/NAME.wasm.
+/// In Rust cargo does, for the wasm target that is installed; where there is none, it is got by
+/// rustup, and where that cannot be, the standard library is built from its source. In JavaScript
+/// and Python componentize-js and componentize-py do, which npm and pip get into the folder, unless
+/// nothing has changed since the last time. The component is made here, looked at as a broker does,
+/// and written to target/NAME.wasm.
 ///
 /// Exit codes: 0 built, 1 it does not build or a broker would refuse it, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -57,7 +60,8 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// There is no toolchain, or it does not build.
 pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
-    // cargo knows by itself what has changed; the other tools take their time for the same again, and never make the same bytes.
+    // cargo knows by itself what has changed; the other tools take their time for the same again,
+    // and never make the same bytes.
     let last_build = || (guest.language != GuestLanguage::Rust).then(|| LastBuild::of(guest)).transpose();
     if let Some(component) = last_build()?.as_ref().and_then(LastBuild::component) {
         output::note(&format!("nothing has changed since {} was built", guest.component().display()));
@@ -81,7 +85,8 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
     Ok(component)
 }
 
-/// Adds to a component what it asks for and what its configuration is, as the macro `manifest!` does in Rust.
+/// Adds to a component what it asks for and what its configuration is, as the macro `manifest!`
+/// does in Rust.
 fn append_manifest(component: &mut Vec<u8>, guest: &GuestFolder) {
     const NAME: &str = "lotmq:manifest";
     let mut json = json!({ "asks": guest.asks.as_deref().unwrap_or_default() });
@@ -116,7 +121,8 @@ fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u
     let folder = std::path::absolute(&guest.path)?;
     let mut cargo = cargo(&folder, Some(guest.target))?;
     cargo.args(["rustc", "--release", "--lib", "--message-format", "json-render-diagnostics"]);
-    // The same for every guest, so that those with one target directory share what they depend on; what is of this one alone, its own crate gets.
+    // The same for every guest, so that those with one target directory share what they depend on;
+    // what is of this one alone, its own crate gets.
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain)?.join("\u{1f}"));
     cargo.env_remove("RUSTFLAGS");
     toolchain.configure(&mut cargo);
@@ -136,7 +142,8 @@ fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u
     }
 }
 
-/// Cargo in the folder of a guest, with the target directory that its environment or its configuration names, else that of the folder. Says so where what it does for a target, or for
+/// Cargo in the folder of a guest, with the target directory that its environment or its
+/// configuration names, else that of the folder. Says so where what it does for a target, or for
 /// this machine, takes long because nothing was built before.
 pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result<Command> {
     let command = || -> anyhow::Result<Command> {
@@ -155,7 +162,8 @@ pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result
     let known = serde_json::from_slice::<Value>(&asked.stdout).ok();
     // Where it cannot say that, it cannot build either, and says why.
     let directory = |name: &str| known.as_ref().and_then(|known| known.get(name)?.as_str());
-    // The first is where cargo keeps what it builds, which may be somewhere else; before 1.91 it has no word for that.
+    // The first is where cargo keeps what it builds, which may be somewhere else; before 1.91 it
+    // has no word for that.
     if let Some(directory) = directory("build_directory").or_else(|| directory("target_directory")) {
         let (whom, below) = match target {
             Some(target) => ("WebAssembly", Path::new(target.name()).join("release")),

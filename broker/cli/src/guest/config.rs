@@ -1,4 +1,5 @@
-//! Configuration of a guest before it is sent: whether the guest's schema takes it, and where in `guest.toml` what is wrong stands.
+//! Configuration of a guest before it is sent: whether the guest's schema takes it, and where in
+//! `guest.toml` what is wrong stands.
 
 use anyhow::ensure;
 use lotmq_runner::Embedding;
@@ -80,7 +81,8 @@ fn collect(
     }
 }
 
-/// Checks the configuration in the `guest.toml` of a guest by the schema that the guest brings. Where there is none, it says what is missing and goes on: a module that is there has its own.
+/// Checks the configuration in the `guest.toml` of a guest by the schema that the guest brings.
+/// Where there is none, it says what is missing and goes on: a module that is there has its own.
 ///
 /// # Errors
 /// Every setting that does not fit, with its line.

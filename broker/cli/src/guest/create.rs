@@ -13,16 +13,18 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 
 /// Make the folder of a new guest.
 ///
-/// It has a guest that works. In Rust it has the crate lotmq-guest of this version, too, so that it builds with nothing but cargo; in JavaScript and Python the contract.
-/// With --example it has one of the guests that docs/sdk explains, as a whole.
+/// It has a guest that works. In Rust it has the crate lotmq-guest of this version, too, so that it
+/// builds with nothing but cargo; in JavaScript and Python the contract. With --example it has one
+/// of the guests that docs/sdk explains, as a whole.
 ///
 /// Exit codes: 0 done, 1 it cannot be written, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(super) struct NewArgs {
     /// Name of the guest, of its folder and of its module
     name: String,
-    /// What it is for: action runs when something happens, rule says what a client may do, route connects the broker with another system, auth decides who may
-    /// connect, but no login of this version asks it (docs/sdk/auth.md)
+    /// What it is for: action runs when something happens, rule says what a client may do, route
+    /// connects the broker with another system, auth decides who may connect, but no login of this
+    /// version asks it (docs/sdk/auth.md)
     #[arg(short = 't', long = "type", default_value = "action")]
     kind: WantedType,
     /// Language of its source

@@ -26,10 +26,13 @@ use crate::pasteable::pasteable;
 
 /// Build a guest and run it as a module of a broker.
 ///
-/// It is granted everything that it asks for with --grant-all, and what --grant names; without both you are asked, and it is refused where nobody can be asked. A module of the same
-/// name is replaced, and what that changes is shown; the configuration that it has stays, unless --config or --replace-config is given. Without -u it is sent as root, as by `lotmq cmd`.
+/// It is granted everything that it asks for with --grant-all, and what --grant names; without both
+/// you are asked, and it is refused where nobody can be asked. A module of the same name is
+/// replaced, and what that changes is shown; the configuration that it has stays, unless --config
+/// or --replace-config is given. Without -u it is sent as root, as by `lotmq cmd`.
 ///
-/// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no
+/// reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(super) struct DeployGuestArgs {
@@ -60,7 +63,8 @@ pub(super) struct DeployGuestArgs {
     /// Grant this, such as write:scaled/# or state; may be given several times
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<String>,
-    /// File with the signature of the component, instead of NAME.sig beside it: 64 bytes of Ed25519, or ed25519:<base64>
+    /// File with the signature of the component, instead of NAME.sig beside it: 64 bytes of
+    /// Ed25519, or ed25519:<base64>
     #[arg(long, value_name = "FILE", conflicts_with = "unsigned")]
     sig: Option<PathBuf>,
     /// Send no signature, also where NAME.sig is there
@@ -69,7 +73,8 @@ pub(super) struct DeployGuestArgs {
     /// Text for people that says which version it is
     #[arg(long, value_name = "TEXT")]
     version: Option<String>,
-    /// Seconds to wait for each reply; they begin anew each time the broker says that it is still working
+    /// Seconds to wait for each reply; they begin anew each time the broker says that it is still
+    /// working
     #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
     #[command(flatten)]
@@ -194,7 +199,8 @@ impl DeployGuestArgs {
         Ok((module, place))
     }
 
-    /// Signature as `-sig` takes it: that of the file that is named, else of the one beside the component, if there is one.
+    /// Signature as `-sig` takes it: that of the file that is named, else of the one beside the
+    /// component, if there is one.
     fn signature(&self, component: &Path) -> anyhow::Result<Option<String>> {
         let beside = component.with_extension(SIGNATURE);
         let file = match &self.sig {
@@ -258,7 +264,8 @@ fn name_of_file(file: &Path) -> Result<String, Misuse> {
     Ok(name)
 }
 
-/// Whether no message starts a module: neither what it is added with nor what it asks to read, by which it is started otherwise.
+/// Whether no message starts a module: neither what it is added with nor what it asks to read, by
+/// which it is started otherwise.
 fn is_never_started(module: &EmbeddedModule, request: &ComponentRequest) -> bool {
     let reads = |asks: &Vec<String>| asks.iter().any(|grant| grant.starts_with("read:"));
     request.world == "action"
@@ -269,7 +276,8 @@ fn is_never_started(module: &EmbeddedModule, request: &ComponentRequest) -> bool
 /// How the file with the signature of a component ends.
 const SIGNATURE: &str = "sig";
 
-/// Signature of what a file holds: the bytes, as openssl writes them, or the text that they are written as.
+/// Signature of what a file holds: the bytes, as openssl writes them, or the text that they are
+/// written as.
 fn signature_of(file: &[u8]) -> anyhow::Result<String> {
     const PREFIX: &str = "ed25519:";
     const BYTES: usize = 64;

@@ -20,9 +20,11 @@ use crate::cmd::{
 
 /// Get the component of a module from a broker.
 ///
-/// It is the one that was deployed, byte by byte. A file that is there is not overwritten without --force. Without -u it is asked for as root, as by `lotmq cmd`.
+/// It is the one that was deployed, byte by byte. A file that is there is not overwritten without
+/// --force. Without -u it is asked for as root, as by `lotmq cmd`.
 ///
-/// Exit codes: 0 written, 1 it cannot be written or the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// Exit codes: 0 written, 1 it cannot be written or the broker says no, 2 wrong usage, 3 no broker
+/// or no reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(super) struct DownloadArgs {
@@ -76,7 +78,8 @@ enum Got {
     Nothing,
 }
 
-/// What the broker sends: the component in one message, or in parts that are numbered from 0, and then the reply.
+/// What the broker sends: the component in one message, or in parts that are numbered from 0, and
+/// then the reply.
 fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     let topic = format!("$SYS/Coreflux/Modules/{}/download", args.name);
     for filter in [OUTPUT_TOPIC.to_owned(), format!("{topic}/#")] {

@@ -20,7 +20,8 @@ pub(super) enum GuestExample {
     Lines,
     /// A route that asks over datagrams, and asks again what got lost
     Datagrams,
-    /// A route that polls points of a station, writes others, and notices when the station has frozen
+    /// A route that polls points of a station, writes others, and notices when the station has
+    /// frozen
     Points,
 }
 

@@ -1,14 +1,17 @@
-//! Lines of several topics in the order of their own times: a line is held for a moment, in which earlier ones may come.
+//! Lines of several topics in the order of their own times: a line is held for a moment, in which
+//! earlier ones may come.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Time for which a line is held. A broker publishes lines of a run some tens of milliseconds behind what was published at once, and the network adds its own.
+/// Time for which a line is held. A broker publishes lines of a run some tens of milliseconds
+/// behind what was published at once, and the network adds its own.
 const HOLD: Duration = Duration::from_millis(300);
 
-/// Most lines that are held; one more lets the earliest go. A flood is as many in a third of a second.
+/// Most lines that are held; one more lets the earliest go. A flood is as many in a third of a
+/// second.
 const LINES_MAX: usize = 10_000;
 
 /// Lines that are held.
@@ -36,7 +39,8 @@ impl LinesInTime {
         self.arrivals.push_back(((at, self.came), now));
     }
 
-    /// The next line that has been held for long enough, or that is earlier than such a one; `None` when none is.
+    /// The next line that has been held for long enough, or that is earlier than such a one; `None`
+    /// when none is.
     pub(super) fn due(&mut self, now: Instant) -> Option<String> {
         let is_due = |(_, since): &(Place, Instant)| now.duration_since(*since) >= HOLD;
         let is_next = self.held.len() > LINES_MAX || self.arrivals.front().is_some_and(is_due);

@@ -1,4 +1,5 @@
-//! `lotmq guest list`, `rollback`, `enable`, `disable`, `remove` and `logs`: what is installed in a broker, what becomes of it, and what it says.
+//! `lotmq guest list`, `rollback`, `enable`, `disable`, `remove` and `logs`: what is installed in a
+//! broker, what becomes of it, and what it says.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,8 +36,9 @@ const LOG: &str = "/Log";
 
 /// List the modules of a broker.
 ///
-/// RUNS, ERRORS and TRAPS are counted since the broker has started; the errors of a module that runs routes are those of its routes. With --shipped the types of routes
-/// follow that come with the broker, which need no installation; `lotmq routes` shows the routes that are of them.
+/// RUNS, ERRORS and TRAPS are counted since the broker has started; the errors of a module that
+/// runs routes are those of its routes. With --shipped the types of routes follow that come with
+/// the broker, which need no installation; `lotmq routes` shows the routes that are of them.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -175,7 +177,8 @@ pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The reply to a command about a module; a refusal is shown, with this tool's option in place of the broker's.
+/// The reply to a command about a module; a refusal is shown, with this tool's option in place of
+/// the broker's.
 fn asked_with_force(
     client: &mut Client,
     (verb, name): (&str, &str),
@@ -218,8 +221,10 @@ pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
 
 /// Show what a module has to say, and the routes that run it.
 ///
-/// That is its last error, and with -f also each further one and each line that it prints or logs, as they come, and on standard error which state it comes to, as failed.
-/// Lines stand in the order of their times. With -f a connection that is lost is made again. What it has printed before, the broker does not keep.
+/// That is its last error, and with -f also each further one and each line that it prints or logs,
+/// as they come, and on standard error which state it comes to, as failed. Lines stand in the order
+/// of their times. With -f a connection that is lost is made again. What it has printed before, the
+/// broker does not keep.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -275,9 +280,11 @@ struct Told {
     is_following: bool,
     left: Option<u64>,
     has_told: bool,
-    /// When the last errors by topic were, which a new connection gives again, and how many there were by then.
+    /// When the last errors by topic were, which a new connection gives again, and how many there
+    /// were by then.
     errors: HashMap<String, (Option<Timestamp>, u64)>,
-    /// The last line of level error of each that speaks, by its topic: where it gives up, the text of the panic.
+    /// The last line of level error of each that speaks, by its topic: where it gives up, the text
+    /// of the panic.
     last_words: HashMap<String, String>,
     /// State of the module.
     state: Option<String>,
@@ -286,7 +293,8 @@ struct Told {
 }
 
 impl Told {
-    /// Shows what the module has to say until the connection is lost, a signal comes or there were enough lines.
+    /// Shows what the module has to say until the connection is lost, a signal comes or there were
+    /// enough lines.
     fn listen(
         &mut self,
         args: &LogsArgs,
@@ -344,7 +352,8 @@ impl Told {
         Ok(())
     }
 
-    /// Says on standard error what the module asks for and was not granted, which may be why it fails: once, and the first thing.
+    /// Says on standard error what the module asks for and was not granted, which may be why it
+    /// fails: once, and the first thing.
     fn note_missing(&self, name: &str, info: &Value) {
         let missing = info.get("notGranted").and_then(Value::as_array).into_iter().flatten();
         let missing: Vec<&str> = missing.filter_map(Value::as_str).collect();
@@ -358,7 +367,8 @@ impl Told {
         )));
     }
 
-    /// Says on standard error which state the module has come to. It begins as enabled, of which nothing is said.
+    /// Says on standard error which state the module has come to. It begins as enabled, of which
+    /// nothing is said.
     fn note_state(&mut self, name: &str, info: &Value) {
         let state = info.get("state").and_then(Value::as_str).unwrap_or("removed");
         if self.state.as_deref().unwrap_or("enabled") == state {
@@ -409,7 +419,8 @@ impl Told {
     }
 }
 
-/// Subscribes to what a module and the routes that run it say, and to the state of the module, but for what is `followed` already.
+/// Subscribes to what a module and the routes that run it say, and to the state of the module, but
+/// for what is `followed` already.
 fn subscribe(
     client: &mut Client,
     (info, name): (&Value, &str),
@@ -452,7 +463,8 @@ fn speakers<'a>(info: &'a Value, name: &str) -> impl Iterator<Item = String> + '
     std::iter::once(format!("{MODULES}/{name}")).chain(routes)
 }
 
-/// An error without the text of a panic that is the last line before it: it stands there as a whole.
+/// An error without the text of a panic that is the last line before it: it stands there as a
+/// whole.
 fn without_last_words<'t>(error: &'t str, words: &str) -> Cow<'t, str> {
     /// Bytes of the text that an error has of a long line at least.
     const WORDS_BYTES_MIN: usize = 400;
@@ -466,7 +478,8 @@ fn without_last_words<'t>(error: &'t str, words: &str) -> Cow<'t, str> {
     format!("{front}{GAVE_UP}{rest}").into()
 }
 
-/// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back. `words`: the last line of level error before it.
+/// A message of a module in one line; `None` of a reply to a command, and of an error that was
+/// taken back. `words`: the last line of level error before it.
 fn line(message: &Message, json: bool, words: Option<&str>) -> Option<String> {
     let is_told = [MODULES, ROUTES].iter().any(|place| message.topic.starts_with(place));
     if !is_told || message.payload.is_empty() {

@@ -1,4 +1,5 @@
-//! Last build of a guest whose tools cannot tell that nothing has changed: digests of its sources and of the component that was made of them.
+//! Last build of a guest whose tools cannot tell that nothing has changed: digests of its sources
+//! and of the component that was made of them.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use super::verify::sha256;
 /// Folders of a guest that hold what is made or got, and its cases.
 const NOT_SOURCES: [&str; 4] = ["target", "node_modules", "__pycache__", "tests"];
 
-/// Ends of the names of files that no component is made of: cases, the programs that they name, what they play, and signatures.
+/// Ends of the names of files that no component is made of: cases, the programs that they name,
+/// what they play, and signatures.
 const NOT_PARTS: [&str; 6] = [SUFFIX, ".lot", ".lotnb", ".jsonl", ".sig", ".md"];
 
 /// File of which the component is made as far as [`parts_of`] says.
@@ -72,7 +74,8 @@ impl LastBuild {
     }
 }
 
-/// What of `guest.toml` is in the component: its world, what it asks for, and the schema of its configuration. What starts it and its configuration are options of the command that adds it.
+/// What of `guest.toml` is in the component: its world, what it asks for, and the schema of its
+/// configuration. What starts it and its configuration are options of the command that adds it.
 fn parts_of(guest: &GuestFolder) -> String {
     format!("{} {:?} {:?}\n", guest.kind.name(), guest.asks, guest.schema)
 }

@@ -1,4 +1,5 @@
-//! Building guests in JavaScript and Python: with the tools of their ecosystems, which make components themselves.
+//! Building guests in JavaScript and Python: with the tools of their ecosystems, which make
+//! components themselves.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +20,8 @@ const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
 /// Why a guest for logins is made in no other language than Rust.
 pub(super) const ONLY_RUST: &str = "a guest of type auth is made in Rust only: no login asks one in this build, so nothing shows what an interpreter costs each of them";
 
-/// Gets what builds a guest, where it is missing; the answer is the program that makes components of its language, if it is not Node.
+/// Gets what builds a guest, where it is missing; the answer is the program that makes components
+/// of its language, if it is not Node.
 ///
 /// # Errors
 /// It is missing, and cannot be got.
@@ -110,7 +112,8 @@ pub(super) fn python(guest: &GuestFolder, tool: &Path) -> anyhow::Result<Vec<u8>
     })
 }
 
-/// Folder with the modules that a guest in Python imports, for people and their editors: the component has its own.
+/// Folder with the modules that a guest in Python imports, for people and their editors: the
+/// component has its own.
 const BINDINGS: &str = "target/bindings";
 
 /// Writes the bindings of a guest in Python, which name all that it can call.
@@ -133,8 +136,9 @@ fn written_entry(guest: &GuestFolder, name: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The folder with the contract from which a tool makes its bindings: that of the guest, but for a world that may still change a copy without the marks which say so.
-/// componentize-js cannot be told to heed what they are on.
+/// The folder with the contract from which a tool makes its bindings: that of the guest, but for a
+/// world that may still change a copy without the marks which say so. componentize-js cannot be
+/// told to heed what they are on.
 fn contract(guest: &GuestFolder) -> anyhow::Result<PathBuf> {
     const MARK: &str = "@unstable(feature = route)";
     let folder = std::path::absolute(&guest.path)?;

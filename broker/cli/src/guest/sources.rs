@@ -1,4 +1,5 @@
-//! Files that this program has in itself for new guests: the SDK of the contract that it speaks, and what a guest begins with.
+//! Files that this program has in itself for new guests: the SDK of the contract that it speaks,
+//! and what a guest begins with.
 
 use super::folder::{GuestLanguage, GuestType};
 
@@ -27,10 +28,12 @@ pub(super) const SDK: &[NamedText] = files!(
     "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-files.wit", "wit/unstable-http-server.wit", "wit/unstable-http.wit", "wit/unstable-modules.wit", "wit/unstable-route-batches.wit", "wit/unstable-route.wit", "wit/unstable-serial.wit",
 );
 
-/// Versions of what the SDK is made of, under which the examples were built; named after one of them.
+/// Versions of what the SDK is made of, under which the examples were built; named after one of
+/// them.
 pub(super) const LOCK: &str = include_str!("../../../../sdk/examples/action-answer/Cargo.lock");
 
-/// What the component of a guest begins with that another tool than cargo makes, and which calls the guest: a part for its language, and one for its world. Empty where there is none.
+/// What the component of a guest begins with that another tool than cargo makes, and which calls
+/// the guest: a part for its language, and one for its world. Empty where there is none.
 pub(super) fn entry(kind: GuestType, language: GuestLanguage) -> String {
     let (of_language, of_world) = match (language, kind) {
         (GuestLanguage::Js, GuestType::Action) => (JS_ENTRY, text!("js/action/entry.js")),
@@ -50,7 +53,8 @@ const PYTHON_ENTRY: &str = text!("python/entry.py");
 /// Name of the example that [`LOCK`] belongs to.
 pub(super) const LOCKED: &str = "action-answer";
 
-/// End of the names of files that are taken for something else in our own repository, and which the files of a guest do not have.
+/// End of the names of files that are taken for something else in our own repository, and which the
+/// files of a guest do not have.
 pub(super) const APART: &str = ".in";
 
 /// Name that stands in the files of a template for that of the guest.

@@ -1,4 +1,5 @@
-//! `lotmq guest test`: a guest against what its files say that it does, without a broker and in virtual time.
+//! `lotmq guest test`: a guest against what its files say that it does, without a broker and in
+//! virtual time.
 
 use std::path::{Path, PathBuf};
 
@@ -17,12 +18,17 @@ use crate::test::ReportArgs;
 
 /// Test a guest without a broker.
 ///
-/// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
-/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it, those of a guest for logins have logins. Routes and guests for logins make no connections without --network. docs/lot/testing.md says what stands in such a file, docs/sdk/testing.md what guests have besides.
+/// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built
+/// and runs in a broker without listeners, by virtual time, through the cases in *.test.toml of its
+/// folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route
+/// name the program that uses it, those of a guest for logins have logins. Routes and guests for
+/// logins make no connections without --network. docs/lot/testing.md says what stands in such a
+/// file, docs/sdk/testing.md what guests have besides.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///
-/// Exit codes: 0 every case passed or there is none, 1 one failed, none has the text of -n, or the guest does not build, 2 wrong usage.
+/// Exit codes: 0 every case passed or there is none, 1 one failed, none has the text of -n, or the
+/// guest does not build, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(super) struct TestGuestArgs {
     /// Folder of the guest
@@ -34,10 +40,12 @@ pub(super) struct TestGuestArgs {
     /// Leave out its own tests on this machine
     #[arg(long)]
     no_native: bool,
-    /// Let the guest, and the routes of its cases, reach the network: whatever is at the addresses of their program or configuration
+    /// Let the guest, and the routes of its cases, reach the network: whatever is at the addresses
+    /// of their program or configuration
     #[arg(long)]
     network: bool,
-    /// Connect the far sides of the cases to their real servers, and write what both say to the files that they play otherwise (far = { … recorded, server })
+    /// Connect the far sides of the cases to their real servers, and write what both say to the
+    /// files that they play otherwise (far = { … recorded, server })
     #[arg(long, conflicts_with_all = ["messages", "replay"])]
     record: bool,
     /// A message that arrives; may be given several times, they arrive in order

@@ -13,7 +13,8 @@ use super::folder::{GuestFolder, GuestLanguage};
 
 /// Look at a component as a broker does when it is uploaded.
 ///
-/// It says which world the component fits, what it imports and what it asks for, or why a broker of this version would refuse it.
+/// It says which world the component fits, what it imports and what it asks for, or why a broker of
+/// this version would refuse it.
 ///
 /// Exit codes: 0 a broker takes it, 1 it does not, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -58,7 +59,8 @@ pub(super) fn as_json(embedding: &Embedding, file: &Path, component: &[u8]) -> a
 }
 
 fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
-    /// Length of components, in bytes, from which on it takes seconds to compile one, as of those with an interpreter in them.
+    /// Length of components, in bytes, from which on it takes seconds to compile one, as of those
+    /// with an interpreter in them.
     const LONG: usize = 4 << 20;
     if component.len() >= LONG {
         output::note(&format!("compiling {} to look at it, as a broker does", file.display()));

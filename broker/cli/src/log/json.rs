@@ -1,6 +1,8 @@
-//! How a line looks to machines: one object of JSON, with `time`, `level`, `target`, `message` and `fields`.
+//! How a line looks to machines: one object of JSON, with `time`, `level`, `target`, `message` and
+//! `fields`.
 //!
-//! Numbers and truth values stay what they are; everything else is text, cut as in lines for people.
+//! Numbers and truth values stay what they are; everything else is text, cut as in lines for
+//! people.
 
 use std::fmt::{self, Debug, Write as _};
 

@@ -1,7 +1,9 @@
-//! How a line looks: as the library writes it, but those about Clients that come and go are put together by less code.
+//! How a line looks: as the library writes it, but those about Clients that come and go are put
+//! together by less code.
 //!
-//! There are two for each connection, and in the library's way they took a fifth of what a connection costs. Values of fields are cut in all lines: many come from
-//! Clients, whose names and topics have up to 64 KiB.
+//! There are two for each connection, and in the library's way they took a fifth of what a
+//! connection costs. Values of fields are cut in all lines: many come from Clients, whose names and
+//! topics have up to 64 KiB.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Write as _};
@@ -114,7 +116,8 @@ fn second_text(seconds: u64) -> [u8; SECOND_LEN] {
     second
 }
 
-/// Writes fields one by one; control characters as escapes, so that nobody can make a line of his own.
+/// Writes fields one by one; control characters as escapes, so that nobody can make a line of his
+/// own.
 struct Fields<'a, 'w> {
     writer: &'a mut Writer<'w>,
     is_first: bool,

@@ -352,7 +352,8 @@ fn routes(routes: &Value) -> String {
     })
 }
 
-/// The first rows of a list, and a line that says how many more there are and who has them; `None` for an empty list.
+/// The first rows of a list, and a line that says how many more there are and who has them; `None`
+/// for an empty list.
 fn rows<const N: usize>(
     all: &Value,
     place: &str,

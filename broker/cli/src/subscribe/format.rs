@@ -1,4 +1,5 @@
-//! The format of `lotmq sub -F`: text with `%` placeholders and `\` escapes, as `mosquitto_sub` has them.
+//! The format of `lotmq sub -F`: text with `%` placeholders and `\` escapes, as `mosquitto_sub` has
+//! them.
 
 use std::io::IsTerminal as _;
 
@@ -93,7 +94,8 @@ impl Format {
         self
     }
 
-    /// The same where it goes to a terminal: control characters of messages are shown as `?`, those of the format stay.
+    /// The same where it goes to a terminal: control characters of messages are shown as `?`, those
+    /// of the format stay.
     pub(crate) fn shown(self) -> Self {
         Self { is_shown: std::io::stdout().is_terminal(), ..self }
     }

@@ -1,7 +1,7 @@
 //! `--pretty`: JSON with one member a line.
 //!
-//! Invariant: nothing but blanks between tokens differs from the payload, so numbers of any length, repeated names and their order stay as
-//! they came.
+//! Invariant: nothing but blanks between tokens differs from the payload, so numbers of any length,
+//! repeated names and their order stay as they came.
 
 use serde::de::IgnoredAny;
 

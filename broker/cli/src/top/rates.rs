@@ -146,7 +146,8 @@ fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// Rates of the rows that are there now. Those that were not there before, and those that count anew, have begun with nothing.
+/// Rates of the rows that are there now. Those that were not there before, and those that count
+/// anew, have begun with nothing.
 pub(super) fn rated(
     before: &[CountedRow],
     now: &[CountedRow],

@@ -109,7 +109,8 @@ impl HeardTopics {
     pub(super) fn tree(&self, elapsed: Duration, paint: Paint) -> String {
         let mut sorted: Vec<(Vec<&str>, &HeardTopic)> =
             self.known.iter().map(|(name, topic)| (name.split('/').collect(), topic)).collect();
-        // Level by level: `a/b` stands before `a-b`, which the order of texts has between `a` and `a/b`.
+        // Level by level: `a/b` stands before `a-b`, which the order of texts has between `a` and
+        // `a/b`.
         sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut lines: Vec<(String, Option<&HeardTopic>)> = Vec::new();
         let mut before: &[&str] = &[];

@@ -24,7 +24,8 @@ pub(super) struct WatchedEvent {
     /// Name of the definition; of a denial the user.
     name: String,
     text: String,
-    /// Whether it happened before anybody watched: the last one of its kind that the broker has kept.
+    /// Whether it happened before anybody watched: the last one of its kind that the broker has
+    /// kept.
     is_earlier: bool,
     /// The record as the broker told it, for machines.
     pub(super) details: Value,
@@ -208,7 +209,8 @@ pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
     })
 }
 
-/// Event of a line of the log that tells of a connection without a login, such as one whose TLS came to nothing; `None` for all other lines.
+/// Event of a line of the log that tells of a connection without a login, such as one whose TLS
+/// came to nothing; `None` for all other lines.
 pub(super) fn refused_handshake(payload: &[u8]) -> Option<WatchedEvent> {
     let line = parsed(payload);
     if line["message"] != "handshake refused" {

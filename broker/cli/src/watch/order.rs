@@ -1,5 +1,5 @@
-//! Events in the order of their times, although the broker tells of some later than of others: of errors five times a second, of the last error of each definition
-//! in any order.
+//! Events in the order of their times, although the broker tells of some later than of others: of
+//! errors five times a second, of the last error of each definition in any order.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::event::WatchedEvent;
 
-/// Time for which an event waits for others that happened before: the broker tells of errors within 250 ms.
+/// Time for which an event waits for others that happened before: the broker tells of errors within
+/// 250 ms.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Most events that wait; with more of them those that wait are shown at once.

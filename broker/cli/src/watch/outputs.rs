@@ -27,7 +27,8 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// Notes the source of a definition; an empty one is its end. Returns the filters that are not subscribed to yet, and counts them as such.
+    /// Notes the source of a definition; an empty one is its end. Returns the filters that are not
+    /// subscribed to yet, and counts them as such.
     pub(super) fn define(&mut self, topic: &str, name: &str, source: &str) -> Vec<String> {
         let filters = filters(source);
         let new: Vec<String> = filters
@@ -43,7 +44,8 @@ impl Outputs {
         new
     }
 
-    /// Definitions that may have published to this topic: those that name it, else those that publish to topics which it may be one of. `None` when there is none.
+    /// Definitions that may have published to this topic: those that name it, else those that
+    /// publish to topics which it may be one of. `None` when there is none.
     pub(super) fn publisher(&self, topic: &str) -> Option<LikelyPublisher> {
         let names = |publishes: &dyn Fn(&String) -> bool| {
             let of = self.of.values().filter(|(_, filters)| filters.iter().any(publishes));

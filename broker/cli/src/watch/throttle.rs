@@ -8,7 +8,8 @@ use super::event::WatchedEvent;
 /// Shortest time between two values of a topic.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// By how much a value may come early, at the cost of the next one: those of a device that sends one a second are not held back, and have their own time.
+/// By how much a value may come early, at the cost of the next one: those of a device that sends
+/// one a second are not held back, and have their own time.
 const EARLY: Duration = Duration::from_millis(200);
 
 /// Most topics that are remembered; those of which nothing waits are forgotten when there are more.

@@ -1,4 +1,5 @@
-//! Traces of actions: armed while they are watched, and ended behind that, but for those that somebody else has armed.
+//! Traces of actions: armed while they are watched, and ended behind that, but for those that
+//! somebody else has armed.
 
 use std::time::{Duration, Instant};
 

@@ -6,10 +6,12 @@ use super::Client;
 use crate::{AckMode, ClientError, Message, Packet};
 
 impl Client {
-    /// Acknowledges a message, in [`AckMode::Manual`]: PUBACK at QoS 1, PUBREC at QoS 2, nothing at QoS 0.
+    /// Acknowledges a message, in [`AckMode::Manual`]: PUBACK at QoS 1, PUBREC at QoS 2, nothing at
+    /// QoS 0.
     ///
     /// # Errors
-    /// [`ClientError::Encode`] for a reason that the packet cannot carry, [`ClientError::Closed`], [`ClientError::Io`].
+    /// [`ClientError::Encode`] for a reason that the packet cannot carry, [`ClientError::Closed`],
+    /// [`ClientError::Io`].
     pub fn acknowledge(&mut self, message: &Message, reason: ReasonCode) -> Result<(), ClientError> {
         let Some(packet_id) = message.packet_id else { return Ok(()) };
         let ack_type = if message.qos == QoS::ExactlyOnce { AckType::Pubrec } else { AckType::Puback };
@@ -72,7 +74,8 @@ impl Client {
         self.inbox.push(message)
     }
 
-    /// The topic, by its alias if it has one; an alias without a topic that was never given stays empty.
+    /// The topic, by its alias if it has one; an alias without a topic that was never given stays
+    /// empty.
     fn resolve_topic(&mut self, publish: &Publish<'_>) -> String {
         let Some(alias) = publish.properties.topic_alias() else { return publish.topic.to_owned() };
         if publish.topic.is_empty() {

@@ -1,4 +1,5 @@
-//! The limits of listeners: every one can be set in `[limits]` for all, and in `[listener.<name>]` for one.
+//! The limits of listeners: every one can be set in `[limits]` for all, and in `[listener.<name>]`
+//! for one.
 
 use crate::Limits;
 use crate::limit_table;

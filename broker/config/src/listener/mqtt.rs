@@ -5,8 +5,9 @@ use super::{ListenerPlan, Transport};
 super::listener! {
     /// MQTT over plain TCP.
     MqttListener at "listener.mqtt", |config| config.listener.mqtt, port 1883, json "Port" "BindIPForMQTT" => {
-        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for it, at up to 960 KiB each; further ones are served
-        /// without. 0 turns it off. What it is: docs/zstd-transport.md.
+        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for
+        /// it, at up to 960 KiB each; further ones are served without. 0 turns it off. What it is:
+        /// docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
     }
 }

@@ -3,15 +3,19 @@
 use super::{ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 
 super::listener! {
-    /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without one is an error.
+    /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without
+    /// one is an error.
     MqttsListener at "listener.mqtts", |config| config.listener.mqtts, port 8883, json "TlsPort" "BindIPForMQTTwithTls" => {
-        /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
+        /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has
+        /// signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
-        /// Whether the certificate that a client shows says which user it is. User name and password of its CONNECT count for nothing then; there must
-        /// be an account of that name, and whoever the authority certifies as it is that user, `root` included.
+        /// Whether the certificate that a client shows says which user it is. User name and
+        /// password of its CONNECT count for nothing then; there must be an account of that name,
+        /// and whoever the authority certifies as it is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
-        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for it, at up to 960 KiB each; further ones are served
-        /// without. 0 turns it off. What it is: docs/zstd-transport.md.
+        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for
+        /// it, at up to 960 KiB each; further ones are served without. 0 turns it off. What it is:
+        /// docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
     }
 }

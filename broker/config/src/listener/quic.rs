@@ -7,20 +7,26 @@ use crate::key::section;
 use crate::setting::{BindAddresses, Port};
 
 section! {
-    /// MQTT over QUIC, ALPN `mqtt`, one bidirectional stream per connection. Opened when its port and `tls.certificate` are set. Clients must prove their address, which
-    /// takes another round trip, while an eighth of `half_open` is taken.
+    /// MQTT over QUIC, ALPN `mqtt`, one bidirectional stream per connection. Opened when its port
+    /// and `tls.certificate` are set. Clients must prove their address, which takes another round
+    /// trip, while an eighth of `half_open` is taken.
     QuicListener at "listener.quic", |config| config.listener.quic => {
-        /// UDP port, usually 14567. 0 takes any free one, which `lotmq serve` prints; `off` opens none.
+        /// UDP port, usually 14567. 0 takes any free one, which `lotmq serve` prints; `off` opens
+        /// none.
         port: Port = Port::Off;
-        /// Addresses to listen on: one, or a list. An address that the machine does not have is skipped with a warning.
+        /// Addresses to listen on: one, or a list. An address that the machine does not have is
+        /// skipped with a warning.
         bind: BindAddresses = BindAddresses::loopback();
-        /// Time in seconds without any packet of the client after which the connection is lost. After a third of it the broker asks whether the
-        /// client is still there, so a longer Keep Alive of MQTT does no harm.
+        /// Time in seconds without any packet of the client after which the connection is lost.
+        /// After a third of it the broker asks whether the client is still there, so a longer Keep
+        /// Alive of MQTT does no harm.
         idle_timeout_sec: u32 = 600, range 1..=86_400;
-        /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has signed.
+        /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has
+        /// signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
-        /// Whether the certificate that a client shows says which user it is. User name and password of its CONNECT count for nothing then; there must
-        /// be an account of that name, and whoever the authority certifies as it is that user, `root` included.
+        /// Whether the certificate that a client shows says which user it is. User name and
+        /// password of its CONNECT count for nothing then; there must be an account of that name,
+        /// and whoever the authority certifies as it is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
     }
 }

@@ -9,8 +9,8 @@ use crate::setting::FileMode;
 section! {
     /// MQTT through a Unix socket. Its clients count as clients of this machine.
     UnixListener at "listener.unix", |config| config.listener.unix => {
-        /// The file of the socket; without it there is none. A file that a broker left behind is replaced, any other is not; the broker removes it
-        /// when it stops.
+        /// The file of the socket; without it there is none. A file that a broker left behind is
+        /// replaced, any other is not; the broker removes it when it stops.
         path: Option<PathBuf> = None;
         /// Permissions of the file, as octal digits: who may write to it may connect.
         mode: FileMode = FileMode::GROUP;

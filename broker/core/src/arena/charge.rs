@@ -1,7 +1,8 @@
 //! Charge for a large message that clients wait for, among the bytes of all that wait.
 //!
-//! However many outputs share the memory of a message, it counts once: from when the first of them keeps it until the last has written it. Not here: the own bytes
-//! of an output, which its connection counts (`tenant::link`).
+//! However many outputs share the memory of a message, it counts once: from when the first of them
+//! keeps it until the last has written it. Not here: the own bytes of an output, which its
+//! connection counts (`tenant::link`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,8 @@
-//! Attaching a connection to its session: a new one, the stored one, or that of a connection which it takes over.
+//! Attaching a connection to its session: a new one, the stored one, or that of a connection which
+//! it takes over.
 //!
-//! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
+//! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so
+//! two CONNECTs of it cannot both win.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,7 +45,8 @@ pub enum NotAttached {
     /// The Client's account was removed, or got another password, after the login.
     #[error("the account has changed meanwhile")]
     AccountChanged,
-    /// The newest change of the session, or a message that it has published, is in another thread's unfinished turn and would be overtaken.
+    /// The newest change of the session, or a message that it has published, is in another thread's
+    /// unfinished turn and would be overtaken.
     #[error("the session changes on another thread")]
     InTurn(Stamp),
     /// The owner of the connection that has the session has not read yet what has come on it.
@@ -114,8 +117,10 @@ pub fn attach(
     Ok(attachment)
 }
 
-/// Whether what has come on the connection that has the session was read, as far as that does not take too long; else its owner is asked to, and calls `connection` then. A
-/// DISCONNECT that the Client has sent before it came back discards its Will \[MQTT-3.14.4-3\], and what it has published comes first \[MQTT-4.6.0-6\].
+/// Whether what has come on the connection that has the session was read, as far as that does not
+/// take too long; else its owner is asked to, and calls `connection` then. A DISCONNECT that the
+/// Client has sent before it came back discards its Will \[MQTT-3.14.4-3\], and what it has
+/// published comes first \[MQTT-4.6.0-6\].
 fn is_heard_out(
     client: &Client,
     connection: &Arc<Connection>,
@@ -123,7 +128,8 @@ fn is_heard_out(
     turn: &mut Turn,
 ) -> bool {
     let (now, until) = (turn.now(), turn.now().plus(HEARING_OUT_MAX));
-    // Under the lock under which that connection lets go of the session: it has not ended without having been asked.
+    // Under the lock under which that connection lets go of the session: it has not ended without
+    // having been asked.
     let state = client.state.lock();
     let Some(Link { connection: old, .. }) = &state.link else { return true };
     if let Some(known) = request.predecessor.as_ref().filter(|known| known.number == old.number) {
@@ -138,7 +144,8 @@ fn is_heard_out(
     false
 }
 
-/// Whether a session outlives its connection, and neither ends at this very moment nor is over but for housekeeping.
+/// Whether a session outlives its connection, and neither ends at this very moment nor is over but
+/// for housekeeping.
 fn is_kept(client: &Client, turn: &Turn) -> bool {
     let state = client.state.lock();
     client.is_durable()
@@ -149,11 +156,12 @@ fn is_kept(client: &Client, turn: &Turn) -> bool {
 /// Will that is to be published, with the identity of who has set it.
 type LeftWill = (Box<WillMessage>, Arc<Identity>);
 
-/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes, and who has set it: the session is
-/// about to be that of whoever comes.
+/// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes,
+/// and who has set it: the session is about to be that of whoever comes.
 ///
 /// # Errors
-/// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for any other reason.
+/// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for
+/// any other reason.
 fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<LeftWill>, NotAttached> {
     let mut state = client.state.lock();
     let in_turn = [client.changed.get(), client.published.get()];
@@ -220,12 +228,14 @@ fn resume(
     Attachment { client: Arc::clone(client), is_durable }
 }
 
-/// Whether rules may decide differently about two identities of one session. Threads remember with a topic's route who may get it.
+/// Whether rules may decide differently about two identities of one session. Threads remember with
+/// a topic's route who may get it.
 fn differs(before: &Identity, now: &Identity) -> bool {
     before.peer.address() != now.peer.address() || before.protocol_version != now.protocol_version
 }
 
-/// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
+/// The link of a new connection, which begins with CONNACK; held back while something that CONNACK
+/// promises is on its way to the disk.
 fn link(
     (connection, share): (&Arc<Connection>, &Arc<Share>),
     request: &Request,

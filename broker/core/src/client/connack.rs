@@ -5,7 +5,8 @@ use lotmq_codec::{Connack, EncodeError, PropertyBuf, PropertyId, PropertyValue, 
 use crate::client::request::Request;
 use crate::connection::Connection;
 
-/// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's wishes; optional ones are left out where the Client takes no packet of that size.
+/// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's
+/// wishes; optional ones are left out where the Client takes no packet of that size.
 pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
     let whole = encoded_connack(connection, request, session_present, true);
     if whole.len() <= request.recipient.packet_bytes_max as usize {

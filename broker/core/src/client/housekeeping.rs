@@ -10,7 +10,8 @@ use crate::limits::{DRAIN_TIME_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use crate::turn::Turn;
 use crate::turn::context::TurnContext;
 
-/// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
+/// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in
+/// one second. True when others are left.
 pub fn expire(turn: &mut Turn) -> bool {
     let context = Arc::clone(&turn.context);
     let (core, timers) = (&context.core, &context.expiry_timers);

@@ -1,4 +1,5 @@
-//! Request of a CONNECT for a session: what the packet asks for, within what the listener and the settings grant.
+//! Request of a CONNECT for a session: what the packet asks for, within what the listener and the
+//! settings grant.
 //!
 //! Not here: how it is read (`protocol`).
 
@@ -31,7 +32,8 @@ pub struct Request {
     pub keep_alive: u16,
     /// Whether the broker chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
     pub(crate) is_keep_alive_ours: bool,
-    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker has any.
+    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker
+    /// has any.
     pub(crate) response_information: Option<String>,
     /// Session Expiry Interval as granted.
     pub expiry: SessionExpiry,

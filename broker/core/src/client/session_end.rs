@@ -37,7 +37,8 @@ struct Left {
     deadlines: Vec<Time>,
 }
 
-/// Detaches a Client from a connection that has ended. Where another connection has taken the session over meanwhile, nothing changes.
+/// Detaches a Client from a connection that has ended. Where another connection has taken the
+/// session over meanwhile, nothing changes.
 pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &CloseReason, turn: &mut Turn) {
     let Some(left) = leave(client, connection, reason, turn) else { return };
     // After a crash between the two the Will would come twice.
@@ -65,7 +66,8 @@ fn leave(
     reason: &CloseReason,
     turn: &mut Turn,
 ) -> Option<Left> {
-    // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of the session may come early [MQTT-3.1.3-9].
+    // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of
+    // the session may come early [MQTT-3.1.3-9].
     let now = Time::from_millis(turn.core.clock.lifetime_ms() + 1);
     let mut sessions = client.tenant.sessions.lock();
     let mut state = client.state.lock();
@@ -98,8 +100,8 @@ fn leave(
     Some(Left { will, identity: Arc::clone(&state.identity), session_ends, deadlines })
 }
 
-/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since CONNECT, and who was removed has none. False when it is to be
-/// published in a later turn.
+/// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since
+/// CONNECT, and who was removed has none. False when it is to be published in a later turn.
 pub(crate) fn publish_will(
     client: &Arc<Client>,
     identity: &Identity,
@@ -153,8 +155,8 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
 }
 
-/// Locks the state of a session that is to end; `None` when it has ended. Changes by another thread are with the store by then; on a shard that is known
-/// already.
+/// Locks the state of a session that is to end; `None` when it has ended. Changes by another thread
+/// are with the store by then; on a shard that is known already.
 fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a, ClientState>> {
     let mut is_patient = !turn.serves_clients();
     loop {
@@ -198,11 +200,13 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
     end(client, turn);
 }
 
-/// Ends the sessions of a removed user, connected or away, so that the next user of that name gets none of them. Their Wills are discarded: the next
-/// user's rights are not for them. Nobody else waits for that: each session is looked at by itself.
+/// Ends the sessions of a removed user, connected or away, so that the next user of that name gets
+/// none of them. Their Wills are discarded: the next user's rights are not for them. Nobody else
+/// waits for that: each session is looked at by itself.
 ///
-/// All these ends are with the store when this returns, those included that other threads had begun: a user of this name who is stored after that is never
-/// on the disk without them. Not for shards.
+/// All these ends are with the store when this returns, those included that other threads had
+/// begun: a user of this name who is stored after that is never on the disk without them. Not for
+/// shards.
 pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let clients = tenant.all_sessions();
     // Behind that: of those which were there, whoever is not among these has ended.
@@ -225,7 +229,8 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     }
 }
 
-/// Handles expiry timers of a Client that have run out: those of its delayed Will and of its session.
+/// Handles expiry timers of a Client that have run out: those of its delayed Will and of its
+/// session.
 pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
     let now = Time::from_millis(turn.lifetime_ms());
     turn.let_pass(client.changed.get());

@@ -20,7 +20,8 @@ pub(crate) fn refuse(
     answer_refusal(connection, recipient, reason, words)
 }
 
-/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
+/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them
+/// \[MQTT-3.2.2-19\].
 pub(crate) fn answer_refusal(
     connection: &Connection,
     recipient: Recipient,
@@ -31,7 +32,8 @@ pub(crate) fn answer_refusal(
     let encoded = recipient.explain(&mut answer, words, |out, properties| {
         encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
     });
-    // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no packet of this size, closing is the answer.
+    // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no
+    // packet of this size, closing is the answer.
     if encoded.is_ok() {
         connection.transport.write_directly(&answer);
     }
@@ -47,7 +49,8 @@ pub(crate) fn refuse_unstored(
     refuse(connection, recipient, unstored_reason(recipient, failure), &unstored_words(failure))
 }
 
-/// Reason Code for a CONNECT that cannot be stored: before 5.0 there is one code for everything temporary.
+/// Reason Code for a CONNECT that cannot be stored: before 5.0 there is one code for everything
+/// temporary.
 pub(crate) fn unstored_reason(recipient: Recipient, failure: StoreFailure) -> ReasonCode {
     if recipient.version.has_properties() { failure.reason_code() } else { ReasonCode::ServerUnavailable }
 }

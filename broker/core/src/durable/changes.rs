@@ -1,12 +1,14 @@
 //! Progress of durable changes: in a thread's turn, with the store, or on the disk.
 //!
-//! A change is made in memory first and is handed to the store when the turn that holds it ends. Until then it has no ticket, and what another thread
-//! hands over may overtake it. So whoever changes what is stored of a session marks it with the [`Stamp`] of the own turn, under the lock under which it
-//! makes the change. Whoever takes the session over, or answers that there is nothing to change, looks at the mark: the answer may rest on a change that is
-//! not on the disk.
+//! A change is made in memory first and is handed to the store when the turn that holds it ends.
+//! Until then it has no ticket, and what another thread hands over may overtake it. So whoever
+//! changes what is stored of a session marks it with the [`Stamp`] of the own turn, under the lock
+//! under which it makes the change. Whoever takes the session over, or answers that there is
+//! nothing to change, looks at the mark: the answer may rest on a change that is not on the disk.
 //!
-//! Invariants: the changes of a session reach the store in the order in which they were made, whichever threads made them; a turn that was stamped
-//! ends, if only with its thread. Not here: what waits for a ticket (`turn::release`).
+//! Invariants: the changes of a session reach the store in the order in which they were made,
+//! whichever threads made them; a turn that was stamped ends, if only with its thread. Not here:
+//! what waits for a ticket (`turn::release`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,8 +26,9 @@ use crate::fault::{Fault, is_planted};
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
 const TURN_BITS: u32 = 48;
 
-/// Pause between two checks by a thread without connections whether another thread's turn has ended, and for how long. A turn lasts milliseconds; only one that the store
-/// takes nothing of lasts longer, and then everything waits.
+/// Pause between two checks by a thread without connections whether another thread's turn has
+/// ended, and for how long. A turn lasts milliseconds; only one that the store takes nothing of
+/// lasts longer, and then everything waits.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
 const TURN_PAUSES_MAX: u32 = 5_000;
 
@@ -121,7 +124,8 @@ impl Turns {
         }
     }
 
-    /// Progress of the change with this stamp. One that failed is on the disk when a later one of its thread is, unless the store has given some up.
+    /// Progress of the change with this stamp. One that failed is on the disk when a later one of
+    /// its thread is, unless the store has given some up.
     pub fn standing(&self, stamp: Stamp, log: &dyn Log) -> Standing {
         if stamp.is_none() {
             return Standing::OnDisk;
@@ -155,7 +159,8 @@ impl Turns {
         self.thread(stamp).0.lock().turn > stamp.turn()
     }
 
-    /// Blocks until the turn of the stamp has ended; not for shards. False when that takes too long.
+    /// Blocks until the turn of the stamp has ended; not for shards. False when that takes too
+    /// long.
     pub fn await_end(&self, stamp: Stamp, clock: &dyn Clock) -> bool {
         let thread = self.thread(stamp);
         for _ in 0..TURN_PAUSES_MAX {

@@ -1,4 +1,5 @@
-//! Ended runs of promised messages, which stay in the store until all the runs that they started have ended (`lot.durable_triggers`).
+//! Ended runs of promised messages, which stay in the store until all the runs that they started
+//! have ended (`lot.durable_triggers`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,6 +1,8 @@
-//! Kept values on their way to the log: those that have changed, of each topic the newest, in one batch.
+//! Kept values on their way to the log: those that have changed, of each topic the newest, in one
+//! batch.
 //!
-//! Nobody waits for them: they are written some time after they change, and what the log does not take stays with the others that have changed.
+//! Nobody waits for them: they are written some time after they change, and what the log does not
+//! take stays with the others that have changed.
 
 use lotmq_auth::AccountReference;
 use lotmq_definitions::{LastValues, Owner};
@@ -8,8 +10,8 @@ use lotmq_store::{Batch, KeepRow, Op, StoreError, TenantId, Ticket};
 
 use crate::durable::log::Log;
 
-/// Offers at most `topics_max` kept values that have changed to the log; `None` when nothing has. One caller at a time for each tenant, or an older value
-/// may come behind a newer one.
+/// Offers at most `topics_max` kept values that have changed to the log; `None` when nothing has.
+/// One caller at a time for each tenant, or an older value may come behind a newer one.
 ///
 /// # Errors
 /// When the log takes nothing.

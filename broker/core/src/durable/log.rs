@@ -1,25 +1,33 @@
-//! The log of durable changes, as the core uses it: it takes batches, tells how far they have come, and reads long queues back.
+//! The log of durable changes, as the core uses it: it takes batches, tells how far they have come,
+//! and reads long queues back.
 //!
-//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to whoever applies them, whenever that is. It is self-contained. Every
-//! number in it was given by who made it (from [`Core::ids`](crate::Core::ids), the audit's from its trail), and every time is part of what is stored, as when
-//! a message came; to apply it needs no clock, no counter and no chance, so copies that apply the same batches in the same order hold the same. One thing is
-//! the copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever writes them encrypts them with a key and a nonce
-//! of its own.
+//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to
+//! whoever applies them, whenever that is. It is self-contained. Every number in it was given by
+//! who made it (from [`Core::ids`](crate::Core::ids), the audit's from its trail), and every time
+//! is part of what is stored, as when a message came; to apply it needs no clock, no counter and no
+//! chance, so copies that apply the same batches in the same order hold the same. One thing is the
+//! copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever
+//! writes them encrypts them with a key and a nonce of its own.
 //!
 //! An implementation promises:
-//! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches are applied in the order of their tickets.
+//! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches
+//!   are applied in the order of their tickets.
 //! - **Whole or not at all.** Nothing is seen of a part of a batch, not after a crash either.
-//! - **Settled.** Tickets are settled in their order, and what became of one does not change: `Ok` when the batch is there after a crash of the process and, as
-//!   the log is configured, after a loss of power. A batch that failed may be stored with a later one after all, until it is counted as
-//!   [lost](Log::losses).
-//! - **Nobody waits.** No call waits for a disk or another machine: whoever wants to know the outcome asks, and is woken by whoever runs the threads when there
-//!   is news.
+//! - **Settled.** Tickets are settled in their order, and what became of one does not change: `Ok`
+//!   when the batch is there after a crash of the process and, as the log is configured, after a
+//!   loss of power. A batch that failed may be stored with a later one after all, until it is
+//!   counted as [lost](Log::losses).
+//! - **Nobody waits.** No call waits for a disk or another machine: whoever wants to know the
+//!   outcome asks, and is woken by whoever runs the threads when there is news.
 //!
-//! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that something waits for, and for each client that has published with it;
-//! [`Log::is_congested`] once for each read of a client that stores much, and for a packet that is to be retained; [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
+//! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that
+//! something waits for, and for each client that has published with it; [`Log::is_congested`] once
+//! for each read of a client that stores much, and for a packet that is to be retained;
+//! [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
 //! [`Log::losses`] for a message of QoS 2. Slots of messages and sessions cost no call.
 //!
-//! Not here: what else a broker has of its store (snapshots, blocking commits, figures), which is nothing to the core.
+//! Not here: what else a broker has of its store (snapshots, blocking commits, figures), which is
+//! nothing to the core.
 
 use lotmq_store::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, Store, StoreError, Ticket};
 
@@ -28,29 +36,34 @@ pub trait Log: Send + Sync {
     /// Takes a batch, and says its place among all.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when too much waits, [`StoreError::Closed`] at the end; with the batch, of which nothing is stored.
+    /// [`StoreError::Full`] when too much waits, [`StoreError::Closed`] at the end; with the batch,
+    /// of which nothing is stored.
     #[allow(
         clippy::result_large_err,
         reason = "the batch comes back as it went in, by value, and only when the log is full"
     )]
     fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)>;
 
-    /// Ticket of the batch that was taken last, from any thread: when it is settled, so are all before.
+    /// Ticket of the batch that was taken last, from any thread: when it is settled, so are all
+    /// before.
     fn last_ticket(&self) -> Ticket;
 
     /// Outcome of a batch; `None` while it is under way.
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when it failed, [`StoreError::OutcomeForgotten`] when that was so long ago that it cannot be told.
+    /// [`StoreError::CommitFailed`] when it failed, [`StoreError::OutcomeForgotten`] when that was
+    /// so long ago that it cannot be told.
     fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>>;
 
-    /// Whether failed batches were given up. As long as none were, a stored batch means that everything before it is stored, too.
+    /// Whether failed batches were given up. As long as none were, a stored batch means that
+    /// everything before it is stored, too.
     fn has_lost(&self) -> bool;
 
     /// Number of batches that were given up.
     fn losses(&self) -> u64;
 
-    /// Whether the log's queue is more than half full, with `more` bytes that are about to be offered.
+    /// Whether the log's queue is more than half full, with `more` bytes that are about to be
+    /// offered.
     fn is_congested(&self, more: usize) -> bool;
 
     /// Whether the log's queue is more than three quarters full, with `more` bytes.
@@ -65,11 +78,12 @@ pub trait Log: Send + Sync {
     /// Failure because of which nothing is stored at the moment; `None` once storing works again.
     fn failure(&self) -> Option<CommitErrorKind>;
 
-    /// Reads the unsent messages of a session behind `after`: at most so many messages, so many bytes of them, though one message
-    /// at least, and no first message with more than the last number of bytes; the slice is empty and not the last where there is such a one.
+    /// Reads the unsent messages of a session behind `after`: at most so many messages, so many
+    /// bytes of them, though one message at least, and no first message with more than the last
+    /// number of bytes; the slice is empty and not the last where there is such a one.
     ///
-    /// `reply` is called later, wherever the implementation reads, which must not be kept waiting. Everything is there that was settled before; what was
-    /// offered later may be there or not.
+    /// `reply` is called later, wherever the implementation reads, which must not be kept waiting.
+    /// Everything is there that was settled before; what was offered later may be there or not.
     ///
     /// # Errors
     /// [`StoreError::Closed`]; `reply` is not called then.

@@ -1,4 +1,5 @@
-//! Storage space for what clients want stored, as far as it is known since the last look (`storage_watch`).
+//! Storage space for what clients want stored, as far as it is known since the last look
+//! (`storage_watch`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -45,7 +46,8 @@ impl Storage {
         self.queues_are_full.load(Ordering::Relaxed)
     }
 
-    /// Whether waiting messages take so much that each owner is held to his [part](crate::shares::part).
+    /// Whether waiting messages take so much that each owner is held to his
+    /// [part](crate::shares::part).
     pub fn queues_are_shared_out(&self) -> bool {
         self.queues_are_shared_out.load(Ordering::Relaxed)
     }
@@ -56,8 +58,8 @@ impl Storage {
         self.queues_are_full.store(are_full, Ordering::Relaxed);
     }
 
-    /// Notes how full the disk was found: whether only its reserve is left, and how many bytes may be accepted until the next look; true when that
-    /// is the first one that finds what it finds.
+    /// Notes how full the disk was found: whether only its reserve is left, and how many bytes may
+    /// be accepted until the next look; true when that is the first one that finds what it finds.
     pub fn disk_was_seen(&self, is_reserved: bool, accepted_max: u64, is_tight: bool) -> bool {
         self.accepted_max.store(accepted_max, Ordering::Relaxed);
         self.is_tight.store(is_tight, Ordering::Relaxed);

@@ -10,7 +10,8 @@ const fn millis(bound: u64) -> Duration {
     Duration::from_millis(bound)
 }
 
-/// Bounds of the buckets of deliveries. A turn with one message takes some 50 us, one of a busy shard a few milliseconds.
+/// Bounds of the buckets of deliveries. A turn with one message takes some 50 us, one of a busy
+/// shard a few milliseconds.
 pub const DELIVERY_BOUNDS: &[Duration] = &[
     micros(50),
     micros(100),
@@ -27,8 +28,8 @@ pub const DELIVERY_BOUNDS: &[Duration] = &[
     millis(1_000),
 ];
 
-/// Bounds of the buckets of logins: some 100 us without a password or with one that is remembered, some 50 ms with one that is hashed, and longer where
-/// others wait, too.
+/// Bounds of the buckets of logins: some 100 us without a password or with one that is remembered,
+/// some 50 ms with one that is hashed, and longer where others wait, too.
 pub const LOGIN_BOUNDS: &[Duration] = &[
     micros(100),
     micros(500),
@@ -45,8 +46,8 @@ pub const LOGIN_BOUNDS: &[Duration] = &[
     millis(10_000),
 ];
 
-/// Turns of a thread of which the first is measured: a look at the clock costs some 25 ns, which is nothing against a turn and would still be something for a
-/// message.
+/// Turns of a thread of which the first is measured: a look at the clock costs some 25 ns, which is
+/// nothing against a turn and would still be something for a message.
 pub(crate) const TURNS_PER_MEASURED: u32 = 8;
 
 /// Listeners that are told apart; all beyond them are one. There is one for each transport.

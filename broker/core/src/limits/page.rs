@@ -1,4 +1,5 @@
-//! The table of limits that can be set, as Markdown: the first part of `docs/limits.md`, which `tests/tidy` writes and compares.
+//! The table of limits that can be set, as Markdown: the first part of `docs/limits.md`, which
+//! `tests/tidy` writes and compares.
 
 use std::fmt::Write as _;
 

@@ -13,7 +13,8 @@ const NANOS_PER_SEC: u64 = 1_000_000_000;
 /// Largest burst after a pause, as time at the even rate: a second's worth.
 const BURST_NANOS: u64 = NANOS_PER_SEC;
 
-/// Token bucket as one number: the time at which everything so far would have come at the even rate, in nanoseconds of the broker's clock.
+/// Token bucket as one number: the time at which everything so far would have come at the even
+/// rate, in nanoseconds of the broker's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
     even_at: u64,
@@ -57,7 +58,8 @@ impl Bucket {
     }
 }
 
-/// Rate limit of one Client: messages and bytes per second that it may send. It is not read from while it has sent too much.
+/// Rate limit of one Client: messages and bytes per second that it may send. It is not read from
+/// while it has sent too much.
 #[derive(Debug)]
 pub(crate) struct ClientRate {
     messages_per_sec: u32,

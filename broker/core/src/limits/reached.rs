@@ -1,4 +1,5 @@
-//! Counters of limits that were reached, by listener; with a log line about each, at most once a second.
+//! Counters of limits that were reached, by listener; with a log line about each, at most once a
+//! second.
 //!
 //! Touched only when a limit is reached, never on the way of a message that keeps to all of them.
 
@@ -49,7 +50,8 @@ impl Reached {
         counted.add(count.saturating_sub(counted.get()));
     }
 
-    /// Counts that a limit was reached by `who`, a peer or a Client, and logs it at most once a second.
+    /// Counts that a limit was reached by `who`, a peer or a Client, and logs it at most once a
+    /// second.
     pub fn note(&self, limit: Limit, who: &dyn Display, now: Time) {
         let cell = &self.cells[limit as usize];
         cell.count.add(1);
@@ -88,7 +90,8 @@ impl LimitsReached {
         reached
     }
 
-    /// Calls `show` with limit, listener (empty for none) and count of each counter; without a listener only those that are not zero.
+    /// Calls `show` with limit, listener (empty for none) and count of each counter; without a
+    /// listener only those that are not zero.
     pub fn visit(&self, mut show: impl FnMut(Limit, &str, u64)) {
         let listeners = self.listeners.read();
         for row in LIMITS {

@@ -1,9 +1,11 @@
-//! Bytes that connections keep: of what has not come whole (packets, handshakes below MQTT, the topics behind Topic Aliases), and of what their clients do
-//! not read.
+//! Bytes that connections keep: of what has not come whole (packets, handshakes below MQTT, the
+//! topics behind Topic Aliases), and of what their clients do not read.
 //!
-//! Each connection counts its own in its place at the listener, in steps of a KiB; here they are added up, for a listener and for the
-//! broker. When there are too many, who holds more than an even share of what is allowed is closed as it brings more, and those who hold most and
-//! bring nothing at the next tick: a few who send half a packet each and wait keep nobody else from sending a whole one.
+//! Each connection counts its own in its place at the listener, in steps of a KiB; here they are
+//! added up, for a listener and for the broker. When there are too many, who holds more than an
+//! even share of what is allowed is closed as it brings more, and those who hold most and bring
+//! nothing at the next tick: a few who send half a packet each and wait keep nobody else from
+//! sending a whole one.
 //!
 //! Not here: what is counted, and when (`net`).
 
@@ -20,7 +22,8 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Notes that a connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
+    /// Notes that a connection keeps `held` bytes instead of `before`. False when that makes too
+    /// many, and this connection has more than its share.
     pub fn change(&self, before: u32, held: u32, bytes_max: u64) -> bool {
         let (_, holders) = self.note(before, held);
         held <= before
@@ -28,7 +31,8 @@ impl Unfinished {
             || u64::from(held) <= bytes_max / u64::from(holders.max(1))
     }
 
-    /// Notes that a connection keeps `held` bytes instead of `before`; how many connections kept any before, and do now.
+    /// Notes that a connection keeps `held` bytes instead of `before`; how many connections kept
+    /// any before, and do now.
     pub(crate) fn note(&self, before: u32, held: u32) -> (u32, u32) {
         let order = Ordering::Relaxed;
         if held <= before {
@@ -62,7 +66,8 @@ impl Unfinished {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Adds bytes that several connections keep together. Each of them that keeps any of its own counts as a holder by those.
+    /// Adds bytes that several connections keep together. Each of them that keeps any of its own
+    /// counts as a holder by those.
     pub(crate) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -72,7 +77,8 @@ impl Unfinished {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that one connection may keep: anything while the sum is within its bound, an even share then.
+    /// Bytes that one connection may keep: anything while the sum is within its bound, an even
+    /// share then.
     pub fn share(&self, bytes_max: u64) -> u64 {
         if self.is_above(bytes_max) {
             bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1))

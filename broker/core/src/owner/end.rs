@@ -1,4 +1,5 @@
-//! End of a connection, carried out by its owner: tells the peer and those who watch, detaches the Client, closes the transport.
+//! End of a connection, carried out by its owner: tells the peer and those who watch, detaches the
+//! Client, closes the transport.
 //!
 //! Not here: the reasons, and what the peer is told of them (`reason::close`).
 
@@ -15,8 +16,9 @@ use crate::protocol::phase::Phase;
 use crate::reason::close::{CloseReason, TransportFailure};
 use crate::turn::Turn;
 
-/// Logs the end of a connection of `peer` that failed before there was a Client; `failure` is the explanation of a layer below MQTT. Who
-/// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
+/// Logs the end of a connection of `peer` that failed before there was a Client; `failure` is the
+/// explanation of a layer below MQTT. Who leaves by himself, reaches a limit or is refused by
+/// CONNACK is told of elsewhere, or is nothing to tell people of.
 pub fn before_client(
     reason: &CloseReason,
     listener: &ListenerTerms,
@@ -67,8 +69,9 @@ pub(super) fn end(
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
         turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
-        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it; what it has published does
-        // before the session may end, which another thread would not see then.
+        // What this turn still holds for the Client leaves before the socket closes, and its
+        // replies to pipelined packets with it; what it has published does before the session may
+        // end, which another thread would not see then.
         if turn.may_hold_for(&open.client) || turn.has_message_of(&open.client) {
             turn.flush();
         }

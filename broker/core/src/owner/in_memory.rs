@@ -1,6 +1,8 @@
-//! A connection within the process: bytes that have arrived, and those that the broker writes, as far as there is room for them.
+//! A connection within the process: bytes that have arrived, and those that the broker writes, as
+//! far as there is room for them.
 //!
-//! Whoever holds the [`Wire`] is the peer: a simulation, or a program that runs beside a broker without listeners.
+//! Whoever holds the [`Wire`] is the peer: a simulation, or a program that runs beside a broker
+//! without listeners.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Read as _};

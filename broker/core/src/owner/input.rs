@@ -4,7 +4,8 @@ use crate::connection::Transport;
 use crate::protocol::phase::{Open, Phase};
 use crate::reason::close::CloseReason;
 
-/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks its password. By default nothing has come.
+/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks
+/// its password. By default nothing has come.
 #[derive(Default)]
 pub struct Input {
     /// Bytes of an incomplete packet, or of packets that wait.
@@ -42,7 +43,8 @@ impl Input {
         self.partial.len() + aliases
     }
 
-    /// Checks whether the peer has closed the connection, where no earlier input is left to be handled.
+    /// Checks whether the peer has closed the connection, where no earlier input is left to be
+    /// handled.
     ///
     /// # Errors
     /// Why it has ended.

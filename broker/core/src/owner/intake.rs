@@ -1,7 +1,9 @@
-//! Intake of a connection: from the bytes of its transport to whole packets, and the phase of the connection.
+//! Intake of a connection: from the bytes of its transport to whole packets, and the phase of the
+//! connection.
 //!
-//! A connection owns no buffer while it is idle: it reads into the memory of the thread's [`Turn`], and what is left of a packet is kept here. Not here: when it
-//! reads (`step`), and what packets mean (`protocol`).
+//! A connection owns no buffer while it is idle: it reads into the memory of the thread's [`Turn`],
+//! and what is left of a packet is kept here. Not here: when it reads (`step`), and what packets
+//! mean (`protocol`).
 
 use std::sync::atomic::Ordering;
 
@@ -126,7 +128,8 @@ impl<T: Source> Driven<'_, T> {
         CloseReason::OutOfMemory
     }
 
-    /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for later.
+    /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for
+    /// later.
     fn consume(&self, input: &mut Input, turn: &mut Turn, mut rest: Span) -> Result<(), CloseReason> {
         if matches!(input.phase, Phase::New { .. })
             && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
@@ -182,7 +185,8 @@ impl<T: Source> Driven<'_, T> {
         Ok(())
     }
 
-    /// Refuses input that came behind CONNECT before CONNACK has left, from where the zstd stream counts: nobody can say whether it is compressed.
+    /// Refuses input that came behind CONNECT before CONNACK has left, from where the zstd stream
+    /// counts: nobody can say whether it is compressed.
     pub(super) fn check_silent(&self) -> Result<(), CloseReason> {
         match self.source.zstd() {
             Some(_) => Err(CloseReason::Transport(TransportFailure::Zstd)),
@@ -269,8 +273,9 @@ fn must_rest(input: &mut Input, now: Time) -> bool {
     rate.has_waiting
 }
 
-/// Whether the next packet waits until the disk has caught up: a message that is retained, or a large one that may have to be stored, of a Client that
-/// has stored nothing before. It is read from no more then, as others that store much.
+/// Whether the next packet waits until the disk has caught up: a message that is retained, or a
+/// large one that may have to be stored, of a Client that has stored nothing before. It is read
+/// from no more then, as others that store much.
 fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> bool {
     let looked_at = if header.packet_len() > READ_BYTES_MAX { RETAIN | QOS } else { RETAIN };
     // First what nearly every packet ends with.

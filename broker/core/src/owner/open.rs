@@ -1,7 +1,9 @@
-//! Open connections of one thread by their places, with the work that ticks and the ends of turns bring them.
+//! Open connections of one thread by their places, with the work that ticks and the ends of turns
+//! bring them.
 //!
-//! A connection has one place here from its start to its end. Whoever runs the thread says that a tick has passed ([`OpenConnections::time_passed`]) or that a
-//! turn has ended ([`OpenConnections::begin_turn`]); what is due then wakes the connections that it is due for.
+//! A connection has one place here from its start to its end. Whoever runs the thread says that a
+//! tick has passed ([`OpenConnections::time_passed`]) or that a turn has ended
+//! ([`OpenConnections::begin_turn`]); what is due then wakes the connections that it is due for.
 //!
 //! Not here: what a connection does when it is woken (`step`).
 
@@ -85,7 +87,8 @@ impl<T> OpenConnections<T> {
 }
 
 impl<T: Source> OpenConnections<T> {
-    /// Does the work of a tick: closes connections that have been silent for too long, wakes those whose throttling has ended. Call every [`TICK`].
+    /// Does the work of a tick: closes connections that have been silent for too long, wakes those
+    /// whose throttling has ended. Call every [`TICK`].
     pub fn time_passed(&self, turn: &mut Turn, tenants: &[Arc<Tenant>]) {
         turn.tick();
         self.expire(turn);
@@ -112,7 +115,8 @@ impl<T: Source> OpenConnections<T> {
         }
     }
 
-    /// Begins the next turn after one that was flushed and has ended at this time, of any clock that is always the same.
+    /// Begins the next turn after one that was flushed and has ended at this time, of any clock
+    /// that is always the same.
     pub fn begin_turn(&self, turn: &mut Turn, ended: Duration) -> Next {
         next::begin(turn, ended, |place| {
             if let Some(connection) = self.get(place) {
@@ -143,13 +147,15 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
         Phase::Open(open) if open.certificate_ends().is_some_and(|end| now >= end) => {
             Err(CloseReason::CertificateExpired)
         }
-        // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
+        // Packets are dated by the last tick, so the last one may be younger than it says by one
+        // tick.
         Phase::Open(open) => {
             let verdict = open.keep_alive.handle_timeout(now.minus(TICK), partial);
             Ok(open.until_certificate_ends(verdict))
         }
         Phase::Closed => Ok(KeepAliveVerdict::Off),
-        // Many passwords wait to be checked, or the store takes nothing. Who has left meanwhile is to take nobody's place.
+        // Many passwords wait to be checked, or the store takes nothing. Who has left meanwhile is
+        // to take nobody's place.
         Phase::LoggingIn(_) => input
             .look_for_end(&connection.transport)
             .map(|()| KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),

@@ -1,6 +1,7 @@
 //! Owner's side of a transport: reading from it, judging its silence, and ending it.
 //!
-//! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](super::step::drive)).
+//! Called without dispatch: who drives a connection knows the kind of its transport (see
+//! [`drive`](super::step::drive)).
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -28,16 +29,19 @@ pub struct Received {
 
 /// Transport in the hands of the connection's owner.
 pub trait Source: Transport {
-    /// Input of the connection. Locked by the owner, and for a look by who checks its Client's password, always before a Client's state and never after.
+    /// Input of the connection. Locked by the owner, and for a look by who checks its Client's
+    /// password, always before a Client's state and never after.
     fn input(&self) -> &Mutex<Input>;
 
     /// Tenant of the Client that comes here.
     fn tenant(&self) -> &Arc<Tenant>;
 
-    /// Whether the next input belongs to a handshake whose keys have to be computed, as that of TLS.
+    /// Whether the next input belongs to a handshake whose keys have to be computed, as that of
+    /// TLS.
     fn is_in_handshake(&self) -> bool;
 
-    /// Ready when something may be there to read, or the connection is broken; the owner is called when that has changed.
+    /// Ready when something may be there to read, or the connection is broken; the owner is called
+    /// when that has changed.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>>;
 
     /// Reads bytes of MQTT, with at most one read of the socket. No bytes when nothing has come.
@@ -52,7 +56,8 @@ pub trait Source: Transport {
     /// Whether the peer has ended the connection, and nothing lies there to be read.
     fn is_gone(&self) -> bool;
 
-    /// Counts unhandled input that is kept: these bytes above the transport, and those that it keeps itself.
+    /// Counts unhandled input that is kept: these bytes above the transport, and those that it
+    /// keeps itself.
     ///
     /// # Errors
     /// The limit, when all connections keep too much, and this one more than its share.
@@ -73,7 +78,7 @@ pub trait Source: Transport {
     /// Gives up the connection's place and its share of kept input, because it is about to end.
     fn leave(&self);
 
-    /// Ends the connection for this reason, in the protocol below MQTT. The peer notices it now, also where the memory of the connection
-    /// `is_shared` with threads that still look at it.
+    /// Ends the connection for this reason, in the protocol below MQTT. The peer notices it now,
+    /// also where the memory of the connection `is_shared` with threads that still look at it.
     fn close(&self, reason: &CloseReason, is_shared: bool);
 }

@@ -1,7 +1,9 @@
-//! One step of a connection by its owner: does what was asked for, reads once, handles whole packets, and ends the connection where that is due.
+//! One step of a connection by its owner: does what was asked for, reads once, handles whole
+//! packets, and ends the connection where that is due.
 //!
-//! Whoever has a task for each connection calls [`drive`] when the task is woken. Everything that is done later wakes it again: the transport when something
-//! has come, other threads ([`Connection::call_owner`]), the turn when there is time.
+//! Whoever has a task for each connection calls [`drive`] when the task is woken. Everything that
+//! is done later wakes it again: the transport when something has come, other threads
+//! ([`Connection::call_owner`]), the turn when there is time.
 //!
 //! Not here: packets (`intake`), what they mean (`protocol`), who wakes at a time (`open`).
 
@@ -24,7 +26,8 @@ use crate::protocol::phase::Phase;
 use crate::reason::close::CloseReason;
 use crate::turn::Turn;
 
-/// Takes one step of a connection as its owner, and arranges for `cx` to be woken when there is more to do. Ready when the connection has ended.
+/// Takes one step of a connection as its owner, and arranges for `cx` to be woken when there is
+/// more to do. Ready when the connection has ended.
 ///
 /// # Panics
 /// When the connection has another kind of transport.
@@ -37,7 +40,8 @@ pub fn drive<T: Source>(connection: &Arc<Connection>, turn: &mut Turn, cx: &mut 
 impl<T: Source> Driven<'_, T> {
     fn drive(&self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
         let mut input = self.source.input().lock();
-        // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
+        // A fault of ours in what one Client sends must not leave it with a connection that nobody
+        // reads.
         let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
         turn.time_shares.worked(&*turn.core.clock);
         match stepped.unwrap_or_else(|_| Err(self.reading_panicked())) {
@@ -92,7 +96,8 @@ impl<T: Source> Driven<'_, T> {
         let more = self.read(input, turn)?;
         self.source.hold(input.held_bytes()).map_err(CloseReason::Limit)?;
         self.flush(cx)?;
-        // Give others their turn after one read; readiness that is still there must not be waited for.
+        // Give others their turn after one read; readiness that is still there must not be waited
+        // for.
         if more || input.has_waiting() || self.source.poll_readable(cx).is_ready() {
             cx.waker().wake_by_ref();
         } else if !self.connection.is_cut.load(Ordering::Relaxed) {
@@ -141,7 +146,8 @@ impl<T: Source> Driven<'_, T> {
         Ok(())
     }
 
-    /// Whether reading from the Client must pause: it does not read its own output, exceeds its rate, or sends more than the disk or the guests take.
+    /// Whether reading from the Client must pause: it does not read its own output, exceeds its
+    /// rate, or sends more than the disk or the guests take.
     ///
     /// In all cases the owner is called when that has changed.
     fn must_pause(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
@@ -167,7 +173,8 @@ impl<T: Source> Driven<'_, T> {
             || (open.feeds_store && turn.wait_for_store(self.connection, &open.client))
     }
 
-    /// Goes on with a CONNECT whose password has been checked. False while the check is under way, or its session cannot be had.
+    /// Goes on with a CONNECT whose password has been checked. False while the check is under way,
+    /// or its session cannot be had.
     fn finish_login(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
         if matches!(&input.phase, Phase::LoggingIn(login) if !login.is_decided()) {
             return Ok(false);

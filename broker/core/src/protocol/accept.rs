@@ -49,7 +49,8 @@ pub(super) fn accept(
 /// Outcome of attaching an acceptable CONNECT to its session.
 enum Attached {
     Open(Box<Open>),
-    /// The session is in the turn of another thread, or its former connection is read first: the connection is called when that has ended.
+    /// The session is in the turn of another thread, or its former connection is read first: the
+    /// connection is called when that has ended.
     Later(Arc<Identity>),
 }
 
@@ -146,8 +147,8 @@ fn keeps_place(connection: &Connection, tenant: &Tenant, identity: &Identity) ->
     })
 }
 
-/// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its backlog. `is_durable`: CONNACK waits until the session is
-/// stored.
+/// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its
+/// backlog. `is_durable`: CONNACK waits until the session is stored.
 fn opened(
     connection: &Arc<Connection>,
     request: &Request,
@@ -192,7 +193,8 @@ fn opened(
     }
 }
 
-/// Checks that the owner's share has room for the session: its bytes are bounded, and the number of sessions that outlive their connections.
+/// Checks that the owner's share has room for the session: its bytes are bounded, and the number of
+/// sessions that outlive their connections.
 fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
     let limits = &turn.core.config.limits;
     let share = tenant.shares.of(identity);

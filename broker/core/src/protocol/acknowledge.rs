@@ -39,7 +39,8 @@ pub(super) fn handle(
         Err(AckRefusal::Unexpected { packet_id }) => {
             Err(Violation::AcknowledgementOutOfTurn { ack_type, packet_id }.into())
         }
-        // One for something unknown may be the echo of an exchange that a reconnect has ended: it changes nothing.
+        // One for something unknown may be the echo of an exchange that a reconnect has ended: it
+        // changes nothing.
         Err(_) | Ok(()) => Ok(()),
     }
 }
@@ -58,7 +59,8 @@ fn delivered(
     Ok(())
 }
 
-/// Handles PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
+/// Handles PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange
+/// \[MQTT-4.3.3-4\].
 fn received(
     connection: &Arc<Connection>,
     open: &Open,
@@ -86,7 +88,8 @@ fn received(
     Ok(())
 }
 
-/// Sends PUBREL, which lets the Client forget the identifier: after that the message must never be sent again, not after a crash either.
+/// Sends PUBREL, which lets the Client forget the identifier: after that the message must never be
+/// sent again, not after a crash either.
 fn send_pubrel(
     connection: &Arc<Connection>,
     open: &Open,

@@ -1,7 +1,8 @@
 //! Extended authentication: AUTH between CONNECT and CONNACK (§4.12).
 //!
-//! What is said in it and who comes out of it is decided by `auth`; here is how it travels. The first exchange must end within the time for CONNECT and
-//! counts as half open until then. One exchange at a time, one method per connection.
+//! What is said in it and who comes out of it is decided by `auth`; here is how it travels. The
+//! first exchange must end within the time for CONNECT and counts as half open until then. One
+//! exchange at a time, one method per connection.
 
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ impl Authenticating {
         Box::new(Self { request: Box::new(request), exchange, overhead: 0 })
     }
 
-    /// Handles a packet that is not CONNECT: only AUTH and DISCONNECT may come before CONNACK \[MQTT-3.1.2-30\].
+    /// Handles a packet that is not CONNECT: only AUTH and DISCONNECT may come before CONNACK
+    /// \[MQTT-3.1.2-30\].
     pub fn go_on(
         self: Box<Self>,
         connection: &Arc<Connection>,

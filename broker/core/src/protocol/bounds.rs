@@ -14,7 +14,8 @@ pub(super) fn topic(limits: &ListenerLimits, topic: &str) -> Result<(), Limit> {
     filter(limits, topic, topic)
 }
 
-/// Checks a Topic Filter: all its bytes, and the levels that Topic Names are compared with, which are fewer in a shared subscription.
+/// Checks a Topic Filter: all its bytes, and the levels that Topic Names are compared with, which
+/// are fewer in a shared subscription.
 pub(super) fn filter(limits: &ListenerLimits, whole: &str, compared: &str) -> Result<(), Limit> {
     if whole.len() > limits.topic_bytes as usize {
         return Err(Limit::TopicBytes);
@@ -29,7 +30,8 @@ pub(super) fn filters<T>(limits: &ListenerLimits, filters: impl Iterator<Item = 
     if all.len() > most { Err(Limit::FiltersPerPacket) } else { Ok(all) }
 }
 
-/// Checks the User Properties of a packet. They are looked at only where so many bytes of properties could break a bound.
+/// Checks the User Properties of a packet. They are looked at only where so many bytes of
+/// properties could break a bound.
 pub(crate) fn user_properties(limits: &ListenerLimits, properties: Properties<'_>) -> Result<(), Limit> {
     let (count_max, bytes_max) = (limits.user_properties as usize, limits.user_property_bytes as usize);
     let all = properties.raw().len();

@@ -1,6 +1,7 @@
 //! CONNECT: who connects, and how that is found out.
 //!
-//! A password that is not remembered is checked elsewhere (`login`); the connection reads nothing meanwhile.
+//! A password that is not remembered is checked elsewhere (`login`); the connection reads nothing
+//! meanwhile.
 
 use std::sync::Arc;
 

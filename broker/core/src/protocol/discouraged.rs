@@ -1,7 +1,10 @@
-//! Discouraged texts in Clients' packets: with control characters or non-characters, which the standards advise against (§1.5.4).
+//! Discouraged texts in Clients' packets: with control characters or non-characters, which the
+//! standards advise against (§1.5.4).
 //!
-//! Receivers may take them for malformed and close: one retained message would keep them coming back. They are refused where a text reaches others or
-//! names something, unless `[mqtt] control_characters` says otherwise. The codec finds them on its way over the packet; here it is decided.
+//! Receivers may take them for malformed and close: one retained message would keep them coming
+//! back. They are refused where a text reaches others or names something, unless
+//! `[mqtt] control_characters` says otherwise. The codec finds them on its way over the packet;
+//! here it is decided.
 
 use lotmq_codec::{Connect, Publish, has_discouraged};
 

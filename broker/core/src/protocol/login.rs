@@ -1,4 +1,5 @@
-//! Login by password between CONNECT and CONNACK: the check waits for its turn on another thread, which reports the outcome.
+//! Login by password between CONNECT and CONNACK: the check waits for its turn on another thread,
+//! which reports the outcome.
 
 use std::sync::Arc;
 

@@ -31,7 +31,8 @@ pub enum Phase {
     },
     /// CONNECT was read; an exchange of AUTH packets identifies the Client.
     Authenticating(Box<Authenticating>),
-    /// CONNECT was read; its password is being checked, or its session cannot be had yet. Nothing is read meanwhile.
+    /// CONNECT was read; its password is being checked, or its session cannot be had yet. Nothing
+    /// is read meanwhile.
     LoggingIn(Login),
     /// CONNECT was accepted.
     Open(Open),
@@ -64,17 +65,20 @@ pub struct Open {
     pub(crate) version: ProtocolVersion,
     /// Keep Alive: when its silence is too long.
     pub keep_alive: KeepAlive,
-    /// Topic for which a PUBLISH was last allowed, and the generation of permissions. Most connections are of Clients that publish nothing.
+    /// Topic for which a PUBLISH was last allowed, and the generation of permissions. Most
+    /// connections are of Clients that publish nothing.
     pub allowed: Option<Box<(String, u64)>>,
     /// Topic Aliases of the Client, once it used one.
     pub aliases: Option<Box<TopicAliases>>,
-    /// Whether QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
+    /// Whether QoS 2 exchanges of the Client may be open: it began one on this connection, or its
+    /// session came with some.
     pub(crate) has_exchanges: bool,
     /// Whether its last packet changed what is stored: it waits when the disk cannot keep up.
     pub feeds_store: bool,
     /// Whether its last message starts guests: it waits when they cannot keep up.
     pub feeds_guests: bool,
-    /// Packet that there was no time to finish. Nothing else of the Client is handled until it is done.
+    /// Packet that there was no time to finish. Nothing else of the Client is handled until it is
+    /// done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -99,7 +103,8 @@ impl Rare {
 }
 
 impl Open {
-    /// Whether a message for this topic was taken before, and no rule has changed since: then its text and its bounds are in order, too.
+    /// Whether a message for this topic was taken before, and no rule has changed since: then its
+    /// text and its bounds are in order, too.
     pub(crate) fn has_published_to(&self, topic: &[u8]) -> bool {
         let Some((known, at)) = self.allowed.as_deref() else { return false };
         *at == self.client.tenant.permissions.generation() && known.as_bytes() == topic
@@ -133,7 +138,8 @@ impl Open {
         self.rare.as_ref()?.certificate_ends
     }
 
-    /// Next check of the connection: as its Keep Alive says, at the latest when its certificate ends.
+    /// Next check of the connection: as its Keep Alive says, at the latest when its certificate
+    /// ends.
     pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
         match (verdict, self.certificate_ends()) {
             (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
@@ -149,11 +155,13 @@ pub enum Unfinished {
     Subscribe(Subscribing),
     /// An UNSUBSCRIBE with filters left.
     Unsubscribe(Unsubscribing),
-    /// A PUBLISH that waits until rules have been asked about its receivers. Its bytes stay in the input as they came.
+    /// A PUBLISH that waits until rules have been asked about its receivers. Its bytes stay in the
+    /// input as they came.
     Asking(Box<Asking>),
     /// A PUBLISH whose route is known, or which waits until earlier messages have been delivered.
     Asked(Arc<Route>),
-    /// A PUBLISH that something is too full for. Its bytes stay in the input as they came; who gets it is found anew.
+    /// A PUBLISH that something is too full for. Its bytes stay in the input as they came; who gets
+    /// it is found anew.
     HeldBack,
     /// A message with receivers left.
     Publish(Box<Remainder>),
@@ -212,7 +220,8 @@ impl Login {
     }
 }
 
-/// Authentication of the Client of a live connection, with a re-authentication that may be under way.
+/// Authentication of the Client of a live connection, with a re-authentication that may be under
+/// way.
 pub(crate) struct Authentication {
     pub(crate) method: Method,
     pub(crate) again: Option<Again>,

@@ -1,7 +1,8 @@
 //! PUBLISH from a Client.
 //!
-//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the receivers, de-duplicate QoS 2, retain, route, acknowledge. What was
-//! acknowledged has been taken over; what must survive is acknowledged when it is durable.
+//! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the
+//! receivers, de-duplicate QoS 2, retain, route, acknowledge. What was acknowledged has been taken
+//! over; what must survive is acknowledged when it is durable.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -122,8 +123,8 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many until those have theirs who were to get one before. Else they
-/// would have more and more to get.
+/// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many
+/// until those have theirs who were to get one before. Else they would have more and more to get.
 fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
     let each = received.message.bytes();
     if !is_large(received.message.payload.len(), each) {
@@ -160,7 +161,8 @@ fn take_for_system(
     Ok(())
 }
 
-/// Checks that a message can be kept wherever it must be. False when it is refused, which its publisher has been told.
+/// Checks that a message can be kept wherever it must be. False when it is refused, which its
+/// publisher has been told.
 fn has_room_for(
     connection: &Arc<Connection>,
     open: &Open,
@@ -175,7 +177,8 @@ fn has_room_for(
             decline(connection, open, turn, received, NotTaken::NoRoom);
             return Ok(false);
         }
-        // Before 5.0 the end of the connection says it, and no acknowledgement does [3.1.1: MQTT-4.8.0-2].
+        // Before 5.0 the end of the connection says it, and no acknowledgement does
+        // [3.1.1: MQTT-4.8.0-2].
         received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
         return Err(CloseReason::QueueFull);
     }
@@ -235,7 +238,8 @@ pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     }
 }
 
-/// Checks whether the Client may publish to this topic. Rules are asked once per topic and generation of the permissions, where that settles it.
+/// Checks whether the Client may publish to this topic. Rules are asked once per topic and
+/// generation of the permissions, where that settles it.
 fn check(
     connection: &Connection,
     open: &mut Open,
@@ -280,8 +284,8 @@ fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
     AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }
 }
 
-/// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged text, closes the connection where the
-/// Client cannot be told otherwise.
+/// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged
+/// text, closes the connection where the Client cannot be told otherwise.
 fn refuse(
     connection: &Arc<Connection>,
     open: &Open,
@@ -311,7 +315,8 @@ fn refuse(
     Ok(())
 }
 
-/// Acknowledges a refused message with a Reason Code; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+/// Acknowledges a refused message with a Reason Code; its identifier is a new message when it comes
+/// again \[MQTT-4.3.3-9\].
 fn decline(
     connection: &Arc<Connection>,
     open: &Open,
@@ -383,7 +388,8 @@ fn is_own_password(context: &TurnContext, identity: &Identity, payload: &[u8]) -
     context.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
 }
 
-/// Accepts responsibility for a message, and counts it. False for one that goes no further: a repeated one, which has been answered again.
+/// Accepts responsibility for a message, and counts it. False for one that goes no further: a
+/// repeated one, which has been answered again.
 fn take_over(
     connection: &Arc<Connection>,
     open: &mut Open,
@@ -412,7 +418,8 @@ fn take_over_acknowledged(
 ) -> Result<bool, CloseReason> {
     let waiting = connection.unacknowledged.load(Ordering::Relaxed);
     if received.message.qos == QoS::AtLeastOnce {
-        // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
+        // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot
+        // follow.
         let maximum = connection.listener.limits.receive_maximum;
         if waiting >= maximum.into() && open.version.has_properties() {
             return Err(Violation::ReceiveMaximumExceeded { maximum }.into());
@@ -472,7 +479,8 @@ fn refuse_exchange(
     Err(CloseReason::Limit(limit))
 }
 
-/// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
+/// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their
+/// identifiers are in use.
 fn take_over_beside_exchanges(
     connection: &Connection,
     open: &Open,
@@ -499,7 +507,8 @@ fn take_over_beside_exchanges(
     }
 }
 
-/// Answers a QoS 2 message that has come again. That promises what the first PUBREC does, which may still wait for the disk.
+/// Answers a QoS 2 message that has come again. That promises what the first PUBREC does, which may
+/// still wait for the disk.
 fn repeat_pubrec(
     connection: &Arc<Connection>,
     open: &Open,
@@ -524,7 +533,8 @@ fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
     }
 }
 
-/// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+/// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again
+/// \[MQTT-4.3.3-9\].
 fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
     open.client.exchange_on(connection, turn, |session| session.refuse_exactly_once(packet_id));
     if open.client.is_durable() {
@@ -533,7 +543,8 @@ fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: Pack
     }
 }
 
-/// Acknowledges a message that was taken as the QoS asks for, at once or when the turn's batch is committed.
+/// Acknowledges a message that was taken as the QoS asks for, at once or when the turn's batch is
+/// committed.
 fn answer(
     connection: &Arc<Connection>,
     open: &Open,

@@ -52,7 +52,8 @@ impl Authentication {
     }
 }
 
-/// Handles AUTH of a live connection: a re-authentication (§4.12.1). A Client that passes keeps its user; all else closes \[MQTT-4.12.1-2\].
+/// Handles AUTH of a live connection: a re-authentication (§4.12.1). A Client that passes keeps its
+/// user; all else closes \[MQTT-4.12.1-2\].
 pub(super) fn handle(
     connection: &Arc<Connection>,
     open: &mut Open,

@@ -19,7 +19,8 @@ use crate::tenant::Tenant;
 use crate::tenant::will::{WillMessage, WillTopicRefused};
 use crate::turn::Turn;
 
-/// Beginning of the Client Identifiers of the sessions in whose queues messages wait for routes: no Client has one, whatever code points Clients may use.
+/// Beginning of the Client Identifiers of the sessions in whose queues messages wait for routes: no
+/// Client has one, whatever code points Clients may use.
 pub const ROUTE_CLIENT_IDS: &str = "\u{1}route/";
 
 /// Reason why a CONNECT is refused before the Client is identified.
@@ -48,7 +49,8 @@ impl ConnectRefusal {
         if version.has_properties() || reason.connect_return_code().is_some() {
             return reason;
         }
-        // What is left is about the Will, for which 3.1.1 has no code. A Client that is told nothing takes it for a broken network, and comes back.
+        // What is left is about the Will, for which 3.1.1 has no code. A Client that is told
+        // nothing takes it for a broken network, and comes back.
         ReasonCode::NotAuthorized
     }
 }
@@ -117,7 +119,8 @@ pub(super) fn read(
     })
 }
 
-/// Keep Alive that holds: the Client's, or the broker's maximum where the Client's is longer and the version lets the broker say so.
+/// Keep Alive that holds: the Client's, or the broker's maximum where the Client's is longer and
+/// the version lets the broker say so.
 fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
     let wanted = connect.keep_alive;
     match maximum {

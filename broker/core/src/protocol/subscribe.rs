@@ -110,7 +110,8 @@ impl Subscribing {
     }
 }
 
-/// Notes that a part of a packet is done, which has changed something stored or not. Parts in later turns do not hold without it.
+/// Notes that a part of a packet is done, which has changed something stored or not. Parts in later
+/// turns do not hold without it.
 fn part_done(turn: &mut Turn, connection: &Arc<Connection>, is_durable: bool) {
     if is_durable {
         connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +194,8 @@ fn add(
 ) {
     let client = &open.client;
     let (options, (former, since)) = {
-        // All under the lock: a session that ends meanwhile leaves no subscription behind, and one that was taken over is not changed any more.
+        // All under the lock: a session that ends meanwhile leaves no subscription behind, and one
+        // that was taken over is not changed any more.
         let mut state = client.state.lock();
         if state.is_over || !state.is_on(connection) {
             return;
@@ -231,7 +233,8 @@ fn add(
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
 }
 
-/// Number of the membership that a filter stands for, if it is that of a shared subscription: who is a member already stays the same one.
+/// Number of the membership that a filter stands for, if it is that of a shared subscription: who
+/// is a member already stays the same one.
 fn membership(state: &ClientState, filter: &str, turn: &Turn) -> Option<MembershipId> {
     filter.starts_with(SHARED).then(|| {
         let known = state.subscriptions.get(filter).and_then(|former| former.membership);
@@ -257,7 +260,8 @@ pub(super) fn unsubscribe(
     }
     let refusals = judge_unsubscribed(open, &filters)?;
     let codes = Vec::with_capacity(filters.len());
-    // What was removed before and is not on the disk yet is removed again: the answer rests on that.
+    // What was removed before and is not on the disk yet is removed again: the answer rests on
+    // that.
     let is_unsure = open.client.is_durable() && !turn.is_on_disk(open.client.changed.get());
     let filters = filters.into_iter().zip(refusals);
     Unsubscribing { packet_id, filters, codes, is_unsure }.go_on(connection, open, turn)
@@ -288,7 +292,8 @@ impl Unsubscribing {
                 }
                 state.subscriptions.remove(&filter);
                 state.count(&client.client_id, client.is_durable());
-                // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
+                // Retained messages that have not been sent yet are not begun any more
+                // [MQTT-3.10.4-2].
                 state.replays.end(&filter);
                 is_planted(Fault::UnsubscribeIgnored) || client.tenant.unsubscribe(client, &filter)
             };
@@ -323,7 +328,8 @@ impl Unsubscribing {
     }
 }
 
-/// Errors in the filters of an UNSUBSCRIBE, each at its place. An existing subscription may always be ended.
+/// Errors in the filters of an UNSUBSCRIBE, each at its place. An existing subscription may always
+/// be ended.
 ///
 /// # Errors
 /// Before 5.0 UNSUBACK cannot say it: the connection ends, with all subscriptions as they were.
@@ -339,7 +345,8 @@ fn judge_unsubscribed(open: &Open, filters: &[Box<str>]) -> Result<Vec<Option<To
     }
 }
 
-/// Leaves all subscriptions as they are, because the end of one could not be stored. UNSUBACK has one code for it, whatever the reason.
+/// Leaves all subscriptions as they are, because the end of one could not be stored. UNSUBACK has
+/// one code for it, whatever the reason.
 fn refuse_unsubscribe(
     connection: &Connection,
     open: &Open,

@@ -1,4 +1,5 @@
-//! Topic Aliases that a Client sets for the topics it publishes to. They hold for one connection \[MQTT-3.3.2-7\].
+//! Topic Aliases that a Client sets for the topics it publishes to. They hold for one connection
+//! \[MQTT-3.3.2-7\].
 
 use std::num::NonZeroU16;
 

@@ -42,7 +42,8 @@ pub enum CloseReason {
     CertificateUntrusted,
     /// Something could not be made durable, and the Client's version has no way to say so.
     StoreFailed(StoreFailure),
-    /// A session that must get the message has no room, and the Client's version has no way to say so \[3.1.1: MQTT-4.8.0-2\].
+    /// A session that must get the message has no room, and the Client's version has no way to say
+    /// so \[3.1.1: MQTT-4.8.0-2\].
     QueueFull,
     /// The system has no memory for a packet of the Client.
     OutOfMemory,
@@ -154,7 +155,8 @@ impl CloseReason {
         }
     }
 
-    /// Application error code with which a QUIC connection ends: the Reason Code, also for versions that have none; 0 for a regular end.
+    /// Application error code with which a QUIC connection ends: the Reason Code, also for versions
+    /// that have none; 0 for a regular end.
     pub fn close_code(&self) -> u8 {
         self.reason_code().map_or(0, |reason| reason as u8)
     }
@@ -169,7 +171,8 @@ impl CloseReason {
         encoded.is_ok().then_some(packet)
     }
 
-    /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word says it all.
+    /// The reason in words, for the Reason String of DISCONNECT and for logs; empty where the word
+    /// says it all.
     pub fn words(&self) -> String {
         let words = match self {
             Self::Protocol(violation) => return violation.to_string(),
@@ -231,7 +234,8 @@ impl CloseReason {
         }
     }
 
-    /// Whether connections end like this when nothing is wrong: the Client left and named no failure, or the broker stops.
+    /// Whether connections end like this when nothing is wrong: the Client left and named no
+    /// failure, or the broker stops.
     pub fn is_usual(&self) -> bool {
         match self {
             Self::Disconnected(reason) => !reason.is_failure(),

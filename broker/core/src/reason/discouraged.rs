@@ -1,4 +1,5 @@
-//! Discouraged texts: those with control characters or non-characters, which the standards advise against (§1.5.4).
+//! Discouraged texts: those with control characters or non-characters, which the standards advise
+//! against (§1.5.4).
 //!
 //! Not here: where they are looked for (`protocol`).
 

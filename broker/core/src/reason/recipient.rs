@@ -1,8 +1,10 @@
-//! Recipients of the broker's answers: protocol version, Maximum Packet Size, and whether reasons are wanted in words.
+//! Recipients of the broker's answers: protocol version, Maximum Packet Size, and whether reasons
+//! are wanted in words.
 //!
-//! Words go with every refusal to a 5.0 Client, as a Reason String: in CONNACK and DISCONNECT always, elsewhere unless it set Request Problem
-//! Information to 0 \[MQTT-3.1.2-29\]. They say what is wrong with what this very Client sent, never what others have or do. The only
-//! User Properties of the broker's own are those of CONNACK that grant the zstd stream.
+//! Words go with every refusal to a 5.0 Client, as a Reason String: in CONNACK and DISCONNECT
+//! always, elsewhere unless it set Request Problem Information to 0 \[MQTT-3.1.2-29\]. They say
+//! what is wrong with what this very Client sent, never what others have or do. The only User
+//! Properties of the broker's own are those of CONNACK that grant the zstd stream.
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -17,7 +19,8 @@ pub struct Recipient {
     pub(crate) version: ProtocolVersion,
     /// Its Maximum Packet Size.
     pub packet_bytes_max: u32,
-    /// Whether Reason Strings are welcome in acknowledgements: Request Problem Information, which no version before 5.0 has.
+    /// Whether Reason Strings are welcome in acknowledgements: Request Problem Information, which
+    /// no version before 5.0 has.
     pub(crate) wants_reasons: bool,
 }
 
@@ -31,7 +34,8 @@ impl Recipient {
         }
     }
 
-    /// Appends a CONNACK or DISCONNECT with a reason in words, or without where it would be too large so.
+    /// Appends a CONNACK or DISCONNECT with a reason in words, or without where it would be too
+    /// large so.
     ///
     /// # Errors
     /// Those of `encode`, and [`EncodeError::PacketTooLarge`]; nothing is appended then.
@@ -52,8 +56,9 @@ impl Recipient {
         encode_within(out, self.packet_bytes_max, list.properties(), encode)
     }
 
-    /// Appends an acknowledgement with a reason in words, for those who want it and take so large a packet. One that is too large without words
-    /// is appended all the same: whoever sends it finds that out.
+    /// Appends an acknowledgement with a reason in words, for those who want it and take so large a
+    /// packet. One that is too large without words is appended all the same: whoever sends it finds
+    /// that out.
     pub(crate) fn explain_acknowledgement(
         self,
         out: &mut Vec<u8>,

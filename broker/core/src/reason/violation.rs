@@ -1,4 +1,5 @@
-//! Protocol violations by a Client's packets, which end its connection: one list with what the Client is told, in code and words.
+//! Protocol violations by a Client's packets, which end its connection: one list with what the
+//! Client is told, in code and words.
 
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
@@ -15,7 +16,8 @@ pub enum Violation {
     /// A packet that cannot be read.
     #[error(transparent)]
     Packet(#[from] DecodeError),
-    /// A packet that has no place here: something else than CONNECT at first \[MQTT-3.1.0-1\], a second CONNECT \[MQTT-3.1.0-2\].
+    /// A packet that has no place here: something else than CONNECT at first \[MQTT-3.1.0-1\], a
+    /// second CONNECT \[MQTT-3.1.0-2\].
     #[error("{0} is not expected here")]
     Unexpected(PacketType),
     /// Another protocol in place of a CONNECT.
@@ -36,17 +38,21 @@ pub enum Violation {
     /// A DISCONNECT that would make a session outlive its connection (§3.14.2.2.2).
     #[error("session expiry interval was 0 in CONNECT and cannot be raised")]
     SessionExpiryRaised,
-    /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told otherwise.
+    /// A Packet Identifier of a QoS 2 exchange that is open, where the Client cannot be told
+    /// otherwise.
     #[error("packet identifier is in use")]
     PacketIdInUse,
-    /// PUBACK, PUBREC or PUBCOMP for a message that is of the other QoS or not as far \[MQTT-4.13.1-1\]. Left alone it would keep its place in the
-    /// Client's Receive Maximum for ever.
+    /// PUBACK, PUBREC or PUBCOMP for a message that is of the other QoS or not as far
+    /// \[MQTT-4.13.1-1\]. Left alone it would keep its place in the Client's Receive Maximum for
+    /// ever.
     #[error("{} does not fit what packet identifier {packet_id} waits for", ack_type.packet_type())]
     AcknowledgementOutOfTurn { ack_type: AckType, packet_id: PacketId },
-    /// An invalid Topic Filter in UNSUBSCRIBE before 5.0, which has no code for it \[3.1.1: MQTT-4.7.3-1\].
+    /// An invalid Topic Filter in UNSUBSCRIBE before 5.0, which has no code for it
+    /// \[3.1.1: MQTT-4.7.3-1\].
     #[error(transparent)]
     FilterInvalid(TopicError),
-    /// A text that others may take for malformed (§1.5.4), where the Client cannot be told otherwise.
+    /// A text that others may take for malformed (§1.5.4), where the Client cannot be told
+    /// otherwise.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
     /// AUTH outside an exchange, or a second exchange at once (§4.12.1).

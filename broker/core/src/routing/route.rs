@@ -1,14 +1,17 @@
 //! Routes: the receivers of one topic, and each thread's cache of them.
 //!
-//! A route is computed once per topic, thread and generation of the tenant's subscriptions and definitions; most messages find theirs
-//! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
-//! most routes would be thrown away unused, and making and freeing them costs as much as finding the receivers.
+//! A route is computed once per topic, thread and generation of the tenant's subscriptions and
+//! definitions; most messages find theirs with one comparison, because a publisher rarely changes
+//! its topic. Only a topic that comes again is remembered: among more topics than can be, most
+//! routes would be thrown away unused, and making and freeing them costs as much as finding the
+//! receivers.
 //!
-//! Where rules must be asked about many receivers of a message that a Client sent, its route is the work of several turns (`asking`). Who of a group gets a
-//! message is chosen for each (`members`).
+//! Where rules must be asked about many receivers of a message that a Client sent, its route is the
+//! work of several turns (`asking`). Who of a group gets a message is chosen for each (`members`).
 //!
-//! Invariants: a remembered route is used only while its tenant's generation is the one it was computed at; at most
-//! [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a thread and tenant.
+//! Invariants: a remembered route is used only while its tenant's generation is the one it was
+//! computed at; at most [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a
+//! thread and tenant.
 
 mod asking;
 mod members;
@@ -48,15 +51,19 @@ pub struct Route {
     pub(crate) listeners: Option<Box<dyn Listeners>>,
     /// Effect of a message on the topic's last value.
     pub caching: Caching,
-    /// Whether rules let every session have messages of the topic. Else those in `targets` were checked, and members of groups are checked each time.
+    /// Whether rules let every session have messages of the topic. Else those in `targets` were
+    /// checked, and members of groups are checked each time.
     pub is_open: bool,
     /// Answers of rules about members of groups, for one message.
     answers: Answers,
-    /// Answers of rules about `targets` and those they deny it, for one message, where many had to be asked about.
+    /// Answers of rules about `targets` and those they deny it, for one message, where many had to
+    /// be asked about.
     asked: Answers,
-    /// Whether the route is good for more than one message: no rule looked at anything that may change without a new generation.
+    /// Whether the route is good for more than one message: no rule looked at anything that may
+    /// change without a new generation.
     pub is_stable: bool,
-    /// Generation of the tenant's subscriptions that it has at least: whoever is subscribed since then is in it.
+    /// Generation of the tenant's subscriptions that it has at least: whoever is subscribed since
+    /// then is in it.
     pub(crate) generation: u64,
 }
 
@@ -92,13 +99,16 @@ impl RouteCache {
         Self { tenants: Vec::new(), hasher, steps: 0 }
     }
 
-    /// Takes the route of `topic`, a decoded text. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
+    /// Takes the route of `topic`, a decoded text. The caller hands it back with
+    /// [`RouteCache::put_back`], which spares the hot path a counter update.
     pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &[u8]) -> Arc<Route> {
-        // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
+        // Nobody waits for what is asked about at once, so members of groups need not be asked in
+        // advance.
         self.begin(tenant, topic, None).unwrap_or_else(|asking| asking.finish(self, tenant))
     }
 
-    /// Takes the route of `topic`, unless rules must be asked about many receivers, members of groups included where the `bytes` of the message are known.
+    /// Takes the route of `topic`, unless rules must be asked about many receivers, members of
+    /// groups included where the `bytes` of the message are known.
     ///
     /// # Errors
     /// What is left to be asked.
@@ -141,8 +151,8 @@ impl RouteCache {
         std::mem::take(&mut self.steps)
     }
 
-    /// Puts a route back as the latest of its tenant, unless it is good for one message only, or others have subscribed since it was made: a message may hold it for
-    /// several turns.
+    /// Puts a route back as the latest of its tenant, unless it is good for one message only, or
+    /// others have subscribed since it was made: a message may hold it for several turns.
     pub fn put_back(&mut self, tenant: &Tenant, route: Arc<Route>) {
         let known = &mut self.tenants[tenant.number as usize];
         if route.is_stable && route.generation >= known.generation {
@@ -150,7 +160,8 @@ impl RouteCache {
         }
     }
 
-    /// Lets go of the routes of tenants whose generation has passed, so that an idle thread does not keep closed Clients alive.
+    /// Lets go of the routes of tenants whose generation has passed, so that an idle thread does
+    /// not keep closed Clients alive.
     pub(crate) fn drop_stale(&mut self, tenants: &[Arc<Tenant>]) {
         for tenant in tenants {
             let Some(known) = self.tenants.get_mut(tenant.number as usize) else { continue };
@@ -181,8 +192,9 @@ impl Route {
         }
     }
 
-    /// Replaces the route of one message by the present one, unless it has this generation of subscriptions: whoever has subscribed since is in it then. Of those
-    /// about whom rules were asked for this message such are asked about again as came back meanwhile.
+    /// Replaces the route of one message by the present one, unless it has this generation of
+    /// subscriptions: whoever has subscribed since is in it then. Of those about whom rules were
+    /// asked for this message such are asked about again as came back meanwhile.
     pub(crate) fn bring_up_to(route: &mut Arc<Self>, generation: u64, tenant: &Tenant) {
         if route.generation < generation {
             // A route that others have as well is stable: its answers are remembered elsewhere.
@@ -195,7 +207,8 @@ impl Route {
         (std::mem::take(&mut self.answers), std::mem::take(&mut self.asked))
     }
 
-    /// Route of one message after subscriptions, sessions or rules have changed, with the answers about members of groups and about targets so far.
+    /// Route of one message after subscriptions, sessions or rules have changed, with the answers
+    /// about members of groups and about targets so far.
     fn after(topic: &str, (answers, asked): (Answers, Answers), tenant: &Tenant, takes_late: bool) -> Self {
         let mut now = Self::laid_out(topic, (answers, asked), tenant);
         now.settle(tenant, takes_late);
@@ -209,8 +222,9 @@ impl Route {
         Self { answers, asked, is_stable: false, ..now }
     }
 
-    /// Leaves those targets that rules allow the message. Such as came back since they were asked about are asked about again, and those who were not asked about if it
-    /// `takes_late` ones; else they do not get it.
+    /// Leaves those targets that rules allow the message. Such as came back since they were asked
+    /// about are asked about again, and those who were not asked about if it `takes_late` ones;
+    /// else they do not get it.
     fn settle(&mut self, tenant: &Tenant, takes_late: bool) {
         let Self { targets, askers, asked, topic, is_open, is_stable, .. } = self;
         if *is_open {
@@ -283,8 +297,8 @@ impl Tenant {
         route
     }
 
-    /// Makes `route` that of `topic`, in its own memory, without the decisions of rules about receivers. `found` is memory for this, empty before
-    /// and after.
+    /// Makes `route` that of `topic`, in its own memory, without the decisions of rules about
+    /// receivers. `found` is memory for this, empty before and after.
     pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
         route.clear();
         route.topic.push_str(topic);
@@ -332,7 +346,8 @@ impl TenantRoutes {
     #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
     fn comes_again(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
-            // Zeroed by the kernel, page by page as it is used: a tenant of few topics takes little of it.
+            // Zeroed by the kernel, page by page as it is used: a tenant of few topics takes little
+            // of it.
             self.seen = vec![0; ROUTE_CACHE_TOPICS];
         }
         let place = hash as usize % ROUTE_CACHE_TOPICS;
@@ -387,7 +402,8 @@ impl TenantRoutes {
     }
 }
 
-/// Whether rules allow an identity messages of a topic. `is_stable` is cleared when they have to be asked again for the next message.
+/// Whether rules allow an identity messages of a topic. `is_stable` is cleared when they have to be
+/// asked again for the next message.
 fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
     let decision = tenant.delivers(identity, topic);
     *is_stable &= decision.is_stable;

@@ -1,4 +1,5 @@
-//! Slots of living sessions in the tables of threads: small numbers that are used again when a session has ended, so that the tables stay short.
+//! Slots of living sessions in the tables of threads: small numbers that are used again when a
+//! session has ended, so that the tables stay short.
 
 use parking_lot::Mutex;
 

@@ -1,4 +1,5 @@
-//! Sums of bytes that wait for clients: each owner has a part of what others leave, and of that his clients have even shares.
+//! Sums of bytes that wait for clients: each owner has a part of what others leave, and of that his
+//! clients have even shares.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,10 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::part;
 use crate::limits::unfinished::Unfinished;
 
-/// Sum of bytes of one kind that wait for all clients, of which there is another one for those of each owner.
+/// Sum of bytes of one kind that wait for all clients, of which there is another one for those of
+/// each owner.
 ///
-/// An owner may have what [`part`] says, and in any case as much as each would have of an even division between all and one more: what others hold beyond their
-/// parts, by clients that had it before there were more of them, is not taken off his.
+/// An owner may have what [`part`] says, and in any case as much as each would have of an even
+/// division between all and one more: what others hold beyond their parts, by clients that had it
+/// before there were more of them, is not taken off his.
 #[derive(Debug, Default)]
 pub struct OwnedSum {
     all: Arc<Unfinished>,
@@ -46,13 +49,15 @@ impl OwnedSum {
         owner.bytes() > self.part(owner, bytes_max)
     }
 
-    /// Bytes that may wait for one client of this owner: any number while the owner is within his part, an even share of that then.
+    /// Bytes that may wait for one client of this owner: any number while the owner is within his
+    /// part, an even share of that then.
     pub(crate) fn share(&self, owner: &Unfinished, bytes_max: u64) -> u64 {
         let part = self.part(owner, bytes_max);
         if owner.bytes() > part { part / u64::from(owner.holders().max(1)) } else { u64::MAX }
     }
 
-    /// Bytes that may be added for a client of this owner for whom `held` wait: those that are left to the owner, or what the client lacks of an even share.
+    /// Bytes that may be added for a client of this owner for whom `held` wait: those that are left
+    /// to the owner, or what the client lacks of an even share.
     pub(crate) fn room(&self, owner: &Unfinished, held: u64, bytes_max: u64) -> u64 {
         let part = self.part(owner, bytes_max);
         let even = part / u64::from(owner.holders().max(1));

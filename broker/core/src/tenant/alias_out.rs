@@ -1,10 +1,13 @@
-//! Topic Aliases that we set towards a Client which allows them, chosen by use. They hold for one connection \[MQTT-3.3.2-7\].
+//! Topic Aliases that we set towards a Client which allows them, chosen by use. They hold for one
+//! connection \[MQTT-3.3.2-7\].
 //!
-//! A topic gets an alias when it comes for the second time. When all are in use, it takes that of one which has not come for four times as long as lies
-//! between its own last two: so what is used more takes over, and more topics than aliases that come in turn do not push each other out.
+//! A topic gets an alias when it comes for the second time. When all are in use, it takes that of
+//! one which has not come for four times as long as lies between its own last two: so what is used
+//! more takes over, and more topics than aliases that come in turn do not push each other out.
 //!
-//! Invariants: never more aliases than the Client allows \[MQTT-3.1.2-26\]; [`AliasesOut::choose`] is called only for a PUBLISH that enters the stream of bytes
-//! next, in the order of that stream. Not here: what the packet looks like (`aliased`).
+//! Invariants: never more aliases than the Client allows \[MQTT-3.1.2-26\]; [`AliasesOut::choose`]
+//! is called only for a PUBLISH that enters the stream of bytes next, in the order of that stream.
+//! Not here: what the packet looks like (`aliased`).
 
 use std::hash::BuildHasher as _;
 use std::num::NonZeroU16;
@@ -95,12 +98,14 @@ impl AliasesOut {
         u32::try_from(self.bytes).unwrap_or(u32::MAX)
     }
 
-    /// Sets whether the table may grow; existing aliases stay. True when growing has just been forbidden.
+    /// Sets whether the table may grow; existing aliases stay. True when growing has just been
+    /// forbidden.
     pub(crate) fn set_may_grow(&mut self, may_grow: bool) -> bool {
         std::mem::replace(&mut self.may_grow, may_grow) && !may_grow
     }
 
-    /// Chooses how the topic of the next PUBLISH is sent. `may_set`: whether the packet has room for a new alias.
+    /// Chooses how the topic of the next PUBLISH is sent. `may_set`: whether the packet has room
+    /// for a new alias.
     pub fn choose(&mut self, topic: &str, may_set: bool) -> Choice {
         if !(ALIAS_BYTES + 1..=ALIASED_TOPIC_BYTES_MAX).contains(&topic.len()) {
             return Choice::Topic;
@@ -122,13 +127,15 @@ impl AliasesOut {
         }
     }
 
-    /// Remembers a topic without alias; returns how many messages ago it came last, if that is known.
+    /// Remembers a topic without alias; returns how many messages ago it came last, if that is
+    /// known.
     fn note(&mut self, hash: u64) -> Option<u32> {
         if self.seen.is_empty() {
             self.seen = vec![Seen::default(); SEEN];
             self.bytes += SEEN * size_of::<Seen>();
         }
-        // The low bits say the row, others whose place in it it is; the one that came longest ago makes room.
+        // The low bits say the row, others whose place in it it is; the one that came longest ago
+        // makes room.
         let (row, tag) = (hash as usize % (SEEN / ROW) * ROW, (hash >> 32) as u32);
         let Self { seen, now, .. } = self;
         let row = &mut seen[row..row + ROW];
@@ -139,7 +146,8 @@ impl AliasesOut {
         known.map(|_| now.wrapping_sub(before.at))
     }
 
-    /// Finds a place for a topic that comes every `gap` messages: a free one, or that of a topic which has not come for longer.
+    /// Finds a place for a topic that comes every `gap` messages: a free one, or that of a topic
+    /// which has not come for longer.
     fn place(&mut self, gap: u32) -> Option<usize> {
         if self.entries.len() < self.maximum {
             return Some(self.entries.len());
@@ -245,7 +253,8 @@ pub(crate) mod tests {
             (0..20_000).map(|_| aliases.choose(&topic(), true)).collect::<Vec<_>>()
         };
         assert_eq!(choices(&Hashing::fixed(1)), choices(&Hashing::fixed(1)));
-        // More topics come than are remembered, so the hash decides of which it is known that they have come before.
+        // More topics come than are remembered, so the hash decides of which it is known that they
+        // have come before.
         assert_ne!(choices(&Hashing::fixed(1)), choices(&Hashing::fixed(2)));
     }
 

@@ -1,7 +1,9 @@
-//! Heads of PUBLISH packets with a Topic Alias, for one receiver in place of the head that all receivers share.
+//! Heads of PUBLISH packets with a Topic Alias, for one receiver in place of the head that all
+//! receivers share.
 //!
-//! Called where a packet enters the stream of bytes of a connection, so that an alias is used only behind the packet that sets it. Only the head is written
-//! anew, the rest of the packet stays where it is. Not here: which topics have an alias (`alias_out`).
+//! Called where a packet enters the stream of bytes of a connection, so that an alias is used only
+//! behind the packet that sets it. Only the head is written anew, the rest of the packet stays
+//! where it is. Not here: which topics have an alias (`alias_out`).
 
 use std::num::NonZeroU32;
 
@@ -15,10 +17,12 @@ use crate::arena::{Arena, Span};
 use crate::limits::ALIASED_HEAD_BYTES_MAX;
 use crate::tenant::alias_out::{AliasesOut, Choice};
 
-/// Bytes by which a packet may grow with an alias beside its topic: the property, and a longer length of the properties and of the packet.
+/// Bytes by which a packet may grow with an alias beside its topic: the property, and a longer
+/// length of the properties and of the packet.
 const GROWTH_BYTES_MAX: usize = 5;
 
-/// Makes the packet that is sent in place of `packet`, in two parts. `packet` begins with the fixed header; its payload may be elsewhere, in part or as a whole.
+/// Makes the packet that is sent in place of `packet`, in two parts. `packet` begins with the fixed
+/// header; its payload may be elsewhere, in part or as a whole.
 pub fn aliased(
     aliases: &mut AliasesOut,
     arena: &mut Arena,
@@ -35,7 +39,8 @@ pub fn aliased(
     }
 }
 
-/// Appends the new head; where in `bytes` the payload begins, which goes on behind it. `None`, with nothing appended, where all stays as it is.
+/// Appends the new head; where in `bytes` the payload begins, which goes on behind it. `None`, with
+/// nothing appended, where all stays as it is.
 fn rewrite(
     aliases: &mut AliasesOut,
     bytes: &[u8],

@@ -1,9 +1,12 @@
-//! A Client's session as the broker holds it: its state behind one short lock, and what other threads may read without it.
+//! A Client's session as the broker holds it: its state behind one short lock, and what other
+//! threads may read without it.
 //!
-//! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a Client locks its state once per turn.
+//! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a
+//! Client locks its state once per turn.
 //!
-//! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
-//! another's. Not here: what a turn does with it (`turn::session`), how a session begins and ends (`client`).
+//! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state
+//! is locked by itself, never together with another's. Not here: what a turn does with it
+//! (`turn::session`), how a session begins and ends (`client`).
 
 use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
@@ -36,7 +39,8 @@ use crate::tenant::will::WillMessage;
 
 /// A Client's session, connected or away.
 ///
-/// In this order what every message looks at lies beside the counters of its `Arc`, which every turn changes anyway, and far from what the lock guards.
+/// In this order what every message looks at lies beside the counters of its `Arc`, which every
+/// turn changes anyway, and far from what the lock guards.
 #[repr(C)]
 pub struct Client {
     /// Slot in the tables of threads; given back when the session ends.
@@ -52,11 +56,14 @@ pub struct Client {
     pub session_id: u64,
     /// The Client Identifier.
     pub client_id: Arc<str>,
-    /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
+    /// Name of the user whose session it is as long as it lives; `None` for a Client that came
+    /// without one.
     pub user: Option<Arc<str>>,
-    /// The number of his account; 0 without one. Here, and not with the identity behind the lock, because each message that is retained asks for it.
+    /// The number of his account; 0 without one. Here, and not with the identity behind the lock,
+    /// because each message that is retained asks for it.
     account: u64,
-    /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its exchanges.
+    /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its
+    /// exchanges.
     pub changed: Mark,
     /// Stamp of the newest turn with messages that it has published.
     pub(crate) published: Mark,
@@ -90,10 +97,11 @@ pub struct ClientState {
     pub left_at: LeftAt,
     /// Retained messages that are still to be sent for new subscriptions.
     pub replays: Replays,
-    /// Generation of permissions under which all that waits, or is to be sent again, was allowed to the Client where it is; under another one each is checked
-    /// again.
+    /// Generation of permissions under which all that waits, or is to be sent again, was allowed to
+    /// the Client where it is; under another one each is checked again.
     pub queue_allowed_at: u64,
-    /// Whether rows of the session stay in the store until it ends, even if it ends with its connection.
+    /// Whether rows of the session stay in the store until it ends, even if it ends with its
+    /// connection.
     pub keeps_rows: bool,
     /// Part of its owner's share that it takes; nothing once it has ended.
     pub holding: Holding,
@@ -155,19 +163,22 @@ impl ClientState {
         self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
     }
 
-    /// Whether the Client has been away for its Session Expiry Interval \[MQTT-3.1.2-23\]. Housekeeping may not have come to it yet.
+    /// Whether the Client has been away for its Session Expiry Interval \[MQTT-3.1.2-23\].
+    /// Housekeeping may not have come to it yet.
     pub(crate) fn has_expired(&self, now: Time) -> bool {
         let deadline = self.left_at.get().and_then(|left_at| self.expiry.deadline(left_at));
         deadline.is_some_and(|deadline| deadline <= now) && !is_planted(Fault::ExpiryIgnored)
     }
 
-    /// Limit counters of the listener where the Client is connected; for a Client that is away, those without a listener.
+    /// Limit counters of the listener where the Client is connected; for a Client that is away,
+    /// those without a listener.
     pub(crate) fn limits_reached<'a>(&'a self, core: &'a Core) -> &'a Reached {
         self.link.as_ref().map_or(&core.limits.elsewhere, |link| &link.connection.listener.reached)
     }
 }
 
-/// Time since 1970 at which the last connection of a Client ended; nothing while it is connected. Half as large as an `Option<Time>`.
+/// Time since 1970 at which the last connection of a Client ended; nothing while it is connected.
+/// Half as large as an `Option<Time>`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeftAt(Option<NonZeroU64>);
 
@@ -270,12 +281,14 @@ impl Client {
         self.is_durable.store(is_durable, Ordering::Relaxed);
     }
 
-    /// Whether messages to the Client have to wait at present. Members of a shared subscription that are not slow are chosen first.
+    /// Whether messages to the Client have to wait at present. Members of a shared subscription
+    /// that are not slow are chosen first.
     pub(crate) fn is_slow(&self) -> bool {
         self.is_slow.load(Ordering::Relaxed)
     }
 
-    /// Notes whether the Client is slow. Called at the end of each delivery, so it writes only a change: other threads read it.
+    /// Notes whether the Client is slow. Called at the end of each delivery, so it writes only a
+    /// change: other threads read it.
     pub(crate) fn set_slow(&self, is_slow: bool) {
         if self.is_slow() != is_slow {
             self.is_slow.store(is_slow, Ordering::Relaxed);
@@ -312,7 +325,8 @@ impl Client {
         self.on(connection, |link, _| link.recipient())
     }
 
-    /// Lets `work` use the session when its Client is on `connection`: one that was taken over changes nothing any more.
+    /// Lets `work` use the session when its Client is on `connection`: one that was taken over
+    /// changes nothing any more.
     pub(crate) fn session_on<R>(
         &self,
         connection: &Connection,
@@ -321,10 +335,12 @@ impl Client {
         self.on(connection, |_, session| work(session))
     }
 
-    /// Counts open QoS 2 exchanges from the Client after one has been opened or has ended, in steps.
+    /// Counts open QoS 2 exchanges from the Client after one has been opened or has ended, in
+    /// steps.
     ///
     /// # Errors
-    /// [`Limit::TenantSessionBytes`] when so many more would take too much of what is kept for sessions.
+    /// [`Limit::TenantSessionBytes`] when so many more would take too much of what is kept for
+    /// sessions.
     pub(crate) fn count_exchanges(&self, core: &Core) -> Result<(), Limit> {
         let mut state = self.state.lock();
         let open = state.session.open_exchanges();
@@ -356,7 +372,8 @@ impl Client {
         Arc::clone(&self.state.lock().identity)
     }
 
-    /// Takes the identity that a re-authentication on this connection has proved; its user is the session's.
+    /// Takes the identity that a re-authentication on this connection has proved; its user is the
+    /// session's.
     pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
         debug_assert_eq!(identity.user, self.user, "an exchange begun by a session is for its user");
         let mut state = self.state.lock();
@@ -375,7 +392,8 @@ impl Client {
         self.on(connection, |link, _| link.held.let_go(number));
     }
 
-    /// The bound that is exceeded by output that waits for the Client, so that nothing more is read from it.
+    /// The bound that is exceeded by output that waits for the Client, so that nothing more is read
+    /// from it.
     pub(crate) fn congested_by(&self, connection: &Connection) -> Option<Limit> {
         self.on(connection, |link, _| link.congested_by())?
     }
@@ -390,7 +408,8 @@ impl Client {
         self.on(connection, |link, _| link.tell(reason));
     }
 
-    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does not is counted.
+    /// Whether the session takes a message of `bytes`: to be sent at once, or to wait. That it does
+    /// not is counted.
     pub fn has_room(&self, bytes: usize, core: &Core, now: Time) -> bool {
         let state = self.state.lock();
         let has_room = state.has_room(bytes);
@@ -403,13 +422,15 @@ impl Client {
         has_room
     }
 
-    /// Whether the session takes a message of `bytes`, without counting a refusal, because another Client may have room.
+    /// Whether the session takes a message of `bytes`, without counting a refusal, because another
+    /// Client may have room.
     pub(crate) fn can_take(&self, bytes: usize) -> bool {
         let state = self.state.lock();
         state.has_room(bytes) && !self.is_store_full(&state)
     }
 
-    /// Whether a message would wait for the Client in the store, where there may be no more of them.
+    /// Whether a message would wait for the Client in the store, where there may be no more of
+    /// them.
     fn is_store_full(&self, state: &ClientState) -> bool {
         let waits = state.link.is_none() || (self.is_durable() && self.is_slow());
         waits && state.holding.share().are_queues_full()
@@ -428,7 +449,8 @@ impl Client {
         state.limits_reached(core).note(limit, &self.client_id, now);
     }
 
-    /// Whether the Client has fewer than `unacknowledged` messages in flight and no output waiting; `None` while it is away.
+    /// Whether the Client has fewer than `unacknowledged` messages in flight and no output waiting;
+    /// `None` while it is away.
     pub fn takes_more(&self, unacknowledged: usize) -> Option<bool> {
         let state = self.state.lock();
         let link = state.link.as_ref()?;

@@ -1,6 +1,7 @@
 //! Sessions that drop messages because their queue is full, collected until they are reported.
 //!
-//! Noted where messages are dropped, under the lock of the Client's state; told by the thread of `sys::clockwork`.
+//! Noted where messages are dropped, under the lock of the Client's state; told by the thread of
+//! `sys::clockwork`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,8 @@ pub struct FullQueues(Mutex<Vec<KeptSessionKey>>);
 pub struct Dropped(AtomicU64);
 
 impl FullQueues {
-    /// Notes that a session dropped a message. Only the first one since the last report takes the lock.
+    /// Notes that a session dropped a message. Only the first one since the last report takes the
+    /// lock.
     pub fn note(&self, dropped: &Dropped, key: impl FnOnce() -> KeptSessionKey) {
         if dropped.0.fetch_add(1, Ordering::Relaxed) == 0 {
             self.0.lock().push(key());

@@ -1,14 +1,16 @@
-//! Held packets of one Client: messages whose Packet Identifier is on its way to the disk, and those behind them.
+//! Held packets of one Client: messages whose Packet Identifier is on its way to the disk, and
+//! those behind them.
 //!
-//! Several threads send to a Client, each waits for commits of its own, and these are reported in any order: the order of the messages is kept
-//! here \[MQTT-4.6.0-6\].
+//! Several threads send to a Client, each waits for commits of its own, and these are reported in
+//! any order: the order of the messages is kept here \[MQTT-4.6.0-6\].
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use lotmq_codec::PacketId;
 
-/// Held packets. Most connections never hold anything back, so that only the others have memory for it.
+/// Held packets. Most connections never hold anything back, so that only the others have memory for
+/// it.
 #[derive(Debug, Default)]
 pub struct Held(Option<Box<Packets>>);
 
@@ -27,7 +29,8 @@ struct Packet {
     may_leave: bool,
 }
 
-/// The bytes of a packet: its beginning, and a large payload behind it, whose memory is the message's.
+/// The bytes of a packet: its beginning, and a large payload behind it, whose memory is the
+/// message's.
 pub type PacketBytes = (Box<[u8]>, Bytes);
 
 fn len((head, payload): &PacketBytes) -> usize {

@@ -1,8 +1,11 @@
-//! Memory that is kept for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
-//! messages that wait in a session which ends with the connection. Others rest in the store.
+//! Memory that is kept for one connection besides its buffer, as it counts among that of all:
+//! topics of the aliases that were set towards its Client, and messages that wait in a session
+//! which ends with the connection. Others rest in the store.
 //!
-//! Where all together keep too much of the former, each has an even share, as of what does not leave ([`Unfinished`](crate::limits::unfinished::Unfinished)); of the latter
-//! each user has a part, and of that his clients have even shares ([`OwnedSum`](crate::shares::owned_sum::OwnedSum)).
+//! Where all together keep too much of the former, each has an even share, as of what does not
+//! leave ([`Unfinished`](crate::limits::unfinished::Unfinished)); of the latter each user has a
+//! part, and of that his clients have even shares
+//! ([`OwnedSum`](crate::shares::owned_sum::OwnedSum)).
 
 use crate::shared::Core;
 use crate::shares::Share;
@@ -15,7 +18,8 @@ const STEP_BYTES: u32 = 1 << 10;
 pub struct Kept {
     alias_bytes: u32,
     queued_bytes: u32,
-    /// Bytes of messages that wait for time alone. They do not count: their receivers are about to get them.
+    /// Bytes of messages that wait for time alone. They do not count: their receivers are about to
+    /// get them.
     postponed_bytes: u32,
 }
 

@@ -1,9 +1,10 @@
 //! Link of a session to its live connection: what is written to it, and what waits for its socket.
 //!
-//! Only when the socket is full are bytes copied, into the Client's own bounded buffer; from then on everything goes through that buffer until its owner has emptied
-//! it.
+//! Only when the socket is full are bytes copied, into the Client's own bounded buffer; from then
+//! on everything goes through that buffer until its owner has emptied it.
 //!
-//! Invariant: while the buffer holds bytes nothing is written past it. Not here: what is sent (`turn::outbound`).
+//! Invariant: while the buffer holds bytes nothing is written past it. Not here: what is sent
+//! (`turn::outbound`).
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ pub struct Link {
     pub connection: Arc<Connection>,
     /// Protocol version.
     pub version: ProtocolVersion,
-    /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
+    /// Largest packet that the Client takes; longer ones are dropped as if delivered
+    /// \[MQTT-3.1.2-25\].
     pub packet_bytes_max: u32,
     wants_reasons: bool,
     /// Whether its transport wraps what leaves, so that only the owner sends.
@@ -44,7 +46,8 @@ pub struct Link {
     stage: Stage,
     /// Whether the owner collects output for a while, as the Client has asked for.
     collects: bool,
-    /// Topic Aliases towards the Client, where it allows any. They end with the connection: nothing that waits for another one has an alias.
+    /// Topic Aliases towards the Client, where it allows any. They end with the connection: nothing
+    /// that waits for another one has an alias.
     aliases: Option<Box<AliasesOut>>,
     /// Messages whose identifier is on its way to the disk, and those behind them.
     pub held: Held,
@@ -72,7 +75,8 @@ enum Stage {
 }
 
 impl Link {
-    /// Link of a Client whose owner has this share. Its first packet is `connack`. `is_held`: it waits for [`Link::release`].
+    /// Link of a Client whose owner has this share. Its first packet is `connack`. `is_held`: it
+    /// waits for [`Link::release`].
     pub fn new(
         (connection, share): (Arc<Connection>, Arc<Share>),
         recipient: Recipient,
@@ -135,7 +139,8 @@ impl Link {
         }
     }
 
-    /// Recipient of answers. They are no longer than what they answer while more waits for the Clients of its owner than may.
+    /// Recipient of answers. They are no longer than what they answer while more waits for the
+    /// Clients of its owner than may.
     pub fn recipient(&self) -> Recipient {
         let Self { version, packet_bytes_max, wants_reasons, .. } = *self;
         let wants_reasons = wants_reasons && !self.is_all_full();
@@ -177,7 +182,8 @@ impl Link {
         self.output.len()
     }
 
-    /// The bound on what waits that is exceeded, so that nothing more is read from the Client: its own, or its share of what there is for all.
+    /// The bound on what waits that is exceeded, so that nothing more is read from the Client: its
+    /// own, or its share of what there is for all.
     pub(crate) fn congested_by(&self) -> Option<Limit> {
         let waiting = self.output.len();
         if waiting > self.output_bytes_max() + CONTROL_BYTES_MAX {
@@ -240,8 +246,8 @@ impl Link {
         }
     }
 
-    /// Has the transport wrap ranges and send them. Only the owner does: for others this would mean that the thread which publishes
-    /// encrypts for all receivers.
+    /// Has the transport wrap ranges and send them. Only the owner does: for others this would mean
+    /// that the thread which publishes encrypts for all receivers.
     fn write_wrapped(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
         if self.collects {
             let was_empty = self.output.is_empty();
@@ -286,10 +292,12 @@ impl Link {
         self.output.append(arena.get(span));
     }
 
-    /// Adds waiting bytes to the sum of all connections, in steps: most buffers are empty or nearly so.
+    /// Adds waiting bytes to the sum of all connections, in steps: most buffers are empty or nearly
+    /// so.
     fn count_waiting(&mut self) {
         let own = u32::try_from(self.output.own_len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
-        // Who waits for a large message that others have, too, is one of those who share what there is.
+        // Who waits for a large message that others have, too, is one of those who share what there
+        // is.
         let waiting = own.max(u32::from(self.output.has_shared()));
         if waiting != self.counted {
             let core = &self.connection.listener.core;
@@ -303,8 +311,9 @@ impl Link {
         self.output_bytes_max().saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
 
-    /// Bytes of messages that the bound on all Clients together lets it add: what is left to its owner, or what it lacks of an even share. There everything counts that waits
-    /// for it, as if nobody else had any of it.
+    /// Bytes of messages that the bound on all Clients together lets it add: what is left to its
+    /// owner, or what it lacks of an even share. There everything counts that waits for it, as if
+    /// nobody else had any of it.
     pub(crate) fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
         let waiting = self.output.len() + self.held.bytes();

@@ -1,8 +1,10 @@
 //! Output of a connection that its socket has not taken yet.
 //!
-//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a buffer grows without being copied: hundreds of Clients that
-//! read nothing have theirs grow in one turn. What is left of a large message is its own memory, whose bytes all who wait for them share: else one
-//! message of 16 MiB took gigabytes for a thousand of them. Not here: how much may wait (`link`).
+//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a
+//! buffer grows without being copied: hundreds of Clients that read nothing have theirs grow in one
+//! turn. What is left of a large message is its own memory, whose bytes all who wait for them
+//! share: else one message of 16 MiB took gigabytes for a thousand of them. Not here: how much may
+//! wait (`link`).
 
 use std::collections::VecDeque;
 
@@ -11,7 +13,8 @@ use crate::arena::charge::Shared;
 /// Largest chunk in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Output that waits. Its memory is that of the waiting bytes, within a factor, also if it never becomes empty.
+/// Output that waits. Its memory is that of the waiting bytes, within a factor, also if it never
+/// becomes empty.
 ///
 /// Nothing waits for nearly all connections, nearly always, so then it has no memory.
 #[derive(Debug, Default)]
@@ -110,7 +113,8 @@ impl Output {
         waiting.next().len() + waiting.further.as_ref().map_or(0, |further| further.bytes)
     }
 
-    /// Bytes that wait in memory of its own; what others may keep as well is counted with that ([`Shared`]).
+    /// Bytes that wait in memory of its own; what others may keep as well is counted with that
+    /// ([`Shared`]).
     pub(crate) fn own_len(&self) -> usize {
         let Some(waiting) = &self.0 else { return 0 };
         let further = waiting.further.as_ref().map_or(0, |further| further.bytes - further.shared);

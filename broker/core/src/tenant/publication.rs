@@ -22,7 +22,8 @@ pub struct Publication<'a> {
     pub in_place: Option<InPlace>,
     /// Client that published it; `None` for guests and the broker.
     pub source: Option<&'a Arc<Client>>,
-    /// User whose definition publishes it; `None` for Clients, the broker, and definitions without an owner.
+    /// User whose definition publishes it; `None` for Clients, the broker, and definitions without
+    /// an owner.
     pub owner: Option<&'a Owner>,
     /// LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
@@ -36,7 +37,8 @@ impl<'a> Publication<'a> {
         Keeper::of(self.source, self.owner)
     }
 
-    /// A message that was kept somewhere; a large payload is read where it lies. Its Message Expiry Interval is what is left of it at this time \[MQTT-3.3.2-6\].
+    /// A message that was kept somewhere; a large payload is read where it lies. Its Message Expiry
+    /// Interval is what is left of it at this time \[MQTT-3.3.2-6\].
     pub(crate) fn of(
         arena: &mut Arena,
         message: &Message,
@@ -78,7 +80,8 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// Packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
+/// Packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection
+/// only.
 #[derive(Clone, Copy)]
 pub struct InPlace {
     /// The packet.

@@ -1,13 +1,18 @@
-//! Replay of retained messages for new subscriptions: found in the index step by step, and sent as fast as the Client takes them.
+//! Replay of retained messages for new subscriptions: found in the index step by step, and sent as
+//! fast as the Client takes them.
 //!
-//! Kept with the session until all have been sent; `backlog` asks for them one by one. A filter may match nothing of a million topics: looking for
-//! messages is work whose length the Client decides, and stops when the time for it is over.
+//! Kept with the session until all have been sent; `backlog` asks for them one by one. A filter may
+//! match nothing of a million topics: looking for messages is work whose length the Client decides,
+//! and stops when the time for it is over.
 //!
-//! A retained message may be under way to the Client already, behind older ones, in a turn that has not ended. Where the subscription was made before it was retained, it
-//! comes by that turn alone; else the replay waits until that turn has ended, and sends it then. So does one whose receivers get it in a later turn, because rules are
-//! asked about them: who was subscribed by then gets it there, behind older ones.
+//! A retained message may be under way to the Client already, behind older ones, in a turn that has
+//! not ended. Where the subscription was made before it was retained, it comes by that turn alone;
+//! else the replay waits until that turn has ended, and sends it then. So does one whose receivers
+//! get it in a later turn, because rules are asked about them: who was subscribed by then gets it
+//! there, behind older ones.
 //!
-//! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.
+//! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them,
+//! what is replaced or cleared meanwhile is gone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -31,12 +36,14 @@ pub enum Pending {
     Ready(Arc<Message>),
     /// A message that is made when its turn comes, unless its subject is gone by then.
     Made(Box<dyn FnOnce() -> Option<Arc<Message>> + Send>),
-    /// Messages that are made one after the other when their turns come, until there are no more: what anybody may fill must not be copied for each Client.
+    /// Messages that are made one after the other when their turns come, until there are no more:
+    /// what anybody may fill must not be copied for each Client.
     Each(Box<dyn FnMut() -> Option<Arc<Message>> + Send>),
 }
 
 impl Pending {
-    /// The next message; `None` when its subject is gone, or there are no more. With it what is left.
+    /// The next message; `None` when its subject is gone, or there are no more. With it what is
+    /// left.
     pub fn next(self) -> (Option<Arc<Message>>, Option<Self>) {
         match self {
             Self::Ready(message) => (Some(message), None),
@@ -59,7 +66,8 @@ impl fmt::Debug for Pending {
     }
 }
 
-/// Replays for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
+/// Replays for the new subscriptions of one session, by filter. One at a time is under way; a new
+/// one may come before it.
 #[derive(Debug, Default)]
 #[expect(clippy::box_collection, reason = "hardly a session has any: one word for it instead of three")]
 pub struct Replays(Option<Box<BTreeMap<Box<str>, Box<Replay>>>>);
@@ -70,7 +78,8 @@ impl Replays {
         self.0.is_none()
     }
 
-    /// Adds a replay, in place of an earlier one for the same filter; so there are never more than subscriptions.
+    /// Adds a replay, in place of an earlier one for the same filter; so there are never more than
+    /// subscriptions.
     pub(crate) fn add(&mut self, filter: Box<str>, replay: Box<Replay>) {
         self.0.get_or_insert_default().insert(filter, replay);
     }
@@ -84,7 +93,8 @@ impl Replays {
         }
     }
 
-    /// The connection has ended, and the session goes on: what was not sent on it follows on the next one.
+    /// The connection has ended, and the session goes on: what was not sent on it follows on the
+    /// next one.
     pub(crate) fn rest(&mut self) {
         self.0.iter_mut().flat_map(|all| all.values_mut()).for_each(|replay| replay.rest());
     }
@@ -119,9 +129,11 @@ impl Replays {
 #[derive(Debug)]
 pub struct Replay {
     pub(crate) options: Options,
-    /// Generation of the tenant's subscriptions that has this one: messages that are routed on a route of it, or of a later one, come to the Client.
+    /// Generation of the tenant's subscriptions that has this one: messages that are routed on a
+    /// route of it, or of a later one, come to the Client.
     since: u64,
-    /// Time, in lifetime milliseconds, until which it waits for turns that have not ended; `None` before it waits for the first one.
+    /// Time, in lifetime milliseconds, until which it waits for turns that have not ended; `None`
+    /// before it waits for the first one.
     waits_until_ms: Option<u64>,
     /// Whether its first message has been looked for.
     has_begun: bool,
@@ -178,8 +190,8 @@ impl Replay {
         }
     }
 
-    /// The rest is for another connection: it is looked for anew behind the last topic that was looked at. What of the tree was not sent is not: those messages
-    /// were of their moment.
+    /// The rest is for another connection: it is looked for anew behind the last topic that was
+    /// looked at. What of the tree was not sent is not: those messages were of their moment.
     fn rest(&mut self) {
         if self.done < self.slice.len() {
             self.after = (!self.position.is_empty()).then(|| self.position.as_str().into());
@@ -189,8 +201,9 @@ impl Replay {
         self.system = VecDeque::new();
     }
 
-    /// Finds the next message for `filter`, the subscription of this replay. `has_room` says whether one of so many bytes may be sent that no session keeps; those of
-    /// the `$SYS` tree always may.
+    /// Finds the next message for `filter`, the subscription of this replay. `has_room` says
+    /// whether one of so many bytes may be sent that no session keeps; those of the `$SYS` tree
+    /// always may.
     pub fn next(
         &mut self,
         filter: &str,
@@ -246,8 +259,8 @@ impl Replay {
         self.has_begun
     }
 
-    /// Leaves the rest to a later turn. A message that is replaced or cleared until then goes out live, and its predecessor must not follow it
-    /// \[MQTT-4.6.0-6\].
+    /// Leaves the rest to a later turn. A message that is replaced or cleared until then goes out
+    /// live, and its predecessor must not follow it \[MQTT-4.6.0-6\].
     pub fn wait(&mut self) {
         self.has_waited = true;
     }
@@ -255,13 +268,15 @@ impl Replay {
     /// Looks up the next slice.
     ///
     /// # Errors
-    /// An unfinished turn that has a message of the slice, and was perhaps routed before the subscription was made. Those that are routed behind it do not hold it up, so it
-    /// waits for one turn of each thread at most.
+    /// An unfinished turn that has a message of the slice, and was perhaps routed before the
+    /// subscription was made. Those that are routed behind it do not hold it up, so it waits for
+    /// one turn of each thread at most.
     fn scan(&mut self, filter: &str, tenant: &Tenant, now_ms: u64, core: &Core) -> Result<(), Stamp> {
         let retained = tenant.retained.read();
         let mut open = retained.under_way.open(&core.turns);
         let found = retained.scan(filter, self.after.as_deref(), RETAINED_SCANNED_AT_ONCE);
-        // They lie all over the memory: looked at one right behind the other, many of them come at once (replay is 1.4 × as fast with it and fewer looks at the clock).
+        // They lie all over the memory: looked at one right behind the other, many of them come at
+        // once (replay is 1.4 × as fast with it and fewer looks at the clock).
         std::hint::black_box(found.entries.iter().fold(0, |all, (_, message)| all ^ message.first_byte()));
         let is_early = |routed: &&RoutedTurn| {
             routed.generation < self.since && found.entries.iter().any(|(_, kept)| kept.is_of(routed))

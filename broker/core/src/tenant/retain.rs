@@ -1,6 +1,8 @@
-//! Retained messages: set and cleared by publishes, bounded in number and bytes. Not here: what new subscriptions get of them (`replay`).
+//! Retained messages: set and cleared by publishes, bounded in number and bytes. Not here: what new
+//! subscriptions get of them (`replay`).
 //!
-//! Each counts for who has published it ([`Keeper`]), who has at most a [part](part) of what all others leave: so nobody fills the room of all.
+//! Each counts for who has published it ([`Keeper`]), who has at most a [part](part) of what all
+//! others leave: so nobody fills the room of all.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -88,7 +90,8 @@ pub struct Kept {
     keeper: Keeper,
     /// Stamp of the turn in which it was routed.
     turn: Stamp,
-    /// When it was retained, where its receivers get it in a later turn: rules are asked about them.
+    /// When it was retained, where its receivers get it in a later turn: rules are asked about
+    /// them.
     later: Option<RetainedAt>,
 }
 
@@ -139,7 +142,8 @@ pub struct Retained {
     pub(crate) lacks_room: AtomicBool,
     /// Time since 1970 at which they were last removed.
     pub(crate) swept_at_ms: u64,
-    /// Removals that may not be on the disk: the absence of a topic's message may rest on one of them.
+    /// Removals that may not be on the disk: the absence of a topic's message may rest on one of
+    /// them.
     pub(crate) removals: Stamps,
     /// Turns whose receivers may not have got what is retained.
     pub(crate) under_way: UnderWay,
@@ -175,7 +179,8 @@ impl Retained {
         self.put(message, keeper, (routed.turn, later));
     }
 
-    /// Notes that the receivers of a message get it in this turn, if it is still the one of its topic.
+    /// Notes that the receivers of a message get it in this turn, if it is still the one of its
+    /// topic.
     pub(crate) fn reaches_receivers(&mut self, topic: &str, later: RetainedAt, turn: Stamp) {
         let is_it = |kept: &&Kept| kept.later.is_some_and(|known| known.version == later.version);
         if let Some(kept) = self.index.get(topic).filter(is_it) {
@@ -217,7 +222,8 @@ impl Retained {
         }
     }
 
-    /// Whether a message of `bytes` may be retained for this topic. One that replaces a longer one always may.
+    /// Whether a message of `bytes` may be retained for this topic. One that replaces a longer one
+    /// always may.
     pub(crate) fn has_room(
         &self,
         limits: &Limits,

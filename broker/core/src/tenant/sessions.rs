@@ -1,9 +1,11 @@
 //! The sessions of a tenant by user and Client Identifier.
 //!
-//! Every user has a space of identifiers of his own, and all who came without a name share one. So nobody gets, ends, takes over or keeps from him what
-//! is another user's, whatever identifier he sends, and no answer tells which there are.
+//! Every user has a space of identifiers of his own, and all who came without a name share one. So
+//! nobody gets, ends, takes over or keeps from him what is another user's, whatever identifier he
+//! sends, and no answer tells which there are.
 //!
-//! The key is read from the session itself: one beside it would take 32 bytes more of every connection.
+//! The key is read from the session itself: one beside it would take 32 bytes more of every
+//! connection.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -41,8 +43,8 @@ impl Sessions {
         self.len() == 0
     }
 
-    /// All sessions, in no order: those that exist all the while, and of others each at most once. Their lock is held
-    /// for some thousand at a time, and goes to who waits for it in between.
+    /// All sessions, in no order: those that exist all the while, and of others each at most once.
+    /// Their lock is held for some thousand at a time, and goes to who waits for it in between.
     pub fn all(sessions: &Mutex<Self>) -> Vec<Arc<Client>> {
         let (mut all, mut place) = (Vec::with_capacity(sessions.lock().len()), 0);
         loop {
@@ -84,13 +86,15 @@ impl Sessions {
         }
     }
 
-    /// Stamp of the newest change of an ended session of this key that is not on the disk yet: without it, a crash brings the session back.
+    /// Stamp of the newest change of an ended session of this key that is not on the disk yet:
+    /// without it, a crash brings the session back.
     pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, log: &dyn Log) -> Stamp {
         self.left_behind.newest(key, turns, log)
     }
 
-    /// Number of ended sessions with this prefix of the Client Identifier that a crash would bring back, because their end is not on the disk. Ends
-    /// that no entry was left for are one for each thread that made them.
+    /// Number of ended sessions with this prefix of the Client Identifier that a crash would bring
+    /// back, because their end is not on the disk. Ends that no entry was left for are one for each
+    /// thread that made them.
     pub fn ending(&mut self, prefix: &str, turns: &Turns, log: &dyn Log) -> usize {
         self.left_behind.sweep(turns, log);
         let LeftBehind { by_key, others, .. } = &mut self.left_behind;

@@ -1,4 +1,5 @@
-//! Subscribers: what the index keeps with each subscription, and how they merge to receivers of a topic.
+//! Subscribers: what the index keeps with each subscription, and how they merge to receivers of a
+//! topic.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Whether the session keeps messages of this subscription while its Client is away: those of QoS 0 are not for who is away.
+    /// Whether the session keeps messages of this subscription while its Client is away: those of
+    /// QoS 0 are not for who is away.
     pub(crate) fn keeps(&self) -> bool {
         self.options.qos != QoS::AtMostOnce && self.client.is_durable()
     }
@@ -53,12 +55,14 @@ pub struct Target {
     pub(crate) retain_as_published: bool,
     /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
     pub identifiers: Identifiers,
-    /// Options for the Client's own messages, where some of its matching subscriptions have No Local and others do not.
+    /// Options for the Client's own messages, where some of its matching subscriptions have No
+    /// Local and others do not.
     pub own: Option<Box<Target>>,
 }
 
 impl Target {
-    /// Merges another subscription of the same Client: one copy at the highest QoS with all identifiers \[MQTT-3.3.4-2, -3\].
+    /// Merges another subscription of the same Client: one copy at the highest QoS with all
+    /// identifiers \[MQTT-3.3.4-2, -3\].
     ///
     /// For the Client's own messages only those without No Local count \[MQTT-3.8.3-3\].
     pub(crate) fn merge(&mut self, other: Self) {

@@ -66,12 +66,14 @@ impl From<Vec<NonZeroU32>> for Identifiers {
     }
 }
 
-/// Bytes that a subscription takes, as they are counted: those of its filter, what the index needs, and what stands for the time of messages that
-/// are compared with it.
+/// Bytes that a subscription takes, as they are counted: those of its filter, what the index needs,
+/// and what stands for the time of messages that are compared with it.
 ///
-/// A topic takes one way through the index for each choice between its own level and a `+`. So the ways to filters with one `+`, and those to the first
-/// levels, are few whatever Clients subscribe to; all others cost as many bytes as keep those of one owner below what a turn has time for. So do shared subscriptions, of which
-/// a message may look at all members of each group to find one that takes it.
+/// A topic takes one way through the index for each choice between its own level and a `+`. So the
+/// ways to filters with one `+`, and those to the first levels, are few whatever Clients subscribe
+/// to; all others cost as many bytes as keep those of one owner below what a turn has time for. So
+/// do shared subscriptions, of which a message may look at all members of each group to find one
+/// that takes it.
 pub(crate) fn filter_bytes(filter: &str) -> u64 {
     let (mut levels, mut pluses) = (0, 0);
     for level in filter.split('/') {
@@ -88,8 +90,9 @@ pub(crate) fn filter_bytes(filter: &str) -> u64 {
     bytes + deep * DEEP_LEVEL_COST + (pluses - PLUSES_FREE) * FURTHER_PLUS_COST
 }
 
-/// The subscriptions of one session by filter, ordered. Most sessions have few, so it is a plain list whose first entry needs no memory
-/// elsewhere: a map's first node alone would take 400 bytes, a list's 48.
+/// The subscriptions of one session by filter, ordered. Most sessions have few, so it is a plain
+/// list whose first entry needs no memory elsewhere: a map's first node alone would take 400 bytes,
+/// a list's 48.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     list: SmallVec<[(Box<str>, Options); 1]>,
@@ -227,7 +230,8 @@ mod tests {
         assert!(filters.map(|filter| filter_bytes(&filter)).sum::<u64>() < SUBSCRIPTION_BYTES_MAX * 3 / 4);
     }
 
-    /// Nodes of the index beyond the first levels, where a topic can have more ways than there are levels, and filters that all match one topic.
+    /// Nodes of the index beyond the first levels, where a topic can have more ways than there are
+    /// levels, and filters that all match one topic.
     #[test]
     fn the_ways_of_one_topic_are_bounded_for_one_owner() {
         let owner = TENANT_SESSION_BYTES_MAX / 2;

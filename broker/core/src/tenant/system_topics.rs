@@ -12,7 +12,8 @@ pub const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 const PREFIX: &str = "$SYS/broker/connection/";
 const SUFFIX: &str = "/state";
 
-/// Longest Client Identifier of a bridge in bytes; mosquitto's are its host's name and that of the bridge.
+/// Longest Client Identifier of a bridge in bytes; mosquitto's are its host's name and that of the
+/// bridge.
 const CLIENT_ID_BYTES_MAX: usize = 400;
 
 /// Whether a topic belongs to the tree, to which only the broker publishes.
@@ -20,7 +21,8 @@ pub fn is_system(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a subscription is to replies that a user may have without any right: those to his own commands.
+/// Whether a subscription is to replies that a user may have without any right: those to his own
+/// commands.
 pub(crate) fn may_have_own_replies(identity: &Identity, filter: &str) -> bool {
     filter == OUTPUT_TOPIC && identity.user.is_some()
 }

@@ -1,6 +1,8 @@
-//! Triggers: what messages start besides being delivered. The core notes them while it routes, and calls their runner when the turn has come to them.
+//! Triggers: what messages start besides being delivered. The core notes them while it routes, and
+//! calls their runner when the turn has come to them.
 //!
-//! A message that starts nothing calls nothing of this. Not here: what is started, and how (`guests`).
+//! A message that starts nothing calls nothing of this. Not here: what is started, and how
+//! (`guests`).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,12 +22,14 @@ use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
 
-/// Hooks of one tenant into the broker above: what its topics start, and everything that is managed there.
+/// Hooks of one tenant into the broker above: what its topics start, and everything that is managed
+/// there.
 pub trait TenantHooks: Any + Send + Sync {
     /// Triggers of `topic`. False when they have to be asked for again for the next message.
     fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool);
 
-    /// Definitions that only want to know when `topic` is published to. False when they have to be asked for again for the next message.
+    /// Definitions that only want to know when `topic` is published to. False when they have to be
+    /// asked for again for the next message.
     fn listeners(&self, _tenant: &Tenant, _topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
         (None, true)
     }
@@ -36,7 +40,8 @@ pub trait TenantHooks: Any + Send + Sync {
     /// Remembers a message as the last value of its topic.
     fn remember(&self, caching: Caching, message: &Message);
 
-    /// Rules have denied a Client messages of a topic that its subscription asks for. Called for each decision, with the state of the Client locked or not.
+    /// Rules have denied a Client messages of a topic that its subscription asks for. Called for
+    /// each decision, with the state of the Client locked or not.
     fn withheld(&self, _tenant: &Tenant, _identity: &Identity, _topic: &str) {}
 }
 
@@ -53,8 +58,9 @@ pub trait Triggers: Send + Sync {
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
     fn are_promised(&self, tenant: &Tenant) -> bool;
 
-    /// Whether a message of this QoS has to wait because something that takes it is full and sheds nothing. A Client whose message it is is held back by the
-    /// runner until that has changed; who else asks, asks again.
+    /// Whether a message of this QoS has to wait because something that takes it is full and sheds
+    /// nothing. A Client whose message it is is held back by the runner until that has changed; who
+    /// else asks, asks again.
     fn must_wait(
         &self,
         notes: &mut TurnNotes<'_>,
@@ -63,7 +69,8 @@ pub trait Triggers: Send + Sync {
         qos: QoS,
     ) -> bool;
 
-    /// Notes the message for all of them in the turn; it is stored until they have run, or have forwarded it, where that is promised and `may_store`. True when it is.
+    /// Notes the message for all of them in the turn; it is stored until they have run, or have
+    /// forwarded it, where that is promised and `may_store`. True when it is.
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool;
 
     /// Notes the message for those of which `owns` is true. Nothing is stored.
@@ -159,7 +166,8 @@ pub struct Starting<'a> {
 pub struct TurnGuests {
     /// State that the runner keeps for the thread.
     pub state: Box<dyn Any>,
-    /// Whether something was noted: the runner is called in each turn until it says that nothing is left.
+    /// Whether something was noted: the runner is called in each turn until it says that nothing is
+    /// left.
     pub have_events: bool,
     /// Whether something was left when the last turn ended.
     pub is_behind: bool,

@@ -1,7 +1,10 @@
-//! Retained messages under way: the turns in which they were routed, as far as those may not have ended.
+//! Retained messages under way: the turns in which they were routed, as far as those may not have
+//! ended.
 //!
-//! A message is retained before its receivers have it, which is at the end of its turn. Who subscribes in between must not get it before older ones that are under
-//! way to him \[MQTT-4.6.0-6\]. Not here: the messages (`retain`), and what new subscriptions get of them (`replay`).
+//! A message is retained before its receivers have it, which is at the end of its turn. Who
+//! subscribes in between must not get it before older ones that are under way to him
+//! \[MQTT-4.6.0-6\]. Not here: the messages (`retain`), and what new subscriptions get of them
+//! (`replay`).
 
 use smallvec::SmallVec;
 

@@ -1,4 +1,5 @@
-//! Will Messages: kept with the session, published when the connection ends without a proper DISCONNECT.
+//! Will Messages: kept with the session, published when the connection ends without a proper
+//! DISCONNECT.
 
 use lotmq_auth::{AskedMessage, Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};

@@ -1,6 +1,8 @@
-//! Interface of the broker above the core: hooks for events of Clients, and services that are not the core's.
+//! Interface of the broker above the core: hooks for events of Clients, and services that are not
+//! the core's.
 //!
-//! A message that goes its usual way calls none of them; a turn of a thread that serves no Clients calls one, for what waits for its batch.
+//! A message that goes its usual way calls none of them; a turn of a thread that serves no Clients
+//! calls one, for what waits for its batch.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -30,7 +32,8 @@ pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
 
 /// The broker above the core, as the core calls it.
 pub trait Above: Send + Sync {
-    /// Hook: a CONNECT with this Client Identifier and user was refused with this Reason Code, for a cause given in words.
+    /// Hook: a CONNECT with this Client Identifier and user was refused with this Reason Code, for
+    /// a cause given in words.
     fn connect_refused(
         &self,
         turn: &mut Turn,
@@ -54,7 +57,8 @@ pub trait Above: Send + Sync {
     /// Hook: a CONNECT was accepted.
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection);
 
-    /// Hook: the connection of a Client is about to end, for this reason and, below MQTT, this failure.
+    /// Hook: the connection of a Client is about to end, for this reason and, below MQTT, this
+    /// failure.
     fn disconnects(
         &self,
         turn: &Turn,
@@ -107,13 +111,16 @@ pub trait Above: Send + Sync {
         outcome: Outcome,
     );
 
-    /// Whether a payload is the command by which users set their own password, which everybody may give.
+    /// Whether a payload is the command by which users set their own password, which everybody may
+    /// give.
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool;
 
-    /// Hands what runs have kept so far to the log, before promised messages leave whose runs have ended. False when not all of it was taken.
+    /// Hands what runs have kept so far to the log, before promised messages leave whose runs have
+    /// ended. False when not all of it was taken.
     fn hand_over_kept(&self, core: &Core) -> bool;
 
-    /// Wakes the housekeeper: a timer was set that may be the earliest, or there is other work for it.
+    /// Wakes the housekeeper: a timer was set that may be the earliest, or there is other work for
+    /// it.
     fn has_work(&self);
 
     /// Hands a shard the releases that wait for a batch of a thread that serves no Clients.
@@ -131,7 +138,8 @@ pub trait GuestRunner: Sync {
     /// Whether so much is noted that the turn should end.
     fn is_full(&self, turn: &Turn) -> bool;
 
-    /// Whether `connection`, whose Client's messages start something, has to wait. It is called, or the task of `cx` is woken, when that has changed.
+    /// Whether `connection`, whose Client's messages start something, has to wait. It is called, or
+    /// the task of `cx` is woken, when that has changed.
     fn hold_back(
         &self,
         turn: &mut Turn,
@@ -140,7 +148,8 @@ pub trait GuestRunner: Sync {
         cx: &Context<'_>,
     ) -> bool;
 
-    /// Starts what runs within the turn, before its messages are delivered. What that publishes adds to the turn.
+    /// Starts what runs within the turn, before its messages are delivered. What that publishes
+    /// adds to the turn.
     fn start(&self, turn: &mut Turn);
 
     /// Starts what runs beside the thread, when the turn's messages have been delivered.

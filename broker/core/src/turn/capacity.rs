@@ -1,4 +1,5 @@
-//! Capacity for a message, checked before anything is done with it: space in the queues of all who must get it, and a disk that works.
+//! Capacity for a message, checked before anything is done with it: space in the queues of all who
+//! must get it, and a disk that works.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::tenant::subscriber::SharedGroup;
 use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 
-/// Puts what this turn has for sessions so far into their queues, where [`has_room`] looks. Before anything of the packet is encoded.
+/// Puts what this turn has for sessions so far into their queues, where [`has_room`] looks. Before
+/// anything of the packet is encoded.
 pub(crate) fn fill_queues(turn: &mut Turn) {
     if turn.core.settings.on_full == OnFull::Reject {
         turn.settle();
@@ -27,10 +29,12 @@ pub(crate) fn is_far_behind(turn: &Turn) -> bool {
     turn.is_log_full() && turn.batch.bytes() >= BATCH_WAITING_BYTES_MAX
 }
 
-/// Whether every session that must get a message can keep it, in its queue and in the store; asked only where `limits.on_full` says that publishers hear of the rest.
+/// Whether every session that must get a message can keep it, in its queue and in the store; asked
+/// only where `limits.on_full` says that publishers hear of the rest.
 ///
-/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted. So is what exceeds `offline_deliveries_per_sec`: a message
-/// for more sessions than that never had room.
+/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that
+/// session and counted. So is what exceeds `offline_deliveries_per_sec`: a message for more
+/// sessions than that never had room.
 pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route) -> bool {
     if turn.core.settings.on_full != OnFull::Reject || publication.message.qos == QoS::AtMostOnce {
         return true;
@@ -42,12 +46,14 @@ pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route
         && route.groups.iter().all(|group| group_has_room(turn, group, route, bytes))
 }
 
-/// Whether it has to be asked of messages that no Client has published whether they [can be kept](can_keep).
+/// Whether it has to be asked of messages that no Client has published whether they
+/// [can be kept](can_keep).
 pub fn may_refuse(turn: &Turn) -> bool {
     turn.core.settings.on_full == OnFull::Reject || turn.refuses_to_store().is_some()
 }
 
-/// Whether a message that no Client has published can be kept wherever it must be. Asked before anything is done with it, or with messages that go with it.
+/// Whether a message that no Client has published can be kept wherever it must be. Asked before
+/// anything is done with it, or with messages that go with it.
 pub fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
     if publication.message.qos == QoS::AtMostOnce {
         return true;
@@ -58,7 +64,8 @@ pub fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication
     can
 }
 
-/// Whether a message of this QoS on this topic has to wait, because what it starts is full and sheds nothing: to be asked again after a while.
+/// Whether a message of this QoS on this topic has to wait, because what it starts is full and
+/// sheds nothing: to be asked again after a while.
 pub fn must_wait(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -74,8 +81,8 @@ pub fn must_wait(
     must
 }
 
-/// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
-/// second. That it may not be stored is counted.
+/// Whether a message may be stored for a Client that does not take it now; `is_free` says that it
+/// does not count for how many there may be per second. That it may not be stored is counted.
 pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -> bool {
     let per_sec = turn.core.config.limits.offline_deliveries_per_sec;
     let now = turn.now();
@@ -93,8 +100,8 @@ pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -
     false
 }
 
-/// Number of the copy that a session is to keep of a message of so many bytes: how many it has got of it in this fan-out. `None`, which is counted, where its copies would be
-/// too many bytes.
+/// Number of the copy that a session is to keep of a message of so many bytes: how many it has got
+/// of it in this fan-out. `None`, which is counted, where its copies would be too many bytes.
 pub(crate) fn copies_for(
     turn: &mut Turn,
     client: &Arc<Client>,
@@ -111,7 +118,8 @@ pub(crate) fn copies_for(
     None
 }
 
-/// Whether a member of the group that gets the topic can take or keep so many bytes, or there is none.
+/// Whether a member of the group that gets the topic can take or keep so many bytes, or there is
+/// none.
 fn group_has_room(turn: &Turn, group: &SharedGroup, route: &Route, bytes: usize) -> bool {
     let mut full = None;
     for (_, member) in group.members() {
@@ -132,7 +140,8 @@ fn group_has_room(turn: &Turn, group: &SharedGroup, route: &Route, bytes: usize)
     full.is_none_or(|client| client.has_room(bytes, &turn.core, turn.now()))
 }
 
-/// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
+/// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it
+/// need not be, or can.
 pub(crate) fn unstorable(
     turn: &Turn,
     tenant: &Tenant,

@@ -1,4 +1,5 @@
-//! Delivery to one receiver at the end of a turn: what it needs of the turn, and messages that leave under a Packet Identifier.
+//! Delivery to one receiver at the end of a turn: what it needs of the turn, and messages that
+//! leave under a Packet Identifier.
 
 use std::sync::Arc;
 
@@ -49,8 +50,9 @@ pub struct Sent {
 impl Sent {
     /// Stores the identifier, so that the message is sent again with the same \[MQTT-4.4.0-1\].
     ///
-    /// True when the packet leaves only when that is durable: a QoS 2 message that was sent with an identifier which a crash makes us
-    /// forget would be delivered twice. What comes behind it stays behind it.
+    /// True when the packet leaves only when that is durable: a QoS 2 message that was sent with an
+    /// identifier which a crash makes us forget would be delivered twice. What comes behind it
+    /// stays behind it.
     pub fn waits(
         self,
         client: &Arc<Client>,

@@ -1,8 +1,9 @@
 //! Socket events of a shard: whether the runtime has looked for them lately.
 //!
-//! The runtime looks when it has nothing else to do, and otherwise once in 61 tasks that it has run; who always has something to send could have nearly as
-//! many turns to himself, a second in which nobody else is heard. So when the turns since the last look have taken long, connections are not read from
-//! before there was another one.
+//! The runtime looks when it has nothing else to do, and otherwise once in 61 tasks that it has
+//! run; who always has something to send could have nearly as many turns to himself, a second in
+//! which nobody else is heard. So when the turns since the last look have taken long, connections
+//! are not read from before there was another one.
 //!
 //! Whoever runs the turns has the runtime wake a waker when it has looked: so it tells that it has.
 
@@ -39,7 +40,8 @@ impl Wake for Look {
 }
 
 impl Events {
-    /// A turn ended at this time of any clock that is always the same. With a waker, a look is awaited from now on that is to wake it. Cost: O(1).
+    /// A turn ended at this time of any clock that is always the same. With a waker, a look is
+    /// awaited from now on that is to wake it. Cost: O(1).
     pub fn turn_ended(&mut self, now: Duration) -> Option<Waker> {
         if self.are_awaited() {
             return None;

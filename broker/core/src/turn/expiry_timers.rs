@@ -1,8 +1,12 @@
-//! Expiry timers of Clients that are away: when their delayed Wills and the ends of their sessions are due.
+//! Expiry timers of Clients that are away: when their delayed Wills and the ends of their sessions
+//! are due.
 //!
-//! A heap of deadlines that the housekeeping thread looks after. Those that have passed wait in a line for each user, and the users take turns: the Wills of a hundred thousand sessions
-//! of one that are due in one second keep nobody else's waiting. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
-//! waits for any more are thrown out when they may be half of all, so their number is bounded by that of the Clients that are away.
+//! A heap of deadlines that the housekeeping thread looks after. Those that have passed wait in a
+//! line for each user, and the users take turns: the Wills of a hundred thousand sessions of one
+//! that are due in one second keep nobody else's waiting. A Client that comes back leaves its entry
+//! behind; what is due is judged by its state. Entries that nobody waits for any more are thrown
+//! out when they may be half of all, so their number is bounded by that of the Clients that are
+//! away.
 //!
 //! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
 
@@ -30,8 +34,9 @@ struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
     /// Timers that were still wanted at the last sweep.
     wanted: usize,
-    /// Clients with a timer that has run out, by whose sessions they are, in the order of their times. No `FairTurns`: of a hundred thousand users each may be due, and there each
-    /// would be looked for among all.
+    /// Clients with a timer that has run out, by whose sessions they are, in the order of their
+    /// times. No `FairTurns`: of a hundred thousand users each may be due, and there each would be
+    /// looked for among all.
     due: HashMap<Whose, VecDeque<Weak<Client>>>,
     /// Those whose Clients are due, in the order of their turns; each once.
     turns: VecDeque<Whose>,
@@ -103,7 +108,8 @@ impl Ord for Deadline {
 }
 
 impl ExpiryTimers {
-    /// Sets timers of a Client that went away, in milliseconds since 1970. True when it is time to [`sweep`](Self::sweep).
+    /// Sets timers of a Client that went away, in milliseconds since 1970. True when it is time to
+    /// [`sweep`](Self::sweep).
     pub fn add(&self, client: &Arc<Client>, deadlines: impl IntoIterator<Item = Time>) -> bool {
         let mut all = self.0.lock();
         let entries =
@@ -112,7 +118,8 @@ impl ExpiryTimers {
         all.has_many_unwanted()
     }
 
-    /// Throws out stale timers, if they may be half of all. Clients that go away meanwhile do not wait for that.
+    /// Throws out stale timers, if they may be half of all. Clients that go away meanwhile do not
+    /// wait for that.
     pub fn sweep(&self) {
         let heap = {
             let mut all = self.0.lock();

@@ -1,7 +1,8 @@
 //! Fan-out of one message to all of its receivers, within a turn.
 //!
-//! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
-//! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
+//! A message is encoded at most once per version, QoS and RETAIN; where the received packet is
+//! already what a receiver gets, nothing is encoded at all. Receivers get ranges; copies are made
+//! only for guests, for what is retained, and for sessions that must keep it.
 
 mod asked;
 mod copies;
@@ -42,11 +43,13 @@ pub use forms::{Asker, Forms};
 pub use parts::resume as resume_parts;
 pub(crate) use parts::{Remainder, publish_in_parts};
 
-/// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
+/// Payloads up to this many bytes are copied behind a new head, so that the packet is one range;
+/// longer ones stay where they are.
 const COPIED_PAYLOAD_BYTES: usize = 1024;
 
-/// Whether a message of so many bytes takes longer to be written to a receiver than to be routed to it: its payload is not [copied](COPIED_PAYLOAD_BYTES), or what stands before
-/// that, as its properties, is as long.
+/// Whether a message of so many bytes takes longer to be written to a receiver than to be routed to
+/// it: its payload is not [copied](COPIED_PAYLOAD_BYTES), or what stands before that, as its
+/// properties, is as long.
 pub(crate) fn is_large(payload_len: usize, bytes: usize) -> bool {
     payload_len.max(bytes.saturating_sub(payload_len)) > COPIED_PAYLOAD_BYTES
 }
@@ -58,7 +61,8 @@ pub struct FanOut {
     pub receivers: usize,
     /// Whether its acknowledgement must wait for the turn's batch.
     pub is_durable: bool,
-    /// Whether the batch holds anything of it: the publisher's next messages wait when the disk cannot keep up.
+    /// Whether the batch holds anything of it: the publisher's next messages wait when the disk
+    /// cannot keep up.
     pub is_stored: bool,
     /// Whether it may start guests.
     pub(crate) starts_guests: bool,
@@ -106,7 +110,8 @@ impl Turn {
         self.relieve();
     }
 
-    /// Gives a message of the `$SYS` tree to one Client alone. False when it is not subscribed to it.
+    /// Gives a message of the `$SYS` tree to one Client alone. False when it is not subscribed to
+    /// it.
     pub fn publish_to_client(
         &mut self,
         tenant: &Arc<Tenant>,
@@ -123,8 +128,8 @@ impl Turn {
         is_sent
     }
 
-    /// Routes a message that no PUBLISH has brought. Its topic has been checked, and its publisher may publish there. False when its receivers get it in a
-    /// later turn.
+    /// Routes a message that no PUBLISH has brought. Its topic has been checked, and its publisher
+    /// may publish there. False when its receivers get it in a later turn.
     pub fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
         if self.serves_clients() {
             return asked::publish(self, tenant, publication);
@@ -134,7 +139,8 @@ impl Turn {
         true
     }
 
-    /// Asks about further receivers of a message, a few at least, while there is time; returns the route after the last.
+    /// Asks about further receivers of a message, a few at least, while there is time; returns the
+    /// route after the last.
     ///
     /// # Errors
     /// What is left, for a later turn.
@@ -235,7 +241,8 @@ impl<'a> FanOutOf<'a> {
         }
     }
 
-    /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it; returns their number.
+    /// Adds the message to the items of all receivers, and puts it into the batch for those that
+    /// keep it; returns their number.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
         let has_large_payload = self.publication.message.payload.len() >= SHARED_BYTES_MIN;
         if has_large_payload && route.targets.len() > SHARED_RECEIVERS_MIN {
@@ -271,7 +278,8 @@ impl<'a> FanOutOf<'a> {
         turn.arena.lies_elsewhere(self.publication.message.payload, || message.payload());
     }
 
-    /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
+    /// Adds the message to the items of one member of a group: of another one while it is too large
+    /// for the one whose turn it is.
     fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Disposition {
         let mut fate = Disposition::NotTheirs;
         let Publication { message, .. } = self.publication;
@@ -296,19 +304,22 @@ impl<'a> FanOutOf<'a> {
         fate
     }
 
-    /// Adds the message to the items of a receiver with subscriptions of its own, if it is to get it.
+    /// Adds the message to the items of a receiver with subscriptions of its own, if it is to get
+    /// it.
     fn send(&mut self, turn: &mut Turn, target: &Target) -> Disposition {
         self.send_by(turn, target, None)
     }
 
-    /// Adds the message to a receiver's items, if it is to get it, by this membership or for itself.
+    /// Adds the message to a receiver's items, if it is to get it, by this membership or for
+    /// itself.
     fn send_by(&mut self, turn: &mut Turn, target: &Target, membership: Option<MembershipId>) -> Disposition {
         let publication = self.publication;
         let Some(target) = target.for_source(publication.source) else { return Disposition::NotTheirs };
         let qos = publication.message.qos.min(target.qos);
         let entry = turn.entry(&target.client);
         let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
-        // An option of 5.0: a Client that has resumed its session with 3.1.1 does not know of it [3.1.1: MQTT-3.3.1-9].
+        // An option of 5.0: a Client that has resumed its session with 3.1.1 does not know of it
+        // [3.1.1: MQTT-3.3.1-9].
         let retain = publication.message.retain
             && target.retain_as_published
             && version.is_none_or(ProtocolVersion::has_properties);
@@ -327,7 +338,8 @@ impl<'a> FanOutOf<'a> {
             retain,
             &target.identifiers,
         );
-        // Of a Client that is away no limit is known; what its session keeps is measured when it is sent.
+        // Of a Client that is away no limit is known; what its session keeps is measured when it is
+        // sent.
         if version.is_some() && piece.len() > packet_bytes_max as usize {
             return Disposition::TooLarge;
         }
@@ -356,7 +368,8 @@ impl<'a> FanOutOf<'a> {
         Disposition::Taken
     }
 
-    /// Whether the message may be stored for a receiver, if it does not take it now: one that is away, or does not read.
+    /// Whether the message may be stored for a receiver, if it does not take it now: one that is
+    /// away, or does not read.
     fn may_wait(&mut self, turn: &mut Turn, target: &Target, (is_away, qos): (bool, QoS)) -> bool {
         if self.is_volatile {
             return true;
@@ -379,7 +392,8 @@ impl<'a> FanOutOf<'a> {
             .get_or_insert_with(|| turn.messages.push(TurnMessage { spans, is_shortened, shared: None }))
     }
 
-    /// Notes a session that must get the message, as its copy of this number; returns the copy's index among the turn's messages.
+    /// Notes a session that must get the message, as its copy of this number; returns the copy's
+    /// index among the turn's messages.
     fn keep_for(&mut self, turn: &mut Turn, nth: usize, keeping: Keeping) -> u32 {
         let message = self.message(turn);
         let Some(further) = nth.checked_sub(1) else {
@@ -389,7 +403,8 @@ impl<'a> FanOutOf<'a> {
         self.copies.keep_for(turn, message, further, keeping)
     }
 
-    /// Puts the message and its copies into the turn's batch for the sessions that outlive their connection.
+    /// Puts the message and its copies into the turn's batch for the sessions that outlive their
+    /// connection.
     fn keep(&mut self, turn: &mut Turn, tenant: &Tenant) {
         if self.durable.is_empty() {
             return;
@@ -437,7 +452,8 @@ impl<'a> FanOutOf<'a> {
         }
     }
 
-    /// Makes the message its topic's retained one, and its route that of the same moment. True when an acknowledgement must wait for that.
+    /// Makes the message its topic's retained one, and its route that of the same moment. True when
+    /// an acknowledgement must wait for that.
     fn retain(&mut self, turn: &mut Turn, tenant: &Tenant, route: &mut Arc<Route>) -> bool {
         if !self.is_retained() {
             return false;
@@ -448,7 +464,8 @@ impl<'a> FanOutOf<'a> {
         self.publication.message.qos != QoS::AtMostOnce
     }
 
-    /// Makes the message its topic's retained one. The generation of subscriptions at that moment, if there was room for it. `is_later`: its receivers get it in a later turn.
+    /// Makes the message its topic's retained one. The generation of subscriptions at that moment,
+    /// if there was room for it. `is_later`: its receivers get it in a later turn.
     fn retain_only(&mut self, turn: &mut Turn, tenant: &Tenant, is_later: bool) -> Option<RetainedAt> {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
@@ -467,7 +484,8 @@ impl<'a> FanOutOf<'a> {
         self.publication.message.retain && !self.is_volatile
     }
 
-    /// Notes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
+    /// Notes the guests that the message triggers, and remembers it where one reads its topic. True
+    /// when an acknowledgement must wait for that.
     fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) -> bool {
         if let Some(listeners) = &route.listeners {
             // The turn's time may be a tick old, which would make the silence as much shorter.

@@ -1,10 +1,14 @@
-//! Bytes that owners have on their way to the disk, so that those who have too much wait and nobody else does.
+//! Bytes that owners have on their way to the disk, so that those who have too much wait and nobody
+//! else does.
 //!
-//! Counted is what Clients of shards and definitions publish that must be stored, for the owner of the session or of the definition (`shares`), from when it is
-//! handed to the store until its batch is settled. While more than half of what may wait does, owners rest who have more than an even share of that half;
-//! above three quarters all do, so that what waits is bounded however many they are.
+//! Counted is what Clients of shards and definitions publish that must be stored, for the owner of
+//! the session or of the definition (`shares`), from when it is handed to the store until its batch
+//! is settled. While more than half of what may wait does, owners rest who have more than an even
+//! share of that half; above three quarters all do, so that what waits is bounded however many they
+//! are.
 //!
-//! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements, ends of sessions, what definitions of nobody publish.
+//! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements,
+//! ends of sessions, what definitions of nobody publish.
 
 use std::sync::Arc;
 
@@ -50,7 +54,8 @@ impl Feeder {
 }
 
 impl Fed {
-    /// Counts bytes in the batch of this turn for their publisher; `is_of_shard`: the thread of the turn serves Clients.
+    /// Counts bytes in the batch of this turn for their publisher; `is_of_shard`: the thread of the
+    /// turn serves Clients.
     pub(crate) fn count(
         &mut self,
         tenant: &Tenant,

@@ -33,7 +33,8 @@ impl Home {
 
     /// Whether the thread wants to be told of commits; asked after a commit.
     pub fn waits_for_commit(&self) -> bool {
-        // Pairs with the one in `wait_for_commit`: either the thread sees the commit, or this sees that it waits.
+        // Pairs with the one in `wait_for_commit`: either the thread sees the commit, or this sees
+        // that it waits.
         fence(Ordering::SeqCst);
         self.waits_for_commit.load(Ordering::Acquire)
     }

@@ -13,14 +13,14 @@ use crate::tenant::publication::{InPlace, Publication};
 use crate::turn::Turn;
 use crate::turn::piece::packet_id_offset;
 
-/// Publishes a topic of the `$SYS` tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, from the tree's snapshot;
-/// an empty payload tells that it is gone.
+/// Publishes a topic of the `$SYS` tree to those who are subscribed. `is_retained` says whether
+/// later subscribers get it, too, from the tree's snapshot; an empty payload tells that it is gone.
 pub fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8], is_retained: bool) {
     publish_after(turn, tenant, topic, payload, is_retained, 0);
 }
 
-/// Publishes a topic of the `$SYS` tree as [`publish`] does, for what runs of guests led to: so a guest that answers its own traces, errors or commands
-/// ends at the hop limit, too.
+/// Publishes a topic of the `$SYS` tree as [`publish`] does, for what runs of guests led to: so a
+/// guest that answers its own traces, errors or commands ends at the hop limit, too.
 pub fn publish_after(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -34,8 +34,9 @@ pub fn publish_after(
     }
 }
 
-/// Encodes a message of the broker's own as a 3.1.1 packet, which most receivers get as it is. `None` when no packet can hold it, as one whose topic is
-/// made of a name that an older version took; that is logged and counted.
+/// Encodes a message of the broker's own as a 3.1.1 packet, which most receivers get as it is.
+/// `None` when no packet can hold it, as one whose topic is made of a name that an older version
+/// took; that is logged and counted.
 pub fn encoded<'a>(
     turn: &mut Turn,
     topic: &str,

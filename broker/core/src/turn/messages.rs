@@ -72,12 +72,14 @@ impl Messages {
         self.by_group.push((index, client, group));
     }
 
-    /// Redirects a message whose receiver's session has ended: another member of the group gets it, if it was for one.
+    /// Redirects a message whose receiver's session has ended: another member of the group gets it,
+    /// if it was for one.
     pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
         if std::mem::take(&mut self.is_mixed) {
             self.by_group.sort_by_key(|(message, ..)| *message);
         }
-        // Those of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
+        // Those of one message stand side by side, and those of one Client are asked for one after
+        // the other: each has its own group.
         let first = self.by_group.partition_point(|(message, ..)| *message < index);
         let find = |from: usize| {
             let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);

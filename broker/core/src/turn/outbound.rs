@@ -1,10 +1,12 @@
 //! Outbound side of a turn: writing to each of its receivers.
 //!
-//! Whatever thread routed the messages writes the receiver's socket itself, under the lock of the Client's state. Only when the socket is full are
-//! bytes copied, into the Client's own bounded buffer; from then on everything goes through that buffer until its owner has emptied it.
+//! Whatever thread routed the messages writes the receiver's socket itself, under the lock of the
+//! Client's state. Only when the socket is full are bytes copied, into the Client's own bounded
+//! buffer; from then on everything goes through that buffer until its owner has emptied it.
 //!
-//! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that find no place are kept by the session, QoS 0
-//! messages are dropped and counted; packet identifiers are set in the arena just before the bytes leave, so receivers can share them.
+//! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that
+//! find no place are kept by the session, QoS 0 messages are dropped and counted; packet
+//! identifiers are set in the arena just before the bytes leave, so receivers can share them.
 
 mod passage;
 
@@ -44,7 +46,8 @@ impl Delivery {
         let state = &mut *state;
         let fits = state.link.as_ref().is_some_and(|link| link.connection.number == entry.connection);
         if !fits {
-            // Away, or on another connection since the items were encoded: only what the session keeps is delivered.
+            // Away, or on another connection since the items were encoded: only what the session
+            // keeps is delivered.
             self.leave(client, state, &entry.items, turn);
             if let Some(link) = &state.link {
                 // It came while this turn was under way: its owner sends what its session has got.
@@ -89,7 +92,8 @@ impl Delivery {
         client.set_slow(link.must_buffer() || !state.session.can_send());
     }
 
-    /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that could leave as well.
+    /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that
+    /// could leave as well.
     fn collect(
         &mut self,
         client: &Arc<Client>,
@@ -220,7 +224,8 @@ impl Delivery {
         }
     }
 
-    /// Sends a message that the session has given an identifier, or holds it back until that is stored.
+    /// Sends a message that the session has given an identifier, or holds it back until that is
+    /// stored.
     fn leaves(
         &mut self,
         client: &Arc<Client>,
@@ -234,7 +239,8 @@ impl Delivery {
         turn.counts.sent[*qos as usize] += 1;
         turn.counts.publish_bytes_sent += u64::from(piece.payload_bytes);
         passage.note(piece.len());
-        // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
+        // A copy for a shared subscription beside one for the Client's own: each needs its
+        // identifier.
         let last = passage.last_message.replace(*message);
         let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message))
             && !is_planted(Fault::CopiesShareIdentifier);
@@ -324,7 +330,8 @@ fn takes(state: &ClientState, bytes: usize, (has_room, is_stored, core): (bool, 
     leaves || (state.session.can_queue(bytes) && (is_stored || may_queue(state, bytes, core)))
 }
 
-/// Whether a message that can be sent now may wait for a later turn all the same. For a socket that is full it waits longer than that, so it counts.
+/// Whether a message that can be sent now may wait for a later turn all the same. For a socket that
+/// is full it waits longer than that, so it counts.
 fn may_be_postponed(
     state: &ClientState,
     bytes: usize,

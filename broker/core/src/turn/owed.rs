@@ -1,6 +1,8 @@
-//! Owed writing: bytes of large messages that the end of a turn has to write, and who has brought them. To route them takes next to nothing, to write them most of a turn.
+//! Owed writing: bytes of large messages that the end of a turn has to write, and who has brought
+//! them. To route them takes next to nothing, to write them most of a turn.
 //!
-//! Invariant: what is to be written in a turn is bounded, and whoever has little to write finds room in a turn that others have filled.
+//! Invariant: what is to be written in a turn is bounded, and whoever has little to write finds
+//! room in a turn that others have filled.
 
 use std::time::Duration;
 
@@ -36,7 +38,8 @@ impl Owed {
         }
     }
 
-    /// Whether a connection may work: any while the turn has room, and one with little to do until there is twice as much.
+    /// Whether a connection may work: any while the turn has room, and one with little to do until
+    /// there is twice as much.
     pub(crate) fn admits(&self, has_little: bool) -> bool {
         self.bytes < if has_little { 2 * OWED_BYTES_MAX } else { OWED_BYTES_MAX }
     }
@@ -63,8 +66,8 @@ impl Owed {
         self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
     }
 
-    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for what comes. What is too much for that fills every second
-    /// turn.
+    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for
+    /// what comes. What is too much for that fills every second turn.
     pub(crate) fn may_resume(&self, bytes: usize) -> bool {
         self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX || (self.bytes == 0 && !self.was_filled)
     }
@@ -74,7 +77,8 @@ impl Owed {
         !self.by.is_empty()
     }
 
-    /// Takes the connections that have brought bytes, each with its part of the time that writing has taken.
+    /// Takes the connections that have brought bytes, each with its part of the time that writing
+    /// has taken.
     pub(crate) fn payers(&mut self, took: Duration) -> impl Iterator<Item = (u32, Duration)> {
         let all = self.bytes.max(1) as f64;
         self.by.drain(..).map(move |(place, bytes)| (place, took.mul_f64(bytes as f64 / all)))

@@ -1,10 +1,12 @@
 //! Paging of long queues: a part is in memory, the rest comes back from the store.
 //!
-//! A message for a session whose queue is long, or whose Client is away, is in memory until it is stored (`when_stored`). When the
-//! Client takes what is at the head, the next slice is asked for (`ask`); the store reads it on a thread of its own, which puts it into the
-//! session and calls the owner of the connection. Neither waits for the disk.
+//! A message for a session whose queue is long, or whose Client is away, is in memory until it is
+//! stored (`when_stored`). When the Client takes what is at the head, the next slice is asked for
+//! (`ask`); the store reads it on a thread of its own, which puts it into the session and calls the
+//! owner of the connection. Neither waits for the disk.
 //!
-//! Not here: the order of a queue (`lotmq_session`), what becomes of the queue of a session that ends (`redistribute`).
+//! Not here: the order of a queue (`lotmq_session`), what becomes of the queue of a session that
+//! ends (`redistribute`).
 
 use std::sync::Arc;
 
@@ -25,8 +27,10 @@ use crate::turn::stored;
 
 /// Number of a message in the stored queue of a receiver's session, if it is there.
 ///
-/// Whether the message is there was decided when it was routed. Since then another thread may have resumed the session for a connection with which it ends:
-/// where its rows were deleted nothing of it is stored, and where they stay, because its queue rests in the store, the message is among them.
+/// Whether the message is there was decided when it was routed. Since then another thread may have
+/// resumed the session for a connection with which it ends: where its rows were deleted nothing of
+/// it is stored, and where they stay, because its queue rests in the store, the message is among
+/// them.
 pub(crate) fn stored_for(
     client: &Client,
     state: &ClientState,

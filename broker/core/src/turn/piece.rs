@@ -48,7 +48,8 @@ impl Piece {
 pub enum Item {
     /// An acknowledgement or another packet that is never dropped.
     Control(Span),
-    /// QoS 0 messages, neighbours in the arena. None are counted in the second part of a message that lies apart from its head.
+    /// QoS 0 messages, neighbours in the arena. None are counted in the second part of a message
+    /// that lies apart from its head.
     Plain {
         /// Bytes of the messages.
         span: Span,
@@ -84,7 +85,8 @@ pub struct Tracked {
     pub message: u32,
     /// RETAIN as sent to this receiver.
     pub retain: bool,
-    /// Whether the turn's batch has it for this receiver's session, which outlived its connection when the message was routed.
+    /// Whether the turn's batch has it for this receiver's session, which outlived its connection
+    /// when the message was routed.
     pub is_stored: bool,
     /// Membership by which it comes; `None` for a subscription of the receiver's own.
     pub membership: Option<MembershipId>,
@@ -128,7 +130,8 @@ impl Items {
         self.push(Item::Control(span));
     }
 
-    /// Adds a QoS 0 message. `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
+    /// Adds a QoS 0 message. `is_apart`: its head may have to be changed for this receiver, so it
+    /// does not merge with those before it.
     pub fn plain(&mut self, piece: &Piece, is_apart: bool) {
         let bytes = u64::from(piece.payload_bytes);
         if !is_apart
@@ -158,8 +161,8 @@ impl Items {
         }
     }
 
-    /// Adds an item. The first gets a place for itself alone: most receivers have one, and in a turn with ten thousand of them the others' places would be
-    /// 2 MiB.
+    /// Adds an item. The first gets a place for itself alone: most receivers have one, and in a
+    /// turn with ten thousand of them the others' places would be 2 MiB.
     fn push(&mut self, item: Item) {
         if self.0.capacity() == 0 {
             self.0.reserve_exact(1);

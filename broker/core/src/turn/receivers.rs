@@ -38,7 +38,8 @@ struct Mark {
 #[derive(Default)]
 pub(crate) struct Receiver {
     pub client: Option<Arc<Client>>,
-    /// Version for which its items are encoded; `None` while it is away, when only what its session keeps matters.
+    /// Version for which its items are encoded; `None` while it is away, when only what its session
+    /// keeps matters.
     pub version: Option<ProtocolVersion>,
     /// Number of the connection that the items are for.
     pub connection: u32,
@@ -54,7 +55,8 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Ends the connection after a panic in its delivery: what it was to get is lost, or half written, and its session sends again what it owes.
+    /// Ends the connection after a panic in its delivery: what it was to get is lost, or half
+    /// written, and its session sends again what it owes.
     pub(super) fn delivery_panicked(&self) {
         let Some(client) = &self.client else { return };
         error!(client_id = &*client.client_id, "a delivery ended by a panic, its connection is closed");
@@ -124,7 +126,8 @@ impl Receivers {
         entry
     }
 
-    /// Gives back memory of entries, each of which keeps that of its items for the next turn: after a turn with a hundred thousand receivers it is 20 MiB.
+    /// Gives back memory of entries, each of which keeps that of its items for the next turn: after
+    /// a turn with a hundred thousand receivers it is 20 MiB.
     pub(super) fn trim(&mut self) {
         let peak = std::mem::take(&mut self.peak).max(self.live).max(ENTRIES_KEPT);
         if self.entries.len() > 2 * peak {

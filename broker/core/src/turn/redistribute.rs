@@ -1,8 +1,12 @@
-//! Redistribution of undelivered messages among the members of shared subscriptions when a member's session ends (§4.8.2).
+//! Redistribution of undelivered messages among the members of shared subscriptions when a member's
+//! session ends (§4.8.2).
 //!
-//! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
-//! \[MQTT-4.8.2-5\], but one that was held back until its identifier was stored; and nothing goes to others that came by a subscription of the session's own, or by a group that it had left: each message remembers its
-//! membership. Here is how another member gets it; when that happens is up to [`SessionDrain`](crate::turn::session_drain::SessionDrain).
+//! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2
+//! message that was sent to it goes to nobody else \[MQTT-4.8.2-5\], but one that was held back
+//! until its identifier was stored; and nothing goes to others that came by a subscription of the
+//! session's own, or by a group that it had left: each message remembers its membership. Here is
+//! how another member gets it; when that happens is up to
+//! [`SessionDrain`](crate::turn::session_drain::SessionDrain).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,7 +67,8 @@ impl Memberships {
     }
 }
 
-/// Gives what members of groups did not get in this turn to others: their sessions are over, or they do not take packets as large.
+/// Gives what members of groups did not get in this turn to others: their sessions are over, or
+/// they do not take packets as large.
 pub(crate) fn redistribute_left(turn: &mut Turn) {
     for (former, message, group) in std::mem::take(&mut turn.messages.orphaned) {
         redistribute_to(&former.tenant, group, &message, Some(former.stored_id()), turn);
@@ -73,7 +78,8 @@ pub(crate) fn redistribute_left(turn: &mut Turn) {
     }
 }
 
-/// Gives a message that waited for a member of a group, and is larger than it takes, to another one; without one it is lost. The member has given it up.
+/// Gives a message that waited for a member of a group, and is larger than it takes, to another
+/// one; without one it is lost. The member has given it up.
 fn pass_on(former: &Client, queued: &Queued, turn: &mut Turn) {
     let queue = queued.stored_id().map(|_| former.stored_id());
     let filter = former.state.lock().subscriptions.filter_of(queued.membership);
@@ -86,9 +92,11 @@ fn pass_on(former: &Client, queued: &Queued, turn: &mut Turn) {
     }
 }
 
-/// Gives a message to another member of a group; without one it is lost. Call when whoever was to get it is chosen no more.
+/// Gives a message to another member of a group; without one it is lost. Call when whoever was to
+/// get it is chosen no more.
 ///
-/// With `queue`, in whose queue it is stored, it leaves that in the same batch in which it enters another one.
+/// With `queue`, in whose queue it is stored, it leaves that in the same batch in which it enters
+/// another one.
 pub(crate) fn redistribute_to(
     tenant: &Arc<Tenant>,
     group: GroupId,

@@ -1,6 +1,8 @@
-//! Releases: actions that wait for the store. Acknowledgements that promise durability leave only when their group is committed.
+//! Releases: actions that wait for the store. Acknowledgements that promise durability leave only
+//! when their group is committed.
 //!
-//! Each shard keeps its own, in the order of their tickets; the store's thread says how far it has come.
+//! Each shard keeps its own, in the order of their tickets; the store's thread says how far it has
+//! come.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,13 +46,15 @@ pub enum Release {
     Connect { client: Arc<Client>, connection: Arc<Connection> },
     /// Answer SUBSCRIBE and begin with the retained messages.
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Box<Granted> },
-    /// Go on reverting subscriptions of a SUBSCRIBE, whatever became of the batch with those that were reverted before.
+    /// Go on reverting subscriptions of a SUBSCRIBE, whatever became of the batch with those that
+    /// were reverted before.
     TakeBack { client: Arc<Client>, connection: Arc<Connection>, rest: Box<TakingBack> },
     /// Note that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
     Part { connection: Arc<Connection> },
     /// Answer UNSUBSCRIBE.
     Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
-    /// Tell the session that messages of a long queue are stored: they need not be in memory as well.
+    /// Tell the session that messages of a long queue are stored: they need not be in memory as
+    /// well.
     Queued { client: Arc<Client>, numbers: Vec<u64> },
     /// Tell someone above the core what became of the batch.
     Tell { watcher: Arc<dyn CommitWatcher> },
@@ -124,8 +128,10 @@ impl Release {
         }
     }
 
-    /// Refuses the release because the store failed: 5.0 Clients are told, others are closed without an acknowledgement. What was asked for before anybody knew of the failure
-    /// has its effect in memory all the same, and the store follows when it works again; only a subscription is taken back.
+    /// Refuses the release because the store failed: 5.0 Clients are told, others are closed
+    /// without an acknowledgement. What was asked for before anybody knew of the failure has its
+    /// effect in memory all the same, and the store follows when it works again; only a
+    /// subscription is taken back.
     pub fn refused(self, turn: &mut Turn, failure: StoreFailure) {
         match self {
             Self::Acknowledge { client, connection, ack_type, packet_id, .. } => {
@@ -150,12 +156,14 @@ impl Release {
                     None => {}
                 }
             }
-            // The exchange is open: a refusal would make the identifier free for another message, and this one may be stored yet.
+            // The exchange is open: a refusal would make the identifier free for another message,
+            // and this one may be stored yet.
             Self::Repeat { connection, .. } => {
                 connection.request_close(CloseReason::StoreFailed(failure));
             }
             Self::Tell { watcher } => watcher.settled(Err(failure)),
-            // They stay where they are, though their publishers have been told that they are not promised.
+            // They stay where they are, though their publishers have been told that they are not
+            // promised.
             Self::Queued { .. } => {}
             Self::Connect { client, connection } => {
                 if let Some(recipient) = client.recipient_on(&connection) {
@@ -196,8 +204,8 @@ fn take_back(rest: TakingBack, client: Arc<Client>, connection: Arc<Connection>,
     }
 }
 
-/// Ends a QoS 2 exchange whose message is refused. The refused change is stored when that works again, and with it that the identifier was in use; so its
-/// end is stored behind it.
+/// Ends a QoS 2 exchange whose message is refused. The refused change is stored when that works
+/// again, and with it that the identifier was in use; so its end is stored behind it.
 fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mut Turn) {
     client.exchange_on(connection, turn, |session| session.refuse_exactly_once(packet_id));
     if client.is_durable() {

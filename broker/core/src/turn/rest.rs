@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::turn::Turn;
 
 impl Turn {
-    /// Longest time, `most` at most, for which ticks may be left out if nothing comes; zero while something waits for one.
+    /// Longest time, `most` at most, for which ticks may be left out if nothing comes; zero while
+    /// something waits for one.
     ///
     /// The turn's clock stands still meanwhile: [`Turn::tick`] comes before whatever ends the rest.
     #[must_use]

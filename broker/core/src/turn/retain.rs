@@ -1,6 +1,7 @@
 //! Retained messages in a turn: set and cleared by publishes, and removed when they have expired.
 //!
-//! Not here: how many there may be (`tenant::retain`), and what new subscriptions get of them (`tenant::replay`).
+//! Not here: how many there may be (`tenant::retain`), and what new subscriptions get of them
+//! (`tenant::replay`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,8 @@ use crate::turn::Turn;
 
 /// Whether a message can be retained, if it asks for that.
 ///
-/// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
+/// What another thread adds meanwhile may still take the room: then it is delivered, not retained,
+/// and counted.
 pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
     if !publication.message.retain || publication.message.payload.is_empty() {
         return Ok(());
@@ -39,9 +41,11 @@ enum Routed {
 }
 
 impl Tenant {
-    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], which counts for its keeper.
+    /// Replaces or, with an empty payload, clears the retained message of a topic
+    /// \[MQTT-3.3.1-5, -6\], which counts for its keeper.
     ///
-    /// The order of writers is decided under the index's lock; the store keeps to it by the version.
+    /// The order of writers is decided under the index's lock; the store keeps to it by the
+    /// version.
     ///
     /// # Errors
     /// The limit that leaves no room for it, for the caller to count: it is not retained.
@@ -49,9 +53,10 @@ impl Tenant {
         self.retain_by(message, keeper, turn, Routed::NotAtAll).map(drop)
     }
 
-    /// Retains a message as [`Tenant::retain`] does, which is routed in this turn, or whose receivers get it in a later one. Returns the generation of subscriptions at that
-    /// moment: who was subscribed by then has perhaps looked for retained messages already, and must get this one by its route; who subscribes later gets it as the retained
-    /// one.
+    /// Retains a message as [`Tenant::retain`] does, which is routed in this turn, or whose
+    /// receivers get it in a later one. Returns the generation of subscriptions at that moment: who
+    /// was subscribed by then has perhaps looked for retained messages already, and must get this
+    /// one by its route; who subscribes later gets it as the retained one.
     ///
     /// # Errors
     /// As [`Tenant::retain`].
@@ -83,7 +88,8 @@ impl Tenant {
         let at = RetainedAt { generation, version };
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
-            // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
+            // Where nothing is to be removed, because that is done and not on the disk yet, it is
+            // removed again: the answer rests on that.
             let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &*turn.core.log);
             if is_written {
                 retained.removals.note(turn.stamp());

@@ -1,6 +1,7 @@
 //! Sessions in a turn: what is sent to their Clients, and what of it is stored.
 //!
-//! Not here: the session itself (`tenant::client`), and what leaves at the end of a turn (`outbound`).
+//! Not here: the session itself (`tenant::client`), and what leaves at the end of a turn
+//! (`outbound`).
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::turn::Turn;
 use crate::turn::delivery::DeliveryContext;
 
 impl Client {
-    /// Lets `work` change a QoS 2 exchange when the Client is on `connection`; the change is stored for a session that outlives its connection.
+    /// Lets `work` change a QoS 2 exchange when the Client is on `connection`; the change is stored
+    /// for a session that outlives its connection.
     pub(crate) fn exchange_on<R>(
         &self,
         connection: &Connection,
@@ -48,7 +50,8 @@ impl Client {
         self.send_waiting(turn);
     }
 
-    /// Writes the output that waits for the socket, as the connection's owner, then goes on with messages that waited for room.
+    /// Writes the output that waits for the socket, as the connection's owner, then goes on with
+    /// messages that waited for room.
     pub(crate) fn drain_output(
         self: &Arc<Self>,
         connection: &Connection,
@@ -62,8 +65,8 @@ impl Client {
         Ok(())
     }
 
-    /// Drops a message for which the queue has no room: it is lost for this Client, counted, and nothing of it stays in the store. `message` is its number
-    /// in the session's queue there.
+    /// Drops a message for which the queue has no room: it is lost for this Client, counted, and
+    /// nothing of it stays in the store. `message` is its number in the session's queue there.
     pub fn queue_full(
         &self,
         state: &ClientState,
@@ -103,7 +106,8 @@ impl Client {
         });
     }
 
-    /// Appends an acknowledgement that refuses a packet that came on `connection`, with the reason in words.
+    /// Appends an acknowledgement that refuses a packet that came on `connection`, with the reason
+    /// in words.
     pub fn refuse(
         self: &Arc<Self>,
         turn: &mut Turn,
@@ -133,7 +137,8 @@ impl Client {
         self.refuse(turn, connection, (ack_type, packet_id), reason, &words);
     }
 
-    /// Reverts a subscription that could not be stored, unless it has been changed since. The store follows when it works again.
+    /// Reverts a subscription that could not be stored, unless it has been changed since. The store
+    /// follows when it works again.
     pub fn take_back(
         self: &Arc<Self>,
         filter: &str,

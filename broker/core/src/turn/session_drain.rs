@@ -1,12 +1,15 @@
-//! Draining of ended sessions: undelivered messages go to other members of their shared subscriptions, and their subscriptions are removed.
+//! Draining of ended sessions: undelivered messages go to other members of their shared
+//! subscriptions, and their subscriptions are removed.
 //!
-//! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and a million messages. What is short happens at
-//! once; everything else bit by bit on the housekeeping thread, all drains in turn. Each message leaves one queue in the batch in which it enters the
-//! other. The rows of the session stay until nothing is left of its queue, and say that it has ended: after a crash it is restored, ends again, and
-//! what is left goes on.
+//! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and
+//! a million messages. What is short happens at once; everything else bit by bit on the
+//! housekeeping thread, all drains in turn. Each message leaves one queue in the batch in which it
+//! enters the other. The rows of the session stay until nothing is left of its queue, and say that
+//! it has ended: after a crash it is restored, ends again, and what is left goes on.
 //!
-//! A session that is ending is still in the subscription index: nobody chooses it as a member of a group any more, and what is routed to it is dropped
-//! or goes to another member. Not here: which messages are for which group (`redistribute`).
+//! A session that is ending is still in the subscription index: nobody chooses it as a member of a
+//! group any more, and what is routed to it is dropped or goes to another member. Not here: which
+//! messages are for which group (`redistribute`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -92,7 +95,8 @@ impl SessionDrains {
         self.len() == 0
     }
 
-    /// Goes on with drains for a while. False when a slice could not be read, so that none should be asked for at once.
+    /// Goes on with drains for a while. False when a slice could not be read, so that none should
+    /// be asked for at once.
     pub(crate) fn go_on(&self, turn: &mut Turn) -> bool {
         let stretch = turn.core.clock.stretch(DRAIN_TIME_MAX);
         let can_read = self.take_slice();
@@ -117,7 +121,8 @@ impl SessionDrains {
         !self.0.lock().ready.is_empty()
     }
 
-    /// Slice that the first reader wants, by session and the message behind which it begins; `None` while one is under way.
+    /// Slice that the first reader wants, by session and the message behind which it begins; `None`
+    /// while one is under way.
     pub(crate) fn wanted(&self) -> Option<(SessionId, MessageId)> {
         let mut state = self.0.lock();
         let first = state.readers.front()?;
@@ -142,7 +147,8 @@ impl SessionDrains {
         self.0.lock().ready.pop_front()
     }
 
-    /// Gives a slice that was read to the drain that wanted it. False when it could not be read; it is asked for again in a later round.
+    /// Gives a slice that was read to the drain that wanted it. False when it could not be read; it
+    /// is asked for again in a later round.
     fn take_slice(&self) -> bool {
         let mut state = self.0.lock();
         let slice = match std::mem::take(&mut state.reading) {
@@ -170,7 +176,8 @@ impl SessionDrains {
 }
 
 impl SessionDrain {
-    /// Drain of a session that ends with these subscriptions. Nobody must choose its Client any more.
+    /// Drain of a session that ends with these subscriptions. Nobody must choose its Client any
+    /// more.
     pub fn new(
         client: &Arc<Client>,
         subscriptions: Subscriptions,
@@ -190,7 +197,8 @@ impl SessionDrain {
         }
     }
 
-    /// Drains the session at once where that is short. True when something is left to be done, for which its row must stay.
+    /// Drains the session at once where that is short. True when something is left to be done, for
+    /// which its row must stay.
     pub fn begin(&mut self, turn: &mut Turn) -> bool {
         if !self.is_member {
             // What waited for it goes to nobody.

@@ -1,4 +1,5 @@
-//! SUBACK: the answer to a SUBSCRIBE once its subscriptions are stored, or taken back because they cannot be.
+//! SUBACK: the answer to a SUBSCRIBE once its subscriptions are stored, or taken back because they
+//! cannot be.
 //!
 //! Not here: how a filter becomes a subscription (`protocol`).
 
@@ -70,15 +71,17 @@ impl Granted {
         client.replay(self.replays, turn);
     }
 
-    /// Reverts these subscriptions because the store failed before it had them: a 5.0 Client is told that it does not have them. Anybody else is closed,
-    /// and so is one that has asked for more changes meanwhile: which of them hold would be hard to say.
+    /// Reverts these subscriptions because the store failed before it had them: a 5.0 Client is
+    /// told that it does not have them. Anybody else is closed, and so is one that has asked for
+    /// more changes meanwhile: which of them hold would be hard to say.
     pub(crate) fn take_back(mut self, failure: StoreFailure) -> TakingBack {
         let left = std::mem::take(&mut self.added).into_iter();
         self.replays = Replays::default();
         TakingBack { left, granted: self, failure }
     }
 
-    /// Reason String: why filters were refused, each named by its number when there are several; empty when none was.
+    /// Reason String: why filters were refused, each named by its number when there are several;
+    /// empty when none was.
     fn words(&self) -> String {
         let is_alone = self.codes.len() == 1;
         let explained = self.refusals.iter().take(EXPLAINED_MAX);
@@ -96,7 +99,8 @@ impl Granted {
 }
 
 impl TakingBack {
-    /// Reverts subscriptions while there is time; answers after the last one. What is left otherwise.
+    /// Reverts subscriptions while there is time; answers after the last one. What is left
+    /// otherwise.
     pub(crate) fn go_on(
         mut self,
         client: &Arc<Client>,

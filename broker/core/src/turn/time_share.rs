@@ -1,10 +1,13 @@
-//! Shares of a shard's time, for its connections: for the packets that they send, and for work whose length they decide, such as the filters of a SUBSCRIBE
-//! and scans for retained messages.
+//! Shares of a shard's time, for its connections: for the packets that they send, and for work
+//! whose length they decide, such as the filters of a SUBSCRIBE and scans for retained messages.
 //!
-//! While the time of a turn lasts and nobody waits, every connection that has something to do does it. After that those wait whose work is not short, as
-//! far as what they took before tells, and go on in later turns; those with short work only wait when a turn has become twice as long. Both kinds have
-//! time of their own in each turn, and of each go on first who would be done first if all worked at once (fair queuing): every connection has a virtual
-//! time up to which it has had its share. So Clients that flood delay each other, and one that does little waits for what is left of a turn.
+//! While the time of a turn lasts and nobody waits, every connection that has something to do does
+//! it. After that those wait whose work is not short, as far as what they took before tells, and go
+//! on in later turns; those with short work only wait when a turn has become twice as long. Both
+//! kinds have time of their own in each turn, and of each go on first who would be done first if
+//! all worked at once (fair queuing): every connection has a virtual time up to which it has had
+//! its share. So Clients that flood delay each other, and one that does little waits for what is
+//! left of a turn.
 //!
 //! Fair queuing alone does not bound a wait: new connections keep coming, and each of them is owed
 //! its share. So age promotes. A connection that has waited for [`PASSED_OVER_TURNS_MAX`] turns
@@ -12,17 +15,20 @@
 //! the time, and one of them always goes on. Virtual time advances with the work of each turn. A
 //! new connection begins at the present virtual time.
 //!
-//! The clock is read once when a connection is looked at, which ends the time of the one before it as well; and at the end of a turn, until the connection
-//! that was looked at last is known for doing little: what it took was at most the rest of the turn. While somebody waits the processor's clock, a system
-//! call, is read too: time in which the thread did not run is nobody's. Nor does a turn end for
-//! such time: before a connection has to wait because the turn has taken long, the processor's
-//! clock decides, if the turn began with connections that had waited.
+//! The clock is read once when a connection is looked at, which ends the time of the one before it
+//! as well; and at the end of a turn, until the connection that was looked at last is known for
+//! doing little: what it took was at most the rest of the turn. While somebody waits the
+//! processor's clock, a system call, is read too: time in which the thread did not run is nobody's.
+//! Nor does a turn end for such time: before a connection has to wait because the turn has taken
+//! long, the processor's clock decides, if the turn began with connections that had waited.
 //!
-//! To write large messages takes long, and to route them does not: so the connections that have brought them are charged for that time at the end of the turn,
-//! and a turn that has enough to write takes in those with short work only, for little each ([`Owed`]).
+//! To write large messages takes long, and to route them does not: so the connections that have
+//! brought them are charged for that time at the end of the turn, and a turn that has enough to
+//! write takes in those with short work only, for little each ([`Owed`]).
 //!
-//! A handshake of TLS can neither be cut nor foretold by what its connection did before: it is never short, and is expected to take what others have taken
-//! lately. So a turn calls as many as it has time for, and none of them is taken for little because its first bytes came one by one.
+//! A handshake of TLS can neither be cut nor foretold by what its connection did before: it is
+//! never short, and is expected to take what others have taken lately. So a turn calls as many as
+//! it has time for, and none of them is taken for little because its first bytes came one by one.
 //!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
@@ -40,7 +46,8 @@ use crate::turn::events::Events;
 use crate::turn::owed::Owed;
 use line::{WaitEntry, WaitQueue};
 
-/// Length of work below which its time is not measured at the end of turns: to read the clock costs a thousandth of it.
+/// Length of work below which its time is not measured at the end of turns: to read the clock costs
+/// a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
 
 /// Time shares of one shard. Connections are known by their places.
@@ -92,7 +99,8 @@ pub struct TimeShares {
 struct Account {
     /// Virtual time up to which it has had its share; enough for 584 years.
     until_ns: u64,
-    /// Expected time: that of its last work, or somewhat less than was expected then. More than 4.2 s counts as 4.2 s.
+    /// Expected time: that of its last work, or somewhat less than was expected then. More than 4.2
+    /// s counts as 4.2 s.
     took_ns: u32,
     /// Turn in which it may go on.
     granted: u32,
@@ -237,7 +245,8 @@ impl TimeShares {
         self.owed.forget(u32::try_from(place).unwrap_or(u32::MAX));
     }
 
-    /// Notes that the next work of this connection may be a handshake. Call before [`TimeShares::admit`].
+    /// Notes that the next work of this connection may be a handshake. Call before
+    /// [`TimeShares::admit`].
     pub fn expect_handshake(&mut self, place: u32) {
         let account = &mut self.accounts[place as usize];
         account.expect(account.took().max(self.handshake).max(2 * SHORT_TIME));
@@ -252,14 +261,16 @@ impl TimeShares {
         self.long.trim();
     }
 
-    /// Notes that the thread has had nothing to do, and has looked at its sockets. Call before [`TimeShares::admit`].
+    /// Notes that the thread has had nothing to do, and has looked at its sockets. Call before
+    /// [`TimeShares::admit`].
     pub fn thread_idled(&mut self) {
         self.others_work();
         (self.began, self.cpu_before) = (None, None);
         self.events.have_come();
     }
 
-    /// Admits a connection to read and work, with a stretch of time. Without any it waits, and its owner is called when it may go on.
+    /// Admits a connection to read and work, with a stretch of time. Without any it waits, and its
+    /// owner is called when it may go on.
     pub fn admit(&mut self, place: u32, clock: &dyn Clock) -> Option<Stretch> {
         if self.events.are_awaited() {
             self.wait(place);
@@ -271,8 +282,9 @@ impl TimeShares {
         Some(Stretch::until(now + time))
     }
 
-    /// Time that a connection may work now. Of one whose work is taken for short no more is waited for, when somebody waits, than can be told of it: so
-    /// those that did little before, and flood all at once, do not keep the one from going on that still does little.
+    /// Time that a connection may work now. Of one whose work is taken for short no more is waited
+    /// for, when somebody waits, than can be told of it: so those that did little before, and flood
+    /// all at once, do not keep the one from going on that still does little.
     fn admits(&mut self, place: u32, now: Duration, cpu: impl FnOnce() -> Duration) -> Option<Duration> {
         self.settle(now);
         let began = *self.began.get_or_insert(now);
@@ -318,12 +330,14 @@ impl TimeShares {
         account.is_waiting() || !account.is_short()
     }
 
-    /// Notes that the end of this turn writes messages of so many bytes: of the connection that works, or of nobody's.
+    /// Notes that the end of this turn writes messages of so many bytes: of the connection that
+    /// works, or of nobody's.
     pub(crate) fn owe(&mut self, bytes: usize) {
         self.owed.note(bytes);
     }
 
-    /// Whether the end of this turn has enough to write, so that the working connection has to stop.
+    /// Whether the end of this turn has enough to write, so that the working connection has to
+    /// stop.
     pub fn is_full(&self) -> bool {
         self.owed.is_full()
     }
@@ -338,15 +352,17 @@ impl TimeShares {
         self.owed.may_resume(bytes)
     }
 
-    /// Time at which this turn looked at its first connection, if the turn is one of those whose deliveries are measured: they are spread evenly and in no step with
-    /// what clients do by turns.
+    /// Time at which this turn looked at its first connection, if the turn is one of those whose
+    /// deliveries are measured: they are spread evenly and in no step with what clients do by
+    /// turns.
     pub(crate) fn measured_since(&self) -> Option<Duration> {
         const GOLDEN: u32 = 0x9E37_79B1;
         let is_measured = low(self.turn).wrapping_mul(GOLDEN) < u32::MAX / TURNS_PER_MEASURED;
         self.began.filter(|_| is_measured)
     }
 
-    /// Notes that the turn begins to write; returns the processor time, if somebody is to pay for it.
+    /// Notes that the turn begins to write; returns the processor time, if somebody is to pay for
+    /// it.
     pub(crate) fn begin_writing(&self, clock: &dyn Clock) -> Option<Duration> {
         self.owed.has_payers().then(|| clock.thread_cpu())
     }
@@ -388,8 +404,8 @@ impl TimeShares {
         }
     }
 
-    /// Notes that the last connection had done its work by then, and others had worked behind it. So it is known of short work that it is,
-    /// and of other work nothing.
+    /// Notes that the last connection had done its work by then, and others had worked behind it.
+    /// So it is known of short work that it is, and of other work nothing.
     fn worked_until(&mut self, then: Duration) {
         if let Some((place, began)) = self.working.take() {
             let at_most = then.saturating_sub(began);
@@ -412,7 +428,8 @@ impl TimeShares {
         (self.working, self.cpu) = (None, None);
     }
 
-    /// Takes a share of time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
+    /// Takes a share of time for a connection's work at the end of a turn. Without any it waits,
+    /// and its owner is called when it has some.
     pub fn take(&mut self, place: u32, clock: &dyn Clock) -> Option<Share> {
         let is_granted = self.accounts[place as usize].is_granted(self.turn);
         if self.spent >= LONG_WORK_TIME_MAX || (!is_granted && self.is_ahead(place) && self.is_behind()) {
@@ -478,8 +495,9 @@ impl TimeShares {
         !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()
     }
 
-    /// Ends a turn, at this time of the coarse clock: puts the places of connections that may go on in the next one into `next`. With a waker,
-    /// nobody is admitted until the runtime has looked at the sockets and has woken it.
+    /// Ends a turn, at this time of the coarse clock: puts the places of connections that may go on
+    /// in the next one into `next`. With a waker, nobody is admitted until the runtime has looked
+    /// at the sockets and has woken it.
     pub fn turn_ended(&mut self, now: Duration, clock: &dyn Clock, next: &mut Vec<u32>) -> Option<Waker> {
         if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took() > WELL_KNOWN) {
             self.worked_until(clock.elapsed());
@@ -502,7 +520,8 @@ impl TimeShares {
             self.virtual_time = self.virtual_time.max(self.latest);
             return;
         }
-        // Short ones first. They cannot keep the others from going on, whatever they take in truth: those have the rest of the turn.
+        // Short ones first. They cannot keep the others from going on, whatever they take in truth:
+        // those have the rest of the turn.
         let for_long = if self.short.is_empty() { READS_TIME_MAX } else { READS_TIME_MAX / 2 };
         let passed = self.virtual_time;
         let mut expected = Duration::ZERO;
@@ -565,8 +584,8 @@ impl TimeShares {
         account.took().max(SHARE_COST_MIN)
     }
 
-    /// Ends the time of the connection that was looked at last. The thread may have been kept from running meanwhile: what is much more than it took
-    /// before counts in part.
+    /// Ends the time of the connection that was looked at last. The thread may have been kept from
+    /// running meanwhile: what is much more than it took before counts in part.
     fn settle(&mut self, now: Duration) {
         let Some((place, began)) = self.working.take() else { return };
         let account = self.accounts[place as usize];

@@ -1,7 +1,8 @@
 //! Timers of one shard: when each connection is checked next.
 //!
-//! A connection has at most one timer, which is taken away when it ends. Were they left to run out, clients that come and go would fill the memory with
-//! what is kept for their Keep Alive, hours of it.
+//! A connection has at most one timer, which is taken away when it ends. Were they left to run out,
+//! clients that come and go would fill the memory with what is kept for their Keep Alive, hours of
+//! it.
 //!
 //! Not here: what is done with a connection whose time has come (`shard`).
 
@@ -23,7 +24,8 @@ impl Timers {
         Self { handles: Vec::new(), deadlines: TimerWheel::new(TICK, now) }
     }
 
-    /// Sets the timer of the connection in a place to `at`, in place of an earlier one: it comes out of [`Timers::overdue`] then.
+    /// Sets the timer of the connection in a place to `at`, in place of an earlier one: it comes
+    /// out of [`Timers::overdue`] then.
     pub(crate) fn watch(&mut self, place: u32, at: Time) {
         let handle = self.handle(place);
         let before = std::mem::take(handle);

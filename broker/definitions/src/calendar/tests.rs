@@ -257,8 +257,8 @@ fn days_of_the_month_leave_out_months_without_them() {
 }
 
 proptest! {
-    /// In every zone the instants ascend, are at most a bit over a week apart, and have the local time asked for
-    /// unless that is skipped.
+    /// In every zone the instants ascend, are at most a bit over a week apart, and have the local
+    /// time asked for unless that is skipped.
     #[test]
     fn calendar_ascends_in_every_zone(
         name in prop::sample::select(vec![

@@ -1,7 +1,10 @@
-//! Whose a kept value is, and what all kept values of somebody take of the sums that there are for them.
+//! Whose a kept value is, and what all kept values of somebody take of the sums that there are for
+//! them.
 //!
-//! There is one sum for what programs keep, and another one for the last errors of definitions, so that neither leaves the other no room. Of each a user has at most
-//! [`KEEP_PART`] of what others leave. What is taken is counted in steps of [`KEEP_STEP_BYTES`], so that a value which changes by some digits asks nobody.
+//! There is one sum for what programs keep, and another one for the last errors of definitions, so
+//! that neither leaves the other no room. Of each a user has at most [`KEEP_PART`] of what others
+//! leave. What is taken is counted in steps of [`KEEP_STEP_BYTES`], so that a value which changes
+//! by some digits asks nobody.
 //!
 //! Invariant: what is taken for somebody is what his kept values have, in steps.
 
@@ -61,7 +64,8 @@ pub struct KeptValue<'a> {
     pub keeper: ValueKeeper<'a>,
 }
 
-/// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault alone.
+/// A `KEEP` beyond the tenant's bounds; the value before stays. A limit, not the guest's fault
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepRefused {
     /// User whose share it was to count in.

@@ -1,4 +1,5 @@
-//! One shard of the last values: entries by topic, live ones in the order in which they were written.
+//! One shard of the last values: entries by topic, live ones in the order in which they were
+//! written.
 //!
 //! Plain data behind the caller's lock; every operation says how the sums change.
 
@@ -182,7 +183,8 @@ impl Shard {
         if self.is_kept(hash, topic) { self.remove(hash, topic) } else { Change::default() }
     }
 
-    /// Removes the oldest live entry; one whose topic is held becomes the newest instead, as if it had been written by this number.
+    /// Removes the oldest live entry; one whose topic is held becomes the newest instead, as if it
+    /// had been written by this number.
     pub(super) fn evict_oldest(&mut self, is_held: impl Fn(&str) -> bool, write: u64) -> Change {
         match self.entries.front() {
             Some(slot) if is_held(&self.entries.get(slot).topic) => {
@@ -207,7 +209,8 @@ impl Shard {
         sum
     }
 
-    /// Writes the payload into a new or present entry, whose kind the caller says before it counts. Reuses the present one's memory unless that is far too large.
+    /// Writes the payload into a new or present entry, whose kind the caller says before it counts.
+    /// Reuses the present one's memory unless that is far too large.
     fn put(&mut self, hash: u64, topic: &str, payload: &[u8]) -> (u32, Change) {
         let mut change = Change::default();
         let slot = match self.find(hash, topic) {

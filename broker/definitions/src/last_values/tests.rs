@@ -444,7 +444,8 @@ impl Model {
 }
 
 proptest! {
-    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and what the store ends with.
+    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and what the
+    /// store ends with.
     #[test]
     fn agrees_with_a_plain_list(
         steps in prop::collection::vec(step(), 0..120), topics_max in 1usize..8, bytes_max in 100u64..1500

@@ -1,14 +1,17 @@
-//! Cycles of definitions that trigger one another by what they publish, and of bridges that carry it round: a warning at deploy, LoT reference §17.
+//! Cycles of definitions that trigger one another by what they publish, and of bridges that carry
+//! it round: a warning at deploy, LoT reference §17.
 //!
-//! The loop guard stops such messages at run time; this says it before. A write to a topic that is known only at run
-//! time is left out: it could trigger everything, and a warning that is nearly always wrong is not read.
+//! The loop guard stops such messages at run time; this says it before. A write to a topic that is
+//! known only at run time is left out: it could trigger everything, and a warning that is nearly
+//! always wrong is not read.
 
 use lot_facts::{Cycle, MessagePath, shortest_cycle};
 
 use super::Registry;
 use crate::definition::DefinitionId;
 
-/// A shortest way from the definition, or from a mapping of the bridge that it is, back to itself; `None` when there is none within 64 definitions.
+/// A shortest way from the definition, or from a mapping of the bridge that it is, back to itself;
+/// `None` when there is none within 64 definitions.
 pub(crate) fn find_cycle(start: DefinitionId, registry: &Registry) -> Option<Cycle> {
     let own = MessagePath::all_of(registry.by_id(start)?.facts());
     if !own.iter().any(MessagePath::passes_anything) {
@@ -82,7 +85,8 @@ mod tests {
         RouteBlock { name: name.to_owned(), settings, ..RouteBlock::default() }
     }
 
-    /// A bridge from this broker to the one of this address, with a mapping in each of these directions.
+    /// A bridge from this broker to the one of this address, with a mapping in each of these
+    /// directions.
     fn bridge(name: &str, address: &str, mappings: &[(&str, &str, &str)]) -> Facts {
         let mapping = |(source, destination, direction): &(&str, &str, &str)| {
             block(

@@ -1,6 +1,7 @@
 //! The steps of a change: checking, taking versions in and out of the indexes, arming what can run.
 //!
-//! Invariant: after [`Registry::settle`] a definition is armed exactly when nothing is missing and nothing holds it.
+//! Invariant: after [`Registry::settle`] a definition is armed exactly when nothing is missing and
+//! nothing holds it.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ use crate::now::Now;
 use crate::schedule::Arming;
 
 impl Registry {
-    /// Everything that can refuse an installation; gives the id to install under, and that of what is replaced.
+    /// Everything that can refuse an installation; gives the id to install under, and that of what
+    /// is replaced.
     pub(super) fn check(
         &self,
         new: &NewDefinition,
@@ -44,7 +46,8 @@ impl Registry {
         }
     }
 
-    /// Whether a definition is in its owner's share of those of the tenant, as far as others than administrators are held to it: three quarters of what others leave.
+    /// Whether a definition is in its owner's share of those of the tenant, as far as others than
+    /// administrators are held to it: three quarters of what others leave.
     ///
     /// # Errors
     /// [`InstallError::TooManyOfOwner`].
@@ -235,7 +238,8 @@ impl Registry {
         self.values.retain(|topic| self.reads.covers(topic));
     }
 
-    /// Looks for a cycle through a new definition; not while loading, when nobody reads the warning.
+    /// Looks for a cycle through a new definition; not while loading, when nobody reads the
+    /// warning.
     pub(super) fn warn_of_cycle(&mut self, id: DefinitionId) {
         if self.is_loading {
             return;

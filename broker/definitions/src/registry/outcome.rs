@@ -14,9 +14,11 @@ use crate::definition::{Definition, DefinitionKind, Need};
 pub enum Caching {
     /// Nothing: nobody reads this topic.
     Skip,
-    /// Nobody reads this topic, but a `KEEP` may have written it: [`clear`](crate::LastValues::clear), because the last write wins.
+    /// Nobody reads this topic, but a `KEEP` may have written it:
+    /// [`clear`](crate::LastValues::clear), because the last write wins.
     Clear,
-    /// [`publish`](crate::LastValues::publish), or [`clear`](crate::LastValues::clear) for a retained delete.
+    /// [`publish`](crate::LastValues::publish), or [`clear`](crate::LastValues::clear) for a
+    /// retained delete.
     Store,
 }
 
@@ -25,7 +27,8 @@ pub enum Caching {
 pub enum OnExisting {
     /// Replace atomically, whosever it is: with `-replace`.
     Replace,
-    /// Replace atomically what belongs to the same owner or to nobody: Models, Actions, Routes, Panels and Themes.
+    /// Replace atomically what belongs to the same owner or to nobody: Models, Actions, Routes,
+    /// Panels and Themes.
     ReplaceOwn,
     /// Refuse: Rules.
     Refuse,

@@ -126,7 +126,8 @@ fn a_silence_that_began_before_a_restart_is_told_behind_it() {
     assert_eq!(silent(&after), ["p/back/beat"]);
     save(&after);
     assert_eq!(kept(&after), 0);
-    // A new version goes on with the same trigger; another one begins anew, and who removes it forgets.
+    // A new version goes on with the same trigger; another one begins anew, and who removes it
+    // forgets.
     let mut after = restarted(&before, 30_000);
     after.add(action("Lost", silence(30_000)));
     after.pass(30);
@@ -553,7 +554,8 @@ fn timer_that_is_past_is_accepted_with_a_warning() {
 }
 
 proptest! {
-    /// Whatever is added, replaced and removed: what matches is what a plain list of the armed says.
+    /// Whatever is added, replaced and removed: what matches is what a plain list of the armed
+    /// says.
     #[test]
     fn matches_agree_with_a_plain_list(
         steps in prop::collection::vec(

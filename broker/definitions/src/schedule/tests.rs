@@ -242,7 +242,8 @@ fn three_shifts_run_three_times_a_day_whatever_the_clock_does() {
     assert_eq!(world.runs_of(A).len(), 5);
     world.now.wall = world.now.wall.checked_sub(10.hours()).unwrap();
     assert_eq!(world.sleep(hours(10)), 0);
-    // Set forwards over one of them, to a minute behind the next: that one runs, the other is missed.
+    // Set forwards over one of them, to a minute behind the next: that one runs, the other is
+    // missed.
     world.now.wall = "2026-11-22T13:01:00Z".parse().unwrap();
     assert_eq!(world.sleep(secs(1)), 1);
     assert_eq!(world.sleep(hours(8)), 1);
@@ -260,8 +261,8 @@ fn wait_is_short_enough_to_notice_a_new_clock() {
 }
 
 proptest! {
-    /// However the caller comes late, a fixed-rate timer runs at most once per call, never more often than its
-    /// interval allows, and always stays on multiples of the arming instant.
+    /// However the caller comes late, a fixed-rate timer runs at most once per call, never more
+    /// often than its interval allows, and always stays on multiples of the arming instant.
     #[test]
     fn fixed_rate_never_bursts_and_never_drifts(
         interval_ms in 10_u64..5_000, steps in prop::collection::vec(0_u64..20_000, 1..60)

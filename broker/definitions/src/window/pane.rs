@@ -17,7 +17,8 @@ pub(super) struct Pane {
     pub(super) min: f64,
     pub(super) max: f64,
     pub(super) last: f64,
-    /// Squares of the deviations from the mean, added up; NaN in a pane of a version that did not know them.
+    /// Squares of the deviations from the mean, added up; NaN in a pane of a version that did not
+    /// know them.
     pub(super) squares: f64,
     /// When the first of its messages came, in milliseconds since 1970; 0 in a window of time.
     pub(super) began_ms: i64,
@@ -39,7 +40,8 @@ impl Pane {
         self.last = number;
     }
 
-    /// What the squares of deviations grow by, beside their sum, when so many numbers with this sum are added.
+    /// What the squares of deviations grow by, beside their sum, when so many numbers with this sum
+    /// are added.
     ///
     /// The method of Chan, Golub and LeVeque: no difference of large sums, so no digits are lost.
     fn squares_between(&self, count: u64, sum: f64) -> f64 {
@@ -108,7 +110,8 @@ fn local(ms: i64, zone: &TimeZone) -> String {
     instant.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
 }
 
-/// Whole numbers without a fraction, as LoT writes them; what is none, as a sum that is too large, is `null`.
+/// Whole numbers without a fraction, as LoT writes them; what is none, as a sum that is too large,
+/// is `null`.
 fn number(number: f64) -> serde_json::Value {
     const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
     if number.fract() == 0.0 && number.abs() <= WHOLE_MAX {

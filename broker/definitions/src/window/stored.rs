@@ -1,4 +1,5 @@
-//! What windows hold as kept values: a row for each topic, and one that says how far the clock has come.
+//! What windows hold as kept values: a row for each topic, and one that says how far the clock has
+//! come.
 //!
 //! They lie below `$LOT/Window/`. Not here: how rows are told from those of others (`watch_rows`).
 

@@ -226,7 +226,8 @@ fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
     assert_eq!(
         shown,
         [
-            // The first one begins with the action, and the second one has 25 hours: the clocks go back in it.
+            // The first one begins with the action, and the second one has 25 hours: the clocks go
+            // back in it.
             "2026-10-24T22:30:00+02:00 2026-10-25T00:00:00+02:00",
             "2026-10-25T00:00:00+02:00 2026-10-26T00:00:00+01:00",
             "2026-10-26T00:00:00+01:00 2026-10-27T00:00:00+01:00",
@@ -695,7 +696,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    /// However late timers are, and however long the broker is away, windows have their ends and their length, but for the first one, which begins with the Action.
+    /// However late timers are, and however long the broker is away, windows have their ends and
+    /// their length, but for the first one, which begins with the Action.
     #[test]
     fn windows_have_their_length_however_late_they_are_closed(
         happenings in prop::collection::vec(happening(), 1..60),

@@ -1,7 +1,10 @@
-//! Cost of a call of each host function, the host's side alone: what a program of host calls takes with more of the same call.
+//! Cost of a call of each host function, the host's side alone: what a program of host calls takes
+//! with more of the same call.
 //!
-//! The guest is the interpreter of the attacks on host functions (`tests/host_calls`), so a new function has its figure as soon as it is in `wit/guest`. A call takes its share of the
-//! interpreter, some ten nanoseconds. Beside the broker's part, which is a memory here, nothing is left out: the arguments are lifted, checked and lowered as in any guest.
+//! The guest is the interpreter of the attacks on host functions (`tests/host_calls`), so a new
+//! function has its figure as soon as it is in `wit/guest`. A call takes its share of the
+//! interpreter, some ten nanoseconds. Beside the broker's part, which is a memory here, nothing is
+//! left out: the arguments are lifted, checked and lowered as in any guest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +99,8 @@ fn of_rules(engine: &Engine) {
     }
 }
 
-/// What one call takes: what a program with many takes more than one with few. `None` when a run ends before all were made.
+/// What one call takes: what a program with many takes more than one with few. `None` when a run
+/// ends before all were made.
 fn of_a_call(
     number: usize,
     function: &HostFunction,

@@ -1,6 +1,8 @@
-//! Cost of a call of the functions that only routes and authentication guests have, whose calls may wait: network, files, serial ports, arrivals, principals.
+//! Cost of a call of the functions that only routes and authentication guests have, whose calls may
+//! wait: network, files, serial ports, arrivals, principals.
 //!
-//! The other side, a server of TCP, UDP and HTTP, has threads of its own that do not count. What the broker does on other threads, as for files, counts.
+//! The other side, a server of TCP, UDP and HTTP, has threads of its own that do not count. What
+//! the broker does on other threads, as for files, counts.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -25,7 +27,8 @@ use crate::watch::{self, Watch};
 
 const RUNS: u32 = 200;
 
-/// Of programs whose calls open something each: ports of this machine are few, and kept for a minute.
+/// Of programs whose calls open something each: ports of this machine are few, and kept for a
+/// minute.
 const RUNS_THAT_OPEN: u32 = 20;
 
 /// `would-block` of the errors of `net`, and of `serial`.
@@ -239,7 +242,8 @@ const ROUTE_CASES: &[Case] = &[
     ),
 ];
 
-/// Whom, and a principal with a name and nothing else: 136 bytes of memory, which are nearly all zero.
+/// Whom, and a principal with a name and nothing else: 136 bytes of memory, which are nearly all
+/// zero.
 const PRINCIPAL: [Does; 31] = {
     let mut writes = [Does::Write(0, Said::Number(2)); 31];
     writes[1] = Does::Write(8, Said::Text("GRANTED"));

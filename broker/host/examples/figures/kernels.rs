@@ -1,4 +1,5 @@
-//! Computation beside hand-written Rust: what a run takes beyond one of the same trigger, payload and publish that computes nothing.
+//! Computation beside hand-written Rust: what a run takes beyond one of the same trigger, payload
+//! and publish that computes nothing.
 
 use std::fmt::Write as _;
 use std::hint::black_box;

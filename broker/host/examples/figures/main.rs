@@ -1,5 +1,6 @@
-//! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
+//! Figures of the host alone, on this machine, with Actions of the Language of Things: `cargo run
+//! --release -p lotmq-host --example figures -- [runs [forward
+//! …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
 //!
 //! `peak FILE` says what it takes to compile the LoT text of a file. Times are CPU time, medians of
 //! several rounds: other load on the machine shows, but less than in wall time.

@@ -22,8 +22,8 @@ pub(crate) fn source(number: usize) -> String {
 
 pub(crate) fn figures() {
     let dir = tempfile::tempdir().unwrap();
-    // The code comes from the cache, as after a restart, so that the compiler's own memory does not count. What is published is
-    // payload 5000, which every threshold lets through.
+    // The code comes from the cache, as after a restart, so that the compiler's own memory does not
+    // count. What is published is payload 5000, which every threshold lets through.
     let engine = programs::engine(Some(dir.path()));
     let components: Vec<_> = (0..COUNT).map(|number| programs::compile(&source(number)).0).collect();
     for component in &components {
@@ -76,7 +76,8 @@ fn per_action(before: i64, now: i64) -> f64 {
     (now - before) as f64 / COUNT as f64
 }
 
-/// Once nothing is given back any more: a thousand instances are dropped one after the other, by a thread of its own.
+/// Once nothing is given back any more: a thousand instances are dropped one after the other, by a
+/// thread of its own.
 fn resident_at_rest() -> BTreeMap<String, i64> {
     let mut before = resident();
     loop {

@@ -1,4 +1,5 @@
-//! What making native code of a text takes: for texts near the limits of the compiler, one in a process.
+//! What making native code of a text takes: for texts near the limits of the compiler, one in a
+//! process.
 
 use std::fs;
 

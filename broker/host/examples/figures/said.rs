@@ -1,4 +1,5 @@
-//! Programs of host calls that somebody wrote: a few calls first, then the same ones again and again.
+//! Programs of host calls that somebody wrote: a few calls first, then the same ones again and
+//! again.
 
 use crate::interpreter::{Argument, Interpreter, Step, TEXTS};
 
@@ -78,7 +79,8 @@ impl Case {
         count(self.before) + times * count(self.again) + count(self.after)
     }
 
-    /// The program once, which answers with the first bytes of what the first of the calls has given.
+    /// The program once, which answers with the first bytes of what the first of the calls has
+    /// given.
     pub(crate) fn proof(&self, guest: &Interpreter) -> Vec<u8> {
         let mut program = Vec::new();
         self.before.iter().for_each(|does| write(&mut program, guest, *does));

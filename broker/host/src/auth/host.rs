@@ -12,9 +12,11 @@ use crate::{
 use lotmq_codec::{PacketType, ReasonCode};
 use std::sync::Arc;
 
-/// What the broker does for authentication guests, besides what it does for all that wait. Only clients that this guest has let in are meant.
+/// What the broker does for authentication guests, besides what it does for all that wait. Only
+/// clients that this guest has let in are meant.
 pub trait AuthServices: FiberServices {
-    /// Ends connections and sessions; gives the number of sessions. The reason code may stand in a DISCONNECT of the server.
+    /// Ends connections and sessions; gives the number of sessions. The reason code may stand in a
+    /// DISCONNECT of the server.
     fn revoke(&self, run: &RunContext, whom: &Selector, reason_code: ReasonCode, reason: Option<&str>)
     -> u32;
 

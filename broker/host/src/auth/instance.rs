@@ -179,8 +179,9 @@ impl AuthInstance {
         self.fiber.end(called)
     }
 
-    /// Lets the guest work without a client for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after which it wants to
-    /// run again at the latest; an error is its text for people.
+    /// Lets the guest work without a client for about so long, in milliseconds; shorter when
+    /// [`HostWork::announce`] is called. Gives the time after which it wants to run again at the
+    /// latest; an error is its text for people.
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, String>> {
         let called = self.exports.lotmq_guest_auth_handler().call_run(self.fiber.begin(), until_ms).await;
         self.fiber.end(called).map(shortened)

@@ -1,6 +1,7 @@
 //! A batch as guests get it: `wit/guest/unstable-batches.wit` and `unstable-route-batches.wit`.
 
-/// Lists of a batch on its way into a guest: what has a length has it among the numbers, and so many bytes behind those of what came before it.
+/// Lists of a batch on its way into a guest: what has a length has it among the numbers, and so
+/// many bytes behind those of what came before it.
 #[derive(Debug, Default)]
 pub(crate) struct BatchLists {
     numbers: Vec<u32>,

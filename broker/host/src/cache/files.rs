@@ -1,9 +1,9 @@
-//! Files of the cache, read and written on a thread of their own: a disk that hangs keeps that thread, and whoever needs a file goes on without it after
-//! [`CACHE_PATIENCE`].
+//! Files of the cache, read and written on a thread of their own: a disk that hangs keeps that
+//! thread, and whoever needs a file goes on without it after [`CACHE_PATIENCE`].
 //!
-//! Invariants: while the thread owes somebody an answer who has given it up, nobody else waits for it; so what waits for the thread is bounded by how many
-//! compile at once. No file is open to others.
-//! Not here: what is in the files (`cache`).
+//! Invariants: while the thread owes somebody an answer who has given it up, nobody else waits for
+//! it; so what waits for the thread is bounded by how many compile at once. No file is open to
+//! others. Not here: what is in the files (`cache`).
 
 use crate::limits::{CACHE_BYTES_MAX, CACHE_PATIENCE, CACHE_UNUSED_MAX};
 use std::{
@@ -161,7 +161,8 @@ impl Directory {
     fn read(&self, name: &Name) -> io::Result<Vec<u8>> {
         let path = self.path(name);
         let content = fs::read(&path)?;
-        // The time of change is the time of the last use. A directory that cannot be written only loses track of that.
+        // The time of change is the time of the last use. A directory that cannot be written only
+        // loses track of that.
         fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now())).ok();
         Ok(content)
     }
@@ -173,7 +174,8 @@ impl Directory {
         fs::remove_file(&part).ok();
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        // Where files cannot be locked, another process that starts at this moment may remove it, and the code is compiled once more.
+        // Where files cannot be locked, another process that starts at this moment may remove it,
+        // and the code is compiled once more.
         let _ = file.try_lock();
         file.write_all(content)?;
         fs::rename(&part, &path)?;
@@ -187,7 +189,8 @@ impl Directory {
     }
 }
 
-/// Removes what a crash left half written, what others can read, and what nobody has used for [`CACHE_UNUSED_MAX`].
+/// Removes what a crash left half written, what others can read, and what nobody has used for
+/// [`CACHE_UNUSED_MAX`].
 fn remove_unused(dir: &Path) -> io::Result<()> {
     let oldest = SystemTime::now().checked_sub(CACHE_UNUSED_MAX).unwrap_or(SystemTime::UNIX_EPOCH);
     for entry in fs::read_dir(dir)? {

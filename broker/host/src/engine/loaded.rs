@@ -7,8 +7,8 @@
 //! ```
 //!
 //! An entry lives as long as a share of it. The key is the SHA-256 of the binary with its form and
-//! its tier. There is one engine, so the code depends on nothing else. It has no state: memories and
-//! grants belong to instances. So two users may share it.
+//! its tier. There is one engine, so the code depends on nothing else. It has no state: memories
+//! and grants belong to instances. So two users may share it.
 //!
 //! An owner pays in full for code that others use as well. So the removal of their definitions does
 //! not change what the owner has. The sum of all owners is never less than what is in memory.

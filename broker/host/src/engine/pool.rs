@@ -1,7 +1,8 @@
 //! How much address space the instance pool takes: decided when the process starts.
 //!
-//! With plenty of it each memory has 4 GiB to itself, so that the compiled code needs no bounds checks. In a small one (`ulimit -v`, 39-bit
-//! ARM) the slots are dense: as large as the largest memory, with explicit checks (5 to 10 % slower calls).
+//! With plenty of it each memory has 4 GiB to itself, so that the compiled code needs no bounds
+//! checks. In a small one (`ulimit -v`, 39-bit ARM) the slots are dense: as large as the largest
+//! memory, with explicit checks (5 to 10 % slower calls).
 //!
 //! The pool also takes memory mappings, of which a process has 65,530 by default: two for each
 //! stack from the start, and up to four for each memory that an instance has used. They stay with
@@ -65,7 +66,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Memories: an Action of LoT has its own one and the runtime's, shared half and half with hand-written ones that have one.
+    /// Memories: an Action of LoT has its own one and the runtime's, shared half and half with
+    /// hand-written ones that have one.
     fn memories(&self) -> u32 {
         self.instances_max + self.instances_max / 2
     }
@@ -209,7 +211,8 @@ mod tests {
         candidates(&EngineOptions::default(), PLENTY).find(|pool| pool.bytes() <= budget)
     }
 
-    /// Nothing but their size is smaller in a dense pool, so that what runs on a server runs on a gateway.
+    /// Nothing but their size is smaller in a dense pool, so that what runs on a server runs on a
+    /// gateway.
     #[test]
     fn the_interpreter_of_scripts_fits_into_the_smallest_pool() {
         let packed = include_bytes!("../../../../guests/python/prebuilt/python.wasm.zst");

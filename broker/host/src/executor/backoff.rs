@@ -1,4 +1,5 @@
-//! How long a definition pauses after a trap: 0.1 s, doubling to 60 s, anew after 60 s without one (language reference §7.8).
+//! How long a definition pauses after a trap: 0.1 s, doubling to 60 s, anew after 60 s without one
+//! (language reference §7.8).
 
 use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX};
 use std::time::{Duration, Instant};

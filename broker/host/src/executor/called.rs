@@ -1,4 +1,5 @@
-//! How a definition stands with those who call it: one that traps in their calls, on their threads and with their time, has failed after some, and pauses.
+//! How a definition stands with those who call it: one that traps in their calls, on their threads
+//! and with their time, has failed after some, and pauses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,12 +18,14 @@ pub(super) struct CalledTraps {
 }
 
 impl CalledTraps {
-    /// Whether it may be called now; while it has failed, one call at the end of each pause tries it.
+    /// Whether it may be called now; while it has failed, one call at the end of each pause tries
+    /// it.
     pub(super) fn may_be_called(&self) -> bool {
         !self.has_any() || self.standing.lock().may_be_asked(Instant::now())
     }
 
-    /// Whether a call that has trapped says something of it, rather than of who called: of the time that ran out the caller had left it `had`, where `limit` is its own.
+    /// Whether a call that has trapped says something of it, rather than of who called: of the time
+    /// that ran out the caller had left it `had`, where `limit` is its own.
     pub(super) fn is_its_own(error: Option<&RunError>, had: Duration, limit: Duration) -> bool {
         error.is_none_or(|error| error.code != TrapKind::Time.code() || had >= limit / 2)
     }

@@ -1,4 +1,5 @@
-//! Errands: work that the server has for an owner, and that has its turn among the runs of his definitions.
+//! Errands: work that the server has for an owner, and that has its turn among the runs of his
+//! definitions.
 
 use std::any::Any;
 

@@ -1,13 +1,16 @@
 //! Runs of a definition on the thread that has the event, in short slices.
 //!
-//! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure): then each thread has an instance of its own for
-//! as long as it has events for it, and threads neither wait for one another nor write to the same memory. What has it for itself keeps it until
-//! these runs [end](InlineRuns::end), when their effects are in force and with their receivers: the next run, on whatever thread, reads what they wrote.
+//! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure): then
+//! each thread has an instance of its own for as long as it has events for it, and threads neither
+//! wait for one another nor write to the same memory. What has it for itself keeps it until these
+//! runs [end](InlineRuns::end), when their effects are in force and with their receivers: the next
+//! run, on whatever thread, reads what they wrote.
 //!
-//! Where many messages wait for a pure definition, one call of its guest runs for all of them: most of what a small run costs is the way in and
-//! out.
+//! Where many messages wait for a pure definition, one call of its guest runs for all of them: most
+//! of what a small run costs is the way in and out.
 //!
-//! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so that events of one thread keep their order.
+//! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so
+//! that events of one thread keep their order.
 
 use super::{
     Runner,
@@ -32,12 +35,13 @@ use std::{
 pub enum Inline {
     /// It ran to an end; the effects are in the output.
     Finished(RunOutcome),
-    /// It did not run, or was given up without a trace: post the event instead. The definition is busy, has mail, pauses or is
-    /// closed, or the run took longer than its slice.
+    /// It did not run, or was given up without a trace: post the event instead. The definition is
+    /// busy, has mail, pauses or is closed, or the run took longer than its slice.
     Post,
 }
 
-/// Runs definitions inline for one thread, and holds instances of pure ones meanwhile, and the others themselves.
+/// Runs definitions inline for one thread, and holds instances of pure ones meanwhile, and the
+/// others themselves.
 #[derive(Default)]
 pub struct InlineRuns {
     held: Vec<Held>,
@@ -58,9 +62,11 @@ struct Held {
 }
 
 impl InlineRuns {
-    /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE), when nothing is ahead of it. The server decides for
-    /// which definitions it asks for this: bounded ones with a mean run time far below the slice. The thread should have
-    /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon: when their effects are with their receivers, and before it posts anything.
+    /// Runs the event here and now, in a slice of [`INLINE_SLICE`](crate::limits::INLINE_SLICE),
+    /// when nothing is ahead of it. The server decides for which definitions it asks for this:
+    /// bounded ones with a mean run time far below the slice. The thread should have
+    /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon: when their
+    /// effects are with their receivers, and before it posts anything.
     pub fn run(
         &mut self,
         runner: &Arc<Runner>,
@@ -132,7 +138,8 @@ impl InlineRuns {
         self.held.last_mut()
     }
 
-    /// How many of so many messages that wait for a definition [`run_batch`](Self::run_batch) would take now; below 2 where it takes none.
+    /// How many of so many messages that wait for a definition [`run_batch`](Self::run_batch) would
+    /// take now; below 2 where it takes none.
     pub fn batch_max(&mut self, runner: &Arc<Runner>, waiting: usize) -> usize {
         match self.held(runner) {
             Some(held) if held.takes_batches() => runner.batch_max(waiting),
@@ -140,8 +147,8 @@ impl InlineRuns {
         }
     }
 
-    /// Runs a pure definition for the messages of a batch, all with so many hops. Its runs are given one by one; those that are not
-    /// done have had no effect. `None` when none is done.
+    /// Runs a pure definition for the messages of a batch, all with so many hops. Its runs are
+    /// given one by one; those that are not done have had no effect. `None` when none is done.
     pub fn run_batch(&mut self, runner: &Arc<Runner>, batch: &MessageBatch, hops: u8) -> Option<BatchRuns> {
         if hops > HOPS_MAX {
             return None;
@@ -200,7 +207,8 @@ impl Drop for Alone {
     }
 }
 
-/// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is ended.
+/// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is
+/// ended.
 struct EndsUnwinding<'a>(&'a Runner);
 
 impl Drop for EndsUnwinding<'_> {
@@ -264,7 +272,8 @@ pub struct BatchRuns {
 }
 
 impl BatchRuns {
-    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message has to run by itself.
+    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message
+    /// has to run by itself.
     pub fn next_run(&mut self, output: &mut RunOutput) -> Option<RunOutcome> {
         let outcome = self.written.next_run(output);
         match &outcome {

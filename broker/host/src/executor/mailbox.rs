@@ -1,6 +1,7 @@
 //! What waits for one definition, and what the definition is doing.
 //!
-//! Invariants: never more messages or bytes than the bounds say; events leave in the order in which they came.
+//! Invariants: never more messages or bytes than the bounds say; events leave in the order in which
+//! they came.
 
 use super::{
     backoff::Backoff,
@@ -31,7 +32,8 @@ pub enum WhenFull {
 pub struct MailboxOptions {
     /// Events that may wait; at least 1. Default [`limits::MAILBOX_MESSAGES_MAX`].
     pub messages_max: usize,
-    /// Bytes that may wait: topics, payloads, and 64 bytes per event. Default [`limits::MAILBOX_BYTES_MAX`].
+    /// Bytes that may wait: topics, payloads, and 64 bytes per event. Default
+    /// [`limits::MAILBOX_BYTES_MAX`].
     pub bytes_max: usize,
     /// What happens at the bound.
     pub when_full: WhenFull,
@@ -52,7 +54,8 @@ impl Default for MailboxOptions {
 pub enum Posted {
     /// There is room for more.
     Roomy,
-    /// The mailbox is more than half full: who can wait should, see [`Runner::poll_room`](crate::Runner::poll_room).
+    /// The mailbox is more than half full: who can wait should, see
+    /// [`Runner::poll_room`](crate::Runner::poll_room).
     Crowded,
 }
 
@@ -123,9 +126,11 @@ pub(crate) enum Activity {
 /// The part of a definition that changes, behind its one lock.
 pub(crate) struct Mailbox {
     pub(crate) activity: Activity,
-    /// When the turn of a worker that is under way, or was the last one, has begun; `None` of inline runs, which are short.
+    /// When the turn of a worker that is under way, or was the last one, has begun; `None` of
+    /// inline runs, which are short.
     pub(crate) turn_began: Option<Instant>,
-    /// The instance; taken out while it runs, so it is a pointer: a copy of it would be some hundred bytes.
+    /// The instance; taken out while it runs, so it is a pointer: a copy of it would be some
+    /// hundred bytes.
     pub(crate) instance: Option<Box<ActionInstance>>,
     /// Counts the versions of the guest: an instance of an older one is not put back.
     pub(crate) version: u64,
@@ -138,7 +143,8 @@ pub(crate) struct Mailbox {
     /// Messages that made it trap.
     pub(crate) poisons: Poisons,
     progress: Progress,
-    /// Latest traps, with the runs that had ended otherwise before each: those count while no other has.
+    /// Latest traps, with the runs that had ended otherwise before each: those count while no other
+    /// has.
     traps: VecDeque<(Instant, Option<Poison>, u64)>,
     /// Runs that had ended otherwise when it failed; it has until another one ends.
     failed_behind: Option<u64>,
@@ -212,8 +218,8 @@ impl Mailbox {
         self.has_more_than(options, 4) || self.room.is_scarce()
     }
 
-    /// Calls `waker` when there is room again. False when there is; also while the definition does not run, so that nobody waits for one
-    /// that pauses or has ended.
+    /// Calls `waker` when there is room again. False when there is; also while the definition does
+    /// not run, so that nobody waits for one that pauses or has ended.
     pub(crate) fn wait_for_room(&mut self, options: &MailboxOptions, waker: &Waker) -> bool {
         if !self.is_busy() || !self.is_filled(options) {
             return false;
@@ -261,7 +267,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts events back to the front that were taken from there; they are not refused. After the definition's end they are dropped.
+    /// Puts events back to the front that were taken from there; they are not refused. After the
+    /// definition's end they are dropped.
     pub(crate) fn put_back(&mut self, jobs: &mut VecDeque<Job>) {
         if self.activity == Activity::Closed {
             self.dropped += jobs.len() as u64;
@@ -285,7 +292,8 @@ impl Mailbox {
         self.room.acts_for(account);
     }
 
-    /// It trapped: what it is doing from now on. While its other runs end, the message pauses and not the definition, but for as long as the run took.
+    /// It trapped: what it is doing from now on. While its other runs end, the message pauses and
+    /// not the definition, but for as long as the run took.
     pub(crate) fn trapped(&mut self, now: Instant, trapped: TrappedRun) -> Activity {
         self.instance = None;
         let TrappedRun { poison, took, .. } = trapped;
@@ -312,8 +320,8 @@ impl Mailbox {
 }
 
 impl Mailbox {
-    /// Whether it has failed: it trapped for [`FAILED_AFTER_TRAPS`] different messages within [`FAILED_WITHIN`], and none of its runs has ended otherwise since
-    /// then. So many have by now.
+    /// Whether it has failed: it trapped for [`FAILED_AFTER_TRAPS`] different messages within
+    /// [`FAILED_WITHIN`], and none of its runs has ended otherwise since then. So many have by now.
     pub(crate) fn has_failed(&self, ended: u64) -> bool {
         self.failed_behind.is_some_and(|before| ended <= before)
     }
@@ -350,7 +358,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Notes a trap: how many in a row this is, where runs have ended within the last minute; `None` where all seem to trap.
+    /// Notes a trap: how many in a row this is, where runs have ended within the last minute;
+    /// `None` where all seem to trap.
     fn trapped(&mut self, now: Instant, ended: u64) -> Option<u32> {
         if ended > self.ended {
             (self.ended, self.seen_at, self.in_a_row) = (ended, Some(now), 0);
@@ -506,7 +515,8 @@ mod tests {
             assert!(!mailbox.has_failed(number.into()), "{number}");
             now += Duration::from_secs(1);
         }
-        // Many different ones in a row slow it down, and when nothing ends for a minute it is like any other that traps on everything.
+        // Many different ones in a row slow it down, and when nothing ends for a minute it is like
+        // any other that traps on everything.
         for number in 2..=8_u8 {
             let run = TrappedRun { poison: poison(&[number, 0]), took, ended_before: 100 };
             assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + took));

@@ -1,5 +1,6 @@
-//! In whose name definitions run. Threads, those that stand in for others, and the places of Python are shared out between owners, so that nobody's definitions hold up
-//! those of others, however many they are.
+//! In whose name definitions run. Threads, those that stand in for others, and the places of Python
+//! are shared out between owners, so that nobody's definitions hold up those of others, however
+//! many they are.
 
 use std::cell::Cell;
 

@@ -1,9 +1,12 @@
-//! Messages that made a definition trap: each pauses by itself, so that the definition can go on with others.
+//! Messages that made a definition trap: each pauses by itself, so that the definition can go on
+//! with others.
 //!
-//! A message is known by a hash of its topic, payload and properties; what is not a message has none, and its traps are the definition's own. The hash has a key of
-//! this process, so nobody can choose a message that is taken for another.
+//! A message is known by a hash of its topic, payload and properties; what is not a message has
+//! none, and its traps are the definition's own. The hash has a key of this process, so nobody can
+//! choose a message that is taken for another.
 //!
-//! Invariant: at most [`POISONS_MAX`] are known; the one that may run again first makes room. Not here: pauses of the definition (`backoff`).
+//! Invariant: at most [`POISONS_MAX`] are known; the one that may run again first makes room. Not
+//! here: pauses of the definition (`backoff`).
 
 use super::backoff::Backoff;
 use crate::{
@@ -45,7 +48,8 @@ pub(crate) struct Poisons(Vec<Known>);
 struct Known {
     poison: Poison,
     backoff: Backoff,
-    /// When it may run again; after the first trap at once, because the message may have had bad luck.
+    /// When it may run again; after the first trap at once, because the message may have had bad
+    /// luck.
     until: Instant,
 }
 
@@ -68,7 +72,8 @@ impl Poisons {
         self.0.push(Known { poison, backoff: Backoff::default(), until: now });
     }
 
-    /// Until when a message is not to run; `None` when it may. Those that have been good for long are forgotten.
+    /// Until when a message is not to run; `None` when it may. Those that have been good for long
+    /// are forgotten.
     pub(crate) fn paused_until(&mut self, poison: Poison, now: Instant) -> Option<Instant> {
         self.0.retain(|known| !known.is_over(now));
         let known = self.0.iter().find(|known| known.poison == poison)?;

@@ -1,7 +1,8 @@
 //! The run queue: definitions and errands that have something to do, and definitions that pause.
 //!
-//! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a thousand busy definitions gets no more than another with one. An owner
-//! whose runs wait, each with its thread, gets no turn while half of the threads that others leave stand in for his.
+//! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a
+//! thousand busy definitions gets no more than another with one. An owner whose runs wait, each
+//! with its thread, gets no turn while half of the threads that others leave stand in for his.
 
 use super::{Errand, RunOwner, Runner};
 use lotmq_shares::OwnerTurns;
@@ -61,7 +62,8 @@ pub enum RunWait {
     Script,
     /// Rows of a route.
     Route,
-    /// The end of what it has written, which is much: messages that are handed to their receivers and to the store.
+    /// The end of what it has written, which is much: messages that are handed to their receivers
+    /// and to the store.
     Writes,
 }
 
@@ -91,7 +93,8 @@ struct Waits {
 }
 
 impl Waits {
-    /// Whether a run of an owner may begin that perhaps waits, too: half of what others leave is his, and one in any case.
+    /// Whether a run of an owner may begin that perhaps waits, too: half of what others leave is
+    /// his, and one in any case.
     fn lets(&self, owner: RunOwner) -> bool {
         let own = self.by_owner.get(&owner).copied().unwrap_or(0);
         own == 0 || own < self.most.saturating_sub(self.all - own) / 2
@@ -206,7 +209,8 @@ impl RunQueue {
         }
     }
 
-    /// The turn of what [`next`](Self::next) gave is over, and it is in the queue again if it has more to do.
+    /// The turn of what [`next`](Self::next) gave is over, and it is in the queue again if it has
+    /// more to do.
     pub(crate) fn turn_ended(&self) {
         let mut inner = self.inner.lock();
         inner.running -= 1;
@@ -225,7 +229,8 @@ impl RunQueue {
         self.inner.lock().is_at_rest()
     }
 
-    /// Waits until nothing runs and nothing is to be run, pauses included, or until `deadline`. Whether that is so.
+    /// Waits until nothing runs and nothing is to be run, pauses included, or until `deadline`.
+    /// Whether that is so.
     pub(crate) fn wait_for_rest(&self, deadline: Instant) -> bool {
         let mut inner = self.inner.lock();
         let was_held = std::mem::take(&mut inner.is_held);

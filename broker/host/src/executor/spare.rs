@@ -1,4 +1,5 @@
-//! Instances of a definition beside the one of its mailbox: for nested calls, and for threads that run it beside one another.
+//! Instances of a definition beside the one of its mailbox: for nested calls, and for threads that
+//! run it beside one another.
 
 use super::Runner;
 use crate::{ActionInstance, Trap, limits::SPARE_INSTANCES_MAX};
@@ -32,7 +33,8 @@ impl Spares {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Other code is in its place, of which new instances are made already: what waits is dropped, what runs is dropped when it ends.
+    /// Other code is in its place, of which new instances are made already: what waits is dropped,
+    /// what runs is dropped when it ends.
     pub(super) fn replace(&self, version: u64) {
         self.version.store(version, Ordering::Release);
         self.clear();

@@ -1,9 +1,12 @@
-//! Threads that stand in for those whose run waits ([`RunWait`]), so that nobody else's runs wait with it.
+//! Threads that stand in for those whose run waits ([`RunWait`]), so that nobody else's runs wait
+//! with it.
 //!
-//! A run that waits keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
-//! meanwhile.
+//! A run that waits keeps its thread and its definition's place: its mailbox waits. The executor
+//! goes on with one more thread meanwhile.
 //!
-//! Invariants: at most as many stand in as threads are away, and at most [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is used again.
+//! Invariants: at most as many stand in as threads are away, and at most
+//! [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is
+//! used again.
 
 use super::{RunOwner, RunWait, Seat, Shared, worker, worker::SharedSink};
 use lotmq_pulse::{Pulse, while_away};
@@ -40,11 +43,12 @@ pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
     EXECUTOR.set(Some((shared.clone(), sink.clone())));
 }
 
-/// Does something that may take long within a run. On an executor's thread another one works meanwhile, and what ran before in the same turn
-/// goes out first.
+/// Does something that may take long within a run. On an executor's thread another one works
+/// meanwhile, and what ran before in the same turn goes out first.
 pub fn away<T>(kind: RunWait, work: impl FnOnce() -> T) -> T {
     let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
-    // While a result is taken it is borrowed: then what was collected goes out with the rest of that.
+    // While a result is taken it is borrowed: then what was collected goes out with the rest of
+    // that.
     if let Ok(mut sink) = sink.try_borrow_mut() {
         sink.turn_finished();
     }
@@ -91,7 +95,8 @@ fn stand_in(shared: &Arc<Shared>, seat: Seat) {
 }
 
 impl StandIns {
-    /// Sleeps while nobody is away for whom the calling thread stands in. False when the executor ends.
+    /// Sleeps while nobody is away for whom the calling thread stands in. False when the executor
+    /// ends.
     fn stay(&self, pulse: &Pulse) -> bool {
         let mut counts = self.counts.lock();
         if counts.awake > counts.away && !counts.is_closed {

@@ -1,6 +1,7 @@
 //! Starts of definitions that wait until all of several events were posted.
 //!
-//! What the first of them publishes must not overtake the others on their way to the mailboxes further down.
+//! What the first of them publishes must not overtake the others on their way to the mailboxes
+//! further down.
 
 use std::sync::Arc;
 

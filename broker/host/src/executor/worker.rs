@@ -1,4 +1,5 @@
-//! One thread of the executor: takes definitions and errands from the run queue and gives them bounded turns.
+//! One thread of the executor: takes definitions and errands from the run queue and gives them
+//! bounded turns.
 
 use super::{
     Errand, FinishedRun, RunOwner, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next,
@@ -26,7 +27,8 @@ pub(super) fn work(shared: &Arc<Shared>, seat: Seat) {
     run(shared, seat, || true);
 }
 
-/// Works until the executor is dropped, or until `stays`, which is asked before each turn and may wait, says no.
+/// Works until the executor is dropped, or until `stays`, which is asked before each turn and may
+/// wait, says no.
 pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl Fn() -> bool) {
     register_stack(EXECUTOR_STACK_BYTES);
     pulse.install();
@@ -71,7 +73,8 @@ fn contained_turn(runner: &Arc<Runner>, sink: &SharedSink, output: &mut RunOutpu
     }
 }
 
-/// Does some of an errand. Whether something is left, as far as is known: of what panicked, the rest.
+/// Does some of an errand. Whether something is left, as far as is known: of what panicked, the
+/// rest.
 fn contained_errand(errand: &dyn Errand, sink: &SharedSink) -> bool {
     let carried_out = catch_unwind(AssertUnwindSafe(|| sink.borrow_mut().carry_out(errand)));
     carried_out.unwrap_or_else(|_| {
@@ -163,8 +166,8 @@ fn run_job(
     !matches!(outcome, RunOutcome::Trapped(_))
 }
 
-/// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, and those that have run are counted, also
-/// when it ends by a panic.
+/// Events that were taken out of the mailbox for this turn. Those that have not begun to run when
+/// it ends go back, and those that have run are counted, also when it ends by a panic.
 struct Taken<'a> {
     runner: &'a Runner,
     version: u64,

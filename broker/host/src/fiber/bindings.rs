@@ -1,4 +1,5 @@
-//! Typed bindings of what the worlds `route` and `auth` share, generated from `wit/guest`. Functions that wait are `async` here and plain in the guest.
+//! Typed bindings of what the worlds `route` and `auth` share, generated from `wit/guest`.
+//! Functions that wait are `async` here and plain in the guest.
 #![allow(
     unsafe_code,
     unreachable_pub,

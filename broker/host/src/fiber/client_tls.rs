@@ -1,8 +1,10 @@
 //! TLS of an endpoint with servers, as its profile says.
 //!
-//! One thread does the handshakes of all routes, and whoever answers at the other end chooses the certificates: long chains are not looked at.
+//! One thread does the handshakes of all routes, and whoever answers at the other end chooses the
+//! certificates: long chains are not looked at.
 //!
-//! Invariant: a connection is begun by what the files of the profile say then; where they cannot be used there is none.
+//! Invariant: a connection is begun by what the files of the profile say then; where they cannot be
+//! used there is none.
 
 use super::{
     files,
@@ -44,7 +46,8 @@ impl ClientTls {
         Ok(ClientTls(Arc::new(SharedProfile { profile, current: Mutex::new(Current { loaded, stamps }) })))
     }
 
-    /// Trusts servers whose certificates lead to one of these authorities through [`ISSUERS_MAX`](lotmq_chain::limits::ISSUERS_MAX) further ones at most.
+    /// Trusts servers whose certificates lead to one of these authorities through
+    /// [`ISSUERS_MAX`](lotmq_chain::limits::ISSUERS_MAX) further ones at most.
     ///
     /// # Errors
     /// When there are no authorities.

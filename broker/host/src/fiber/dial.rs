@@ -1,7 +1,9 @@
-//! Connecting: from a host and a port to a connected socket, through the operator's word on each address.
+//! Connecting: from a host and a port to a connected socket, through the operator's word on each
+//! address.
 //!
-//! Invariants: what was checked is what is connected to, so that a name which resolves otherwise the next time leads nowhere else; a guest has a bounded number of
-//! look-ups under way, whatever it does with its time limits, and none of them holds a thread of routes up.
+//! Invariants: what was checked is what is connected to, so that a name which resolves otherwise
+//! the next time leads nowhere else; a guest has a bounded number of look-ups under way, whatever
+//! it does with its time limits, and none of them holds a thread of routes up.
 
 use super::{
     FiberServices,
@@ -22,7 +24,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Look-ups of one instance that are under way: one that it waits for, and one that it gave up waiting for.
+/// Look-ups of one instance that are under way: one that it waits for, and one that it gave up
+/// waiting for.
 pub(super) const LOOKUPS_MAX: usize = 2;
 
 /// Addresses of one host that are tried.
@@ -52,7 +55,8 @@ impl Dialer {
         SocketPlace::take(self.account, &self.opened, &*self.services).map_err(not_opened)
     }
 
-    /// Connects to the first address of the place that is allowed and answers; each has its part of the time that is left.
+    /// Connects to the first address of the place that is allowed and answers; each has its part of
+    /// the time that is left.
     pub(super) async fn connect(
         &self,
         place: &Place,
@@ -126,8 +130,9 @@ impl Dialer {
     }
 }
 
-/// Whether a connection is to itself: where nobody listens at a port of this machine, the system may give that very port to whoever connects to it, and connects both.
-/// It is reset then, so that the port is free for who is to listen there.
+/// Whether a connection is to itself: where nobody listens at a port of this machine, the system
+/// may give that very port to whoever connects to it, and connects both. It is reset then, so that
+/// the port is free for who is to listen there.
 fn is_to_itself(stream: &TcpStream) -> bool {
     let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
     let is_so = local == peer;

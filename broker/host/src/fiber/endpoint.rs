@@ -1,7 +1,8 @@
 //! Where a route may connect to and listen: the endpoints that its definition names.
 //!
-//! An endpoint has one place of its own, and patterns for places that only the other side names, such as the brokers of a cluster. What a host name resolves to
-//! is another question, which the operator of the broker decides ([`refuses_address`](super::FiberServices::refuses_address)).
+//! An endpoint has one place of its own, and patterns for places that only the other side names,
+//! such as the brokers of a cluster. What a host name resolves to is another question, which the
+//! operator of the broker decides ([`refuses_address`](super::FiberServices::refuses_address)).
 
 use super::{client_tls::ClientTls, server_tls::ServerTls};
 use std::{net::IpAddr, str::FromStr};
@@ -14,7 +15,8 @@ const HOST_BYTES_MAX: usize = 253;
 pub struct Endpoint {
     /// Section of the definition that says all this.
     pub section: String,
-    /// Host name or address. Also what the certificate must be for, unless [`Endpoint::server_name`] says otherwise.
+    /// Host name or address. Also what the certificate must be for, unless
+    /// [`Endpoint::server_name`] says otherwise.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -72,7 +74,8 @@ enum HostRule {
 )]
 pub struct NotAPattern(String);
 
-/// A host as a guest names it: in lower case, without the dot at the end. `None` when it cannot be one.
+/// A host as a guest names it: in lower case, without the dot at the end. `None` when it cannot be
+/// one.
 pub(super) fn host_name(text: &str) -> Option<String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');

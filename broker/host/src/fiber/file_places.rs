@@ -1,7 +1,10 @@
-//! Places for operations on files. All guests together have few under way, each with a thread; owners who wait for one take turns, and each has at most a part of what
-//! others leave. So nobody's files, however many they are and however slow their disk is, keep those of others waiting.
+//! Places for operations on files. All guests together have few under way, each with a thread;
+//! owners who wait for one take turns, and each has at most a part of what others leave. So
+//! nobody's files, however many they are and however slow their disk is, keep those of others
+//! waiting.
 //!
-//! Invariant: whoever waits could not begin, because all places are taken or his owner has what others leave to him.
+//! Invariant: whoever waits could not begin, because all places are taken or his owner has what
+//! others leave to him.
 
 use crate::limits::{FILE_OPERATIONS_MAX, OWNER_PART};
 use lotmq_shares::{AccountShares, FairTurns};

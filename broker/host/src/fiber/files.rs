@@ -1,7 +1,9 @@
-//! `files`: files in the folders of a route. Capability: the folders of the instance, and whether it may read and write there. Bounds: open files and listings per
-//! instance, bytes per read and write, names per call, operations under way in the process.
+//! `files`: files in the folders of a route. Capability: the folders of the instance, and whether
+//! it may read and write there. Bounds: open files and listings per instance, bytes per read and
+//! write, names per call, operations under way in the process.
 //!
-//! Invariant: what may wait for a disk runs on a thread that may wait, also closing, also when the instance is gone meanwhile.
+//! Invariant: what may wait for a disk runs on a thread that may wait, also closing, also when the
+//! instance is gone meanwhile.
 
 use super::{
     bindings::lotmq::guest::files::{
@@ -21,7 +23,8 @@ use std::sync::{Arc, LazyLock};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use wasmtime::component::Resource;
 
-/// Whose operations those on certificates and keys count as, whoever connects with them: they are few and short.
+/// Whose operations those on certificates and keys count as, whoever connects with them: they are
+/// few and short.
 pub(super) const OF_TLS: u64 = u64::MAX - 2;
 
 /// Places for operations of all guests.
@@ -166,7 +169,8 @@ impl Host for FiberState {
     }
 }
 
-/// A folder of the definition, for what the guest wants there; the server hears of what was not granted.
+/// A folder of the definition, for what the guest wants there; the server hears of what was not
+/// granted.
 fn granted_folder(state: &FiberState, name: &str, capability: Capability) -> Result<RouteFolder, FileError> {
     let unknown = || FileError::Denied(format!("there is no folder '{name}'"));
     let folder = state.folders.get(name).ok_or_else(unknown)?;
@@ -213,7 +217,8 @@ async fn on_disk<T: Send + 'static>(
         .await
 }
 
-/// Does something for this account on a thread that may wait for the disk; `None` when it was given up.
+/// Does something for this account on a thread that may wait for the disk; `None` when it was given
+/// up.
 pub(super) async fn at_disk<T: Send + 'static>(
     account: u64,
     work: impl FnOnce() -> T + Send + 'static,

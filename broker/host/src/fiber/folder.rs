@@ -1,7 +1,9 @@
-//! A folder of this machine that a route has, and what is done in it: calls of the system that wait for the disk.
+//! A folder of this machine that a route has, and what is done in it: calls of the system that wait
+//! for the disk.
 //!
-//! Invariant: the system resolves every path below the folder (`openat2` with `RESOLVE_BENEATH`), so that no name, no symbolic link and no change in the midst of
-//! an operation leads out of it; guests cannot make links.
+//! Invariant: the system resolves every path below the folder (`openat2` with `RESOLVE_BENEATH`),
+//! so that no name, no symbolic link and no change in the midst of an operation leads out of it;
+//! guests cannot make links.
 
 use super::bindings::lotmq::guest::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
 use crate::limits::{FILE_BYTES_MAX, FILE_PATH_BYTES_MAX, FILE_PATH_NAMES_MAX, FILES_FREE_MIN};
@@ -41,7 +43,8 @@ pub struct RouteFolder {
     pub may_write: bool,
     /// Bytes that stay free on the disk.
     pub reserve_bytes: u64,
-    /// Account for which the route acted when the folder was looked up, 0 for nobody: it may be another user's when that one is removed, and is refused then.
+    /// Account for which the route acted when the folder was looked up, 0 for nobody: it may be
+    /// another user's when that one is removed, and is refused then.
     pub account: u64,
 }
 
@@ -279,7 +282,8 @@ fn check_room(on: impl std::os::fd::AsFd, bytes: u64, reserve_bytes: u64) -> Res
     if is_enough { Ok(()) } else { Err(FileError::NoSpace) }
 }
 
-/// Whether a path is one of names, the last of which is its own: nothing that the system would resolve to another one.
+/// Whether a path is one of names, the last of which is its own: nothing that the system would
+/// resolve to another one.
 pub(super) fn check_path(path: &str) -> Result<(), FileError> {
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
     let is_path = path.len() <= FILE_PATH_BYTES_MAX

@@ -1,10 +1,13 @@
-//! `http`: exchanges with HTTP servers. Capability: the endpoints of the instance, as for `net`, and what the operator allows of addresses.
-//! Bounds: exchanges and connections per instance, bytes of requests and responses, time.
+//! `http`: exchanges with HTTP servers. Capability: the endpoints of the instance, as for `net`,
+//! and what the operator allows of addresses. Bounds: exchanges and connections per instance, bytes
+//! of requests and responses, time.
 //!
-//! A request is checked ([`request`]), sent over a connection that is there or is made ([`pool`], [`stream`]) by a task of its own, and its response is
-//! read by the [`exchange`] as the guest wants it. What the bytes of a server mean, `hyper` decides.
+//! A request is checked ([`request`]), sent over a connection that is there or is made ([`pool`],
+//! [`stream`]) by a task of its own, and its response is read by the [`exchange`] as the guest
+//! wants it. What the bytes of a server mean, `hyper` decides.
 //!
-//! Invariants: what an instance has open ends with it; an address is asked about for each request, also when the connection is there already.
+//! Invariants: what an instance has open ends with it; an address is asked about for each request,
+//! also when the connection is there already.
 
 mod error;
 mod exchange;
@@ -38,7 +41,8 @@ use tokio::{
 };
 use wasmtime::component::{Resource, ResourceTableError};
 
-/// Turns of the thread that a request without room waits. In one of them it drops the tasks of all exchanges that an instance can have dropped.
+/// Turns of the thread that a request without room waits. In one of them it drops the tasks of all
+/// exchanges that an instance can have dropped.
 const TURNS_FOR_ROOM: u32 = 4;
 
 /// What an instance has of HTTP.
@@ -100,7 +104,8 @@ pub(super) fn reporter(state: &FiberState) -> Reporter {
     Reporter { services: Arc::clone(&state.services), run: state.run }
 }
 
-/// Lets the tasks of exchanges that the guest has dropped end, where a body needs the room that they still have.
+/// Lets the tasks of exchanges that the guest has dropped end, where a body needs the room that
+/// they still have.
 async fn make_room(state: &mut FiberState, bytes: usize) {
     let pool = Arc::clone(&state.http.pool);
     let has_room = || pool.request_bytes.available_permits() >= bytes;
@@ -142,7 +147,8 @@ fn open_exchange<'a>(
     state.table.get_mut(exchange).map_err(|error| no_handle(&error))
 }
 
-/// Positions of the exchanges that are ready; all are asked, so that all wake this task later. None when the host has work.
+/// Positions of the exchanges that are ready; all are asked, so that all wake this task later. None
+/// when the host has work.
 fn poll_exchanges(
     state: &mut FiberState,
     exchanges: &[Resource<GuestExchange>],

@@ -1,10 +1,14 @@
-//! `http-server`: requests of HTTP clients. Capability: the endpoints of the instance that serve HTTP, and what the operator allows of addresses of this machine.
-//! Bounds: connections and open requests per server, taken requests per instance, bytes of requests and answers, time; connections and bytes of all servers together ([`callers`]).
+//! `http-server`: requests of HTTP clients. Capability: the endpoints of the instance that serve
+//! HTTP, and what the operator allows of addresses of this machine. Bounds: connections and open
+//! requests per server, taken requests per instance, bytes of requests and answers, time;
+//! connections and bytes of all servers together ([`callers`]).
 //!
-//! A task accepts connections, each of which has a task of its own ([`connection`]) in which `hyper` reads requests; they wait in the [`queue`] of their server until
-//! the guest takes them, and for their answer as long as the guest has said.
+//! A task accepts connections, each of which has a task of its own ([`connection`]) in which
+//! `hyper` reads requests; they wait in the [`queue`] of their server until the guest takes them,
+//! and for their answer as long as the guest has said.
 //!
-//! Invariants: no guest code runs for a client that is not called by the driver; whatever the guest does, each whole request is answered by it or by the host.
+//! Invariants: no guest code runs for a client that is not called by the driver; whatever the guest
+//! does, each whole request is answered by it or by the host.
 
 mod answer;
 mod callers;

@@ -89,7 +89,8 @@ impl<T: OnFiber> Fiber<T> {
         &mut self.store
     }
 
-    /// Whether the guest itself has run for most of the call that began last, and waited for little.
+    /// Whether the guest itself has run for most of the call that began last, and waited for
+    /// little.
     pub(crate) fn has_computed(&self) -> bool {
         self.store.data().fiber_ref().has_computed()
     }

@@ -26,7 +26,8 @@ pub struct GuestListener {
     _place: SocketPlace,
 }
 
-/// The address of this machine that an endpoint stands for, if the operator lets routes listen there.
+/// The address of this machine that an endpoint stands for, if the operator lets routes listen
+/// there.
 pub(super) fn own_address(endpoint: &Endpoint, services: &dyn FiberServices) -> Result<SocketAddr, IoError> {
     let no_address = || IoError::Denied(format!("'{}' is no address to listen at", endpoint.host));
     let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
@@ -37,7 +38,8 @@ pub(super) fn own_address(endpoint: &Endpoint, services: &dyn FiberServices) -> 
     }
 }
 
-/// The error of a guest that cannot listen at an address: the system says why, and not where or by which setting.
+/// The error of a guest that cannot listen at an address: the system says why, and not where or by
+/// which setting.
 pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io::Error) -> IoError {
     let why = if error.kind() == io::ErrorKind::AddrInUse {
         format!("{address} is in use: another route, process or listener has it")
@@ -47,8 +49,8 @@ pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io
     IoError::Other(format!("{}: LISTEN: {why}", endpoint.section))
 }
 
-/// Why nobody can listen at an endpoint now, in the words in which a guest is told; `None` where somebody could. Nobody connects meanwhile: the socket that finds it
-/// out does not listen.
+/// Why nobody can listen at an endpoint now, in the words in which a guest is told; `None` where
+/// somebody could. Nobody connects meanwhile: the socket that finds it out does not listen.
 #[must_use]
 pub fn listening_refused(endpoint: &Endpoint, services: &dyn FiberServices) -> Option<String> {
     let tried = own_address(endpoint, services).and_then(|address| {
@@ -88,7 +90,8 @@ impl GuestListener {
         self.socket.local_addr()
     }
 
-    /// Ready when a connection is there; one that failed before it could be accepted counts as none.
+    /// Ready when a connection is there; one that failed before it could be accepted counts as
+    /// none.
     pub(super) fn poll_acceptable(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.arrived.is_none() {
             match self.socket.poll_accept(context) {

@@ -1,6 +1,8 @@
-//! Datagrams that the system has dropped because the socket of a guest had no room for them, as the last column of `/proc/net/udp` tells it for each socket.
+//! Datagrams that the system has dropped because the socket of a guest had no room for them, as the
+//! last column of `/proc/net/udp` tells it for each socket.
 //!
-//! Invariant: the tables are read for all sockets together, for at most a hundredth of the time, however many sockets the machine has.
+//! Invariant: the tables are read for all sockets together, for at most a hundredth of the time,
+//! however many sockets the machine has.
 
 use super::{FiberServices, dial::Dialer};
 use crate::RunContext;
@@ -89,7 +91,8 @@ fn dropped(inode: u64) -> Option<u32> {
     read.as_ref()?.dropped.get(&inode).copied()
 }
 
-/// Inode and number of dropped datagrams of the socket that a line of a table is about; those without any are left out.
+/// Inode and number of dropped datagrams of the socket that a line of a table is about; those
+/// without any are left out.
 fn of_line(line: &str) -> Option<(u64, u32)> {
     let mut columns = line.split_ascii_whitespace();
     let inode = columns.nth(9)?.parse().ok()?;

@@ -1,5 +1,6 @@
-//! `net`: connections by the name of an endpoint. Capability: the endpoints of the instance, and what the operator allows of addresses.
-//! Bounds: sockets per instance, bytes per read and write, time per connect.
+//! `net`: connections by the name of an endpoint. Capability: the endpoints of the instance, and
+//! what the operator allows of addresses. Bounds: sockets per instance, bytes per read and write,
+//! time per connect.
 
 use super::{
     bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
@@ -25,7 +26,8 @@ use std::{
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::component::Resource;
 
-/// Connections, sockets and listeners of one instance. A database driver needs one, a bridge two, a cluster one for each of its brokers; a server has as many clients.
+/// Connections, sockets and listeners of one instance. A database driver needs one, a bridge two, a
+/// cluster one for each of its brokers; a server has as many clients.
 const SOCKETS_MAX: u32 = 64;
 
 /// Code of a warning that a connection was turned away.
@@ -34,7 +36,8 @@ const ACCEPT_LIMIT: &str = "ACCEPT_LIMIT";
 /// Bytes of one read or write.
 const TRANSFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Connections of one instance with a zstd stream, each with nearly a megabyte of the host's memory. A bridge between two brokers has two.
+/// Connections of one instance with a zstd stream, each with nearly a megabyte of the host's
+/// memory. A bridge between two brokers has two.
 const ZSTD_STREAMS_MAX: u32 = 2;
 
 /// Bytes of the name of a protocol in a handshake. RFC 7301 §3.1.

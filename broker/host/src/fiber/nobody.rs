@@ -1,4 +1,5 @@
-//! A broker's side that does nothing: for guests that are asked what they are before they may do anything.
+//! A broker's side that does nothing: for guests that are asked what they are before they may do
+//! anything.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,6 @@
-//! `serial`: serial ports by the name of a section. Capability: the ports of the instance, and what the operator allows of devices. Bounds: ports per instance
-//! (as of sockets), bytes per read and write, devices that are being opened in the process.
+//! `serial`: serial ports by the name of a section. Capability: the ports of the instance, and what
+//! the operator allows of devices. Bounds: ports per instance (as of sockets), bytes per read and
+//! write, devices that are being opened in the process.
 
 mod device;
 mod line;

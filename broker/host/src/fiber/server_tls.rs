@@ -1,6 +1,7 @@
 //! TLS of an endpoint with clients: the certificate that the host shows where it serves.
 //!
-//! Invariant: a connection is begun with what the files hold then; where they cannot be used there is none.
+//! Invariant: a connection is begun with what the files hold then; where they cannot be used there
+//! is none.
 
 use super::{
     files,

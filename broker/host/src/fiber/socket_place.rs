@@ -1,13 +1,16 @@
-//! Places of the sockets of guests: connections that they have accepted by listeners of their own, and, apart from those, what they open themselves: connections, also those of
-//! HTTP, UDP sockets and listeners. Of each all guests together have as many as the broker has file descriptors for, of which those of one owner have at most a part of what
-//! others leave. Those of an administrator have one in any case.
+//! Places of the sockets of guests: connections that they have accepted by listeners of their own,
+//! and, apart from those, what they open themselves: connections, also those of HTTP, UDP sockets
+//! and listeners. Of each all guests together have as many as the broker has file descriptors for,
+//! of which those of one owner have at most a part of what others leave. Those of an administrator
+//! have one in any case.
 
 use super::{FiberServices, bindings::lotmq::guest::net::IoError};
 use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use parking_lot::Mutex;
 use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
-/// Addresses of this machine from which bridges of this process are connected: what a broker accepts from one of them comes from itself.
+/// Addresses of this machine from which bridges of this process are connected: what a broker
+/// accepts from one of them comes from itself.
 static OF_BRIDGES: Mutex<Option<HashSet<SocketAddr>>> = Mutex::new(None);
 
 /// Whether a connection from this address is one that a bridge of this process has made.
@@ -71,7 +74,8 @@ pub(super) fn turned_away(reason: NoShare) -> String {
     format!("a connection was closed as it came: {whose} the {max} that there may be")
 }
 
-/// The error of a guest that opens one socket too many. It may try again, as the far side may be reached later.
+/// The error of a guest that opens one socket too many. It may try again, as the far side may be
+/// reached later.
 pub(super) fn not_opened(reason: NoShare) -> IoError {
     IoError::Unreachable(match reason {
         NoShare::Owner { max } => {

@@ -50,12 +50,14 @@ pub enum Reception {
 
 /// What the broker does for guests that wait, besides [`Services`].
 pub trait FiberServices: Services {
-    /// Why guests reach nothing at all; `None` where that depends on the place. Asked before a name is looked up.
+    /// Why guests reach nothing at all; `None` where that depends on the place. Asked before a name
+    /// is looked up.
     fn refuses_network(&self) -> Option<String> {
         None
     }
 
-    /// Why the operator of the broker lets no guest connect to an address; `None` where he does. Asked of what names resolve to, for each connection.
+    /// Why the operator of the broker lets no guest connect to an address; `None` where he does.
+    /// Asked of what names resolve to, for each connection.
     fn refuses_address(&self, address: IpAddr) -> Option<String>;
 
     /// Why no guest may connect to a port of an address, for whatever reason.
@@ -74,7 +76,8 @@ pub trait FiberServices: Services {
     /// A guest has begun to listen.
     fn listens(&self, _run: &RunContext, _listening: ListeningPlace<'_>) {}
 
-    /// Why the operator lets no guest open a serial port, by the path of its device; `None` where he does.
+    /// Why the operator lets no guest open a serial port, by the path of its device; `None` where
+    /// he does.
     fn refuses_serial_port(&self, device: &str) -> Option<String>;
 
     /// Whether a guest is a bridge to other brokers, which may lead back to this one.
@@ -82,7 +85,8 @@ pub trait FiberServices: Services {
         false
     }
 
-    /// Whether guests act for an administrator, by his present rights: those have sockets beyond what there may be. Asked only where there are none left.
+    /// Whether guests act for an administrator, by his present rights: those have sockets beyond
+    /// what there may be. Asked only where there are none left.
     fn acts_for_administrator(&self) -> bool {
         false
     }
@@ -90,13 +94,15 @@ pub trait FiberServices: Services {
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
 
-    /// A guest changes a counter or gauge, whose name was checked. False when the definition has too many.
+    /// A guest changes a counter or gauge, whose name was checked. False when the definition has
+    /// too many.
     fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool;
 
     /// Something happened in the exchanges of a guest with HTTP servers.
     fn note_http(&self, run: &RunContext, event: HttpEvent);
 
-    /// The system has dropped so many datagrams for a guest, because its socket had no room for them.
+    /// The system has dropped so many datagrams for a guest, because its socket had no room for
+    /// them.
     fn lost_datagrams(&self, run: &RunContext, count: u64);
 
     /// A guest writes a line to the log.

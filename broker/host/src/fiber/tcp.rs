@@ -1,4 +1,5 @@
-//! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp` stands for.
+//! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp`
+//! stands for.
 
 use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
@@ -21,7 +22,8 @@ use std::{
 use tokio::net::TcpStream;
 
 thread_local! {
-    /// Where bytes land that guests of this thread read, as many as one of them wants at most. Of a buffer for each read all would be cleared, and little filled.
+    /// Where bytes land that guests of this thread read, as many as one of them wants at most. Of a
+    /// buffer for each read all would be cleared, and little filled.
     static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -1,10 +1,13 @@
-//! Packets of TDS around the records of a TLS handshake, as SQL Server wants it from TDS 7.0 to 7.4 (\[MS-TDS\] §2.2.6.5 and §3.2.5.3).
+//! Packets of TDS around the records of a TLS handshake, as SQL Server wants it from TDS 7.0 to 7.4
+//! (\[MS-TDS\] §2.2.6.5 and §3.2.5.3).
 //!
-//! Invariant: of the socket no byte is read that lies behind a packet that was begun, so that what comes without packets stays there.
+//! Invariant: of the socket no byte is read that lies behind a packet that was begun, so that what
+//! comes without packets stays there.
 
 use std::io::{self, Read, Write};
 
-/// Bytes of a packet's header: its type, its status, its length with the header, the number of the session, its own, and one that says nothing.
+/// Bytes of a packet's header: its type, its status, its length with the header, the number of the
+/// session, its own, and one that says nothing.
 const HEADER_BYTES: usize = 8;
 
 /// Type of a packet before the login.

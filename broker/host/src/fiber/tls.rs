@@ -1,6 +1,7 @@
 //! TLS of one connection: rustls between the guest's plain bytes and the socket, without waiting.
 //!
-//! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not take stays until the next call or `wait`.
+//! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not
+//! take stays until the next call or `wait`.
 
 use super::tds_frames::TdsFrames;
 use rustls::{
@@ -62,7 +63,8 @@ impl Write for Socket<'_> {
     }
 }
 
-/// What is told of a server that answers the begin of a handshake with these bytes, which are none of TLS.
+/// What is told of a server that answers the begin of a handshake with these bytes, which are none
+/// of TLS.
 fn without_tls(first: &[u8]) -> &'static str {
     if first == HTTP {
         return "a server of HTTP without TLS answers there, and this connection is with TLS: http:// and not https://, or no TLS in its section";
@@ -171,7 +173,8 @@ impl Tls {
         self.poll_flush(stream, context).map(|_| ())
     }
 
-    /// Reads once from the socket. `WouldBlock` when nothing is there; what is wrong with what came before is told every time.
+    /// Reads once from the socket. `WouldBlock` when nothing is there; what is wrong with what came
+    /// before is told every time.
     fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
         let read = match &mut self.frames {
             Some(frames) => self.connection.read_tls(&mut frames.reader(&mut Socket(stream))),

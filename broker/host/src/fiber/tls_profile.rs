@@ -1,6 +1,7 @@
 //! What one endpoint trusts and shows in TLS, and how that is read of files and texts.
 //!
-//! Invariants: a file is looked up below its root, and no link leads out; no error has anything of what was read in it.
+//! Invariants: a file is looked up below its root, and no link leads out; no error has anything of
+//! what was read in it.
 
 use super::folder::open_beneath;
 use lotmq_chain::{
@@ -115,7 +116,8 @@ impl fmt::Display for TlsSource {
     }
 }
 
-/// Reason why a [`TlsProfile`] cannot be used now. Each renders as one line that names the setting, and the file where it is one.
+/// Reason why a [`TlsProfile`] cannot be used now. Each renders as one line that names the setting,
+/// and the file where it is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFault {
@@ -248,7 +250,8 @@ impl TlsProfile {
         Ok((built.map_err(TlsFault::NoAuthorities)?, named))
     }
 
-    /// Checks that our certificate has not ended, by the clock that servers' certificates are judged by.
+    /// Checks that our certificate has not ended, by the clock that servers' certificates are
+    /// judged by.
     pub(super) fn check_time(&self, loaded: &ReadProfile) -> Result<(), TlsFault> {
         let now_ms = UnixTime::now().as_secs().saturating_mul(1000);
         match (&self.identity, loaded.ends_at_ms) {

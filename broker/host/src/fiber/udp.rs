@@ -64,7 +64,8 @@ impl Udp {
         Udp { socket, bound, lost, _place: place }.sendable().await
     }
 
-    /// The socket when it is known that it takes a datagram, so that the first one need not be waited for.
+    /// The socket when it is known that it takes a datagram, so that the first one need not be
+    /// waited for.
     async fn sendable(self) -> Result<Udp, IoError> {
         self.socket.writable().await.map_err(|error| io_error(&error))?;
         Ok(self)
@@ -131,7 +132,8 @@ fn connected(to: SocketAddr) -> std::io::Result<UdpSocket> {
     asynchronous(socket)
 }
 
-/// A socket that keeps what comes while the guest does something else, as much of it as the system allows.
+/// A socket that keeps what comes while the guest does something else, as much of it as the system
+/// allows.
 fn roomy(socket: std::net::UdpSocket) -> std::io::Result<std::net::UdpSocket> {
     socket2::SockRef::from(&socket).set_recv_buffer_size(BOUND_UDP_BYTES)?;
     Ok(socket)

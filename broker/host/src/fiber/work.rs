@@ -8,7 +8,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Says to a route guest that is within `run` that its driver wants to make another call. Clones are the same.
+/// Says to a route guest that is within `run` that its driver wants to make another call. Clones
+/// are the same.
 #[derive(Clone, Debug, Default)]
 pub struct HostWork(Arc<Shared>);
 
@@ -20,7 +21,8 @@ struct Shared {
 }
 
 impl HostWork {
-    /// There is work: `wait` with the interest `host-work` is ready until the driver says [`done`](Self::done).
+    /// There is work: `wait` with the interest `host-work` is ready until the driver says
+    /// [`done`](Self::done).
     pub fn announce(&self) {
         self.0.is_there.store(true, Ordering::Release);
         if let Some(waker) = self.0.waker.lock().take() {

@@ -1,7 +1,9 @@
-//! The zstd stream of one connection: between the guest's plain bytes and what goes over TLS or the socket, without waiting.
+//! The zstd stream of one connection: between the guest's plain bytes and what goes over TLS or the
+//! socket, without waiting.
 //!
-//! Invariants: what waits to be sent is of one write, since the next is taken when all of it has gone; what is unpacked and what is not are a piece each; bytes that
-//! unpack to nothing hold no thread up.
+//! Invariants: what waits to be sent is of one write, since the next is taken when all of it has
+//! gone; what is unpacked and what is not are a piece each; bytes that unpack to nothing hold no
+//! thread up.
 
 use super::maybe_tls::MaybeTlsStream;
 use lotmq_zstd::{Decoder, Encoder, OutOfMemory};
@@ -71,7 +73,8 @@ impl ZstdStream {
         Ok(count)
     }
 
-    /// Takes all of it, so that the other side can read it when it has come; `WouldBlock` while the last write is on its way.
+    /// Takes all of it, so that the other side can read it when it has come; `WouldBlock` while the
+    /// last write is on its way.
     pub(super) fn write(&mut self, stream: &mut MaybeTlsStream, bytes: &[u8]) -> io::Result<usize> {
         self.send(stream)?;
         self.packed.clear();

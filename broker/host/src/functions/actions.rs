@@ -1,4 +1,5 @@
-//! `actions`: calling other definitions. Capability: [`Grants::calls`](crate::Grants). Bounds: depth, stack, and the caller's time.
+//! `actions`: calling other definitions. Capability: [`Grants::calls`](crate::Grants). Bounds:
+//! depth, stack, and the caller's time.
 
 use crate::{
     Argument, NestedCall, RunContext, RunError, Value,

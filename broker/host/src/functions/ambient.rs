@@ -1,4 +1,5 @@
-//! `ambient`: time and chance. No capability needed; both may be replaced by the server, for tests with virtual time.
+//! `ambient`: time and chance. No capability needed; both may be replaced by the server, for tests
+//! with virtual time.
 
 use crate::{Services, services::question::Read, state::RunState};
 use wasmtime::component::Linker;

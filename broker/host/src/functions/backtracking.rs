@@ -1,5 +1,6 @@
-//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: what a pattern may cost, how many bytes are kept, steps,
-//! and the time of the run, which a search counts against.
+//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: what a
+//! pattern may cost, how many bytes are kept, steps, and the time of the run, which a search counts
+//! against.
 
 mod watched;
 
@@ -44,7 +45,8 @@ fn find(
     check_time: &dyn Fn() -> Result<(), Stopped>,
 ) -> Result<Result<Option<Span>, fancy_regex::Error>, Stopped> {
     let watched = Watched::new(text, check_time);
-    // What the search had of the text is dropped here, and the engine resets its scratch memory before each search.
+    // What the search had of the text is dropped here, and the engine resets its scratch memory
+    // before each search.
     let found = catch_unwind(AssertUnwindSafe(|| {
         let captures = regex.captures(&watched)?;
         let found = captures.as_ref().and_then(|captures| captures.name("value").or_else(|| captures.get(0)));

@@ -1,5 +1,5 @@
-//! `current-message`: what the message says that the run, or the question, is about. No capability needed: whoever gets the message may know all
-//! of it. Never waits.
+//! `current-message`: what the message says that the run, or the question, is about. No capability
+//! needed: whoever gets the message may know all of it. Never waits.
 
 use crate::{
     BorrowedMessage,

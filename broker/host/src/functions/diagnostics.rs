@@ -1,4 +1,5 @@
-//! `diagnostics`: telling people what happened. No capability needed. Bounds: reports per run, length of texts.
+//! `diagnostics`: telling people what happened. No capability needed. Bounds: reports per run,
+//! length of texts.
 
 use crate::{Severity, state::RunState};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};

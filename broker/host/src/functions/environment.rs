@@ -1,4 +1,5 @@
-//! `environment`: values and secrets. Capabilities: [`Grants::environment`](crate::Grants) and `secrets`. Bounds: length of names and values.
+//! `environment`: values and secrets. Capabilities: [`Grants::environment`](crate::Grants) and
+//! `secrets`. Bounds: length of names and values.
 
 use crate::{
     grants::Capability,

@@ -1,4 +1,5 @@
-//! `logging`: lines for the broker's log. No capability needed. Bounds: lines per run, length of texts.
+//! `logging`: lines for the broker's log. No capability needed. Bounds: lines per run, length of
+//! texts.
 
 use crate::{LogLevel, state::RunState};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};

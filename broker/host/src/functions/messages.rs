@@ -1,4 +1,5 @@
-//! `messages`: writing. Capability: [`Grants::write`](crate::Grants). Bounds: writes and bytes per run.
+//! `messages`: writing. Capability: [`Grants::write`](crate::Grants). Bounds: writes and bytes per
+//! run.
 
 use crate::{
     BorrowedMessage, Grants, Qos, RunContext, Services, grants::is_system, output::LimitReached,

@@ -1,4 +1,5 @@
-//! `metrics`: counters and gauges of the definition. No capability needed. Bounds: length of names, metrics per run; how many a definition has is the server's.
+//! `metrics`: counters and gauges of the definition. No capability needed. Bounds: length of names,
+//! metrics per run; how many a definition has is the server's.
 
 use crate::{MetricChange, limits::METRIC_NAME_BYTES_MAX, state::RunState};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};

@@ -1,6 +1,8 @@
-//! Host functions of the worlds `action`, `model` and `rule`: one file per WIT interface that we provide, linked by hand.
+//! Host functions of the worlds `action`, `model` and `rule`: one file per WIT interface that we
+//! provide, linked by hand.
 //!
-//! By hand, because generated bindings copy each string and list out of the guest first; here they are borrowed from its memory.
+//! By hand, because generated bindings copy each string and list out of the guest first; here they
+//! are borrowed from its memory.
 
 mod actions;
 mod ambient;
@@ -30,7 +32,8 @@ use wasmtime::component::Linker;
 
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
-/// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
+/// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may
+/// import which.
 const INTERFACES: [Link; 17] = [
     messages::link,
     current_message::link,

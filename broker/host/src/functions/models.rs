@@ -1,5 +1,5 @@
-//! `models`: publishing instances of Models. Capabilities: [`Grants::calls`](crate::Grants) and [`Grants::write`](crate::Grants). Bounds: those of
-//! a call and those of a write.
+//! `models`: publishing instances of Models. Capabilities: [`Grants::calls`](crate::Grants) and
+//! [`Grants::write`](crate::Grants). Bounds: those of a call and those of a write.
 
 use super::messages::{WriteError, checked};
 use crate::{

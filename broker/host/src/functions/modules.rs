@@ -1,5 +1,6 @@
-//! `modules` and `rule-modules`: calling modules, and asking them for a Rule. Capability: [`Grants::modules`](crate::Grants); to ask needs none, because only
-//! what our own compiler makes imports it. Bounds: depth, stack, and the time of who calls.
+//! `modules` and `rule-modules`: calling modules, and asking them for a Rule. Capability:
+//! [`Grants::modules`](crate::Grants); to ask needs none, because only what our own compiler makes
+//! imports it. Bounds: depth, stack, and the time of who calls.
 
 use super::actions::nested;
 use crate::{

@@ -1,5 +1,5 @@
-//! `python`: calling scripts. Capability: [`Grants::python`](crate::Grants). Bounds: those of the script, see [`python`](crate::python); the
-//! caller waits, and its own time stands still.
+//! `python`: calling scripts. Capability: [`Grants::python`](crate::Grants). Bounds: those of the
+//! script, see [`python`](crate::python); the caller waits, and its own time stands still.
 
 use crate::{
     RunError, Severity, Value,

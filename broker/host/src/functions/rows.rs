@@ -1,5 +1,5 @@
-//! `rows`: asking routes that store. Capability: [`Grants::rows`](crate::Grants). Bound: the caller waits at most
-//! [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
+//! `rows`: asking routes that store. Capability: [`Grants::rows`](crate::Grants). Bound: the caller
+//! waits at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
 
 use crate::{
     RowQuery, RunError, Severity, Value, grants::Capability, limits::NAME_BYTES_MAX, state::RunState,

@@ -1,5 +1,6 @@
-//! `state`: values of the definition's own. Capability: [`Grants::state`](crate::Grants); without it there is room for none. Bounds: length of keys and values here, their number and sum
-//! behind [`Services`](crate::Services).
+//! `state`: values of the definition's own. Capability: [`Grants::state`](crate::Grants); without
+//! it there is room for none. Bounds: length of keys and values here, their number and sum behind
+//! [`Services`](crate::Services).
 
 use crate::{
     grants::Capability,

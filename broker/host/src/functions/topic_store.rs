@@ -59,7 +59,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })
 }
 
-/// The topics with a value that a filter matches: those that the broker has, and what the run has written and was started with. What others have written in it is asked about.
+/// The topics with a value that a filter matches: those that the broker has, and what the run has
+/// written and was started with. What others have written in it is asked about.
 fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
@@ -77,7 +78,8 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
             found.insert(topic.to_owned());
         }
     }
-    // A rule would take it for the whole list; and that nothing may be seen looks as if there were nothing.
+    // A rule would take it for the whole list; and that nothing may be seen looks as if there were
+    // nothing.
     if (state.is_of_rule() || found.is_empty()) && !state.grants.read.includes(filter) {
         state.note_missing(Capability::ReadTopic, filter);
     }
@@ -88,12 +90,14 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     Ok(found.into_iter().collect())
 }
 
-/// Whether what was written in this run may be read: one's own, and of others' what the owner may read.
+/// Whether what was written in this run may be read: one's own, and of others' what the owner may
+/// read.
 fn may_read(state: &RunState, writer: Writer, topic: &str) -> bool {
     state.is_own(writer) || state.services.may_read(&state.run, topic)
 }
 
-/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the broker has. The trigger is handed on with a call.
+/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the
+/// broker has. The trigger is handed on with a call.
 fn last_value(state: &RunState, topic: &str, value: &mut Vec<u8>) -> bool {
     if let Some((writer, written)) = state.output.borrow().last_written(topic) {
         if !may_read(state, writer, topic) {

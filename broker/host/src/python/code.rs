@@ -18,7 +18,8 @@ use std::{
 };
 use wasmtime::component::Linker;
 
-/// The Python interpreter of a process. Clones share it. It costs nothing until it is [prepared](Python::prepare).
+/// The Python interpreter of a process. Clones share it. It costs nothing until it is
+/// [prepared](Python::prepare).
 #[derive(Clone)]
 pub struct Python {
     shared: Arc<Shared>,
@@ -70,8 +71,8 @@ impl Python {
         &self.ambient
     }
 
-    /// Begins to make the native code in the background, if nobody has: some seconds on a machine that never did, a tenth of a second
-    /// when the engine's cache has it.
+    /// Begins to make the native code in the background, if nobody has: some seconds on a machine
+    /// that never did, a tenth of a second when the engine's cache has it.
     pub fn prepare(&self) {
         let mut code = self.shared.code.lock();
         if !matches!(*code, Code::Absent) {

@@ -1,5 +1,6 @@
-//! The interpreter's component, compressed as `cargo xtask guests` makes it: inside the binary, or in a file of its own beside it, as packages have it
-//! (without feature `embedded-python`), so that who has no scripts has neither its bytes nor its memory.
+//! The interpreter's component, compressed as `cargo xtask guests` makes it: inside the binary, or
+//! in a file of its own beside it, as packages have it (without feature `embedded-python`), so that
+//! who has no scripts has neither its bytes nor its memory.
 
 use std::borrow::Cow;
 #[cfg(any(test, not(feature = "embedded-python")))]
@@ -30,7 +31,8 @@ pub(super) fn packed() -> Result<Cow<'static, [u8]>, String> {
 #[cfg(any(test, not(feature = "embedded-python")))]
 const FILE: &str = "python.wasm.zst";
 
-/// Places where the file may lie: in the folder of the binary, as in an archive, or in the library folder that belongs to it.
+/// Places where the file may lie: in the folder of the binary, as in an archive, or in the library
+/// folder that belongs to it.
 #[cfg(any(test, not(feature = "embedded-python")))]
 fn places(binary: &Path) -> Vec<PathBuf> {
     let folder = binary.parent().unwrap_or(Path::new("/"));

@@ -97,8 +97,8 @@ impl CallPlaces {
         ScriptIdentity { number: self.calls.lock().number(), own }
     }
 
-    /// Begins a call of a script in the name of its [caller](ScriptIdentity::caller), when it is its
-    /// turn. `None` when the time is over.
+    /// Begins a call of a script in the name of its [caller](ScriptIdentity::caller), when it is
+    /// its turn. `None` when the time is over.
     pub(super) fn take(&self, script: ScriptIdentity, deadline: Instant) -> Option<CallPlace<'_>> {
         let mut calls = self.calls.lock();
         let number = calls.join(script, script.caller());

@@ -36,7 +36,8 @@ impl fmt::Debug for Script {
 }
 
 impl Script {
-    /// A script of this account (0: of nobody's) that was checked before: it runs from top to bottom when it is first called.
+    /// A script of this account (0: of nobody's) that was checked before: it runs from top to
+    /// bottom when it is first called.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
         let identity = python.script(payer(account));
         Script {
@@ -48,8 +49,9 @@ impl Script {
         }
     }
 
-    /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its functions in their order, as a JSON array, and what it printed; waits for
-    /// the interpreter's native code at most [`PYTHON_LOAD_WAIT`].
+    /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its
+    /// functions in their order, as a JSON array, and what it printed; waits for the interpreter's
+    /// native code at most [`PYTHON_LOAD_WAIT`].
     ///
     /// # Errors
     /// What is wrong with it.
@@ -84,8 +86,9 @@ impl Script {
         &self.source
     }
 
-    /// Calls a function by name. It waits for its turn among the calls of this script, for a place and for native code, at most [`PYTHON_WAIT`];
-    /// the thread's time until it returns counts for no run.
+    /// Calls a function by name. It waits for its turn among the calls of this script, for a place
+    /// and for native code, at most [`PYTHON_WAIT`]; the thread's time until it returns counts for
+    /// no run.
     pub fn call(&self, function: &str, arguments: &[Value]) -> Called {
         let called = apart(|| self.entered(function, arguments));
         called.unwrap_or_else(|error| Called { result: Err(error), output: String::new() })
@@ -109,7 +112,8 @@ impl Script {
         Ok(Called { result, output: printed + &output })
     }
 
-    /// Makes the instance and runs the script in it. An instance whose script raised an exception is not kept.
+    /// Makes the instance and runs the script in it. An instance whose script raised an exception
+    /// is not kept.
     fn start(
         &self,
         instance: &mut MutexGuard<'_, Option<ScriptInstance>>,

@@ -1,7 +1,7 @@
 //! `time.sleep`: the part of WASI that makes a thread wait for the clock.
 //!
-//! A sleep takes the calling thread, for which another one stands in where runs are waiting, and none of the places of Python; its time counts
-//! against that of the call.
+//! A sleep takes the calling thread, for which another one stands in where runs are waiting, and
+//! none of the places of Python; its time counts against that of the call.
 
 use super::instance::ScriptState;
 use crate::{

@@ -1,4 +1,5 @@
-//! The function by which a guest takes deliveries: of `route-batches` where it exports that, else of `route-handler`.
+//! The function by which a guest takes deliveries: of `route-batches` where it exports that, else
+//! of `route-handler`.
 
 use super::{Failure, LentDelivery, Receipt, batches, host::RouteState};
 use wasmtime::{
@@ -38,7 +39,8 @@ impl DeliverExport {
     /// The one of a component.
     ///
     /// # Errors
-    /// When it exports none, or one of `route-batches` that is of another type. The type of `route-handler` is its world's matter.
+    /// When it exports none, or one of `route-batches` that is of another type. The type of
+    /// `route-handler` is its world's matter.
     pub(super) fn of(component: &Component) -> wasmtime::Result<DeliverExport> {
         let (records, index) = function(component, HANDLER)?
             .ok_or_else(|| format_err!("export '{HANDLER}' has no function '{DELIVER}'"))?;

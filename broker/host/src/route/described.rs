@@ -1,4 +1,5 @@
-//! What a route guest says of itself: asked once, when it is compiled, of an instance that may do nothing and whose broker knows nothing.
+//! What a route guest says of itself: asked once, when it is compiled, of an instance that may do
+//! nothing and whose broker knows nothing.
 //!
 //! Who cannot say it then says it, or why not, to whoever opens it.
 

@@ -20,11 +20,14 @@ pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + 
 
 /// What the broker does for route guests, besides what it does for all that wait.
 pub trait RouteServices: FiberServices {
-    /// Publishes messages in order, all or none. Topics and properties were checked. The future is pending while the broker is busy.
+    /// Publishes messages in order, all or none. Topics and properties were checked. The future is
+    /// pending while the broker is busy.
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a>;
 
-    /// The next retained messages that `filter` matches, a valid one that is not shared, behind the topic `after`, without those that `is_granted` refuses or the
-    /// owner may not read: at most [`RETAINED_PAGE_MESSAGES_MAX`](crate::limits::RETAINED_PAGE_MESSAGES_MAX). With the topic behind which there may be more.
+    /// The next retained messages that `filter` matches, a valid one that is not shared, behind the
+    /// topic `after`, without those that `is_granted` refuses or the owner may not read: at most
+    /// [`RETAINED_PAGE_MESSAGES_MAX`](crate::limits::RETAINED_PAGE_MESSAGES_MAX). With the topic
+    /// behind which there may be more.
     fn retained(
         &self,
         run: &RunContext,

@@ -143,17 +143,20 @@ impl RouteInstance {
         self.fiber.host_work()
     }
 
-    /// Whether the guest itself has run for most of the call that began last, and waited for little: of one that was given up, whose fault it was.
+    /// Whether the guest itself has run for most of the call that began last, and waited for
+    /// little: of one that was given up, whose fault it was.
     pub fn has_computed(&self) -> bool {
         self.fiber.has_computed()
     }
 
-    /// What is called from now on comes of a message behind so many hops: of what the guest does then, that is the cause.
+    /// What is called from now on comes of a message behind so many hops: of what the guest does
+    /// then, that is the cause.
     pub fn comes_behind(&mut self, hops: u8) {
         self.fiber.store.data_mut().fiber.run.hops = hops;
     }
 
-    /// Whether the guest has said in the call that began last that the far side is away, and that it goes on with it as soon as it is not.
+    /// Whether the guest has said in the call that began last that the far side is away, and that
+    /// it goes on with it as soon as it is not.
     pub fn says_away(&self) -> bool {
         self.fiber.store.data().says_away
     }
@@ -184,8 +187,9 @@ impl RouteInstance {
         answered
     }
 
-    /// Lets the guest poll, read and serve for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after
-    /// which it wants to run again at the latest.
+    /// Lets the guest poll, read and serve for about so long, in milliseconds; shorter when
+    /// [`HostWork::announce`] is called. Gives the time after which it wants to run again at the
+    /// latest.
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, Failure>> {
         let store = begin(&mut self.fiber);
         let called = self.exports.lotmq_guest_route_handler().call_run(store, until_ms).await;

@@ -1,4 +1,5 @@
-//! Deliveries that are lent: what a guest gets of them is copied from where it lies into its memory, and nowhere else.
+//! Deliveries that are lent: what a guest gets of them is copied from where it lies into its
+//! memory, and nowhere else.
 //!
 //! The same as the record `delivery` of the contract, whose texts are its own.
 

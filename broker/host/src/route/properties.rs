@@ -37,7 +37,8 @@ impl IngestedMessage {
     /// What the guest brought.
     ///
     /// # Errors
-    /// What is wrong with it, for people, when its topic or a property is not valid, or beyond the bounds.
+    /// What is wrong with it, for people, when its topic or a property is not valid, or beyond the
+    /// bounds.
     pub(super) fn checked(
         arrival: ingest::Arrival,
         bounds: &MessageBounds,
@@ -71,7 +72,8 @@ impl IngestedMessage {
     }
 }
 
-/// Properties of a message as a route is handed them, `now_ms` being the time in lifetime milliseconds; `None` when it has none.
+/// Properties of a message as a route is handed them, `now_ms` being the time in lifetime
+/// milliseconds; `None` when it has none.
 pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::Properties> {
     let expiry_seconds = seconds_left(message.expires_at_ms(), now_ms);
     if message.properties().is_empty() && expiry_seconds.is_none() {

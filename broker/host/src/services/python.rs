@@ -14,7 +14,8 @@ pub enum PythonError {
         /// Line of the script, from 1; 0 when none has to do with it.
         line: u32,
     },
-    /// The script was stopped by force. Its globals are lost: the next call begins with a new instance.
+    /// The script was stopped by force. Its globals are lost: the next call begins with a new
+    /// instance.
     #[error("the script was stopped: {0}")]
     Stopped(Trap),
     /// There is no script of that name.

@@ -5,7 +5,8 @@ use crate::complexity::TooComplex;
 use crate::limits::MAPPINGS_PER_PROGRAM;
 use crate::{Trap, texts::cut};
 
-/// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's fault; [`LoadError::code`] is what a reply says.
+/// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's
+/// fault; [`LoadError::code`] is what a reply says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -20,7 +21,8 @@ pub enum LoadError {
         /// The limit.
         limit: usize,
     },
-    /// It does not have the exports of its world, or one of another type, or imports one of another type.
+    /// It does not have the exports of its world, or one of another type, or imports one of another
+    /// type.
     #[error("Module does not fit world '{world}': {reason}.")]
     WorldMismatch {
         /// The world that was asked for.

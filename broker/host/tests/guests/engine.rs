@@ -1,4 +1,5 @@
-//! The engine: its cache, its pool in a small address space, idle instances, and what a call may cost.
+//! The engine: its cache, its pool in a small address space, idle instances, and what a call may
+//! cost.
 
 use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
@@ -185,8 +186,8 @@ fn the_pool_fits_a_small_address_space() {
     }
 }
 
-/// What compiled definitions import, and what encloses them, is nobody's: a process without a directory of its own finds it in that of its user, and what is
-/// uploaded is not there.
+/// What compiled definitions import, and what encloses them, is nobody's: a process without a
+/// directory of its own finds it in that of its user, and what is uploaded is not there.
 #[test]
 fn parts_of_the_engine_are_shared_and_uploads_are_not() {
     let home = tempfile::tempdir().unwrap();
@@ -337,8 +338,9 @@ fn the_example_of_the_sdk_runs() {
     assert_eq!(published(&output), [("scaled/t1".to_owned(), b"8".to_vec())]);
 }
 
-/// The figure to guard is a ratio of two things measured in one run: 7 to 12 in the dev profile, whose host code is not optimised. The bound is
-/// generous, for machines with other load: it finds a call that has become several times dearer, not one that has become twice as dear.
+/// The figure to guard is a ratio of two things measured in one run: 7 to 12 in the dev profile,
+/// whose host code is not optimised. The bound is generous, for machines with other load: it finds
+/// a call that has become several times dearer, not one that has become twice as dear.
 #[test]
 fn a_call_costs_no_more_than_so_many_loops() {
     const RUNS: u32 = 20_000;

@@ -1,4 +1,5 @@
-//! Exchanges of routes with HTTP servers: a real guest and real servers, good ones and hostile ones.
+//! Exchanges of routes with HTTP servers: a real guest and real servers, good ones and hostile
+//! ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -449,7 +450,8 @@ async fn an_address_is_asked_about_for_every_request() {
     assert_eq!(guest.gets("/a").await, "200 GET /a ");
 }
 
-/// Whatever a server sends, an exchange ends by a response or an error, and the next one is none the worse.
+/// Whatever a server sends, an exchange ends by a response or an error, and the next one is none
+/// the worse.
 #[tokio::test]
 async fn any_bytes_of_a_server_end_an_exchange() {
     const PARTS: [&str; 24] = [

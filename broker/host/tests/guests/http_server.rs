@@ -1,4 +1,5 @@
-//! HTTP requests that the host takes for a route: a real guest and real clients, good ones and hostile ones.
+//! HTTP requests that the host takes for a route: a real guest and real clients, good ones and
+//! hostile ones.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};

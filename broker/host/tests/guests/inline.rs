@@ -1,4 +1,5 @@
-//! Runs on the thread that has the event: beside one another where that makes no difference, one after the other elsewhere.
+//! Runs on the thread that has the event: beside one another where that makes no difference, one
+//! after the other elsewhere.
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, executor, message, owned, published, spec};
 use lotmq_host::{
@@ -42,7 +43,8 @@ fn done() -> Inline {
     Inline::Finished(RunOutcome::Done(Vec::new()))
 }
 
-/// Runs a definition on a thread of its own, and once more while it waits there for the answer to a question. So many runs wait for one.
+/// Runs a definition on a thread of its own, and once more while it waits there for the answer to a
+/// question. So many runs wait for one.
 fn run_during_runs(waiting: usize, is_pure: bool, during: impl FnOnce(&Arc<Runner>)) -> (Inline, usize) {
     let (executor, _seen) = executor(1);
     let (asked, is_asked) = mpsc::channel();

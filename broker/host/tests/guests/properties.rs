@@ -176,7 +176,8 @@ fn a_rule_is_asked_with_all_of_the_message_and_its_reads_are_known() {
     }
 }
 
-/// A rule that counts its questions in its state and at `/metrics`, and denies from the third one on; it asks for the time often.
+/// A rule that counts its questions in its state and at `/metrics`, and denies from the third one
+/// on; it asks for the time often.
 const COUNTING_RULE: &str = r#"(module
   (import "lotmq:guest/ambient@0.2.0" "now-ms" (func $now (result i64)))
   (import "lotmq:guest/state@0.2.0" "get" (func $get (param i32 i32 i32)))

@@ -1,4 +1,5 @@
-//! Scripts through the real interpreter, whose native code all tests share: one of them makes it, under a lock, in the target directory.
+//! Scripts through the real interpreter, whose native code all tests share: one of them makes it,
+//! under a lock, in the target directory.
 
 use crate::support::{
     Broker, PythonCall, StandingStill, engine, executor_with, owned, spec, until_all_have_woken,
@@ -312,7 +313,8 @@ fn runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order() {
     });
 }
 
-/// What the broker does in the test: it says that it has begun, and waits until it is told to go on.
+/// What the broker does in the test: it says that it has begun, and waits until it is told to go
+/// on.
 struct Waiting {
     began: Mutex<Sender<()>>,
     go_on: Mutex<Receiver<()>>,
@@ -402,7 +404,8 @@ fn what_ran_before_goes_out_before_a_run_waits() {
     let before_a_script = || told.iter().take_while(|what| *what != "a script").collect::<Vec<_>>();
     assert_eq!(before_a_script(), ["goes out"]);
     go_on.send(()).unwrap();
-    // The first wait holds the other two back, so that they are taken in one turn, unless it was so long that the turn ends with it.
+    // The first wait holds the other two back, so that they are taken in one turn, unless it was so
+    // long that the turn ends with it.
     let seen = before_a_script();
     assert_eq!(seen.iter().filter(|what| **what == "a run").count(), 2, "{seen:?}");
     assert_eq!(seen.last(), Some(&"goes out"), "{seen:?}");

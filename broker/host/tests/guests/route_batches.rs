@@ -1,4 +1,5 @@
-//! Deliveries as two lists: who exports `route-batches` gets all by it, who does not goes on with records, and nothing is lost on the way into a real guest.
+//! Deliveries as two lists: who exports `route-batches` gets all by it, who does not goes on with
+//! records, and nothing is lost on the way into a real guest.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,7 +13,8 @@ use tokio::sync::mpsc;
 use crate::routes::{Taker, all_topics, delivery, echo, lines, listen};
 use crate::support::{component, contract_folder, engine, wrap_of};
 
-/// A guest of world `route` in which `deliver` accepts as many as `accepted` says, by `$first` and `$second`, the lengths of its lists.
+/// A guest of world `route` in which `deliver` accepts as many as `accepted` says, by `$first` and
+/// `$second`, the lengths of its lists.
 fn guest(accepted_of_records: &str, batches: &str) -> String {
     let answer = |accepted: &str| format!("(i32.store (i32.const 68) {accepted}) (i32.const 64)");
     let batches = match batches {

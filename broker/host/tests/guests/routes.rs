@@ -1,4 +1,5 @@
-//! A real route guest over real sockets: suspended waits, TLS in the host, the host's own work, and what it may not do.
+//! A real route guest over real sockets: suspended waits, TLS in the host, the host's own work, and
+//! what it may not do.
 
 use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
@@ -255,7 +256,8 @@ fn certificates_behind(others: usize) -> (Arc<ServerConfig>, ClientTls) {
 /// Little processor time for a call.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Runs the guest until a line has come in; it is suspended meanwhile, and ended by the host's work at the end.
+/// Runs the guest until a line has come in; it is suspended meanwhile, and ended by the host's work
+/// at the end.
 pub(crate) async fn lines(
     instance: &mut RouteInstance,
     arrivals: &mut mpsc::UnboundedReceiver<IngestedMessage>,
@@ -521,7 +523,8 @@ async fn nobodys_guests_accept_all_connections_that_there_may_be() {
     tokio::time::timeout(Duration::from_secs(60), run).await.expect("it is closed as it comes");
     assert_eq!(closed.join().unwrap(), 0);
     assert!(arrivals.try_recv().is_err());
-    // Of the seven that the other one leaves an owner has five: once two have ended there is room, and the guest that turned one away goes on.
+    // Of the seven that the other one leaves an owner has five: once two have ended there is room,
+    // and the guest that turned one away goes on.
     held.drain(..2);
     let port = String::from_utf8(instance.request("port", b"").await.unwrap().unwrap()).unwrap();
     let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();

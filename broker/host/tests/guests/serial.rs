@@ -24,7 +24,8 @@ const SERIAL: &[u8] = include_bytes!("../../../../guests/route-serial/prebuilt/r
 /// A device that can be plugged in and out: a name that leads to a pseudo-terminal.
 struct Device {
     folder: TempDir,
-    /// The other side, and a descriptor of the guest's, so that the line is there while no guest has it.
+    /// The other side, and a descriptor of the guest's, so that the line is there while no guest
+    /// has it.
     ends: Option<(SerialPort, SerialPort)>,
 }
 

@@ -22,8 +22,9 @@ use std::{
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-/// What every hand-made guest has: memory, a bump allocator that grows, its imports, and handlers that do nothing unless `on_message`,
-/// `on_event` or `call` say otherwise. A handler returns a pointer to its result; the one at 16 is `ok`.
+/// What every hand-made guest has: memory, a bump allocator that grows, its imports, and handlers
+/// that do nothing unless `on_message`, `on_event` or `call` say otherwise. A handler returns a
+/// pointer to its result; the one at 16 is `ok`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Text<'a> {
     pub(crate) more: &'a str,
@@ -101,7 +102,8 @@ fn wrap(core: Vec<u8>, world: &str) -> Vec<u8> {
     wrap_with(core, world, &[])
 }
 
-/// Wraps a core module whose world is in the last of these additional packages, or in our own when there are none.
+/// Wraps a core module whose world is in the last of these additional packages, or in our own when
+/// there are none.
 pub(crate) fn wrap_with(core: Vec<u8>, world: &str, packages: &[&str]) -> Vec<u8> {
     wrap_of(&contract_folder(), core, world, packages)
 }
@@ -323,7 +325,8 @@ pub(crate) fn executor_with(options: lotmq_host::ExecutorOptions) -> (lotmq_host
     (executor, receiver)
 }
 
-/// Waits until each of so many threads without work has woken by itself, and thereby shown that it could do some.
+/// Waits until each of so many threads without work has woken by itself, and thereby shown that it
+/// could do some.
 pub(crate) fn until_all_have_woken(pulses: &Pulses, threads: usize) {
     // Beyond the waits that they tell now, and what a thread may be late.
     let beyond = || Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! TLS of endpoints: whom they trust and what they show, against servers that want to see certificates.
+//! TLS of endpoints: whom they trust and what they show, against servers that want to see
+//! certificates.
 
 use crate::routes::{all_topics, echo, how};
 use lotmq_host::{

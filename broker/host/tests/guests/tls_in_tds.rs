@@ -1,4 +1,5 @@
-//! TLS that begins in packets of TDS, and TLS for a protocol by its name, against a server that does both.
+//! TLS that begins in packets of TDS, and TLS for a protocol by its name, against a server that
+//! does both.
 
 use crate::routes::how;
 use crate::tls::{endpoint, greeted, profile};

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 /// Name of the file that no guest may change, and its content.
 const SECRET: &str = "secret";
 
-/// A root with the folder `folder`, in which `out` leads to a file outside and `up` to the folder above the root.
+/// A root with the folder `folder`, in which `out` leads to a file outside and `up` to the folder
+/// above the root.
 pub(crate) struct Disk(TempDir);
 
 impl Disk {
@@ -50,7 +51,8 @@ impl Disk {
         ]))
     }
 
-    /// Checks what an instance has done with such grants, once all that it began has ended. Whether it has made anything.
+    /// Checks what an instance has done with such grants, once all that it began has ended. Whether
+    /// it has made anything.
     pub(crate) fn judge(self, grants: &Grants) -> bool {
         self.all_are_closed();
         let names = |path: PathBuf| -> Vec<String> {
@@ -69,7 +71,8 @@ impl Disk {
         own.iter().any(|name| !matches!(&**name, "out" | "up"))
     }
 
-    /// Waits until this process has nothing open there: calls that were given up are done on a thread of their own.
+    /// Waits until this process has nothing open there: calls that were given up are done on a
+    /// thread of their own.
     fn all_are_closed(&self) {
         for _ in 0..1_000 {
             if !has_open(self.0.path()) {

@@ -1,8 +1,10 @@
-//! A guest of any world whose input is a program of host calls: an interpreter in WebAssembly text, made from the world itself.
+//! A guest of any world whose input is a program of host calls: an interpreter in WebAssembly text,
+//! made from the world itself.
 //!
-//! It calls the core functions behind the world's imports with whatever arguments the program says, so that nothing of what bindings keep
-//! a guest from is kept from it: pointers anywhere, lengths that do not fit, texts that are no UTF-8, handles that it never got or has dropped, an
-//! allocator that lies. A new host function takes part as soon as it is in `wit/guest`.
+//! It calls the core functions behind the world's imports with whatever arguments the program says,
+//! so that nothing of what bindings keep a guest from is kept from it: pointers anywhere, lengths
+//! that do not fit, texts that are no UTF-8, handles that it never got or has dropped, an allocator
+//! that lies. A new host function takes part as soon as it is in `wit/guest`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,13 +26,15 @@ const RESULTS: u32 = 4096;
 
 const RESULT_SLOTS: u32 = 256;
 
-/// Address of memory that a program writes to; its pairs of pointers and lengths lead to [`TEXTS`] until then.
+/// Address of memory that a program writes to; its pairs of pointers and lengths lead to [`TEXTS`]
+/// until then.
 const STRUCTURES: u32 = RESULTS + RESULT_SLOTS * 8;
 
 /// Address of what the allocator has.
 const HEAP: u32 = STRUCTURES + 2048;
 
-/// Texts that a program can point to: names that are granted, names that are not, and what fits nowhere.
+/// Texts that a program can point to: names that are granted, names that are not, and what fits
+/// nowhere.
 pub(crate) const TEXTS: &[&[u8]] = &[
     b"\xff\xfe",
     b"\xed\xa0\x80",
@@ -129,7 +133,8 @@ pub(crate) struct Interpreter {
 /// Where a world's handler finds the program, and how it says the number of calls.
 struct Entry {
     name: &'static str,
-    /// The parameter with the address, before that with the length; `None` where all parameters are in memory and the program is the last of them.
+    /// The parameter with the address, before that with the length; `None` where all parameters are
+    /// in memory and the program is the last of them.
     parameter: Option<usize>,
     answer: AnswerKind,
 }
@@ -176,7 +181,8 @@ impl Interpreter {
     }
 }
 
-/// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so they are in memory.
+/// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so
+/// they are in memory.
 fn last_of_step(resolve: &Resolve, world: WorldId) -> Option<usize> {
     let mut sizes = SizeAlign::default();
     sizes.fill(resolve);

@@ -1,4 +1,5 @@
-//! Serial port of an attacking route: a pseudo-terminal of its own, beside one that the operator does not allow.
+//! Serial port of an attacking route: a pseudo-terminal of its own, beside one that the operator
+//! does not allow.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +24,8 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new() -> Self {
-        // What an instance began to open, and was given up, may meet the device of its number that is made anew, and set it up meanwhile.
+        // What an instance began to open, and was given up, may meet the device of its number that
+        // is made anew, and set it up meanwhile.
         let pair = (0..PAIRS_TRIED).find_map(|_| SerialPort::pair().ok());
         let (other, port) = pair.expect("there are pseudo-terminals");
         other.write_all(b"what comes").unwrap();
@@ -42,7 +44,8 @@ impl Line {
         ]))
     }
 
-    /// Waits until nobody but the test has it open: it is opened and closed on threads of their own.
+    /// Waits until nobody but the test has it open: it is opened and closed on threads of their
+    /// own.
     pub(crate) fn judge(self) {
         for _ in 0..1_000 {
             if descriptors(Path::new(&self.device)) == 1 {

@@ -1,7 +1,9 @@
-//! Attacks on host functions: a guest of each world whose messages are programs of host calls, well meant and hostile.
+//! Attacks on host functions: a guest of each world whose messages are programs of host calls, well
+//! meant and hostile.
 //!
-//! Nothing that a guest does may make the host panic, give it what was not granted, write more than a run may, or stay behind when its instance is gone.
-//! `LOTMQ_HOST_CALLS=10000000` makes it a long run, `LOTMQ_SEED=7` begins there; a program that fails is named by its seed.
+//! Nothing that a guest does may make the host panic, give it what was not granted, write more than
+//! a run may, or stay behind when its instance is gone. `LOTMQ_HOST_CALLS=10000000` makes it a long
+//! run, `LOTMQ_SEED=7` begins there; a program that fails is named by its seed.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +43,8 @@ use watch::{Somebody, Watch};
 /// Calls in each world of a usual run.
 const CALLS: u64 = 40_000;
 
-/// A route makes so many times fewer calls: most of its programs end with a handle that it has not, and it waits for others.
+/// A route makes so many times fewer calls: most of its programs end with a handle that it has not,
+/// and it waits for others.
 const FEWER_OF_ROUTE: u64 = 20;
 
 /// Programs that one instance runs, unless one ends it.
@@ -246,7 +249,8 @@ fn twice() -> (u16, Arc<()>) {
     (port, open)
 }
 
-/// Endpoints of a guest with network: where everything is said twice, one to listen at, and one that serves HTTP.
+/// Endpoints of a guest with network: where everything is said twice, one to listen at, and one
+/// that serves HTTP.
 fn endpoints(port: u16) -> Arc<HashMap<String, Endpoint>> {
     let others = vec!["127.0.0.1:*".parse().unwrap()];
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, others, ..Endpoint::default() };

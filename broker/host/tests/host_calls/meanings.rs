@@ -1,4 +1,5 @@
-//! What the numbers mean that a host function is called with: which are addresses of texts, which choose a case.
+//! What the numbers mean that a host function is called with: which are addresses of texts, which
+//! choose a case.
 
 use wit_parser::{Function, Handle, InterfaceId, Resolve, Type, TypeDefKind, WorldId, WorldItem};
 
@@ -22,7 +23,8 @@ pub(crate) enum Meaning {
 /// Numbers of parameters beyond which they are in memory.
 const FLAT_MAX: usize = 16;
 
-/// What the numbers mean of each function that a world imports, by interface and name; an address and its length are one.
+/// What the numbers mean of each function that a world imports, by interface and name; an address
+/// and its length are one.
 pub(crate) fn meanings(resolve: &Resolve, world: WorldId) -> Vec<(String, String, Vec<Meaning>)> {
     let interfaces = resolve.worlds[world].imports.values().filter_map(|item| match item {
         WorldItem::Interface { id, .. } => Some(*id),

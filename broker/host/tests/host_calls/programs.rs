@@ -1,4 +1,5 @@
-//! Programs of host calls, made by chance: mostly what a guest could mean, with something wrong in it now and then.
+//! Programs of host calls, made by chance: mostly what a guest could mean, with something wrong in
+//! it now and then.
 
 use lotmq_disk::Random;
 

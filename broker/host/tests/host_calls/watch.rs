@@ -1,4 +1,5 @@
-//! A broker's side that lets nothing pass unseen: it panics when a host function has asked it for what was not granted.
+//! A broker's side that lets nothing pass unseen: it panics when a host function has asked it for
+//! what was not granted.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

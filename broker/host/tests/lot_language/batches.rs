@@ -12,7 +12,8 @@ use lotmq_host::{
 
 use crate::bench::{Deaf, State, action, engine, on_in};
 
-/// What a run did: how it ended and what it wrote; and which warnings it gave, which depends on those of the same instance before it.
+/// What a run did: how it ended and what it wrote; and which warnings it gave, which depends on
+/// those of the same instance before it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     did: String,
@@ -81,7 +82,8 @@ fn one_by_one(source: &str, messages: &[(&str, &[u8])]) -> Vec<Seen> {
     messages.iter().map(|message| alone.run(*message)).collect()
 }
 
-/// What the runs of a batch do, those that have to run by themselves included, and how many of them do not have to.
+/// What the runs of a batch do, those that have to run by themselves included, and how many of them
+/// do not have to.
 fn together(source: &str, messages: &[(&str, &[u8])]) -> (Vec<Seen>, usize) {
     let guest = guest(source);
     let mut batch = MessageBatch::default();
@@ -167,7 +169,8 @@ fn a_run_whose_write_is_refused_is_made_again() {
     assert!(seen[1].did.contains("LOT604"), "{seen:?}");
 }
 
-/// What runs write has its room in the guest: those that want more, and what comes behind them, run by themselves.
+/// What runs write has its room in the guest: those that want more, and what comes behind them, run
+/// by themselves.
 #[test]
 fn a_run_that_writes_too_much_for_a_batch_runs_alone() {
     let line = "PUBLISH TOPIC \"o\" WITH PAYLOAD\n";
@@ -188,7 +191,8 @@ fn an_error_of_a_run_is_that_of_its_message() {
     assert!(seen.iter().all(|seen| seen.did.starts_with("Failed")), "{seen:?}");
 }
 
-/// What one run took is given back to the next; what the host handed over and what is written is not.
+/// What one run took is given back to the next; what the host handed over and what is written is
+/// not.
 #[test]
 fn long_texts_fit_into_the_memory_of_a_batch() {
     let source = action(
@@ -203,7 +207,8 @@ fn long_texts_fit_into_the_memory_of_a_batch() {
     assert_eq!(compare(&source, &messages), messages.len());
 }
 
-/// A batch that is given up has had no effect: its messages run one by one, and others pause it for a while.
+/// A batch that is given up has had no effect: its messages run one by one, and others pause it for
+/// a while.
 #[test]
 fn a_definition_for_which_batches_are_of_no_use_gets_few() {
     let source = on_in(&"PUBLISH TOPIC \"o\" WITH PAYLOAD\n".repeat(1_000));

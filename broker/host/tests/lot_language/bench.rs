@@ -1,4 +1,5 @@
-//! A broker as small as the language needs: programs are deployed, messages go in, messages come out.
+//! A broker as small as the language needs: programs are deployed, messages go in, messages come
+//! out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -295,7 +296,8 @@ impl Bench {
         self
     }
 
-    /// A client publishes a message with all that it says to the first definition; what follows from what that publishes does not happen.
+    /// A client publishes a message with all that it says to the first definition; what follows
+    /// from what that publishes does not happen.
     pub(crate) fn send_message(&mut self, message: BorrowedMessage<'_>) -> &mut Bench {
         self.run(0, &Event::Message(message));
         self

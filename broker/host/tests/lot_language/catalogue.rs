@@ -1,7 +1,9 @@
-//! §18.1: the catalogue of small programs, those that consist of Actions and need no route, script, model or rule.
+//! §18.1: the catalogue of small programs, those that consist of Actions and need no route, script,
+//! model or rule.
 //!
-//! Not here: C10 (CALL PYTHON), which is in `tests/e2e`; because what they need is not compiled yet, C11 (CALL MCP, LLM, AGENT), C12 (TRIGGER), C13 to C19
-//! (models), C22 to C24 (rules). C25 is a parse error and belongs to `lot-to-wasm`'s corpus. C01's and C02's times of firing are the
+//! Not here: C10 (CALL PYTHON), which is in `tests/e2e`; because what they need is not compiled
+//! yet, C11 (CALL MCP, LLM, AGENT), C12 (TRIGGER), C13 to C19 (models), C22 to C24 (rules). C25 is
+//! a parse error and belongs to `lot-to-wasm`'s corpus. C01's and C02's times of firing are the
 //! business of `definitions`; here they run.
 
 use lot_to_wasm::Form;

@@ -4,7 +4,8 @@ use lot_to_wasm::Compat;
 
 use crate::bench::{Bench, NOW_MS, check, on_in};
 
-/// Publishes the value of an expression with a = 7 and b = 2 (Int), s = "x" (text of the program) and the payload.
+/// Publishes the value of an expression with a = 7 and b = 2 (Int), s = "x" (text of the program)
+/// and the payload.
 fn value(expression: &str, payload: &str) -> Vec<String> {
     let body = format!(
         "SET \"a\" WITH 7\nSET \"b\" WITH 2\nSET \"s\" WITH \"x\"\nPUBLISH TOPIC \"o\" WITH {expression}"
@@ -107,7 +108,8 @@ fn casts_follow_the_table() {
         ("TRUE AS INT", "", "1"),
         ("TRUE AS DOUBLE + 0.5", "", "1.5"),
         ("FALSE AS STRING", "", "false"),
-        // Empty stays Empty in every cast (OD-14), and counts as 0 in arithmetic, as nothing in a text.
+        // Empty stays Empty in every cast (OD-14), and counts as 0 in arithmetic, as nothing in a
+        // text.
         ("(GET TOPIC \"never\" AS INT) == EMPTY", "", "true"),
         ("(GET TOPIC \"never\" AS DOUBLE) == EMPTY", "", "true"),
         ("(GET TOPIC \"never\" AS BOOL) == EMPTY", "", "true"),

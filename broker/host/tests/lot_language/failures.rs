@@ -93,7 +93,8 @@ fn memory_of_a_run_is_given_back() {
     let mut bench = Bench::new(&on_in(
         "SET \"i\" WITH 0\nSET \"t\" WITH \"\"\nLOOP\n    SET \"t\" WITH {t} + PAYLOAD\n    SET \"i\" WITH {i} + 1\nUNTIL {i} >= 200\nPUBLISH TOPIC \"o\" WITH LENGTH({t})",
     ));
-    // Each run takes about 2 MB for the texts on the way; 200 of them are far beyond the 64 MB of an instance.
+    // Each run takes about 2 MB for the texts on the way; 200 of them are far beyond the 64 MB of
+    // an instance.
     let payload = "x".repeat(100);
     for _ in 0..200 {
         assert_eq!(bench.send("in", &payload).published(), ["o=20000"]);

@@ -1,8 +1,11 @@
-//! Programs made by chance: compiled and run in the sandbox, they do what a second implementation of the language reference says.
+//! Programs made by chance: compiled and run in the sandbox, they do what a second implementation
+//! of the language reference says.
 //!
-//! A seed is a program with what happens to it ([`generate`]). It is printed as text ([`print`]), compiled, validated and run by the host
-//! ([`harness`]), and evaluated as a tree ([`evaluate`]); what is written, returned and reported must be the same. The evaluator knows nothing of
-//! the compiler, not even its parser: it was written from the reference. Where that is silent, nothing is compared, and counted.
+//! A seed is a program with what happens to it ([`generate`]). It is printed as text ([`print`]),
+//! compiled, validated and run by the host ([`harness`]), and evaluated as a tree ([`evaluate`]);
+//! what is written, returned and reported must be the same. The evaluator knows nothing of the
+//! compiler, not even its parser: it was written from the reference. Where that is silent, nothing
+//! is compared, and counted.
 //!
 //! `LOTMQ_PROGRAMS=100000` makes it a long run, `LOTMQ_SEED=7` begins there.
 
@@ -33,7 +36,8 @@ use tree::Program;
 /// Programs of a usual run.
 const PROGRAMS: u64 = 400;
 
-/// One of so many is built as a component of its own, with the runtime in it, which costs as much as a hundred others.
+/// One of so many is built as a component of its own, with the runtime in it, which costs as much
+/// as a hundred others.
 const STANDALONE_EACH: u64 = 1_000;
 
 /// After so many it says how far it is.

@@ -1,4 +1,5 @@
-//! Long programs, whose code is several functions and whose variables are in memory: they do what short ones do.
+//! Long programs, whose code is several functions and whose variables are in memory: they do what
+//! short ones do.
 
 use std::fmt::Write as _;
 

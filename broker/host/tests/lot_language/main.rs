@@ -1,7 +1,9 @@
-//! The tables of the LoT reference that concern Actions, run: text in, compiled by `lot-to-wasm`, executed in the sandbox, messages out.
+//! The tables of the LoT reference that concern Actions, run: text in, compiled by `lot-to-wasm`,
+//! executed in the sandbox, messages out.
 //!
-//! One binary, because it compiles much. What a broker adds around it (subscribers, retained messages, timers, durability) is a small
-//! model in [`bench`]; the same through sockets is in `tests/e2e`.
+//! One binary, because it compiles much. What a broker adds around it (subscribers, retained
+//! messages, timers, durability) is a small model in [`bench`]; the same through sockets is in
+//! `tests/e2e`.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

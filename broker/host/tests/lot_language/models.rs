@@ -332,7 +332,8 @@ fn v1_spellings_of_models() {
             "{\"a\": 3}",
             r#"{"v":{"a":3},"l":[1,3],"n":[{"x":3}]}"#,
         ),
-        // §9.2, §15: JSON in a field of type OBJECT or ARRAY is embedded, whichever of the two it is.
+        // §9.2, §15: JSON in a field of type OBJECT or ARRAY is embedded, whichever of the two it
+        // is.
         (
             "ADD OBJECT \"p\" WITH TOPIC \"in\" AS TRIGGER\n    ADD OBJECT \"l\" WITH [1, {\"k\": 2}]\n    ADD INT \"one\" WITH p[0]",
             "[1, 2]",

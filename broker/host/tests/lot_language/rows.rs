@@ -1,4 +1,5 @@
-//! Rows of routes: GET MODEL (§8.7) and FETCH FROM (§9.8). The route is a stub; with a real one: `tests/e2e/rows.rs`.
+//! Rows of routes: GET MODEL (§8.7) and FETCH FROM (§9.8). The route is a stub; with a real one:
+//! `tests/e2e/rows.rs`.
 
 use crate::bench::{Bench, on_in};
 
@@ -77,7 +78,8 @@ fn a_route_that_is_missing_gives_null_and_a_record() {
     assert_eq!(bench.reports(), ["error ROUTE_UNKNOWN 3:18", "error ROUTE_UNKNOWN 5:29"]);
 }
 
-/// Where several values of one expression are asked for, the last one does not take the place of the first.
+/// Where several values of one expression are asked for, the last one does not take the place of
+/// the first.
 #[test]
 fn several_questions_in_one_expression() {
     let mut bench = Bench::new(&on_in(

@@ -1,4 +1,5 @@
-//! Rules: conditions and verdicts of the language reference §10.3, and C22 to C24 of §18.1, asked in the sandbox.
+//! Rules: conditions and verdicts of the language reference §10.3, and C22 to C24 of §18.1, asked
+//! in the sandbox.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,7 +99,8 @@ impl Rule {
         let source = format!(
             "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"#\"\n    IF {condition} THEN\n        ALLOW\n    ELSE\n        DENY\n"
         );
-        // One form is enough for what is said in a table: the component round both is the same for all.
+        // One form is enough for what is said in a table: the component round both is the same for
+        // all.
         Rule::in_forms(&source, &[Form::Linked])
     }
 
@@ -543,7 +545,8 @@ impl Services for Modules {
     }
 }
 
-/// Commands reference §14.8: what a module says of a question, and what the rule that asks it says then.
+/// Commands reference §14.8: what a module says of a question, and what the rule that asks it says
+/// then.
 #[test]
 fn a_module_allows_denies_or_has_nothing_to_say() {
     let said = || {

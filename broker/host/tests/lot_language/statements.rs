@@ -222,7 +222,8 @@ fn passes_of_for_each_count_against_the_budget_of_loops() {
     assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 4, 9));
 }
 
-/// Bodies of machine instructions are written several times: whichever copy is the last, passes are counted alike.
+/// Bodies of machine instructions are written several times: whichever copy is the last, passes are
+/// counted alike.
 #[test]
 fn loops_on_numbers_end_after_any_number_of_passes() {
     for (point, end) in [(".0", ">= {passes}.0"), ("", "== {passes}"), ("", "> {passes}.0 - 1")] {

@@ -1,8 +1,8 @@
 //! From a stored topic to the next one that a filter could match, in the byte order of the map.
 //!
-//! In that order `a`, `a-b`, `a/b`, `a0` follow one another: what lies below `a` is one run of topics that all start
-//! with `a/`, but `a` itself may stand apart from it. Behind the run comes what starts with `a` and the character
-//! after `/`, which is `0`.
+//! In that order `a`, `a-b`, `a/b`, `a0` follow one another: what lies below `a` is one run of
+//! topics that all start with `a/`, but `a` itself may stand apart from it. Behind the run comes
+//! what starts with `a` and the character after `/`, which is `0`.
 
 use crate::topic::{MULTI_LEVEL, SEPARATOR, SINGLE_LEVEL};
 
@@ -28,7 +28,8 @@ pub(super) enum Jump {
 #[derive(Debug)]
 pub(super) struct Jumper<'a> {
     filter: &'a str,
-    /// The filter without its last `#`, where that is its only wildcard: what starts with this matches.
+    /// The filter without its last `#`, where that is its only wildcard: what starts with this
+    /// matches.
     subtree: Option<&'a str>,
 }
 
@@ -58,7 +59,8 @@ impl<'a> Jumper<'a> {
         }
     }
 
-    /// Compares level by level; writes into `wanted` where to go for [`Jump::To`], always behind `topic`.
+    /// Compares level by level; writes into `wanted` where to go for [`Jump::To`], always behind
+    /// `topic`.
     pub(super) fn judge(&self, topic: &str, wanted: &mut String) -> Jump {
         if self.subtree.is_some_and(|subtree| topic.starts_with(subtree)) {
             return Jump::Matches;

@@ -1,8 +1,9 @@
 //! Filters without wildcards: a hash table over whole filters.
 //!
-//! Most subscriptions to replies and commands are of this kind. One probe finds such a filter, whereas a walk through the
-//! trie touches four cold cache lines per level (2.4 µs against 0.4 µs among 100,000 filters of five levels), and a
-//! filter of many levels costs its bytes and nothing more.
+//! Most subscriptions to replies and commands are of this kind. One probe finds such a filter,
+//! whereas a walk through the trie touches four cold cache lines per level (2.4 µs against 0.4 µs
+//! among 100,000 filters of five levels), and a filter of many levels costs its bytes and nothing
+//! more.
 
 use super::slots::{SlotId, Slots};
 use crate::parted_table::PartedTable;

@@ -1,4 +1,5 @@
-//! Interned topic levels: each different text between two slashes is kept once and known by a number.
+//! Interned topic levels: each different text between two slashes is kept once and known by a
+//! number.
 //!
 //! `sensors` in 100,000 filters costs its bytes once; comparing levels is comparing numbers.
 
@@ -13,7 +14,8 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LevelId(SlotId);
 
-/// Text of a level with the number of nodes that bear it. Most levels fit in 16 bytes and need no allocation.
+/// Text of a level with the number of nodes that bear it. Most levels fit in 16 bytes and need no
+/// allocation.
 #[derive(Debug)]
 struct Level {
     text: SmallVec<[u8; 16]>,

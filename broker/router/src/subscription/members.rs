@@ -1,4 +1,5 @@
-//! The subscribers of one filter: one in most cases, many in a fan-out, with the filter's shared groups beside them.
+//! The subscribers of one filter: one in most cases, many in a fan-out, with the filter's shared
+//! groups beside them.
 
 use super::shared_group::{GroupId, SharedGroup};
 use crate::limits::MEMBERS_INDEXED_FROM;
@@ -7,7 +8,8 @@ use hashbrown::DefaultHashBuilder;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-/// All that have subscribed to one filter. The single ordinary subscriber, the usual case, needs no allocation.
+/// All that have subscribed to one filter. The single ordinary subscriber, the usual case, needs no
+/// allocation.
 #[derive(Debug)]
 pub(crate) enum Subscribers<K, O> {
     One(K, O),
@@ -257,7 +259,8 @@ impl<K: Copy + Eq + Hash, O> Members<K, O> {
         }
     }
 
-    /// Gives memory back after a fan-out has shrunk: not at every removal, so that coming and going stays cheap.
+    /// Gives memory back after a fan-out has shrunk: not at every removal, so that coming and going
+    /// stays cheap.
     fn shrink(&mut self) {
         if self.entries.len() < MEMBERS_INDEXED_FROM / 2 {
             self.index = None;

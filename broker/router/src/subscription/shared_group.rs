@@ -12,9 +12,9 @@ pub struct GroupId(pub(super) u64);
 
 /// Those who share one subscription: all with the same Share Name and filter (§4.8.2).
 ///
-/// The index hands it out behind an `Arc`, so that a route cache may keep it and choose members without the index's
-/// lock. When somebody joins or leaves, the index makes a new one with the same [`GroupId`]; who keeps the old one
-/// sees the members as they were.
+/// The index hands it out behind an `Arc`, so that a route cache may keep it and choose members
+/// without the index's lock. When somebody joins or leaves, the index makes a new one with the same
+/// [`GroupId`]; who keeps the old one sees the members as they were.
 #[derive(Debug)]
 pub struct SharedGroup<K, O> {
     id: GroupId,
@@ -75,7 +75,8 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
         self.turn.load(Ordering::Relaxed) as usize
     }
 
-    /// The member at a position, of which there are as many as members; behind the last one comes the first.
+    /// The member at a position, of which there are as many as members; behind the last one comes
+    /// the first.
     pub fn at(&self, position: usize) -> Option<(&K, &O)> {
         let (subscriber, options) = self.members.at(position.checked_rem(self.members.len())?)?;
         Some((subscriber, options))
@@ -83,15 +84,16 @@ impl<K: Copy + Eq + Hash, O> SharedGroup<K, O> {
 
     /// Chooses the next member in turn that `accepts` takes; `None` if it takes nobody.
     ///
-    /// Those it rejects are passed over and lose their turn. To prefer connected members, ask a first time for those,
-    /// and only then for any. Called from several threads at once, a turn may go to the same member twice. Cost: O(rejected
-    /// members).
+    /// Those it rejects are passed over and lose their turn. To prefer connected members, ask a
+    /// first time for those, and only then for any. Called from several threads at once, a turn may
+    /// go to the same member twice. Cost: O(rejected members).
     pub fn choose(&self, mut accepts: impl FnMut(&K, &O) -> bool) -> Option<(&K, &O)> {
         self.choose_best(|subscriber, options| accepts(subscriber, options).then_some(0))
     }
 
-    /// Chooses the member of the lowest rank, the next in turn of several; `None` if none has a rank. Members without one, and of a higher one, lose their turn if they come
-    /// before it. Cost: O(members), as far as the first of rank 0.
+    /// Chooses the member of the lowest rank, the next in turn of several; `None` if none has a
+    /// rank. Members without one, and of a higher one, lose their turn if they come before it.
+    /// Cost: O(members), as far as the first of rank 0.
     pub fn choose_best(&self, mut rank: impl FnMut(&K, &O) -> Option<usize>) -> Option<(&K, &O)> {
         let members = self.members.len();
         let first = self.turn();

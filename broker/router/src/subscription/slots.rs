@@ -1,7 +1,7 @@
 //! A list of values with numbers that stay: removed ones leave a gap that the next one fills.
 //!
-//! Four bytes name a value where a pointer would take eight, and a gap costs no allocation. The list is in segments, so that it grows without being copied
-//! as a whole.
+//! Four bytes name a value where a pointer would take eight, and a gap costs no allocation. The
+//! list is in segments, so that it grows without being copied as a whole.
 
 use std::num::NonZeroU32;
 

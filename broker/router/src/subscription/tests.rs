@@ -1,4 +1,5 @@
-//! The subscription index against a list of all subscriptions, and tables for what the list cannot show.
+//! The subscription index against a list of all subscriptions, and tables for what the list cannot
+//! show.
 
 use super::*;
 use crate::filter_matches;

@@ -1,11 +1,11 @@
 //! Filters with wildcards: a trie over topic levels.
 //!
-//! Nodes are 24 bytes in one list. A node's literal children are found in one hash table for the whole trie, keyed by
-//! parent and level; its `+` child has a field; `#` is no node but a second slot of its parent, because `a/#` matches
-//! `a` and ends every filter.
+//! Nodes are 24 bytes in one list. A node's literal children are found in one hash table for the
+//! whole trie, keyed by parent and level; its `+` child has a field; `#` is no node but a second
+//! slot of its parent, because `a/#` matches `a` and ends every filter.
 //!
-//! Invariants: every node but the root has a slot or a child; walks are loops with an explicit stack whose depth is
-//! that of the deepest filter, whatever the topic.
+//! Invariants: every node but the root has a slot or a child; walks are loops with an explicit
+//! stack whose depth is that of the deepest filter, whatever the topic.
 
 use super::level::{LevelId, Levels};
 use super::slots::{SlotId, Slots};
@@ -236,7 +236,8 @@ impl Trie {
     }
 }
 
-/// The levels of a filter without a last `#`, and whether there was one. `#` alone has no other levels.
+/// The levels of a filter without a last `#`, and whether there was one. `#` alone has no other
+/// levels.
 fn split_filter(filter: &str) -> (Option<&str>, bool) {
     if filter == MULTI_LEVEL {
         return (None, true);

@@ -1,4 +1,5 @@
-//! Recorded conversation of a guest with a server: what either said in turn, one JSON object on each line.
+//! Recorded conversation of a guest with a server: what either said in turn, one JSON object on
+//! each line.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +23,8 @@ pub(super) enum Speaker {
 pub(super) struct SaidTurn {
     pub(super) from: Speaker,
     pub(super) bytes: Vec<u8>,
-    /// Whether it ended its direction behind that. Of a guest that is not written down: it may do so at any time.
+    /// Whether it ended its direction behind that. Of a guest that is not written down: it may do
+    /// so at any time.
     pub(super) ends: bool,
 }
 

@@ -1,4 +1,5 @@
-//! A far side over UDP that hands on to a real server what the guest says, and back what that answers, and writes both down: a turn for each datagram.
+//! A far side over UDP that hands on to a real server what the guest says, and back what that
+//! answers, and writes both down: a turn for each datagram.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! A far side over UDP that answers again what a real server answered, when the guest has said again what it said.
+//! A far side over UDP that answers again what a real server answered, when the guest has said
+//! again what it said.
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
@@ -10,7 +11,8 @@ use super::{DATAGRAM_BYTES_MAX, FarWork};
 pub(super) struct PlayedDatagrams {
     socket: UdpSocket,
     said: Conversation,
-    /// Sockets of the guest in the order in which they were heard of first, each with the number of turns that are over.
+    /// Sockets of the guest in the order in which they were heard of first, each with the number of
+    /// turns that are over.
     sockets: Vec<(SocketAddr, usize)>,
     /// First thing that was not as recorded.
     differs: Option<String>,

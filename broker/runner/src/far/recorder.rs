@@ -1,4 +1,5 @@
-//! A server that hands on to a real one what the guest says, and back what that says, and writes both down.
+//! A server that hands on to a real one what the guest says, and back what that says, and writes
+//! both down.
 
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -109,7 +110,8 @@ impl FarWork for FarRecorder {
 }
 
 impl RecordedConnection {
-    /// Hands on what there is; the answer is of how many bytes, and nothing where nobody has said a word.
+    /// Hands on what there is; the answer is of how many bytes, and nothing where nobody has said a
+    /// word.
     fn goes_on(&mut self, turns: &mut Vec<SaidTurn>) -> Option<usize> {
         let mut said = None;
         if let Some(guest) = &self.guest {

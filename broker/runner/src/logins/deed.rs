@@ -155,7 +155,8 @@ pub(super) fn insert_bytes(data: &[u8], table: &mut Table) {
     table.insert(key.to_owned(), text.into());
 }
 
-/// A table as it would be written as an expectation: what it is first, and reason codes as MQTT writes them.
+/// A table as it would be written as an expectation: what it is first, and reason codes as MQTT
+/// writes them.
 pub(super) fn shown(table: &Table) -> String {
     let kinds = super::DEED_KINDS.into_iter().filter_map(|kind| table.get_key_value(kind));
     let others = table.iter().filter(|(key, _)| !super::DEED_KINDS.contains(&key.as_str()));

@@ -1,4 +1,5 @@
-//! What a guest for logins is to do: an answer, or something to clients, with what of it is looked at.
+//! What a guest for logins is to do: an answer, or something to clients, with what of it is looked
+//! at.
 
 use std::fmt;
 

@@ -55,7 +55,8 @@ const OF_5: [&str; 10] = [
 /// Port from which a client comes that names none.
 const CLIENT_PORT: u16 = 50_000;
 
-/// Reasons why a connection ends that are no Reason Codes of MQTT 5.0, as `departure` of the contract has them.
+/// Reasons why a connection ends that are no Reason Codes of MQTT 5.0, as `departure` of the
+/// contract has them.
 const DEPARTURES: [&str; 7] = [
     "normal",
     "session-taken-over",

@@ -1,4 +1,5 @@
-//! A request to a route that serves HTTP, and the answer that it is to get. The host answers on a connection that ends then, with a body of known length.
+//! A request to a route that serves HTTP, and the answer that it is to get. The host answers on a
+//! connection that ends then, with a body of known length.
 
 use crate::keys::Keys;
 use crate::payload::{Compared, Payload, compared};

@@ -173,7 +173,8 @@ impl VisitLine {
                 while self.datagrams.len() < DATAGRAMS_MAX {
                     match socket.recv(&mut bytes) {
                         Ok(length) => self.datagrams.push(bytes.get(..length).unwrap_or_default().to_vec()),
-                        // That the guest has closed its socket comes as an error of the next datagram.
+                        // That the guest has closed its socket comes as an error of the next
+                        // datagram.
                         Err(error) if error.kind() == ErrorKind::Interrupted => {}
                         Err(_) => break,
                     }

@@ -27,8 +27,9 @@ pub(crate) struct GuestCommand<'a> {
     pub(crate) hops: u8,
 }
 
-/// Handles a message that a run of a guest published below `$SYS`; the host has checked the permission. A command is given in the name of the owner of the definition;
-/// one that has none gives no commands. False when nothing comes of it.
+/// Handles a message that a run of a guest published below `$SYS`; the host has checked the
+/// permission. A command is given in the name of the owner of the definition; one that has none
+/// gives no commands. False when nothing comes of it.
 pub(super) fn published_to_tree(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,

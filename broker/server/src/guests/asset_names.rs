@@ -1,4 +1,5 @@
-//! Names of assets: a module's own, and a route's own unless a module has the same; then the route is `route:NAME`.
+//! Names of assets: a module's own, and a route's own unless a module has the same; then the route
+//! is `route:NAME`.
 
 use lotmq_definitions::{Definition, DefinitionKind};
 

@@ -1,6 +1,8 @@
-//! Modules of world `auth`: their code, what an instance may do and use, and what one does to Clients that it has let in.
+//! Modules of world `auth`: their code, what an instance may do and use, and what one does to
+//! Clients that it has let in.
 //!
-//! No login asks one in this build, so it has let in nobody but the Clients of a case, which the witness knows.
+//! No login asks one in this build, so it has let in nobody but the Clients of a case, which the
+//! witness knows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use crate::guests::HasPrograms as _;
 pub(crate) struct AuthModuleCode {
     pub(crate) guest: AuthGuest,
     pub(crate) grants: Grants,
-    /// Places that it may connect to and listen at, as `host:port`; see [`reaches`](super::in_common::reaches).
+    /// Places that it may connect to and listen at, as `host:port`; see
+    /// [`reaches`](super::in_common::reaches).
     pub(crate) places: Box<[Box<str>]>,
     pub(crate) limits: GuestLimits,
 }

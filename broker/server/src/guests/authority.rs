@@ -1,10 +1,13 @@
 //! Authority of guests: the accounts on whose behalf they act.
 //!
-//! Each version of a definition's code acts for the account that deployed it. Whatever it writes carries that from the moment of the host call ([`Writer`]); when
-//! the run has ended, it is held against what there is by then. What was written by a definition that is gone, or that belongs to another account by now, is
-//! dropped, counted and told. Where the same owner has put another version in place meanwhile, it goes out.
+//! Each version of a definition's code acts for the account that deployed it. Whatever it writes
+//! carries that from the moment of the host call ([`Writer`]); when the run has ended, it is held
+//! against what there is by then. What was written by a definition that is gone, or that belongs to
+//! another account by now, is dropped, counted and told. Where the same owner has put another
+//! version in place meanwhile, it goes out.
 //!
-//! Invariant: nothing is done in the name of anybody but the account that deployed the code that wrote it, a caller's name least of all.
+//! Invariant: nothing is done in the name of anybody but the account that deployed the code that
+//! wrote it, a caller's name least of all.
 
 use std::sync::Arc;
 
@@ -23,7 +26,8 @@ use lotmq_core::turn::Turn;
 /// Code of effects that were dropped.
 const AUTHORITY_GONE: &str = "AUTHORITY_GONE";
 
-/// Client Identifier of guests in questions to rules and in commands: no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+/// Client Identifier of guests in questions to rules and in commands: no Client has it, as one that
+/// sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";
 
 /// Owner record of the user of this name.
@@ -32,8 +36,8 @@ pub(crate) fn owner(users: &Directory, name: &str) -> Option<Owner> {
     Some(Owner { name: Arc::clone(&account.name), account: account.number })
 }
 
-/// Owner record of whoever gives a command; `None` for an anonymous one, and for one whose session is not
-/// [current](Directory::is_current) any more.
+/// Owner record of whoever gives a command; `None` for an anonymous one, and for one whose session
+/// is not [current](Directory::is_current) any more.
 pub(crate) fn owner_of(users: &Directory, identity: &Identity) -> Option<Owner> {
     owner(users, identity.user.as_ref()?).filter(|_| users.is_current(identity))
 }
@@ -72,7 +76,8 @@ impl<'a> Writers<'a> {
         Writers { tenant, definition, last: None, gone: Vec::new() }
     }
 
-    /// Definition of a writer, if it still belongs to the account for which it wrote. Otherwise its effect counts as dropped.
+    /// Definition of a writer, if it still belongs to the account for which it wrote. Otherwise its
+    /// effect counts as dropped.
     pub(super) fn standing(&mut self, writer: Writer) -> Option<&Arc<Definition>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != writer) {
             let found = self.find(writer);
@@ -95,8 +100,8 @@ impl<'a> Writers<'a> {
         registry.by_id(definition_id(writer.definition)).filter(is_standing).cloned()
     }
 
-    /// As [`standing`](Self::standing), for an effect that needs its owner's rights: with the owner as he is now, or nobody where nobody
-    /// deployed the definition.
+    /// As [`standing`](Self::standing), for an effect that needs its owner's rights: with the owner
+    /// as he is now, or nobody where nobody deployed the definition.
     pub(super) fn acting(&mut self, writer: Writer) -> Option<(Arc<Definition>, Option<Identity>)> {
         let definition = {
             let registry = self.tenant.programs().guests.registry.read();
@@ -113,7 +118,8 @@ impl<'a> Writers<'a> {
         found
     }
 
-    /// Reports dropped effects to the owners whose definition wrote them, or in whose run they were, while they still have that definition.
+    /// Reports dropped effects to the owners whose definition wrote them, or in whose run they
+    /// were, while they still have that definition.
     pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
         for (writer, count) in self.gone {
             turn.core.counters.guest_effects_dropped.add(count);

@@ -59,7 +59,8 @@ fn of_owner(
     });
     drop(registry);
     // Rules are asked who is an administrator only where that matters, and without the lock, for
-    // they may look at definitions. A module may be larger than the share of a user who has nothing.
+    // they may look at definitions. A module may be larger than the share of a user who has
+    // nothing.
     let may_matter = kind == DefinitionKind::Module || engine.code_is_scarce_for(payer);
     let is_administrator = || {
         let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));

@@ -1,4 +1,5 @@
-//! Compilation of definitions to native code: the first half of deploying one, which takes long and changes nothing.
+//! Compilation of definitions to native code: the first half of deploying one, which takes long and
+//! changes nothing.
 //!
 //! ```text
 //! text: -add…, projects, lotmq run; at a start `restore` ─▶ lot_to_wasm ─▶ CompiledDefinition::of_entity ─┐
@@ -6,7 +7,8 @@
 //! Python: -addPython, projects, lotmq run; at a start `restore` ─────────▶ scripts::compile ──────────────┘
 //! ```
 //!
-//! Every kind goes this way, and what runs it is decided here. The second half, which is the change, is [`install`](super::install).
+//! Every kind goes this way, and what runs it is decided here. The second half, which is the
+//! change, is [`install`](super::install).
 
 use std::sync::Arc;
 
@@ -222,7 +224,8 @@ impl CompiledDefinition {
         Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
     }
 
-    /// Takes the code of a module for routes, which the [loader](Loader::route_module) has compiled.
+    /// Takes the code of a module for routes, which the [loader](Loader::route_module) has
+    /// compiled.
     pub(crate) fn of_route_module(code: RouteModule, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::RouteModule(Box::new(code)));
         Self { new, existing, code, is_disabled, asked: AskedGrants::default() }
@@ -271,7 +274,8 @@ impl CompiledDefinition {
         Self { asked, ..self }
     }
 
-    /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
+    /// No run of it within a turn is given up for its slice of time, whatever else the machine
+    /// does.
     pub(crate) fn never_gives_up(&mut self) {
         if let Code::Executor(code) = &mut self.code {
             code.limits.slice = std::time::Duration::MAX;
@@ -355,7 +359,8 @@ impl<'a> Loader<'a> {
         Ok(guest)
     }
 
-    /// Compiles a component that somebody has uploaded for routes, and has it say what it is when it is new: by the schema of its settings every route is checked.
+    /// Compiles a component that somebody has uploaded for routes, and has it say what it is when
+    /// it is new: by the schema of its settings every route is checked.
     ///
     /// # Errors
     /// [`LoadError`].
@@ -393,7 +398,8 @@ impl<'a> Loader<'a> {
         Ok(guest)
     }
 
-    /// Compiles a component that somebody has uploaded for logins, and has it say what it is when it is new.
+    /// Compiles a component that somebody has uploaded for logins, and has it say what it is when
+    /// it is new.
     ///
     /// # Errors
     /// [`LoadError`].

@@ -1,7 +1,9 @@
-//! Dead letter queues of routes: what a route gives up enters the store here, in the batch with which it leaves the outbox, and leaves it again: replayed, removed, or
-//! because there are too many.
+//! Dead letter queues of routes: what a route gives up enters the store here, in the batch with
+//! which it leaves the outbox, and leaves it again: replayed, removed, or because there are too
+//! many.
 //!
-//! The queue is that of a session whose Client Identifier no Client can have, made when the first message is given up. Not here: what is known in memory
+//! The queue is that of a session whose Client Identifier no Client can have, made when the first
+//! message is given up. Not here: what is known in memory
 //! ([`dead_letters`](super::routes::dead_letters)).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +35,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(10);
 /// Number of tries.
 const CLAIM_TRIES: usize = 500;
 
-/// Gives up a message for a reason: it becomes a dead letter, and leaves the outbox with the same commit.
+/// Gives up a message for a reason: it becomes a dead letter, and leaves the outbox with the same
+/// commit.
 pub(super) fn bury(
     hosting: &Hosting,
     tenant: &Arc<Tenant>,
@@ -52,7 +55,8 @@ pub(super) fn bury(
     enter(hosting, tenant, (route, session), (post, reason), None);
 }
 
-/// Puts a message among the dead letters that are in the queue of `session`; `watcher` hears when that is on the disk.
+/// Puts a message among the dead letters that are in the queue of `session`; `watcher` hears when
+/// that is on the disk.
 pub(super) fn enter(
     hosting: &Hosting,
     tenant: &Tenant,
@@ -111,7 +115,8 @@ pub(super) fn enter(
     route.outbox_called.notify_one();
 }
 
-/// Session for the dead letters of a route, made where there is none; `None` when the store is closed, so that the message stays in the outbox for the next start.
+/// Session for the dead letters of a route, made where there is none; `None` when the store is
+/// closed, so that the message stays in the outbox for the next start.
 pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -> Option<SessionId> {
     if let Some(session) = route.dead_letters.session() {
         return Some(session);
@@ -194,7 +199,8 @@ pub(crate) struct LettersTaken {
     pub(crate) damaged: u64,
     /// Why no more were replayed.
     pub(crate) stopped: Option<PostError>,
-    /// Letters that stay, because the route does not have what they are for any more, by what that is.
+    /// Letters that stay, because the route does not have what they are for any more, by what that
+    /// is.
     pub(crate) gone: BTreeMap<String, u64>,
     /// Numbers that were named and that no letter has.
     pub(crate) missing: Vec<u64>,
@@ -245,7 +251,8 @@ impl LetterTaking {
         (self.claim.session, self.after)
     }
 
-    /// Takes the chosen ones out of a slice that was read; they are replayed where a tenant is given. Whether it is over.
+    /// Takes the chosen ones out of a slice that was read; they are replayed where a tenant is
+    /// given. Whether it is over.
     pub(crate) fn take(&mut self, slice: &QueueSlice, replay: Option<&Tenant>) -> bool {
         let meant = |delivery: &&lotmq_store::RecoveredDelivery| {
             delivery.message.id < self.until && self.chosen.has(delivery.message.id)

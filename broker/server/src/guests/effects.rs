@@ -1,4 +1,5 @@
-//! Effects of runs, carried out in the turn of the thread that has them: messages, kept values, reports.
+//! Effects of runs, carried out in the turn of the thread that has them: messages, kept values,
+//! reports.
 
 use std::sync::Arc;
 
@@ -233,7 +234,8 @@ fn ended(
         RunOutcome::Failed(error) => Some(error.clone()),
         RunOutcome::Trapped(trap) => Some(trap.clone().into()),
     };
-    // Beside an error, which has the time of the clock, one that is a tick older looks as if it were of a run before.
+    // Beside an error, which has the time of the clock, one that is a tick older looks as if it
+    // were of a run before.
     let is_clean = error.is_none() && failed.0.is_empty();
     let now = if is_clean { timestamp(turn.wall_ms()) } else { definitions_now(&*turn.core.clock).wall };
     definition.activity.run_ended(now);
@@ -300,8 +302,8 @@ impl Failed {
     }
 }
 
-/// Records an event that a mailbox did not take. Of a flood of them one has a record, and the others are counted together, by
-/// [`records::refused`].
+/// Records an event that a mailbox did not take. Of a flood of them one has a record, and the
+/// others are counted together, by [`records::refused`].
 pub(super) fn not_taken(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -340,7 +342,8 @@ pub(super) fn events_not_taken(
         PostError::Full { .. } | _ => (records::full_code(definition), &counters.guest_events_dropped),
     };
     counter.add(count);
-    // What the broker itself publishes about guests must not go round for ever: it is counted, not recorded.
+    // What the broker itself publishes about guests must not go round for ever: it is counted, not
+    // recorded.
     let has_record = !system_topics::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused(count));
     if has_record {

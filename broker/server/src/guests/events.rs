@@ -1,12 +1,16 @@
 //! Triggers of a turn: collected while messages are routed, started when the turn ends.
 //!
-//! Definitions that their facts call bounded run at once, on this thread, in a short slice; whatever takes longer, is busy or was not promised to be
-//! short goes to its mailbox and runs on an executor.
+//! Definitions that their facts call bounded run at once, on this thread, in a short slice;
+//! whatever takes longer, is busy or was not promised to be short goes to its mailbox and runs on
+//! an executor.
 //!
-//! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits for its next turn, behind the sockets of
-//! others, and the Clients whose messages start guests are not read from until nothing is left: so a flood slows its sender down and
-//! nobody else. The same holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own definitions and an administrator's slow anybody down: those
-//! of [other owners](super::owner_groups) have a [part of the thread's time](super::others_time), and the rest goes, by owner, to [relays](super::relay).
+//! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits
+//! for its next turn, behind the sockets of others, and the Clients whose messages start guests are
+//! not read from until nothing is left: so a flood slows its sender down and nobody else. The same
+//! holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own
+//! definitions and an administrator's slow anybody down: those of
+//! [other owners](super::owner_groups) have a [part of the thread's time](super::others_time), and
+//! the rest goes, by owner, to [relays](super::relay).
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -71,7 +75,8 @@ impl TopicTriggers {
     }
 }
 
-/// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
+/// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for
+/// the next message.
 fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
     let (triggers, is_stable) = permitted_triggers(tenant, topic);
     let has_routes = triggers.iter().any(|trigger| matches!(trigger.starts, Starts::Route(_)));
@@ -88,7 +93,8 @@ pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trig
     rights::permitted(tenant, programs.guests.authority, topic, programs.triggers(topic))
 }
 
-/// Whether a publisher waits for a route that is full; those that he does not wait for shed what they have no room for.
+/// Whether a publisher waits for a route that is full; those that he does not wait for shed what
+/// they have no room for.
 fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>) -> bool {
     let guests = &tenant.programs().guests;
     let version = route.version();
@@ -212,7 +218,8 @@ impl Triggers for TopicTriggers {
     }
 }
 
-/// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but that the message is delivered.
+/// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but
+/// that the message is delivered.
 fn note(noted: &mut GuestEvents, event: GuestEvent) {
     match event.trigger.starts {
         Starts::Guest(_) => noted.add(event),
@@ -220,7 +227,8 @@ fn note(noted: &mut GuestEvents, event: GuestEvent) {
     }
 }
 
-/// Definitions with `ON SILENCE` that hear of one topic, and those that count what they miss of it: disabled ones, and modules that a policy keeps from it.
+/// Definitions with `ON SILENCE` that hear of one topic, and those that count what they miss of it:
+/// disabled ones, and modules that a policy keeps from it.
 struct Ears {
     ears: Box<[Ear]>,
     disabled: Box<[Arc<Definition>]>,
@@ -240,8 +248,8 @@ impl Listeners for Ears {
     }
 }
 
-/// Definitions with `ON SILENCE` of `topic`, and disabled ones that it would start, whose owners may read it. False when the rules have to be asked again for the next
-/// message.
+/// Definitions with `ON SILENCE` of `topic`, and disabled ones that it would start, whose owners
+/// may read it. False when the rules have to be asked again for the next message.
 fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
     let guests = &tenant.programs().guests;
     let mut watches = Vec::new();
@@ -356,16 +364,19 @@ fn is_spent(turn: &Turn) -> bool {
     look(turn).budget.is_spent || turn.asked.is_congested()
 }
 
-/// Starts the guests that this turn's messages trigger, until its time is over. Runs on this thread add to the turn, events included.
+/// Starts the guests that this turn's messages trigger, until its time is over. Runs on this thread
+/// add to the turn, events included.
 fn start_guests(turn: &mut Turn) {
     // What they trigger comes behind them.
     let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
     while !is_spent(turn) && events.take_turn(|event, line| start_next(turn, event, line)) {}
     events.append(std::mem::take(&mut noted(&mut turn.guests).events));
-    // A thread without Clients has nobody to hold back, and no next turn unless something else happens.
+    // A thread without Clients has nobody to hold back, and no next turn unless something else
+    // happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
     while is_spent(turn) && events.len() > left_max {
-        // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
+        // The oldest go to their mailboxes, so that those that are left find them busy and come
+        // behind.
         if let Some(event) = events.take_from_longest().and_then(fired) {
             hand_over(turn, event);
         }
@@ -383,7 +394,8 @@ fn start_next(turn: &mut Turn, event: GuestEvent, line: &mut VecDeque<GuestEvent
     }
 }
 
-/// Starts definitions whose owners the publishers do not wait for, as far as the thread has time for them; the rest goes to the relays of their owners.
+/// Starts definitions whose owners the publishers do not wait for, as far as the thread has time
+/// for them; the rest goes to the relays of their owners.
 fn start_others(turn: &mut Turn) {
     if look(turn).others.is_empty() {
         return;
@@ -475,7 +487,8 @@ fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &MessageBatch) -> Op
     noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
 }
 
-/// Hands an event to a mailbox, when the message itself has been delivered; by the relay of the owner, where something waits there.
+/// Hands an event to a mailbox, when the message itself has been delivered; by the relay of the
+/// owner, where something waits there.
 fn hand_over(turn: &mut Turn, event: GuestEvent) {
     if event.is_behind_relay() {
         return relay(turn, &event, true);
@@ -483,7 +496,8 @@ fn hand_over(turn: &mut Turn, event: GuestEvent) {
     noted(&mut turn.guests).hand_over(event);
 }
 
-/// Hands an event to the relay of its owner; whether it is known by then that its message starts the definition.
+/// Hands an event to the relay of its owner; whether it is known by then that its message starts
+/// the definition.
 fn relay(turn: &mut Turn, event: &GuestEvent, has_fired: bool) {
     let Some(relay) = &event.trigger.relay else { return };
     let alone: Arc<[_]> = Arc::new([Arc::clone(&event.trigger)]);
@@ -492,7 +506,8 @@ fn relay(turn: &mut Turn, event: &GuestEvent, has_fired: bool) {
     noted(&mut turn.guests).relayed.push_back((relay, relayed));
 }
 
-/// Starts guests that run beside this thread. Their effects could otherwise reach receivers before the messages that caused them.
+/// Starts guests that run beside this thread. Their effects could otherwise reach receivers before
+/// the messages that caused them.
 fn post_guests(turn: &mut Turn) {
     noted(&mut turn.guests).inline.end();
     if turn.asked.is_empty() {
@@ -506,13 +521,14 @@ fn post_guests(turn: &mut Turn) {
     }
 }
 
-/// Posts what this thread has handed over. None of it runs before all are in their mailboxes, and so in front of what any of them publishes.
-/// Events of publishers for whom something is left here stay: what is posted could start a
-/// definition down the chain before what is left for it.
+/// Posts what this thread has handed over. None of it runs before all are in their mailboxes, and
+/// so in front of what any of them publishes. Events of publishers for whom something is left here
+/// stay: what is posted could start a definition down the chain before what is left for it.
 fn post_all(turn: &mut Turn) {
     let mut starts = RunnerStarts::default();
     let mut waiting = Vec::new();
-    // One by one: what is published about one that is not taken may end a turn of its own, with all that are left.
+    // One by one: what is published about one that is not taken may end a turn of its own, with all
+    // that are left.
     while let Some(event) = noted(&mut turn.guests).take_post() {
         if look(turn).asking.contains(&event.trigger.definition.id) {
             waiting.push(event);
@@ -531,7 +547,8 @@ fn post_all(turn: &mut Turn) {
     }
 }
 
-/// Runs an event on this thread. False when it must be posted instead: nothing of it has happened then.
+/// Runs an event on this thread. False when it must be posted instead: nothing of it has happened
+/// then.
 fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
     let Starts::Guest(runner) = &event.trigger.starts else { return false };
     let parts = event.message.parts();
@@ -610,7 +627,8 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent, starts: &mut RunnerStart
     match posted {
         Ok(Posted::Roomy) => {}
         Ok(Posted::Crowded) => {
-            // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
+            // How fast a guest runs that was not promised to be short is no measure for how fast a
+            // Client may publish.
             if let Some(client) = waiting {
                 noted(&mut turn.guests).congested.insert(client.slot, Arc::downgrade(runner));
             }
@@ -627,7 +645,8 @@ fn shed(turn: &mut Turn, event: &GuestEvent, route: &RouteRunner, error: &PostEr
     effects::not_taken(turn, &event.tenant, &event.trigger.definition, error, &event.message);
 }
 
-/// The event if the message starts the definition; of a window, with its figures. Asked once, in the messages' order.
+/// The event if the message starts the definition; of a window, with its figures. Asked once, in
+/// the messages' order.
 pub(super) fn fired(event: GuestEvent) -> Option<GuestEvent> {
     let parts = event.message.parts();
     let cause = Cause {

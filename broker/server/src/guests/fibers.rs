@@ -117,7 +117,8 @@ impl FiberServices for TenantServices {
 }
 
 impl TenantServices {
-    /// Why something is refused to the routes of this tenant: where there is no network, all but what is there for them alone, else what the operator says.
+    /// Why something is refused to the routes of this tenant: where there is no network, all but
+    /// what is there for them alone, else what the operator says.
     fn refuses(
         &self,
         is_theirs: impl FnOnce(&Drivers) -> bool,

@@ -1,6 +1,7 @@
 //! Whether a message that a definition hears starts it, and with which payload.
 //!
-//! Asked once for each message and definition, in the messages' order: `ON CHANGE` and `ON WINDOW` remember it.
+//! Asked once for each message and definition, in the messages' order: `ON CHANGE` and `ON WINDOW`
+//! remember it.
 
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ pub(super) enum Fires {
     With(Vec<u8>),
 }
 
-/// What comes of a message: one `ON CHANGE` may have seen its payload before, `ON WINDOW` may wait for more.
+/// What comes of a message: one `ON CHANGE` may have seen its payload before, `ON WINDOW` may wait
+/// for more.
 pub(super) fn fires(tenant: &Arc<Tenant>, trigger: &TriggeredDefinition, cause: &Cause<'_>) -> Fires {
     let Cause { topic, payload, is_of_guest, origin, received_ms } = *cause;
     // What a guest publishes is not split, and what a route brings does not go back to it.

@@ -1,4 +1,5 @@
-//! Words for what a module was not granted: what it has of the kind, and the command that grants it.
+//! Words for what a module was not granted: what it has of the kind, and the command that grants
+//! it.
 
 use lotmq_host::{Capability, Grants, NameGrant, TopicGrant};
 

@@ -1,4 +1,5 @@
-//! Numbers of guests: a definition of a tenant has one that is unique among all tenants, by which the host names it.
+//! Numbers of guests: a definition of a tenant has one that is unique among all tenants, by which
+//! the host names it.
 
 use lotmq_definitions::DefinitionId;
 use lotmq_host::GuestId;

@@ -23,7 +23,8 @@ use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{Chance, Core};
 
-/// Hosting of the guests of all tenants: engine, executor and the threads of routes, on top of core and store.
+/// Hosting of the guests of all tenants: engine, executor and the threads of routes, on top of core
+/// and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
     /// When the broker started, by the wall clock.

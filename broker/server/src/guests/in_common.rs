@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use lotmq_host::fiber::HostPattern;
 use lotmq_host::{Grants, NameGrant, TopicGrant, ValueGrant};
 
-/// Grants of a route that runs a module: what its text names and the module was granted, both; state and configuration are the module's.
+/// Grants of a route that runs a module: what its text names and the module was granted, both;
+/// state and configuration are the module's.
 pub(super) fn both(route: Grants, module: &Grants) -> Grants {
     let values = |route: &ValueGrant, module: &ValueGrant| ValueGrant {
         read: both_names(&route.read, &module.read),
@@ -94,7 +95,8 @@ pub(crate) fn have_common_topics(one: &str, other: &str) -> bool {
     common_filter(one, other).is_some()
 }
 
-/// Whether a granted place covers one that a route names: both are a host, `*.suffix`, a network or `*`, with a port, a range of them or `*`.
+/// Whether a granted place covers one that a route names: both are a host, `*.suffix`, a network or
+/// `*`, with a port, a range of them or `*`.
 pub(crate) fn reaches(granted: &str, place: &str) -> bool {
     pattern(granted).zip(pattern(place)).is_some_and(|(granted, place)| granted.includes(&place))
 }

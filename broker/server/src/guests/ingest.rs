@@ -1,8 +1,9 @@
-//! Services of the broker for route guests, above all for the messages that they bring: published when there is room for them, and done when all of them is stored that
-//! has to be.
+//! Services of the broker for route guests, above all for the messages that they bring: published
+//! when there is room for them, and done when all of them is stored that has to be.
 //!
-//! Invariants: of messages that are refused before they are published nothing has happened; a guest is told that messages of QoS 1 and 2 are done only behind
-//! the commit of all that was stored of them. No thread of routes is ever held up: what waits is a task.
+//! Invariants: of messages that are refused before they are published nothing has happened; a guest
+//! is told that messages of QoS 1 and 2 are done only behind the commit of all that was stored of
+//! them. No thread of routes is ever held up: what waits is a task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,8 @@ impl RouteServices for TenantServices {
     }
 }
 
-/// Publishes the messages of a route in order, and waits until they are stored: all of a [piece](piece) or none. The thread goes on with other routes in between.
+/// Publishes the messages of a route in order, and waits until they are stored: all of a
+/// [piece](piece) or none. The thread goes on with other routes in between.
 ///
 /// # Errors
 /// See [`IngestError`]; what was published before stays so.
@@ -99,7 +101,8 @@ async fn ingest(
     Ok(())
 }
 
-/// Number of messages that are published at once: as many as the bounds of a piece say, and one at least.
+/// Number of messages that are published at once: as many as the bounds of a piece say, and one at
+/// least.
 fn piece(messages: &[IngestedMessage]) -> usize {
     let mut bytes = 0;
     let fits = |message: &&IngestedMessage| {
@@ -137,7 +140,8 @@ async fn wait_while(runner: &RouteRunner, why: &'static str, is_so: impl Fn() ->
     }
 }
 
-/// Waits while outboxes of other routes that take the messages are full and shed nothing, as Clients would.
+/// Waits while outboxes of other routes that take the messages are full and shed nothing, as
+/// Clients would.
 async fn wait_for_outboxes(
     tenant: &Arc<Tenant>,
     run: &RunContext,

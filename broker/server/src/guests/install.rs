@@ -1,7 +1,9 @@
-//! Installation of compiled definitions, and their removal: the second half of deploying one, which is the change.
+//! Installation of compiled definitions, and their removal: the second half of deploying one, which
+//! is the change.
 //!
-//! Every kind takes the same steps: into the registry, to what runs it, into the batch for the store, and then everybody hears of it. Nothing has changed when
-//! the registry refuses; what was there runs on. The first half is [`compile`](super::compile).
+//! Every kind takes the same steps: into the registry, to what runs it, into the batch for the
+//! store, and then everybody hears of it. Nothing has changed when the registry refuses; what was
+//! there runs on. The first half is [`compile`](super::compile).
 
 use std::sync::Arc;
 
@@ -25,7 +27,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
-/// Installs a definition, which is in force then, and models again that are made of it. What it needs to survive is added to `batch`.
+/// Installs a definition, which is in force then, and models again that are made of it. What it
+/// needs to survive is added to `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; nothing has changed then.
@@ -43,7 +46,8 @@ pub(crate) fn install(
 }
 
 impl CompiledProgram {
-    /// Installs a definition or a script; `None` of a script. What it needs to survive is added to `batch`.
+    /// Installs a definition or a script; `None` of a script. What it needs to survive is added to
+    /// `batch`.
     ///
     /// # Errors
     /// [`DeployError`]; nothing has changed then.
@@ -63,7 +67,8 @@ impl CompiledProgram {
     }
 }
 
-/// Installs a script, or replaces the one of that name; what waited for it is armed. What it needs to survive is added to `batch`.
+/// Installs a script, or replaces the one of that name; what waited for it is armed. What it needs
+/// to survive is added to `batch`.
 ///
 /// # Errors
 /// When there are too many, or it is somebody else's; nothing has changed then.
@@ -107,15 +112,16 @@ pub(super) fn install_alone(
     if is_for_routes {
         guests.module_changed(installed.definition.name());
     }
-    // No message leads to a Panel, a Theme or a module for logins: the routes of topics stay as they are.
+    // No message leads to a Panel, a Theme or a module for logins: the routes of topics stay as
+    // they are.
     if !is_never_run {
         guests.settle(tenant, hosting, &installed.changed);
     }
     Ok(installed)
 }
 
-/// Puts a definition into the registry, to what runs it, and into `batch`. A Rule takes part in decisions once what is returned with it is
-/// [`put`](lotmq_auth::Rulebook::put) into the rulebook.
+/// Puts a definition into the registry, to what runs it, and into `batch`. A Rule takes part in
+/// decisions once what is returned with it is [`put`](lotmq_auth::Rulebook::put) into the rulebook.
 ///
 /// # Errors
 /// As [`install`].
@@ -263,7 +269,8 @@ fn check_share(tenant: &Tenant, new: &NewDefinition) -> Result<(), DeployError> 
     Err(refused.into())
 }
 
-/// Gives a definition its runner; the mailbox of a former version goes on with the new code, unless it was somebody else's.
+/// Gives a definition its runner; the mailbox of a former version goes on with the new code, unless
+/// it was somebody else's.
 fn arm(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -352,7 +359,8 @@ impl Code {
 }
 
 impl Guests {
-    /// Removes the state of a definition that an installation took over from another owner, before the new code runs.
+    /// Removes the state of a definition that an installation took over from another owner, before
+    /// the new code runs.
     fn clear_taken_over(&self, tenant: &Tenant, installed: &Installed, is_loading: bool, batch: &mut Batch) {
         let id = installed.definition.id;
         if installed.replaced.is_some() {
@@ -367,7 +375,8 @@ impl Guests {
             return;
         }
         match installed.replaced.as_deref() {
-            // Whatever name its keeper has: the former owner may be a removed user who was called as the new one is.
+            // Whatever name its keeper has: the former owner may be a removed user who was called
+            // as the new one is.
             Some(former) if former.id != id => self.clear_memory(tenant, former.name(), |_| true, batch),
             // At a start that was done before, of what is known to be others' (`kept_claims`).
             None if is_loading => {}
@@ -379,8 +388,8 @@ impl Guests {
         }
     }
 
-    /// Removes what models of this name remembered for the owners that are chosen. It stays when a model is removed, and is for whoever kept it, as long as he
-    /// is a user.
+    /// Removes what models of this name remembered for the owners that are chosen. It stays when a
+    /// model is removed, and is for whoever kept it, as long as he is a user.
     fn clear_memory(
         &self,
         tenant: &Tenant,
@@ -392,8 +401,9 @@ impl Guests {
         self.clear_chosen(tenant, |topic, user| topic.starts_with(&memory) && is_chosen(user), batch);
     }
 
-    /// Removes what models that are gone remembered for a user who is removed: the next one of his name is somebody else. What models remember that are there
-    /// goes with them, as they are nobody's then.
+    /// Removes what models that are gone remembered for a user who is removed: the next one of his
+    /// name is somebody else. What models remember that are there goes with them, as they are
+    /// nobody's then.
     pub(crate) fn clear_memory_of_removed(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         let registry = self.registry.read();
         let is_left = |topic: &str| {
@@ -421,7 +431,8 @@ impl Guests {
         self.clear(tenant, topics, &mut cleared, batch);
     }
 
-    /// Removes the state of a definition, for good with `batch`: the next definition of its name, perhaps another user's, must not find it after a crash either.
+    /// Removes the state of a definition, for good with `batch`: the next definition of its name,
+    /// perhaps another user's, must not find it after a crash either.
     fn clear_state(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
         // What is on its way to the store is in front of the batch then.
         let mut cleared = self.saving.lock();
@@ -438,7 +449,8 @@ impl Guests {
         cleared.extend(topics);
     }
 
-    /// Notes that a batch is with the store: what took the place of a state since it was [cleared](Self::clear_state) is written once more, behind it.
+    /// Notes that a batch is with the store: what took the place of a state since it was
+    /// [cleared](Self::clear_state) is written once more, behind it.
     pub(crate) fn batch_appended(&self) {
         let cleared = std::mem::take(&mut *self.saving.lock());
         if !cleared.is_empty() {
@@ -446,7 +458,8 @@ impl Guests {
         }
     }
 
-    /// Ends the runner that an installation took over from another owner: waiting events were meant for his definition, and came under his rights.
+    /// Ends the runner that an installation took over from another owner: waiting events were meant
+    /// for his definition, and came under his rights.
     pub(super) fn end_taken_over(
         &self,
         tenant: &Tenant,
@@ -467,7 +480,8 @@ impl Guests {
         }
     }
 
-    /// Ends the runner of a definition that is not in the registry any more; returns the number of events that waited for it.
+    /// Ends the runner of a definition that is not in the registry any more; returns the number of
+    /// events that waited for it.
     fn end(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) -> u64 {
         let runner = self.runners.write().remove(&definition.id);
         let route = self.routes.write().remove(&definition.id);
@@ -535,8 +549,8 @@ impl Guests {
         }
     }
 
-    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name. His routes are reopened, as what they were opened with
-    /// was his.
+    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user
+    /// of that name. His routes are reopened, as what they were opened with was his.
     pub(crate) fn disown(&self, user: &str) {
         let definitions: Vec<_> = self.registry.read().of_owner(user).cloned().collect();
         definitions.iter().for_each(|definition| definition.disown());
@@ -576,8 +590,8 @@ pub(crate) fn row(tenant: &Tenant, definition: &Definition) -> Option<Definition
     })
 }
 
-/// What is stored beside the text of a definition: the present state of a Panel, and the facts of a Rule, which say what it was about when its text
-/// does not compile any more.
+/// What is stored beside the text of a definition: the present state of a Panel, and the facts of a
+/// Rule, which say what it was about when its text does not compile any more.
 fn state(definition: &Definition) -> Vec<u8> {
     let facts = definition.facts();
     let of_view = facts.view.as_ref().map(|view| serde_json::to_vec(&view.state));

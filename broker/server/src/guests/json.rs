@@ -1,4 +1,5 @@
-//! Conversion between guest values and JSON: inputs and outputs of Actions that commands and the command line call.
+//! Conversion between guest values and JSON: inputs and outputs of Actions that commands and the
+//! command line call.
 
 use lotmq_host::Value;
 use serde_json::{Value as Json, json};

@@ -1,6 +1,8 @@
-//! Whose what programs keep for themselves is, at a start: states, windows, silences, and what models remember.
+//! Whose what programs keep for themselves is, at a start: states, windows, silences, and what
+//! models remember.
 //!
-//! It goes with its definition, or with another owner of its name. A crash, or a restore of a part of a backup, may leave what was of a former one.
+//! It goes with its definition, or with another owner of its name. A crash, or a restore of a part
+//! of a backup, may leave what was of a former one.
 
 use std::collections::HashMap;
 
@@ -11,10 +13,12 @@ use super::{rights, states};
 use crate::guests::HasPrograms as _;
 use lotmq_core::tenant::Tenant;
 
-/// Owners of stored definitions, by kind and name: their names, an empty one of what is nobody's, and the numbers of those accounts that are known.
+/// Owners of stored definitions, by kind and name: their names, an empty one of what is nobody's,
+/// and the numbers of those accounts that are known.
 type Owners<'a> = HashMap<(&'a str, &'a str), (&'a str, Option<u64>)>;
 
-/// Forgets what a definition of another owner has kept, and, where `are_all_known`, what is of none. Before definitions are deployed, which look for their own.
+/// Forgets what a definition of another owner has kept, and, where `are_all_known`, what is of
+/// none. Before definitions are deployed, which look for their own.
 pub(crate) fn forget_of_others(
     tenant: &Tenant,
     (definitions, modules): (&[DefinitionRow], &[ModuleRow]),
@@ -38,8 +42,8 @@ pub(crate) fn forget_of_others(
     foreign.iter().for_each(|topic| values.forget(topic));
 }
 
-/// Whether a kept value was written for another definition than the one that would find it. Of what nobody is known to have kept, and of what is nobody's now,
-/// that cannot be told.
+/// Whether a kept value was written for another definition than the one that would find it. Of what
+/// nobody is known to have kept, and of what is nobody's now, that cannot be told.
 fn is_foreign(topic: &str, keeper: Option<&Owner>, owners: &Owners<'_>, are_all_known: bool) -> bool {
     let Some((kind, name)) = definition_of(topic) else { return false };
     match owners.get(&(kind, name)) {
@@ -47,7 +51,8 @@ fn is_foreign(topic: &str, keeper: Option<&Owner>, owners: &Owners<'_>, are_all_
             let is_owner = *keeper.name == **owner && account.is_none_or(|account| account == keeper.account);
             !owner.is_empty() && !is_owner
         }),
-        // Models leave what they remember to their owner, and installed instances of modules are stored elsewhere.
+        // Models leave what they remember to their owner, and installed instances of modules are
+        // stored elsewhere.
         None => are_all_known && kind != DefinitionKind::Model.key() && kind != DefinitionKind::Module.key(),
     }
 }
@@ -104,7 +109,8 @@ mod tests {
             let found = is_foreign(topic, keeper.as_ref(), &owners, are_all_known);
             assert_eq!(found, expected, "{topic} of {keeper:?}");
         }
-        // A former user of the name, whom a restore of a part of a backup has brought back, or taken away.
+        // A former user of the name, whom a restore of a part of a backup has brought back, or
+        // taken away.
         for topic in ["$LOT/Window/A/\0t", "$LOT/Models/M/n/x", "$LOT/State/module/a/\0k"] {
             assert!(is_foreign(topic, Some(&user("ann", 2)), &owners, true), "{topic}");
         }

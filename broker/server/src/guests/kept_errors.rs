@@ -1,10 +1,14 @@
-//! Last errors of definitions on their way to the store, so that a restart does not hide what has failed.
+//! Last errors of definitions on their way to the store, so that a restart does not hide what has
+//! failed.
 //!
-//! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. Those of a tenant are written together, at most once in
-//! [`ERRORS_KEPT_EVERY`] and before the broker ends: a program that fails at each message costs a gateway's flash six writes an hour. What a crash takes with it
-//! are the errors since the last of these. They count in a sum of their own, so that programs which keep much leave room for them.
+//! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. Those of a
+//! tenant are written together, at most once in [`ERRORS_KEPT_EVERY`] and before the broker ends: a
+//! program that fails at each message costs a gateway's flash six writes an hour. What a crash
+//! takes with it are the errors since the last of these. They count in a sum of their own, so that
+//! programs which keep much leave room for them.
 //!
-//! Invariant: what is kept is of the version that is deployed; it goes when that is replaced or removed.
+//! Invariant: what is kept is of the version that is deployed; it goes when that is replaced or
+//! removed.
 
 use std::time::Duration;
 
@@ -49,7 +53,8 @@ impl KeptErrors {
         self.0.lock().definitions.insert(definition.id, Arc::clone(definition));
     }
 
-    /// Puts what waits among the kept values, unless that was done a short time ago. `elapsed` is the time since the start of the broker.
+    /// Puts what waits among the kept values, unless that was done a short time ago. `elapsed` is
+    /// the time since the start of the broker.
     pub(crate) fn keep_some(&self, values: &LastValues, elapsed: Duration) {
         let mut waiting = self.0.lock();
         let is_due = waiting.kept_at.is_none_or(|at| elapsed.saturating_sub(at) >= ERRORS_KEPT_EVERY);

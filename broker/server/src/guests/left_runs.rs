@@ -1,8 +1,10 @@
-//! Promised runs that a crash or a stop has left: they start again at the next start, before the first Client.
+//! Promised runs that a crash or a stop has left: they start again at the next start, before the
+//! first Client.
 //!
-//! What runs have published comes first, then what they were started with, so that it does not come to the same definitions behind its successors;
-//! otherwise they start in order. Those that find no room by the time the listeners open are started by the housekeeper. How messages come to be kept is in
-//! `promised`.
+//! What runs have published comes first, then what they were started with, so that it does not come
+//! to the same definitions behind its successors; otherwise they start in order. Those that find no
+//! room by the time the listeners open are started by the housekeeper. How messages come to be kept
+//! is in `promised`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,10 +34,12 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::stored;
 
-/// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+/// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another
+/// \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";
 
-/// Time that the listeners wait until promised runs have been started again. Those that find no room by then are started when there is some.
+/// Time that the listeners wait until promised runs have been started again. Those that find no
+/// room by then are started when there is some.
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// The same while definitions are still being compiled.
@@ -69,7 +73,8 @@ pub(crate) struct Unfinished {
     session: SessionId,
     /// Number of the first message of this run.
     end: MessageId,
-    /// Numbers of hops that messages have made and that are still to be started, the highest last. `None` before they were looked for.
+    /// Numbers of hops that messages have made and that are still to be started, the highest last.
+    /// `None` before they were looked for.
     levels: Option<Vec<u8>>,
     after: MessageId,
     read: VecDeque<RecoveredDelivery>,
@@ -78,7 +83,8 @@ pub(crate) struct Unfinished {
     is_unreadable: bool,
 }
 
-/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are needed.
+/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are
+/// needed.
 ///
 /// # Errors
 /// When one that is missing cannot be stored.
@@ -127,7 +133,8 @@ fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
     Ok(row.id)
 }
 
-/// Starts the promised runs that were left, before there are Clients, so that nothing new comes first.
+/// Starts the promised runs that were left, before there are Clients, so that nothing new comes
+/// first.
 pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: Vec<Unfinished>) {
     if unfinished.is_empty() {
         return;
@@ -295,7 +302,8 @@ fn hops(delivery: &RecoveredDelivery) -> u8 {
     PromisedMessage::decoded(&delivery.message.properties).hops
 }
 
-/// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.
+/// Whether its mailbox takes more. Of one that does not run, because it traps again and again,
+/// nobody can say when it will.
 fn has_room(trigger: &TriggeredDefinition) -> bool {
     match &trigger.starts {
         Starts::Guest(runner) => {

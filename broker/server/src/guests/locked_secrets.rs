@@ -1,4 +1,5 @@
-//! Secrets that are stored and that the key of this broker does not open, where a program says of one that it is not set: it cannot tell.
+//! Secrets that are stored and that the key of this broker does not open, where a program says of
+//! one that it is not set: it cannot tell.
 
 use lot_to_wasm::diagnostic::codes::{Code, RUN_MISSING_SECRET};
 use lotmq_core::tenant::Tenant;
@@ -7,7 +8,8 @@ use lotmq_definitions::Definition;
 use super::HasPrograms as _;
 use super::rights::{Access, Rights, Variable};
 
-/// Text in the place of the report of a definition, where that says of such a secret that it is not set. Whether there is one is nobody's business who may not read it.
+/// Text in the place of the report of a definition, where that says of such a secret that it is not
+/// set. Whether there is one is nobody's business who may not read it.
 pub(super) fn told(
     tenant: &Tenant,
     definition: &Definition,

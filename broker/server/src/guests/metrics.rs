@@ -1,7 +1,9 @@
 //! Metrics of guests: counters and gauges that definitions have of their own.
 //!
-//! Invariants: no definition has more than [`METRICS_PER_RUN_MAX`] and no tenant more than [`GUEST_METRICS_MAX`], of which the definitions of one user have at most
-//! [`USER_PART`] of what others leave; those of a definition are gone when it is removed or another user takes its name. They are in memory only.
+//! Invariants: no definition has more than [`METRICS_PER_RUN_MAX`] and no tenant more than
+//! [`GUEST_METRICS_MAX`], of which the definitions of one user have at most [`USER_PART`] of what
+//! others leave; those of a definition are gone when it is removed or another user takes its name.
+//! They are in memory only.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Models of a tenant: one may be made of others (parents, collections), so it is compiled again when one of those arrives or changes.
+//! Models of a tenant: one may be made of others (parents, collections), so it is compiled again
+//! when one of those arrives or changes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +23,8 @@ use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 impl Guests {
-    /// Compiles the models again that are made of the model `name`. One that does not fit any more is stopped, with the reason in its state.
+    /// Compiles the models again that are made of the model `name`. One that does not fit any more
+    /// is stopped, with the reason in its state.
     pub(crate) fn rebuild_models(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &str) {
         let is_made_of_it = |definition: &&Arc<Definition>| {
             let needed = &definition.facts().depends_on;
@@ -81,7 +83,8 @@ impl Guests {
     }
 }
 
-/// Whether a model may be compiled with the text that one of its parts, and what that is made of, has now, which runs with the rights of the model's owner: that of the same owner or of `root`,
+/// Whether a model may be compiled with the text that one of its parts, and what that is made of,
+/// has now, which runs with the rights of the model's owner: that of the same owner or of `root`,
 /// or one that he has seen, because it was there when he deployed the model.
 ///
 /// # Errors
@@ -101,7 +104,8 @@ pub(super) fn may_be_made_of(
             || part.owner().is_some_and(|owner| *owner.name == *lotmq_auth::ROOT)
             || part.deployed.installed_at <= since
     };
-    // What a part is made of itself counts as well: the part is not deployed anew when that changes.
+    // What a part is made of itself counts as well: the part is not deployed anew when that
+    // changes.
     let mut parts = vec![part];
     let mut seen = 0;
     while let Some(name) = parts.get(seen).copied() {

@@ -1,4 +1,5 @@
-//! Modules that definitions name: those that a Route runs, a Rule asks or an Action calls, and what is told of one that cannot be used.
+//! Modules that definitions name: those that a Route runs, a Rule asks or an Action calls, and what
+//! is told of one that cannot be used.
 
 use lot_nearest::nearest;
 use lotmq_core::tenant::Tenant;
@@ -8,14 +9,16 @@ use lotmq_host::COMPILING;
 use super::routes::RouteCode;
 use super::{Guests, HasPrograms as _, route_modules};
 
-/// Names of modules in a definition: that of a Route, and those that a Rule asks or an Action calls.
+/// Names of modules in a definition: that of a Route, and those that a Rule asks or an Action
+/// calls.
 pub(crate) fn named(definition: &Definition) -> impl Iterator<Item = &str> {
     let facts = definition.facts();
     let of_route = facts.route.as_deref().and_then(route_modules::named);
     of_route.into_iter().chain(facts.programs.modules.iter().map(String::as_str))
 }
 
-/// Warnings for whoever deploys a definition, by code: modules that it names and cannot use now, with the name that was probably meant.
+/// Warnings for whoever deploys a definition, by code: modules that it names and cannot use now,
+/// with the name that was probably meant.
 pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'static str, String)> {
     let guests = &tenant.programs().guests;
     let then = match definition.kind() {

@@ -1,6 +1,8 @@
-//! What a thread has noted for guests: the events of its turns, and the messages for routes, until they are started or posted.
+//! What a thread has noted for guests: the events of its turns, and the messages for routes, until
+//! they are started or posted.
 //!
-//! Filled while messages are routed and by runs; [`events`](super::events) takes from it. Not here: what starts, when, and where.
+//! Filled while messages are routed and by runs; [`events`](super::events) takes from it. Not here:
+//! what starts, when, and where.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -45,7 +47,8 @@ pub(super) struct GuestEvents {
     pub(super) others_time: OthersTime,
     /// Messages for relays, until the turn's messages have been delivered.
     pub(super) relayed: VecDeque<(Arc<OwnerRelay>, RelayedMessage)>,
-    /// Whether a run is under way for which its publisher may have to wait, so that he may for what follows from it.
+    /// Whether a run is under way for which its publisher may have to wait, so that he may for what
+    /// follows from it.
     pub(super) guests_pay: bool,
     /// Events for mailboxes, until the turn's messages have been delivered.
     pub(super) posts: EventQueue<GuestEvent>,
@@ -62,7 +65,8 @@ pub(super) struct GuestEvents {
     pub(super) batch: MessageBatch,
     pub(super) of_batch: Vec<GuestEvent>,
     pub(super) budget: TurnBudget,
-    /// Definitions with a published message that is not with its receivers yet, and that posted events would overtake.
+    /// Definitions with a published message that is not with its receivers yet, and that posted
+    /// events would overtake.
     pub(super) asking: HashSet<DefinitionId>,
     /// Whether events were left when the last turn ended.
     pub(super) is_behind: bool,
@@ -70,7 +74,8 @@ pub(super) struct GuestEvents {
     reading: Option<EventLine>,
     /// Connections that are not read from until no event is left in the line of their Client.
     waiting: Vec<(EventLine, Arc<Connection>)>,
-    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
+    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client
+    /// whose messages fill them.
     pub(super) congested: HashMap<u32, Weak<lotmq_host::Runner>>,
     /// Routes that are full, by the slot of the Client that has a message for them.
     held_back: HashMap<u32, HeldBack>,
@@ -96,7 +101,8 @@ pub(super) struct GuestEvent {
     pub(super) trigger: Arc<TriggeredDefinition>,
     pub(super) message: Arc<Message>,
     pub(super) source: Option<Arc<Client>>,
-    /// Identifier in place of the source's Client Identifier: of a route, or of a Client of another run of the broker.
+    /// Identifier in place of the source's Client Identifier: of a route, or of a Client of another
+    /// run of the broker.
     pub(super) former: Option<Arc<str>>,
     /// Route that brought the message.
     pub(super) origin: Option<DefinitionId>,
@@ -157,7 +163,8 @@ impl GuestEvent {
         self.source.as_ref().and_then(|client| client.state.lock().identity.user.clone())
     }
 
-    /// Whether something for its definition waits in the relay of the owner, which it has to come behind.
+    /// Whether something for its definition waits in the relay of the owner, which it has to come
+    /// behind.
     pub(super) fn is_behind_relay(&self) -> bool {
         self.trigger.relay.as_ref().is_some_and(|relay| relay.is_ahead())
     }
@@ -378,7 +385,8 @@ impl GuestEvents {
         self.is_behind
     }
 
-    /// Whether a connection has to wait, as for [`GuestRunner::hold_back`](lotmq_core::turn::above::GuestRunner::hold_back).
+    /// Whether a connection has to wait, as for
+    /// [`GuestRunner::hold_back`](lotmq_core::turn::above::GuestRunner::hold_back).
     pub(super) fn hold_back(
         &mut self,
         connection: &Arc<Connection>,
@@ -403,8 +411,8 @@ impl GuestEvents {
     }
 }
 
-/// Whether a Client waits for a route that is full; the task of `cx` is woken when it has room. Inside is when its connection has to be called, where that was not arranged
-/// before.
+/// Whether a Client waits for a route that is full; the task of `cx` is woken when it has room.
+/// Inside is when its connection has to be called, where that was not arranged before.
 pub(super) fn waits_for_route(turn: &mut Turn, client: &Client, cx: &Context<'_>) -> Option<Option<Time>> {
     let core = Arc::clone(&turn.core);
     let now = turn.now();

@@ -1,6 +1,8 @@
-//! Time that a thread has for definitions whose owners its publishers do not wait for: a part of all time, saved up to a bound. Beyond it they are for the executor.
+//! Time that a thread has for definitions whose owners its publishers do not wait for: a part of
+//! all time, saved up to a bound. Beyond it they are for the executor.
 //!
-//! Invariant: over any stretch of time they take that part of it at most, and [`INLINE_TIME_MAX`] more with one run.
+//! Invariant: over any stretch of time they take that part of it at most, and [`INLINE_TIME_MAX`]
+//! more with one run.
 
 use std::time::Duration;
 
@@ -24,7 +26,8 @@ impl Default for OthersTime {
 }
 
 impl OthersTime {
-    /// Counts the time since the last look as one that passed: a part of it is saved. Whether some is left.
+    /// Counts the time since the last look as one that passed: a part of it is saved. Whether some
+    /// is left.
     pub(super) fn begin(&mut self, now: Duration) -> bool {
         let passed = self.passed(now);
         self.saved_ns = self.saved_ns.saturating_add(passed / OTHERS_TIME_PART).min(MAX_NS);

@@ -1,4 +1,5 @@
-//! Entry of a route's outbox in the batch of a thread: it wakes the route when what is in it is on the disk.
+//! Entry of a route's outbox in the batch of a thread: it wakes the route when what is in it is on
+//! the disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

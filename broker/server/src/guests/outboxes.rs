@@ -1,7 +1,9 @@
-//! Outboxes of routes from deploying on: those that a former run of the broker has left, until their routes are deployed again, and new ones; with them the drivers.
+//! Outboxes of routes from deploying on: those that a former run of the broker has left, until
+//! their routes are deployed again, and new ones; with them the drivers.
 //!
-//! An outbox is the queue of a session whose Client Identifier no Client can have: [`ROUTE_CLIENT_IDS`] and the name of the route. The dead letters of a route
-//! are in such a queue beside it ([`dead_letter_queue`](super::dead_letter_queue)).
+//! An outbox is the queue of a session whose Client Identifier no Client can have:
+//! [`ROUTE_CLIENT_IDS`] and the name of the route. The dead letters of a route are in such a queue
+//! beside it ([`dead_letter_queue`](super::dead_letter_queue)).
 
 use std::sync::Arc;
 
@@ -28,8 +30,9 @@ fn route_of(kept: &str) -> &str {
     kept.strip_prefix('\u{1}').unwrap_or(kept)
 }
 
-/// Makes a session in whose queue messages are kept under a name; it is in front of every batch that names it. However much waits for the disk: each route needs two
-/// at most, and messages that were acknowledged would be lost without.
+/// Makes a session in whose queue messages are kept under a name; it is in front of every batch
+/// that names it. However much waits for the disk: each route needs two at most, and messages that
+/// were acknowledged would be lost without.
 ///
 /// # Errors
 /// When the store is closed.
@@ -40,7 +43,8 @@ pub(super) fn new_queue(hosting: &Hosting, tenant: &Tenant, kept: &str) -> Resul
     hosting.store.append(batch).map(|_| id)
 }
 
-/// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave them, the older is deleted.
+/// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave
+/// them, the older is deleted.
 pub(crate) fn recover(hosting: &Hosting, sessions: &mut Vec<RecoveredSession>) {
     let is_outbox = |it: &mut RecoveredSession| it.session.client_id.starts_with(ROUTE_CLIENT_IDS);
     let mut recovered: Vec<_> = sessions.extract_if(.., is_outbox).collect();
@@ -63,7 +67,8 @@ pub(crate) fn recover(hosting: &Hosting, sessions: &mut Vec<RecoveredSession>) {
     delete(hosting, stale);
 }
 
-/// Deletes the outboxes whose routes are not there any more. Those of routes that do not compile are kept until they do, or are removed.
+/// Deletes the outboxes whose routes are not there any more. Those of routes that do not compile
+/// are kept until they do, or are removed.
 pub(crate) fn forget_unclaimed(hosting: &Hosting) {
     let mut stale = Batch::new();
     for tenant in hosting.tenants.all().iter() {
@@ -90,7 +95,8 @@ fn delete(hosting: &Hosting, batch: Batch) {
     }
 }
 
-/// Adds to `batch` that what is left of the outbox of a definition is deleted, if nobody has claimed it.
+/// Adds to `batch` that what is left of the outbox of a definition is deleted, if nobody has
+/// claimed it.
 pub(super) fn forget(tenant: &Tenant, guests: &Guests, definition: &Definition, batch: &mut Batch) {
     if definition.kind() != DefinitionKind::Route {
         return;
@@ -103,7 +109,8 @@ pub(super) fn forget(tenant: &Tenant, guests: &Guests, definition: &Definition, 
     }
 }
 
-/// Gives a route the dead letters and the outbox that were left for it, or a new outbox where its version asks for one.
+/// Gives a route the dead letters and the outbox that were left for it, or a new outbox where its
+/// version asks for one.
 fn give_outbox(tenant: &Tenant, hosting: &Hosting, route: &Arc<RouteRunner>, version: &Version) {
     let dead_letters = kept_name(version.definition.name());
     let left = tenant.programs().guests.left_outboxes.lock().remove(&*dead_letters);
@@ -139,7 +146,8 @@ fn give_outbox(tenant: &Tenant, hosting: &Hosting, route: &Arc<RouteRunner>, ver
     }
 }
 
-/// Gives a route its runner, whose instances the threads of routes drive; mailbox and outbox of a former version go on with the new one, unless they were somebody else's.
+/// Gives a route its runner, whose instances the threads of routes drive; mailbox and outbox of a
+/// former version go on with the new one, unless they were somebody else's.
 pub(super) fn arm(
     tenant: &Arc<Tenant>,
     (hosting, now): (&Hosting, Timestamp),
@@ -179,7 +187,8 @@ pub(super) fn arm(
     }
 }
 
-/// Lets the version of a route with this number, whose settings have their values now, go on with them.
+/// Lets the version of a route with this number, whose settings have their values now, go on with
+/// them.
 pub(super) fn settle(
     tenant: &Arc<Tenant>,
     hosting: &Hosting,

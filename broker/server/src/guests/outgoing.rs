@@ -1,7 +1,9 @@
-//! Outgoing messages: those for routes, put into outboxes in the batch of whoever publishes them, so that an acknowledgement covers them.
+//! Outgoing messages: those for routes, put into outboxes in the batch of whoever publishes them,
+//! so that an acknowledgement covers them.
 //!
-//! One record serves all routes that a message is for; where several parts of a route take it, there is one for each. What was put there wakes the routes when it is on
-//! the disk. Not here: the outbox itself (`routes::outbox`), messages that wait in memory alone (`events`).
+//! One record serves all routes that a message is for; where several parts of a route take it,
+//! there is one for each. What was put there wakes the routes when it is on the disk. Not here: the
+//! outbox itself (`routes::outbox`), messages that wait in memory alone (`events`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +36,8 @@ use lotmq_core::turn::Turn;
 
 /// Fate of a message at something that it starts.
 pub(super) enum Fate {
-    /// It is posted when the turn comes to that; to the mailbox of a route, where it was admitted, whatever waits there by then.
+    /// It is posted when the turn comes to that; to the mailbox of a route, where it was admitted,
+    /// whatever waits there by then.
     Posted(Option<Arc<KeptPlace>>),
     /// It is in the outbox, or nothing comes of it.
     Settled { is_stored: bool },
@@ -64,7 +67,8 @@ struct Outgoing<'a> {
     received_ms: Option<u64>,
 }
 
-/// Puts a message on `topic` into the outboxes of the routes among `triggers`; its fate at each of them.
+/// Puts a message on `topic` into the outboxes of the routes among `triggers`; its fate at each of
+/// them.
 pub(super) fn store(
     notes: &mut TurnNotes<'_>,
     triggers: &[Arc<TriggeredDefinition>],
@@ -107,7 +111,8 @@ pub(super) fn store(
     fates
 }
 
-/// Puts a message that is for one part of a route into its outbox. False when it waits in memory instead.
+/// Puts a message that is for one part of a route into its outbox. False when it waits in memory
+/// instead.
 ///
 /// # Errors
 /// When it finds no room, which the route counts.
@@ -185,7 +190,8 @@ pub(super) fn hand_in(
     route.post(to, Arc::new(message), hops)
 }
 
-/// Hands a row, a JSON object, to a route that stores; what it was promised with (`lease`) is held until it is done there, too.
+/// Hands a row, a JSON object, to a route that stores; what it was promised with (`lease`) is held
+/// until it is done there, too.
 ///
 /// # Errors
 /// When there is no such route, or it takes no more.
@@ -203,7 +209,8 @@ pub(super) fn store_row(
     posted.map_err(|error| error.to_string())
 }
 
-/// Puts a message into outboxes: a record for the first taker of each route, one for the second, and so on.
+/// Puts a message into outboxes: a record for the first taker of each route, one for the second,
+/// and so on.
 fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], lease: Option<&Lease>) {
     // Below every number that the message gets.
     let entries: SmallVec<[Arc<OutboxEntry>; 1]> =

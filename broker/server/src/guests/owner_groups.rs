@@ -1,8 +1,9 @@
-//! Definitions that messages on one topic start, apart by whether their publishers may have to wait for them: those of administrators and routes one by one, the others by
-//! their owner.
+//! Definitions that messages on one topic start, apart by whether their publishers may have to wait
+//! for them: those of administrators and routes one by one, the others by their owner.
 //!
-//! To receive what others publish gives nobody the right to slow them down. So what definitions of one owner cost a publisher who is not he does not grow with their
-//! number: see `others_time` for what of it runs in his turn, and `relay` for the rest.
+//! To receive what others publish gives nobody the right to slow them down. So what definitions of
+//! one owner cost a publisher who is not he does not grow with their number: see `others_time` for
+//! what of it runs in his turn, and `relay` for the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ pub(super) struct OwnerGroup {
 }
 
 impl OwnerGroup {
-    /// Whether whoever publishes this may have to wait for them: their owner, or what he has deployed, while `guests_pay`.
+    /// Whether whoever publishes this may have to wait for them: their owner, or what he has
+    /// deployed, while `guests_pay`.
     pub(super) fn is_of(&self, publication: &Publication<'_>, guests_pay: bool) -> bool {
         let publisher = match publication.source {
             Some(client) => client.payer(),
@@ -38,7 +40,8 @@ impl OwnerGroup {
 /// Definitions that are started one by one, and the groups of the others.
 pub(super) type Apart = (Box<[Arc<TriggeredDefinition>]>, Box<[Arc<OwnerGroup>]>);
 
-/// Takes definitions apart: those that are started one by one, in their order, and the groups of the others.
+/// Takes definitions apart: those that are started one by one, in their order, and the groups of
+/// the others.
 pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) -> Apart {
     if triggers.iter().all(|trigger| trigger.relay.is_none()) {
         return (triggers, Box::default());

@@ -1,4 +1,5 @@
-//! Modules that a policy keeps from messages which would start them: how many those were, and the first in the log.
+//! Modules that a policy keeps from messages which would start them: how many those were, and the
+//! first in the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
-//! Policies of an asset: bounds that an administrator sets for a route or a module, beside what its text and its grants say.
+//! Policies of an asset: bounds that an administrator sets for a route or a module, beside what its
+//! text and its grants say.
 //!
-//! Invariant: a policy narrows. What it names beyond what the route or the module has is not given. Not here: where they are kept (`route_orders`, `management::assets`),
-//! and how they are read from a command.
+//! Invariant: a policy narrows. What it names beyond what the route or the module has is not given.
+//! Not here: where they are kept (`route_orders`, `management::assets`), and how they are read from
+//! a command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,7 +142,8 @@ impl Policies {
         Self { kept_for: BTreeMap::new(), ..self.clone() }
     }
 
-    /// The reason why a guest has ended, with the policy of the route or module of this name because of which it has less than it needs.
+    /// The reason why a guest has ended, with the policy of the route or module of this name
+    /// because of which it has less than it needs.
     pub(crate) fn told_in(&self, reason: String, name: &str) -> String {
         // As wasmtime says that a module needs more from its first moment on.
         let is_memory = reason.contains("exceeds memory limits");
@@ -177,7 +180,8 @@ impl Policies {
         }
     }
 
-    /// Takes topics out of what starts a module that these policies do not name; a message tells it what is there. Returns what they are.
+    /// Takes topics out of what starts a module that these policies do not name; a message tells it
+    /// what is there. Returns what they are.
     pub(crate) fn narrow_trigger(&self, facts: &mut Facts) -> Option<PolicedTopics> {
         let (Some(allowed), Some(Trigger::Topic { filters })) = (&self.topics, &facts.trigger) else {
             return None;

@@ -1,6 +1,8 @@
-//! Programs of a tenant: its deployed definitions and scripts, and the values and secrets that they use.
+//! Programs of a tenant: its deployed definitions and scripts, and the values and secrets that they
+//! use.
 //!
-//! The core has them behind [`TenantHooks`](lotmq_core::tenant::triggers::TenantHooks) and calls them for what messages start (`events`); guests get them from their tenant ([`HasPrograms`]).
+//! The core has them behind [`TenantHooks`](lotmq_core::tenant::triggers::TenantHooks) and calls
+//! them for what messages start (`events`); guests get them from their tenant ([`HasPrograms`]).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -38,7 +40,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Programs of a tenant that has none yet, with these values and secrets, and the management's state.
+    /// Programs of a tenant that has none yet, with these values and secrets, and the management's
+    /// state.
     pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
         Self {
             guests: Arc::new(guests),

@@ -1,11 +1,15 @@
-//! Promised runs (`lot.durable_triggers`): a message of QoS 1 or 2 that starts Actions or models is kept until all of these runs have ended, and until the other
-//! system has taken it where it is for routes.
+//! Promised runs (`lot.durable_triggers`): a message of QoS 1 or 2 that starts Actions or models is
+//! kept until all of these runs have ended, and until the other system has taken it where it is for
+//! routes.
 //!
-//! Each tenant has a session in the store that no Client can have: its Client Identifier is empty. A message enters its queue in the batch of its
-//! publisher, whose acknowledgement waits for that, and leaves it when the last run has let go of its [`Promise`].
+//! Each tenant has a session in the store that no Client can have: its Client Identifier is empty.
+//! A message enters its queue in the batch of its publisher, whose acknowledgement waits for that,
+//! and leaves it when the last run has let go of its [`Promise`].
 //!
-//! Invariants: runs let go only when their effects have been handed to the store ([`TurnGuests::ended_runs`](lotmq_core::tenant::triggers::TurnGuests::ended_runs)), so a message never leaves in front of them; what
-//! the end of the broker interrupts stays. Not here: what is done with that (`left_runs`).
+//! Invariants: runs let go only when their effects have been handed to the store
+//! ([`TurnGuests::ended_runs`](lotmq_core::tenant::triggers::TurnGuests::ended_runs)), so a message
+//! never leaves in front of them; what the end of the broker interrupts stays. Not here: what is
+//! done with that (`left_runs`).
 
 use std::sync::Arc;
 
@@ -20,7 +24,8 @@ use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 
-/// Promise of a message: held by everything that it starts. When the last holder is gone, the runs have ended.
+/// Promise of a message: held by everything that it starts. When the last holder is gone, the runs
+/// have ended.
 pub(crate) struct Promise {
     pub(super) runs: Arc<EndedRuns>,
     pub(super) session: SessionId,
@@ -75,7 +80,8 @@ pub(super) fn promise(notes: &mut TurnNotes<'_>, starting: &Starting<'_>) -> Opt
     Some(Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message }))
 }
 
-/// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a message.
+/// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a
+/// message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PromisedMessage<'a> {
     /// Number of runs that had led to it.
@@ -86,8 +92,8 @@ pub(super) struct PromisedMessage<'a> {
     pub(super) properties: &'a [u8],
 }
 
-/// Bit of the first byte that says that expiry, length of the Client Identifier and properties are there. What older versions stored has hops and the
-/// Client Identifier alone.
+/// Bit of the first byte that says that expiry, length of the Client Identifier and properties are
+/// there. What older versions stored has hops and the Client Identifier alone.
 const HAS_PROPERTIES: u8 = 0x80;
 
 impl<'a> PromisedMessage<'a> {

@@ -25,10 +25,12 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
 
-/// Definitions whose changed error record waits to be published; more than this are published together by the next sweep of all.
+/// Definitions whose changed error record waits to be published; more than this are published
+/// together by the next sweep of all.
 const CHANGED_MAX: usize = 10_000;
 
-/// Code of an event that a definition had no room for: in its mailbox or, of a route, in its outbox.
+/// Code of an event that a definition had no room for: in its mailbox or, of a route, in its
+/// outbox.
 pub(super) fn full_code(definition: &Definition) -> &'static str {
     if definition.kind() == DefinitionKind::Route { "OUTBOX_FULL" } else { "MAILBOX_FULL" }
 }
@@ -45,7 +47,8 @@ const NOT_FOLLOWED: &str = "INSTANCE_NOT_FOLLOWED";
 /// Code of an `ON START` that held the listeners for as long as it may.
 pub(super) const START_SLOW: &str = "START_SLOW";
 
-/// Notes an error, without the values of secrets. Its topic follows at most five times a second, with what was different since.
+/// Notes an error, without the values of secrets. Its topic follows at most five times a second,
+/// with what was different since.
 pub(super) fn record(
     turn: &mut Turn,
     tenant: &Tenant,
@@ -95,14 +98,16 @@ pub(crate) fn note_not_followed(
 /// Characters of an error's text that the log shows.
 const LOGGED_CHARS_MAX: usize = 200;
 
-/// Text of an error for the log: its first line without secrets, and without what it quotes of the message that started the run, since no line holds a payload.
+/// Text of an error for the log: its first line without secrets, and without what it quotes of the
+/// message that started the run, since no line holds a payload.
 pub(super) fn logged_text(variables: &Variables, message: &str, payload: &[u8]) -> String {
     let masked = variables.masked_text(message.lines().next().unwrap_or_default());
     without_payload(&masked, &String::from_utf8_lossy(payload)).chars().take(LOGGED_CHARS_MAX).collect()
 }
 
-/// Shortest number, in bytes, that the log leaves out where it stands in the payload and not in quotation marks. Shorter ones are counts, durations, ports and lines as well, and
-/// say little of a payload.
+/// Shortest number, in bytes, that the log leaves out where it stands in the payload and not in
+/// quotation marks. Shorter ones are counts, durations, ports and lines as well, and say little of
+/// a payload.
 const LEFT_OUT_NUMBER_BYTES_MIN: usize = 6;
 
 /// The text without quoted words and long numbers that stand in the payload.
@@ -129,7 +134,8 @@ fn has_word(text: &str, word: &str) -> bool {
         })
 }
 
-/// Logs an error and where to read more. The message that started the run is left out, and a place where there is none.
+/// Logs an error and where to read more. The message that started the run is left out, and a place
+/// where there is none.
 fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
     let RunError { code, .. } = *error;
     let has_place = error.line > 0;
@@ -166,8 +172,9 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
     }
 }
 
-/// Writes a line of a definition to the log, without the values of secrets, for a thread whose turn is in use; of a flood only a part. It is published at its
-/// topics by the next sweep, where somebody is subscribed to them. True if the sweep has something to do.
+/// Writes a line of a definition to the log, without the values of secrets, for a thread whose turn
+/// is in use; of a flood only a part. It is published at its topics by the next sweep, where
+/// somebody is subscribed to them. True if the sweep has something to do.
 pub(super) fn log_line(
     tenant: &Tenant,
     definition: &Definition,
@@ -179,8 +186,10 @@ pub(super) fn log_line(
     line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
-/// Publishes an error of which the log has a line already at the topics of the definition's own lines: the record at its topic is that of its last error, which may be one that follows
-/// from this. It is told once, so that it goes out however much the definition itself has to say. True if the sweep has something to do.
+/// Publishes an error of which the log has a line already at the topics of the definition's own
+/// lines: the record at its topic is that of its last error, which may be one that follows from
+/// this. It is told once, so that it goes out however much the definition itself has to say. True
+/// if the sweep has something to do.
 pub(super) fn tell_log_topics(
     tenant: &Tenant,
     definition: &Definition,
@@ -217,15 +226,17 @@ fn show_witness(tenant: &Tenant, definition: &Definition, text: &str) {
     }
 }
 
-/// Notes a warning, without the values of secrets. Of modules and routes each is a line in the log and at their topics, as far as there are not too many; of LoT
-/// programs the first one of a place, and then one whenever their number has doubled, is a line in the log.
+/// Notes a warning, without the values of secrets. Of modules and routes each is a line in the log
+/// and at their topics, as far as there are not too many; of LoT programs the first one of a place,
+/// and then one whenever their number has doubled, is a line in the log.
 pub(super) fn warn(turn: &mut Turn, tenant: &Arc<Tenant>, definition: &Definition, warning: &RunError<'_>) {
     if let Some(line) = warned(tenant, definition, warning, definitions_now(&*turn.core.clock).wall) {
         publish_line(turn, tenant, &line);
     }
 }
 
-/// Notes a warning, as [`warn`], for a thread whose turn is in use. True if the sweep has something to do.
+/// Notes a warning, as [`warn`], for a thread whose turn is in use. True if the sweep has something
+/// to do.
 pub(super) fn warn_later(
     tenant: &Tenant,
     definition: &Definition,
@@ -235,8 +246,9 @@ pub(super) fn warn_later(
     warned(tenant, definition, warning, at).is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
-/// Notes a warning and writes it to the log; the line of a module or route for those who are subscribed to it. A program has none: editors of the original take
-/// whatever is below its topic for its source.
+/// Notes a warning and writes it to the log; the line of a module or route for those who are
+/// subscribed to it. A program has none: editors of the original take whatever is below its topic
+/// for its source.
 fn warned(
     tenant: &Tenant,
     definition: &Definition,
@@ -304,7 +316,8 @@ pub(super) fn publish_line(turn: &mut Turn, tenant: &Arc<Tenant>, line: &HeardLi
     }
 }
 
-/// Writes a line to the log, without the values of secrets, if it is not one of too many; what somebody is subscribed to. What was reported has a code.
+/// Writes a line to the log, without the values of secrets, if it is not one of too many; what
+/// somebody is subscribed to. What was reported has a code.
 fn written(
     tenant: &Tenant,
     definition: &Definition,
@@ -345,7 +358,8 @@ fn note_flood(tenant: &Tenant, definition: &Definition, suppressed: SuppressedLi
 /// Text of a line that tells how many before it were too many, behind which no other one has come.
 const TOO_MANY: &str = "too many lines at once";
 
-/// Tells, of each definition with lines that were too many, how many they were, when their second is over and no line has told that.
+/// Tells, of each definition with lines that were too many, how many they were, when their second
+/// is over and no line has told that.
 pub(super) fn tell_suppressed(turn: &mut Turn, tenant: &Arc<Tenant>) {
     let guests = &tenant.programs().guests;
     let flooded = std::mem::take(&mut *guests.lines.flooded.lock());
@@ -400,7 +414,8 @@ fn heard(
     HeardLine { topics, payload: line.to_string() }
 }
 
-/// Hops of a line, so many that it starts no guest: one that answered its own lines would never end.
+/// Hops of a line, so many that it starts no guest: one that answered its own lines would never
+/// end.
 const STARTS_NO_GUEST: u8 = u8::MAX;
 
 fn level_name(level: LogLevel) -> &'static str {
@@ -475,7 +490,8 @@ pub(super) fn record_masked(
     definition.activity.record_error(definition.name(), &error, now)
 }
 
-/// Notes a warning without the values of secrets; returns how many there were of its place, and whether that has doubled.
+/// Notes a warning without the values of secrets; returns how many there were of its place, and
+/// whether that has doubled.
 fn note_warning(
     tenant: &Tenant,
     definition: &Definition,
@@ -491,7 +507,8 @@ fn note_warning(
     definition.activity.note_warning(&warning, at)
 }
 
-/// Notes, as one record, the events that were not taken since the first of them had a record of its own.
+/// Notes, as one record, the events that were not taken since the first of them had a record of its
+/// own.
 pub(super) fn refused(turn: &Turn, definition: &Definition) {
     let refused = definition.activity.take_refused().saturating_sub(1);
     if refused == 0 {

@@ -1,11 +1,13 @@
 //! Relay of an owner: messages for definitions of his that their publishers do not wait for.
 //!
-//! What is handed over here costs a publisher the same however many definitions it starts. On an executor thread, when the owner has his turn, a message goes from here to
-//! the mailboxes of those that it starts. A relay that is full sheds messages, and tells each definition of them.
+//! What is handed over here costs a publisher the same however many definitions it starts. On an
+//! executor thread, when the owner has his turn, a message goes from here to the mailboxes of those
+//! that it starts. A relay that is full sheds messages, and tells each definition of them.
 //!
-//! Invariants: messages leave in the order in which they came; while one waits or is being handed on, [`is_ahead`](OwnerRelay::is_ahead) says so, and whatever else starts a
-//! definition of this owner comes behind it; all that wait are bounded, in number and in bytes.
-//! Not here: which owners publishers wait for (`owner_groups`), and how messages are handed on (`relaying`).
+//! Invariants: messages leave in the order in which they came; while one waits or is being handed
+//! on, [`is_ahead`](OwnerRelay::is_ahead) says so, and whatever else starts a definition of this
+//! owner comes behind it; all that wait are bounded, in number and in bytes. Not here: which owners
+//! publishers wait for (`owner_groups`), and how messages are handed on (`relaying`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,7 +82,8 @@ impl Drop for Ahead {
 pub(crate) struct RelaysInUse(HashMap<u64, Arc<OwnerRelay>>);
 
 impl RelaysInUse {
-    /// Relay of the payer for what a runner runs: the same as long as anything waits there or knows it.
+    /// Relay of the payer for what a runner runs: the same as long as anything waits there or knows
+    /// it.
     pub(super) fn of(&mut self, payer: u64, runner: &Runner) -> Arc<OwnerRelay> {
         if let Some(relay) = self.0.get(&payer) {
             return Arc::clone(relay);
@@ -131,7 +134,8 @@ impl OwnerRelay {
         self.ahead.load(Ordering::Acquire) > 0
     }
 
-    /// Message on its way here, for those of some definitions that stand at this place or behind it; whether it starts them is asked on the other side.
+    /// Message on its way here, for those of some definitions that stand at this place or behind
+    /// it; whether it starts them is asked on the other side.
     pub(super) fn relayed(
         &self,
         (triggers, next): (Arc<[Arc<TriggeredDefinition>]>, usize),
@@ -159,7 +163,8 @@ impl OwnerRelay {
         }
     }
 
-    /// What was shed since the last call, and the next message; where there is none, not until the relay is called again.
+    /// What was shed since the last call, and the next message; where there is none, not until the
+    /// relay is called again.
     pub(super) fn next(&self) -> (Vec<Shed>, Option<RelayedMessage>) {
         let mut inbox = self.inbox.lock();
         let (shed, next) = (std::mem::take(&mut inbox.shed), inbox.next());
@@ -197,7 +202,8 @@ impl RelayInbox {
         }
     }
 
-    /// Notes a message that found no room. Of many lists of definitions those that come last are counted with another one.
+    /// Notes a message that found no room. Of many lists of definitions those that come last are
+    /// counted with another one.
     fn shed(&mut self, relayed: RelayedMessage) {
         let is_known = |shed: &&mut Shed| Arc::ptr_eq(&shed.triggers, &relayed.triggers);
         if let Some(shed) = self.shed.iter_mut().find(is_known) {

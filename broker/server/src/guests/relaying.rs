@@ -1,4 +1,5 @@
-//! Relaying: messages go from the relay of an owner to the mailboxes of those of his definitions that they start, on an executor thread, when he has his turn.
+//! Relaying: messages go from the relay of an owner to the mailboxes of those of his definitions
+//! that they start, on an executor thread, when he has his turn.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::limits::{RELAY_POSTS_PER_CLOCK, RELAY_TURN_TIME};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// Hands on what waits in a relay, for a bounded time, and tells what it has shed. Whether something is left.
+/// Hands on what waits in a relay, for a bounded time, and tells what it has shed. Whether
+/// something is left.
 pub(super) fn hand_on(relay: &OwnerRelay, turn: &mut Turn, tenant: &Arc<Tenant>) -> bool {
     let until = turn.core.clock.elapsed() + RELAY_TURN_TIME;
     let mut posts = 0_usize;

@@ -1,4 +1,5 @@
-//! Restoring at a start: stored definitions are deployed again, and `ON START` runs before the first Client.
+//! Restoring at a start: stored definitions are deployed again, and `ON START` runs before the
+//! first Client.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -31,8 +32,8 @@ use lotmq_core::tenant::Tenant;
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// Deploys the definitions of all tenants. One that does not compile any more is in state `error`: it does nothing, can be removed, and stays in the
-/// store until then.
+/// Deploys the definitions of all tenants. One that does not compile any more is in state `error`:
+/// it does nothing, can be removed, and stays in the store until then.
 pub(crate) fn definitions(
     hosting: &Arc<Hosting>,
     rows: Vec<DefinitionRow>,
@@ -53,7 +54,8 @@ pub(crate) fn definitions(
     rows.sort_by_key(|(row, _)| place(row));
     let (of_rules, others): (Vec<_>, Vec<_>) =
         rows.into_iter().partition(|(row, _)| row.kind == DefinitionKind::Rule.key());
-    // First, because what is installed behind them acts at once: a route has its messages decided on.
+    // First, because what is installed behind them acts at once: a route has its messages decided
+    // on.
     restore_rules(hosting, of_rules, restoring);
     for (row, tenant) in others {
         restoring.begins(&row.kind, &row.name);
@@ -78,7 +80,8 @@ pub(crate) fn definitions(
     }
 }
 
-/// Deploys rules, those of a tenant together, because each change of the rulebook costs as much as it has rules.
+/// Deploys rules, those of a tenant together, because each change of the rulebook costs as much as
+/// it has rules.
 fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>, restoring: &Restoring) {
     let mut rules: Vec<(Arc<Tenant>, Vec<Rule>)> = Vec::new();
     for (row, tenant) in rows {
@@ -268,7 +271,8 @@ pub(crate) fn install_stored(
     compiled.install(tenant, hosting, batch).map_err(|refusal| refusal.to_string())
 }
 
-/// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
+/// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the
+/// rulebook, which denies everything if the rule cannot be restored.
 fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| new_definition(tenant, row, facts);
     let restored = restorable(tenant, hosting, row).and_then(|Restorable { definition, later }| {
@@ -353,7 +357,8 @@ struct Starting {
     report: Receiver<RunReport>,
 }
 
-/// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended then has an error record.
+/// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended
+/// then has an error record.
 pub(crate) fn run_starts(hosting: &Hosting) {
     let mut waiting = Vec::new();
     let now = definitions_now(&*hosting.context.core.clock);
@@ -391,10 +396,12 @@ fn wait_for_starts(hosting: &Hosting, waiting: Vec<Starting>, wait: Duration) {
     }
 }
 
-/// Most kept values in one group, so that a burst of them does not delay the acknowledgements behind it.
+/// Most kept values in one group, so that a burst of them does not delay the acknowledgements
+/// behind it.
 pub(crate) const KEPT_PER_GROUP: usize = 1000;
 
-/// Hands kept values that changed since the last call to the store, at most `topics_max` topics, of each the last value only. `None` when nothing has changed.
+/// Hands kept values that changed since the last call to the store, at most `topics_max` topics, of
+/// each the last value only. `None` when nothing has changed.
 ///
 /// # Errors
 /// When the store takes nothing.
@@ -404,13 +411,15 @@ pub(crate) fn save_kept(
     topics_max: usize,
 ) -> Result<Option<Ticket>, StoreError> {
     let programs = tenant.programs();
-    // Until it is with the store: a value that is written by another thread meanwhile must not reach it first.
+    // Until it is with the store: a value that is written by another thread meanwhile must not
+    // reach it first.
     let _saving = programs.guests.saving.lock();
     let of_now = (tenant.id, hosting.clock.wall_ms());
     kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
 }
 
-/// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it takes no more.
+/// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it
+/// takes no more.
 pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
     loop {
         match save_kept(hosting, tenant, KEPT_PER_GROUP) {
@@ -421,7 +430,8 @@ pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
     }
 }
 
-/// Hands all kept values that have changed to the store, waiting for room where there is none; the ticket with which they are durable, if there were any.
+/// Hands all kept values that have changed to the store, waiting for room where there is none; the
+/// ticket with which they are durable, if there were any.
 ///
 /// # Errors
 /// When they are not stored.

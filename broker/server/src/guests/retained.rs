@@ -12,7 +12,8 @@ use super::message_qos::qos;
 use super::route_drivers::route_qos;
 use super::services::TenantServices;
 
-/// The next messages that a filter matches, behind the topic `after`, that the guest was granted and its owner may read, with the topic behind which there may be more.
+/// The next messages that a filter matches, behind the topic `after`, that the guest was granted
+/// and its owner may read, with the topic behind which there may be more.
 pub(super) fn page(
     services: &TenantServices,
     filter: &str,

@@ -1,10 +1,15 @@
-//! Rights of a definition's code to read, write and call: those that the rules give its owner, as if he acted himself.
+//! Rights of a definition's code to read, write and call: those that the rules give its owner, as
+//! if he acted himself.
 //!
-//! Asked at the host calls, after the grants, by [`TenantServices`](super::services::TenantServices); triggers are decided where a topic's route is made. Whom the
-//! rules deny nothing (`root`) is not asked about; other answers are remembered by each thread for as long as the rules and the users stay as they are.
-//! With `lot.authority = "broker"` nothing is asked at all. What belongs to nobody may what a Client without a user may.
+//! Asked at the host calls, after the grants, by
+//! [`TenantServices`](super::services::TenantServices); triggers are decided where a topic's route
+//! is made. Whom the rules deny nothing (`root`) is not asked about; other answers are remembered
+//! by each thread for as long as the rules and the users stay as they are. With
+//! `lot.authority = "broker"` nothing is asked at all. What belongs to nobody may what a Client
+//! without a user may.
 //!
-//! Not here: in whose name something is done that takes effect later (`authority`), and what the grants leave out (`host`).
+//! Not here: in whose name something is done that takes effect later (`authority`), and what the
+//! grants leave out (`host`).
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -90,7 +95,8 @@ impl Rights {
         self.is_own(topic) || self.asks(tenant, Scope::of_subscribe(topic).0, topic, None)
     }
 
-    /// Whether it may read or change a variable. Rules of scope SystemConfiguration see it as a topic: `secret/NAME/read`, `env/NAME/write`.
+    /// Whether it may read or change a variable. Rules of scope SystemConfiguration see it as a
+    /// topic: `secret/NAME/read`, `env/NAME/write`.
     pub(crate) fn may_use(&self, tenant: &Tenant, what: Variable, name: &str, access: Access) -> bool {
         if self.are_all() {
             return true;
@@ -106,7 +112,8 @@ impl Rights {
         self.asks(tenant, Scope::SystemConfiguration, &format!("{kind}/{name}/{access}"), None)
     }
 
-    /// Whether it may call code that acts for another account: that of its own owner, or anybody's where he may run actions.
+    /// Whether it may call code that acts for another account: that of its own owner, or anybody's
+    /// where he may run actions.
     pub(crate) fn may_call(&self, tenant: &Tenant, callee: &Definition) -> bool {
         match &self.reach {
             Reach::All => true,
@@ -117,7 +124,8 @@ impl Rights {
         }
     }
 
-    /// Whether it may write to a topic that stands for an event or a table of this route: that of its own owner, or where he may publish there.
+    /// Whether it may write to a topic that stands for an event or a table of this route: that of
+    /// its own owner, or where he may publish there.
     pub(crate) fn may_feed(&self, tenant: &Tenant, topic: &str, route: &Definition) -> bool {
         match &self.reach {
             Reach::All => true,
@@ -184,8 +192,9 @@ pub(super) fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
     mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
 }
 
-/// Whether what belongs to `owner` may hold up whoever publishes: its owner himself, and, for an administrator's by his present rights, everybody. To receive what others publish gives
-/// nobody the right to stop them.
+/// Whether what belongs to `owner` may hold up whoever publishes: its owner himself, and, for an
+/// administrator's by his present rights, everybody. To receive what others publish gives nobody
+/// the right to stop them.
 pub(crate) fn may_hold_up(
     tenant: &Tenant,
     mode: Authority,
@@ -195,7 +204,8 @@ pub(crate) fn may_hold_up(
     owner.map(|owner| &owner.name) == publisher || may_hold_up_all(tenant, mode, owner)
 }
 
-/// Whether what belongs to `owner` may hold up everybody, as an administrator's by his present rights.
+/// Whether what belongs to `owner` may hold up everybody, as an administrator's by his present
+/// rights.
 pub(super) fn may_hold_up_all(tenant: &Tenant, mode: Authority, owner: Option<&Owner>) -> bool {
     !is_asked(mode, owner) || is_of_administrator(tenant, owner)
 }
@@ -211,7 +221,8 @@ pub(super) fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
     known.unwrap_or_else(|| Identity::anonymous("".into(), Peer::Guest))
 }
 
-/// Keeps the triggers of a topic whose owners may read it. False when that has to be asked for each message.
+/// Keeps the triggers of a topic whose owners may read it. False when that has to be asked for each
+/// message.
 pub(crate) fn permitted(
     tenant: &Tenant,
     mode: Authority,
@@ -261,7 +272,8 @@ pub(super) fn may_hear(tenant: &Tenant, mode: Authority, topic: &str, definition
     }
 }
 
-/// Whether the owner of a definition may read the messages of a topic: as if he had subscribed with its filters.
+/// Whether the owner of a definition may read the messages of a topic: as if he had subscribed with
+/// its filters.
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));

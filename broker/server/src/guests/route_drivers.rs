@@ -1,6 +1,8 @@
-//! Drivers of routes: what opens the guest of a route, calls it with what waits in its mailbox, and does what its answers ask for.
+//! Drivers of routes: what opens the guest of a route, calls it with what waits in its mailbox, and
+//! does what its answers ask for.
 //!
-//! All of them run on the threads of routes; [`routes`](super::routes) is what everybody else knows of a route. Not here: what a route brings (`ingest`).
+//! All of them run on the threads of routes; [`routes`](super::routes) is what everybody else knows
+//! of a route. Not here: what a route brings (`ingest`).
 
 pub(crate) mod asset_configuration;
 mod configuration;
@@ -45,8 +47,8 @@ use endpoints::{PlaceBounds, SectionTls};
 
 pub(crate) use thread::{SteppedRoutes, open, start};
 
-/// Reason why a guest that is described so, of a module with a configuration, cannot be opened with the settings of a route, whatever values the environment and secrets
-/// give them.
+/// Reason why a guest that is described so, of a module with a configuration, cannot be opened with
+/// the settings of a route, whatever values the environment and secrets give them.
 pub(crate) fn refusal(described: &Description, route: &RouteFacts, of_asset: Option<&str>) -> Option<String> {
     refuses_events(described.abilities, route).map(str::to_owned).or_else(|| {
         let expected = asset_configuration::laid_under(configuration::expected(route), of_asset);
@@ -74,8 +76,9 @@ const VALUE_INVALID: &str = "VALUE_INVALID";
 /// Code of a place that the operator refuses.
 const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
 
-/// What is wrong with the places that a route names to connect to and to listen at, by code, as far as that is known without asking anybody: what is missing to make them endpoints,
-/// and what the operator refuses.
+/// What is wrong with the places that a route names to connect to and to listen at, by code, as far
+/// as that is known without asking anybody: what is missing to make them endpoints, and what the
+/// operator refuses.
 pub(crate) fn place_warnings(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
@@ -123,8 +126,9 @@ fn add_default_ports(tenant: &Tenant, route: &mut RouteFacts) {
     });
 }
 
-/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever is granted and whatever values it names; `wants_one`: it asks for
-/// places to connect to or listen at.
+/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever
+/// is granted and whatever values it names; `wants_one`: it asks for places to connect to or listen
+/// at.
 pub(crate) fn place_refusal(described: &Description, route: &RouteFacts, wants_one: bool) -> Option<String> {
     let mut said = route.clone();
     places::with_default_ports(&mut said, &described.configuration);
@@ -141,7 +145,8 @@ pub(crate) fn place_refusal(described: &Description, route: &RouteFacts, wants_o
     }
 }
 
-/// What is told of the sections of a module's route that name no place and are meant to: those with a port, and, where it names none at all and `wants_one`, the only one.
+/// What is told of the sections of a module's route that name no place and are meant to: those with
+/// a port, and, where it names none at all and `wants_one`, the only one.
 fn without_place(route: &RouteFacts, wants_one: bool) -> Vec<String> {
     let Some(module) = route_modules::named(route) else { return Vec::new() };
     let own: Vec<_> = route.sections.iter().filter(|section| !schema::is_of_host(&section.name)).collect();
@@ -164,7 +169,8 @@ fn without_place(route: &RouteFacts, wants_one: bool) -> Vec<String> {
     }
 }
 
-/// Places that a route names, as `host:port` and as patterns of them, which its module needs the grants `endpoint:` of; none of a section whose settings do not say them well.
+/// Places that a route names, as `host:port` and as patterns of them, which its module needs the
+/// grants `endpoint:` of; none of a section whose settings do not say them well.
 pub(crate) fn places_named(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
@@ -177,7 +183,8 @@ pub(crate) fn places_named(
     endpoints::places_named(&said, &names)
 }
 
-/// Topics and secrets that the text of a route names, which its module needs the grants of as well: topics with placeholders as the filter that they stand for.
+/// Topics and secrets that the text of a route names, which its module needs the grants of as well:
+/// topics with placeholders as the filter that they stand for.
 pub(crate) fn names_needed(facts: &Facts) -> Vec<(Capability, String)> {
     let named = |capability, of: &[TopicFact]| {
         let filter = |fact: &TopicFact| match fact {
@@ -203,7 +210,8 @@ pub(crate) fn names_needed(facts: &Facts) -> Vec<(Capability, String)> {
     needed
 }
 
-/// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.
+/// Settings of a route as its guest gets them, as far as its text says them: secrets by their
+/// names.
 pub(crate) fn settings(route: &RouteFacts) -> serde_json::Value {
     schema::with_plain_numbers(configuration::expected(route))
 }

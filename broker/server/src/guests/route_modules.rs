@@ -1,7 +1,8 @@
 //! Modules of world `route`: the code of routes of type `WASM`, with what it may do.
 //!
-//! A route names its module; which code that is, is found out each time when the route is opened. So a route may be there before its module, and a replaced module
-//! is in use when the routes that name it have been opened again.
+//! A route names its module; which code that is, is found out each time when the route is opened.
+//! So a route may be there before its module, and a replaced module is in use when the routes that
+//! name it have been opened again.
 //!
 //! Invariant: what a route can do is what its own text names and its module was granted, both.
 
@@ -31,7 +32,8 @@ pub(crate) struct RouteModule {
     pub(crate) guest: RouteGuest,
     /// What it may do, within what the text of its route names.
     pub(crate) grants: Grants,
-    /// Places that it may connect to and listen at, as `host:port`; see [`reaches`](super::in_common::reaches).
+    /// Places that it may connect to and listen at, as `host:port`; see
+    /// [`reaches`](super::in_common::reaches).
     pub(crate) places: Box<[Box<str>]>,
     pub(crate) limits: GuestLimits,
     /// Policies of the module.
@@ -54,7 +56,8 @@ struct RecentTraps {
     has_failed: bool,
 }
 
-/// Time without a trap after which a module has not failed any more: its routes have been opened again meanwhile, after the longest pause, and were well for a minute.
+/// Time without a trap after which a module has not failed any more: its routes have been opened
+/// again meanwhile, after the longest pause, and were well for a minute.
 const FAILURE_FORGOTTEN: Duration = Duration::from_secs(132);
 
 impl RecentTraps {
@@ -121,7 +124,8 @@ impl RouteModules {
     }
 }
 
-/// Name of the module that a route of type `WASM` names; `None` of other routes, and where it names none in plain text.
+/// Name of the module that a route of type `WASM` names; `None` of other routes, and where it names
+/// none in plain text.
 pub fn named(route: &RouteFacts) -> Option<&str> {
     if route.kind != WASM {
         return None;

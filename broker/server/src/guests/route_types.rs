@@ -76,7 +76,8 @@ pub(crate) enum Far {
         port: &'static str,
         string: &'static str,
     },
-    /// Servers of a cluster, `host:port` with commas between. Further ones are those that they name.
+    /// Servers of a cluster, `host:port` with commas between. Further ones are those that they
+    /// name.
     Servers {
         servers: &'static str,
     },
@@ -97,7 +98,8 @@ pub(crate) enum TlsOf {
     AtOnceAt(u16),
 }
 
-/// What a type connects with, in a few words: the row of its table in the documentation, of which this is no copy. Empty where there is none.
+/// What a type connects with, in a few words: the row of its table in the documentation, of which
+/// this is no copy. Empty where there is none.
 pub(crate) fn connects_with(name: &str) -> &'static str {
     static TABLE: &str = include_str!("../../../../docs/routes/README.md");
     let named = format!("`{name}`");
@@ -306,7 +308,8 @@ const fn bridge_place(section: &'static str) -> SectionPlace {
     }
 }
 
-/// Places of a type by its canonical name; none of a module's, which has the settings of every section.
+/// Places of a type by its canonical name; none of a module's, which has the settings of every
+/// section.
 pub(crate) fn places(name: &str) -> &'static [SectionPlace] {
     TYPES.iter().find(|known| known.name == name).map_or(&[], |known| known.places)
 }
@@ -331,7 +334,8 @@ pub(crate) fn runs_only_to_serve(name: &str) -> bool {
     places(name).iter().any(|place| place.served.is_some())
 }
 
-/// Whether this build runs routes of a type, by its canonical name, with a guest of its own or a module; others it checks and does not deploy.
+/// Whether this build runs routes of a type, by its canonical name, with a guest of its own or a
+/// module; others it checks and does not deploy.
 #[must_use]
 pub fn runs_route_type(name: &str) -> bool {
     name == WASM || TYPES.iter().any(|known| known.name == name)

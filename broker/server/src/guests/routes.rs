@@ -1,13 +1,15 @@
-//! Routes of a tenant, which connect the broker with other systems, each run by the guest of its type (routes reference).
+//! Routes of a tenant, which connect the broker with other systems, each run by the guest of its
+//! type (routes reference).
 //!
 //! ```text
 //! fan-out, TRIGGER, $SYS/…/Events/… ─▶ batch ─▶ store (outbox) ─▶ RouteRunner (mailbox, standing) ◀── threads of routes: Drivers ─▶ RouteInstances
 //!                                        commands, status topic ◀──────┘                               └─▶ ingest: messages of the other system
 //! ```
 //!
-//! Invariants: a mailbox is bounded, and so is an outbox; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
-//! what waits. Not here: what drives them ([`route_drivers`](super::route_drivers)), how messages come into outboxes (`outgoing`), how a route gets its outbox and its
-//! drivers (`outboxes`).
+//! Invariants: a mailbox is bounded, and so is an outbox; what the guest has not accepted is
+//! delivered again or counted as failed; a replaced route goes on with what waits. Not here: what
+//! drives them ([`route_drivers`](super::route_drivers)), how messages come into outboxes
+//! (`outgoing`), how a route gets its outbox and its drivers (`outboxes`).
 
 mod absence;
 pub(crate) mod asked_run;
@@ -68,21 +70,23 @@ use crate::limits::ROWS_BYTES_MAX;
 use lotmq_core::tenant::Tenant;
 use mailbox::Addressee;
 
-/// Prefix of the topics by which events of routes are fired: `$SYS/Coreflux/Routes/<route>/Events/<event>`.
+/// Prefix of the topics by which events of routes are fired:
+/// `$SYS/Coreflux/Routes/<route>/Events/<event>`.
 const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 
 /// Result of probing a route.
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
-    /// What the guest says of the far side, which is empty where it says nothing, or why that was not reached.
+    /// What the guest says of the far side, which is empty where it says nothing, or why that was
+    /// not reached.
     pub(crate) found: Probed,
     /// Whether that was tried over a connection of its own.
     pub(crate) is_new: bool,
 }
 
-/// Message for a route that waits until the turn's messages have been delivered: its consequences must not be with their receivers before
-/// what caused it is.
+/// Message for a route that waits until the turn's messages have been delivered: its consequences
+/// must not be with their receivers before what caused it is.
 pub(crate) struct ForRoute {
     pub(super) route: Arc<RouteRunner>,
     pub(super) to: Addressee,
@@ -161,7 +165,8 @@ impl Guests {
         Some((self.route(route)?, table))
     }
 
-    /// Fires the event that a topic stands for, as if its source topic had received the payload. `None` when there is no such event.
+    /// Fires the event that a topic stands for, as if its source topic had received the payload.
+    /// `None` when there is no such event.
     pub(crate) fn for_event(
         &self,
         topic: &str,
@@ -175,7 +180,8 @@ impl Guests {
         Some(ForRoute { route, to: Addressee::Event(event.into()), message, hops })
     }
 
-    /// Makes a row, a JSON object, for the table that a topic stands for: what `STORE IN` writes. `None` when there is no such route.
+    /// Makes a row, a JSON object, for the table that a topic stands for: what `STORE IN` writes.
+    /// `None` when there is no such route.
     pub(crate) fn for_table(&self, topic: &str, row: &[u8], hops: u8) -> Option<ForRoute> {
         let (route, table) = self.route_table(topic)?;
         let message = message("".into(), row, Arc::default());
@@ -218,7 +224,8 @@ impl Guests {
         store.map_or(model, |store| &store.table).to_owned()
     }
 
-    /// Reopens the routes that were opened with this environment value or secret (commands reference §10).
+    /// Reopens the routes that were opened with this environment value or secret (commands
+    /// reference §10).
     pub(crate) fn variable_changed(&self, name: &str) {
         for route in self.routes.read().values() {
             let version = route.version();
@@ -229,8 +236,9 @@ impl Guests {
         }
     }
 
-    /// Reopens the routes that were opened with an environment value or secret which the rules do not let their owner read any more, and those that may stand for want of one which
-    /// he may read by now.
+    /// Reopens the routes that were opened with an environment value or secret which the rules do
+    /// not let their owner read any more, and those that may stand for want of one which he may
+    /// read by now.
     pub(crate) fn rights_changed(&self, tenant: &Tenant) {
         let routes: Vec<_> = self.routes.read().values().cloned().collect();
         for route in routes {
@@ -265,7 +273,8 @@ impl Guests {
         found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))
     }
 
-    /// Configuration that is kept with a module, for the route of an owner: of its own owner's routes, because there may be passwords in it, and a route says where they go.
+    /// Configuration that is kept with a module, for the route of an owner: of its own owner's
+    /// routes, because there may be passwords in it, and a route says where they go.
     pub(super) fn module_config(&self, name: &str, owner: Option<&Owner>) -> Option<Arc<str>> {
         let (module, _) = self.route_module(name).ok()?;
         module.grants.config.clone().filter(|_| self.is_module_of(name, owner))
@@ -292,8 +301,9 @@ impl Guests {
         without_code(&registry, module).map_or_else(|| Ok(Arc::clone(module)), Err)
     }
 
-    /// What a route that was deployed lacks to run: its module, which is not there or switched off, or a guest of this build for its type. `None` where there is no
-    /// such route, or it lacks nothing.
+    /// What a route that was deployed lacks to run: its module, which is not there or switched off,
+    /// or a guest of this build for its type. `None` where there is no such route, or it lacks
+    /// nothing.
     pub(crate) fn lacks(&self, name: &str) -> Option<String> {
         let known = self.registry.read().get(DefinitionKind::Route, name).cloned()?;
         let said = known.facts().route.as_deref()?;
@@ -304,7 +314,8 @@ impl Guests {
         }
     }
 
-    /// Definitions that name a module, by kind and in the order of their deployment: Routes that it runs, Rules that ask it, Actions that call it.
+    /// Definitions that name a module, by kind and in the order of their deployment: Routes that it
+    /// runs, Rules that ask it, Actions that call it.
     pub(crate) fn users_of_module(&self, name: &str) -> Vec<Arc<Definition>> {
         let registry = self.registry.read();
         let names = |user: &&Arc<Definition>| {
@@ -330,8 +341,10 @@ impl Guests {
         }
     }
 
-    /// Probes whether the far side of a route can be reached, and waits for that: over the connection that is open, where there is one and `is_new` does not say otherwise; a device
-    /// may take no second one, or give up the first for it. With the answer of such a probe that is under way, where one is.
+    /// Probes whether the far side of a route can be reached, and waits for that: over the
+    /// connection that is open, where there is one and `is_new` does not say otherwise; a device
+    /// may take no second one, or give up the first for it. With the answer of such a probe that is
+    /// under way, where one is.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
         thread: &Routes,
@@ -372,7 +385,8 @@ impl Guests {
     }
 }
 
-/// Warnings for whoever deploys a route, by code: values that are not set, and settings that this build does not follow.
+/// Warnings for whoever deploys a route, by code: values that are not set, and settings that this
+/// build does not follow.
 pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'static str, String)> {
     let facts = definition.facts();
     let Some(route) = &facts.route else { return Vec::new() };

@@ -1,8 +1,10 @@
 //! Rules: asked by the [`Rulebook`](lotmq_auth::Rulebook) on the thread that wants to know.
 //!
-//! A rule fails closed. One that traps, takes too long or ends with an error denies what it was asked, one that cannot be restored denies all that
-//! it would have been asked; either leaves a record below its `…/Error` and a line in the log. Invariants: the rulebook has the rules that the
-//! registry has, because only commands, one at a time, and the start change either; no condition of a rule is looked at here.
+//! A rule fails closed. One that traps, takes too long or ends with an error denies what it was
+//! asked, one that cannot be restored denies all that it would have been asked; either leaves a
+//! record below its `…/Error` and a line in the log. Invariants: the rulebook has the rules that
+//! the registry has, because only commands, one at a time, and the start change either; no
+//! condition of a rule is looked at here.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,7 +79,8 @@ impl GuestRule {
     }
 }
 
-/// Records an error of a definition, to be published with the next sweep; returns the number of errors.
+/// Records an error of a definition, to be published with the next sweep; returns the number of
+/// errors.
 pub(super) fn note(
     tenant: &Tenant,
     hosting: &Hosting,
@@ -126,7 +129,8 @@ impl Ask for GuestRule {
             }
             RuleOutcome::Trapped(trap) => {
                 asked.failed(place, of_trap(trap));
-                // A rule is pure: the same question would end the same way, unless it is the machine that had no room.
+                // A rule is pure: the same question would end the same way, unless it is the
+                // machine that had no room.
                 let passes = matches!(trap.kind, TrapKind::Pool | TrapKind::Start);
                 return deny(if passes { Validity::Never } else { self.validity(reads) });
             }
@@ -147,7 +151,8 @@ impl Ask for GuestRule {
 }
 
 impl GuestRule {
-    /// Validity of an answer that depends on these reads. Where a module was asked, nothing is remembered by the inputs that its facts name.
+    /// Validity of an answer that depends on these reads. Where a module was asked, nothing is
+    /// remembered by the inputs that its facts name.
     fn validity(&self, reads: Vec<Read>) -> Validity {
         if reads.is_empty() {
             return Validity::Lasting;

@@ -1,4 +1,5 @@
-//! Run of a definition that has ended: what led to it and how it ended, for who carries out its effects and records it.
+//! Run of a definition that has ended: what led to it and how it ended, for who carries out its
+//! effects and records it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -36,7 +36,8 @@ pub(crate) struct RunReport {
     pub(crate) trace_id: String,
     /// Messages that were published.
     pub(crate) published: Vec<MessageText>,
-    /// Number of messages that were not, because their definition was removed or belongs to somebody else by now, or because nobody takes them.
+    /// Number of messages that were not, because their definition was removed or belongs to
+    /// somebody else by now, or because nobody takes them.
     pub(crate) dropped: usize,
     pub(crate) error: Option<RunError>,
     /// Outputs of a callable Action by name.
@@ -152,7 +153,8 @@ fn masked(variables: &Variables, value: &Value) -> Value {
     }
 }
 
-/// Event that starts the Action: what its trigger waits for, made up where the command says nothing about it.
+/// Event that starts the Action: what its trigger waits for, made up where the command says nothing
+/// about it.
 fn event(definition: &Definition, request: RunRequest, now_ms: u64) -> OwnedEvent {
     let (topic, payload) = match request {
         RunRequest::Inputs(inputs) => return OwnedEvent::Call { inputs, trigger: None },

@@ -1,7 +1,8 @@
-//! Python scripts of a tenant: their texts, the functions that they define, and the output of calls.
+//! Python scripts of a tenant: their texts, the functions that they define, and the output of
+//! calls.
 //!
-//! Invariants: a script is replaced in one step, so that a call runs on the old or the new one; what waits for `…/debug` is bounded. Not
-//! here: running a script (`host`).
+//! Invariants: a script is replaced in one step, so that a call runs on the old or the new one;
+//! what waits for `…/debug` is bounded. Not here: running a script (`host`).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -109,7 +110,8 @@ impl Scripts {
         all.len() < SCRIPTS_MAX || all.contains_key(name)
     }
 
-    /// Adds a script, or replaces the one of that name. What it needs to survive is added to `batch`.
+    /// Adds a script, or replaces the one of that name. What it needs to survive is added to
+    /// `batch`.
     ///
     /// # Errors
     /// When there are too many, or it is somebody else's; nothing has changed then.

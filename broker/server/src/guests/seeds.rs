@@ -13,7 +13,8 @@ use super::hosting::Hosting;
 use super::install::install;
 use lotmq_core::tenant::Tenant;
 
-/// Setting that marks a tenant which has got the rules of a fresh installation: those that are removed later stay removed.
+/// Setting that marks a tenant which has got the rules of a fresh installation: those that are
+/// removed later stay removed.
 const SEEDED: &str = "rules.seeded";
 
 /// Name of the store's table of settings.

@@ -58,7 +58,8 @@ pub(crate) struct TenantServices {
 pub(crate) struct MissingGrants(Mutex<Vec<String>>);
 
 impl MissingGrants {
-    /// Notes one, such as `env-read:SCALE`. False when it was noted before, or when there are too many.
+    /// Notes one, such as `env-read:SCALE`. False when it was noted before, or when there are too
+    /// many.
     fn note(&self, grant: &str) -> bool {
         let mut told = self.0.lock();
         let is_new = told.len() < MISSING_GRANTS_TOLD_MAX && !told.iter().any(|known| known == grant);
@@ -140,7 +141,8 @@ impl TenantServices {
         records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
     }
 
-    /// Records that a module has trapped in a call, as an error of its own: who called has one as well.
+    /// Records that a module has trapped in a call, as an error of its own: who called has one as
+    /// well.
     fn trapped_in_call(
         &self,
         (tenant, module): (&Arc<Tenant>, &Arc<Definition>),
@@ -170,7 +172,8 @@ impl TenantServices {
         self.tenant.upgrade()
     }
 
-    /// Changes a variable or secret. It is stored soon; nobody waits for it (language reference §8.2).
+    /// Changes a variable or secret. It is stored soon; nobody waits for it (language reference
+    /// §8.2).
     fn change(
         &self,
         name: &str,
@@ -194,7 +197,8 @@ impl TenantServices {
     }
 }
 
-/// The next topics with a retained message that a filter matches, behind the topic `after`, with the topic behind which there may be more.
+/// The next topics with a retained message that a filter matches, behind the topic `after`, with
+/// the topic behind which there may be more.
 fn retained_topics(
     tenant: &Tenant,
     filter: &str,
@@ -341,7 +345,8 @@ impl Services for TenantServices {
         trigger: Option<&BorrowedMessage<'_>>,
     ) {
         let Some((tenant, definition)) = self.definition(run) else { return };
-        // What is compiled from LoT has all that its statements can want; elsewhere, reading gives nothing.
+        // What is compiled from LoT has all that its statements can want; elsewhere, reading gives
+        // nothing.
         let module = match definition.facts().route.as_deref() {
             Some(route) => route_modules::named(route),
             None => (definition.kind() == DefinitionKind::Module).then(|| &**definition.name()),
@@ -359,7 +364,8 @@ impl Services for TenantServices {
             if is_answer {
                 message.push_str(OF_REQUEST);
             }
-            // The record at its topic is that of its last error, which may be one that follows from this.
+            // The record at its topic is that of its last error, which may be one that follows from
+            // this.
             warn!(
                 tenant = &*tenant.name,
                 definition = &**definition.name(),
@@ -395,7 +401,8 @@ impl Services for TenantServices {
         if let Some(route) = tenant.programs().guests.route_of(topic) {
             return self.rights.may_feed(&tenant, topic, &route);
         }
-        // Only commands, and only while the user who deployed this code may give them (language reference §6).
+        // Only commands, and only while the user who deployed this code may give them (language
+        // reference §6).
         topic == lotmq_core::tenant::system_topics::COMMAND_TOPIC
             && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
     }

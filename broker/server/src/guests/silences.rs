@@ -1,7 +1,8 @@
 //! Runs of `ON SILENCE`: topics that have been silent for so long, on the thread of the timers.
 //!
-//! What a silence tells is checked again as it is told: the owner may have lost the right since the topic was heard, and of a topic that never was, nobody has
-//! asked. A run that its mailbox does not take is not lost but tried again. Not here: when a topic is silent (`definitions`).
+//! What a silence tells is checked again as it is told: the owner may have lost the right since the
+//! topic was heard, and of a topic that never was, nobody has asked. A run that its mailbox does
+//! not take is not lost but tried again. Not here: when a topic is silent (`definitions`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,8 @@ fn tell_trouble(turn: &mut Turn, tenant: &Tenant, watch: &SilenceWatch, trouble:
     }
 }
 
-/// Starts a run that is told of a silent topic. False when its owner may not know, or when it has to wait.
+/// Starts a run that is told of a silent topic. False when its owner may not know, or when it has
+/// to wait.
 fn tell(tenant: &Tenant, watch: &SilenceWatch, topic: &str, now: Now) -> bool {
     let guests = &tenant.programs().guests;
     let definition = &watch.definition;

@@ -53,7 +53,8 @@ impl GuestSink {
 
 impl Sink for GuestSink {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
-        // Removed or taken over while it ran: once that has been answered, nothing of it goes out any more, and its errors are nobody's.
+        // Removed or taken over while it ran: once that has been answered, nothing of it goes out
+        // any more, and its errors are nobody's.
         let Some((tenant, definition)) = self.find(run.runner) else {
             if output.writes() > 0 {
                 let (definition, count) = (run.runner.name(), output.writes());
@@ -95,7 +96,8 @@ impl Sink for GuestSink {
                 undone
             })
         };
-        // Much that goes to many takes longer than a run may: others have their turns on another thread meanwhile.
+        // Much that goes to many takes longer than a run may: others have their turns on another
+        // thread meanwhile.
         let is_much = output.writes() > WRITES_AT_ONCE_MAX;
         let undone = if is_much { host::away(RunWait::Writes, carry_out) } else { carry_out() };
         if run.tag != 0 {

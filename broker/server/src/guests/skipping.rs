@@ -1,4 +1,5 @@
-//! Messages that an administrator takes out of what waits for a route: they become dead letters, whether the far side is there or not, and the guest is not asked.
+//! Messages that an administrator takes out of what waits for a route: they become dead letters,
+//! whether the far side is there or not, and the guest is not asked.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -19,7 +20,8 @@ use crate::limits::COMMIT_PATIENCE;
 /// Reason that such a dead letter says.
 const REASON: &str = "an administrator took it out of what waited (-skipWaiting)";
 
-/// Time for which the oldest message is waited for that is in a call of the guest, or is being read.
+/// Time for which the oldest message is waited for that is in a call of the guest, or is being
+/// read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pause between two looks.
@@ -58,8 +60,9 @@ impl CommitWatcher for Failed {
     }
 }
 
-/// Makes dead letters of the oldest messages that wait, `most` at most, and waits until that is on the disk. One that is in a call of the guest is left to it: it is
-/// waited for, for a while. What is left is tried at once, as what stood in its way may be gone.
+/// Makes dead letters of the oldest messages that wait, `most` at most, and waits until that is on
+/// the disk. One that is in a call of the guest is left to it: it is waited for, for a while. What
+/// is left is tried at once, as what stood in its way may be gone.
 ///
 /// # Errors
 /// When there is no place for them, or the disk does not take them.

@@ -1,10 +1,12 @@
-//! State of definitions: values of their own under keys, which last until the definition is removed.
+//! State of definitions: values of their own under keys, which last until the definition is
+//! removed.
 //!
-//! They are kept values below `$LOT/State/`, stored as those of `KEEP` are; the key stands behind a NUL, which no Topic Name has, so that no Client and no
-//! program reaches them otherwise. Here is what each definition has, for its bounds.
+//! They are kept values below `$LOT/State/`, stored as those of `KEEP` are; the key stands behind a
+//! NUL, which no Topic Name has, so that no Client and no program reaches them otherwise. Here is
+//! what each definition has, for its bounds.
 //!
-//! Invariants: no definition has more than [`STATE_KEYS_MAX`] keys and [`STATE_BYTES_MAX`] bytes; what a definition had is gone when it is removed or
-//! another user takes its name.
+//! Invariants: no definition has more than [`STATE_KEYS_MAX`] keys and [`STATE_BYTES_MAX`] bytes;
+//! what a definition had is gone when it is removed or another user takes its name.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +26,8 @@ const KEY: char = '\0';
 /// Keys of one definition, with the bytes of their values.
 type Held = BTreeMap<Box<str>, usize>;
 
-/// What the definitions of a tenant have, by the beginning of their topics. `None` before it was looked for.
+/// What the definitions of a tenant have, by the beginning of their topics. `None` before it was
+/// looked for.
 #[derive(Default)]
 pub(crate) struct States(Mutex<Option<HashMap<String, Held>>>);
 
@@ -71,7 +74,8 @@ impl States {
         self.with(values, of, |held, _| held.keys().map(|key| key.clone().into_string()).collect())
     }
 
-    /// Removes all that a definition has; gives the topics, which are to be removed from the store, too.
+    /// Removes all that a definition has; gives the topics, which are to be removed from the store,
+    /// too.
     pub(super) fn clear(&self, values: &LastValues, of: &Definition) -> Vec<String> {
         self.with(values, of, |held, beginning| {
             let topics: Vec<String> =

@@ -286,7 +286,8 @@ fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
     running.server.stop();
 }
 
-/// Language reference §6: what a topic had before its first reader was deployed is known only with `cache = "all"`.
+/// Language reference §6: what a topic had before its first reader was deployed is known only with
+/// `cache = "all"`.
 #[test]
 fn the_cache_holds_topics_that_are_read_or_all() {
     for (cache, first) in [("read-topics", "1"), ("all", "5")] {
@@ -411,7 +412,8 @@ fn flood(running: &Running, topic: &str, count: u32) {
     }
 }
 
-/// More than the mailbox takes, and more than a turn runs; from two threads, of which only one at a time can run the Action.
+/// More than the mailbox takes, and more than a turn runs; from two threads, of which only one at a
+/// time can run the Action.
 #[test]
 fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
     const COUNT: u32 = 12_000;
@@ -443,7 +445,8 @@ fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
     running.server.stop();
 }
 
-/// An Action that may take long does not slow its senders down; what its mailbox does not take is counted, and recorded together.
+/// An Action that may take long does not slow its senders down; what its mailbox does not take is
+/// counted, and recorded together.
 #[test]
 fn what_a_full_mailbox_does_not_take_is_counted_together() {
     let running = Running::start("none");

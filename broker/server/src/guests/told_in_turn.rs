@@ -1,6 +1,8 @@
-//! Turns of the definitions that the thread of the timers tells of silences and windows: one round tells so much and no more, and the next one goes on behind it.
+//! Turns of the definitions that the thread of the timers tells of silences and windows: one round
+//! tells so much and no more, and the next one goes on behind it.
 //!
-//! All else that is due by the clock waits for a round: Clients that have not been heard, Wills, sessions that end.
+//! All else that is due by the clock waits for a round: Clients that have not been heard, Wills,
+//! sessions that end.
 
 use lotmq_definitions::DefinitionId;
 use parking_lot::Mutex;
@@ -26,8 +28,9 @@ pub(crate) struct RoundTold {
 }
 
 impl ToldInTurn {
-    /// Has those that watch, in the order of their definitions, told what is due: `tell` is given the most that it may do, and returns how much that was and how many runs it
-    /// started. Who has used up the round is the first of the next one.
+    /// Has those that watch, in the order of their definitions, told what is due: `tell` is given
+    /// the most that it may do, and returns how much that was and how many runs it started. Who has
+    /// used up the round is the first of the next one.
     pub(crate) fn round<T>(
         &self,
         watches: &[T],

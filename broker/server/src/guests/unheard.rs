@@ -1,6 +1,8 @@
-//! What a definition waits for and never hears of, because its owner may not read it: told to whoever deploys it, and at any time by the status, as rights change later.
+//! What a definition waits for and never hears of, because its owner may not read it: told to
+//! whoever deploys it, and at any time by the status, as rights change later.
 //!
-//! Asks the rules as a subscription of the owner to the filter would. Not here: which messages reach it (`rights`).
+//! Asks the rules as a subscription of the owner to the filter would. Not here: which messages
+//! reach it (`rights`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +27,8 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<Value> {
     told(tenant, definition, &mut Answers::new())
 }
 
-/// Warnings about all definitions, at most so many, as the status has them. Cost: O(definitions), and a question for each filter of an owner whom the rules concern.
+/// Warnings about all definitions, at most so many, as the status has them. Cost: O(definitions),
+/// and a question for each filter of an owner whom the rules concern.
 pub(crate) fn all_warnings(tenant: &Tenant, count_max: usize) -> Vec<Value> {
     let mut answers = Answers::new();
     let mut found = Vec::new();
@@ -53,7 +56,8 @@ pub(crate) fn filters(tenant: &Tenant, definition: &Definition) -> Vec<String> {
     unheard(tenant, definition, &mut answers).into_iter().cloned().collect()
 }
 
-/// The same of all definitions by kind and name, without those that hear everything. Cost: as of [`all_warnings`].
+/// The same of all definitions by kind and name, without those that hear everything. Cost: as of
+/// [`all_warnings`].
 pub(crate) fn all_filters(tenant: &Tenant) -> HashMap<(&'static str, Arc<str>), Vec<String>> {
     let mut answers = Answers::new();
     let of_one = |definition: &Arc<Definition>| {
@@ -101,7 +105,8 @@ fn told(tenant: &Tenant, definition: &Definition, answers: &mut Answers) -> Vec<
     unheard(tenant, definition, answers).into_iter().map(warning).collect()
 }
 
-/// Where a filter stands in a text: line, column and the line itself; nowhere where it is put together of pieces.
+/// Where a filter stands in a text: line, column and the line itself; nowhere where it is put
+/// together of pieces.
 fn place<'a>(source: &'a str, filter: &str) -> Option<(u32, usize, &'a str)> {
     let quoted = ['"', '\''].map(|quote| format!("{quote}{filter}{quote}"));
     source.lines().enumerate().find_map(|(index, line)| {

@@ -1,10 +1,13 @@
-//! Environment variables and secrets of a tenant: what `GET ENV` and `GET SECRET` see and what `-setEnv` and `-setSecret` change.
+//! Environment variables and secrets of a tenant: what `GET ENV` and `GET SECRET` see and what
+//! `-setEnv` and `-setSecret` change.
 //!
-//! A change by a command is with the store before it is visible. One by a run is visible first, and marked until the store has it: of all changes of a name while the
-//! store is at the former ones, the newest alone is written, so that runs fill no queue.
+//! A change by a command is with the store before it is visible. One by a run is visible first, and
+//! marked until the store has it: of all changes of a name while the store is at the former ones,
+//! the newest alone is written, so that runs fill no queue.
 //!
-//! Invariants: the changes of a name reach the store in the order in which they become visible; values of secrets leave this
-//! module only for the guest that asked for them, never for replies, topics or logs. Not here: encryption at rest (`store`).
+//! Invariants: the changes of a name reach the store in the order in which they become visible;
+//! values of secrets leave this module only for the guest that asked for them, never for replies,
+//! topics or logs. Not here: encryption at rest (`store`).
 
 mod masking;
 
@@ -27,7 +30,8 @@ use crate::limits::{
 /// Value that is wiped from memory when it is dropped.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
 
-/// Names whose changes by runs are not with the store yet. Those that change again and again come behind all that were there before.
+/// Names whose changes by runs are not with the store yet. Those that change again and again come
+/// behind all that were there before.
 #[derive(Default)]
 struct UnsavedNames {
     /// Those that are saved next.
@@ -79,12 +83,14 @@ impl VariableRoom {
         }
     }
 
-    /// What of it there may be for a program to add something: three quarters. The rest is for commands, which administrators give.
+    /// What of it there may be for a program to add something: three quarters. The rest is for
+    /// commands, which administrators give.
     fn of_programs(self) -> Self {
         Self { count: self.count - self.count.div_ceil(4), bytes: self.bytes - self.bytes / 4 }
     }
 
-    /// Checks that there is room for a value of so many bytes among those of so many; `before` are the bytes of the one that it replaces.
+    /// Checks that there is room for a value of so many bytes among those of so many; `before` are
+    /// the bytes of the one that it replaces.
     fn check(
         self,
         (count, bytes): (usize, usize),
@@ -202,7 +208,8 @@ pub(crate) enum VariableError {
     /// There would be more than `limits.variables`, or for a program three quarters of them.
     #[error("There are already {0}.")]
     TooMany(usize),
-    /// They would be more bytes than `limits.variable_bytes`, or for a program three quarters of them.
+    /// They would be more bytes than `limits.variable_bytes`, or for a program three quarters of
+    /// them.
     #[error("All of them would take more than {0} bytes.")]
     TooManyBytes(usize),
     /// The store takes nothing.
@@ -244,7 +251,8 @@ impl Variables {
         self.secrets.write().insert(&secret.name, secret.value);
     }
 
-    /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a name are skipped, and those that configure the broker.
+    /// Adds the text of a file `.env`: lines `NAME=value`; blank ones, comments and lines without a
+    /// name are skipped, and those that configure the broker.
     pub(crate) fn read_file(&mut self, text: &str) {
         for line in text.lines() {
             let line = line.trim();
@@ -259,7 +267,8 @@ impl Variables {
         }
     }
 
-    /// Value for `GET ENV`: from the store, then `.env`, then those variables of the process that the configuration lists; of the latter two nothing that configures the broker.
+    /// Value for `GET ENV`: from the store, then `.env`, then those variables of the process that
+    /// the configuration lists; of the latter two nothing that configures the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         let of_process = || self.process.contains(name).then(|| process_variable(name)).flatten();
         if let Some(value) = self.environment.read().values.get(name) {
@@ -273,7 +282,8 @@ impl Variables {
         self.secrets.read().values.get(name)?.as_deref().cloned()
     }
 
-    /// Masks the values of secrets in bytes for people to read: of all secrets, as a value may have come by a message or a call.
+    /// Masks the values of secrets in bytes for people to read: of all secrets, as a value may have
+    /// come by a message or a call.
     pub(crate) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.secrets.read().masking.masked(text)
     }
@@ -288,7 +298,8 @@ impl Variables {
         lossy(self.masked(text.as_bytes()))
     }
 
-    /// Masks secrets in the text of an error, which a guest, or the host for it, may have cut: a long one loses its end.
+    /// Masks secrets in the text of an error, which a guest, or the host for it, may have cut: a
+    /// long one loses its end.
     pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_CUT_BYTES_MIN))
     }
@@ -303,7 +314,8 @@ impl Variables {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_PRINTED_BYTES_MIN))
     }
 
-    /// List for `-listEnv`: names and values, by name, with those of `.env` that the store does not have.
+    /// List for `-listEnv`: names and values, by name, with those of `.env` that the store does not
+    /// have.
     pub(crate) fn environment_list(&self) -> Vec<(Box<str>, Box<str>)> {
         let mut all = self.file.clone();
         all.extend(self.environment.read().values.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -347,7 +359,8 @@ impl Variables {
         Ok(ticket)
     }
 
-    /// Removes a variable for a command; `None` when there is none of that name in the store, which the store's last ticket makes durable.
+    /// Removes a variable for a command; `None` when there is none of that name in the store, which
+    /// the store's last ticket makes durable.
     ///
     /// # Errors
     /// When the store takes nothing.
@@ -363,7 +376,8 @@ impl Variables {
         Ok(is_there.then_some(ticket))
     }
 
-    /// Sets a variable for a run, or removes it. True when that waits to be [saved](Variables::save), where nothing has before.
+    /// Sets a variable for a run, or removes it. True when that waits to be
+    /// [saved](Variables::save), where nothing has before.
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
@@ -406,7 +420,8 @@ impl Variables {
         Ok(ticket)
     }
 
-    /// Removes a secret for a command; `None` when there is none of that name, which the store's last ticket makes durable.
+    /// Removes a secret for a command; `None` when there is none of that name, which the store's
+    /// last ticket makes durable.
     ///
     /// # Errors
     /// When the store takes nothing.
@@ -456,7 +471,8 @@ impl Variables {
         !self.environment.read().unsaved.is_empty() || !self.secrets.read().unsaved.is_empty()
     }
 
-    /// Hands changes by runs to the store, unless it fails, is behind, or has not stored the former ones: then they stay, of each name the newest.
+    /// Hands changes by runs to the store, unless it fails, is behind, or has not stored the former
+    /// ones: then they stay, of each name the newest.
     pub(crate) fn save(&self, store: &Store) {
         if !self.has_unsaved() {
             return;
@@ -473,7 +489,8 @@ impl Variables {
         }
     }
 
-    /// Hands all changes by runs to the store, also those for which somebody else is about to do so.
+    /// Hands all changes by runs to the store, also those for which somebody else is about to do
+    /// so.
     ///
     /// # Errors
     /// When it does not take them: then they stay.

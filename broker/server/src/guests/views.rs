@@ -1,6 +1,7 @@
 //! Panels and Themes: stored and published, never run (LoT reference §13).
 //!
-//! Invariant: the state of a Panel in its facts is the one in force: that of its text, or what `-updateVisuState` said since.
+//! Invariant: the state of a Panel in its facts is the one in force: that of its text, or what
+//! `-updateVisuState` said since.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! Runs of `ON WINDOW`: windows that have closed, on the thread of the timers; those of messages close in the turn of their last one.
+//! Runs of `ON WINDOW`: windows that have closed, on the thread of the timers; those of messages
+//! close in the turn of their last one.
 //!
-//! What a window tells is checked again as it is told: the owner may have lost the right since. A run that its mailbox does not take is tried again. Not here: when
-//! a window closes, and what it says (`definitions`).
+//! What a window tells is checked again as it is told: the owner may have lost the right since. A
+//! run that its mailbox does not take is tried again. Not here: when a window closes, and what it
+//! says (`definitions`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,8 @@ const WINDOW_VALUE: &str = "WINDOW_VALUE";
 /// Time after which a run that was not taken is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Closes the windows of time whose end has come, tells those that have closed, as many as one round may, and keeps what they hold.
+/// Closes the windows of time whose end has come, tells those that have closed, as many as one
+/// round may, and keeps what they hold.
 pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundTold {
     let guests = &tenant.programs().guests;
     let windows: Vec<Arc<WindowWatch>> = {
@@ -79,7 +82,8 @@ pub(super) fn closed_with(
     }
 }
 
-/// Starts a run that is told of a window. False when its owner may not know, or when it has to wait.
+/// Starts a run that is told of a window. False when its owner may not know, or when it has to
+/// wait.
 fn tell(tenant: &Tenant, window: &WindowWatch, closed: ClosedWindow, now: Now) -> bool {
     let guests = &tenant.programs().guests;
     let definition = &window.definition;

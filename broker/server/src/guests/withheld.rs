@@ -1,7 +1,9 @@
-//! Messages that rules keep from a Client whose subscription asks for them, with warnings in the log: at the first decision for each user, then at doubled counts.
+//! Messages that rules keep from a Client whose subscription asks for them, with warnings in the
+//! log: at the first decision for each user, then at doubled counts.
 //!
-//! The subscription was granted, so nothing else says why nothing arrives. What is counted are decisions: that about a topic which comes again holds for all its messages. Not here:
-//! denials that the Client is told of (`management::denials`).
+//! The subscription was granted, so nothing else says why nothing arrives. What is counted are
+//! decisions: that about a topic which comes again holds for all its messages. Not here: denials
+//! that the Client is told of (`management::denials`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ impl Withheld {
         count.is_power_of_two().then_some(*count)
     }
 
-    /// Tells that a Client does not get messages of a topic. The rule is asked for only where somebody hears of it.
+    /// Tells that a Client does not get messages of a topic. The rule is asked for only where
+    /// somebody hears of it.
     pub(super) fn tell(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
         let question = Question::subscribe(identity, topic);
         let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*identity.client_id);
@@ -38,7 +41,8 @@ impl Withheld {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
             }
-            // Whoever watches sees each of them. The log is below `$SYS/`: a line for what is denied of it would be denied in turn.
+            // Whoever watches sees each of them. The log is below `$SYS/`: a line for what is
+            // denied of it would be denied in turn.
             None if !topic.starts_with("$SYS/") && enabled!(target: "rules", Level::DEBUG) => {
                 debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), "delivery denied by a rule");
             }

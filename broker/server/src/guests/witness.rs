@@ -1,6 +1,8 @@
-//! A witness of what the definitions of a tenant do and its rules deny: told at once, in the order in which it is done, whether anybody gets a message of it or not.
+//! A witness of what the definitions of a tenant do and its rules deny: told at once, in the order
+//! in which it is done, whether anybody gets a message of it or not.
 //!
-//! A broker with clients has none; what it tells of definitions it publishes. The one of a program that is run or tested on the command line prints it.
+//! A broker with clients has none; what it tells of definitions it publishes. The one of a program
+//! that is run or tested on the command line prints it.
 
 use std::fmt;
 
@@ -156,6 +158,7 @@ pub(crate) trait Witness: Send + Sync {
     /// Rules have denied something to a Client.
     fn sees_denial(&self, denial: Denial);
 
-    /// The module for logins of this name does something to Clients that it has let in; the number of their sessions.
+    /// The module for logins of this name does something to Clients that it has let in; the number
+    /// of their sessions.
     fn sees_intervention(&self, module: &str, deed: LoginDeed) -> u32;
 }

@@ -1,4 +1,5 @@
-//! Accounts between the store and the directory of users: the stored form, and its recovery at a start.
+//! Accounts between the store and the directory of users: the stored form, and its recovery at a
+//! start.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::management::login_places;
 
-/// First character of the names of the broker's own secrets; no variable or secret of a user can be called so.
+/// First character of the names of the broker's own secrets; no variable or secret of a user can be
+/// called so.
 const OWN: char = '\u{1}';
 
 /// Bytes of the credential's version in front of a stored verifier.
@@ -27,7 +29,8 @@ pub(crate) enum AccountsError {
         "LOTMQ_ROOT_PASSWORD has fewer than {chars_min} characters, which `auth.password_chars_min` asks of every password; give a longer one, and start again"
     )]
     RootPasswordTooShort { chars_min: u32 },
-    /// `--secure` is to give `root` a password of its own, and the one that is given is that of every new broker.
+    /// `--secure` is to give `root` a password of its own, and the one that is given is that of
+    /// every new broker.
     #[error(
         "LOTMQ_ROOT_PASSWORD is '{DEFAULT_ROOT_PASSWORD}', the password of every new broker, which --secure does not give to root; give another one, or none, for which a random one is made"
     )]
@@ -42,7 +45,8 @@ pub(crate) fn put(batch: &mut Batch, tenant: TenantId, account: &Account, now_ms
     put_verifier(batch, tenant, account);
 }
 
-/// Makes the account's verifier for SCRAM durable: encrypted, as secrets are. An account without one has none in the store either.
+/// Makes the account's verifier for SCRAM durable: encrypted, as secrets are. An account without
+/// one has none in the store either.
 pub(crate) fn put_verifier(batch: &mut Batch, tenant: TenantId, account: &Account) {
     let name = verifier_name(&account.name);
     match account.credential.scram() {
@@ -78,7 +82,8 @@ pub(crate) struct Scram {
 }
 
 impl Scram {
-    /// Takes the secrets of SCRAM out of those that were recovered. While SCRAM is off, they are removed from the store.
+    /// Takes the secrets of SCRAM out of those that were recovered. While SCRAM is off, they are
+    /// removed from the store.
     ///
     /// # Errors
     /// When there are no random numbers, or the store takes nothing.
@@ -176,7 +181,8 @@ impl NewRoot<'_> {
 /// Creates `root` where it is missing, durably.
 ///
 /// # Errors
-/// When the password is too short, the default one where that is to be replaced, or cannot be hashed, or the store takes nothing.
+/// When the password is too short, the default one where that is to be replaced, or cannot be
+/// hashed, or the store takes nothing.
 pub(crate) fn ensure_root(
     users: &Directory,
     tenant: TenantId,

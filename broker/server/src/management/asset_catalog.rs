@@ -1,7 +1,8 @@
-//! Records of a tenant's assets that are modules or instances of them, by name; and what subscribers were last told of every asset.
+//! Records of a tenant's assets that are modules or instances of them, by name; and what
+//! subscribers were last told of every asset.
 //!
-//! A record is stored as a setting, in the batch of whatever changes it. Orders for routes are with the guests (`route_orders`). Not here: what makes instances run
-//! ([`assets`](super::assets)).
+//! A record is stored as a setting, in the batch of whatever changes it. Orders for routes are with
+//! the guests (`route_orders`). Not here: what makes instances run ([`assets`](super::assets)).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +79,8 @@ pub(crate) struct Assets {
 }
 
 impl Assets {
-    /// Restores the records of a tenant, at a start. What is not to begin by itself is stopped. One that cannot be read is left out, and stays in the store.
+    /// Restores the records of a tenant, at a start. What is not to begin by itself is stopped. One
+    /// that cannot be read is left out, and stays in the store.
     pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow], users: &Directory) {
         let mut records = self.records.write();
         for row in settings.iter().filter(|row| row.tenant == tenant) {
@@ -160,7 +162,8 @@ impl Assets {
         }
     }
 
-    /// Takes the owner off the instances of `user`, and adds that to `batch`; for their definitions that is `Guests::disown`.
+    /// Takes the owner off the instances of `user`, and adds that to `batch`; for their definitions
+    /// that is `Guests::disown`.
     pub(crate) fn disown(&self, tenant: TenantId, user: &str, batch: &mut Batch) {
         for (name, record) in self.instances() {
             let Some(instance) = record.instance.as_ref() else { continue };

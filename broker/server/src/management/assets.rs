@@ -1,10 +1,13 @@
-//! Assets of a tenant: deployed routes, uploaded modules, and installed instances of modules; how each stands, and what makes instances run. Commands reference §13.1.
+//! Assets of a tenant: deployed routes, uploaded modules, and installed instances of modules; how
+//! each stands, and what makes instances run. Commands reference §13.1.
 //!
-//! A route and an uploaded module are assets without being installed. An instance is a further definition of kind `Module` with the bytes of its package, a name, a
-//! configuration and policies of its own.
+//! A route and an uploaded module are assets without being installed. An instance is a further
+//! definition of kind `Module` with the bytes of its package, a name, a configuration and policies
+//! of its own.
 //!
-//! Invariant: an instance has a [record](super::asset_catalog) exactly while its definition is in the registry, or its package could not be restored; it may do what its package
-//! was granted, at most. Not here: the commands (`command::assets`).
+//! Invariant: an instance has a [record](super::asset_catalog) exactly while its definition is in
+//! the registry, or its package could not be restored; it may do what its package was granted, at
+//! most. Not here: the commands (`command::assets`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -186,7 +189,8 @@ impl Asset {
         info
     }
 
-    /// Whether it runs, and nothing is known to be wrong with it: who orders it to run has nothing done.
+    /// Whether it runs, and nothing is known to be wrong with it: who orders it to run has nothing
+    /// done.
     pub(crate) fn runs_well(&self, tenant: &Tenant) -> bool {
         let is_well = match self.kind {
             AssetKind::Route => {
@@ -319,7 +323,8 @@ fn version_of(tenant: &Tenant, name: &str) -> String {
     module.map(|module| module.options.version.clone()).unwrap_or_default()
 }
 
-/// Instance of a module as a module of its own: what its package was granted, with the instance's name, configuration and owner.
+/// Instance of a module as a module of its own: what its package was granted, with the instance's
+/// name, configuration and owner.
 pub(crate) fn as_module(package: &Module, name: &str, instance: &InstanceRecord) -> Module {
     Module {
         name: name.into(),
@@ -351,7 +356,8 @@ pub(crate) fn compile(
     modules::compile_stored((tenant, hosting), module, &tenant.managed().assets.effective(record))
 }
 
-/// Puts an asset that is a module or an instance of one to work, or in the place of what has its name.
+/// Puts an asset that is a module or an instance of one to work, or in the place of what has its
+/// name.
 ///
 /// # Errors
 /// [`DeployError`]; what was there runs on.
@@ -364,7 +370,8 @@ pub(crate) fn arm(
     guests::install(tenant, hosting, compiled.into_definition(), batch).map(drop)
 }
 
-/// Puts the instances of modules that are there to work, at a start. What of an instance is stored stays so, whatever becomes of it.
+/// Puts the instances of modules that are there to work, at a start. What of an instance is stored
+/// stays so, whatever becomes of it.
 pub(crate) fn restore(hosting: &Arc<Hosting>) {
     for tenant in hosting.tenants.all().iter() {
         for (name, record) in tenant.managed().assets.instances() {

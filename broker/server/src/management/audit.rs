@@ -1,12 +1,16 @@
-//! Audit of a tenant: who did what to the broker, when, from where, with what result. Commands reference §11.1.
+//! Audit of a tenant: who did what to the broker, when, from where, with what result. Commands
+//! reference §11.1.
 //!
-//! There are three sequences of records ([`trail`]): what administrators did, what others changed, and logins, denials and what others asked for, so that
-//! nobody pushes the first out by doing much of the others. The last is summed up by address and user ([`sums`]). A command that changed something is flushed, and
-//! waited for, before its reply; everything else within [`AUDIT_DELAY`].
+//! There are three sequences of records ([`trail`]): what administrators did, what others changed,
+//! and logins, denials and what others asked for, so that nobody pushes the first out by doing much
+//! of the others. The last is summed up by address and user ([`sums`]). A command that changed
+//! something is flushed, and waited for, before its reply; everything else within [`AUDIT_DELAY`].
 //!
-//! Invariants: records are stored in the order of their numbers; no record holds a password, a secret or a payload, because only
-//! what a verb allows of its arguments gets into one ([`Shown`](crate::management::command::Shown)); what is noted for a message that was denied, a login, or a
-//! command of access is bounded per second. Not here: reading it (`query`), encryption (`store`).
+//! Invariants: records are stored in the order of their numbers; no record holds a password, a
+//! secret or a payload, because only what a verb allows of its arguments gets into one
+//! ([`Shown`](crate::management::command::Shown)); what is noted for a message that was denied, a
+//! login, or a command of access is bounded per second. Not here: reading it (`query`), encryption
+//! (`store`).
 
 mod chain;
 mod query;
@@ -183,11 +187,13 @@ impl Audit {
         self.flush_with((self.sums.take(now_ms, false), Urgency::Whenever), store, counters, now_ms)
     }
 
-    /// Hands waiting records to the store, as [`Audit::flush`]; where another thread has just done so, returns that ticket. For answers that wait until the record is stored.
+    /// Hands waiting records to the store, as [`Audit::flush`]; where another thread has just done
+    /// so, returns that ticket. For answers that wait until the record is stored.
     pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         let sums = self.sums.take(now_ms, false);
         let _ = self.flush_with((sums, Urgency::Awaited), store, counters, now_ms);
-        // Tickets are settled in their order, so that who waits for the later one has waited for both.
+        // Tickets are settled in their order, so that who waits for the later one has waited for
+        // both.
         let of_changes = self.changes.lock().last_ticket();
         self.administration.lock().last_ticket().max(of_changes)
     }
@@ -244,14 +250,16 @@ impl Audit {
         ticket.max(changes.flush(urgency, store, counters, now_ms))
     }
 
-    /// Heads that are to be reported now; `is_stored` says whether the disk has the batch of a ticket.
+    /// Heads that are to be reported now; `is_stored` says whether the disk has the batch of a
+    /// ticket.
     pub(crate) fn heads_to_tell(&self, now_ms: u64, is_stored: impl Fn(Ticket) -> bool) -> Vec<Head> {
         let interval_ms = u64::try_from(AUDIT_HEAD_INTERVAL.as_millis()).unwrap_or(u64::MAX);
         let due = |kind| self.trail(kind).lock().head_to_tell(now_ms, interval_ms, &is_stored);
         Kind::ALL.into_iter().filter_map(due).collect()
     }
 
-    /// Ranges of records that were missing at the end of a sequence when the broker started: kind, first and last.
+    /// Ranges of records that were missing at the end of a sequence when the broker started: kind,
+    /// first and last.
     pub(crate) fn missing(&self) -> Vec<(Kind, u64, u64)> {
         let missing = |kind| self.trail(kind).lock().missing().map(|(first, last)| (kind, first, last));
         Kind::ALL.into_iter().filter_map(missing).collect()

@@ -1,4 +1,5 @@
-//! Backups: the store as one zip, made while the broker runs, and the restore of one. Commands reference §12.3.
+//! Backups: the store as one zip, made while the broker runs, and the restore of one. Commands
+//! reference §12.3.
 //!
 //! ```text
 //! -backup         store -> snapshot -> zip in a file without a name -> chunks to the one who asked, as fast as he takes them
@@ -7,8 +8,9 @@
 //!
 //! Nothing slow happens while a snapshot lives: the zip is whole before the first chunk leaves.
 //!
-//! Invariants: one backup or restore at a time; nothing is touched before all of a backup was read and found good; compiled code and the key of the
-//! secrets are in none. Not here: the commands (`command::backup`), the stream of the store and the swap of its files (`store`), stop and start
+//! Invariants: one backup or restore at a time; nothing is touched before all of a backup was read
+//! and found good; compiled code and the key of the secrets are in none. Not here: the commands
+//! (`command::backup`), the stream of the store and the swap of its files (`store`), stop and start
 //! (`server`).
 
 mod archive;
@@ -97,7 +99,8 @@ impl Backups {
         self.staged.lock().is_none().then_some(turn)
     }
 
-    /// Keeps a store that was made from a backup until the broker restarts on it. No other backup or restore begins from now on.
+    /// Keeps a store that was made from a backup until the broker restarts on it. No other backup
+    /// or restore begins from now on.
     pub(crate) fn keep(&self, staged: Staged) {
         *self.staged.lock() = Some(staged);
     }

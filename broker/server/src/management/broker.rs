@@ -16,7 +16,8 @@ use crate::management::uploads::Uploads;
 use crate::net::Net;
 use lotmq_core::tenant::Tenant;
 
-/// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree share.
+/// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
+/// share.
 pub(crate) struct Broker {
     pub(crate) net: Arc<Net>,
     pub(crate) hosting: Arc<Hosting>,
@@ -32,8 +33,8 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Whether nothing happens but by the clock: all shards rest, no command runs, no definition waits for a silence or for the end of a window, and no kept value
-    /// for the store.
+    /// Whether nothing happens but by the clock: all shards rest, no command runs, no definition
+    /// waits for a silence or for the end of a window, and no kept value for the store.
     ///
     /// What ends it wakes the housekeeper.
     pub(crate) fn rests(&self) -> bool {

@@ -1,5 +1,6 @@
-//! Codes other than the compiler's diagnostics: those in `…/Error` topics, in the warnings and errors of replies, and in what
-//! the tools say. `lotmq explain` and docs/codes.md are made of this table; a test over the repository sees that no code is missing.
+//! Codes other than the compiler's diagnostics: those in `…/Error` topics, in the warnings and
+//! errors of replies, and in what the tools say. `lotmq explain` and docs/codes.md are made of this
+//! table; a test over the repository sees that no code is missing.
 
 use std::fmt::Write as _;
 

@@ -1,13 +1,16 @@
-//! Queues of commands: one for each Client, from which a few threads take what may run (`command::workers`).
+//! Queues of commands: one for each Client, from which a few threads take what may run
+//! (`command::workers`).
 //!
-//! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
-//! command may block its thread (a commit, a run), never one that serves Clients.
+//! Commands of one Client run one after the other and are answered in that order; those of
+//! different Clients run side by side. A command may block its thread (a commit, a run), never one
+//! that serves Clients.
 //!
-//! Tenants, and users within them, take [turns](FairTurns); each has a [share](shares) of the places, and of the threads for each kind of [work]. So nobody's commands,
-//! from however many connections, keep those of others waiting for longer than one command of theirs takes.
+//! Tenants, and users within them, take [turns](FairTurns); each has a [share](shares) of the
+//! places, and of the threads for each kind of [work]. So nobody's commands, from however many
+//! connections, keep those of others waiting for longer than one command of theirs takes.
 //!
-//! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
-//! with, because they may hold passwords.
+//! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`.
+//! Payloads are wiped when they are done with, because they may hold passwords.
 
 pub(crate) mod aside;
 mod shares;
@@ -62,7 +65,8 @@ pub(crate) struct Job {
 /// First number of the queues of guests' commands, above those of sessions.
 const GUEST_QUEUES: u64 = 1 << 63;
 
-/// First number of the queues of uploads whose bytes have come: each has its own, so that its Client can give commands meanwhile.
+/// First number of the queues of uploads whose bytes have come: each has its own, so that its
+/// Client can give commands meanwhile.
 const UPLOAD_QUEUES: u64 = 1 << 62;
 
 impl Job {
@@ -95,7 +99,8 @@ pub(crate) struct Busy;
 pub(crate) struct Commands {
     state: Mutex<State>,
     ready: Condvar,
-    /// Lock of changes of entities, accounts and variables, held until the change is on the disk: they are serialised (commands reference §1.9).
+    /// Lock of changes of entities, accounts and variables, held until the change is on the disk:
+    /// they are serialised (commands reference §1.9).
     pub(crate) changes: Mutex<()>,
     /// State of waiting for changes to come to the disk.
     pub(crate) stored: Stored,
@@ -235,13 +240,15 @@ impl Commands {
         self.state.lock().shares.waiting()
     }
 
-    /// Spares a session that sets its own password until it has been answered. Of a session one command runs at a time, so it is in the list once.
+    /// Spares a session that sets its own password until it has been answered. Of a session one
+    /// command runs at a time, so it is in the list once.
     pub(crate) fn sets_own_password(&self, session: u64) -> OwnPassword<'_> {
         self.setting_own_password.lock().push(session);
         OwnPassword { commands: self, session }
     }
 
-    /// Whether the session has not had the answer yet to the command by which its user sets his own password.
+    /// Whether the session has not had the answer yet to the command by which its user sets his own
+    /// password.
     pub(crate) fn is_setting_own_password(&self, session: u64) -> bool {
         self.setting_own_password.lock().contains(&session)
     }
@@ -257,8 +264,8 @@ impl Commands {
         self.ready.notify_all();
     }
 
-    /// Waits for the next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
-    /// its Client starts, until [`Commands::done`].
+    /// Waits for the next command that may run; `None` when it is time to end. The command stays at
+    /// the head of its queue, so that no other of its Client starts, until [`Commands::done`].
     pub(crate) fn next(&self, pulse: &Pulse) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
@@ -276,7 +283,8 @@ impl Commands {
         }
     }
 
-    /// Ends the command of a queue that runs. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
+    /// Ends the command of a queue that runs. The thread that calls it goes on with
+    /// [`Commands::next`], so that it takes what may begin now.
     pub(crate) fn done(&self, key: u64) {
         self.state.lock().end(key);
     }

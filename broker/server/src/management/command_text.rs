@@ -16,8 +16,8 @@ const REQUEST_ID_OPTION: &str = "-requestId";
 pub(crate) struct CommandText<'a> {
     /// Verb as it was written, with its dashes.
     pub(crate) verb: &'a str,
-    /// Text behind the verb and one blank, without the request id and the blank that parts it from the rest. Borrowed, unless the request id stood between
-    /// options and what they are about.
+    /// Text behind the verb and one blank, without the request id and the blank that parts it from
+    /// the rest. Borrowed, unless the request id stood between options and what they are about.
     pub(crate) body: Cow<'a, str>,
     /// Token behind `-requestId` at the end, or else among the options behind the verb.
     pub(crate) request_id: Option<&'a str>,
@@ -42,7 +42,9 @@ impl<'a> CommandText<'a> {
     }
 }
 
-/// Name under which a verb is looked up: without dashes, in lower case unless it is a single letter, of which small and capital ones differ. `None` for a text that has not the form of a verb.
+/// Name under which a verb is looked up: without dashes, in lower case unless it is a single
+/// letter, of which small and capital ones differ. `None` for a text that has not the form of a
+/// verb.
 pub(crate) fn normalized_verb(verb: &str) -> Option<String> {
     let name = verb.strip_prefix('-')?;
     let name = name.strip_prefix('-').unwrap_or(name);
@@ -53,7 +55,8 @@ pub(crate) fn normalized_verb(verb: &str) -> Option<String> {
     Some(if letters.len() == 1 { letters } else { letters.to_ascii_lowercase() })
 }
 
-/// Splits `… -requestId <token>` off the end. One blank before the option goes with it, and blanks behind the token do.
+/// Splits `… -requestId <token>` off the end. One blank before the option goes with it, and blanks
+/// behind the token do.
 fn split_request_id(rest: &str) -> (&str, Option<&str>) {
     let none = (rest, None);
     let trimmed = rest.trim_end();
@@ -67,7 +70,8 @@ fn split_request_id(rest: &str) -> (&str, Option<&str>) {
     (without_last_blank(&before[..option_at]), Some(token))
 }
 
-/// Splits `-requestId <token>` off the options at the beginning: the options before it, the token, and what comes behind the blank after it.
+/// Splits `-requestId <token>` off the options at the beginning: the options before it, the token,
+/// and what comes behind the blank after it.
 fn split_leading_request_id(body: &str) -> Option<(&str, &str, &str)> {
     let start = body.len() - body.trim_start().len();
     let mut at = start;
@@ -130,7 +134,8 @@ pub(crate) struct MisplacedRequestId {
 
 /// Parses the first argument; returns it with the text behind it and its blanks.
 ///
-/// A `"` at the beginning groups; inside, `\"` stands for `"`. Elsewhere it is an ordinary character, so that JSON passes.
+/// A `"` at the beginning groups; inside, `\"` stands for `"`. Elsewhere it is an ordinary
+/// character, so that JSON passes.
 pub(crate) fn first_argument(text: &str) -> Result<Option<(String, &str)>, ArgumentError> {
     let text = text.trim_start();
     if text.is_empty() {
@@ -177,15 +182,19 @@ pub(crate) fn arguments(mut text: &str) -> Result<Vec<String>, ArgumentError> {
 pub(crate) struct EntityBody<'t> {
     /// What it defines.
     pub(crate) text: &'t str,
-    /// Policy for an entity of that name: `-replace` or `-replaceOwn`, the latter for rules, which are not replaced at all without a word.
+    /// Policy for an entity of that name: `-replace` or `-replaceOwn`, the latter for rules, which
+    /// are not replaced at all without a word.
     pub(crate) existing: Option<OnExisting>,
-    /// Fingerprint of the text in whose place it may come, behind `-agreed`; see [`text_fingerprint`](crate::management::projects::text_fingerprint).
+    /// Fingerprint of the text in whose place it may come, behind `-agreed`; see
+    /// [`text_fingerprint`](crate::management::projects::text_fingerprint).
     pub(crate) agreed: Option<&'t str>,
 }
 
-/// Parses the body of a command that adds an entity: without a bare name or options before the first `DEFINE`.
+/// Parses the body of a command that adds an entity: without a bare name or options before the
+/// first `DEFINE`.
 ///
-/// An editor sends `-addModel Name DEFINE …`. Each is skipped together with the blank behind it; nothing else changes.
+/// An editor sends `-addModel Name DEFINE …`. Each is skipped together with the blank behind it;
+/// nothing else changes.
 pub(crate) fn entity_body(body: &str) -> EntityBody<'_> {
     let mut body = body;
     let (mut existing, mut agreed) = (None, None);
@@ -255,7 +264,8 @@ fn has_request_id(line: &str, is_comment: &mut bool) -> bool {
     false
 }
 
-/// Checks that no line of a Python text is the name of a request and nothing else: no script has such a line.
+/// Checks that no line of a Python text is the name of a request and nothing else: no script has
+/// such a line.
 ///
 /// # Errors
 /// The first one.

@@ -1,6 +1,8 @@
-//! Components of stored modules: read from the store when they are needed, because nothing else needs to be in memory for as long as a module is there.
+//! Components of stored modules: read from the store when they are needed, because nothing else
+//! needs to be in memory for as long as a module is there.
 //!
-//! Those who want a whole one have a permit to compile large programs, so that few are in memory at once; a download takes pieces.
+//! Those who want a whole one have a permit to compile large programs, so that few are in memory at
+//! once; a download takes pieces.
 
 use std::ops::Range;
 
@@ -31,7 +33,8 @@ impl From<ComponentUnread> for DeployError {
 /// Reads the component of a module. Waits for the disk.
 ///
 /// # Errors
-/// [`ComponentUnread`], also when the store has none, as when it was lost with a commit that failed.
+/// [`ComponentUnread`], also when the store has none, as when it was lost with a commit that
+/// failed.
 pub(crate) fn read(store: &Store, tenant: TenantId, module: &Module) -> Result<Bytes, ComponentUnread> {
     read_in(store, module, |snapshot| snapshot.component(tenant, &module.hash))
 }

@@ -1,7 +1,9 @@
-//! Denials by rules, with warnings in the log: at the first denial of each user and scope, then at doubled counts.
+//! Denials by rules, with warnings in the log: at the first denial of each user and scope, then at
+//! doubled counts.
 //!
-//! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is denied a thousand messages a second writes ten lines. What
-//! was denied to whom is in the audit as well.
+//! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is
+//! denied a thousand messages a second writes ten lines. What was denied to whom is in the audit as
+//! well.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use parking_lot::Mutex;
 
 use crate::guests::HasPrograms as _;
 
-/// Most users and scopes that are told apart; of further ones the count begins anew. More than there are accounts in most plants.
+/// Most users and scopes that are told apart; of further ones the count begins anew. More than
+/// there are accounts in most plants.
 const KNOWN_MAX: usize = 10_000;
 
-/// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are their own choice.
+/// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are
+/// their own choice.
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
     by_user: Mutex<HashMap<Denied, u64>>,

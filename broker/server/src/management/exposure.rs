@@ -1,4 +1,5 @@
-//! Exposure of the broker: what is open without a password of its own, and to whom. For the warnings at start and every hour, and for the advice of `lotmq serve`.
+//! Exposure of the broker: what is open without a password of its own, and to whom. For the
+//! warnings at start and every hour, and for the advice of `lotmq serve`.
 
 use std::sync::Arc;
 
@@ -82,7 +83,8 @@ impl Exposure {
     }
 }
 
-/// Whether rules let an anonymous client in from elsewhere and let it publish to a topic that no rule names.
+/// Whether rules let an anonymous client in from elsewhere and let it publish to a topic that no
+/// rule names.
 fn may_everybody_publish(tenant: &Tenant) -> bool {
     // An address of the documentation's, which nobody has.
     let stranger = Identity::anonymous(Arc::from(""), Peer::Tcp([192, 0, 2, 1].into()));

@@ -1,4 +1,5 @@
-//! Hooks of the core and of guests into management: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
+//! Hooks of the core and of guests into management: log lines, the audit, topics of the `$SYS`
+//! tree, commands, passwords.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -33,7 +34,8 @@ use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::release::Release;
 
 impl Broker {
-    /// Seconds that the next login as this user from where the connection comes has to wait, if it has.
+    /// Seconds that the next login as this user from where the connection comes has to wait, if it
+    /// has.
     fn login_wait_sec(&self, tenant: &Tenant, user: &str, connection: &Connection) -> Option<u64> {
         let source = connection.peer().for_login().source();
         let left_ms = tenant.users.wait_left_ms(user, source, self.clock.now().as_millis());

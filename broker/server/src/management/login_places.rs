@@ -1,7 +1,8 @@
-//! Places from which users have logged in, as they are stored: so that after a start, too, a flood of guesses keeps nobody waiting who comes from where
-//! he was before.
+//! Places from which users have logged in, as they are stored: so that after a start, too, a flood
+//! of guesses keeps nobody waiting who comes from where he was before.
 //!
-//! Not a promise: a place is stored some time after the login, and one that is lost costs a wait while somebody guesses.
+//! Not a promise: a place is stored some time after the login, and one that is lost costs a wait
+//! while somebody guesses.
 
 use lotmq_auth::Directory;
 use lotmq_store::{Batch, Op, SettingRow, TenantId};
@@ -12,7 +13,8 @@ const SETTING: &str = "users.places/";
 /// Stores the places that are new since the last call.
 pub(crate) fn put_new(batch: &mut Batch, tenant: TenantId, users: &Directory) {
     for (user, value) in users.take_new_places() {
-        // Whoever was removed meanwhile has none; the next start removes what a login that ended just then leaves.
+        // Whoever was removed meanwhile has none; the next start removes what a login that ended
+        // just then leaves.
         batch.push(Op::PutSetting(&SettingRow { tenant, name: name(&user), value }));
     }
 }
@@ -22,7 +24,8 @@ pub(crate) fn delete(batch: &mut Batch, tenant: TenantId, user: &str) {
     batch.push(Op::DeleteSetting { tenant, name: &name(user) });
 }
 
-/// Restores the places of a tenant's users, at a start. Returns what is to be stored: places of users that there are no more go.
+/// Restores the places of a tenant's users, at a start. Returns what is to be stored: places of
+/// users that there are no more go.
 pub(crate) fn restore(tenant: TenantId, settings: &[SettingRow], users: &Directory) -> Batch {
     let mut batch = Batch::new();
     for row in settings.iter().filter(|row| row.tenant == tenant) {

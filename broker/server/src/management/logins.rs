@@ -1,9 +1,13 @@
 //! Logins: the threads on which passwords are checked, apart from everything that serves messages.
 //!
-//! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else: those that wait take turns by address
-//! and by user ([`fair_queue`]), and every second turn is of somebody who comes from where the user that he names has logged in before. The threads get what the others leave of the processor: somebody who guesses passwords keeps them busy all the time.
+//! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and for
+//! nobody else: those that wait take turns by address and by user ([`fair_queue`]), and every
+//! second turn is of somebody who comes from where the user that he names has logged in before. The
+//! threads get what the others leave of the processor: somebody who guesses passwords keeps them
+//! busy all the time.
 //!
-//! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to wait before a password is looked at at all (`lotmq_auth`).
+//! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to
+//! wait before a password is looked at at all (`lotmq_auth`).
 
 mod check;
 mod fair_queue;
@@ -53,7 +57,8 @@ struct Shared {
 }
 
 struct State {
-    /// Those that come from where the user whom they name has logged in before, and all others: strangers take no place of the former.
+    /// Those that come from where the user whom they name has logged in before, and all others:
+    /// strangers take no place of the former.
     familiar: FairQueue<Source, u64, Waiting>,
     others: FairQueue<Source, u64, Waiting>,
     is_turn_of_others: bool,
@@ -68,7 +73,8 @@ impl State {
         queue.push((source.network(), source), (user, is_known), waiting).map(|(_, check)| check)
     }
 
-    /// Takes the check whose turn it is. Those that find no place any more are added to `displaced`.
+    /// Takes the check whose turn it is. Those that find no place any more are added to
+    /// `displaced`.
     fn take(&mut self, displaced: &mut Vec<Check>) -> Option<Check> {
         let other = if self.is_turn_of_others { self.others.pop() } else { None };
         let taken = other.map(|(_, check)| check).or_else(|| self.take_familiar(displaced));
@@ -78,7 +84,8 @@ impl State {
         taken
     }
 
-    /// Takes the next one of those who are familiar. One as whose user somebody has failed meanwhile is so no more.
+    /// Takes the next one of those who are familiar. One as whose user somebody has failed
+    /// meanwhile is so no more.
     fn take_familiar(&mut self, displaced: &mut Vec<Check>) -> Option<Check> {
         while let Some((origin, check)) = self.familiar.pop() {
             if !(check.has_failed)() {
@@ -91,7 +98,8 @@ impl State {
 }
 
 impl Logins {
-    /// Starts `threads` threads for `waiting_max` checks, and for as many from where their users are known.
+    /// Starts `threads` threads for `waiting_max` checks, and for as many from where their users
+    /// are known.
     ///
     /// # Errors
     /// When the system gives no threads.
@@ -139,7 +147,8 @@ impl Drop for Logins {
     }
 }
 
-/// Niceness of the threads, for a tenth of the share of a thread that serves messages. With less, nobody could log in on a machine whose cores are all busy.
+/// Niceness of the threads, for a tenth of the share of a thread that serves messages. With less,
+/// nobody could log in on a machine whose cores are all busy.
 const NICE: i32 = 10;
 
 fn work(shared: &Shared, pulse: &Pulse) {

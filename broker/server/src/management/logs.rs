@@ -1,14 +1,17 @@
-//! Log lines of the process on `$SYS` topics: `Log/<Level>`, the older `Logs/<Level>`, and trace logs. Commands reference §5 and §11.2.
+//! Log lines of the process on `$SYS` topics: `Log/<Level>`, the older `Logs/<Level>`, and trace
+//! logs. Commands reference §5 and §11.2.
 //!
 //! ```text
 //! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it? -> queue -> publish, by the housekeeper -> subscribers
 //! ```
 //!
-//! What somebody wants is worked out when subscriptions change, and twice a second. While nobody is subscribed, the filter of the layer refuses every
-//! event where it arises, and nothing is formatted or kept.
+//! What somebody wants is worked out when subscriptions change, and twice a second. While nobody is
+//! subscribed, the filter of the layer refuses every event where it arises, and nothing is
+//! formatted or kept.
 //!
-//! Invariants: what waits is bounded, more is counted and dropped, and no thread waits for another; a line that arises while lines are published is
-//! none of them, and no line starts a definition, so that lines do not beget lines. Lines are the broker's, so they are published in the tenant
+//! Invariants: what waits is bounded, more is counted and dropped, and no thread waits for another;
+//! a line that arises while lines are published is none of them, and no line starts a definition,
+//! so that lines do not beget lines. Lines are the broker's, so they are published in the tenant
 //! `default` alone. Not here: the lines on standard error (`cli`).
 
 mod layer;
@@ -168,7 +171,8 @@ impl Logs {
         }
     }
 
-    /// Publishes waiting lines, if the last time is long enough ago; returns the time until the next publication, if lines wait.
+    /// Publishes waiting lines, if the last time is long enough ago; returns the time until the
+    /// next publication, if lines wait.
     pub(crate) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) -> Option<Duration> {
         let lines = {
             let mut queue = self.queue.lock();

@@ -1,8 +1,10 @@
-//! Catalog of a tenant's modules: what is known of uploaded components, with their options, and the version before each. Commands reference §14.
+//! Catalog of a tenant's modules: what is known of uploaded components, with their options, and the
+//! version before each. Commands reference §14.
 //!
 //! Their bytes are in the store alone ([`components`](super::components)).
 //!
-//! Not here: what makes them run and stores them ([`modules`](super::modules)), and uploads whose bytes are still coming ([`uploads`](super::uploads)).
+//! Not here: what makes them run and stores them ([`modules`](super::modules)), and uploads whose
+//! bytes are still coming ([`uploads`](super::uploads)).
 
 pub(crate) mod grants;
 
@@ -43,7 +45,8 @@ pub(crate) struct ModuleOptions {
 }
 
 impl ModuleOptions {
-    /// All that the module may do. What was stored without grants has its topics and its state, and no values, secrets or calls.
+    /// All that the module may do. What was stored without grants has its topics and its state, and
+    /// no values, secrets or calls.
     pub(crate) fn granted(&self) -> GrantSet {
         self.granted.clone().unwrap_or_else(|| {
             let mut granted = self.topics.as_ref().map_or_else(default_topics, grants::of_topics);
@@ -53,7 +56,8 @@ impl ModuleOptions {
     }
 }
 
-/// Grants of a module that says nothing of what it needs, installed by a command that says nothing either: all topics but those that begin with `$`.
+/// Grants of a module that says nothing of what it needs, installed by a command that says nothing
+/// either: all topics but those that begin with `$`.
 pub(crate) fn default_topics() -> GrantSet {
     grants::of_topics([&"#".to_owned()])
 }
@@ -70,7 +74,8 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Reads the manifest of a component. One that cannot be used says nothing: an older broker took it without looking.
+    /// Reads the manifest of a component. One that cannot be used says nothing: an older broker
+    /// took it without looking.
     pub(crate) fn of(component: &[u8]) -> Self {
         let Some(manifest) = grants::manifest(component).ok().flatten() else { return Self::default() };
         let ModuleManifest { asks, description, configuration } = manifest;
@@ -89,7 +94,8 @@ pub(crate) struct Module {
     pub(crate) hash: [u8; 32],
     /// Bytes of its component.
     pub(crate) component_bytes: usize,
-    /// What its component says of itself, once that was compiled; of a version before, since a start, nothing.
+    /// What its component says of itself, once that was compiled; of a version before, since a
+    /// start, nothing.
     pub(crate) said: Said,
     pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,
@@ -127,7 +133,8 @@ impl Modules {
         self.present.read().len()
     }
 
-    /// Bytes of all modules but the one of this name, versions before them included, each with its owner.
+    /// Bytes of all modules but the one of this name, versions before them included, each with its
+    /// owner.
     pub(crate) fn bytes_besides(&self, name: &str) -> Vec<(Option<Owner>, usize)> {
         let others = self.all().into_iter().chain(self.all_former()).filter(|module| *module.name != *name);
         others.map(|module| (module.owner.clone(), module.component_bytes)).collect()

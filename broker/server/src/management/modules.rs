@@ -1,10 +1,13 @@
-//! Uploaded modules of a tenant: WebAssembly components that run like Actions, or that routes run. Commands reference §14.
+//! Uploaded modules of a tenant: WebAssembly components that run like Actions, or that routes run.
+//! Commands reference §14.
 //!
-//! A module is a definition of kind `Module` in the registry, deployed through the same code as LoT; kept here is what the registry has no
-//! place for. What the bytes say about themselves is a [hint]: the facts may name a trigger, the manifest what is asked for; every capability is
-//! what was [granted](super::module_catalog::grants).
+//! A module is a definition of kind `Module` in the registry, deployed through the same code as
+//! LoT; kept here is what the registry has no place for. What the bytes say about themselves is a
+//! [hint]: the facts may name a trigger, the manifest what is asked for; every capability is what
+//! was [granted](super::module_catalog::grants).
 //!
-//! Invariant: a module is in the [catalog](super::module_catalog) exactly while its definition is in the registry. Not here: the commands (`command::modules`).
+//! Invariant: a module is in the [catalog](super::module_catalog) exactly while its definition is
+//! in the registry. Not here: the commands (`command::modules`).
 
 mod hint;
 pub(crate) mod signature;
@@ -208,7 +211,8 @@ fn compile_world(
     Ok(CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger })
 }
 
-/// Installs a module, in the place of the one of its name. What it needs to survive is added to `batch`.
+/// Installs a module, in the place of the one of its name. What it needs to survive is added to
+/// `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; what was there runs on.
@@ -233,7 +237,8 @@ pub(crate) fn install(
     Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
 }
 
-/// Puts a module with another configuration in the place of itself; the version before it stays what it is. What it needs to survive is added to `batch`.
+/// Puts a module with another configuration in the place of itself; the version before it stays
+/// what it is. What it needs to survive is added to `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; what was there runs on.
@@ -250,7 +255,8 @@ pub(crate) fn reconfigure(
     Ok(())
 }
 
-/// Keeps the version before a module where the bytes of all suffice for that; otherwise none is kept.
+/// Keeps the version before a module where the bytes of all suffice for that; otherwise none is
+/// kept.
 fn keep(tenant: &Tenant, module: &Module, before: Arc<Module>, batch: &mut Batch) -> bool {
     let modules = &tenant.managed().modules;
     let others: usize = modules.bytes_besides(&module.name).iter().map(|(_, bytes)| bytes).sum();
@@ -294,7 +300,8 @@ pub(crate) fn switch(
     tenant.managed().modules.insert(Arc::new(module));
 }
 
-/// Switches what runs under the name of a module off or on. One that is switched on begins at once, as if it had never trapped.
+/// Switches what runs under the name of a module off or on. One that is switched on begins at once,
+/// as if it had never trapped.
 pub(crate) fn set_disabled(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &str, is_disabled: bool) {
     let now = hosting.definitions_now();
     let changed = {
@@ -316,7 +323,8 @@ pub(crate) fn set_disabled(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &
     }
 }
 
-/// Adds to `batch` that the modules of `user` belong to nobody, with the versions before that are kept.
+/// Adds to `batch` that the modules of `user` belong to nobody, with the versions before that are
+/// kept.
 pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch) {
     let modules = &tenant.managed().modules;
     for (kept, is_former) in [(modules.all(), false), (modules.all_former(), true)] {
@@ -440,12 +448,14 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     })
 }
 
-/// Whether a stored module is one that definitions need from the first moment: routes run it, or rules ask it what a route may publish.
+/// Whether a stored module is one that definitions need from the first moment: routes run it, or
+/// rules ask it what a route may publish.
 pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
     [World::Route, World::Rule].iter().any(|world| row.world == world.name())
 }
 
-/// Installs the stored modules, whose components are in memory one at a time. One that does not load any more is left out and stays in the store.
+/// Installs the stored modules, whose components are in memory one at a time. One that does not
+/// load any more is left out and stays in the store.
 pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &Restoring) {
     let tenants = hosting.tenants.all();
     for row in rows {
@@ -529,7 +539,8 @@ fn restore_one(
     Ok(installed)
 }
 
-/// Options as stored, without the grants that cannot be read; with what is wrong with each of those.
+/// Options as stored, without the grants that cannot be read; with what is wrong with each of
+/// those.
 fn stored_options(text: &str) -> serde_json::Result<(ModuleOptions, Vec<serde_json::Error>)> {
     let mut options: Value = serde_json::from_str(text)?;
     let mut unknown = Vec::new();
@@ -562,7 +573,8 @@ fn topics(granted: &GrantSet, capability: Capability) -> Vec<TopicFact> {
     grants::names(granted, capability).map(fact).collect()
 }
 
-/// Facts for the registry: the trigger, and as topics those that were granted; and why a hinted trigger is not among them.
+/// Facts for the registry: the trigger, and as topics those that were granted; and why a hinted
+/// trigger is not among them.
 fn facts(module: &Module, component: &[u8], reads: bool) -> (Facts, Option<HintRefusal>) {
     let options = &module.options;
     let granted = options.granted();

@@ -1,11 +1,14 @@
-//! Projects of a tenant: folders of programs, uploaded as archives, any of which may be loaded. Commands reference §12.
+//! Projects of a tenant: folders of programs, uploaded as archives, any of which may be loaded.
+//! Commands reference §12.
 //!
 //! ```text
 //! zip64, path ─▶ archive (checked) ─▶ store          -loadProject ─▶ compiled ─▶ installed, as what the project owns
 //! ```
 //!
-//! Invariants: what a loaded project owns says so in its origin, belongs to no other one, and is what is removed when it is unloaded; of the files only
-//! a list is in memory; of each project the version before is kept, too. Not here: what is told of them (`tenant_projects`), the commands, which also compile and install them (`command::projects`).
+//! Invariants: what a loaded project owns says so in its origin, belongs to no other one, and is
+//! what is removed when it is unloaded; of the files only a list is in memory; of each project the
+//! version before is kept, too. Not here: what is told of them (`tenant_projects`), the commands,
+//! which also compile and install them (`command::projects`).
 
 pub(crate) mod archive;
 pub(crate) mod displaced;
@@ -34,7 +37,8 @@ use lotmq_core::tenant::Tenant;
 /// Setting of a tenant that names its loaded projects.
 const ACTIVE: &str = "project.active";
 
-/// Stands before the name under which the version before of a project is stored: no name of a project has it.
+/// Stands before the name under which the version before of a project is stored: no name of a
+/// project has it.
 const FORMER: &str = "~";
 
 /// Projects of a tenant.
@@ -301,7 +305,8 @@ impl Project {
 /// Characters of a fingerprint, in hexadecimal.
 pub(crate) const FINGERPRINT_CHARS: usize = 32;
 
-/// Fingerprint of the text of a definition, by which `-agreed` names it: SHA-256 of it without blanks at its ends, the first half in hexadecimal; `none` where there is none.
+/// Fingerprint of the text of a definition, by which `-agreed` names it: SHA-256 of it without
+/// blanks at its ends, the first half in hexadecimal; `none` where there is none.
 pub fn text_fingerprint(text: Option<&str>) -> String {
     let Some(text) = text else { return "none".to_owned() };
     fingerprint(&Sha256::digest(text.trim()))

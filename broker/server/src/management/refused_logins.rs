@@ -1,4 +1,5 @@
-//! Refused logins since the start, and the last one: whoever asks how the broker is learns that nobody gets in.
+//! Refused logins since the start, and the last one: whoever asks how the broker is learns that
+//! nobody gets in.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,9 @@
-//! Names of removed users, which rest: a new user of such a name would get what rules, definitions and people still give to it. Only
-//! `root` gives such a name again before its time has passed.
+//! Names of removed users, which rest: a new user of such a name would get what rules, definitions
+//! and people still give to it. Only `root` gives such a name again before its time has passed.
 //!
-//! Invariants: a name rests in the same batch that removes its user, so that it rests after a crash, too; at most [`REMOVED_NAMES_MAX`] rest, the
-//! oldest go first. No user gets the name of one whose sessions are still ending.
+//! Invariants: a name rests in the same batch that removes its user, so that it rests after a
+//! crash, too; at most [`REMOVED_NAMES_MAX`] rest, the oldest go first. No user gets the name of
+//! one whose sessions are still ending.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,7 +45,8 @@ impl RemovedNames {
         let own = settings.iter().filter(|row| row.tenant == tenant);
         let names = own.filter_map(|row| {
             let name = row.name.strip_prefix(SETTING)?;
-            // One that cannot be read rests from the beginning of time, which is over, or until it is looked at.
+            // One that cannot be read rests from the beginning of time, which is over, or until it
+            // is looked at.
             Some((name.into(), row.value.parse().unwrap_or_default()))
         });
         self.resting.lock().extend(names);
@@ -56,7 +58,8 @@ impl RemovedNames {
         LeavingName { names: self, name: name.into() }
     }
 
-    /// Takes the lock under which users are removed, when no session of a removed one of this name is left.
+    /// Takes the lock under which users are removed, when no session of a removed one of this name
+    /// is left.
     pub(crate) fn lock_when_left<G>(&self, name: &str, lock: impl Fn() -> G) -> G {
         loop {
             let mut leaving = self.leaving.lock();
@@ -78,13 +81,15 @@ impl RemovedNames {
         (!is_over).then_some(removed_at)
     }
 
-    /// Whether who is no administrator may have another name rest: he must not push out those that rest already, which he could give then.
+    /// Whether who is no administrator may have another name rest: he must not push out those that
+    /// rest already, which he could give then.
     pub(crate) fn have_room_for_others(&self, (now_ms, rest): (u64, Duration)) -> bool {
         let rests = |at: &u64| Duration::from_millis(now_ms.saturating_sub(*at)) < rest;
         self.resting.lock().values().filter(|at| rests(at)).count() < REMOVED_NAMES_OF_OTHERS_MAX
     }
 
-    /// Lets a name rest from now on, and makes room: names whose time is over are dropped, and the oldest where there are too many.
+    /// Lets a name rest from now on, and makes room: names whose time is over are dropped, and the
+    /// oldest where there are too many.
     pub(crate) fn put(
         &self,
         batch: &mut Batch,

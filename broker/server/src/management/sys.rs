@@ -1,11 +1,14 @@
-//! `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands reference §5 and §6.
+//! `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands
+//! reference §5 and §6.
 //!
-//! Retained topics have no stored message: their payload is computed when somebody subscribes ([`snapshot`]), and published to those who
-//! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). What Clients write
-//! comes in through `command::published`.
+//! Retained topics have no stored message: their payload is computed when somebody subscribes
+//! ([`snapshot`]), and published to those who are there when it changes ([`publish`]) or when its
+//! time has come (the thread of [`clockwork`]). What Clients write comes in through
+//! `command::published`.
 //!
-//! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its session; no payload holds a password or secret; a listing is computed only while
-//! somebody subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
+//! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its
+//! session; no payload holds a password or secret; a listing is computed only while somebody
+//! subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
 
 mod bridges;
 mod clients;

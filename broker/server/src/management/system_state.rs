@@ -1,4 +1,5 @@
-//! State of the `$SYS` tree: what it keeps from round to round, of the process and of each tenant. What is told of it is computed in [`sys`](super::sys).
+//! State of the `$SYS` tree: what it keeps from round to round, of the process and of each tenant.
+//! What is told of it is computed in [`sys`](super::sys).
 
 mod bridges;
 mod listing;
@@ -80,7 +81,8 @@ impl Sys {
         self.changed.notify_one();
     }
 
-    /// Sleeps for so long, or until the thread is called; `None` when it is time to stop, else whether a refresh is wanted.
+    /// Sleeps for so long, or until the thread is called; `None` when it is time to stop, else
+    /// whether a refresh is wanted.
     pub(crate) fn sleep(&self, period: Duration) -> Option<bool> {
         let mut state = self.state.lock();
         if !state.wants_refresh && !state.is_stopping && !state.is_called {

@@ -1,4 +1,5 @@
-//! Projects of the tenants: restored when the broker starts, and what is told of them, which goes by what they own now.
+//! Projects of the tenants: restored when the broker starts, and what is told of them, which goes
+//! by what they own now.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,8 @@ pub(crate) fn restore(tenants: &Tenants, mut rows: Vec<ProjectRow>, settings: &[
     }
 }
 
-/// Takes the displaced definitions out of the stored rows, for the loaded projects; returns the other rows.
+/// Takes the displaced definitions out of the stored rows, for the loaded projects; returns the
+/// other rows.
 pub(crate) fn restore_displaced(tenants: &Tenants, rows: Vec<DefinitionRow>) -> Vec<DefinitionRow> {
     let tenants = tenants.all();
     let of = |row: DefinitionRow| match tenants.iter().find(|tenant| tenant.id == row.tenant) {

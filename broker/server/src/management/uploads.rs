@@ -1,12 +1,14 @@
-//! Uploads of modules in parts: what has come of each, from whom, and until when. Commands reference §14.3.
+//! Uploads of modules in parts: what has come of each, from whom, and until when. Commands
+//! reference §14.3.
 //!
 //! ```text
 //! -addModule … -size -sha256 ─▶ begin ─▶ take (each part) … the last one ─▶ ReceivedUpload ─▶ the command again, with the bytes
 //!                                        cancel, take_expired ─▶ Ended
 //! ```
 //!
-//! Invariants: parts are taken of the Client that began the upload, by user and Client Identifier, and of nobody else; numbers and bytes are bounded for each user and
-//! for all of the broker, and what is announced counts from the beginning. Nothing here looks into the bytes.
+//! Invariants: parts are taken of the Client that began the upload, by user and Client Identifier,
+//! and of nobody else; numbers and bytes are bounded for each user and for all of the broker, and
+//! what is announced counts from the beginning. Nothing here looks into the bytes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -55,13 +57,15 @@ pub(crate) struct UploadOrigin {
     /// Session that gave the command or the last part.
     pub(crate) session: u64,
     pub(crate) module: Arc<str>,
-    /// The command as it came, of at most [`MODULE_UPLOAD_COMMAND_BYTES_MAX`]; it is executed again with the bytes.
+    /// The command as it came, of at most [`MODULE_UPLOAD_COMMAND_BYTES_MAX`]; it is executed again
+    /// with the bytes.
     pub(crate) command: Arc<[u8]>,
     pub(crate) response: Option<(String, Option<Vec<u8>>)>,
 }
 
 impl UploadOrigin {
-    /// Whether somebody is the one who began it: by user and Client Identifier, as his session may be another by now.
+    /// Whether somebody is the one who began it: by user and Client Identifier, as his session may
+    /// be another by now.
     fn is_of(&self, tenant: &Tenant, identity: &Identity) -> bool {
         self.tenant.number == tenant.number
             && self.identity.user == identity.user
@@ -222,7 +226,8 @@ pub(crate) enum CancelledUpload {
 }
 
 impl Uploads {
-    /// Begins an upload, or goes on with the one that the same Client began of the same bytes for the same module.
+    /// Begins an upload, or goes on with the one that the same Client began of the same bytes for
+    /// the same module.
     ///
     /// # Errors
     /// [`NoUpload`].
@@ -341,7 +346,8 @@ impl Uploads {
                 ending,
                 room: Arc::clone(&upload.room),
             };
-            // What is told next is that it is compiled, by another thread: this would come behind it.
+            // What is told next is that it is compiled, by another thread: this would come behind
+            // it.
             return Ok(PartTaken { progress: None, complete: Some((upload.origin.clone(), received)) });
         }
         let is_due = upload.told_at.is_none_or(|told_at| now.since(told_at) >= MODULE_UPLOADS_TOLD_PAUSE);
@@ -352,7 +358,8 @@ impl Uploads {
         Ok(PartTaken { progress, complete: None })
     }
 
-    /// Cancels an upload of a user, or of anybody for `root`; `None` where there is none, or its module is being installed.
+    /// Cancels an upload of a user, or of anybody for `root`; `None` where there is none, or its
+    /// module is being installed.
     pub(crate) fn cancel(&self, tenant: &Tenant, identity: &Identity, id: &str) -> Option<CancelledUpload> {
         let mut under_way = self.under_way.lock();
         let upload = under_way.get(id)?;
@@ -383,7 +390,8 @@ impl Uploads {
     }
 }
 
-/// Number and bytes of all uploads that may be under way for one more of this user to begin: administrators find room when others have taken theirs.
+/// Number and bytes of all uploads that may be under way for one more of this user to begin:
+/// administrators find room when others have taken theirs.
 fn bounds_of(origin: &UploadOrigin) -> (usize, usize) {
     match origin.tenant.is_administrator(&origin.identity) {
         true => (

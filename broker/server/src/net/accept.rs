@@ -1,6 +1,7 @@
 //! Accepting: new connections of listening sockets are admitted and given to shards.
 //!
-//! The first shard serves all sockets ([`serve`]); where it stands still, others accept in its place ([`Listening`]).
+//! The first shard serves all sockets ([`serve`]); where it stands still, others accept in its
+//! place ([`Listening`]).
 //!
 //! A flood of connections delays nobody for long. At each socket the shard accepts
 //! [`ACCEPTED_AT_ONCE_MAX`] connections between two rounds of its other tasks, and this time counts

@@ -1,9 +1,12 @@
-//! Admission of new connections: bounds at once and per second, of the broker, of a listener, of an address.
+//! Admission of new connections: bounds at once and per second, of the broker, of a listener, of an
+//! address.
 //!
-//! Asked before anything is read, and again for the address that a PROXY header tells. Who is not let in is closed without a word.
+//! Asked before anything is read, and again for the address that a PROXY header tells. Who is not
+//! let in is closed without a word.
 //!
-//! Invariant: what an [`Admission`] took is given back exactly once, at the latest when it is dropped. Not here: the counts themselves (`gate`,
-//! `half_open`), and what becomes of the socket (`accept`).
+//! Invariant: what an [`Admission`] took is given back exactly once, at the latest when it is
+//! dropped. Not here: the counts themselves (`gate`, `half_open`), and what becomes of the socket
+//! (`accept`).
 
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -33,7 +36,8 @@ pub(crate) struct Admission {
     address: AtomicU64,
     standing: Mutex<Standing>,
     is_half_open: AtomicBool,
-    /// Bytes of input that are kept. Changed by its own task alone, or by whoever closes it for them.
+    /// Bytes of input that are kept. Changed by its own task alone, or by whoever closes it for
+    /// them.
     held_bytes: AtomicU32,
     /// Whether it has not ended.
     is_open: AtomicBool,
@@ -48,13 +52,14 @@ pub(crate) struct Admission {
 struct Standing {
     /// Half-open entry, until CONNECT has come, and for as long as others may want the place.
     waiting: Option<Arc<Waiting>>,
-    /// Share of the owner in whose number of connections it counts; `None` until somebody has logged in.
+    /// Share of the owner in whose number of connections it counts; `None` until somebody has
+    /// logged in.
     holder: Option<Arc<Share>>,
 }
 
 impl Admission {
-    /// Takes a place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
-    /// [`Admission::count_address`].
+    /// Takes a place for a new connection of `listener`, from `source` if that is known and proved.
+    /// Without a `peer` it counts for nobody until [`Admission::count_address`].
     ///
     /// # Errors
     /// The limit that keeps it out; nothing is taken then.
@@ -112,7 +117,8 @@ impl Admission {
         Ok(place)
     }
 
-    /// Whether who has logged in may keep this place: beyond the bound only an administrator may, and nobody else has more than his share.
+    /// Whether who has logged in may keep this place: beyond the bound only an administrator may,
+    /// and nobody else has more than his share.
     pub(crate) fn is_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
@@ -125,7 +131,8 @@ impl Admission {
         keeps
     }
 
-    /// Counts the place for who has logged in, at the listener and at the broker. False when he has what others leave to him of either.
+    /// Counts the place for who has logged in, at the listener and at the broker. False when he has
+    /// what others leave to him of either.
     fn counts_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let mut standing = self.standing.lock();
@@ -166,7 +173,8 @@ impl Admission {
         self.standing.lock().waiting.clone().filter(|_| self.is_half_open())
     }
 
-    /// Waits until the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
+    /// Waits until the connection has to give way to another one, while there is no
+    /// [`Connection`](super::connection::Connection) that is told.
     pub(crate) async fn gave_way(&self) {
         match self.waiting() {
             Some(waiting) => waiting.gave_way().await,
@@ -174,7 +182,8 @@ impl Admission {
         }
     }
 
-    /// Time from accept to the first check of the connection. One beyond the bound has little time for its CONNECT.
+    /// Time from accept to the first check of the connection. One beyond the bound has little time
+    /// for its CONNECT.
     pub(crate) fn first_look(&self) -> Duration {
         let patience = self.listener.first_look();
         if self.is_hurried { patience.min(SPARE_PATIENCE) } else { patience }
@@ -206,7 +215,8 @@ impl Admission {
     /// Notes the bytes of incomplete input that are kept.
     ///
     /// # Errors
-    /// [`Limit::HalfOpenBytes`] or [`Limit::PartialBytes`] when all connections keep too many, and this one more than its share.
+    /// [`Limit::HalfOpenBytes`] or [`Limit::PartialBytes`] when all connections keep too many, and
+    /// this one more than its share.
     pub(crate) fn hold(&self, bytes: usize) -> Result<(), Limit> {
         // In steps, so that packets that are cut somewhere touch no memory that threads share.
         let held = u32::try_from(bytes).unwrap_or(u32::MAX) & !(HELD_STEP_BYTES - 1);
@@ -246,7 +256,8 @@ impl Admission {
         }
     }
 
-    /// Limit on kept input that all connections together exceed, where this one keeps more than its share.
+    /// Limit on kept input that all connections together exceed, where this one keeps more than its
+    /// share.
     pub(crate) fn exceeded(&self) -> Option<Limit> {
         let held = u64::from(self.held_bytes());
         let keeps_too_much = |(sum, bytes_max): (&Unfinished, u64)| held > sum.share(bytes_max);

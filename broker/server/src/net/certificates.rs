@@ -1,10 +1,11 @@
-//! Certificates of listeners with TLS, and what they ask of their clients: read from files, and read again when those change.
+//! Certificates of listeners with TLS, and what they ask of their clients: read from files, and
+//! read again when those change.
 //!
 //! Looked after by the housekeeping thread. A handshake uses what was current when it began.
 //!
-//! Invariants: what does not load replaces nothing; tickets of sessions that were made under other files do not resume, and where clients are asked
-//! for certificates no session does.
-//! Not here: the connections (`tls`).
+//! Invariants: what does not load replaces nothing; tickets of sessions that were made under other
+//! files do not resume, and where clients are asked for certificates no session does. Not here: the
+//! connections (`tls`).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,7 +43,8 @@ const END_TOLD_BEFORE_MS: u64 = 14 * 86_400_000;
 /// Period at which the end of a certificate is told.
 const END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
 
-/// Bit of a mode by which everybody on the machine reads a file. A group may read the key: that of the broker, where root owns the file.
+/// Bit of a mode by which everybody on the machine reads a file. A group may read the key: that of
+/// the broker, where root owns the file.
 const READ_BY_ALL: u32 = 0o004;
 
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
@@ -135,7 +137,8 @@ struct Files {
 type Stamps = Vec<Option<FileStamp>>;
 
 impl ListenerTls {
-    /// Reads the files. `alpn` are the protocols that a client may ask for; one that asks for none is welcome.
+    /// Reads the files. `alpn` are the protocols that a client may ask for; one that asks for none
+    /// is welcome.
     ///
     /// # Errors
     /// See [`CertificateError`].
@@ -206,7 +209,8 @@ impl ListenerTls {
         self.end.lock().at_ms
     }
 
-    /// Until when its certificate is good, for people, if that is over at this time or will be soon; and whether it is over.
+    /// Until when its certificate is good, for people, if that is over at this time or will be
+    /// soon; and whether it is over.
     pub(crate) fn near_end(&self, now_ms: u64) -> Option<(String, bool)> {
         let at_ms = self.ends_at_ms();
         let is_near = at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
@@ -219,8 +223,8 @@ impl ListenerTls {
         (mode & READ_BY_ALL != 0).then_some((&self.files.key, mode))
     }
 
-    /// Reads the files again if something else is in them; whether they were. Who writes the same into them again and again, as tools for configuration do, costs no session its
-    /// resumption.
+    /// Reads the files again if something else is in them; whether they were. Who writes the same
+    /// into them again and again, as tools for configuration do, costs no session its resumption.
     fn check(&self, counters: &Counters) -> bool {
         let stamps = self.files.stamps();
         if self.seen.lock().stamps == stamps {
@@ -334,15 +338,18 @@ impl Files {
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         if asks_for_certificates {
-            // A session that is resumed comes with a certificate that was judged long ago, and each resumption would prolong that: who shows
-            // one proves each time that it is his and still good.
+            // A session that is resumed comes with a certificate that was judged long ago, and each
+            // resumption would prolong that: who shows one proves each time that it is his and
+            // still good.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
             return Ok(Loaded { config, ends_at_ms, authorities });
         }
-        // Tickets carry the session themselves: nothing is kept for a client that may never come back.
+        // Tickets carry the session themselves: nothing is kept for a client that may never come
+        // back.
         config.ticketer = rustls::crypto::ring::Ticketer::new().map_err(|_| CertificateError::NoTickets)?;
-        // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
+        // A device resumes one session at a time, and every further ticket costs it some 250 bytes
+        // at each connection.
         config.send_tls13_tickets = 1;
         Ok(Loaded { config, ends_at_ms, authorities })
     }
@@ -407,7 +414,8 @@ impl Certificates {
         self.listeners.lock().push(Arc::clone(tls));
     }
 
-    /// Ends of the certificates that listeners show now, in milliseconds since 1970, by the names of the listeners.
+    /// Ends of the certificates that listeners show now, in milliseconds since 1970, by the names
+    /// of the listeners.
     pub(crate) fn ends(&self) -> BTreeMap<&'static str, u64> {
         self.listeners.lock().iter().map(|tls| (tls.listener(), tls.ends_at_ms())).collect()
     }
@@ -441,7 +449,8 @@ impl Certificates {
         }
     }
 
-    /// Tells of a key that everybody on this machine can read: once, and again when it has another mode or the files were read anew.
+    /// Tells of a key that everybody on this machine can read: once, and again when it has another
+    /// mode or the files were read anew.
     fn tell_open_key(&self, listener: &ListenerTls, was_read: bool) {
         let mut told = self.open_keys.lock();
         let Some((path, mode)) = listener.open_key() else {
@@ -458,7 +467,8 @@ impl Certificates {
 mod tests {
     use super::*;
 
-    /// Writes the same, or something else, as tools for configuration do: beside the file, and then in its place.
+    /// Writes the same, or something else, as tools for configuration do: beside the file, and then
+    /// in its place.
     fn replace(path: &Path, text: &str) {
         let beside = path.with_extension("new");
         std::fs::write(&beside, text).unwrap();

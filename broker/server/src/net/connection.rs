@@ -1,7 +1,8 @@
 //! Socket side of a connection: the future that drives it, and its transport for the core.
 //!
-//! A connection stays on the shard that it was given to. Its task is a single [`Arc`]; it reads at most once per poll. Foreign threads touch only the socket's
-//! write side ([`Transport`]). Not here: what is read and when (`lotmq_core::connection`).
+//! A connection stays on the shard that it was given to. Its task is a single [`Arc`]; it reads at
+//! most once per poll. Foreign threads touch only the socket's write side ([`Transport`]). Not
+//! here: what is read and when (`lotmq_core::connection`).
 
 pub(super) mod open_connections;
 
@@ -48,7 +49,8 @@ pub(crate) struct SocketSide {
     accepted_from: Peer,
     /// Place at the listener that accepted it.
     pub(crate) listener: Admission,
-    /// Layers between the socket and MQTT; none for plain TCP. Set before any other thread knows the connection.
+    /// Layers between the socket and MQTT; none for plain TCP. Set before any other thread knows
+    /// the connection.
     layers: OnceLock<Box<Mutex<Layers>>>,
     input: Mutex<Input>,
 }
@@ -84,7 +86,8 @@ impl Future for Drive {
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl SocketSide {
-    /// Makes a connection of the shard `home` that was just accepted, and for which a place was reserved.
+    /// Makes a connection of the shard `home` that was just accepted, and for which a place was
+    /// reserved.
     ///
     /// # Errors
     /// When what its listener wants below MQTT cannot be set up.
@@ -130,7 +133,8 @@ impl SocketSide {
 }
 
 impl Transport for SocketSide {
-    /// Peer of the connection. A web page from elsewhere does not count as local, though the browser that shows it is; nor does a client behind a reverse proxy.
+    /// Peer of the connection. A web page from elsewhere does not count as local, though the
+    /// browser that shows it is; nor does a client behind a reverse proxy.
     fn peer(&self) -> Peer {
         if self.layers().is_some_and(|layers| layers.lock().foreign().is_some()) {
             self.accepted_from.behind_proxy(None)
@@ -160,7 +164,8 @@ impl Transport for SocketSide {
         }
     }
 
-    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was
+    /// shown.
     fn certificate_ends_ms(&self) -> Option<u64> {
         match self.stream.relayed() {
             Some(relayed) => relayed.certificate_ends_ms(),
@@ -198,7 +203,8 @@ impl Transport for SocketSide {
         self.listener.held_bytes()
     }
 
-    /// Starts the zstd stream, where the listener allows it and has a place left. Call with CONNECT read and CONNACK not yet made.
+    /// Starts the zstd stream, where the listener allows it and has a place left. Call with CONNECT
+    /// read and CONNACK not yet made.
     fn start_zstd(&self, offer: Offer, now: Time) {
         let Some(zstd) = Zstd::granted(offer, &self.listener) else { return };
         self.layers.get_or_init(|| Box::new(Mutex::new(Layers::none(now)))).lock().start_zstd(zstd);
@@ -267,7 +273,8 @@ impl Transport for SocketSide {
         }
     }
 
-    /// Writes a short packet past everything else: an answer before there is a Client, or the last word. Lost when the socket is full.
+    /// Writes a short packet past everything else: an answer before there is a Client, or the last
+    /// word. Lost when the socket is full.
     fn write_directly(&self, packet: &[u8]) {
         if let Some(layers) = self.layers() {
             let mut layers = layers.lock();
@@ -376,7 +383,8 @@ mod tests {
     /// Idle connections cost this and what tokio keeps for them.
     #[test]
     fn a_connection_is_small() {
-        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352. 32 of them are messages and bytes in both directions, for `-listClients`.
+        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352. 32 of them
+        // are messages and bytes in both directions, for `-listClients`.
         assert!(size_of::<SocketConnection>() <= 328, "{} bytes", size_of::<SocketConnection>());
     }
 }

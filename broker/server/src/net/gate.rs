@@ -1,6 +1,8 @@
-//! Gates of the broker and of listeners: how many connections are open, in all, of each user and from each address, and how fast new ones come.
+//! Gates of the broker and of listeners: how many connections are open, in all, of each user and
+//! from each address, and how fast new ones come.
 //!
-//! Invariant: the table of addresses has at most [`ADDRESSES_MAX`] rows. Not here: who asks (`admission`).
+//! Invariant: the table of addresses has at most [`ADDRESSES_MAX`] rows. Not here: who asks
+//! (`admission`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,7 +45,8 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Admits a connection, of `open_max` and `spare` further ones. True when it is one of the latter.
+    /// Admits a connection, of `open_max` and `spare` further ones. True when it is one of the
+    /// latter.
     pub(super) fn enter(&self, open_max: u32, spare: u32, per_sec: u32, now: Time) -> Result<bool, Limit> {
         // Counted first, so that two threads cannot both take the last place.
         let open = self.open.fetch_add(1, Ordering::Relaxed);
@@ -58,7 +61,8 @@ impl Gate {
         Err(limit)
     }
 
-    /// Counts a connection that is admitted for who has logged in on it, of `open_max`. False when he has more than others leave to him then.
+    /// Counts a connection that is admitted for who has logged in on it, of `open_max`. False when
+    /// he has more than others leave to him then.
     pub(super) fn give(&self, open_max: u32, claim: &PlaceClaim<'_>) -> bool {
         self.holders.set_max(open_max.into());
         let account = claim.share.account();
@@ -118,7 +122,8 @@ struct Row {
 }
 
 impl Addresses {
-    /// Counts a connection from `address`. False when there is no room to count it, so that it is let in without.
+    /// Counts a connection from `address`. False when there is no room to count it, so that it is
+    /// let in without.
     pub(super) fn enter(&self, address: u64, open_max: u32, per_sec: u32, now: Time) -> Result<bool, Limit> {
         let table = &mut *self.0.lock();
         if !table.rows.contains_key(&address) && !table.has_room(now) {
@@ -148,7 +153,8 @@ impl Addresses {
 }
 
 impl Table {
-    /// Whether there is room for one more row. Removes rows without information, at most once a second.
+    /// Whether there is room for one more row. Removes rows without information, at most once a
+    /// second.
     fn has_room(&mut self, now: Time) -> bool {
         if self.rows.len() < ADDRESSES_MAX {
             return true;

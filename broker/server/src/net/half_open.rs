@@ -1,18 +1,24 @@
-//! Half-open connections of one listener, or of all, which are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
-//! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
-//! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
+//! Half-open connections of one listener, or of all, which are without CONNECT, by the address that
+//! they come from. At the bound, the address with most of them gives way to a newcomer that has
+//! fewer: its oldest connection is closed. Where all have the same, and for more of the address
+//! that has most, the newcomer is closed instead, so that devices of one address which come back
+//! all at once do not end each other's handshakes.
 //!
 //! In the table of all listeners, an address counts at each of them for itself. If no address gives
 //! way there, the listener with most connections does. So a flood at one listener keeps nobody from
 //! logging in at another one, not even from the same address.
 //!
-//! Programs of this machine have some more places, for the case that strangers of very many addresses hold all others; where those are taken, too, the oldest of the newcomer's
-//! address gives way, or of the address with most, so that an administrator is let in whoever else is silent.
+//! Programs of this machine have some more places, for the case that strangers of very many
+//! addresses hold all others; where those are taken, too, the oldest of the newcomer's address
+//! gives way, or of the address with most, so that an administrator is let in whoever else is
+//! silent.
 //!
-//! Which address has most is kept track of only when there are many, so that it costs nothing as long as nobody has to give way.
+//! Which address has most is kept track of only when there are many, so that it costs nothing as
+//! long as nobody has to give way.
 //!
-//! Invariants: there are at most as many as may be and those to spare; what is in the table is taken out exactly once. The lock is held for a number of
-//! steps that grows with the logarithm of the connections, on average, and never while a connection is called.
+//! Invariants: there are at most as many as may be and those to spare; what is in the table is
+//! taken out exactly once. The lock is held for a number of steps that grows with the logarithm of
+//! the connections, on average, and never while a connection is called.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +107,8 @@ impl HalfOpen {
         Ok(Entered { waiting, is_spare })
     }
 
-    /// Admits one that has entered the table of all connections to that of its listener. True when it is beyond the bound. `is_sure`: another one gives way to it in any case.
+    /// Admits one that has entered the table of all connections to that of its listener. True when
+    /// it is beyond the bound. `is_sure`: another one gives way to it in any case.
     ///
     /// # Errors
     /// As for [`enter`](Self::enter).
@@ -150,7 +157,8 @@ impl HalfOpen {
         table.remove(source, waiting.number);
     }
 
-    /// Counts a connection for the address that a proxy has told, here and in the table of `others`.
+    /// Counts a connection for the address that a proxy has told, here and in the table of
+    /// `others`.
     pub(crate) fn comes_from(&self, others: &Self, waiting: &Waiting, address: u64) {
         let mut tables = (self.0.lock(), others.0.lock());
         let (before, source) = {

@@ -1,9 +1,12 @@
-//! Inbox of a shard for the orders of other threads: bounded, so that a shard that stands still costs no memory.
+//! Inbox of a shard for the orders of other threads: bounded, so that a shard that stands still
+//! costs no memory.
 //!
-//! Policy when full: a new connection goes to another shard, or waits in the system's own queue because nobody accepts it meanwhile; threads without
-//! connections that leave releases wait until there is room. No shard ever waits for another one, so that none waits for itself.
+//! Policy when full: a new connection goes to another shard, or waits in the system's own queue
+//! because nobody accepts it meanwhile; threads without connections that leave releases wait until
+//! there is room. No shard ever waits for another one, so that none waits for itself.
 //!
-//! Invariants: orders are taken in the order in which they came; there are never more than [`SHARD_ORDERS_MAX`](ORDERS_MAX) but for listeners, of which there are few. After
+//! Invariants: orders are taken in the order in which they came; there are never more than
+//! [`SHARD_ORDERS_MAX`](ORDERS_MAX) but for listeners, of which there are few. After
 //! [`Inbox::close`] there are none, and nobody waits.
 
 use std::collections::VecDeque;
@@ -13,7 +16,8 @@ use tokio::sync::Notify;
 
 use crate::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
 
-/// Orders that a shard carries out between two looks at the clock; to begin with a connection takes some 10 µs.
+/// Orders that a shard carries out between two looks at the clock; to begin with a connection takes
+/// some 10 µs.
 const ORDERS_PER_LOOK: usize = 16;
 
 /// Inbox of a shard. `T` is an order.
@@ -68,7 +72,8 @@ impl<T> Inbox<T> {
         self.state.lock().orders.len() >= ORDERS_MAX / 2
     }
 
-    /// Leaves an order, and waits for room; not to be called by shards. It is dropped when the shard has stopped.
+    /// Leaves an order, and waits for room; not to be called by shards. It is dropped when the
+    /// shard has stopped.
     pub(crate) fn leave(&self, order: T) {
         let mut state = self.state.lock();
         while state.orders.len() >= ORDERS_MAX && !state.is_closed {
@@ -77,7 +82,8 @@ impl<T> Inbox<T> {
         self.put(state, order);
     }
 
-    /// Leaves an order of which there are few, room or not. It is dropped when the shard has stopped.
+    /// Leaves an order of which there are few, room or not. It is dropped when the shard has
+    /// stopped.
     pub(crate) fn insist(&self, order: T) {
         self.put(self.state.lock(), order);
     }
@@ -100,8 +106,9 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Carries out orders for ever. After each [`ORDERS_PER_LOOK`] orders `is_time_over` says whether the thread's other tasks have their turn
-    /// first; it is told how often it was asked since they had it. Cancelling the wait loses nothing.
+    /// Carries out orders for ever. After each [`ORDERS_PER_LOOK`] orders `is_time_over` says
+    /// whether the thread's other tasks have their turn first; it is told how often it was asked
+    /// since they had it. Cancelling the wait loses nothing.
     pub(super) async fn serve(
         &self,
         mut carry_out: impl FnMut(T),

@@ -1,11 +1,14 @@
-//! Layers between the socket of a connection and its MQTT packets: TLS, WebSocket, zstd. Plain connections have none.
+//! Layers between the socket of a connection and its MQTT packets: TLS, WebSocket, zstd. Plain
+//! connections have none.
 //!
-//! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Whoever owns the connection encrypts: a turn on another
-//! thread leaves plain bytes in the Client's buffer and calls the owner (`outbound`).
+//! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Whoever
+//! owns the connection encrypts: a turn on another thread leaves plain bytes in the Client's buffer
+//! and calls the owner (`outbound`).
 //!
-//! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are encoded only when those encoded before have
-//! left the process, so that at most one chunk of [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`), and the header of the PROXY
-//! protocol, which is read before there is a connection (`proxy`).
+//! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are
+//! encoded only when those encoded before have left the process, so that at most one chunk of
+//! [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`), and the
+//! header of the PROXY protocol, which is read before there is a connection (`proxy`).
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
@@ -66,7 +69,8 @@ pub(crate) struct Layers {
     overhead: Overhead,
     /// Framed bytes that the socket did not take; with TLS they wait there.
     output: Output,
-    /// Whether the last read of WebSocket or zstd from below filled its buffer, so that TLS may have more.
+    /// Whether the last read of WebSocket or zstd from below filled its buffer, so that TLS may
+    /// have more.
     was_full: bool,
     /// Whether the last read left bytes here, of which the socket will not tell.
     has_more: bool,
@@ -175,7 +179,8 @@ impl Layers {
         self.zstd.as_mut().is_some_and(|zstd| zstd.begin(connack_len))
     }
 
-    /// Whether it is time for the `waiting` bytes of the Client's buffer to leave; otherwise the owner, who asks, is called when it is.
+    /// Whether it is time for the `waiting` bytes of the Client's buffer to leave; otherwise the
+    /// owner, who asks, is called when it is.
     pub(crate) fn is_due(&mut self, waiting: usize, cx: &mut Context<'_>) -> bool {
         self.zstd.as_mut().is_none_or(|zstd| zstd.is_due(waiting, cx))
     }
@@ -212,7 +217,8 @@ impl Layers {
         subject::read(listener.user_from_certificate, certificate)
     }
 
-    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was
+    /// shown.
     pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
         Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
     }
@@ -287,8 +293,9 @@ impl Layers {
         std::mem::take(&mut self.unframed.unpaid)
     }
 
-    /// Checks whether waiting input says that the peer has left; other bytes of MQTT go to `target`, of which the length is returned.
-    /// More than fits there is left alone, and says that something is to be handled.
+    /// Checks whether waiting input says that the peer has left; other bytes of MQTT go to
+    /// `target`, of which the length is returned. More than fits there is left alone, and says that
+    /// something is to be handled.
     ///
     /// # Errors
     /// The end of the connection, whoever ended it.
@@ -395,13 +402,15 @@ impl Layers {
             && !self.websocket.as_ref().is_some_and(|websocket| websocket.has_replies())
     }
 
-    /// Writes waiting output as far as the socket takes it; whether none is left. Often a layer has just said something by itself.
+    /// Writes waiting output as far as the socket takes it; whether none is left. Often a layer has
+    /// just said something by itself.
     pub(crate) fn make_idle(&mut self, socket: &Socket) -> bool {
         // A dead peer is noticed by the owner's read.
         self.is_idle() || self.flush(socket).is_ok()
     }
 
-    /// Encodes all of `plain` and writes what the socket takes; the rest stays here. At most [`WRAPPED_CHUNK_BYTES`], and only when idle.
+    /// Encodes all of `plain` and writes what the socket takes; the rest stays here. At most
+    /// [`WRAPPED_CHUNK_BYTES`], and only when idle.
     pub(crate) fn write(&mut self, socket: &Socket, plain: &[IoSlice<'_>]) {
         let Self { tls, websocket, zstd, output, .. } = self;
         // A dead peer, or one that broke the protocol, is noticed by the owner's read.
@@ -432,7 +441,8 @@ impl Layers {
         }
     }
 
-    /// Writes waiting output as the owner of the connection, who is called again when the socket takes more.
+    /// Writes waiting output as the owner of the connection, who is called again when the socket
+    /// takes more.
     ///
     /// # Errors
     /// [`CloseReason::NetworkError`].

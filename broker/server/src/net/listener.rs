@@ -1,4 +1,5 @@
-//! Listeners: what all connections of one have in common. Not here: its sockets (`listening_socket`), and who accepts at them (`accept`).
+//! Listeners: what all connections of one have in common. Not here: its sockets
+//! (`listening_socket`), and who accepts at them (`accept`).
 
 use std::ops::Deref;
 use std::sync::Arc;

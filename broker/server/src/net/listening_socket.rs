@@ -95,7 +95,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// File of a listening Unix socket; it is removed when this is dropped, unless another one has taken its place.
+/// File of a listening Unix socket; it is removed when this is dropped, unless another one has
+/// taken its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -116,7 +117,8 @@ impl Drop for SocketFile {
 /// Opens a listening Unix socket. The file of a broker that did not clean up is replaced.
 ///
 /// # Errors
-/// What the system says; `AddrInUse` when somebody listens there, `AlreadyExists` when the file is something else.
+/// What the system says; `AddrInUse` when somebody listens there, `AlreadyExists` when the file is
+/// something else.
 pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),

@@ -1,6 +1,9 @@
-//! Locality of HTTP clients from a loopback address: whether they are programs of this machine. The address alone does not say so: a reverse proxy has it, and every browser that shows a foreign page.
+//! Locality of HTTP clients from a loopback address: whether they are programs of this machine. The
+//! address alone does not say so: a reverse proxy has it, and every browser that shows a foreign
+//! page.
 //!
-//! In doubt nobody is. Not here: what being local allows (`lotmq_auth`), and the PROXY protocol, behind which nobody is local (`proxy`).
+//! In doubt nobody is. Not here: what being local allows (`lotmq_auth`), and the PROXY protocol,
+//! behind which nobody is local (`proxy`).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -32,7 +35,8 @@ impl fmt::Display for Foreign {
 }
 
 impl Foreign {
-    /// Judges a handshake. A page that this server itself has delivered is of the origin to which it connects; other pages are as local as `allowed` says.
+    /// Judges a handshake. A page that this server itself has delivered is of the origin to which
+    /// it connects; other pages are as local as `allowed` says.
     pub(crate) fn of(asker: &Asker, is_encrypted: bool, allowed: &WebOrigins) -> Option<Self> {
         if let Some(name) = &asker.foreign_field {
             return Some(Self::Field(name.clone()));

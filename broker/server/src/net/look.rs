@@ -22,7 +22,8 @@ pub(super) fn take_idled() -> bool {
     HAS_IDLED.replace(false)
 }
 
-/// Wakes `waker` when the runtime has looked at the sockets. In one of its tasks: it wakes those that have yielded when it has looked.
+/// Wakes `waker` when the runtime has looked at the sockets. In one of its tasks: it wakes those
+/// that have yielded when it has looked.
 pub(super) fn wake_behind_look(waker: &Waker) {
     // Once is enough: the runtime keeps the waker until it has looked.
     let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(waker));

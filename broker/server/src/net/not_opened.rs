@@ -1,7 +1,8 @@
-//! Listeners that could not be opened at start: which keep the broker from starting, and which make it unhealthy.
+//! Listeners that could not be opened at start: which keep the broker from starting, and which make
+//! it unhealthy.
 //!
-//! A plant must not stop because of the port of a dashboard; but a broker that answers "ready" while its clients reach another program, or nobody, only
-//! hides the mistake.
+//! A plant must not stop because of the port of a dashboard; but a broker that answers "ready"
+//! while its clients reach another program, or nobody, only hides the mistake.
 
 use std::io;
 
@@ -12,7 +13,8 @@ use lotmq_config::{Config, ValueOrigin};
 pub(crate) struct NotOpened {
     pub(crate) listener: &'static str,
     pub(crate) reason: String,
-    /// Whether clients would come there, and would have come: not the health port, and not an address that this machine does not have.
+    /// Whether clients would come there, and would have come: not the health port, and not an
+    /// address that this machine does not have.
     pub(crate) is_missed: bool,
 }
 
@@ -23,8 +25,8 @@ impl NotOpened {
     }
 }
 
-/// Reasons that keep the broker from starting: the MQTT listener that a flag names, or all where clients look first. `opened` are the names of the
-/// listeners with an address.
+/// Reasons that keep the broker from starting: the MQTT listener that a flag names, or all where
+/// clients look first. `opened` are the names of the listeners with an address.
 pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
     let is_named = matches!(config.origin("listener.mqtt.port"), ValueOrigin::Flag(_));
     let is_named_missing = is_named && not_opened.iter().any(|refused| refused.listener == "mqtt");

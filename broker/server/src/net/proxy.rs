@@ -1,7 +1,9 @@
-//! Header of the PROXY protocol, versions 1 and 2, in front of everything else on listeners that want it.
+//! Header of the PROXY protocol, versions 1 and 2, in front of everything else on listeners that
+//! want it.
 //!
-//! Invariants: a header is read as soon as it is complete and never before; one that cannot become a header is refused at its first wrong byte, as far as
-//! the format allows; at most [`PROXY_HEADER_BYTES_MAX`] belong to it. Not here: what the address is used for (`peer`).
+//! Invariants: a header is read as soon as it is complete and never before; one that cannot become
+//! a header is refused at its first wrong byte, as far as the format allows; at most
+//! [`PROXY_HEADER_BYTES_MAX`] belong to it. Not here: what the address is used for (`peer`).
 
 use std::future::poll_fn;
 use std::io;
@@ -23,7 +25,8 @@ const START_1: &[u8] = b"PROXY ";
 /// Beginning of version 2; four more bytes and what they announce follow.
 const START_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// Bytes of the longest line of version 1, its end included. The library sees to it only while the end has not come.
+/// Bytes of the longest line of version 1, its end included. The library sees to it only while the
+/// end has not come.
 const LINE_BYTES_MAX: usize = 107;
 
 /// Complete header.
@@ -31,7 +34,8 @@ const LINE_BYTES_MAX: usize = 107;
 pub(crate) struct Header {
     /// Length of the header in bytes.
     pub(crate) len: usize,
-    /// Source address of the connection; `None` when the proxy does not know it, or made the connection itself.
+    /// Source address of the connection; `None` when the proxy does not know it, or made the
+    /// connection itself.
     pub(crate) source: Option<SocketAddr>,
 }
 
@@ -105,7 +109,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     }
 }
 
-/// Entry point of a fuzzer: a header means the same however much has come behind it, and nothing before it is complete.
+/// Entry point of a fuzzer: a header means the same however much has come behind it, and nothing
+/// before it is complete.
 ///
 /// # Panics
 /// When that is not so.

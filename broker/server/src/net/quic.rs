@@ -1,10 +1,13 @@
-//! QUIC: the thread that ends it, for all listeners. MQTT in the first stream of a connection is relayed to a shard through a pair of sockets.
+//! QUIC: the thread that ends it, for all listeners. MQTT in the first stream of a connection is
+//! relayed to a shard through a pair of sockets.
 //!
-//! So a shard sees a plain socket, to which any thread writes, and nothing of QUIC costs the connections that have none of it: its timers, its
-//! encryption and the congestion of its peers stay here.
+//! So a shard sees a plain socket, to which any thread writes, and nothing of QUIC costs the
+//! connections that have none of it: its timers, its encryption and the congestion of its peers
+//! stay here.
 //!
-//! Invariants: what a connection holds is bounded by the windows in [`limits`](lotmq_core::limits); a client that has not proved its address gets no handshake
-//! once an eighth of the places without CONNECT are taken. Not here: what is relayed (`relay`), certificates (`certificates`).
+//! Invariants: what a connection holds is bounded by the windows in [`limits`](lotmq_core::limits);
+//! a client that has not proved its address gets no handshake once an eighth of the places without
+//! CONNECT are taken. Not here: what is relayed (`relay`), certificates (`certificates`).
 
 mod overhead;
 mod relay;
@@ -90,7 +93,8 @@ impl Quic {
         Ok(Self { thread, stop })
     }
 
-    /// Waits until the shards' last bytes have reached the clients, and ends the thread. Call when the shards have closed their connections.
+    /// Waits until the shards' last bytes have reached the clients, and ends the thread. Call when
+    /// the shards have closed their connections.
     pub(crate) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
@@ -162,7 +166,8 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Inc
         let _ = incoming.retry();
         return None;
     }
-    // An address that is not proved yet counts for nobody, and all such together where somebody has to give way.
+    // An address that is not proved yet counts for nobody, and all such together where somebody has
+    // to give way.
     let source = incoming.remote_address_validated().then(|| incoming.remote_address().ip());
     match Admission::take(listener, None, source) {
         Ok(place) => Some((place, incoming)),
@@ -290,7 +295,8 @@ impl Configs {
     }
 
     fn make(source: &Arc<rustls::ServerConfig>, transport: &Arc<TransportConfig>) -> Arc<ServerConfig> {
-        // Early data is off, as it is until somebody turns it on: what is replayed would be done twice.
+        // Early data is off, as it is until somebody turns it on: what is replayed would be done
+        // twice.
         debug_assert_eq!(source.max_early_data_size, 0);
         let crypto = QuicServerConfig::try_from(Arc::clone(source))
             .expect("the provider has AES-128-GCM, which the first packets are encrypted with");

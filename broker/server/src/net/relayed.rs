@@ -1,4 +1,5 @@
-//! State shared by a shard and the thread that relays a connection to it. Only connections of QUIC are relayed.
+//! State shared by a shard and the thread that relays a connection to it. Only connections of QUIC
+//! are relayed.
 
 use rustls::pki_types::CertificateDer;
 
@@ -73,7 +74,8 @@ impl Relayed {
         self.certified.as_ref()
     }
 
-    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was
+    /// shown.
     pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
         self.certificate_ends_ms
     }

@@ -1,6 +1,8 @@
-//! Rest of a shard: one that had nothing to do for a while leaves out its ticks until a timer is due, it must show that it lives, or something comes.
+//! Rest of a shard: one that had nothing to do for a while leaves out its ticks until a timer is
+//! due, it must show that it lives, or something comes.
 //!
-//! What comes is noticed where the shard begins to work after it has been idle; a busy one pays nothing for it.
+//! What comes is noticed where the shard begins to work after it has been idle; a busy one pays
+//! nothing for it.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -64,7 +66,8 @@ pub(super) fn install(rest: &Arc<Rest>) {
     OWN.set(Some(Arc::clone(rest)));
 }
 
-/// Notes that something has come to the shard of this thread, whose rest ends. Call after an idle time, before anything else.
+/// Notes that something has come to the shard of this thread, whose rest ends. Call after an idle
+/// time, before anything else.
 pub(super) fn work_comes(turn: &mut Turn) {
     HAS_WORKED.set(true);
     OWN.with_borrow(|own| {

@@ -1,15 +1,17 @@
-//! Shards: threads with a single-threaded runtime, each of which reads the connections that it was given.
+//! Shards: threads with a single-threaded runtime, each of which reads the connections that it was
+//! given.
 //!
-//! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends the turn), the committer (releases what
-//! waited for the store) and the ticker (keep alive, load, stale routes).
+//! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends
+//! the turn), the committer (releases what waited for the store) and the ticker (keep alive, load,
+//! stale routes).
 //!
 //! A shard that had nothing to do for a while rests (`rest`): its ticks come when a timer is due.
 //!
-//! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs. One
-//! whose timers stand still gets none, because nobody would answer them. A shard that other threads
-//! keep from the processor counts as busy. The first shard accepts the connections of all
-//! listeners; where it stands
-//! still, the next one that lives does so with each of its ticks.
+//! New connections go to the least-numbered shard that is not busy: spreading them makes batches
+//! smaller, and small batches are what costs. One whose timers stand still gets none, because
+//! nobody would answer them. A shard that other threads keep from the processor counts as busy. The
+//! first shard accepts the connections of all listeners; where it stands still, the next one that
+//! lives does so with each of its ticks.
 
 use std::future::poll_fn;
 use std::io;
@@ -110,7 +112,8 @@ impl Shard {
         }
     }
 
-    /// Whether the shard should get no new connections: too many wait for it already, or it stands still.
+    /// Whether the shard should get no new connections: too many wait for it already, or it stands
+    /// still.
     fn takes_none(&self, now: Instant) -> bool {
         self.inbox.is_congested() || self.stands_still(now)
     }
@@ -119,7 +122,8 @@ impl Shard {
         self.pulse.time(now) >= SHARD_SILENCE_MAX
     }
 
-    /// Whether the shard should accept connections, because all before it, of which the first serves the listeners, stand still.
+    /// Whether the shard should accept connections, because all before it, of which the first
+    /// serves the listeners, stand still.
     fn accepts_in_place(&self, shards: &[Arc<Shard>], now: Instant) -> bool {
         let mut before = shards.iter().take(self.home.number.into());
         self.home.number > 0 && before.all(|shard| shard.stands_still(now))
@@ -130,7 +134,8 @@ impl Shard {
         self.inbox.insist(Order::Listen(Box::pin(acceptor)));
     }
 
-    /// Hands the shard releases that wait for a batch of another kind of thread, which waits where the shard is behind.
+    /// Hands the shard releases that wait for a batch of another kind of thread, which waits where
+    /// the shard is behind.
     pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         // A shard that has stopped has no Clients any more, and drops it.
         self.inbox.leave(Order::Release(ticket, releases));
@@ -143,7 +148,8 @@ impl Shard {
         self.inbox.insist(Order::Call(work));
     }
 
-    /// Thousandths of the last quarter of a second before the shard's rest that the thread spent working.
+    /// Thousandths of the last quarter of a second before the shard's rest that the thread spent
+    /// working.
     pub(crate) fn busy_permille(&self) -> u32 {
         self.busy_permille.load(Ordering::Relaxed)
     }
@@ -154,7 +160,8 @@ impl Shard {
         self.busy_permille() + self.kept_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
     }
 
-    /// Carries out what others have asked of a shard that has no thread, but for connections. Whether that was anything.
+    /// Carries out what others have asked of a shard that has no thread, but for connections.
+    /// Whether that was anything.
     pub(crate) fn take_releases(&self, turn: &mut Turn) -> bool {
         let mut has_any = false;
         while let Some(order) = self.inbox.take() {
@@ -303,7 +310,8 @@ fn flush_the_last(deadline: Instant) {
     }
 }
 
-/// Carries out the orders of other threads, such as to start the task of a new connection, while there is time; then connections have theirs.
+/// Carries out the orders of other threads, such as to start the task of a new connection, while
+/// there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _watched = Watched::new(&local.net.watchdog, "the inbox of a shard");
     let clock = &*local.net.clock;
@@ -349,7 +357,8 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
     }
 }
 
-/// Starts a connection once its header of the PROXY protocol has told its source. From then on it is like any other.
+/// Starts a connection once its header of the PROXY protocol has told its source. From then on it
+/// is like any other.
 async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Accepted) {
     let accepted_at = Instant::now();
     match take_header(&local.net, &socket, &mut accepted).await {
@@ -417,7 +426,8 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
     warn!(%peer, error, "connection refused");
 }
 
-/// Flusher task: ends each turn. Woken by the turn's first receiver, it runs behind all tasks that are ready by then.
+/// Flusher task: ends each turn. Woken by the turn's first receiver, it runs behind all tasks that
+/// are ready by then.
 async fn flush_turns(local: Arc<Local>, _watched: Watched) {
     loop {
         poll_fn(|cx| {
@@ -501,7 +511,8 @@ fn time_passed(local: &Local, overfull: &mut u64) {
     }
 }
 
-/// Rests until something comes, with a tick whenever a timer is due, or it is time for a sign of life.
+/// Rests until something comes, with a tick whenever a timer is due, or it is time for a sign of
+/// life.
 async fn rest(local: &Local, overfull: &mut u64) {
     let shard = &local.shard;
     shard.rest.begin();
@@ -528,7 +539,8 @@ fn time_to_rest(local: &Local) -> Duration {
     if time <= TICK { Duration::ZERO } else { time }
 }
 
-/// Closes the connections of this thread that keep most input, and more than their share, until the sum is within its bound.
+/// Closes the connections of this thread that keep most input, and more than their share, until the
+/// sum is within its bound.
 fn shed() {
     let mut holders: Vec<(u32, Arc<SocketConnection>)> = open_connections::with(|open| open.all())
         .into_iter()

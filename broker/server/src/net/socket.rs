@@ -19,7 +19,8 @@ use lotmq_core::reason::close::CloseReason;
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    /// Socket of a local process, or of the relay of a connection. Boxed, so that TCP sockets, which are many, are no larger for it.
+    /// Socket of a local process, or of the relay of a connection. Boxed, so that TCP sockets,
+    /// which are many, are no larger for it.
     Unix(Box<UnixSocket>),
 }
 
@@ -93,14 +94,16 @@ impl Socket {
         }
     }
 
-    /// Peeks at bytes that wait to be read, as many as `room` holds at most; `None` when the peer has ended the connection, or it broke, and nothing is left.
+    /// Peeks at bytes that wait to be read, as many as `room` holds at most; `None` when the peer
+    /// has ended the connection, or it broke, and nothing is left.
     pub(crate) fn waiting(&self, room: &mut [u8]) -> Option<usize> {
         waiting(self, room)
     }
 
     /// Calls `recv` once. `None` when there was nothing to read.
     ///
-    /// A short read empties the socket, so readiness is cleared at once instead of by a second call that fails: 4 % with one packet per write.
+    /// A short read empties the socket, so readiness is cleared at once instead of by a second call
+    /// that fails: 4 % with one packet per write.
     ///
     /// # Errors
     /// The end of the connection, whoever ended it.

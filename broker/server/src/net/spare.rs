@@ -1,9 +1,13 @@
-//! Spare connections: local ones that were admitted beyond the bound, to find out whether an administrator connects.
+//! Spare connections: local ones that were admitted beyond the bound, to find out whether an
+//! administrator connects.
 //!
-//! Who contests their places with connections that say nothing keeps nobody out: a newcomer is always let in, and of those that have not said who they
-//! are the oldest of the address with most gives way to it. A login under way gives way only to who comes from an address with fewer of them.
+//! Who contests their places with connections that say nothing keeps nobody out: a newcomer is
+//! always let in, and of those that have not said who they are the oldest of the address with most
+//! gives way to it. A login under way gives way only to who comes from an address with fewer of
+//! them.
 //!
-//! Invariant: at most as many are here as may be. Not here: how many there are in all (`admission`), and that anybody but an administrator is turned away.
+//! Invariant: at most as many are here as may be. Not here: how many there are in all
+//! (`admission`), and that anybody but an administrator is turned away.
 
 use std::sync::Arc;
 
@@ -89,7 +93,8 @@ mod tests {
         let silent: Vec<_> = (0..3).map(|_| come(2)).collect();
         let another = come(1);
         assert!(silent[0].0.makes_way() && !login.0.makes_way());
-        // Of the address with most, though one of another one is older; then of those with as many the oldest.
+        // Of the address with most, though one of another one is older; then of those with as many
+        // the oldest.
         let third = come(3);
         assert!(silent[1].0.makes_way() && !silent[2].0.makes_way() && !another.0.makes_way());
         let _ = come(3);

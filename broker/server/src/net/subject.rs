@@ -1,6 +1,7 @@
 //! Subject of a client's certificate as a user name.
 //!
-//! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its contents are foreign bytes.
+//! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its
+//! contents are foreign bytes.
 //!
 //! Invariants: what is not DER, has characters that could end a name early, or has several common
 //! names, names nobody. Not here: whether the certificate is good (`certificates`), and
@@ -58,7 +59,8 @@ const SHORT_NAMES: [(&[u8], &str); 11] = [
 /// Attribute: its type and its text.
 type Attribute<'a> = (&'a [u8], String);
 
-/// The attributes of the subject: type and text, in the order of the certificate. `None` when the certificate is damaged or a text is not fit to be one.
+/// The attributes of the subject: type and text, in the order of the certificate. `None` when the
+/// certificate is damaged or a text is not fit to be one.
 fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
     let certificate = Reader(der).expect(tag::SEQUENCE)?;
     let mut fields = Reader(Reader(certificate).expect(tag::SEQUENCE)?);
@@ -83,7 +85,8 @@ fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
     Some(all)
 }
 
-/// Decodes a text of one of the kinds that names have. `None` with invisible characters: a NUL would end the name in other programs.
+/// Decodes a text of one of the kinds that names have. `None` with invisible characters: a NUL
+/// would end the name in other programs.
 fn text(tag: u8, value: &[u8]) -> Option<String> {
     let text = match tag {
         tag::UTF8 | tag::PRINTABLE | tag::IA5 => std::str::from_utf8(value).ok()?.to_owned(),
@@ -107,7 +110,8 @@ fn common_name(der: &[u8]) -> Option<String> {
     names.next().is_none().then_some(name)
 }
 
-/// Whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. `None` with an attribute whose type has no short name.
+/// Whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. `None`
+/// with an attribute whose type has no short name.
 fn whole(der: &[u8]) -> Option<String> {
     let mut out = String::new();
     for together in attributes(der)?.iter().rev() {

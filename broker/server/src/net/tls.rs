@@ -1,7 +1,8 @@
 //! TLS of one connection: rustls between the socket's bytes and ours, without waiting.
 //!
-//! Invariants: plain bytes are given to rustls only when what it encrypted before has left, so that it keeps little; an alert leaves before
-//! the connection ends if the socket takes it. Not here: certificates (`certificates`), who calls when (`layers`).
+//! Invariants: plain bytes are given to rustls only when what it encrypted before has left, so that
+//! it keeps little; an alert leaves before the connection ends if the socket takes it. Not here:
+//! certificates (`certificates`), who calls when (`layers`).
 
 use std::io::{self, IoSlice, Read as _, Write};
 use std::sync::Arc;
@@ -74,7 +75,8 @@ impl Tls {
         if self.is_handshaking() { self.handshake_bytes } else { 0 }
     }
 
-    /// Whether the peer has said that nothing more will come; the next [`Tls::decrypt`] without plain bytes says so, too.
+    /// Whether the peer has said that nothing more will come; the next [`Tls::decrypt`] without
+    /// plain bytes says so, too.
     pub(crate) fn is_ended(&self) -> bool {
         self.is_ended
     }
@@ -109,7 +111,8 @@ impl Tls {
     /// Decrypts until `input` is used up or `plain` is full.
     ///
     /// # Errors
-    /// When the peer broke the protocol, has ended it, or offers nothing that we take. The alert for it waits to be written.
+    /// When the peer broke the protocol, has ended it, or offers nothing that we take. The alert
+    /// for it waits to be written.
     pub(crate) fn decrypt(
         &mut self,
         mut input: &[u8],

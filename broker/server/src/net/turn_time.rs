@@ -1,7 +1,10 @@
-//! Length of a shard's turns, in processor time: while one lasts, nobody else on the shard is served.
+//! Length of a shard's turns, in processor time: while one lasts, nobody else on the shard is
+//! served.
 //!
-//! The processor's clock costs a system call, so it is looked at once a tick of the kernel's coarse clock at most (1 to 10 ms), which costs next to nothing.
-//! What is measured as one turn may contain that much of those before it; a turn of another thread, or of another process, is not in it.
+//! The processor's clock costs a system call, so it is looked at once a tick of the kernel's coarse
+//! clock at most (1 to 10 ms), which costs next to nothing. What is measured as one turn may
+//! contain that much of those before it; a turn of another thread, or of another process, is not in
+//! it.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -16,7 +19,8 @@ thread_local! {
     static LOOKED: Cell<Option<(Duration, Duration)>> = const { Cell::new(None) };
 }
 
-/// Notes that a turn of this thread has ended, or that it is idle; returns the time, by the coarse clock.
+/// Notes that a turn of this thread has ended, or that it is idle; returns the time, by the coarse
+/// clock.
 pub(super) fn turn_ended(home: &Home, counters: &Counters) -> Duration {
     let now = coarse();
     let Some((looked_at, before)) = LOOKED.get() else {

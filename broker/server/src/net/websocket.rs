@@ -1,7 +1,9 @@
-//! WebSocket of one connection: the opening handshake, then frames between the layer below and MQTT.
+//! WebSocket of one connection: the opening handshake, then frames between the layer below and
+//! MQTT.
 //!
-//! Invariants: payload is passed on as it comes, no message is collected; of pings that come faster than they can be answered the last is answered.
-//! Not here: the format (`lotmq_websocket`), who calls when (`layers`).
+//! Invariants: payload is passed on as it comes, no message is collected; of pings that come faster
+//! than they can be answered the last is answered. Not here: the format (`lotmq_websocket`), who
+//! calls when (`layers`).
 
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -21,7 +23,8 @@ use lotmq_core::reason::close::{CloseReason, TransportFailure};
 /// Paths at which MQTT is served. Commands reference §9.2.
 const PATHS: [&str; 2] = ["/mqtt", "/"];
 
-/// Subprotocols: that of MQTT \[MQTT-6.0.0-4\], and the name that Clients of 3.1 and old libraries of 3.1.1 use. The version is told by CONNECT.
+/// Subprotocols: that of MQTT \[MQTT-6.0.0-4\], and the name that Clients of 3.1 and old libraries
+/// of 3.1.1 use. The version is told by CONNECT.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 thread_local! {
@@ -124,7 +127,8 @@ impl WebSocket {
         std::mem::take(&mut self.replies)
     }
 
-    /// Takes bytes from the layer below and puts bytes of MQTT into `target`, until the former are used up or the latter is full.
+    /// Takes bytes from the layer below and puts bytes of MQTT into `target`, until the former are
+    /// used up or the latter is full.
     ///
     /// # Errors
     /// When the peer broke the protocol. What it is told waits among the replies.
@@ -192,8 +196,8 @@ impl WebSocket {
         Ok(accepted.consumed - before)
     }
 
-    /// Makes a message of each packet in `plain` and gives them to `send` in slices. `plain` begins where the last call has ended, and may end
-    /// anywhere.
+    /// Makes a message of each packet in `plain` and gives them to `send` in slices. `plain` begins
+    /// where the last call has ended, and may end anywhere.
     pub(crate) fn encode<R>(
         &mut self,
         plain: &[IoSlice<'_>],

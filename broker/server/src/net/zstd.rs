@@ -1,7 +1,9 @@
-//! zstd stream of one connection: between the layer below and MQTT, from the byte behind CONNECT and CONNACK on.
+//! zstd stream of one connection: between the layer below and MQTT, from the byte behind CONNECT
+//! and CONNACK on.
 //!
-//! Invariants: its contexts are this connection's alone; one read gives no more than its target holds, whatever it expands to. Not here: the format and what
-//! the sides offer each other (`lotmq_zstd`, `docs/zstd-transport.md`), who calls when (`layers`).
+//! Invariants: its contexts are this connection's alone; one read gives no more than its target
+//! holds, whatever it expands to. Not here: the format and what the sides offer each other
+//! (`lotmq_zstd`, `docs/zstd-transport.md`), who calls when (`layers`).
 
 use std::future::Future as _;
 use std::io::IoSlice;
@@ -63,7 +65,8 @@ impl Zstd {
         self.offer
     }
 
-    /// Compresses everything behind the next `connack_len` bytes. True when output may be collected.
+    /// Compresses everything behind the next `connack_len` bytes. True when output may be
+    /// collected.
     pub(crate) fn begin(&mut self, connack_len: usize) -> bool {
         self.plain = connack_len;
         self.offer.flush_ms > 0
@@ -107,7 +110,8 @@ impl Zstd {
         Some(send(&[IoSlice::new(&out)]))
     }
 
-    /// Whether it is time for the `waiting` bytes to leave; otherwise the owner, who asks, is called when it is.
+    /// Whether it is time for the `waiting` bytes to leave; otherwise the owner, who asks, is
+    /// called when it is.
     pub(crate) fn is_due(&mut self, waiting: usize, cx: &mut Context<'_>) -> bool {
         let is_collected =
             self.offer.flush_ms > 0 && self.plain == 0 && (1..WRAPPED_CHUNK_BYTES).contains(&waiting);

@@ -1,4 +1,5 @@
-//! Alarm of a thread that works by the clock: it sleeps until the next time, and others wake it before that.
+//! Alarm of a thread that works by the clock: it sleeps until the next time, and others wake it
+//! before that.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Clocks of the machine. Everything else of the data path gets time as an argument or through a [`Clock`]; this is where it comes from.
+//! Clocks of the machine. Everything else of the data path gets time as an argument or through a
+//! [`Clock`]; this is where it comes from.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,18 +15,21 @@ use super::lifetimes::Anchor;
 /// A difference above this between two clocks is that one was set; less is how they are read.
 const STEP_MIN_MS: u64 = 100;
 
-/// The machine's monotonic clock, from the start of the broker on, its wall clock, and the one of lifetimes, which counts on while the machine sleeps.
+/// The machine's monotonic clock, from the start of the broker on, its wall clock, and the one of
+/// lifetimes, which counts on while the machine sleeps.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     start: Instant,
     /// Time since the boot at the start, and what the clock of lifetimes showed then.
     booted: (Duration, u64),
-    /// What the wall clock showed more than the clock of lifetimes, in milliseconds, when it was set last.
+    /// What the wall clock showed more than the clock of lifetimes, in milliseconds, when it was
+    /// set last.
     ahead_ms: AtomicI64,
 }
 
 impl SystemClock {
-    /// The clock of a broker that starts now. Lifetimes go on from where the store has them, else begin at the wall clock.
+    /// The clock of a broker that starts now. Lifetimes go on from where the store has them, else
+    /// begin at the wall clock.
     pub(crate) fn resuming(lifetimes: Option<Anchor>) -> Self {
         let wall_ms = wall_ms();
         let lifetime_ms = lifetimes.map_or(wall_ms, |anchor| anchor.resumed_at(wall_ms));
@@ -101,7 +105,8 @@ pub(crate) fn timestamp(ms: u64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// Milliseconds since 1970 as text: `2026-11-20T09:18:25.120Z`, always with milliseconds, always UTC.
+/// Milliseconds since 1970 as text: `2026-11-20T09:18:25.120Z`, always with milliseconds, always
+/// UTC.
 pub(crate) fn utc_text(since_1970_ms: u64) -> String {
     let at = i64::try_from(since_1970_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     lotmq_definitions::utc_text(at.unwrap_or_default())

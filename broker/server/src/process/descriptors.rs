@@ -1,7 +1,9 @@
-//! File descriptors of the process: how many are for connections, and how many are kept for other uses.
+//! File descriptors of the process: how many are for connections, and how many are kept for other
+//! uses.
 //!
-//! What is open once all listeners are is taken for what the broker needs; of what is left, a part stays free for files, for the health port, and for
-//! administrators on this machine. So a broker that strangers have filled still says that it works, and lets in who can make them leave.
+//! What is open once all listeners are is taken for what the broker needs; of what is left, a part
+//! stays free for files, for the health port, and for administrators on this machine. So a broker
+//! that strangers have filled still says that it works, and lets in who can make them leave.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
@@ -32,8 +34,8 @@ pub(crate) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Raises the limit of descriptors as far as the system allows, and shares them out. Call when everything is open. A connection of clients takes
-    /// `per_connection` of them.
+    /// Raises the limit of descriptors as far as the system allows, and shares them out. Call when
+    /// everything is open. A connection of clients takes `per_connection` of them.
     pub(crate) fn share_out(per_connection: u32) -> Self {
         let (limit, open) = (raise_limit(), open_now());
         let shared = Self::of(limit, open, per_connection);

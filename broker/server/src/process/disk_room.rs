@@ -19,7 +19,8 @@ pub(crate) fn for_messages(config: &Config, free: Option<u64>) -> u64 {
     free.map_or(u64::MAX, |free| free.saturating_sub(config.limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE)
 }
 
-/// Bytes of messages that there may be, while `live` are stored and so many bytes are free: on a small disk less than the configuration says.
+/// Bytes of messages that there may be, while `live` are stored and so many bytes are free: on a
+/// small disk less than the configuration says.
 pub(crate) fn queue_bytes_max(config: &Config, live: u64, free: Option<u64>) -> u64 {
     config.limits.stored_queue_bytes.min(live.saturating_add(for_messages(config, free)))
 }

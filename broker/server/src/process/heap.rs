@@ -1,7 +1,9 @@
-//! Heap: unused memory that it keeps is given back to the system when the process has grown by much.
+//! Heap: unused memory that it keeps is given back to the system when the process has grown by
+//! much.
 //!
-//! Messages are made by the threads of clients and freed by the store's, while a few live on between them; so the heap of each thread has holes, of which
-//! the C library gives none back by itself. A flood of large retained messages left 2 GB of them.
+//! Messages are made by the threads of clients and freed by the store's, while a few live on
+//! between them; so the heap of each thread has holes, of which the C library gives none back by
+//! itself. A flood of large retained messages left 2 GB of them.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +35,9 @@ struct Looked {
 }
 
 impl Heap {
-    /// Looks how much memory the process has, if it is time. The heap gives back what it keeps when that has grown by [`GROWTH_BYTES_MIN`] and by a
-    /// quarter, and once more some time later, when what made it grow may be over.
+    /// Looks how much memory the process has, if it is time. The heap gives back what it keeps when
+    /// that has grown by [`GROWTH_BYTES_MIN`] and by a quarter, and once more some time later, when
+    /// what made it grow may be over.
     pub(crate) fn look(&self) {
         let mut looked = self.0.lock();
         let now = Instant::now();

@@ -1,8 +1,11 @@
-//! Lifetimes: how they go on from one start of the broker to the next, whatever becomes of the wall clock.
+//! Lifetimes: how they go on from one start of the broker to the next, whatever becomes of the wall
+//! clock.
 //!
-//! A gateway without a battery starts in 1970 and learns the time later; an administrator mistypes a year. Nothing that clients were promised may end because of it. So
-//! lifetimes are counted by a clock that nobody can set, and the store remembers a point of it, the [`Anchor`], with what the wall clock showed then: what has passed while the
-//! broker was down is the one thing that only the wall clock can tell.
+//! A gateway without a battery starts in 1970 and learns the time later; an administrator mistypes
+//! a year. Nothing that clients were promised may end because of it. So lifetimes are counted by a
+//! clock that nobody can set, and the store remembers a point of it, the [`Anchor`], with what the
+//! wall clock showed then: what has passed while the broker was down is the one thing that only the
+//! wall clock can tell.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +16,16 @@ use tracing::warn;
 /// Name of the stored fact.
 const NAME: &str = "clock.lifetimes";
 
-/// Steps of the wall clock from here on are told; smaller ones are those of a clock that is kept right.
+/// Steps of the wall clock from here on are told; smaller ones are those of a clock that is kept
+/// right.
 const TOLD_MIN_MS: u64 = 10_000;
 
-/// Times for which the broker was down from here on are told, as they may be those of a wrong clock.
+/// Times for which the broker was down from here on are told, as they may be those of a wrong
+/// clock.
 const DOWN_TOLD_MIN_MS: u64 = 30 * 24 * 3_600_000;
 
-/// Time between two anchors while the store is written to: by so much at most, and what the broker was down, lifetimes become longer when a start finds a wall clock that is
-/// behind.
+/// Time between two anchors while the store is written to: by so much at most, and what the broker
+/// was down, lifetimes become longer when a start finds a wall clock that is behind.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The same moment by both clocks.
@@ -39,7 +44,8 @@ impl Anchor {
         Some(Self { lifetime_ms: u64::from_be_bytes(*lifetime_ms), wall_ms: u64::from_be_bytes(*wall_ms) })
     }
 
-    /// Lifetime milliseconds at a start, when the wall clock shows `wall_ms`. One that is behind tells nothing: then no time has passed.
+    /// Lifetime milliseconds at a start, when the wall clock shows `wall_ms`. One that is behind
+    /// tells nothing: then no time has passed.
     pub(crate) fn resumed_at(self, wall_ms: u64) -> u64 {
         if wall_ms < self.wall_ms {
             let seconds = (self.wall_ms - wall_ms) / 1000;
@@ -78,7 +84,8 @@ pub(crate) struct Anchoring {
 }
 
 impl Anchoring {
-    /// Writes an anchor at first, when the wall clock was set, and after a while in which the store was written to.
+    /// Writes an anchor at first, when the wall clock was set, and after a while in which the store
+    /// was written to.
     pub(crate) fn look(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
         let step_ms = clock.note_wall();
         if step_ms.unsigned_abs() >= TOLD_MIN_MS {
@@ -92,7 +99,8 @@ impl Anchoring {
         }
     }
 
-    /// Writes one, unless nothing was written since the last: then nothing is stored by whose time it would matter.
+    /// Writes one, unless nothing was written since the last: then nothing is stored by whose time
+    /// it would matter.
     pub(crate) fn close(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
         match self.last {
             // That of the anchor itself is one.

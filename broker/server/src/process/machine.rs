@@ -10,7 +10,8 @@ use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM
 /// Memory in bytes that is assumed for a machine which does not tell.
 const MEMORY_GUESSED: u64 = 4 << 30;
 
-/// Configuration in which the default sums of memory are cut down to a part of the machine's, so that a small machine survives clients that use them up.
+/// Configuration in which the default sums of memory are cut down to a part of the machine's, so
+/// that a small machine survives clients that use them up.
 pub(crate) fn fitted(config: &Config) -> Config {
     fitted_to(config, memory())
 }

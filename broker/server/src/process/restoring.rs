@@ -1,4 +1,5 @@
-//! What a start is at while no port is open yet: told in the log, as compiling what has no native code in the cache may take minutes after an upgrade.
+//! What a start is at while no port is open yet: told in the log, as compiling what has no native
+//! code in the cache may take minutes after an upgrade.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};

@@ -1,9 +1,11 @@
-//! The service manager that started this process, as systemd, and what it wants to know: that the broker is ready, that it lives, that it stops.
+//! The service manager that started this process, as systemd, and what it wants to know: that the
+//! broker is ready, that it lives, that it stops.
 //!
-//! Datagrams to the Unix socket that `NOTIFY_SOCKET` names, as sd_notify(3) has them. Where nobody listens nothing is lost but the news.
+//! Datagrams to the Unix socket that `NOTIFY_SOCKET` names, as sd_notify(3) has them. Where nobody
+//! listens nothing is lost but the news.
 //!
-//! Invariant: a sign of life is sent only at a moment at which the [`Watchdog`] misses no thread. Not here: who is missed (`watchdog`), and when it is
-//! looked (`server/signals`).
+//! Invariant: a sign of life is sent only at a moment at which the [`Watchdog`] misses no thread.
+//! Not here: who is missed (`watchdog`), and when it is looked (`server/signals`).
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt as _;
@@ -16,10 +18,12 @@ use tracing::{error, info, warn};
 
 use crate::process::watchdog::Watchdog;
 
-/// Longest pause between two looks at the threads: one at which a busy thread is missed does not count for a whole period.
+/// Longest pause between two looks at the threads: one at which a busy thread is missed does not
+/// count for a whole period.
 const LOOK_PERIOD_MAX: Duration = Duration::from_secs(5);
 
-/// Time that the service manager is asked for while a backup is restored, within which nothing tells of life.
+/// Time that the service manager is asked for while a backup is restored, within which nothing
+/// tells of life.
 const RESTORE_TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Service manager of this process; one that is not there is told nothing.
@@ -79,7 +83,8 @@ impl ServiceManager {
         self.tell("STOPPING=1\nSTATUS=stopping");
     }
 
-    /// Gives a sign of life if no thread is missed; else says which one is, and the service manager's patience runs on.
+    /// Gives a sign of life if no thread is missed; else says which one is, and the service
+    /// manager's patience runs on.
     pub(crate) fn look(&self, watchdog: &Watchdog, now: Instant) {
         let found = watchdog.missed(now);
         let mut missed = self.missed.lock();

@@ -1,7 +1,8 @@
-//! Watchdog over the threads and tasks without which the broker does not work: when one of them ends by a panic or stands still, `/health` says so, for
-//! whoever starts the broker again.
+//! Watchdog over the threads and tasks without which the broker does not work: when one of them
+//! ends by a panic or stands still, `/health` says so, for whoever starts the broker again.
 //!
-//! What belongs to one Client, one login, one route, one command or one run is contained where it happens and is none of these.
+//! What belongs to one Client, one login, one route, one command or one run is contained where it
+//! happens and is none of these.
 
 use std::io;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ impl Watchdog {
         self.ended_by_panic.lock().first().copied()
     }
 
-    /// What does not work at this time, in words: a task that has ended by a panic, or threads that stand still.
+    /// What does not work at this time, in words: a task that has ended by a panic, or threads that
+    /// stand still.
     pub(crate) fn missed(&self, now: Instant) -> Option<String> {
         if let Some(name) = self.ended() {
             return Some(format!("{name} has ended by a panic"));
@@ -42,7 +44,8 @@ impl Watchdog {
     }
 }
 
-/// Runtime of a thread of tasks, which tells when they are at work and when the thread waits. With [`beat`] among them it never waits for long.
+/// Runtime of a thread of tasks, which tells when they are at work and when the thread waits. With
+/// [`beat`] among them it never waits for long.
 ///
 /// # Errors
 /// When the system gives none.
@@ -67,18 +70,21 @@ pub(crate) async fn beat(pulse: Arc<Pulse>) {
     }
 }
 
-/// Threads that stand still, for the log: not everybody asks for the health, and the thread that would answer may be one of them.
+/// Threads that stand still, for the log: not everybody asks for the health, and the thread that
+/// would answer may be one of them.
 #[derive(Default)]
 pub(crate) struct StillThreads {
     told: Vec<String>,
     looked_at: Option<Instant>,
 }
 
-/// Time between two looks behind which it was the whole process that stood, such as by SIGSTOP, a debugger, or a machine that slept: threads have had no time for a sign of life.
+/// Time between two looks behind which it was the whole process that stood, such as by SIGSTOP, a
+/// debugger, or a machine that slept: threads have had no time for a sign of life.
 const PROCESS_STOOD: Duration = Duration::from_secs(5);
 
 impl StillThreads {
-    /// Logs those that have not been logged since they stand still. True when there is any. After a time in which the process stood, only from the next look on.
+    /// Logs those that have not been logged since they stand still. True when there is any. After a
+    /// time in which the process stood, only from the next look on.
     pub(crate) fn tell(&mut self, now: Instant, silent: &[Silence]) -> bool {
         let looked_at = self.looked_at.replace(now);
         if looked_at.is_some_and(|at| now.saturating_duration_since(at) >= PROCESS_STOOD) {
@@ -95,7 +101,8 @@ impl StillThreads {
     }
 }
 
-/// Guard that such a thread or task keeps as long as it works; dropped in a panic it tells the watchdog.
+/// Guard that such a thread or task keeps as long as it works; dropped in a panic it tells the
+/// watchdog.
 pub(crate) struct Watched {
     watchdog: Arc<Watchdog>,
     name: &'static str,

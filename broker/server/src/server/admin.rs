@@ -1,9 +1,11 @@
 //! HTTP for machines: `GET /health` and `GET /metrics`. Commands reference §9.3.
 //!
-//! `/metrics` is for this machine until `admin.bind` is set: whoever opens MQTT to a network has not said that it may read the broker's figures.
+//! `/metrics` is for this machine until `admin.bind` is set: whoever opens MQTT to a network has
+//! not said that it may read the broker's figures.
 //!
-//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`permits`), so long a head, so long a wait for it.
-//! Not here: anything that changes the broker, or that needs to know who asks.
+//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections
+//! (`permits`), so long a head, so long a wait for it. Not here: anything that changes the broker,
+//! or that needs to know who asks.
 
 mod host;
 pub(crate) mod metrics;
@@ -85,7 +87,8 @@ impl Admin {
 struct Served {
     broker: Arc<Broker>,
     permits: Arc<Permits>,
-    /// Held while the text of `/metrics` is written: for one connection at a time, in the order in which they ask, and others are served between two.
+    /// Held while the text of `/metrics` is written: for one connection at a time, in the order in
+    /// which they ask, and others are served between two.
     writing_metrics: Mutex<()>,
 }
 
@@ -106,7 +109,8 @@ async fn serve(served: Arc<Served>, socket: TcpListener) -> io::Result<()> {
     }
 }
 
-/// Answers the requests of one connection until it ends, has lived long enough, or another one needs its permit.
+/// Answers the requests of one connection until it ends, has lived long enough, or another one
+/// needs its permit.
 async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
     let service = service_fn(|request| answer(&served, peer, &permit, request));
     let connection = http1::Builder::new()
@@ -118,7 +122,8 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, perm
     let ended = async {
         tokio::select! {
             ended = connection => ended,
-            // What has been asked for and not been answered is lost: the connection was idle for longer than all others.
+            // What has been asked for and not been answered is lost: the connection was idle for
+            // longer than all others.
             () = permit.end.notified() => Ok(()),
         }
     };
@@ -158,7 +163,8 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         }
         "/metrics" => {
             let _turn = served.writing_metrics.lock().await;
-            // Who asks for `/health` waits for one text, and not for all that were asked for in a row before.
+            // Who asks for `/health` waits for one text, and not for all that were asked for in a
+            // row before.
             tokio::task::yield_now().await;
             response(StatusCode::OK, METRICS, metrics::text(&served.broker))
         }

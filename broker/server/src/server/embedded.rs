@@ -1,13 +1,17 @@
-//! A broker within another program: the same core, store and guests as that of [`Server`](crate::Server), without listeners, with a store in memory, and with a
-//! clock that moves only when its owner lets time pass. It is what `lotmq run` and `lotmq test` run programs in.
+//! A broker within another program: the same core, store and guests as that of
+//! [`Server`](crate::Server), without listeners, with a store in memory, and with a clock that
+//! moves only when its owner lets time pass. It is what `lotmq run` and `lotmq test` run programs
+//! in.
 //!
-//! The owner's thread is the broker's only shard, its housekeeper and its thread of routes; one more thread runs the definitions that do not run in a turn, and
-//! the owner waits for it. So what a program does comes in an order that is always the same.
+//! The owner's thread is the broker's only shard, its housekeeper and its thread of routes; one
+//! more thread runs the definitions that do not run in a turn, and the owner waits for it. So what
+//! a program does comes in an order that is always the same.
 //!
-//! Rules are asked as in any broker, the three of a new one among them. What definitions do is done as by those that `root` has deployed.
+//! Rules are asked as in any broker, the three of a new one among them. What definitions do is done
+//! as by those that `root` has deployed.
 //!
-//! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`] returns nothing is left to be done before time passes. Not here:
-//! commands and the `$SYS` tree.
+//! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`]
+//! returns nothing is left to be done before time passes. Not here: commands and the `$SYS` tree.
 
 mod ambient;
 mod client;
@@ -71,7 +75,8 @@ use lotmq_core::{Chance, Hashing};
 use program::ProgramEntity;
 use time::VirtualTime;
 
-/// Longest time of the machine that may pass until a run has ended; the host's own limit is far below.
+/// Longest time of the machine that may pass until a run has ended; the host's own limit is far
+/// below.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Password of users, who say without it who they are.
@@ -105,7 +110,8 @@ pub struct EmbeddedBroker {
 }
 
 impl EmbeddedBroker {
-    /// Starts a broker in which nothing is deployed, with its wall clock at `wall` and calendars in `zone`. The calling thread has no other one.
+    /// Starts a broker in which nothing is deployed, with its wall clock at `wall` and calendars in
+    /// `zone`. The calling thread has no other one.
     ///
     /// # Errors
     /// See [`EmbeddedError`].
@@ -175,7 +181,8 @@ impl EmbeddedBroker {
         })
     }
 
-    /// Deploys a program; its `ON START` runs with the next [`settle`](Self::settle). What people should know of it, as warnings.
+    /// Deploys a program; its `ON START` runs with the next [`settle`](Self::settle). What people
+    /// should know of it, as warnings.
     ///
     /// # Errors
     /// [`EmbeddedError::Refused`].
@@ -229,7 +236,8 @@ impl EmbeddedBroker {
         Ok(format!("route {name} does nothing: this build does not run its type"))
     }
 
-    /// Adds a user, whom Clients can be then, with groups and properties; one that is there gets them, too.
+    /// Adds a user, whom Clients can be then, with groups and properties; one that is there gets
+    /// them, too.
     ///
     /// # Errors
     /// [`EmbeddedError::User`].
@@ -253,8 +261,9 @@ impl EmbeddedBroker {
         Ok(())
     }
 
-    /// A message arrives from nobody in particular, who is an anonymous Client, see [`publish_from`](Self::publish_from). Below `$SYS/` it is for a route, and from
-    /// `root`, or the broker's own.
+    /// A message arrives from nobody in particular, who is an anonymous Client, see
+    /// [`publish_from`](Self::publish_from). Below `$SYS/` it is for a route, and from `root`, or
+    /// the broker's own.
     ///
     /// # Errors
     /// As of [`publish_from`](Self::publish_from).
@@ -273,11 +282,13 @@ impl EmbeddedBroker {
         self.publish_from(&from, message)
     }
 
-    /// A message arrives from a Client, who connects if he has not yet; a user of whom nothing is known has neither groups nor properties. What the message
-    /// starts runs with the next [`settle`](Self::settle), at the latest.
+    /// A message arrives from a Client, who connects if he has not yet; a user of whom nothing is
+    /// known has neither groups nor properties. What the message starts runs with the next
+    /// [`settle`](Self::settle), at the latest.
     ///
     /// # Errors
-    /// [`EmbeddedError::Unencodable`], [`EmbeddedError::Disconnected`], [`EmbeddedError::User`], and [`EmbeddedError::OfTheBroker`] of a topic below `$SYS/`.
+    /// [`EmbeddedError::Unencodable`], [`EmbeddedError::Disconnected`], [`EmbeddedError::User`],
+    /// and [`EmbeddedError::OfTheBroker`] of a topic below `$SYS/`.
     pub fn publish_from(
         &mut self,
         client: &ClientIdentity,
@@ -401,17 +412,20 @@ impl EmbeddedBroker {
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
-    /// Lets routes reach a port of this machine, where a server listens that is there for them alone.
+    /// Lets routes reach a port of this machine, where a server listens that is there for them
+    /// alone.
     pub fn open_far_port(&self, port: u16) {
         self.broker.hosting.routes.open_far_port(port);
     }
 
-    /// Lets a route listen, for clients that it alone has: at an address of this machine that nobody else has, whatever it says, where routes reach no network. Before it is deployed.
+    /// Lets a route listen, for clients that it alone has: at an address of this machine that
+    /// nobody else has, whatever it says, where routes reach no network. Before it is deployed.
     pub fn open_to_clients(&self, route: &str) {
         self.broker.hosting.routes.open_to_clients(route);
     }
 
-    /// Lets time pass until the next timer, at most `limit`, and starts what is due; `None` when no timer is left within it.
+    /// Lets time pass until the next timer, at most `limit`, and starts what is due; `None` when no
+    /// timer is left within it.
     pub fn pass_time(&mut self, limit: Duration) -> Option<Duration> {
         let step = self.next_timer().filter(|step| *step <= limit)?;
         self.stand(step);
@@ -447,11 +461,13 @@ impl EmbeddedBroker {
         self.time.now().wall
     }
 
-    /// Waits until everything is done that can be without time passing, but for that in which the guest of a route waits; timers that are due then fire when time passes next. What
-    /// happened since this was called last, in order.
+    /// Waits until everything is done that can be without time passing, but for that in which the
+    /// guest of a route waits; timers that are due then fire when time passes next. What happened
+    /// since this was called last, in order.
     ///
     /// # Errors
-    /// [`EmbeddedError::Endless`], [`EmbeddedError::EndlessRoutes`] and [`EmbeddedError::Disconnected`].
+    /// [`EmbeddedError::Endless`], [`EmbeddedError::EndlessRoutes`] and
+    /// [`EmbeddedError::Disconnected`].
     pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
         loop {
             self.clients.take_turns()?;
@@ -470,7 +486,8 @@ impl EmbeddedBroker {
         self.deeds.take(&mut self.clients)
     }
 
-    /// Lets the executor run what it has, with routes answering what is asked of them meanwhile; whether that was anything. It runs nothing at other times.
+    /// Lets the executor run what it has, with routes answering what is asked of them meanwhile;
+    /// whether that was anything. It runs nothing at other times.
     fn run_definitions(&mut self) -> Result<bool, EmbeddedError> {
         if self.with_executor(Executor::is_at_rest) {
             return Ok(false);
@@ -588,7 +605,8 @@ fn missing_modules(registry: &Registry) -> Vec<String> {
 }
 
 impl Drop for EmbeddedBroker {
-    /// Lets go of what refers to each other in circles: brokers of tests end by the hundred, and instances with them.
+    /// Lets go of what refers to each other in circles: brokers of tests end by the hundred, and
+    /// instances with them.
     fn drop(&mut self) {
         self.clients.leave();
         self.logins.clear();

@@ -1,8 +1,11 @@
-//! Housekeeping, by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
-//! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
+//! Housekeeping, by the clock: timers of definitions, kept values on their way to the store, error
+//! records, expiry timers of absent Clients, old passwords, changed certificates, how full disk and
+//! heap are, log lines on their way to `$SYS` topics.
 //!
-//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`]. While all [shards rest](Broker::rests) and no
-//! timer has started anything for [`RUN_TIME`] it wakes for what is due and now and then, and whatever ends that wakes it; it wakes the thread of `$SYS` figures then, which sleeps for as long.
+//! One thread. It sleeps until the next timer, and while there are definitions never longer than
+//! [`PERIOD`]. While all [shards rest](Broker::rests) and no timer has started anything for
+//! [`RUN_TIME`] it wakes for what is due and now and then, and whatever ends that wakes it; it
+//! wakes the thread of `$SYS` figures then, which sleeps for as long.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -166,7 +169,8 @@ pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
 fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let guests = &tenant.programs().guests;
     let now = definitions_now(&*turn.core.clock);
-    // While the broker stops, whoever is told may not run any more: what is remembered over a restart is told behind that.
+    // While the broker stops, whoever is told may not run any more: what is remembered over a
+    // restart is told behind that.
     let (silent, windows) = match broker.commands.is_stopping() {
         true => <(RoundTold, RoundTold)>::default(),
         false => (guests::run_silences(turn, tenant, now), guests::run_windows(turn, tenant, now)),
@@ -191,7 +195,8 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     tenant.remove_expired(turn);
 }
 
-/// Drains the sessions that the stop of the broker has ended. What rests in the store is drained after the next start.
+/// Drains the sessions that the stop of the broker has ended. What rests in the store is drained
+/// after the next start.
 fn end_the_last() {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {

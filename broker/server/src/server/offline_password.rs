@@ -1,4 +1,5 @@
-//! A new password for a user of a broker that does not run: the way back for whoever has lost that of `root`.
+//! A new password for a user of a broker that does not run: the way back for whoever has lost that
+//! of `root`.
 
 use std::io;
 use std::path::PathBuf;
@@ -75,7 +76,8 @@ impl From<StartError> for PasswordChangeError {
 /// Users that are named where one is not there.
 const KNOWN_SHOWN_MAX: usize = 10;
 
-/// Gives a user of the default tenant a new password, in the store of a broker that does not run. It is recorded in the audit.
+/// Gives a user of the default tenant a new password, in the store of a broker that does not run.
+/// It is recorded in the audit.
 ///
 /// # Errors
 /// See [`PasswordChangeError`].

@@ -1,7 +1,9 @@
-//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port; and what it takes and is of
-//! no use: a certificate that has expired, and folders for routes that are not there, which stop the routes that name them.
+//! What a start would refuse of a configuration whose values are right: certificates that cannot be
+//! used, and two listeners on one port; and what it takes and is of no use: a certificate that has
+//! expired, and folders for routes that are not there, which stop the routes that name them.
 //!
-//! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not here: ports that other programs have.
+//! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not
+//! here: ports that other programs have.
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,7 +69,8 @@ pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
     end.into_iter().chain(open).chain(missing_folders(config)).collect()
 }
 
-/// Until when the certificate of the listeners is good, if that is over or soon will be; and whether it is over.
+/// Until when the certificate of the listeners is good, if that is over or soon will be; and
+/// whether it is over.
 fn certificate_near_end(config: &Config) -> Option<(String, bool)> {
     let loaded = config.listeners().iter().find_map(|plan| certificates(config, plan).ok().flatten())?;
     loaded.near_end(wall_ms())
@@ -100,8 +103,9 @@ pub(super) fn certificates(
     ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"]).map(Some)
 }
 
-/// Refuses certificates that no listener can use, and ports that two listeners were given, before a start has made anything on the disk. A port that nobody has set
-/// is no reason: its listener alone is not opened.
+/// Refuses certificates that no listener can use, and ports that two listeners were given, before a
+/// start has made anything on the disk. A port that nobody has set is no reason: its listener alone
+/// is not opened.
 ///
 /// # Errors
 /// [`StartError::Certificate`], [`StartError::PortTwice`].
@@ -112,7 +116,8 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
     port_given_twice(config).map_or(Ok(()), |told| Err(StartError::PortTwice(told)))
 }
 
-/// Which port two listeners were given, with the places of both; `None` where there is none, or nobody has set the second one.
+/// Which port two listeners were given, with the places of both; `None` where there is none, or
+/// nobody has set the second one.
 #[must_use]
 pub fn port_given_twice(config: &Config) -> Option<String> {
     let is_set = |refused: &RefusedAtStart| config.origin(&refused.key) != &ValueOrigin::Default;
@@ -120,7 +125,8 @@ pub fn port_given_twice(config: &Config) -> Option<String> {
     Some(format!("`{key}` ({}): {reason}", config.origin(&key)))
 }
 
-/// Why the address is not free for listener `name`: another one of this configuration, which comes before it, has it.
+/// Why the address is not free for listener `name`: another one of this configuration, which comes
+/// before it, has it.
 fn taken(config: &Config, name: &str, address: SocketAddr) -> Option<String> {
     let places = places(config);
     let own = places.iter().position(|place| place.0 == name)?;
@@ -131,7 +137,8 @@ fn taken(config: &Config, name: &str, address: SocketAddr) -> Option<String> {
     Some(format!("{address} is that of `{key}` ({}), which is {there}", config.origin(&key)))
 }
 
-/// Why an address could not be opened: another listener of this configuration has it, or what the system says.
+/// Why an address could not be opened: another listener of this configuration has it, or what the
+/// system says.
 pub(super) fn refusal(config: &Config, name: &str, address: SocketAddr, error: &io::Error) -> String {
     let taken = taken(config, name, address).filter(|_| error.kind() == io::ErrorKind::AddrInUse);
     taken.unwrap_or_else(|| listening_socket::refusal(address, error))
@@ -154,7 +161,8 @@ fn twice(config: &Config) -> Vec<RefusedAtStart> {
     found
 }
 
-/// Name and address of each listener in the order in which they are opened, and whether it is of UDP.
+/// Name and address of each listener in the order in which they are opened, and whether it is of
+/// UDP.
 fn places(config: &Config) -> Vec<(&'static str, SocketAddr, bool)> {
     let of_plan = |plan: ListenerPlan| {
         let is_udp = matches!(plan.carrier, Carrier::Quic { .. });

@@ -1,7 +1,8 @@
 //! Restart within the process, on a store that was made from a backup.
 //!
-//! The broker stops as it does at its end, the files are swapped, and it starts on the ports that it had. What cannot be started is undone: then the
-//! broker runs on what it had before. Not here: how the files are swapped (`lotmq_store::Staged`).
+//! The broker stops as it does at its end, the files are swapped, and it starts on the ports that
+//! it had. What cannot be started is undone: then the broker runs on what it had before. Not here:
+//! how the files are swapped (`lotmq_store::Staged`).
 
 use std::net::SocketAddr;
 

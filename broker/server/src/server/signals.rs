@@ -17,7 +17,8 @@ pub(crate) enum Awaited {
     Restart,
 }
 
-/// Signals of a service manager, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
+/// Signals of a service manager, caught from its creation on: one that comes before
+/// [`Server::wait`] is not lost, and does not kill.
 pub struct Signals {
     runtime: tokio::runtime::Runtime,
     terminate: Signal,
@@ -40,7 +41,8 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hang_up })
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP meanwhile, and gives the service manager signs of life.
+    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP
+    /// meanwhile, and gives the service manager signs of life.
     pub(crate) fn wait(
         &mut self,
         server: &Server,
@@ -79,7 +81,8 @@ async fn due(looks: Option<&mut Interval>) {
     }
 }
 
-/// Makes a write beyond the process' limit on file sizes fail, as on a full disk, where it would end the process by a signal.
+/// Makes a write beyond the process' limit on file sizes fail, as on a full disk, where it would
+/// end the process by a signal.
 ///
 /// # Errors
 /// When the system does not let us.

@@ -59,9 +59,9 @@ pub(super) fn export(directory: &Path, out: &mut UnixStream) -> Result<(), lotmq
 }
 
 impl SnapshotSocket {
-    /// Opens the socket in the data directory and serves it. `None` where nothing is stored, or that
-    /// is not possible, as with a path that is too long for a socket; tools then need a broker that
-    /// is stopped.
+    /// Opens the socket in the data directory and serves it. `None` where nothing is stored, or
+    /// that is not possible, as with a path that is too long for a socket; tools then need a broker
+    /// that is stopped.
     pub(super) fn start(config: &Config, store: &Arc<Store>) -> Option<Self> {
         if config.store.durability == Durability::None {
             return None;

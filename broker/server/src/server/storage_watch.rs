@@ -1,7 +1,9 @@
-//! Watch over storage: how full disk and queues are, and what clients have in memory without acknowledging it, looked at twice a second.
+//! Watch over storage: how full disk and queues are, and what clients have in memory without
+//! acknowledging it, looked at twice a second.
 //!
-//! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands. Between two looks more
-//! can come than the reserve holds, so each says how many bytes there is room for until the next.
+//! The disk itself says when it is full; before that, clients are told that it is, so that
+//! administrators can still give commands. Between two looks more can come than the reserve holds,
+//! so each says how many bytes there is room for until the next.
 
 mod in_flight;
 
@@ -17,7 +19,8 @@ use crate::process::disk_room;
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::StoredQueues;
 
-/// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a million.
+/// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a
+/// million.
 const LOOK_PAUSE_FACTOR: u32 = 10;
 
 /// Shortest time between two lines of the log about a disk that is nearly full.

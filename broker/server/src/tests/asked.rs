@@ -16,7 +16,8 @@ use lotmq_core::tenant::publication::Publication;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{ask_later, resume_asked};
 
-/// A rule that lets everybody have everything, and is asked about each message. An answer takes so long.
+/// A rule that lets everybody have everything, and is asked about each message. An answer takes so
+/// long.
 struct Allows(Duration);
 
 impl Ask for Allows {

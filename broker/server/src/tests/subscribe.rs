@@ -43,7 +43,8 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
     assert_eq!([packet(&mut peer).0, packet(&mut peer).0], [PacketType::Connack, PacketType::Suback]);
     assert_eq!(tenant.subscriptions(), FILTERS);
 
-    // As if the store had failed for a second packet that asked for them all: the first one there was before.
+    // As if the store had failed for a second packet that asked for them all: the first one there
+    // was before.
     let client = tenant.all_sessions().remove(0);
     let connection = client.state.lock().link.as_ref().map(|link| Arc::clone(&link.connection)).unwrap();
     connection.changes_waiting.fetch_add(1, Ordering::Relaxed);

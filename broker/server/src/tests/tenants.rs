@@ -1,4 +1,5 @@
-//! Two tenants with the same names for everything: nothing crosses, nothing is confused, also after a restart.
+//! Two tenants with the same names for everything: nothing crosses, nothing is confused, also after
+//! a restart.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -62,7 +63,8 @@ fn tenants_with_the_same_names_never_meet() {
     let running = Running::start_in(dir.path(), "fsync");
     let addresses = [listen(&running, "default"), listen(&running, "acme")];
     for (address, payload) in addresses.into_iter().zip(["of default", "of acme"]) {
-        // What was queued for the session of this tenant, then what is retained in it, and nothing else before the barrier.
+        // What was queued for the session of this tenant, then what is retained in it, and nothing
+        // else before the barrier.
         let mut client = connect(address, &clean_off(session.clone()));
         assert_eq!(receive(&mut client), ("a/b".into(), payload.into()));
         client.subscribe_to("a/+", QoS::AtLeastOnce).unwrap();

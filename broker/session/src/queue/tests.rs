@@ -1,4 +1,5 @@
-//! Long queues beside a store, in random order of everything: nothing is lost, twice, or out of a publisher's order.
+//! Long queues beside a store, in random order of everything: nothing is lost, twice, or out of a
+//! publisher's order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -240,7 +241,8 @@ fn slices_grow_for_a_client_that_waits_for_them_and_shrink_for_one_that_does_not
     session.handle_stored(&(1..=20_000).collect::<Vec<_>>());
     session.resume(options());
     let mut last = 0;
-    // For each slice, how many of its messages are left when the next one is asked for, and how many that one has.
+    // For each slice, how many of its messages are left when the next one is asked for, and how
+    // many that one has.
     for (left, expected) in
         [(0, 512), (0, 1024), (0, 2048), (0, 2048), (1024, 1024), (512, 512), (256, 512), (0, 1024)]
     {

@@ -1,4 +1,5 @@
-//! Short stories of one session, each with the clause that it comes from; the random stories are in `tests/`.
+//! Short stories of one session, each with the clause that it comes from; the random stories are in
+//! `tests/`.
 
 use super::*;
 use crate::{ImportError, InflightMessage, InflightStep};
@@ -303,7 +304,8 @@ fn session_that_ends_with_its_connection_keeps_no_copy() {
     assert_eq!(session.counts().inflight, 0);
 }
 
-/// [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1], [3.1.1: MQTT-2.3.1-4, MQTT-4.3.2-1, MQTT-4.3.3-1]
+/// [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1],
+/// [3.1.1: MQTT-2.3.1-4, MQTT-4.3.2-1, MQTT-4.3.3-1]
 #[test]
 fn identifiers_wrap_and_skip_those_in_use() {
     let mut session = session(3);

@@ -1,9 +1,13 @@
-//! Slots of a window: each message lies where the low bits of its Packet Identifier say, so an acknowledgement finds it without a search.
+//! Slots of a window: each message lies where the low bits of its Packet Identifier say, so an
+//! acknowledgement finds it without a search.
 //!
-//! Slots come in pages, and a page has memory from its first message on: Identifiers go up, so a burst needs a few pages at a time, of a size that each
-//! allocator has at hand. A window that empties a thousand times a second would otherwise take and give back as much memory as it has slots.
+//! Slots come in pages, and a page has memory from its first message on: Identifiers go up, so a
+//! burst needs a few pages at a time, of a size that each allocator has at hand. A window that
+//! empties a thousand times a second would otherwise take and give back as much memory as it has
+//! slots.
 //!
-//! Invariants: the number of slots is a power of two, or 0; an Identifier's slot holds at most one message. Not here: which Identifiers are in use at once.
+//! Invariants: the number of slots is a power of two, or 0; an Identifier's slot holds at most one
+//! message. Not here: which Identifiers are in use at once.
 
 use super::Entry;
 use lotmq_codec::PacketId;
@@ -72,7 +76,8 @@ impl<M> SlotPages<M> {
         page[at] = Some(entry);
     }
 
-    /// Doubles the slots. Two messages that do not share a slot of the smaller number do not share one of the greater.
+    /// Doubles the slots. Two messages that do not share a slot of the smaller number do not share
+    /// one of the greater.
     pub(super) fn grow(&mut self) {
         let old = std::mem::take(&mut self.pages);
         self.count = (self.count * 2).clamp(SLOTS_MIN, SLOTS_MAX);
@@ -81,7 +86,8 @@ impl<M> SlotPages<M> {
         old.into_iter().flat_map(Vec::from).flatten().for_each(|entry| self.put(entry));
     }
 
-    /// Gives memory back that a burst needed. All slots are free; the last message had this identifier, and the next ones lie close behind it.
+    /// Gives memory back that a burst needed. All slots are free; the last message had this
+    /// identifier, and the next ones lie close behind it.
     pub(super) fn emptied(&mut self, last: PacketId) {
         if self.filled < 2 && self.count <= SLOTS_KEPT {
             return;

@@ -1,7 +1,9 @@
-//! A session and a Client that keeps its state, over a link that loses everything under way when it breaks.
+//! A session and a Client that keeps its state, over a link that loses everything under way when it
+//! breaks.
 //!
-//! Both publish; whatever breaks when, each QoS 2 message arrives exactly once in each direction and in order, and each
-//! QoS 1 message at least once \[MQTT-4.3.3-1\], \[MQTT-4.4.0-1\], \[MQTT-4.6.0-5\].
+//! Both publish; whatever breaks when, each QoS 2 message arrives exactly once in each direction
+//! and in order, and each QoS 1 message at least once \[MQTT-4.3.3-1\], \[MQTT-4.4.0-1\],
+//! \[MQTT-4.6.0-5\].
 
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, Offer, Outbound, PubrecOutcome, Session, SessionOptions};

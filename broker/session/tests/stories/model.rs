@@ -15,7 +15,8 @@ const QUEUE_BYTES_MAX: u64 = 40;
 enum Step {
     Offer(QoS, usize),
     Enqueue(usize),
-    /// An acknowledgement for the n-th message in flight, or for an identifier that may not be in use.
+    /// An acknowledgement for the n-th message in flight, or for an identifier that may not be in
+    /// use.
     Puback(usize),
     Pubrec(usize, bool),
     Pubcomp(usize),

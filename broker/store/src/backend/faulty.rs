@@ -15,8 +15,8 @@ const HANG_PAUSE: Duration = Duration::from_millis(2);
 
 /// Puts a disk under the store that does what a file says, if `LOTMQ_STORE_FAULT` wants it.
 ///
-/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio`, `hang`, or `kept-eio` for `kept`; all is well with anything else,
-/// or without it.
+/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio`, `hang`, or
+/// `kept-eio` for `kept`; all is well with anything else, or without it.
 pub(super) fn disk(factory: BackendFactory) -> BackendFactory {
     let Some(state) = disk_state() else { return factory };
     Box::new(move || Ok(Box::new(Disk(AnyBackend(factory()?), state.clone()))))

@@ -1,14 +1,19 @@
 //! Storage that makes good for a sync that has failed before anything else is changed.
 //!
-//! When a sync fails, systems forget: they take what could not be written for written, reads show it, and the next sync says that all is well. The
-//! database would build on it, and write over what it takes for replaced; a power cut then costs the whole file. So the places that were written since the
-//! last good sync are remembered, and written once more, as reads show them, and synced before the first change that follows.
+//! When a sync fails, systems forget: they take what could not be written for written, reads show
+//! it, and the next sync says that all is well. The database would build on it, and write over what
+//! it takes for replaced; a power cut then costs the whole file. So the places that were written
+//! since the last good sync are remembered, and written once more, as reads show them, and synced
+//! before the first change that follows.
 //!
-//! A process that is killed before that takes what it remembers with it, and the system's cache does not end with the process. So a [`Note`] is left when a
-//! sync fails: whoever finds it writes the whole file again first. Where there is none, the first sync of a process counts for the whole file as well, since
-//! systems tell an error of what was written in the background to the next who syncs.
+//! A process that is killed before that takes what it remembers with it, and the system's cache
+//! does not end with the process. So a [`Note`] is left when a sync fails: whoever finds it writes
+//! the whole file again first. Where there is none, the first sync of a process counts for the
+//! whole file as well, since systems tell an error of what was written in the background to the
+//! next who syncs.
 //!
-//! Invariant: no sync is good while something is forgotten. Not here: what the failure means (`writer`).
+//! Invariant: no sync is good while something is forgotten. Not here: what the failure means
+//! (`writer`).
 
 use std::fmt;
 use std::fs::File;
@@ -29,8 +34,8 @@ const NOTE_FILE: &str = "lotmq.unsynced";
 /// Bytes that are written again in one piece.
 const PIECE_BYTES: u64 = 1024 * 1024;
 
-/// Sign for the next process that a sync has failed and what it was for was not written again. It has to last as long as the system's cache does: the power may
-/// take both.
+/// Sign for the next process that a sync has failed and what it was for was not written again. It
+/// has to last as long as the system's cache does: the power may take both.
 pub trait Note: Send + Sync + fmt::Debug {
     /// Whether somebody has left it.
     fn is_there(&self) -> bool;

@@ -1,5 +1,5 @@
-//! Fault points of single operations: one kind of them never gets into a batch, so that a simulation can show that it would notice. Not in the binary that
-//! users build.
+//! Fault points of single operations: one kind of them never gets into a batch, so that a
+//! simulation can show that it would notice. Not in the binary that users build.
 
 use std::cell::Cell;
 

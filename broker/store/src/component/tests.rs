@@ -87,7 +87,8 @@ fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
-/// A store with module `m`, whose component begins with 1, and the version before it, with 2; as schema 2 has them.
+/// A store with module `m`, whose component begins with 1, and the version before it, with 2; as
+/// schema 2 has them.
 fn of_schema_2() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
@@ -260,7 +261,8 @@ fn what_could_not_be_moved_is_read_where_it_is() {
     assert_eq!(sizes(directory.path()), (0, 0));
 }
 
-/// Changes a part of the component of module `m`, beside which there are `n` and, of the same bytes, the version before that.
+/// Changes a part of the component of module `m`, beside which there are `n` and, of the same
+/// bytes, the version before that.
 fn damaged(world: &str, change: impl FnOnce(&mut redb::Table<'_, &[u8], &[u8]>, &[u8])) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());

@@ -1,11 +1,15 @@
-//! What of a group need not be written, because it is over before the group is: messages that all their receivers have acknowledged.
+//! What of a group need not be written, because it is over before the group is: messages that all
+//! their receivers have acknowledged.
 //!
-//! While a commit lasts, messages and their acknowledgements wait together for the next one. A message whose every delivery is taken out again
-//! behind it in the same group leaves nothing: neither its record nor those of its acknowledgements are written. Whoever published it is told with the
-//! group all the same, as everybody has it who had to get it. Of older messages only the record that they were sent is left out.
+//! While a commit lasts, messages and their acknowledgements wait together for the next one. A
+//! message whose every delivery is taken out again behind it in the same group leaves nothing:
+//! neither its record nor those of its acknowledgements are written. Whoever published it is told
+//! with the group all the same, as everybody has it who had to get it. Of older messages only the
+//! record that they were sent is left out.
 //!
-//! Invariant: with the records that are left the log says the same as with all of them. Not here: large messages, which have rows; lists of deliveries
-//! that are continued; QoS 2, whose acknowledgements leave something.
+//! Invariant: with the records that are left the log says the same as with all of them. Not here:
+//! large messages, which have rows; lists of deliveries that are continued; QoS 2, whose
+//! acknowledgements leave something.
 
 use hashbrown::{HashMap, HashSet};
 

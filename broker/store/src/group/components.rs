@@ -1,6 +1,8 @@
-//! Components of modules in a group: each is there when a row names it, and goes with the last row that did.
+//! Components of modules in a group: each is there when a row names it, and goes with the last row
+//! that did.
 //!
-//! Rows that an earlier schema has written have their component in them. It is moved to its table before a batch names it, however the batch then changes those rows.
+//! Rows that an earlier schema has written have their component in them. It is moved to its table
+//! before a batch names it, however the batch then changes those rows.
 
 use std::collections::HashSet;
 
@@ -14,7 +16,8 @@ use crate::table::{
 
 use super::tables::{Tables, after_prefix};
 
-/// Moves the components that rows of a batch name, and that it does not bring, out of the rows that they are in.
+/// Moves the components that rows of a batch name, and that it does not bring, out of the rows that
+/// they are in.
 pub(super) fn bring(batch: &Batch, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
     for (_, change) in &batch.rows {
         if let RowChange::PutModule { tenant, hash, component: None, .. } = change
@@ -57,7 +60,8 @@ pub(super) fn delete_module(
     tables.delete(Table::Modules, key)
 }
 
-/// Notes where a component may have no row any more: one that was named is so no longer, or nobody knows.
+/// Notes where a component may have no row any more: one that was named is so no longer, or nobody
+/// knows.
 fn note_replaced(
     tenant: TenantId,
     key: &[u8],

@@ -54,7 +54,8 @@ impl Packer {
     }
 }
 
-/// Records that we encoded ourselves a moment ago do not decode: memory is damaged, nothing must be written.
+/// Records that we encoded ourselves a moment ago do not decode: memory is damaged, nothing must be
+/// written.
 pub(super) fn own_bytes(error: Malformed) -> redb::Error {
     redb::Error::Corrupted(error.to_string())
 }

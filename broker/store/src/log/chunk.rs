@@ -1,8 +1,8 @@
 //! Chunks: records packed into values that fit redb's pages, each with its own checksum.
 //!
-//! A chunk is `version u8, crc32c u32, count u16, next message id u64, records`. The checksum covers the number of the
-//! first record and everything behind the checksum. The newest chunk is never dropped, so the next message id survives
-//! an empty log.
+//! A chunk is `version u8, crc32c u32, count u16, next message id u64, records`. The checksum
+//! covers the number of the first record and everything behind the checksum. The newest chunk is
+//! never dropped, so the next message id survives an empty log.
 
 use crate::encoding::{Decoder, Malformed};
 use crate::limits::{CHUNK_BYTES_MAX, chunk_class};
@@ -24,8 +24,8 @@ pub(crate) struct ChunkBuilder {
 }
 
 impl ChunkBuilder {
-    /// A chunk for `first_frame` bytes now and `remaining` bytes in all: the largest size that will be full, at least
-    /// one that holds the first record.
+    /// A chunk for `first_frame` bytes now and `remaining` bytes in all: the largest size that will
+    /// be full, at least one that holds the first record.
     pub(crate) fn new(lsn: u64, first_frame: usize, remaining: usize) -> Self {
         let needed = HEADER_BYTES + first_frame;
         let wanted = HEADER_BYTES + remaining;
@@ -93,7 +93,8 @@ impl<'a> Chunk<'a> {
         frames(self.records)
     }
 
-    /// The record at this place of a value that has been decoded before, and where the next one begins; the first begins at [`HEADER_BYTES`].
+    /// The record at this place of a value that has been decoded before, and where the next one
+    /// begins; the first begins at [`HEADER_BYTES`].
     pub(crate) fn record_at(value: &'a [u8], place: usize) -> Option<Result<(&'a [u8], usize), Malformed>> {
         let frame = frames(value.get(place..)?).next()?;
         Some(frame.map(|frame| (frame, place + FRAME_LENGTH_BYTES + frame.len())))
@@ -105,7 +106,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Covers the row's key, the version and all behind the checksum. `value` holds at least the header.
+/// Covers the row's key, the version and all behind the checksum. `value` holds at least the
+/// header.
 fn checksum(lsn: u64, value: &[u8]) -> u32 {
     let crc = crc32c::crc32c(&lsn.to_be_bytes());
     let (head, rest) = value.split_at(5);

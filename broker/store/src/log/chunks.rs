@@ -1,6 +1,7 @@
 //! The chunks of the log, oldest first, and how much is alive in each.
 //!
-//! A living item counts in the chunk of its record; a delivery whose message is in another chunk keeps that one, too.
+//! A living item counts in the chunk of its record; a delivery whose message is in another chunk
+//! keeps that one, too.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! Reading messages: from the entries of deliveries to what their receivers get.
 //!
-//! Entries are read in the order of their records, so that each chunk is read once for all that is wanted of it.
+//! Entries are read in the order of their records, so that each chunk is read once for all that is
+//! wanted of it.
 //!
 //! Invariant: what is damaged is an error that names it, never wrong contents.
 
@@ -75,7 +76,8 @@ pub(crate) struct Reader<'t> {
     transaction: &'t ReadTransaction,
     log: LogTable,
     chunk: Option<OpenChunk>,
-    /// The message that was read last, and its record: a long list of its receivers is in several records.
+    /// The message that was read last, and its record: a long list of its receivers is in several
+    /// records.
     message: Option<(u64, Arc<StoredMessage>)>,
     /// How the list began that was read last, when one of it was wanted.
     beginning: Option<Beginning>,
@@ -86,8 +88,8 @@ struct OpenChunk {
     /// Its first record.
     first: u64,
     value: redb::AccessGuard<'static, &'static [u8]>,
-    /// Where its records begin, as far as anybody has asked, and where the next one would: walking there anew for each of some 200 messages took a
-    /// fifth of the time of draining a queue.
+    /// Where its records begin, as far as anybody has asked, and where the next one would: walking
+    /// there anew for each of some 200 messages took a fifth of the time of draining a queue.
     places: Vec<usize>,
 }
 
@@ -115,8 +117,8 @@ impl<'t> Reader<'t> {
         Ok(Self { transaction, log, chunk: None, message: None, beginning: None })
     }
 
-    /// Reads all of these and hands each to `found`, with its place among them. What cannot be read goes to `damaged`, which may go on without
-    /// it by returning no error.
+    /// Reads all of these and hands each to `found`, with its place among them. What cannot be read
+    /// goes to `damaged`, which may go on without it by returning no error.
     pub(crate) fn read(
         &mut self,
         wanted: &[Wanted],
@@ -251,7 +253,8 @@ fn owned(message: &MessageRef<'_>) -> StoredMessage {
     }
 }
 
-/// The parts of a large body, joined. Each is `version u8, bytes`; the record has the checksum of the whole.
+/// The parts of a large body, joined. Each is `version u8, bytes`; the record has the checksum of
+/// the whole.
 fn payload(transaction: &ReadTransaction, id: MessageId) -> Result<Vec<u8>, LoadError> {
     let table = transaction.open_table(PAYLOADS).map_err(|error| LoadError::table("payloads", error))?;
     let mut bytes = Vec::new();

@@ -1,4 +1,5 @@
-//! Messages whose bodies are in table `payloads`: how many deliveries keep each alive, and how many bytes they take together.
+//! Messages whose bodies are in table `payloads`: how many deliveries keep each alive, and how many
+//! bytes they take together.
 
 use hashbrown::HashMap;
 

@@ -1,13 +1,16 @@
-//! What is alive in the log, and where: an entry per living delivery, in memory or in a page of table `queues`.
+//! What is alive in the log, and where: an entry per living delivery, in memory or in a page of
+//! table `queues`.
 //!
-//! The writer feeds it every record in order ([`LogIndex::apply`]), live and at replay alike, so that both come to the same result. A session
-//! that nothing happened to for long is written out ([`LogIndex::page_out`]) and read back page by page when something does.
+//! The writer feeds it every record in order ([`LogIndex::apply`]), live and at replay alike, so
+//! that both come to the same result. A session that nothing happened to for long is written out
+//! ([`LogIndex::page_out`]) and read back page by page when something does.
 //!
-//! Invariants ([`LogIndex::check_invariants`]): a chunk's counts are the sums over the living items in it; the log from the *mark* on and the
-//! rows of table `queues` together say all that the whole log says. Dequeue and inflight records are never alive: they matter only while the
-//! record that they refer to is in the log, which is always in front of them: one that comes before it is written again (`early`). Replaying records that rows know of already changes nothing: of
-//! each delivery the last record decides.
-//! Not here: the contents of messages, which stay on disk.
+//! Invariants ([`LogIndex::check_invariants`]): a chunk's counts are the sums over the living items
+//! in it; the log from the *mark* on and the rows of table `queues` together say all that the whole
+//! log says. Dequeue and inflight records are never alive: they matter only while the record that
+//! they refer to is in the log, which is always in front of them: one that comes before it is
+//! written again (`early`). Replaying records that rows know of already changes nothing: of each
+//! delivery the last record decides. Not here: the contents of messages, which stay on disk.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -102,7 +105,8 @@ pub(crate) struct LogIndex {
     last: Option<(MessageId, Head)>,
     /// At replay: every message, because the lists of older versions stand anywhere.
     heads: HashMap<MessageId, Head>,
-    /// At replay: deliveries that were found without their message, and not taken out of their queue since.
+    /// At replay: deliveries that were found without their message, and not taken out of their
+    /// queue since.
     headless: BTreeSet<(SessionId, MessageId)>,
     /// Not at replay, where all sessions are known.
     is_live: bool,
@@ -111,7 +115,8 @@ pub(crate) struct LogIndex {
 }
 
 impl LogIndex {
-    /// An empty index in which these sessions exist; only their records count until [`LogIndex::go_live`].
+    /// An empty index in which these sessions exist; only their records count until
+    /// [`LogIndex::go_live`].
     pub(crate) fn new(sessions: impl Iterator<Item = SessionId>) -> Self {
         Self {
             chunks: Chunks::default(),
@@ -162,7 +167,8 @@ impl LogIndex {
         self.externals.contains(id)
     }
 
-    /// A message that somebody must get, and that is not in the records that were read. Of the whole log there is none.
+    /// A message that somebody must get, and that is not in the records that were read. Of the
+    /// whole log there is none.
     pub(crate) fn headless(&self) -> Option<MessageId> {
         self.headless.first().map(|(_, message)| *message)
     }
@@ -548,7 +554,8 @@ impl LogIndex {
 
     /// A page that was found at the start. False when it cannot be.
     ///
-    /// What has died since it was written, and whose records are gone from the log with those that say so, is left out.
+    /// What has died since it was written, and whose records are gone from the log with those that
+    /// say so, is left out.
     pub(crate) fn found_page(
         &mut self,
         session: SessionId,

@@ -1,10 +1,14 @@
-//! Entries, one per living delivery, and the pages of table `queues` in which they rest on the disk.
+//! Entries, one per living delivery, and the pages of table `queues` in which they rest on the
+//! disk.
 //!
-//! A row's key is (session, message id of its first entry); its value `version u8, crc32c u32, known until, count, entries`, each entry as the
-//! difference to the one before. The rows of a session say all about its records before the highest of their *known until*. Two kinds of rows have no message of that number: (0, 0) is the *mark*, the record from which on the log must be read at a
-//! start, and (session, 0) the session's identifiers.
+//! A row's key is (session, message id of its first entry); its value
+//! `version u8, crc32c u32, known until, count, entries`, each entry as the difference to the one
+//! before. The rows of a session say all about its records before the highest of their *known
+//! until*. Two kinds of rows have no message of that number: (0, 0) is the *mark*, the record from
+//! which on the log must be read at a start, and (session, 0) the session's identifiers.
 //!
-//! Invariants: entries of a page ascend; pages of a session do not overlap. Everything here can be made again from the log alone.
+//! Invariants: entries of a page ascend; pages of a session do not overlap. Everything here can be
+//! made again from the log alone.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
@@ -36,7 +40,8 @@ pub(crate) struct Entry {
     pub(crate) head: u64,
     /// Bytes of the log that it keeps alive: its own and its share of the body.
     pub(crate) bytes: u32,
-    /// Topic, properties and payload of the message, in bytes: what it counts for in the bounds of a queue.
+    /// Topic, properties and payload of the message, in bytes: what it counts for in the bounds of
+    /// a queue.
     pub(crate) size: u32,
     /// Under which it was sent.
     pub(crate) packet_id: Option<NonZeroU16>,
@@ -54,7 +59,8 @@ pub(crate) struct PageInfo {
     pub(crate) waiting: Waiting,
 }
 
-/// Messages that wait for a session and have not been sent, and their bytes as the bounds of a queue count them.
+/// Messages that wait for a session and have not been sent, and their bytes as the bounds of a
+/// queue count them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Waiting {
     /// How many.
@@ -122,7 +128,8 @@ pub(crate) fn encode(session: SessionId, entries: &Entries, known_until: u64) ->
     finish((session.0, first), out)
 }
 
-/// Reads the value of a page and until where the log is known in it; the error says what is wrong with it.
+/// Reads the value of a page and until where the log is known in it; the error says what is wrong
+/// with it.
 pub(crate) fn decode(key: (u64, u64), value: &[u8]) -> Result<(Entries, u64), &'static str> {
     let body = open(key, value)?;
     entries(body).map_err(|error| error.0)

@@ -1,7 +1,8 @@
 //! Log records: their bytes, written by [`Records`] and read back as [`Record`].
 //!
-//! A record is `length u16, kind u8, fields`. A message is written once with the list of the sessions that must get it;
-//! a list that is too long is continued in `deliveries` records right behind it.
+//! A record is `length u16, kind u8, fields`. A message is written once with the list of the
+//! sessions that must get it; a list that is too long is continued in `deliveries` records right
+//! behind it.
 //!
 //! Not here: which records are still alive (`index`).
 
@@ -33,7 +34,8 @@ const DELIVERY_RETAIN: u8 = 0b100;
 const DELIVERY_PACKET_ID: u8 = 0b1000;
 const DELIVERY_SUBSCRIPTION_IDS: u8 = 0b1_0000;
 const DELIVERY_MEMBERSHIP: u8 = 0b10_0000;
-/// The PUBLISH had RETAIN and the delivery has not. Builds from before it pass over this bit: they know no such flag of a message that is handed on, and lose it.
+/// The PUBLISH had RETAIN and the delivery has not. Builds from before it pass over this bit: they
+/// know no such flag of a message that is handed on, and lose it.
 const DELIVERY_PUBLISHED_RETAIN: u8 = 0b100_0000;
 
 /// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
@@ -45,7 +47,8 @@ pub struct MessageRef<'a> {
     pub tenant: TenantId,
     /// Topic Name.
     pub topic: &'a str,
-    /// Properties of the PUBLISH as received, without topic alias and Subscription Identifiers; empty before 5.0.
+    /// Properties of the PUBLISH as received, without topic alias and Subscription Identifiers;
+    /// empty before 5.0.
     pub properties: &'a [u8],
     /// Payload.
     pub payload: &'a [u8],
@@ -66,13 +69,15 @@ pub struct Delivery<'a> {
     pub qos: u8,
     /// RETAIN flag of the delivery.
     pub retain: bool,
-    /// RETAIN flag of the PUBLISH; so it is where the delivery has it. Another member of a group may have to be sent it.
+    /// RETAIN flag of the PUBLISH; so it is where the delivery has it. Another member of a group
+    /// may have to be sent it.
     pub published_retain: bool,
     /// The Packet Identifier, if the message has been sent already.
     pub packet_id: Option<NonZeroU16>,
     /// Subscription Identifiers to send along, at most 1,024.
     pub subscription_ids: &'a [u32],
-    /// Membership of the session by which it comes; `None` where that is a subscription of the session's own.
+    /// Membership of the session by which it comes; `None` where that is a subscription of the
+    /// session's own.
     pub membership: Option<MembershipId>,
 }
 
@@ -144,8 +149,9 @@ pub(crate) struct Beginning {
 impl<'a> Deliveries<'a> {
     /// The delivery of a session.
     ///
-    /// Messages of one topic have the same receivers: where a list begins as the last one did, it is not decoded again. To fill and drain
-    /// 1,000 queues with 3,000 messages then takes 8 s of a processor instead of 17.
+    /// Messages of one topic have the same receivers: where a list begins as the last one did, it
+    /// is not decoded again. To fill and drain 1,000 queues with 3,000 messages then takes 8 s of a
+    /// processor instead of 17.
     pub(crate) fn of(
         mut self,
         session: SessionId,
@@ -385,7 +391,8 @@ mod tests {
             let mut records = Records::default();
             records.deliveries(MessageId(1), std::iter::once(delivery));
             let bytes = records.bytes();
-            // What builds from before it wrote is the same without the bit, and what they read has no other fields for it.
+            // What builds from before it wrote is the same without the bit, and what they read has
+            // no other fields for it.
             assert_eq!(*bytes.last().unwrap(), flags);
             let frame = frames(bytes).next().unwrap().unwrap();
             let Ok(Record::Deliveries { mut deliveries, .. }) = Record::decode(frame) else {

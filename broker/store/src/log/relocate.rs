@@ -1,7 +1,8 @@
-//! Moving the living out of old chunks, so that the log stays within about twice what is alive in it.
+//! Moving the living out of old chunks, so that the log stays within about twice what is alive in
+//! it.
 //!
-//! Only whole chunks from the old end are emptied: their living records are written again at the head, in the same
-//! transaction that removes the chunks. Work per group is bounded by [`Budget`].
+//! Only whole chunks from the old end are emptied: their living records are written again at the
+//! head, in the same transaction that removes the chunks. Work per group is bounded by [`Budget`].
 
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
@@ -94,7 +95,8 @@ pub(crate) fn living(
                 write(id, body, &living, out);
             }
             Record::Deliveries { id, deliveries, .. } => {
-                // They must stand behind their message; it is copied, once for some thousand of them.
+                // They must stand behind their message; it is copied, once for some thousand of
+                // them.
                 let (living, head) = living_deliveries(index, lsn, id, deliveries, pages)?;
                 let Some(head) = head else { continue };
                 let first =
@@ -141,7 +143,8 @@ fn write(id: MessageId, body: Body<'_>, living: &[WithIds<'_>], out: &mut Record
 
 type WithIds<'a> = (StoredDelivery<'a>, Vec<u32>);
 
-/// The deliveries of a record that are alive in this very place, each with the packet identifier of today; and where their message is.
+/// The deliveries of a record that are alive in this very place, each with the packet identifier of
+/// today; and where their message is.
 fn living_deliveries<'a>(
     index: &mut LogIndex,
     lsn: u64,

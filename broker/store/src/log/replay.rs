@@ -1,4 +1,5 @@
-//! What is alive in the log, learnt at start: from the rows of table `queues` and the records behind the mark, or from all of the log.
+//! What is alive in the log, learnt at start: from the rows of table `queues` and the records
+//! behind the mark, or from all of the log.
 
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 
@@ -131,7 +132,8 @@ fn list_chunks(transaction: &ReadTransaction, index: &mut LogIndex) -> Result<()
     Ok(())
 }
 
-/// Takes in the rows of table `queues`; the mark, or none where there is none, or why they are of no use.
+/// Takes in the rows of table `queues`; the mark, or none where there is none, or why they are of
+/// no use.
 fn take_rows(rows: &Rows, index: &mut LogIndex) -> Result<Result<Option<u64>, &'static str>, LoadError> {
     let (mut mark, mut count) = (None, 0);
     for row in rows.0.iter()? {

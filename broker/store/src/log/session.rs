@@ -1,6 +1,7 @@
 //! What is alive of one session: entries in memory, and pages of entries on the disk.
 //!
-//! Invariants: no entry in memory lies within a page, so that whoever is asked for a message looks in one place.
+//! Invariants: no entry in memory lies within a page, so that whoever is asked for a message looks
+//! in one place.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,5 @@
-//! The log against a naive model: random operations, reopened at random points, with cleaning after every group.
+//! The log against a naive model: random operations, reopened at random points, with cleaning after
+//! every group.
 //!
 //! The books of the index are checked after every commit (`Committer::commit`).
 

@@ -1,15 +1,19 @@
-//! Makes a damaged file readable: gives its pages the checksums that they have, so that what is whole in them can be told from what is not.
+//! Makes a damaged file readable: gives its pages the checksums that they have, so that what is
+//! whole in them can be told from what is not.
 //!
-//! After a crash redb verifies every page, and opens nothing when one of them is damaged. But rows, chunks and large messages have checksums of our
-//! own, which tell more. So the trees are walked here without redb, and the checksum of every damaged page is written into the page above it, up to
-//! the root: into an [`Overlay`](crate::overlay::Overlay), never into the file. Table `queues` is emptied instead, if any page of it is damaged:
-//! the log says again what it says.
+//! After a crash redb verifies every page, and opens nothing when one of them is damaged. But rows,
+//! chunks and large messages have checksums of our own, which tell more. So the trees are walked
+//! here without redb, and the checksum of every damaged page is written into the page above it, up
+//! to the root: into an [`Overlay`](crate::overlay::Overlay), never into the file. Table `queues`
+//! is emptied instead, if any page of it is damaged: the log says again what it says.
 //!
-//! A crash of the system may have torn what the last commit wrote, and pages that are torn may have held something else that is whole. So after
-//! a crash only pages are healed that the commit before has, too: those were on the disk.
+//! A crash of the system may have torn what the last commit wrote, and pages that are torn may have
+//! held something else that is whole. So after a crash only pages are healed that the commit before
+//! has, too: those were on the disk.
 //!
-//! Format: version 3 of redb's, which it names in its commit slots; a file of another one is refused, for a backup to be restored. The workspace allows
-//! one version of redb only, with which the tests here write their files. Not here: what is whole (`inspect`).
+//! Format: version 3 of redb's, which it names in its commit slots; a file of another one is
+//! refused, for a backup to be restored. The workspace allows one version of redb only, with which
+//! the tests here write their files. Not here: what is whole (`inspect`).
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -38,7 +42,8 @@ const SLOTS: [usize; 2] = [64, 192];
 const SLOT_BYTES: usize = 128;
 const COMMIT: usize = 104;
 const SLOT_CHECKSUM: usize = 112;
-/// Places in a slot: whether there is a tree, and its header. The first has the tables, the second redb's own.
+/// Places in a slot: whether there is a tree, and its header. The first has the tables, the second
+/// redb's own.
 const ROOTS: [(usize, usize); 2] = [(1, 8), (2, 40)];
 
 const LEAF: u8 = 1;
@@ -46,7 +51,8 @@ const BRANCH: u8 = 2;
 /// As redb bounds it.
 const DEPTH_MAX: usize = 128;
 
-/// A table in the tree of tables: places of its length, of whether it has a tree, of that, and of the sizes of keys and values.
+/// A table in the tree of tables: places of its length, of whether it has a tree, of that, and of
+/// the sizes of keys and values.
 const TABLE_LENGTH: Range<usize> = 1..9;
 const TABLE_ROOT: Range<usize> = 9..42;
 const TABLE_SIZES: [usize; 2] = [42, 47];
@@ -55,7 +61,8 @@ const TABLE_KIND: u8 = 3;
 /// Heals what a file looks like; the damage in table `queues`, which is empty then.
 ///
 /// # Errors
-/// [`LoadError::Corrupted`] when the file cannot be healed; what the overlay shows is of no use then. [`LoadError::Io`] when it cannot be read.
+/// [`LoadError::Corrupted`] when the file cannot be healed; what the overlay shows is of no use
+/// then. [`LoadError::Io`] when it cannot be read.
 pub(crate) fn heal(file: &impl StorageBackend) -> Result<Vec<Corruption>, LoadError> {
     let mut header = vec![0; PAGE_BYTES as usize];
     file.read(0, &mut header).map_err(io_error)?;
@@ -96,9 +103,11 @@ pub(crate) fn header_of(file: &impl StorageBackend) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// Whether redb has undone the last commit of a file that was not closed, by the headers before and after it was opened.
+/// Whether redb has undone the last commit of a file that was not closed, by the headers before and
+/// after it was opened.
 ///
-/// It does that when any page is damaged that the commit has written, because a power cut may have torn it.
+/// It does that when any page is damaged that the commit has written, because a power cut may have
+/// torn it.
 pub(crate) fn is_undone(before: &[u8], after: &[u8]) -> bool {
     let was_not_closed = before[FLAGS] & (FLAG_NOT_CLOSED | FLAG_TWO_PHASE) == FLAG_NOT_CLOSED;
     let commit = |header: &[u8]| newest(header).map(|slot| u64_at(&header[SLOTS[slot]..], COMMIT));

@@ -17,7 +17,8 @@ use crate::log::replay;
 use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, Row as _, SessionRow, Table};
 use crate::{MessageId, SessionId};
 
-/// Kinds of definitions and worlds of modules without which less happens, and nothing more is allowed.
+/// Kinds of definitions and worlds of modules without which less happens, and nothing more is
+/// allowed.
 const HARMLESS: [&str; 3] = ["action", "model", "route"];
 
 /// A row that is damaged, as it was found.
@@ -32,7 +33,8 @@ pub(crate) struct Damage {
 }
 
 impl Damage {
-    /// Whether there is no going on without it: numbers that must not be used twice, and whose everything is.
+    /// Whether there is no going on without it: numbers that must not be used twice, and whose
+    /// everything is.
     pub(crate) fn is_irreplaceable(&self) -> bool {
         [Table::Meta.name(), Table::Tenants.name()].contains(&self.table)
     }
@@ -94,7 +96,8 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
     Ok(findings)
 }
 
-/// Compares table `queues` with the log, as far as that can be told: the first thing that is wrong with it is an error.
+/// Compares table `queues` with the log, as far as that can be told: the first thing that is wrong
+/// with it is an error.
 fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
     replay::check_each_row(transaction)?;
     if !findings.damage.is_empty() {
@@ -180,7 +183,8 @@ fn orphans(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(),
     Ok(())
 }
 
-/// A module whose component is damaged or missing is put aside with it; the parts that are whole stay until a module of the tenant changes.
+/// A module whose component is damaged or missing is put aside with it; the parts that are whole
+/// stay until a module of the tenant changes.
 fn modules(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(), LoadError> {
     let table = load::open(transaction, Table::Modules)?;
     for (module, corruption) in component::look(transaction)?.damaged {
@@ -266,7 +270,8 @@ fn chunk(
     Ok(count)
 }
 
-/// Checks the large messages that have rows; one without is dead, or found to be missing when the new file is read.
+/// Checks the large messages that have rows; one without is dead, or found to be missing when the
+/// new file is read.
 fn payloads(
     transaction: &ReadTransaction,
     large: &HashMap<MessageId, (u64, u32)>,

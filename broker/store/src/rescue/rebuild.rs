@@ -28,7 +28,8 @@ const MESSAGE_IDS_SKIPPED: u64 = 1 << 20;
 /// Most records of one chunk; its header counts with 16 bits.
 const RECORDS_PER_CHUNK_MAX: u64 = 60_000;
 
-/// Messages that turn out to be missing only when the new file is read; with more of them it is not made.
+/// Messages that turn out to be missing only when the new file is read; with more of them it is not
+/// made.
 const MISSING_MAX: usize = 64;
 
 /// Makes the new file and puts it in the place of the old one.
@@ -172,7 +173,8 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// The chunks that are whole, under the numbers that they have; between them records that mean nothing.
+    /// The chunks that are whole, under the numbers that they have; between them records that mean
+    /// nothing.
     fn log(&mut self, damaged: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
         let table = damaged.open_table(LOG).map_err(|error| LoadError::table(LOG_NAME, error))?;
         let mut next = findings.chunks.first().map_or(1, |(lsn, _)| *lsn);
@@ -198,7 +200,8 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// Writes a chunk that takes messages out of queues; returns the number of the record behind it.
+    /// Writes a chunk that takes messages out of queues; returns the number of the record behind
+    /// it.
     fn dequeues(
         &mut self,
         lsn: u64,

@@ -1,4 +1,5 @@
-//! Table `audit`: what was done to the broker and by whom, a row a record, encrypted. Key: tenant, number.
+//! Table `audit`: what was done to the broker and by whom, a row a record, encrypted. Key: tenant,
+//! number.
 
 use super::{Row, Table};
 use crate::TenantId;
@@ -10,7 +11,8 @@ pub(crate) struct AuditRow {
     pub(crate) tenant: TenantId,
     pub(crate) number: u64,
     pub(crate) at_ms: u64,
-    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can try texts against it, which are short.
+    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can
+    /// try texts against it, which are short.
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) nonce: [u8; 12],
     /// Ciphertext and tag: of the digest, if that is not told beside it, and the text.

@@ -1,7 +1,10 @@
-//! Table `components`: the bytes of uploaded WebAssembly components, in parts. Key: tenant, SHA-256 of the whole, offset of the part.
+//! Table `components`: the bytes of uploaded WebAssembly components, in parts. Key: tenant, SHA-256
+//! of the whole, offset of the part.
 //!
-//! Of modules of a tenant with the same bytes, versions before among them, it has one copy; tenants share none, so that nobody learns what others have. A component is
-//! there as long as a row of table `modules` names it. Apart, because a start reads all of that table, and these one at a time.
+//! Of modules of a tenant with the same bytes, versions before among them, it has one copy; tenants
+//! share none, so that nobody learns what others have. A component is there as long as a row of
+//! table `modules` names it. Apart, because a start reads all of that table, and these one at a
+//! time.
 
 use bytes::Bytes;
 

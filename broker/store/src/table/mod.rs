@@ -1,8 +1,10 @@
-//! The registry of tables: one line per table; recovery, checks, backup and restore work through this list.
+//! The registry of tables: one line per table; recovery, checks, backup and restore work through
+//! this list.
 //!
-//! Row tables have byte-string keys whose first part is the tenant (4 bytes, big-endian; `meta` and `tenants` belong to
-//! the whole store) and values with a leading version byte and a checksum (`row`), because redb does not verify its own
-//! when it reads. A row's layout is in the file of its table; a new layout gets a new version byte.
+//! Row tables have byte-string keys whose first part is the tenant (4 bytes, big-endian; `meta` and
+//! `tenants` belong to the whole store) and values with a leading version byte and a checksum
+//! (`row`), because redb does not verify its own when it reads. A row's layout is in the file of
+//! its table; a new layout gets a new version byte.
 
 mod audit;
 mod component;
@@ -56,13 +58,14 @@ pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::ne
 
 pub(crate) const LOG_NAME: &str = "log";
 
-/// Large message bodies: (message id, part) -> `version u8, bytes`. Their checksum is in the log record.
+/// Large message bodies: (message id, part) -> `version u8, bytes`. Their checksum is in the log
+/// record.
 pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(PAYLOADS_NAME);
 
 pub(crate) const PAYLOADS_NAME: &str = "payloads";
 
-/// What is alive in the log, by session, so that it need not be read for that: (session, message id) -> page. See
-/// `log::page`.
+/// What is alive in the log, by session, so that it need not be read for that: (session, message
+/// id) -> page. See `log::page`.
 pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(QUEUES_NAME);
 
 pub(crate) const QUEUES_NAME: &str = "queues";
@@ -151,7 +154,8 @@ pub enum BackupClass {
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
-    /// What was done and by whom: in an export, and in no backup, so that a restore does not replace it.
+    /// What was done and by whom: in an export, and in no backup, so that a restore does not
+    /// replace it.
     Audit,
     /// What was damaged and is kept to be looked at.
     Quarantine,

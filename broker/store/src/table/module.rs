@@ -1,6 +1,8 @@
-//! Table `modules`: what is known of uploaded WebAssembly components beside their bytes. Key: tenant, name, and a NUL behind the name of a version before.
+//! Table `modules`: what is known of uploaded WebAssembly components beside their bytes. Key:
+//! tenant, name, and a NUL behind the name of a version before.
 //!
-//! The bytes are in table [`components`](super::component), but for rows of schemas 1 and 2, which have them at their end until they are written again.
+//! The bytes are in table [`components`](super::component), but for rows of schemas 1 and 2, which
+//! have them at their end until they are written again.
 
 use super::{Row, Table, named_key, unseal};
 use crate::TenantId;
@@ -17,9 +19,11 @@ pub struct ModuleRow {
     pub is_former: bool,
     /// The world that it implements: `action`, `model`, `rule`, `route`, `auth`.
     pub world: String,
-    /// Options given with the upload (grants, configuration, limits), in the form that the owning crate chose.
+    /// Options given with the upload (grants, configuration, limits), in the form that the owning
+    /// crate chose.
     pub options: String,
-    /// SHA-256 of the component, by which its bytes are found ([`Snapshot::component`](crate::Snapshot::component)).
+    /// SHA-256 of the component, by which its bytes are found
+    /// ([`Snapshot::component`](crate::Snapshot::component)).
     pub hash: [u8; 32],
     /// Bytes of the component.
     pub component_bytes: u64,
@@ -103,7 +107,8 @@ fn with_component<'a>(
     Ok((row, None))
 }
 
-/// The bytes of a component that are in the row of its module, as earlier schemas have them; `None` of a row without, and of one that is damaged.
+/// The bytes of a component that are in the row of its module, as earlier schemas have them; `None`
+/// of a row without, and of one that is damaged.
 pub(crate) fn inline_component<'a>(key: &[u8], value: &'a [u8]) -> Option<(ModuleRow, &'a [u8])> {
     let (version, body) = unseal(key, value).ok().filter(|(version, _)| *version < ModuleRow::VERSION)?;
     let (row, component) =

@@ -1,4 +1,5 @@
-//! Tables `projects` and `archives`: uploaded projects, and their files as one archive each. Key of both: tenant, name.
+//! Tables `projects` and `archives`: uploaded projects, and their files as one archive each. Key of
+//! both: tenant, name.
 //!
 //! Apart, because a start reads all of the first, and nothing of the second.
 

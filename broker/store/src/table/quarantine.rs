@@ -1,4 +1,5 @@
-//! Table `quarantine`: rows that were damaged and were put aside, as they were found. Key: table, when, key.
+//! Table `quarantine`: rows that were damaged and were put aside, as they were found. Key: table,
+//! when, key.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Table `retained`: the retained message of a topic. Key: tenant, Topic Name. The body starts with the version, 8 bytes.
+//! Table `retained`: the retained message of a topic. Key: tenant, Topic Name. The body starts with
+//! the version, 8 bytes.
 //!
 //! Last writer wins by version, not by order of arrival: an older write never replaces a newer one.
 
@@ -27,10 +28,12 @@ pub struct RetainedRow {
     pub tenant: TenantId,
     /// Topic Name.
     pub topic: String,
-    /// Its place in the order of writers: taken from [`Store::next_message_id`](crate::Store::next_message_id) under the
-    /// lock that guards the topic in memory.
+    /// Its place in the order of writers: taken from
+    /// [`Store::next_message_id`](crate::Store::next_message_id) under the lock that guards the
+    /// topic in memory.
     pub version: MessageId,
-    /// QoS of the PUBLISH, 0 to 2. A QoS 0 message is stored without a promise: do not wait for its ticket.
+    /// QoS of the PUBLISH, 0 to 2. A QoS 0 message is stored without a promise: do not wait for its
+    /// ticket.
     pub qos: u8,
     /// Properties of the PUBLISH as received.
     pub properties: Bytes,

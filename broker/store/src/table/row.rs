@@ -1,6 +1,7 @@
 //! How a row becomes a key and a value, and back.
 //!
-//! A value is `version u8, crc32c u32, body`. The checksum covers the key, the version and the body.
+//! A value is `version u8, crc32c u32, body`. The checksum covers the key, the version and the
+//! body.
 
 use super::Table;
 use crate::encoding::{Decoder, Malformed};

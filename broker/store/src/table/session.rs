@@ -1,6 +1,7 @@
 //! Table `sessions`: the sessions that outlive their connection. Key: tenant, session number.
 //!
-//! All of them are read at start (about 100 bytes each), so there is no index by Client Identifier in the file.
+//! All of them are read at start (about 100 bytes each), so there is no index by Client Identifier
+//! in the file.
 
 use std::net::IpAddr;
 
@@ -17,17 +18,20 @@ pub struct SessionRow {
     pub tenant: TenantId,
     /// Its number, from [`Store::next_session_id`](crate::Store::next_session_id).
     pub id: SessionId,
-    /// The Client's identifier; unique among the living sessions of its user, and among those of nobody.
+    /// The Client's identifier; unique among the living sessions of its user, and among those of
+    /// nobody.
     pub client_id: String,
     /// The name that the Client authenticated with; `None` for an anonymous one.
     pub user: Option<String>,
     /// Protocol level of its last connection: 3, 4 or 5.
     pub protocol_level: u8,
-    /// Session Expiry Interval in seconds; `None` never expires (0xFFFFFFFF in 5.0, and `clean_session = 0` in 3.1.1).
+    /// Session Expiry Interval in seconds; `None` never expires (0xFFFFFFFF in 5.0, and
+    /// `clean_session = 0` in 3.1.1).
     pub expiry_interval_s: Option<u32>,
     /// When the connection ended, in milliseconds since 1970; `None` while it is connected.
     ///
-    /// After a crash a connected session has none: it is taken as disconnected at the time of the start.
+    /// After a crash a connected session has none: it is taken as disconnected at the time of the
+    /// start.
     pub disconnected_at_ms: Option<u64>,
     /// The Will that is still to be published.
     pub will: Option<WillRow>,

@@ -1,4 +1,5 @@
-//! Table `settings`: small texts of a tenant, among them what `Config/New` is to store, which nothing does yet. Key: tenant, name.
+//! Table `settings`: small texts of a tenant, among them what `Config/New` is to store, which
+//! nothing does yet. Key: tenant, name.
 
 use super::{Row, Table, named_key};
 use crate::TenantId;

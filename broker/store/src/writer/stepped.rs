@@ -1,9 +1,12 @@
-//! The writer without a thread: whoever drives a stepped store decides when a group is committed, and what time it is.
+//! The writer without a thread: whoever drives a stepped store decides when a group is committed,
+//! and what time it is.
 //!
-//! For simulations, which must see the same things happen in the same order each time. What happens in a step is what the threads do with a group;
-//! the queues that were asked for are read at the end of it.
+//! For simulations, which must see the same things happen in the same order each time. What happens
+//! in a step is what the threads do with a group; the queues that were asked for are read at the
+//! end of it.
 //!
-//! Invariants: between two steps nothing happens; equal calls in equal order write equal bytes. Not here: when to step.
+//! Invariants: between two steps nothing happens; equal calls in equal order write equal bytes. Not
+//! here: when to step.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +26,8 @@ use crate::shared::Shared;
 pub struct Surroundings {
     /// Time since some start; never runs backwards.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Where nonces of secrets and of the audit come from. With a key that protects anything, no 12 bytes may come twice.
+    /// Where nonces of secrets and of the audit come from. With a key that protects anything, no 12
+    /// bytes may come twice.
     pub random: RandomSource,
     /// What a process that comes after this one finds of it besides the file.
     pub note: Box<dyn Note>,
@@ -37,7 +41,8 @@ impl fmt::Debug for Surroundings {
 
 /// Drive of a store without threads, made by [`Store::open_stepped`](crate::Store::open_stepped).
 ///
-/// Dropping it is a crash, unless the store was closed: nothing more is written, and the store takes nothing any more.
+/// Dropping it is a crash, unless the store was closed: nothing more is written, and the store
+/// takes nothing any more.
 pub struct Stepper(Arc<Steps>);
 
 impl Stepper {
@@ -45,9 +50,11 @@ impl Stepper {
         Self(Arc::clone(steps))
     }
 
-    /// Does what waits, as far as it makes one group: commits it, calls `on_commit`, serves snapshots and reads queues. A group does not wait for more. When
-    /// nothing waits and [`Stepper::next_due`] has come, tries to open a store that has failed; without a
-    /// [`Limits::reopen_pause`](crate::Limits) that is always so while it fails. False when there was nothing to do.
+    /// Does what waits, as far as it makes one group: commits it, calls `on_commit`, serves
+    /// snapshots and reads queues. A group does not wait for more. When nothing waits and
+    /// [`Stepper::next_due`] has come, tries to open a store that has failed; without a
+    /// [`Limits::reopen_pause`](crate::Limits) that is always so while it fails. False when there
+    /// was nothing to do.
     ///
     /// Called within a step, as from `on_commit`, it does nothing.
     pub fn step(&self) -> bool {
@@ -59,7 +66,8 @@ impl Stepper {
         self.0.shared.queue.has_work()
     }
 
-    /// When the store wants a step though nothing has come, by the clock it was given: while it fails. `None` within a step, and when it is closed.
+    /// When the store wants a step though nothing has come, by the clock it was given: while it
+    /// fails. `None` within a step, and when it is closed.
     pub fn next_due(&self) -> Option<Duration> {
         self.0.machinery.try_lock()?.as_ref()?.writer.next_wake()
     }

@@ -1,4 +1,5 @@
-//! Files that were cut, flipped or never ours: an error or the right contents, never a panic, never wrong contents.
+//! Files that were cut, flipped or never ours: an error or the right contents, never a panic, never
+//! wrong contents.
 
 use std::collections::BTreeSet;
 
@@ -397,7 +398,8 @@ fn what_protects_is_not_put_aside_without_being_told_to() {
 
 const QUEUES: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("queues");
 
-/// A file with rows in table `queues`, the places of their pages in it, and what it says. It is longer by `ballast`.
+/// A file with rows in table `queues`, the places of their pages in it, and what it says. It is
+/// longer by `ballast`.
 fn sample_with_queues(ballast: usize) -> (Vec<u8>, Vec<std::ops::Range<usize>>, String) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lotmq.redb");
@@ -518,7 +520,8 @@ fn a_row_of_the_queues_that_is_changed_or_gone_is_found_by_the_check() {
     }
 }
 
-/// A file as `kill -9` leaves it between two commits, what it says piece by piece, and what it says in words with and without the last commit.
+/// A file as `kill -9` leaves it between two commits, what it says piece by piece, and what it says
+/// in words with and without the last commit.
 fn killed_sample() -> (Vec<u8>, BTreeSet<String>, [String; 2]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lotmq.redb");

@@ -1,4 +1,5 @@
-//! Storage that fails at every N-th call: what was acknowledged is there, what follows is stored again.
+//! Storage that fails at every N-th call: what was acknowledged is there, what follows is stored
+//! again.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -164,7 +165,8 @@ fn refused_batches_that_find_no_room_are_given_up_and_counted_and_hold_nothing_u
     assert_eq!(queue(&recovered, session), [before, after]);
 }
 
-/// Whichever attempt the disk begins to work between: what was refused and has happened is stored, in its order.
+/// Whichever attempt the disk begins to work between: what was refused and has happened is stored,
+/// in its order.
 #[test]
 fn a_disk_that_works_again_between_two_attempts_costs_nothing() {
     const CALLS_MAX: u64 = 40;

@@ -1,7 +1,8 @@
 //! Databases and exports of every schema version, committed on the day the version was complete.
 //!
-//! To make the file of a new version: raise `SCHEMA_VERSION`, let [`fill`] write what the version can hold, then run
-//! `UPDATE_FIXTURE=1 cargo test -p lotmq-store fixture`. Files of older versions are never written again.
+//! To make the file of a new version: raise `SCHEMA_VERSION`, let [`fill`] write what the version
+//! can hold, then run `UPDATE_FIXTURE=1 cargo test -p lotmq-store fixture`. Files of older versions
+//! are never written again.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,7 +19,8 @@ fn path(version: u64, form: &str) -> PathBuf {
 /// User of the kept values.
 const KEEPER: &str = "keeper";
 
-/// What was found in a file of the present version, as one of an earlier version has it: schema 1 does not say who has kept a value.
+/// What was found in a file of the present version, as one of an earlier version has it: schema 1
+/// does not say who has kept a value.
 fn as_of(version: u64, now: &str) -> String {
     match version {
         1 => now.replace(&format!("user: {:?}", Some(KEEPER)), "user: None"),

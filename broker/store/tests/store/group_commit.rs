@@ -26,7 +26,8 @@ struct GateState {
 }
 
 impl Gate {
-    /// Closes the gate until the guard is dropped; a failed assertion must not leave the writer at it.
+    /// Closes the gate until the guard is dropped; a failed assertion must not leave the writer at
+    /// it.
     fn close(self: &Arc<Self>) -> Closed {
         self.state.lock().unwrap().is_closed = true;
         Closed(Arc::clone(self))
@@ -251,7 +252,8 @@ fn closing_commits_what_waits_and_refuses_what_comes() {
     assert_eq!(recovered.settings[0].value, "vvv");
 }
 
-/// Commits several batches in one group: the writer is held by the report of the one before until all are there.
+/// Commits several batches in one group: the writer is held by the report of the one before until
+/// all are there.
 fn commit_as_one_group(fill: impl FnOnce(&Store, SessionId) -> Vec<Batch>) -> (Metrics, Recovered) {
     let directory = tempfile::tempdir().unwrap();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();

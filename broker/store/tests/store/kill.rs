@@ -1,6 +1,7 @@
 //! `kill -9` at random moments: the parent compares what the child said with what is in the file.
 //!
-//! The child is this test binary again, running [`child`] with the data directory in an environment variable.
+//! The child is this test binary again, running [`child`] with the data directory in an environment
+//! variable.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -110,7 +111,8 @@ fn kill_at_random(durability: Durability) {
     assert!(reported > 100, "{reported} rounds prove little");
 }
 
-/// Runs a child until it has reported a round, kills it, and returns the last round that it reported.
+/// Runs a child until it has reported a round, kills it, and returns the last round that it
+/// reported.
 fn run_and_kill(directory: &std::path::Path, durability: Durability, after: u64) -> u64 {
     let mut command = Command::new(std::env::current_exe().unwrap());
     if durability == Durability::Os {

@@ -1,4 +1,5 @@
-//! Damage that is met while the store is open: what it costs, who is told, and that nothing is acknowledged into a tree that is damaged.
+//! Damage that is met while the store is open: what it costs, who is told, and that nothing is
+//! acknowledged into a tree that is damaged.
 
 use std::io;
 use std::sync::Arc;

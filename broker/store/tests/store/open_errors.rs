@@ -204,8 +204,8 @@ fn a_disk_that_fills_up_fails_commits_and_recovers_when_there_is_space() {
     assert_eq!(error.kind, CommitErrorKind::NoSpace, "{error}");
     assert!(enqueue(&mut stored).is_err(), "the disk is still full");
     std::fs::remove_file(filler).unwrap();
-    // The file may be closed for the pause after a failed attempt to open it again. Batches that are refused meanwhile are stored as well, later:
-    // not so many that they fill the disk again.
+    // The file may be closed for the pause after a failed attempt to open it again. Batches that
+    // are refused meanwhile are stored as well, later: not so many that they fill the disk again.
     while enqueue(&mut stored).is_err() {
         std::thread::sleep(Duration::from_millis(20));
     }

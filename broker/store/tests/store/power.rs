@@ -1,8 +1,10 @@
-//! Power cuts on a simulated disk: what was not synced is lost, kept or torn, in any order; what was reported is there. Some of the disks fail
-//! calls as well, some have forgotten afterwards what they should have synced.
+//! Power cuts on a simulated disk: what was not synced is lost, kept or torn, in any order; what
+//! was reported is there. Some of the disks fail calls as well, some have forgotten afterwards what
+//! they should have synced.
 //!
-//! The store is stepped, so that a seed is a whole run. More cuts than the tests make: `LOTMQ_POWER_CUTS=20000 cargo test --profile simulation
-//! --package lotmq-store --test store power`; one that failed again: `LOTMQ_POWER_SEED=…`.
+//! The store is stepped, so that a seed is a whole run. More cuts than the tests make:
+//! `LOTMQ_POWER_CUTS=20000 cargo test --profile simulation --package lotmq-store --test store
+//! power`; one that failed again: `LOTMQ_POWER_SEED=…`.
 
 use std::panic::catch_unwind;
 use std::sync::Arc;

@@ -68,7 +68,8 @@ fn a_reader_that_stands_still_is_missed() {
     until_none_is_silent(&pulses);
 }
 
-/// A thread that waits says until when, so that one is missed which never wakes for what it is asked.
+/// A thread that waits says until when, so that one is missed which never wakes for what it is
+/// asked.
 #[test]
 fn threads_that_nobody_asks_show_that_they_could_be_asked() {
     let directory = tempfile::tempdir().unwrap();

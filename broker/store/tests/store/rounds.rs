@@ -1,4 +1,5 @@
-//! Work in rounds, each of which leaves the same picture one number further: what a crash may cost can be read off.
+//! Work in rounds, each of which leaves the same picture one number further: what a crash may cost
+//! can be read off.
 
 use bytes::Bytes;
 use lotmq_store::*;

@@ -323,7 +323,8 @@ fn peak_bytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
-/// `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store export_beside -- --nocapture` says what it costs.
+/// `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store export_beside --
+/// --nocapture` says what it costs.
 #[test]
 fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_store() {
     let messages: u64 = std::env::var("LOTMQ_SNAPSHOT_MESSAGES").map_or(5_000, |text| text.parse().unwrap());

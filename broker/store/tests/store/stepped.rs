@@ -1,4 +1,5 @@
-//! Stores without threads: what happens does so in steps, by a clock that is given, and the same each time.
+//! Stores without threads: what happens does so in steps, by a clock that is given, and the same
+//! each time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -82,7 +83,8 @@ fn set(value: u64) -> Batch {
     batch
 }
 
-/// Messages for some of many sessions, which acknowledge some of them, by a seed; many more than are kept in memory.
+/// Messages for some of many sessions, which acknowledge some of them, by a seed; many more than
+/// are kept in memory.
 fn traffic(store: &Store, seed: &mut u64) {
     let sessions: Vec<SessionId> = (0..40).map(|_| store.next_session_id()).collect();
     for id in &sessions {

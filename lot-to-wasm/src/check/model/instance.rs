@@ -1,5 +1,5 @@
-//! The statements that compute an instance of a Model, field by field in the order in which they need each other. [`value`] has what a field
-//! is set to, [`publish`] what becomes of the instance.
+//! The statements that compute an instance of a Model, field by field in the order in which they
+//! need each other. [`value`] has what a field is set to, [`publish`] what becomes of the instance.
 
 mod fetch;
 mod publish;

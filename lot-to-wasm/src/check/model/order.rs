@@ -1,5 +1,5 @@
-//! In which order the fields of an instance are computed: each after those that it names (LoT reference §9.2), and those without a source
-//! after the rows that fill them (§9.8).
+//! In which order the fields of an instance are computed: each after those that it names (LoT
+//! reference §9.2), and those without a source after the rows that fill them (§9.8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,8 @@ fn meant(path: &Path, current: &str, variables: &BTreeMap<String, VariableId>) -
     variables.keys().filter(|other| **other == name || other.starts_with(&below)).cloned().collect()
 }
 
-/// What computing an instance takes: the leaves, by their positions, and behind them the rows that are fetched.
+/// What computing an instance takes: the leaves, by their positions, and behind them the rows that
+/// are fetched.
 pub(super) struct Steps {
     /// For each step those that come before it.
     after: Vec<BTreeSet<usize>>,
@@ -124,7 +125,8 @@ impl Steps {
         self.filled_by.get(leaf).map_or(&[], Vec::as_slice)
     }
 
-    /// The steps in order: each after those that it needs, else as they came; `Err` with a leaf that is part of a cycle.
+    /// The steps in order: each after those that it needs, else as they came; `Err` with a leaf
+    /// that is part of a cycle.
     pub(super) fn sorted(&self) -> Result<Vec<usize>, usize> {
         let after = &self.after;
         let mut left: Vec<usize> = after.iter().map(BTreeSet::len).collect();

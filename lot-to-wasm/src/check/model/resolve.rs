@@ -1,4 +1,5 @@
-//! A Model with everything that it inherits: its fields as one tree, collections with the fields of their elements (LoT reference §9.6, §9.7).
+//! A Model with everything that it inherits: its fields as one tree, collections with the fields of
+//! their elements (LoT reference §9.6, §9.7).
 
 use std::collections::BTreeSet;
 
@@ -78,7 +79,8 @@ pub(crate) fn find(known: &dyn Known, name: &str) -> Option<DefineModel> {
     }
 }
 
-/// Follows parents and collections. What is not known yet has no fields. `None` where there are too many fields, with an error in the sink.
+/// Follows parents and collections. What is not known yet has no fields. `None` where there are too
+/// many fields, with an error in the sink.
 pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Resolved> {
     let mut resolver =
         Resolver { known, sink, above: vec![model.name.text.clone()], count: 0, depends_on: BTreeSet::new() };

@@ -1,4 +1,5 @@
-//! Topics of a Model: what their wildcards take from the message that started an instance (LoT reference §9.4).
+//! Topics of a Model: what their wildcards take from the message that started an instance (LoT
+//! reference §9.4).
 
 use lot_facts::TopicFact;
 
@@ -42,7 +43,8 @@ pub(super) fn resolve(template: &str, triggers: &[String], at: Position) -> Topi
     Topic { parts: merge(parts), fact: TopicFact::Any, at }
 }
 
-/// What all wildcards of the triggers matched that every one of them has, one after the other: names an instance.
+/// What all wildcards of the triggers matched that every one of them has, one after the other:
+/// names an instance.
 pub(super) fn instance(triggers: &[String]) -> Vec<TopicPart> {
     let common = triggers.iter().map(|trigger| wildcards(trigger)).min().unwrap_or(0);
     let mut parts = Vec::new();

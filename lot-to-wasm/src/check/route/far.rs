@@ -1,4 +1,5 @@
-//! Settings that say where the far side is, as they stand in the text: what can be no place, and what of a connection string would not be followed.
+//! Settings that say where the far side is, as they stand in the text: what can be no place, and
+//! what of a connection string would not be followed.
 //!
 //! Not here: what comes from the environment or a secret, which is known when the route is opened.
 
@@ -62,7 +63,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time would stand in each row as they are.
+/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time
+/// would stand in each row as they are.
 fn date_problem(pattern: &str) -> Option<String> {
     let (mut quote, mut is_escaped, mut has_part) = (None, false, false);
     for letter in pattern.chars() {
@@ -86,7 +88,8 @@ fn date_problem(pattern: &str) -> Option<String> {
     (!has_part).then(|| "DATE_FORMAT has no part of a time in it".to_owned())
 }
 
-/// Reports a time for an answer that is over before a statement may be: it would be given up and run again without end.
+/// Reports a time for an answer that is over before a statement may be: it would be given up and
+/// run again without end.
 pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let seconds = |section: &str, key| match said.section(section)?.settings.get(key) {
         Some(RouteValue::Int(seconds)) => Some(*seconds),
@@ -169,7 +172,8 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
         None => (host, ""),
     };
     let port = behind.strip_prefix(':')?;
-    // Other words stand in front of the colon in SQL Server's way of writing, and are told when it is opened.
+    // Other words stand in front of the colon in SQL Server's way of writing, and are told when it
+    // is opened.
     if kind == "SQLSERVER" && !is_port(port) {
         return None;
     }

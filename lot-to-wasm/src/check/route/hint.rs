@@ -1,6 +1,8 @@
-//! What is proposed for a value that its key does not take: what was plausibly meant, or what counts by default, and never less protection than the text asks for.
+//! What is proposed for a value that its key does not take: what was plausibly meant, or what
+//! counts by default, and never less protection than the text asks for.
 //!
-//! Where nothing is plausible there is the range, or nothing: the message says already what the key takes.
+//! Where nothing is plausible there is the range, or nothing: the message says already what the key
+//! takes.
 
 use lot_nearest::{nearest, nearest_within};
 
@@ -58,7 +60,8 @@ pub(super) fn is_place(text: &str) -> bool {
     is_host && !text.contains("://")
 }
 
-/// What a text says that is to be TRUE or FALSE, in other words; `verify-full` and its like ask for something.
+/// What a text says that is to be TRUE or FALSE, in other words; `verify-full` and its like ask for
+/// something.
 pub(super) fn means(text: &str) -> Option<bool> {
     let text = text.trim().to_ascii_lowercase();
     match (NO.contains(&&*text), YES.contains(&&*text) || text.starts_with("verify")) {
@@ -120,7 +123,8 @@ fn near(text: &str, words: &[&'static str]) -> Option<&'static str> {
     }
 }
 
-/// The number that is meant by a text with a unit, that others know by a name, or that counts by default. Where the text is a number, any of the range may be meant.
+/// The number that is meant by a text with a unit, that others know by a name, or that counts by
+/// default. Where the text is a number, any of the range may be meant.
 fn number(kind: &str, key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
     if text.parse::<i128>().is_ok() {
         return None;

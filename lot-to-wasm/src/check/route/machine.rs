@@ -1,6 +1,8 @@
-//! Routes to machines as they stand in the text: addresses of tags that can be none, and settings with which a connector can do nothing.
+//! Routes to machines as they stand in the text: addresses of tags that can be none, and settings
+//! with which a connector can do nothing.
 //!
-//! Not here: how addresses are written, which `lot-tags` says to the connectors as well; and what comes from the environment, which is known when the route is opened.
+//! Not here: how addresses are written, which `lot-tags` says to the connectors as well; and what
+//! comes from the environment, which is known when the route is opened.
 
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lot_tags::modbus::{self, ModbusUnit};

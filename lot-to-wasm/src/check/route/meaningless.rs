@@ -1,6 +1,8 @@
-//! Values of the right kind that the guest of a type can do nothing with: told with the definition, and not with the first message.
+//! Values of the right kind that the guest of a type can do nothing with: told with the definition,
+//! and not with the first message.
 //!
-//! Not here: what a guest finds out only from its far side, and all of a value that is known when the route is opened.
+//! Not here: what a guest finds out only from its far side, and all of a value that is known when
+//! the route is opened.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,8 @@ use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem};
 use crate::topic::{filter_help, filter_problem};
 
-/// Commands of Redis that are written often, for what is nearly one of them: modules of the server may bring any other.
+/// Commands of Redis that are written often, for what is nearly one of them: modules of the server
+/// may bring any other.
 const REDIS_COMMANDS: &str = "\
     APPEND DECR DECRBY DEL EVAL EXPIRE GEOADD GET GETDEL GETSET HDEL HGET HGETALL HINCRBY HINCRBYFLOAT \
     HMGET HMSET HSET HSETNX INCR INCRBY INCRBYFLOAT KEYS LINDEX LLEN LPOP LPUSH LRANGE LREM LSET LTRIM \
@@ -46,7 +49,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// Warns of files that each start of the route begins anew where nobody has said so: what was written before is lost with them.
+/// Warns of files that each start of the route begins anew where nobody has said so: what was
+/// written before is lost with them.
 fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let is_other_each_time = match section.settings.get("FILE_PATTERN") {
         None => false,
@@ -63,7 +67,8 @@ fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     sink.push(draft.suggest("add a line WITH APPEND TRUE, or WITH APPEND FALSE where that is meant"));
 }
 
-/// Reports another broker that a route names as the one whose messages it is for: it would be for those of this one, without a word.
+/// Reports another broker that a route names as the one whose messages it is for: it would be for
+/// those of this one, without a word.
 pub(super) fn in_other_broker(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     if !section.settings.contains_key("BROKER_ADDRESS") {
         return;
@@ -139,7 +144,8 @@ fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     sink.push(Draft::error(codes::SETTING_VALUE, value_of(block, "HEADERS"), message).unless_stored());
 }
 
-/// Reports what is so of the topics of a mapping between MQTT and a system that has other wildcards.
+/// Reports what is so of the topics of a mapping between MQTT and a system that has other
+/// wildcards.
 pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
     // What the other side calls its topics, and what to write there.
     let (theirs, way) = match kind {
@@ -190,7 +196,8 @@ pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &
     }
 }
 
-/// Reports tags that publish at the same topic: who reads it cannot tell them apart, and of retained values sees one.
+/// Reports tags that publish at the same topic: who reads it cannot tell them apart, and of
+/// retained values sees one.
 pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
     fn blocks(items: &[RouteItem]) -> impl Iterator<Item = &AddBlock> {
         items.iter().filter_map(|item| match item {
@@ -344,7 +351,8 @@ fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether a text may be an address of mail, as `name@example.com` or `Jo <name@example.com>`. What stands in quotes may be anything.
+/// Whether a text may be an address of mail, as `name@example.com` or `Jo <name@example.com>`. What
+/// stands in quotes may be anything.
 fn is_mail_address(text: &str) -> bool {
     let text = text.trim();
     let address = text.rsplit_once('<').map_or(text, |(_, behind)| behind.trim_end_matches('>'));

@@ -1,5 +1,5 @@
-//! Placeholders of routes that are misspelt. What has braces and is no placeholder stays text, as JSON is full of braces; so only what nobody writes but to have it
-//! filled is told.
+//! Placeholders of routes that are misspelt. What has braces and is no placeholder stays text, as
+//! JSON is full of braces; so only what nobody writes but to have it filled is told.
 
 use lot_facts::TemplatePart;
 use lot_nearest::nearest;
@@ -25,7 +25,8 @@ pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
     }
 }
 
-/// Where in the source stands what begins at a byte of a text whose literal is at `span`; `None` of a text with escapes, in which nothing stands where it is read.
+/// Where in the source stands what begins at a byte of a text whose literal is at `span`; `None` of
+/// a text with escapes, in which nothing stands where it is read.
 pub(super) fn place(text: &str, span: Span, at: usize, written: &str) -> Option<Span> {
     let is_plain = (span.end - span.start) as usize == text.len() + 2;
     let place =
@@ -108,7 +109,8 @@ fn number(text: &str) -> Option<&str> {
     is_number.then_some(text)
 }
 
-/// The word that a name is but for its case or for letters that are left out. Other names are members of JSON payloads, `valve` too.
+/// The word that a name is but for its case or for letters that are left out. Other names are
+/// members of JSON payloads, `valve` too.
 fn word(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let is_part = |word: &str| {

@@ -1,6 +1,8 @@
-//! Statements of MONGODB and OPENSEARCH that no message can make one, as their guests read them: told with the definition, and not with the first message.
+//! Statements of MONGODB and OPENSEARCH that no message can make one, as their guests read them:
+//! told with the definition, and not with the first message.
 //!
-//! Not here: what the values of a message decide, and all of a text of which a part is known when the route is opened.
+//! Not here: what the values of a message decide, and all of a text of which a part is known when
+//! the route is opened.
 
 use lot_facts::{RouteBlock, RouteValue, TemplatePart};
 use lot_nearest::nearest;
@@ -176,7 +178,8 @@ fn object(text: &str) -> Result<String, Problem> {
     }
 }
 
-/// JSON with values in the places of marks: within a text they are a part of it, elsewhere a value. Guests take line breaks within texts.
+/// JSON with values in the places of marks: within a text they are a part of it, elsewhere a value.
+/// Guests take line breaks within texts.
 fn filled(text: &str) -> String {
     let (mut filled, mut is_quoted, mut is_escaped) = (String::with_capacity(text.len()), false, false);
     for letter in text.chars() {

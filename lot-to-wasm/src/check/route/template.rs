@@ -84,7 +84,8 @@ pub(super) fn fits(value: &RouteValue, span: Span, key: &Key, sink: &mut Sink<'_
     true
 }
 
-/// Texts and values that are joined by `+`, for a key whose text is filled for each message: placeholders in the texts are filled, and a secret is one of them.
+/// Texts and values that are joined by `+`, for a key whose text is filled for each message:
+/// placeholders in the texts are filled, and a secret is one of them.
 pub(super) fn of_parts(
     joined: Vec<RoutePart>,
     span: Span,
@@ -133,7 +134,8 @@ fn literal(part: &TemplatePart) -> &str {
     if let TemplatePart::Text(text) = part { text } else { "" }
 }
 
-/// Cuts a text at its placeholders. What has braces and is none stays text: JSON bodies are full of them.
+/// Cuts a text at its placeholders. What has braces and is none stays text: JSON bodies are full of
+/// them.
 pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
     let mut parts = Vec::new();
     let mut plain = String::new();
@@ -226,14 +228,16 @@ pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
 /// The topics of a filter, as a mapping writes it; one with placeholders may be any.
 pub(super) fn fact_of_filter(value: &RouteValue) -> Option<TopicFact> {
     let Some(text) = plain(value) else { return Some(TopicFact::Any) };
-    // What a shared subscription at another broker brings keeps its topic, without a name of the group.
+    // What a shared subscription at another broker brings keeps its topic, without a name of the
+    // group.
     let shared = text.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
     let text = shared.map_or(text.clone(), |(_group, filter)| filter.to_owned());
     Some(if text.contains(['+', '#']) { TopicFact::Pattern(text) } else { TopicFact::Exact(text) })
 }
 
-/// An event of a server whose `SOURCE_TOPIC` names parameters of its path, such as `{id}` of `/dev/{id}` (routes reference §7): messages come from all topics
-/// that this may be, and the topic as it was written becomes `SOURCE_PATH_TOPIC`.
+/// An event of a server whose `SOURCE_TOPIC` names parameters of its path, such as `{id}` of
+/// `/dev/{id}` (routes reference §7): messages come from all topics that this may be, and the topic
+/// as it was written becomes `SOURCE_PATH_TOPIC`.
 pub(super) fn with_path_parameters(event: &mut RouteBlock) {
     let (Some(source), Some(RouteValue::Template(path))) =
         (event.text("SOURCE_TOPIC"), event.settings.get("ENDPOINT"))
@@ -273,7 +277,8 @@ pub(super) fn plain(value: &RouteValue) -> Option<String> {
     }
 }
 
-/// A bridge's mapping: the k-th wildcard of the filter that is subscribed to fills the k-th of the topic that is published to, in each direction.
+/// A bridge's mapping: the k-th wildcard of the filter that is subscribed to fills the k-th of the
+/// topic that is published to, in each direction.
 pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     let (Some(source), Some(destination)) = (checked.text("SOURCE_TOPIC"), checked.text("DESTINATION_TOPIC"))
     else {
@@ -306,7 +311,8 @@ pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<
     }
 }
 
-/// A mapping by which a guest brings messages, each at a topic that it says itself: wildcards bound these topics, and nothing fills placeholders.
+/// A mapping by which a guest brings messages, each at a topic that it says itself: wildcards bound
+/// these topics, and nothing fills placeholders.
 pub(super) fn brought_by_guest(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     if !checked.tags.is_empty() || !checked.goes("in") {
         return;

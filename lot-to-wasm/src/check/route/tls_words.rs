@@ -1,4 +1,5 @@
-//! Settings by which others ask for TLS: `SSLMODE`, `ENCRYPT`, `REQUIRE_SSL` and their like. A route that left such a line out would connect in the clear.
+//! Settings by which others ask for TLS: `SSLMODE`, `ENCRYPT`, `REQUIRE_SSL` and their like. A
+//! route that left such a line out would connect in the clear.
 
 use super::{hint, settings, value};
 use crate::diagnostic::{Draft, Sink, codes};
@@ -59,7 +60,8 @@ pub(super) fn key_among(keys: &'static [Key]) -> Option<&'static Key> {
     KEYS.iter().find_map(|name| keys.iter().find(|key| key.name == *name))
 }
 
-/// Reports a setting that asks for TLS and is none of its section; false where it is not about that.
+/// Reports a setting that asks for TLS and is none of its section; false where it is not about
+/// that.
 pub(super) fn tells(
     kind: &RouteType,
     (title, keys): (&str, &'static [Key]),

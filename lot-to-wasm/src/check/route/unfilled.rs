@@ -1,7 +1,9 @@
-//! Placeholders of routes that stand where nothing fills them, and levels that no topic has. They would go out as they stand, or be nothing, without a word.
+//! Placeholders of routes that stand where nothing fills them, and levels that no topic has. They
+//! would go out as they stand, or be nothing, without a word.
 //!
-//! A filter says which messages come, and has none; a mapping's topics take the wildcards of the other side; a tag's topic is one. What a server's event may name
-//! are the parameters of its path (routes reference §7).
+//! A filter says which messages come, and has none; a mapping's topics take the wildcards of the
+//! other side; a tag's topic is one. What a server's event may name are the parameters of its path
+//! (routes reference §7).
 
 use lot_facts::{RouteBlock, RouteFacts, RouteValue, TemplatePart};
 use lot_nearest::nearest;
@@ -29,7 +31,8 @@ const TABLES: [&str; 5] = ["TABLE", "TABLE_NAME", "INDEX", "INDEX_NAME", "COLLEC
 /// What is told of the topic of a tag.
 const OF_TAG: &str = "what is read from a device comes with no message that could fill them";
 
-/// Reports placeholders in the topics of a mapping: those that it publishes to take wildcards. A topic that takes placeholders is none of its texts by now.
+/// Reports placeholders in the topics of a mapping: those that it publishes to take wildcards. A
+/// topic that takes placeholders is none of its texts by now.
 pub(super) fn in_mapping(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     if checked.tags.is_empty() {
         for (setting, text, span) in topics(block, checked) {
@@ -164,7 +167,8 @@ fn is_served(event: &RouteBlock, said: &RouteFacts) -> bool {
     }
 }
 
-/// Reports what stands in braces in the topics of an event of a server, and is no parameter of its path.
+/// Reports what stands in braces in the topics of an event of a server, and is no parameter of its
+/// path.
 fn of_path(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     let name = |part: &TemplatePart| {
         if let TemplatePart::Field(name) = part { Some(name.clone()) } else { None }

@@ -1,4 +1,5 @@
-//! Values of settings: one expression that is known when the route starts, of the kind that its key takes (routes reference §1.2).
+//! Values of settings: one expression that is known when the route starts, of the kind that its key
+//! takes (routes reference §1.2).
 
 use std::collections::BTreeSet;
 
@@ -97,7 +98,8 @@ pub(super) fn checked(
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
             let draft = match is_place(text.trim()) {
                 true => Draft::error(codes::SETTING_VALUE, written.span, message).unless_stored(),
-                // The original loads such a route and fails when it calls; its templates have words for an address.
+                // The original loads such a route and fails when it calls; its templates have words
+                // for an address.
                 false => Draft::warning(codes::SETTING_VALUE, written.span, message),
             };
             sink.push(draft.suggest_if(hint(kind, key, &text)));
@@ -160,7 +162,8 @@ enum Constant {
 }
 
 impl Constant {
-    /// A number with its digits in the text, where these are not its usual ones; everything else as it is.
+    /// A number with its digits in the text, where these are not its usual ones; everything else as
+    /// it is.
     fn with_digits_of(self, source: &str) -> Self {
         let text: String = source.chars().filter(|character| !character.is_whitespace()).collect();
         let usual = match &self {
@@ -196,7 +199,8 @@ fn constant(key: &str, written: &Expression, sink: &mut Sink<'_>) -> Option<Cons
         ExpressionKind::Double(number) => Some(Constant::Double(*number)),
         ExpressionKind::Bool(is) => Some(Constant::Bool(*is)),
         ExpressionKind::Text(text) => Some(Constant::Text(text.clone())),
-        // A bare word is text (LoT reference §3, `rvalue`); a reserved one is a name here all the same.
+        // A bare word is text (LoT reference §3, `rvalue`); a reserved one is a name here all the
+        // same.
         ExpressionKind::Name(path) => Some(Constant::Text(path.to_string())),
         ExpressionKind::Object(_) | ExpressionKind::Array(_) => {
             json(written).map(|value| Constant::Text(value.to_string()))
@@ -295,7 +299,8 @@ pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether one of the lines of headers, which `;` may end, names one that logs in and has a value that is written.
+/// Whether one of the lines of headers, which `;` may end, names one that logs in and has a value
+/// that is written.
 fn has_login(headers: &str) -> bool {
     const NAMES: [&str; 5] = ["authorization", "api-key", "token", "secret", "cookie"];
     headers.split([';', '\n']).filter_map(|line| line.split_once(':')).any(|(name, value)| {

@@ -70,7 +70,8 @@ pub enum ExpressionKind {
         /// The document: JSON text or a JSON value.
         source: Box<Expression>,
     },
-    /// Rows of a route that stores: a JSON object for one, an array for several; Null for none, and when the route does not answer.
+    /// Rows of a route that stores: a JSON object for one, an array for several; Null for none, and
+    /// when the route does not answer.
     Select(Box<Select>),
     /// An environment value (`TEXT_DATA`), or Empty.
     GetEnv(String),
@@ -96,20 +97,24 @@ pub enum ExpressionKind {
         /// High end.
         high: Box<Expression>,
     },
-    /// Low end inclusive, high end exclusive; swapped when low > high. Operands are cast as `AS DOUBLE`.
+    /// Low end inclusive, high end exclusive; swapped when low > high. Operands are cast as
+    /// `AS DOUBLE`.
     RandomDouble {
         /// Low end.
         low: Box<Expression>,
         /// High end.
         high: Box<Expression>,
     },
-    /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this trigger.
+    /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this
+    /// trigger.
     Session(SessionWord),
     /// `CLIENTID`, `USER` of who published the message; Empty for nobody.
     Publisher(PublisherWord),
-    /// A property of the message that started the run, or that a Rule is asked about; Empty when it has none.
+    /// A property of the message that started the run, or that a Rule is asked about; Empty when it
+    /// has none.
     MessageProperty(MessageProperty),
-    /// The first User Property of that message with the name that is the operand's text (`TEXT_DATA`), or Empty.
+    /// The first User Property of that message with the name that is the operand's text
+    /// (`TEXT_DATA`), or Empty.
     MessageUserProperty(Box<Expression>),
     /// Whether the client that asks a Rule has a user.
     LoggedIn,
@@ -117,7 +122,8 @@ pub enum ExpressionKind {
     UserProperty(String),
     /// Whether the user that asks a Rule is in a group.
     InGroup(String),
-    /// Whether a module allows what a Rule is asked about. Where it denies, so does the Rule, at once.
+    /// Whether a module allows what a Rule is asked about. Where it denies, so does the Rule, at
+    /// once.
     ModuleAllows(String),
     /// `-x`: the operand by `num`.
     Negate(Box<Expression>),
@@ -132,7 +138,8 @@ pub enum ExpressionKind {
         /// Right side.
         right: Box<Expression>,
     },
-    /// `+` known to be a concatenation: canonical texts joined, `TEXT_LITERAL`. At least two parts, no two constants in a row.
+    /// `+` known to be a concatenation: canonical texts joined, `TEXT_LITERAL`. At least two parts,
+    /// no two constants in a row.
     Concat(Vec<Expression>),
     /// A comparison by §4; the operands' kinds decide how.
     Compare {
@@ -152,8 +159,8 @@ pub enum ExpressionKind {
         /// The pattern.
         regex: RegexId,
     },
-    /// `x IN [a, b, …]`: equal to one of them, as `==` has it. A side that is one expression (`x IN {list}`) is
-    /// [`Comparison::In`].
+    /// `x IN [a, b, …]`: equal to one of them, as `==` has it. A side that is one expression
+    /// (`x IN {list}`) is [`Comparison::In`].
     OneOf {
         /// Evaluated once.
         value: Box<Expression>,
@@ -164,7 +171,8 @@ pub enum ExpressionKind {
     And(Box<Expression>, Box<Expression>),
     /// `a OR b`; `b` only when `a` is false.
     Or(Box<Expression>, Box<Expression>),
-    /// An explicit cast of §4; Empty stays Empty. It changes nothing when the operand's kinds are already those of the target.
+    /// An explicit cast of §4; Empty stays Empty. It changes nothing when the operand's kinds are
+    /// already those of the target.
     Cast {
         /// Target.
         to: CastKind,
@@ -198,8 +206,9 @@ pub enum ExpressionKind {
         /// Field number, at least 1.
         field: u32,
     },
-    /// Every occurrence of one text replaced by another; an empty search text changes nothing. Empty stays Empty, as in every
-    /// text transform, so that a FILTER without a match still skips the statement (OD-24).
+    /// Every occurrence of one text replaced by another; an empty search text changes nothing.
+    /// Empty stays Empty, as in every text transform, so that a FILTER without a match still skips
+    /// the statement (OD-24).
     Replace {
         /// What to look for.
         search: Box<Expression>,
@@ -210,7 +219,8 @@ pub enum ExpressionKind {
     },
     /// Unicode white space stripped from both ends; Empty stays Empty.
     Trim(Box<Expression>),
-    /// `SPLIT x USING "sep" [AT n]`: the n-th piece, from 1 (Empty beyond the end), or all as a JSON array of texts.
+    /// `SPLIT x USING "sep" [AT n]`: the n-th piece, from 1 (Empty beyond the end), or all as a
+    /// JSON array of texts.
     Split {
         /// The text.
         value: Box<Expression>,
@@ -232,7 +242,8 @@ pub enum ExpressionKind {
         /// Operand.
         value: Box<Expression>,
     },
-    /// In a Model: the value of a field without a type (§15): a number or truth value where the text looks like one.
+    /// In a Model: the value of a field without a type (§15): a number or truth value where the
+    /// text looks like one.
     Inferred(Box<Expression>),
     /// A call of the small function set (OD-12); the number of arguments has been checked.
     Function {
@@ -248,7 +259,8 @@ pub enum ExpressionKind {
 pub struct Select {
     /// Name of the Route.
     pub route: String,
-    /// The question as JSON, see `rows.select` in `wit/guest`: values of conditions are positions in [`parameters`](Self::parameters).
+    /// The question as JSON, see `rows.select` in `wit/guest`: values of conditions are positions
+    /// in [`parameters`](Self::parameters).
     pub query: String,
     /// What columns are compared with.
     pub parameters: Vec<Expression>,
@@ -303,13 +315,15 @@ pub enum Comparison {
     Greater,
     /// `>=`.
     GreaterOrEqual,
-    /// `CONTAINS`: the left canonical text has the right one in it. `NOT CONTAINS` is this inside [`ExpressionKind::Not`].
+    /// `CONTAINS`: the left canonical text has the right one in it. `NOT CONTAINS` is this inside
+    /// [`ExpressionKind::Not`].
     Contains,
     /// `STARTS_WITH`.
     StartsWith,
     /// `ENDS_WITH`.
     EndsWith,
-    /// `x IN y`: y is a JSON array (or text of one) with an element equal to x; otherwise its text contains that of x.
+    /// `x IN y`: y is a JSON array (or text of one) with an element equal to x; otherwise its text
+    /// contains that of x.
     In,
 }
 
@@ -364,7 +378,8 @@ pub enum JsonShape {
 pub enum JsonPath {
     /// A literal path.
     Literal {
-        /// As written. When the document is an object with this very text as a key, that member wins.
+        /// As written. When the document is an object with this very text as a key, that member
+        /// wins.
         text: String,
         /// The parsed path; empty = the whole document.
         steps: Vec<JsonStep>,
@@ -498,7 +513,8 @@ pub enum Function {
     Ceil,
     /// Square root, Double; negative gives Null.
     Sqrt,
-    /// Sine of an angle in radians (ours, as the next ones); Null where the result is no finite number.
+    /// Sine of an angle in radians (ours, as the next ones); Null where the result is no finite
+    /// number.
     Sin,
     /// Cosine.
     Cos,
@@ -532,7 +548,8 @@ pub enum Function {
     Sum,
     /// Mean of the members of a list by `num`, Double; Null of none (ours).
     Mean,
-    /// Standard deviation of the members of a list as a sample, Double; Null of fewer than two (ours).
+    /// Standard deviation of the members of a list as a sample, Double; Null of fewer than two
+    /// (ours).
     Stddev,
     /// The same, of them as a population; Null of none (ours).
     StddevPop,

@@ -1,6 +1,8 @@
-//! Walkers over the checked tree, for those who look at its parts and not at what they are parts of.
+//! Walkers over the checked tree, for those who look at its parts and not at what they are parts
+//! of.
 //!
-//! What is directly in a statement says the statement's own file ([`statement`](crate::statement)), what is in an expression is said here.
+//! What is directly in a statement says the statement's own file ([`statement`](crate::statement)),
+//! what is in an expression is said here.
 //!
 //! Not here: the syntax tree.
 
@@ -66,7 +68,8 @@ pub(crate) type PartRef<'a> = Part<'a, &'a Topic, &'a Expression, &'a [Statement
 /// A part to be changed.
 pub(crate) type PartMut<'a> = Part<'a, &'a mut Topic, &'a mut Expression, &'a mut [Statement]>;
 
-/// Both walkers of a statement of the checked tree ([`Executable`](crate::statement::Executable)), by one description of what is directly in it.
+/// Both walkers of a statement of the checked tree ([`Executable`](crate::statement::Executable)),
+/// by one description of what is directly in it.
 macro_rules! parts {
     (|$node:pat_param, $visit:ident| $body:block) => {
         fn each_part<'a>(&'a self, $visit: &mut dyn FnMut($crate::check::tree::walk::PartRef<'a>)) {
@@ -83,7 +86,8 @@ macro_rules! parts {
 pub(crate) use parts;
 
 impl Statement {
-    /// Calls `visit` for each part directly in this statement, in the order in which a run comes to them.
+    /// Calls `visit` for each part directly in this statement, in the order in which a run comes to
+    /// them.
     pub(crate) fn each_part<'a>(&'a self, visit: &mut dyn FnMut(PartRef<'a>)) {
         self.kind.executable().each_part(visit);
     }

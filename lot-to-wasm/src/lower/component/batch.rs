@@ -1,7 +1,9 @@
-//! Many messages in one call: the interface `action-batches` of the [shell](super::shell), around a core module that knows nothing of it.
+//! Many messages in one call: the interface `action-batches` of the [shell](super::shell), around a
+//! core module that knows nothing of it.
 //!
-//! A program writes through the gate. While a batch is under way, the gate keeps what is written in the guest's memory; otherwise it passes
-//! it to the host. The entrance calls the program for each message of a batch. Both are modules of the shell, so all definitions share their code.
+//! A program writes through the gate. While a batch is under way, the gate keeps what is written in
+//! the guest's memory; otherwise it passes it to the host. The entrance calls the program for each
+//! message of a batch. Both are modules of the shell, so all definitions share their code.
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
@@ -18,7 +20,8 @@ use super::MEMORY;
 /// Functions of the host whose effects a batch keeps.
 pub(super) const GATED: [Host; 4] = [Host::Publish, Host::Keep, Host::Forget, Host::Report];
 
-/// Kinds of effects, as `wit/guest/unstable-batches.wit` lists them. A message's is its quality of service, and 4 with RETAIN.
+/// Kinds of effects, as `wit/guest/unstable-batches.wit` lists them. A message's is its quality of
+/// service, and 4 with RETAIN.
 const RETAIN_BIT: i32 = 2;
 const KEEP: i32 = 8;
 const FORGET: i32 = 9;
@@ -91,7 +94,8 @@ impl Writer {
     }
 }
 
-/// A module with the functions [`GATED`]: it imports those of the host, and exports others under the same names.
+/// A module with the functions [`GATED`]: it imports those of the host, and exports others under
+/// the same names.
 pub(super) fn gate() -> Vec<u8> {
     let mut writer = Writer::default();
     writer.import_memory();
@@ -138,11 +142,13 @@ fn gated(function: Host, host: u32, write: u32) -> Vec<Instruction<'static>> {
     code
 }
 
-/// A module that exports the functions that it imports, those of a module of the world, and for Actions one that calls theirs.
+/// A module that exports the functions that it imports, those of a module of the world, and for
+/// Actions one that calls theirs.
 ///
-/// The [`shell`](super::shell) lifts its exports instead of the Action's own. What module those come from is known only when the shell is
-/// instantiated, so wasmtime looks each of them up by name and makes a reference to it anew at every call; an import of a module that
-/// it has compiled with the component is neither.
+/// The [`shell`](super::shell) lifts its exports instead of the Action's own. What module those
+/// come from is known only when the shell is instantiated, so wasmtime looks each of them up by
+/// name and makes a reference to it anew at every call; an import of a module that it has compiled
+/// with the component is neither.
 pub(super) fn entrance(world: World) -> Vec<u8> {
     let mut writer = Writer::default();
     let mut on_message = None;

@@ -44,7 +44,8 @@ impl Types {
 }
 
 impl Writer {
-    /// Lifts the functions of the core instance `main` and exports them as the interface `model-handler`.
+    /// Lifts the functions of the core instance `main` and exports them as the interface
+    /// `model-handler`.
     pub(super) fn model_handler(&mut self, main: u32, core: &Core) {
         let shared = &core.types;
         let instance = define_instance(&mut self.builder, shared.qos);

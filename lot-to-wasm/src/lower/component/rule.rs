@@ -49,7 +49,8 @@ impl Types {
 }
 
 impl Writer {
-    /// Lifts the function of the core instance `main` and exports it as the interface `rule-handler`.
+    /// Lifts the function of the core instance `main` and exports it as the interface
+    /// `rule-handler`.
     pub(super) fn rule_handler(&mut self, main: u32, core: &Core) {
         let types = Types::define(&mut self.builder, core.types.run_error);
         let function = types.function(&mut self.builder);

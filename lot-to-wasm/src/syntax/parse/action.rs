@@ -1,4 +1,5 @@
-//! `DEFINE ACTION`: trigger or inputs, `DO`, statements, outputs, description (LoT reference §3, §7).
+//! `DEFINE ACTION`: trigger or inputs, `DO`, statements, outputs, description (LoT reference §3,
+//! §7).
 
 use lot_facts::{InputKind, Trigger};
 
@@ -28,7 +29,8 @@ struct Draught {
     description: Option<Text>,
     /// `DO` was seen, or its absence reported.
     begun: bool,
-    /// The line of the trigger, or of DO, is indented by mistake, so that the body may be no deeper.
+    /// The line of the trigger, or of DO, is indented by mistake, so that the body may be no
+    /// deeper.
     is_indented: bool,
 }
 
@@ -313,7 +315,8 @@ impl Parser<'_, '_> {
         self.expected(codes::NO_TRIGGER, &["ON", "INPUT", "DO"], "the name of the action")
     }
 
-    /// A block of declarations, as in Structured Text, up to its `END_VAR`: reported once, and left out.
+    /// A block of declarations, as in Structured Text, up to its `END_VAR`: reported once, and left
+    /// out.
     fn skip_declarations(&mut self) {
         let start = self.span();
         while !matches!(self.peek().kind, TokenKind::End) && !self.is_keyword("END_VAR") {
@@ -330,7 +333,8 @@ impl Parser<'_, '_> {
         self.skip_newlines();
     }
 
-    /// `OUTPUT` lines in column 1 behind the statements: reported once, with the RETURN that belongs above them.
+    /// `OUTPUT` lines in column 1 behind the statements: reported once, with the RETURN that
+    /// belongs above them.
     fn output_without_return(&mut self) -> Parsed<()> {
         let message = "OUTPUT stands below RETURN, indented";
         let draft = Draft::error(codes::MISPLACED_CLAUSE, self.span(), message);
@@ -450,7 +454,8 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Whether a line in column 1 is none of LoT, nor meant for one: `var x = 1`, `if (x) {`. What is written in capitals is a slip.
+    /// Whether a line in column 1 is none of LoT, nor meant for one: `var x = 1`, `if (x) {`. What
+    /// is written in capitals is a slip.
     fn is_foreign_line(&self) -> bool {
         let word = self.word();
         let is_called = self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen);
@@ -465,7 +470,8 @@ impl Parser<'_, '_> {
         self.word().starts_with(char::is_lowercase)
     }
 
-    /// Lines of another language behind the statements, with what is below them: told once, with their number.
+    /// Lines of another language behind the statements, with what is below them: told once, with
+    /// their number.
     fn foreign_lines(&mut self, place: &str) {
         let (first, found) = (self.span(), self.found());
         loop {

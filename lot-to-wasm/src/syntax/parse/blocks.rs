@@ -8,13 +8,15 @@ use crate::statement::{self, Statement};
 use crate::token::{ONE_LINE, Sign, Token, TokenKind};
 
 impl Parser<'_, '_> {
-    /// An indented block of statements after `opener`, from the end of the opener's line. Errors inside are reported and skipped; an
-    /// empty result means that the block itself is missing, which has been reported.
+    /// An indented block of statements after `opener`, from the end of the opener's line. Errors
+    /// inside are reported and skipped; an empty result means that the block itself is missing,
+    /// which has been reported.
     pub(crate) fn block(&mut self, opener: &str) -> Parsed<Vec<Statement>> {
         self.block_before(opener, None)
     }
 
-    /// As [`block`](Self::block) for LOOP: an UNTIL in the column of its statements ends them, and is left.
+    /// As [`block`](Self::block) for LOOP: an UNTIL in the column of its statements ends them, and
+    /// is left.
     pub(crate) fn loop_block(&mut self) -> Parsed<Vec<Statement>> {
         self.block_before("LOOP", Some("UNTIL"))
     }
@@ -62,7 +64,8 @@ impl Parser<'_, '_> {
         Ok(statements)
     }
 
-    /// A statement on the line of `opener`, where only blocks are allowed: reported, and read as the first one of the block.
+    /// A statement on the line of `opener`, where only blocks are allowed: reported, and read as
+    /// the first one of the block.
     fn block_on_line(&mut self, opener: &str, end: Option<&str>) -> Parsed<Vec<Statement>> {
         let message = format!("expected the end of the line after {opener}, found {}", self.found());
         let draft = Draft::error(codes::AFTER_LINE, self.span(), message);
@@ -104,7 +107,8 @@ impl Parser<'_, '_> {
         self.statements_before(None)
     }
 
-    /// As [`statements`](Self::statements), but they end before a line that begins with this word, too.
+    /// As [`statements`](Self::statements), but they end before a line that begins with this word,
+    /// too.
     fn statements_before(&mut self, end: Option<&str>) -> Vec<Statement> {
         let mut statements = Vec::new();
         loop {
@@ -181,7 +185,8 @@ impl Parser<'_, '_> {
         Ok(Statement { kind: kind?, span })
     }
 
-    /// A deeper line that nothing opened: reported once, its statements are read as if they stood in the block.
+    /// A deeper line that nothing opened: reported once, its statements are read as if they stood
+    /// in the block.
     fn stray_indent(&mut self, statements: &mut Vec<Statement>) {
         let indent = self.advance();
         let after_call = statements.last().is_some_and(|last| last.kind.construct().is_call());
@@ -210,7 +215,8 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The lines from the one of `start` to the last one taken, indented by 4 more spaces; without the blanks before the first.
+    /// The lines from the one of `start` to the last one taken, indented by 4 more spaces; without
+    /// the blanks before the first.
     pub(crate) fn indented(&self, start: Span) -> (Span, String) {
         let taken = self.tokens.get(..self.at).unwrap_or_default();
         let is_code = |token: &&Token| {
@@ -227,7 +233,8 @@ impl Parser<'_, '_> {
         (span, text)
     }
 
-    /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`, `UNTIL`).
+    /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`,
+    /// `UNTIL`).
     pub(crate) fn recover(&mut self) {
         loop {
             self.skip_line();
@@ -281,7 +288,8 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Reads lines of an indented block with `line` until it ends, with recovery; without a block nothing happens.
+    /// Reads lines of an indented block with `line` until it ends, with recovery; without a block
+    /// nothing happens.
     pub(crate) fn lines(&mut self, mut line: impl FnMut(&mut Self) -> Parsed<()>) {
         self.skip_newlines();
         if self.peek().kind != TokenKind::Indent {

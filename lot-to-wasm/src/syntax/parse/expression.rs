@@ -248,7 +248,8 @@ impl Parser<'_, '_> {
         Ok(left)
     }
 
-    /// Whether NOT stands here; in another case only before what begins a value, because oldest programs have bare names.
+    /// Whether NOT stands here; in another case only before what begins a value, because oldest
+    /// programs have bare names.
     fn is_negation(&self) -> bool {
         let begins_value = match &self.peek_at(1).kind {
             TokenKind::Word => matches!(

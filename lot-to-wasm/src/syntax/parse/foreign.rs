@@ -1,4 +1,5 @@
-//! What people write who come from other languages: reported with what it is here, and read as that.
+//! What people write who come from other languages: reported with what it is here, and read as
+//! that.
 
 use lot_nearest::nearest_within;
 
@@ -64,7 +65,8 @@ impl Parser<'_, '_> {
         self.advance();
     }
 
-    /// As [`skip_foreign_opener`](Self::skip_foreign_opener) where THEN or DO should stand; whether there was one.
+    /// As [`skip_foreign_opener`](Self::skip_foreign_opener) where THEN or DO should stand; whether
+    /// there was one.
     pub(crate) fn skip_foreign_word(&mut self, word: &str) -> bool {
         let Some(sign) = self.foreign_opener() else { return false };
         let message = format!("expected {word}, found `{}`", sign.text());
@@ -108,7 +110,8 @@ impl Parser<'_, '_> {
         matches!(self.peek_at(ahead).kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_))
     }
 
-    /// Reports that the topic here stands without the word TOPIC, behind a statement that may set other things as well.
+    /// Reports that the topic here stands without the word TOPIC, behind a statement that may set
+    /// other things as well.
     pub(crate) fn missing_topic_word(&mut self, statement: &str) {
         let what = ["TOPIC", "ENV", "SECRET"];
         let message = format!("expected TOPIC, ENV or SECRET after {statement}, found STRING");
@@ -125,7 +128,8 @@ impl Parser<'_, '_> {
         self.sink.push(draft.suggest(format!("write {missing} before it")).fix(place, format!("{missing} ")));
     }
 
-    /// Takes the WITH before arguments; where they follow without one, which is reported, it is as if it stood there.
+    /// Takes the WITH before arguments; where they follow without one, which is reported, it is as
+    /// if it stood there.
     pub(crate) fn eat_with_before_arguments(&mut self) -> bool {
         if self.eat_word("WITH") {
             return true;
@@ -139,7 +143,8 @@ impl Parser<'_, '_> {
         is_missing
     }
 
-    /// Members of the payload as other languages read them, `PAYLOAD.a[0]`: reported, and read as GET JSON.
+    /// Members of the payload as other languages read them, `PAYLOAD.a[0]`: reported, and read as
+    /// GET JSON.
     pub(crate) fn payload_member(&mut self, start: Span) -> Option<Text> {
         let mut path = String::new();
         while self.touches(0) && !self.is_method_call() {
@@ -178,7 +183,8 @@ impl Parser<'_, '_> {
         self.peek_at(ahead).kind == TokenKind::Sign(Sign::CloseBracket)
     }
 
-    /// Takes a topic or another text that stands here without its quotes, and reports it: a bare word with everything that touches it.
+    /// Takes a topic or another text that stands here without its quotes, and reports it: a bare
+    /// word with everything that touches it.
     pub(crate) fn text_without_quotes(&mut self, after: &str) -> Option<Text> {
         let start = self.span();
         let is_topic = !self.word().is_empty() && self.touches(1) || self.peek().kind == TokenKind::Unknown;
@@ -261,7 +267,8 @@ impl Parser<'_, '_> {
         self.peek().kind == TokenKind::Word && is_after_text && has_text()
     }
 
-    /// Whether a topic without quotes stands `ahead` places further: a word, and a `/` with something behind it, without blanks between.
+    /// Whether a topic without quotes stands `ahead` places further: a word, and a `/` with
+    /// something behind it, without blanks between.
     pub(crate) fn is_topic_without_quotes(&self, ahead: usize) -> bool {
         let is_slash = self.peek_at(ahead + 1).kind == TokenKind::Sign(Sign::Slash);
         let is_start = self.peek_at(ahead).kind == TokenKind::Word;
@@ -276,7 +283,8 @@ impl Parser<'_, '_> {
         !is_layout && self.peek_at(ahead).span.start == before.end
     }
 
-    /// Which of these words the next one is, with letters that have changed places or one that is wrong.
+    /// Which of these words the next one is, with letters that have changed places or one that is
+    /// wrong.
     pub(crate) fn misspelt(&self, words: &[&'static str]) -> Option<&'static str> {
         let word = self.word();
         nearest_within(1, word, words.iter().copied()).filter(|near| word.len() > 2 && *near != word)

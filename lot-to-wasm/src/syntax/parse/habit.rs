@@ -1,4 +1,5 @@
-//! Operators and values as other languages write them: reported with what is written here, and read as that where it can be told.
+//! Operators and values as other languages write them: reported with what is written here, and read
+//! as that where it can be told.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
@@ -107,7 +108,8 @@ pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     })
 }
 
-/// How to ask for what other languages call a type, `PAYLOAD IS NUMBER`: a value has none that could be asked for.
+/// How to ask for what other languages call a type, `PAYLOAD IS NUMBER`: a value has none that
+/// could be asked for.
 pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
         "NUMBER" | "NUMERIC" | "INT" | "INTEGER" | "FLOAT" | "DOUBLE" | "REAL" | "DECIMAL" => {
@@ -130,7 +132,8 @@ pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
 }
 
 impl Parser<'_, '_> {
-    /// What is said of an operator of another language that stands here, behind the operand that begins at `start`.
+    /// What is said of an operator of another language that stands here, behind the operand that
+    /// begins at `start`.
     pub(super) fn foreign_operator(&mut self, start: Span) -> Option<Draft> {
         let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
         let left = self.slice(Span { end: self.previous().end, ..start }).to_owned();
@@ -208,7 +211,8 @@ impl Parser<'_, '_> {
         self.node(start, ExpressionKind::Array(elements))
     }
 
-    /// `value IF condition ELSE other`, as Python writes it, of which the value has been read: reported, and read.
+    /// `value IF condition ELSE other`, as Python writes it, of which the value has been read:
+    /// reported, and read.
     pub(super) fn python_choice(&mut self, then: Expression) -> Parsed<Expression> {
         let (start, at) = (then.span, self.span());
         self.advance();
@@ -230,7 +234,8 @@ impl Parser<'_, '_> {
         self.node(start, ExpressionKind::If { condition, then, otherwise: Some(Box::new(otherwise)) })
     }
 
-    /// `IF(condition, value, other)`, as spreadsheets write it, of which IF has been read: reported, and read where it has these three.
+    /// `IF(condition, value, other)`, as spreadsheets write it, of which IF has been read:
+    /// reported, and read where it has these three.
     pub(super) fn if_as_call(&mut self, start: Span) -> Parsed<Expression> {
         self.advance();
         let arguments = self.items(Sign::CloseParen, "the arguments", Self::value)?;
@@ -282,7 +287,8 @@ impl Parser<'_, '_> {
         ))
     }
 
-    /// A function of another language whose operand stands behind it without parentheses, `KEYS {o}`.
+    /// A function of another language whose operand stands behind it without parentheses,
+    /// `KEYS {o}`.
     pub(super) fn function_without_parentheses(&self) -> Option<Draft> {
         let (word, is_braced) = (self.word(), self.peek_at(1).kind == TokenKind::Sign(Sign::OpenBrace));
         let hint = function_hint(word).filter(|_| is_braced)?;
@@ -290,7 +296,8 @@ impl Parser<'_, '_> {
         Some(draft.suggest(hint))
     }
 
-    /// An index that is no number, at its bracket in the path of a variable: `{steps[{n}].name}`. `name` is the variable's, `start` where that stands.
+    /// An index that is no number, at its bracket in the path of a variable: `{steps[{n}].name}`.
+    /// `name` is the variable's, `start` where that stands.
     pub(super) fn computed_index(&self, name: &str, start: Span) -> Option<Draft> {
         let bracket = self.span();
         let (first, span) = match self.peek_at(1).kind {
@@ -368,7 +375,8 @@ impl Parser<'_, '_> {
         Ok(names.into_iter().map(crate::syntax::PathStep::Key).collect())
     }
 
-    /// Signs that are operators in other languages alone, of which the second one stands where a value should.
+    /// Signs that are operators in other languages alone, of which the second one stands where a
+    /// value should.
     pub(super) fn foreign_signs(&self) -> Option<Draft> {
         let before = self.slice(self.previous());
         let span = self.previous().to(self.span());
@@ -401,7 +409,8 @@ impl Parser<'_, '_> {
         Some(self.node(start, ExpressionKind::Double(number)))
     }
 
-    /// What is said of a word that touches the number or word before it, or of a value behind a function's name.
+    /// What is said of a word that touches the number or word before it, or of a value behind a
+    /// function's name.
     pub(super) fn touching(&self) -> Option<(String, Option<(Span, String)>)> {
         let before = self.previous();
         let (last, word) = (self.slice(before), self.word());
@@ -438,7 +447,8 @@ impl Parser<'_, '_> {
             .then(|| ("write RETAIN alone, or leave it out".to_owned(), None))
     }
 
-    /// A level of the topic as an element or a method of it, `TOPIC[2]`, `TOPIC.POSITION(2)`: reported, and read.
+    /// A level of the topic as an element or a method of it, `TOPIC[2]`, `TOPIC.POSITION(2)`:
+    /// reported, and read.
     pub(super) fn foreign_topic_level(&mut self, start: Span) -> Option<Parsed<Expression>> {
         let is_method = self.is_method_call() && self.word_at(1).eq_ignore_ascii_case("POSITION");
         let (at, end) = match self.peek().kind {
@@ -462,7 +472,8 @@ impl Parser<'_, '_> {
         Some(self.node(start, ExpressionKind::TopicPosition(Box::new(position))))
     }
 
-    /// An argument of a function; a comma that is missing behind it is reported, and the next argument left.
+    /// An argument of a function; a comma that is missing behind it is reported, and the next
+    /// argument left.
     pub(super) fn argument(&mut self) -> Parsed<Expression> {
         let value = self.value()?;
         if self.begins_value(0) || self.is_sign(Sign::OpenBrace) {

@@ -1,4 +1,5 @@
-//! Properties of MQTT 5.0: those of the message as values, and how clauses about those of what is published begin.
+//! Properties of MQTT 5.0: those of the message as values, and how clauses about those of what is
+//! published begin.
 //!
 //! Their words are keywords only side by side: each alone is a name as any other.
 
@@ -22,7 +23,8 @@ pub(crate) fn message_property_name(property: MessageProperty) -> String {
     row.map_or(String::new(), |(first, second, _)| format!("{first} {second}"))
 }
 
-/// The property that the words `ahead` places after the next one name, if they name one that is there once.
+/// The property that the words `ahead` places after the next one name, if they name one that is
+/// there once.
 pub(crate) fn property_at(parser: &Parser<'_, '_>, ahead: usize) -> Option<MessageProperty> {
     let words = (parser.word_at(ahead), parser.word_at(ahead + 1));
     PROPERTIES.iter().find(|(first, second, _)| words == (*first, *second)).map(|(_, _, property)| *property)
@@ -33,7 +35,8 @@ pub(super) fn is_property(parser: &Parser<'_, '_>) -> bool {
     property_at(parser, 0).is_some() || (parser.word() == "USER" && parser.word_at(1) == "PROPERTY")
 }
 
-/// Whether a clause about a property of what is published begins `ahead` places after the next word.
+/// Whether a clause about a property of what is published begins `ahead` places after the next
+/// word.
 pub(crate) fn is_clause_at(parser: &Parser<'_, '_>, ahead: usize) -> bool {
     let is_user =
         parser.word_at(ahead) == "USER" && matches!(parser.word_at(ahead + 1), "PROPERTY" | "PROPERTIES");

@@ -180,7 +180,8 @@ impl Parser<'_, '_> {
         is_here.then(|| self.span_from(start))
     }
 
-    /// Takes WITH; where the source follows without it, which is reported, it is as if it stood there.
+    /// Takes WITH; where the source follows without it, which is reported, it is as if it stood
+    /// there.
     fn eat_with_before_source(&mut self) -> bool {
         if self.eat_word("WITH") {
             return true;

@@ -82,7 +82,8 @@ impl Parser<'_, '_> {
         Ok(component)
     }
 
-    /// `WITH TITLE "t"`, `SET RANGE FROM 0 TO 9`, `BIND VALUE TO TOPIC "t"`: two words, then words and values up to the next clause.
+    /// `WITH TITLE "t"`, `SET RANGE FROM 0 TO 9`, `BIND VALUE TO TOPIC "t"`: two words, then words
+    /// and values up to the next clause.
     fn clause(&mut self) -> Parsed<PanelClause> {
         let start = self.span();
         let Some(first) = self.eat_any(&["WITH", "SET", "BIND", "COLUMNS"]) else {

@@ -1,4 +1,5 @@
-//! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
+//! Primary expressions: literals, variables, what comes from outside, and everything in brackets
+//! (LoT reference §3, §5.2).
 
 use super::{Parsed, Parser, Reported, habit, message, window};
 use crate::check::json_path;
@@ -180,7 +181,8 @@ impl Parser<'_, '_> {
         self.node(start, ExpressionKind::Topic)
     }
 
-    /// A number, a variable or a parenthesised expression: what stands after it is not part of the position.
+    /// A number, a variable or a parenthesised expression: what stands after it is not part of the
+    /// position.
     fn position_operand(&mut self) -> Parsed<Expression> {
         let is_operand = match self.peek().kind {
             TokenKind::Int(_) | TokenKind::Sign(Sign::OpenParen | Sign::OpenBrace) => true,
@@ -248,7 +250,8 @@ impl Parser<'_, '_> {
         self.node(start, kind)
     }
 
-    /// Takes the IN of GET JSON; another word for it is reported, and taken, and one that is missing is reported.
+    /// Takes the IN of GET JSON; another word for it is reported, and taken, and one that is
+    /// missing is reported.
     fn eat_in(&mut self) -> bool {
         if matches!(self.word(), "PAYLOAD" | "GET") || self.is_sign(Sign::OpenBrace) {
             let message = format!("expected IN after the path, found {}", self.found());
@@ -267,8 +270,9 @@ impl Parser<'_, '_> {
         true
     }
 
-    /// The path of GET JSON: a string, a variable or an expression in parentheses; after `PAYLOAD JSON` also a bare path. A string that is no path
-    /// by itself and goes on with `+` begins a sum: behind a whole path `+` adds to the member.
+    /// The path of GET JSON: a string, a variable or an expression in parentheses; after
+    /// `PAYLOAD JSON` also a bare path. A string that is no path by itself and goes on with `+`
+    /// begins a sum: behind a whole path `+` adds to the member.
     fn json_path_operand(&mut self, bare: bool) -> Parsed<Expression> {
         let start = self.span();
         let goes_on = self.peek_at(1).kind == TokenKind::Sign(Sign::Plus);
@@ -337,7 +341,8 @@ impl Parser<'_, '_> {
         self.shown_time(start, true)
     }
 
-    /// `["F"] [OF x]`, behind `TIMESTAMP`. The time behind OF may have a cast: `OF {t} AS TIMESTAMP`.
+    /// `["F"] [OF x]`, behind `TIMESTAMP`. The time behind OF may have a cast:
+    /// `OF {t} AS TIMESTAMP`.
     fn shown_time(&mut self, start: Span, is_local: bool) -> Parsed<Expression> {
         let format = self.timestamp_format()?;
         if self.eat_word("OF") {

@@ -1,4 +1,5 @@
-//! `GET MODEL "M" FROM "R" WHERE … ORDER BY … LIMIT n` and the filters of queries (LoT reference §3).
+//! `GET MODEL "M" FROM "R" WHERE … ORDER BY … LIMIT n` and the filters of queries (LoT reference
+//! §3).
 
 use super::expression::Level;
 use super::{Parsed, Parser};

@@ -59,7 +59,8 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Takes `TO TOPIC` behind the scope; where a part of it is missing, or another word stands for it, that is reported, and it is as if it stood there.
+    /// Takes `TO TOPIC` behind the scope; where a part of it is missing, or another word stands for
+    /// it, that is reported, and it is as if it stood there.
     fn eat_to_topic(&mut self) -> Parsed<bool> {
         if !self.eat_keyword("TO") {
             let is_other = matches!(self.word(), "ON" | "IN" | "AT" | "OF" | "WITH")
@@ -89,7 +90,8 @@ impl Parser<'_, '_> {
         Ok(true)
     }
 
-    /// Reports what stands below a rule that ended, where it is a verdict or a question: it lacks its ELSE. `column` is that in which the rule began.
+    /// Reports what stands below a rule that ended, where it is a verdict or a question: it lacks
+    /// its ELSE. `column` is that in which the rule began.
     fn second_verdict(&mut self, body: &RuleBody, column: u32) -> bool {
         self.skip_newlines();
         let (word, span) = (self.word(), self.span());
@@ -252,7 +254,8 @@ impl Parser<'_, '_> {
         Ok(left)
     }
 
-    /// A value alone behind OR or AND, `USER IS "ann" OR "bob"`: reported, and read as compared like the one before.
+    /// A value alone behind OR or AND, `USER IS "ann" OR "bob"`: reported, and read as compared
+    /// like the one before.
     fn value_alone(&mut self, left: &RuleCondition) -> Option<Parsed<RuleCondition>> {
         let start = self.span();
         let compared = left.last_compared().filter(|_| self.begins_value(0))?;

@@ -21,8 +21,8 @@ impl Parser<'_, '_> {
         Ok(self.topic(start, parts))
     }
 
-    /// The topic of GET TOPIC inside an expression: after the first part, a `+` belongs to the topic only when what follows it
-    /// is evidently a piece of one.
+    /// The topic of GET TOPIC inside an expression: after the first part, a `+` belongs to the
+    /// topic only when what follows it is evidently a piece of one.
     pub(crate) fn read_topic(&mut self) -> Parsed<TopicOperand> {
         let start = self.span();
         let is_whole = matches!(self.peek().kind, TokenKind::Sign(Sign::OpenParen))
@@ -45,7 +45,8 @@ impl Parser<'_, '_> {
         Ok(self.topic(start, parts))
     }
 
-    /// A text that goes on with the topic, though nothing in it says so: the value may have been meant.
+    /// A text that goes on with the topic, though nothing in it says so: the value may have been
+    /// meant.
     fn warn_of_text(&mut self, start: Span, plus: Span, parts: &[Expression], part: &Expression) {
         let ExpressionKind::Text(text) = &part.kind else { return };
         if text.starts_with(['/', '-', '_', '.', ':']) || ends_open(parts) {
@@ -59,7 +60,8 @@ impl Parser<'_, '_> {
             .push(draft.suggest(format!("for the topic write GET TOPIC ({topic} + {text})")).suggest(value));
     }
 
-    /// A `+` that adds to the value of a topic that is not at its end: the topic may have been meant.
+    /// A `+` that adds to the value of a topic that is not at its end: the topic may have been
+    /// meant.
     fn warn_of_value(&mut self, start: Span) {
         let plus = self.span();
         let topic = self.before(start, plus);
@@ -137,7 +139,8 @@ impl Parser<'_, '_> {
         ends_open(parts) || slash_follows
     }
 
-    /// Tokens of a variable, `TOPIC POSITION n`, `PAYLOAD` or session word that begins `ahead` places further.
+    /// Tokens of a variable, `TOPIC POSITION n`, `PAYLOAD` or session word that begins `ahead`
+    /// places further.
     fn topic_part_length(&self, ahead: usize) -> Option<usize> {
         if self.peek_at(ahead).kind == TokenKind::Sign(Sign::OpenBrace) {
             return self.bracket_length(ahead);
@@ -188,7 +191,8 @@ fn ends_open(parts: &[Expression]) -> bool {
     })
 }
 
-/// A parenthesised `"a/" + {b} + "/c"` as its parts: a chain of `+` that begins with a literal in one of its first two places joins texts.
+/// A parenthesised `"a/" + {b} + "/c"` as its parts: a chain of `+` that begins with a literal in
+/// one of its first two places joins texts.
 fn joined_parts(part: Expression) -> Vec<Expression> {
     let mut parts = Vec::new();
     let mut rest = part;

@@ -5,7 +5,8 @@
 pub(super) struct Level<'k> {
     /// Columns before its lines.
     pub(super) width: u32,
-    /// The same of misplaced lines that were taken for lines of this block: more of them are no mistakes of their own.
+    /// The same of misplaced lines that were taken for lines of this block: more of them are no
+    /// mistakes of their own.
     pub(super) taken_for_it: Vec<u32>,
     /// First word of its last line.
     pub(super) word: &'k str,
@@ -25,7 +26,8 @@ impl Level<'_> {
     }
 }
 
-/// Words that continue a statement in its own column, with the words with which such statements begin.
+/// Words that continue a statement in its own column, with the words with which such statements
+/// begin.
 const PARTNERS: [(&str, &[&str]); 7] = [
     ("ELSE", &["IF", "ELSE", "ELSEIF", "ELSIF", "ELIF"]),
     ("ELSEIF", &["IF", "ELSEIF"]),
@@ -39,8 +41,9 @@ const PARTNERS: [(&str, &[&str]); 7] = [
 /// Words that begin a line of the entity itself, in an Action.
 const HEADS: [&str; 6] = ["DEFINE", "ON", "INPUT", "DO", "RETURN", "DESCRIPTION"];
 
-/// Which of the open blocks a line that stands in the column of none was meant for: that of the statement which it continues, else the
-/// nearest one, and of two as near the one that the line before is in. Only lines with a word of their own stand beside DEFINE.
+/// Which of the open blocks a line that stands in the column of none was meant for: that of the
+/// statement which it continues, else the nearest one, and of two as near the one that the line
+/// before is in. Only lines with a word of their own stand beside DEFINE.
 pub(super) fn meant(levels: &[Level<'_>], width: u32, word: &str, has_heads: bool) -> usize {
     let is_beside_body = levels.get(1).is_some_and(|body| width < body.width);
     if has_heads && is_beside_body && HEADS.contains(&word) {

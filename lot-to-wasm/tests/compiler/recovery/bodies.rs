@@ -1,7 +1,8 @@
-//! Statements with mistakes, and all that is said about them: per diagnostic its code and line, and after `=>` what its fix makes of the
-//! lines, or after `:` its suggestion.
+//! Statements with mistakes, and all that is said about them: per diagnostic its code and line, and
+//! after `=>` what its fix makes of the lines, or after `:` its suggestion.
 
-/// Statements of an action that has a message, with all that is said about them. Its first two lines stand before them.
+/// Statements of an action that has a message, with all that is said about them. Its first two
+/// lines stand before them.
 #[rustfmt::skip]
 pub(super) const BODIES: &[(&str, &[&str])] = &[
     (r#"IF PAYLOAD > 1 THEN

@@ -1,4 +1,5 @@
-//! What people write who come from other languages, and all that is said about it; as [`super::bodies`].
+//! What people write who come from other languages, and all that is said about it; as
+//! [`super::bodies`].
 
 /// Statements of an action that has a message.
 #[rustfmt::skip]

@@ -1,9 +1,13 @@
-//! Bytes on the wire: plays 200 devices or their subscriber, and counts what crosses the network meanwhile. `scripts/bandwidth` runs it.
+//! Bytes on the wire: plays 200 devices or their subscriber, and counts what crosses the network
+//! meanwhile. `scripts/bandwidth` runs it.
 //!
-//! `bandwidth <devices|gateway|subscriber> <address> <port> <kind> <flush ms> <seconds>`; `kind` is `v311`, `v5`, `alias`, `ws`, `deflate` or `zstd`. Each device sends a
-//! message of QoS 1 every second, at its own time: a topic of seven levels and JSON with changing numbers, a random identifier, a serial number and a
-//! timestamp. `gateway` sends all of them on one connection. Counted are the bytes of IP both ways as the kernel has them for the interfaces of this
-//! network namespace, which must be ours alone: headers of IP and TCP and packets without content too, those of Ethernet not.
+//! `bandwidth <devices|gateway|subscriber> <address> <port> <kind> <flush ms> <seconds>`; `kind` is
+//! `v311`, `v5`, `alias`, `ws`, `deflate` or `zstd`. Each device sends a message of QoS 1 every
+//! second, at its own time: a topic of seven levels and JSON with changing numbers, a random
+//! identifier, a serial number and a timestamp. `gateway` sends all of them on one connection.
+//! Counted are the bytes of IP both ways as the kernel has them for the interfaces of this network
+//! namespace, which must be ours alone: headers of IP and TCP and packets without content too,
+//! those of Ethernet not.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,5 +1,5 @@
-//! Messages of QoS 1 from one broker to another: the route, which keeps what waits on the disk or in memory, the same by hand, and mosquitto's bridge,
-//! which keeps it in memory.
+//! Messages of QoS 1 from one broker to another: the route, which keeps what waits on the disk or
+//! in memory, the same by hand, and mosquitto's bridge, which keeps it in memory.
 
 use lotmq_test_support::{Broker, BrokerOptions, Program, free_port, wait_for_port};
 

@@ -1,5 +1,7 @@
-//! What connectors are measured beside: programs on our client crate and on the libraries that one takes for the protocol, each a process of its own
-//! (`lotmq-bench native-…`). They promise what a route promises: a message is acknowledged when the other side has it, and the session outlives the connection.
+//! What connectors are measured beside: programs on our client crate and on the libraries that one
+//! takes for the protocol, each a process of its own (`lotmq-bench native-…`). They promise what a
+//! route promises: a message is acknowledged when the other side has it, and the session outlives
+//! the connection.
 
 mod bridge;
 mod http;
@@ -10,7 +12,8 @@ use std::io::Write as _;
 
 use lotmq_client::{Client, ConnectOptions, QoS};
 
-/// What a program says when it may begin, and when it has done its work; then it waits to be killed, so that its time can be read.
+/// What a program says when it may begin, and when it has done its work; then it waits to be
+/// killed, so that its time can be read.
 pub(super) const READY: &str = "ready";
 
 /// Runs a program by its words.
@@ -42,8 +45,8 @@ fn wait_for_the_end() -> ! {
     }
 }
 
-/// A client at a broker that gets what is below `in` at QoS 1, in a session that outlives the connection, and acknowledges it itself. What it sends goes
-/// together for a millisecond.
+/// A client at a broker that gets what is below `in` at QoS 1, in a session that outlives the
+/// connection, and acknowledges it itself. What it sends goes together for a millisecond.
 fn subscriber(broker: &str) -> Client {
     let options = ConnectOptions::v5("native").session_expiry(3600).manual_acks().flush_ms(1);
     let mut client = Client::connect(broker, &options).unwrap();

@@ -11,7 +11,8 @@ use super::{broker, median, route_figure, wait_for};
 
 const PAYLOAD: [u8; 200] = [b'x'; 200];
 
-/// Messages that wait: `LOTMQ_BENCH_OUTBOX`, without it these, some quarter of an hour of a thousand a second.
+/// Messages that wait: `LOTMQ_BENCH_OUTBOX`, without it these, some quarter of an hour of a
+/// thousand a second.
 const MESSAGES: usize = 2000 * Publishers::STEP;
 
 /// Rate that a drain is compared with.

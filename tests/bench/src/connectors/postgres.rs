@@ -1,4 +1,5 @@
-//! From MQTT at QoS 1 to rows that are committed: the route, the same by hand, and the database by itself.
+//! From MQTT at QoS 1 to rows that are committed: the route, the same by hand, and the database by
+//! itself.
 
 use lotmq_test_support::{Broker, PostgresServer, SqlServer as _};
 

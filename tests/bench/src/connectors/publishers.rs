@@ -1,4 +1,5 @@
-//! Publishers of QoS 1 that wait for nobody but the broker: some connections, each with a bounded number of messages on their way.
+//! Publishers of QoS 1 that wait for nobody but the broker: some connections, each with a bounded
+//! number of messages on their way.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -10,7 +10,8 @@ use lotmq_client::{Client, ConnectOptions, QoS};
 pub(super) struct Sink(JoinHandle<()>);
 
 impl Sink {
-    /// Subscribes with QoS 1, so that nothing is dropped for it, to a filter for which so many messages arrive.
+    /// Subscribes with QoS 1, so that nothing is dropped for it, to a filter for which so many
+    /// messages arrive.
     pub(super) fn connect(address: SocketAddr, filter: &str, messages: usize) -> Sink {
         let mut client = Client::connect(address, &ConnectOptions::new("sink").flush_ms(1)).unwrap();
         client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();

@@ -119,7 +119,8 @@ impl Peer {
         !was_waiting && self.waiting() > 0
     }
 
-    /// Writes what waits, as far as the socket takes it; an error ends that, as if all were written.
+    /// Writes what waits, as far as the socket takes it; an error ends that, as if all were
+    /// written.
     pub(super) fn write_rest(&mut self) {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let bytes = &self.output[self.written..];
@@ -138,7 +139,8 @@ impl Peer {
     }
 }
 
-/// Sends at once what the socket takes; how much that was. A dead peer is noticed by the task that reads.
+/// Sends at once what the socket takes; how much that was. A dead peer is noticed by the task that
+/// reads.
 fn send(socket: &TcpStream, pieces: &[IoSlice<'_>]) -> usize {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     if let [only] = pieces {

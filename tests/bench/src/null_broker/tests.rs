@@ -90,7 +90,8 @@ fn streams_are_joined_between_packets() {
             stream
         })
         .collect();
-    // Pieces that no packet ends with, each behind one of another publisher; some packets are larger than a read.
+    // Pieces that no packet ends with, each behind one of another publisher; some packets are
+    // larger than a read.
     let streams: Vec<Vec<u8>> = (0..3u8)
         .map(|number| {
             (0..40).flat_map(|count| publish("t", &vec![b'0' + number; 1 + count * count * 60])).collect()

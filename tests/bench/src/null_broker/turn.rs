@@ -80,7 +80,8 @@ impl Turn {
         self.peers[number].as_ref().map(|peer| Arc::clone(&peer.socket))
     }
 
-    /// Whether so much waits for somebody who gets the bytes of this peer that it is not read; then `waker` is called when that may be over.
+    /// Whether so much waits for somebody who gets the bytes of this peer that it is not read; then
+    /// `waker` is called when that may be over.
     pub(super) fn waits_for_targets(&mut self, number: usize, waker: &Waker) -> bool {
         let Some(peer) = &self.peers[number] else { return false };
         let is_full = |target: &usize| {
@@ -169,7 +170,8 @@ impl Turn {
         }
     }
 
-    /// Answers the packet at `start`; at the first PUBLISH settles who gets it and all behind it, and returns true.
+    /// Answers the packet at `start`; at the first PUBLISH settles who gets it and all behind it,
+    /// and returns true.
     fn handle(&mut self, number: usize, header: &FixedHeader, start: usize) -> Result<bool, Ending> {
         let Some(peer) = &mut self.peers[number] else { return Err(Ending::Closed) };
         let body = &self.area[start + usize::from(header.header_len)..start + header.packet_len()];
@@ -205,7 +207,8 @@ impl Turn {
         Ok(false)
     }
 
-    /// Settles who gets the bytes of a peer: everybody whose filters match the topic of its first message.
+    /// Settles who gets the bytes of a peer: everybody whose filters match the topic of its first
+    /// message.
     fn route(&mut self, number: usize, topic: &str, qos: QoS) -> Result<(), Ending> {
         let is_subscribed = |peer: &Peer| peer.filters.iter().any(|filter| matches(filter, topic));
         let targets: Vec<usize> = (0..self.peers.len())
@@ -232,7 +235,8 @@ impl Turn {
         Ok(())
     }
 
-    /// Ends the turn. Returns the peers whose sockets did not take all; `flusher` is called when there is something again.
+    /// Ends the turn. Returns the peers whose sockets did not take all; `flusher` is called when
+    /// there is something again.
     pub(super) fn flush(&mut self, flusher: &Waker) -> Vec<usize> {
         self.write_all();
         self.flusher = Some(flusher.clone());

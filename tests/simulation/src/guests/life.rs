@@ -1,7 +1,9 @@
 //! What definitions have for the life of one broker: mailboxes of posted runs, and kept values.
 //!
-//! A mailbox takes so many messages and refuses the others, which is told; the run does not happen then, and what is behind it is not concerned. A value that a run keeps
-//! is saved by the housekeeping thread, as the broker does (`lotmq_core::durable::kept_values`), and is restored at the next start.
+//! A mailbox takes so many messages and refuses the others, which is told; the run does not happen
+//! then, and what is behind it is not concerned. A value that a run keeps is saved by the
+//! housekeeping thread, as the broker does (`lotmq_core::durable::kept_values`), and is restored at
+//! the next start.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -107,7 +109,8 @@ pub(super) fn post(event: Event) {
     });
 }
 
-/// Puts an event into the mailbox of its definition that a former life of the broker has left: it waits until there is room.
+/// Puts an event into the mailbox of its definition that a former life of the broker has left: it
+/// waits until there is room.
 pub(super) fn start_again(event: Event) {
     with(|life| life.push(event));
 }
@@ -165,7 +168,8 @@ pub(super) fn keep(topic: &'static str, is_there: bool) {
     });
 }
 
-/// Puts back what was kept in a former life of the broker. What there is of each topic: its version.
+/// Puts back what was kept in a former life of the broker. What there is of each topic: its
+/// version.
 pub(crate) fn restore(rows: &[KeepRow]) -> BTreeMap<String, u32> {
     if planted() == Some(GuestFault::ValuesForgotten) {
         return BTreeMap::new();
@@ -204,7 +208,8 @@ pub(crate) fn save(log: &dyn Log, wall_ms: u64) {
     });
 }
 
-/// Tells what has come to the disk. What failed is stored in front of everything else when the disk works again.
+/// Tells what has come to the disk. What failed is stored in front of everything else when the disk
+/// works again.
 pub(crate) fn saves_settled(log: &dyn Log) {
     with(|life| {
         while let Some((ticket, _)) = life.saving.front()

@@ -1,4 +1,5 @@
-//! Promised runs of the simulation's definitions: a message is stored until its runs have ended, in a session that no Client can have.
+//! Promised runs of the simulation's definitions: a message is stored until its runs have ended, in
+//! a session that no Client can have.
 
 use std::sync::Arc;
 

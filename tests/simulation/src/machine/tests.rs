@@ -173,8 +173,9 @@ impl Stage {
     }
 }
 
-/// Shard 1 has routed a message to a session that outlives its connection, and stores it, when shard 0 resumes the session for a connection with which it
-/// ends. What waited for it before rests in the store, and is read from there: the message, too.
+/// Shard 1 has routed a message to a session that outlives its connection, and stores it, when
+/// shard 0 resumes the session for a connection with which it ends. What waited for it before rests
+/// in the store, and is read from there: the message, too.
 #[test]
 fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
     let mut stage = Stage::new(2);
@@ -195,8 +196,9 @@ fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
     assert_eq!(stage.got(0), sent);
 }
 
-/// Messages that waited for a session which is resumed to end with its connection get identifiers that go to the disk; one that comes by another shard meanwhile is not
-/// stored, and stays behind them all the same \[MQTT-4.6.0-6\].
+/// Messages that waited for a session which is resumed to end with its connection get identifiers
+/// that go to the disk; one that comes by another shard meanwhile is not stored, and stays behind
+/// them all the same \[MQTT-4.6.0-6\].
 #[test]
 fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
     let mut stage = Stage::new(2);
@@ -222,7 +224,8 @@ fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
     assert_eq!(stage.got(0), sent);
 }
 
-/// What the broker tells a Client that is away at QoS 2 waits in memory, and is stored when it is sent: the identifier stays in use after a crash.
+/// What the broker tells a Client that is away at QoS 2 waits in memory, and is stored when it is
+/// sent: the identifier stays in use after a crash.
 #[test]
 fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
     let mut stage = Stage::new(2);
@@ -288,7 +291,8 @@ fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
     }
 }
 
-/// A subscription is made anew with a lower QoS while retained messages of the former one are still to be sent: they come at that of the new one \[MQTT-3.8.4-8\].
+/// A subscription is made anew with a lower QoS while retained messages of the former one are still
+/// to be sent: they come at that of the new one \[MQTT-3.8.4-8\].
 #[test]
 fn what_is_left_of_retained_messages_comes_at_the_qos_that_was_granted_last() {
     let mut stage = Stage::new(2);
@@ -318,8 +322,9 @@ fn what_is_left_of_retained_messages_comes_at_the_qos_that_was_granted_last() {
     assert_eq!(got, [QoS::ExactlyOnce, QoS::AtMostOnce, QoS::AtMostOnce]);
 }
 
-/// Two copies of each message wait for a member of a group, one by the group and one by another subscription, which it ends before its session ends: the others
-/// of the group get what came by the group, once, after a restart of the broker too.
+/// Two copies of each message wait for a member of a group, one by the group and one by another
+/// subscription, which it ends before its session ends: the others of the group get what came by
+/// the group, once, after a restart of the broker too.
 #[test]
 fn what_came_by_another_subscription_is_not_for_the_group() {
     for (other_filter, restarts) in [("a", false), ("a", true), ("$share/h/a", false), ("$share/h/a", true)] {
@@ -355,11 +360,12 @@ fn what_came_by_another_subscription_is_not_for_the_group() {
     }
 }
 
-/// So much is encoded for the receivers of a read that the turn writes everything out in its midst: what has gone to the store with that is not acknowledged before
-/// it is there.
+/// So much is encoded for the receivers of a read that the turn writes everything out in its midst:
+/// what has gone to the store with that is not acknowledged before it is there.
 #[test]
 fn a_turn_that_is_relieved_acknowledges_nothing_before_its_commit() {
-    // With one of these counts it is the last message that fills the turn's memory, with four megabytes.
+    // With one of these counts it is the last message that fills the turn's memory, with four
+    // megabytes.
     (57..=61).for_each(nothing_is_acknowledged_early);
 }
 
@@ -396,7 +402,8 @@ fn nothing_is_acknowledged_early(messages: u16) {
     assert!(!written(&stage).is_empty(), "they are acknowledged when they are stored");
 }
 
-/// Packets that there was no time for wait because of the broker only as long as the Client reads its own output: else it is closed as silent \[MQTT-3.1.2-22\].
+/// Packets that there was no time for wait because of the broker only as long as the Client reads
+/// its own output: else it is closed as silent \[MQTT-3.1.2-22\].
 #[test]
 fn who_reads_nothing_and_says_nothing_is_closed_though_packets_of_it_wait() {
     const KEEP_ALIVE: u16 = 30;
@@ -448,7 +455,8 @@ fn who_reads_nothing_and_says_nothing_is_closed_though_packets_of_it_wait() {
     assert!(is_closed, "it is open still");
 }
 
-/// A session that has expired is gone, also while the thread that keeps house has not come to it \[MQTT-3.1.2-23\].
+/// A session that has expired is gone, also while the thread that keeps house has not come to it
+/// \[MQTT-3.1.2-23\].
 #[test]
 fn a_session_that_has_expired_is_not_resumed() {
     let mut stage = Stage::new(1);
@@ -466,7 +474,8 @@ fn a_session_that_has_expired_is_not_resumed() {
     assert_eq!(stage.present, [false, true, false]);
 }
 
-/// A Will, and that its session has none any more, are one batch: the process is killed while the turn that wrote them has got as far as it was relieved in its midst.
+/// A Will, and that its session has none any more, are one batch: the process is killed while the
+/// turn that wrote them has got as far as it was relieved in its midst.
 #[test]
 fn a_will_comes_once_although_its_turn_was_relieved() {
     for seed in 1..=64 {
@@ -502,7 +511,8 @@ fn a_will_comes_once_although_its_turn_was_relieved() {
     }
 }
 
-/// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on another one \[MQTT-4.6.0-6\].
+/// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on
+/// another one \[MQTT-4.6.0-6\].
 #[test]
 fn what_a_new_connection_publishes_comes_behind_what_the_old_one_did() {
     for has_ended in [false, true] {
@@ -537,8 +547,9 @@ fn are_in_order(got: &[Tag]) -> bool {
     got.is_sorted_by_key(|tag| tag.sequence)
 }
 
-/// A Client subscribes, and before the answer leaves messages that are retained are under way to it, in the turn of its own thread or of another one: none of them comes
-/// behind a later one \[MQTT-4.6.0-6\].
+/// A Client subscribes, and before the answer leaves messages that are retained are under way to
+/// it, in the turn of its own thread or of another one: none of them comes behind a later one
+/// \[MQTT-4.6.0-6\].
 #[test]
 fn no_retained_message_comes_before_older_ones_that_are_under_way() {
     for (publisher, qos) in
@@ -562,7 +573,8 @@ fn no_retained_message_comes_before_older_ones_that_are_under_way() {
     }
 }
 
-/// Messages that are retained are under way to a Client when it subscribes once more, with the same filter or with another one.
+/// Messages that are retained are under way to a Client when it subscribes once more, with the same
+/// filter or with another one.
 #[test]
 fn no_retained_message_of_a_further_subscription_comes_before_older_ones() {
     for (publisher, filter) in [(1, "a"), (1, "#"), (4, "a"), (4, "#")] {
@@ -584,7 +596,8 @@ fn no_retained_message_of_a_further_subscription_comes_before_older_ones() {
     }
 }
 
-/// A message is routed before somebody subscribes and under way still: it comes as a retained one, once.
+/// A message is routed before somebody subscribes and under way still: it comes as a retained one,
+/// once.
 #[test]
 fn a_retained_message_that_was_routed_before_a_subscription_comes_with_it() {
     for publisher in [1, 4] {
@@ -620,7 +633,8 @@ fn connects_with_will(stage: &mut Stage, who: usize, connection: ConnectionId, e
     tag
 }
 
-/// A Client sends DISCONNECT, closes and connects anew, and the new connection is looked at first: its Will is discarded \[MQTT-3.14.4-3\].
+/// A Client sends DISCONNECT, closes and connects anew, and the new connection is looked at first:
+/// its Will is discarded \[MQTT-3.14.4-3\].
 #[test]
 fn a_disconnect_counts_though_the_next_connection_is_seen_before_it() {
     for (next, expiry, says_it) in
@@ -647,7 +661,8 @@ fn a_disconnect_counts_though_the_next_connection_is_seen_before_it() {
     }
 }
 
-/// What a Client has sent on the connection that it leaves for another one comes before what it sends on that.
+/// What a Client has sent on the connection that it leaves for another one comes before what it
+/// sends on that.
 #[test]
 fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
     for next in [5, 6] {
@@ -667,7 +682,8 @@ fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
     }
 }
 
-/// The thread of the connection that is to be taken over stands still: the next one does not wait for it without end.
+/// The thread of the connection that is to be taken over stands still: the next one does not wait
+/// for it without end.
 #[test]
 fn who_takes_over_waits_for_the_old_connection_for_a_while_only() {
     let mut stage = Stage::new(1);

@@ -25,7 +25,8 @@ impl Promises {
         self.check_replays()
     }
 
-    /// The step from which on who is subscribed must get a message; `None` where nothing is promised.
+    /// The step from which on who is subscribed must get a message; `None` where nothing is
+    /// promised.
     fn is_owed(&self, message: &Published) -> Option<(Step, Step)> {
         let is_promised = message.tag.is_some() && message.qos != QoS::AtMostOnce;
         if !is_promised || message.may_have_expired(self.now_ms) {
@@ -40,7 +41,8 @@ impl Promises {
         }
     }
 
-    /// From when on, and until when, a definition has made of a message what it makes of it. Where runs are not promised a crash may cost them.
+    /// From when on, and until when, a definition has made of a message what it makes of it. Where
+    /// runs are not promised a crash may cost them.
     fn is_made(&self, cause: &Published) -> Option<(Step, Step)> {
         let is_certain = cause.qos > QoS::AtMostOnce
             && cause.taken.is_some()
@@ -76,7 +78,8 @@ impl Promises {
         Ok(())
     }
 
-    /// One member of a group must have got a message, and no other one, where nobody came to the group or left it since.
+    /// One member of a group must have got a message, and no other one, where nobody came to the
+    /// group or left it since.
     fn check_groups(&self, id: MessageId, message: &Published, (from, _): (Step, Step)) -> Checked {
         for filter in self.groups_of(message.topic) {
             let Some(members) = self.members(filter, from) else { continue };

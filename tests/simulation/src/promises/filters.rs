@@ -57,7 +57,8 @@ impl Filters {
         doubted
     }
 
-    /// Subscriptions that match a topic, those of groups included, and that may have been in force at some moment between two steps.
+    /// Subscriptions that match a topic, those of groups included, and that may have been in force
+    /// at some moment between two steps.
     pub(super) fn possible(
         &self,
         topic: &str,
@@ -86,7 +87,8 @@ impl Filters {
         asked[at].options.filter(|_| ends > to)
     }
 
-    /// The least that a subscription has certainly granted from one step to another, made anew or not: replacing it loses nothing \[MQTT-3.8.4-3\].
+    /// The least that a subscription has certainly granted from one step to another, made anew or
+    /// not: replacing it loses nothing \[MQTT-3.8.4-3\].
     pub(super) fn lasting(&self, filter: &str, (from, to): (Step, Step)) -> Option<SubscriptionOptions> {
         let asked = self.0.get(filter)?;
         let has_begun = |asked: &Asked| matches!(asked.answer, Answer::Done(step) if step < from);

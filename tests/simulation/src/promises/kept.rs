@@ -1,7 +1,8 @@
 //! Values that definitions keep: which of them a crash may leave.
 //!
-//! A value that was on the disk is there after a crash, or one that a run kept later; nothing that was replaced before, and nothing that nobody kept. What is kept
-//! comes to the disk within a second, as long as that works.
+//! A value that was on the disk is there after a crash, or one that a run kept later; nothing that
+//! was replaced before, and nothing that nobody kept. What is kept comes to the disk within a
+//! second, as long as that works.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,8 @@ impl KeptValues {
     /// The value of a topic is on the disk, or a newer one.
     pub(crate) fn saved(&mut self, topic: &'static str, kept: Kept) {
         let Some(history) = self.0.get_mut(topic) else { return };
-        // The first one may be of a former life of the broker, which may have used the same number for it.
+        // The first one may be of a former life of the broker, which may have used the same number
+        // for it.
         if let Some(at) = history.values.iter().rposition(|value| *value == kept) {
             history.values.drain(..at);
         }

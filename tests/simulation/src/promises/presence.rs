@@ -29,9 +29,11 @@ pub(super) struct Presence {
     /// There was a CONNACK.
     is_known: bool,
     ends: Option<Ends>,
-    /// The earliest and the latest time at which the broker may have noticed that the connection is gone; none for the latter while it may not have.
+    /// The earliest and the latest time at which the broker may have noticed that the connection is
+    /// gone; none for the latter while it may not have.
     left_ms: Option<(u64, Option<u64>)>,
-    /// CONNECT packets whose CONNACK has not come: one with a clean start, one that may have begun a new session.
+    /// CONNECT packets whose CONNACK has not come: one with a clean start, one that may have begun
+    /// a new session.
     may_have_ended: bool,
     /// There was one at least.
     is_asked: bool,
@@ -42,7 +44,8 @@ impl Promises {
     pub(crate) fn connects(&mut self, client: usize, is_clean: bool, ends: Ends) -> bool {
         let may_be_gone = !self.must_be_present(client);
         let presence = &mut self.presence[client];
-        // Until the answer comes, or instead of it. A session that is resumed ends as the new connection says.
+        // Until the answer comes, or instead of it. A session that is resumed ends as the new
+        // connection says.
         let may_have_ended = presence.may_have_ended;
         presence.is_asked = true;
         presence.may_have_ended |= is_clean || may_be_gone || ends != Ends::Never;
@@ -110,7 +113,8 @@ impl Promises {
         (presence.is_asked, presence.may_have_ended) = (true, true);
     }
 
-    /// What must hold of the session of a Client that sends CONNECT now: that it is there, that it is not.
+    /// What must hold of the session of a Client that sends CONNECT now: that it is there, that it
+    /// is not.
     pub(crate) fn presence(&self, client: usize) -> (bool, bool) {
         (self.must_be_present(client), self.must_be_gone(client))
     }
@@ -132,7 +136,8 @@ impl Promises {
         *left = Some((left.map_or(now, |(earliest, _)| earliest), Some(now)));
     }
 
-    /// The broker is there again: that a Client was gone when the power went may not have been on the disk, and counts from now.
+    /// The broker is there again: that a Client was gone when the power went may not have been on
+    /// the disk, and counts from now.
     pub(crate) fn broker_is_back(&mut self, client: usize, now_ms: u64) {
         if let Some((_, noticed)) = &mut self.presence[client].left_ms {
             *noticed = Some(now_ms);
@@ -144,7 +149,8 @@ impl Promises {
         self.presence[client].left_ms = Some((at_ms, Some(at_ms)));
     }
 
-    /// The broker notices in so many milliseconds at the latest that the connection of a Client is gone.
+    /// The broker notices in so many milliseconds at the latest that the connection of a Client is
+    /// gone.
     pub(crate) fn is_missed(&mut self, client: usize, in_ms: u64) {
         let latest = self.now_ms + in_ms;
         if let Some((_, noticed)) = &mut self.presence[client].left_ms {

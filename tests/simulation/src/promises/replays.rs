@@ -1,4 +1,5 @@
-//! Retained messages that a subscription must bring: what certainly was retained when it was made, or what has replaced it since, as long as the broker lives.
+//! Retained messages that a subscription must bring: what certainly was retained when it was made,
+//! or what has replaced it since, as long as the broker lives.
 
 use lotmq_codec::{QoS, RetainHandling, SubscriptionOptions};
 
@@ -90,8 +91,9 @@ impl Promises {
         Ok(())
     }
 
-    /// A message that certainly was its topic's retained one before a step, and those that may have replaced it since: who was subscribed from then on has one
-    /// of them. None where that is not so, or where one of them may have left nothing behind.
+    /// A message that certainly was its topic's retained one before a step, and those that may have
+    /// replaced it since: who was subscribed from then on has one of them. None where that is not
+    /// so, or where one of them may have left nothing behind.
     fn retained_since(&self, id: MessageId, message: &Published, step: Step) -> Option<Vec<MessageId>> {
         let leaves_something = |published: &Published| {
             published.kind == Kind::Publish

@@ -16,7 +16,8 @@ use crate::promises::{Ends, Kind, Published};
 
 /// Where much time passes, the broker is watched for so many stretches of it.
 const WATCHED_STRETCHES: usize = 15;
-/// Bytes of long messages: some are stored outside of the log, some are written in parts, some take several reads and turns.
+/// Bytes of long messages: some are stored outside of the log, some are written in parts, some take
+/// several reads and turns.
 const LONG: [usize; 5] = [3_000, 20_000, 40_000, 300_000, 3_000_000];
 
 /// Rounds in which much is done while a thread stands still, fewer than this.
@@ -235,7 +236,8 @@ impl World {
         Ok(())
     }
 
-    /// A thread stands still behind what it has read of a Client, which comes back to another thread.
+    /// A thread stands still behind what it has read of a Client, which comes back to another
+    /// thread.
     pub(super) fn hurry(&mut self, who: usize) -> Checked {
         match self.choices.below(4) {
             0 | 1 => self.publish(who),

@@ -1,8 +1,10 @@
 //! What a run is made of: each seed draws which acts and disturbances it has at all, and how often.
 //!
-//! Swarm testing (Groce, Zhang, Eide, Chen, Regehr 2012): runs that all have everything at about the same rate hide what shows only where one thing is frequent
-//! and what would repair or cover it is missing. A row that is lost in a crash, for one, is written again with the next message, or goes with the session that a
-//! clean start ends. Some runs are usual ones all the same, since some mistakes need a little of everything.
+//! Swarm testing (Groce, Zhang, Eide, Chen, Regehr 2012): runs that all have everything at about
+//! the same rate hide what shows only where one thing is frequent and what would repair or cover it
+//! is missing. A row that is lost in a crash, for one, is written again with the next message, or
+//! goes with the session that a clean start ends. Some runs are usual ones all the same, since some
+//! mistakes need a little of everything.
 
 use lotmq_codec::{ProtocolVersion, QoS};
 use lotmq_disk::PerCall;
@@ -48,7 +50,8 @@ pub(super) struct Odds {
     pub(super) expiring_percent: usize,
     /// How many of a hundred messages are to be retained.
     pub(super) retained_percent: usize,
-    /// How many of a hundred times the store does nothing though it could: it is slower than everything else.
+    /// How many of a hundred times the store does nothing though it could: it is slower than
+    /// everything else.
     pub(super) store_rests_percent: usize,
     /// So are posted runs of guests.
     pub(super) are_guests_slow: bool,

@@ -15,7 +15,8 @@ use crate::machine::{ConnectionId, Machine};
 /// Rounds after which everything under way must have arrived.
 const ROUNDS_MAX: usize = 20_000;
 
-/// Seconds within which the broker does what it does by the clock; the first one suffices unless rare branches are taken.
+/// Seconds within which the broker does what it does by the clock; the first one suffices unless
+/// rare branches are taken.
 const SECONDS_BY_THE_CLOCK: usize = 3;
 
 /// Number of the Client that looks what is retained.
@@ -69,7 +70,8 @@ impl World {
         self.connect(who, Some(hello))
     }
 
-    /// Whatever is under way arrives, and the broker does what it has to. False when there was nothing.
+    /// Whatever is under way arrives, and the broker does what it has to. False when there was
+    /// nothing.
     fn everything_arrives(&mut self) -> Checked<bool> {
         let busy =
             self.busy(|link| link.up.len() + link.down.len() > 0 || link.down.is_ended || link.up.is_ended);
@@ -109,7 +111,8 @@ impl World {
         Ok(())
     }
 
-    /// What definitions have kept is on the disk a second later, and nothing is stored for runs that have ended.
+    /// What definitions have kept is on the disk a second later, and nothing is stored for runs
+    /// that have ended.
     fn check_by_the_clock(&mut self) -> Checked {
         let (mut unsaved, mut left) = (Vec::new(), 0);
         for _ in 0..SECONDS_BY_THE_CLOCK {

@@ -1,6 +1,8 @@
-//! How long Clients may be silent: whoever says nothing for one and a half times its Keep Alive is closed \[MQTT-3.1.2-22\].
+//! How long Clients may be silent: whoever says nothing for one and a half times its Keep Alive is
+//! closed \[MQTT-3.1.2-22\].
 //!
-//! Judged when time is to pass and the broker has done all that it has to, for as long as a connection lives.
+//! Judged when time is to pass and the broker has done all that it has to, for as long as a
+//! connection lives.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +10,8 @@ use super::World;
 use crate::checked::{Checked, ensure};
 use crate::machine::ConnectionId;
 
-/// How much later than due a connection may be closed, in milliseconds: packets are dated by ticks, and deadlines are looked at with ticks.
+/// How much later than due a connection may be closed, in milliseconds: packets are dated by ticks,
+/// and deadlines are looked at with ticks.
 const SLACK_MS: u64 = 1_500;
 
 /// Connections with a Keep Alive.
@@ -21,7 +24,8 @@ struct Silence {
     patience_ms: u64,
     /// When the broker has read something of it last, or has let it be silent once more.
     since_ms: u64,
-    /// What was read last may be part of a long packet, which is worth one interval more when the first one is over.
+    /// What was read last may be part of a long packet, which is worth one interval more when the
+    /// first one is over.
     may_have_more: bool,
 }
 

@@ -1,6 +1,8 @@
-//! Modbus TCP from a server's side: frames, and functions 1 to 6, 15 and 16 on the tables of the press.
+//! Modbus TCP from a server's side: frames, and functions 1 to 6, 15 and 16 on the tables of the
+//! press.
 //!
-//! *MODBUS Messaging on TCP/IP Implementation Guide* V1.0b, *MODBUS Application Protocol Specification* V1.1b3. Not here: connections.
+//! *MODBUS Messaging on TCP/IP Implementation Guide* V1.0b, *MODBUS Application Protocol
+//! Specification* V1.1b3. Not here: connections.
 
 use super::press::{NotWritable, Press};
 
@@ -33,7 +35,8 @@ impl From<NotWritable> for Exception {
     }
 }
 
-/// Bytes of the PDU that follows a header; `None` when it is no header of Modbus, so that nobody knows where the next frame begins.
+/// Bytes of the PDU that follows a header; `None` when it is no header of Modbus, so that nobody
+/// knows where the next frame begins.
 pub(super) fn pdu_bytes(header: &[u8; HEADER_BYTES]) -> Option<usize> {
     let [_, _, protocol @ .., high, low, _] = header;
     let bytes = usize::from(u16::from_be_bytes([*high, *low])).checked_sub(1)?;
@@ -95,7 +98,8 @@ fn numbers(body: &[u8]) -> Result<[u16; 2], Exception> {
     Ok([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
 }
 
-/// Values that a request asks for; as the standard has it, their number is looked at before their addresses.
+/// Values that a request asks for; as the standard has it, their number is looked at before their
+/// addresses.
 fn part<'t, T>(table: &'t [T], body: &[u8], most: u16) -> Result<&'t [T], Exception> {
     let [first, count] = numbers(body)?;
     if !(1..=most).contains(&count) {

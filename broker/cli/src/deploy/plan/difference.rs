@@ -17,7 +17,8 @@ const CONTEXT: usize = 2;
 /// Time in which the shortest difference is looked for; then any one will do.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Lines of a row of the plan with its two texts; one that says so where the broker has left them out.
+/// Lines of a row of the plan with its two texts; one that says so where the broker has left them
+/// out.
 pub(super) fn lines(row: &Value, paint: Paint) -> Vec<String> {
     let (Some(before), Some(after)) = (row["before"].as_str(), row["after"].as_str()) else {
         let why = match row["owner"].as_str() {

@@ -1,11 +1,14 @@
-//! Asking of rules about the receivers of one topic, one after the other, over as many turns as needed.
+//! Asking of rules about the receivers of one topic, one after the other, over as many turns as
+//! needed.
 //!
-//! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a turn has time for. The PUBLISH that wants the route waits
-//! meanwhile, as whole as it came; nothing of it is done before all have been asked. Of a group those are asked about who come into question before the one
-//! that may have it.
+//! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a
+//! turn has time for. The PUBLISH that wants the route waits meanwhile, as whole as it came;
+//! nothing of it is done before all have been asked. Of a group those are asked about who come into
+//! question before the one that may have it.
 //!
-//! Those who subscribe meanwhile are asked about as well, because a retained message is retained when its route is known: who has looked for retained ones before that
-//! must get it as a live one. Invariant: targets before `next` have been asked about.
+//! Those who subscribe meanwhile are asked about as well, because a retained message is retained
+//! when its route is known: who has looked for retained ones before that must get it as a live one.
+//! Invariant: targets before `next` have been asked about.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +31,8 @@ pub struct Asking {
     /// Bytes of the message, if members of groups are asked about too.
     bytes: Option<usize>,
     member: Member,
-    /// How often it may be laid out anew for those who have subscribed meanwhile, before the rest of them is asked about at once.
+    /// How often it may be laid out anew for those who have subscribed meanwhile, before the rest
+    /// of them is asked about at once.
     rounds: u8,
     /// Whether those get the message at all.
     takes_late: bool,
@@ -62,7 +66,8 @@ impl Member {
     }
 }
 
-/// How often a route is laid out anew while it is asked about: else changes that never end would keep its message for ever.
+/// How often a route is laid out anew while it is asked about: else changes that never end would
+/// keep its message for ever.
 const ROUNDS_MAX: u8 = 2;
 
 /// Steps that count for an answer, beside a look at a member.
@@ -74,7 +79,8 @@ impl Asking {
         Self { route, hash, next: 0, bytes, member, rounds, takes_late: true }
     }
 
-    /// Leaves out who subscribes after this generation of subscriptions: they have the message as the retained one.
+    /// Leaves out who subscribes after this generation of subscriptions: they have the message as
+    /// the retained one.
     pub(crate) fn close_at(&mut self, generation: u64, tenant: &Tenant) {
         if self.route.generation < generation {
             self.lay_out_again(tenant);
@@ -82,7 +88,8 @@ impl Asking {
         self.takes_late = false;
     }
 
-    /// Route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
+    /// Route for one message that goes to a member of this group alone: nobody has to be asked
+    /// about in advance.
     pub(crate) fn for_group(mut self, group: GroupId) -> Arc<Route> {
         let route = own(&mut self.route);
         route.targets.clear();
@@ -247,7 +254,8 @@ mod tests {
         client
     }
 
-    /// A tenant with this rule, and those about whom it is asked, who are subscribed to this filter; how often it has answered.
+    /// A tenant with this rule, and those about whom it is asked, who are subscribed to this
+    /// filter; how often it has answered.
     fn asked(is_lasting: bool, filter: &str) -> (Arc<Tenant>, Vec<Arc<Client>>, Arc<AtomicUsize>) {
         let tenant = fixture::tenant();
         let clients = (0..RECEIVERS).map(|number| client(&tenant, number, filter)).collect();
@@ -298,7 +306,8 @@ mod tests {
         let expected: Vec<String> = (2..RECEIVERS - 2).step_by(2).chain([RECEIVERS]).map(name).collect();
         assert_eq!(receivers(&route), expected);
         assert!(!route.is_stable, "it is for one message");
-        // Once more about the one who was allowed and has come back since, and about those who have come meanwhile.
+        // Once more about the one who was allowed and has come back since, and about those who have
+        // come meanwhile.
         let left = RECEIVERS - ANSWERS_PER_LOOK;
         assert_eq!(answers.load(Ordering::Relaxed) - before, left + 3);
     }

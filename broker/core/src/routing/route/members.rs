@@ -1,4 +1,5 @@
-//! Choice of the group member that gets a message: the order in which members are considered, and the decisions of rules about them.
+//! Choice of the group member that gets a message: the order in which members are considered, and
+//! the decisions of rules about them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +11,15 @@ use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::subscriber::{SharedGroup, Subscriber};
 
-/// Number of preferences, of which 0 is the best; members that are equally suitable take turns \[MQTT-4.8.2-3\].
+/// Number of preferences, of which 0 is the best; members that are equally suitable take turns
+/// \[MQTT-4.8.2-3\].
 pub(super) const PREFERENCES: usize = 5;
 
-/// Best preference that a member meets for a message with so many bytes, whatever rules say of it; `None` where it gets none. `keeps`: a session whose Client is away keeps it.
+/// Best preference that a member meets for a message with so many bytes, whatever rules say of it;
+/// `None` where it gets none. `keeps`: a session whose Client is away keeps it.
 ///
-/// 0 is connected and takes a message at once, 1 connected and slow, with room for it, 2 away, with a session that has room, 3 connected without, 4 away without.
+/// 0 is connected and takes a message at once, 1 connected and slow, with room for it, 2 away, with
+/// a session that has room, 3 connected without, 4 away without.
 pub(super) fn preference(member: &Subscriber, topic: &str, (bytes, keeps): (usize, bool)) -> Option<usize> {
     let client = &member.client;
     let is_connected = client.wire_version().is_some();
@@ -76,7 +80,8 @@ impl Answers {
     }
 }
 
-/// Chooses the best member that may have a message, and asks whether it may about the best ones first.
+/// Chooses the best member that may have a message, and asks whether it may about the best ones
+/// first.
 fn choose_allowed(
     group: &SharedGroup,
     mut preference: impl FnMut(&u64, &Subscriber) -> Option<usize>,
@@ -85,15 +90,17 @@ fn choose_allowed(
     let best = (0..PREFERENCES).find_map(|wanted| {
         group.choose(|session, member| preference(session, member) == Some(wanted) && may_have(member))
     });
-    // A Client that came or went meanwhile may have had another preference than the one wanted each time.
+    // A Client that came or went meanwhile may have had another preference than the one wanted each
+    // time.
     let any = || group.choose(|session, member| preference(session, member).is_some() && may_have(member));
     best.or_else(any).map(|(_, member)| member)
 }
 
 impl Route {
-    /// Chooses the member of a group that gets a message with so many bytes, which sessions keep if it `keeps`, none of those that were `tried`. Unless the topic is open to all,
-    /// rules are asked about each that comes into question; where they have been asked in advance, such as they allowed come first. How many members were looked at is added
-    /// to `looked_at`.
+    /// Chooses the member of a group that gets a message with so many bytes, which sessions keep if
+    /// it `keeps`, none of those that were `tried`. Unless the topic is open to all, rules are
+    /// asked about each that comes into question; where they have been asked in advance, such as
+    /// they allowed come first. How many members were looked at is added to `looked_at`.
     pub fn choose<'a>(
         &self,
         group: &'a SharedGroup,
@@ -123,7 +130,8 @@ impl Route {
         choose_allowed(group, preferred, |member| may_have(&member.client))
     }
 
-    /// Whether rules allow a member of a group a message. A member that should have been asked about in advance, and was not, is not allowed.
+    /// Whether rules allow a member of a group a message. A member that should have been asked
+    /// about in advance, and was not, is not allowed.
     pub fn may_have(&self, client: &Client) -> bool {
         let ask = || self.answers.is_empty() && client.may_get(&self.topic);
         self.is_open || self.answers.of(client).unwrap_or_else(ask)

@@ -1,11 +1,15 @@
-//! Fan-out over several turns for messages of definitions, the broker and Wills, about whose receivers rules are asked, or which are large and for many: on a thread
-//! that serves Clients over as many turns as that takes.
+//! Fan-out over several turns for messages of definitions, the broker and Wills, about whose
+//! receivers rules are asked, or which are large and for many: on a thread that serves Clients over
+//! as many turns as that takes.
 //!
-//! Nobody waits for an answer to such a message, and what it is besides being delivered it is at once: retained, remembered as the last value of its topic, the
-//! start of other runs. So a run reads what those before it have published. Only its receivers get it when all of them have been asked about.
+//! Nobody waits for an answer to such a message, and what it is besides being delivered it is at
+//! once: retained, remembered as the last value of its topic, the start of other runs. So a run
+//! reads what those before it have published. Only its receivers get it when all of them have been
+//! asked about.
 //!
-//! Invariants: messages on one topic leave in the order in which they came; what a message rests on in the store (a promised run, the row of a session with
-//! its Will) stays there until the message is with the store itself. Not here: threads without Clients, which ask at once.
+//! Invariants: messages on one topic leave in the order in which they came; what a message rests on
+//! in the store (a promised run, the row of a session with its Will) stays there until the message
+//! is with the store itself. Not here: threads without Clients, which ask at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +39,8 @@ pub struct AskedMessages {
     pub bytes: usize,
     /// Time for asking in this turn.
     stretch: Option<Stretch>,
-    /// Remaining parts of messages whose publishers have gone: messages on the same topics wait for them.
+    /// Remaining parts of messages whose publishers have gone: messages on the same topics wait for
+    /// them.
     pub(super) left: LeftParts,
 }
 
@@ -85,7 +90,8 @@ impl AskedMessages {
     }
 }
 
-/// Routes a message on a thread that serves Clients. False when its receivers get it in a later turn.
+/// Routes a message on a thread that serves Clients. False when its receivers get it in a later
+/// turn.
 pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
     if turn.asked.is_full()
         && let Some(first) = turn.asked.pop()
@@ -152,7 +158,8 @@ pub fn wait(
     });
 }
 
-/// Begins a turn by asking about receivers of earlier messages, while there is time. True when there were any.
+/// Begins a turn by asking about receivers of earlier messages, while there is time. True when
+/// there were any.
 pub fn resume(turn: &mut Turn) -> bool {
     turn.asked.stretch = None;
     let has_any = !turn.asked.is_empty();
@@ -172,7 +179,8 @@ pub fn resume(turn: &mut Turn) -> bool {
 }
 
 impl FanOutOf<'_> {
-    /// Makes the message its topic's retained one before its receivers get it, who are those of this moment.
+    /// Makes the message its topic's retained one before its receivers get it, who are those of
+    /// this moment.
     fn retain_before(
         &mut self,
         turn: &mut Turn,

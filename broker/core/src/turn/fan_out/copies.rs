@@ -1,7 +1,9 @@
-//! Copies of one message for sessions that get it more than once: each by a shared subscription of another group.
+//! Copies of one message for sessions that get it more than once: each by a shared subscription of
+//! another group.
 //!
-//! The store knows a message of a session once, so a second one for it is a message of its own, with a body of its own in the store. All sessions have the copies of one
-//! number in common, and those in memory have the memory of the first one.
+//! The store knows a message of a session once, so a second one for it is a message of its own,
+//! with a body of its own in the store. All sessions have the copies of one number in common, and
+//! those in memory have the memory of the first one.
 
 use smallvec::SmallVec;
 
@@ -49,7 +51,8 @@ impl Copies {
         *self.fan_out.get_or_insert_with(|| turn.receivers.next_fan_out())
     }
 
-    /// Notes a session for a copy beyond the first, which is `message`; returns the copy's index among the turn's messages.
+    /// Notes a session for a copy beyond the first, which is `message`; returns the copy's index
+    /// among the turn's messages.
     pub(super) fn keep_for(
         &mut self,
         turn: &mut Turn,

@@ -1,4 +1,5 @@
-//! Messages of the `$SYS` tree in two forms: whole for the asker, shortened for all others who may read the topic.
+//! Messages of the `$SYS` tree in two forms: whole for the asker, shortened for all others who may
+//! read the topic.
 
 use std::sync::Arc;
 
@@ -20,19 +21,22 @@ pub struct Forms<'a> {
     pub shortened: Option<Publication<'a>>,
 }
 
-/// Asker of a message: the session that asked, and every other one of the same user with the same password.
+/// Asker of a message: the session that asked, and every other one of the same user with the same
+/// password.
 pub struct Asker<'a> {
     identity: &'a Identity,
     session: Option<u64>,
 }
 
 impl<'a> Asker<'a> {
-    /// Asker that gave a command; `session` is the [number](Client::session_id) of a Client's session.
+    /// Asker that gave a command; `session` is the [number](Client::session_id) of a Client's
+    /// session.
     pub fn new(identity: &'a Identity, session: Option<u64>) -> Self {
         Self { identity, session }
     }
 
-    /// Whether the session is one of the asker's. Anonymous Clients share no name: of them only the one that asked counts.
+    /// Whether the session is one of the asker's. Anonymous Clients share no name: of them only the
+    /// one that asked counts.
     fn has(&self, client: &Client) -> bool {
         let identity = client.identity();
         let is_same_session = self.session == Some(client.session_id);
@@ -47,8 +51,9 @@ impl<'a> Asker<'a> {
 }
 
 impl Forms<'_> {
-    /// Routes a message in its two forms. Members of shared subscriptions get the shortened one, because any of them may hand it to another; so does
-    /// the last value of the topic. It triggers definitions of the asker's only.
+    /// Routes a message in its two forms. Members of shared subscriptions get the shortened one,
+    /// because any of them may hand it to another; so does the last value of the topic. It triggers
+    /// definitions of the asker's only.
     pub fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, asker: &Asker<'_>) {
         turn.call_flusher();
         let route = turn.routes.take(tenant, turn.arena.get(self.whole.message.topic));

@@ -1,8 +1,10 @@
 //! Fan-out in parts: a large message for many receivers is the work of several turns.
 //!
-//! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken apart: of others each receiver must have his, and the
-//! store all of them, before they are acknowledged. Between the parts nothing more is read from the publisher, so the order of its messages stays; when its
-//! connection ends, the thread goes on with the rest, its Will on the same topic behind it. So it does with what no PUBLISH brings (`asked`).
+//! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken
+//! apart: of others each receiver must have his, and the store all of them, before they are
+//! acknowledged. Between the parts nothing more is read from the publisher, so the order of its
+//! messages stays; when its connection ends, the thread goes on with the rest, its Will on the same
+//! topic behind it. So it does with what no PUBLISH brings (`asked`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,10 +22,12 @@ use crate::tenant::system_topics;
 use crate::turn::Turn;
 use crate::turn::fan_out::{Disposition, FanOut, FanOutOf, is_large};
 
-/// Remainder of a message: the receivers that have not got it yet. Clients that subscribe meanwhile do not get it.
+/// Remainder of a message: the receivers that have not got it yet. Clients that subscribe meanwhile
+/// do not get it.
 pub struct Remainder {
     message: Arc<Message>,
-    /// Its payload for those whose sockets do not take it, the same in all parts; `None` for a short one, and before the first part.
+    /// Its payload for those whose sockets do not take it, the same in all parts; `None` for a
+    /// short one, and before the first part.
     payload: Option<Shared>,
     route: Arc<Route>,
     /// Index of the next receiver.
@@ -39,7 +43,8 @@ pub(super) fn is_in_parts(qos: QoS, (payload_len, bytes): (usize, usize), route:
     is_large(payload_len, bytes) && qos == QoS::AtMostOnce && route.targets.len() > at_once(bytes)
 }
 
-/// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of one that is too much for a turn.
+/// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of
+/// one that is too much for a turn.
 ///
 /// # Errors
 /// What is left of it, for a later turn.
@@ -63,7 +68,8 @@ pub(crate) fn publish_in_parts(
 }
 
 impl Remainder {
-    /// Remainder with all receivers. `is_told`: the message has been retained and has triggered its guests.
+    /// Remainder with all receivers. `is_told`: the message has been retained and has triggered its
+    /// guests.
     pub(super) fn new(message: Arc<Message>, route: Arc<Route>, is_told: bool) -> Box<Self> {
         Box::new(Self { message, payload: None, route, next: 0, fan_out: FanOut::default(), is_told })
     }
@@ -95,7 +101,8 @@ impl Remainder {
         bytes * at_once(bytes).min(self.route.targets.len() - self.next)
     }
 
-    /// Leaves the remainder to later turns, without a connection that waits for it. Beyond the bytes that the thread keeps so, remainders are dropped: they are of QoS 0.
+    /// Leaves the remainder to later turns, without a connection that waits for it. Beyond the
+    /// bytes that the thread keeps so, remainders are dropped: they are of QoS 0.
     pub(crate) fn leave(
         self: Box<Self>,
         turn: &mut Turn,
@@ -175,7 +182,8 @@ impl LeftParts {
     }
 }
 
-/// Begins a turn with a further part of remainders whose publishers have gone, where there is room. True when there are any.
+/// Begins a turn with a further part of remainders whose publishers have gone, where there is room.
+/// True when there are any.
 pub fn resume(turn: &mut Turn) -> bool {
     let Some((_, _, rest)) = turn.asked.left.waiting.front() else { return false };
     if turn.time_shares.may_resume(rest.part_bytes())
@@ -190,7 +198,8 @@ pub fn resume(turn: &mut Turn) -> bool {
     true
 }
 
-/// Number of receivers per part for a message of so many bytes. Each part is copied, which must be cheap compared with writing it.
+/// Number of receivers per part for a message of so many bytes. Each part is copied, which must be
+/// cheap compared with writing it.
 fn at_once(bytes: usize) -> usize {
     (OWED_BYTES_MAX / OWED_PARTS / bytes.max(1)).max(2)
 }

@@ -50,7 +50,8 @@ impl Passage {
         !self.must_buffer || bytes <= self.room
     }
 
-    /// Whether packets of QoS 0 may be written, or wait; what of a large one the socket does not take counts for all Clients.
+    /// Whether packets of QoS 0 may be written, or wait; what of a large one the socket does not
+    /// take counts for all Clients.
     pub(super) fn takes_plain(&mut self, link: &Link, packet: [Span; 2], arena: &Arena) -> bool {
         let [head, payload] = packet;
         let Some(large) = packet.into_iter().find(|span| span.len() >= SHARED_BYTES_MIN) else {

@@ -4,7 +4,8 @@ use super::super::bindings::lotmq::guest::{http::HttpError, http_server::Respond
 use super::super::net::tls_reason;
 use std::{error::Error as _, io};
 
-/// Something that happened in the exchanges of a guest, or to requests that it serves, for its figures.
+/// Something that happened in the exchanges of a guest, or to requests that it serves, for its
+/// figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpEvent {
     /// An exchange was begun, or was to be.
@@ -33,7 +34,8 @@ pub enum ServedEvent {
         /// Bytes of the answer's body.
         sent: u64,
     },
-    /// Its client has gone, or the server has ended, before there was an answer; it is open no more.
+    /// Its client has gone, or the server has ended, before there was an answer; it is open no
+    /// more.
     Left {
         /// Bytes of its body that came.
         received: u64,

@@ -1,6 +1,7 @@
 //! One exchange of a guest: a request on its way, then its response as it is read.
 //!
-//! Invariants: the host keeps at most one piece of a body that the guest has not taken; an exchange that has failed stays failed, and is counted once.
+//! Invariants: the host keeps at most one piece of a body that the guest has not taken; an exchange
+//! that has failed stays failed, and is counted once.
 
 use super::{
     super::{

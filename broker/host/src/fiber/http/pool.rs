@@ -1,7 +1,8 @@
 //! Connections to HTTP servers that an instance keeps, and how a request finds one.
 //!
-//! Invariants: a connection is given to one request at a time; one that is kept is closed when its time is over, when the server closes it or sends what nobody
-//! asked for, and when there are too many; a request that may have been sent is not sent again.
+//! Invariants: a connection is given to one request at a time; one that is kept is closed when its
+//! time is over, when the server closes it or sends what nobody asked for, and when there are too
+//! many; a request that may have been sent is not sent again.
 
 use super::{
     super::{
@@ -194,7 +195,8 @@ impl HttpPool {
         }
     }
 
-    /// Closes those whose time is over. Gives the time when it has to be called next, or nothing when there are none left.
+    /// Closes those whose time is over. Gives the time when it has to be called next, or nothing
+    /// when there are none left.
     fn close_old(&self) -> Option<Instant> {
         let mut idle = self.idle.lock();
         let now = Instant::now();

@@ -1,6 +1,7 @@
 //! A guest's request, checked and as `hyper` sends it.
 //!
-//! Invariant: what a guest puts into a request stays one request: nothing of it ends a line, and how long it is and how the connection is used says the host.
+//! Invariant: what a guest puts into a request stays one request: nothing of it ends a line, and
+//! how long it is and how the connection is used says the host.
 
 use super::super::{
     bindings::lotmq::guest::http::{self, Header, HttpError},
@@ -149,7 +150,8 @@ fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
     Ok(Bytes::from_owner(Counted { bytes, _room }))
 }
 
-/// What the server is called: the name that its certificate must be for, with the port where that is not the usual one.
+/// What the server is called: the name that its certificate must be for, with the port where that
+/// is not the usual one.
 fn host(endpoint: &Endpoint) -> String {
     let name = endpoint.server_name.as_ref().unwrap_or(&endpoint.host);
     let name = if name.contains(':') { format!("[{name}]") } else { name.clone() };

@@ -1,6 +1,7 @@
 //! Answers: those of guests, checked, and those of the host.
 //!
-//! Invariant: what a guest puts into an answer stays one answer: nothing of it ends a line, and how long it is says the host.
+//! Invariant: what a guest puts into an answer stays one answer: nothing of it ends a line, and how
+//! long it is says the host.
 
 use super::callers::WholeRequest;
 use crate::{
@@ -40,7 +41,8 @@ struct AnswerRoom {
 static OF_ALL: LazyLock<Arc<AccountShares>> =
     LazyLock::new(|| AccountShares::new(HTTP_SERVER_BYTES_ALL_MAX as u64, OWNER_PART));
 
-/// Checks the answer of a guest that acts for this account; its body takes room of those that an instance may send.
+/// Checks the answer of a guest that acts for this account; its body takes room of those that an
+/// instance may send.
 pub(super) fn checked(
     response: Response,
     account: u64,
@@ -74,7 +76,8 @@ pub(super) fn bytes_of(answer: &ServedAnswer) -> u64 {
     answer.body().bytes.len() as u64
 }
 
-/// The bytes of an answer; its room is free, and the request that it is for is over, when they are sent.
+/// The bytes of an answer; its room is free, and the request that it is for is over, when they are
+/// sent.
 pub(super) fn sent_for(ServedBody { bytes, room }: ServedBody, whole: Option<WholeRequest>) -> Bytes {
     match (room, whole) {
         (None, None) => bytes,
@@ -103,7 +106,8 @@ impl AsRef<[u8]> for SentBody {
     }
 }
 
-/// An answer of the host, for want of one of the guest: JSON, as programs ask. The reason is ASCII, which Rust quotes as JSON does.
+/// An answer of the host, for want of one of the guest: JSON, as programs ask. The reason is ASCII,
+/// which Rust quotes as JSON does.
 pub(super) fn of_host(status: StatusCode, reason: &'static str) -> ServedAnswer {
     let body = format!(r#"{{"success":false,"error":{reason:?}}}"#);
     let mut answer = ServedAnswer::new(ServedBody { bytes: body.into(), room: None });

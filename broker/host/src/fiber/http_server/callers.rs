@@ -1,10 +1,16 @@
-//! Connections of clients to the HTTP servers of all routes, and which of them gives way when there are too many.
+//! Connections of clients to the HTTP servers of all routes, and which of them gives way when there
+//! are too many.
 //!
-//! Each server has a bound of connections and one of bytes of bodies, and all servers together have two more, of which those of one owner have at most a part of what
-//! others leave, unless he is an administrator. Where one is reached, the address that holds most of it, at the servers that it is a bound of, gives way to a newcomer who would hold less: of its connections that have brought no whole request, the one that has taken longest is closed. One of the
-//! newcomer's own address does if it has taken [`HTTP_SERVER_PATIENCE`], so that behind a proxy nobody is shut out by who says nothing. Else the newcomer is turned away.
+//! Each server has a bound of connections and one of bytes of bodies, and all servers together have
+//! two more, of which those of one owner have at most a part of what others leave, unless he is an
+//! administrator. Where one is reached, the address that holds most of it, at the servers that it
+//! is a bound of, gives way to a newcomer who would hold less: of its connections that have brought
+//! no whole request, the one that has taken longest is closed. One of the newcomer's own address
+//! does if it has taken [`HTTP_SERVER_PATIENCE`], so that behind a proxy nobody is shut out by who
+//! says nothing. Else the newcomer is turned away.
 //!
-//! Invariant: a client whose whole request waits for its answer, or whose answer is being sent, gives way to nobody.
+//! Invariant: a client whose whole request waits for its answer, or whose answer is being sent,
+//! gives way to nobody.
 
 use crate::limits::{
     HTTP_SERVER_BYTES_ALL_MAX, HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_CONNECTIONS_MAX,
@@ -31,8 +37,8 @@ use tokio::{
 static CALLERS: LazyLock<Arc<Callers>> =
     LazyLock::new(|| Arc::new(Callers::of(HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_BYTES_ALL_MAX)));
 
-/// Says how many connections the HTTP servers of all routes together may have: what the system lets a process open may be fewer than
-/// [`HTTP_SERVER_CONNECTIONS_ALL_MAX`], which are never more.
+/// Says how many connections the HTTP servers of all routes together may have: what the system lets
+/// a process open may be fewer than [`HTTP_SERVER_CONNECTIONS_ALL_MAX`], which are never more.
 pub fn bound_http_callers(connections: usize) {
     CALLERS.bound(connections.min(HTTP_SERVER_CONNECTIONS_ALL_MAX));
 }
@@ -154,7 +160,8 @@ impl Callers {
         self.shares.set_max(most as u64);
     }
 
-    /// One more connection to a server, of an owner who may exceed his share or not; `None` where nobody gives way to it.
+    /// One more connection to a server, of an owner who may exceed his share or not; `None` where
+    /// nobody gives way to it.
     pub(super) fn enter(
         self: &Arc<Self>,
         called: OwnedServer,
@@ -193,7 +200,8 @@ impl Callers {
 }
 
 impl Rows {
-    /// The connection that gives way to `newcomer`, who wants `wanted` more of what `held` says that each holds; of those of which `bound` is one.
+    /// The connection that gives way to `newcomer`, who wants `wanted` more of what `held` says
+    /// that each holds; of those of which `bound` is one.
     fn giver(
         &self,
         (newcomer, account): (Owner, u64),
@@ -231,7 +239,8 @@ impl Caller {
         self.state.gives_way.notified().await;
     }
 
-    /// Room for further bytes of its body, which `of_server` has as well, and its owner's share unless he may exceed it; `None` where nobody gives way.
+    /// Room for further bytes of its body, which `of_server` has as well, and its owner's share
+    /// unless he may exceed it; `None` where nobody gives way.
     pub(super) async fn room(
         &self,
         of_server: &Arc<Semaphore>,
@@ -300,7 +309,8 @@ impl Caller {
         timeout(HTTP_SERVER_PATIENCE, room).await.ok()?.ok()
     }
 
-    /// Has another connection give way, which holds more bytes of bodies than this one would; `None` where there is none.
+    /// Has another connection give way, which holds more bytes of bodies than this one would;
+    /// `None` where there is none.
     fn others_give_way(&self, bound: Bound, wanted: usize) -> Option<()> {
         let mut rows = self.all.rows.lock();
         let of_others = |number, at: Progress| if number == self.number { 0 } else { at.bytes };

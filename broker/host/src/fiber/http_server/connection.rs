@@ -265,7 +265,8 @@ impl Client {
     }
 }
 
-/// Whether a request says once whom it is for, as HTTP/1.1 wants it (RFC 9112, §3.2); of older ones nothing is known.
+/// Whether a request says once whom it is for, as HTTP/1.1 wants it (RFC 9112, §3.2); of older ones
+/// nothing is known.
 fn names_host(request: &Request<Incoming>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     let count = hosts.by_ref().take(2).count();

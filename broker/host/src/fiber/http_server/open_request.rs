@@ -1,6 +1,7 @@
 //! What is counted of a request while it is open.
 //!
-//! Invariant: each request that has come ends once, by an answer or without one, whatever becomes of its task.
+//! Invariant: each request that has come ends once, by an answer or without one, whatever becomes
+//! of its task.
 
 use super::answer::{ServedAnswer, bytes_of};
 use crate::fiber::http::{HttpEvent, Reporter, ServedEvent};

@@ -1,6 +1,7 @@
 //! Requests that wait for the guest to take them.
 //!
-//! Invariant: never more than a server may have open: one that is answered otherwise, or whose client has gone, is let go before the next one comes.
+//! Invariant: never more than a server may have open: one that is answered otherwise, or whose
+//! client has gone, is let go before the next one comes.
 
 use super::{super::signal::Signalling, answer::ServedAnswer, callers::BodyRoom};
 use crate::fiber::bindings::lotmq::guest::http_server::Request;

@@ -1,7 +1,9 @@
-//! Serial devices that are open: one descriptor for all instances of this process that have the same device, and whose turn it is.
+//! Serial devices that are open: one descriptor for all instances of this process that have the
+//! same device, and whose turn it is.
 //!
-//! Invariants: a device is open once; what may wait for a driver, opening and closing, runs on a thread that may wait, also when nobody waits for it any more; a
-//! device that was unplugged is opened anew, whoever still has the former one.
+//! Invariants: a device is open once; what may wait for a driver, opening and closing, runs on a
+//! thread that may wait, also when nobody waits for it any more; a device that was unplugged is
+//! opened anew, whoever still has the former one.
 
 use super::{super::bindings::lotmq::guest::serial::SerialError, line::SerialLine, line::SerialSettings};
 use crate::limits::SERIAL_OPENINGS_MAX;
@@ -123,7 +125,8 @@ impl Drop for Device {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         if self.settings.is_exclusive {
-            // At once, for whoever opens it next: closing waits until all has left that was written. Of a device that is gone neither matters.
+            // At once, for whoever opens it next: closing waits until all has left that was
+            // written. Of a device that is gone neither matters.
             let _ = ioctl_tiocnxcl(&file);
             let _ = flock(&file, FlockOperation::Unlock);
         }
@@ -133,7 +136,8 @@ impl Drop for Device {
     }
 }
 
-/// Keeps other programs out: by the lock that such programs ask for, and by the kernel, which asks everybody but root.
+/// Keeps other programs out: by the lock that such programs ask for, and by the kernel, which asks
+/// everybody but root.
 fn claim(file: &File) -> Result<(), SerialError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}

@@ -1,4 +1,5 @@
-//! Settings of a serial line: what the definition of a route says of it, and how the kernel is told.
+//! Settings of a serial line: what the definition of a route says of it, and how the kernel is
+//! told.
 
 use serial2::{CharSize, FlowControl, Parity, Settings, StopBits};
 use std::{fmt, io};

@@ -1,4 +1,5 @@
-//! A serial port as one instance has it: a descriptor of its own, on the reactor of its thread, and its turn.
+//! A serial port as one instance has it: a descriptor of its own, on the reactor of its thread, and
+//! its turn.
 
 use super::{
     super::{bindings::lotmq::guest::serial::SerialError, signal::Signalling},

@@ -1,8 +1,9 @@
 //! A text that notices how long it is searched.
 //!
-//! The engine bounds the steps of a search, but a single step may read the text to its end, so that a million of them can take hours.
-//! It reads the text through a trait, though: here each look is counted, a look at a long text for more, and after some of them
-//! somebody who knows the time is asked whether to go on. There is no way to tell the engine to stop but to unwind through it.
+//! The engine bounds the steps of a search, but a single step may read the text to its end, so that
+//! a million of them can take hours. It reads the text through a trait, though: here each look is
+//! counted, a look at a long text for more, and after some of them somebody who knows the time is
+//! asked whether to go on. There is no way to tell the engine to stop but to unwind through it.
 
 use std::{
     cell::Cell,
@@ -18,10 +19,12 @@ use crate::deadline::Stopped;
 /// Looks between two looks at the clock, which cost as much as each other.
 const LOOKS: usize = 256;
 
-/// Time between two questions whether to go on: the processor time of a thread costs a call of the system, some ten looks.
+/// Time between two questions whether to go on: the processor time of a thread costs a call of the
+/// system, some ten looks.
 const PAUSE: Duration = Duration::from_micros(100);
 
-/// A look at so many bytes counts for one more: one that reads them all takes as long as a hundred that do not.
+/// A look at so many bytes counts for one more: one that reads them all takes as long as a hundred
+/// that do not.
 const BYTES_PER_LOOK: usize = 16 * 1024;
 
 /// See the module's documentation.

@@ -1,4 +1,5 @@
-//! The reference evaluator: runs a tree as the language reference says, and nothing of the compiler's.
+//! The reference evaluator: runs a tree as the language reference says, and nothing of the
+//! compiler's.
 //!
 //! Where the reference is silent, it stops with [`Stop::Unspecified`] instead of guessing.
 
@@ -400,7 +401,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A statement has no value to write. A filter that matches nothing skips it (OD-24); how far its silence reaches is not said.
+    /// A statement has no value to write. A filter that matches nothing skips it (OD-24); how far
+    /// its silence reaches is not said.
     fn skipped(&mut self, value: &Expression, frame: &Frame<'_>) {
         self.is_open = has_transform(value);
         self.report("LOT603", frame);

@@ -1,4 +1,5 @@
-//! Programs from seeds: everything of §5 and §8 that needs neither route nor Python, in reach of what the reference says.
+//! Programs from seeds: everything of §5 and §8 that needs neither route nor Python, in reach of
+//! what the reference says.
 
 mod expression;
 mod model;

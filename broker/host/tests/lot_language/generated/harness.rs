@@ -26,7 +26,8 @@ pub(super) struct Observed {
     pub(super) reports: BTreeSet<(String, String, u32)>,
 }
 
-/// Compiles and runs a program; an error is a program that was refused, or a guest that was stopped by force.
+/// Compiles and runs a program; an error is a program that was refused, or a guest that was stopped
+/// by force.
 pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed, String> {
     let compilation = lot_to_wasm::compile(text, &CompileOptions { form, ..CompileOptions::default() });
     if !compilation.succeeded() {

@@ -1,4 +1,5 @@
-//! JSON of the reference evaluator: documents in the order of their keys, read by RFC 8259, printed compactly.
+//! JSON of the reference evaluator: documents in the order of their keys, read by RFC 8259, printed
+//! compactly.
 
 use super::value::{Number, Origin, Value, double_text, number_in, reading};
 
@@ -90,7 +91,8 @@ impl Json {
         }
     }
 
-    /// The node at a path: keys joined by dots, `[n]` or `.n` for elements; the whole path may be a key that has dots in it.
+    /// The node at a path: keys joined by dots, `[n]` or `.n` for elements; the whole path may be a
+    /// key that has dots in it.
     pub(super) fn at(&self, path: &str) -> Option<&Json> {
         if path.is_empty() {
             return Some(self);

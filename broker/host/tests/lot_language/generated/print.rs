@@ -1,4 +1,5 @@
-//! A tree as text. What may be spelt in several ways is spelt by chance; parentheses stand where precedence (§5.1) asks for them, and here and there besides.
+//! A tree as text. What may be spelt in several ways is spelt by chance; parentheses stand where
+//! precedence (§5.1) asks for them, and here and there besides.
 
 use super::random::Random;
 use super::tree::{
@@ -6,7 +7,8 @@ use super::tree::{
     Topic, TopicPart, Transform, Trigger, Type,
 };
 
-/// Prints a program, and notes the line of each statement, counted from the first line of its definition.
+/// Prints a program, and notes the line of each statement, counted from the first line of its
+/// definition.
 pub(super) fn print(program: &mut Program) -> String {
     let mut printer =
         Printer { text: String::new(), line: 1, said: 0, random: Random::new(program.spelling) };
@@ -22,7 +24,8 @@ pub(super) fn print(program: &mut Program) -> String {
     printer.text
 }
 
-/// How tightly an expression binds (§5.1). An operand is printed with the least that its place takes.
+/// How tightly an expression binds (§5.1). An operand is printed with the least that its place
+/// takes.
 mod level {
     pub(super) const VALUE: u8 = 0;
     pub(super) const OR: u8 = 1;
@@ -71,7 +74,8 @@ impl Printer {
         }
     }
 
-    /// Begins a definition, the lines of which are counted from here: a comment in front of it would be a part of it.
+    /// Begins a definition, the lines of which are counted from here: a comment in front of it
+    /// would be a part of it.
     fn define(&mut self, kind: &str, name: &str) {
         self.text.truncate(self.said);
         self.line = 1;
@@ -334,7 +338,8 @@ impl Printer {
         }
     }
 
-    /// Prints what REPLACE looks for; TIMESTAMP would take the WITH and the text behind it for its own (`docs/decisions`).
+    /// Prints what REPLACE looks for; TIMESTAMP would take the WITH and the text behind it for its
+    /// own (`docs/decisions`).
     fn sought(&mut self, value: &Expression) {
         let last = if let Expression::Negate(operand) = value { operand } else { value };
         if matches!(last, Expression::Timestamp(None)) {

@@ -31,7 +31,8 @@ pub(super) fn smallest(mut program: Program, mut fails: impl FnMut(&mut Program)
     program
 }
 
-/// Drops what happens at number `at`; false when there is nothing of that number, as for all reductions.
+/// Drops what happens at number `at`; false when there is nothing of that number, as for all
+/// reductions.
 fn drop_event(program: &mut Program, at: usize) -> bool {
     let events = program.events.len();
     if at < events {

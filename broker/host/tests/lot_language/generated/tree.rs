@@ -1,4 +1,5 @@
-//! What a generated program is: a tree of its own, so that neither parser nor checker of the compiler is believed.
+//! What a generated program is: a tree of its own, so that neither parser nor checker of the
+//! compiler is believed.
 
 /// Definitions, and what happens to them.
 #[derive(Debug, Clone)]

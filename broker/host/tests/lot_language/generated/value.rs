@@ -23,7 +23,8 @@ pub(super) enum Value {
     Bool(bool),
     Int(i64),
     Double(f64),
-    /// `StrData`, of JSON or not, or `StrLit`. `raw` is there when the bytes that it was read from are no UTF-8: they pass on as they are (`docs/decisions`).
+    /// `StrData`, of JSON or not, or `StrLit`. `raw` is there when the bytes that it was read from
+    /// are no UTF-8: they pass on as they are (`docs/decisions`).
     Text {
         text: String,
         origin: Origin,
@@ -178,7 +179,8 @@ pub(super) fn bool_word(text: &str) -> Option<bool> {
     }
 }
 
-/// `num(s)`: blanks around, a sign, digits with an optional point among them or on either side (`docs/decisions`), an exponent.
+/// `num(s)`: blanks around, a sign, digits with an optional point among them or on either side
+/// (`docs/decisions`), an exponent.
 pub(super) fn number_in(text: &str) -> Option<Number> {
     let text = text.trim_matches([' ', '\t', '\n', '\r']);
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);

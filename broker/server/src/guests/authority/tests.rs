@@ -1,4 +1,5 @@
-//! Effects of runs that are under way while something happens to what runs, through real sockets and commands.
+//! Effects of runs that are under way while something happens to what runs, through real sockets
+//! and commands.
 
 use std::io::{Cursor, Write as _};
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use serde_json::Value;
 use crate::guests::HasPrograms as _;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
-/// What every program here does: a command that only a manager of users may give, a plain message, a sign that it has begun, and then it waits for a
-/// route, which is for at most five seconds each time.
+/// What every program here does: a command that only a manager of users may give, a plain message,
+/// a sign that it has begun, and then it waits for a route, which is for at most five seconds each
+/// time.
 const EFFECTS: &str = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"
     PUBLISH TOPIC \"plain\" WITH \"out\"
     KEEP ENV \"BEGAN\" WITH \"yes\"
@@ -64,7 +66,8 @@ impl World {
         eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());
         let route = tenant.programs().guests.route("Db").expect("it was added");
         let end = Instant::now() + PATIENCE;
-        // A run that does not wait has ended, and what happens next would not happen while it is under way.
+        // A run that does not wait has ended, and what happens next would not happen while it is
+        // under way.
         while route.rests() {
             if Instant::now() > end {
                 let told = command(&mut self.root, "-lotDiagnostic Run");
@@ -77,7 +80,8 @@ impl World {
         }
     }
 
-    /// Lets the run end. Whether its plain message went out, whether its command was carried out, and whether effects of it were dropped.
+    /// Lets the run end. Whether its plain message went out, whether its command was carried out,
+    /// and whether effects of it were dropped.
     fn end(&mut self) -> (bool, bool, bool) {
         let broker = std::sync::Arc::clone(&self.running.server.broker);
         let before = self.dropped_before;
@@ -245,7 +249,8 @@ fn a_new_password_of_the_owner_changes_nothing() {
     world.running.server.stop();
 }
 
-/// A Model takes part in a run in two ways: what it wrote itself is its own, and what it made for a caller is the caller's.
+/// A Model takes part in a run in two ways: what it wrote itself is its own, and what it made for a
+/// caller is the caller's.
 #[test]
 fn a_model_is_published_for_who_publishes_it() {
     let mut world = World::new();
@@ -306,7 +311,8 @@ fn a_project_is_deployed_for_who_has_stored_it() {
     assert_eq!(owner("Give").as_deref(), Some("cfg"));
     world.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
     assert_eq!(receive(&mut world.watcher).1, "out");
-    // What others have stored is not replaced in passing, and what others have added by hand is left alone.
+    // What others have stored is not replaced in passing, and what others have added by hand is
+    // left alone.
     let other = project(&gives.replace("Give", "Own"));
     assert_eq!(code(&mut world.root, &format!("-addProject zip64:{other} plant")), "OF_ANOTHER");
     ok(&mut world.root, "-unloadProject -force");

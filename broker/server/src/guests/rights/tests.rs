@@ -1,4 +1,5 @@
-//! What the programs of somebody who may only deploy reach of what he may not reach himself, through real sockets and commands, with and without the switch.
+//! What the programs of somebody who may only deploy reach of what he may not reach himself,
+//! through real sockets and commands, with and without the switch.
 
 use lotmq_client::{Client, Publication, QoS};
 
@@ -51,7 +52,8 @@ impl World {
         World { running, root, dep, watcher }
     }
 
-    /// Deploys an Action for `go` whose body this is, as `dep` or `root`; what it publishes to `out`.
+    /// Deploys an Action for `go` whose body this is, as `dep` or `root`; what it publishes to
+    /// `out`.
     fn says(&mut self, by: &str, body: &str) -> String {
         let by = if by == "root" { &mut self.root } else { &mut self.dep };
         let end = "    PUBLISH TOPIC \"out\" WITH \"end\"\n";
@@ -122,7 +124,8 @@ fn what_hears_nothing_says_so() {
         }
         let listed = ok(&mut user(&world.running, "eye", "password"), "-listEntities");
         assert!(listed.contains("Ears") && !listed.contains("\"owner\""), "{listed}");
-        // Who may has no warning; what is taken away later is found, and over when it is given back.
+        // Who may has no warning; what is taken away later is found, and over when it is given
+        // back.
         ok(&mut world.root, "-removeRule NoSubscribe");
         assert!(!ok(&mut world.root, "-brokerStatus").contains("TRIGGER_DENIED"));
         let none = "-addRule DEFINE RULE None WITH PRIORITY 50 FOR Subscribe TO TOPIC \"go\"\n    IF USER IS \"dep\" THEN\n        DENY\n";
@@ -230,7 +233,8 @@ fn what_others_write_in_a_run_is_read_as_far_as_the_owner_may() {
         let all = "[k],[p],[o],[m],private/copy,private/kept,private/said";
         assert_eq!(world.says("dep", &read), if is_open { all } else { "[],[],[o],[m]" });
         assert_eq!(world.says("root", &read), all);
-        // The other way round: what is called reads nothing of who calls it, but for what he was started by.
+        // The other way round: what is called reads nothing of who calls it, but for what he was
+        // started by.
         let body = format!("{}{}", shown("GET TOPIC \"private/mine\""), shown("PAYLOAD"));
         ok(&mut world.dep, &format!("-addAction DEFINE ACTION Library\nDO\n{body}"));
         let said = world

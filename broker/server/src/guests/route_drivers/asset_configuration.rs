@@ -1,6 +1,8 @@
-//! Configuration of an asset, by the schema that its package gives: checked, its defaults, without secrets, and as a help text.
+//! Configuration of an asset, by the schema that its package gives: checked, its defaults, without
+//! secrets, and as a help text.
 //!
-//! Of a package for routes it is a part of the configuration that `open` gets: settings of sections that the text of a route need not say, and may say otherwise.
+//! Of a package for routes it is a part of the configuration that `open` gets: settings of sections
+//! that the text of a route need not say, and may say otherwise.
 
 use std::fmt::Write as _;
 
@@ -19,7 +21,8 @@ const SECRET_NAMES: [&str; 7] =
 /// Schema of packages that say nothing of their configuration.
 pub(crate) const ANYTHING: &str = "{}";
 
-/// Checks a configuration, `is_part` of which more stands elsewhere; a whole one is completed with defaults.
+/// Checks a configuration, `is_part` of which more stands elsewhere; a whole one is completed with
+/// defaults.
 ///
 /// # Errors
 /// What is wrong with it, or with the schema.
@@ -83,12 +86,14 @@ fn below<'a>(schema: &'a Json, name: &str) -> &'a Json {
     if property.is_null() { &schema["additionalProperties"] } else { property }
 }
 
-/// Puts a mask in the place of secrets. One that is a reference to a secret says its name only, and stays.
+/// Puts a mask in the place of secrets. One that is a reference to a secret says its name only, and
+/// stays.
 pub(crate) fn mask(schema: &Json, configuration: &mut Json) {
     each_secret(schema, configuration, &mut |value, _| *value = MASK.into(), None);
 }
 
-/// A configuration with a mask in the place of secrets, by the text of its schema, which may be empty; of passwords within other texts, such as connection strings, too.
+/// A configuration with a mask in the place of secrets, by the text of its schema, which may be
+/// empty; of passwords within other texts, such as connection strings, too.
 pub(crate) fn masked(schema: &str, configuration: &Json) -> Json {
     let mut shown = configuration.clone();
     mask(&schema_of(schema).unwrap_or_default(), &mut shown);
@@ -130,7 +135,8 @@ fn unmask_within(configuration: &mut Json, before: Option<&Json>) {
     }
 }
 
-/// Puts what a configuration had before in the place of masks, so that one can be read, changed and saved again.
+/// Puts what a configuration had before in the place of masks, so that one can be read, changed and
+/// saved again.
 pub(crate) fn unmask(schema: &Json, configuration: &mut Json, before: Option<&Json>) {
     let put_back = &mut |value: &mut Json, before: Option<&Json>| {
         if let Some(before) = before.filter(|_| *value == MASK) {
@@ -168,7 +174,8 @@ fn each_secret(
     }
 }
 
-/// Lays the sections of an asset's configuration under those that a route says itself: a setting of the route wins.
+/// Lays the sections of an asset's configuration under those that a route says itself: a setting of
+/// the route wins.
 pub(super) fn laid_under(mut configuration: Json, of_asset: Option<&str>) -> Json {
     let of_asset: Option<Json> = of_asset.and_then(|text| serde_json::from_str(text).ok());
     let sections = of_asset.as_ref().and_then(|of_asset| of_asset["sections"].as_object());

@@ -4,9 +4,10 @@
 //! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
 //! ```
 //!
-//! Environment values are in it, but for those of settings in which a private key can be. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
-//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message. When the settings were checked, [`about`]
-//! is added.
+//! Environment values are in it, but for those of settings in which a private key can be. Secrets
+//! are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
+//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their
+//! names; their values come with each message. When the settings were checked, [`about`] is added.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,8 @@ use super::schema::{self, is_of_host};
 use super::template::{ERROR_TOPIC, Names};
 use super::tls_profiles::is_withheld;
 
-/// Environment values and secrets that are not set: the route cannot start without them (commands reference §10).
+/// Environment values and secrets that are not set: the route cannot start without them (commands
+/// reference §10).
 #[derive(Debug, PartialEq)]
 pub(super) struct Missing(pub(super) Vec<String>);
 
@@ -45,8 +47,10 @@ pub(super) fn configuration(
     Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings }))
 }
 
-/// What a guest is told of its route besides the settings, as member `route`: its name, `start`, which is another one whenever the route begins anew and the same
-/// when it is only connected again, whether the instance is there to `probe`, beside the one that works, and for bridges the `broker`: another one for each tenant and start.
+/// What a guest is told of its route besides the settings, as member `route`: its name, `start`,
+/// which is another one whenever the route begins anew and the same when it is only connected
+/// again, whether the instance is there to `probe`, beside the one that works, and for bridges the
+/// `broker`: another one for each tenant and start.
 pub(super) fn about(
     name: &str,
     number: Option<u64>,
@@ -69,7 +73,8 @@ pub(super) fn without_delay(mut configuration: Json) -> Json {
     configuration
 }
 
-/// The same as far as the text says it: what values of the environment and secrets make of it is left open.
+/// The same as far as the text says it: what values of the environment and secrets make of it is
+/// left open.
 pub(super) fn expected(route: &RouteFacts) -> Json {
     let uuid = || uuid::Uuid::nil().to_string();
     let mut writer = Writer { names: &NobodysNames, uuid, missing: Vec::new() };
@@ -78,7 +83,9 @@ pub(super) fn expected(route: &RouteFacts) -> Json {
     json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings })
 }
 
-/// Names by which the guest of a route asks for values of its settings: of secrets, and of environment values too, whose values are not known here. None of sections that only the host reads.
+/// Names by which the guest of a route asks for values of its settings: of secrets, and of
+/// environment values too, whose values are not known here. None of sections that only the host
+/// reads.
 pub(super) fn secrets_handed(route: &RouteFacts) -> BTreeSet<String> {
     fn collect(value: &Json, names: &mut BTreeSet<String>) {
         match value {
@@ -188,7 +195,8 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
         if values.len() == 1 { values.remove(0) } else { json!({ "parts": values }) }
     }
 
-    /// A text with placeholders; without any, that text. What they name has to be set: it would be missing for each message.
+    /// A text with placeholders; without any, that text. What they name has to be set: it would be
+    /// missing for each message.
     fn template(&mut self, parts: &[TemplatePart]) -> Json {
         let mut texts = vec![String::new()];
         let mut placeholders = Vec::new();

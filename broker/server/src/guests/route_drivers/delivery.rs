@@ -16,8 +16,9 @@ use crate::guests::routes::mailbox::Addressee;
 /// Work of looking at a setting.
 const SETTING_WORK: usize = 16;
 
-/// Values of the placeholders of a message's event or mapping, with their bytes; none for a row and for what a tag gets. A message that has waited has the time of its arrival, however often
-/// it is tried. What was done is counted.
+/// Values of the placeholders of a message's event or mapping, with their bytes; none for a row and
+/// for what a tag gets. A message that has waited has the time of its arrival, however often it is
+/// tried. What was done is counted.
 ///
 /// # Errors
 /// Why it can never pass.
@@ -80,7 +81,9 @@ pub(super) fn delivery<'a>(
     LentDelivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
-/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3). It has the message as it is `shown`, without secrets. What was done is counted.
+/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping
+/// (routes reference §3.3). It has the message as it is `shown`, without secrets. What was done is
+/// counted.
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
@@ -114,7 +117,8 @@ fn subject(message: &OwnedMessage, at: Timestamp) -> Subject<'_> {
     Subject { topic: &message.topic, payload: &message.payload, at }
 }
 
-/// What contradicts itself in the receipt for so many deliveries; `None` when it says what became of them.
+/// What contradicts itself in the receipt for so many deliveries; `None` when it says what became
+/// of them.
 pub(super) fn contradiction(receipt: &Receipt, deliveries: usize) -> Option<String> {
     let accepted = receipt.accepted as usize;
     if accepted > deliveries {

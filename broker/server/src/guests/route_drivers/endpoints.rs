@@ -1,7 +1,8 @@
 //! Endpoints of a route: the places that its settings name, for its guest.
 //!
-//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its own name: of `SQL_CONFIG` it is `sql`. Where a section of a type
-//! of this build connects and serves, what it serves has `_server` behind that name.
+//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its
+//! own name: of `SQL_CONFIG` it is `sql`. Where a section of a type of this build connects and
+//! serves, what it serves has `_server` behind that name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -114,7 +115,8 @@ pub(super) struct PlaceBounds<'a> {
     pub(super) granted: Option<GrantedPlaces<'a>>,
     /// Policies of the route, and of its module.
     pub(super) policies: [Option<&'a Policies>; 2],
-    /// Why the operator refuses an address; `None` where nothing is connected to anyway, which is told when it is tried.
+    /// Why the operator refuses an address; `None` where nothing is connected to anyway, which is
+    /// told when it is tried.
     pub(super) refuses: Option<&'a (dyn Fn(IpAddr) -> Option<String> + Sync)>,
 }
 
@@ -139,7 +141,8 @@ pub(super) fn endpoints(
     Ok(endpoints)
 }
 
-/// Places that a route names, as grants name them; of a section whose settings make no endpoint none.
+/// Places that a route names, as grants name them; of a section whose settings make no endpoint
+/// none.
 pub(super) fn places_named(route: &RouteFacts, names: &impl Names) -> BTreeSet<String> {
     let sections = route.sections.iter();
     sections.flat_map(|block| Section { block, names, bounds: PlaceBounds::default() }.places()).collect()
@@ -183,7 +186,8 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    /// Places that it names, as grants name them: where it connects to or listens, and what else its guest may reach.
+    /// Places that it names, as grants name them: where it connects to or listens, and what else
+    /// its guest may reach.
     fn places(&self) -> Vec<String> {
         let Ok(Some(endpoint)) = self.endpoint(EndpointTls::default(), None) else { return Vec::new() };
         let own = (!endpoint.host.is_empty()).then(|| place(&endpoint.host, endpoint.port));
@@ -219,8 +223,10 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    /// Checks that the operator allows a host that is an address, as `localhost` is \[RFC 6761 §6.3\]: no attempt would end otherwise, and whoever connects with the first message only would seem well
-    /// until then. What a name stands for is known when it is looked up.
+    /// Checks that the operator allows a host that is an address, as `localhost` is
+    /// \[RFC 6761 §6.3\]: no attempt would end otherwise, and whoever connects with the first
+    /// message only would seem well until then. What a name stands for is known when it is looked
+    /// up.
     fn check_address(&self, host: &str, port: u16) -> Result<(), NoEndpoint> {
         let address: Option<IpAddr> = match host.trim_matches(['[', ']']) {
             name if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
@@ -268,7 +274,8 @@ impl<N: Names> Section<'_, N> {
     }
 }
 
-/// A setting as text, with the values that it names; `None` where it is not there, or is filled for each message.
+/// A setting as text, with the values that it names; `None` where it is not there, or is filled for
+/// each message.
 pub(super) fn setting(block: &RouteBlock, names: &impl Names, key: &str) -> Option<String> {
     let part = |part: &RoutePart| match part {
         RoutePart::Text(text) => Some(text.clone()),

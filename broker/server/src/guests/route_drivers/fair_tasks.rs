@@ -1,6 +1,8 @@
-//! Tasks of one thread of routes, which take turns by tenant and owner: a turn is one poll of a task, which a guest leaves at the next tick of the clock that stops guests.
+//! Tasks of one thread of routes, which take turns by tenant and owner: a turn is one poll of a
+//! task, which a guest leaves at the next tick of the clock that stops guests.
 //!
-//! Tasks of one owner have their turns in the order in which they were woken; one that is not woken costs nothing. A task that panics ends, and no other does.
+//! Tasks of one owner have their turns in the order in which they were woken; one that is not woken
+//! costs nothing. A task that panics ends, and no other does.
 //!
 //! Not here: who wakes a task, and what it does.
 
@@ -79,7 +81,8 @@ impl ThreadTasks {
 }
 
 impl FairTasks {
-    /// Has one task more, for an owner whose share is asked for before each of its turns but the first.
+    /// Has one task more, for an owner whose share is asked for before each of its turns but the
+    /// first.
     pub(super) fn spawn(
         &self,
         tenant: u32,
@@ -100,7 +103,8 @@ impl FairTasks {
         call.wake();
     }
 
-    /// Gives turns, for ever. Between two the thread looks what else there is, sockets and timers included, so that whoever waits for them has his turn as soon as others.
+    /// Gives turns, for ever. Between two the thread looks what else there is, sockets and timers
+    /// included, so that whoever waits for them has his turn as soon as others.
     pub(super) async fn take_turns(self) {
         loop {
             let call = poll_fn(|cx| self.0.next(cx)).await;

@@ -1,8 +1,12 @@
 //! Folders of a route: the places on this machine's disks that its settings name, for its guest.
 //!
-//! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. A client of OPC UA that needs certificates has one without it, too: `opcua/<route>`. A folder lies below a root that the operator has set
-//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory, those of users other than `root` there below `users/<name>`, and of routes that belong to nobody below `nobody`. The folder of the file that a `TEMPLATE_PATH` of an event or a
-//! mapping names is there to be read, by the name of that event or mapping behind `template:`.
+//! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. A
+//! client of OPC UA that needs certificates has one without it, too: `opcua/<route>`. A folder lies
+//! below a root that the operator has set (`routes.file_roots`), or without any below
+//! `files/<tenant>` of the data directory, those of users other than `root` there below
+//! `users/<name>`, and of routes that belong to nobody below `nobody`. The folder of the file that
+//! a `TEMPLATE_PATH` of an event or a mapping names is there to be read, by the name of that event
+//! or mapping behind `template:`.
 //!
 //! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
 
@@ -66,7 +70,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// What the operator says of the folders of an owner in a tenant; whether he is an administrator is to be known.
+    /// What the operator says of the folders of an owner in a tenant; whether he is an
+    /// administrator is to be known.
     pub(super) fn of(
         config: &Config,
         tenant: &str,
@@ -95,7 +100,8 @@ impl Site {
         }
     }
 
-    /// Bytes that stay free on the disk of a folder: a part of that with the data directory, so that files which nobody removes leave the store room.
+    /// Bytes that stay free on the disk of a folder: a part of that with the data directory, so
+    /// that files which nobody removes leave the store room.
     fn reserve_at(&self, root: &Path) -> u64 {
         let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
         let is_of_store =
@@ -108,8 +114,10 @@ impl Site {
     }
 }
 
-/// The folder in the data directory below which routes of an owner have theirs, and their certificates: each user's in one of his own, so that none reads or overwrites another
-/// one's files. What belongs to nobody, as a route whose user was removed, has one as well: that of `root` is around all others.
+/// The folder in the data directory below which routes of an owner have theirs, and their
+/// certificates: each user's in one of his own, so that none reads or overwrites another one's
+/// files. What belongs to nobody, as a route whose user was removed, has one as well: that of
+/// `root` is around all others.
 pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
     match owner {
         None => of_tenant.join("nobody"),
@@ -118,7 +126,8 @@ pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
     }
 }
 
-/// Puts the folder of a user who is removed aside, as `<name>.<seconds since 1970>`, which is no user's: a later one of his name is somebody else.
+/// Puts the folder of a user who is removed aside, as `<name>.<seconds since 1970>`, which is no
+/// user's: a later one of his name is somebody else.
 ///
 /// # Errors
 /// What the system says, but that there is none.
@@ -179,7 +188,8 @@ pub(super) fn named(route: &RouteFacts, route_name: &str, names: &impl Names) ->
     sections.chain(route.events.iter().chain(&route.mappings).filter_map(of_template)).collect()
 }
 
-/// Whether a section is that of a client of OPC UA which signs messages, or logs in with a certificate.
+/// Whether a section is that of a client of OPC UA which signs messages, or logs in with a
+/// certificate.
 fn needs_certificates(route: &RouteFacts, block: &RouteBlock, names: &impl Names) -> bool {
     if route.kind != "OPCUA" || block.name != "OPCUA_CONFIG" {
         return false;
@@ -194,7 +204,8 @@ fn needs_certificates(route: &RouteFacts, block: &RouteBlock, names: &impl Names
         || text("AUTH_MODE").as_deref() == Some("2")
 }
 
-/// The folders of a route, as it may use them by its grants; a `module` must have been granted something of each. Asks the disk.
+/// The folders of a route, as it may use them by its grants; a `module` must have been granted
+/// something of each. Asks the disk.
 pub(super) fn folders(
     named: Vec<NamedFolder>,
     grants: &Grants,

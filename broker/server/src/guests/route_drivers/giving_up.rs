@@ -1,4 +1,5 @@
-//! Giving up a message of a route, because it can never pass or has waited for too long: it becomes a dead letter, and is counted and told, at `ERROR_TOPIC` too.
+//! Giving up a message of a route, because it can never pass or has waited for too long: it becomes
+//! a dead letter, and is counted and told, at `ERROR_TOPIC` too.
 
 use std::sync::Arc;
 

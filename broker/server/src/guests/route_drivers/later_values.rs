@@ -1,4 +1,5 @@
-//! Values of settings that are known when a route starts only, read as if they were written: `GET ENV`, `GET SECRET`, and texts that they are joined to.
+//! Values of settings that are known when a route starts only, read as if they were written:
+//! `GET ENV`, `GET SECRET`, and texts that they are joined to.
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lot_to_wasm::{SettingPlace, route_setting};
@@ -19,7 +20,8 @@ pub(super) struct WrongValue {
     from: String,
 }
 
-/// The settings of a route with the values that it has now, of the kinds that their keys take. What has no value yet, or is a secret, stays what names it.
+/// The settings of a route with the values that it has now, of the kinds that their keys take. What
+/// has no value yet, or is a secret, stays what names it.
 ///
 /// # Errors
 /// The first value that is none.

@@ -1,4 +1,5 @@
-//! Endpoints of a module for logins: the members of `endpoints` in its configuration, each with the keys that a section of a route has for a place and its TLS.
+//! Endpoints of a module for logins: the members of `endpoints` in its configuration, each with the
+//! keys that a section of a route has for a place and its TLS.
 
 use std::collections::HashMap;
 
@@ -45,7 +46,8 @@ impl Names for Nobody {
     }
 }
 
-/// Makes the endpoints that a configuration names, which the module was granted; asks the disk for certificates.
+/// Makes the endpoints that a configuration names, which the module was granted; asks the disk for
+/// certificates.
 pub(crate) fn login_endpoints(
     configuration: Option<&str>,
     (module, places): (&str, &[Box<str>]),

@@ -1,8 +1,10 @@
-//! Places of the types of routes that this build runs: their own settings, each type's in its own words, as the settings that every section with a place
-//! has (`HOST`, `PORT`, `USE_TLS`, `USE_STARTTLS`, `ALLOW_HOSTS`).
+//! Places of the types of routes that this build runs: their own settings, each type's in its own
+//! words, as the settings that every section with a place has (`HOST`, `PORT`, `USE_TLS`,
+//! `USE_STARTTLS`, `ALLOW_HOSTS`).
 //!
-//! So endpoints and TLS are made in one way, of what a module's section says and of what a type's says. Not here: which settings a type has
-//! (`lot-to-wasm`), and which of them say a place ([`route_types`](crate::guests::route_types)).
+//! So endpoints and TLS are made in one way, of what a module's section says and of what a type's
+//! says. Not here: which settings a type has (`lot-to-wasm`), and which of them say a place
+//! ([`route_types`](crate::guests::route_types)).
 
 pub(super) mod cluster_url;
 
@@ -53,7 +55,8 @@ pub(super) enum NoPlace {
     ServedPort { section: String, key: &'static str, value: String },
 }
 
-/// A route whose sections say their places in the settings that all sections have. Of a section that serves HTTP as well there are two, the second for that.
+/// A route whose sections say their places in the settings that all sections have. Of a section
+/// that serves HTTP as well there are two, the second for that.
 pub(super) fn placed(
     route: &RouteFacts,
     places: &[SectionPlace],
@@ -72,7 +75,8 @@ pub(super) fn placed(
     Ok(placed)
 }
 
-/// Gives each section that connects to a host and says no port the one that the schema of its guest has as default.
+/// Gives each section that connects to a host and says no port the one that the schema of its guest
+/// has as default.
 pub(super) fn with_default_ports(route: &mut RouteFacts, schema: &str) {
     // What is no schema is told when the route is opened.
     let Ok(schema) = serde_json::from_str::<serde_json::Value>(schema) else { return };
@@ -286,7 +290,8 @@ impl<N: Names> Section<'_, N> {
             });
         }
         server.is_secure = self.text("SECURITY_PROTOCOL").map(|protocol| protocol.ends_with("SSL"));
-        // Brokers of a cluster are named by the cluster; which addresses are open to routes at all says the operator.
+        // Brokers of a cluster are named by the cluster; which addresses are open to routes at all
+        // says the operator.
         server.others.push("*:*".to_owned());
         Ok(server)
     }
@@ -360,7 +365,8 @@ fn port_text(uri: &Uri) -> Option<&str> {
     behind.split_once(':').map(|(_, port)| port).filter(|port| !port.is_empty())
 }
 
-/// Server of a connection string, in either of its two forms. Its guest reads the rest of it (`guests/lib/route-sql`).
+/// Server of a connection string, in either of its two forms. Its guest reads the rest of it
+/// (`guests/lib/route-sql`).
 fn of_connection_string(text: &str) -> Option<Server> {
     let pairs = connection_string::pairs(text);
     if connection_string::is_address(text) {

@@ -1,8 +1,11 @@
-//! Schema of a route's configuration: what the guest says of the settings that it knows, in JSON Schema, and checking them by it before the guest is opened.
+//! Schema of a route's configuration: what the guest says of the settings that it knows, in JSON
+//! Schema, and checking them by it before the guest is opened.
 //!
-//! A few keywords of the standard are known ([`KEYWORDS`]) and others refused, so that nothing is promised and not checked. Beyond the standard: a text
-//! is taken for the number or truth value that it is where one is wanted, as values of the environment are texts; words of an `enum` are found in any case;
-//! what comes with each message, or is a secret, is a text of which nothing more is known. Not here: settings that are the host's, which every section may have.
+//! A few keywords of the standard are known ([`KEYWORDS`]) and others refused, so that nothing is
+//! promised and not checked. Beyond the standard: a text is taken for the number or truth value
+//! that it is where one is wanted, as values of the environment are texts; words of an `enum` are
+//! found in any case; what comes with each message, or is a secret, is a text of which nothing more
+//! is known. Not here: settings that are the host's, which every section may have.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -109,12 +112,14 @@ pub(crate) enum SchemaError {
     Settings(Vec<String>),
 }
 
-/// Checks a configuration by a schema, and completes it: with defaults, and numbers in place of their texts.
+/// Checks a configuration by a schema, and completes it: with defaults, and numbers in place of
+/// their texts.
 pub(super) fn checked(schema: &str, configuration: Json) -> Result<Json, SchemaError> {
     looked_through(schema, configuration, false)
 }
 
-/// Checks a part of a configuration, what is missing from which stands elsewhere, and completes nothing.
+/// Checks a part of a configuration, what is missing from which stands elsewhere, and completes
+/// nothing.
 pub(super) fn checked_part(schema: &str, configuration: Json) -> Result<Json, SchemaError> {
     looked_through(schema, configuration, true)
 }
@@ -136,7 +141,8 @@ pub(crate) fn read(schema: &str) -> Result<Json, SchemaError> {
 pub(super) const NO_OBJECT: &str =
     "the configuration is no JSON object, and its schema describes the members of one";
 
-/// Whether a schema describes the members of an object and says nothing of what else may be there: who writes so means an object.
+/// Whether a schema describes the members of an object and says nothing of what else may be there:
+/// who writes so means an object.
 fn means_object(schema: &Json) -> bool {
     let has = |key: &str| schema.get(key).is_some();
     !has("type") && ["properties", "required", "additionalProperties"].into_iter().any(has)
@@ -155,10 +161,12 @@ fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Resul
     }
 }
 
-/// Member of an object that stands for a number until its schema is looked at: the digits that it was written with.
+/// Member of an object that stands for a number until its schema is looked at: the digits that it
+/// was written with.
 const DIGITS: &str = "digits";
 
-/// A number by the digits that it was written with, which are those of a text where the schema wants one.
+/// A number by the digits that it was written with, which are those of a text where the schema
+/// wants one.
 pub(super) fn with_digits(text: &str) -> Json {
     serde_json::json!({ DIGITS: text })
 }
@@ -193,7 +201,8 @@ fn number_of(text: &str) -> Option<Json> {
     whole.or_else(|| text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from))
 }
 
-/// Checks that all keywords of a schema, and of those within it, are known and mean something. `place` is its JSON Pointer.
+/// Checks that all keywords of a schema, and of those within it, are known and mean something.
+/// `place` is its JSON Pointer.
 fn understand(schema: &Json, place: &str) -> Result<(), SchemaError> {
     let members = match schema {
         Json::Object(members) => members,
@@ -350,7 +359,8 @@ impl Check {
         }
     }
 
-    /// Takes the first alternative that fits; where none does, the first thing that each of them lacks is a problem.
+    /// Takes the first alternative that fits; where none does, the first thing that each of them
+    /// lacks is a problem.
     fn any_of(&mut self, alternatives: &[Json], value: &mut Json) {
         let mut lacks = Vec::new();
         for alternative in alternatives {
@@ -438,7 +448,8 @@ impl Check {
         self.problems.push(told);
     }
 
-    /// Notes that a value is not what is expected; one that is hidden, by `writeOnly`, is not shown.
+    /// Notes that a value is not what is expected; one that is hidden, by `writeOnly`, is not
+    /// shown.
     fn wrong(&mut self, value: &Json, expected: &str, is_hidden: bool) {
         /// Characters of a value that are shown.
         const SHOWN_MAX: usize = 40;

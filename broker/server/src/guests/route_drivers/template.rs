@@ -12,7 +12,8 @@ use super::document::{self, JsonDocument, STEP_BYTES};
 use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 
-/// Setting of an event that the host fills itself, with where it reports what can never pass; guests do not see it.
+/// Setting of an event that the host fills itself, with where it reports what can never pass;
+/// guests do not see it.
 pub(super) const ERROR_TOPIC: &str = "ERROR_TOPIC";
 
 /// Message for which a text is filled.
@@ -114,7 +115,8 @@ fn bytes_of(value: &Value) -> usize {
     }
 }
 
-/// Filling of all texts of one message: what is known of the message by now, and what was done for it.
+/// Filling of all texts of one message: what is known of the message by now, and what was done for
+/// it.
 pub(super) struct Filling<'a> {
     subject: Subject<'a>,
     /// The payload as JSON, which is parsed at most once; `None` within where it is none.
@@ -229,7 +231,8 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Pieces of a text between separators. Each is looked for from the one before, or from the front where it stands before that.
+/// Pieces of a text between separators. Each is looked for from the one before, or from the front
+/// where it stands before that.
 struct Pieces<'a> {
     text: &'a [u8],
     separator: u8,
@@ -243,7 +246,8 @@ impl<'a> Pieces<'a> {
         Self { text, separator, index: 0, start: 0 }
     }
 
-    /// Place of a piece, from 1; an empty one where there is none. Adds the bytes that were looked at.
+    /// Place of a piece, from 1; an empty one where there is none. Adds the bytes that were looked
+    /// at.
     fn find(&mut self, number: u32, searched: &mut usize) -> Range<usize> {
         let wanted = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
         if wanted < self.index {

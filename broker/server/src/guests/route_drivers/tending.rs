@@ -1,6 +1,9 @@
-//! Tending of an outbox: takes what is in memory, reads what else waits back from the store, removes what is done, gives up what has waited for too long, and drops the oldest of too many dead letters.
+//! Tending of an outbox: takes what is in memory, reads what else waits back from the store,
+//! removes what is done, gives up what has waited for too long, and drops the oldest of too many
+//! dead letters.
 //!
-//! A task on the thread of routes for each route, which works whether the far side is there or not. Nothing here waits for the disk.
+//! A task on the thread of routes for each route, which works whether the far side is there or not.
+//! Nothing here waits for the disk.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -244,7 +244,8 @@ fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
     running.server.stop();
 }
 
-/// A broker with promised runs and a route that answers, whose driver panics on a payload, so many times; who sees the answers.
+/// A broker with promised runs and a route that answers, whose driver panics on a payload, so many
+/// times; who sees the answers.
 fn panicking(payload: &'static [u8], times: u32) -> (Running, Client) {
     let running = Running::start_with(&[("LOTMQ_LOT_DURABLE_TRIGGERS", "true")]);
     let source = "-addRoute DEFINE ROUTE Line WITH TYPE LOOPBACK\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out\"\n        WITH DESTINATION_TOPIC \"answer\"\n        WITH QOS 1\n";
@@ -291,7 +292,8 @@ fn done_of(running: &Running, name: &str) -> u64 {
     ["succeeded", "failed"].iter().map(|what| standing["messages"][what].as_u64().unwrap()).sum()
 }
 
-/// Deploys a route of type `LOOPBACK` with one event, which takes messages of a topic that is called as it.
+/// Deploys a route of type `LOOPBACK` with one event, which takes messages of a topic that is
+/// called as it.
 fn deploy_loopback(running: &Running, name: &str, sections: &str, settings: &str) {
     let source = format!(
         "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n{sections}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"{name}\"\n{settings}"
@@ -337,7 +339,8 @@ fn a_message_is_for_the_first_events_of_a_route_that_match_and_the_others_are_to
     for mode in ["memory", "disk"] {
         let running = Running::start("none");
         let config = format!("    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE \"{mode}\"\n");
-        // Filters that are not the same, of which the compiler does not know that one message has them all.
+        // Filters that are not the same, of which the compiler does not know that one message has
+        // them all.
         let filters = ["many/#", "many/+"].into_iter().cycle().take(EVENTS).enumerate();
         let event = |(number, filter)| {
             format!(

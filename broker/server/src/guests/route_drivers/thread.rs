@@ -1,7 +1,9 @@
-//! Threads of routes: each a runtime on which instances of routes have their drivers, and a turn for the messages that they publish.
+//! Threads of routes: each a runtime on which instances of routes have their drivers, and a turn
+//! for the messages that they publish.
 //!
-//! Instances are spread over the threads in the order in which they come, those of one route too, and stay where they are. So what an instance publishes keeps
-//! its order. On a thread the tasks of all routes take turns by owner.
+//! Instances are spread over the threads in the order in which they come, those of one route too,
+//! and stay where they are. So what an instance publishes keeps its order. On a thread the tasks of
+//! all routes take turns by owner.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -120,7 +122,8 @@ async fn serve(hosting: Arc<Hosting>, number: usize, orders: Orders, pulse: Arc<
     }
 }
 
-/// Has all guests of routes close, for a while, in which what they bring is taken. Returns the routes with instances that have not.
+/// Has all guests of routes close, for a while, in which what they bring is taken. Returns the
+/// routes with instances that have not.
 async fn close_instances(hosting: &Hosting) -> Vec<Arc<RouteRunner>> {
     let tenants = hosting.tenants.all();
     let mut open: Vec<_> =
@@ -186,7 +189,8 @@ fn spawn(
     tasks.spawn(tenant, move || route.version().definition.payer(), task);
 }
 
-/// Tries whether a far side that has not answered does by now, until it is heard of: where nothing waits, nobody else would find out.
+/// Tries whether a far side that has not answered does by now, until it is heard of: where nothing
+/// waits, nobody else would find out.
 async fn listen(driver: Driver) {
     if !driver.route.begins_to_listen() {
         return;
@@ -200,7 +204,8 @@ async fn listen(driver: Driver) {
     }
 }
 
-/// Drives an instance of a route until its end; when the driver ends by a panic, another one takes over after a pause.
+/// Drives an instance of a route until its end; when the driver ends by a panic, another one takes
+/// over after a pause.
 async fn drive(driver: Driver) {
     let driver = Arc::new(driver);
     let mut pause = Pause::reconnecting();
@@ -228,7 +233,8 @@ where
     }
 }
 
-/// Publishes the standing of a route, on change and every 30 seconds (routes reference §3.1), and its dead letters on change.
+/// Publishes the standing of a route, on change and every 30 seconds (routes reference §3.1), and
+/// its dead letters on change.
 async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
     let mut told = 0;
     while let Some(version) = route.deployed() {

@@ -1,6 +1,7 @@
 //! TLS of the endpoints of a route: whom they trust and what they show, as their sections say.
 //!
-//! Invariant: a private key comes of a file below a root of the operator's, of a secret or of an environment value; it goes to the host, and no guest gets it.
+//! Invariant: a private key comes of a file below a root of the operator's, of a secret or of an
+//! environment value; it goes to the host, and no guest gets it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,7 +23,8 @@ const AT_ONCE: [&str; 2] = ["USE_TLS", "USE_SSL"];
 /// Setting by which the guest begins with it.
 const ON_DEMAND: &str = "USE_STARTTLS";
 
-/// Settings that switch off the check of the server's certificate (routes reference §4.2, §4.4, §6, §7).
+/// Settings that switch off the check of the server's certificate (routes reference §4.2, §4.4, §6,
+/// §7).
 const UNCHECKED: [&str; 3] = ["ALLOW_UNTRUSTED_CERTS", "TRUST_SERVER_CERTIFICATE", "IGNORE_CERT_ERRORS"];
 
 /// Oldest version.
@@ -278,7 +280,8 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    /// Whoever says what TLS shows and trusts does not mean to do without it, unless a setting says so.
+    /// Whoever says what TLS shows and trusts does not mean to do without it, unless a setting says
+    /// so.
     fn check_not_asked(&self) -> Result<(), NoTls> {
         let has = |key: &&str| self.block.settings.contains_key(*key);
         if AT_ONCE.iter().chain([&ON_DEMAND]).any(has) {
@@ -354,7 +357,8 @@ pub(super) fn is_withheld(key: &str) -> bool {
     WITHHELD.contains(&key)
 }
 
-/// Names of environment values and of secrets that a route has in settings for the host alone, and nowhere else.
+/// Names of environment values and of secrets that a route has in settings for the host alone, and
+/// nowhere else.
 pub(super) fn withheld_names(route: &RouteFacts) -> [BTreeSet<&str>; 2] {
     let (mut withheld, mut others) = (Used::default(), Used::default());
     for block in &route.sections {

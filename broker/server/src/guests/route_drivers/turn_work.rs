@@ -1,6 +1,8 @@
-//! Work of a task on a thread of routes since it last ended its turn, so that it ends a long one and others have theirs.
+//! Work of a task on a thread of routes since it last ended its turn, so that it ends a long one
+//! and others have theirs.
 //!
-//! Counted is what was really done, in bytes as values of placeholders are: what was copied, and what took as long.
+//! Counted is what was really done, in bytes as values of placeholders are: what was copied, and
+//! what took as long.
 
 use std::cell::Cell;
 

@@ -1,5 +1,6 @@
-//! Schema of the settings of a type of routes that this build runs: the keys that the compiler takes, with what its guest says of them and the ports of the
-//! host, each from the one place that knows it.
+//! Schema of the settings of a type of routes that this build runs: the keys that the compiler
+//! takes, with what its guest says of them and the ports of the host, each from the one place that
+//! knows it.
 
 use serde_json::{Value as Json, json};
 

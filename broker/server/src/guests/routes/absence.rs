@@ -1,4 +1,5 @@
-//! Time for which a route is not connected, and why. What is given up meanwhile says nothing of that.
+//! Time for which a route is not connected, and why. What is given up meanwhile says nothing of
+//! that.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// End of a run at the latest.
 #[derive(Clone, Debug)]
 pub(crate) struct RunBounds {
-    /// Time of the machine after which the guest is told that there is other work; at most [`ROUTE_RUN_TIME`](crate::limits::ROUTE_RUN_TIME).
+    /// Time of the machine after which the guest is told that there is other work; at most
+    /// [`ROUTE_RUN_TIME`](crate::limits::ROUTE_RUN_TIME).
     pub(crate) time: Duration,
     /// Number of messages after which it is told so; `None`: the time alone.
     pub(crate) brings: Option<u64>,
@@ -16,7 +17,8 @@ pub(crate) struct RunBounds {
     pub(crate) is_enough: Arc<AtomicBool>,
 }
 
-/// What a probe has found out: what the guest says of the far side, if it says anything, or why that was not reached.
+/// What a probe has found out: what the guest says of the far side, if it says anything, or why
+/// that was not reached.
 pub(in crate::guests) type Probed = Result<String, String>;
 
 /// Where an instance that is open says whether the far side answers. Who asks meanwhile shares it.
@@ -26,6 +28,8 @@ pub(in crate::guests) type AskedProbe = SyncSender<Probed>;
 #[derive(Debug)]
 pub(in crate::guests) struct AskedRun {
     pub(in crate::guests) bounds: RunBounds,
-    /// Outcome: the time after which it wants to run again, or the reason of a failure that the connection has outlived, or that it does not run. Ends by which it has not are told as those of any call.
+    /// Outcome: the time after which it wants to run again, or the reason of a failure that the
+    /// connection has outlived, or that it does not run. Ends by which it has not are told as those
+    /// of any call.
     pub(in crate::guests) outcome: SyncSender<Result<Duration, String>>,
 }

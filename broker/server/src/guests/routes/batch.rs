@@ -1,7 +1,8 @@
 //! Batch of messages on their way to an instance of the guest of a route.
 //!
-//! Invariant: a message leaves it when it is done. Whatever ends the work on it otherwise, a panic or the end of its task, what is left waits again, in its
-//! place. The mailbox hears of both at the latest when the batch ends.
+//! Invariant: a message leaves it when it is done. Whatever ends the work on it otherwise, a panic
+//! or the end of its task, what is left waits again, in its place. The mailbox hears of both at the
+//! latest when the batch ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ impl PostBatch {
         self.route.part(self.instance, &self.posts);
     }
 
-    /// Puts all messages back; what they are for rests for the next of these pauses, and other messages pass. False where so much rests that it does not.
+    /// Puts all messages back; what they are for rests for the next of these pauses, and other
+    /// messages pass. False where so much rests that it does not.
     pub(in crate::guests) fn put_back_resting(mut self, pauses: impl FnOnce() -> Pause) -> bool {
         self.route.put_back_resting(self.instance, std::mem::take(&mut self.posts), pauses)
     }
@@ -88,7 +90,8 @@ impl PostBatch {
         self.route.put_back_singly(self.instance, std::mem::take(&mut self.posts));
     }
 
-    /// Puts all messages back to the front of the mailbox, because the connection has ended with them; by halves when that happens again and again.
+    /// Puts all messages back to the front of the mailbox, because the connection has ended with
+    /// them; by halves when that happens again and again.
     pub(in crate::guests) fn put_back_lost(mut self) {
         self.route.put_back_lost(self.instance, std::mem::take(&mut self.posts));
     }

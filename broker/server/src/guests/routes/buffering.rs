@@ -1,4 +1,5 @@
-//! Buffering of a route: where messages for it wait, how many, how long, and what becomes of those that find no room. Routes reference §3.5, §3.6.
+//! Buffering of a route: where messages for it wait, how many, how long, and what becomes of those
+//! that find no room. Routes reference §3.5, §3.6.
 
 use std::time::Duration;
 
@@ -110,8 +111,8 @@ impl Buffering {
     }
 }
 
-/// The tag of a route, as `mapping/tag`, to which values are written that wait in memory because nothing says where: whoever publishes one has an acknowledgement and may
-/// not know.
+/// The tag of a route, as `mapping/tag`, to which values are written that wait in memory because
+/// nothing says where: whoever publishes one has an acknowledgement and may not know.
 pub(in crate::guests) fn unsaid_memory(said: &RouteFacts) -> Option<String> {
     let is_said =
         said.section("ROUTE_CONFIG").is_some_and(|section| section.settings.contains_key("BUFFER_MODE"));
@@ -128,8 +129,8 @@ pub(in crate::guests) fn unsaid_memory(said: &RouteFacts) -> Option<String> {
         .next()
 }
 
-/// Whether messages for a route wait in the store where it does not say otherwise: not for one that has tags and no events. What is written to a machine late is worse
-/// than what is not written.
+/// Whether messages for a route wait in the store where it does not say otherwise: not for one that
+/// has tags and no events. What is written to a machine late is worse than what is not written.
 fn has_outbox(said: &RouteFacts) -> bool {
     !said.events.is_empty() || said.mappings.iter().all(|mapping| mapping.tags.is_empty())
 }

@@ -1,8 +1,11 @@
 //! Dead letters of a route: messages that it has given up, each with the reason and the time.
 //!
-//! They are in the store, in the queue of a session of their own, oldest first. In memory are their number, their bytes and the newest of them.
+//! They are in the store, in the queue of a session of their own, oldest first. In memory are their
+//! number, their bytes and the newest of them.
 //!
-//! Invariant: whoever takes letters out has a [`Claim`] until it is on the disk that they have left, so that each leaves once. Not here: who puts letters in and takes them out (`dead_letter_queue`).
+//! Invariant: whoever takes letters out has a [`Claim`] until it is on the disk that they have
+//! left, so that each leaves once. Not here: who puts letters in and takes them out
+//! (`dead_letter_queue`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,7 +39,8 @@ struct DeadState {
     /// Session in whose queue they are; `None` until there is one.
     session: Option<SessionId>,
     waiting: Amount,
-    /// Numbers since the route was armed: of letters that came, and of those that were dropped because there were too many.
+    /// Numbers since the route was armed: of letters that came, and of those that were dropped
+    /// because there were too many.
     came: u64,
     dropped: u64,
     /// Number of changes.
@@ -44,7 +48,8 @@ struct DeadState {
     /// The newest, since the route was armed.
     newest: VecDeque<Note>,
     is_claimed: bool,
-    /// Letters that are on their way to the disk: none of the queue is read to find the oldest until they are there.
+    /// Letters that are on their way to the disk: none of the queue is read to find the oldest
+    /// until they are there.
     entering: u64,
     /// Letters that were dropped and are still in the queue.
     dropped_ids: Vec<MessageId>,
@@ -73,7 +78,8 @@ pub(crate) struct DeadFigures {
 }
 
 impl DeadFigures {
-    /// Whether a letter that was read is none of those that are counted, as it has left and its removal is on its way to the disk.
+    /// Whether a letter that was read is none of those that are counted, as it has left and its
+    /// removal is on its way to the disk.
     pub(crate) fn is_leaving(&self, letter: MessageId) -> bool {
         self.leaving.contains(&letter)
     }
@@ -135,7 +141,8 @@ impl DeadState {
             self.dropped_ids.push(delivery.message.id);
         }
         if slice.is_last && slice.deliveries.is_empty() && self.came == came {
-            // What was counted and has never come to the disk; nothing has come since that was read.
+            // What was counted and has never come to the disk; nothing has come since that was
+            // read.
             self.waiting = Amount::default();
         }
     }
@@ -168,7 +175,8 @@ impl DeadLetters {
         self.0.lock().session
     }
 
-    /// Takes the queue of a session, with what is there; the session that counts from now on, which is that of before where there was one.
+    /// Takes the queue of a session, with what is there; the session that counts from now on, which
+    /// is that of before where there was one.
     pub(in crate::guests) fn open(&self, session: SessionId, waiting: Waiting) -> SessionId {
         self.0.lock().open(session, waiting)
     }
@@ -238,7 +246,8 @@ impl Drop for EnteringLetter {
 }
 
 impl Claim {
-    /// Claims the letters of a route; `None` while somebody else takes some out, and where there never were any.
+    /// Claims the letters of a route; `None` while somebody else takes some out, and where there
+    /// never were any.
     pub(in crate::guests) fn on(route: &Arc<RouteRunner>) -> Option<Self> {
         let (session, came) = route.dead_letters.claim()?;
         Some(Claim { route: Arc::clone(route), session, came, is_passed_on: false })
@@ -260,7 +269,8 @@ impl Claim {
         self.route.stands.notify_one();
     }
 
-    /// Drops what is too much, of the oldest letters. The claim is that of [`Claim::on_dropped`] then.
+    /// Drops what is too much, of the oldest letters. The claim is that of [`Claim::on_dropped`]
+    /// then.
     pub(in crate::guests) fn drop_surplus(mut self, slice: &QueueSlice) {
         let bytes_max = bytes_max(&self.route);
         let mut dead = self.route.dead_letters.0.lock();
@@ -270,7 +280,8 @@ impl Claim {
         self.route.outbox_called.notify_one();
     }
 
-    /// Takes the numbers of letters that were dropped and are still in the store, with the claim on them.
+    /// Takes the numbers of letters that were dropped and are still in the store, with the claim on
+    /// them.
     pub(in crate::guests) fn on_dropped(route: &Arc<RouteRunner>) -> Option<(Self, Vec<MessageId>)> {
         let mut dead = route.dead_letters.0.lock();
         let dropped = std::mem::take(&mut dead.dropped_ids);
@@ -281,7 +292,8 @@ impl Claim {
 }
 
 impl CommitWatcher for Claim {
-    /// It is held until then: what was not removed is counted out, and comes back with the next start.
+    /// It is held until then: what was not removed is counted out, and comes back with the next
+    /// start.
     fn settled(&self, _: Result<(), StoreFailure>) {}
 }
 

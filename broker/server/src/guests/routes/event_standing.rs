@@ -1,4 +1,5 @@
-//! Standing of what of a route takes messages: its events, mappings, tags and tables, each for itself. What passes by one says nothing of another.
+//! Standing of what of a route takes messages: its events, mappings, tags and tables, each for
+//! itself. What passes by one says nothing of another.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +74,8 @@ impl EventStandings {
         newest.map(|(event, trouble)| (event, &*trouble.reason, trouble.at))
     }
 
-    /// Whether something waits of an event of which all that was tried has failed for longer than this.
+    /// Whether something waits of an event of which all that was tried has failed for longer than
+    /// this.
     pub(super) fn fails_for(&self, waits: &[EventWait], time: SignedDuration, now: Timestamp) -> bool {
         let fails = |of: &OfEvent| {
             of.trouble.as_ref().is_some_and(|trouble| now.duration_since(trouble.since) > time)

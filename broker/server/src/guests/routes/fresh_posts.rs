@@ -1,16 +1,20 @@
-//! Fresh posts of an outbox: messages at its end that are in memory since they entered, so that a route which keeps up reads nothing back.
+//! Fresh posts of an outbox: messages at its end that are in memory since they entered, so that a
+//! route which keeps up reads nothing back.
 //!
-//! They are one stretch of the queue. What is below its first number is read from the store beforehand, so a route that has fallen behind keeps up again without a
-//! moment in which nothing waits:
+//! They are one stretch of the queue. What is below its first number is read from the store
+//! beforehand, so a route that has fallen behind keeps up again without a moment in which nothing
+//! waits:
 //!
 //! ```text
 //! read │ gap: to be read │ fresh │ missed: the next gap
 //!                        └ from
 //! ```
 //!
-//! Threads of Clients note them, and a thread of routes makes posts of them: memory that one thread asks for and another gives back costs both more than the copy.
+//! Threads of Clients note them, and a thread of routes makes posts of them: memory that one thread
+//! asks for and another gives back costs both more than the copy.
 //!
-//! Invariant: all that entered with a number from `from` on, and below the first that was missed, are here until they are taken; none is taken before the gap is read.
+//! Invariant: all that entered with a number from `from` on, and below the first that was missed,
+//! are here until they are taken; none is taken before the gap is read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -108,7 +112,8 @@ impl FreshPosts {
         self.amount
     }
 
-    /// Begins a stretch, where there is none, behind what has entered and was not read; `highest` is the highest number of those that have entered.
+    /// Begins a stretch, where there is none, behind what has entered and was not read; `highest`
+    /// is the highest number of those that have entered.
     pub(super) fn begin(&mut self, unread: Amount, highest: MessageId) {
         if self.from.is_none() {
             let is_first = unread.messages == 0;
@@ -118,7 +123,8 @@ impl FreshPosts {
         }
     }
 
-    /// Takes notice of a message that enters; `post` makes of it what is kept, where there is room for that.
+    /// Takes notice of a message that enters; `post` makes of it what is kept, where there is room
+    /// for that.
     pub(super) fn enters(
         &mut self,
         (id, bytes): (MessageId, u64),
@@ -173,14 +179,16 @@ impl FreshPosts {
         self.end_if_empty();
     }
 
-    /// Notes that the whole gap was read; gives what was counted there and has never come to the disk.
+    /// Notes that the whole gap was read; gives what was counted there and has never come to the
+    /// disk.
     pub(super) fn gap_is_read(&mut self) -> Amount {
         let never_came = std::mem::take(&mut self.gap);
         self.end_if_empty();
         never_came
     }
 
-    /// Takes the messages with numbers below `before`, if nothing in front of them is to be read; with what they count for.
+    /// Takes the messages with numbers below `before`, if nothing in front of them is to be read;
+    /// with what they count for.
     pub(super) fn take_below(&mut self, before: u64) -> (Vec<Post>, Amount) {
         let mut amount = Amount::default();
         if self.gap.messages > 0 {
@@ -194,7 +202,8 @@ impl FreshPosts {
         (taken, amount)
     }
 
-    /// Where nothing is kept and none may come, or nothing is to be read before it, the next message begins a stretch.
+    /// Where nothing is kept and none may come, or nothing is to be read before it, the next
+    /// message begins a stretch.
     fn end_if_empty(&mut self) {
         if self.posts.is_empty() && (self.has_missed || self.gap.messages == 0) {
             *self = Self::default();

@@ -1,6 +1,7 @@
 //! Hold on the messages of a route: while somebody takes the oldest out, no instance takes any.
 //!
-//! What an instance has is left to it: the far side may have it by now. It waits again when the call under way has ended without it.
+//! What an instance has is left to it: the far side may have it by now. It waits again when the
+//! call under way has ended without it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Figures of a route about HTTP: of its exchanges with servers, and of the requests that it serves.
+//! Figures of a route about HTTP: of its exchanges with servers, and of the requests that it
+//! serves.
 
 use lotmq_host::fiber::{HttpEvent, HttpFailure, ServedEvent};
 use serde_json::{Map, Value as Json, json};
@@ -31,7 +32,8 @@ pub(crate) struct ServedFigures {
     answered: [u64; CLASSES.len()],
     /// Requests that ended without an answer, because their clients had gone.
     left: u64,
-    /// Requests that the host has refused, so that the guest never got them, and connections that were closed because there were too many.
+    /// Requests that the host has refused, so that the guest never got them, and connections that
+    /// were closed because there were too many.
     pub(crate) refused: u64,
     /// Bytes of the bodies of requests.
     pub(crate) received_bytes: u64,
@@ -66,7 +68,8 @@ impl ServedFigures {
         match event {
             ServedEvent::Came => self.open += 1,
             ServedEvent::Answered { status, is_refused, received, sent } => {
-                // What came before the route was deployed anew by another owner was not counted here.
+                // What came before the route was deployed anew by another owner was not counted
+                // here.
                 self.open = self.open.saturating_sub(1);
                 self.has_status(status);
                 self.refused += u64::from(is_refused);
@@ -98,7 +101,8 @@ impl ServedFigures {
         self.has_any
     }
 
-    /// Requests that have ended, by the class of their status, `none` for those without an answer; without classes of which there were none.
+    /// Requests that have ended, by the class of their status, `none` for those without an answer;
+    /// without classes of which there were none.
     pub(crate) fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = CLASSES.into_iter().zip(self.answered).chain([(LEFT, self.left)]);
         counts.filter(|(_, count)| *count > 0)

@@ -1,6 +1,8 @@
-//! Waits of what a route brings: until the store, or the outboxes of other routes, have room for it.
+//! Waits of what a route brings: until the store, or the outboxes of other routes, have room for
+//! it.
 //!
-//! They are no silence of the far side, so they do not count in the time that a call of a guest may take; and they are told, since nothing is brought meanwhile.
+//! They are no silence of the far side, so they do not count in the time that a call of a guest may
+//! take; and they are told, since nothing is brought meanwhile.
 
 use std::time::{Duration, Instant};
 

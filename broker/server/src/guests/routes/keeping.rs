@@ -1,6 +1,8 @@
-//! Keeping of messages for a route in its outbox: who may enter, what is read back, and what is done.
+//! Keeping of messages for a route in its outbox: who may enter, what is read back, and what is
+//! done.
 //!
-//! The threads that route ask for a [`PostPlace`] and write; `route_drivers::tending` reads and removes. No lock is held while the store works.
+//! The threads that route ask for a [`PostPlace`] and write; `route_drivers::tending` reads and
+//! removes. No lock is held while the store works.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -28,7 +30,8 @@ use crate::limits::{
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 
-/// Pause between two looks of a held-back publisher, beside the call when there is room: what else makes an outbox full calls nobody.
+/// Pause between two looks of a held-back publisher, beside the call when there is room: what else
+/// makes an outbox full calls nobody.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Pause before what could not be read is read again.
@@ -62,7 +65,8 @@ pub(in crate::guests) struct ReadBack {
 }
 
 impl SharedRoute {
-    /// Whether messages wait in the store: in any mode as long as any wait there, so that they keep their order.
+    /// Whether messages wait in the store: in any mode as long as any wait there, so that they keep
+    /// their order.
     pub(super) fn is_stored(&self) -> bool {
         self.outbox.session().is_some()
             && (self.version.buffering.mode == BufferMode::Disk || self.outbox.waiting().messages > 0)
@@ -95,15 +99,17 @@ impl SharedRoute {
         Some(format!("outbox full ({} of {} {of}): {what}", grouped(count), grouped(most)))
     }
 
-    /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
+    /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as
+    /// much as may wait.
     fn is_storage_full(&self, RoomQuery { tenant, core, .. }: &RoomQuery<'_>) -> bool {
         let owner = || self.version.definition.owner();
         core.storage.queues_are_full()
             || (core.storage.queues_are_shared_out() && tenant.shares.of_user(owner()).are_queues_full())
     }
 
-    /// Whether more may be in memory of what waits in the store, where that is to be so many messages and bytes at most, with those `besides` the mailbox. What stands aside is
-    /// bounded by itself, so that others find room.
+    /// Whether more may be in memory of what waits in the store, where that is to be so many
+    /// messages and bytes at most, with those `besides` the mailbox. What stands aside is bounded
+    /// by itself, so that others find room.
     fn has_memory_for(&self, (messages_max, bytes_max): (usize, usize), besides: Amount) -> bool {
         let (ready, ready_bytes) = self.mailbox.ready();
         let (all, all_bytes) = self.mailbox.waiting();
@@ -177,7 +183,8 @@ impl RouteRunner {
         until
     }
 
-    /// Tells that the outbox has become full: at its topic, and in the log the first time, the second, the fourth and so on.
+    /// Tells that the outbox has become full: at its topic, and in the log the first time, the
+    /// second, the fourth and so on.
     fn tell_full(&self, mut shared: MutexGuard<'_, SharedRoute>) {
         if !std::mem::take(&mut shared.outbox.is_full_anew) {
             return;
@@ -212,7 +219,8 @@ impl RouteRunner {
         Poll::Pending
     }
 
-    /// PostPlace for a message of so many bytes that is here now. One whose publisher was to wait and could not, a run, is shed where there is none.
+    /// PostPlace for a message of so many bytes that is here now. One whose publisher was to wait
+    /// and could not, a run, is shed where there is none.
     pub(in crate::guests) fn place(self: &Arc<Self>, asking: &RoomQuery<'_>, bytes: usize) -> PostPlace {
         let mut shared = self.shared.lock();
         match shared.outbox.session() {
@@ -233,7 +241,8 @@ impl RouteRunner {
         self.shared.lock().outbox.batch_begins(floor);
     }
 
-    /// Counts a message that is in the batch of a thread; `post` makes of it what a route that keeps up need not read back.
+    /// Counts a message that is in the batch of a thread; `post` makes of it what a route that
+    /// keeps up need not read back.
     pub(in crate::guests) fn enters(
         &self,
         stored: (MessageId, u64),
@@ -267,7 +276,8 @@ impl RouteRunner {
         self.shared.lock().take_fresh();
     }
 
-    /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
+    /// Part of the queue that is to be read now: when less is in memory than guests may get in two
+    /// calls.
     pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
         let mut shared = self.shared.lock();
         // Fresh messages do not count: they may wait for what is read.
@@ -334,7 +344,8 @@ impl RouteRunner {
         self.outbox_called.notify_one();
     }
 
-    /// Notes that messages are done: they leave the outbox, and whoever waits for room looks for it.
+    /// Notes that messages are done: they leave the outbox, and whoever waits for room looks for
+    /// it.
     pub(in crate::guests) fn leave_outbox(&self, posts: &[Post]) {
         if posts.is_empty() {
             return;
@@ -352,7 +363,8 @@ impl RouteRunner {
         self.outbox_called.notify_one();
     }
 
-    /// Notes that a message which is going to be done leaves its outbox in the batch of its dead letter; the session of the outbox.
+    /// Notes that a message which is going to be done leaves its outbox in the batch of its dead
+    /// letter; the session of the outbox.
     pub(in crate::guests) fn leaves_as_dead_letter(&self, message: MessageId) -> Option<SessionId> {
         let mut shared = self.shared.lock();
         let session = shared.outbox.session()?;
@@ -360,7 +372,8 @@ impl RouteRunner {
         Some(session)
     }
 
-    /// Takes the numbers of messages that are done and still in the store, with the session in whose queue they are.
+    /// Takes the numbers of messages that are done and still in the store, with the session in
+    /// whose queue they are.
     pub(in crate::guests) fn take_done(&self) -> Option<(SessionId, Vec<MessageId>)> {
         let mut shared = self.shared.lock();
         let session = shared.outbox.session()?;
@@ -386,7 +399,8 @@ impl RouteRunner {
         oldest.map_or_else(Vec::new, |oldest_ms| shared.mailbox.take_older(oldest_ms))
     }
 
-    /// Time until the first message has waited for too long, or until what could not be read is read again.
+    /// Time until the first message has waited for too long, or until what could not be read is
+    /// read again.
     pub(in crate::guests) fn due_in(&self) -> Option<Duration> {
         let now_ms = self.clock.lifetime_ms();
         let shared = self.shared.lock();

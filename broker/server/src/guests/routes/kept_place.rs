@@ -1,6 +1,8 @@
-//! Place kept in the mailbox of a route for one message: from when its publisher was told to go on until it is posted, behind the messages of the turn.
+//! Place kept in the mailbox of a route for one message: from when its publisher was told to go on
+//! until it is posted, behind the messages of the turn.
 //!
-//! Else a turn with many messages would look at a mailbox that none of them is in yet, and those that find no room there would be shed after they were acknowledged.
+//! Else a turn with many messages would look at a mailbox that none of them is in yet, and those
+//! that find no room there would be shed after they were acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

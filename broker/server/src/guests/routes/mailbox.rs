@@ -1,4 +1,5 @@
-//! Mailbox of one route: messages for its events, and rows to be stored, in a lane for each instance of its guest.
+//! Mailbox of one route: messages for its events, and rows to be stored, in a lane for each
+//! instance of its guest.
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
@@ -6,14 +7,22 @@
 //!                └────────────────────────────────────┘
 //! ```
 //!
-//! What has the same key (topic, or what `ORDER_KEY` says, or table) must not overtake each other. As long as a message of a key is not done, all further ones of it go to its lane; where
-//! there is none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing to do with what another one works on.
-//! Within a lane an event, mapping or table that has failed rests, and the messages of others pass ([`rests`]).
+//! What has the same key (topic, or what `ORDER_KEY` says, or table) must not overtake each other.
+//! As long as a message of a key is not done, all further ones of it go to its lane; where there is
+//! none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing
+//! to do with what another one works on. Within a lane an event, mapping or table that has failed
+//! rests, and the messages of others pass ([`rests`]).
 //!
-//! Invariants: nothing more is taken where as many messages or bytes wait as the bounds say, but what is put back and what was admitted before; each message is in one lane, waiting or taken, until it is done; all
-//! of a key are in the same lane; a lane has what is ready in the order of the sequence numbers, which need not be without gaps, and so what stands aside; the number of lanes and what is the key change only while
-//! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
-//! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory counts in the sum of all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room there.
+//! Invariants: nothing more is taken where as many messages or bytes wait as the bounds say, but
+//! what is put back and what was admitted before; each message is in one lane, waiting or taken,
+//! until it is done; all of a key are in the same lane; a lane has what is ready in the order of
+//! the sequence numbers, which need not be without gaps, and so what stands aside; the number of
+//! lanes and what is the key change only while nothing is taken. Messages of several lanes are done
+//! in any order. Policy when full: the arriving message is refused, counted and told. What waits
+//! survives a replacement of the route; of a restart what was promised (`promised`), which each
+//! message holds as long as it waits or is on its way. What waits in memory counts in the sum of
+//! all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room
+//! there.
 
 mod lane;
 mod order_key;
@@ -49,7 +58,8 @@ pub(crate) struct Mailbox {
     order_wanted: Option<OrderKey>,
     /// Lanes whose instances are connected.
     open: BTreeSet<usize>,
-    /// Keys of messages that are not done, by their hashes: two of the same hash only go the same way. Empty while there is one lane.
+    /// Keys of messages that are not done, by their hashes: two of the same hash only go the same
+    /// way. Empty while there is one lane.
     keys: HashMap<u64, KeyInUse>,
     hasher: RandomState,
     next_sequence: u64,
@@ -120,13 +130,15 @@ impl Mailbox {
         self.batches.linger
     }
 
-    /// Sets the number of lanes. Until nothing is taken any more they stay as they are, and nothing more can be taken.
+    /// Sets the number of lanes. Until nothing is taken any more they stay as they are, and nothing
+    /// more can be taken.
     pub(in crate::guests) fn lanes_are(&mut self, lanes: usize) {
         self.lanes_wanted = lanes.max(1);
         self.distribute();
     }
 
-    /// Sets what the key of a message is, of those that wait already as well; as [`lanes_are`](Self::lanes_are) does it.
+    /// Sets what the key of a message is, of those that wait already as well; as
+    /// [`lanes_are`](Self::lanes_are) does it.
     pub(in crate::guests) fn order_by(&mut self, order: Option<OrderKey>) {
         self.order_wanted = order;
         self.distribute();
@@ -193,7 +205,8 @@ impl Mailbox {
         lane.and_then(Lane::first_ready).is_some_and(|first| first < sequence)
     }
 
-    /// Whether a message more is taken. The one that fills it is taken whole, as one that fills an outbox.
+    /// Whether a message more is taken. The one that fills it is taken whole, as one that fills an
+    /// outbox.
     pub(crate) fn has_room(&mut self) -> bool {
         let (posts, bytes) = self.occupied();
         let fits = posts < self.posts_max && bytes < self.bytes_max;
@@ -216,7 +229,8 @@ impl Mailbox {
         sum([self.waiting(), self.admitted].into_iter())
     }
 
-    /// Keeps a place for a message of so many bytes that is on its way, if there is one: the bytes that it takes here.
+    /// Keeps a place for a message of so many bytes that is on its way, if there is one: the bytes
+    /// that it takes here.
     pub(in crate::guests) fn admit(&mut self, bytes: usize) -> Option<usize> {
         let kept = size_of(bytes);
         let has_room = self.has_room();
@@ -231,7 +245,8 @@ impl Mailbox {
         self.admitted = (self.admitted.0 - 1, self.admitted.1 - kept);
     }
 
-    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane. Who was not admitted asks for [room](Self::has_room) before.
+    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane. Who was not
+    /// admitted asks for [room](Self::has_room) before.
     pub(crate) fn post(
         &mut self,
         to: Addressee,
@@ -260,7 +275,8 @@ impl Mailbox {
         self.put(post).0
     }
 
-    /// Whether the sum of all mailboxes has room for so many bytes more than what waits here, of what is in the store as well.
+    /// Whether the sum of all mailboxes has room for so many bytes more than what waits here, of
+    /// what is in the store as well.
     pub(in crate::guests) fn holds_besides(&mut self, bytes: u64) -> bool {
         let (_, waiting) = self.waiting();
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -272,7 +288,8 @@ impl Mailbox {
         self.next_sequence = self.next_sequence.max(sequence);
     }
 
-    /// Puts messages that were read from the store to the places of their numbers; they are not refused.
+    /// Puts messages that were read from the store to the places of their numbers; they are not
+    /// refused.
     pub(in crate::guests) fn page_in(&mut self, posts: impl Iterator<Item = Post>) {
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
@@ -287,7 +304,8 @@ impl Mailbox {
         }
     }
 
-    /// Takes the messages in front of each lane that have waited since before this time, in lifetime milliseconds.
+    /// Takes the messages in front of each lane that have waited since before this time, in
+    /// lifetime milliseconds.
     pub(in crate::guests) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
         let taken: Vec<Post> = self.lanes.iter_mut().flat_map(|lane| lane.take_older(since_ms)).collect();
         if self.lanes.len() > 1 {
@@ -298,7 +316,8 @@ impl Mailbox {
         taken
     }
 
-    /// Takes the oldest messages that wait, `most` at most, with sequence numbers below `before` and that of the first which an instance has.
+    /// Takes the oldest messages that wait, `most` at most, with sequence numbers below `before`
+    /// and that of the first which an instance has.
     pub(in crate::guests) fn take_oldest(&mut self, most: usize, before: u64) -> Vec<Post> {
         let end = self.lanes.iter().filter_map(Lane::first_taken).fold(before, u64::min);
         let mut taken = Vec::new();
@@ -331,7 +350,8 @@ impl Mailbox {
         self.lanes.iter().filter_map(Lane::oldest_ms).min()
     }
 
-    /// Puts a message behind the others of its lane, which this gives, and whether all there have lower numbers.
+    /// Puts a message behind the others of its lane, which this gives, and whether all there have
+    /// lower numbers.
     fn put(&mut self, mut post: Post) -> (usize, bool) {
         post.order_hash = self.order.as_ref().map(|order| order.hash(&post.message.topic, &self.hasher));
         let lane = if self.lanes.len() == 1 { 0 } else { self.lane_of_key(&post) };
@@ -369,8 +389,8 @@ impl Mailbox {
         self.next_sequence
     }
 
-    /// Takes the next messages of a lane with a sequence number below `before`; empty when none waits. All of them are to be [`done`](Self::done) or put back before the next are
-    /// taken.
+    /// Takes the next messages of a lane with a sequence number below `before`; empty when none
+    /// waits. All of them are to be [`done`](Self::done) or put back before the next are taken.
     pub(crate) fn take(&mut self, lane: usize, before: u64) -> Vec<Post> {
         let is_distributed = self.is_distributed();
         let taken = match self.lanes.get_mut(lane) {
@@ -409,7 +429,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts the last messages of what was taken back to the front of their lane; they are not refused.
+    /// Puts the last messages of what was taken back to the front of their lane; they are not
+    /// refused.
     pub(crate) fn put_back(&mut self, lane: usize, batch: VecDeque<Post>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back(batch);
@@ -417,7 +438,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts messages that were refused together back to the front of their lane, to be taken by halves.
+    /// Puts messages that were refused together back to the front of their lane, to be taken by
+    /// halves.
     pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<Post>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_halved(batch);
@@ -425,7 +447,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts messages at one of which the guest broke back to the front of their lane, to be taken one by one.
+    /// Puts messages at one of which the guest broke back to the front of their lane, to be taken
+    /// one by one.
     pub(crate) fn put_back_singly(&mut self, lane: usize, batch: VecDeque<Post>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_singly(batch);
@@ -441,8 +464,8 @@ impl Mailbox {
         }
     }
 
-    /// Puts back messages of one event, mapping or table with which a call has failed: it rests for the next of these pauses, and others pass. False where so many rest that
-    /// it does not.
+    /// Puts back messages of one event, mapping or table with which a call has failed: it rests for
+    /// the next of these pauses, and others pass. False where so many rest that it does not.
     pub(in crate::guests) fn put_back_resting(
         &mut self,
         lane: usize,
@@ -457,7 +480,8 @@ impl Mailbox {
         rests
     }
 
-    /// Has messages which have failed together, and are going to be put back, taken apart by what takes them.
+    /// Has messages which have failed together, and are going to be put back, taken apart by what
+    /// takes them.
     pub(in crate::guests) fn part(&mut self, lane: usize, batch: &VecDeque<Post>) {
         self.lanes[lane].part(batch);
     }
@@ -481,7 +505,8 @@ impl Mailbox {
         events.for_each(|to| self.lanes[lane].has_passed(to));
     }
 
-    /// Hands what waits in a lane over to those that are open, because its own instance finds no way; false where none is, or while something of it is taken.
+    /// Hands what waits in a lane over to those that are open, because its own instance finds no
+    /// way; false where none is, or while something of it is taken.
     pub(in crate::guests) fn hand_over(&mut self, from: usize) -> bool {
         let lanes = self.lanes.len();
         let is_other_open = self.open.iter().any(|lane| *lane != from && *lane < lanes);
@@ -506,7 +531,8 @@ impl Mailbox {
         self.lanes.len() == self.lanes_wanted && self.order == self.order_wanted
     }
 
-    /// Makes as many lanes as there are to be, if nothing is taken. What was refused is tried as a whole again.
+    /// Makes as many lanes as there are to be, if nothing is taken. What was refused is tried as a
+    /// whole again.
     fn distribute(&mut self) {
         if self.is_distributed() || self.lanes.iter().any(Lane::has_taken) {
             return;

@@ -1,7 +1,9 @@
-//! Orders to the threads of routes: to drive an instance of one that was deployed, to tell how it stands, or to probe one.
+//! Orders to the threads of routes: to drive an instance of one that was deployed, to tell how it
+//! stands, or to probe one.
 //!
-//! Invariants: one order at most waits for each instance of a route, so whoever deploys does not wait, which he must not, as drivers want the locks that he holds;
-//! few probes wait, and whoever asks for one waits until there is room, or until the broker stops.
+//! Invariants: one order at most waits for each instance of a route, so whoever deploys does not
+//! wait, which he must not, as drivers want the locks that he holds; few probes wait, and whoever
+//! asks for one waits until there is room, or until the broker stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,18 +23,21 @@ use lotmq_core::tenant::Tenant;
 /// Handle of the threads of routes.
 #[derive(Default)]
 pub(crate) struct Routes {
-    /// Time stands still: nothing that fails is tried again, because nothing would have changed, and what stands is told to nobody.
+    /// Time stands still: nothing that fails is tried again, because nothing would have changed,
+    /// and what stands is told to nobody.
     pub(in crate::guests) is_at_once: bool,
     /// Why guests reach no network at all; `None` where the configuration decides.
     pub(in crate::guests) network_refused: Option<&'static str>,
     /// Ports of this machine that guests reach all the same: servers that are there for them alone.
     far_ports: Mutex<BTreeSet<u16>>,
-    /// Routes that listen all the same, at addresses that nobody else has: they have clients of their own.
+    /// Routes that listen all the same, at addresses that nobody else has: they have clients of
+    /// their own.
     served: Mutex<BTreeMap<String, ClientPlaces>>,
     threads: Mutex<Vec<RouteThread>>,
     /// Number of drivers: they go round.
     drivers: AtomicUsize,
-    /// Number of other orders, which go round by themselves: with those of the same routes in between, drivers would miss every other thread.
+    /// Number of other orders, which go round by themselves: with those of the same routes in
+    /// between, drivers would miss every other thread.
     others: AtomicUsize,
 }
 
@@ -157,7 +162,8 @@ impl Routes {
         }
     }
 
-    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping. Not to be called on a runtime: it waits while many probes do.
+    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping.
+    /// Not to be called on a runtime: it waits while many probes do.
     pub(super) fn probe(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Receiver<Probed> {
         let (answer, answered) = sync_channel(1);
         if let Some(thread) = self.next_thread(&self.others) {
@@ -182,7 +188,8 @@ impl Routes {
         Orders { tasks, probes }
     }
 
-    /// Ends the threads, which have the guests close before; calls that are under way for too long are given up.
+    /// Ends the threads, which have the guests close before; calls that are under way for too long
+    /// are given up.
     pub(crate) fn stop(&self) {
         self.threads.lock().clear();
     }

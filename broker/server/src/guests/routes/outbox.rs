@@ -1,14 +1,18 @@
 //! Outbox of a route: what is known in memory of the messages that wait for it in the store.
 //!
-//! They are the queue of a session of the route's own. A message enters it in the batch of its publisher; it is read back slice by slice when its batch is on the disk, and
-//! leaves when the far side has it. In memory are the slices that were read and are not done, and as long as the route is not far behind what is on its way to the disk
-//! ([`FreshPosts`]), which it then takes from there; nothing else, however many wait.
+//! They are the queue of a session of the route's own. A message enters it in the batch of its
+//! publisher; it is read back slice by slice when its batch is on the disk, and leaves when the far
+//! side has it. In memory are the slices that were read and are not done, and as long as the route
+//! is not far behind what is on its way to the disk ([`FreshPosts`]), which it then takes from
+//! there; nothing else, however many wait.
 //!
-//! Several threads have batches with messages for the route under way, and one with lower numbers may come to the disk behind one with higher ones. So each batch is
-//! known by a number below all of its own (its *floor*) until it is there, and reading does not go beyond the lowest floor.
+//! Several threads have batches with messages for the route under way, and one with lower numbers
+//! may come to the disk behind one with higher ones. So each batch is known by a number below all
+//! of its own (its *floor*) until it is there, and reading does not go beyond the lowest floor.
 //!
-//! Invariants: what was stored is read once in a run of the broker, in the order of the numbers, and nothing is left out; what is counted as waiting is never less
-//! than what waits. Not here: who reads and writes (`route_drivers::tending`), what becomes of the messages (`mailbox`).
+//! Invariants: what was stored is read once in a run of the broker, in the order of the numbers,
+//! and nothing is left out; what is counted as waiting is never less than what waits. Not here: who
+//! reads and writes (`route_drivers::tending`), what becomes of the messages (`mailbox`).
 
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -55,7 +59,8 @@ pub(in crate::guests) struct RouteOutbox {
     waiting: Vec<Waker>,
     /// Numbers of messages that are done and still in the queue.
     pub(in crate::guests) done: Vec<MessageId>,
-    /// Those that leave in the batch of their dead letter, and not otherwise: should that batch be lost, they come again with the next start.
+    /// Those that leave in the batch of their dead letter, and not otherwise: should that batch be
+    /// lost, they come again with the next start.
     buried: HashSet<MessageId>,
 }
 
@@ -134,7 +139,8 @@ impl RouteOutbox {
         self.entering.insert(floor, Standing::OnItsWay);
     }
 
-    /// Counts a message that enters. `post` makes of it what is kept in memory, where the route is behind by [`ROUTE_FRESH_MESSAGES`] at most and `has_room` for it.
+    /// Counts a message that enters. `post` makes of it what is kept in memory, where the route is
+    /// behind by [`ROUTE_FRESH_MESSAGES`] at most and `has_room` for it.
     pub(in crate::guests) fn enters(
         &mut self,
         (id, bytes): (MessageId, u64),
@@ -207,13 +213,15 @@ impl RouteOutbox {
         Some(OutboxStretch { session, after: self.read_until, before })
     }
 
-    /// Number below which everything is on the disk that is to come there: batches that begin later have higher floors.
+    /// Number below which everything is on the disk that is to come there: batches that begin later
+    /// have higher floors.
     fn stored_below(&self) -> MessageId {
         let next = MessageId(self.newest.0.saturating_add(1));
         self.entering.first_key_value().map_or(next, |(floor, _)| *floor)
     }
 
-    /// Notes that a stretch was read: so much of it, up to the message `last`, and whether nothing is behind that in the store.
+    /// Notes that a stretch was read: so much of it, up to the message `last`, and whether nothing
+    /// is behind that in the store.
     pub(in crate::guests) fn has_read(
         &mut self,
         stretch: OutboxStretch,

@@ -27,7 +27,8 @@ pub(super) struct PaceMark {
 pub(crate) struct Rates {
     pub(crate) delivered_per_second: f64,
     pub(crate) received_per_second: f64,
-    /// Mean time from the reception of messages until the far side had them, in milliseconds; `None` where none has passed.
+    /// Mean time from the reception of messages until the far side had them, in milliseconds;
+    /// `None` where none has passed.
     pub(crate) latency_ms: Option<u64>,
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Longest pause, unless `RECONNECTION_MAX_PAUSE` says otherwise.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long a connection must have been well for the pauses to begin anew: a device that starts, or has a loose plug, comes and goes within a minute, and what nobody reads of
-/// it meanwhile is lost.
+/// How long a connection must have been well for the pauses to begin anew: a device that starts, or
+/// has a loose plug, comes and goes within a minute, and what nobody reads of it meanwhile is lost.
 const WELL: Duration = Duration::from_secs(5);
 
 /// Pauses of one route.

@@ -1,4 +1,5 @@
-//! Probes of one route: whoever asks while one is under way gets its answer, so that however many ask, one instance at a time is opened for them.
+//! Probes of one route: whoever asks while one is under way gets its answer, so that however many
+//! ask, one instance at a time is opened for them.
 
 use std::sync::{Arc, OnceLock};
 

@@ -2,7 +2,8 @@
 //!
 //! A question waits behind what was handed to the route before it, so that it sees those rows.
 //!
-//! Invariant: what nobody waits for any more is dropped, so there are never more questions than threads that ask.
+//! Invariant: what nobody waits for any more is dropped, so there are never more questions than
+//! threads that ask.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -48,7 +49,8 @@ pub(in crate::guests) struct Questions {
 }
 
 impl Questions {
-    /// Asks behind the messages before the sequence number `behind`; the answer is waited for until `patience` is over.
+    /// Asks behind the messages before the sequence number `behind`; the answer is waited for until
+    /// `patience` is over.
     pub(in crate::guests) fn ask(
         &mut self,
         body: Vec<u8>,
@@ -66,7 +68,8 @@ impl Questions {
         answered
     }
 
-    /// Takes the next question, unless it is behind the next waiting message, which has this sequence number (`None`: none waits).
+    /// Takes the next question, unless it is behind the next waiting message, which has this
+    /// sequence number (`None`: none waits).
     pub(in crate::guests) fn take(&mut self, next_message: Option<u64>) -> Option<Question> {
         let now = Instant::now();
         while self.waiting.front().is_some_and(|question| question.deadline <= now) {
@@ -90,7 +93,8 @@ impl Questions {
         }
     }
 
-    /// Refuses all questions, and further ones, with a reason, until they are [taken again](Self::accept).
+    /// Refuses all questions, and further ones, with a reason, until they are
+    /// [taken again](Self::accept).
     pub(in crate::guests) fn refuse(&mut self, reason: &str) {
         self.refusal = Some(reason.to_owned());
         self.waiting.drain(..).for_each(|question| question.answer(Err(reason.to_owned())));

@@ -1,11 +1,13 @@
-//! What a route brought and may not publish, beside what else is wrong with it: either may be true while the other is.
+//! What a route brought and may not publish, beside what else is wrong with it: either may be true
+//! while the other is.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// Time for which it counts that a route could not publish what it brought.
 const COUNTS: SignedDuration = SignedDuration::from_mins(5);
 
-/// Refusal of what a route wanted to publish: until something has passed for five minutes without another one.
+/// Refusal of what a route wanted to publish: until something has passed for five minutes without
+/// another one.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedWrite {
     /// What it may not publish, and what grants it.

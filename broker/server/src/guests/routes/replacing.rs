@@ -8,8 +8,9 @@ use super::mailbox::Post;
 use super::runner::RouteRunner;
 use crate::limits::GONE_EVENTS_SHOWN;
 
-/// What becomes of what waits when this replaces the text of the route, where that is worth to be told: messages for events, mappings and tags that go become dead
-/// letters. Told is what was read of the outbox, which is its beginning.
+/// What becomes of what waits when this replaces the text of the route, where that is worth to be
+/// told: messages for events, mappings and tags that go become dead letters. Told is what was read
+/// of the outbox, which is its beginning.
 pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
     let shared = route.shared.lock();
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();

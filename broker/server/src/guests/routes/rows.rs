@@ -1,4 +1,5 @@
-//! Rows of routes for `GET MODEL` and `FETCH FROM`: the question for the guest, and its answer as a value (LoT reference §8.7).
+//! Rows of routes for `GET MODEL` and `FETCH FROM`: the question for the guest, and its answer as a
+//! value (LoT reference §8.7).
 
 use jiff::Timestamp;
 use lotmq_host::Value;
@@ -24,7 +25,8 @@ pub(super) struct Rows {
 }
 
 impl Question {
-    /// Reads a guest's question; `table_of` gives the table in which the route has instances of a Model. `None` when it is no question.
+    /// Reads a guest's question; `table_of` gives the table in which the route has instances of a
+    /// Model. `None` when it is no question.
     pub(super) fn new(
         query: &str,
         parameters: &[Value],
@@ -47,7 +49,8 @@ impl Question {
         Some(Question { body: Json::from(body).to_string().into_bytes(), is_for_one })
     }
 
-    /// Reads an answer as a value: an object for one row, an array for several, null for none. Rows beyond the bound are left out.
+    /// Reads an answer as a value: an object for one row, an array for several, null for none. Rows
+    /// beyond the bound are left out.
     ///
     /// # Errors
     /// What is wrong with an answer that is no rows.

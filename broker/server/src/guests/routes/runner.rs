@@ -1,8 +1,8 @@
-//! Runner of a deployed route, for everybody else. The [drivers](crate::guests::route_drivers) of its instances take their work from here, each from its
-//! [`RouteSeat`](super::seat::RouteSeat).
+//! Runner of a deployed route, for everybody else. The [drivers](crate::guests::route_drivers) of
+//! its instances take their work from here, each from its [`RouteSeat`](super::seat::RouteSeat).
 //!
-//! Replacing gives it another version and keeps the mailbox; the drivers go over to it between two calls of the guest. No lock is held while
-//! a guest runs.
+//! Replacing gives it another version and keeps the mailbox; the drivers go over to it between two
+//! calls of the guest. No lock is held while a guest runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -190,8 +190,9 @@ impl RouteRunner {
         self.shared.lock().standing.clone()
     }
 
-    /// Numbers of messages that the other side does not have yet and of their bytes, those in the store and those in a call of a guest among them. The bytes are those that
-    /// `BUFFER_MAX_BYTES` bounds: of an outbox what is kept, of a mailbox 64 for each message besides.
+    /// Numbers of messages that the other side does not have yet and of their bytes, those in the
+    /// store and those in a call of a guest among them. The bytes are those that `BUFFER_MAX_BYTES`
+    /// bounds: of an outbox what is kept, of a mailbox 64 for each message besides.
     pub(crate) fn waiting(&self) -> (u64, u64) {
         let shared = self.shared.lock();
         let (messages, bytes) = shared.mailbox.unfinished();
@@ -217,7 +218,8 @@ impl RouteRunner {
         self.outbox_called.notify_one();
     }
 
-    /// Puts a version whose settings have their values now in the place of the one with this number; false where there is another one.
+    /// Puts a version whose settings have their values now in the place of the one with this
+    /// number; false where there is another one.
     pub(in crate::guests) fn settle(&self, number: u64, version: Version) -> bool {
         let mut shared = self.shared.lock();
         if shared.number != number {
@@ -246,7 +248,8 @@ impl RouteRunner {
         self.update(|standing| standing.is_heard_of(now));
     }
 
-    /// Has what rests, and what an instance pauses for, tried again now, on the connection that is open.
+    /// Has what rests, and what an instance pauses for, tried again now, on the connection that is
+    /// open.
     pub(crate) fn tries_now(&self) {
         let mut shared = self.shared.lock();
         shared.hurries += 1;
@@ -276,8 +279,9 @@ impl RouteRunner {
         self.stands.notify_one();
     }
 
-    /// Follows an order: its guest is closed when the call under way has ended, and opened within the policies of the order, unless that says that the route is
-    /// not to run; then what waits stays where it is. One that stands still is tried again.
+    /// Follows an order: its guest is closed when the call under way has ended, and opened within
+    /// the policies of the order, unless that says that the route is not to run; then what waits
+    /// stays where it is. One that stands still is tried again.
     pub(crate) fn follow(&self, order: &RouteOrder) {
         let mut shared = self.shared.lock();
         shared.version = Arc::new(shared.version.within(&order.policies));
@@ -336,7 +340,8 @@ impl RouteRunner {
         waited
     }
 
-    /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory. One that was admitted is taken whatever waits by now, for all of them.
+    /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory. One
+    /// that was admitted is taken whatever waits by now, for all of them.
     pub(in crate::guests) fn arrived(
         &self,
         message: &Arc<OwnedMessage>,
@@ -348,8 +353,9 @@ impl RouteRunner {
         refused.map_or(Ok(()), Err)
     }
 
-    /// What of it takes a message of so many bytes on a topic that reaches it; and what tells of those that do not get it, where there are too many. Where policies are why nothing
-    /// does, that is counted, and told the first time.
+    /// What of it takes a message of so many bytes on a topic that reaches it; and what tells of
+    /// those that do not get it, where there are too many. Where policies are why nothing does,
+    /// that is counted, and told the first time.
     pub(in crate::guests) fn takers(&self, topic: &str, bytes: usize) -> (Takers, Option<PostError>) {
         let version = self.version();
         if version.allows(topic) {
@@ -418,8 +424,8 @@ impl RouteRunner {
         Ok(())
     }
 
-    /// Asks the far side, behind what was handed to it before; not when it has been away for longer than the asker would wait, so that what
-    /// asks does not come to a stand with it.
+    /// Asks the far side, behind what was handed to it before; not when it has been away for longer
+    /// than the asker would wait, so that what asks does not come to a stand with it.
     pub(in crate::guests) fn ask(
         &self,
         body: Vec<u8>,
@@ -442,7 +448,8 @@ impl RouteRunner {
         self.shared.lock().mailbox.share(room);
     }
 
-    /// Asks its guest to run once, behind what waits for it now. The receiver is disconnected where no instance is open for that.
+    /// Asks its guest to run once, behind what waits for it now. The receiver is disconnected where
+    /// no instance is open for that.
     pub(crate) fn ask_run(&self, bounds: RunBounds) -> Receiver<Result<Duration, String>> {
         let (outcome, outcomes) = sync_channel(1);
         let mut shared = self.shared.lock();
@@ -451,8 +458,9 @@ impl RouteRunner {
         outcomes
     }
 
-    /// Asks an instance that is open whether the far side answers, when its call under way has ended; `None` where none is open for sure. The receiver is disconnected when
-    /// the instance ends before.
+    /// Asks an instance that is open whether the far side answers, when its call under way has
+    /// ended; `None` where none is open for sure. The receiver is disconnected when the instance
+    /// ends before.
     pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Probed>> {
         let mut shared = self.shared.lock();
         let is_open = shared.standing.connection() == Connection::Connected && !shared.stands_still;
@@ -510,7 +518,8 @@ impl RouteRunner {
         change(&mut self.shared.lock().standing.deliveries);
     }
 
-    /// Notes that a run has brought messages, where it has: since there were `before` of them. Nobody is told at once, as there may be many such runs in a second.
+    /// Notes that a run has brought messages, where it has: since there were `before` of them.
+    /// Nobody is told at once, as there may be many such runs in a second.
     pub(in crate::guests) fn has_run(&self, before: u64, now: Timestamp) {
         let mut shared = self.shared.lock();
         if shared.standing.deliveries.brought > before {
@@ -518,7 +527,8 @@ impl RouteRunner {
         }
     }
 
-    /// Notes that its guest has brought something just now, or that a run has passed, where something was wrong that is over by that.
+    /// Notes that its guest has brought something just now, or that a run has passed, where
+    /// something was wrong that is over by that.
     pub(in crate::guests) fn runs_well(&self) {
         let now = self.now();
         let mut shared = self.shared.lock();
@@ -534,7 +544,8 @@ impl RouteRunner {
         self.shared.lock().standing.mark_pace(now);
     }
 
-    /// Counts datagrams that the system has dropped before its guest had them. The log is told the first time, and when they have doubled.
+    /// Counts datagrams that the system has dropped before its guest had them. The log is told the
+    /// first time, and when they have doubled.
     pub(in crate::guests) fn loses_datagrams(&self, count: u64) {
         let (before, count) = {
             let figures = &mut self.shared.lock().standing.deliveries;
@@ -571,7 +582,8 @@ impl RouteRunner {
         self.shared.lock().standing.refused_write().map(str::to_owned)
     }
 
-    /// Counts a reason why an instance is not connected; gives the count where the log is to be told.
+    /// Counts a reason why an instance is not connected; gives the count where the log is to be
+    /// told.
     pub(in crate::guests) fn count_failure(&self, reason: &str) -> Option<u64> {
         self.shared.lock().told_failures.count(reason)
     }
@@ -589,7 +601,8 @@ impl SharedRoute {
         self.is_closed || self.broker_ends
     }
 
-    /// Changes the standing. When that shows that the far side is there, instances that pause try again.
+    /// Changes the standing. When that shows that the far side is there, instances that pause try
+    /// again.
     fn heard_of(&mut self, change: impl FnOnce(&mut Standing)) {
         let before = self.standing.unproven();
         change(&mut self.standing);

@@ -1,7 +1,7 @@
 //! Seat of one instance of a route's guest: where its driver waits for work and takes it.
 //!
-//! Invariants: a seat has one driver at most; an instance has one batch at a time, of its own lane; a question is asked when all that was handed over before it is
-//! done, whichever instance had it.
+//! Invariants: a seat has one driver at most; an instance has one batch at a time, of its own lane;
+//! a question is asked when all that was handed over before it is done, whichever instance had it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,7 +83,8 @@ impl RouteSeat {
         OpenInstance(Arc::clone(&self.route))
     }
 
-    /// Present version with its number; `None` after the end, and when the version has no such instance: then the seat is nobody's.
+    /// Present version with its number; `None` after the end, and when the version has no such
+    /// instance: then the seat is nobody's.
     pub(in crate::guests) fn current(&self) -> Option<(u64, Arc<Version>)> {
         let mut shared = self.route.shared.lock();
         if !shared.has_ended() && self.instance < shared.version.instances() {
@@ -110,7 +111,8 @@ impl RouteSeat {
         self.route.shared.lock().hurries
     }
 
-    /// Waits until it is not to work for version `number` any more, somebody wants to know whether the far side is there, or orders that pauses end, since there were so many orders.
+    /// Waits until it is not to work for version `number` any more, somebody wants to know whether
+    /// the far side is there, or orders that pauses end, since there were so many orders.
     pub(in crate::guests) async fn changed_or_asked(&self, number: u64, hurries: u64) {
         let is_so = |shared: &mut SharedRoute| {
             let is_hurried = shared.asked_probe.is_some() || shared.hurries != hurries;
@@ -124,7 +126,8 @@ impl RouteSeat {
         self.until(|shared| shared.has_ended() || shared.number != number).await;
     }
 
-    /// Waits until the route has been removed. Unlike the other waits it is beside work, so the instance does not rest meanwhile.
+    /// Waits until the route has been removed. Unlike the other waits it is beside work, so the
+    /// instance does not rest meanwhile.
     pub(in crate::guests) async fn removed(&self) {
         while !self.route.shared.lock().is_closed {
             self.bell.called.notified().await;
@@ -211,7 +214,8 @@ impl RouteSeat {
         shared.call_all();
     }
 
-    /// Notes that the instance of version `number` is open again after it had lost the far side in a call. It gets messages; connected it counts as when something passes.
+    /// Notes that the instance of version `number` is open again after it had lost the far side in
+    /// a call. It gets messages; connected it counts as when something passes.
     pub(in crate::guests) fn opened_again(&self, number: u64) {
         let mut shared = self.route.shared.lock();
         if works(&shared, self.instance, number) {
@@ -225,7 +229,8 @@ impl RouteSeat {
         self.route.shared.lock().connections_beside(self.instance)
     }
 
-    /// Waits until it is not to work for version `number` any more, or another instance has connected since there were so many connections beside it.
+    /// Waits until it is not to work for version `number` any more, or another instance has
+    /// connected since there were so many connections beside it.
     pub(in crate::guests) async fn changed_or_joined(&self, number: u64, beside: u64) {
         let is_so = |shared: &mut SharedRoute| {
             !works(shared, self.instance, number) || shared.connections_beside(self.instance) != beside
@@ -233,8 +238,9 @@ impl RouteSeat {
         self.until(is_so).await;
     }
 
-    /// Notes that the instance of version `number` is not connected, with the reason, and will try again; false where it is not to work for that version any more:
-    /// what happened to it then is no fault of what is there now, and hides none.
+    /// Notes that the instance of version `number` is not connected, with the reason, and will try
+    /// again; false where it is not to work for that version any more: what happened to it then is
+    /// no fault of what is there now, and hides none.
     pub(in crate::guests) fn is_away(&self, number: u64, reason: &str, now: Timestamp) -> bool {
         let note = |standing: &mut Standing| standing.is_away_for(reason, now);
         self.has_become(number, (Connection::Reconnecting, now), note)
@@ -269,7 +275,8 @@ impl RouteSeat {
         true
     }
 
-    /// Hands what waits for the instance over to those that are connected, because it finds no way itself.
+    /// Hands what waits for the instance over to those that are connected, because it finds no way
+    /// itself.
     pub(in crate::guests) fn hand_over(&self) {
         let mut shared = self.route.shared.lock();
         if shared.mailbox.hand_over(self.instance) {
@@ -277,7 +284,8 @@ impl RouteSeat {
         }
     }
 
-    /// Makes version `number` of the route stand still, for a reason that only people can remove; false where it does already, or where there is another version.
+    /// Makes version `number` of the route stand still, for a reason that only people can remove;
+    /// false where it does already, or where there is another version.
     pub(in crate::guests) fn stand_still(&self, number: u64, reason: &str, now: Timestamp) -> bool {
         let mut shared = self.route.shared.lock();
         if shared.number != number || shared.stands_still || shared.is_closed {
@@ -297,7 +305,8 @@ impl RouteSeat {
         true
     }
 
-    /// Lets the guest of version `number` have one instance only, because it runs by itself. Whether this is the one.
+    /// Lets the guest of version `number` have one instance only, because it runs by itself.
+    /// Whether this is the one.
     pub(in crate::guests) fn is_alone(&self, number: u64) -> bool {
         let mut shared = self.route.shared.lock();
         if shared.number == number && !shared.is_alone {
@@ -351,7 +360,8 @@ impl RouteRunner {
         self.comes_back(|shared| shared.mailbox.put_back_lost(instance, batch));
     }
 
-    /// Puts back messages of one event, mapping or table, which rests then; false where so many rest that it does not.
+    /// Puts back messages of one event, mapping or table, which rests then; false where so many
+    /// rest that it does not.
     pub(super) fn put_back_resting(
         &self,
         instance: usize,
@@ -377,7 +387,8 @@ impl RouteRunner {
         self.shared.lock().mailbox.have_passed(instance, events);
     }
 
-    /// Whether others than this take messages too, as far as is known: it is not to hold them up then.
+    /// Whether others than this take messages too, as far as is known: it is not to hold them up
+    /// then.
     pub(in crate::guests) fn is_one_of_several(&self, to: &Addressee) -> bool {
         let shared = self.shared.lock();
         shared.version.takes_for_several() || shared.standing.knows_others(to)

@@ -1,4 +1,5 @@
-//! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
+//! Standing of a route: connection, health, figures, for its status topic and for commands. Routes
+//! reference §3.1.
 
 mod beside;
 mod connection;
@@ -28,16 +29,20 @@ use crate::limits::ROUTE_DELIVERY_BUCKETS;
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
 
-/// Time after which an operation says nothing about the health any more: a route that has had nothing to do since it came back is well.
+/// Time after which an operation says nothing about the health any more: a route that has had
+/// nothing to do since it came back is well.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
-/// Time without a connection, or for which all fails that is tried of an event, after which the health is `Red`.
+/// Time without a connection, or for which all fails that is tried of an event, after which the
+/// health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
-/// Time after which it is told that nothing is heard of what was handed over: some calls take that long, and people ask sooner than a route is `Yellow`.
+/// Time after which it is told that nothing is heard of what was handed over: some calls take that
+/// long, and people ask sooner than a route is `Yellow`.
 const UNANSWERED: SignedDuration = SignedDuration::from_secs(10);
 
-/// Time for which the oldest message of an event may wait, and nothing of that event pass, before the health is `Yellow`: a beat of the status topic.
+/// Time for which the oldest message of an event may wait, and nothing of that event pass, before
+/// the health is `Yellow`: a beat of the status topic.
 const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
 
 /// The same before it is `Red`.
@@ -73,7 +78,8 @@ pub(crate) struct Standing {
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
-    /// Whether one of its instances has lost the far side in a call, and nothing has been heard of it since: what the others believe of their connections is from before.
+    /// Whether one of its instances has lost the far side in a call, and nothing has been heard of
+    /// it since: what the others believe of their connections is from before.
     is_doubtful: bool,
     /// What is wrong with what its guest does by itself.
     runs: RunTrouble,
@@ -139,7 +145,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) bytes: u64,
     /// Messages that did not pass and were to come again.
     pub(crate) retried: u64,
-    /// Times from the reception of messages until the far side had them, by [`ROUTE_DELIVERY_BOUNDS`](crate::limits::ROUTE_DELIVERY_BOUNDS).
+    /// Times from the reception of messages until the far side had them, by
+    /// [`ROUTE_DELIVERY_BOUNDS`](crate::limits::ROUTE_DELIVERY_BOUNDS).
     pub(crate) latency: DurationCounts<ROUTE_DELIVERY_BUCKETS>,
     /// Messages that nothing of it takes because of its policies.
     pub(crate) refused_by_policy: u64,
@@ -229,12 +236,14 @@ impl Standing {
         }
     }
 
-    /// Whether the far side was lost in a call, or was said to be away, and has not been heard of since.
+    /// Whether the far side was lost in a call, or was said to be away, and has not been heard of
+    /// since.
     pub(in crate::guests) fn has_doubts(&self) -> bool {
         self.is_doubtful
     }
 
-    /// Notes that an instance which has lost the far side in a call is open again: that it is there is shown by what passes.
+    /// Notes that an instance which has lost the far side in a call is open again: that it is there
+    /// is shown by what passes.
     pub(super) fn is_unproven(&mut self, instance: usize) {
         if let Some(of) = self.instances.get_mut(instance) {
             of.is_unproven = true;
@@ -247,8 +256,8 @@ impl Standing {
         self.instances.iter().filter(|of| of.is_unproven).count()
     }
 
-    /// Notes that there is another version, or that it is opened anew: it is not connected until one of its instances is, and what its predecessor failed at says nothing
-    /// of it.
+    /// Notes that there is another version, or that it is opened anew: it is not connected until
+    /// one of its instances is, and what its predecessor failed at says nothing of it.
     pub(super) fn begins_anew(&mut self, now: Timestamp) {
         for of in &mut self.instances {
             *of = OfInstance { was_connected: of.was_connected, ..OfInstance::NEW };
@@ -288,7 +297,8 @@ impl Standing {
         }
     }
 
-    /// Connection of the route: that of the instance which has come furthest, as long as what it believes was heard since the far side was lost last.
+    /// Connection of the route: that of the instance which has come furthest, as long as what it
+    /// believes was heard since the far side was lost last.
     pub(crate) fn connection(&self) -> Connection {
         if self.is_stopped {
             return Connection::Disconnected;
@@ -414,13 +424,15 @@ impl Standing {
         self.absence.is_for_code(COMPILING);
     }
 
-    /// Notes why it is not connected, which is an error and no operation: how often it is tried, and by how many instances, is not how it is.
+    /// Notes why it is not connected, which is an error and no operation: how often it is tried,
+    /// and by how many instances, is not how it is.
     pub(in crate::guests) fn is_away_for(&mut self, reason: &str, now: Timestamp) {
         self.errs(reason, now);
         self.absence.is_for(reason);
     }
 
-    /// Notes that an instance broke, or that it stands still: an operation that failed, and why it is not connected.
+    /// Notes that an instance broke, or that it stands still: an operation that failed, and why it
+    /// is not connected.
     pub(super) fn broke(&mut self, reason: &str, now: Timestamp) {
         self.failed(0, reason, now);
         self.absence.is_for(reason);
@@ -456,7 +468,8 @@ impl Standing {
         self.told.reported = Some((text.to_owned(), now));
     }
 
-    /// Notes which way the messages of each query go, and the first query that the other side does not take: what it is for, and a text that names it; whether that one is news.
+    /// Notes which way the messages of each query go, and the first query that the other side does
+    /// not take: what it is for, and a text that names it; whether that one is news.
     pub(crate) fn paths_are(
         &mut self,
         paths: BTreeMap<String, String>,
@@ -537,8 +550,9 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
-    /// Whether something of the same event has passed since the last error, it is connected, and all its tags have values; false where there was none. That it was stopped ends
-    /// no error and begins none.
+    /// Whether something of the same event has passed since the last error, it is connected, and
+    /// all its tags have values; false where there was none. That it was stopped ends no error and
+    /// begins none.
     pub(crate) fn last_error_is_over(&self) -> bool {
         let at_stop = || self.events.trouble().is_some() || self.error_of_now().is_some();
         let is_of_now = if self.is_stopped { at_stop() } else { self.trouble().is_some() };
@@ -570,7 +584,8 @@ impl Standing {
         Some((reason, *at))
     }
 
-    /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told; with what it may not publish, the newer one first.
+    /// Reason why it is not connected, or why what it tried last of an event did not pass, where it
+    /// was told; with what it may not publish, the newer one first.
     pub(crate) fn reason(&self) -> Option<String> {
         self.reason_or(None)
     }
@@ -608,7 +623,8 @@ impl Standing {
         matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting)
     }
 
-    /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the other side does not take; and, of one that is connected, which of its tags have no value.
+    /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the
+    /// other side does not take; and, of one that is connected, which of its tags have no value.
     pub(crate) fn trouble(&self) -> Option<String> {
         let reason = self.reason_or(self.told.refused_query.as_ref());
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
@@ -621,7 +637,8 @@ impl Standing {
         }
     }
 
-    /// What has failed so often just now that it is not well, though something has passed since and nothing is known to be wrong.
+    /// What has failed so often just now that it is not well, though something has passed since and
+    /// nothing is known to be wrong.
     pub(crate) fn failed_lately(&self, now: Timestamp) -> Option<String> {
         if self.trouble().is_some() || self.rate(now) <= FEW_FAILURES {
             return None;
@@ -642,9 +659,12 @@ impl Standing {
         self.failing_tags.as_ref().map(|tags| tags.count())
     }
 
-    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message of an event has
-    /// waited for long and nothing of that event has passed meanwhile: a far side that answers nothing is away before anybody has said so. `waits` says how long that is. So is one of
-    /// whose tags some have no value, or with a query that the other side does not take. One that may not publish what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
+    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come
+    /// back by itself. What only waits is `Yellow`, where the oldest message of an event has waited
+    /// for long and nothing of that event has passed meanwhile: a far side that answers nothing is
+    /// away before anybody has said so. `waits` says how long that is. So is one of whose tags some
+    /// have no value, or with a query that the other side does not take. One that may not publish
+    /// what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
     pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_for(now).is_some_and(|time| time > AWAY_MAX);
@@ -665,7 +685,8 @@ impl Standing {
         }
     }
 
-    /// Whether the oldest message of an event has waited for longer than this, and nothing of that event has passed for as long.
+    /// Whether the oldest message of an event has waited for longer than this, and nothing of that
+    /// event has passed for as long.
     fn hangs(&self, waits: &[EventWait], time: SignedDuration, now: Timestamp) -> bool {
         self.hanging(waits, time, now).next().is_some()
     }
@@ -690,8 +711,9 @@ impl Standing {
         self.away_for(now).filter(|away| is_connecting && *away > time)
     }
 
-    /// What is waited for, where nothing is known to be wrong and nothing has been heard for a while of a connection, or of what was handed over: a far side that is frozen takes
-    /// all and answers nothing.
+    /// What is waited for, where nothing is known to be wrong and nothing has been heard for a
+    /// while of a connection, or of what was handed over: a far side that is frozen takes all and
+    /// answers nothing.
     pub(crate) fn unanswered(&self, waits: &[EventWait], now: Timestamp) -> Option<String> {
         if self.trouble().is_some() {
             return None;

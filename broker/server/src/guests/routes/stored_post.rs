@@ -1,4 +1,5 @@
-//! Form in which a message waits for routes in the store: what the store keeps of it as the properties of a PUBLISH.
+//! Form in which a message waits for routes in the store: what the store keeps of it as the
+//! properties of a PUBLISH.
 //!
 //! One record is for several routes; each finds by its session what of it takes the message.
 
@@ -27,7 +28,8 @@ pub(in crate::guests) type StoredPostBytes = SmallVec<[u8; 192]>;
 pub(in crate::guests) struct StoredPost<'a> {
     /// Number of guest runs that led to the message.
     pub(in crate::guests) hops: u8,
-    /// When it was received, in milliseconds since 1970, if not when it was stored: it was a dead letter before.
+    /// When it was received, in milliseconds since 1970, if not when it was stored: it was a dead
+    /// letter before.
     pub(in crate::guests) received_ms: Option<u64>,
     /// Expiry time, in lifetime milliseconds. Not that of the store, which would count it as done.
     pub(in crate::guests) expires_at_ms: Option<u64>,
@@ -71,7 +73,8 @@ impl<'a> StoredPost<'a> {
         bytes
     }
 
-    /// Reads a record, and what takes it at the route of `session`. `None` when it is damaged, or for others.
+    /// Reads a record, and what takes it at the route of `session`. `None` when it is damaged, or
+    /// for others.
     pub(in crate::guests) fn decoded(bytes: &'a [u8], session: SessionId) -> Option<(Self, Addressee)> {
         let (received_ms, rest) = match bytes.split_first()? {
             (&VERSION, rest) => (None, rest),
@@ -99,8 +102,9 @@ impl<'a> StoredPost<'a> {
     }
 }
 
-/// Message for the route of `session` as it was stored, `beside` being what is kept beside it, with what takes it and its hops; `None` when it is damaged. `wall_of` has the wall
-/// clock's time of the store's.
+/// Message for the route of `session` as it was stored, `beside` being what is kept beside it, with
+/// what takes it and its hops; `None` when it is damaged. `wall_of` has the wall clock's time of
+/// the store's.
 pub(in crate::guests) fn message(
     delivery: &RecoveredDelivery,
     beside: &Bytes,

@@ -1,6 +1,7 @@
 //! Takers of a route: its events, mappings and tags, found by the topic of a message.
 //!
-//! What a message costs is bounded here: each taker has a copy of it in the outbox, made in the turn of whoever publishes it.
+//! What a message costs is bounded here: each taker has a copy of it in the outbox, made in the
+//! turn of whoever publishes it.
 
 use lot_facts::RouteFacts;
 use lot_to_wasm::limits::TAKERS_MAX;
@@ -54,7 +55,8 @@ impl RouteTakers {
         found
     }
 
-    /// The first takers of a message of so many bytes on a topic, in the order of the text; and what tells of those that do not get it, where there are too many.
+    /// The first takers of a message of so many bytes on a topic, in the order of the text; and
+    /// what tells of those that do not get it, where there are too many.
     pub(super) fn of_message(&self, topic: &str, bytes: usize) -> (Takers, Option<PostError>) {
         let places = self.matching(topic);
         let takers = places.len();

@@ -1,4 +1,5 @@
-//! Reasons why a route is not connected that the log has been told, with how often each was met since it was connected.
+//! Reasons why a route is not connected that the log has been told, with how often each was met
+//! since it was connected.
 //!
 //! All instances of a route share them: four that find nobody there are one piece of news.
 
@@ -9,7 +10,8 @@ use crate::limits::ROUTE_REASONS_MAX;
 pub(super) struct ToldFailures(Vec<(String, u64)>);
 
 impl ToldFailures {
-    /// Counts a reason; gives the count where the log is to be told: the first time, and whenever it has doubled.
+    /// Counts a reason; gives the count where the log is to be told: the first time, and whenever
+    /// it has doubled.
     pub(super) fn count(&mut self, reason: &str) -> Option<u64> {
         let known = self.0.iter_mut().find(|(known, _)| known == reason);
         let count = if let Some((_, count)) = known {

@@ -1,4 +1,5 @@
-//! Version of a route: its definition, with its code, and what its settings say about its mailbox and its instances.
+//! Version of a route: its definition, with its code, and what its settings say about its mailbox
+//! and its instances.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -32,7 +33,8 @@ pub(in crate::guests) const COMPILING: &str = "its guest is still being compiled
 /// Time for which a database that does not answer behind the time of a statement is waited for.
 const BEHIND_STATEMENT: Duration = Duration::from_secs(30);
 
-/// Types whose routes have several instances unless they say otherwise: a statement waits for the database, and others can go on meanwhile. Routes reference §4.2.
+/// Types whose routes have several instances unless they say otherwise: a statement waits for the
+/// database, and others can go on meanwhile. Routes reference §4.2.
 const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
 
 /// Instances of such a route.
@@ -68,7 +70,8 @@ impl RouteCode {
         }
     }
 
-    /// Looks at what its guest has said of itself; `None` where that is not known, such as of a module that is not there yet.
+    /// Looks at what its guest has said of itself; `None` where that is not known, such as of a
+    /// module that is not there yet.
     pub(crate) fn described<R>(&self, guests: &Guests, look: impl FnOnce(&Description) -> R) -> Option<R> {
         match self {
             RouteCode::Own(guest) => guest.get()?.description().map(look),
@@ -86,7 +89,8 @@ pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(crate) code: RouteCode,
     pub(in crate::guests) buffering: Buffering,
-    /// Facts of the definition with the values that its settings had when it was opened last, where these come from elsewhere.
+    /// Facts of the definition with the values that its settings had when it was opened last, where
+    /// these come from elsewhere.
     settled: Option<Arc<RouteFacts>>,
     /// What takes messages.
     takers: Arc<RouteTakers>,
@@ -121,7 +125,8 @@ impl Version {
         }
     }
 
-    /// The same with the values that its settings have now; `None` where they are those that it has.
+    /// The same with the values that its settings have now; `None` where they are those that it
+    /// has.
     pub(in crate::guests) fn settled(&self, settings: RouteFacts, defaults: &Defaults) -> Option<Self> {
         if *self.settings() == settings {
             return None;
@@ -196,7 +201,8 @@ impl Version {
         mailbox.order_by(OrderKey::of(self.settings()));
     }
 
-    /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's own allow.
+    /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's
+    /// own allow.
     fn batches(&self) -> Batches {
         let most = Batches::default();
         let at_most = |name, most: usize| self.number("ROUTE_CONFIG", name).unwrap_or(most).clamp(1, most);
@@ -211,8 +217,9 @@ impl Version {
         }
     }
 
-    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for each call of the guest. Where that is not written, a statement of a
-    /// database has ended before.
+    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for
+    /// each call of the guest. Where that is not written, a statement of a database has ended
+    /// before.
     pub(in crate::guests) fn call_time(&self) -> Duration {
         let seconds = |section, key| {
             self.number(section, key).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
@@ -223,7 +230,8 @@ impl Version {
         if self.is_at_once { time.min(ROUTE_CASE_CALL_TIME) } else { time }
     }
 
-    /// What is said of a call of its guest that did not come back in time. It is named where nobody but the guest can be why: it has computed all the while, or time stands still.
+    /// What is said of a call of its guest that did not come back in time. It is named where nobody
+    /// but the guest can be why: it has computed all the while, or time stands still.
     pub(in crate::guests) fn too_long(&self, call: &str, instance: &RouteInstance) -> String {
         let seconds = self.call_time().as_secs();
         match (instance.has_computed(), self.is_at_once) {
@@ -236,7 +244,8 @@ impl Version {
         }
     }
 
-    /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then the pauses are the longest.
+    /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of
+    /// either side of a bridge; then the pauses are the longest.
     pub(in crate::guests) fn fast_attempts(&self) -> Option<u32> {
         let mut sides = self.settings().sections.iter();
         let said = sides.find_map(|side| self.number(&side.name, "RECONNECTION_RETRIES"))?;

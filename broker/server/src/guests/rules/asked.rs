@@ -1,4 +1,5 @@
-//! What rules and modules of world `rule` have in common: what they are, what their runs write, and who hears of their errors.
+//! What rules and modules of world `rule` have in common: what they are, what their runs write, and
+//! who hears of their errors.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -46,7 +47,8 @@ impl AskedDefinition {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let (ambient, zone) = (Arc::clone(&hosting.ambient), hosting.zone.clone());
         let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
-        // Whoever decides what others may is not asked about himself: what a module may read is what it was granted.
+        // Whoever decides what others may is not asked about himself: what a module may read is
+        // what it was granted.
         let services = Arc::new(TenantServices {
             hosting: Weak::clone(&hosting),
             tenant: Weak::clone(&tenant),
@@ -110,7 +112,8 @@ impl AskedDefinition {
         }
     }
 
-    /// Notes an error: a record below its topic, and a line in the log, seldom where there are many.
+    /// Notes an error: a record below its topic, and a line in the log, seldom where there are
+    /// many.
     pub(super) fn failed(&self, place: AskedPlace<'_>, found: RunError<'_>) {
         let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
         let found = RunError { topic: place.topic.unwrap_or_default(), ..found };

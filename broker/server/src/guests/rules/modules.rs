@@ -1,9 +1,13 @@
-//! Modules of world `rule`: asked by Rules that say `IF MODULE "name"`, on the thread that asks the Rule.
+//! Modules of world `rule`: asked by Rules that say `IF MODULE "name"`, on the thread that asks the
+//! Rule.
 //!
-//! A Rule names its module; which code that is, is found out at each question. A module decides nothing by itself: where it stands among the rules, for which
-//! scope and which topics, says the Rule that asks it. It fails closed: whatever keeps it from saying something is an error of that Rule, which then denies.
+//! A Rule names its module; which code that is, is found out at each question. A module decides
+//! nothing by itself: where it stands among the rules, for which scope and which topics, says the
+//! Rule that asks it. It fails closed: whatever keeps it from saying something is an error of that
+//! Rule, which then denies.
 //!
-//! Invariant: a module that traps costs the threads that ask it a bounded time: five runs within a minute, and then one for each pause.
+//! Invariant: a module that traps costs the threads that ask it a bounded time: five runs within a
+//! minute, and then one for each pause.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,7 +55,8 @@ pub(crate) struct RuleModuleFigures {
 }
 
 impl RuleModuleFigures {
-    /// Whether it has failed: five traps within a minute, and it has said nothing since then; or one, where it does not begin again by itself.
+    /// Whether it has failed: five traps within a minute, and it has said nothing since then; or
+    /// one, where it does not begin again by itself.
     pub(crate) fn have_failed(&self) -> bool {
         self.standing.lock().has_failed()
     }

@@ -1,4 +1,5 @@
-//! Rules in a whole broker: failing closed, and the built-in ones as texts. What users see is in `tests/e2e/rules.rs`.
+//! Rules in a whole broker: failing closed, and the built-in ones as texts. What users see is in
+//! `tests/e2e/rules.rs`.
 
 use std::sync::Arc;
 use std::thread;

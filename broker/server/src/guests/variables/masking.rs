@@ -1,8 +1,9 @@
 //! Masking of the values of secrets in texts for people (language reference C08).
 //!
-//! A value is found as it is, as it stands in JSON and in URLs, and within base64, whatever stands before it there, as in `Basic` credentials that a server repeats.
-//! One that a program has changed otherwise, as cut, is not found. Those below [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them to
-//! whoever can choose texts.
+//! A value is found as it is, as it stands in JSON and in URLs, and within base64, whatever stands
+//! before it there, as in `Basic` credentials that a server repeats. One that a program has changed
+//! otherwise, as cut, is not found. Those below [`MASKED_BYTES_MIN`] are left: they stand in any
+//! text, and what is missing there would tell them to whoever can choose texts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,11 +25,13 @@ use crate::limits::MASKED_BYTES_MIN;
 /// Text in place of a secret.
 const MASK: &[u8] = b"***";
 
-/// Letters of a value in base64 by which it is found. What follows them is masked with them, so longer forms would find nothing more.
+/// Letters of a value in base64 by which it is found. What follows them is masked with them, so
+/// longer forms would find nothing more.
 const BASE64_FORM_LETTERS_MAX: usize = 64;
 
-/// What is percent-encoded in URLs, by who writes them: all but what RFC 3986 §2.3 names unreserved; JavaScript's `encodeURIComponent` (ECMA-262 §19.2.6); user
-/// information, paths and queries of the URL standard (§1.3); its forms, where a space is `+` besides.
+/// What is percent-encoded in URLs, by who writes them: all but what RFC 3986 §2.3 names
+/// unreserved; JavaScript's `encodeURIComponent` (ECMA-262 §19.2.6); user information, paths and
+/// queries of the URL standard (§1.3); its forms, where a space is `+` besides.
 const URL_SETS: [&AsciiSet; 6] = [UNRESERVED, COMPONENT, USER_INFORMATION, PATH, QUERY, FORM];
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
@@ -87,12 +90,14 @@ impl Masking {
         }
     }
 
-    /// Replaces each value in a text by [`MASK`], the longest where several match, and all letters of base64 in which one is. Costs a look at each byte, however many values there are.
+    /// Replaces each value in a text by [`MASK`], the longest where several match, and all letters
+    /// of base64 in which one is. Costs a look at each byte, however many values there are.
     pub(super) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.masked_up_to(text, text.len())
     }
 
-    /// Masks as much of a text as fits into so many bytes. A value that begins there and goes on behind is masked, because the text is looked at whole.
+    /// Masks as much of a text as fits into so many bytes. A value that begins there and goes on
+    /// behind is masked, because the text is looked at whole.
     pub(super) fn masked_up_to<'t>(&self, text: &'t [u8], bytes_max: usize) -> Cow<'t, [u8]> {
         let end = bytes_max.min(text.len());
         if self.forms.is_empty() {
@@ -123,15 +128,17 @@ impl Masking {
         Cow::Owned(kept)
     }
 
-    /// Masks a text that somebody else may have cut, but not to less than `cut_bytes_min`. If it is so long that this is possible, its end is left
-    /// out, as much of it as may belong to a value: whatever stands there, so that nobody learns from what is missing how a value goes on.
+    /// Masks a text that somebody else may have cut, but not to less than `cut_bytes_min`. If it is
+    /// so long that this is possible, its end is left out, as much of it as may belong to a value:
+    /// whatever stands there, so that nobody learns from what is missing how a value goes on.
     pub(super) fn masked_cut<'t>(&self, text: &'t [u8], cut_bytes_min: usize) -> Cow<'t, [u8]> {
         let is_whole = text.len() < cut_bytes_min || self.forms.is_empty();
         let left_out = if is_whole { 0 } else { self.cut_bytes() };
         self.masked_up_to(text, text.len().saturating_sub(left_out))
     }
 
-    /// The same for a line, which has a mark at its end where it was cut, and so has one whose end is left out here.
+    /// The same for a line, which has a mark at its end where it was cut, and so has one whose end
+    /// is left out here.
     pub(super) fn masked_line<'t>(&self, line: &'t [u8], cut_bytes_min: usize) -> Cow<'t, [u8]> {
         if line.len() < cut_bytes_min || self.forms.is_empty() {
             return self.masked(line);
@@ -142,7 +149,8 @@ impl Masking {
         Cow::Owned(kept)
     }
 
-    /// Bytes of a value that may be left at the end of a text. Rounded up, so that it does not tell the length of a value either.
+    /// Bytes of a value that may be left at the end of a text. Rounded up, so that it does not tell
+    /// the length of a value either.
     fn cut_bytes(&self) -> usize {
         self.lengths.last_key_value().map_or(0, |(len, _)| len.next_multiple_of(CUT_BYTES_STEP))
     }
@@ -173,7 +181,8 @@ fn hash_of(hasher: &DefaultHashBuilder, text: &[u8]) -> Option<u64> {
     Some(hasher.hash_one(beginning))
 }
 
-/// Forms of a value: itself, its forms in JSON and in URLs where they differ, and its inner parts in base64; none for a value that is no text.
+/// Forms of a value: itself, its forms in JSON and in URLs where they differ, and its inner parts
+/// in base64; none for a value that is no text.
 fn forms(value: &Secret) -> impl Iterator<Item = Form> {
     let text = std::str::from_utf8(value).ok();
     let escaped = text.filter(|text| text.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()));
@@ -189,7 +198,8 @@ fn forms(value: &Secret) -> impl Iterator<Item = Form> {
         .chain(encoded.map(|text| Form { text, is_base64: true }))
 }
 
-/// A text as it stands in URLs where it does so otherwise than as it is, each form once, with hexadecimal digits of either case.
+/// A text as it stands in URLs where it does so otherwise than as it is, each form once, with
+/// hexadecimal digits of either case.
 fn in_urls(text: &str) -> Vec<Secret> {
     let mut forms: Vec<Secret> = Vec::new();
     for set in URL_SETS {
@@ -217,8 +227,8 @@ fn with_small_digits(encoded: &str) -> Vec<u8> {
     small.collect()
 }
 
-/// Parts of base64 that a text alone decides, whatever stands before and behind it: one for each number of bytes before it, beyond groups of three, and each alphabet
-/// where they differ.
+/// Parts of base64 that a text alone decides, whatever stands before and behind it: one for each
+/// number of bytes before it, beyond groups of three, and each alphabet where they differ.
 fn in_base64(text: &str) -> impl Iterator<Item = Secret> {
     (0..3).flat_map(move |before| {
         let bytes = Zeroizing::new([&[0; 2][..before], text.as_bytes()].concat());
@@ -327,7 +337,8 @@ mod tests {
         let kept = |masking: &Masking, end: &str| {
             masking.masked_cut(format!("{filler}{end}").as_bytes(), MASKED_CUT_BYTES_MIN).into_owned()
         };
-        // Guesses of any length, right and wrong ones, leave the same; only a whole value in what is left is masked.
+        // Guesses of any length, right and wrong ones, leave the same; only a whole value in what
+        // is left is masked.
         for len in 8..="hunter2-secret".len() {
             let right = &"hunter2-secret"[..len];
             let wrong = format!("{}#", &right[..len - 1]);

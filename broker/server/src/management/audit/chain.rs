@@ -1,4 +1,5 @@
-//! Chain of records: each has a digest of itself and of the one before, so that a record that was changed, added or removed is found.
+//! Chain of records: each has a digest of itself and of the one before, so that a record that was
+//! changed, added or removed is found.
 
 use sha2::{Digest as _, Sha256};
 

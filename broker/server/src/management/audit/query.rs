@@ -1,4 +1,5 @@
-//! Queries of the audit: its status, records of a day, all of it. Runs on threads of commands; each record is looked at.
+//! Queries of the audit: its status, records of a day, all of it. Runs on threads of commands; each
+//! record is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -52,7 +53,8 @@ pub(crate) struct TrailStatus {
     /// Number of records that another key has encrypted.
     pub(crate) locked: u64,
     pub(crate) damaged: u64,
-    /// Number of the first record that does not follow from the one before, or of the first of the newest that are gone.
+    /// Number of the first record that does not follow from the one before, or of the first of the
+    /// newest that are gone.
     pub(crate) broken_at: Option<u64>,
 }
 
@@ -146,7 +148,8 @@ impl Audit {
         Ok(found)
     }
 
-    /// Calls `write` with the line of each record of a selection until it fails: first those of what administrators did, oldest first, then the others.
+    /// Calls `write` with the line of each record of a selection until it fails: first those of
+    /// what administrators did, oldest first, then the others.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -178,7 +181,8 @@ impl Audit {
         Ok(failure.map_or(Ok(count), Err))
     }
 
-    /// Looks at the records of one sequence; how many of them are damaged. With each the thread goes on.
+    /// Looks at the records of one sequence; how many of them are damaged. With each the thread
+    /// goes on.
     fn each_record(
         &self,
         store: &Store,
@@ -242,7 +246,8 @@ impl Audit {
             before = Some((number, record.digest));
             ControlFlow::Continue(())
         })?;
-        // What was noted since may be stored already; what was noted before must be, once it was handed over.
+        // What was noted since may be stored already; what was noted before must be, once it was
+        // handed over.
         let end = before.map_or(0, |(number, _)| number);
         if is_flushed && end < head.number && status.broken_at.is_none() && status.damaged == 0 {
             status.broken_at = Some(end + 1);

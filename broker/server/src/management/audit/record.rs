@@ -34,7 +34,8 @@ pub(crate) struct Record<'a> {
     pub(crate) event: Event,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) user: Option<&'a str>,
-    /// Actor whose share of the sequence it takes, where that is not the user; of nobody where the user is gone.
+    /// Actor whose share of the sequence it takes, where that is not the user; of nobody where the
+    /// user is gone.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) counts_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]

@@ -1,9 +1,13 @@
-//! Shares of actors in a sequence of records: however many changes somebody makes, the newest of everybody else stay.
+//! Shares of actors in a sequence of records: however many changes somebody makes, the newest of
+//! everybody else stay.
 //!
-//! Half of the sequence is everybody's in even shares; a user manager has one with all whom he makes, so that nobody's becomes smaller by that. Where records must go, the oldest do, but for those of actors who have no more than their share:
-//! these are noted anew behind all others, with the number and digest that they had first. So numbers stay without a gap, and the chain whole.
+//! Half of the sequence is everybody's in even shares; a user manager has one with all whom he
+//! makes, so that nobody's becomes smaller by that. Where records must go, the oldest do, but for
+//! those of actors who have no more than their share: these are noted anew behind all others, with
+//! the number and digest that they had first. So numbers stay without a gap, and the chain whole.
 //!
-//! A share is at most half an even one, so at most half of what is looked at is noted anew: whoever writes a record causes one more at most.
+//! A share is at most half an even one, so at most half of what is looked at is noted anew: whoever
+//! writes a record causes one more at most.
 
 use std::ops::ControlFlow;
 
@@ -46,8 +50,9 @@ fn actor(said: &Map<String, Value>) -> &str {
 }
 
 impl Trail {
-    /// Makes room where there are too many records: looks at some of the oldest, which are removed or noted anew. To be called when everything was handed to
-    /// the store; what comes of it is handed over next.
+    /// Makes room where there are too many records: looks at some of the oldest, which are removed
+    /// or noted anew. To be called when everything was handed to the store; what comes of it is
+    /// handed over next.
     ///
     /// # Errors
     /// When they cannot be read; nothing has changed then.

@@ -17,7 +17,8 @@ const CONFIGURATION: &str = "audit.configuration";
 /// Most bytes of a value that are shown; paths and lists of addresses have fewer, mostly.
 const VALUE_BYTES_MAX: usize = 64;
 
-/// Records a start of the broker, in the audit of the tenant whose `root` owns the configuration. `facts` are those that the store had.
+/// Records a start of the broker, in the audit of the tenant whose `root` owns the configuration.
+/// `facts` are those that the store had.
 pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     let now_ms = hosting.clock.wall_ms();
     if !audit.is_enabled() {

@@ -1,9 +1,12 @@
-//! Logins, denials, and commands that change nothing, of one address: the first few of a minute have records of their own, the others are summed up in
-//! one. Where the user has proved who he is, he is told apart from others of the same address; what somebody only says that he is makes no difference.
-//! Of commands the first with a verb and a result has a record besides, so that many of one hide no other.
+//! Logins, denials, and commands that change nothing, of one address: the first few of a minute
+//! have records of their own, the others are summed up in one. Where the user has proved who he is,
+//! he is told apart from others of the same address; what somebody only says that he is makes no
+//! difference. Of commands the first with a verb and a result has a record besides, so that many of
+//! one hide no other.
 //!
-//! Invariants: of each sort at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, the events of others are counted together; at most so
-//! many records a second as [`per_second`] says, whatever how many addresses send. One lock, no allocation for an address that is known.
+//! Invariants: of each sort at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, the
+//! events of others are counted together; at most so many records a second as [`per_second`] says,
+//! whatever how many addresses send. One lock, no allocation for an address that is known.
 
 use std::hash::BuildHasher as _;
 use std::time::Duration;
@@ -177,7 +180,8 @@ impl Sums {
         false
     }
 
-    /// Takes the sums whose time is over, or all of them. Looks once a second at most, unless all are taken.
+    /// Takes the sums whose time is over, or all of them. Looks once a second at most, unless all
+    /// are taken.
     pub(super) fn take(&self, now_ms: u64, all: bool) -> Vec<Sum> {
         let mut state = self.0.lock();
         if !all && now_ms / 1000 == state.looked_at_ms / 1000 {
@@ -211,7 +215,8 @@ impl Address {
         Self { peer, began_ms, own: 0, count: 0, users: Users::new(), commands: Vec::new() }
     }
 
-    /// Whether a command is the first of its verb and result, and its place among those that are told apart, at most [`AUDIT_SUM_COMMANDS_MAX`].
+    /// Whether a command is the first of its verb and result, and its place among those that are
+    /// told apart, at most [`AUDIT_SUM_COMMANDS_MAX`].
     fn command(&mut self, command: Option<(Option<&str>, &str)>) -> (bool, Option<usize>) {
         let Some((verb, result)) = command else { return (false, None) };
         let is_it = |deed: &Deed| deed.verb.as_deref() == verb && *deed.result == *result;

@@ -1,11 +1,13 @@
-//! Trails: the three sequences of records of a tenant, each with its own numbers, chain and retention.
+//! Trails: the three sequences of records of a tenant, each with its own numbers, chain and
+//! retention.
 //!
 //! ```text
 //! push: a numbered record, chained to the one before -> batch in memory -> flush: the store, with the head in the same batch
 //! ```
 //!
-//! The head says how many records there are and what the digest of the newest is, encrypted as they are, so that it is noticed when the newest are
-//! taken away. That file and head are put back together to an earlier state can only be seen from outside, which is why heads are told
+//! The head says how many records there are and what the digest of the newest is, encrypted as they
+//! are, so that it is noticed when the newest are taken away. That file and head are put back
+//! together to an earlier state can only be seen from outside, which is why heads are told
 //! ([`Trail::head_to_tell`]).
 //!
 //! Invariants: numbers are given without a gap; a head that is told is on the disk.
@@ -26,7 +28,8 @@ use lotmq_core::counters::Counters;
 pub(crate) enum Kind {
     /// Changes by administrators; starts and changes of the configuration.
     Administration,
-    /// Changes by others, who have the right or set their own password: they must not push out those of administrators.
+    /// Changes by others, who have the right or set their own password: they must not push out
+    /// those of administrators.
     Changes,
     /// Logins, denials, and queries and refused commands of others.
     Access,
@@ -133,7 +136,8 @@ pub(super) struct Trail {
     told: (u64, u64),
     /// Number of records of each actor, where that was counted.
     pub(super) actors: Option<Actors>,
-    /// Records that the head knew at the start and the store did not have any more: the first and the last, as people see them.
+    /// Records that the head knew at the start and the store did not have any more: the first and
+    /// the last, as people see them.
     missing: Option<(u64, u64)>,
 }
 
@@ -247,7 +251,8 @@ impl Trail {
         }
     }
 
-    /// Hands waiting records to the store; returns their ticket, if there were any and it took them.
+    /// Hands waiting records to the store; returns their ticket, if there were any and it took
+    /// them.
     pub(super) fn flush(
         &mut self,
         urgency: Urgency,
@@ -258,7 +263,8 @@ impl Trail {
         if self.batch.is_empty() {
             return None;
         }
-        // Where actors have shares, room is made with regard to them (`shares`), unless that fails for long.
+        // Where actors have shares, room is made with regard to them (`shares`), unless that fails
+        // for long.
         let spare = if self.kind == Kind::Changes { self.records_max / 4 } else { 0 };
         if self.next - self.first > self.records_max + spare {
             // A hundredth more than must go, so that most commits touch the newest rows only.
@@ -291,8 +297,8 @@ impl Trail {
         }
     }
 
-    /// Head, if it is to be reported now: so many records or `interval_ms` after the last report, and once `is_stored` says that the
-    /// disk has it.
+    /// Head, if it is to be reported now: so many records or `interval_ms` after the last report,
+    /// and once `is_stored` says that the disk has it.
     pub(super) fn head_to_tell(
         &mut self,
         now_ms: u64,

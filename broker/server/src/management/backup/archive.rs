@@ -1,8 +1,10 @@
 //! Archive of a backup: a zip with `store.export`, `configuration.json`, `manifest.json`.
 //!
-//! Invariant: what [`Archive::open`] lets through has the names, the order, the sizes and the digests that its manifest says, and no more than it was allowed to unpack
-//! to. The manifest has the checksum of the zip. Times, modes and comments are not looked at, and nothing comes of them.
-//! Members are found by their own names and never written to files of those. Not here: what is in the stream of the store.
+//! Invariant: what [`Archive::open`] lets through has the names, the order, the sizes and the
+//! digests that its manifest says, and no more than it was allowed to unpack to. The manifest has
+//! the checksum of the zip. Times, modes and comments are not looked at, and nothing comes of them.
+//! Members are found by their own names and never written to files of those. Not here: what is in
+//! the stream of the store.
 
 use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
@@ -227,7 +229,8 @@ impl<R: Read + Seek> Archive<R> {
     }
 }
 
-/// Names of the members in the order in which they lie in the file, which is that of its directory or an error.
+/// Names of the members in the order in which they lie in the file, which is that of its directory
+/// or an error.
 fn names_in_order<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Vec<String>, ZipError> {
     let mut members = Vec::with_capacity(zip.len());
     for number in 0..zip.len() {

@@ -1,6 +1,8 @@
-//! Download of a backup to the Client that asked for it: chunks on a topic of its own, to this Client alone, as fast as it takes them.
+//! Download of a backup to the Client that asked for it: chunks on a topic of its own, to this
+//! Client alone, as fast as it takes them.
 //!
-//! Invariant: at most [`CHUNKS_ON_THE_WAY_MAX`] chunks are in memory, however slow the Client is. Not here: who may ask.
+//! Invariant: at most [`CHUNKS_ON_THE_WAY_MAX`] chunks are in memory, however slow the Client is.
+//! Not here: who may ask.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +24,8 @@ const CHUNKS_ON_THE_WAY_MAX: usize = 4;
 /// Pause between two checks whether the Client takes more.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Bytes of a packet besides its topic and its data: head, properties, and the JSON with the largest numbers.
+/// Bytes of a packet besides its topic and its data: head, properties, and the JSON with the
+/// largest numbers.
 const CHUNK_OVERHEAD_BYTES: usize = 256;
 
 /// Reason why a backup did not reach its Client.
@@ -53,8 +56,8 @@ pub(crate) fn chunk_bytes(client: &Client, topic: &str) -> Option<usize> {
     (bytes >= BACKUP_CHUNK_BYTES_MIN).then_some(bytes)
 }
 
-/// Sends a backup of so many bytes, in chunks of `chunk_bytes`, which `read` brings one behind the other, until the broker
-/// `is_stopping`.
+/// Sends a backup of so many bytes, in chunks of `chunk_bytes`, which `read` brings one behind the
+/// other, until the broker `is_stopping`.
 ///
 /// # Errors
 /// Those of `read`, and when the Client takes no more.

@@ -1,4 +1,5 @@
-//! Spool file without a name, for a backup that is being made: nobody else can open it, and nothing of it is left when it is closed or the process ends.
+//! Spool file without a name, for a backup that is being made: nobody else can open it, and nothing
+//! of it is left when it is closed or the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +11,8 @@ use crate::limits::BACKUP_FREE_BYTES_MIN;
 /// Bytes written between two looks at the free space.
 const LOOK_EVERY: u64 = 4 << 20;
 
-/// Spool file. A write fails when less than [`BACKUP_FREE_BYTES_MIN`] would be left free, so that the store can go on.
+/// Spool file. A write fails when less than [`BACKUP_FREE_BYTES_MIN`] would be left free, so that
+/// the store can go on.
 pub(crate) struct Spool {
     file: File,
     directory: PathBuf,

@@ -1,4 +1,5 @@
-//! `-actionTrace`: which Actions tell about their runs on `Actions/<N>/Trace`. Commands reference §4.
+//! `-actionTrace`: which Actions tell about their runs on `Actions/<N>/Trace`. Commands reference
+//! §4.
 
 use lotmq_definitions::{DefinitionKind, NotFound};
 

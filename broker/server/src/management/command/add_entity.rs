@@ -1,4 +1,5 @@
-//! Adding entities: a body of LoT text, compiled entity by entity, deployed where it is good. Commands reference §4.
+//! Adding entities: a body of LoT text, compiled entity by entity, deployed where it is good.
+//! Commands reference §4.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,7 +60,8 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         return Err(missing_argument(call.verb, "LoT text"));
     }
     without_request_id(text)?;
-    // Lines in front are counted, as those of the file that the text is of; blank ones need not be kept.
+    // Lines in front are counted, as those of the file that the text is of; blank ones need not be
+    // kept.
     let blank = text.len() - text.trim_start_matches(['\n', '\r']).len();
     let (blank, text) = text.split_at(blank);
     let lines = u32::try_from(blank.matches('\n').count()).unwrap_or(u32::MAX);
@@ -192,7 +194,8 @@ fn place_of_name(text: &str, lines_before: u32) -> Option<(u32, u32)> {
     Some((lines_before.saturating_add(line), u32::try_from(column).ok()?))
 }
 
-/// Warning, with the names that were probably meant by missing ones, and a cycle at the name of the definition.
+/// Warning, with the names that were probably meant by missing ones, and a cycle at the name of the
+/// definition.
 fn of_deployed(call: &Call<'_>, warning: &Warning, place: Option<(u32, u32)>) -> Value {
     let mut entry = problem(warning.code(), &warning.to_string());
     if let (Warning::Cycle(_), Some((line, column))) = (warning, place) {
@@ -258,7 +261,8 @@ fn deploy(
     Ok(installed)
 }
 
-/// Checks that the text in whose place a definition comes, and of a rule those that it opens, are what somebody has agreed to, if anybody was asked. The caller holds the lock of changes.
+/// Checks that the text in whose place a definition comes, and of a rule those that it opens, are
+/// what somebody has agreed to, if anybody was asked. The caller holds the lock of changes.
 fn check_agreed(call: &Call<'_>, new: &NewDefinition, agreed: Option<&str>) -> Result<(), Refusal> {
     let Some(agreed) = agreed else { return Ok(()) };
     let registry = call.tenant.programs().guests.registry.read();

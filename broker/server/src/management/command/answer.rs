@@ -1,6 +1,8 @@
-//! Answer to a command: changed topics, topics for the asker, and the reply. Commands reference §1.7, §1.8.
+//! Answer to a command: changed topics, topics for the asker, and the reply. Commands reference
+//! §1.7, §1.8.
 //!
-//! The asker's sessions get the whole reply; others who may read the topic of replies get who gave which command and what came of it.
+//! The asker's sessions get the whole reply; others who may read the topic of replies get who gave
+//! which command and what came of it.
 
 use std::sync::Arc;
 
@@ -22,7 +24,8 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{Asker, Forms};
 use lotmq_core::turn::internal;
 
-/// Publishes topics for the asker alone, and waits until the session that asked has taken them: a reply of QoS 0 behind a large message would find no room.
+/// Publishes topics for the asker alone, and waits until the session that asked has taken them: a
+/// reply of QoS 0 behind a large message would find no room.
 pub(super) fn tell(broker: &Broker, job: &Job, topics: &[(String, Vec<u8>)]) {
     if topics.is_empty() {
         return;

@@ -1,4 +1,5 @@
-//! `-install`, `-uninstall`, `-uninstall-multiple`, and the forms of both with a token. Commands reference §13.1.
+//! `-install`, `-uninstall`, `-uninstall-multiple`, and the forms of both with a token. Commands
+//! reference §13.1.
 
 pub(super) mod listing;
 pub(super) mod package;
@@ -205,7 +206,8 @@ fn check_name(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Compiles an instance as a record has it, and puts it to work in the place of what was there `before`, if anything was: its name, which may have been another one, and its record.
+/// Compiles an instance as a record has it, and puts it to work in the place of what was there
+/// `before`, if anything was: its name, which may have been another one, and its record.
 fn put(
     call: &mut Call<'_>,
     name: &str,

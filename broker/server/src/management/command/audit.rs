@@ -157,7 +157,8 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))
 }
 
-/// A file that goes again unless it is kept: a half one, or one of which its command has been told that it is not there, must not be taken for a whole one.
+/// A file that goes again unless it is kept: a half one, or one of which its command has been told
+/// that it is not there, must not be taken for a whole one.
 struct HalfWritten(Option<PathBuf>);
 
 impl HalfWritten {

@@ -103,7 +103,8 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     ))
 }
 
-/// Stores kept values, windows and last errors of definitions as they are, so that a backup has those of the last minutes.
+/// Stores kept values, windows and last errors of definitions as they are, so that a backup has
+/// those of the last minutes.
 fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
     for tenant in broker.tenants.all().iter() {
         let guests = &tenant.programs().guests;
@@ -117,7 +118,8 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that was written to may hang.
+/// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that
+/// was written to may hang.
 struct Chunks<'a> {
     broker: &'a Arc<Broker>,
     /// Who takes it.
@@ -186,7 +188,8 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// Finds the Client that gave the command, if what is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
+/// Finds the Client that gave the command, if what is sent to a topic would reach it. Nobody else
+/// gets it: a backup holds hashes of passwords.
 pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
     let client = client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
@@ -291,7 +294,8 @@ fn last_restore(call: &Call<'_>) -> Done {
     }
 }
 
-/// Checks the free space for a restore: the file of a store is larger than its stream, and the present one is kept besides.
+/// Checks the free space for a restore: the file of a store is larger than its stream, and the
+/// present one is kept besides.
 fn check_space(config: &Config, manifest: &Manifest) -> Result<(), Refusal> {
     let unpacked: u64 = manifest.members.iter().map(|member| member.bytes).sum();
     let present = std::fs::metadata(config.store_path()).map_or(0, |data| data.len());
@@ -308,7 +312,8 @@ fn is_in_memory(config: &Config) -> bool {
     config.store.durability == Durability::None
 }
 
-/// Configuration with every key. No key holds a secret: passwords and keys are in files and variables of their own.
+/// Configuration with every key. No key holds a secret: passwords and keys are in files and
+/// variables of their own.
 fn configuration(config: &Config) -> Value {
     let keys: Map<String, Value> =
         config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect();

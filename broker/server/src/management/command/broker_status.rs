@@ -1,4 +1,5 @@
-//! `-brokerStatus`: how the broker is, in one reply, for `lotmq status` and others who look after it. The commands reference does not have it.
+//! `-brokerStatus`: how the broker is, in one reply, for `lotmq status` and others who look after
+//! it. The commands reference does not have it.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,8 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message).with_data(sys::condition(call.broker, call.tenant, &failures)))
 }
 
-/// Threads that stand still, in words, as `/health` tells of them: those that seem to have [`PULSE_PATIENCE`] to go on.
+/// Threads that stand still, in words, as `/health` tells of them: those that seem to have
+/// [`PULSE_PATIENCE`] to go on.
 fn silent(broker: &Broker) -> Option<String> {
     let deadline = Instant::now() + PULSE_PATIENCE;
     loop {

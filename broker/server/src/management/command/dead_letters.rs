@@ -1,4 +1,5 @@
-//! `-listDeadLetters`, `-replayDeadLetters`, `-removeDeadLetters`: messages that routes have given up; `-skipWaiting` makes some of what waits. Routes reference §3.3.
+//! `-listDeadLetters`, `-replayDeadLetters`, `-removeDeadLetters`: messages that routes have given
+//! up; `-skipWaiting` makes some of what waits. Routes reference §3.3.
 
 use std::sync::Arc;
 

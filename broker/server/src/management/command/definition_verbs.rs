@@ -1,4 +1,5 @@
-//! `-add…`, `-remove…` and `-removeAll…` of the kinds of definitions that LoT text makes: a family of three verbs for each kind. Commands reference §3.
+//! `-add…`, `-remove…` and `-removeAll…` of the kinds of definitions that LoT text makes: a family
+//! of three verbs for each kind. Commands reference §3.
 
 use lotmq_auth::Scope;
 use lotmq_definitions::DefinitionKind;
@@ -8,7 +9,8 @@ use super::remove_entity::{remove, remove_all};
 use super::shown::Shown;
 use super::verb::{Effect, Permission, Verb, Work};
 
-/// `family: Kind "Kind" "Kinds" "a kind" "kinds", who adds, who removes, a name and the text that defines it`.
+/// `family: Kind "Kind" "Kinds" "a kind" "kinds", who adds, who removes, a name and the text that
+/// defines it`.
 macro_rules! families {
     ($($family:ident: $kind:ident $title:literal $titles:literal $one:literal $all:literal, $adds:ident, $removes:ident, $name:literal $text:literal;)*) => {
         $(pub(super) mod $family {

@@ -1,4 +1,5 @@
-//! Dependents of definitions that are replaced or removed: they are compiled against inputs, outputs and fields, which may have changed, or wait for what is gone.
+//! Dependents of definitions that are replaced or removed: they are compiled against inputs,
+//! outputs and fields, which may have changed, or wait for what is gone.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +48,8 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
         .collect()
 }
 
-/// Warning that others need what was removed, which do not run until it is there again; `None` where nobody does.
+/// Warning that others need what was removed, which do not run until it is there again; `None`
+/// where nobody does.
 pub(super) fn left_without(call: &Call<'_>, gone: &Need) -> Option<Value> {
     let registry = call.tenant.programs().guests.registry.read();
     waits(registry.dependents_of(gone), &format!("{} '{}'", gone.title(), gone.name()))

@@ -1,4 +1,5 @@
-//! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands reference §4.
+//! `-lotDiagnostic`, `-getPendingStatus`, `-listEntities`: what is deployed and how it is. Commands
+//! reference §4.
 
 use lotmq_auth::Scope;
 use lotmq_definitions::{DefinitionKind, EntityRow, Owner, Report, State};
@@ -66,8 +67,9 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
 }
 
-/// Part of a report that the asker may see: contents of messages are only for those who may configure the system, as are the topics where
-/// errors and traces are published. That of a route has how it stands, and its dead letters.
+/// Part of a report that the asker may see: contents of messages are only for those who may
+/// configure the system, as are the topics where errors and traces are published. That of a route
+/// has how it stands, and its dead letters.
 fn shown(call: &Call<'_>, report: Report) -> Value {
     let is_admitted = Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity);
     let report = if is_admitted { report } else { report.without_messages() };
@@ -94,7 +96,8 @@ fn shown(call: &Call<'_>, report: Report) -> Value {
     shown
 }
 
-/// Diagnoses a name without a kind, as older clients give it. The report itself where there is one, else a list.
+/// Diagnoses a name without a kind, as older clients give it. The report itself where there is one,
+/// else a list.
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
     let mut reports = call.tenant.programs().guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {

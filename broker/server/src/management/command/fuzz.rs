@@ -1,7 +1,7 @@
 //! Entry point of a fuzzer: foreign text as a command, parsed in every way that a verb may ask for.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_command`]. Not for production use: it panics by design
-//! when a part of a command is not a part of its text.
+//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_command`]. Not for
+//! production use: it panics by design when a part of a command is not a part of its text.
 
 use std::borrow::Cow;
 

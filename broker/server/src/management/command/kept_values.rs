@@ -1,5 +1,6 @@
-//! `-listKept`, `-removeKept`: what programs keep with `KEEP TOPIC`, for people. Not in the commands reference: without them nobody could see or free what
-//! a program that was removed has left behind.
+//! `-listKept`, `-removeKept`: what programs keep with `KEEP TOPIC`, for people. Not in the
+//! commands reference: without them nobody could see or free what a program that was removed has
+//! left behind.
 
 use lotmq_auth::Scope;
 use lotmq_router::{filter_matches, topic_filter_valid};
@@ -44,7 +45,8 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
-                // Of a state, the key stands behind a NUL, and the value is in its definition's own form.
+                // Of a state, the key stands behind a NUL, and the value is in its definition's own
+                // form.
                 let value = (!topic.contains('\0')).then(|| beginning(kept.payload));
                 let (topic, user) = (topic.replace('\0', ""), kept.keeper.user.map(|user| &*user.name));
                 let value =
@@ -74,7 +76,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let guests = &call.tenant.programs().guests;
     let count = guests.values.forget_all(|topic| filter_matches(&filter, topic));
     guests.states.look_again();
-    // Values are stored now and then; what is answered is stored before, also that there was nothing to remove.
+    // Values are stored now and then; what is answered is stored before, also that there was
+    // nothing to remove.
     let store = &call.broker.store;
     let ticket = guests::save_all_kept(call.broker, call.tenant)?;
     call.await_stored(ticket.unwrap_or_else(|| store.last_ticket()))?;

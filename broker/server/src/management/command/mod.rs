@@ -1,7 +1,8 @@
 //! Commands on `$SYS/Coreflux/Command`: the list of all verbs. Commands reference §3.
 //!
-//! A PUBLISH becomes a `Job`; `command_queue` orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
-//! its own, those of definitions in one ([`definition_verbs`]). To add one: the file, and a line here.
+//! A PUBLISH becomes a `Job`; `command_queue` orders them, [`run`] executes one and publishes its
+//! reply, each verb is a value in a file of its own, those of definitions in one
+//! ([`definition_verbs`]). To add one: the file, and a line here.
 #![allow(
     clippy::result_large_err,
     reason = "a command is refused once, and a box more would be in every line that refuses"
@@ -257,8 +258,8 @@ static SHORT_FORMS: &[(&str, &Verb)] = &[
     ("L", &assets::listing::AVAILABLE),
 ];
 
-/// Verbs of which what stands behind the first argument, if not all, is one text: LoT, Python, JSON, a value. It is not taken apart at blanks and
-/// quotation marks.
+/// Verbs of which what stands behind the first argument, if not all, is one text: LoT, Python,
+/// JSON, a value. It is not taken apart at blanks and quotation marks.
 static WITH_TEXT: &[&Verb] = &[
     &definition_verbs::actions::ADD,
     &definition_verbs::models::ADD,

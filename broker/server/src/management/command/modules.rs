@@ -1,4 +1,5 @@
-//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`, `-rollbackModule`; `-grantModule` is in [`granting`]. Commands reference §14.
+//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`,
+//! `-rollbackModule`; `-grantModule` is in [`granting`]. Commands reference §14.
 
 use std::sync::Arc;
 
@@ -133,7 +134,8 @@ pub(super) static DISABLE: Verb = Verb {
     execute: |call| switch(call, true),
 };
 
-/// Installs a module, or begins its upload in parts. The command of an upload comes here again with the bytes.
+/// Installs a module, or begins its upload in parts. The command of an upload comes here again with
+/// the bytes.
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?.into_iter();
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
@@ -199,8 +201,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
-/// Takes over the configuration of the module in whose place another one comes, and says so where the command has one that means something else. What another owner
-/// configured is not for whoever replaces it, as of a rollback.
+/// Takes over the configuration of the module in whose place another one comes, and says so where
+/// the command has one that means something else. What another owner configured is not for whoever
+/// replaces it, as of a rollback.
 fn keep_config(
     call: &Call<'_>,
     name: &str,
@@ -244,7 +247,8 @@ fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<O
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
-/// The same of a module that is stored, whose component is read only where there is a signature to be checked.
+/// The same of a module that is stored, whose component is read only where there is a signature to
+/// be checked.
 fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, Refusal> {
     let signature = module.options.signature.as_deref();
     if signature.is_none() {
@@ -262,7 +266,8 @@ fn policies(call: &Call<'_>, name: &str) -> Policies {
     call.tenant.managed().assets.policies(name).claimed_by(call.owner().as_ref())
 }
 
-/// Installs a module and answers with `what` was done with it, where it is not just there or in the place of another, what it is now and what is to be known of it.
+/// Installs a module and answers with `what` was done with it, where it is not just there or in the
+/// place of another, what it is now and what is to be known of it.
 fn install_and_tell(
     call: &mut Call<'_>,
     compiled: ModuleToInstall<'_>,
@@ -335,7 +340,8 @@ fn changes(call: &Call<'_>, former: &Module) -> Value {
 /// Module with the policies that it was compiled within, and the one that is rolled back to.
 type ModuleToInstall<'m> = (CompiledModule, Policies, Option<&'m Arc<Module>>);
 
-/// Installs a module, or one that was kept and is rolled back to; returns with it the one in whose place it is.
+/// Installs a module, or one that was kept and is rolled back to; returns with it the one in whose
+/// place it is.
 fn install(
     call: &mut Call<'_>,
     (compiled, policies, rolled_back): ModuleToInstall<'_>,
@@ -379,7 +385,8 @@ fn install(
     Ok((installed, known, stopped))
 }
 
-/// Checks that a module may be put in its place; gives the one that is there. What is checked without the lock of changes is checked again with it.
+/// Checks that a module may be put in its place; gives the one that is there. What is checked
+/// without the lock of changes is checked again with it.
 fn check_place(
     call: &Call<'_>,
     (name, world, bytes_of_new): (&str, World, usize),
@@ -532,7 +539,8 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.component_bytes }),
     );
     let signed_by = stored_signed_by(call, &former)?;
-    // What another owner configured is not for whoever rolls back: there may be passwords in it, and the module of his that reads it may tell them.
+    // What another owner configured is not for whoever rolls back: there may be passwords in it,
+    // and the module of his that reads it may tell them.
     let config = former.options.config.clone().filter(|_| authority::is_own(call, &former));
     let what = if config == former.options.config {
         "rolled back"

@@ -1,4 +1,5 @@
-//! Ownership of what commands remove or switch: what belongs to another user is left alone unless the command says so, as it is replaced only then.
+//! Ownership of what commands remove or switch: what belongs to another user is left alone unless
+//! the command says so, as it is replaced only then.
 
 use std::sync::Arc;
 
@@ -42,7 +43,8 @@ impl Removal {
         Self { arguments, is_forced }
     }
 
-    /// Checks that nothing of another user is removed or switched without being told so. Called under the lock of changes.
+    /// Checks that nothing of another user is removed or switched without being told so. Called
+    /// under the lock of changes.
     ///
     /// # Errors
     /// OF_ANOTHER, with the first of what belongs to others, and a list.
@@ -154,7 +156,8 @@ fn of_origin(origin: &Origin) -> Option<Arc<str>> {
     }
 }
 
-/// Warning for who changes by hand what belongs to a project. It is no refusal: clients of Coreflux know no other way.
+/// Warning for who changes by hand what belongs to a project. It is no refusal: clients of Coreflux
+/// know no other way.
 pub(super) fn warning(done: ByHand, title: &str, name: &str, project: &str) -> Value {
     let next = format!("the next `lotmq deploy` or `lotmq rollback` of {project}");
     let text = match done {

@@ -1,4 +1,5 @@
-//! `-addPanel`, `-removePanel`, `-listPanels` and what else there is about panels, under their older names too. Commands reference §3.
+//! `-addPanel`, `-removePanel`, `-listPanels` and what else there is about panels, under their
+//! older names too. Commands reference §3.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! `-addProject` and its siblings, and `-loadLicense`, which old clients send. Commands reference §12.2 and §13.
+//! `-addProject` and its siblings, and `-loadLicense`, which old clients send. Commands reference
+//! §12.2 and §13.
 
 mod compiled;
 mod given_back;
@@ -410,7 +411,8 @@ fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Resu
     }
 }
 
-/// Adds a project to the batch, if there is room for it, and the version before, if there is room for that too. The caller holds the lock of changes.
+/// Adds a project to the batch, if there is room for it, and the version before, if there is room
+/// for that too. The caller holds the lock of changes.
 fn put(
     call: &Call<'_>,
     project: &Arc<Project>,
@@ -545,7 +547,8 @@ fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(if options.is_dry_run { loaded } else { Done { message, ..loaded } })
 }
 
-/// Makes a project a loaded one, and stores it in the same step if it comes with its archive. Entities that fail are reported; the rest is in force.
+/// Makes a project a loaded one, and stores it in the same step if it comes with its archive.
+/// Entities that fail are reported; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
     (project, options): (&Arc<Project>, &Options),

@@ -1,4 +1,5 @@
-//! Messages below `$SYS` from others than the broker: commands, events of routes, and states of bridges; everything else has no effect.
+//! Messages below `$SYS` from others than the broker: commands, events of routes, and states of
+//! bridges; everything else has no effect.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
 
-/// Topic for a new configuration (commands reference §9.2); refused by name until a later version takes it.
+/// Topic for a new configuration (commands reference §9.2); refused by name until a later version
+/// takes it.
 const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
 
 /// Handles a Client's PUBLISH to a topic of the tree, with permission.
@@ -80,7 +82,8 @@ pub(crate) fn published(
     Err(NotTaken::CommandsBusy)
 }
 
-/// Takes a command that a run of a guest has given; the host has asked whether it may. False when there are too many.
+/// Takes a command that a run of a guest has given; the host has asked whether it may. False when
+/// there are too many.
 pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
     let GuestCommand { tenant, definition, owner, payload, hops } = command;
     let identity = Arc::new(owner);

@@ -21,7 +21,8 @@ use lotmq_core::tenant::Tenant;
 /// Removes one entity.
 ///
 /// # Errors
-/// When there is none of that name, or it belongs to another user and the command does not say that it is to go all the same.
+/// When there is none of that name, or it belongs to another user and the command does not say that
+/// it is to go all the same.
 pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
     let removal = Removal::read(call, &["name"])?;
     let name = &removal.arguments[0];
@@ -115,7 +116,8 @@ pub(super) struct RemovedEntities {
 /// Removes the entities of a kind whose names `goes` says yes to.
 ///
 /// # Errors
-/// When one of them belongs to another user and the command does not say that it is to go all the same, and when the removal is not stored.
+/// When one of them belongs to another user and the command does not say that it is to go all the
+/// same, and when the removal is not stored.
 pub(super) fn remove_where(
     call: &mut Call<'_>,
     kind: DefinitionKind,

@@ -1,4 +1,5 @@
-//! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys in a fixed order.
+//! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys
+//! in a fixed order.
 
 use lotmq_store::StoreError;
 use serde::Serialize;
@@ -103,7 +104,8 @@ impl Refusal {
         Self::new("NOT_FOUND", message)
     }
 
-    /// Refusal because the store takes nothing at the moment; the second sentence names the consequence.
+    /// Refusal because the store takes nothing at the moment; the second sentence names the
+    /// consequence.
     pub(crate) fn not_stored(failure: StoreFailure, consequence: &str) -> Self {
         let message = format!("The change could not be stored: {failure}. {consequence}");
         Self::new(failure.command_code(), message)

@@ -1,5 +1,5 @@
-//! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text to begin with of every type that is checked. Commands
-//! reference §4.
+//! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text to begin
+//! with of every type that is checked. Commands reference §4.
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;

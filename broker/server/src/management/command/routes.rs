@@ -157,7 +157,8 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
     routes.iter().map(|route| row(call, route, now)).collect()
 }
 
-/// How a route stands, for its diagnosis: members of its row, and whether it stands still until people have corrected something.
+/// How a route stands, for its diagnosis: members of its row, and whether it stands still until
+/// people have corrected something.
 pub(super) fn standing_shown(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
     let Row { connection, health, reason, .. } = row(call, route, call.broker.definitions_now().wall);
     let shown = json!({ "connection": connection, "health": health, "reason": reason });
@@ -211,7 +212,8 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
     }
 }
 
-/// What is wrong with a route, as the asker may know it: reasons quote messages, and what the far side has said to them.
+/// What is wrong with a route, as the asker may know it: reasons quote messages, and what the far
+/// side has said to them.
 fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option<String> {
     trouble.map(|trouble| match call.may_see_messages(route.version().definition.owner()) {
         true => trouble,
@@ -225,20 +227,23 @@ fn reason(reasons: [Option<String>; 6]) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// Whether the asker may have another instance opened, with what the route logs in with: its owner, and whoever may deploy routes.
+/// Whether the asker may have another instance opened, with what the route logs in with: its owner,
+/// and whoever may deploy routes.
 fn may_check(call: &Call<'_>, route: &RouteRunner) -> bool {
     let version = route.version();
     let is_own = version.definition.owner().is_some_and(|owner| call.owner().as_ref() == Some(owner));
     is_own || Permission::Scope(Scope::RouteManagementCreation).admits(call.tenant, call.identity)
 }
 
-/// Has a route tried again that stands still or makes a pause: somebody has just seen that the other side is there.
+/// Has a route tried again that stands still or makes a pause: somebody has just seen that the
+/// other side is there.
 fn try_now(call: &Call<'_>, route: &RouteRunner) {
     let orders = &call.tenant.programs().guests.route_orders;
     route.follow(&orders.get(route.version().definition.name()));
 }
 
-/// Has a route that is away end its pause: that nothing of what waits has passed says nothing of now, but is told.
+/// Has a route that is away end its pause: that nothing of what waits has passed says nothing of
+/// now, but is told.
 fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
     // Before the next try, with which it is over.
     let failed = told(call, route, route.standing().reason());

@@ -1,4 +1,5 @@
-//! `-restoreRules`, `-listRules`, and the peculiarities of the other verbs of rules. Commands reference §3, §8.
+//! `-restoreRules`, `-listRules`, and the peculiarities of the other verbs of rules. Commands
+//! reference §3, §8.
 
 use std::sync::Arc;
 

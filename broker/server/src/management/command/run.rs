@@ -25,7 +25,8 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::Asker;
 
-/// Time that a command which tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
+/// Time that a command which tells what is stored waits for one that changes it. A disk that hangs
+/// is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Executes a command and publishes its reply.
@@ -101,7 +102,8 @@ fn tell(job: &Job, verb: &Verb, success: bool) {
     }
 }
 
-/// Spares the session that sets its own password until it has been answered; not one whose password is an old one already.
+/// Spares the session that sets its own password until it has been answered; not one whose password
+/// is an old one already.
 pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a>> {
     let session = job.session()?;
     let identity = &job.identity;
@@ -158,7 +160,8 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if call.verb.effect == Effect::Stores {
         let outcome = (call.verb.execute)(call);
         if outcome.is_err() {
-            // That something is there already, or is not there, may rest on a change that is being stored.
+            // That something is there already, or is not there, may rest on a change that is being
+            // stored.
             drop(call.broker.commands.changes.lock());
         }
         return outcome;
@@ -187,8 +190,8 @@ struct Noted<'a> {
     has_changed: bool,
 }
 
-/// Kind of the record of a command: administrators' commands have one of their own. Changes of others must not push those out, nor what they ask for in vain,
-/// or only look at, the former.
+/// Kind of the record of a command: administrators' commands have one of their own. Changes of
+/// others must not push those out, nor what they ask for in vain, or only look at, the former.
 fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
     match (account.is_some_and(|account| account.is_admin()), has_changed) {
@@ -230,7 +233,8 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
     job.tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
 }
 
-/// Records a command that was executed. One that changed something is not answered before its record is stored.
+/// Records a command that was executed. One that changed something is not answered before its
+/// record is stored.
 fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     let audit = &call.tenant.managed().audit;
     if !audit.is_enabled() {

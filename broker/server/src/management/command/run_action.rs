@@ -1,4 +1,5 @@
-//! `-runAction`: one run of an Action, with inputs or a simulated message, and its report. Commands reference §4.
+//! `-runAction`: one run of an Action, with inputs or a simulated message, and its report. Commands
+//! reference §4.
 
 use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{Definition, DefinitionKind};
@@ -65,7 +66,8 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })
 }
 
-/// Refuses a message that the asker may not publish: what runs takes its payload for the value of its topic.
+/// Refuses a message that the asker may not publish: what runs takes its payload for the value of
+/// its topic.
 fn check_message(call: &Call<'_>, request: &RunRequest) -> Result<(), Refusal> {
     let RunRequest::Message { topic, payload } = request else { return Ok(()) };
     // A made-up one of an action without a topic has none, and a filter is nobody's topic.

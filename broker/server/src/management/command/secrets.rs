@@ -1,4 +1,5 @@
-//! `-setSecret`, `-removeSecret`, `-listSecrets`. Values are never echoed, not even their length. Commands reference §10.
+//! `-setSecret`, `-removeSecret`, `-listSecrets`. Values are never echoed, not even their length.
+//! Commands reference §10.
 
 use lotmq_auth::Scope;
 use serde_json::json;

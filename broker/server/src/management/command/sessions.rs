@@ -1,7 +1,8 @@
-//! `-listSessions`, `-endSession`, `-listConnections`, `-kickClient`, `-endConnection`: what clients have of the broker, and how an administrator takes it
-//! from them.
+//! `-listSessions`, `-endSession`, `-listConnections`, `-kickClient`, `-endConnection`: what
+//! clients have of the broker, and how an administrator takes it from them.
 //!
-//! All of them work while limits are met and while the disk takes nothing, so that whoever fills the broker can be made to leave.
+//! All of them work while limits are met and while the disk takes nothing, so that whoever fills
+//! the broker can be made to leave.
 
 use std::sync::Arc;
 
@@ -127,7 +128,8 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message))
 }
 
-/// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now could be there again after a crash.
+/// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now
+/// could be there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
     let (turns, store) = (&call.broker.turns, &call.broker.store);
     let ends = call.tenant.sessions.lock().all_left_behind(turns, &*call.broker.log);

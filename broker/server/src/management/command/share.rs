@@ -1,4 +1,5 @@
-//! Shares of users in what there is so many of in a tenant: modules, their bytes, assets, scripts. One who is no administrator has at most [`USER_PART`] of what others leave.
+//! Shares of users in what there is so many of in a tenant: modules, their bytes, assets, scripts.
+//! One who is no administrator has at most [`USER_PART`] of what others leave.
 
 use lotmq_definitions::Owner;
 use lotmq_shares::share_of;
@@ -7,7 +8,8 @@ use super::reply::Refusal;
 use super::verb::Call;
 use crate::limits::USER_PART;
 
-/// Refuses a user, who is no administrator, what would be more than his share: `more` beside what there is, as `of` says with the owner of each piece. `what` names it.
+/// Refuses a user, who is no administrator, what would be more than his share: `more` beside what
+/// there is, as `of` says with the owner of each piece. `what` names it.
 ///
 /// # Errors
 /// `QUOTA_EXCEEDED`.

@@ -1,4 +1,5 @@
-//! Arguments of commands that the audit may show. Each verb declares them, so that none is forgotten; the others are not shown.
+//! Arguments of commands that the audit may show. Each verb declares them, so that none is
+//! forgotten; the others are not shown.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,4 +1,5 @@
-//! `-addTraceLog`, `-listTraceLogs`, `-removeTraceLog`, `-removeAllTraceLogs`. Commands reference §11.2.
+//! `-addTraceLog`, `-listTraceLogs`, `-removeTraceLog`, `-removeAllTraceLogs`. Commands reference
+//! §11.2.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,5 @@
-//! `-updateData`: publishes the figures of the `$SYS` tree now. The only verb without a reply. Commands reference §1.7.
+//! `-updateData`: publishes the figures of the `$SYS` tree now. The only verb without a reply.
+//! Commands reference §1.7.
 
 use super::reply::{Done, Refusal};
 use super::shown::Shown;

@@ -1,4 +1,5 @@
-//! `-addUserToGroup`, `-removeUserFromGroup`, `-listUserGroups`. Groups exist by being named. Commands reference §7.2.
+//! `-addUserToGroup`, `-removeUserFromGroup`, `-listUserGroups`. Groups exist by being named.
+//! Commands reference §7.2.
 
 use lotmq_auth::{Account, Scope, UserChange, UserError};
 use serde_json::json;

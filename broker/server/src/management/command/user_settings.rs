@@ -34,7 +34,8 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("Settings for user {user} changed successfully!")))
 }
 
-/// Refuses a misspelt permission: it would silently become a property, and the user would not get, or not lose, the permission.
+/// Refuses a misspelt permission: it would silently become a property, and the user would not get,
+/// or not lose, the permission.
 fn refuse_misspelt_flag(setting: &str) -> Result<(), Refusal> {
     const EDITS_MAX: usize = 3;
     let flags = || Flag::ALL.iter().map(|flag| flag.name());

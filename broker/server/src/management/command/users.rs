@@ -1,6 +1,7 @@
 //! `-addUser`, `-removeUser`, `-changeUserPassword`, `-listUsers`. Commands reference §7.1.
 //!
-//! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply is out.
+//! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply
+//! is out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
 
-/// Maker of a new account, for whom it counts; `None` where that is an administrator, as it counts for itself then.
+/// Maker of a new account, for whom it counts; `None` where that is an administrator, as it counts
+/// for itself then.
 fn maker(call: &Call<'_>) -> Option<Arc<Account>> {
     call.tenant.users.account(call.identity.user.as_deref()?).filter(|maker| !maker.is_admin())
 }
@@ -122,7 +124,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let leaves = call.tenant.managed().removed_names.leaves(&user);
-    // Before it is stored that he is gone: a broker that is killed in between has him, and his files where somebody finds them.
+    // Before it is stored that he is gone: a broker that is killed in between has him, and his
+    // files where somebody finds them.
     put_files_aside(call, &user);
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
@@ -219,8 +222,9 @@ pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refus
 struct Named<'a>(&'a Tenant);
 
 impl NamedByRules for Named<'_> {
-    /// Rules compare names of users with texts, so the name stands in quotation marks in the rule that means it. A text that means something else is
-    /// taken for it, too: then the change takes an administrator.
+    /// Rules compare names of users with texts, so the name stands in quotation marks in the rule
+    /// that means it. A text that means something else is taken for it, too: then the change takes
+    /// an administrator.
     fn user(&self, name: &str) -> bool {
         let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\'', r"\'");
         let quoted = [name, &escaped].map(|name| [format!("\"{name}\""), format!("'{name}'")]);
@@ -242,7 +246,8 @@ impl NamedByRules for Named<'_> {
     }
 }
 
-/// Whether a command sets the user's own password, which he may always give. It needs no CommandCall.
+/// Whether a command sets the user's own password, which he may always give. It needs no
+/// CommandCall.
 pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
     let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
         return false;
@@ -305,7 +310,8 @@ pub(super) fn store(call: &mut Call<'_>, account: &Account) -> Result<(), Refusa
     stored
 }
 
-/// The same of an account whose rights have changed: open routes of its user may have to let go of what they were opened with.
+/// The same of an account whose rights have changed: open routes of its user may have to let go of
+/// what they were opened with.
 ///
 /// # Errors
 /// When it is not stored.
@@ -338,7 +344,8 @@ fn invalid_password(error: lotmq_auth::PasswordError) -> Refusal {
     Refusal::new("PASSWORD_INVALID", format!("The password cannot be used: {error}."))
 }
 
-/// Notes that accounts have changed: they are published, sessions looked through, and rules asked anew.
+/// Notes that accounts have changed: they are published, sessions looked through, and rules asked
+/// anew.
 fn accounts_changed(call: &mut Call<'_>) {
     let users = Value::Array(sys::users_json(&call.tenant.users)).to_string();
     for topic in sys::USERS_TOPICS {

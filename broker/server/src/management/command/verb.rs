@@ -20,7 +20,8 @@ pub(crate) use crate::management::command_queue::work::Work;
 use crate::management::command_text;
 use lotmq_core::tenant::{Tenant, system_topics};
 
-/// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these values.
+/// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these
+/// values.
 pub(crate) struct Verb {
     /// Canonical name in camel case, without dash.
     pub(crate) name: &'static str,
@@ -46,9 +47,11 @@ pub(crate) enum Effect {
     Reads,
     /// It changes nothing, but tells what is stored, and waits for a change that is under way.
     TellsWhatIsStored,
-    /// It makes room in the store: done although the disk takes nothing, and stored when that works again.
+    /// It makes room in the store: done although the disk takes nothing, and stored when that works
+    /// again.
     MakesRoom,
-    /// It changes something: refused while the disk takes nothing, and not answered before its record of the audit is stored.
+    /// It changes something: refused while the disk takes nothing, and not answered before its
+    /// record of the audit is stored.
     Stores,
 }
 
@@ -212,14 +215,16 @@ impl Call<'_> {
         authority::owner_of(&self.tenant.users, self.identity)
     }
 
-    /// Whether the asker may see what a definition of this owner was handed, and what a far side said to it: its owner, and who may configure the system.
+    /// Whether the asker may see what a definition of this owner was handed, and what a far side
+    /// said to it: its owner, and who may configure the system.
     pub(crate) fn may_see_messages(&self, owner: Option<&Owner>) -> bool {
         let is_own = owner.is_some_and(|owner| self.owner().as_ref() == Some(owner));
         is_own || Permission::Scope(Scope::SystemConfiguration).admits(self.tenant, self.identity)
     }
 
-    /// Checks that the user who gave the command exists and may give it: when its turn comes, and again with the lock of changes, as a program may take minutes to compile.
-    /// What he adds must not be left to another user of his name, nor come behind the answer that he may not add it.
+    /// Checks that the user who gave the command exists and may give it: when its turn comes, and
+    /// again with the lock of changes, as a program may take minutes to compile. What he adds must
+    /// not be left to another user of his name, nor come behind the answer that he may not add it.
     ///
     /// # Errors
     /// When his account was removed or has another password, or he has lost the right.
@@ -260,7 +265,8 @@ impl Call<'_> {
         Ok(self.broker.commands.stored.wait(&self.broker.store, ticket)?)
     }
 
-    /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload clears it.
+    /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload
+    /// clears it.
     pub(crate) fn changed(&mut self, topic: impl Into<String>, payload: impl Into<Vec<u8>>) {
         self.changed_topics.push((topic.into(), payload.into()));
     }

@@ -1,6 +1,8 @@
-//! Work with the store and other files that a command waits for, on threads of its own: a disk that hangs keeps such a thread until it answers, and not the command's.
+//! Work with the store and other files that a command waits for, on threads of its own: a disk that
+//! hangs keeps such a thread until it answers, and not the command's.
 //!
-//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]), of which one user has half at most; work that shows no progress for [`READ_PATIENCE`] is given up by the command.
+//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]), of which one user has half at most; work
+//! that shows no progress for [`READ_PATIENCE`] is given up by the command.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -34,7 +36,8 @@ impl Default for Aside {
 }
 
 impl Aside {
-    /// Does work of somebody that reads or writes files on another thread, and waits for that as long as it goes on.
+    /// Does work of somebody that reads or writes files on another thread, and waits for that as
+    /// long as it goes on.
     ///
     /// # Errors
     /// When it stands still, when too many do, and when there is no thread for it.

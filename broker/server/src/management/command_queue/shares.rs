@@ -1,4 +1,5 @@
-//! Shares of the places and threads for commands: of one tenant, and of one user, so that neither leaves none to others.
+//! Shares of the places and threads for commands: of one tenant, and of one user, so that neither
+//! leaves none to others.
 //!
 //! Invariant: whoever has nothing waiting has no entry, so there are no more entries than commands.
 
@@ -12,10 +13,12 @@ use lotmq_core::tenant::Tenant;
 use super::work::{Load, OF_ALL, OF_TENANT, OF_USER, Threads};
 use crate::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, OWN_PASSWORDS_WAITING_MAX};
 
-/// Parts of all places for commands that wait: one user takes one of them at most, one tenant all but one.
+/// Parts of all places for commands that wait: one user takes one of them at most, one tenant all
+/// but one.
 const PARTS: usize = 4;
 
-/// User whose share a command takes: who gave it, or whom that one counts for. `None` stands for all who are not logged in.
+/// User whose share a command takes: who gave it, or whom that one counts for. `None` stands for
+/// all who are not logged in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Payer {
     /// Number of the tenant.
@@ -56,7 +59,8 @@ struct Share {
 }
 
 impl Share {
-    /// Whether there is room for one more command, in so many parts of what there is. A single command of any size that a packet holds is always taken.
+    /// Whether there is room for one more command, in so many parts of what there is. A single
+    /// command of any size that a packet holds is always taken.
     fn has_room(&self, room: CommandRoom, parts: usize) -> bool {
         let part = |max: usize| max / PARTS * parts;
         let has_place = self.waiting < part(COMMANDS_WAITING_MAX)

@@ -1,4 +1,5 @@
-//! Places of what goes on for somebody on threads of its own, beside those of commands, by who asked for it.
+//! Places of what goes on for somebody on threads of its own, beside those of commands, by who
+//! asked for it.
 
 use std::sync::Arc;
 

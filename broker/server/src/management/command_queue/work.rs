@@ -1,6 +1,8 @@
-//! Work of commands: by what their verbs occupy a thread, and how many threads each kind may take at once.
+//! Work of commands: by what their verbs occupy a thread, and how many threads each kind may take
+//! at once.
 //!
-//! Invariant: at least one thread neither compiles nor waits, so that what is quickly answered is, whatever else was given.
+//! Invariant: at least one thread neither compiles nor waits, so that what is quickly answered is,
+//! whatever else was given.
 
 use crate::limits::{
     COMMAND_THREADS, COMMAND_THREADS_COMPILING_MAX, COMMAND_THREADS_MODULES_MAX, COMMAND_THREADS_WAITING_MAX,
@@ -59,7 +61,8 @@ pub(super) const OF_ALL: Threads = Threads {
     waiting: COMMAND_THREADS_WAITING_MAX,
 };
 
-/// Threads that commands of one tenant may occupy: one less of each kind, which is there for others.
+/// Threads that commands of one tenant may occupy: one less of each kind, which is there for
+/// others.
 pub(super) const OF_TENANT: Threads = Threads {
     all: OF_ALL.all - 1,
     compiling: OF_ALL.compiling - 1,

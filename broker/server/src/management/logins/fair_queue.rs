@@ -1,16 +1,20 @@
-//! Fair queue, in which nobody's items keep those of others waiting: it takes turns over the networks and the addresses that items come from, and over
-//! the users that they name.
+//! Fair queue, in which nobody's items keep those of others waiting: it takes turns over the
+//! networks and the addresses that items come from, and over the users that they name.
 //!
-//! Of three items one is that of the next network, one that of the next user, one that of the next address. So a flood from one network or address,
-//! whatever names it makes up, and a flood as one user, from however many addresses, delay an item of somebody else by a few places. Against a flood from
-//! many networks with made-up names, users that there are take the turns of users, once more than [`CALM`] items wait.
+//! Of three items one is that of the next network, one that of the next user, one that of the next
+//! address. So a flood from one network or address, whatever names it makes up, and a flood as one
+//! user, from however many addresses, delay an item of somebody else by a few places. Against a
+//! flood from many networks with made-up names, users that there are take the turns of users, once
+//! more than [`CALM`] items wait.
 //!
-//! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of whoever has most, who may be itself. Each operation
-//! costs O(log items). Not here: what the items are (`logins`).
+//! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of
+//! whoever has most, who may be itself. Each operation costs O(log items). Not here: what the items
+//! are (`logins`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Number of items up to which nobody is preferred: the order would tell which users exist. At 20 ms each the last of them waits for 0.6 s.
+/// Number of items up to which nobody is preferred: the order would tell which users exist. At 20
+/// ms each the last of them waits for 0.6 s.
 pub(crate) const CALM: usize = 32;
 
 /// Fair queue of items. `S` is where an item comes from, `U` whom it names.
@@ -66,8 +70,8 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         self.max = max;
     }
 
-    /// Adds an item from a network and an address; `is_known` says whether the user that it names exists. Returns the item that finds no place: another
-    /// one, or this.
+    /// Adds an item from a network and an address; `is_known` says whether the user that it names
+    /// exists. Returns the item that finds no place: another one, or this.
     pub(crate) fn push(
         &mut self,
         (network, source): (S, S),
@@ -190,7 +194,8 @@ impl<K: Ord + Copy> Lines<K> {
         line.numbers.first().copied()
     }
 
-    /// Youngest item of the longest line, if that would still not be shorter than the line of `key` with one more.
+    /// Youngest item of the longest line, if that would still not be shorter than the line of `key`
+    /// with one more.
     fn youngest_beside(&self, key: K) -> Option<u64> {
         let own = self.lines.get(&key).map_or(0, |line| line.numbers.len());
         let (length, longest) = self.lengths.last()?;
@@ -293,7 +298,8 @@ mod tests {
     }
 
     proptest! {
-        /// Everything comes out once, in order of time per address and user; never more are in than may be.
+        /// Everything comes out once, in order of time per address and user; never more are in than
+        /// may be.
         #[test]
         fn nothing_is_lost_doubled_or_overtaken(
             steps in prop::collection::vec((0_u32..5, 0_u32..5, any::<bool>()), 0..300)

@@ -1,6 +1,7 @@
 //! Layer of `tracing` through which brokers of this process hear its events.
 //!
-//! Its filter is asked once for each place in the code, and again when what is wanted changes; the answer is kept there.
+//! Its filter is asked once for each place in the code, and again when what is wanted changes; the
+//! answer is kept there.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -30,7 +31,8 @@ thread_local! {
     static IS_PUBLISHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Layer that lets the brokers of this process publish its log lines. For the one subscriber that the process has; without it they publish none.
+/// Layer that lets the brokers of this process publish its log lines. For the one subscriber that
+/// the process has; without it they publish none.
 pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     LogTopics.with_filter(Wants)
 }
@@ -57,7 +59,8 @@ impl Wants {
         let is_wanted = |(level, category): (Level, Category)| {
             level.number() <= VERBOSITY[category as usize].load(Ordering::Relaxed)
         };
-        // Where another layer wants an event that this one does not, the filter is asked for each: mostly nothing is wanted.
+        // Where another layer wants an event that this one does not, the filter is asked for each:
+        // mostly nothing is wanted.
         MOST.load(Ordering::Relaxed) > 0 && metadata.is_event() && line::of(metadata).is_some_and(is_wanted)
     }
 }

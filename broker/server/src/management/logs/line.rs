@@ -68,7 +68,8 @@ pub(super) fn level_filter(number: u8) -> LevelFilter {
     }
 }
 
-/// Category of a line: the last level of the topics of trace logs. Commands reference §11.2; [`Category::Broker`] is our own.
+/// Category of a line: the last level of the topics of trace logs. Commands reference §11.2;
+/// [`Category::Broker`] is our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Category {
@@ -191,7 +192,8 @@ impl Line {
     }
 }
 
-/// Target and field that are not shown: the output of a module may be anything, so that a line tells of it and does not contain it.
+/// Target and field that are not shown: the output of a module may be anything, so that a line
+/// tells of it and does not contain it.
 const NOT_SHOWN: (&str, &str) = ("guest", "text");
 
 /// Visitor that writes the fields of an event as texts, each cut to its bound.

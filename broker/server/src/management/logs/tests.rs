@@ -10,7 +10,8 @@ fn read(name: &str, arguments: &str) -> Result<TraceLog, TraceLogError> {
     TraceLog::read(name, &arguments.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
 }
 
-/// The lines of events, each with its level and the trace logs that have it, for somebody who wants these levels and trace logs.
+/// The lines of events, each with its level and the trace logs that have it, for somebody who wants
+/// these levels and trace logs.
 fn heard(
     levels: &[Level],
     trace_logs: &[(&str, &str)],

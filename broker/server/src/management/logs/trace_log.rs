@@ -117,7 +117,8 @@ impl Term {
 }
 
 impl TraceLog {
-    /// Parses `[level] [filter]`: the first word with a `=` begins the filter, whose terms are separated by blanks.
+    /// Parses `[level] [filter]`: the first word with a `=` begins the filter, whose terms are
+    /// separated by blanks.
     pub(crate) fn read(name: &str, arguments: &[String]) -> Result<Self, TraceLogError> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if name.is_empty() || name.len() > TRACE_LOG_NAME_BYTES_MAX || !name.bytes().all(is_name) {

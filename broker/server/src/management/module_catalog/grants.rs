@@ -1,7 +1,9 @@
-//! Grants of modules: what a component asks for in its manifest, and what the command that installed it has named.
+//! Grants of modules: what a component asks for in its manifest, and what the command that
+//! installed it has named.
 //!
-//! The manifest is the custom section [`MANIFEST_SECTION`] with JSON such as `{"asks":["read:raw/#","env-read:SCALE","state"]}`. It is
-//! shown and compared, and gives nothing: what a module may do is what its command has granted, within the rights of its owner.
+//! The manifest is the custom section [`MANIFEST_SECTION`] with JSON such as
+//! `{"asks":["read:raw/#","env-read:SCALE","state"]}`. It is shown and compared, and gives nothing:
+//! what a module may do is what its command has granted, within the rights of its owner.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,7 +31,8 @@ pub(crate) const TOPIC_FILTER_BYTES_MAX: usize = MODULE_GRANT_BYTES_MAX - "write
 /// Name that stands for all names of a kind.
 const ALL: &str = "*";
 
-/// Grant of one capability for one topic or name. Its text, such as `env-read:SCALE`, is the same in manifests, options and replies.
+/// Grant of one capability for one topic or name. Its text, such as `env-read:SCALE`, is the same
+/// in manifests, options and replies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct NamedGrant {
@@ -159,8 +162,8 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty()
 }
 
-/// Whether a character changes how a text looks without being seen: control characters, separators of lines, marks of direction, joiners.
-/// The text with each invisible character as its number.
+/// Whether a character changes how a text looks without being seen: control characters, separators
+/// of lines, marks of direction, joiners. The text with each invisible character as its number.
 fn visible(text: &str) -> String {
     let shown = |character: char| match is_invisible(character) {
         true => character.escape_unicode().to_string(),
@@ -242,7 +245,8 @@ pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, Manif
     Ok(Some(manifest))
 }
 
-/// What is wrong with the configuration of a manifest that is no JSON, with the place in its own text; `None` where something else is wrong. Our macro puts the text of the schema, as its author
+/// What is wrong with the configuration of a manifest that is no JSON, with the place in its own
+/// text; `None` where something else is wrong. Our macro puts the text of the schema, as its author
 /// has written it, between this and the last brace.
 fn not_json(section: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(section).ok()?;
@@ -253,8 +257,9 @@ fn not_json(section: &[u8]) -> Option<String> {
     Some(format!("it is no JSON: {error} of its text"))
 }
 
-/// Whether modules of a world can have such a grant. Routes have places of the network, files and serial ports, and call nothing of the tenant; rules read topics and keep state;
-/// authentication guests have places of the network and values, and no topics.
+/// Whether modules of a world can have such a grant. Routes have places of the network, files and
+/// serial ports, and call nothing of the tenant; rules read topics and keep state; authentication
+/// guests have places of the network and values, and no topics.
 pub(crate) fn is_available(world: World, grant: &NamedGrant) -> bool {
     match grant.capability {
         Capability::KeepState => true,

@@ -1,7 +1,8 @@
 //! The trigger that a component brings along: what it was compiled from says what starts it.
 //!
-//! Invariant: it starts a module only by topics that the module was granted to read. Timers, the start of the broker and clients need no grant and
-//! would start any upload unasked, so that they start none.
+//! Invariant: it starts a module only by topics that the module was granted to read. Timers, the
+//! start of the broker and clients need no grant and would start any upload unasked, so that they
+//! start none.
 
 use lot_facts::{Facts, Trigger};
 use lotmq_host::{Capability, custom_sections};

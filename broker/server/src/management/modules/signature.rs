@@ -1,6 +1,8 @@
-//! Signatures of modules: Ed25519 over the bytes of the component, by one of the keys that the operator has named. Commands reference §14.5.
+//! Signatures of modules: Ed25519 over the bytes of the component, by one of the keys that the
+//! operator has named. Commands reference §14.5.
 //!
-//! Invariant: what counts as signed was checked with the keys of this configuration; what a former one had checked is checked again when it is installed again.
+//! Invariant: what counts as signed was checked with the keys of this configuration; what a former
+//! one had checked is checked again when it is installed again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,7 +34,8 @@ impl SignatureError {
     }
 }
 
-/// Checks that there is a signature where one is needed, and that it is one, before there is a component to compare it with; gives its bytes.
+/// Checks that there is a signature where one is needed, and that it is one, before there is a
+/// component to compare it with; gives its bytes.
 ///
 /// # Errors
 /// [`SignatureError`], but not that it is wrong.
@@ -48,7 +51,8 @@ pub(crate) fn read(
     bytes.map(Some).ok_or(SignatureError::Form)
 }
 
-/// Checks the signature of a component; gives the key that made it, `None` where there is no signature and none is needed.
+/// Checks the signature of a component; gives the key that made it, `None` where there is no
+/// signature and none is needed.
 ///
 /// # Errors
 /// [`SignatureError`].

@@ -1,7 +1,8 @@
 //! Archive of a project: a zip of a folder.
 //!
-//! Invariants: what [`read`] lets through unpacks to what is allowed, to the last byte checked; its paths stay inside the folder, and none is a
-//! link. Nothing is ever written to files of the names in it.
+//! Invariants: what [`read`] lets through unpacks to what is allowed, to the last byte checked; its
+//! paths stay inside the folder, and none is a link. Nothing is ever written to files of the names
+//! in it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Write as _};
@@ -134,7 +135,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
             return Err(ArchiveError::Special(path));
         }
         let damaged = |error| ArchiveError::Damaged { path: path.clone(), error };
-        // What is no program is read, too: a damaged archive is told of now, not when somebody downloads it.
+        // What is no program is read, too: a damaged archive is told of now, not when somebody
+        // downloads it.
         let mut bounded = (&mut file).take(left + 1);
         let mut text = is_program(&path).then(Vec::new);
         let len = match &mut text {

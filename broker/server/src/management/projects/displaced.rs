@@ -1,7 +1,8 @@
-//! Definitions that a loaded project has displaced: added by hand under a name that the project defines too.
+//! Definitions that a loaded project has displaced: added by hand under a name that the project
+//! defines too.
 //!
-//! They are stored beside the definitions, do nothing, and are given back when the project is unloaded, or another version of it does not define the
-//! name any more.
+//! They are stored beside the definitions, do nothing, and are given back when the project is
+//! unloaded, or another version of it does not define the name any more.
 
 use std::collections::BTreeMap;
 

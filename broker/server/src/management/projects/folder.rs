@@ -1,6 +1,8 @@
-//! Projects from a folder or an archive on the broker's own machine: below one root, and nowhere else.
+//! Projects from a folder or an archive on the broker's own machine: below one root, and nowhere
+//! else.
 //!
-//! Links are followed nowhere, so that nobody reads by way of a project what the root does not hold.
+//! Links are followed nowhere, so that nobody reads by way of a project what the root does not
+//! hold.
 
 use std::ffi::OsStr;
 use std::io;
@@ -52,8 +54,9 @@ impl FolderError {
     }
 }
 
-/// Makes the archive of a folder, or reads that of a `.zip`; returns it with its name. Errors name the root as it is `shown` and paths as they were asked for:
-/// where on the machine they lie is nobody's business.
+/// Makes the archive of a folder, or reads that of a `.zip`; returns it with its name. Errors name
+/// the root as it is `shown` and paths as they were asked for: where on the machine they lie is
+/// nobody's business.
 ///
 /// # Errors
 /// [`FolderError`].
@@ -84,7 +87,8 @@ pub(crate) fn read((root, shown): (&Path, &str), asked: &str) -> Result<(Vec<u8>
     Ok((std::fs::read(&path).map_err(unreadable)?, name))
 }
 
-/// Makes the archive of a folder, as `-addProject` takes it; returns it with the name of the folder.
+/// Makes the archive of a folder, as `-addProject` takes it; returns it with the name of the
+/// folder.
 ///
 /// # Errors
 /// [`FolderError`].

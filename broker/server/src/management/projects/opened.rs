@@ -1,6 +1,8 @@
-//! What a rule opens, told from the texts of rules alone: an administrator's rights, and what rules behind it deny.
+//! What a rule opens, told from the texts of rules alone: an administrator's rights, and what rules
+//! behind it deny.
 //!
-//! Asked by the plans of projects and by the tools for single files, so that both ask the same questions. Not here: what a rule says of a question, of which conditions decide.
+//! Asked by the plans of projects and by the tools for single files, so that both ask the same
+//! questions. Not here: what a rule says of a question, of which conditions decide.
 
 use lot_to_wasm::RuleOrder;
 use lotmq_auth::built_in::BUILT_INS;
@@ -11,7 +13,8 @@ use super::{fingerprint, text_fingerprint};
 /// End of a built-in rule behind which nobody else is asked.
 const DENIES_THE_REST: &str = "\n    ELSE\n        DENY\n";
 
-/// Scope of the rule that a text defines, where it may allow what the built-in rules keep to administrators; `None` where a built-in rule before it has said no.
+/// Scope of the rule that a text defines, where it may allow what the built-in rules keep to
+/// administrators; `None` where a built-in rule before it has said no.
 ///
 /// ```
 /// use lotmq_server::projects::opened_administration;
@@ -33,8 +36,10 @@ pub fn opened_administration(text: &str) -> Option<&'static str> {
     (!is_closed).then_some(scope)
 }
 
-/// Fingerprint by which `-agreed` names what a definition that comes is added to: the text in whose place it comes, as [`text_fingerprint`] has it, and of a rule, behind a `+`, those
-/// that deny what it may allow and before which it is asked, where there are any. `rules` are names and texts of all rules that are there.
+/// Fingerprint by which `-agreed` names what a definition that comes is added to: the text in whose
+/// place it comes, as [`text_fingerprint`] has it, and of a rule, behind a `+`, those that deny
+/// what it may allow and before which it is asked, where there are any. `rules` are names and texts
+/// of all rules that are there.
 pub fn replacement_fingerprint<'a>(
     replaced: Option<&str>,
     (name, text): (&str, &str),

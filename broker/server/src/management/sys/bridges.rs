@@ -1,8 +1,10 @@
-//! States of bridges: `$SYS/broker/connection/<client id>/state`, retained, `1` while a bridge is connected and `0` when it is not.
+//! States of bridges: `$SYS/broker/connection/<client id>/state`, retained, `1` while a bridge is
+//! connected and `0` when it is not.
 //!
-//! mosquitto sets a Will of `0` there and publishes `1` when it is connected. Only the Client that the topic names may, and of several users' Clients of that name the one whose state is
-//! there, as long as he has a session; whether it may is asked like all
-//! else (built-in rule `AllowPublishBridgeState`). The states are in memory only
+//! mosquitto sets a Will of `0` there and publishes `1` when it is connected. Only the Client that
+//! the topic names may, and of several users' Clients of that name the one whose state is there, as
+//! long as he has a session; whether it may is asked like all else (built-in rule
+//! `AllowPublishBridgeState`). The states are in memory only
 //! ([`BridgeStates`](crate::management::system_state::BridgeStates)).
 
 use crate::management::managed::Managing as _;
@@ -10,7 +12,8 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 
-/// Handles a state that a Client has published, which is `0`, `1` or empty; anything else has no effect, nor has that of another user's bridge.
+/// Handles a state that a Client has published, which is `0`, `1` or empty; anything else has no
+/// effect, nor has that of another user's bridge.
 pub(crate) fn note_state(turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]) {
     let tenant = &client.tenant;
     let state = match payload {

@@ -1,4 +1,5 @@
-//! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`, `-listClients`, `-listSessions`.
+//! The connected Clients and the sessions as JSON: `Comms/Clients`, `Comms/Sessions`,
+//! `-listClients`, `-listSessions`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// Page of the connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
+/// Page of the connected Clients whose identifier begins with `prefix` and comes behind `cursor`,
+/// by identifier and user. Those of one identifier are on one page.
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     page_of(tenant, prefix, cursor, |client| client.wire_version().is_some(), counted_client_json)
 }
@@ -60,7 +62,8 @@ fn page_of(
     Page { rows: clients.iter().filter_map(|client| json(client)).collect(), total, next }
 }
 
-/// First Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first identifier are more.
+/// First Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first
+/// identifier are more.
 #[derive(Default)]
 struct First {
     chosen: BTreeMap<Arc<str>, Vec<Arc<Client>>>,
@@ -90,7 +93,8 @@ pub(super) fn sessions(tenant: &Tenant) -> String {
     rows(tenant, |_| true, |client| Some(session_json(client)))
 }
 
-/// Rows of a listing: the Clients for which there is room are chosen first; each of these is then looked at by itself.
+/// Rows of a listing: the Clients for which there is room are chosen first; each of these is then
+/// looked at by itself.
 fn rows(
     tenant: &Tenant,
     counts: impl Fn(&Client) -> bool,

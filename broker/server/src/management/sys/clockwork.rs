@@ -1,4 +1,5 @@
-//! Clockwork of the `$SYS` tree, a thread: figures by the clock, listings while somebody is subscribed, sessions whose user is gone.
+//! Clockwork of the `$SYS` tree, a thread: figures by the clock, listings while somebody is
+//! subscribed, sessions whose user is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,7 +33,8 @@ use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// Period of the thread's rounds while anything happens. Sessions of a removed user end within a second (commands reference §7.1).
+/// Period of the thread's rounds while anything happens. Sessions of a removed user end within a
+/// second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Time between two rounds of the figures below `$SYS/Coreflux`.
@@ -53,7 +55,8 @@ const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
 /// Period of the warnings about what is open.
 const EXPOSURE_WARNING: Duration = Duration::from_secs(3600);
 
-/// Function that ends uploads of which nothing has come for too long, which is told to whoever began them.
+/// Function that ends uploads of which nothing has come for too long, which is told to whoever
+/// began them.
 type ExpireUploads = fn(&Broker, &mut Turn, Time);
 
 /// Starts the thread, which ends uploads, too.
@@ -188,7 +191,8 @@ impl Clockwork {
         });
     }
 
-    /// Time until the next round: until something is due where the broker rests, and whatever ends that calls the thread.
+    /// Time until the next round: until something is due where the broker rests, and whatever ends
+    /// that calls the thread.
     fn time_to_next(&self) -> Duration {
         if !self.broker.rests() {
             return PERIOD;
@@ -213,8 +217,9 @@ impl Clockwork {
         (self.sampled_at, self.sampled_cpu) = (now, cpu);
     }
 
-    /// Closes the connections of users who were removed or have a new password. Looks twice after each change, because a login that was
-    /// under way may attach a moment later; and again where a session waits for the answer to its own change.
+    /// Closes the connections of users who were removed or have a new password. Looks twice after
+    /// each change, because a login that was under way may attach a moment later; and again where a
+    /// session waits for the answer to its own change.
     fn end_stale_sessions(&mut self) {
         let generation = self.broker.sys.users_generation.load(Ordering::Acquire) * 2;
         if self.users_seen >= generation {
@@ -305,7 +310,8 @@ fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     }
 }
 
-/// Publishes the modules whose state changed by itself, as by too many traps, or its recovery, or that other definitions use now.
+/// Publishes the modules whose state changed by itself, as by too many traps, or its recovery, or
+/// that other definitions use now.
 fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
     let modules = tenant.managed().modules.all();
     told.retain(|(number, name), _| {
@@ -324,7 +330,8 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     }
 }
 
-/// Publishes the status of assets that somebody is subscribed to, where it has changed, and the end of those that are gone.
+/// Publishes the status of assets that somebody is subscribed to, where it has changed, and the end
+/// of those that are gone.
 fn publish_assets(turn: &mut Turn, tenant: &Arc<Tenant>, now_ms: u64) {
     let known = &tenant.managed().assets;
     let all = Asset::all(tenant);
@@ -364,7 +371,8 @@ fn publish_figures(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
 }
 
-/// Ends the stale sessions of a tenant. False when one is spared until it has the answer to the command with which it set its own password.
+/// Ends the stale sessions of a tenant. False when one is spared until it has the answer to the
+/// command with which it set its own password.
 fn end_stale_sessions(broker: &Broker, tenant: &Tenant) -> bool {
     let mut are_all_ended = true;
     for client in tenant.all_sessions() {
@@ -423,7 +431,8 @@ fn is_of_tree(filter: &str) -> bool {
     };
     lotmq_core::tenant::system_topics::is_system(inner)
 }
-/// Reports the heads of the audit, in the log and to subscribers, so that later removals are noticed there.
+/// Reports the heads of the audit, in the log and to subscribers, so that later removals are
+/// noticed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
     let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
     for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {

@@ -1,6 +1,8 @@
-//! Condition of the broker: what fails, how much there is of what is limited, and which definitions had errors.
+//! Condition of the broker: what fails, how much there is of what is limited, and which definitions
+//! had errors.
 //!
-//! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`, `/metrics`).
+//! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`,
+//! `/metrics`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +33,13 @@ const NEAR_PERCENT: u64 = 80;
 /// A day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
 
-/// Time before the end of a certificate from which on it is told: a month is what it takes to get one where people are asked for it.
+/// Time before the end of a certificate from which on it is told: a month is what it takes to get
+/// one where people are asked for it.
 const CERTIFICATE_NEAR_MS: u64 = 30 * DAY_MS;
 
-/// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a store that takes nothing of clients, threads that stand still
-/// (`silent`, in words), a listener that clients miss.
+/// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a
+/// store that takes nothing of clients, threads that stand still (`silent`, in words), a listener
+/// that clients miss.
 pub(crate) fn failures(broker: &Broker, silent: Option<String>) -> Vec<String> {
     let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
     let store = broker.refuses_to_store().map(|failure| failure.to_string());
@@ -52,7 +56,8 @@ pub(crate) fn state(failures: &[String], is_compiling: bool) -> &'static str {
     }
 }
 
-/// Condition as JSON; `failures` are those of [`failures`]. Cost: O(definitions), and O(sessions) where they are few.
+/// Condition as JSON; `failures` are those of [`failures`]. Cost: O(definitions), and O(sessions)
+/// where they are few.
 pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value {
     let figures = Figures::of(broker, tenant);
     let (counters, store) = (&broker.counters, broker.store.metrics());
@@ -129,7 +134,8 @@ fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     .collect()
 }
 
-/// Logins that have to wait after wrong passwords, those that wait longest first, at most so many as a listing has.
+/// Logins that have to wait after wrong passwords, those that wait longest first, at most so many
+/// as a listing has.
 pub(crate) fn login_waits(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let (now_ms, wall_ms) = (broker.clock.now().as_millis(), broker.clock.wall_ms());
     let (waits, _) = tenant.users.login_waits(now_ms, LISTING_ROWS_MAX);
@@ -159,7 +165,8 @@ fn denials(tenant: &Tenant) -> Value {
     json!({ "count": count, "last": last })
 }
 
-/// Number of refused logins since the start, and the last one: who, from where, why, when. Its user is left out: who is not known may have typed a password there.
+/// Number of refused logins since the start, and the last one: who, from where, why, when. Its user
+/// is left out: who is not known may have typed a password there.
 fn refused_logins(tenant: &Tenant) -> Value {
     let (count, last) = tenant.managed().refused_logins.so_far();
     let last = last.map(|login| {
@@ -245,7 +252,8 @@ fn certificates_near(ends: &BTreeMap<&'static str, u64>, now_ms: u64) -> Vec<Val
     near.into_iter().map(row).collect()
 }
 
-/// Definitions that hear nothing of what starts them, as rights are now; at most so many as a listing has.
+/// Definitions that hear nothing of what starts them, as rights are now; at most so many as a
+/// listing has.
 fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let mut rows = unheard::all_warnings(tenant, LISTING_ROWS_MAX);
     rows.truncate(LISTING_ROWS_MAX);
@@ -284,7 +292,8 @@ fn warnings(tenant: &Tenant) -> Vec<Value> {
     definitions.flat_map(|definition| of(definition).collect::<Vec<_>>()).take(LISTING_ROWS_MAX).collect()
 }
 
-/// Errors of definitions by their sorts, of each the last one with their number, the newest first; at most so many as a listing has.
+/// Errors of definitions by their sorts, of each the last one with their number, the newest first;
+/// at most so many as a listing has.
 fn errors(tenant: &Tenant) -> Vec<Value> {
     let registry = tenant.programs().guests.registry.read();
     let mut errors: Vec<(DefinitionKind, ErrorRecord)> = DefinitionKind::ALL

@@ -52,7 +52,8 @@ impl Leaf {
     }
 }
 
-/// Topics to be published for a definition that was installed; an empty payload clears a topic of its former version.
+/// Topics to be published for a definition that was installed; an empty payload clears a topic of
+/// its former version.
 pub(crate) fn installed_topics(installed: &Installed) -> Vec<(String, Vec<u8>)> {
     let definition = &installed.definition;
     let former = installed.replaced.as_deref();

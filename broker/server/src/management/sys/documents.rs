@@ -1,4 +1,5 @@
-//! Documents: topics below `$SYS/Coreflux` that always exist, one line each, with the function that computes its payload. Commands reference §5.
+//! Documents: topics below `$SYS/Coreflux` that always exist, one line each, with the function that
+//! computes its payload. Commands reference §5.
 
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_definitions::DefinitionKind;
@@ -128,7 +129,8 @@ fn version() -> String {
     .to_string()
 }
 
-/// License document: no license is required, and nothing is limited by one (commands reference §13).
+/// License document: no license is required, and nothing is limited by one (commands reference
+/// §13).
 fn license(broker: &Broker, tenant: &Tenant) -> String {
     json!({
         "status": "Valid",

@@ -6,7 +6,8 @@ use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
-/// Number of sessions up to which they are counted whenever somebody asks; more only by the clock, because each is looked at.
+/// Number of sessions up to which they are counted whenever somebody asks; more only by the clock,
+/// because each is looked at.
 const COUNTED_AT_ONCE_MAX: usize = 10_000;
 
 /// Counts of a tenant's Clients and sessions.

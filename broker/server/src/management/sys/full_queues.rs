@@ -1,6 +1,8 @@
-//! Reports of sessions whose queue is full: one message about each on `Comms/Sessions`, at most once a second. Commands reference §5.
+//! Reports of sessions whose queue is full: one message about each on `Comms/Sessions`, at most
+//! once a second. Commands reference §5.
 //!
-//! Noted where messages are dropped, under the lock of the Client's state; told by the thread of `clockwork`.
+//! Noted where messages are dropped, under the lock of the Client's state; told by the thread of
+//! `clockwork`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! `Comms/Logins`: who came, who went, who was refused. Not retained; made only while somebody is subscribed. Commands reference §5.
+//! `Comms/Logins`: who came, who went, who was refused. Not retained; made only while somebody is
+//! subscribed. Commands reference §5.
 
 use std::fmt::Display;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! Snapshot of the `$SYS` tree's retained topics for a new subscription.
 //!
-//! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions and the states of bridges,
-//! which may be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
+//! Everything is decided when the subscription is made, before any lock of its Client is taken;
+//! only the sources of definitions and the states of bridges, which may be many, are copied when
+//! their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was
+//! published.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -84,7 +86,8 @@ fn may_match(filter: &str, second: &str) -> bool {
     filter.split('/').nth(1).is_some_and(|level| matches!(level, "+" | "#") || level == second)
 }
 
-/// States of bridges, which any Client may fill up to their bound: each is looked up when its turn comes.
+/// States of bridges, which any Client may fill up to their bound: each is looked up when its turn
+/// comes.
 fn bridges(tenant: &Tenant, filter: &str, options: Options) -> Pending {
     let states = Arc::clone(&tenant.managed().bridges);
     let (filter, mut last): (Box<str>, Option<Arc<str>>) = (filter.into(), None);

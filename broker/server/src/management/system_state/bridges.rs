@@ -1,5 +1,7 @@
-//! Kept states of bridges, of which a Client without rights can fill few: one user has at most a part of what others leave, all Clients without a user another one, and of who has
-//! more the oldest goes. A state is of the user whose bridge has set it, as long as that has a session; who has no user does not keep others from it.
+//! Kept states of bridges, of which a Client without rights can fill few: one user has at most a
+//! part of what others leave, all Clients without a user another one, and of who has more the
+//! oldest goes. A state is of the user whose bridge has set it, as long as that has a session; who
+//! has no user does not keep others from it.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -51,7 +53,8 @@ impl BridgeStates {
         self.0.lock().all.get(topic)?.user.clone()
     }
 
-    /// Sets a state for a bridge of this user; `None` removes it. Returns the topic whose state had to be dropped for it.
+    /// Sets a state for a bridge of this user; `None` removes it. Returns the topic whose state had
+    /// to be dropped for it.
     pub(crate) fn set(&self, topic: &str, user: Option<&Arc<str>>, state: Option<u8>) -> Option<Arc<str>> {
         let States { all, changes } = &mut *self.0.lock();
         *changes += 1;

@@ -1,4 +1,5 @@
-//! Rates: averages over one, five and fifteen minutes as mosquitto computes them, and per second since the last look.
+//! Rates: averages over one, five and fifteen minutes as mosquitto computes them, and per second
+//! since the last look.
 
 use lotmq_core::counters::Counters;
 

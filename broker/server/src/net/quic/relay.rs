@@ -1,8 +1,10 @@
 //! Relay between the stream of a QUIC connection and the socket of its shard.
 //!
-//! Invariants: nothing is held while nothing comes; what one side does not take, the other one is not asked for; what the shard has said last reaches
-//! the client before the connection is closed, if it comes for it within [`LAST_WORDS_TIME_MAX`]. The place of a connection ends with its shard's side, so whoever
-//! is still to fetch its last words counts among [`QUIC_LAST_WORDS_MAX`]; beyond them none waits.
+//! Invariants: nothing is held while nothing comes; what one side does not take, the other one is
+//! not asked for; what the shard has said last reaches the client before the connection is closed,
+//! if it comes for it within [`LAST_WORDS_TIME_MAX`]. The place of a connection ends with its
+//! shard's side, so whoever is still to fetch its last words counts among [`QUIC_LAST_WORDS_MAX`];
+//! beyond them none waits.
 
 use std::cell::RefCell;
 use std::io;
@@ -67,7 +69,8 @@ pub(super) async fn relay(
     connection.close(VarInt::from_u32(relayed.close_code().into()), b"");
 }
 
-/// Waits until the shard's side has ended, and the client has had its time to fetch what was said last, taken or not.
+/// Waits until the shard's side has ended, and the client has had its time to fetch what was said
+/// last, taken or not.
 async fn last_words(relayed: &Relayed) {
     relayed.until_shard_has_ended().await;
     if let Ok(_place) = LAST_WORDS.try_acquire() {
@@ -75,7 +78,8 @@ async fn last_words(relayed: &Relayed) {
     }
 }
 
-/// Relays from the client to the shard. Ends when the connection is lost; the end of the client's stream is told to the shard, which closes then.
+/// Relays from the client to the shard. Ends when the connection is lost; the end of the client's
+/// stream is told to the shard, which closes then.
 async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>, data: &AtomicU64) {
     loop {
         match receive.read_chunk(RELAY_BYTES_MAX, true).await {
@@ -96,7 +100,8 @@ async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>, data: &
     std::future::pending().await
 }
 
-/// Relays from the shard to the client. True when the shard has closed its side, false when the client takes nothing any more.
+/// Relays from the shard to the client. True when the shard has closed its side, false when the
+/// client takes nothing any more.
 async fn outbound(from_shard: &mut ReadHalf<'_>, send: &mut SendStream) -> bool {
     loop {
         if from_shard.readable().await.is_err() {

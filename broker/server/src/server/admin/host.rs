@@ -1,4 +1,5 @@
-//! Host names to which the health port answers, and signs of a proxy. A web page can make a name of its own lead here (DNS rebinding) and then read the answers; that name stands in `Host`.
+//! Host names to which the health port answers, and signs of a proxy. A web page can make a name of
+//! its own lead here (DNS rebinding) and then read the answers; that name stands in `Host`.
 
 use hyper::Request;
 use hyper::header::HOST;
@@ -10,7 +11,8 @@ use crate::net::locality::HostName;
 pub(super) const REFUSED: &str =
     "this Host is not a name of this broker: ask for an address or localhost, or name it in admin.hosts\n";
 
-/// Whether a request is for this broker: for an address, for `localhost`, or for one of `names`. Without `Host`, which every browser sends, it is.
+/// Whether a request is for this broker: for an address, for `localhost`, or for one of `names`.
+/// Without `Host`, which every browser sends, it is.
 pub(super) fn is_ours<B>(request: &Request<B>, names: &HostNames) -> bool {
     let told = request.headers().get_all(HOST).iter().map(|host| host.to_str().ok());
     let of_target = request.uri().authority().map(|authority| Some(authority.as_str()));
@@ -21,7 +23,8 @@ pub(super) fn is_ours<B>(request: &Request<B>, names: &HostNames) -> bool {
     })
 }
 
-/// Fields that proxies add, besides all that begin with `X-Forwarded`. Scrapers have fields of their own, so that not all but a few are suspect.
+/// Fields that proxies add, besides all that begin with `X-Forwarded`. Scrapers have fields of
+/// their own, so that not all but a few are suspect.
 const FIELDS_OF_PROXIES: &[&str] = &[
     "forwarded",
     "via",

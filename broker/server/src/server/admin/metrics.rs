@@ -1,6 +1,8 @@
-//! Figures of the broker in the text format of Prometheus, and what is written from the table of their families.
+//! Figures of the broker in the text format of Prometheus, and what is written from the table of
+//! their families.
 //!
-//! Counters without labels come from their table in `lotmq_core`; all other families are rows here, by section.
+//! Counters without labels come from their table in `lotmq_core`; all other families are rows here,
+//! by section.
 
 pub mod documents;
 mod family;

@@ -1,5 +1,5 @@
-//! Permits of connections to the health port. A new one always gets one: when all are taken, that of the address with the most of them ends which
-//! has been idle longest.
+//! Permits of connections to the health port. A new one always gets one: when all are taken, that
+//! of the address with the most of them ends which has been idle longest.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,7 +17,8 @@ pub(super) struct Permits(Mutex<State>);
 
 /// Who has permits, in the order in which they would have to give way.
 ///
-/// Connections have numbers in the order in which they came, their activities in the order in which they were.
+/// Connections have numbers in the order in which they came, their activities in the order in which
+/// they were.
 #[derive(Default)]
 struct State {
     /// Number of permits; [`HTTP_CONNECTIONS_MAX`] where it is not set.

@@ -8,7 +8,8 @@ use crate::management::broker::Broker;
 /// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
-/// Threads that stand still, in words. Those that seem to have [`PULSE_PATIENCE`] to go on: a process that was stopped for a while goes on whole.
+/// Threads that stand still, in words. Those that seem to have [`PULSE_PATIENCE`] to go on: a
+/// process that was stopped for a while goes on whole.
 pub(super) async fn silent(broker: &Broker) -> Option<String> {
     let deadline = Instant::now() + PULSE_PATIENCE;
     loop {
@@ -126,7 +127,8 @@ mod tests {
         running.server.stop();
     }
 
-    /// A thread that was stopped while it waited, or that nobody wakes, looks like one that nobody asks: each shows by itself that it lives.
+    /// A thread that was stopped while it waited, or that nobody wakes, looks like one that nobody
+    /// asks: each shows by itself that it lives.
     #[test]
     fn threads_that_nobody_asks_show_that_they_could_be_asked() {
         const KINDS: [&str; 11] = [

@@ -1,4 +1,5 @@
-//! Clocks and chance of guests in an embedded broker: virtual time, and numbers that are the same each time.
+//! Clocks and chance of guests in an embedded broker: virtual time, and numbers that are the same
+//! each time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
@@ -16,7 +17,8 @@ const SEEDS: (u64, u64) = (1, 2);
 pub(super) struct VirtualAmbient {
     time: VirtualTime,
     owner: ThreadId,
-    /// Each thread has numbers of its own: what one of them does beside the other comes in no order.
+    /// Each thread has numbers of its own: what one of them does beside the other comes in no
+    /// order.
     of_owner: AtomicU64,
     of_executor: AtomicU64,
 }

@@ -1,7 +1,10 @@
-//! A Client of an embedded broker: it publishes what arrives from outside, or is subscribed to what comes of that.
+//! A Client of an embedded broker: it publishes what arrives from outside, or is subscribed to what
+//! comes of that.
 //!
-//! It speaks MQTT 5.0 over a connection within the process, so that a message takes the way of any other: through CONNECT and the rules, a subscription,
-//! the session and its acknowledgements. It says without a password who it is, as one with a certificate does. Not here: whose turn it is (`clients`).
+//! It speaks MQTT 5.0 over a connection within the process, so that a message takes the way of any
+//! other: through CONNECT and the rules, a subscription, the session and its acknowledgements. It
+//! says without a password who it is, as one with a certificate does. Not here: whose turn it is
+//! (`clients`).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -44,7 +47,8 @@ pub struct ClientIdentity {
 }
 
 impl ClientIdentity {
-    /// A Client of which this much is said: it is called as its user, where its identifier is not said, and `lotmq-run` where the user is not either.
+    /// A Client of which this much is said: it is called as its user, where its identifier is not
+    /// said, and `lotmq-run` where the user is not either.
     #[must_use]
     pub fn of(user: Option<String>, client_id: Option<String>, address: Option<IpAddr>) -> Self {
         let client_id = client_id.or_else(|| user.clone()).unwrap_or_else(|| CLIENT_ID.to_owned());

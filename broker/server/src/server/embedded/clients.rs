@@ -1,7 +1,8 @@
 //! The Clients of an embedded broker: one that sees everything, and those that messages come from.
 //!
-//! The first one is `root`, whom rules deny nothing: it is subscribed to all topics, and publishes nothing. The others connect when they are first named, and
-//! are asked about as any Client is. All of them are driven by the owner's thread, in the order in which they connected.
+//! The first one is `root`, whom rules deny nothing: it is subscribed to all topics, and publishes
+//! nothing. The others connect when they are first named, and are asked about as any Client is. All
+//! of them are driven by the owner's thread, in the order in which they connected.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +40,8 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Connects the one that sees everything, and subscribes it. The calling thread's turn is that of the first shard.
+    /// Connects the one that sees everything, and subscribes it. The calling thread's turn is that
+    /// of the first shard.
     ///
     /// # Errors
     /// [`EmbeddedError::Disconnected`] when the broker refuses that.
@@ -60,7 +62,8 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Publishes a message, which has reached everybody then; false when its Client may not connect.
+    /// Publishes a message, which has reached everybody then; false when its Client may not
+    /// connect.
     ///
     /// # Errors
     /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].

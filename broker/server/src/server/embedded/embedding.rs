@@ -32,7 +32,8 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// An engine whose native code the user keeps for the next process, and a configuration in which definitions may do everything and read the variables of this process.
+    /// An engine whose native code the user keeps for the next process, and a configuration in
+    /// which definitions may do everything and read the variables of this process.
     ///
     /// # Errors
     /// When there is no room for guests.
@@ -47,7 +48,8 @@ impl Embedding {
         Ok(Self { engine, config: configuration()?, rules, network_refused: None })
     }
 
-    /// What is wrong with the configuration of a component that is to be a module, one by one; nothing where it fits, or where the component has no schema.
+    /// What is wrong with the configuration of a component that is to be a module, one by one;
+    /// nothing where it fits, or where the component has no schema.
     ///
     /// # Errors
     /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
@@ -58,12 +60,14 @@ impl Embedding {
         module::config_problems(component, config)
     }
 
-    /// What is wrong with a text that is to name a grant, as a manifest asks for one; `None` where it does.
+    /// What is wrong with a text that is to name a grant, as a manifest asks for one; `None` where
+    /// it does.
     pub fn grant_problem(text: &str) -> Option<String> {
         text.parse::<NamedGrant>().err().map(|error| error.to_string())
     }
 
-    /// Why a component that is to be a module refuses the settings of a route that names it, as a broker says when the route is added; `config` is the module's own.
+    /// Why a component that is to be a module refuses the settings of a route that names it, as a
+    /// broker says when the route is added; `config` is the module's own.
     ///
     /// # Errors
     /// [`EmbeddedError::Component`], also of a component of another world.
@@ -75,13 +79,14 @@ impl Embedding {
         module::route_refusal(component, route, config)
     }
 
-    /// A table within a configuration, by its names from the outermost one, as the problems of its settings begin with it.
+    /// A table within a configuration, by its names from the outermost one, as the problems of its
+    /// settings begin with it.
     pub fn config_place(path: &[String]) -> String {
         asset_configuration::place(path)
     }
 
-    /// The same, in which routes connect to nothing, look up no names and listen nowhere, but for [far ports](super::EmbeddedBroker::open_far_port); what says so
-    /// gives the reason.
+    /// The same, in which routes connect to nothing, look up no names and listen nowhere, but for
+    /// [far ports](super::EmbeddedBroker::open_far_port); what says so gives the reason.
     #[must_use]
     pub fn without_network(self, reason: &'static str) -> Self {
         Self { network_refused: Some(reason), ..self }
@@ -107,7 +112,8 @@ impl Embedding {
         EmbeddedProgram::of_module(&self.engine, module)
     }
 
-    /// Looks at a component as a broker does to which it is uploaded: it is compiled, and everything that it imports is linked.
+    /// Looks at a component as a broker does to which it is uploaded: it is compiled, and
+    /// everything that it imports is linked.
     ///
     /// # Errors
     /// When a broker would refuse it.

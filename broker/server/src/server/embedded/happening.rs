@@ -1,4 +1,5 @@
-//! What definitions did and rules denied: seen by a witness as it is done, and with the messages as a Client has got them that sees everything.
+//! What definitions did and rules denied: seen by a witness as it is done, and with the messages as
+//! a Client has got them that sees everything.
 
 use std::collections::VecDeque;
 
@@ -64,7 +65,8 @@ struct Notes {
     is_too_much: bool,
 }
 
-/// Most happenings that are kept until the owner takes them: what a day of timers, one each second, does.
+/// Most happenings that are kept until the owner takes them: what a day of timers, one each second,
+/// does.
 const HAPPENINGS_MAX: usize = 200_000;
 
 /// Most bytes of their messages and texts: several runs that write all that they may.
@@ -79,7 +81,8 @@ impl Notes {
         }
     }
 
-    /// Whether an error was told just before, as its cause: a rule repeats that of the module that it asked, and a module's question ends for want of the grant that it was told to miss.
+    /// Whether an error was told just before, as its cause: a rule repeats that of the module that
+    /// it asked, and a module's question ends for want of the grant that it was told to miss.
     fn have_told(&self, definition: &str, report: &Report) -> bool {
         let is_of_rule = report.code == codes::RUN_MODULE_CALL_FAILED.to_string();
         let of_module = || report.message.strip_prefix("module `")?.split_once("`: ");
@@ -177,8 +180,8 @@ impl Deeds {
         EmbeddedError::TooMuch { happenings_max: HAPPENINGS_MAX, bytes_max: HAPPENED_BYTES_MAX }
     }
 
-    /// What happened since this was called last: messages as they were received, among everything else in the order in which it was done, and then what the
-    /// other Clients have got.
+    /// What happened since this was called last: messages as they were received, among everything
+    /// else in the order in which it was done, and then what the other Clients have got.
     pub(super) fn take(&self, clients: &mut Clients) -> Result<Vec<Happening>, EmbeddedError> {
         let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.notes.lock());
         if is_too_much {
@@ -219,7 +222,8 @@ impl Deeds {
     }
 }
 
-/// A published message as it was delivered; `None` when it was not. Nobody is subscribed to all topics that begin with `$`.
+/// A published message as it was delivered; `None` when it was not. Nobody is subscribed to all
+/// topics that begin with `$`.
 fn as_received(published: Published, received: &mut VecDeque<Published>) -> Option<Published> {
     if published.topic.starts_with('$') {
         return Some(published);

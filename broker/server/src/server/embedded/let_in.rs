@@ -1,4 +1,5 @@
-//! Clients of a case that its module for logins has let in, with their sessions: what `revoke` and `update` are about. A value: nobody is connected here.
+//! Clients of a case that its module for logins has let in, with their sessions: what `revoke` and
+//! `update` are about. A value: nobody is connected here.
 
 use lotmq_host::auth::Selector;
 

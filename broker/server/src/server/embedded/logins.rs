@@ -1,7 +1,9 @@
-//! Logins of a case: its module for logins is asked about clients that want in, and told what becomes of them, as a broker would; no login of a real client asks one in this build.
+//! Logins of a case: its module for logins is asked about clients that want in, and told what
+//! becomes of them, as a broker would; no login of a real client asks one in this build.
 //!
-//! The module is opened before it is asked first, and again when it has trapped, did not come back or could not be opened. Answers, what it does to clients, lines and
-//! errors are told by the next [`settle`](EmbeddedBroker::settle), in their order. Not here: carrying out what it allows.
+//! The module is opened before it is asked first, and again when it has trapped, did not come back
+//! or could not be opened. Answers, what it does to clients, lines and errors are told by the next
+//! [`settle`](EmbeddedBroker::settle), in their order. Not here: carrying out what it allows.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,7 +22,8 @@ use crate::guests::auth_modules::AuthModuleCode;
 use crate::guests::witness::{Deed, LoginDeed, Report, Witness as _};
 use crate::limits::ROUTE_RUN_TIME;
 
-/// Longest time of this machine that a call takes, waiting included, and that a run takes behind its end.
+/// Longest time of this machine that a call takes, waiting included, and that a run takes behind
+/// its end.
 const CALL_TIME: Duration = Duration::from_secs(10);
 
 /// A module for logins, with what is at work.
@@ -71,7 +74,8 @@ impl LoginModule {
 }
 
 impl EmbeddedBroker {
-    /// Puts a server on this machine in the place of what the configuration of a module for logins calls by this name: its endpoint leads there, without TLS.
+    /// Puts a server on this machine in the place of what the configuration of a module for logins
+    /// calls by this name: its endpoint leads there, without TLS.
     pub fn put_far_endpoint(&mut self, name: &str, port: u16) {
         self.far_endpoints.insert(name.to_owned(), port);
     }
@@ -130,7 +134,8 @@ impl EmbeddedBroker {
         self.tell_over()
     }
 
-    /// The connection of a client that was let in is over, for a reason as `departure` of the contract has it.
+    /// The connection of a client that was let in is over, for a reason as `departure` of the
+    /// contract has it.
     ///
     /// # Errors
     /// As of [`were_granted`](Self::were_granted).
@@ -143,7 +148,8 @@ impl EmbeddedBroker {
         self.tell_over()
     }
 
-    /// Lets the module of this name run without a client: once, until it comes back. When `time` of this machine is over it is told that there is other work. Clocks go on meanwhile.
+    /// Lets the module of this name run without a client: once, until it comes back. When `time` of
+    /// this machine is over it is told that there is other work. Clocks go on meanwhile.
     ///
     /// # Errors
     /// As of [`log_in`](Self::log_in).
@@ -346,7 +352,8 @@ impl EmbeddedBroker {
         Ok(Ok(AuthSpec { endpoints: Arc::new(endpoints.collect()), ..spec }))
     }
 
-    /// Calls the instance, if the module is open; a failure is told, and the next call has a new one.
+    /// Calls the instance, if the module is open; a failure is told, and the next call has a new
+    /// one.
     fn ask<T>(
         &mut self,
         call: &str,
@@ -398,7 +405,8 @@ fn lasts(login: &Login) -> bool {
     }
 }
 
-/// An endpoint to a server of the case in the place of its own; those where the module listens are as they are.
+/// An endpoint to a server of the case in the place of its own; those where the module listens are
+/// as they are.
 fn at_far_side(endpoint: Endpoint, port: u16) -> Endpoint {
     if endpoint.listens {
         return endpoint;

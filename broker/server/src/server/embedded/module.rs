@@ -18,7 +18,8 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::modules;
 use crate::server::lot_engine;
 
-/// A component and the options of `-addModule` that it is added with. Where they name no grant, it is granted all that it asks for.
+/// A component and the options of `-addModule` that it is added with. Where they name no grant, it
+/// is granted all that it asks for.
 #[derive(Clone, Debug)]
 pub struct EmbeddedModule {
     /// Name of the module.
@@ -56,7 +57,8 @@ impl EmbeddedModule {
 pub struct ComponentRequest {
     /// Name of the world whose handler it exports, `action` if it exports none.
     pub world: &'static str,
-    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds `action` and `route` would have all topics whose names do not begin with `$`.
+    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds
+    /// `action` and `route` would have all topics whose names do not begin with `$`.
     pub asks: Option<Vec<String>>,
     /// What of that no module of its world can have.
     pub cannot_have: Vec<String>,
@@ -66,7 +68,8 @@ impl ComponentRequest {
     /// Reads it.
     ///
     /// # Errors
-    /// [`EmbeddedError::Manifest`], and [`EmbeddedError::Component`] for what a broker would refuse before it compiles.
+    /// [`EmbeddedError::Manifest`], and [`EmbeddedError::Component`] for what a broker would refuse
+    /// before it compiles.
     pub fn of(component: &[u8]) -> Result<Self, EmbeddedError> {
         let (request, world) = ComponentRequest::read(component)?;
         check_upload(component, world)?;
@@ -125,7 +128,8 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
     Ok(ComponentOutline { request, imports, further_exports })
 }
 
-/// What is wrong with the configuration of a component that is to be a module, by the schema of its manifest; of a route without one by that of its `describe`.
+/// What is wrong with the configuration of a component that is to be a module, by the schema of its
+/// manifest; of a route without one by that of its `describe`.
 ///
 /// # Errors
 /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].

@@ -97,7 +97,8 @@ impl ProgramEntity {
     }
 }
 
-/// Models behind those that they are made of, so that none is compiled again; everything else where it is.
+/// Models behind those that they are made of, so that none is compiled again; everything else where
+/// it is.
 fn in_order(mut left: Vec<ProgramEntity>) -> Vec<ProgramEntity> {
     let mut ordered = Vec::with_capacity(left.len());
     while !left.is_empty() {

@@ -22,14 +22,18 @@ impl EmbeddedBroker {
     /// Longest time for which a guest runs at once.
     pub const RUN_MAX: Duration = ROUTE_RUN_TIME;
 
-    /// Lets the guest of a route run by itself, as a broker does between two deliveries: once, until it comes back. When `time` of this machine is over, it has
-    /// brought so many messages, or `is_enough` says so, which is asked again and again, it is told that there is other work. Clocks go on meanwhile, as this machine's does; timers
-    /// that are due then fire behind it. The answer is the time after which it wants to run again; `None` where it has not run well.
+    /// Lets the guest of a route run by itself, as a broker does between two deliveries: once,
+    /// until it comes back. When `time` of this machine is over, it has brought so many messages,
+    /// or `is_enough` says so, which is asked again and again, it is told that there is other work.
+    /// Clocks go on meanwhile, as this machine's does; timers that are due then fire behind it. The
+    /// answer is the time after which it wants to run again; `None` where it has not run well.
     ///
-    /// What it does is told by the next [`settle`](Self::settle), and an error where it has failed, or could not run.
+    /// What it does is told by the next [`settle`](Self::settle), and an error where it has failed,
+    /// or could not run.
     ///
     /// # Errors
-    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`]; [`EmbeddedError::EndlessRoutes`] where it does not come back.
+    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`];
+    /// [`EmbeddedError::EndlessRoutes`] where it does not come back.
     pub fn run_route(
         &mut self,
         name: &str,
@@ -91,7 +95,8 @@ impl EmbeddedBroker {
         Ok(ServedRoute { hosting, route, name: name.to_owned() })
     }
 
-    /// Waits for so long, by the clock of this machine, which clocks here follow, or until `is_enough`, which is asked again and again. What the host does for routes goes on.
+    /// Waits for so long, by the clock of this machine, which clocks here follow, or until
+    /// `is_enough`, which is asked again and again. What the host does for routes goes on.
     ///
     /// # Errors
     /// [`EmbeddedError::EndlessRoutes`].

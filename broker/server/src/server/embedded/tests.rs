@@ -103,7 +103,8 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
     assert_eq!(broker.next_timer(), Some(Duration::from_millis(500)));
 }
 
-/// All that is due by the clock waits for a round, so that one tells a bounded number of silences; every definition has its turn.
+/// All that is due by the clock waits for a round, so that one tells a bounded number of silences;
+/// every definition has its turn.
 #[test]
 fn silences_are_told_in_rounds() {
     const DEFINITIONS: usize = 20;

@@ -80,7 +80,8 @@ impl Clock for VirtualTime {
         Duration::ZERO
     }
 
-    /// What it waits for is done by another thread, which needs time of the machine and none of these.
+    /// What it waits for is done by another thread, which needs time of the machine and none of
+    /// these.
     fn pause(&self, _: Duration) {
         std::thread::sleep(PAUSE);
     }

@@ -8,7 +8,8 @@ use crate::management::broker::Broker;
 use crate::management::{assets, modules, tenant_projects};
 use crate::process::restoring::Restoring;
 
-/// Deploys it again. No route is opened before the module that it names, and those that decide on what it publishes.
+/// Deploys it again. No route is opened before the module that it names, and those that decide on
+/// what it publishes.
 pub(crate) fn deployed(
     broker: &Broker,
     modules: Vec<ModuleRow>,

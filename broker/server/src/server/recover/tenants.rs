@@ -1,4 +1,5 @@
-//! Recovery of tenants at a start: each with its accounts, environment and secrets as they were stored.
+//! Recovery of tenants at a start: each with its accounts, environment and secrets as they were
+//! stored.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,13 +26,15 @@ use lotmq_core::tenant::Tenant;
 /// Name of the table of accounts.
 const USERS: &str = "users";
 
-/// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a mistake.
+/// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a
+/// mistake.
 const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Makes the tenants that the store has. Takes their rows out of `recovered`.
 ///
 /// # Errors
-/// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be read.
+/// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be
+/// read.
 pub(crate) fn tenants(
     store: &Store,
     recovered: &mut Recovered,
@@ -95,7 +98,8 @@ pub(crate) fn tenants(
     Ok(tenants)
 }
 
-/// Tells of tenants that the configuration names and that are not there: a name may be misspelt, or its tenant removed.
+/// Tells of tenants that the configuration names and that are not there: a name may be misspelt, or
+/// its tenant removed.
 fn tell_unknown(config: &Config, tenants: &[Arc<Tenant>]) {
     for name in config.routes.tenants.names() {
         if tenants.iter().all(|tenant| *tenant.name != *name) {
@@ -120,7 +124,8 @@ fn registry_options(config: &Config, zone: TimeZone) -> RegistryOptions {
     }
 }
 
-/// Reads the file `.env` in the data directory, for names that the store does not have; it is never written (commands reference §10).
+/// Reads the file `.env` in the data directory, for names that the store does not have; it is never
+/// written (commands reference §10).
 fn read_environment_file(variables: &mut Variables, data: &Path) {
     let path = data.join(".env");
     let Ok(metadata) = std::fs::metadata(&path) else { return };
@@ -134,8 +139,9 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
     }
 }
 
-/// Restores the values that were kept: also those beyond the bounds of today, which were within those of the day when they were kept. What was of other definitions
-/// than those that are stored is left out; see [`kept_claims`] for `are_all_known`.
+/// Restores the values that were kept: also those beyond the bounds of today, which were within
+/// those of the day when they were kept. What was of other definitions than those that are stored
+/// is left out; see [`kept_claims`] for `are_all_known`.
 pub(crate) fn keeps(tenants: &[Arc<Tenant>], recovered: &mut Recovered, are_all_known: bool) {
     let mut users: HashMap<String, Owner> = HashMap::new();
     for KeepRow { tenant, topic, payload, user, .. } in std::mem::take(&mut recovered.keeps) {

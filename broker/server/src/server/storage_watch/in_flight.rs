@@ -1,8 +1,11 @@
-//! Bound on messages that are in memory for sessions: in flight and kept to be sent again, or next to be sent.
+//! Bound on messages that are in memory for sessions: in flight and kept to be sent again, or next
+//! to be sent.
 //!
-//! What one session may have is bounded by its window; here is what all of them may have. It is found out by looking at the sessions, not counted as
-//! messages come and go: one for a thousand sessions is in memory once, which only its references tell. An owner whose sessions hold more than his
-//! [part](shares::part) has them held back: they have little in flight, and what is longer rests in the store until others are acknowledged.
+//! What one session may have is bounded by its window; here is what all of them may have. It is
+//! found out by looking at the sessions, not counted as messages come and go: one for a thousand
+//! sessions is in memory once, which only its references tell. An owner whose sessions hold more
+//! than his [part](shares::part) has them held back: they have little in flight, and what is longer
+//! rests in the store until others are acknowledged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,7 +40,8 @@ struct Looked {
 }
 
 impl InFlight {
-    /// Looks again, if it is time, and if the process has so much memory that there may be too much.
+    /// Looks again, if it is time, and if the process has so much memory that there may be too
+    /// much.
     pub(crate) fn look(&self, hosting: &Hosting) {
         let mut looked = self.0.lock();
         let (now, cpu) = (Instant::now(), thread_cpu());
@@ -103,7 +107,8 @@ impl Holders {
         held.sessions += u64::from(bytes > 0);
     }
 
-    /// Finds owners with more than their part, bounds the windows of their sessions, and returns their names.
+    /// Finds owners with more than their part, bounds the windows of their sessions, and returns
+    /// their names.
     fn judge(self, bytes_max: u64) -> Vec<String> {
         let all: u64 = self.0.values().map(|held| held.bytes).sum();
         let named =

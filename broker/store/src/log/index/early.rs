@@ -1,10 +1,12 @@
 //! What is told of a delivery before the delivery itself comes.
 //!
-//! A thread of the broker writes a message to its receivers first and hands its batch to the store then. A receiver may have answered by that time, and
-//! the thread that read the answer may have been faster with its own batch. What the answer says holds all the same: it is remembered here, and written
-//! again behind the delivery when that comes.
+//! A thread of the broker writes a message to its receivers first and hands its batch to the store
+//! then. A receiver may have answered by that time, and the thread that read the answer may have
+//! been faster with its own batch. What the answer says holds all the same: it is remembered here,
+//! and written again behind the delivery when that comes.
 //!
-//! Bounded: of what is told of deliveries that never come, as a second acknowledgement, the oldest is forgotten.
+//! Bounded: of what is told of deliveries that never come, as a second acknowledgement, the oldest
+//! is forgotten.
 
 use std::num::NonZeroU16;
 
@@ -47,7 +49,8 @@ impl Early {
         }
     }
 
-    /// The delivery has another Packet Identifier since it came: an earlier one means nothing any more.
+    /// The delivery has another Packet Identifier since it came: an earlier one means nothing any
+    /// more.
     pub(super) fn sent_since(&mut self, session: SessionId, message: MessageId) {
         let is_older = |(of, about, told): &mut (SessionId, MessageId, Told)| {
             (*of, *about) == (session, message) && *told != Told::Done

@@ -50,10 +50,12 @@ impl LogIndex {
         self.dirty.first().map_or(self.next_lsn, |(lsn, _)| *lsn)
     }
 
-    /// Writes out sessions, as far as memory or the log has too much; true when anything was written.
+    /// Writes out sessions, as far as memory or the log has too much; true when anything was
+    /// written.
     ///
-    /// It goes round by their numbers, because that is the order of the rows: those that are written together are in few pages of the file.
-    /// Each session is written once a round, and what it had meanwhile goes into one row.
+    /// It goes round by their numbers, because that is the order of the rows: those that are
+    /// written together are in few pages of the file. Each session is written once a round, and
+    /// what it had meanwhile goes into one row.
     pub(crate) fn page_out(&mut self, room: Room, pages: &mut impl WritePages) -> Result<bool, IndexError> {
         let mut written = 0;
         loop {
@@ -102,8 +104,9 @@ impl LogIndex {
         Ok(count)
     }
 
-    /// The next messages of a session behind `after` that wait and have not been sent, at most so many and so many bytes of them, but at least
-    /// one if there is one; of these bytes even the first has at most so many, the third number.
+    /// The next messages of a session behind `after` that wait and have not been sent, at most so
+    /// many and so many bytes of them, but at least one if there is one; of these bytes even the
+    /// first has at most so many, the third number.
     pub(crate) fn waiting_after(
         &self,
         session: SessionId,
@@ -153,10 +156,12 @@ impl LogIndex {
     }
 }
 
-/// How many of the entries in memory to write: a part of a long queue, but not too small a one, because each time all that stay are looked at.
+/// How many of the entries in memory to write: a part of a long queue, but not too small a one,
+/// because each time all that stay are looked at.
 fn share(session: &LiveSession, most: usize) -> usize {
     let len = session.entries.len();
-    // Those whose row is older than the change: without a row they would have to be looked for in all of the log.
+    // Those whose row is older than the change: without a row they would have to be looked for in
+    // all of the log.
     let since = session.dirty_since.unwrap_or(u64::MAX);
     let is_older = |entry: &Entry| entry.lsn.min(entry.head) < since;
     let older = session.entries.values().rposition(is_older).map_or(0, |place| place + 1);

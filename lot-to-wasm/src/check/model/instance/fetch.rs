@@ -1,6 +1,8 @@
-//! `FETCH FROM "Route" [WITH TABLE "t"] [WHEN …]`: a row of a route that stores fills the fields that have no source (LoT reference §9.8).
+//! `FETCH FROM "Route" [WITH TABLE "t"] [WHEN …]`: a row of a route that stores fills the fields
+//! that have no source (LoT reference §9.8).
 //!
-//! The row is an object in a variable; a field takes the member of its name, the first row that has one.
+//! The row is an object in a variable; a field takes the member of its name, the first row that has
+//! one.
 
 use super::Builder;
 use crate::check::kind::KindSet;

@@ -1,6 +1,8 @@
-//! `STORE IN "Route" [WITH TABLE "t"] [WHEN cond]`: an instance handed to a route that stores (LoT reference §9.8).
+//! `STORE IN "Route" [WITH TABLE "t"] [WHEN cond]`: an instance handed to a route that stores (LoT
+//! reference §9.8).
 //!
-//! It is written to the topic that stands for the table, as `TRIGGER` writes to that of an event; the broker knows who may.
+//! It is written to the topic that stands for the table, as `TRIGGER` writes to that of an event;
+//! the broker knows who may.
 
 use lot_facts::RouteStore;
 

@@ -1,4 +1,5 @@
-//! The value of a field of an instance: its own source, what was assigned to it or the member of an element, in the type of the field.
+//! The value of a field of an instance: its own source, what was assigned to it or the member of an
+//! element, in the type of the field.
 
 use super::{Builder, Purpose, WHOLE};
 use crate::check::kind::KindSet;

@@ -1,4 +1,5 @@
-//! HTTP by `hyper`: a client that makes one call after the other on one connection, and a server that tells a value.
+//! HTTP by `hyper`: a client that makes one call after the other on one connection, and a server
+//! that tells a value.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;

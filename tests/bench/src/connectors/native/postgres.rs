@@ -1,4 +1,5 @@
-//! From MQTT to rows, with `tokio-postgres`: what waits, at most 1,000 messages, is one statement over arrays, which is one transaction.
+//! From MQTT to rows, with `tokio-postgres`: what waits, at most 1,000 messages, is one statement
+//! over arrays, which is one transaction.
 
 use std::sync::mpsc::{Receiver, Sender, TrySendError, channel, sync_channel};
 use std::thread;

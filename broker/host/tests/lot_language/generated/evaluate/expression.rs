@@ -119,7 +119,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Whether one of several is equal, as `==` has it; those behind it are not evaluated (`docs/decisions`).
+    /// Whether one of several is equal, as `==` has it; those behind it are not evaluated
+    /// (`docs/decisions`).
     pub(super) fn is_one_of(
         &mut self,
         value: &Value,

@@ -163,7 +163,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Where a field that names itself has its value from the publication before (§9.2; for COLLAPSED models `docs/decisions`).
+/// Where a field that names itself has its value from the publication before (§9.2; for COLLAPSED
+/// models `docs/decisions`).
 fn own_place(model: &Model, whole: &Whole<'_>, field: &Field, base: &str, captures: &[String]) -> String {
     if !whole.collapsed {
         return format!("{base}/{}", field.name);

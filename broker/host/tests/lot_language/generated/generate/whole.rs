@@ -6,8 +6,8 @@ use crate::generated::tree::{Expression, Function, Operator, Statement, Statemen
 /// Variables that hold whole numbers, unless something makes doubles of them.
 const COUNTERS: &[&str] = &["n", "m"];
 
-/// Where counters begin: around zero, where doubles cease to tell whole numbers apart, where a compiler may no longer count with machine
-/// numbers, and at the ends.
+/// Where counters begin: around zero, where doubles cease to tell whole numbers apart, where a
+/// compiler may no longer count with machine numbers, and at the ends.
 const STARTS: &[i64] = &[
     0,
     0,

@@ -1,4 +1,5 @@
-//! Definitions that are removed, taken over or replaced while they run: modules, batches of runs, what waits, errors, and what a command is told.
+//! Definitions that are removed, taken over or replaced while they run: modules, batches of runs,
+//! what waits, errors, and what a command is told.
 
 use lotmq_definitions::DefinitionKind;
 use lotmq_host::{InlineRuns, MessageBatch, RunOutput};
@@ -100,7 +101,8 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         eventually("the first command", || ok(&mut world.root, "-listUsers").contains("\"evil0\""));
         ok(if by_owner { &mut cfg } else { &mut world.root }, &change);
         let carried_out = u64::from(carry_out_next());
-        // Of who is gone by then nothing is taken that was not done yet: it runs by itself, as nobody's.
+        // Of who is gone by then nothing is taken that was not done yet: it runs by itself, as
+        // nobody's.
         assert_eq!(carried_out == 0, change == "-removeUser cfg");
         world.root.publish(&Publication::new("plain", "barrier").qos(QoS::AtLeastOnce)).unwrap();
         let next = receive(&mut world.watcher).1;

@@ -7,7 +7,8 @@ use crate::guests::routes::asked_run::{AskedProbe, Probed};
 use crate::guests::routes::questions::Question;
 
 impl Serving<'_> {
-    /// Asks the far side for rows. The question is repeated as long as somebody waits where the class of the failure says so: reading changes nothing.
+    /// Asks the far side for rows. The question is repeated as long as somebody waits where the
+    /// class of the failure says so: reading changes nothing.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
         if !self.abilities.contains(Abilities::REQUEST) {
             let reason = "its guest answers no queries".to_owned();
@@ -80,8 +81,9 @@ impl Serving<'_> {
 }
 
 impl Serving<'_> {
-    /// Asks the far side over the connection that is open whether it is there, and tells those who want to know. What a guest rejects it cannot be asked: that it is connected
-    /// is all there is to know.
+    /// Asks the far side over the connection that is open whether it is there, and tells those who
+    /// want to know. What a guest rejects it cannot be asked: that it is connected is all there is
+    /// to know.
     pub(super) async fn probe_as_asked(&mut self, asker: AskedProbe) -> Option<Ended> {
         let (told, ended) = self.probed().await;
         if told.is_ok() {

@@ -1,6 +1,8 @@
-//! A far side that is away from a guest which stays open for it: the guest has said so by interface `far-side`, so it is asked again instead of being opened anew.
+//! A far side that is away from a guest which stays open for it: the guest has said so by interface
+//! `far-side`, so it is asked again instead of being opened anew.
 //!
-//! Invariants: nothing that such a guest was handed is given up; it is handed nothing before the pause is over or something is heard of the far side; it runs meanwhile.
+//! Invariants: nothing that such a guest was handed is given up; it is handed nothing before the
+//! pause is over or something is heard of the far side; it runs meanwhile.
 
 use tokio::time::Instant;
 
@@ -61,7 +63,8 @@ pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
     }
 }
 
-/// Waits until the guest is to be handed something again, and lets it run meanwhile; false where there is a change.
+/// Waits until the guest is to be handed something again, and lets it run meanwhile; false where
+/// there is a change.
 pub(super) async fn waits(serving: &mut Serving<'_>) -> Result<bool, Ended> {
     while let Some(until) = serving.away.until {
         let next_run = serving.runs.as_ref().map_or(until, |runs| runs.next());

@@ -1,4 +1,5 @@
-//! Deliveries of a batch: what its messages are for the guest, as far as the owner of the route may still read them.
+//! Deliveries of a batch: what its messages are for the guest, as far as the owner of the route may
+//! still read them.
 
 use lotmq_auth::Authorization;
 use lotmq_host::route::{LentDelivery, PlaceholderValues};
@@ -21,8 +22,10 @@ const MESSAGE_WORK: usize = 64;
 /// The same for each event and mapping of the route, among which it is looked for.
 const BLOCK_WORK: usize = 16;
 
-/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is rejected when those before it are done. Bridges, and tags of machines,
-/// get nothing that has expired \[MQTT-3.3.2-5\]. Behind enough work it ends its turn, or the batch, where there was only to reject: what has come meanwhile need not wait for the rest.
+/// Finds the values of the placeholders of each message of a batch; one that cannot be filled is
+/// rejected when those before it are done. Bridges, and tags of machines, get nothing that has
+/// expired \[MQTT-3.3.2-5\]. Behind enough work it ends its turn, or the batch, where there was
+/// only to reject: what has come meanwhile need not wait for the rest.
 pub(super) async fn fill(serving: &Serving<'_>, batch: &mut PostBatch) -> Vec<Vec<PlaceholderValues>> {
     let (mut values, mut bytes) = (Vec::with_capacity(batch.len()), 0);
     let is_bridge = route_types::is_bridge(&serving.version.said().kind);
@@ -80,7 +83,8 @@ pub(super) fn deliveries(
     posts.map(|(post, values)| delivery(&post.to, (&post.message, now_ms), post.sequence, values)).collect()
 }
 
-/// Whether the owner of the route may still read what waits for it: rules and users may have changed meanwhile. Rows are the route's own.
+/// Whether the owner of the route may still read what waits for it: rules and users may have
+/// changed meanwhile. Rows are the route's own.
 fn may_have(serving: &Serving<'_>, post: &Post) -> bool {
     match &post.to {
         Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..) => {

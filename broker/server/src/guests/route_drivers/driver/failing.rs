@@ -1,4 +1,5 @@
-//! What becomes of messages that did not pass: they come again, rest, are taken apart, or are given up.
+//! What becomes of messages that did not pass: they come again, rest, are taken apart, or are given
+//! up.
 //!
 //! Not here: which failure asks for which of them (`driver`), and what giving up is (`giving_up`).
 
@@ -40,8 +41,9 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
     }
 }
 
-/// Whether what a batch is for may rest while others of the route pass. A batch for several is to be taken apart first: nobody knows whose fault it was. Tags
-/// do not rest, as the order of what is written to a machine matters.
+/// Whether what a batch is for may rest while others of the route pass. A batch for several is to
+/// be taken apart first: nobody knows whose fault it was. Tags do not rest, as the order of what is
+/// written to a machine matters.
 pub(super) fn may_rest(serving: &Serving<'_>, batch: &PostBatch) -> bool {
     if batch.iter().any(|post| post.to.is_tag()) {
         return false;
@@ -72,7 +74,8 @@ pub(super) fn rests(serving: &mut Serving<'_>, batch: PostBatch) {
     serving.handed.iter_mut().for_each(|handed| handed.rests = rests);
 }
 
-/// Pauses before the next try, unless there is a change, somebody asks whether the far side is there, or orders that it goes on, since there were so many such orders.
+/// Pauses before the next try, unless there is a change, somebody asks whether the far side is
+/// there, or orders that it goes on, since there were so many such orders.
 pub(super) async fn pause(serving: &mut Serving<'_>, hurries: u64) {
     tokio::select! {
         () = tokio::time::sleep(serving.pause.next()) => {}
@@ -80,7 +83,8 @@ pub(super) async fn pause(serving: &mut Serving<'_>, hurries: u64) {
     }
 }
 
-/// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
+/// Handles a batch that did not pass: a single message is rejected; several are tried again by
+/// halves, until it is known which did not pass.
 pub(super) fn refused(serving: &Serving<'_>, mut batch: PostBatch, reason: &str) {
     match batch.first() {
         Some(post) if batch.len() == 1 => {
@@ -94,8 +98,8 @@ pub(super) fn refused(serving: &Serving<'_>, mut batch: PostBatch, reason: &str)
     }
 }
 
-/// Handles a batch at which the guest broke: a single message is rejected; several come again one by one. What was done of them before that is done once more, and not
-/// once for each half.
+/// Handles a batch at which the guest broke: a single message is rejected; several come again one
+/// by one. What was done of them before that is done once more, and not once for each half.
 pub(super) fn broken_at(serving: &Serving<'_>, batch: PostBatch, reason: &str) {
     if batch.len() == 1 {
         return refused(serving, batch, reason);
@@ -117,7 +121,8 @@ pub(super) fn would_wait(serving: &Serving<'_>, mut batch: PostBatch, reason: &s
     }
 }
 
-/// Notes that the instance has lost the far side, or got no answer, when it had these messages, which are to come again.
+/// Notes that the instance has lost the far side, or got no answer, when it had these messages,
+/// which are to come again.
 pub(super) fn has_lost(serving: &mut Serving<'_>, batch: &PostBatch, reason: &str) {
     comes_again(serving, batch);
     serving.handed = Handed::first_of(batch);

@@ -1,4 +1,5 @@
-//! What an instance is given: its code, and the places, folders, serial ports and certificates that its settings name, within what is allowed.
+//! What an instance is given: its code, and the places, folders, serial ports and certificates that
+//! its settings name, within what is allowed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

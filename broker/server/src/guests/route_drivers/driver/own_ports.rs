@@ -1,4 +1,5 @@
-//! Ports of a route that serves HTTP, when it is asked whether it is reachable: who probes it leaves them to the instance that works, so it is looked whether that has them.
+//! Ports of a route that serves HTTP, when it is asked whether it is reachable: who probes it
+//! leaves them to the instance that works, so it is looked whether that has them.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ const LOOKS_MAX: u32 = 50;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Whether the ports of a route that serves are its own, or free. Which of its instances has one is known a moment after that.
+/// Whether the ports of a route that serves are its own, or free. Which of its instances has one is
+/// known a moment after that.
 pub(super) async fn may_listen(
     route: &RouteRunner,
     served: &[Endpoint],

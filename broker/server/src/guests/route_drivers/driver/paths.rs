@@ -1,7 +1,8 @@
-//! Paths of messages: which way those of each `QUERY` go to the other side, as the guest tells it for the standing of the route.
+//! Paths of messages: which way those of each `QUERY` go to the other side, as the guest tells it
+//! for the standing of the route.
 //!
-//! A guest that answers requests is asked when it is open, and again behind batches, as the other side may have taught it better; one that has nothing to say
-//! is not asked again.
+//! A guest that answers requests is asked when it is open, and again behind batches, as the other
+//! side may have taught it better; one that has nothing to say is not asked again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,7 +80,8 @@ fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     }
 }
 
-/// What the first query is for that the other side does not take, and a text with that, why, and how many others there are.
+/// What the first query is for that the other side does not take, and a text with that, why, and
+/// how many others there are.
 fn refused(paths: &BTreeMap<String, String>) -> Option<(String, String)> {
     let mut refused = paths.iter().filter(|(_, path)| path.starts_with(UNPREPARED));
     let (name, path) = refused.next()?;

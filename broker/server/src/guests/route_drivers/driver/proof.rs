@@ -1,4 +1,5 @@
-//! Proof that the far side is there when an instance is open again that has lost it in a call: a system that is frozen takes connections all the same.
+//! Proof that the far side is there when an instance is open again that has lost it in a call: a
+//! system that is frozen takes connections all the same.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,9 @@ pub(super) fn loss(driver: &Driver, version: &Version, (opened, at): (Instant, T
     if is_unheard { LostFarSide::Unheard } else { LostFarSide::First }
 }
 
-/// Asks an instance that was opened whether the far side answers: a system that is frozen takes connections all the same. False where its guest cannot say that, and what it
-/// does then shows it; true where it does nothing by itself.
+/// Asks an instance that was opened whether the far side answers: a system that is frozen takes
+/// connections all the same. False where its guest cannot say that, and what it does then shows it;
+/// true where it does nothing by itself.
 ///
 /// # Errors
 /// It does not answer.
@@ -41,7 +43,8 @@ pub(super) async fn prove(
     let Opened { instance, abilities, figures, .. } = opened;
     let runs = abilities.contains(Abilities::RUN) && !driver.is_at_once();
     if driver.route.waiting().0 > 0 {
-        // What waits is handed over at once, and shows it better than a question, which the other side may take for a request.
+        // What waits is handed over at once, and shows it better than a question, which the other
+        // side may take for a request.
         return Ok(false);
     }
     if !abilities.contains(Abilities::REQUEST) {

@@ -1,7 +1,8 @@
 //! Runs of a guest between its deliveries: what it polls, reads and serves.
 //!
-//! A guest is called from one place at a time. While it runs, work that comes is announced to it, and it returns soon; it runs again when the work is done, so that
-//! neither keeps the other from its turn.
+//! A guest is called from one place at a time. While it runs, work that comes is announced to it,
+//! and it returns soon; it runs again when the work is done, so that neither keeps the other from
+//! its turn.
 
 mod tags;
 
@@ -24,10 +25,12 @@ use tags::TagsAsked;
 /// Period at which a run that was asked for is looked at.
 const BROUGHT_LOOK: Duration = Duration::from_millis(1);
 
-/// Time after which an instance that was opened again is connected when its runs pass and bring nothing.
+/// Time after which an instance that was opened again is connected when its runs pass and bring
+/// nothing.
 const QUIET_PROOF: Duration = Duration::from_secs(10);
 
-/// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
+/// Longest wait for the end of a run that was asked for, once the guest is told that there is other
+/// work: a case is not to wait for as long as a far side may.
 const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longest pause behind a run that has failed and brought something all the same.
@@ -63,8 +66,8 @@ impl Runs {
 }
 
 impl Serving<'_> {
-    /// Waits for the next work, while the guest runs if it does that; `None` when there is a change. After work it is the guest's turn to run, after a run that of
-    /// work.
+    /// Waits for the next work, while the guest runs if it does that; `None` when there is a
+    /// change. After work it is the guest's turn to run, after a run that of work.
     pub(super) async fn next_work(&mut self) -> Result<Option<Work>, Ended> {
         if !away::waits(self).await? {
             return Ok(None);
@@ -113,7 +116,8 @@ impl Serving<'_> {
         match ran {
             Ok(Ok(Ok(after_ms))) => {
                 self.runs_after(Duration::from_millis(after_ms.into()));
-                // Of one that has just been opened again it says nothing that it has run: it may not have been time for what it asks.
+                // Of one that has just been opened again it says nothing that it has run: it may
+                // not have been time for what it asks.
                 if self.is_proven() {
                     self.driver.route.runs_well();
                 }
@@ -192,7 +196,8 @@ impl Serving<'_> {
         }
     }
 
-    /// Whether a run that brings nothing says that the far side is there: it was not opened just now.
+    /// Whether a run that brings nothing says that the far side is there: it was not opened just
+    /// now.
     fn is_proven(&self) -> bool {
         !self.away.is_said()
             && (self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF)
@@ -213,7 +218,8 @@ impl Serving<'_> {
     }
 }
 
-/// Result of a call within this time, in which waits for room of what it brings do not count: the far side is not silent meanwhile.
+/// Result of a call within this time, in which waits for room of what it brings do not count: the
+/// far side is not silent meanwhile.
 async fn in_time<T>(
     route: &RouteRunner,
     time: Duration,

@@ -1,6 +1,8 @@
-//! Routes that are not connected, in a program that is run or tested: what would have gone to the other side is shown, and goes nowhere.
+//! Routes that are not connected, in a program that is run or tested: what would have gone to the
+//! other side is shown, and goes nowhere.
 //!
-//! Invariant: nothing is opened for such a route, neither its guest nor what it names: no address is looked up, no file and no serial port touched.
+//! Invariant: nothing is opened for such a route, neither its guest nor what it names: no address
+//! is looked up, no file and no serial port touched.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +24,8 @@ use crate::guests::witness::{Deed, Forwarded};
 pub(super) const NO_DISK: &str = "nothing is written to the disk";
 
 impl Driver {
-    /// Reason why the route is not connected; `None` where it is: in a broker, and where it has no other side, or one that is there for it alone.
+    /// Reason why the route is not connected; `None` where it is: in a broker, and where it has no
+    /// other side, or one that is there for it alone.
     pub(super) async fn why_unconnected(
         &self,
         version: &Version,
@@ -44,7 +47,8 @@ impl Driver {
         Some(format!("Route {} is not connected here: {reason}", version.definition.name()))
     }
 
-    /// Whether the route connects to a server that is there for it alone, or listens for clients that it alone has.
+    /// Whether the route connects to a server that is there for it alone, or listens for clients
+    /// that it alone has.
     async fn has_others_here(&self, version: &Version, services: &Arc<TenantServices>) -> bool {
         let has_clients = self.hosting.routes.is_open_to_clients(version.definition.name());
         if !has_clients && !self.hosting.routes.has_far_ports(Ipv4Addr::LOCALHOST.into()) {

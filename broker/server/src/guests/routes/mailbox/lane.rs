@@ -1,9 +1,11 @@
 //! Lane of a mailbox: what waits for one instance of the guest, and what that instance has taken.
 //!
-//! What takes messages and has failed rests for a while ([`Rests`](super::rests)): its messages stand aside, and those of others pass them.
+//! What takes messages and has failed rests for a while ([`Rests`](super::rests)): its messages
+//! stand aside, and those of others pass them.
 //!
-//! Invariants: what is ready is in the order of its sequence numbers, and so is what stands aside; nothing is ready whose key stands aside; one batch at most is taken at a
-//! time, in the order of its sequence numbers.
+//! Invariants: what is ready is in the order of its sequence numbers, and so is what stands aside;
+//! nothing is ready whose key stands aside; one batch at most is taken at a time, in the order of
+//! its sequence numbers.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
@@ -42,12 +44,13 @@ pub(super) struct Lane {
     bytes: usize,
     /// What rests, with the messages that stand aside meanwhile.
     rests: Rests,
-    /// Sequence number up to which each batch is of one event, mapping or table: messages of several have failed together, and it is to be found out whose fault that is.
+    /// Sequence number up to which each batch is of one event, mapping or table: messages of
+    /// several have failed together, and it is to be found out whose fault that is.
     apart_to: u64,
     /// Messages that were taken and are neither done nor back.
     taken: VecDeque<TakenPost>,
-    /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
-    /// part is tried.
+    /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused,
+    /// until it is found what cannot pass. They hold however often a part is tried.
     pub(super) cuts: BTreeSet<u64>,
     /// With what the connection ended last.
     lost: Option<Lost>,
@@ -106,7 +109,8 @@ impl Lane {
         firsts.map(|post| post.waits_since_ms).min()
     }
 
-    /// Messages that are not done, by what takes them, with when they came in lifetime milliseconds: of each the oldest first.
+    /// Messages that are not done, by what takes them, with when they came in lifetime
+    /// milliseconds: of each the oldest first.
     pub(super) fn unfinished_waits(&self) -> impl Iterator<Item = (&Addressee, u64)> {
         let taken = self.taken.iter().map(|taken| (&taken.to, taken.waits_since_ms));
         taken.chain(self.posts().map(|post| (&post.to, post.waits_since_ms)))
@@ -150,7 +154,8 @@ impl Lane {
         }
     }
 
-    /// The same of what is ready. What comes again and parts of what was refused do not wait for a batch to fill.
+    /// The same of what is ready. What comes again and parts of what was refused do not wait for a
+    /// batch to fill.
     fn ready_due(&self, batches: &Batches) -> BatchDue {
         let Some(first) = self.posts.front() else { return BatchDue::Never };
         let is_full = self.posts.len() >= batches.messages || self.bytes >= batches.bytes;
@@ -257,7 +262,8 @@ impl Lane {
         self.apart_to = self.apart_to.max(last);
     }
 
-    /// Puts back messages of one, which rests from now on: for the next of these pauses. False where too many rest.
+    /// Puts back messages of one, which rests from now on: for the next of these pauses. False
+    /// where too many rest.
     pub(super) fn put_back_resting(&mut self, batch: VecDeque<Post>, pauses: impl FnOnce() -> Pause) -> bool {
         let Some(to) = batch.front().map(|post| post.to.clone()) else { return true };
         let rests = self.rests.begin(to, batch.len(), pauses);
@@ -290,7 +296,8 @@ impl Lane {
         self.settle();
     }
 
-    /// Puts messages that were refused together back, to be taken by halves: after some twenty calls it is known which of a thousand cannot pass.
+    /// Puts messages that were refused together back, to be taken by halves: after some twenty
+    /// calls it is known which of a thousand cannot pass.
     pub(super) fn put_back_halved(&mut self, batch: VecDeque<Post>) {
         let middle = batch.get(batch.len().div_ceil(2)).map(|post| post.sequence);
         let behind = batch.back().map(|post| post.sequence + 1);
@@ -298,14 +305,17 @@ impl Lane {
         self.put_back(batch);
     }
 
-    /// Puts messages at one of which the guest broke back, to be taken one by one: what comes before that one is done a second time, and no third.
+    /// Puts messages at one of which the guest broke back, to be taken one by one: what comes
+    /// before that one is done a second time, and no third.
     pub(super) fn put_back_singly(&mut self, batch: VecDeque<Post>) {
         self.cuts.extend(batch.iter().map(|post| post.sequence + 1));
         self.put_back(batch);
     }
 
-    /// Puts back messages with which the connection ended: whole the first time, as who knows a batch by what is in it has to have it again, and halved when it ends so
-    /// again with the same in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of those behind it, by which the guest may find out whether it is to blame.
+    /// Puts back messages with which the connection ended: whole the first time, as who knows a
+    /// batch by what is in it has to have it again, and halved when it ends so again with the same
+    /// in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of
+    /// those behind it, by which the guest may find out whether it is to blame.
     pub(super) fn put_back_lost(&mut self, batch: VecDeque<Post>) {
         let Some(first) = batch.front().map(|post| post.sequence) else { return };
         let before = self.lost.filter(|lost| lost.first == first);
@@ -329,7 +339,8 @@ impl Lane {
         }
     }
 
-    /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.
+    /// Takes the messages from the front that have waited since before this time, in lifetime
+    /// milliseconds.
     pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
         let older = self.posts.iter().take_while(|post| post.waits_since_ms < since_ms).count();
         let mut taken: Vec<Post> = self.posts.drain(..older).collect();
@@ -361,7 +372,8 @@ impl Lane {
         std::mem::take(&mut self.posts)
     }
 
-    /// Restores the order: after messages of another lane have come, and after something has begun or ceased to rest.
+    /// Restores the order: after messages of another lane have come, and after something has begun
+    /// or ceased to rest.
     pub(super) fn settle(&mut self) {
         let aside = self.rests.take_aside();
         self.bytes += aside.iter().map(Post::bytes).sum::<usize>();

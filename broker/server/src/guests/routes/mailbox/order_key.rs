@@ -1,11 +1,13 @@
-//! Key by which the messages of a route keep their order, where its text names one: `ORDER_KEY` of `ROUTE_CONFIG`.
+//! Key by which the messages of a route keep their order, where its text names one: `ORDER_KEY` of
+//! `ROUTE_CONFIG`.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
 use lot_facts::{RouteFacts, RouteValue, TemplatePart};
 
-/// What a text with placeholders of the topic depends on: messages of which it is the same do not overtake each other. A topic is looked through once, however long the text is.
+/// What a text with placeholders of the topic depends on: messages of which it is the same do not
+/// overtake each other. A topic is looked through once, however long the text is.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::guests) enum OrderKey {
     Topic,

@@ -1,4 +1,5 @@
-//! Post: one message on its way to the far side, with the part of the route that takes it, and the bounds of the batches in which it goes.
+//! Post: one message on its way to the far side, with the part of the route that takes it, and the
+//! bounds of the batches in which it goes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -68,7 +69,8 @@ pub(crate) enum Addressee {
 pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
 impl Post {
-    /// What must not overtake each other: messages of one topic or of one `ORDER_KEY`, and rows of one table.
+    /// What must not overtake each other: messages of one topic or of one `ORDER_KEY`, and rows of
+    /// one table.
     pub(super) fn owned_key(&self) -> PostKey<Box<str>> {
         match self.key() {
             PostKey::Table(table) => PostKey::Table(table.into()),
@@ -121,7 +123,8 @@ impl Addressee {
         format!("{} `{self}`", self.noun())
     }
 
-    /// It with the reason why a message for it did not pass, which may name it at its beginning, as those of tags do.
+    /// It with the reason why a message for it did not pass, which may name it at its beginning, as
+    /// those of tags do.
     pub(in crate::guests) fn with_reason(&self, reason: &str) -> String {
         let named = format!("{} {self}", self.noun());
         match reason.strip_prefix(&named) {
@@ -139,7 +142,8 @@ impl Addressee {
         }
     }
 
-    /// Whether messages for either are kept in order and rest together: tags are, as the order of what is written to a machine matters.
+    /// Whether messages for either are kept in order and rest together: tags are, as the order of
+    /// what is written to a machine matters.
     pub(in crate::guests) fn goes_with(&self, other: &Addressee) -> bool {
         self == other || (self.is_tag() && other.is_tag())
     }

@@ -1,9 +1,12 @@
-//! What rests in a lane of a mailbox because its messages have failed, and the messages that stand aside meanwhile.
+//! What rests in a lane of a mailbox because its messages have failed, and the messages that stand
+//! aside meanwhile.
 //!
-//! One event whose table is missing must not hold the others up: it is tried again after pauses of its own. Messages of others with the key of one that stands aside
-//! stand behind it, so that no key is overtaken.
+//! One event whose table is missing must not hold the others up: it is tried again after pauses of
+//! its own. Messages of others with the key of one that stands aside stand behind it, so that no
+//! key is overtaken.
 //!
-//! Invariants: what stands aside is in the order of its sequence numbers once the lane has settled; at most [`EVENT_STANDINGS_MAX`] rest at a time.
+//! Invariants: what stands aside is in the order of its sequence numbers once the lane has settled;
+//! at most [`EVENT_STANDINGS_MAX`] rest at a time.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
@@ -29,7 +32,8 @@ struct Rest {
     /// Its end; `None` when it is over and nothing has passed yet.
     until: Option<Instant>,
     pauses: Pause,
-    /// Most messages with which it is tried again, so that one which breaks the connection comes to be alone.
+    /// Most messages with which it is tried again, so that one which breaks the connection comes to
+    /// be alone.
     trial: usize,
 }
 
@@ -81,7 +85,8 @@ impl Rests {
         Some(post)
     }
 
-    /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.
+    /// Takes the messages from the front that have waited since before this time, in lifetime
+    /// milliseconds.
     pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
         let older = self.aside.iter().take_while(|post| post.waits_since_ms < since_ms).count();
         let taken: Vec<Post> = self.aside.drain(..older).collect();

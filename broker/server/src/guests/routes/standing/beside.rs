@@ -5,7 +5,8 @@ use super::super::event_standing::EventWait;
 /// What a status tells besides the standing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
-    /// Where messages wait, where a crash of the broker loses them: `memory`, or `none` where they wait for nobody who is away.
+    /// Where messages wait, where a crash of the broker loses them: `memory`, or `none` where they
+    /// wait for nobody who is away.
     pub(crate) volatile: Option<&'static str>,
     /// Number and bytes of the messages that wait.
     pub(crate) waiting: (u64, u64),
@@ -14,7 +15,8 @@ pub(crate) struct Beside {
     pub(crate) dead_letters: u64,
     /// Dead letters that are not kept any more.
     pub(crate) dead_letters_dropped: u64,
-    /// For how long the oldest message of each event has waited, beside the time for which batches fill.
+    /// For how long the oldest message of each event has waited, beside the time for which batches
+    /// fill.
     pub(crate) waits: Vec<EventWait>,
     /// That no more may wait for it, where that is so.
     pub(crate) full: Option<String>,

@@ -32,7 +32,8 @@ pub(super) struct OfInstance {
     pub(super) was_connected: bool,
     /// Whether it was connected since it began, and is not by what nobody has ordered.
     pub(super) has_fallen: bool,
-    /// Whether it is open again, and what it has in the far side is not known yet: a system that is frozen takes connections, too.
+    /// Whether it is open again, and what it has in the far side is not known yet: a system that is
+    /// frozen takes connections, too.
     pub(super) is_unproven: bool,
 }
 

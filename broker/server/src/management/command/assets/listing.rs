@@ -1,4 +1,5 @@
-//! `-list`, `-list-available`: assets with their state, and what there is to be one. Commands reference §13.1.
+//! `-list`, `-list-available`: assets with their state, and what there is to be one. Commands
+//! reference §13.1.
 
 use serde_json::{Value, json};
 

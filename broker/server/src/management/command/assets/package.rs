@@ -1,4 +1,5 @@
-//! `-asset-default-config`, `-asset-schema`, `-asset-help`: what a package says of its configuration. Commands reference §13.1.
+//! `-asset-default-config`, `-asset-schema`, `-asset-help`: what a package says of its
+//! configuration. Commands reference §13.1.
 
 use serde_json::{Value, json};
 
@@ -74,7 +75,8 @@ pub(in crate::management::command) fn of_module(
     PackageText { schema, description: description.clone(), shipped: None }
 }
 
-/// Configuration of an instance of a module that was not configured; `null` where the module says nothing of it. A route's own text has its defaults.
+/// Configuration of an instance of a module that was not configured; `null` where the module says
+/// nothing of it. A route's own text has its defaults.
 pub(super) fn defaults(call: &Call<'_>, module: &Module) -> Value {
     if module.world == lotmq_host::World::Route {
         return Value::Null;

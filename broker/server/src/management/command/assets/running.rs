@@ -1,4 +1,5 @@
-//! `-run`, `-stop`: whether an asset is to run, which outlives the broker. Commands reference §13.1.
+//! `-run`, `-stop`: whether an asset is to run, which outlives the broker. Commands reference
+//! §13.1.
 
 use lotmq_auth::Scope;
 use lotmq_store::Batch;

@@ -1,4 +1,5 @@
-//! `-asset-config-save`, `-asset-config-load`, `-asset-policy-set`, `-asset-name-set`. Commands reference §13.1.
+//! `-asset-config-save`, `-asset-config-load`, `-asset-policy-set`, `-asset-name-set`. Commands
+//! reference §13.1.
 
 use std::sync::Arc;
 
@@ -134,7 +135,8 @@ fn module_of(call: &Call<'_>, asset: &Asset) -> Result<Arc<Module>, Refusal> {
     asset.package(call.tenant).ok_or_else(|| without_module(&asset.name, &asset.definition))
 }
 
-/// Checks a configuration by the schema of its package, with what was there before in the place of masks.
+/// Checks a configuration by the schema of its package, with what was there before in the place of
+/// masks.
 fn checked(call: &Call<'_>, asset: &Asset, module: &Module, mut config: Value) -> Result<Value, Refusal> {
     let text = package::of_module(call, module, &asset.definition);
     let before = present(call, asset);
@@ -154,7 +156,8 @@ fn present(call: &Call<'_>, asset: &Asset) -> Option<Value> {
     }
 }
 
-/// Name of an asset, and of the module that it is, if it is one: a route may have the name of a module.
+/// Name of an asset, and of the module that it is, if it is one: a route may have the name of a
+/// module.
 fn names(asset: &Asset) -> (&str, Option<&str>) {
     (&asset.name, (asset.kind != AssetKind::Route).then_some(&*asset.definition))
 }
@@ -165,8 +168,8 @@ fn owner(call: &Call<'_>, asset: &Asset) -> Option<Owner> {
     registry.get(asset.definition_kind(), &asset.definition)?.owner().cloned()
 }
 
-/// Changes what is kept of a module or an instance, and has it work with that; gives the policies that it has then. Of what its owner's rights are used for, `sets` says
-/// what it is for people.
+/// Changes what is kept of a module or an instance, and has it work with that; gives the policies
+/// that it has then. Of what its owner's rights are used for, `sets` says what it is for people.
 fn apply(
     call: &mut Call<'_>,
     asset: &Asset,

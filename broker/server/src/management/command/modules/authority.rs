@@ -1,5 +1,6 @@
-//! Authority of those who say what runs in somebody's name: the code of a module, which runs for whoever installed an asset or wrote a route, and configurations. Who gives
-//! rules their code is asked before (`may_install`).
+//! Authority of those who say what runs in somebody's name: the code of a module, which runs for
+//! whoever installed an asset or wrote a route, and configurations. Who gives rules their code is
+//! asked before (`may_install`).
 
 use std::iter;
 use std::sync::Arc;
@@ -66,8 +67,8 @@ pub(super) fn foreign(call: &Call<'_>, module: &str) -> Vec<(AssetKind, Arc<str>
     users.filter(|(_, _, owner)| !may_decide(call, owner.as_ref())).collect()
 }
 
-/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of the owners of routes that run it as a `module`: by `sets`, of which
-/// people are told.
+/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of
+/// the owners of routes that run it as a `module`: by `sets`, of which people are told.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
@@ -85,7 +86,8 @@ pub(in crate::management::command) fn check_settings(
     })
 }
 
-/// Refuses what is done with the rights of others than the caller may decide for; `told` says it of those who run it, whose rights they are, and who may do it.
+/// Refuses what is done with the rights of others than the caller may decide for; `told` says it of
+/// those who run it, whose rights they are, and who may do it.
 fn check_users(
     call: &Call<'_>,
     users: impl Iterator<Item = (String, Option<Owner>)>,
@@ -102,7 +104,8 @@ fn check_users(
     Err(Refusal::new("RUNS_FOR_OTHERS", told(&first, &whose, who)))
 }
 
-/// Whether the caller decides what is done with somebody's rights: his own, or of all but `root`, whom no rule binds, as an administrator, who could do it himself.
+/// Whether the caller decides what is done with somebody's rights: his own, or of all but `root`,
+/// whom no rule binds, as an administrator, who could do it himself.
 fn may_decide(call: &Call<'_>, owner: Option<&Owner>) -> bool {
     let own = call.owner();
     (own.is_some() && owner == own.as_ref()) || (is_admin(call) && !owner.is_some_and(is_root))
@@ -112,7 +115,8 @@ fn is_root(owner: &Owner) -> bool {
     *owner.name == *ROOT
 }
 
-/// Whether a module's configuration may be taken over by the caller. What nobody owns any more is not everybody's.
+/// Whether a module's configuration may be taken over by the caller. What nobody owns any more is
+/// not everybody's.
 pub(super) fn is_own(call: &Call<'_>, module: &Module) -> bool {
     call.identity.is_root() || (module.owner.is_some() && module.owner == call.owner())
 }

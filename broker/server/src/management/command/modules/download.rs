@@ -1,6 +1,7 @@
 //! `-getModule`: the bytes of a module, to the Client that asks. Commands reference §14.2, §14.7.
 //!
-//! One message where a packet of the Client holds it and it could have come inline, else pieces below the same topic: `…/download/0` and so on, of equal lengths but the last.
+//! One message where a packet of the Client holds it and it could have come inline, else pieces
+//! below the same topic: `…/download/0` and so on, of equal lengths but the last.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,7 +78,8 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })))
 }
 
-/// Reads a piece of a component. A client may take its time for each, and so may whoever removes the module meanwhile.
+/// Reads a piece of a component. A client may take its time for each, and so may whoever removes
+/// the module meanwhile.
 fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
     let range = range.start as u64..range.end as u64;

@@ -1,4 +1,5 @@
-//! `-grantModule`: a module that is there gets more than it was granted, without being uploaded again.
+//! `-grantModule`: a module that is there gets more than it was granted, without being uploaded
+//! again.
 
 use std::sync::Arc;
 
@@ -124,7 +125,8 @@ pub(super) fn hint<'a>(module: &str, missing: impl IntoIterator<Item = &'a Named
     format!("{} grants it.", granting::command(module, texts.iter().map(String::as_str)))
 }
 
-/// Warnings for whoever adds a definition: which of the modules that it names lack a grant that they ask for, or that the text of a route needs.
+/// Warnings for whoever adds a definition: which of the modules that it names lack a grant that
+/// they ask for, or that the text of a route needs.
 pub(in crate::management::command) fn missing(
     tenant: &Arc<Tenant>,
     call: &Call<'_>,

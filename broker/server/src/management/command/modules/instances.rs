@@ -15,7 +15,8 @@ use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 
-/// Puts the present version of a module in the place of that which its instances run; gives those that run on with the version before, with the reasons.
+/// Puts the present version of a module in the place of that which its instances run; gives those
+/// that run on with the version before, with the reasons.
 pub(in crate::management::command) fn follow(call: &mut Call<'_>, package: &str) -> Vec<(Arc<str>, String)> {
     let instances = call.tenant.managed().assets.of_package(package);
     let mut left = Vec::new();
@@ -49,7 +50,8 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
     assets::arm(call.tenant, &call.broker.hosting, compiled, &mut Batch::new()).map_err(refused)
 }
 
-/// Removes the instances of a module that is going to be removed, adds that to `batch`, and clears their topics. Called under the lock of changes.
+/// Removes the instances of a module that is going to be removed, adds that to `batch`, and clears
+/// their topics. Called under the lock of changes.
 ///
 /// # Errors
 /// When there are any, and the command does not say that they are to go all the same.
@@ -74,7 +76,8 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Removes an instance, adds that to `batch`, and clears its topics. Called under the lock of changes.
+/// Removes an instance, adds that to `batch`, and clears its topics. Called under the lock of
+/// changes.
 pub(in crate::management::command) fn remove_one(call: &mut Call<'_>, name: &str, batch: &mut Batch) {
     remove_definition(call, name, batch);
     let assets = &call.tenant.managed().assets;

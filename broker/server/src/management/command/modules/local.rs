@@ -1,4 +1,5 @@
-//! Modules of a broker that nobody gives commands to, as `lotmq run` and `lotmq test` have them: a component with options of `-addModule`.
+//! Modules of a broker that nobody gives commands to, as `lotmq run` and `lotmq test` have them: a
+//! component with options of `-addModule`.
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,8 +17,9 @@ pub(crate) fn options_in(text: &str) -> Result<Vec<String>, Refusal> {
     Ok(command_text::arguments(text)?)
 }
 
-/// Makes a module of a component, and says what is to be known of it. One whose options name no grant is granted all that it asks for; its world is the one whose
-/// handler it exports, unless the options name another.
+/// Makes a module of a component, and says what is to be known of it. One whose options name no
+/// grant is granted all that it asks for; its world is the one whose handler it exports, unless the
+/// options name another.
 ///
 /// # Errors
 /// What `-addModule` would refuse, and options that mean something to a broker with clients only.

@@ -1,4 +1,5 @@
-//! Options of `-addModule`: what its text asks for, and what follows of it for what the module may do. Commands reference §14.2.
+//! Options of `-addModule`: what its text asks for, and what follows of it for what the module may
+//! do. Commands reference §14.2.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -130,8 +131,9 @@ impl ModuleRequest {
     }
 }
 
-/// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
-/// manifest has all topics where the options name no more than places of the network; one of the worlds `rule` and `auth` has none.
+/// What a module is granted: what the options name, and of what its manifest asks for what there
+/// is, if the options say so. A module without a manifest has all topics where the options name no
+/// more than places of the network; one of the worlds `rule` and `auth` has none.
 pub(super) fn granted(
     world: World,
     asked: &ModuleRequest,
@@ -315,7 +317,8 @@ fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
     number.ok_or_else(|| out_of_range(option, maximum, text))
 }
 
-/// Size of a component. What is no more than too long is refused by whoever knows how the component comes.
+/// Size of a component. What is no more than too long is refused by whoever knows how the component
+/// comes.
 fn size(option: &str, text: &str) -> Result<usize, Refusal> {
     let size = text.parse().ok().filter(|size| *size > 0);
     size.ok_or_else(|| out_of_range(option, MODULE_UPLOAD_BYTES_MAX, text))
@@ -368,7 +371,8 @@ fn config_json(text: &str) -> Result<Value, Refusal> {
     })
 }
 
-/// Refuses a tenant other than the caller's own: other tenants are for `root` of `default`, once there are any.
+/// Refuses a tenant other than the caller's own: other tenants are for `root` of `default`, once
+/// there are any.
 pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     if *name == *call.tenant.name {
         return Ok(());
@@ -379,7 +383,8 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     Err(Refusal::permission_denied(call.verb.name))
 }
 
-/// Checks that who gives the command may install modules of a world: those that decide what others may are for `root`, or have to be signed.
+/// Checks that who gives the command may install modules of a world: those that decide what others
+/// may are for `root`, or have to be signed.
 pub(in crate::management::command) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
     let decides = matches!(world, World::Rule | World::Auth);
     if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
@@ -426,7 +431,8 @@ fn named_world(name: &str) -> Result<World, Refusal> {
     })
 }
 
-/// World of a module that nobody gives a command about: the one that is named, else the one whose handler the component exports.
+/// World of a module that nobody gives a command about: the one that is named, else the one whose
+/// handler the component exports.
 pub(super) fn world_without_command(asked: &ModuleRequest, component: &[u8]) -> Result<World, Refusal> {
     match asked.world.as_deref() {
         Some(name) => named_world(name),

@@ -1,7 +1,9 @@
-//! Uploads of modules in parts: `-addModule … -size -sha256`, the parts that are published, `-cancelModuleUpload`, and the end. Commands reference §14.3.
+//! Uploads of modules in parts: `-addModule … -size -sha256`, the parts that are published,
+//! `-cancelModuleUpload`, and the end. Commands reference §14.3.
 //!
-//! What an upload has become is in `uploads`. When the last part has come, the command is executed again, with the bytes and a queue of its own: what a
-//! user may do is looked at twice, and its Client is not kept waiting.
+//! What an upload has become is in `uploads`. When the last part has come, the command is executed
+//! again, with the bytes and a queue of its own: what a user may do is looked at twice, and its
+//! Client is not kept waiting.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,8 @@
-//! Compilation and installation of a project: compiled as a whole, then installed entity by entity in load order.
+//! Compilation and installation of a project: compiled as a whole, then installed entity by entity
+//! in load order.
 //!
-//! What is wrong with one entity does not keep out the others (commands reference §12.2); each is told of with its file, cell and line.
+//! What is wrong with one entity does not keep out the others (commands reference §12.2); each is
+//! told of with its file, cell and line.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -171,7 +173,8 @@ pub(crate) fn counts(parts: &[Part]) -> Value {
         .into()
 }
 
-/// Compiles the programs of a project, all of which know each other and what the tenant has. Takes as long as its scripts do to run once.
+/// Compiles the programs of a project, all of which know each other and what the tenant has. Takes
+/// as long as its scripts do to run once.
 pub(crate) fn compile(
     call: &Call<'_>,
     (project, existing): (&Project, OnExisting),
@@ -303,7 +306,8 @@ impl CompiledProject {
     }
 }
 
-/// Entities of the loaded projects that it `ends` that would be removed, as replies list them: what does not come again.
+/// Entities of the loaded projects that it `ends` that would be removed, as replies list them: what
+/// does not come again.
 pub(super) fn would_remove(
     tenant: &Tenant,
     ends: &dyn Fn(&str) -> bool,
@@ -424,9 +428,11 @@ fn gone_row(tenant: &Tenant, kind: &str, name: &str) -> Value {
     }
 }
 
-/// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed, rules at the end, so that
-/// at no moment less is denied than before or afterwards. Where a text of the project has errors, nothing that it had is removed: that may be what the text was to say. The caller holds the
-/// lock of changes.
+/// Installs a project in the place of those that it `ends`, its own version before among them: what
+/// comes again is replaced in one step, what does not is removed, rules at the end, so that at no
+/// moment less is denied than before or afterwards. Where a text of the project has errors, nothing
+/// that it had is removed: that may be what the text was to say. The caller holds the lock of
+/// changes.
 pub(crate) fn install(
     call: &mut Call<'_>,
     project: &Project,
@@ -492,7 +498,8 @@ fn newly_named(tenant: &Tenant, compiled: &CompiledProgram) -> Option<NewlyNamed
     Some(NewlyNamed::of(tenant, definition.new.facts.rule.as_ref()?))
 }
 
-/// Warns of what is known of a definition as soon as it is there; `named` is what it was the first to name.
+/// Warns of what is known of a definition as soon as it is there; `named` is what it was the first
+/// to name.
 fn warn_of_installed(
     call: &Call<'_>,
     new: &Installed,
@@ -514,8 +521,8 @@ fn warn_of_installed(
     }
 }
 
-/// Refuses what may not come: what another project has that stays loaded, what its owner may not deploy, what belongs to others, and rules that were added by
-/// hand with another text.
+/// Refuses what may not come: what another project has that stays loaded, what its owner may not
+/// deploy, what belongs to others, and rules that were added by hand with another text.
 fn may_come(
     tenant: &Tenant,
     project: &Project,
@@ -564,7 +571,8 @@ fn provenance(project: &Project, place: &SourceLocation) -> Provenance {
     Provenance { origin, owner, existing: OnExisting::Replace }
 }
 
-/// Warns of entities that wait for missing ones. Only now are they known: what was missing at first may have come later.
+/// Warns of entities that wait for missing ones. Only now are they known: what was missing at first
+/// may have come later.
 fn warn_of_pending(
     tenant: &Tenant,
     installed: &[(Arc<Definition>, SourceLocation)],
@@ -586,7 +594,8 @@ fn warn_of_pending(
     }
 }
 
-/// Warns of entities that hear nothing: rules of the project are in force by now, and those that it had no longer are.
+/// Warns of entities that hear nothing: rules of the project are in force by now, and those that it
+/// had no longer are.
 fn warn_of_unheard(
     tenant: &Tenant,
     installed: &[(Arc<Definition>, SourceLocation)],
@@ -639,8 +648,8 @@ fn check_free(
     }
 }
 
-/// Kind, as the store writes it, and name of everything that the loaded projects own that something `ends`; Rules come first, since what they protect is at
-/// stake.
+/// Kind, as the store writes it, and name of everything that the loaded projects own that something
+/// `ends`; Rules come first, since what they protect is at stake.
 pub(super) fn owned(tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Arc<str>)> {
     let is_owned = |origin: &Origin| match origin {
         Origin::Project { project, .. } => ends(project),
@@ -690,7 +699,8 @@ fn give_back(
     gone.given_back.extend(given.iter().map(|(kind, name)| entity_row(kind, name)));
 }
 
-/// Removes what the projects that it `ends` own and what does not come again, and gives back what they had displaced. The caller holds the lock of changes.
+/// Removes what the projects that it `ends` own and what does not come again, and gives back what
+/// they had displaced. The caller holds the lock of changes.
 pub(crate) fn remove_owned(
     call: &mut Call<'_>,
     ends: &dyn Fn(&str) -> bool,

@@ -14,8 +14,8 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::displaced::PREFIX;
 use crate::management::sys;
 
-/// Deploys displaced definitions again whose names are not `coming` and that nobody has defined anew; their kinds and names. The caller holds the lock of
-/// changes.
+/// Deploys displaced definitions again whose names are not `coming` and that nobody has defined
+/// anew; their kinds and names. The caller holds the lock of changes.
 pub(super) fn give_back(
     call: &mut Call<'_>,
     is_coming: impl Fn(&str, &str) -> bool,

@@ -18,7 +18,8 @@ use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::projects::{Project, fingerprint, opened_administration};
 
-/// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as loading tells them.
+/// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as
+/// loading tells them.
 pub(super) fn told(
     call: &Call<'_>,
     project: &Project,
@@ -39,10 +40,12 @@ pub(super) fn told(
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
 }
 
-/// What would become of what is there, with a fingerprint of it: of what would be done, and of the definitions that it would be done to.
+/// What would become of what is there, with a fingerprint of it: of what would be done, and of the
+/// definitions that it would be done to.
 ///
-/// The fingerprint is that of another plan as soon as the same command would do something else, or do it to other texts; messages that wait do not count. The caller holds the lock
-/// of changes where it is to hold for what is done next.
+/// The fingerprint is that of another plan as soon as the same command would do something else, or
+/// do it to other texts; messages that wait do not count. The caller holds the lock of changes
+/// where it is to hold for what is done next.
 pub(super) struct ProjectPlan {
     lists: Vec<(&'static str, Vec<Value>)>,
     /// Number of definitions that stay as they are; `None` where nothing comes.
@@ -106,9 +109,14 @@ impl ProjectPlan {
 
     /// Adds it to the data of a reply.
     ///
-    /// `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by hand), `removed` and `givenBack` list entities, `unloads` the other projects that
-    /// end, where there are any, and `ofOthers` those of them that belong to other users, with their owners; `unchanged` is a number. What changes of the same owner's has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files
-    /// hold them anyway. A rule that is added names in `opens` those that it is asked before and that deny what it may allow, and one that is added or changed in `administration` its scope, where it may allow what built-in rules keep to administrators. `plan` is the fingerprint.
+    /// `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by
+    /// hand), `removed` and `givenBack` list entities, `unloads` the other projects that end, where
+    /// there are any, and `ofOthers` those of them that belong to other users, with their owners;
+    /// `unchanged` is a number. What changes of the same owner's has its texts, `before` and
+    /// `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files hold them anyway. A rule that is
+    /// added names in `opens` those that it is asked before and that deny what it may allow, and
+    /// one that is added or changed in `administration` its scope, where it may allow what built-in
+    /// rules keep to administrators. `plan` is the fingerprint.
     pub(super) fn tell(self, data: &mut Value) {
         data["plan"] = self.fingerprint().into();
         for (key, rows) in self.lists {
@@ -167,7 +175,8 @@ fn see_present(seen: &mut Sha256, present: &Present) {
     see(seen, present.owner.as_deref());
 }
 
-/// What would be removed of the loaded projects that it `ends`, with the project of what is of another one.
+/// What would be removed of the loaded projects that it `ends`, with the project of what is of
+/// another one.
 fn removed(
     tenant: &Tenant,
     project: &str,
@@ -293,7 +302,8 @@ fn rules_but(tenant: &Tenant, removed: &[Value]) -> Vec<(String, RuleOrder)> {
         .collect()
 }
 
-/// Names of the rules that deny what a new rule may allow, before which it is asked; `None` where there are none.
+/// Names of the rules that deny what a new rule may allow, before which it is asked; `None` where
+/// there are none.
 fn opened(row: &Value, text: &str, known: &[(String, RuleOrder)]) -> Option<Value> {
     if row["type"] != DefinitionKind::Rule.title() {
         return None;

@@ -1,4 +1,5 @@
-//! Rights for projects: those of the owner to deploy its contents, and those of whoever loads or unloads it to remove what goes with it.
+//! Rights for projects: those of the owner to deploy its contents, and those of whoever loads or
+//! unloads it to remove what goes with it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use lotmq_core::tenant::Tenant;
 
-/// Checks that the owner of a project may deploy an entity: he needs the right of the command for it, and what another user has added by hand is
-/// left alone, if it `spares_others`.
+/// Checks that the owner of a project may deploy an entity: he needs the right of the command for
+/// it, and what another user has added by hand is left alone, if it `spares_others`.
 pub(super) fn check_owner(
     tenant: &Tenant,
     project: &Project,
@@ -53,7 +54,8 @@ pub(super) fn check_owner(
     }
 }
 
-/// Checks that whoever gives the command may remove what the projects that it `ends` own and what does not come again: with the rights of the commands for it.
+/// Checks that whoever gives the command may remove what the projects that it `ends` own and what
+/// does not come again: with the rights of the commands for it.
 ///
 /// # Errors
 /// PERMISSION_DENIED with the first definition that he may not remove.
@@ -79,7 +81,8 @@ pub(crate) fn may_remove_owned(
     Ok(())
 }
 
-/// The loaded projects that it `ends` and that belong to other users than who gives the command, with their owners. What belongs to nobody is not among them.
+/// The loaded projects that it `ends` and that belong to other users than who gives the command,
+/// with their owners. What belongs to nobody is not among them.
 pub(super) fn of_others(call: &Call<'_>, ends: &dyn Fn(&str) -> bool) -> Vec<(Arc<str>, Owner)> {
     let own = call.owner();
     let projects = &call.tenant.managed().projects;

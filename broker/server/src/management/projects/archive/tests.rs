@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A stored (not deflated) zip with these names as they are, whatever they say; with the mode of a Unix file.
+/// A stored (not deflated) zip with these names as they are, whatever they say; with the mode of a
+/// Unix file.
 fn zip_of(files: &[(&str, &[u8], u32)]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes, mode) in files {
@@ -65,7 +66,8 @@ fn paths_that_leave_the_folder_and_links_are_refused() {
     assert_eq!(refusal(&link), "'a.lot' is a link or a special file");
 }
 
-/// Such a zip is not made by tools, but by hand; which of the two counts would depend on who reads it.
+/// Such a zip is not made by tools, but by hand; which of the two counts would depend on who reads
+/// it.
 #[test]
 fn a_path_that_is_there_twice_is_refused() {
     let mut archive = zip_of(&[("a.lot", b"1", 0o644), ("x/b.lot", b"2", 0o644), ("x/c.lot", b"3", 0o644)]);

@@ -1,4 +1,5 @@
-//! What is written from the table of families for people and their tools: the page of all metrics, a board for Grafana, rules of alerts for Prometheus.
+//! What is written from the table of families for people and their tools: the page of all metrics,
+//! a board for Grafana, rules of alerts for Prometheus.
 //!
 //! `tests/tidy` writes and compares them.
 

@@ -1,7 +1,8 @@
-//! Families of metrics: name, kind, labels and help of each, how its samples are read, and the text format of Prometheus.
+//! Families of metrics: name, kind, labels and help of each, how its samples are read, and the text
+//! format of Prometheus.
 //!
-//! A family is a row of one table: `/metrics`, `docs/metrics.md`, the board and the rules of alerts are written from it. Samples name no label that the row does not
-//! have.
+//! A family is a row of one table: `/metrics`, `docs/metrics.md`, the board and the rules of alerts
+//! are written from it. Samples name no label that the row does not have.
 
 use std::fmt::{Display, Write as _};
 use std::time::Duration;

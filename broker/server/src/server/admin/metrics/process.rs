@@ -21,7 +21,8 @@ pub(super) static PROCESS: &[FamilyRow] = families! {
         |_, to| to.one(machine::memory());
 };
 
-/// Seconds since 1970 at which a process of this age started, without the fraction that would differ each time.
+/// Seconds since 1970 at which a process of this age started, without the fraction that would
+/// differ each time.
 #[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285,000 years")]
 fn started(wall_ms: u64, age: f64) -> f64 {
     (wall_ms as f64 / 1e3 - age).round()

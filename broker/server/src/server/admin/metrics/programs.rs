@@ -1,6 +1,8 @@
-//! Families about definitions: how often and for how long each runs, and the counters and gauges of their own.
+//! Families about definitions: how often and for how long each runs, and the counters and gauges of
+//! their own.
 //!
-//! Invariant: at most [`DEFINITIONS_FIGURED_MAX`] definitions have samples of their own, those that were deployed first; the others are one, `other`.
+//! Invariant: at most [`DEFINITIONS_FIGURED_MAX`] definitions have samples of their own, those that
+//! were deployed first; the others are one, `other`.
 
 use lotmq_definitions::DefinitionKind;
 use lotmq_histogram::DurationCounts;
@@ -98,7 +100,8 @@ pub(super) struct DefinitionReading {
 }
 
 impl DefinitionReading {
-    /// Those of all tenants, in the order in which they were deployed, and the sums of those beyond the bound.
+    /// Those of all tenants, in the order in which they were deployed, and the sums of those beyond
+    /// the bound.
     pub(super) fn all(broker: &Broker) -> Vec<Self> {
         let mut all = Vec::new();
         for tenant in broker.tenants.all().iter() {

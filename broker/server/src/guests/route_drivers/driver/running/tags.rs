@@ -1,6 +1,8 @@
-//! Tags that have no value: the guest is asked for them behind a run that has failed, and again until all have one.
+//! Tags that have no value: the guest is asked for them behind a run that has failed, and again
+//! until all have one.
 //!
-//! A guest tells what begins to fail as the failure of a run, and says nothing when that is over; one that has nothing to say of tags is not asked again.
+//! A guest tells what begins to fail as the failure of a run, and says nothing when that is over;
+//! one that has nothing to say of tags is not asked again.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,7 +85,8 @@ impl TagsAsked {
         }
     }
 
-    /// Tells whoever watches that tags have lost their values, when none lacked one before, and in the log that all have them again. What comes and goes is told now and then.
+    /// Tells whoever watches that tags have lost their values, when none lacked one before, and in
+    /// the log that all have them again. What comes and goes is told now and then.
     fn tells(&mut self, driver: &Driver, version: &Version, told: Option<&FailingTags>) {
         let Some(text) = told.and_then(FailingTags::text) else {
             if std::mem::take(&mut self.is_told) {

@@ -10,7 +10,8 @@ const PANELS_IN_LINE: usize = 3;
 const WIDTH: usize = 24 / PANELS_IN_LINE;
 const HEIGHT: usize = 7;
 
-/// Families that the open section at the top shows; the others are in sections that open with a click.
+/// Families that the open section at the top shows; the others are in sections that open with a
+/// click.
 const OVERVIEW: [&str; 12] = [
     "lotmq_connections",
     "lotmq_messages_received_total",
