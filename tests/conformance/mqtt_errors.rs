@@ -264,11 +264,12 @@ fn violations() -> Vec<Row> {
     ]
 }
 
-/// A DISCONNECT of 0x80 or more with one of its reasons, and then the end [MQTT-4.13.1-1,
-/// MQTT-4.13.2-1, MQTT-3.14.2-1, MQTT-3.14.4-1, -2]; before 5.0 the end alone
+/// A DISCONNECT of 0x80 or more with one of its reasons, and then the end
+/// [MQTT-4.13.1-1, MQTT-4.13.2-1, MQTT-3.14.2-1, MQTT-3.14.4-1, -2]; before 5.0 the end alone
 /// [3.1.1: MQTT-4.8.0-1, MQTT-2.2.2-2]. The broker looks at flags
-/// [MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1], [3.1.1: MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1,
-/// MQTT-3.14.1-1], [MQTT-3.14.1-1], at options [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4], and for a
+/// [MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1, MQTT-3.14.1-1],
+/// [3.1.1: MQTT-3.6.1-1, MQTT-3.8.1-1, MQTT-3.10.1-1, MQTT-3.14.1-1], at options
+/// [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4], and for a
 /// second CONNECT [MQTT-3.1.0-2], [3.1.1: MQTT-3.1.0-2]. Each row violates [MQTT-4.13.1-1],
 /// [3.1.1: MQTT-4.8.0-1].
 #[test]
