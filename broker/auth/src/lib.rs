@@ -13,6 +13,31 @@
 //! it was created. Not here: storing accounts (the caller persists the [`Account`] that each change
 //! returns), closing the sessions of removed users (the caller sweeps with
 //! [`Directory::is_current`]), Reason Codes (`codec`).
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - Users can grant only rights that they have: flags, membership of `admin`, the password of a
+//!   user with more rights, names in rules. Tests
+//!   `user_changes_are_decided_by_scope_and_privilege`, `what_rules_name_is_a_right`.
+//! - `root` with its default password can log in from this machine only. Test
+//!   `login_is_decided_by_name_password_and_peer`.
+//! - Somebody who guesses passwords waits, and blocks nobody who comes from elsewhere. Tests
+//!   `guesses_wait_and_nobody_is_kept_out_elsewhere`,
+//!   `guesses_by_exchange_wait_as_those_by_password`, `looks_are_few`,
+//!   `a_flood_delays_others_by_a_few_places`, `a_login_is_not_behind_a_flood_of_others`.
+//! - An expired certificate is rejected. Test `a_certificate_that_has_ended_is_good_for_nothing`.
+//! - A connection is local by a fact of the connection itself. Web pages and clients behind a proxy
+//!   are never local. Tests `only_programs_of_this_machine_are_local`,
+//!   `loopback_is_a_fact_of_the_connection_itself`.
+//! - A session belongs to its user. No other user gets it, ends it, takes it over, or blocks its
+//!   Client Identifier. Tests `nobody_keeps_an_identifier_from_others`,
+//!   `nothing_of_an_anonymous_session_passes_to_a_user_nor_back`, `a_session_is_its_users_alone`.
+//! - A SCRAM exchange does not show which users exist. Its verifiers are stored only while SCRAM is
+//!   turned on. Tests `names_are_not_told_by_the_challenge`,
+//!   `scram_is_for_passwords_that_were_seen_while_it_was_on`.
+//! - The result of a rule is used only for the same inputs and the same reads. Tests
+//!   `a_rule_is_asked_once_for_all_that_it_looks_at`, `a_change_of_the_user_is_another_question`,
+//!   `what_came_of_reads_is_good_as_long_as_they_are`.
 
 mod account;
 mod attempts;

@@ -19,6 +19,13 @@
 //! assert_eq!((publish.topic, publish.payload), ("t", &b"hi"[..]));
 //! # Ok::<(), lotmq_codec::DecodeError>(())
 //! ```
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - No input makes a decoder panic or read past the end. The encoders can write everything that a
+//!   decoder accepts. Foreign implementations agree on damaged packets. Tests
+//!   `corpus_replays_with_every_byte_changed`, `random_bytes_never_panic`,
+//!   `verdicts_agree_on_damaged_packets`.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 mod encode;

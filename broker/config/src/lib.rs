@@ -10,6 +10,31 @@
 //! Invariants: flag > environment > stored > file > default, key by key; a value is inside its
 //! range or loading fails; an unknown key is an error that names the nearest one. Not here:
 //! applying a change to what runs.
+//!
+//! # Adding a limit
+//!
+//! 1. Add a row to `limit_table.rs`: type, default (a constant beside it), range, unit, Reason
+//!    Code, policy. The key in the configuration, `ListenerLimits`, `Limit`, its counters and
+//!    `docs/limits.md` derive from the row (`UPDATE=1 cargo test -p tidy`).
+//! 2. The code that enforces the limit reads `listener.limits` or `core.config.limits`, and calls
+//!    `limit_reached` when the limit is reached.
+//!
+//! A bound that cannot be set is a constant in the `limits.rs` of its crate.
+//!
+//! # Adding a transport
+//!
+//! 1. Add `listener/<name>.rs`: the section with docs and defaults, and `Transport::fill`
+//!    (addresses, carrier of the bytes, TLS, layers).
+//! 2. Add its `mod` and a row of `transports!` to `listener.rs`. Keys, limits, certificates,
+//!    `docs/configuration.md` (`UPDATE=1 cargo test -p tidy`), the opened sockets, its `$SYS`
+//!    topics and its part of health derive from the row.
+//! 3. Add tests in `tests/e2e/<name>.rs`.
+//! 4. If the transport wraps the bytes of TCP in a new way, add `net/<name>.rs` in the server and
+//!    its place in `net/layers.rs`.
+//! 5. If something else than TCP carries it, add a `Carrier`, a `net/<name>.rs` that hands its
+//!    bytes to a shard as `net/quic.rs` does, and an arm of `listen` in `server.rs`.
+//! 6. If it fails in its own way, add a `TransportFailure` and a row of `core/src/counters.rs`.
+//! 7. For our own clients, see `layers.rs` of `client` and the scheme in `url.rs` of `connect`.
 
 mod admin;
 mod audit;

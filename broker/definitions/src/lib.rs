@@ -11,6 +11,14 @@
 //! shared and need none. Invariants: no I/O, no clock, no threads: time comes in as [`Now`], the
 //! time zone with the options. Not here: compiling, running and restarting guests (`host`), storing
 //! definitions (`store`), replies of commands (`server`).
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - A refused change of the registry changes nothing. A replacement is one step. Tests
+//!   `refused_change_changes_nothing`, `replacing_is_atomic_and_keeps_the_id`.
+//! - Only topics that a definition reads have a last value, unless `[lot] cache` says otherwise.
+//!   The cache is bounded. Tests `only_topics_that_somebody_reads_are_cached`,
+//!   `bytes_are_bounded_and_a_giant_evicts_only_itself`.
 
 mod activity;
 mod calendar;

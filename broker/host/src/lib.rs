@@ -13,6 +13,47 @@
 //! and keep the order of its mailbox; every bound is in [`limits`]; `unsafe` is only in
 //! `cache::native`, `heap` and in generated bindings. Not here: triggers, last values, who may
 //! deploy what (`definitions`, `server`).
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - Runs of one definition keep the order of its mailbox and never overlap. Tests
+//!   `order_holds_and_runs_do_not_overlap_on_many_threads`,
+//!   `counters_lose_nothing_where_clients_of_several_threads_raise_them`,
+//!   `a_chain_of_actions_keeps_the_order_of_each_client`.
+//! - Inline runs of an Action that depends only on its message may overlap on several threads. Each
+//!   thread has its own instance, and runs keep the order of their thread (`executor/inline.rs`).
+//!   Tests `runs_of_pure_definitions_overlap`, `other_runs_do_not_overlap`,
+//!   `nothing_overtakes_what_was_posted`.
+//! - Runs for many messages in one call (`batch.rs`) have the same effects as runs one by one.
+//!   Tests `runs_of_a_batch_do_what_they_do_alone`, `a_run_whose_write_is_refused_is_made_again`,
+//!   `generated_programs_do_what_the_reference_says`.
+//! - Each host function checks its grant, whatever facts, custom sections and arguments say. The
+//!   default grants nothing. Tests `every_host_function_checks_its_grant`,
+//!   `nothing_is_granted_by_default`, `an_action_calls_whatever_it_likes`,
+//!   `a_rule_calls_whatever_it_likes`.
+//! - A guest that traps delays only itself. A message that causes a trap affects only that message.
+//!   Tests `a_trap_storm_delays_only_itself`,
+//!   `a_message_that_traps_again_and_again_pauses_and_the_others_go_on`.
+//! - A component may import its world and the inert WASI set: no sockets, no files, no HTTP. Tests
+//!   `what_is_not_a_fitting_component_is_refused_with_its_code`,
+//!   `the_inert_set_has_no_sockets_and_no_http`.
+//! - Scripts share nothing. A script that exceeds its limits stops alone. Tests
+//!   `globals_live_from_call_to_call_and_no_other_script_sees_them`,
+//!   `a_script_that_goes_too_far_is_stopped_and_begins_anew`,
+//!   `runs_that_wait_for_scripts_hold_up_nobody_else_and_keep_their_order`.
+//! - The checked-in guest modules belong to their sources. Test
+//!   `prebuilt_modules_belong_to_their_sources`.
+//!
+//! # Trust
+//!
+//! - The broker believes facts only from its own compiler in this process
+//!   (`ComponentSource::Compiler`). Only that compiler may use the core module `rt`.
+//! - Native code comes from the compiler in this process, from a worker process that compiles one
+//!   binary and can be killed (`engine/compiler.rs`), or from the cache. Cache files are encrypted
+//!   and authenticated with a key of the machine.
+//! - State that must survive a trap lives on the host.
+//! - Bounded actions (no loop, no call, no wait) run in the turn for at most 500 µs. A longer run
+//!   is given up without a trace and posted to its mailbox.
 
 #[macro_use]
 mod package;

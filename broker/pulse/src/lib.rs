@@ -25,6 +25,17 @@
 //! ```
 //!
 //! Not here: clocks. Who calls says what time it is.
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - The broker notices a stalled thread. Tests
+//!   `a_shard_that_stands_still_is_named_and_one_that_is_busy_is_not`,
+//!   `threads_without_clients_are_missed`, `a_command_that_stands_still_is_missed`,
+//!   `a_thread_of_tasks_of_which_one_blocks_is_missed`,
+//!   `the_thread_that_answers_for_all_is_missed`,
+//!   `a_ticker_that_stands_still_is_missed_and_one_that_has_nothing_to_do_is_not`,
+//!   `a_thread_that_stands_still_is_told_once_each_time`, `a_thread_that_stands_still_is_missed`,
+//!   `a_writer_that_stands_still_is_missed`, `a_reader_that_stands_still_is_missed`.
 
 pub mod limits;
 

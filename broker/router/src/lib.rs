@@ -23,6 +23,13 @@
 //! });
 //! assert_eq!(receivers, [(7, "QoS 1")]);
 //! ```
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - The subscription index finds the same as a plain list of filters. A subscription takes less
+//!   than 200 bytes. Tests `index_agrees_with_a_list_of_subscriptions`,
+//!   `subscription_takes_less_than_200_bytes`.
+//! - Topics of any depth cost no stack. Test `deep_topics_and_filters_cost_no_stack`.
 
 mod fuzz;
 pub mod limits;

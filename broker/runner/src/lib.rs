@@ -4,6 +4,14 @@
 //! [`Program`] is what was compiled, [`Player`] feeds one and prints what it does, [`test_file`]
 //! runs the cases of a file. Below both is the broker itself, without listeners
 //! ([`lotmq_server::embedded`]). Not here: the arguments of `lotmq run` and `lotmq test`.
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - A program does the same in `lotmq run` and `lotmq test` as in a broker, byte for byte and in
+//!   order. Repeated runs give the same result. Tests
+//!   `the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker`,
+//!   `rules_decide_the_same_in_lotmq_run_and_in_a_broker`,
+//!   `what_programs_see_of_time_and_chance_is_the_same_each_time`.
 
 mod case;
 mod cases;

@@ -23,6 +23,12 @@
 //! let Some(Outbound::Publish { message, dup, .. }) = session.next_outbound() else { panic!("one waits") };
 //! assert_eq!((message, dup), ("second", false));
 //! ```
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - A QoS 2 message is delivered once, whatever breaks. The last test proves that the others
+//!   detect faults. Tests `exactly_once_with_a_break_after_every_step`,
+//!   `exactly_once_whatever_breaks`, `seeds_pass_and_reach_everything`, `every_fault_is_found`.
 
 mod durable_state;
 mod inbound;

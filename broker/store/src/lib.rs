@@ -19,6 +19,45 @@
 //! was reported as [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`],
 //! after a power loss; after an error the file is opened and checked again before anything is
 //! written. Not here: what a message means, when it expires, who may read it.
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - Reported commits survive `kill -9` and a power loss. The last three tests check the simulated
+//!   disk, and prove that the others detect faults. Tests
+//!   `what_was_reported_is_there_after_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
+//!   `what_was_acknowledged_survives_kill_9`,
+//!   `nothing_that_was_reported_is_lost_when_the_power_goes`,
+//!   `a_store_that_breaks_its_promise_is_found_out`, `a_disk_that_lies_about_syncing_is_found_out`,
+//!   `what_was_synced_is_there_and_what_was_not_is_there_or_lost_or_torn_between_sectors`.
+//! - The store first rewrites all data that a failed sync may have lost. If this process is killed,
+//!   the next one does so (`backend/resync.rs`). Test
+//!   `nothing_that_was_reported_is_lost_when_the_power_goes`.
+//! - A failed group fails alone, and never counts as committed. Tests
+//!   `a_failed_commit_fails_its_group_and_not_those_behind_it`,
+//!   `nothing_that_failed_counts_as_committed_however_late_somebody_asks`.
+//! - A stepped store does nothing between two steps. The same batches give the same bytes. Tests
+//!   `nothing_happens_between_steps`, `the_same_batches_give_the_same_bytes`,
+//!   `nothing_is_written_when_the_stepper_is_dropped`.
+//! - The log alone decides which records are alive. The rows of table `queues`, the records behind
+//!   the mark and the memory agree with it. Memory is bounded. Test
+//!   `the_log_keeps_exactly_what_is_alive`.
+//! - Damage is an error with its place, or the store sets the damaged data aside and reports it.
+//!   Contents are never wrong. A refused start has changed nothing. Tests
+//!   `a_flipped_bit_is_an_error_or_harmless`, `a_flipped_bit_in_key_or_value_is_found`,
+//!   `damaged_rows_are_put_aside_and_the_rest_serves`.
+//! - Damage grants nobody a permission. Tests
+//!   `what_protects_is_not_put_aside_without_being_told_to`,
+//!   `a_damaged_root_does_not_become_one_with_the_default_password`.
+//! - No file holds a secret in plain text. Test `no_file_holds_a_secret_in_plain_text`.
+//! - A backup shows one moment, whatever is written meanwhile. Tests
+//!   `snapshots_under_load_are_of_one_moment_and_have_all_that_was_appended_before`,
+//!   `a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_broker`.
+//! - A restore leaves the old store or the new one, each complete. Test
+//!   `kill_9_during_a_restore_leaves_the_old_store_or_the_new_one`.
+//! - Each table belongs to one part of a backup or to all parts. Test
+//!   `every_table_is_in_a_part_or_in_all`.
+//! - Each database of an earlier schema opens. Test
+//!   `a_fixture_of_every_schema_version_opens_with_all_its_contents`.
 
 mod audit;
 mod backend;

@@ -9,6 +9,13 @@
 //!
 //! Invariants: what a call writes fits the slice that it was given; no bytes make it panic, loop or
 //! keep more than it says. Not here: sockets, TLS, who may connect, what the payload means.
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - Frames mean the same however the bytes are cut, and compressed data comes back unchanged.
+//!   Tests `any_bytes_mean_the_same_in_any_pieces`,
+//!   `corpus_of_websocket_replays_with_every_byte_changed`.
+//! - Each frame that we send has one packet. Test `each_packet_is_one_frame`.
 
 mod client;
 mod decoder;

@@ -9,6 +9,13 @@
 //! Invariants: what a call writes fits the slice that it was given; no bytes make a decoder panic,
 //! loop, or keep more than the largest allowed window; no context is ever used for two connections.
 //! Not here: sockets, TLS, who may use it, when to flush.
+//!
+//! Further invariants, with the tests that guard them:
+//!
+//! - A stream means the same however the bytes are cut. A decoder keeps at most one window. Tests
+//!   `any_bytes_survive_and_mean_the_same_in_any_pieces`,
+//!   `corpus_of_zstd_replays_with_every_byte_changed`,
+//!   `a_bomb_is_given_out_in_the_pieces_that_are_asked_for`.
 
 mod decoder;
 mod encoder;
