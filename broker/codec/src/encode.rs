@@ -1,5 +1,4 @@
-//! Encoding of what has properties: their list itself, and packets that must not be too large
-//! because of it.
+//! Encoding of what has properties: their list itself, and packets that must not be too large because of it.
 
 use crate::ProtocolVersion;
 use crate::error::EncodeError;
@@ -24,13 +23,11 @@ pub(crate) fn put_properties(
 
 /// Appends a packet that must not be larger than `limit` bytes, the receiver's Maximum Packet Size.
 ///
-/// `encode` is called with `properties`, and once more without Reason String and User Properties if
-/// the packet came out too large: those are what an acknowledgement has to drop first
-/// \[MQTT-3.2.2-19\], \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
+/// `encode` is called with `properties`, and once more without Reason String and User Properties if the packet came out too large:
+/// those are what an acknowledgement has to drop first \[MQTT-3.2.2-19\], \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
 ///
 /// # Errors
-/// Those of `encode`; [`EncodeError::PacketTooLarge`] when the smaller packet is too large as well.
-/// Nothing is appended then.
+/// Those of `encode`; [`EncodeError::PacketTooLarge`] when the smaller packet is too large as well. Nothing is appended then.
 pub fn encode_within(
     out: &mut Vec<u8>,
     limit: u32,

@@ -1,13 +1,12 @@
 //! What can be wrong with a packet, and the one table that says which reason code the peer is told.
 //!
-//! [`FrameError`] and [`DecodeError`] are always the peer's fault and always end the connection
-//! \[MQTT-4.13.1-1\]; [`EncodeError`] is ours: the caller asked for a packet that cannot exist.
+//! [`FrameError`] and [`DecodeError`] are always the peer's fault and always end the connection \[MQTT-4.13.1-1\];
+//! [`EncodeError`] is ours: the caller asked for a packet that cannot exist.
 
 use crate::property_id::{PropertyId, PropertyPlace};
 use crate::{PacketType, ReasonCode};
 
-/// Why a fixed header was refused, before its body arrived. The peer's fault; [`ReasonCode::from`]
-/// says what it is told.
+/// Why a fixed header was refused, before its body arrived. The peer's fault; [`ReasonCode::from`] says what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -53,8 +52,7 @@ pub enum FrameError {
     },
 }
 
-/// Why the body of a packet was refused. The peer's fault; [`ReasonCode::from`] says what it is
-/// told.
+/// Why the body of a packet was refused. The peer's fault; [`ReasonCode::from`] says what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -112,15 +110,13 @@ pub enum DecodeError {
     /// Authentication Data without Authentication Method (§3.1.2.11.10).
     #[error("authentication data without authentication method")]
     AuthenticationMethodMissing,
-    /// The Topic Name has a wildcard \[MQTT-3.3.2-2\], or is empty before 5.0
-    /// \[3.1.1: MQTT-4.7.3-1\].
+    /// The Topic Name has a wildcard \[MQTT-3.3.2-2\], or is empty before 5.0 \[3.1.1: MQTT-4.7.3-1\].
     #[error("topic name is empty or has a wildcard")]
     TopicNameInvalid,
     /// The Topic Name is empty and there is no Topic Alias (§3.3.2.1).
     #[error("topic name is empty and there is no topic alias")]
     TopicNameMissing,
-    /// SUBSCRIBE or UNSUBSCRIBE without any filter \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; SUBACK or
-    /// UNSUBACK without any code.
+    /// SUBSCRIBE or UNSUBSCRIBE without any filter \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; SUBACK or UNSUBACK without any code.
     #[error("no topic filter")]
     NoTopicFilter,
     /// Reserved bits of the Subscription Options are not 0 \[MQTT-3.8.3-5\].
@@ -146,8 +142,7 @@ pub enum DecodeError {
         /// The type of the packet.
         packet_type: PacketType,
     },
-    /// Bits 7 to 1 of the Connect Acknowledge Flags are not 0, or Session Present is 1 with a
-    /// failure.
+    /// Bits 7 to 1 of the Connect Acknowledge Flags are not 0, or Session Present is 1 with a failure.
     #[error("invalid connect acknowledge flags 0b{flags:08b}")]
     ConnackFlagsInvalid {
         /// The flags byte.
@@ -199,8 +194,7 @@ pub enum EncodeError {
     /// A string with U+0000; the receiver would close the connection \[MQTT-1.5.4-2\].
     #[error("string contains U+0000")]
     StringContainsNul,
-    /// A body above 268 435 455 bytes, or a packet above the receiver's Maximum Packet Size
-    /// \[MQTT-3.1.2-24\].
+    /// A body above 268 435 455 bytes, or a packet above the receiver's Maximum Packet Size \[MQTT-3.1.2-24\].
     #[error("packet of {len} bytes is too large")]
     PacketTooLarge {
         /// Bytes of the part that is too large.
@@ -250,8 +244,7 @@ impl From<FrameError> for ReasonCode {
     }
 }
 
-/// The table of refusals. What 3.1.1 says instead is [`ReasonCode::connect_return_code`] of the
-/// result; outside CONNACK it only closes.
+/// The table of refusals. What 3.1.1 says instead is [`ReasonCode::connect_return_code`] of the result; outside CONNACK it only closes.
 impl From<DecodeError> for ReasonCode {
     fn from(error: DecodeError) -> Self {
         match error {
@@ -269,8 +262,7 @@ impl From<DecodeError> for ReasonCode {
             | DecodeError::ConnackFlagsInvalid { .. }
             | DecodeError::PropertyUnknown { .. } => Self::MalformedPacket,
             DecodeError::PropertyNotAllowed { id, place } => match (id, place) {
-                // [MQTT-3.3.4-6] names the protocol error; elsewhere §2.2.2.2 calls the packet
-                // malformed.
+                // [MQTT-3.3.4-6] names the protocol error; elsewhere §2.2.2.2 calls the packet malformed.
                 (PropertyId::SubscriptionIdentifier, PropertyPlace::PublishFromClient) => Self::ProtocolError,
                 _ => Self::MalformedPacket,
             },

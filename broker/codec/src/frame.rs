@@ -1,17 +1,15 @@
 //! The fixed header: where a packet ends, judged before its body has arrived (§2.1).
 //!
-//! First step for every byte that a peer sends. What cannot become a legal packet is refused here,
-//! so that nothing is buffered for it: an illegal type or flags on the first byte, a fifth length
-//! byte, a packet above the announced maximum. Not here: whether this peer may send the type now;
-//! [`FixedHeader::check_from_client`] answers what depends on the version alone, the session the
-//! rest.
+//! First step for every byte that a peer sends. What cannot become a legal packet is refused here, so that nothing is buffered
+//! for it: an illegal type or flags on the first byte, a fifth length byte, a packet above the announced maximum.
+//! Not here: whether this peer may send the type now; [`FixedHeader::check_from_client`] answers what depends on the version
+//! alone, the session the rest.
 
 use crate::error::FrameError;
 use crate::limits::VAR_INT_BYTES_MAX;
 use crate::{PacketType, ProtocolVersion};
 
-/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are
-/// legal, in one version at least.
+/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are legal, in one version at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FixedHeader {
@@ -32,8 +30,7 @@ impl FixedHeader {
         self.packet_type
     }
 
-    /// Bytes of the whole packet, fixed header included; what Maximum Packet Size limits
-    /// \[MQTT-3.1.2-24\].
+    /// Bytes of the whole packet, fixed header included; what Maximum Packet Size limits \[MQTT-3.1.2-24\].
     #[must_use]
     #[inline]
     pub const fn packet_len(&self) -> usize {
@@ -52,10 +49,8 @@ impl FixedHeader {
     /// Refuses what no Client of this version may send, whatever its body.
     ///
     /// # Errors
-    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0;
-    /// [`FrameError::FlagsInvalid`] for DUP in other packets than PUBLISH since 3.1.1
-    /// \[MQTT-2.1.3-1\]; [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no
-    /// rule forbids a longer form.
+    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0; [`FrameError::FlagsInvalid`] for DUP in other packets
+    /// than PUBLISH since 3.1.1 \[MQTT-2.1.3-1\]; [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no rule forbids a longer form.
     #[inline]
     pub const fn check_from_client(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_client(version) {
@@ -67,8 +62,8 @@ impl FixedHeader {
     /// Refuses what no server of this version may send, whatever its body.
     ///
     /// # Errors
-    /// [`FrameError::NotFromServer`] for the Client's own types and for DISCONNECT and AUTH before
-    /// 5.0; [`FrameError::FlagsInvalid`] and [`FrameError::LengthNotShortest`] as for Clients.
+    /// [`FrameError::NotFromServer`] for the Client's own types and for DISCONNECT and AUTH before 5.0;
+    /// [`FrameError::FlagsInvalid`] and [`FrameError::LengthNotShortest`] as for Clients.
     pub const fn check_from_server(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_server(version) {
             return Err(FrameError::NotFromServer { packet_type: self.packet_type });
@@ -92,8 +87,7 @@ impl FixedHeader {
 
 /// Reads the fixed header at the start of `bytes`; `Ok(None)` when more bytes are needed.
 ///
-/// Looks at 5 bytes at most. `max_packet_size` limits the whole packet in bytes, fixed header
-/// included.
+/// Looks at 5 bytes at most. `max_packet_size` limits the whole packet in bytes, fixed header included.
 ///
 /// # Errors
 /// [`FrameError::TypeIllegal`] and [`FrameError::FlagsInvalid`] as soon as the first byte is there,
@@ -117,8 +111,7 @@ pub fn fixed_header(bytes: &[u8], max_packet_size: u32) -> Result<Option<FixedHe
     Ok(Some(FixedHeader { first_byte, header_len, remaining_len, packet_type }))
 }
 
-/// Bytes that the variable byte integer `value` takes in its shortest form, 1 to 4 (§1.5.5, Table
-/// 1-1).
+/// Bytes that the variable byte integer `value` takes in its shortest form, 1 to 4 (§1.5.5, Table 1-1).
 #[must_use]
 #[inline]
 pub(crate) const fn var_int_len(value: u32) -> usize {

@@ -1,13 +1,12 @@
 //! MQTT 3.1, 3.1.1 and 5.0 packets on byte slices: the lowest layer of the broker.
 //!
-//! Decoders borrow from the bytes received and allocate nothing; encoders append to the caller's
-//! `Vec<u8>`. The path of a message starts at [`fixed_header`], which judges type, flags and length
-//! before the body has arrived, goes on in [`Publish::decode`], and ends in [`encode_publish_head`]
-//! or in the received bytes themselves, sent on in place.
+//! Decoders borrow from the bytes received and allocate nothing; encoders append to the caller's `Vec<u8>`. The path of a
+//! message starts at [`fixed_header`], which judges type, flags and length before the body has arrived, goes on in
+//! [`Publish::decode`], and ends in [`encode_publish_head`] or in the received bytes themselves, sent on in place.
 //!
-//! Invariants: no input makes a decoder panic or read past the end; what a decoder accepts is legal
-//! in every rule that can be judged from one packet alone; what an encoder appends the decoder of
-//! the other side accepts. Not here: anything that needs a session, a clock or a socket.
+//! Invariants: no input makes a decoder panic or read past the end; what a decoder accepts is legal in every rule that can be
+//! judged from one packet alone; what an encoder appends the decoder of the other side accepts.
+//! Not here: anything that needs a session, a clock or a socket.
 //!
 //! ```
 //! use lotmq_codec::{ClientPacket, ProtocolVersion, fixed_header};
@@ -19,13 +18,6 @@
 //! assert_eq!((publish.topic, publish.payload), ("t", &b"hi"[..]));
 //! # Ok::<(), lotmq_codec::DecodeError>(())
 //! ```
-//!
-//! Further invariants, with the tests that guard them:
-//!
-//! - No input makes a decoder panic or read past the end. The encoders can write everything that a
-//!   decoder accepts. Foreign implementations agree on damaged packets. Tests
-//!   `corpus_replays_with_every_byte_changed`, `random_bytes_never_panic`,
-//!   `verdicts_agree_on_damaged_packets`.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
 mod encode;

@@ -51,14 +51,12 @@ pub enum ClientPacket<'a> {
 }
 
 impl<'a> ClientPacket<'a> {
-    /// Reads a packet from a Client; `body` is the `header.remaining_len` bytes behind its fixed
-    /// header.
+    /// Reads a packet from a Client; `body` is the `header.remaining_len` bytes behind its fixed header.
     ///
     /// `version` is that of the connection; a CONNECT brings its own and ignores it.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's
-    /// Clients do not send.
+    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's Clients do not send.
     pub fn decode(
         header: &FixedHeader,
         body: &'a [u8],
@@ -108,12 +106,10 @@ pub enum ServerPacket<'a> {
 }
 
 impl<'a> ServerPacket<'a> {
-    /// Reads a packet from a server; `body` is the `header.remaining_len` bytes behind its fixed
-    /// header.
+    /// Reads a packet from a server; `body` is the `header.remaining_len` bytes behind its fixed header.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's
-    /// servers do not send.
+    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's servers do not send.
     pub fn decode(
         header: &FixedHeader,
         body: &'a [u8],

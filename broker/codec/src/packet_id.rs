@@ -3,8 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
-/// A Packet Identifier, 1 to 65535. The two directions of a connection are independent spaces
-/// \[MQTT-2.2.1-4\].
+/// A Packet Identifier, 1 to 65535. The two directions of a connection are independent spaces \[MQTT-2.2.1-4\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PacketId(pub NonZeroU16);
 

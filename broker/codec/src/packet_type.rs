@@ -1,5 +1,4 @@
-//! The sixteen Control Packet types and the fixed-header flags that each must have (§2.1.2,
-//! §2.1.3).
+//! The sixteen Control Packet types and the fixed-header flags that each must have (§2.1.2, §2.1.3).
 
 use std::fmt;
 
@@ -105,8 +104,7 @@ impl PacketType {
         }
     }
 
-    /// Whether these are the flags of a packet that is sent again, where 3.1 allows DUP and later
-    /// versions do not (3.1, §3.6, §3.8 and §3.10).
+    /// Whether these are the flags of a packet that is sent again, where 3.1 allows DUP and later versions do not (3.1, §3.6, §3.8 and §3.10).
     #[must_use]
     #[inline]
     pub(crate) const fn repeats_in_3_1(self, flags: u8) -> bool {

@@ -1,5 +1,4 @@
-//! The one table of 5.0 properties: identifier, type, range, repetition, and the packets that may
-//! carry each (§2.2.2.2).
+//! The one table of 5.0 properties: identifier, type, range, repetition, and the packets that may carry each (§2.2.2.2).
 //!
 //! A property is added here and nowhere else. Absence means what the doc of each row says.
 
@@ -168,8 +167,7 @@ properties! {
     CorrelationData = 0x09, "correlation data", Binary Any Once, [Will PublishFromClient PublishFromServer];
     /// Number of a subscription, 1 to 268 435 455. Absent: the subscription has none.
     SubscriptionIdentifier = 0x0B, "subscription identifier", VarInt NonZero OftenInPublish, [PublishFromServer Subscribe];
-    /// Seconds that the session outlives its connection, 0xFFFFFFFF for ever. Absent in CONNECT: 0;
-    /// elsewhere: unchanged.
+    /// Seconds that the session outlives its connection, 0xFFFFFFFF for ever. Absent in CONNECT: 0; elsewhere: unchanged.
     SessionExpiryInterval = 0x11, "session expiry interval", FourByte Any Once, [Connect Connack DisconnectFromClient];
     /// The Client Identifier that the server chose. Absent: the Client's own is used.
     AssignedClientIdentifier = 0x12, "assigned client identifier", Utf8 Any Once, [Connack];
@@ -179,8 +177,7 @@ properties! {
     AuthenticationMethod = 0x15, "authentication method", Utf8 Any Once, [Connect Connack Auth];
     /// Data of the extended authentication; only together with a method. Absent: none.
     AuthenticationData = 0x16, "authentication data", Binary Any Once, [Connect Connack Auth];
-    /// Whether Reason String and User Properties may be sent on failures (1) or only in PUBLISH,
-    /// CONNACK, DISCONNECT (0). Absent: 1.
+    /// Whether Reason String and User Properties may be sent on failures (1) or only in PUBLISH, CONNACK, DISCONNECT (0). Absent: 1.
     RequestProblemInformation = 0x17, "request problem information", Byte ZeroOrOne Once, [Connect];
     /// Seconds between the end of the connection and the Will. Absent: 0.
     WillDelayInterval = 0x18, "will delay interval", FourByte Any Once, [Will];
@@ -204,8 +201,7 @@ properties! {
     RetainAvailable = 0x25, "retain available", Byte ZeroOrOne Once, [Connack];
     /// A name and a value of the application's own; may repeat, order counts. Absent: none.
     UserProperty = 0x26, "user property", Utf8Pair Any Often, [Connect Will Connack PublishFromClient PublishFromServer Puback Pubrec Pubrel Pubcomp Subscribe Suback Unsubscribe Unsuback DisconnectFromClient DisconnectFromServer Auth];
-    /// Largest packet in bytes that the sender of this accepts, at least 1. Absent: no limit but
-    /// the format's.
+    /// Largest packet in bytes that the sender of this accepts, at least 1. Absent: no limit but the format's.
     MaximumPacketSize = 0x27, "maximum packet size", FourByte NonZero Once, [Connect Connack];
     /// Whether the server has wildcard subscriptions. Absent: 1.
     WildcardSubscriptionAvailable = 0x28, "wildcard subscription available", Byte ZeroOrOne Once, [Connack];

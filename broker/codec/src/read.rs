@@ -6,8 +6,7 @@ use crate::limits::VAR_INT_BYTES_MAX;
 use crate::scan::{has_any, has_discouraged, is_printable_without};
 use crate::{PacketId, PacketType, ReasonCode};
 
-/// A position in a packet's body. Reads advance it; a failed read leaves it where it was or the
-/// decode ends there.
+/// A position in a packet's body. Reads advance it; a failed read leaves it where it was or the decode ends there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -27,8 +26,7 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// Whether a string that was read has code points that the standards advise against; see
-    /// [`has_discouraged`].
+    /// Whether a string that was read has code points that the standards advise against; see [`has_discouraged`].
     #[inline]
     pub(crate) const fn has_discouraged(&self) -> bool {
         self.has_discouraged
@@ -83,8 +81,7 @@ impl<'a> Reader<'a> {
         PacketId::new(self.u16()?).ok_or(DecodeError::PacketIdZero)
     }
 
-    /// A variable byte integer; a fifth byte and a form longer than needed are refused
-    /// \[MQTT-1.5.5-1\].
+    /// A variable byte integer; a fifth byte and a form longer than needed are refused \[MQTT-1.5.5-1\].
     pub(crate) fn var_int(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0u32;
         for count in 0..VAR_INT_BYTES_MAX {
@@ -108,16 +105,14 @@ impl<'a> Reader<'a> {
         self.take(usize::from(len))
     }
 
-    /// A UTF-8 encoded string: well-formed \[MQTT-1.5.4-1\] and without U+0000 \[MQTT-1.5.4-2\]. A
-    /// byte order mark stays \[MQTT-1.5.4-3\].
+    /// A UTF-8 encoded string: well-formed \[MQTT-1.5.4-1\] and without U+0000 \[MQTT-1.5.4-2\]. A byte order mark stays \[MQTT-1.5.4-3\].
     #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;
         if is_printable_without(text.as_bytes(), []) { Ok(text) } else { self.unusual(text, []) }
     }
 
-    /// A string without wildcards; it may be empty. One pass over the bytes looks for all that is
-    /// forbidden.
+    /// A string without wildcards; it may be empty. One pass over the bytes looks for all that is forbidden.
     #[inline]
     pub(crate) fn string_without_wildcards(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;

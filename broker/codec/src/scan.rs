@@ -1,8 +1,7 @@
 //! Looking for forbidden bytes and discouraged characters in strings, eight bytes at a time.
 //!
-//! On the hot path of every PUBLISH: for a topic of 34 bytes one pass for three bytes takes 4.5 ns
-//! where `contains` and a fold took 10. UTF-8 itself is left to `std`. What is printable ASCII, as
-//! most topics are, costs one pass for everything.
+//! On the hot path of every PUBLISH: for a topic of 34 bytes one pass for three bytes takes 4.5 ns where `contains` and a fold
+//! took 10. UTF-8 itself is left to `std`. What is printable ASCII, as most topics are, costs one pass for everything.
 
 const WORD: usize = size_of::<u64>();
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;
@@ -40,12 +39,10 @@ const fn unprintable(word: u64) -> u64 {
     (below | above) & HIGH_BITS
 }
 
-/// Whether a text has code points that the standards advise against, and that receivers may take
-/// for malformed (§1.5.4): control characters, U+0001 to U+001F and U+007F to U+009F, and
-/// non-characters, such as U+FFFF.
+/// Whether a text has code points that the standards advise against, and that receivers may take for malformed (§1.5.4): control characters, U+0001
+/// to U+001F and U+007F to U+009F, and non-characters, such as U+FFFF.
 ///
-/// Clients that do, those with libmosquitto among them, close when they get one, and come back for
-/// it.
+/// Clients that do, those with libmosquitto among them, close when they get one, and come back for it.
 /// ```
 /// assert!(lotmq_codec::has_discouraged("line\n") && lotmq_codec::has_discouraged("\u{FDD0}"));
 /// assert!(!lotmq_codec::has_discouraged("Küche/Øl °C/温度/🌡"));
@@ -116,8 +113,7 @@ mod tests {
         }
     }
 
-    /// Unicode's own words: general category Cc, and the 66 non-characters. U+0000 is among the
-    /// first, and is refused everywhere anyway.
+    /// Unicode's own words: general category Cc, and the 66 non-characters. U+0000 is among the first, and is refused everywhere anyway.
     #[test]
     fn discouraged_are_control_characters_and_non_characters() {
         let mut count = 0;

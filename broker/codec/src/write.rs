@@ -1,5 +1,4 @@
-//! The small writers that every encoder is made of. All append to the caller's `Vec`; on an error
-//! nothing stays appended.
+//! The small writers that every encoder is made of. All append to the caller's `Vec`; on an error nothing stays appended.
 
 use crate::error::EncodeError;
 use crate::frame::var_int_len;
@@ -8,8 +7,7 @@ use crate::scan::has_any;
 
 /// Appends one packet: `first_byte`, the length of what `body` appends, and that.
 ///
-/// The length byte is a placeholder while the body is written; a body above 127 bytes is moved once
-/// to make room.
+/// The length byte is a placeholder while the body is written; a body above 127 bytes is moved once to make room.
 pub(crate) fn frame(
     out: &mut Vec<u8>,
     first_byte: u8,
@@ -77,8 +75,7 @@ pub(crate) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EncodeEr
     Ok(())
 }
 
-/// Appends a UTF-8 encoded string; one with U+0000 is refused, since the receiver would close
-/// \[MQTT-1.5.4-2\].
+/// Appends a UTF-8 encoded string; one with U+0000 is refused, since the receiver would close \[MQTT-1.5.4-2\].
 #[inline]
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
     if has_any(text.as_bytes(), [0]) {

@@ -1,15 +1,12 @@
-//! Connection strings of databases, in both of their forms: `Host=…;Port=…;Database=…`, and
-//! `scheme://user:password@host:port/database?…`.
+//! Connection strings of databases, in both of their forms: `Host=…;Port=…;Database=…`, and `scheme://user:password@host:port/database?…`.
 //!
-//! The host reads in them where a route's server is and whether TLS is asked for, its guest who
-//! logs in and to which database: both with this, so that they cannot take the same text for
-//! different things. Not here: what the keys of one database mean.
+//! The host reads in them where a route's server is and whether TLS is asked for, its guest who logs in and to which database: both with this, so that they cannot take
+//! the same text for different things. Not here: what the keys of one database mean.
 
 use percent_encoding::percent_decode_str;
 
-/// Keys, in lower case, and values: of an address those behind its question mark, else all. A value
-/// may stand between quotes, which are doubled within it; none of them is trimmed but those without
-/// quotes.
+/// Keys, in lower case, and values: of an address those behind its question mark, else all. A value may stand between quotes, which are doubled within it; none of them
+/// is trimmed but those without quotes.
 ///
 /// ```
 /// use lotmq_connection_string::pairs;

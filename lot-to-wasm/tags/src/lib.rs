@@ -1,9 +1,7 @@
-//! Tags of machines as texts say them: their types, and their addresses in the words of Modbus, S7
-//! and OPC UA.
+//! Tags of machines as texts say them: their types, and their addresses in the words of Modbus, S7 and OPC UA.
 //!
-//! The compiler tells by it what can be no address before a device is asked, and the connectors
-//! read by it what they ask for. Not here: what a device has at an address, which only the device
-//! knows, and how values are encoded (`guests/lib/route-tags`).
+//! The compiler tells by it what can be no address before a device is asked, and the connectors read by it what they ask for. Not here: what a device has at an address, which only
+//! the device knows, and how values are encoded (`guests/lib/route-tags`).
 
 mod kind;
 pub mod modbus;

@@ -1,5 +1,4 @@
-//! Addresses of Modbus: an area and a number in one of three notations (routes reference §5.5), and
-//! what of it a value takes.
+//! Addresses of Modbus: an area and a number in one of three notations (routes reference §5.5), and what of it a value takes.
 
 use crate::{DataType, TagShape};
 
@@ -72,8 +71,7 @@ impl ModbusArea {
     }
 }
 
-/// Reads an address: a number of 5 or 6 digits whose first says the area and which counts from 1,
-/// or with an `ADDRESS_TYPE` (`area`) one that counts from 0; `.3` behind it is a bit.
+/// Reads an address: a number of 5 or 6 digits whose first says the area and which counts from 1, or with an `ADDRESS_TYPE` (`area`) one that counts from 0; `.3` behind it is a bit.
 ///
 /// # Errors
 /// Why the text is no address of a value of this shape, in words that follow it.

@@ -1,5 +1,4 @@
-//! OPC UA as texts say it: the server's address, how messages are secured, and addresses of tags,
-//! which are node ids or paths of browse names.
+//! OPC UA as texts say it: the server's address, how messages are secured, and addresses of tags, which are node ids or paths of browse names.
 
 use std::fmt;
 
@@ -81,8 +80,7 @@ impl fmt::Display for BrowseName {
     }
 }
 
-/// Steps of a path, `/` between them; `&` before a sign that means nothing else, as in OPC UA part
-/// 4 annex A.2. `None` where a step is empty.
+/// Steps of a path, `/` between them; `&` before a sign that means nothing else, as in OPC UA part 4 annex A.2. `None` where a step is empty.
 pub fn path(text: &str) -> Option<Vec<BrowseName>> {
     let mut steps = vec![String::new()];
     let mut signs = text.trim().trim_start_matches('/').chars();
@@ -108,8 +106,7 @@ pub fn is_root(name: &str) -> bool {
     ROOTS.iter().any(|root| root.eq_ignore_ascii_case(name)) || node_id(name).is_some()
 }
 
-/// What is wrong with the address of a tag, in words that follow it; `by_path`: addresses are
-/// paths.
+/// What is wrong with the address of a tag, in words that follow it; `by_path`: addresses are paths.
 pub fn address_flaw(text: &str, by_path: bool) -> Option<&'static str> {
     match by_path {
         true => path(text).is_none().then_some("a step of the path is empty"),
@@ -193,8 +190,7 @@ pub struct SecuritySettings {
 }
 
 impl SecuritySettings {
-    /// How messages are secured: `USE_SECURITY FALSE` is the last word; what is asked for without
-    /// saying which is what every server of today has.
+    /// How messages are secured: `USE_SECURITY FALSE` is the last word; what is asked for without saying which is what every server of today has.
     pub fn security(self) -> (SecurityPolicy, SecurityMode) {
         let policy = self.policy.unwrap_or(SecurityPolicy::None);
         let mode = self.mode.unwrap_or(SecurityMode::None);

@@ -42,8 +42,7 @@ impl AckType {
     }
 }
 
-/// An acknowledgement of PUBLISH. Before 5.0 the reason is always success and there are no
-/// properties.
+/// An acknowledgement of PUBLISH. Before 5.0 the reason is always success and there are no properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {
     /// Which of the four.
@@ -59,8 +58,7 @@ pub struct Ack<'a> {
 impl<'a> Ack<'a> {
     /// Reads the body of an acknowledgement.
     ///
-    /// In 5.0 the reason may be left out (success), and then or alone the properties; before 5.0
-    /// the body is 2 bytes.
+    /// In 5.0 the reason may be left out (success), and then or alone the properties; before 5.0 the body is 2 bytes.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say; all close the connection.
@@ -89,8 +87,8 @@ impl<'a> Ack<'a> {
 /// Appends an acknowledgement in its shortest form. Before 5.0 reason and properties are left out.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] when the type cannot carry the reason,
-/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NotInVersion`] when the type cannot carry the reason, [`EncodeError::PropertyNotAllowed`],
+/// [`EncodeError::PacketTooLarge`].
 #[inline]
 pub fn encode_ack(out: &mut Vec<u8>, version: ProtocolVersion, ack: &Ack<'_>) -> Result<(), EncodeError> {
     let packet_type = ack.ack_type.packet_type();

@@ -10,8 +10,7 @@ use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 /// A CONNACK packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connack<'a> {
-    /// Whether stored session state was resumed; false with every refusal \[MQTT-3.2.2-6\]. 3.1
-    /// cannot say it.
+    /// Whether stored session state was resumed; false with every refusal \[MQTT-3.2.2-6\]. 3.1 cannot say it.
     pub session_present: bool,
     /// The outcome.
     pub reason: ReasonCode,
@@ -26,8 +25,7 @@ impl<'a> Connack<'a> {
         Self { session_present: false, reason, properties: Properties::EMPTY }
     }
 
-    /// Reads the body of a CONNACK. Return codes of older versions come out as the reason codes
-    /// that they stand for.
+    /// Reads the body of a CONNACK. Return codes of older versions come out as the reason codes that they stand for.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -49,8 +47,8 @@ impl<'a> Connack<'a> {
 /// Appends a CONNACK. Before 5.0 the reason becomes a return code and properties are left out.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] when the version has no code for the reason: then the server just
-/// closes \[3.1.1: MQTT-3.2.2-6\]. [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] when the version has no code for the reason: then the server just closes
+/// \[3.1.1: MQTT-3.2.2-6\]. [`EncodeError::PropertyNotAllowed`].
 pub fn encode_connack(
     out: &mut Vec<u8>,
     version: ProtocolVersion,
@@ -70,12 +68,10 @@ pub fn encode_connack(
     })
 }
 
-/// Appends the CONNACK that answers a CONNECT which could not be decoded; `false` and nothing when
-/// it must not be answered.
+/// Appends the CONNACK that answers a CONNECT which could not be decoded; `false` and nothing when it must not be answered.
 ///
-/// `body` is the CONNECT's and decides about the version of the answer. A level that we do not
-/// speak gets the 3.1.1 form with return code 0x01, which 3.1.1 demands \[3.1.1: MQTT-3.1.2-2\] and
-/// 5.0 leaves open; a stranger to MQTT gets nothing.
+/// `body` is the CONNECT's and decides about the version of the answer. A level that we do not speak gets the 3.1.1 form with
+/// return code 0x01, which 3.1.1 demands \[3.1.1: MQTT-3.1.2-2\] and 5.0 leaves open; a stranger to MQTT gets nothing.
 pub fn encode_connect_refusal(out: &mut Vec<u8>, body: &[u8], error: DecodeError) -> bool {
     if error == DecodeError::ProtocolNameInvalid {
         return false;

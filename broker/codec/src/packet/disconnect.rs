@@ -22,8 +22,7 @@ impl<'a> Disconnect<'a> {
         Self { reason, properties: Properties::EMPTY }
     }
 
-    /// Reads the body of a DISCONNECT that a Client sent. Left out, the reason is success
-    /// (§3.14.2.1).
+    /// Reads the body of a DISCONNECT that a Client sent. Left out, the reason is success (§3.14.2.1).
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -60,9 +59,8 @@ impl<'a> Disconnect<'a> {
 /// Appends a DISCONNECT that the server sends; 5.0 only, since older servers have none.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that DISCONNECT cannot carry: then the
-/// server just closes. [`EncodeError::PropertyNotAllowed`], among others for Session Expiry
-/// Interval \[MQTT-3.14.2-2\].
+/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that DISCONNECT cannot carry: then the server just closes.
+/// [`EncodeError::PropertyNotAllowed`], among others for Session Expiry Interval \[MQTT-3.14.2-2\].
 pub fn encode_disconnect(
     out: &mut Vec<u8>,
     version: ProtocolVersion,
@@ -77,8 +75,7 @@ pub fn encode_disconnect(
 /// Appends a DISCONNECT that a Client sends. Before 5.0 it has no reason and no properties.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] for a reason that DISCONNECT cannot carry,
-/// [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] for a reason that DISCONNECT cannot carry, [`EncodeError::PropertyNotAllowed`].
 pub fn encode_disconnect_from_client(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

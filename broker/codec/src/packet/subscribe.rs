@@ -76,9 +76,8 @@ impl SubscriptionOptions {
     /// The options of this byte.
     ///
     /// # Errors
-    /// [`DecodeError::SubscriptionOptionsReserved`] for reserved bits \[MQTT-3.8.3-5\],
-    /// \[3.1.1: MQTT-3-8.3-4\]; [`DecodeError::SubscriptionOptionsInvalid`] for QoS 3 or Retain
-    /// Handling 3.
+    /// [`DecodeError::SubscriptionOptionsReserved`] for reserved bits \[MQTT-3.8.3-5\], \[3.1.1: MQTT-3-8.3-4\];
+    /// [`DecodeError::SubscriptionOptionsInvalid`] for QoS 3 or Retain Handling 3.
     pub const fn from_byte(options: u8, version: ProtocolVersion) -> Result<Self, DecodeError> {
         let reserved = if version.has_properties() { RESERVED_V5 } else { RESERVED_V3 };
         if options & reserved != 0 {
@@ -103,8 +102,7 @@ impl SubscriptionOptions {
 }
 
 impl<'a> Subscribe<'a> {
-    /// Reads the body of a SUBSCRIBE; every filter and option is checked here, so that iterating
-    /// cannot fail.
+    /// Reads the body of a SUBSCRIBE; every filter and option is checked here, so that iterating cannot fail.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -157,9 +155,8 @@ impl<'a> Iterator for SubscribeFilters<'a> {
 /// Appends a SUBSCRIBE. Before 5.0 only the QoS of the options is sent.
 ///
 /// # Errors
-/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`],
-/// [`EncodeError::StringContainsNul`], [`EncodeError::PropertyNotAllowed`],
-/// [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`],
+/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
 pub fn encode_subscribe(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

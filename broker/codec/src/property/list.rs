@@ -1,7 +1,7 @@
 //! A list of properties as it stands in a packet, validated once, read on demand.
 //!
-//! The decoders call [`Properties::parse_for`]; from then on every getter is infallible. A getter
-//! of an absent property costs one bit test; of a present one a scan of what stands before it.
+//! The decoders call [`Properties::parse_for`]; from then on every getter is infallible. A getter of an absent property costs one
+//! bit test; of a present one a scan of what stands before it.
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -13,8 +13,7 @@ use crate::error::DecodeError;
 use crate::property_id::{Kind, PropertyId, PropertyPlace};
 use crate::read::Reader;
 
-/// Bit of [`Properties::present`] that says that a string has discouraged code points. No property
-/// has an identifier as high.
+/// Bit of [`Properties::present`] that says that a string has discouraged code points. No property has an identifier as high.
 const DISCOURAGED: u64 = 1 << 63;
 
 /// A validated list of properties, borrowed from the packet. Empty in 3.1 and 3.1.1.
@@ -38,8 +37,7 @@ impl<'a> Properties<'a> {
     /// No properties.
     pub const EMPTY: Properties<'static> = Properties { raw: &[], present: 0 };
 
-    /// Reads what a packet of `version` has in this place: before 5.0 there are no properties, nor
-    /// their length.
+    /// Reads what a packet of `version` has in this place: before 5.0 there are no properties, nor their length.
     pub(crate) fn parse_for(
         version: ProtocolVersion,
         reader: &mut Reader<'a>,
@@ -59,8 +57,7 @@ impl<'a> Properties<'a> {
     /// Judges a list without its Property Length, for example one that was stored with a message.
     ///
     /// # Errors
-    /// [`DecodeError`] as when the list stands in a packet. A list that [`Properties::raw`]
-    /// returned passes in the same place.
+    /// [`DecodeError`] as when the list stands in a packet. A list that [`Properties::raw`] returned passes in the same place.
     pub fn from_raw(raw: &'a [u8], place: PropertyPlace) -> Result<Self, DecodeError> {
         Self::validate(raw, place)
     }
@@ -126,8 +123,7 @@ impl<'a> Properties<'a> {
         self.present & id.bit() != 0
     }
 
-    /// Whether one of the strings has code points that the standards advise against; see
-    /// [`has_discouraged`](crate::has_discouraged).
+    /// Whether one of the strings has code points that the standards advise against; see [`has_discouraged`](crate::has_discouraged).
     #[must_use]
     #[inline]
     pub const fn has_discouraged(&self) -> bool {
@@ -224,8 +220,7 @@ impl<'a> Properties<'a> {
         self.binary(PropertyId::AuthenticationData)
     }
 
-    /// Whether Reason String and User Properties may be sent on any packet; true when absent
-    /// \[MQTT-3.1.2-29\]. 0x17.
+    /// Whether Reason String and User Properties may be sent on any packet; true when absent \[MQTT-3.1.2-29\]. 0x17.
     #[must_use]
     pub fn request_problem_information(&self) -> bool {
         self.byte(PropertyId::RequestProblemInformation) != Some(0)
@@ -255,8 +250,7 @@ impl<'a> Properties<'a> {
         self.utf8(PropertyId::ReasonString)
     }
 
-    /// Unacknowledged QoS 1 and 2 messages that the sender of this accepts; 65 535 when absent.
-    /// 0x21.
+    /// Unacknowledged QoS 1 and 2 messages that the sender of this accepts; 65 535 when absent. 0x21.
     #[must_use]
     pub fn receive_maximum(&self) -> NonZeroU16 {
         self.two_byte(PropertyId::ReceiveMaximum).and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX)
@@ -298,8 +292,7 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Largest packet in bytes that the sender of this accepts, fixed header included; `None`: no
-    /// limit. 0x27.
+    /// Largest packet in bytes that the sender of this accepts, fixed header included; `None`: no limit. 0x27.
     #[must_use]
     pub fn maximum_packet_size(&self) -> Option<NonZeroU32> {
         self.four_byte(PropertyId::MaximumPacketSize).and_then(NonZeroU32::new)
@@ -395,8 +388,7 @@ impl<'a> Iterator for PropertyIter<'a> {
     }
 }
 
-/// Iterates over the User Properties of a list: name and value, in the order of the packet
-/// \[MQTT-3.3.2-18\].
+/// Iterates over the User Properties of a list: name and value, in the order of the packet \[MQTT-3.3.2-18\].
 #[derive(Clone, Debug)]
 pub struct UserProperties<'a> {
     properties: PropertyIter<'a>,

@@ -1,7 +1,6 @@
 //! What a packet says, in one text per packet, for two implementations to agree on.
 //!
-//! Texts of our packets are made here, those of an oracle's beside the oracle, by the same
-//! functions.
+//! Texts of our packets are made here, those of an oracle's beside the oracle, by the same functions.
 
 use lotmq_codec::{Ack, AckType, ClientPacket, ProtocolVersion, Publish, ReasonCode, ServerPacket};
 

@@ -1,5 +1,4 @@
-//! The codec from outside: tables of packets by clause, round trips, two independent oracles, and
-//! the fuzz corpus.
+//! The codec from outside: tables of packets by clause, round trips, two independent oracles, and the fuzz corpus.
 
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only functions marked #[test] as such")]
 

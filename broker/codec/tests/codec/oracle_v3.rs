@@ -1,9 +1,8 @@
 //! 3.1.1 against crate `mqtt-protocol`, which shares no code with ours.
 //!
-//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when
-//! the oracle repeats what it read. [`DIFFERENCES`] are the accepted disagreements, all of them the
-//! oracle's leniency or a rule that we leave to another layer. The fuzz target `differential` runs
-//! [`check`] too.
+//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when the oracle repeats what it read.
+//! [`DIFFERENCES`] are the accepted disagreements, all of them the oracle's leniency or a rule that we leave to another layer.
+//! The fuzz target `differential` runs [`check`] too.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,8 +18,7 @@ use crate::fields::{self, Published};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V3_1_1;
 
-/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why.
-/// The oracle says the opposite.
+/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why. The oracle says the opposite.
 ///
 /// A test sees to it that each is a disagreement, so a row leaves when the oracle learns its rule.
 pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
@@ -61,8 +59,7 @@ pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
     ("10 13 0004 'MQTT' 04 C2 0000 0001 'a' 0001 'u' 0001 FF", true, "a password is binary (§3.1.3.5)"),
 ];
 
-/// What the oracle makes of the bytes. It subtracts unchecked in a PUBLISH whose topic overruns,
-/// which panics: a refusal too.
+/// What the oracle makes of the bytes. It subtracts unchecked in a PUBLISH whose topic overruns, which panics: a refusal too.
 fn oracle(bytes: &[u8]) -> Option<VariablePacket> {
     catch_unwind(AssertUnwindSafe(|| VariablePacket::decode(&mut Cursor::new(bytes)).ok())).ok().flatten()
 }
@@ -209,8 +206,7 @@ fn stricter(error: DecodeError) -> bool {
     )
 }
 
-/// Both say the same of these bytes, from a Client and from a server, but for the disagreements
-/// listed above.
+/// Both say the same of these bytes, from a Client and from a server, but for the disagreements listed above.
 ///
 /// # Panics
 /// When they do not.
@@ -270,8 +266,7 @@ mod tests {
     }
 
     proptest! {
-        /// The oracle reads what our encoders write, understands the same, and writes it again byte
-        /// for byte.
+        /// The oracle reads what our encoders write, understands the same, and writes it again byte for byte.
         #[test]
         fn oracle_reads_and_repeats_what_we_write(
             packet in prop_oneof![client_packet(VERSION), server_packet(VERSION)],

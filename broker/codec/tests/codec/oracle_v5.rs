@@ -1,10 +1,8 @@
 //! 5.0 against crate `mqtt-protocol-core`, which shares no code with ours.
 //!
-//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when
-//! the oracle repeats what it read. Its parsers start behind the fixed header, so headers are
-//! compared in `refused` only. [`DIFFERENCES`] are the accepted disagreements, all of them the
-//! oracle's leniency or a rule that we leave to another layer. The fuzz target `differential` runs
-//! [`check`] too.
+//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when the oracle repeats what it read. Its
+//! parsers start behind the fixed header, so headers are compared in `refused` only. [`DIFFERENCES`] are the accepted disagreements, all of
+//! them the oracle's leniency or a rule that we leave to another layer. The fuzz target `differential` runs [`check`] too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,8 +15,7 @@ use crate::fields::{self, Connect, Published};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V5;
 
-/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why.
-/// The oracle says the opposite.
+/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why. The oracle says the opposite.
 ///
 /// A test sees to it that each is a disagreement, so a row leaves when the oracle learns its rule.
 pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
@@ -250,8 +247,7 @@ fn stricter(header: &FixedHeader, body: &[u8], error: DecodeError) -> bool {
     )
 }
 
-/// Whether the body ends where its Property Length should stand, in a packet where the oracle does
-/// not mind.
+/// Whether the body ends where its Property Length should stand, in a packet where the oracle does not mind.
 fn lacks_property_length(header: &FixedHeader, body: &[u8]) -> bool {
     let whole = [body, &[0]].concat();
     if header.packet_type() == PacketType::Auth {
@@ -262,8 +258,7 @@ fn lacks_property_length(header: &FixedHeader, body: &[u8]) -> bool {
     }
 }
 
-/// Both say the same of these bytes, from a Client and from a server, but for the disagreements
-/// listed above.
+/// Both say the same of these bytes, from a Client and from a server, but for the disagreements listed above.
 ///
 /// # Panics
 /// When they do not.
@@ -314,8 +309,7 @@ mod tests {
     }
 
     proptest! {
-        /// The oracle reads what our encoders write, understands the same, and writes it again byte
-        /// for byte.
+        /// The oracle reads what our encoders write, understands the same, and writes it again byte for byte.
         #[test]
         fn oracle_reads_and_repeats_what_we_write(
             packet in prop_oneof![client_packet(VERSION), server_packet(VERSION)],

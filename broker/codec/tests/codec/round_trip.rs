@@ -111,8 +111,7 @@ proptest! {
         fuzz_packet(&packet);
     }
 
-    /// A stream may be cut anywhere: every true prefix is incomplete, never an error, and the
-    /// header needs no more than 5 bytes.
+    /// A stream may be cut anywhere: every true prefix is incomplete, never an error, and the header needs no more than 5 bytes.
     #[test]
     fn every_prefix_is_incomplete(packet in client_packet(ProtocolVersion::V5)) {
         for end in 0..packet.len() {

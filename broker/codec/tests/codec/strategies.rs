@@ -107,8 +107,7 @@ impl ConnectFields {
                 payload,
             }),
             user_name: self.user_name.as_deref(),
-            // Both oracles refuse a password without user name, which 5.0 allows; its own test is
-            // in `legal`.
+            // Both oracles refuse a password without user name, which 5.0 allows; its own test is in `legal`.
             password: self.password.as_deref().filter(|_| self.user_name.is_some()).map(str::as_bytes),
         }
     }
