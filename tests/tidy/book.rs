@@ -16,7 +16,7 @@ const PARTS: [&str; 4] = ["Tutorial", "How-to", "Reference", "Explanation"];
 const FOLDERS: [&str; 5] = ["changes.d", "docs", "editors", "examples", "sdk"];
 
 /// Text of a page by its path from the root.
-fn pages(folders: &[&str]) -> BTreeMap<String, String> {
+pub(crate) fn pages(folders: &[&str]) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for folder in folders {
         collect(folder, &mut found);

@@ -10,7 +10,6 @@ mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 
 use crate::{assert_none, root};
 
@@ -32,26 +31,11 @@ const GENERATED: [&str; 8] = [
     "docs/sdk/reference.md",
 ];
 
+/// Folders with pages.
+const PAGE_FOLDERS: [&str; 2] = ["docs", "changes.d"];
+
 /// Counts of violations by rule and file.
 type Counts = BTreeMap<(String, String), usize>;
-
-/// Paths of all pages of the documentation.
-fn pages() -> Vec<String> {
-    let mut found = Vec::new();
-    let mut open = vec!["docs".to_owned(), "changes.d".to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(root().join(&folder)).unwrap() {
-            let entry = entry.unwrap();
-            let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
-            if entry.file_type().unwrap().is_dir() {
-                open.push(path);
-            } else if Path::new(&path).extension().is_some_and(|extension| extension == "md") {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
 
 /// Adds violations of a rule in a file.
 fn add(counts: &mut Counts, rule: &str, file: &str, count: usize) {

@@ -5,47 +5,19 @@ use super::{Counts, add};
 use crate::files::{Source, sources};
 use crate::syntax::{Look, Walk, crates};
 
-/// A rule: its name, the folders that it holds for, and texts that break it.
-struct Port {
-    rule: &'static str,
-    folders: &'static [&'static str],
-    texts: &'static [&'static str],
-    /// Files that are the adaptor themselves.
-    adaptors: &'static [&'static str],
-}
-
-const PORTS: [Port; 6] = [
+/// Rules: name, folders that it holds for, and the text that breaks it.
+const PORTS: [(&str, &[&str], &str); 6] = [
     // Batches, rows and identifiers belong to a crate without redb.
-    Port {
-        rule: "store",
-        folders: &["broker/core", "broker/server"],
-        texts: &["lotmq_store"],
-        adaptors: &[],
-    },
-    Port {
-        rule: "default-tenant",
-        folders: &["broker/core", "broker/server"],
-        texts: &["default_tenant("],
-        adaptors: &[],
-    },
+    ("store", &["broker/core", "broker/server"], "lotmq_store"),
+    ("default-tenant", &["broker/core", "broker/server"], "default_tenant("),
     // Limits of something that a tenant has come from the tenant.
-    Port {
-        rule: "limits",
-        folders: &["broker/core", "broker/server"],
-        texts: &["config.limits"],
-        adaptors: &[],
-    },
+    ("limits", &["broker/core", "broker/server"], "config.limits"),
     // Principals have other sources than stored accounts.
-    Port {
-        rule: "account-number",
-        folders: &["broker/core", "broker/server"],
-        texts: &["identity.account"],
-        adaptors: &[],
-    },
+    ("account-number", &["broker/core", "broker/server"], "identity.account"),
     // A refusal has a code of an enumeration.
-    Port { rule: "refusal-text", folders: &["broker/server"], texts: &["Refusal::new("], adaptors: &[] },
+    ("refusal-text", &["broker/server"], "Refusal::new("),
     // A verb borrows the parts that it needs.
-    Port { rule: "deref", folders: &["broker/server"], texts: &["Deref for "], adaptors: &[] },
+    ("deref", &["broker/server"], "Deref for "),
 ];
 
 /// Types of routes. A connector describes itself in its own folder.
@@ -74,11 +46,9 @@ pub(super) fn count(counts: &mut Counts) {
     for source in sources().iter().filter(|source| !source.is_test()) {
         let file = source.path.to_str().unwrap();
         let code = code(source);
-        for port in &PORTS {
-            let holds = port.folders.iter().any(|folder| source.path.starts_with(folder));
-            if holds && !port.adaptors.contains(&file) {
-                let found = port.texts.iter().map(|text| code.matches(text).count()).sum();
-                add(counts, port.rule, file, found);
+        for (rule, folders, text) in PORTS {
+            if folders.iter().any(|folder| source.path.starts_with(folder)) {
+                add(counts, rule, file, code.matches(text).count());
             }
         }
         if source.path.starts_with("broker") || source.path.starts_with("lot-to-wasm") {

@@ -1,6 +1,7 @@
 //! Words: width of comments, first words and lengths of sentences, pronouns, names.
 
-use super::{Counts, GENERATED, add};
+use super::{Counts, GENERATED, PAGE_FOLDERS, add};
+use crate::book::pages;
 use crate::files::sources;
 use crate::root;
 use crate::syntax::{Look, Walk, crates};
@@ -62,11 +63,11 @@ pub(super) fn count(counts: &mut Counts) {
         );
         add(counts, "pronoun", file, sentences.iter().map(|sentence| pronouns(sentence)).sum());
     }
-    for page in super::pages() {
-        count_page(&page, counts);
+    for (page, text) in pages(&PAGE_FOLDERS) {
+        count_page(&page, &text, counts);
     }
     for page in ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
-        count_page(page, counts);
+        count_page(page, &std::fs::read_to_string(root().join(page)).unwrap(), counts);
     }
     for file in crates().into_values().flatten() {
         let found = Walk::over(&file, Names::default());
@@ -74,14 +75,13 @@ pub(super) fn count(counts: &mut Counts) {
     }
 }
 
-fn count_page(page: &str, counts: &mut Counts) {
-    let text = std::fs::read_to_string(root().join(page)).unwrap();
+fn count_page(page: &str, text: &str, counts: &mut Counts) {
     let cells = text.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split('|'));
     add(counts, "page-cell", page, cells.filter(|cell| cell.trim().chars().count() > CELL_MAX).count());
     if GENERATED.contains(&page) {
         return;
     }
-    let sentences = sentences_of(paragraphs_of_page(&text));
+    let sentences = sentences_of(paragraphs_of_page(text));
     add(counts, "page-first-word", page, sentences.iter().filter(|it| begins_with_clause(it)).count());
     add(counts, "page-pronoun", page, sentences.iter().map(|sentence| pronouns(sentence)).sum());
     let long = sentences.iter().filter(|sentence| words(sentence) > WORDS_MAX).count();
@@ -208,7 +208,7 @@ impl Look for Names {
 }
 
 #[test]
-fn sentences_are_told_apart_and_judged() {
+fn sentences_end_at_marks_and_each_rule_finds_its_violation() {
     let comment =
         "/// What it is. Who is it?\n/// Which one\n/// of them.\n\n//! He has his key.\nlet x = 1; // no\n";
     let sentences = sentences_of(paragraphs_of_comments(comment));

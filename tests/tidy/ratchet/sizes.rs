@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Counts, GENERATED, add};
+use super::{Counts, GENERATED, PAGE_FOLDERS, add};
+use crate::book::pages;
 use crate::files::sources;
-use crate::root;
 
 /// Most bytes of a file without its tests.
 const FILE_BYTES_MAX: usize = 32_000;
@@ -27,10 +27,9 @@ pub(super) fn count(counts: &mut Counts) {
     for (folder, files) in folders.iter().filter(|(_, files)| **files > FILES_MAX) {
         add(counts, "folder-files", folder, *files);
     }
-    for page in super::pages().iter().filter(|page| !GENERATED.contains(&page.as_str())) {
-        let bytes = usize::try_from(std::fs::metadata(root().join(page)).unwrap().len()).unwrap();
-        if bytes > PAGE_BYTES_MAX {
-            add(counts, "page-kib", page, bytes.div_ceil(1024));
+    for (page, text) in pages(&PAGE_FOLDERS) {
+        if text.len() > PAGE_BYTES_MAX && !GENERATED.contains(&page.as_str()) {
+            add(counts, "page-kib", &page, text.len().div_ceil(1024));
         }
     }
 }

@@ -21,8 +21,8 @@ const PACKETS_OF_ONE: u64 = 2;
 /// The same of all connections together.
 const PACKETS_OF_ALL: u64 = 8;
 
-/// The part of [`PACKETS_OF_ALL`] for connections whose client has not logged in. The rest is for
-/// accounts, so that strangers with many addresses do not close the connections of users.
+/// Part of [`PACKETS_OF_ALL`] for connections without a user, anonymous or before their login. The
+/// rest is for accounts, so that strangers with many addresses do not close their connections.
 const PACKETS_OF_STRANGERS: u64 = 4;
 
 /// Addresses and users whose allowances are known at once. Others share one.
