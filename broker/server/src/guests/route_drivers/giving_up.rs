@@ -23,7 +23,7 @@ use crate::process::this_turn;
 /// Work of giving up a message, besides what is copied of it: some 50 µs.
 const GIVING_UP_WORK: usize = 32 << 10;
 
-/// Gives up a message for a reason, in which no secret stands. What was done is counted.
+/// Gives up a message for a reason that contains no secret. Counts the work.
 pub(super) fn give_up(
     (hosting, tenant, route): (&Hosting, &Arc<Tenant>, &Arc<RouteRunner>),
     (version, services): (&Version, &TenantServices),

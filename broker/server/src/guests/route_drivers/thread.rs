@@ -75,7 +75,7 @@ fn start_one(hosting: &Arc<Hosting>, number: usize, orders: Orders) -> std::io::
     })
 }
 
-/// Routes that their owner drives on his own thread, step by step.
+/// Routes that the caller drives step by step on its own thread.
 pub(crate) struct SteppedRoutes {
     runtime: Runtime,
     tasks: LocalSet,
@@ -168,7 +168,7 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
                     if is_heard_of {
                         driver.route.is_heard_of();
                     }
-                    // Whoever asked may have gone.
+                    // The caller may have gone.
                     let _ = answer.try_send(probed);
                     if !is_heard_of {
                         listen(driver).await;

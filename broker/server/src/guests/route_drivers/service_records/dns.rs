@@ -61,7 +61,7 @@ pub(super) struct DnsQuestion<'a> {
     pub(super) kind: TYPE,
 }
 
-/// What a message means for a question.
+/// Meaning of a message as an answer to a question.
 #[derive(Debug, PartialEq)]
 enum Reply {
     /// Records of the type that was asked for; none if the name has none, or is not there.
