@@ -57,7 +57,7 @@ struct DeadState {
     leaving: BTreeSet<MessageId>,
 }
 
-/// What is shown of a letter without reading it.
+/// Summary of a dead letter, shown without a read from the disk.
 #[derive(Clone, Debug)]
 struct Note {
     id: u64,
@@ -141,8 +141,7 @@ impl DeadState {
             self.dropped_ids.push(delivery.message.id);
         }
         if slice.is_last && slice.deliveries.is_empty() && self.came == came {
-            // What was counted and has never come to the disk; nothing has come since that was
-            // read.
+            // The rest was counted but never reached the disk. Nothing has come since the read.
             self.waiting = Amount::default();
         }
     }
@@ -234,7 +233,7 @@ impl EnteringLetter {
 }
 
 impl CommitWatcher for EnteringLetter {
-    /// What becomes of it, it is known when it is dropped.
+    /// Does nothing: the drop reports the end of the write.
     fn settled(&self, _: Result<(), StoreFailure>) {}
 }
 
@@ -314,7 +313,7 @@ fn bytes_max(route: &RouteRunner) -> u64 {
     route.version().buffering.bytes_max / BYTES_SHARE
 }
 
-/// What a dead letter says besides the message.
+/// Data of a dead letter beside the message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Letter<'a> {
     pub(crate) reason: &'a str,

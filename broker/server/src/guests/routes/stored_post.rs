@@ -23,7 +23,7 @@ const VERSION_WITH_TIME: u8 = 2;
 /// Bytes of one; what most have is on the stack.
 pub(in crate::guests) type StoredPostBytes = SmallVec<[u8; 192]>;
 
-/// What is stored beside topic, payload, QoS and time.
+/// Stored data of a message beside topic, payload, QoS and time.
 #[derive(Debug, PartialEq)]
 pub(in crate::guests) struct StoredPost<'a> {
     /// Number of guest runs that led to the message.

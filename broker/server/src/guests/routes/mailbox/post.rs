@@ -65,12 +65,12 @@ pub(crate) enum Addressee {
     Table(Arc<str>),
 }
 
-/// What of a route takes one message; one thing for most.
+/// Takers of one message in a route; mostly one.
 pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
 impl Post {
-    /// What must not overtake each other: messages of one topic or of one `ORDER_KEY`, and rows of
-    /// one table.
+    /// Ordering key: the topic, the `ORDER_KEY`, or the table of a row. Messages of one key do not
+    /// overtake each other.
     pub(super) fn owned_key(&self) -> PostKey<Box<str>> {
         match self.key() {
             PostKey::Table(table) => PostKey::Table(table.into()),
@@ -158,7 +158,7 @@ impl Addressee {
         !matches!(self, Self::Table(_)) && self.block(said).is_none()
     }
 
-    /// What the definition says of it; nothing of a table, and of what is there no more.
+    /// Returns its block in the definition; `None` for a table or a removed taker.
     pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
         match self {
             Self::Event(name) => said.event(name),

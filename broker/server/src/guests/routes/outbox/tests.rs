@@ -230,7 +230,7 @@ struct ThreadBatch {
     entered: Vec<u64>,
 }
 
-/// What a reader has found: the stretch, the messages, and whether nothing is behind them.
+/// Result of a read: the range, the messages, and whether nothing is behind them.
 type Found = (OutboxStretch, Vec<u64>, bool);
 
 struct Model {
