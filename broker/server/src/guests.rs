@@ -209,8 +209,7 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see
-    /// `events`.
+    /// Returns the definitions that messages on `topic` start, permitted or not; see `events`.
     pub(crate) fn triggers(
         &self,
         topic: &str,
@@ -248,7 +247,7 @@ impl Guests {
             .collect()
     }
 
-    /// What a message on `topic` does to the last values.
+    /// Returns the effect of a message on `topic` on the last values.
     pub(crate) fn caching(&self, topic: &str) -> Caching {
         self.registry.read().caching(topic)
     }

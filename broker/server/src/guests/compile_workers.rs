@@ -168,7 +168,7 @@ impl<'a> CompileFor<'a> {
     fn charge(&self) -> Option<WorkerCharge> {
         let is_bounded = match self.asker.rank {
             Rank::Broker => return None,
-            // Whoever looks after the broker installs also while guests have all their memory.
+            // Administrators may install even if guests use all their memory.
             Rank::Administrator => false,
             Rank::User => true,
         };

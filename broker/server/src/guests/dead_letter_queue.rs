@@ -151,7 +151,7 @@ pub(super) fn trim(hosting: &Hosting, route: &Arc<RouteRunner>) {
         }
     };
     let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
-    // Where the broker stops, the next one goes on.
+    // If the broker stops, the next start continues.
     let _ = hosting.log.read_queue(session, MessageId(0), most, Box::new(reply));
 }
 
@@ -167,7 +167,7 @@ pub(super) fn remove_dropped(route: &Arc<RouteRunner>) {
     });
 }
 
-/// Which letters are meant.
+/// Selection of dead letters.
 pub(crate) enum Chosen {
     All,
     /// Those with these numbers.
@@ -191,7 +191,7 @@ impl Chosen {
     }
 }
 
-/// What was done with letters.
+/// Result of an operation on dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct LettersTaken {
     pub(crate) letters: u64,
@@ -246,7 +246,7 @@ impl LetterTaking {
         Ok(Some(Self { claim, route, after, until, chosen, taken }))
     }
 
-    /// Where the next letters are to be read: the session, and the number behind which.
+    /// Position of the next letters to read: the session, and the number after which they begin.
     pub(crate) fn next(&self) -> (SessionId, MessageId) {
         (self.claim.session, self.after)
     }
@@ -299,7 +299,7 @@ impl LetterTaking {
         this_turn::with(|turn| outgoing::hand_in(turn, tenant, &self.route, (to, message), hops))
     }
 
-    /// What was done.
+    /// Returns the result.
     pub(crate) fn end(self) -> LettersTaken {
         self.taken
     }

@@ -207,7 +207,7 @@ pub(super) fn codec_qos(qos: Qos) -> QoS {
     }
 }
 
-/// What an error says that a run has reported and gone on behind.
+/// Returns the text of an error that a run has reported without ending.
 fn reported_error(effect: &Effect<'_>) -> Option<String> {
     match effect {
         Effect::Report { severity: Severity::Error, code, message, .. } => {
@@ -342,8 +342,8 @@ pub(super) fn events_not_taken(
         PostError::Full { .. } | _ => (records::full_code(definition), &counters.guest_events_dropped),
     };
     counter.add(count);
-    // What the broker itself publishes about guests must not go round for ever: it is counted, not
-    // recorded.
+    // The broker counts its own messages about guests but does not record them. A record would
+    // trigger further messages without end.
     let has_record = !system_topics::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused(count));
     if has_record {

@@ -1,6 +1,6 @@
-//! What two grants have in common: of a route and its module, and of either and its policies.
+//! Intersection of two grants: of a route and its module, and of either and its policies.
 //!
-//! Invariant: what comes of two is in both.
+//! Invariant: the result is contained in both grants.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
-//! Whose what programs keep for themselves is, at a start: states, windows, silences, and what
-//! models remember.
+//! Ownership check at start for data that programs keep: states, windows, silences and the memory
+//! of models.
 //!
-//! It goes with its definition, or with another owner of its name. A crash, or a restore of a part
-//! of a backup, may leave what was of a former one.
+//! The data is removed with its definition, or when its name gets another owner. After a crash or a
+//! partial restore of a backup, data of a former owner may be left.
 
 use std::collections::HashMap;
 

@@ -1,10 +1,10 @@
-//! Promised runs that a crash or a stop has left: they start again at the next start, before the
-//! first Client.
+//! Promised runs that a crash or a stop has interrupted: they start again at the next start, before
+//! the first Client.
 //!
-//! What runs have published comes first, then what they were started with, so that it does not come
-//! to the same definitions behind its successors; otherwise they start in order. Those that find no
-//! room by the time the listeners open are started by the housekeeper. How messages come to be kept
-//! is in `promised`.
+//! Messages that runs have published come first, then the messages that started these runs. So they
+//! reach the same definitions before their successors; otherwise runs start in order. The
+//! housekeeper starts the runs that find no room by the time the listeners open. See `promised` for
+//! how the broker keeps the messages.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -140,8 +140,7 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
         return;
     }
     *left_runs.0.lock() = unfinished;
-    // What is still being compiled may have no room for all of them, and does not hold the
-    // listeners.
+    // A compiling definition may have no room for all runs. It does not delay listeners.
     let wait = if hosting.cold_start.is_over() { START_WAIT } else { COLD_START_WAIT };
     let deadline = Instant::now() + wait;
     this_turn::install(Arc::clone(&hosting.context), None);

@@ -80,8 +80,8 @@ pub(super) fn promise(notes: &mut TurnNotes<'_>, starting: &Starting<'_>) -> Opt
     Some(Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message }))
 }
 
-/// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a
-/// message.
+/// Stored form of the data of a message beside topic and payload. It takes the place of the PUBLISH
+/// properties and contains them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PromisedMessage<'a> {
     /// Number of runs that had led to it.
@@ -93,7 +93,7 @@ pub(super) struct PromisedMessage<'a> {
 }
 
 /// Bit of the first byte that says that expiry, length of the Client Identifier and properties are
-/// there. What older versions stored has hops and the Client Identifier alone.
+/// there. Older versions stored only hops and the Client Identifier.
 const HAS_PROPERTIES: u8 = 0x80;
 
 impl<'a> PromisedMessage<'a> {

@@ -295,7 +295,7 @@ fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRo
         Ok(rule) => return rule,
         Err(reason) => reason,
     };
-    // What it was about stands beside its text.
+    // The store keeps the facts of the rule beside its text.
     let facts = serde_json::from_slice::<RuleFacts>(&row.state).ok();
     let known = facts.filter(|facts| facts.scope.parse::<Scope>().is_ok());
     error!(
@@ -357,8 +357,8 @@ struct Starting {
     report: Receiver<RunReport>,
 }
 
-/// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended
-/// then has an error record.
+/// Runs `ON START` of all tenants and waits for it for at most 5 s. A run that has not ended by
+/// then gets an error record.
 pub(crate) fn run_starts(hosting: &Hosting) {
     let mut waiting = Vec::new();
     let now = definitions_now(&*hosting.context.core.clock);

@@ -31,7 +31,7 @@ pub(super) fn plant(
     if settings.iter().any(is_seeded) {
         return;
     }
-    // What was removed must not come back because the note of it is damaged.
+    // Removed rules must not return because the note of their removal is damaged.
     if quarantined.iter().any(|row| row.table == SETTINGS) {
         error!(
             tenant = &*tenant.name,

@@ -406,7 +406,7 @@ fn flood(running: &Running, topic: &str, count: u32) {
     for number in 1..=count {
         sender.send_publish(&Publication::new(topic, number.to_string())).unwrap();
     }
-    // What the turn of the first one starts beside it starts behind its answers.
+    // Runs that start in the turn of the first ping begin after its answer.
     for _ in 0..2 {
         sender.ping().unwrap();
     }

@@ -1,9 +1,9 @@
-//! Messages that rules keep from a Client whose subscription asks for them, with warnings in the
-//! log: at the first decision for each user, then at doubled counts.
+//! Messages that rules deny to a Client whose subscription asks for them. The log has a warning at
+//! the first decision for each user, then at doubled counts.
 //!
-//! The subscription was granted, so nothing else says why nothing arrives. What is counted are
-//! decisions: that about a topic which comes again holds for all its messages. Not here: denials
-//! that the Client is told of (`management::denials`).
+//! The subscription was granted, so nothing else says why nothing arrives. The counter counts
+//! decisions. A cached decision for a topic holds for all its messages. Not here: denials that the
+//! Client sees (`management::denials`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ impl Withheld {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
             }
-            // Whoever watches sees each of them. The log is below `$SYS/`: a line for what is
-            // denied of it would be denied in turn.
+            // The debug level logs each decision. The log is below `$SYS/`, so a line about a
+            // denial there would be denied in turn.
             None if !topic.starts_with("$SYS/") && enabled!(target: "rules", Level::DEBUG) => {
                 debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), "delivery denied by a rule");
             }
