@@ -100,7 +100,7 @@ fn words_give_way_to_the_maximum_packet_size() {
     assert_eq!(peer.reasons(), [""; 0]);
 }
 
-/// What ends a connection is said in words, too.
+/// DISCONNECT gives the reason in words, too.
 #[test]
 fn disconnect_says_why() {
     let broker = options().variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "600").start();

@@ -1,5 +1,5 @@
-//! What the broker refuses or answers without closing: topics that are too deep, identifiers it
-//! does not know, too large a packet.
+//! Packets that the broker refuses or answers without closing: topics that are too deep, unknown
+//! identifiers, too large a packet.
 
 use crate::bytes::{self, publish_with};
 use crate::{Connect, Peer, V4, V5, broker, options};

@@ -123,8 +123,8 @@ fn the_configuration_may_allow_them() {
     }
 }
 
-/// What a broker was allowed to retain is not shown by one that is not; it stays in the store, as
-/// do subscriptions, which can be ended.
+/// A broker does not show retained messages that only its former configuration allowed. They stay
+/// in the store, as do subscriptions, which can be ended.
 #[test]
 fn what_an_older_store_holds_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();

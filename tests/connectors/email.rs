@@ -222,7 +222,7 @@ fn connections_are_protected_before_the_password_is_told() {
             (&true.into(), true)
         );
     }
-    // Who is not trusted is not told the password, and neither is who offers no TLS.
+    // The route sends no password to a server that it does not trust, or that offers no TLS.
     broker.command_ok(&route(server.port, &format!("{login}\n{FROM}"), TO));
     Standing::of(&broker, "Mail").until("UnknownIssuer");
     let plain = Server::plain().unwrap();
@@ -280,8 +280,8 @@ fn nothing_is_lost_when_the_server_is_killed_or_frozen_under_load() {
     while !has.contains(&(2 * MAILS - 1)) {
         has.insert(number(&server.next()));
     }
-    // What the first server had taken between the look at its mails and its end is with it: these
-    // come in order.
+    // The first server also took mails between the look at its mails and its end. The numbers of
+    // these are consecutive.
     let missing: Vec<usize> = (0..2 * MAILS).filter(|mail| !has.contains(mail)).collect();
     assert!(missing.windows(2).all(|pair| pair[1] == pair[0] + 1) && missing.len() <= MAILS, "{missing:?}");
 }

@@ -121,7 +121,7 @@ fn points_are_written_and_asked_for() {
         "SELECT last(s), last(\"deep.x\") FROM free WHERE dev='b' AND \"on\"=true",
         &json!([[0, "a \"text\"", 1]]),
     );
-    // What breaks its bounds costs only itself, and its like in one batch pass.
+    // A record that breaks its bounds costs only itself, and the others of its batch pass.
     send(&broker, "any/c", r#"{"value":"a text in a field of numbers"}"#);
     assert!(failure(&mut failed).contains("field type conflict"));
     send(&broker, "any/a", "22");

@@ -58,7 +58,7 @@ fn values_of_all_types_are_published() {
     for (at, (tag, expected)) in READ.iter().enumerate() {
         assert_eq!(values[&format!("plc/t{at}")], *expected, "{tag}");
     }
-    // What is near comes in one request.
+    // The route reads neighbouring addresses in one request.
     was_asked(&server, "1 3 0 17");
 }
 
@@ -176,7 +176,8 @@ fn a_unit_that_is_dead_does_not_hold_up_the_others() {
     assert_eq!(next(&mut watcher), "plc/Alive=7");
 }
 
-/// What is written next; a value whose answer was lost with the port is written again before it.
+/// Returns the next written value other than `before`. The route repeats a value whose answer was
+/// lost with the port.
 fn after(before: u8, written: &mpsc::Receiver<u8>) -> u8 {
     iter::repeat_with(|| written.recv_timeout(WAIT_MAX).unwrap()).find(|value| *value != before).unwrap()
 }
@@ -197,7 +198,7 @@ fn what_waits_outlives_a_port_that_is_unplugged_and_a_broker_that_is_killed() {
     let mut wire = Wire::with_units(answer);
     let mut broker = broker(&[&wire]);
     let mut standing = Standing::of(&broker, "Plc");
-    // What a machine is told late would otherwise be lost with the broker.
+    // By default, late commands for a machine would be lost with the broker.
     let on_disk = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE disk\n    ADD MODBUS_CONFIG";
     let route = route(&wire.device(), "", &format!("{T}; DESTINATION_TOPIC \"write/t\""));
     broker.command_ok(&route.replace("    ADD MODBUS_CONFIG", on_disk));

@@ -297,7 +297,7 @@ fn a_bad_item_costs_only_itself_and_is_told_by_its_code() {
         assert!(told.contains("M/Odd: the text 'grün' is no INT16"), "{told}");
         while !next(&mut watcher).starts_with(&format!("odd-{name}/A")) {}
         broker.command_ok(&format!("-removeRoute {name}"));
-        // What the removed route has sent is out of the way.
+        // The barrier comes behind all messages of the removed route.
         broker.client("barrier").publish(&Publication::new("barrier/x", "x").qos(QoS::AtLeastOnce)).unwrap();
         until(&mut watcher, "barrier/x=x");
     }
@@ -468,7 +468,7 @@ fn every_policy_mode_and_token_is_spoken() {
         server.was_written(&format!("Int16 {number}"));
         until(&mut watcher, &format!("plc/T={number}"));
     }
-    // What the server does not have is told with what it has.
+    // If the server lacks the setting, the status lists the settings that it has.
     for (settings, expected) in [
         (named, "the server does not offer None with None, but Basic256Sha256 with"),
         (

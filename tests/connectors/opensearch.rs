@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use crate::link::Link;
 use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
-/// What a server has: documents by their index, and how often each was refused for now.
+/// State of a server: documents by index, and how often it still refuses each for now.
 #[derive(Default)]
 struct Held {
     documents: BTreeMap<String, Index>,
@@ -211,7 +211,7 @@ fn each_document_of_a_bulk_is_heeded_by_itself() {
     ] {
         publish(&mut sender, "docs/1", document);
     }
-    // What came behind a busy one was stored at once, and only once.
+    // The server stored the documents behind a busy one at once, and only once.
     let numbers =
         || -> Vec<i64> { server.sources("docs").iter().map(|one| one["n"].as_i64().unwrap()).collect() };
     eventually("all but those that are refused", || (numbers().len() == 5).then_some(()));
@@ -401,7 +401,7 @@ fn a_definition_that_cannot_work_is_told() {
         let refused = broker.command(&definition);
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
-    // What only the guest can judge stops the route.
+    // Only the guest can judge these mistakes, and they stop the route.
     for (query, told) in [
         ("QUERY \"INDEX x/ {}\"", "E: QUERY has no id behind the slash"),
         ("", "E needs QUERY, TABLE or INDEX of OPENSEARCH_CONFIG"),

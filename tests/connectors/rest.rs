@@ -249,7 +249,8 @@ fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
     send(&broker, "post/1", "x");
     standing.until("UnknownIssuer");
     assert!(server.asked().is_empty());
-    // Who is trusted is told, and what waits is for the login that he takes.
+    // The route reports that the trusted server rejects its login. The waiting message goes out
+    // with the login that the server accepts.
     broker.command_ok(&secure("SERVER_CA_CERT GET SECRET \"CA\"\nTLS_SERVER_NAME \"localhost\""));
     standing.until("the server answered 401");
     broker.command_ok("-setSecret TOKEN=hidden-right");
@@ -278,7 +279,7 @@ fn ten_thousand_messages_wait_for_a_server_and_are_asked_in_their_order() {
         let place: usize = asked.line().strip_prefix("POST /").unwrap().parse().unwrap();
         let number: usize = std::str::from_utf8(&asked.body).unwrap().parse().unwrap();
         let expected = &mut of_server.lock().unwrap()[place];
-        // What was not answered may come again; what is left out never comes.
+        // Unanswered messages may come again. A skipped message never comes.
         if number == *expected {
             *expected += 4;
         }
@@ -348,7 +349,7 @@ fn a_server_without_tls_is_told_as_that() {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What comes is the begin of a handshake; whoever asked may be gone.
+                // The request is the begin of a handshake, and the client may be gone.
                 let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(answer.as_bytes()));
             }
         });

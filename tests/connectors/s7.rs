@@ -199,7 +199,7 @@ fn malformed_answers_are_told_and_end_the_connection() {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What it is asked does not matter, nor whether the answer was taken.
+                // Neither the request nor whether the client takes the answer matters.
                 let _ = stream.write_all(answer);
                 let _ = stream.read_to_end(&mut Vec::new());
             }

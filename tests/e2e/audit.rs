@@ -296,8 +296,8 @@ fn neither_logins_nor_readers_push_out_what_administrators_did() {
     assert!(trails["access"]["head"]["number"].as_u64().unwrap() < 50, "{trails}");
 }
 
-/// What others change has a sequence of its own, of which each record is on the disk before the
-/// answer, as of an administrator's.
+/// Changes by other users have an audit sequence of their own. Each record is on the disk before
+/// the answer, as for an administrator.
 #[test]
 fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
     let mut broker = options().variable("LOTMQ_AUDIT_RECORDS", "100").start();
@@ -377,8 +377,8 @@ fn commands_that_come_to_nothing_push_out_neither_logins_nor_denials() {
     broker.command_ok(
         "-addRule DEFINE RULE Deployers WITH PRIORITY 5 FOR CommandCall\n    IF USER IS \"dep\" THEN\n        ALLOW\n",
     );
-    // Who has no rights may ask for another password of his own, who may give commands for
-    // anything.
+    // A user without rights may only ask for another password of their own. A user who may give
+    // commands may ask for anything.
     let mut bob = broker.connect(&ConnectOptions::new("bobs").user("bob", "password"));
     let refused = Publication::new("$SYS/Coreflux/Command", "-addUser evil password").qos(QoS::AtLeastOnce);
     bob.publish(&refused).unwrap();

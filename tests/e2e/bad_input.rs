@@ -1,4 +1,4 @@
-//! What a stranger, or a broken device, may send to the port.
+//! Malformed input that a stranger, or a broken device, may send to the port.
 
 use std::io::Write as _;
 use std::time::Duration;

@@ -16,7 +16,7 @@ fn add_caller(broker: &Broker, call: &str) {
     broker.command_ok(&format!("-addAction -replace {}", caller(call)));
 }
 
-/// What comes out for a message, or the error of the run.
+/// Returns the output for a message, or the error of the run.
 fn called(broker: &Broker, payload: &str) -> String {
     let mut client = broker.root("");
     client.subscribe_to("out", QoS::AtLeastOnce).unwrap();

@@ -273,7 +273,7 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     std::fs::write(path("sends.lot"), sends).unwrap();
     let checked = lotmq(&["check", &path("all.lot")]);
     assert!(checked.output().ends_with("ok (action Send, model Reading, rule Gate)"), "{}", checked.stdout);
-    // What is further down is there when messages come, and the rule is asked.
+    // Definitions further down are in place when messages come, and the run asks the rule.
     let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7", "--in", "else=7"]);
     assert_eq!(
         (ran.output(), &*ran.stderr),
@@ -758,7 +758,7 @@ fn tools_go_back_to_3_1_1_where_a_broker_does_not_know_5_0() {
         assert_eq!(sent.status.code(), Some(0), "{}", sent.stderr);
         assert_eq!(serving.join().unwrap(), [0x30, 4, 0, 1, b'a', b'x', 0xe0, 0], "{answer:?}");
     }
-    // Whoever asks for a version gets it or nothing.
+    // A user who asks for a version gets it or nothing.
     let (port, _serving) = old_server(&[0x20, 2, 0, 1]);
     let refused = lotmq(&["pub", "-p", &port.to_string(), "-t", "a", "-m", "x", "-V", "5"]);
     assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);

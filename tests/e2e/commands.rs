@@ -504,7 +504,7 @@ fn whoever_needs_what_is_removed_is_told() {
         told.starts_with("Action 'Caller' and Action 'Other' need Action 'Double' and do not run"),
         "{told}"
     );
-    // What goes with it needs nothing any more.
+    // Definitions removed by the same command need nothing any more.
     broker.command_ok(callee);
     assert_eq!(broker.command_ok("-removeAllActions").0.get("warnings"), None);
 

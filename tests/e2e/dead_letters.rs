@@ -157,7 +157,7 @@ fn letters_are_counted_though_their_route_may_keep_few() {
             listed <= found["count"].as_u64().and_then(|count| usize::try_from(count).ok()),
             "what has left is not listed: {found}"
         );
-        // What is counted is of a moment before what is listed was read.
+        // The reply counts the letters a moment before it reads the list.
         (listed == Some(1) && found["count"] == 1).then_some(())
     });
     assert_eq!(found["dropped"], 19, "{found}");

@@ -54,7 +54,7 @@ fn deploy_replaces_no_other_project_unasked() {
     assert_eq!(origins(&broker), both[..1]);
 }
 
-/// What would change is shown first, and whoever reads that may have seen enough.
+/// The command shows the changes first, and a reader who closes the pipe may have seen enough.
 #[test]
 fn what_nobody_reads_about_is_done_and_told_by_the_exit_code() {
     let broker = broker();
@@ -340,7 +340,7 @@ fn projects_are_loaded_beside_each_other() {
     assert_eq!((&active["status"], &active["name"]), (&json!("loaded"), &json!("b")));
     assert_eq!(active["projects"].as_array().unwrap().len(), 2, "{active}");
 
-    // What another one has that stays is not taken.
+    // A project does not take a definition of another project that stays.
     let third = zip(&[("c.lot", format!("{CELL}\n{MODEL}").as_bytes())]);
     let loaded = upload(&broker, "c", &third, " load -beside -replace");
     assert!(!loaded.success());
@@ -398,7 +398,8 @@ fn a_plan_tells_what_would_change_and_changes_nothing() {
     assert_eq!(lists, wanted);
     assert_eq!(plan.data()["unchanged"], 0);
     assert_eq!(origins(&broker), before);
-    // What was stored is what was: it is not the version before of itself.
+    // A dry run leaves the stored version alone, and the version does not become its own
+    // predecessor.
     let same = broker.command_ok("-loadProject a -dryRun");
     assert_eq!(same.data()["unchanged"], 2, "{same:?}");
     assert_eq!(broker.command("-rollbackProject a").code(), "NOT_FOUND");
@@ -540,7 +541,7 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
     }
     let done = rollback(&["--yes"]);
     assert!(done.status.success() && !has_rule(), "{} {}", done.stdout, done.stderr);
-    // What brings protection back asks nothing.
+    // A rollback that restores protection asks nothing.
     let again = run(&["cmd", "-p", &port, "-rollbackProject", "b"]);
     assert!(again.status.success() && has_rule(), "{} {}", again.stdout, again.stderr);
     let forced = run(&["cmd", "-p", &port, "--yes", "-rollbackProject", "b"]);
@@ -580,7 +581,7 @@ fn a_rule_that_changes_is_shown_and_asked_about() {
     assert!(may_publish(&mut client));
     let port = broker.port();
     let rollback = || Program::run(LOTMQ, &["rollback", "b", "-p", &port]).unwrap();
-    // What only denies takes no protection away; back to what allows it does.
+    // A version that only denies takes no protection away. Going back to one that allows does.
     let back = rollback();
     assert!(back.status.success() && !may_publish(&mut client), "{} {}", back.stdout, back.stderr);
     let again = rollback();

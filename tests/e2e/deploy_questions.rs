@@ -1,4 +1,5 @@
-//! What `lotmq deploy` says of a plan before it does it: what is asked about, and what is not.
+//! Plans that `lotmq deploy` shows before it acts: changes that it asks about, and changes that it
+//! does not.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -179,7 +180,7 @@ fn what_changes_behind_a_question_is_asked_about_again() {
         assert_eq!(rules(), ["Door", "Window"], "{command:?} nothing was done");
         put(&door);
     }
-    // Where nothing happens meanwhile, the answer counts.
+    // If nothing happens meanwhile, the answer counts.
     let mut terminal = AtTerminal::start(&["deploy", path, "--name", "p", "-p", &port]);
     terminal.question();
     terminal.answer("y\n");
@@ -341,7 +342,7 @@ fn the_same_under_another_name_is_shown_as_that() {
     assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
     assert!(!done.stdout.contains("nothing has changed"), "{}", done.stdout);
     assert!(origins(&broker).iter().all(|(_, origin)| origin == "q3/all.lot"), "{:?}", origins(&broker));
-    // What says something else is shown, as one's own.
+    // The plan shows a definition that differs, as for a project of one's own.
     fs::write(folder.path().join("all.lot"), format!("{CELL}\n{}", RULE.replace("DENY", "ALLOW"))).unwrap();
     let plan = deploy(&broker, folder.path(), &["--name", "q4", "--replace-project", "--dry-run"]);
     for told in ["~ Rule   NoSecrets", "-    DENY", "+    ALLOW", "may be allowed: NoSecrets. This is asked"]

@@ -63,8 +63,8 @@ fn every_run_happens(interrupt: impl Fn(&mut Broker)) {
         }
         (broker.metric("lotmq_store_deliveries") == Some(0.0)).then_some(())
     });
-    // What had run and was interrupted before that was noted runs once more; the order is that of
-    // the messages.
+    // A run that was interrupted before its end was noted repeats once. The order is that of the
+    // messages.
     let repeats = seen.windows(2).filter(|pair| pair[1] <= pair[0]).count();
     assert!(repeats <= 1, "{seen:?}");
     seen.sort_unstable();
@@ -164,8 +164,8 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
     };
     assert!(!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure());
     sick.becomes("full");
-    // Who has run before it would have been written needs no disk; once it is known that this one
-    // fails, nothing is taken that may need it.
+    // A message whose run ends before it would be written needs no disk. Once the broker knows that
+    // the disk fails, it refuses messages that may need it.
     let kept = Publication::new("state", "x").qos(QoS::AtLeastOnce).retained();
     assert_eq!(client.publish(&kept).unwrap(), ReasonCode::QuotaExceeded);
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
@@ -178,7 +178,7 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
     });
 }
 
-/// What `cfg` has deployed, which gives a command that he may give.
+/// Returns a definition that `cfg` has deployed, with a command that `cfg` may give.
 fn of_cfg(say: &str) -> String {
     let command = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"\n";
     SLOW.replace(
@@ -187,8 +187,8 @@ fn of_cfg(say: &str) -> String {
     )
 }
 
-/// What the runs say that come of messages which were interrupted after `change` was answered, and
-/// whether the command was given. Here `cfg` has deployed what they started.
+/// Interrupts runs after `change` was answered. Returns what they publish afterwards and whether
+/// the command was given. Here `cfg` has deployed what they started.
 fn after_a_change(change: &str, interrupt: fn(&mut Broker)) -> (Vec<String>, bool) {
     let mut broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
     broker.command_ok("-addUser cfg password");

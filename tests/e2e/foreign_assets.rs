@@ -185,7 +185,8 @@ fn add_module(name: &str) -> String {
     format!("-addModule {name} -world action -on in -grantAll wasm64:{}", modules::scale())
 }
 
-/// A bound goes with the asset that is renamed. What eve leaves behind binds nobody else.
+/// A bound goes with the asset that is renamed. A bound that eve leaves behind applies to nobody
+/// else.
 #[test]
 fn bound_moves_with_a_rename_and_holds_for_no_other_user() {
     let (mut broker, _data) = with_deployer();

@@ -14,7 +14,7 @@ use crate::{LOTMQ, broker};
 
 fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
     let script = format!("cd '{}'; '{LOTMQ}' guest {arguments} 2>&1", folder.display());
-    // What is built takes as long as it does.
+    // A build has no time limit.
     let finished = Command::new("sh").args(["-c", &script]).output().unwrap();
     (String::from_utf8_lossy(&finished.stdout).into_owned(), finished.status.code())
 }
@@ -35,8 +35,7 @@ fn what_the_schema_of_a_guest_refuses_is_told_before_it_is_sent() {
 
 const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
 
-/// What the folder of a new guest is made to be: with a schema, and the configuration that is to be
-/// tried.
+/// Writes the `guest.toml` of a new guest, with the configuration that is to be tried.
 fn configured(folder: &Path, config: &str) {
     let toml = format!(
         "# What the guest is.\nname = \"heater\"\ntype = \"action\"\nlang = \"rust\"\non = [\"raw/#\"]\n\n# As the page has it.\n[config]\n{config}"

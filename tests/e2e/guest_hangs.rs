@@ -42,7 +42,7 @@ impl Route for Guest {
 lotmq_guest::export_route!(Guest);
 "#;
 
-/// What comes of it in cases, in which nobody waits as long as in a broker.
+/// Cases for it, in which no wait is as long as in a broker.
 const CASES: &str = r#"program = "line.lot"
 
 [[case]]

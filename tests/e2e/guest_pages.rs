@@ -114,7 +114,7 @@ fn world_of(page: &str, block: &Block) -> Option<&'static str> {
     }
 }
 
-/// What stands in front of snippets: what their pages say in words.
+/// Code in front of snippets, for things that their pages describe in words.
 const BEFORE: &str = r#"
 #![allow(unused)]
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -208,7 +208,7 @@ fn the_page_on_testing_does_what_it_says() {
     let cases = std::fs::read_to_string(folder.join("cases.test.toml")).unwrap();
     let port = reader().to_string();
     std::fs::write(folder.join("cases.test.toml"), cases.replace("4001", &port)).unwrap();
-    // What comes of the commands is in its place.
+    // The commands of the page write the recording again.
     let (recorded, comes) =
         (folder.join("line.far.jsonl"), std::fs::read_to_string(folder.join("line.far.jsonl")));
     std::fs::remove_file(&recorded).unwrap();
@@ -235,8 +235,8 @@ fn the_page_on_modules_does_what_it_says() {
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
     let (_, folder) = run(&broker, place.path(), "lotmq guest new scale\ncd scale\nlotmq guest build");
     std::fs::copy(folder.join("target/scale.wasm"), folder.join("scale.wasm")).unwrap();
-    // What `lotmq guest build` tells of another configuration than this guest has is in a test of
-    // its own.
+    // Another test covers the output of `lotmq guest build` for a configuration that this guest
+    // does not have.
     let (before, after) = page("modules.md")
         .split_once("```text\nguest.toml:8")
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
@@ -244,7 +244,7 @@ fn the_page_on_modules_does_what_it_says() {
     let (_, after) = after.split_once("```\n").unwrap();
     let (sent, signed) = after.split_once("The first text is a key").unwrap();
     follow_in(&broker, &format!("{before}{sent}"), (place.path(), &folder));
-    // What the page says with the key: a broker that takes what it has signed alone.
+    // As on the page, this broker takes only modules that the key has signed.
     let asked = "openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | base64 -w0";
     assert!(sent.contains(asked));
     let (key, _) = run(&broker, &folder, asked);

@@ -43,7 +43,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
     );
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &script]).current_dir(folder).stdin(Stdio::null());
-    // What guests depend on is built once for all of these tests.
+    // All of these tests share one build of the guests' dependencies.
     shell.env("CARGO_BUILD_BUILD_DIR", of_build(Path::new(LOTMQ), "lotmq-test-guests"));
     // The cargo that runs the tests tells its children of itself.
     for (name, _) in std::env::vars_os() {
@@ -142,7 +142,7 @@ fn the_page_on_routes_does_what_it_says() {
         eventually("the first of a round", || (!cache.keys(&start).is_empty()).then_some(()));
         let mut had = BTreeSet::new();
         if round % 2 == 0 {
-            // What it had is gone with it; nothing else is.
+            // A cache that ends loses its own keys, and no others.
             let (address, keys) = cache.end();
             had.extend(keys.into_iter().filter(|key| key.starts_with(&start)));
             cache = Memcached::start_at(address);

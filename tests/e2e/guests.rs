@@ -134,7 +134,7 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     let remove = format!("remove scale --yes -p {}", broker.port());
     let (told, code) = guest(place.path(), &remove);
     assert!(told.contains("Use --force.") && code == Some(1), "{told}");
-    // Who forces it is not asked.
+    // With `--force` the command does not ask.
     let forced = format!("remove scale --force -p {} </dev/null", broker.port());
     let (told, code) = guest(place.path(), &forced);
     assert!(told.contains("'scale' removed") && code == Some(0), "{told}");
@@ -162,7 +162,8 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert_eq!(configured(), 2);
     assert!(!deploy("--config 3").contains("CONFIG_KEPT"));
     assert_eq!(configured(), 3);
-    // What a command brings along for a module that has none is told where it means something else.
+    // With `-keepConfig`, the broker warns only if the configuration in the command differs from
+    // the kept one.
     let keeping = |config: &str| {
         broker.command_ok(&format!(
             "-addModule scale -world action -on raw/# -grantAll -replace -keepConfig -config {config} wasm64:{}",
@@ -201,8 +202,8 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert_eq!(configured(), json!({}));
 }
 
-/// The rules of the page on modules, without which an author may do nothing, and with which he adds
-/// a module and reads its log.
+/// Tests the rules of the page on modules. With them an author may add a module and read its log,
+/// and without them nothing.
 #[test]
 fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());
@@ -284,7 +285,7 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
         assert!(!text.contains("l1mit"), "{command}: {text}");
         (reply.success(), text)
     };
-    // What everybody who may command is told, which is how much there is of it.
+    // Commands for everybody who may command. They show only the size of the configuration.
     for command in [
         "-moduleInfo scale",
         "-listModules",
@@ -299,7 +300,7 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
     let info = broker.command_as(("ann", "password"), "-moduleInfo scale");
     assert_eq!(info.data()["configurationBytes"], 17);
     assert_eq!(info.data().get("configuration"), None);
-    // What needs a right of its own.
+    // Commands that need a right of their own.
     for command in [
         "-getModule scale",
         "-rollbackModule scale",
@@ -713,7 +714,7 @@ fn a_crate_that_is_built_for_browsers_is_named_with_the_feature_to_switch_off() 
     let named = "a crate is built for browsers and imports what no broker has (wasm-bindgen): \
                  chrono has feature `wasmbind`: write chrono = { version = \"…\", default-features = false, features = [";
     assert!(told.contains(named) && code == Some(1), "{told}");
-    // What it says is what helps.
+    // The advice of the error helps.
     let (_, features) = told.split_once(named).unwrap();
     let (features, _) = features.split_once(']').unwrap();
     let without =

@@ -20,7 +20,7 @@ config.endpoints.orders = { HOST = "orders.example", PORT = 7000 }
 config.endpoints.tokens = { HOST = "tokens.example", PORT = 443, USE_TLS = true }
 "#;
 
-/// What `lotmq test` says of cases.
+/// Runs `lotmq test` on these cases.
 fn tested_with(front: &str, cases: &str) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("table.wasm"), TABLE).unwrap();

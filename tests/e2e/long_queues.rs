@@ -59,7 +59,7 @@ fn a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once() {
         assert_eq!(number(&mut client), expected);
     }
     assert!(figure(&broker, "lotmq_queued_in_memory") < 1_100, "two slices at most");
-    // What comes meanwhile waits behind what was there before.
+    // New messages wait behind the earlier ones.
     publish(&broker, MESSAGES..MESSAGES + 100);
     for expected in MESSAGES / 2..MESSAGES + 100 {
         assert_eq!(number(&mut client), expected);

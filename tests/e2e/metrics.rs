@@ -245,7 +245,7 @@ fn the_health_port_answers_to_its_own_names_only() {
     }
 }
 
-/// Who asks by way of a proxy on this machine need not be on it.
+/// A client behind a proxy on this machine need not be on it.
 #[test]
 fn metrics_are_not_for_those_behind_a_proxy() {
     let options = options().health_as_configured().variable("LOTMQ_ADMIN_HEALTH_PORT", "0");
@@ -266,7 +266,7 @@ fn metrics_are_not_for_those_behind_a_proxy() {
     }
     let scraper = "localhost\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\nUser-Agent: x";
     assert_eq!(get_from(address, scraper, "/metrics").status, 200);
-    // Who has said where they may be read has said so to proxies, too.
+    // A configured bind address allows proxies, too.
     let open = options.variable("LOTMQ_ADMIN_BIND", "127.0.0.1").start();
     let address = ([127, 0, 0, 1], open.port_of("health")).into();
     assert_eq!(get_from(address, "localhost\r\nVia: 1.1 p", "/metrics").status, 200);

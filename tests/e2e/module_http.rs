@@ -169,7 +169,7 @@ fn settings_that_a_module_does_not_know_are_refused_and_told() {
     let mut standing = Standing::of(&broker);
     broker.command_ok(&route("Line", "out", &server, "    ADD OTHER_CONFIG\n        WITH PATH \"/x\"\n"));
     standing.says("\"connection\":\"Connected\"");
-    // What the environment gives is looked at when the route is opened.
+    // The broker checks values from the environment when it opens the route.
     let added =
         broker.command_ok(&route("Line", "out", &server, "        WITH PATH GET ENV \"PATH_OF_API\"\n"));
     assert!(

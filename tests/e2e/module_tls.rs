@@ -62,7 +62,7 @@ fn a_route_reaches_servers_that_its_settings_trust() {
         (&open, vec![TLS, NAMED, "SERVER_CA_CERT GET SECRET \"PLANT_CA\""]),
         (&open, vec!["USE_SSL TRUE", "TRUST_SERVER_CERTIFICATE TRUE"]),
         (&open, vec![TLS, NAMED, "IGNORE_CERT_ERRORS TRUE", CERTIFIED]),
-        // What is shown to who does not ask is not sent.
+        // The route sends no certificate to a server that does not ask for one.
         (&open, vec![TLS, NAMED, CERTIFIED, SHOWN]),
         (&strict, vec![TLS, NAMED, CERTIFIED, SHOWN]),
         (&strict, vec![TLS, "ALLOW_UNTRUSTED_CERTS TRUE", "CLIENT_CERT GET SECRET \"PLANT_KEY\""]),

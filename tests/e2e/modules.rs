@@ -44,7 +44,7 @@ pub(crate) fn with_manifest(component: &str, json: &str) -> String {
     STANDARD.encode(component)
 }
 
-/// What `lotmq compile` makes of a program.
+/// Compiles a program with `lotmq compile`.
 pub(crate) fn compiled(program: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program.wasm");
@@ -80,7 +80,7 @@ fn a_module_that_does_not_start_is_refused_and_the_one_before_runs_on() {
     assert_eq!(scaled(&broker, "21"), scaled(&broker, "21"));
     let listed = broker.command_ok("-listModules").data().to_string();
     assert!(!listed.contains("twelve") && !listed.contains("echo"), "{listed}");
-    // What was there before is no version to go back to.
+    // The refused uploads leave no version to go back to.
     assert_eq!(broker.command("-rollbackModule scale").code(), "NO_FORMER_VERSION");
 }
 
@@ -530,8 +530,7 @@ fn what_does_not_fit_is_refused_with_its_code() {
     }
 }
 
-/// What `lotmq compile` writes is a component like any other; what it writes for the broker's own
-/// cache is not.
+/// `lotmq compile` writes a component like any other. The form for the broker's own cache is none.
 #[test]
 fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
     let broker = broker();

@@ -1,8 +1,8 @@
-//! Answers that say "nothing to do": they rest on what was changed before, so they do not come
-//! before that is on the disk.
+//! Answers that say "nothing to do": they rest on an earlier change, so they do not come before
+//! that is on the disk.
 //!
-//! The disk hangs while the questions are asked; a PINGRESP behind them shows that they were read.
-//! Whoever asks for nothing of the kind is answered at once.
+//! The disk hangs while the test asks. A PINGRESP behind the questions shows that the broker has
+//! read them. A request that rests on no change is answered at once.
 
 use std::time::Duration;
 
@@ -242,8 +242,8 @@ fn clean_start_waits_for_the_end_of_the_session_before() {
     }
 }
 
-/// What is answered while the first of two commands waits for the disk: nothing about the same
-/// thing, whoever asks.
+/// While the first of two commands waits for the disk, the broker answers no command about the same
+/// thing, for any user.
 #[test]
 fn commands_with_nothing_to_do_wait_for_the_change_they_rest_on() {
     let action = "DEFINE ACTION A\nON TOPIC \"never\" DO\n    PUBLISH TOPIC \"x\" WITH 1";

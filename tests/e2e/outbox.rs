@@ -160,7 +160,7 @@ fn what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once() {
     let far = FarSide::at(address);
     assert_eq!(far.take(100), numbered(0..100).collect::<Vec<_>>());
     broker.wait_until_metric_is("lotmq_route_outbox_bytes", 0.0);
-    // What has been delivered is not delivered again.
+    // The route does not deliver a message again.
     broker.stop();
     broker.start_again();
     publish_all(&broker, "out/a", numbered(100..101));
@@ -193,8 +193,8 @@ fn an_outbox_that_is_full_says_so_where_people_look() {
     eventually("there is room", || standing(&broker)["reason"].is_null().then_some(()));
 }
 
-/// Who may receive what others publish may not stop them with it: only his own messages wait, those
-/// of others are shed and told.
+/// A user who may receive messages of others cannot stop them with a full route. Only the user's
+/// own messages wait. The route sheds and reports those of others.
 #[test]
 fn the_full_route_of_a_user_holds_nobody_else_up() {
     let broker = broker();
@@ -480,7 +480,7 @@ impl Series {
     }
 }
 
-/// What the far side has had of one topic.
+/// Numbers of one topic that the far side has received.
 #[derive(Default)]
 struct Had {
     next: usize,
@@ -522,7 +522,7 @@ fn nothing_is_lost_or_out_of_order_whoever_is_killed_under_load() {
                 publisher.send_publish(&publication.qos(QoS::AtLeastOnce)).unwrap().unwrap()
             })
             .collect();
-        // What is not known to be there is sent again by the next one.
+        // The next publisher sends again the messages without a known result.
         let last = usize::try_from(series.below(BURST as u64)).unwrap();
         publisher.wait_published(packets[last]).unwrap();
         acknowledged += last + 1;

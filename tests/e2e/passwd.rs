@@ -105,7 +105,7 @@ fn who_may_not_look_is_not_told_that_there_is_nothing() {
     let data = tempfile::tempdir().unwrap();
     assert!(options().data(data.path()).start().stop().success());
     if !rustix::process::geteuid().is_root() {
-        // Its owner, who may see it, can take that away from himself.
+        // The owner of the folder can take away their own access to it.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let mut command = Command::new(LOTMQ);

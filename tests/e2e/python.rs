@@ -54,7 +54,7 @@ fn cache_home_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home")
 }
 
-/// What `XDG_CACHE_HOME` is to be, so that the command line finds the interpreter's native code.
+/// Returns the `XDG_CACHE_HOME` with which the command line finds the interpreter's native code.
 pub(crate) fn cache_home() -> PathBuf {
     drop(broker());
     cache_home_dir()
@@ -192,7 +192,8 @@ fn the_result_of_a_failed_call_is_null() {
     assert_eq!(next(&mut client).1, r#"{"r":null,"empty":true,"null":true}"#);
 }
 
-/// What a script hands back as a text is JSON only if it is, wherever JSON is built of it.
+/// A text from a script becomes JSON only if it is valid JSON, wherever the broker builds JSON of
+/// it.
 #[test]
 fn a_text_that_a_script_hands_back_breaks_no_json() {
     let (broker, _data) = broker();

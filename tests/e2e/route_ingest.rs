@@ -1,4 +1,5 @@
-//! What routes bring into the broker: done for them when it is stored, where it has to be.
+//! Messages that routes bring into the broker, which confirms them after it has stored them, if it
+//! has to.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -14,8 +15,8 @@ use crate::outbox;
 use crate::rule_modules::add_guard;
 use crate::{broker, send};
 
-/// A route that answers `in/<n>` at `out/<n>` with QoS 1. What it is given is not stored for it, so
-/// that all that is stored is what it brings.
+/// A route that answers `in/<n>` at `out/<n>` with QoS 1. The broker does not store its input, so
+/// that everything stored is its output.
 const ROUTE: &str = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out/{topic.2}\"\n        WITH QOS 1\n";
 
 fn sleeper() -> ConnectOptions {
@@ -126,7 +127,7 @@ fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_
             let mut stream = stream.unwrap();
             writeln!(stream, "{start}").unwrap();
             let mut answer = String::new();
-            // Whoever does not answer is seen by what was read.
+            // If no answer comes, the test sees it in what was read.
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let _ = BufReader::new(&stream).read_line(&mut answer);
             if tell.send(answer).is_err() {

@@ -1,4 +1,4 @@
-//! What the policies of a route cost it, as its standing tells.
+//! Cost of a route's policies, as its status reports it.
 
 use lotmq_test_support::{Broker, eventually};
 use serde_json::Value;

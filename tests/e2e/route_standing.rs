@@ -282,7 +282,7 @@ fn who_orders_what_runs_has_nothing_dropped_and_orders_are_no_restarts() {
     let again = broker.command_ok("-run Up");
     assert_eq!((again.message(), &again.data()["state"]), ("Asset 'Up' runs already.", &json!("running")));
     assert_eq!(broker.metric("lotmq_route_reconnects_total"), before);
-    // What comes back by itself is one.
+    // A route that comes back by itself has restarted.
     broker.client("publisher").publish(&Publication::new("in/a", "reconnect").qos(QoS::AtLeastOnce)).unwrap();
     eventually("restarts", || (restarts().1 > 0).then_some(()));
     // Something is wrong with it: it begins anew.

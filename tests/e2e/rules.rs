@@ -67,7 +67,7 @@ fn a_publish_is_decided_by_user_group_and_property() {
     // Before 5.0 the acknowledgement has no code, and the message goes nowhere.
     let mut old = broker.connect(&ConnectOptions::new("old").user("ann", "pw"));
     assert!(!publish(&mut old, "plant/1", "old").is_failure());
-    // What changes about a user holds for the sessions that he has.
+    // Changes of a user hold for the sessions that the user has.
     broker.command_ok("-addUserToGroup ann ops");
     assert!(!publish(&mut ann, "plant/2", "group").is_failure());
     broker.command_ok("-removeUserFromGroup ann ops");
@@ -231,8 +231,8 @@ fn texts(client: &mut Client, count: usize) -> Vec<String> {
     (0..count).map(|_| client.receive(WAIT_MAX).unwrap().unwrap().text()).collect()
 }
 
-/// What waits is asked for again when rules or users have changed meanwhile, also when the broker
-/// was restarted in between.
+/// The broker checks waiting messages again if rules or users have changed meanwhile, also with a
+/// restart in between.
 #[test]
 fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
     for restarts in [false, true] {
@@ -418,7 +418,7 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
     broker.client("plc").ping().unwrap();
     refused(&broker, 3.0);
     broker.command_ok("-removeRule W");
-    // Who has the right says it at a takeover, too.
+    // The Will of a user with the right also goes out at a takeover.
     broker.command_ok("-addUserToGroup bob ops");
     let _own = broker.connect(&v5("bob", "b").will(Will::new("plant/bob", "gone")));
     broker.connect(&v5("bob", "b")).ping().unwrap();
@@ -427,8 +427,8 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
     assert_eq!(broker.metric("lotmq_wills_published_total"), Some(1.0));
 }
 
-/// Connected or away, a user who was removed says nothing any more, and the next one of his name
-/// does not say it for him.
+/// The Will of a removed user is discarded, connected or away. The next user of that name does not
+/// publish it either.
 #[test]
 fn the_will_of_a_removed_user_is_discarded() {
     let broker = broker_of_two();
@@ -585,8 +585,8 @@ fn an_error_in_a_condition_is_told_below_the_rule() {
     assert!(root.receive(Duration::ZERO).unwrap().is_none());
 }
 
-/// A session is its user's from wherever he comes, and what is delivered to it depends on where
-/// that is: threads remember who gets a topic.
+/// A user may resume their session at another endpoint, and deliveries then follow the rules for
+/// that one. Threads remember who gets a topic.
 #[test]
 fn deliveries_are_decided_for_wherever_the_session_is_resumed() {
     let folder = tempfile::tempdir().unwrap();

@@ -325,7 +325,7 @@ fn secure_does_not_start_with_the_default_password() {
     let mut broker = options().data(folder.path()).start();
     broker.command_ok("-changeUserPassword root own-of-root");
     assert!(broker.stop().success());
-    // Where root has its own, the variable changes nothing.
+    // If root has a password of its own, the variable changes nothing.
     let broker = secured().start();
     broker.connect(&ConnectOptions::new("x").user("root", "own-of-root")).disconnect().unwrap();
 }
@@ -487,8 +487,8 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
 }
 
-/// Who may deploy is not root, and root's password and the key of all secrets come to the broker by
-/// its environment.
+/// A user who may deploy is not root. The environment of the broker has root's password and the key
+/// of all secrets.
 #[test]
 fn programs_see_nothing_that_configures_the_broker() {
     let folder = tempfile::tempdir().unwrap();

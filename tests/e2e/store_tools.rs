@@ -53,7 +53,7 @@ fn an_exported_store_serves_elsewhere() {
     assert_eq!(got, ["1", "2"]);
 }
 
-/// What root imports for a service is the service's own.
+/// Files that root imports for a service belong to the service.
 #[test]
 fn what_root_imports_into_anothers_folder_is_that_ones() {
     if !rustix::process::geteuid().is_root() {
@@ -92,7 +92,7 @@ fn put_schema(file: &Path, version: u64) {
     transaction.commit().unwrap();
 }
 
-/// Whoever goes back to an earlier version is told so, and finds all as it was when he comes again.
+/// An earlier version of the broker reports a later store, and leaves it as it was.
 #[test]
 fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
     let place = tempfile::tempdir().unwrap();

@@ -212,7 +212,7 @@ fn users_without_rights_read_the_monitoring_tree_only() {
         ("$SYS/broker/#", true),
         ("$SYS/#", false),
         ("$SYS/Coreflux/#", false),
-        // Replies to his own commands.
+        // Replies to the user's own commands.
         ("$SYS/Coreflux/Command/Output", true),
         ("$share/g/$SYS/Coreflux/#", false),
         ("$SYS/+/uptime", false),

@@ -1,4 +1,4 @@
-//! What people and editors give the tools that is odd: pipes in folders, endless lengths, files of
+//! Odd input of people and editors for the tools: pipes in folders, endless lengths, files of
 //! another kind, control characters.
 
 use std::io::Write as _;
@@ -179,7 +179,7 @@ fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
     assert!(tested.stderr.contains("line 3"), "{}", tested.stderr);
 }
 
-/// What the language server says on standard error about this input, and its exit code.
+/// Runs the language server with this input. Returns its standard error and its exit code.
 fn language_server(input: &str) -> (String, Option<i32>) {
     let mut child = Command::new(LOTMQ)
         .arg("lsp")
@@ -406,7 +406,8 @@ fn what_was_probably_meant_is_told() {
     assert!(checked.stdout.contains(told), "{}", checked.stdout);
 }
 
-/// What docs/tools.md says of all commands that connect, and of a wrong command line.
+/// Tests the exit codes of docs/tools.md for all commands that connect, and for a wrong command
+/// line.
 #[test]
 fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
     let folder = folder(&[("a.lot", PROGRAM)]);
@@ -436,7 +437,7 @@ fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
         let ended = lotmq(&all);
         assert_eq!(ended.status.code(), Some(code), "{all:?}: {}", ended.stderr);
         assert!(ended.stderr.contains("is it running? `lotmq serve`"), "{all:?}: {}", ended.stderr);
-        // What stands behind a command goes to the broker as it is.
+        // Words behind a command go to the broker as they are.
         if arguments[0] != "cmd" {
             let wrong = lotmq(&[arguments, &["--no-such-option"]].concat());
             assert_eq!(wrong.status.code(), Some(2), "{arguments:?}: {}", wrong.stderr);

@@ -134,7 +134,7 @@ fn a_broker_tells_silence_once_until_the_topic_is_heard_anew() {
     assert!(watcher.receive(A_WHILE).unwrap().is_none(), "once");
     send(&broker, "plant/b/beat", "y");
     assert_eq!(next(&mut watcher), "lost/b=y");
-    // What the program itself publishes is heard as well.
+    // Messages of the program itself count as well.
     add(&broker, "Beat", r#"ON TOPIC "start""#, r#"PUBLISH TOPIC "plant/c/beat" WITH PAYLOAD"#);
     send(&broker, "start", "z");
     assert_eq!(next(&mut watcher), "lost/c=z");
@@ -174,7 +174,7 @@ fn a_topic_that_fell_silent_with_the_broker_is_told_behind_the_restart() {
     broker.start_again();
     let mut watcher = watch(&broker, "lost");
     assert_eq!(next(&mut watcher), "lost=plant/a/beat");
-    // What was told is not told again.
+    // The broker does not report a silence again.
     std::thread::sleep(Duration::from_millis(2_500));
     broker.stop();
     broker.start_again();
@@ -328,8 +328,8 @@ fn windows_close_by_the_timer_and_go_on_after_a_restart() {
     for payload in ["1", "2", "3"] {
         send(&broker, "m/b", payload);
     }
-    // What has changed first is kept first; a command that removes what is kept waits until all of
-    // it is on the disk.
+    // The broker stores the oldest changes first. A command that removes kept values waits until
+    // all of them are on the disk.
     send(&broker, "m/mark", "1");
     eventually("the windows are kept", || {
         broker.command_ok("-listKept $LOT/Window/Messages/#").0.to_string().contains("m/mark").then_some(())

@@ -1,5 +1,5 @@
-//! What happens to a broker that nobody looks after: configuration management writes its file again
-//! and again, an upgrade is taken back, it is killed, programs fail.
+//! Life of a broker that nobody looks after: its file is rewritten again and again, an upgrade is
+//! taken back, it is killed, programs fail.
 
 use std::fs;
 use std::path::Path;
@@ -38,12 +38,12 @@ fn a_configuration_file_that_is_written_again_and_again_disturbs_nobody() {
     let texts = [good, "[broker]\nname = \"cabinet-8\"\n", "[broker]\nnmae = \"cabinet-8\"\n", "[broker\n"];
     for text in texts.into_iter().cycle().take(60) {
         replace(&file, text);
-        // What tools for configuration do behind it.
+        // Tools for configuration do so after a change.
         broker.hang_up();
         client.publish(&Publication::new("a", text).qos(QoS::AtLeastOnce)).unwrap();
         assert_eq!(client.receive(WAIT_MAX).unwrap().expect("it is the same connection").text(), text);
     }
-    // What takes a restart is told, once each.
+    // The broker reports the changes that take a restart, once each.
     for told in ["key=\"broker.name\"", "did you mean `broker.name`?", "is not valid TOML"] {
         broker.log().expect(told);
     }

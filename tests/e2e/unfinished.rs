@@ -1,5 +1,5 @@
-//! What connections make the broker keep before a packet is whole, and what little bytes become:
-//! bounded for all of them together.
+//! Memory for unfinished packets, and for few bytes that expand: bounded for all connections
+//! together.
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! What those may do who manage users and are not administrators, and what everybody may do about
-//! himself.
+//! Rights of users who manage users and are not administrators, and rights of each user over their
+//! own account.
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow};
@@ -81,12 +81,12 @@ fn a_user_manager_gets_nothing_by_way_of_others() {
     ] {
         assert_eq!(code(&broker, "ann", command), "", "{command}");
     }
-    // Who has it may give it.
+    // A user who has the group may give it.
     broker.command_ok("-addUserToGroup ann deployers");
     assert_eq!(code(&broker, "ann", "-removeUserFromGroup deployer deployers"), "");
 }
 
-/// The usual way to give each user a subtree of his own names nobody and means everybody.
+/// The usual rule that gives each user a subtree of their own names nobody and means everybody.
 #[test]
 fn a_user_manager_becomes_nobody_whom_rules_mean_without_his_name() {
     let broker = broker_of_two(options());
@@ -237,7 +237,7 @@ fn can_log_in(broker: &Broker, password: &str) -> bool {
     Client::connect(broker.address(), &ConnectOptions::v5(password).user("bob", password)).is_ok()
 }
 
-/// Where the last write to the disk was not answered, either may be on it.
+/// If the last write to the disk was not answered, either password may be on it.
 #[test]
 fn a_new_password_counts_at_once_and_after_a_crash_before_its_answer_one_of_the_two_does() {
     let mut sick = Sick::new();
@@ -418,8 +418,8 @@ fn who_manages_users_removes_nobody_while_too_many_names_rest() {
     broker.command_ok("-removeUser eve");
 }
 
-/// Who manages users makes many accounts; all of them have one share with him, after a restart and
-/// when they are gone, too.
+/// A user manager makes many accounts. All of them have one share with the manager, also after a
+/// restart and when they are gone.
 #[test]
 fn users_whom_a_manager_makes_have_no_share_of_their_own() {
     let options = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16");

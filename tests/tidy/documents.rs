@@ -1,5 +1,5 @@
-//! What documents say about the code is so: tests that they name exist, dependencies that they
-//! explain are there.
+//! Documents agree with the code: the tests that they name exist, and so do the dependencies that
+//! they explain.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

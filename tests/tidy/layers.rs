@@ -78,8 +78,7 @@ const SANS_IO: [&str; 13] = [
     "lot-tags",
 ];
 
-/// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its
-/// own face.
+/// Crates of ours that such a crate calls although they have I/O, chance or a clock inside.
 const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
     ("lotmq-core", &["lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions"]),
     (
@@ -88,7 +87,7 @@ const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// What would bring these in.
+/// Crates that would bring these in.
 const BRINGS_IO: [&str; 11] = [
     "tokio",
     "mio",
@@ -165,8 +164,8 @@ fn dependencies_point_downwards() {
     assert_none(&findings);
 }
 
-/// Paths of the compiler that lead to its trees. What crosses to the broker is text in, components,
-/// facts and diagnostics out.
+/// Paths of the compiler that lead to its trees. Only text goes in from the broker, and components,
+/// facts and diagnostics come out.
 const TREES: [&str; 7] = [
     "lot_to_wasm::syntax",
     "lot_to_wasm::statement",
@@ -183,7 +182,7 @@ fn the_broker_knows_no_tree_of_the_compiler() {
     for source in crate::files::sources().iter().filter(|source| source.path.starts_with("broker")) {
         let file = source.path.display();
         let text = source.text.replace(char::is_whitespace, "");
-        // What a `use` takes at once stands behind its brace.
+        // The names of a grouped `use` stand behind its brace.
         let grouped = text.split("lot_to_wasm::{").skip(1).filter_map(|rest| rest.split_once("};"));
         let words =
             grouped.flat_map(|(names, _)| names.split([',', '{'])).map(|name| format!("lot_to_wasm::{name}"));

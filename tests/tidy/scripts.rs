@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-/// What git keeps whose path ends so.
+/// Returns the files in git whose path ends so.
 fn tracked(ending: &str) -> BTreeSet<String> {
     let output =
         Command::new("git").args(["ls-files", &format!("*{ending}")]).current_dir(root()).output().unwrap();
@@ -143,7 +143,7 @@ fn ci_says_so_where_there_is_no_miri() {
     let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("was NOT checked"));
-    // What Miri finds is no question of where it is.
+    // An error that Miri finds fails, wherever Miri is.
     let bench = Bench::new(&["cargo +nightly miri test"]);
     let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
     assert!(!output.status.success());

@@ -1,5 +1,5 @@
-//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in
-//! beside them; or a folder with a `guest.py`, and a packed component beside it.
+//! Guests: a folder with a `cdylib` crate, its sources and the core module checked in beside them,
+//! or a folder with a `guest.py` and a packed component.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -14,8 +14,8 @@ const PLACES: [&str; 2] = ["guests", "sdk/examples"];
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// What of a crate goes into a module, its own one and those of crates that depend on it: not its
-/// lock file, as that of the guest holds for all, nor cases, pages and tests.
+/// Parts of a crate that go into a module, its own one and those of crates that depend on it. The
+/// lock file of the guest holds for all, so a crate's is left out, as are cases, pages and tests.
 const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
 
 /// Modules of these names, files and folders, are compiled for tests alone.
@@ -30,7 +30,7 @@ pub(crate) struct Guest {
     pub(crate) language: Language,
 }
 
-/// What a guest is written in.
+/// Language of a guest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     /// A crate; its core module is checked in.
@@ -41,7 +41,7 @@ pub(crate) enum Language {
 }
 
 impl Guest {
-    /// Where the checked-in module is.
+    /// Returns the path of the checked-in module.
     pub(crate) fn module(&self) -> PathBuf {
         let ending = match self.language {
             Language::Rust => "wasm",
@@ -65,7 +65,7 @@ impl Guest {
         Ok(said.get("component").and_then(toml::Value::as_bool).unwrap_or(false))
     }
 
-    /// What it is built for: `target` of its manifest.
+    /// Returns the target that it is built for: `target` of its manifest.
     ///
     /// # Errors
     /// A manifest that cannot be parsed, or a target that is none.
@@ -78,8 +78,8 @@ impl Guest {
         }
     }
 
-    /// What it is compiled with besides: `cfg` of its manifest, for crates that ask for one, such
-    /// as `tokio_unstable`.
+    /// Returns the further flags of its build: `cfg` of its manifest, for crates that ask for one,
+    /// such as `tokio_unstable`.
     ///
     /// # Errors
     /// A manifest that cannot be parsed.
@@ -90,7 +90,7 @@ impl Guest {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// What its manifest says of it below `[package.metadata.guest]`.
+    /// Returns the table `[package.metadata.guest]` of its manifest.
     fn said(&self) -> Result<toml::Table> {
         let manifest = self.folder.join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest)
@@ -135,7 +135,7 @@ impl Guest {
         }
         match self.language {
             Language::Rust => collect(&self.folder.join("Cargo.lock"), &mut files)?,
-            // What else is there is for people.
+            // The other files are for people.
             Language::Python => files.retain(|path, _| {
                 path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
                     || path.ends_with("requirements.txt")
@@ -208,8 +208,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Folders that a crate's manifest points to: path dependencies, patches and declared inputs. What
-/// of `folder` goes in comes by itself.
+/// Returns the folders that a crate's manifest points to: path dependencies, patches and declared
+/// inputs. The parts of `folder` itself are added elsewhere.
 fn referenced_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };

@@ -1,5 +1,5 @@
-//! What does not come over a bridge, and is told: what is too large for it, and what the other
-//! broker does not let it subscribe to.
+//! Messages that do not come over a bridge, and their reports: those too large for it, and those of
+//! subscriptions that the other broker refuses.
 
 use lotmq_test_support::eventually;
 

@@ -1,5 +1,5 @@
-//! What goes wrong: brokers that end, freeze, are slow, refuse, or are none; certificates, logins
-//! and definitions that are wrong.
+//! Faults: brokers that end, freeze, are slow, refuse, or do not exist; wrong certificates, logins
+//! and definitions.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -245,7 +245,7 @@ fn malformed_answers_are_told_and_end_the_connection() {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What it is asked does not matter, but it is asked first.
+                // The request does not matter, but the server reads it first.
                 let _ = stream.read(&mut [0; 256]);
                 let _ = stream.write_all(answer);
                 let _ = stream.read_to_end(&mut Vec::new());
@@ -283,7 +283,7 @@ fn a_definition_that_cannot_work_is_told() {
     }
     let warned = broker.command(&of("BROKERS \"a\"", OUT));
     assert!(warned.0.to_string().contains("Unknown setting 'BROKERS' in KAFKA_CONFIG"), "{warned:?}");
-    // What only the guest can judge stops the route.
+    // Only the guest can judge these mistakes, and they stop the route.
     for (definition, told) in [
         (
             of("USERNAME \"u\"\nSECURITY_PROTOCOL \"SSL\"", OUT),

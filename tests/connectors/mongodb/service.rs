@@ -190,7 +190,7 @@ fn a_service_without_usable_records_is_told_and_asked_for_again() {
     send(&broker, "docs/1", r#"{"n":1}"#);
     names.change(|zone| *zone = Zone { servers: there, ..Zone::default() });
     server.until("docs", 1);
-    // What only a change of the definition can mend stands still.
+    // Only a change of the definition can correct these errors, so the route stands still.
     for (wrong, told) in [
         (address.replace("0.0.1", "0.0.1:27017"), "something else than one host without a port"),
         (

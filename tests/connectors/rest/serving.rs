@@ -25,8 +25,8 @@ fn event(name: &str, settings: &str) -> String {
     format!("    ADD EVENT {name}\n{settings}")
 }
 
-/// What `curl` prints with these arguments: body, status and content type. `None`, where it is not
-/// installed.
+/// Returns the output of `curl` with these arguments: body, status and content type. Returns `None`
+/// if it is not installed.
 fn curl(arguments: &[&str]) -> Option<String> {
     let fixed = ["-sS", "--max-time", "60", "-w", " %{http_code} %{content_type}"];
     Program::run("curl", &[&fixed, arguments].concat()).map(|done| done.output().to_owned())

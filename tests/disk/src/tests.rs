@@ -18,7 +18,7 @@ impl Plain {
     }
 }
 
-/// What is found after power cuts of all kinds.
+/// Returns the contents found after power cuts of all kinds.
 fn found(disk: &Disk, cuts: u64) -> BTreeSet<Vec<u8>> {
     (0..cuts).map(|seed| disk.found(&mut Random::new(seed)).bytes()).collect()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use lotmq_store::OpKind;
 
-/// What is done wrong on purpose.
+/// Fault that is planted on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// By the core.
@@ -18,12 +18,12 @@ pub enum Fault {
     LyingDisk,
 }
 
-/// What guests do wrong.
+/// Fault of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuestFault {
-    /// What a run publishes is published twice.
+    /// The messages of a run are published twice.
     Doubled,
-    /// What a run publishes is not published.
+    /// The messages of a run are not published.
     Lost,
     /// A message that has made too many hops starts one run more.
     OneHopMore,
@@ -57,7 +57,7 @@ thread_local! {
     static PLANTED: Cell<Option<GuestFault>> = const { Cell::new(None) };
 }
 
-/// What guests of this thread do wrong.
+/// Returns the planted fault of this thread's guests.
 pub(crate) fn planted() -> Option<GuestFault> {
     PLANTED.get()
 }

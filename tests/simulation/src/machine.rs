@@ -70,7 +70,7 @@ pub(crate) enum Task {
     Store,
     /// Posted runs of guests.
     Guests,
-    /// What is due by the clock.
+    /// Work that is due by the clock.
     Housekeeping,
 }
 
@@ -295,7 +295,7 @@ impl Machine {
         self.surface.tasks.call(Task::Connection(id));
     }
 
-    /// What both ends of an open connection see.
+    /// Returns the wire between both ends of an open connection.
     pub(crate) fn wire(&self, id: ConnectionId) -> Option<&Mutex<Wire>> {
         self.connections.get(&id).map(|open| &*open.wire)
     }
@@ -322,7 +322,7 @@ impl Machine {
         passed.map(|shard| Task::Tick(shard.home.number)).collect()
     }
 
-    /// What may be done now.
+    /// Returns the tasks that may be done now.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let now = self.time.now();
         let mut tasks: Vec<Task> = self.surface.tasks.0.lock().iter().copied().collect();
@@ -456,7 +456,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         guests::end();
-        // What refers to each other in circles would never be freed, and a run has many lives.
+        // Objects that refer to each other in circles would never be freed, and a run has many
+        // lives.
         self.tenant.forget_clients();
     }
 }
@@ -477,7 +478,7 @@ fn open(
     opened.map_err(|error| error.to_string())
 }
 
-/// What one life of a broker leaves for the next, on a disk in the simulation.
+/// Note that one life of a broker leaves for the next, on a disk in the simulation.
 #[derive(Debug)]
 struct NoteOn(Disk);
 

@@ -1,5 +1,4 @@
-//! What the core finds round it instead of a server: nobody to ask, and somebody who writes down
-//! what it tells.
+//! Surroundings of the core instead of a server: they answer no question, and record its reports.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -43,7 +42,7 @@ pub(crate) struct Surface {
     pub(crate) ended: Mutex<Vec<Ended>>,
     /// Why CONNECT packets were refused since this was taken last.
     pub(crate) refused: Mutex<Vec<String>>,
-    /// What waits for batches of threads without Clients.
+    /// Releases that wait for batches of threads without Clients.
     pub(crate) releases: Mutex<VecDeque<(Ticket, Vec<Release>)>>,
 }
 

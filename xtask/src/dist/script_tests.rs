@@ -1,5 +1,5 @@
-//! What the scripts of the `.deb` do to a machine: each run in a folder of its own, with programs
-//! that only note how they were called.
+//! Effects of the scripts of the `.deb`, each run in a folder of its own, with programs that only
+//! note how they were called.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -25,7 +25,7 @@ pub(crate) struct Package {
     pub(crate) folder: PathBuf,
     /// SHA-256 of what was fetched, in hexadecimal digits, as the lock file has it.
     pub(crate) checksum: Option<String>,
-    /// What it is inside: `lotmq`, or names of guests.
+    /// Programs that it is inside: `lotmq`, or names of guests.
     pub(crate) inside: BTreeSet<String>,
 }
 
@@ -91,7 +91,7 @@ fn add(packages: &mut Packages, inside: &str, folder: &Path, lock: &Path, option
     Ok(())
 }
 
-/// What of cargo's answer is read.
+/// Part of cargo's answer that is read.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Described>,
@@ -133,7 +133,8 @@ struct Kind {
     kind: Option<String>,
 }
 
-/// What the root is linked with: neither tests' dependencies nor those of build scripts.
+/// Returns the packages that the root is linked with: neither tests' dependencies nor those of
+/// build scripts.
 fn linked(metadata: Metadata) -> Result<Vec<Described>> {
     let root = metadata.resolve.root.context("cargo metadata names no root")?;
     let edges: BTreeMap<&str, &Vec<Edge>> =

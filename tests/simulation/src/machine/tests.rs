@@ -16,7 +16,7 @@ struct Stage {
     disk: Disk,
     time: Arc<WorldTime>,
     clients: Vec<Client>,
-    /// What the application of each has got.
+    /// Messages that the application of each has received.
     got: Vec<Vec<Got>>,
     /// Session Present of the CONNACK packets, in their order.
     present: Vec<bool>,
@@ -173,9 +173,9 @@ impl Stage {
     }
 }
 
-/// Shard 1 has routed a message to a session that outlives its connection, and stores it, when
-/// shard 0 resumes the session for a connection with which it ends. What waited for it before rests
-/// in the store, and is read from there: the message, too.
+/// Shard 1 has routed a message to a session that outlives its connection, and stores it. Meanwhile
+/// shard 0 resumes the session for a connection with which it ends. Earlier messages rest in the
+/// store, and the broker reads all from there, the new one too.
 #[test]
 fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
     let mut stage = Stage::new(2);
@@ -224,8 +224,8 @@ fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
     assert_eq!(stage.got(0), sent);
 }
 
-/// What the broker tells a Client that is away at QoS 2 waits in memory, and is stored when it is
-/// sent: the identifier stays in use after a crash.
+/// A message of the broker for a Client that is away at QoS 2 waits in memory. The broker stores it
+/// when it sends it, so that the identifier stays in use after a crash.
 #[test]
 fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
     let mut stage = Stage::new(2);
@@ -661,8 +661,7 @@ fn a_disconnect_counts_though_the_next_connection_is_seen_before_it() {
     }
 }
 
-/// What a Client has sent on the connection that it leaves for another one comes before what it
-/// sends on that.
+/// Packets on the connection that a Client leaves come before those on its next connection.
 #[test]
 fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
     for next in [5, 6] {
