@@ -23,7 +23,7 @@ pub fn takes_panic(panic: &PanicHookInfo<'_>) -> bool {
     // Not there any more while the thread ends: then nobody catches anything.
     let takes = IS_CONTAINING.try_with(Cell::get).unwrap_or(false);
     if takes {
-        // Only this thread can hold the borrow, so a failed access loses no panic of others.
+        // Only this module borrows it.
         let _ = PLACE.try_with(|place| *place.borrow_mut() = panic.location().map(ToString::to_string));
     }
     takes

@@ -45,7 +45,7 @@ const DAMAGED_FILE: &str = "lotmq.redb.damaged";
 /// Rows that the repair may put aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
-    /// Rows whose absence is noticed.
+    /// Rows whose loss permits nothing.
     Ordinary,
     /// Also what denies something: without it that is allowed.
     Protecting,
