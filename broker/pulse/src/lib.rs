@@ -2,9 +2,9 @@
 //!
 //! A thread reports when it begins a piece of work and when it waits for more. It is stalled if it
 //! is at the same piece for longer than a healthy thread ever takes. It is also stalled if it still
-//! waits long after the time at which it announced to wake. A stopped thread looks from outside
-//! like an idle one, unless it shows by itself that it could be asked. Nobody asks a thread for a
-//! sign of life, so an answer is there at once.
+//! waits long after the time at which it announced to wake. A stopped thread looks like an idle
+//! one, so an idle thread wakes at least once per [`limits::BEAT_PERIOD`]. The watchdog only reads
+//! the reports, so its answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
