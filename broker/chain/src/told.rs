@@ -68,7 +68,7 @@ pub fn told(error: &Error, side: Side) -> String {
     }
 }
 
-/// What an alert of the other side means here.
+/// Returns the meaning of an alert that the peer sent.
 fn alert(error: &Error, side: Side) -> Option<&'static str> {
     let Error::AlertReceived(alert) = error else { return None };
     use AlertDescription as Alert;

@@ -1,7 +1,7 @@
-//! Commands in texts of the broker, as one gives them in a shell.
+//! Commands in texts of the broker, rewritten as one gives them in a shell.
 //!
-//! The broker names a command by its verb alone, as it is published. Whatever this program prints
-//! of it for people goes through [`pasteable`], so that it can be pasted.
+//! The broker names a command by its verb alone, as it is published. All such text that this
+//! program prints for people goes through [`pasteable`], so that it can be pasted.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -1,10 +1,10 @@
-//! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
+//! Watchdog that detects stalled threads from the outside.
 //!
-//! A thread says when it begins a piece of work and when it waits for more. One that has been at
-//! the same piece for longer than a healthy one ever takes stands still. So does one that said when
-//! it would wait no longer and waits long after that: a thread that was stopped, or was never
-//! woken, looks from outside like one that nobody asks, unless it shows by itself that it could be
-//! asked. Nobody asks a thread for a sign of life, so an answer is there at once.
+//! A thread reports when it begins a piece of work and when it waits for more. It is stalled if it
+//! is at the same piece for longer than a healthy thread ever takes. It is also stalled if it still
+//! waits long after the time at which it announced to wake. A stopped thread looks like an idle
+//! one, so an idle thread wakes at least once per [`limits::BEAT_PERIOD`]. The watchdog only reads
+//! the reports, so its answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@
 //! assert_eq!(pulses.silent(much_later)[0].to_string(), "a worker should have woken 6 s ago");
 //! ```
 //!
-//! Not here: clocks. Who calls says what time it is.
+//! Not here: clocks. The caller passes the time.
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -75,7 +75,7 @@ enum State {
 /// Thread that stands still. Renders as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// What the thread is called.
+    /// Name of the thread.
     pub name: String,
     /// How long it has been at the same piece of work, or should have been awake.
     pub time: Duration,

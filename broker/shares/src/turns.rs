@@ -1,4 +1,5 @@
-//! Turns of those who wait: nobody's things keep those of others waiting, however many he has.
+//! Round robin between keys: the items of one key never block those of others, however many there
+//! are.
 
 use std::collections::VecDeque;
 

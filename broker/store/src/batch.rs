@@ -39,12 +39,12 @@ pub enum Op<'a> {
     Enqueue {
         /// The message; a number that has been used names the same message.
         message: MessageRef<'a>,
-        /// Who must get it.
+        /// Sessions that must get it.
         deliveries: &'a [Delivery<'a>],
     },
-    /// A session is done with a message: acknowledged, expired, dropped. What is said of a delivery
-    /// that is not there counts when that comes soon, and is nothing otherwise; the same holds for
-    /// `Inflight` and `PubrecReceived`.
+    /// A session is done with a message: acknowledged, expired, dropped. An operation on a delivery
+    /// that is not there waits a short time for that delivery, then it is dropped. The same holds
+    /// for `Inflight` and `PubrecReceived`.
     Dequeue {
         /// The session.
         session: SessionId,
@@ -143,7 +143,7 @@ pub enum Op<'a> {
     },
     /// Creates or replaces a module, or the version before it, with its component.
     PutModule {
-        /// What is known of it.
+        /// Metadata of the module.
         row: &'a ModuleRow,
         /// Its bytes.
         component: Bytes,
@@ -164,7 +164,7 @@ pub enum Op<'a> {
     },
     /// Creates or replaces a project with its files.
     PutProject {
-        /// What is known of it.
+        /// Metadata of the project.
         row: &'a ProjectRow,
         /// Its files.
         archive: Bytes,
@@ -231,7 +231,7 @@ pub enum Op<'a> {
         at_ms: u64,
         /// Opaque to the store.
         digest: [u8; 32],
-        /// What it says.
+        /// Text of the record.
         text: &'a str,
     },
     /// Removes the oldest records of a stretch of the audit.
@@ -245,7 +245,7 @@ pub enum Op<'a> {
     },
     /// Creates or renames a tenant.
     PutTenant(&'a TenantRow),
-    /// Removes a tenant's name. What belongs to it is removed by its own operations.
+    /// Removes a tenant's name. Separate operations remove the data of the tenant.
     DeleteTenant(TenantId),
     /// Stores a fact about the whole broker. Names that start with `store.` are ignored.
     PutMeta(&'a MetaRow),
@@ -322,7 +322,8 @@ pub(crate) enum RowChange {
 /// use lotmq_store::{Batch, EnvironmentRow, Op, TenantId};
 ///
 /// let mut batch = Batch::new();
-/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: "north".into() };
+/// let name = "SITE".into();
+/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name, value: "north".into() };
 /// batch.push(Op::PutEnv(&row));
 /// assert!(!batch.is_empty());
 /// ```

@@ -74,7 +74,7 @@ impl Put for Vec<u8> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
-    /// What is being read, for the error.
+    /// Name of the decoded value, for the error.
     what: &'static str,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Decoder<'a> {
         std::mem::take(&mut self.rest)
     }
 
-    /// What [`Put::put_option`] wrote.
+    /// Reads a value of [`Put::put_option`].
     pub(crate) fn option(&mut self) -> Result<Option<u64>, Malformed> {
         if self.flag()? { self.varint().map(Some) } else { Ok(None) }
     }

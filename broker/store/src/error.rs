@@ -32,18 +32,18 @@ pub enum OpenError {
         /// Bytes that must be free.
         needed_bytes: u64,
     },
-    /// What was named as data directory is something else.
+    /// The path of the data directory names something else.
     #[error("data directory '{}' is not a directory", path.display())]
     NotDirectory {
-        /// What was named.
+        /// That path.
         path: PathBuf,
     },
     /// The directory cannot be created, or a file in it cannot be created or written.
     #[error("'{}' is not writable: {source}", path.display())]
     NotWritable {
-        /// What could not be written.
+        /// Path that could not be written.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file was written by a newer version of this program.
@@ -65,7 +65,7 @@ pub enum OpenError {
     Corrupted {
         /// The database file.
         path: PathBuf,
-        /// What does not fit.
+        /// The contradiction that was found.
         detail: Corruption,
     },
     /// Rows are damaged without which something may be allowed that they deny.
@@ -76,7 +76,7 @@ pub enum OpenError {
     ProtectionDamaged {
         /// The data directory.
         directory: PathBuf,
-        /// Which, and what is wrong with them.
+        /// The damaged rows, with the fault of each.
         rows: String,
         /// Whether [`Store::quarantine`](crate::Store::quarantine) puts them aside.
         may_be_put_aside: bool,
@@ -89,7 +89,7 @@ pub enum OpenError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The writer thread could not be started.
@@ -109,7 +109,7 @@ fn pid_text(pid: Option<u32>) -> String {
     pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
 }
 
-/// What is wrong with a damaged file.
+/// Kind of damage in a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -124,7 +124,7 @@ pub enum Corruption {
     ForeignTable {
         /// The table.
         table: &'static str,
-        /// What redb said.
+        /// redb's error.
         reason: String,
     },
     /// A row's checksum is wrong, or it does not decode.
@@ -134,7 +134,7 @@ pub enum Corruption {
         table: &'static str,
         /// The key, in hexadecimal, at most 64 bytes of it, and the name that it ends with.
         key: String,
-        /// What is wrong with it.
+        /// The fault of the row.
         reason: &'static str,
     },
     /// A chunk of the log has a wrong checksum or does not decode.
@@ -142,7 +142,7 @@ pub enum Corruption {
     Chunk {
         /// Number of its first record.
         lsn: u64,
-        /// What is wrong with it.
+        /// The fault of the chunk.
         reason: &'static str,
     },
     /// A table says that it has more rows than are found, or fewer.
@@ -150,9 +150,9 @@ pub enum Corruption {
     RowsMissing {
         /// The table.
         table: &'static str,
-        /// What it says.
+        /// Number of rows that the table states.
         expected: u64,
-        /// What is there.
+        /// Number of rows that were found.
         found: u64,
     },
     /// Part of the log is missing.
@@ -218,12 +218,12 @@ pub enum ImportError {
     /// The store is in memory; nothing can be put in the place of a file.
     #[error("the store is in memory and has no file (store.durability = none)")]
     NoFile,
-    /// What it holds does not make a store.
+    /// The contents do not make a store.
     #[error("{0}")]
     Load(String),
 }
 
-/// Why a snapshot was not written out. What was written of it is worth nothing.
+/// Error of writing out a snapshot. The partial output is of no use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -233,7 +233,7 @@ pub enum SnapshotError {
     /// Reading the store or writing the stream failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What is read is damaged.
+    /// The data read is damaged.
     #[error("the store is damaged: {0}")]
     Damaged(#[from] Corruption),
 }
@@ -305,7 +305,7 @@ pub enum StoreError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct CommitError {
-    /// What kind of failure it was.
+    /// Kind of failure.
     pub kind: CommitErrorKind,
     /// The database's own words.
     pub detail: Arc<str>,

@@ -1,5 +1,4 @@
-//! What a fuzzer runs: bytes that no writer of ours has made, through everything that reads the
-//! file's contents.
+//! Fuzz functions that pass foreign bytes to all code that reads the file's contents.
 //!
 //! The fuzz targets and the replay of their corpus are thin wrappers round these functions.
 //! Checksums are passed by on purpose: behind them a fuzzer would see nothing. Not for production

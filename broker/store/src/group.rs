@@ -31,7 +31,7 @@ use cancel::Cancelled;
 use packer::Packer;
 use tables::{LogTable, Tables};
 
-/// What the writer must know to commit a group.
+/// State that the writer needs to commit a group.
 pub(crate) struct Committer {
     index: LogIndex,
     cipher: Arc<SecretCipher>,
@@ -379,8 +379,8 @@ fn no_random_numbers() -> redb::Error {
     redb::Error::Io(std::io::Error::other("no random numbers from the system"))
 }
 
-/// What it means that a page or a record of our own cannot be read: nothing must be written before
-/// the file was loaded anew.
+/// Converts a failed read of our own page or record. The store must load the file anew before it
+/// writes again.
 pub(crate) fn unreadable(error: IndexError) -> redb::Error {
     match error {
         IndexError::Storage(error) => error,
@@ -389,7 +389,7 @@ pub(crate) fn unreadable(error: IndexError) -> redb::Error {
     }
 }
 
-/// What a failed call of redb means to those who wait.
+/// Converts a failed call of redb into the error for the callers that wait.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
     let error = error.into();
     let kind = if matches!(&error, redb::Error::Io(io) if is_full(io)) {

@@ -30,12 +30,12 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageId(pub u64);
 
-/// Number of a session's membership in the group of a shared subscription, by which its deliveries
-/// tell how they came.
+/// Number of a session's membership in the group of a shared subscription, stored with each
+/// delivery through that group.
 ///
-/// Who leaves a group and joins it again has another one. It is the lower part of a number of
-/// [`Ids::next_message`]: 47 bits, so that a delivery in memory has room for it without becoming
-/// larger; it comes again after 10^14 messages.
+/// A session that leaves a group and joins it again gets another number. It is the lower part of a
+/// number of [`Ids::next_message`]: 47 bits, so that a delivery in memory has room for it without
+/// becoming larger. It repeats after 10^14 messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MembershipId {
     /// With the highest bit set, which stands for "there is one" where the membership is optional.

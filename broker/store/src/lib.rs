@@ -6,7 +6,7 @@
 //! [`Recovered`].
 //!
 //! ```text
-//! shards, commands --append--> queue --groups--> writer thread --one transaction--> log chunks + rows
+//! shards, commands --append--> queue --groups--> writer thread --transaction--> log chunks + rows
 //!        ^                                            |
 //!        +------------ Committed(ticket) -------------+
 //! ```

@@ -1,4 +1,4 @@
-//! What is done to a store that no broker has open: sizes, a check of everything, export, import,
+//! Maintenance of a store that no broker has open: sizes, a check of everything, export, import,
 //! compacting.
 
 use std::io::{Read, Write};
@@ -68,7 +68,7 @@ impl Store {
         rescue::check(&file).map_err(|error| error.at(&file))
     }
 
-    /// What was damaged in a closed store and put aside. The file is only read.
+    /// Returns the damaged rows that a closed store has put aside. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -176,7 +176,7 @@ fn import_locked(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, Im
     }
     let result = fill(&part, input);
     if result.is_err() {
-        // What matters is said by the first error.
+        // The first error is the one that matters.
         let _ = std::fs::remove_file(&part);
     }
     let sizes = result?;

@@ -45,8 +45,8 @@ impl Outcomes {
         self.changed.notify_all();
     }
 
-    /// The tickets after the last report have failed. What follows a failure for the same reason is
-    /// remembered with it.
+    /// Marks the tickets after the last report as failed. Consecutive failures for the same reason
+    /// share one entry.
     pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
         let mut state = self.state.lock();
         let first = self.through.load(Ordering::Relaxed) + 1;
@@ -71,7 +71,7 @@ impl Outcomes {
         self.changed.notify_all();
     }
 
-    /// What became of a ticket; `None` while it is under way.
+    /// Returns the result of a ticket; `None` while it is under way.
     pub(crate) fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
         if ticket.0 > self.through.load(Ordering::Acquire) {
             return None;
@@ -112,7 +112,7 @@ impl Outcomes {
 }
 
 impl Failures {
-    /// What became of a ticket that is settled.
+    /// Returns the result of a settled ticket.
     fn of(&self, ticket: Ticket) -> Result<(), StoreError> {
         let failed = self.ranges.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.0));
         match failed {

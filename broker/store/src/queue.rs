@@ -261,11 +261,11 @@ impl Queue {
             group.batches.push(batch);
         }
         if takes_batches {
-            // What is left came lately, or fills the next group.
+            // The remaining batches came lately, or fill the next group.
             state.waiting_since = state.waiting_since.filter(|_| !state.waiting.is_empty());
         }
         group.through = Ticket(state.last_ticket - state.waiting.len() as u64);
-        // What was appended before they asked may be more than one group.
+        // The batches appended before a reader asked may be more than one group.
         let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.0);
         group.readers = due.map(|(_, reader)| reader).collect();
         group

@@ -1,4 +1,5 @@
-//! What [`Store::open`](crate::Store::open) found: everything that the broker had promised to keep.
+//! Contents that [`Store::open`](crate::Store::open) found: everything that the broker had promised
+//! to keep.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -42,7 +43,7 @@ pub struct Recovered {
     pub environment: Vec<EnvironmentRow>,
     /// Secrets.
     pub secrets: Vec<RecoveredSecret>,
-    /// What is damaged and was put aside, now or before, and not forgotten since.
+    /// Damaged rows that were put aside, now or before, and not forgotten since.
     pub quarantined: Vec<QuarantineRow>,
     /// Facts about the whole broker that the server put.
     pub meta: Vec<MetaRow>,
@@ -50,7 +51,7 @@ pub struct Recovered {
     pub is_new: bool,
 }
 
-/// Which messages of its queues [`Store::open`](crate::Store::open) brings along with a session.
+/// Selection of queued messages that [`Store::open`](crate::Store::open) loads with a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveredQueues {
     /// All: takes time and memory for everything that waits.

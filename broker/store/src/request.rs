@@ -1,5 +1,4 @@
-//! What readers ask of the writer: a moment of the file, or a part of a queue; and what they tell
-//! it of damage that they met.
+//! Requests of readers to the writer: for a snapshot or a part of a queue, and reports of damage.
 
 use std::fmt;
 
@@ -21,15 +20,15 @@ pub struct QueueSlice {
     pub is_last: bool,
     /// Messages that are damaged on the disk: they are left out and stay there.
     pub damaged: u32,
-    /// What is wrong with the first of them.
+    /// The fault of the first of them.
     pub first_damage: Option<Corruption>,
 }
 
-/// What becomes of a request: called on the reader's thread, or on that of the writer when it
-/// fails. It must not block.
+/// Callback for the result of a request. It runs on the reader's thread, or on the writer's if the
+/// request fails. It must not block.
 pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
 
-/// Which messages are wanted.
+/// Request for messages of a session's queue.
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) after: MessageId,

@@ -1,4 +1,4 @@
-//! What the handle of a store, its writer and its readers share.
+//! State that the handle of a store, its writer and its readers share.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};

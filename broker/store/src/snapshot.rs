@@ -1,12 +1,12 @@
-//! What an open store held at one moment, read while more is written.
+//! Snapshot of an open store: its contents at one moment, read while more is written.
 //!
 //! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the
-//! pages of a transaction, but not beyond a closing of its file: when a failed store is opened
-//! again, they are written over while the transaction still lives.
+//! pages of a transaction, but not beyond a closing of its file. When a failed store is opened
+//! again, they are overwritten while the transaction still lives.
 //!
-//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot does not
-//! stand in the way of a store that must be opened again for longer than the writer chooses to wait
-//! (`trouble`). Not here: the form of the stream (`export`).
+//! Invariant: nothing is handed on that was read after the file was closed. So a snapshot delays
+//! the reopening of a failed store only as long as the writer chooses to wait (`trouble`). Not
+//! here: the form of the stream (`export`).
 
 use std::fmt;
 use std::io::{self, Write};

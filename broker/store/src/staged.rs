@@ -1,7 +1,8 @@
 //! A store made of a backup, beside the one in use, and its way into the place of that.
 //!
 //! ```text
-//! running:  stage     lotmq.redb.restore is made of the stream and read once, the store in use is not touched
+//! running:  stage     lotmq.redb.restore is made of the stream and read once,
+//!                     the store in use is not touched
 //! stopped:  install   parts that the backup does not have are copied into it from lotmq.redb
 //!                     lotmq.redb.before-restore becomes a second name of lotmq.redb
 //!                     lotmq.redb.restore is renamed to lotmq.redb

@@ -44,18 +44,18 @@ use crate::{Ids, MessageId, SessionId, Ticket};
 pub struct StoreOptions {
     /// The data directory; made if it is not there. Not touched with [`Durability::None`].
     pub path: PathBuf,
-    /// What an acknowledgement is worth. Default [`Durability::Fsync`].
+    /// Guarantee of an acknowledgement. Default [`Durability::Fsync`].
     pub durability: Durability,
     /// Memory for redb's page cache, in bytes. Default 32 MiB; 8 MiB are enough for small machines.
     pub cache_bytes: usize,
-    /// Where the key for secrets comes from.
+    /// Source of the key for secrets.
     pub secret_key: KeySource,
-    /// Which messages of the queues are read when the store is opened. Default
+    /// Messages of the queues that are read when the store is opened. Default
     /// [`RecoveredQueues::Whole`].
     pub queues: RecoveredQueues,
     /// Tunable bounds.
     pub limits: Limits,
-    /// Where the threads of the store are watched.
+    /// Watchdog for the threads of the store.
     pub pulses: Pulses,
 }
 
@@ -86,7 +86,8 @@ impl StoreOptions {
 /// assert!(recovered.is_new);
 ///
 /// let mut batch = Batch::new();
-/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: "north".into() };
+/// let name = "SITE".into();
+/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name, value: "north".into() };
 /// batch.push(Op::PutEnv(&row));
 /// let ticket = store.append(batch)?;
 /// store.wait(ticket)?;
@@ -95,12 +96,12 @@ impl StoreOptions {
 pub struct Store {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
-    /// What stands in for threads in a stepped store.
+    /// Replacement for threads in a stepped store.
     steps: Option<Arc<Steps>>,
     ids: Arc<Ids>,
     /// As in its limits.
     snapshot_wait: Duration,
-    /// Where its file is; `None` when that is not ours to replace.
+    /// Directory of the file; `None` when it is not ours to replace.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) cipher: Arc<SecretCipher>,
 }
@@ -129,12 +130,12 @@ impl LoadedAll {
     }
 }
 
-/// What a store is made of when its file has been read.
+/// Parts of a store after its file has been read.
 struct Parts {
     loaded: LoadedAll,
     cipher: SecretCipher,
     factory: BackendFactory,
-    /// Where the file is; `None` when that is not ours to replace.
+    /// Directory of the file; `None` when it is not ours to replace.
     directory: Option<PathBuf>,
     place: Option<FileIdentity>,
     on_commit: OnCommit,
@@ -146,13 +147,13 @@ struct Assembled {
     store: Store,
     recovered: Recovered,
     writer: Writer,
-    /// What the writer gives to be read.
+    /// Read requests from the writer.
     work: Receiver<Work>,
     /// Modules with their components in the rows.
     with_inline: Vec<ModuleRow>,
 }
 
-/// What ends with the writer thread.
+/// Parts that end with the writer thread.
 struct Running {
     writer: JoinHandle<()>,
     reader: JoinHandle<()>,
@@ -228,13 +229,13 @@ impl Store {
         Self::start(&options, None, parts)
     }
 
-    /// Opens a store without threads on storage of the caller's own, for simulations: nothing
-    /// happens but in a [`Stepper::step`], and time is what `surroundings` say. `on_commit` is
-    /// called within the steps.
+    /// Opens a store without threads on storage of the caller's own, for simulations. Work happens
+    /// only in a [`Stepper::step`], and `surroundings` give the time. `on_commit` is called within
+    /// the steps.
     ///
-    /// What would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`],
-    /// [`Store::queue_slice`], [`Store::close`]) makes the steps itself. Dropping the stepper is a
-    /// crash; dropping the store does nothing.
+    /// Calls that would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`],
+    /// [`Store::queue_slice`], [`Store::close`]) make the steps themselves. Dropping the stepper is
+    /// a crash; dropping the store does nothing.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -281,9 +282,9 @@ impl Store {
         Ok((store, recovered))
     }
 
-    /// Moves components that an earlier schema has put into the rows of their modules to the table
-    /// that they have now, one with each commit. Where there is no room for that, they stay where
-    /// they are, and are read there.
+    /// Moves components from the rows of their modules, as an earlier schema has them, to a table
+    /// of their own. Each commit moves one. Without enough disk space they stay in the rows and are
+    /// read there.
     fn move_components(&self, modules: &[ModuleRow]) {
         for module in modules {
             let needed = module.component_bytes.saturating_mul(2).saturating_add(FREE_BYTES_MIN);
@@ -381,15 +382,15 @@ impl Store {
         self.shared.counters.bytes.load(Relaxed).saturating_add(self.shared.queue.unsettled_bytes() as u64)
     }
 
-    /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this
-    /// one on has failed.
+    /// Returns the result of a batch; `None` while it is under way. Takes no lock while no batch
+    /// from this one on has failed.
     ///
     /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one
     /// that does not; see [`Store::has_lost`].
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when so
-    /// many have failed since that it cannot be told.
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when
+    /// too many have failed since.
     pub fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
         self.shared.outcomes.settled(ticket)
     }
@@ -400,9 +401,8 @@ impl Store {
         self.losses() > 0
     }
 
-    /// How many batches that had failed were given up since the store was opened. What was
-    /// committed while it did not change has everything in front of it that was handed over
-    /// meanwhile.
+    /// Returns the number of failed batches that were given up since the store was opened. As long
+    /// as it does not change, a commit includes everything that was handed over before.
     pub fn losses(&self) -> u64 {
         self.shared.counters.batches_lost.load(Relaxed)
     }
@@ -457,7 +457,7 @@ impl Store {
         self.shared.queue.congested_bytes()
     }
 
-    /// Where the numbers of new messages and sessions come from.
+    /// Returns the source of numbers for new messages and sessions.
     pub fn ids(&self) -> &Arc<Ids> {
         &self.ids
     }
@@ -472,7 +472,7 @@ impl Store {
         self.ids.next_session()
     }
 
-    /// What is stored now, to be read while more is written: everything that was appended before.
+    /// Takes a snapshot of everything that was appended before, to be read while more is written.
     ///
     /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is
     /// deleted meanwhile.
@@ -485,7 +485,7 @@ impl Store {
         let shared = Arc::clone(&self.shared);
         let reader = Reader(Box::new(move |transaction| {
             let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared));
-            // Who asked may have ended meanwhile.
+            // The caller may have ended meanwhile.
             let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
         }));
         self.shared.queue.ask(reader)?;
@@ -503,9 +503,9 @@ impl Store {
         }
     }
 
-    /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk
-    /// fails, the store is opened again now and then. What takes longer than the time for which an
-    /// attempt is put off begins anew, and has twice as long then.
+    /// Reads in a snapshot, and in a new one if `is_lost` reports its loss. While the disk fails,
+    /// the store is opened again now and then. A read that outlasts the pause before such an
+    /// attempt starts anew, with twice the time.
     ///
     /// # Errors
     /// As [`Store::snapshot`]; those of `read` are inside.

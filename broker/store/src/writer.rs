@@ -36,7 +36,7 @@ mod stepped;
 pub(crate) use stepped::Steps;
 pub use stepped::{Stepper, Surroundings};
 
-/// What became of the batches up to a ticket, told on the writer thread once per group.
+/// Result of the batches up to a ticket, reported on the writer thread once per group.
 #[derive(Debug, Clone)]
 pub enum Committed {
     /// All batches up to this ticket that have not failed are durable.
@@ -65,13 +65,13 @@ pub(crate) struct Writer {
     /// beside `database`.
     pub(crate) view: Option<Database>,
     pub(crate) factory: BackendFactory,
-    /// Where the file is; `None` when it is none of ours.
+    /// Identity of the file; `None` when it is none of ours.
     pub(crate) place: Option<FileIdentity>,
     pub(crate) cache_bytes: usize,
     /// Damage was met: before anything else is written, all of the file is to be checked.
     pub(crate) must_check: bool,
     pub(crate) on_commit: OnCommit,
-    /// What is known of a disk that does not do what it should.
+    /// State of a disk that is full or failing.
     pub(crate) trouble: Trouble,
     /// To whoever reads queues.
     pub(crate) to_reader: Sender<Work>,
@@ -165,7 +165,7 @@ impl Writer {
 
     /// Nothing more comes: closes the file.
     fn finish(mut self) {
-        // What was refused and is in force all the same gets its last chance.
+        // Refused batches whose effect is in memory get a last attempt.
         if self.trouble.failure().is_some() {
             self.trouble.hurry(self.clock.now());
             self.try_to_recover();

@@ -25,12 +25,11 @@ pub fn line(text: &str) -> Result<(), StdoutError> {
     bytes(format!("{}\n", escaped(text)).as_bytes())
 }
 
-/// Writes a line with colours of [`Paint`](crate::Paint). What it quotes can at most choose one of
-/// these colours, unless the caller has
-/// made it [`printable`](crate::text::printable).
+/// Writes a line with colours of [`Paint`](crate::Paint). Quoted text can at most choose one of
+/// these colours, unless the caller has made it [`printable`](crate::text::printable).
 ///
 /// # Errors
-/// When standard output takes no more.
+/// Standard output takes no more.
 pub fn painted_line(text: &str) -> Result<(), StdoutError> {
     bytes(format!("{}\n", escaped_but_colours(text)).as_bytes())
 }

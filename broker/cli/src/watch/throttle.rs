@@ -19,7 +19,7 @@ const TOPICS_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct HeldValues(BTreeMap<String, Recent>);
 
-/// What was shown of a topic, and what waits to be.
+/// Last shown value of a topic, and the one that waits.
 #[derive(Debug)]
 struct Recent {
     shown_at: Instant,

@@ -12,7 +12,7 @@ const CONNECT_V5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01c";
 const CONNACK_V5: &[u8] = b"\x20\x03\0\0\0";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the scripted server does next.
+/// Next step of the scripted server.
 enum Step {
     /// It must receive exactly this.
     Expect(&'static [u8]),

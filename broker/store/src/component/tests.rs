@@ -250,7 +250,7 @@ fn what_could_not_be_moved_is_read_where_it_is() {
     store.close();
     assert_eq!(sizes(directory.path()).0, 6);
 
-    // What is removed is not moved before.
+    // A removed component is not moved before.
     let directory = of_schema_2();
     let (store, _stepper, _) = open_stepped(directory.path());
     commit(&store, [delete("m", true)]);

@@ -106,7 +106,8 @@ pub(super) fn sweep(tables: &mut Tables<'_>) -> Result<(), redb::Error> {
     std::mem::take(&mut tables.less_named).into_iter().try_for_each(|tenant| sweep_tenant(tenant, tables))
 }
 
-/// The same of one tenant. Where a row cannot be read, they stay: it may be mended.
+/// Does the same for one tenant. If a row cannot be read, all components stay: the row may be
+/// repaired.
 fn sweep_tenant(tenant: TenantId, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
     let (mut named, mut is_damaged) = (HashSet::new(), false);
     tables.each_with(Table::Modules, &named_key(tenant, ""), |key, value| {

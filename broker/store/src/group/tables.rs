@@ -102,7 +102,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// What `look` sees in the row of this key; `None` where there is none.
+    /// Applies `look` to the row of this key; `None` if there is none.
     pub(super) fn with_row<T>(
         &mut self,
         table: Table,

@@ -71,7 +71,7 @@ pub(crate) struct Wanted {
 
 type LogTable = redb::ReadOnlyTable<u64, &'static [u8]>;
 
-/// What was read last of the log, and of messages that several want.
+/// Reader of the log that caches the last chunk, and the last message with several receivers.
 pub(crate) struct Reader<'t> {
     transaction: &'t ReadTransaction,
     log: LogTable,
@@ -88,8 +88,8 @@ struct OpenChunk {
     /// Its first record.
     first: u64,
     value: redb::AccessGuard<'static, &'static [u8]>,
-    /// Where its records begin, as far as anybody has asked, and where the next one would: walking
-    /// there anew for each of some 200 messages took a fifth of the time of draining a queue.
+    /// Starts of its records, as far as they were read, and of the next one. Without this cache a
+    /// walk for each of some 200 messages took a fifth of the time of draining a queue.
     places: Vec<usize>,
 }
 
@@ -117,8 +117,8 @@ impl<'t> Reader<'t> {
         Ok(Self { transaction, log, chunk: None, message: None, beginning: None })
     }
 
-    /// Reads all of these and hands each to `found`, with its place among them. What cannot be read
-    /// goes to `damaged`, which may go on without it by returning no error.
+    /// Reads all of these and hands each to `found`, with its place among them. Unreadable ones go
+    /// to `damaged`; if that returns no error, the read goes on without them.
     pub(crate) fn read(
         &mut self,
         wanted: &[Wanted],

@@ -49,7 +49,7 @@ pub(crate) struct Entry {
     pub(crate) is_external: bool,
 }
 
-/// What is known of a page without reading it.
+/// Summary of a page, kept in memory so that the page need not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageInfo {
     pub(crate) first: MessageId,
@@ -86,7 +86,7 @@ impl Waiting {
 /// The entries of a page, ascending.
 pub(crate) type Entries = Vec<(MessageId, Entry)>;
 
-/// What is in a page; `None` for an empty one.
+/// Returns the summary of a page; `None` for an empty one.
 pub(crate) fn info(entries: &Entries) -> Option<PageInfo> {
     let (first, last) = (entries.first()?.0, entries.last()?.0);
     let mut waiting = Waiting::default();
@@ -201,7 +201,7 @@ impl Identifiers {
         finish((session.0, IDENTIFIERS), out)
     }
 
-    /// What [`Identifiers::encode`] wrote.
+    /// Decodes a value of [`Identifiers::encode`].
     pub(crate) fn decode(session: SessionId, value: &[u8]) -> Result<(Self, u64), &'static str> {
         let body = open((session.0, IDENTIFIERS), value)?;
         Self::read(body).map_err(|error| error.0)

@@ -38,7 +38,7 @@ const DELIVERY_MEMBERSHIP: u8 = 0b10_0000;
 /// know no such flag of a message that is handed on, and lose it.
 const DELIVERY_PUBLISHED_RETAIN: u8 = 0b100_0000;
 
-/// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
+/// A message without its receivers. Borrowed, so that appending copies the payload once.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageRef<'a> {
     /// Its number, from [`Store::next_message_id`](crate::Store::next_message_id).
@@ -114,7 +114,7 @@ pub(crate) struct StoredDelivery<'a> {
     /// Raw varints.
     pub(crate) subscription_ids: Decoder<'a>,
     pub(crate) membership: Option<MembershipId>,
-    /// What it takes in the record.
+    /// Length in the record, in bytes.
     pub(crate) bytes: u32,
 }
 
@@ -183,7 +183,7 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    /// What is between here and a later place.
+    /// Returns the part of the list between here and a later place.
     fn until(self, later: &Self, session: SessionId) -> Beginning {
         let mut decoder = self.decoder;
         let len = decoder.remaining() - later.decoder.remaining();
@@ -391,7 +391,7 @@ mod tests {
             let mut records = Records::default();
             records.deliveries(MessageId(1), std::iter::once(delivery));
             let bytes = records.bytes();
-            // What builds from before it wrote is the same without the bit, and what they read has
+            // A new delivery without the bit has the bytes of earlier builds, and such builds have
             // no other fields for it.
             assert_eq!(*bytes.last().unwrap(), flags);
             let frame = frames(bytes).next().unwrap().unwrap();

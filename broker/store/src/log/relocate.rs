@@ -42,7 +42,7 @@ pub(crate) fn choose(index: &LogIndex, budget: Budget) -> Vec<u64> {
 /// Why a chunk could not be emptied.
 #[derive(Debug)]
 pub(crate) enum RelocateError {
-    /// What is wrong with it, or with the one that has the body of one of its messages.
+    /// The fault of this chunk, or of one that holds the body of one of its messages.
     Damaged(&'static str),
     Index(IndexError),
 }
@@ -68,7 +68,7 @@ impl From<redb::StorageError> for RelocateError {
     }
 }
 
-/// Where chunks are read.
+/// Reader of chunks.
 pub(crate) trait ReadChunk {
     /// Lets `work` see the value of a chunk, which is there.
     fn with<T>(

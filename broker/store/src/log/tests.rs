@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is told of a message, to the first session that gets it, before the message comes.
+/// Record about a message for the first session that gets it, written before the message comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Early {
     Nothing,
@@ -64,7 +64,7 @@ enum Early {
     Received,
 }
 
-/// What a session must have.
+/// Expected state of a session.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 struct SessionModel {
     queue: BTreeMap<u64, (usize, Option<u16>)>,
@@ -281,7 +281,7 @@ fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
     recovered.sessions.iter().map(session).collect()
 }
 
-/// What waits can be read slice by slice.
+/// Checks that waiting messages can be read slice by slice.
 fn check_slices(store: &Store, model: &Model) {
     for (session, expected) in &model.sessions {
         let mut found = Vec::new();

@@ -46,7 +46,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// What was found.
+/// Result of the inspection.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) damage: Vec<Damage>,
@@ -101,7 +101,8 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
 fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
     replay::check_each_row(transaction)?;
     if !findings.damage.is_empty() {
-        // What is missing from the log is missing there, too; the table is not kept anyway.
+        // Messages missing from the log are missing in the table, too; the table is not kept
+        // anyway.
         return Ok(());
     }
     let (sessions, _) = load::checked_rows::<SessionRow>(transaction)?;
@@ -126,7 +127,8 @@ fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) ->
     all_there(table.name(), opened.len()?, found)
 }
 
-/// What is damaged in the tree may hide rows without a trace; the count in it tells.
+/// Compares the number of rows with the count in the table. Damage in the tree may hide rows
+/// without another trace.
 fn all_there(table: &'static str, expected: u64, found: u64) -> Result<(), LoadError> {
     if expected == found { Ok(()) } else { Err(Corruption::RowsMissing { table, expected, found }.into()) }
 }

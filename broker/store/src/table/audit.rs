@@ -11,8 +11,8 @@ pub(crate) struct AuditRow {
     pub(crate) tenant: TenantId,
     pub(crate) number: u64,
     pub(crate) at_ms: u64,
-    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can
-    /// try texts against it, which are short.
+    /// Digest of the record if it is not encrypted, as in layout 1. An attacker with the file can
+    /// try texts against it, and texts are short.
     pub(crate) digest: Option<[u8; 32]>,
     pub(crate) nonce: [u8; 12],
     /// Ciphertext and tag: of the digest, if that is not told beside it, and the text.

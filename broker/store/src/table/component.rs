@@ -39,7 +39,7 @@ pub(crate) fn component_key(tenant: TenantId, hash: &ComponentHash, offset: u64)
     key
 }
 
-/// Which component a key is of; `None` for one that none of ours has.
+/// Returns the component of a key; `None` for a key that is none of ours.
 pub(crate) fn component_of(key: &[u8]) -> Option<(TenantId, ComponentHash)> {
     let mut key = Some(Decoder::new(key, "key")).filter(|key| key.remaining() == KEY_BYTES)?;
     Some((TenantId(key.u32().ok()?), key.take(32).ok()?.try_into().ok()?))

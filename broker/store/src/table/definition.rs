@@ -9,7 +9,8 @@ use crate::encoding::{Decoder, Malformed, Put};
 pub struct DefinitionRow {
     /// Its tenant.
     pub tenant: TenantId,
-    /// What it is, in lower case: `action`, `model`, `rule`, `route`. Opaque to the store.
+    /// Kind of the definition, in lower case: `action`, `model`, `rule`, `route`. Opaque to the
+    /// store.
     pub kind: String,
     /// Its name.
     pub name: String,

@@ -17,8 +17,8 @@ pub struct KeepRow {
     pub payload: Bytes,
     /// When it was kept, in milliseconds since 1970.
     pub kept_at_ms: u64,
-    /// User whose definition has kept it, by name and number of his account; `None` where there is
-    /// none, and in rows of schema 1.
+    /// User whose definition has kept it, by name and account number; `None` if there is none, and
+    /// in rows of schema 1.
     pub user: Option<String>,
 }
 

@@ -64,8 +64,8 @@ pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDe
 
 pub(crate) const PAYLOADS_NAME: &str = "payloads";
 
-/// What is alive in the log, by session, so that it need not be read for that: (session, message
-/// id) -> page. See `log::page`.
+/// Living deliveries of the log, by session, so that the log need not be read for them: (session,
+/// message id) -> page. See `log::page`.
 pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(QUEUES_NAME);
 
 pub(crate) const QUEUES_NAME: &str = "queues";
@@ -137,7 +137,7 @@ tables! {
 pub struct TableInfo {
     /// Its name in the file.
     pub name: &'static str,
-    /// Which part of a backup it belongs to.
+    /// Part of a backup that it belongs to.
     pub backup: BackupClass,
 }
 
@@ -146,7 +146,7 @@ pub struct TableInfo {
 pub enum BackupClass {
     /// In every backup.
     Always,
-    /// What users have set up.
+    /// Settings and definitions of users.
     Configuration,
     /// Retained messages and kept values.
     Messages,
@@ -154,10 +154,9 @@ pub enum BackupClass {
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
-    /// What was done and by whom: in an export, and in no backup, so that a restore does not
-    /// replace it.
+    /// Audit records: part of an export but of no backup, so that a restore does not replace them.
     Audit,
-    /// What was damaged and is kept to be looked at.
+    /// Damaged rows, kept for inspection.
     Quarantine,
 }
 

@@ -9,16 +9,16 @@ use super::{Row, Table, named_key};
 use crate::TenantId;
 use crate::encoding::{Decoder, Malformed, Put};
 
-/// What is known of a project beside its files.
+/// Metadata of a project, without its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectRow {
     /// Its tenant.
     pub tenant: TenantId,
     /// Its name.
     pub name: String,
-    /// Where it came from. Opaque to the store.
+    /// Source of the project. Opaque to the store.
     pub source: String,
-    /// What is in the archive, in the form that the owning crate chose.
+    /// Contents of the archive, in a form that the owning crate chose.
     pub manifest: String,
     /// User who added it.
     pub owner: String,

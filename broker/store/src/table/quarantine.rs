@@ -9,13 +9,13 @@ use crate::encoding::{Decoder, Malformed, Put};
 /// A row, a chunk of the log or a part of a message that could not be read and was put aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineRow {
-    /// Where it was.
+    /// Table that it came from.
     pub table: String,
     /// Its key there, as its table encodes it.
     pub key: Vec<u8>,
     /// Its value, damaged as it is.
     pub value: Vec<u8>,
-    /// What it was, and what is wrong with it.
+    /// Its meaning and its fault.
     pub reason: String,
     /// When that was found, in milliseconds since 1970.
     pub found_at_ms: u64,

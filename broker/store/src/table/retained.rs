@@ -9,7 +9,7 @@ use super::{Row, Table, named_key};
 use crate::encoding::{Decoder, Malformed, Put};
 use crate::{MessageId, TenantId};
 
-/// Whose messages a retained message counts to.
+/// Account that a retained message is charged to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum KeeperRow {
     /// The broker's own, its programs', and those of which it was not written down.
@@ -17,7 +17,7 @@ pub enum KeeperRow {
     Broker,
     /// Those of Clients without a user.
     Nobody,
-    /// Those of a user, by name and number of his account.
+    /// Those of a user, by name and account number.
     User(String),
 }
 
@@ -43,7 +43,7 @@ pub struct RetainedRow {
     pub published_at_ms: u64,
     /// When it expires, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
-    /// Who has published it.
+    /// Publisher of the message.
     pub keeper: KeeperRow,
 }
 

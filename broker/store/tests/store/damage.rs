@@ -12,7 +12,7 @@ use crate::support::*;
 /// Longer files are not checked page by page whenever they are opened.
 const CHECKED_AT_OPEN_BYTES_MAX: usize = 32 << 20;
 
-/// What became of a damaged file.
+/// Result of opening a damaged file.
 enum Outcome {
     /// Refused; the file is as it was.
     Refused(OpenError),
@@ -237,7 +237,7 @@ fn a_changed_chunk_is_found_by_its_own_checksum() {
         let recovered = tamper(|transaction| lsn = flip_chunk(transaction, place)).unwrap();
         let expected = Corruption::Chunk { lsn, reason: "checksum does not match" };
         assert_eq!(reasons(&recovered), [expected.to_string()]);
-        // What is in the other chunks is there, in order.
+        // The contents of the other chunks are there, in order.
         let all = [4, 5, 6, 7];
         let left: Vec<u64> =
             all.into_iter().enumerate().filter(|(at, _)| at + 1 != place).map(|(_, id)| id).collect();
@@ -569,6 +569,6 @@ fn a_flipped_bit_in_a_file_that_was_not_closed_is_put_aside_too() {
             Outcome::Refused(other) => panic!("byte {place}: {other}"),
         }
     }
-    // Where a flip lands differs from run to run, with the layout of the file.
+    // The layout of the file varies, so the hit page differs from run to run.
     assert!(rescued > flips() / 64, "{rescued} rescued");
 }

@@ -11,7 +11,7 @@ use crate::damage::large_module;
 use crate::support::*;
 
 const PAGE_BYTES: usize = 4096;
-/// What the first byte of a leaf is.
+/// First byte of a leaf page.
 const LEAF: u8 = 1;
 
 fn open_on(memory: &Arc<InMemoryBackend>) -> Store {

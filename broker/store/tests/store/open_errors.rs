@@ -1,4 +1,4 @@
-//! What `open` says when it cannot, each told apart.
+//! Errors of `open`: each failure has its own.
 
 use std::path::Path;
 use std::process::Command;

@@ -36,7 +36,7 @@ fn step(store: &Store, session: SessionId) -> Result<Ticket, StoreError> {
     store.append(batch)
 }
 
-/// What each step leaves: the newest message of the queue is the one that the setting names.
+/// Checks the state after any step: the setting names the newest message of the queue.
 fn check(recovered: &Recovered, session: SessionId) -> u64 {
     let queue = queue(recovered, session);
     let last: u64 = recovered.settings[0].value.parse().unwrap();
@@ -323,8 +323,8 @@ fn peak_bytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
-/// `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store export_beside --
-/// --nocapture` says what it costs.
+/// Run with `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store
+/// export_beside -- --nocapture` to print the cost.
 #[test]
 fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_store() {
     let messages: u64 = std::env::var("LOTMQ_SNAPSHOT_MESSAGES").map_or(5_000, |text| text.parse().unwrap());

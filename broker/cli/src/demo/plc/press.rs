@@ -48,8 +48,8 @@ impl Press {
         let [celsius, speed] = self.setpoints;
         let (warm, fast) =
             if self.runs { (f64::from(celsius.cast_signed()) / 10.0, f64::from(speed)) } else { (HALL, 0.0) };
-        // What is left of a difference after these seconds; so it does not matter how often
-        // somebody asks.
+        // Remaining fraction of a difference after these seconds. So the frequency of calls does
+        // not matter.
         let left = |of: f64| (-seconds / of).exp();
         self.celsius = warm + (self.celsius - warm) * left(WARMING_SECONDS);
         let too_fast = self.parts_per_minute - fast;

@@ -1,4 +1,4 @@
-//! What differs between the two texts of a definition, as a unified diff, bounded.
+//! Unified diff between the two texts of a definition, bounded.
 
 use std::time::Duration;
 
