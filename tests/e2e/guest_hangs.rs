@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lotmq_test_support::{Broker, eventually};
 
-use crate::guest_tutorial::has_cargo;
+use crate::guest_tutorial::compiles_guests;
 use crate::guests::{guest, guest_with_cargo};
 use crate::{options, send};
 
@@ -88,7 +88,7 @@ fn built(place: &Path) -> std::path::PathBuf {
 
 #[test]
 fn who_does_not_come_back_is_told_to_compute_or_to_have_no_answer() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let place = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lotmq_test_support::Broker;
 
-use crate::guest_tutorial::{follow, follow_in, has_cargo, page, run};
+use crate::guest_tutorial::{compiles_guests, follow, follow_in, page, run};
 use crate::lot_pages::{Block, blocks};
 use crate::modules::component;
 use crate::{LOTMQ, options};
@@ -133,7 +133,7 @@ const BEFORE_ROUTE: &str = "use lotmq_guest::route::{files::Folder, net::{self, 
 
 #[test]
 fn snippets_of_the_pages_compile() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (sources, broker, place) = (sources(), options().start(), tempfile::tempdir().unwrap());
@@ -163,7 +163,7 @@ fn snippets_of_the_pages_compile() {
 
 #[test]
 fn the_page_on_logins_does_what_it_says() {
-    if has_cargo() {
+    if compiles_guests() {
         follow(&options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start(), &page("auth.md"));
     }
 }
@@ -175,7 +175,7 @@ fn the_page_on_compatibility_does_what_it_says() {
     follow_in(&broker, &page("compatibility.md"), (place.path(), place.path()));
     assert!(place.path().join("old/lotmq-guest/Cargo.toml").is_file());
     // Its world is another one than the file says: that is told before anything is built from it.
-    if has_cargo() {
+    if compiles_guests() {
         let toml = place.path().join("old/guest.toml");
         let text = std::fs::read_to_string(&toml).unwrap();
         std::fs::write(&toml, text.replace("\"action\"", "\"rule\"")).unwrap();
@@ -200,7 +200,7 @@ fn reader() -> u16 {
 
 #[test]
 fn the_page_on_testing_does_what_it_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
@@ -229,7 +229,7 @@ fn the_page_on_testing_does_what_it_says() {
 
 #[test]
 fn the_page_on_modules_does_what_it_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
@@ -322,7 +322,7 @@ fn station() -> UdpSocket {
 
 #[test]
 fn a_conversation_over_udp_is_recorded_and_played() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lotmq_test_support::Broker;
 
-use crate::guest_tutorial::{has_cargo, run};
+use crate::guest_tutorial::{compiles_guests, run};
 use crate::options;
 
 /// Tests that are added to those of a type, as items of its module of tests.
@@ -101,7 +101,7 @@ fn new_guest(broker: &Broker, place: &Path, kind: &str, tests: &str) -> PathBuf 
 
 #[test]
 fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let broker = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();

@@ -9,6 +9,7 @@ use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 use serde_json::{Value, json};
 
+use crate::guest_tutorial::compiles_guests;
 use crate::modules::{compiled, component, scale, with_manifest};
 use crate::{LOTMQ, broker, options};
 
@@ -632,7 +633,7 @@ lotmq_guest::export_action!(Tells);
 
 #[test]
 fn prints_panics_and_events_reach_the_log_with_their_text() {
-    if Program::run("cargo", &["--version"]).is_none() {
+    if !compiles_guests() {
         return;
     }
     let broker = broker();
@@ -694,7 +695,7 @@ lotmq_guest::export_action!(Dates);
 
 #[test]
 fn a_crate_that_is_built_for_browsers_is_named_with_the_feature_to_switch_off() {
-    if Program::run("cargo", &["--version"]).is_none() {
+    if !compiles_guests() {
         return;
     }
     let place = tempfile::tempdir().unwrap();

@@ -161,6 +161,28 @@ fn a_target_that_does_not_build_fails_the_fuzzing() {
     assert!(!calls.contains("--bin command"), "heavy ones only when they are asked for\n{calls}");
 }
 
+/// CI builds no heavy target. Each is one line that calls a function whose corpus a test replays.
+#[test]
+fn heavy_fuzz_targets_call_functions_whose_corpus_is_replayed() {
+    for (name, package, replay) in [
+        ("command", "server", "management/command/fuzz.rs"),
+        ("component", "host", "fuzz.rs"),
+        ("proxy", "server", "net/proxy.rs"),
+    ] {
+        let target = root().join(format!("tests/fuzz/fuzz_targets/{name}.rs"));
+        let call = format!("lotmq_{package}::fuzz_{name}(bytes)");
+        let line = format!("libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {call});");
+        assert_eq!(std::fs::read_to_string(target).unwrap().lines().last(), Some(&*line));
+        let source = root().join(format!("broker/{package}/src"));
+        let replay = std::fs::read_to_string(source.join(replay)).unwrap();
+        assert!(replay.contains(&format!("/../../tests/fuzz/corpus/{name}\"")), "{name}");
+        let exports = std::fs::read_to_string(source.join("lib.rs")).unwrap();
+        assert!(exports.lines().any(|line| line.ends_with(&format!("::fuzz_{name};"))), "{name}");
+    }
+    let heavy = std::fs::read_to_string(root().join("scripts/fuzz")).unwrap();
+    assert!(heavy.contains("heavy=\"command component proxy\"\n"), "the list above is whole");
+}
+
 #[test]
 fn ci_runs_every_guard() {
     let text = std::fs::read_to_string(root().join(".ci/run")).unwrap();
@@ -169,8 +191,10 @@ fn ci_runs_every_guard() {
         "scripts/dependencies",
         "scripts/memory",
         "scripts/fuzz",
-        "scripts/test",
-        "cargo check --quiet --manifest-path tests/fuzz",
+        "exec scripts/test",
+        "scripts/instructions check",
+        "cargo fmt --all --check",
+        "LOTMQ_LINTS=deny",
     ] {
         let line =
             text.lines().find(|line| line.contains(guard)).unwrap_or_else(|| panic!("{guard} is not run"));

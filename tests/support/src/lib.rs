@@ -16,6 +16,7 @@
 
 mod broker;
 mod certificates;
+mod guest_builds;
 mod http;
 mod http_server;
 mod lines;
@@ -33,6 +34,7 @@ mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
 pub use certificates::{Authority, Signed};
+pub use guest_builds::{guests_changed, record_guest_builds};
 pub use http::{Response, get, get_from};
 pub use http_server::{Answer, Asked, HttpServer};
 pub use lines::Lines;
