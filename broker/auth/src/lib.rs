@@ -1,15 +1,14 @@
-//! Who a Client is and what it may do: accounts, passwords, the login decision and the permission
-//! decision.
+//! Accounts, passwords, the login decision and the permission decision of Clients.
 //!
-//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread)
-//! [`Directory::check_login`] → [`PendingLogin::verify`] → [`Directory::finish_login`] → an
-//! [`Identity`]; with an authentication method [`Directory::begin_exchange`] → [`Directory::step`]
-//! for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
-//! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the
-//! tenant, remembers what they said, and has the built-in ones.
+//! Path of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`]
+//! → [`PendingLogin::verify`] → [`Directory::finish_login`] → an [`Identity`]. With an
+//! authentication method: [`Directory::begin_exchange`] → [`Directory::step`] for each message.
+//! Path of a PUBLISH, SUBSCRIBE or command: an implementation of [`Decide`] answers a [`Question`]
+//! about that identity. The [`Rulebook`] asks the rules of the tenant, caches their answers, and
+//! has the built-in ones.
 //!
 //! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only
-//! its Argon2id hash and, in memory, a keyed hash of what was verified; `root` always exists once
+//! its Argon2id hash and, in memory, a keyed hash of verified passwords; `root` always exists once
 //! it was created. Not here: storing accounts (the caller persists the [`Account`] that each change
 //! returns), closing the sessions of removed users (the caller sweeps with
 //! [`Directory::is_current`]), Reason Codes (`codec`).

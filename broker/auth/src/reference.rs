@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomS
 
 use lotmq_shares::{PAYER_MASK, payer};
 
-/// What stands between name and number. No name has it: see
+/// Separator between name and number. No name has it: see
 /// [`check_user_name`](crate::check_user_name).
 const SEPARATOR: char = '\u{1}';
 
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(AccountReference::read("ann").stored(), "ann", "as it was before accounts had numbers");
         let numbers = [first, second, number_of_name("ann"), number_of_name("bob")];
         assert!((1..4).all(|end| !numbers[..end].contains(&numbers[end])), "{numbers:?}");
-        // Damage is told apart elsewhere; what is no number is a name that nobody has.
+        // Damage is detected elsewhere; an invalid number makes it an unknown name.
         let odd = AccountReference::read("ann\u{1}zz");
         assert_eq!((odd.name, odd.stored().as_str()), ("ann\u{1}zz", "ann\u{1}zz"));
     }

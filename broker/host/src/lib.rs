@@ -2,12 +2,12 @@
 //! its own limits.
 //!
 //! ```text
-//! bytes --Engine::compile--> Guest --Executor::add--> Runner --post / InlineRuns::run--> ActionInstance::run
-//!                                                                        effects + outcome --> Sink
+//! bytes --Engine::compile--> Guest --Executor::add--> Runner
+//! Runner --post / InlineRuns::run--> ActionInstance::run --effects + outcome--> Sink
 //! ```
 //!
-//! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what
-//! it wrote is in [`RunOutput`].
+//! Start with [`Engine`] and [`Executor`]. A guest calls the broker through [`Services`] and writes
+//! its effects to [`RunOutput`].
 //!
 //! Invariants: a guest is never entered again after a trap; runs of one definition never overlap
 //! and keep the order of its mailbox; every bound is in [`limits`]; `unsafe` is only in

@@ -1,4 +1,4 @@
-//! Who may come by SCRAM, and what those hear who may not.
+//! Tests of logins by SCRAM: accepted users, and the answers to rejected ones.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -129,7 +129,7 @@ fn names_are_not_told_by_the_challenge() {
     assert_ne!(told(&first, "eve"), told(&first, "bob"));
 }
 
-/// What somebody prepares for the salt of a name is good for one password at most.
+/// A precomputed table for one salt serves for one password at most.
 #[test]
 fn every_password_has_its_own_salt() {
     let directory = directory(Some(SECRET));

@@ -23,7 +23,7 @@ fn fixture() -> (Arc<Directory>, Rulebook) {
     (Arc::clone(&directory), Rulebook::new(directory))
 }
 
-/// What rules name.
+/// Names that rules use.
 struct Named {
     users: &'static [&'static str],
     groups: &'static [&'static str],

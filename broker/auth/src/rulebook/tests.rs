@@ -1,5 +1,5 @@
-//! The decision of LoT reference §10.4 with rules that are closures, and what is remembered of what
-//! they say.
+//! The decision of LoT reference §10.4 with rules that are closures, and the cache of their
+//! answers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -173,7 +173,7 @@ fn built_in_rules_take_part_at_their_priorities() {
     let operation = Question::operation(&identity, Scope::ActionManagementCreation);
     let tree = Question::subscribe(&identity, "$SYS/Coreflux/Version");
     let allow = || says(|_| Opinion::Allow);
-    // Nobody but holders of the permission: "else deny" at 10 is final for what comes later.
+    // Only holders of the permission: "else deny" at 10 is final for later priorities.
     let book = book(vec![
         rule("Commands", 100, "CommandCall", None, allow()),
         rule("Actions", 100, "ActionManagementCreation", None, allow()),

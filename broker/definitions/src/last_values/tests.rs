@@ -17,7 +17,7 @@ fn text(values: &LastValues, topic: &str) -> Option<String> {
     values.get(topic).map(|value| String::from_utf8(value).unwrap())
 }
 
-/// What the store would do with the kept values that changed.
+/// Takes the changed kept values, as the store does.
 fn take(values: &LastValues) -> Vec<(String, Option<String>)> {
     let mut saved = Vec::new();
     values.take_unsaved(usize::MAX, |topic, value| {
@@ -95,7 +95,7 @@ fn what_a_rule_names_does_not_give_way() {
     values.let_go(second, &reads);
     (3..6).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
     assert_eq!(values.get("locked"), None);
-    // Where all are held, the bound gives way.
+    // If all entries are held, the cache exceeds its bound.
     let held: Vec<String> = (0..5).map(|number| format!("held/{number}")).collect();
     let reads: Vec<TopicFact> = held.iter().cloned().map(TopicFact::Exact).collect();
     values.hold(first, &reads);
@@ -121,7 +121,7 @@ fn what_a_rule_may_name_goes_when_nothing_else_is_left() {
     assert_eq!(are_there(), 2_000);
     let figures = values.figures();
     assert!(figures.topics <= MAX as u64 && figures.bytes <= MAX as u64 * entry / 8 * 9, "{figures:?}");
-    // Where all are such, some of them go, in no order, for they have been passed over.
+    // If all entries are such, some of them go, in no order, because they were skipped before.
     (0..50_000).for_each(|number| values.publish(&format!("lock/of-{number}"), b"x"));
     assert!(are_there() < 2_000);
     assert!(values.figures().topics <= MAX as u64 / 8 * 9 + 1, "{:?}", values.figures());
@@ -187,7 +187,7 @@ fn nobody_keeps_all_that_a_tenant_may_keep() {
     values.keep(of(&ann), "a00", &payload).expect("it has that much already");
     values.keep(of(&ann), "a00", b"short").unwrap();
     assert!(values.keep(of(&ann), "a00", &payload).is_err(), "ben leaves less of it now");
-    // What another one writes counts for him: he has no room, and the value stays whose it was.
+    // A write by another user counts for that user. Ben has no room, so the value stays Ann's.
     assert!(values.keep(of(&ben), "a00", &[1; 900]).is_err());
     values.forget("b00");
     values.keep(of(&ben), "a00", &payload).unwrap();
@@ -338,7 +338,7 @@ fn pruning_drops_live_entries_only() {
     assert_eq!(values.figures().bytes, Shard::cost("a/1", 1));
 }
 
-/// Four threads write, read, keep and save at once; afterwards the sums are those of what is there.
+/// Four threads write, read, keep and save at once; afterwards the sums match the entries.
 #[test]
 fn threads_leave_bounds_and_sums_intact() {
     let values = LastValues::new(limits(50, 20_000));
@@ -444,8 +444,8 @@ impl Model {
 }
 
 proptest! {
-    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and what the
-    /// store ends with.
+    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and the
+    /// final contents of the store.
     #[test]
     fn agrees_with_a_plain_list(
         steps in prop::collection::vec(step(), 0..120), topics_max in 1usize..8, bytes_max in 100u64..1500

@@ -554,8 +554,8 @@ fn timer_that_is_past_is_accepted_with_a_warning() {
 }
 
 proptest! {
-    /// Whatever is added, replaced and removed: what matches is what a plain list of the armed
-    /// says.
+    /// After any additions, replacements and removals, matches agree with a plain list of the armed
+    /// definitions.
     #[test]
     fn matches_agree_with_a_plain_list(
         steps in prop::collection::vec(

@@ -34,11 +34,10 @@ impl IngestedMessage {
         BorrowedMessage { qos: *qos, retain: *retain, properties, ..BorrowedMessage::new(topic, payload) }
     }
 
-    /// What the guest brought.
+    /// Checks a message that the guest brought.
     ///
     /// # Errors
-    /// What is wrong with it, for people, when its topic or a property is not valid, or beyond the
-    /// bounds.
+    /// Reason, for people, when its topic or a property is not valid, or beyond the bounds.
     pub(super) fn checked(
         arrival: ingest::Arrival,
         bounds: &MessageBounds,

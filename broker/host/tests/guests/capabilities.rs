@@ -193,7 +193,7 @@ fn codes_of_the_broker_are_handed_on_and_not_made_up() {
             .instance(Arc::new(Broker::default()), Arc::default(), GuestLimits::default())
             .unwrap();
         let mut output = RunOutput::new();
-        // What one run was given, the next one was not.
+        // Each run starts without the codes of the run before.
         for _ in 0..2 {
             let outcome = instance.run(&message("in", b""), RunContext::new(GuestId(1)), &mut output);
             let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
@@ -337,7 +337,7 @@ fn further_exports_are_ignored_and_named() {
     assert_eq!(further, ["hi", "test:more/more"]);
 }
 
-/// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.
+/// Imports of a standard library of `wasm32-wasip2`, at another 0.2 version than the list names.
 const WASI: [&str; 5] = [
     "package wasi:io@0.2.3;
      interface poll { resource pollable { block: func(); } }

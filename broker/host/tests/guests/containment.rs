@@ -1,4 +1,4 @@
-//! What a guest does wrong costs nobody else anything.
+//! Containment: a faulty guest costs the others nothing.
 
 use crate::support::{
     Broker, PUBLISH_PAYLOAD, Seen, Text, engine, executor, executor_with, message, owned, published,
@@ -214,7 +214,7 @@ fn a_definition_that_traps_on_everything_has_failed_and_comes_back_by_itself() {
     while !matches!(bad.state(), RunnerState::Failed(_)) {
         std::thread::yield_now();
     }
-    // What waits is kept, and what comes is taken; it is tried again after its pause.
+    // The mailbox keeps its events and accepts new ones. The definition runs again after its pause.
     bad.post(owned("in", b"7"), 0, 7).unwrap();
     assert_eq!((bad.metrics().dropped, bad.metrics().waiting), (0, 2));
     while seen.recv_timeout(Duration::from_secs(30)).unwrap().tag != 7 {}
@@ -518,7 +518,7 @@ fn who_waits_for_the_rest_of_runs_finds_everything_done() {
     }
     assert!(executor.wait_for_rest(LONG));
     assert_eq!(seen.try_iter().count(), 2 * MESSAGES);
-    // What waits behind a trap is still to be done.
+    // Events behind a trap still run.
     let bad = executor.add(spec(3, Text { on_message: PANIC, ..Text::default() }.guest()));
     for _ in 0..2 {
         bad.post(owned("in", b"x"), 0, 0).unwrap();

@@ -59,7 +59,7 @@ impl Guest {
         self.does(&json!({ "target": target })).await
     }
 
-    /// What the broker has heard since this was asked last.
+    /// Takes the HTTP events that the broker has received since the last call.
     fn events(&self) -> Vec<HttpEvent> {
         std::mem::take(&mut *self.broker.http.lock().unwrap())
     }
@@ -450,8 +450,7 @@ async fn an_address_is_asked_about_for_every_request() {
     assert_eq!(guest.gets("/a").await, "200 GET /a ");
 }
 
-/// Whatever a server sends, an exchange ends by a response or an error, and the next one is none
-/// the worse.
+/// An exchange ends by a response or an error, whatever a server sends. The next exchange works.
 #[tokio::test]
 async fn any_bytes_of_a_server_end_an_exchange() {
     const PARTS: [&str; 24] = [

@@ -97,7 +97,7 @@ fn asked(port: u16, method: &str, target: &str, body: &str) -> String {
     raw(port, format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())
 }
 
-/// What the host says when the route has ended.
+/// Answer of the host when the route has ended.
 const ENDED: &str = r#"{"success":false,"error":"the route has ended"}"#;
 
 /// Status and body of an answer.
@@ -134,7 +134,7 @@ async fn requests_are_answered_by_the_guest_and_mistakes_by_the_host() {
     assert_eq!(told(&answer), (200, "POST /echo None\nabc"));
     let too_long = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n";
     assert_eq!(told(&guest.serves(move |port| raw(port, too_long)).await).0, 413);
-    // Who is meant must be said, once, from HTTP/1.1 on: RFC 9112, §3.2.
+    // From HTTP/1.1 on, a request has exactly one `Host` header: RFC 9112, §3.2.
     for nonsense in [
         "GET\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",

@@ -18,7 +18,7 @@ fn list(properties: &[(PropertyId, PropertyValue<'_>)]) -> PropertyBuf {
     list
 }
 
-/// What the example that answers requests does with a message.
+/// Runs the example that answers requests for a message.
 fn answered(message: BorrowedMessage<'_>) -> (RunOutcome, RunOutput) {
     let guest = wrapped("sdk/examples/action-answer");
     let guest = engine().compile(&guest, World::Action, ComponentSource::Upload).unwrap();

@@ -313,8 +313,7 @@ fn runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order() {
     });
 }
 
-/// What the broker does in the test: it says that it has begun, and waits until it is told to go
-/// on.
+/// Callee that reports its start and then waits until the test lets it go on.
 struct Waiting {
     began: Mutex<Sender<()>>,
     go_on: Mutex<Receiver<()>>,
@@ -365,7 +364,7 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
     until_all_have_woken(&pulses, 2);
 }
 
-/// What a thread's sink and its scripts say, in order.
+/// Sink that records the reports of a thread and its scripts, in order.
 struct Told(Sender<&'static str>);
 
 impl Sink for Told {

@@ -57,7 +57,7 @@ impl Device {
         &mut self.ends.as_mut().unwrap().0
     }
 
-    /// What the guest has sent, so many bytes.
+    /// Reads so many bytes that the guest has sent.
     fn hears(&mut self, count: usize) -> String {
         let mut bytes = vec![0; count];
         self.other().read_exact(&mut bytes).unwrap();

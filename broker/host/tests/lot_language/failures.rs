@@ -1,4 +1,4 @@
-//! What goes wrong at run time is reported with its place and ends at most the run.
+//! Run-time errors: each is reported with its place and ends at most the run.
 
 use crate::bench::{Bench, on_in};
 use lotmq_host::RunOutcome;

@@ -26,7 +26,7 @@ fn request() -> PropertyBuf {
     ])
 }
 
-/// What statements publish and report for a message.
+/// Returns the messages and reports of statements for a message.
 fn run_with(form: Form, statements: &str, properties: &PropertyBuf) -> (Vec<String>, Vec<String>) {
     let mut bench = Bench::with_form(&on_in(statements), form);
     let now_ms = u64::try_from(NOW_MS).unwrap();
@@ -209,7 +209,7 @@ fn what_is_no_request_gets_no_answer_and_the_run_goes_on() {
     check(statements, &PropertyBuf::new(), &["o=2"], &["error LOT622 3:5"]);
     let own = list(&[(PropertyId::ResponseTopic, PropertyValue::Utf8("$SYS/Coreflux/Command"))]);
     check(statements, &own, &["o=2"], &["error LOT611 3:5"]);
-    // Whoever is called without a message has none to answer.
+    // A run that was called without a message has no requester to answer.
     let mut bench =
         Bench::new("DEFINE ACTION A\nDO\n    REPLY WITH 1\n    PUBLISH TOPIC \"o\" WITH RESPONSE TOPIC\n");
     assert_eq!(bench.call(&[]), RunOutcome::Done(Vec::new()));

@@ -111,7 +111,7 @@ fn loops_nest_and_share_the_budget() {
     let mut bench = Bench::new(&on_in(
         "PUBLISH TOPIC \"o\" WITH 1\nLOOP\n    SET \"x\" WITH 1\nUNTIL FALSE\nPUBLISH TOPIC \"o\" WITH 2",
     ));
-    // What ran before the error is carried out (OD-30).
+    // The effects before the error are carried out (OD-30).
     assert_eq!(bench.send("in", "").published(), ["o=1"]);
     let [error] = bench.failures().try_into().unwrap();
     assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 6, 5));
