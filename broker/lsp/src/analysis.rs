@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use crate::live::Live;
 use crate::workspace::{Key, Workspace};
 
-/// What answers are made of.
+/// State that the server answers requests from.
 pub(crate) struct Analysis {
     /// Files of the workspace, those that are being edited as the editor has them.
     pub(crate) workspace: Workspace,
     /// Values of a running broker, if there is one.
     pub(crate) live: Option<Live>,
-    /// What the compiler said of each file last.
+    /// Latest compiler diagnostics of each file.
     pub(crate) found: BTreeMap<Key, Vec<lot_to_wasm::Diagnostic>>,
 }

@@ -1,4 +1,4 @@
-//! What the compiler says, as the protocol has it; its fixes as code actions.
+//! Conversion of compiler diagnostics and their fixes into LSP diagnostics and code actions.
 
 use lot_to_wasm::diagnostic::{Fix, TextSpan, codes};
 use lot_to_wasm::{Diagnostic, Severity};

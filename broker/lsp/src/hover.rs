@@ -1,4 +1,4 @@
-//! What is told of the place below the pointer.
+//! Hover texts for the position of the pointer.
 
 use lot_to_wasm::editor::{Reference, SymbolKind, Target, keyword, kinds, outline, reference};
 use lsp_types::{Hover, HoverContents, HoverParams, MarkupContent, MarkupKind};

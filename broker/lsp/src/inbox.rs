@@ -1,7 +1,7 @@
-//! What comes from the editor: messages in the framing of the protocol, headers and a body.
+//! Reader of messages from the editor, in the framing of the protocol: headers and a body.
 //!
-//! Invariant: whatever stands in the headers, no more memory is taken than [`MESSAGE_BYTES_MAX`],
-//! and for the headers [`HEADER_BYTES_MAX`].
+//! Invariant: a message takes at most [`MESSAGE_BYTES_MAX`] of memory, and its headers at most
+//! [`HEADER_BYTES_MAX`], whatever the headers claim.
 
 use std::io::{self, BufRead, Read as _};
 

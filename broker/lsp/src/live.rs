@@ -1,4 +1,4 @@
-//! What a broker delivers while the server runs: the last value of each topic.
+//! Subscription to a running broker, which keeps the last value of each topic.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

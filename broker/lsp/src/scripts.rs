@@ -1,9 +1,9 @@
-//! Errors of Python scripts: each is run once when it is opened and when it is saved, as
-//! `lotmq check` does, on a thread of its own.
+//! Errors of Python scripts: each is run once when it is opened and when it is saved, as `lotmq
+//! check` does, on a thread of its own.
 //!
-//! That takes some milliseconds, a script that does not end five seconds, and the first one waits
-//! until the interpreter is ready. What is found in a text that has changed meanwhile is told to
-//! nobody. Only files that name themselves scripts are run: an editor may have others open.
+//! A run takes some milliseconds; a script that does not end is stopped after five seconds. The
+//! first run waits for the interpreter. The server drops results for a text that has changed
+//! meanwhile. It only runs files that name themselves scripts: an editor may have others open.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,7 +34,7 @@ type Latest = Arc<Mutex<BTreeMap<Key, Job>>>;
 pub(crate) struct Scripts {
     outbox: Outbox,
     latest: Latest,
-    /// Where the thread hears what has changed; there is none before the first script.
+    /// Channel to the thread, for the keys of changed files; `None` before the first script.
     thread: Option<Sender<Key>>,
 }
 

@@ -30,7 +30,7 @@ use crate::scripts::Scripts;
 use crate::workspace::{Key, Workspace, key};
 use crate::{answer, diagnostics, uri};
 
-/// Where a session is.
+/// Phase of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Before `initialize`.
@@ -45,7 +45,7 @@ pub(crate) struct Server {
     phase: Phase,
     analysis: Analysis,
     scripts: Scripts,
-    /// What the editor was told of each file, but for those of which there is nothing.
+    /// Diagnostics last sent to the editor for each file; files without diagnostics have no entry.
     told: BTreeMap<Key, Vec<lsp_types::Diagnostic>>,
     /// Files that have changed since; their diagnostics are told in any case.
     changed: BTreeSet<Key>,

@@ -20,7 +20,7 @@ pub(crate) struct SourceFile {
     pub(crate) scripts: Vec<String>,
     /// Bytes where those of a notebook are written; empty for other files.
     written: Vec<Range<usize>>,
-    /// What it defines, in order.
+    /// Definitions of the file, in source order.
     pub(crate) declarations: Vec<SourceDeclaration>,
     /// Topics in its programs, without repeats.
     pub(crate) topics: Vec<String>,
@@ -93,7 +93,7 @@ impl SourceFile {
         file
     }
 
-    /// What the compiler says of one of its programs, with places of the file.
+    /// Converts diagnostics of one program of the file to positions in the file.
     pub(crate) fn of_program(&self, index: usize, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
         match self.written.get(index) {
             Some(literal) if !found.is_empty() => {

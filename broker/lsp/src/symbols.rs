@@ -1,4 +1,4 @@
-//! What files define, as outlines and for search.
+//! Document symbols and workspace symbols: the definitions of files, as outlines and for search.
 
 use lot_facts::Kind;
 use lot_to_wasm::editor::{Symbol, SymbolKind, outline};
