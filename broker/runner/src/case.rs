@@ -1,4 +1,4 @@
-//! What stands in a file with cases.
+//! Data model of a file with test cases.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -52,7 +52,7 @@ pub(crate) struct Cases {
     /// Components that are there as modules, by name.
     #[serde(default)]
     pub(crate) modules: BTreeMap<String, CaseModule>,
-    /// What rules know of users, by name.
+    /// Groups and properties of users that rules can read, by user name.
     #[serde(default)]
     pub(crate) users: BTreeMap<String, CaseUser>,
     /// Environment values and secrets of all cases, of which a case has its own of a name in their
@@ -64,7 +64,7 @@ pub(crate) struct Cases {
     pub(crate) case: Vec<Case>,
 }
 
-/// What rules know of a user.
+/// Groups and properties of a user that rules can read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaseUser {
@@ -102,7 +102,8 @@ pub(crate) struct Case {
     /// Parts of lines for the log, in order; between them may be others.
     #[serde(default)]
     pub(crate) logs: Vec<String>,
-    /// What goes to routes that are not connected, in order; `None` where that is not looked at.
+    /// Messages for routes that are not connected, in order; `None` if the case does not check
+    /// them.
     pub(crate) routed: Option<Vec<Routed>>,
     /// Servers of its own that the program connects to, by the environment values that have their
     /// ports.
@@ -110,7 +111,7 @@ pub(crate) struct Case {
     pub(crate) far: BTreeMap<String, FarSide>,
 }
 
-/// What happens to the program.
+/// Step of a case: an event that happens to the program.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Step {
@@ -211,7 +212,7 @@ impl Step {
     }
 }
 
-/// What the program does.
+/// Effect that a case expects of the program.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Expected {
@@ -289,7 +290,7 @@ impl Expected {
     }
 }
 
-/// What something for a route is told by.
+/// Address of a message within a route: a topic or a table.
 #[derive(Debug)]
 pub(crate) enum RoutedPlace {
     /// Topic of the message.
@@ -298,7 +299,7 @@ pub(crate) enum RoutedPlace {
     Table(String),
 }
 
-/// What is to go to a route that is not connected.
+/// Message that a case expects for a route that is not connected.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) struct Routed {
@@ -436,7 +437,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    /// What is said about a case with these lines.
+    /// Returns the error message for a case with these lines.
     fn refused(lines: &str) -> String {
         toml::from_str::<Cases>(&format!("[[case]]\nname = \"x\"\n{lines}\n")).unwrap_err().to_string()
     }

@@ -48,9 +48,9 @@ pub fn test_file(
     Ok(())
 }
 
-/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the
-/// program that the file names, which may name the module. Where it `records`, far sides with a
-/// real server ask that one, and what they play else is written anew.
+/// Runs the cases of a file about a module, as [`test_file`] does those about a program. The
+/// program is the one that the file names, and it may name the module. If `records` is set, far
+/// sides with a real server record a new conversation with that server.
 ///
 /// # Errors
 /// As [`test_file`].
@@ -108,8 +108,8 @@ fn run_all(
     Ok(())
 }
 
-/// What a file with cases is about: what it names, else the program or notebook of its name beside
-/// it.
+/// Returns the program of a file with cases: the file that it names, or else the program or
+/// notebook with the same name in the same folder.
 fn program_of((file, folder): (&Path, &TestFolder), named: Option<&str>) -> anyhow::Result<PathBuf> {
     let beside = |name: &str| match file.parent() {
         Some(folder) if folder != Path::new("") => folder.join(name),
@@ -151,7 +151,7 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<S
     Ok((Program::compile(embedding, compiled)?, warnings))
 }
 
-/// What has come of a case so far.
+/// Results of a case so far.
 #[derive(Default)]
 struct Course {
     seen: Vec<Seen>,
@@ -173,7 +173,7 @@ fn run(
     let mut course = Course::default();
     if let Err(error) = take_all(case, recordings, &mut broker, (&mut course, told)) {
         let Course { mut seen, mut complaints, .. } = course;
-        // What failed may be why.
+        // These events may explain the failure.
         let happened = broker.happened().unwrap_or_default();
         happened.into_iter().for_each(|happening| Seen::note(happening, &mut seen, told));
         complaints.push(format!("{error:#}"));

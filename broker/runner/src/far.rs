@@ -1,9 +1,9 @@
 //! Servers of a case, which the routes of its program connect to: what they send, and what they
 //! have got.
 //!
-//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]),
-//! what a real server said once ([`played`], [`played_datagrams`]), or handing all on to that
-//! server and writing it down ([`recorder`], [`datagram_recorder`]).
+//! Each server has a [`FarWork`]. It plays the script of the case ([`scripted`], over UDP
+//! [`datagrams`]) or a recorded conversation ([`played`], [`played_datagrams`]). A recorder
+//! forwards all traffic to a real server and records it ([`recorder`], [`datagram_recorder`]).
 
 mod conversation;
 mod datagram_recorder;
@@ -53,7 +53,7 @@ const LOOK: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FarSide {
-    /// What it sends to each connection at once.
+    /// Bytes that the server sends as soon as a client connects.
     sends: String,
     /// Answers, by the end of what it has got since its last one.
     answers: BTreeMap<String, String>,
@@ -76,7 +76,7 @@ pub(crate) struct FarSide {
     server: Option<String>,
 }
 
-/// Where the files of a case are, and whether what is recorded is recorded anew.
+/// Location of the files of a case, and whether recordings are made anew.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recordings<'a> {
     /// Folder of the file with the cases.
@@ -92,7 +92,7 @@ impl Recordings<'_> {
     }
 }
 
-/// What a server does with its connections.
+/// Behaviour of a server towards its connections.
 trait FarWork: Send {
     /// Takes a connection, which does not block.
     fn accepted(&mut self, stream: TcpStream);
@@ -173,7 +173,7 @@ impl FarSide {
         }
     }
 
-    /// What becomes of a file with a conversation.
+    /// Opens a file with a conversation, for replay or for a new recording.
     fn recording(&self, recorded: &str, recordings: Recordings<'_>) -> anyhow::Result<Recording<'_>> {
         let says_more = !self.sends.is_empty() || !self.answers.is_empty() || self.ends;
         let wants_more = self.gets.is_some() || self.contains.is_some();
@@ -189,11 +189,11 @@ impl FarSide {
     }
 }
 
-/// What becomes of a file with a conversation.
+/// Mode of a file with a conversation: record or replay.
 enum Recording<'a> {
     /// It is written, with what this server says.
     Anew { server: &'a str, file: PathBuf },
-    /// What stands in it is said again.
+    /// The server replays the conversation from the file.
     Played(Conversation),
 }
 

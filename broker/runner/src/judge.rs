@@ -1,4 +1,4 @@
-//! What a program did, beside what it should have done.
+//! Comparison of the effects of a program with those that a case expects.
 
 use std::fmt;
 
@@ -35,12 +35,12 @@ pub(crate) enum Seen {
     Error(String),
     /// A line for the log, which is not among what is expected in order.
     Said(String),
-    /// What would have gone to the route of this name, which is not connected; not among that
-    /// either.
+    /// A message for the unconnected route of this name; it is not compared with the expected
+    /// effects.
     Routed(String, Forwarded),
     /// Warning of a run, which is shown where a case fails.
     Warned(String),
-    /// What a guest for logins answered, or did to clients.
+    /// An answer of a guest for logins, or its request to the broker about clients.
     OfLogins(SeenDeed),
 }
 
@@ -222,7 +222,7 @@ fn shown_qos(qos: QoS) -> &'static str {
     }
 }
 
-/// What is not as it should be: the first difference, and all that happened.
+/// Reports how a case failed: the first difference, and everything that happened.
 pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut unsaid = unsaid(case, seen);
     unsaid.extend(misrouted(case, seen));
@@ -343,7 +343,7 @@ fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
     [difference, "all that went to routes:".to_owned()].into_iter().chain(all).collect()
 }
 
-/// What is said of a topic to which nothing was published in the whole case.
+/// Reports an expected topic to which nothing was published in the whole case.
 fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
     let Expected::Message { topic: wanted, .. } = expected else { return None };
     let topics = || {

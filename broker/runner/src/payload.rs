@@ -67,8 +67,7 @@ impl Payload {
 /// Most differences that are named.
 const DIFFERENCES_MAX: usize = 5;
 
-/// What was expected and what was found, where both are JSON, in the same order, with the places at
-/// which they differ.
+/// Expected and found JSON with keys in the same order, and the places at which they differ.
 pub(crate) struct Compared {
     pub(crate) expected: String,
     pub(crate) found: String,

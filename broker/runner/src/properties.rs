@@ -15,11 +15,11 @@ pub struct StatedProperties {
     pub user: Vec<(String, String)>,
     /// Whether the payload is UTF-8; `None` where nothing is said of it.
     pub is_utf8: Option<bool>,
-    /// Where an answer is wanted.
+    /// Topic Name for the response.
     pub response_topic: Option<String>,
-    /// What the answer is to have.
+    /// Correlation Data for the response.
     pub correlation_data: Option<Vec<u8>>,
-    /// What the payload is.
+    /// Content Type of the payload.
     pub content_type: Option<String>,
     /// Seconds to live.
     pub expiry: Option<u32>,

@@ -7,7 +7,7 @@ use std::ops::Range;
 use lot_nearest::nearest_name;
 use lotmq_terminal::output::note;
 
-/// What people are told once, however often it comes up in the cases of a file or in a run.
+/// Messages that are printed only once for all cases of a file or of a run.
 #[derive(Debug, Default)]
 pub(crate) struct ToldOnce(BTreeSet<String>);
 

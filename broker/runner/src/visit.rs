@@ -38,11 +38,11 @@ const REQUEST_KEYS: [&str; 11] = [
     "request", "section", "method", "path", "headers", "body", "status", "gets", "contains", "for", "brings",
 ];
 
-/// What a client of a route says in a step.
+/// Step in which a client talks to a route.
 #[derive(Debug)]
 pub(crate) struct Visit {
     route: String,
-    /// Which of several clients of the route it is.
+    /// Name that tells several clients of the route apart.
     name: String,
     /// Section of the endpoint, where the route has several.
     section: Option<String>,
@@ -99,7 +99,8 @@ impl Visit {
         }
     }
 
-    /// Where its route listens for it; `None` where it does not yet.
+    /// Returns the address at which the route listens for this client; `None` if it does not listen
+    /// yet.
     fn place(&self, served: &ServedRoute) -> Result<Option<ClientPlace>, String> {
         let places = served.places();
         let section_of = |endpoint: &str| format!("{}_CONFIG", endpoint.to_ascii_uppercase());
@@ -141,8 +142,8 @@ impl Words {
 }
 
 impl Visitors {
-    /// Lets a client say what its step says, and the guest run meanwhile; `settle` takes what has
-    /// happened. What was not as it should be is answered.
+    /// Lets a client do its step while the guest runs. `settle` takes the events of the broker.
+    /// Returns the reason if the step failed.
     pub(crate) fn take(
         &mut self,
         visit: &Visit,
@@ -160,7 +161,7 @@ impl Visitors {
             if left.is_zero() {
                 break;
             }
-            // What it brings is delivered before it goes on, as in a broker.
+            // As in a broker, messages of the guest are delivered before it continues.
             let after = broker.run_route(&visit.route, (left, Some(1)), || {
                 talk.goes_on();
                 talk.is_over(visit.brings.is_some())
@@ -218,7 +219,7 @@ impl Talk<'_> {
             let Some(place) = self.visit.place(self.served)? else { return Ok(()) };
             let line = VisitLine::open(place)
                 .map_err(|error| format!("cannot connect to {}: {error}", place.address))?;
-            // What is sent to it alone reaches nobody else.
+            // Opening the port is safe: only this client listens on it.
             line.datagram_port().into_iter().for_each(|port| self.served.open_far_port(port));
             self.line = Some(line);
         }
@@ -278,7 +279,7 @@ pub(crate) fn brings(number: i64) -> Result<u64, String> {
     number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
 
-/// What came, beside what was expected.
+/// Formats the expected bytes and the received ones.
 fn unlike(wanted: &[u8], got: &[u8], encoding: Encoding) -> String {
     format!("expected to get {}, got {}", encoding.shown(wanted), encoding.shown(got))
 }

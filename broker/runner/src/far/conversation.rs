@@ -18,7 +18,7 @@ pub(super) enum Speaker {
     Server,
 }
 
-/// What one side said until the other one said something.
+/// Bytes that one side sent before the other side answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SaidTurn {
     pub(super) from: Speaker,

@@ -85,7 +85,7 @@ impl FarWork for DatagramRecorder {
             let datagram = datagram.get(..length).unwrap_or_default();
             self.note(number, Speaker::Guest, datagram);
             if let Some((_, server)) = self.sockets.get(number) {
-                // What is not sent was lost, as any datagram may be.
+                // A datagram that cannot be sent counts as lost.
                 let _ = server.send(datagram);
             }
             if self.bytes > GOT_MAX {

@@ -69,7 +69,7 @@ impl FarWork for FarDatagrams {
             // One without bytes is kept as well.
             self.bytes += length.max(1);
             if let Some(answer) = self.answers.get(datagram) {
-                // What is not sent was lost, as any datagram may be.
+                // A datagram that cannot be sent counts as lost.
                 let _ = self.socket.send_to(answer, from);
             }
             self.got.push(datagram.to_vec());

@@ -25,7 +25,7 @@ struct PlayedConnection {
     is_open: bool,
     /// Turns that are over.
     turn: usize,
-    /// What has come and is no part of a turn yet.
+    /// Received bytes that are not part of a turn yet.
     heard: Vec<u8>,
     unsent: Vec<u8>,
     /// Whether the server ends its direction behind that.

@@ -43,7 +43,7 @@ impl PlayedDatagrams {
         }
         *turn += 1;
         while let Some(answer) = turns.get(*turn).filter(|answer| answer.from == Speaker::Server) {
-            // What is not sent was lost, as any datagram may be.
+            // A datagram that cannot be sent counts as lost.
             let _ = self.socket.send_to(&answer.bytes, guest);
             *turn += 1;
         }

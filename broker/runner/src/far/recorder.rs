@@ -133,7 +133,7 @@ impl RecordedConnection {
                     note(turns, Speaker::Server, &bytes);
                     self.to_guest.extend(bytes);
                 }
-                // Where the guest has ended before, that is why.
+                // The guest ended first, so the server only followed.
                 None if self.guest.is_none() => self.server = None,
                 None => {
                     said = Some(said.unwrap_or_default());

@@ -13,7 +13,7 @@ pub(super) struct Scripted {
     connections: Vec<FarConnection>,
 }
 
-/// What the case says, as bytes.
+/// Script of a far side, as bytes.
 struct FarScript {
     sends: Vec<u8>,
     /// Questions with their answers.
@@ -27,7 +27,7 @@ struct FarScript {
 struct FarConnection {
     stream: TcpStream,
     unsent: Vec<u8>,
-    /// What came since its last answer, of which only as much is kept as the longest question.
+    /// Bytes received since the last answer, cut to the length of the longest question.
     asked: Vec<u8>,
     has_ended: bool,
 }

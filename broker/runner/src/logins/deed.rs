@@ -1,4 +1,4 @@
-//! What a guest for logins did, in the words of a file with cases.
+//! Actions of a guest for logins, in the words of a file with cases.
 
 use std::fmt;
 

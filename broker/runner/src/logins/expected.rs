@@ -1,5 +1,5 @@
-//! What a guest for logins is to do: an answer, or something to clients, with what of it is looked
-//! at.
+//! Expected actions of a guest for logins: an answer, or a request about clients, with the keys to
+//! compare.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ const LIMIT_KEYS: [&str; 7] = [
     "connections",
 ];
 
-/// What is expected: keys and values as [`SeenDeed`] has them.
+/// Expected action: keys and values as [`SeenDeed`] has them.
 #[derive(Debug)]
 pub(crate) struct ExpectedDeed(Table);
 

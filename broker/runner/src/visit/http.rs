@@ -12,7 +12,7 @@ const DEFAULT_METHODS: [&str; 2] = ["GET", "POST"];
 /// Fields of an answer that are read.
 const FIELDS_MAX: usize = 64;
 
-/// What a client asks.
+/// HTTP request of a client, with the expected response.
 #[derive(Debug)]
 pub(super) struct HttpWords {
     method: String,

@@ -19,7 +19,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Datagrams of which more have come than a client keeps.
 const DATAGRAMS_MAX: usize = 4096;
 
-/// What a client says over its line, and what it is to get.
+/// Bytes that a client sends over its connection, and those that it expects.
 #[derive(Debug)]
 pub(super) struct LineWords {
     sends: Option<Pieces>,
@@ -259,7 +259,7 @@ impl VisitLine {
         }
     }
 
-    /// What has come and was not looked at, of a client that looks at all that comes.
+    /// Returns received data that no step has checked, if the client checks all data.
     pub(super) fn unseen(&mut self) -> Option<String> {
         self.goes_on();
         let has_more = !self.heard.is_empty() || !self.datagrams.is_empty();
