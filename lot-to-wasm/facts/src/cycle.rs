@@ -99,7 +99,8 @@ impl Facts {
         is_hit && !(is_same && self.only_splits())
     }
 
-    /// Topics whose messages start it. What a silence starts waits for a timer in between.
+    /// Topics whose messages start it. A trigger on silence has none, because a timer comes in
+    /// between.
     fn filters_by_message(&self) -> &[String] {
         let trigger = self.trigger.as_ref().filter(|trigger| trigger.is_by_message());
         trigger.map(Trigger::filters).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! What a Route says: its type, settings, events and mappings, checked and with their canonical
-//! names (LoT reference §11, routes reference).
+//! Checked content of a Route: its type, settings, events and mappings with their canonical names
+//! (LoT reference §11, routes reference).
 //!
 //! A Route has no code of its own: the guest of its type runs it, with this as its configuration.
 //! Not here: which types there are and what fits them (`lot-to-wasm`), and what a type does (its
@@ -65,8 +65,8 @@ impl RouteFacts {
         }
     }
 
-    /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags
-    /// of `DESTINATION_TOPIC` unless they are not `WRITABLE` (routes reference §5.2, §6).
+    /// Consumers of messages, each with its Topic Filter. Events and mappings use `SOURCE_TOPIC`,
+    /// tags `DESTINATION_TOPIC` unless they are not `WRITABLE` (routes reference §5.2, §6).
     pub fn takers(&self) -> impl Iterator<Item = (Taker<'_>, &str)> {
         let events = self.events.iter().map(|event| (Taker::Event(&event.name), event.text("SOURCE_TOPIC")));
         let sides = self.own_sides();
@@ -91,15 +91,15 @@ impl RouteFacts {
         answers.chain(tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC")))
     }
 
-    /// Where mappings without tags publish in this broker what they bring.
+    /// Topics of this broker to which mappings without tags publish incoming messages.
     pub fn brought(&self) -> impl Iterator<Item = &RouteValue> {
         let sides = self.own_sides();
         let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty());
         whole.flat_map(move |mapping| mapping.brought_to(sides).into_iter().flatten())
     }
 
-    /// Which sides of a mapping this broker is: the source, the destination. It is the source, but
-    /// for bridges, which say it (routes reference §6).
+    /// Whether this broker is the source and the destination of mappings. It is the source, except
+    /// in bridges, whose sections say it (routes reference §6).
     fn own_sides(&self) -> [bool; 2] {
         if self.kind != "MQTT_BRIDGE" {
             return [true, false];
@@ -119,7 +119,7 @@ impl RouteFacts {
     }
 }
 
-/// What takes messages of a topic: whoever a delivery is for.
+/// Consumer of messages of a topic: the part of a route that a delivery is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taker<'a> {
     /// The event of this name.
@@ -437,7 +437,8 @@ mod tests {
         }
     }
 
-    /// What a mapping from `s` to `d` takes of this broker, and where it publishes in it.
+    /// Returns the topics that a mapping from `s` to `d` reads in this broker, and those it
+    /// publishes to.
     fn sides(
         kind: &str,
         [source, destination]: [(&str, &str); 2],

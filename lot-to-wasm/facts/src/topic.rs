@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Which topics an operand can name, LoT reference §17.
+/// Set of topics that an operand can name, LoT reference §17.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TopicFact {

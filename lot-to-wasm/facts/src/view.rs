@@ -1,10 +1,10 @@
-//! What a Panel or Theme says (LoT reference §13): for those who draw it, which the broker does
-//! not.
+//! Content of a Panel or Theme (LoT reference §13), for programs that draw it. The broker does not
+//! draw it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What only a Panel or Theme has.
+/// Facts that only a Panel or Theme has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewFacts {
     /// Whether it is distributed.

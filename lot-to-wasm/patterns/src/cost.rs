@@ -24,7 +24,7 @@ const BYTES_PER_COST: u64 = 20;
 /// measured.
 const BYTES_OF_MACHINE: u64 = 16_384;
 
-/// What a pattern costs.
+/// Cost of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
     /// Tenths of a microsecond of compiling, about.
@@ -70,7 +70,7 @@ struct Walk<'t> {
     classes: HashMap<(&'t str, bool), u64>,
     /// Cost of translating the classes.
     translating: u64,
-    /// What is in each group, by its number less one.
+    /// Content of each group, indexed by the group number minus one.
     groups: Vec<&'t Expr>,
     has_references: bool,
 }
@@ -130,8 +130,8 @@ impl<'t> Walk<'t> {
                 let once = self.size(child, is_behind)?;
                 return Ok(once.saturating_add(PART).saturating_mul(copies as u64));
             }
-            // What is looked for backwards is compiled a second time where it needs backtracking
-            // itself, or has groups.
+            // A look-behind that needs backtracking itself, or has groups, is compiled a second
+            // time.
             Expr::LookAround(child, LookAround::LookBehind | LookAround::LookBehindNeg) => {
                 let once = self.size(child, true)?;
                 let is_twice = self.is_hard(child, true) || child.has_descendant(is_group);

@@ -23,7 +23,7 @@ pub use cost::Price;
 pub struct CompiledPattern {
     /// Machine that searches.
     pub regex: Regex,
-    /// What it cost.
+    /// Cost of the pattern.
     pub price: Price,
 }
 
@@ -39,7 +39,7 @@ pub enum PatternError {
         "too large: it costs {cost}, limit {PATTERN_COST_MAX}; lower the upper bounds of repetitions such as {{1,1000}}, write [0-9A-Za-z_] for \\w and [A-Za-z] for \\p{{L}} where ASCII will do, use fewer look-arounds and groups ((?:…) instead of (…)), or split the pattern"
     )]
     TooLarge {
-        /// What it would cost; when it is refused early, of its first parts.
+        /// Cost of the pattern; after an early rejection, the cost of its first parts.
         cost: u64,
     },
     /// It has something that is not offered.
@@ -47,7 +47,7 @@ pub enum PatternError {
     NotOffered {
         /// In the plural.
         construct: &'static str,
-        /// What to write.
+        /// Construct to write instead.
         instead: &'static str,
     },
     /// It is not valid.
@@ -62,7 +62,7 @@ impl From<fancy_regex::Error> for PatternError {
     }
 }
 
-/// What a pattern costs. Nothing is compiled.
+/// Computes the cost of a pattern without compiling it.
 ///
 /// # Errors
 /// When it is too long, too large, or its syntax is wrong.

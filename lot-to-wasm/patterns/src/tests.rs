@@ -192,7 +192,7 @@ fn pattern() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// What is taken has no more machines than it paid for, and no more memory than any may have.
+    /// An accepted pattern stays within its price in machines, and within the limit of memory.
     #[test]
     fn what_is_taken_is_within_its_price(pattern in pattern()) {
         if let Ok(price) = price(&pattern) {
