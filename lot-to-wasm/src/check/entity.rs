@@ -1,4 +1,4 @@
-//! What is checked of Models as they stand, each on its own.
+//! Checks of one Model by itself, without the fields that it inherits.
 
 use std::collections::BTreeMap;
 

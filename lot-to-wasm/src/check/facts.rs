@@ -15,7 +15,7 @@ use super::tree::{
 use crate::identifier::module_of;
 use crate::limits::SHORT_WRITES_MAX;
 
-/// What a body looks at of the message, or of the question of a rule, that starts it.
+/// Parts that a body reads of the message, or of the question to a rule, that starts it.
 pub(super) struct Looks {
     /// Its payload.
     pub(super) payload: bool,
@@ -112,8 +112,8 @@ impl Collector {
         facts
     }
 
-    /// The payload of a silence is the topic's last value, which is there only of topics that
-    /// somebody reads. What is called may look at it, too.
+    /// The payload of a silence is the topic's last value, which the broker keeps only for topics
+    /// that some definition reads. A called Action may read it, too.
     fn last_values(&mut self, filters: &[String]) {
         if self.payload || !self.calls.is_empty() {
             let fact = |filter: &String| match filter.contains(['+', '#']) {

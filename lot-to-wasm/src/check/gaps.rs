@@ -1,5 +1,5 @@
-//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not
-//! logged in; and that it closes all (LoT reference §10.3, §10.4).
+//! Warnings about a Rule that allows more than it seems to, such as unnamed or anonymous users, and
+//! about one that locks everybody out (LoT reference §10.3, §10.4).
 
 use crate::check::tree::SessionWord;
 use crate::diagnostic::{Draft, Sink, codes};
@@ -10,7 +10,7 @@ use crate::syntax::{BinaryOperator, Entity, ExpressionKind};
 const OPEN_SCOPES: [(&str, &str); 3] =
     [("Connect", "AllowConnect"), ("Publish", "AllowPublishTopic"), ("Subscribe", "AllowSubscribeTopic")];
 
-/// What a body may say.
+/// Verdicts that a body may give.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct PossibleVerdicts {
     allow: bool,

@@ -52,10 +52,10 @@ impl KindSet {
     pub const NUMBER_OR_NULL: KindSet = KindSet(Self::NUMBER.0 | Self::NULL.0);
     /// Either kind of text.
     pub const TEXT: KindSet = KindSet(Self::TEXT_DATA.0 | Self::TEXT_LITERAL.0);
-    /// What a JSON scalar, array, object or a missing member can be.
+    /// Kinds of a JSON scalar, array, object or a missing member.
     pub const FROM_JSON: KindSet =
         KindSet(Self::NULL.0 | Self::BOOL.0 | Self::NUMBER.0 | Self::TEXT_DATA.0 | Self::JSON.0);
-    /// What a called Action can return: every kind, text always as data.
+    /// Kinds that a called Action can return: every kind, text always as data.
     pub const RETURNED: KindSet = KindSet(Self::ANY.0 & !Self::TEXT_LITERAL.0);
     /// Every kind.
     pub const ANY: KindSet = KindSet((1 << 10) - 1);

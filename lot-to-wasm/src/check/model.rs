@@ -55,7 +55,7 @@ impl Plan<'_> {
         self.header.is_collapsed || self.compat.model_output != ModelOutput::Fields
     }
 
-    /// Where a `STORE IN` puts instances: the table is called like the Model unless it is said.
+    /// Route and table of a `STORE IN`; the default name of the table is that of the Model.
     fn stored(&self, store: &Store) -> RouteStore {
         let table = store.table.as_ref().map_or(self.name, |table| &table.value);
         RouteStore { route: store.route.text.clone(), table: table.to_owned() }
@@ -101,7 +101,7 @@ pub(crate) fn model(
         judge(&plan, model.name.span, sink);
     }
     let run = run(&plan, known, sink);
-    // What is wrong with the fields was reported already, where a message starts the Model.
+    // If a message starts the Model, errors in the fields have been reported already.
     let mut quiet = Sink::new(sink.source());
     let reporting = if plan.triggers.is_empty() { &mut *sink } else { &mut quiet };
     let built = Builder::new(&plan, Purpose::Build, known, reporting).build();
@@ -128,7 +128,7 @@ pub(crate) fn model(
     })
 }
 
-/// What a message does; an empty callable when none does anything.
+/// Builds the run that a message starts; an empty callable if no message starts one.
 fn run(plan: &Plan<'_>, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
     if !plan.triggers.is_empty() {
         return Builder::new(plan, Purpose::Run, known, sink).run();
@@ -206,8 +206,8 @@ fn refuse_what_needs_more(model: &syntax::DefineModel, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a header that does not fit the fields. Who inherits fields AS TRIGGER can have the base
-/// topic.
+/// Reports a header that does not fit the fields. A Model that inherits fields AS TRIGGER can have
+/// the base topic.
 fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
     let Some(base) = plan.base else {
         if !plan.is_inherited && !triggers(&plan.fields).is_empty() {
@@ -258,8 +258,8 @@ fn judge_level(field: &Node, sink: &mut Sink<'_>) {
     sink.pin(None);
 }
 
-/// What may be assigned, see [`tree::Model::fields`].
-/// `None` while something that the Model is made of is not known.
+/// Fields that may be assigned, see [`tree::Model::fields`]. `None` while a Model that this one is
+/// made of is unknown.
 pub(crate) fn assignable_of(
     model: &syntax::DefineModel,
     known: &dyn Known,

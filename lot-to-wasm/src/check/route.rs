@@ -178,7 +178,7 @@ struct BlockSchema<'a> {
     is_polled: bool,
 }
 
-/// What becomes of settings with other keys than a block's own.
+/// Treatment of settings that are not among a block's own keys.
 #[derive(Clone, Copy, PartialEq)]
 enum Others {
     /// Nobody knows them.
@@ -285,8 +285,8 @@ impl RouteChecker<'_, '_> {
         if self.kind.is_open { of_module } else { Others::Unknown }
     }
 
-    /// Where the values of tags are published: below the mapping's `SOURCE_TOPIC`, else below names
-    /// (routes reference §5.2).
+    /// Sets the topics to which the values of tags are published: below the mapping's
+    /// `SOURCE_TOPIC`, else below names (routes reference §5.2).
     fn topics_of_tags(&mut self, block: &AddBlock, mapping: &mut RouteBlock) {
         if mapping.tags.is_empty() {
             return;
@@ -343,7 +343,7 @@ impl RouteChecker<'_, '_> {
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
         let (title, keys) = (section.name, section.keys);
-        // What every route may have is known whole.
+        // All keys of the sections that every route may have are known.
         let is_own = self.kind.sections.iter().any(|own| own.name == word);
         let others = if is_own { self.others(Others::Taken) } else { Others::Unknown };
         let schema = BlockSchema { title, keys, others, is_polled: false };
@@ -599,7 +599,7 @@ impl RouteChecker<'_, '_> {
         let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
         // One error stands at one place: the next is told when this is mended.
         if let Some(key) = first {
-            // Who says that it is a server has forgotten the other place.
+            // With ENABLE_SERVER, the author has forgotten SERVER_PORT, not BASE_ADDRESS.
             let is_server = |setting: &Setting| setting.key.text.eq_ignore_ascii_case("ENABLE_SERVER");
             let name = match key.name {
                 "BASE_ADDRESS" if settings(block).any(is_server) => "SERVER_PORT",
@@ -611,7 +611,7 @@ impl RouteChecker<'_, '_> {
         }
     }
 
-    /// What runs a route of type WASM is named in one place, in plain text.
+    /// Checks that a route of type WASM names its module in the one place for it, in plain text.
     fn required_module(&mut self, name: &Name) {
         let [place, key] = PLACE_OF_MODULE;
         let is_named = |section: &RouteBlock| section.name == place && section.text(key).is_some();
@@ -695,7 +695,7 @@ fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
     settings(block).find(|setting| setting.key.text.eq_ignore_ascii_case(key))
 }
 
-/// Where the value of the setting with this key stands, or else its block.
+/// Returns the place of the value of the setting with this key, or else of its block.
 fn value_of(block: &AddBlock, key: &str) -> Span {
     key_of(block, key).map_or(block.kind.span, |setting| {
         setting.value.as_ref().map_or(setting.key.span, |value| value.span)

@@ -189,7 +189,7 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     }
     let Some(topic) = &rule.topic else { return };
     filter_of_rule(topic, sink);
-    // Who writes a + in the middle as well means one level by it.
+    // A further + in the middle shows that the author means one level by it.
     let is_only = topic.value.matches('+').count() == 1;
     if topic.value.ends_with("/+") && is_only && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
@@ -532,7 +532,7 @@ fn is_said(value: &Expression) -> bool {
     }
 }
 
-/// What in a value is not among the inputs of a rule.
+/// Returns the name of a part of a value that is not among the inputs of a rule.
 #[allow(clippy::wildcard_enum_match_arm, reason = "only what is not pure is named")]
 fn impurity(value: &mut Expression) -> Option<&'static str> {
     let mut found = None;
@@ -559,7 +559,7 @@ fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
     }
 }
 
-/// What the verdict depends on, but for what [`facts`] has found out already.
+/// Returns the inputs that the verdict depends on, except those that [`facts`] has already found.
 fn inputs(checked: &mut tree::Action) -> RuleInputs {
     let mut inputs = RuleInputs::default();
     let mut users = Users::default();

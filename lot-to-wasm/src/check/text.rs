@@ -61,7 +61,7 @@ pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str
         }
         parts.push(if is_word { name.to_owned() } else { format!("{{{name}}}") });
         first.get_or_insert(name);
-        // What its text is meant to read is not unused as well.
+        // A variable that such a placeholder names counts as read.
         if let Some(id) = checker.scope.find(name).filter(|_| !is_word) {
             checker.scope.read(id);
         }

@@ -12,7 +12,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{ExpressionKind as Source, Path, TopicOperand};
 
-/// What a topic is for.
+/// Purpose of a topic operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TopicUse {
     Read,
@@ -185,7 +185,7 @@ impl Checker<'_, '_, '_> {
         parts
     }
 
-    /// What a wildcard takes from the trigger; the filters may differ.
+    /// Returns the part of the trigger's topic that a wildcard matched; the filters may differ.
     fn capture(&mut self, span: Span, of: impl Fn(&str) -> TopicPart) -> TopicPart {
         let parts: Vec<TopicPart> = self.filters().iter().map(|filter| of(filter)).collect();
         let is_missing = parts.iter().any(|part| matches!(part, TopicPart::Missing)) || parts.is_empty();
@@ -292,7 +292,7 @@ fn problem(topic: &Topic) -> Option<&'static str> {
     topic.constant().map_or_else(|| topic.parts.iter().find_map(text), crate::topic::name_problem)
 }
 
-/// What is known about a topic before the run: `None` when it can never be used.
+/// Returns the facts about a topic before the run: `None` when it can never be used.
 pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     if topic.is_unresolvable() || problem(topic).is_some() {
         return None;
@@ -300,7 +300,7 @@ pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     Some(pattern_fact(topic, levels))
 }
 
-/// What is known about the topics that a computed filter matches.
+/// Returns the facts about the topics that a computed filter matches.
 pub(super) fn filter_fact(topic: &Topic, levels: &Levels) -> TopicFact {
     match pattern_fact(topic, levels) {
         TopicFact::Exact(filter) if filter == "#" => TopicFact::Any,

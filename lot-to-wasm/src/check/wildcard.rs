@@ -36,7 +36,7 @@ pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink
         ));
     };
     let own = with_own_wildcards(pattern);
-    // Who protects `a/*` hardly means that `a/b/c` is open.
+    // An author who protects `a/*` hardly means to leave `a/b/c` open.
     let own = own.strip_suffix("/+").map_or(own.clone(), |start| format!("{start}/#"));
     with_fix(draft.suggest(format!("write \"{own}\"")), pattern, &own, span, sink);
 }

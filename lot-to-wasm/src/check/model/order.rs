@@ -74,8 +74,8 @@ fn meant(path: &Path, current: &str, variables: &BTreeMap<String, VariableId>) -
     variables.keys().filter(|other| **other == name || other.starts_with(&below)).cloned().collect()
 }
 
-/// What computing an instance takes: the leaves, by their positions, and behind them the rows that
-/// are fetched.
+/// Steps that compute an instance: the leaves by position, and behind them the rows that are
+/// fetched.
 pub(super) struct Steps {
     /// For each step those that come before it.
     after: Vec<BTreeSet<usize>>,
@@ -100,7 +100,7 @@ impl Steps {
             after[index].remove(&index);
         });
         let mut filled_by = vec![Vec::new(); leaves.len()];
-        // What a row is asked by is not filled from it, nor from the rows after it.
+        // A field that the query of a row needs is not filled from that row, nor from later rows.
         let mut asked_by = BTreeSet::new();
         for (number, fetch) in fetches.iter().enumerate() {
             let step = leaves.len() + number;

@@ -43,8 +43,8 @@ pub(super) fn resolve(template: &str, triggers: &[String], at: Position) -> Topi
     Topic { parts: merge(parts), fact: TopicFact::Any, at }
 }
 
-/// What all wildcards of the triggers matched that every one of them has, one after the other:
-/// names an instance.
+/// Returns the levels matched by the wildcards that all triggers have in common, one after the
+/// other. They name an instance.
 pub(super) fn instance(triggers: &[String]) -> Vec<TopicPart> {
     let common = triggers.iter().map(|trigger| wildcards(trigger)).min().unwrap_or(0);
     let mut parts = Vec::new();

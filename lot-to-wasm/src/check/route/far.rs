@@ -23,7 +23,7 @@ const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CR
 /// Seconds of a statement without `QUERY_TIMEOUT` (routes reference §4.2).
 const QUERY_TIMEOUT: i64 = 30;
 
-/// What is wrong with a text, and what to do.
+/// Problem with a text, and its fix.
 type Problem = (String, String);
 
 /// Reports what is so of a section of a type that the broker knows.
@@ -63,8 +63,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time
-/// would stand in each row as they are.
+/// Returns the problem with a .NET pattern of a time: letters that are no part of a time would
+/// appear literally in each row.
 fn date_problem(pattern: &str) -> Option<String> {
     let (mut quote, mut is_escaped, mut has_part) = (None, false, false);
     for letter in pattern.chars() {
@@ -118,7 +118,7 @@ pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>)
     let message = format!(
         "ACTIVITY_TIMEOUT is {answer} s, and a statement may take {statement} s (QUERY_TIMEOUT): it would be given up while it runs, and run again"
     );
-    // Whoever has not thought of statements may have none that take so long.
+    // The default of QUERY_TIMEOUT only gives a warning: no statement may take so long.
     let draft = match is_said {
         true => Draft::error(codes::SETTING_VALUE, span, message).unless_stored(),
         false => Draft::warning(codes::SETTING_VALUE, span, message),

@@ -75,7 +75,7 @@ fn named<'a>(item: &'a RouteItem, kind: &str) -> Option<(&'a AddBlock, &'a str)>
     Some((block, &name.text))
 }
 
-/// What an address has to fit; `None` where that is not known yet.
+/// Returns the shape that an address must fit; `None` while the shape is unknown.
 fn shape(tag: &RouteBlock) -> Option<TagShape> {
     let is_readable = tag.settings.get("WRITABLE") == Some(&RouteValue::Bool(false));
     let length = match tag.settings.get("LENGTH") {
@@ -160,7 +160,7 @@ fn of_opcua(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// What a section says of security, as far as it stands in the text.
+/// Returns the security settings of a section, as far as the text has them.
 fn security(section: &RouteBlock) -> SecuritySettings {
     SecuritySettings {
         uses: match section.settings.get("USE_SECURITY") {

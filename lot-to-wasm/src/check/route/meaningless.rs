@@ -113,7 +113,7 @@ fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
         .into_iter()
         .find(|key| section.settings.contains_key(*key));
-    // Who has switched it off may have left the rest for the day when it is on again.
+    // If USE_TLS is off, the author may keep the other settings for the day when it is on again.
     if let Some(key) = certificate.filter(|_| !section.settings.contains_key("USE_TLS")) {
         let message = format!("{key} is of TLS, and there is no USE_TLS");
         let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
@@ -147,7 +147,7 @@ fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
 /// Reports what is so of the topics of a mapping between MQTT and a system that has other
 /// wildcards.
 pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
-    // What the other side calls its topics, and what to write there.
+    // The other side's word for a topic, and the syntax to write there.
     let (theirs, way) = match kind {
         "NATS" => ("subject", "subjects of NATS have * for one token and, at the end, > for the rest"),
         "KAFKA" => ("topic of Kafka", "a topic of Kafka has a name without wildcards"),
@@ -277,7 +277,7 @@ fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
 
 /// Whether a query of files that begins with one of its words has what belongs behind it.
 fn is_file_query(query: &RouteValue) -> bool {
-    // What a message fills in is a part, whatever it is.
+    // Each placeholder counts as some text, whatever the message fills in.
     let text: String = if let RouteValue::Template(parts) = query {
         parts.iter().map(|part| part.text().unwrap_or("x")).collect()
     } else if let Some(text) = template::plain(query) {
@@ -351,8 +351,8 @@ fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether a text may be an address of mail, as `name@example.com` or `Jo <name@example.com>`. What
-/// stands in quotes may be anything.
+/// Whether a text may be a mail address, as `name@example.com` or `Jo <name@example.com>`. Text
+/// with quotes only needs an `@`.
 fn is_mail_address(text: &str) -> bool {
     let text = text.trim();
     let address = text.rsplit_once('<').map_or(text, |(_, behind)| behind.trim_end_matches('>'));
@@ -377,7 +377,7 @@ fn first_word(block: &RouteBlock, key: &str) -> Option<String> {
     };
     match text.split_once(char::is_whitespace) {
         Some((word, _)) => Some(word.to_owned()),
-        // What a placeholder goes on with is no word yet.
+        // A text that continues with a placeholder is not a whole word yet.
         None => (whole.is_some() || text.contains([':', '{'])).then(|| text.to_owned()),
     }
 }

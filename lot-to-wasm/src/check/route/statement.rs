@@ -19,7 +19,7 @@ const HOLE: char = '\u{1}';
 const MONGODB: &str = "INSERT FIND UPDATE DELETE";
 const OPENSEARCH: &str = "INDEX SEARCH";
 
-/// What is wrong with a statement, and what to do.
+/// Problem with a statement, and its fix.
 struct Problem {
     text: String,
     help: Option<String>,
@@ -92,7 +92,7 @@ fn first_word<'a>(text: &'a str, words: &'static str, all: &str) -> Result<(&'st
     Err(problem(format!("begins with {begins}, and not with {all}"), near))
 }
 
-/// What stands up to the next blank, and what stands behind that.
+/// Splits a text at its first blank.
 fn up_to_blank(text: &str) -> (&str, &str) {
     let (name, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
     (name, rest.trim_start())

@@ -111,7 +111,7 @@ pub(super) fn tells(
     true
 }
 
-/// What the value says, where it is written.
+/// Returns whether the setting asks for TLS; `None` if its value does not show it.
 fn asks_for_it(setting: &Setting) -> Option<bool> {
     match setting.value.as_ref().map(|value| &value.kind) {
         None => Some(true),

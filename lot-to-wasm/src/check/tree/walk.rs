@@ -1,8 +1,7 @@
-//! Walkers over the checked tree, for those who look at its parts and not at what they are parts
-//! of.
+//! Walkers over the checked tree, which visit its parts whatever they are parts of.
 //!
-//! What is directly in a statement says the statement's own file ([`statement`](crate::statement)),
-//! what is in an expression is said here.
+//! The file of each statement lists the parts of the statement ([`statement`](crate::statement)).
+//! This file lists the parts of an expression.
 //!
 //! Not here: the syntax tree.
 
@@ -23,7 +22,7 @@ pub(crate) enum Times {
     Unknown,
 }
 
-/// What a statement needs of the broker beside its topics and values.
+/// Resource that a statement needs from the broker beside its topics and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need<'a> {
     /// As many steps as the data say.
@@ -46,7 +45,7 @@ pub(crate) enum Need<'a> {
     Model(&'a str),
 }
 
-/// What is directly in a statement: topics `T`, expressions `E`, and blocks `B` of statements.
+/// Direct part of a statement: topics `T`, expressions `E`, and blocks `B` of statements.
 pub(crate) enum Part<'a, T, E, B> {
     /// A topic that is written.
     Topic(T, TopicUse),

@@ -68,7 +68,7 @@ impl Builder<'_, '_, '_, '_> {
         self.computed(ExpressionKind::Cast { to, value: Box::new(value) })
     }
 
-    /// What was assigned to the field, or to one around it; else its own value.
+    /// Returns the value assigned to the field, or to one around it; else its own value.
     pub(super) fn assigned_or(&mut self, leaf: &Leaf<'_>, own: Expression) -> Expression {
         let mut value = own;
         for (around, way) in &leaf.around {
