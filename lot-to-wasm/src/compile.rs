@@ -86,12 +86,12 @@ pub enum Form {
     Standalone,
 }
 
-/// What came of a text.
+/// Result of compiling a text.
 #[derive(Debug)]
 pub struct Compilation {
     /// Its entities in source order.
     pub entities: Vec<Entity>,
-    /// What was wrong outside of entities; lines count from the text's start.
+    /// Diagnostics outside of entities; lines count from the text's start.
     pub diagnostics: Vec<Diagnostic>,
     /// Names that text outside of entities declares.
     strays: Vec<Stray>,
@@ -115,7 +115,7 @@ impl Compilation {
     }
 }
 
-/// What came of one entity.
+/// Result of compiling one entity.
 #[derive(Debug)]
 pub struct Entity {
     /// Its kind; `None` when the word after `DEFINE` is none.
@@ -127,7 +127,7 @@ pub struct Entity {
     /// Lines of the text before the slice: add them to the lines of `diagnostics` to count from the
     /// text's start.
     pub lines_before: u32,
-    /// What is wrong; lines count from the start of the slice.
+    /// Diagnostics; lines count from the start of the slice.
     pub diagnostics: Vec<Diagnostic>,
     /// The component, unless there is an error.
     pub output: Option<Output>,
@@ -154,7 +154,7 @@ pub struct ParsedEntity {
     pub lines_before: u32,
     /// The tree; `None` when not even kind and name could be read.
     pub tree: Option<syntax::Entity>,
-    /// What the parser found; lines count from the start of the slice.
+    /// Diagnostics of the parser; lines count from the start of the slice.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -198,8 +198,9 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 ///
 /// ```
 /// let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
-/// let action = "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
-/// let compiled = lot_to_wasm::compile_project(&[action, model], &lot_to_wasm::CompileOptions::default());
+/// let action = "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    \
+///     PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
+/// let compiled = lot_to_wasm::compile_project(&[action, model], &Default::default());
 /// assert!(!compiled[0].succeeded() && compiled[1].succeeded(), "the model has no field w");
 /// ```
 pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
@@ -243,7 +244,7 @@ fn compile_slices(
     let patterns = PatternsOfText::new(whole);
     let sink = |source| {
         let sink = Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);
-        // What was accepted once has been paid for.
+        // A stored text has passed the limit of its patterns before.
         if options.is_stored { sink } else { sink.among(&patterns) }
     };
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(sink).collect();
@@ -394,7 +395,7 @@ impl<'a> InText<'a> {
 }
 
 impl InText<'_> {
-    /// What could not be read to its end is not known well enough to judge others by it.
+    /// Marks Actions with syntax errors as unknown, because their signatures are not reliable.
     fn forget(&mut self, trees: &[Option<syntax::Entity>], were_read: Vec<bool>) {
         for (tree, _) in trees.iter().zip(were_read).filter(|(_, was_read)| !was_read) {
             if let Some(syntax::Entity::Action(action)) = tree {

@@ -9,13 +9,13 @@
 pub struct Keyword {
     /// As written.
     pub word: &'static str,
-    /// What it is for.
+    /// Purpose of the word.
     pub family: Family,
-    /// What it means, in a sentence or two, with code in backquotes.
+    /// Meaning of the word in a sentence or two, with code in backquotes.
     pub text: &'static str,
 }
 
-/// What a word is for, as editors colour words.
+/// Purpose of a word, by which editors colour it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Begins an entity, a line or a clause of one.

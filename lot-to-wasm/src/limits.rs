@@ -32,8 +32,8 @@ pub const TREE_DEPTH_MAX: usize = 200;
 pub const BLOCK_DEPTH_MAX: usize = 32;
 
 /// Most statements in one entity. Compiling takes time and memory that grow faster than the
-/// program. What they compile to is bounded as well, by [`BRANCHES_MAX`] and
-/// [`INSTRUCTIONS_MAX`]: of PUBLISH with constants 4,000 fit, of longer statements fewer.
+/// program. [`BRANCHES_MAX`] and [`INSTRUCTIONS_MAX`] bound the code of the statements as well:
+/// 4,000 PUBLISH with constants fit, and fewer longer statements.
 pub const STATEMENTS_MAX: usize = 5_000;
 
 /// Most blocks and conditional branches in the code of one entity; an `if` that leaves a value

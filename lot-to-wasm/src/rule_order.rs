@@ -9,16 +9,14 @@ use lot_facts::overlaps;
 use crate::syntax::Entity;
 use crate::syntax::rule::{DefineRule, Verdict};
 
-/// What is asked when, and what can be the answer.
+/// Order of a rule among other rules, and its possible verdicts.
 ///
 /// ```
 /// use lot_to_wasm::RuleOrder;
 ///
 /// let of = |priority: u64, verdict: &str| {
-///     RuleOrder::of(&format!(
-///         "DEFINE RULE R WITH PRIORITY {priority} FOR Publish TO TOPIC \"door/#\"\n    {verdict}\n"
-///     ))
-///     .unwrap()
+///     let header = format!("DEFINE RULE R WITH PRIORITY {priority} FOR Publish");
+///     RuleOrder::of(&format!("{header} TO TOPIC \"door/#\"\n    {verdict}\n")).unwrap()
 /// };
 /// assert!(of(50, "ALLOW").opens(&of(100, "DENY")));
 /// assert!(!of(200, "ALLOW").opens(&of(100, "DENY")));

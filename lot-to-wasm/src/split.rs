@@ -21,7 +21,7 @@ pub(crate) fn split(text: &str) -> Slices {
     let mut starts = Vec::new();
     let mut first_code = None;
     let mut in_comment = false;
-    // Where the comment lines begin that end right above.
+    // Start of the comment lines that end right above.
     let mut comment = None;
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     while at < text.len() {

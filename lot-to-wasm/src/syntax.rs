@@ -35,7 +35,7 @@ pub use crate::source::{Position, Span};
 pub struct Name {
     /// The name without quotes.
     pub text: String,
-    /// Where it stands, with its quotes.
+    /// Place of the name, with its quotes.
     pub span: Span,
     /// Whether it was quoted.
     pub quoted: bool,

@@ -2,7 +2,7 @@
 
 use crate::limits::TOPIC_BYTES_MAX;
 
-/// What is wrong with a Topic Filter \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\], \[MQTT-4.7.3-1\].
+/// Returns the error in a Topic Filter \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\], \[MQTT-4.7.3-1\].
 pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     if let Some(problem) = common_problem(filter) {
         return Some(problem);
@@ -28,7 +28,7 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     None
 }
 
-/// What to write in place of a filter whose wildcards stand wrong.
+/// Returns the correction of a filter with misplaced wildcards.
 pub(crate) fn filter_help(filter: &str) -> Option<String> {
     let levels: Vec<&str> = filter.split('/').collect();
     if common_problem(filter).is_some() || filter.starts_with("$share/") {
@@ -82,10 +82,10 @@ pub(crate) fn with_own_wildcards(filter: &str) -> String {
     filter.split('/').enumerate().map(own).collect::<Vec<_>>().join("/")
 }
 
-/// What is wrong with a topic that has a wildcard in it.
+/// Error of a topic that has a wildcard in it.
 pub(crate) const WILDCARD: &str = "it has `+` or `#` in it";
 
-/// What is wrong with a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
+/// Returns the error in a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
 pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
     if name.contains(['+', '#']) {
         return Some(WILDCARD);

@@ -30,7 +30,7 @@ pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic>
     found
 }
 
-/// What is told of whatever stands where a line cannot go on so.
+/// Beginnings of suggestions that any syntax error may have.
 const USUAL: [&str; 9] = [
     "after the statements come only",
     "join values with +",
@@ -72,7 +72,7 @@ fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)
         gap.into_iter().all(char::is_whitespace)
     };
     let before = at.checked_sub(1).and_then(|at| words.get(at)).filter(touches);
-    // What follows a `WITH` that has no place is an option that is not known.
+    // A word behind a misplaced `WITH` is an unknown option.
     let is_with = here.is_some_and(|word| word.text == "WITH");
     let behind = words.iter().skip(at + 1).take(if is_with { 2 } else { 0 });
     let mut candidates = here.into_iter().chain(before).chain(behind);

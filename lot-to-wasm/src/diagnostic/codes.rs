@@ -16,12 +16,12 @@ impl Code {
         self.0
     }
 
-    /// What it means, in a few words.
+    /// Returns the meaning of the code in a few words.
     pub fn title(self) -> &'static str {
         self.row().1
     }
 
-    /// What it means and what to do, in sentences.
+    /// Returns the meaning of the code and its remedy, in sentences.
     pub fn explanation(self) -> &'static str {
         self.row().2
     }

@@ -46,7 +46,7 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
         let of_line = kept.iter().find(|(line, _)| *line == it.span.start.line);
         let is_name = it.severity == Severity::Error && it.code == codes::UNKNOWN_IDENTIFIER;
         let is_sure = weight(it) == WEIGHT_MAX && it.fix.is_some();
-        // What stands before a bracket does not leave it open.
+        // An error before a bracket is not the reason why the bracket stays open.
         let is_behind = |best: usize| {
             let is_one = it.code == codes::UNCLOSED_BRACKET && !it.message.starts_with("`{`");
             is_one && it.span.start.column > found[best].span.start.column
@@ -60,8 +60,8 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     found.retain(|_| keeps.pop().unwrap_or(true));
 }
 
-/// Where a block of another language is reported, its end needs no word, and where braces are,
-/// their indentation needs none.
+/// Drops errors that follow from a block of another language: at its end word, and at the
+/// indentation of braces.
 fn drop_ends_of_unknown_blocks(found: &mut Vec<Diagnostic>) {
     let (mut is_loop, mut has_braces) = (false, false);
     found.retain(|it| {

@@ -1,4 +1,5 @@
-//! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
+//! Collector for the diagnostics of all phases: bounded, in source order, without repeats at one
+//! place.
 
 use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes, follow_up};
 use crate::check::PatternsOfText;
@@ -9,24 +10,24 @@ use crate::syntax::{Name, Path};
 /// Collects the diagnostics of one entity.
 ///
 /// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per
-/// start of a span, because a second one there is a consequence of the first. What
-/// [follows](follow_up) from others is dropped at the end.
+/// start of a span, because a second one there is a consequence of the first. Diagnostics that
+/// [follow](follow_up) from others are dropped at the end.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     source: &'a Source<'a>,
     found: Vec<(u32, Diagnostic)>,
     errors: usize,
     warnings: usize,
-    /// Where everything is reported whose own place is in another text.
+    /// Place at which diagnostics of another text are reported.
     pinned: Option<Span>,
-    /// Where the text that can be read ends, when the rest of it was swallowed.
+    /// End of the readable text, when the rest of it was swallowed.
     cut: Option<u32>,
     /// Whether [extensions](codes::NON_PORTABLE) are told of.
     tells_of_extensions: bool,
     /// Whether the text is stored already, and its mistakes that were
     /// [accepted once](Draft::unless_stored) are warnings.
     is_stored: bool,
-    /// What the patterns of the whole text have cost; `None` where only the definition's own are
+    /// Cost so far of the patterns of the whole text; `None` where only the definition's own are
     /// bounded.
     patterns: Option<&'a PatternsOfText>,
 }
@@ -82,13 +83,13 @@ impl Draft {
         Draft::new(Severity::Warning, code, span, message)
     }
 
-    /// What to write beside the place.
+    /// Sets the text beside the place.
     pub(crate) fn label(mut self, text: impl Into<String>) -> Draft {
         self.label = text.into();
         self
     }
 
-    /// What the grammar allows here.
+    /// Sets the tokens that the grammar allows here.
     pub(crate) fn expected(mut self, what: &[&str]) -> Draft {
         self.expected = what.iter().map(|text| (*text).to_owned()).collect();
         self
@@ -117,7 +118,7 @@ impl Draft {
         Draft { span, ..self }
     }
 
-    /// What to do.
+    /// Adds a suggestion.
     pub(crate) fn suggest(mut self, text: impl Into<String>) -> Draft {
         self.suggestions.push(text.into());
         self
@@ -129,7 +130,7 @@ impl Draft {
         self
     }
 
-    /// What was probably meant by what stands at the place of this diagnostic.
+    /// Suggests the name that was probably meant at the place of this diagnostic.
     pub(crate) fn did_you_mean(self, near: Option<&str>) -> Draft {
         let Some(near) = near else { return self };
         let span = self.span;
@@ -152,7 +153,7 @@ impl Draft {
         if is_plain { draft.fix(Span { end, ..path.span }, near) } else { draft }
     }
 
-    /// What to do, where something is known.
+    /// Adds a suggestion, if there is one.
     pub(crate) fn suggest_if(self, text: Option<String>) -> Draft {
         match text {
             Some(text) => self.suggest(text),
@@ -192,7 +193,7 @@ impl<'a> Sink<'a> {
         Sink { patterns: Some(patterns), ..self }
     }
 
-    /// What the patterns of the whole text have cost.
+    /// Returns the cost so far of the patterns of the whole text.
     pub(crate) fn patterns(&self) -> Option<&'a PatternsOfText> {
         self.patterns
     }
@@ -314,8 +315,8 @@ impl<'a> Sink<'a> {
         found
     }
 
-    /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax
-    /// there say nothing, unless one knows what to write.
+    /// Drops syntax errors on a line with a missing quote, which is read the wrong way round behind
+    /// it. Errors whose fix adds a quote stay.
     fn drop_consequences_of_quotes(&mut self) {
         let unclosed = |found: &&(u32, Diagnostic)| found.1.code == codes::UNCLOSED_STRING;
         let lines: Vec<u32> = self.found.iter().filter(unclosed).map(|(_, it)| it.span.start.line).collect();

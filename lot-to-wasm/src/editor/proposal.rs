@@ -1,7 +1,7 @@
-//! What may be written at the cursor.
+//! Completions at the cursor.
 //!
 //! Three sources, in this order: the words before the cursor ([`AFTER`]), the parser, which names
-//! what it expects at the end of the text up to the cursor, and what begins or continues a value.
+//! the tokens that it expects at the cursor, and the words that begin or continue a value.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub struct Proposals {
     pub in_string: bool,
 }
 
-/// Which names fit.
+/// Names that fit at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// Definitions of a kind.
@@ -122,7 +122,7 @@ const CONTINUATIONS: [&str; 12] = [
     "IN",
 ];
 
-/// What may be written at a byte of a text.
+/// Returns the completions at a byte of a text.
 ///
 /// ```
 /// use lot_to_wasm::editor::proposals;
@@ -157,7 +157,7 @@ fn width(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
-/// What is there of a word at the cursor.
+/// Returns the range of the word before the cursor.
 fn word_before(text: &str, offset: usize) -> Range<usize> {
     let before = text.get(..offset).unwrap_or("");
     let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -169,7 +169,7 @@ struct Cursor<'a, 't> {
     text: &'t str,
     tokens: &'a Tokens<'t>,
     offset: usize,
-    /// What is there already.
+    /// Range of the part of the word that is written already.
     range: Range<usize>,
     in_string: bool,
     /// The token that is being written, or the first one behind the cursor.

@@ -2,7 +2,7 @@ use lot_facts::Kind;
 
 use super::*;
 
-/// What is proposed at `|`.
+/// Returns the completions at `|`.
 fn at_mark(text: &str) -> Proposals {
     let offset = text.find('|').expect("a mark");
     proposals(&text.replacen('|', "", 1), offset)
@@ -219,7 +219,7 @@ fn examples() -> Vec<String> {
 
 #[test]
 fn code_in_the_texts_about_keywords_is_lot() {
-    // What stands for a name or a value of the reader's.
+    // Placeholders for names and values in the texts, with real code.
     let stand_ins = [
         ("text", "\"t\""),
         ("number, digits", "2.5, 1"),

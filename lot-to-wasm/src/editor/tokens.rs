@@ -13,7 +13,7 @@ const LINE_TOKENS_MAX: usize = 256;
 /// The tokens of the entity around a place; offsets count from the start of the whole text.
 pub(super) struct Tokens<'t> {
     text: &'t str,
-    /// Where the entity begins and the next one does.
+    /// Bytes from the start of the entity to the start of the next one.
     pub(super) entity: Range<usize>,
     tokens: Vec<Token>,
 }
@@ -46,7 +46,7 @@ impl<'t> Tokens<'t> {
         self.tokens.len()
     }
 
-    /// Where a token stands.
+    /// Returns the range of a token in the text.
     pub(super) fn range(&self, index: usize) -> Range<usize> {
         self.tokens.get(index).map_or(0..0, |token| {
             let start = self.entity.start;
@@ -88,7 +88,7 @@ impl<'t> Tokens<'t> {
         )
     }
 
-    /// What a word or string names: a string without its quotes.
+    /// Returns the name in a word or string: a string without its quotes.
     pub(super) fn name(&self, index: usize) -> &'t str {
         let slice = self.slice(index);
         match slice.chars().next() {

@@ -12,7 +12,7 @@ const BEFORE_VALUES: [&str; 11] =
 /// Words in front of a `-` that is an operator; behind others it may go on with a name.
 const BEFORE_MINUS: [&str; 5] = ["DOUBLE", "FLOAT", "INT", "PAYLOAD", "RESULT"];
 
-/// What a `-` behind an operand is taken for.
+/// Role of a `-` behind an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Minus {
     /// An operator, which has spaces around it.

@@ -308,7 +308,7 @@ impl Writer {
 const MEMORY: MemoryType =
     MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
 
-/// What the shell asks of the runtime: all that it exports for programs.
+/// Returns the type of the runtime module that the shell imports: all exports for programs.
 fn runtime_type() -> ModuleType {
     let mut runtime = ModuleType::new();
     runtime.export("memory", EntityType::Memory(MEMORY));
@@ -324,8 +324,8 @@ fn runtime_type() -> ModuleType {
     runtime
 }
 
-/// What the shell asks of a definition's core module: the exports of the world, and to import
-/// nothing but this.
+/// Returns the type of a definition's core module that the shell imports: the exports of the world,
+/// and no imports but these.
 fn main_type(world: World) -> ModuleType {
     let mut main = ModuleType::new();
     main.import("rt", "memory", EntityType::Memory(MEMORY));

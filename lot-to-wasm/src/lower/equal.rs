@@ -12,7 +12,7 @@ use crate::check::tree::{Candidate, Constant, Expression, ExpressionKind};
 /// Longest text that is compared in place; for a longer one the runtime is called.
 const IN_PLACE_BYTES_MAX: usize = 32;
 
-/// Where a text is: locals with its address and its length.
+/// Location of a text: locals with its address and its length.
 #[derive(Clone, Copy)]
 pub(crate) struct TextAt {
     address: u32,
@@ -21,8 +21,8 @@ pub(crate) struct TextAt {
     taken: Option<[Local; 2]>,
 }
 
-/// What is compared with several others: as text with texts of the program, as cell with everything
-/// else.
+/// Value that is compared with several others: as text with texts of the program, as cell with
+/// everything else.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject {
     cell: Option<Local>,

@@ -1,4 +1,4 @@
-//! What only Models have: building an instance, assignments, and loops over lists.
+//! Code for Models only: building an instance, assignments, and loops over lists.
 
 use wasm_encoder::{Instruction, ValType};
 

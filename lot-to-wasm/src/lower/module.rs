@@ -47,7 +47,7 @@ pub(crate) enum Helper {
     Piece(Piece),
 }
 
-/// Which piece, and of which export.
+/// Number of a piece, and the parameters of its export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Piece {
     pub(super) number: u32,

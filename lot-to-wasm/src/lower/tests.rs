@@ -1,5 +1,5 @@
-//! What is generated is a valid component that fits the WIT files. What it does is tested where it
-//! can run: in the host.
+//! Tests that generated code is a valid component that fits the WIT files. Tests of its behaviour
+//! are in the host, where it can run.
 
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use wasmparser::{Validator, WasmFeatures};

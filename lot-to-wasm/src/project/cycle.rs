@@ -10,7 +10,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::editor::references;
 use crate::source::{Source, Span};
 
-/// Where a definition is: the number of its program, and its own in it.
+/// Location of a definition: the number of its program, and its own in it.
 pub(super) type ProgramPlace = (usize, usize);
 
 /// Warns of each cycle of definitions of these programs once, at the first of it, and of Actions
@@ -73,7 +73,7 @@ fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<ProgramPlace>, Ve
     all
 }
 
-/// Where the name of the definition is, in its text.
+/// Returns the place of a definition's name in the text of the definition.
 fn name_of(programs: &[(&str, &mut Compilation)], (program, entity): ProgramPlace) -> Span {
     let slice = programs
         .get(program)

@@ -48,7 +48,7 @@ pub fn warn_of_misspelt_topics(programs: &mut [(&str, &mut Compilation)]) {
     }
 }
 
-/// What a program does with a topic.
+/// Use of a topic by a program.
 enum Place {
     /// It starts a definition, or a route takes its messages.
     Trigger,

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Draft, Sink, codes};
 use crate::editor::{Reference, Target, references};
 use crate::source::{Source, Span};
 
-/// What programs name: a definition of a kind, or a Python script.
+/// Target that a program names: a definition of a kind, or a Python script.
 type Named<'t> = (Option<Kind>, &'t str);
 
 /// Warns where the programs of a project, each a text with what came of it, name an Action, a
@@ -66,7 +66,7 @@ fn without_function(slice: &str, scripts: &[(&str, &[String])]) -> Vec<Diagnosti
     sink.finish()
 }
 
-/// What a reference names, unless it is something else.
+/// Returns the definition or script that a reference names, if it names one.
 fn named<'t>(reference: &Reference<'t>) -> Option<Named<'t>> {
     match reference.target {
         Target::Entity(kind, name) => Some((Some(kind), name)),
@@ -96,7 +96,7 @@ fn undefined(slice: &str, entity: &Entity, defined: &BTreeSet<Named<'_>>) -> Vec
     sink.finish()
 }
 
-/// What a broker does that has no such definition.
+/// Returns a note on how a broker without such a definition behaves.
 fn without(kind: Option<Kind>, entity: &Entity) -> String {
     let waiting = entity.kind.map_or("definition", Kind::title);
     match kind {

@@ -51,7 +51,7 @@ macro_rules! tag_keys {
     };
 }
 
-/// What a mapping takes (§5.1). Its QOS and RETAIN are those of tags that say nothing of them.
+/// Keys of a mapping (§5.1). Its QOS and RETAIN are the defaults of its tags.
 const POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),

@@ -7,19 +7,19 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// Other names that are accepted.
     pub(crate) aliases: &'static [&'static str],
-    /// What it takes.
+    /// Values that it takes.
     pub(crate) value: ValueKind,
     /// Whether it must be there.
     pub(crate) need: Need,
-    /// What counts without it, where that is one value whatever else is said.
+    /// Default value, if it does not depend on other settings.
     pub(crate) default: Option<&'static str>,
-    /// What it is for.
+    /// Purpose of the key.
     pub(crate) purpose: KeyPurpose,
     /// Values that the language has and that are refused, with the reason, behind the value.
     pub(crate) refused: Option<(&'static [&'static str], &'static str)>,
 }
 
-/// What a key is for.
+/// Purpose of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum KeyPurpose {
     /// The guest of the type does something by it, or the broker does.
@@ -43,7 +43,7 @@ pub(crate) enum Need {
     Unless(&'static [&'static str]),
 }
 
-/// What a value is. Numbers and booleans may be quoted (routes reference §1.2).
+/// Type of a value. Numbers and booleans may be quoted (routes reference §1.2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ValueKind {
     /// Any text.
@@ -112,7 +112,7 @@ impl Key {
         Key { need: Need::Unless(others), ..self }
     }
 
-    /// What counts without it.
+    /// Sets the default value.
     pub(super) const fn by_default(self, default: &'static str) -> Key {
         Key { default: Some(default), ..self }
     }
@@ -181,7 +181,7 @@ impl Key {
 pub(crate) struct Section {
     /// Its name.
     pub(crate) name: &'static str,
-    /// What stands in it.
+    /// Keys of the section.
     pub(crate) keys: &'static [Key],
     /// Whether the route means nothing without it.
     pub(crate) is_required: bool,

@@ -117,7 +117,7 @@ fn of_value(kind: ValueKind) -> Json {
     }
 }
 
-/// What a text is.
+/// Returns a description of the texts that a kind of value takes.
 fn meaning(kind: ValueKind) -> Option<&'static str> {
     match kind {
         ValueKind::Url => Some("an address with http:// or https://"),

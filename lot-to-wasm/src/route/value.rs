@@ -18,12 +18,12 @@ pub enum SettingPlace<'a> {
     Tag,
 }
 
-/// A text as the value of a setting, as if it were written there: for one that is known when the
-/// route starts only (`GET ENV`). Names are canonical. A text of a key that takes one, or that
-/// nobody knows, stays text.
+/// Converts a text to the value of a setting, as if it stood in the definition. For a value that is
+/// known only when the route starts (`GET ENV`). Names become canonical. A text stays text for a
+/// key that takes text, and for an unknown key.
 ///
 /// # Errors
-/// What the key takes, such as `a whole number from 1 to 65535`.
+/// The values that the key takes, such as `a whole number from 1 to 65535`.
 pub fn route_setting(
     kind: &str,
     place: SettingPlace<'_>,

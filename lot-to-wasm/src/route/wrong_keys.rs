@@ -88,7 +88,7 @@ fn every_key_that_can_be_wrong_is_told_by_its_name() {
                         untold.push(format!("{}:{place}: {} {value}", kind.name, key.name));
                     }
                 }
-                // What else a place needs is asked for first where nothing of it is there.
+                // An empty place has errors about its other keys first.
                 let is_missing = matches!(key.need, Need::Always) && program.contains(&format!("{place}\n"));
                 let without = changed(&program, &place, key, None);
                 if is_missing && !is_told(&without, &format!("needs {}", key.name), key.value) {

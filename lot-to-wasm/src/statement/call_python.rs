@@ -1,7 +1,8 @@
 //! `CALL PYTHON`: calls a function of a Python script (LoT reference §8.8, §12).
 //!
 //! ```text
-//! callPython = "CALL" "PYTHON" string [ "WITH" "(" [ value { "," value } ] ")" ] [ "RETURN" "AS" retVar ] ;
+//! callPython = "CALL" "PYTHON" string [ "WITH" "(" [ value { "," value } ] ")" ]
+//!              [ "RETURN" "AS" retVar ] ;
 //!
 //! CALL PYTHON "Stat.avg" WITH (1, 4) RETURN AS {r}
 //! ```
@@ -146,8 +147,8 @@ impl Construct for CallPython {
     }
 }
 
-/// Calls a function of a script. What goes wrong in Python is recorded by the host and gives the
-/// text `null`.
+/// Calls a function of a script. The host records an error of Python, and the call gives the text
+/// `null`.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// `Script.function`.

@@ -1,5 +1,5 @@
-//! What each statement's file fills in: how it begins, what it is as written, and what it is in the
-//! checked tree.
+//! Traits that each statement's file implements: its first words, its written form, and its form in
+//! the checked tree.
 
 use super::walk::Part;
 use super::{CheckedKind, StatementKind};
@@ -14,7 +14,7 @@ use crate::syntax::{Name, Position};
 /// A statement with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
-    /// What it is.
+    /// Kind of the statement.
     pub kind: StatementKind,
     /// From its first word to the end of its last line.
     pub span: Span,

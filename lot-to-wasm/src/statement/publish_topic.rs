@@ -25,7 +25,7 @@ use crate::syntax::{Expression, Position, TopicOperand};
 /// `PUBLISH TOPIC topic WITH value …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishTopic {
-    /// Where to.
+    /// Topic to publish to.
     pub topic: TopicOperand,
     /// What.
     pub value: Expression,
@@ -125,8 +125,8 @@ fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, 
 /// Publishes a message.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an
-    /// error record.
+    /// Topic to publish to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message
+    /// with an error record.
     pub topic: tree::Topic,
     /// What; sent as canonical text, bytes as they are.
     pub value: tree::Expression,
@@ -134,7 +134,7 @@ pub struct Checked {
     pub qos: u8,
     /// The RETAIN flag.
     pub retain: bool,
-    /// What to do when the value is Empty.
+    /// Report for an Empty value.
     pub when_empty: WhenEmpty,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! triggerEvt = "TRIGGER" ( string | ident ) "TO" ( ident | string ) [ "WITH" value ]
-//!            | "TRIGGER" string "TO" value "FOR" ( ident | string ) ;      -- v1: the first string names the route
+//!            | "TRIGGER" string "TO" value "FOR" ( ident | string ) ;
+//!                                                  -- v1: the first string names the route
 //!
 //! TRIGGER "Save" TO PlantDb WITH PAYLOAD
 //! ```
@@ -27,7 +28,7 @@ pub struct TriggerEvent {
     pub event: Name,
     /// The route.
     pub route: Name,
-    /// What the event gets as payload.
+    /// Payload of the event.
     pub value: Option<Expression>,
 }
 

@@ -63,8 +63,8 @@ pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft, hint: String) -
     }
 }
 
-/// What a write does with an Empty value: a FILTER without a match (OD-24) and bytes are skipped in
-/// silence.
+/// Returns whether a write with an Empty value is reported. A FILTER without a match (OD-24) and
+/// bytes are skipped in silence.
 pub(super) fn when_empty(source: &Expression, value: &tree::Expression) -> tree::WhenEmpty {
     if value.kinds.is(KindSet::BYTES) || ends_in_filter(source) {
         return tree::WhenEmpty::Silent;

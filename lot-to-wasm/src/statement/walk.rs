@@ -1,10 +1,10 @@
-//! What is directly in a statement: expressions, blocks of other statements, and variables that it
+//! Direct parts of a statement: expressions, blocks of other statements, and variables that it
 //! assigns.
 
 use super::Statement;
 use crate::syntax::{Expression, Name};
 
-/// What is directly in a statement.
+/// Direct part of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part<'a> {
     /// An expression; those of a topic one by one.
@@ -13,7 +13,7 @@ pub(crate) enum Part<'a> {
     Block(&'a [Statement]),
     /// A variable that it assigns.
     Assigned(&'a Name),
-    /// What `RESULT` reads, which a call without `RETURN` assigns.
+    /// The value of `RESULT`, which a call without `RETURN` assigns.
     Result,
 }
 

@@ -5,13 +5,13 @@
 pub(crate) struct Word {
     /// As written.
     pub(crate) word: &'static str,
-    /// What can be told of a line by it.
+    /// Roles of the word in a line.
     pub(super) is: &'static [Use],
-    /// What it means, in a sentence or two, with code in backquotes.
+    /// Meaning of the word in a sentence or two, with code in backquotes.
     pub(crate) text: &'static str,
 }
 
-/// What can be told of a line by a word in it.
+/// Role of a word in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// It begins a statement or a part of one, and never a line inside brackets: there the bracket

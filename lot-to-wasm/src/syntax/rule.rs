@@ -14,11 +14,11 @@ pub struct DefineRule {
     pub scope: Name,
     /// `TO TOPIC "pattern"`.
     pub topic: Option<Text>,
-    /// What it decides; `None` only after an error.
+    /// Decision of the rule; `None` only after an error.
     pub body: Option<RuleBody>,
 }
 
-/// What a rule decides.
+/// Decision of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuleBody {
     /// `ALLOW` or `DENY`.
@@ -32,7 +32,7 @@ pub enum RuleBody {
     },
 }
 
-/// What a rule says.
+/// Verdict of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// `ALLOW`.
@@ -57,15 +57,15 @@ impl RuleBody {
 /// A condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleCondition {
-    /// What it asks.
+    /// Kind of the condition, with its operands.
     pub kind: RuleConditionKind,
-    /// Where it stands.
+    /// Place of the condition.
     pub span: Span,
     /// Height of its tree, at most [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX).
     pub depth: u16,
 }
 
-/// What a condition of a rule asks.
+/// Kind of a condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuleConditionKind {
     /// Could not be read.

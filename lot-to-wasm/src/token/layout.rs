@@ -79,7 +79,7 @@ struct Layout<'s, 'k> {
     tokens: Vec<Token>,
     /// The open blocks; the first is the entity itself.
     levels: Vec<Level<'k>>,
-    /// Where the last line began, if it was misplaced not where its block is.
+    /// Column of the last line, if it was misplaced not that of its block.
     last_width: u32,
     /// Open brackets.
     brackets: Vec<(Sign, Span)>,
@@ -103,7 +103,7 @@ impl<'k> Layout<'_, 'k> {
         if self.continues(word, indent.width) || self.is_cut_in_two(token, word, indent.width) {
             return;
         }
-        // What is returned stands below a RETURN that is alone on its line.
+        // Returned values stand below a RETURN that is alone on its line.
         let head = if word == "RETURN" && !ends_line { "" } else { word };
         let is_stray = self.is_in_statement();
         self.end_line();
@@ -370,7 +370,7 @@ impl<'k> Layout<'_, 'k> {
             self.sink.push(draft.fix(span, ""));
             return;
         };
-        // What was opened after the matching bracket was never closed.
+        // Brackets opened after the matching one were never closed.
         let unclosed = self.brackets.split_off(depth + 1);
         self.brackets.pop();
         for (open, span) in unclosed {
@@ -392,7 +392,7 @@ impl<'k> Layout<'_, 'k> {
         let message = format!("`{}` is not closed", open.text());
         let draft = Draft::error(codes::UNCLOSED_BRACKET, span, message)
             .suggest(format!("write `{closing}` where the bracket ends"));
-        // Where it ends is known when there is only one line in it.
+        // The end of the bracket is only certain if it has a single line.
         let last = self.tokens.last().map_or(span, |token| token.span);
         let is_one_line = !self.sink.source().slice(span.to(last)).contains(['\n', '\r']);
         self.sink.push(if is_one_line { draft.fix(last.after(), closing) } else { draft });

@@ -140,7 +140,7 @@ fn what_is_accepted_compiles_to_a_bounded_component() {
     }
 }
 
-/// What the page of limits says of nesting and of statements is what one can write.
+/// Programs can have the nesting and the statements that the page of limits promises.
 #[test]
 fn limits_are_where_the_page_says() {
     let is_accepted = |text: &str| compile(text, &CompileOptions::default()).entities[0].output.is_some();

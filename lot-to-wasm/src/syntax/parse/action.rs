@@ -365,7 +365,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// What else stands behind the name says nothing about the lines below.
+    /// Reports further text behind the name, and goes on with the lines below.
     fn after_name(&mut self) -> Parsed<()> {
         let name = self.slice(self.previous());
         let (word, span) = (self.word(), self.span());
@@ -454,8 +454,8 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Whether a line in column 1 is none of LoT, nor meant for one: `var x = 1`, `if (x) {`. What
-    /// is written in capitals is a slip.
+    /// Whether a line in column 1 is of another language and not meant as LoT: `var x = 1`, `if (x)
+    /// {`. A line in capitals counts as misspelt LoT.
     fn is_foreign_line(&self) -> bool {
         let word = self.word();
         let is_called = self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen);
@@ -545,5 +545,5 @@ impl Parser<'_, '_> {
     }
 }
 
-/// What becomes of lines of another language.
+/// Suggestion for lines of another language.
 const NO_FOREIGN_LINES: &str = "leave them out: statements stand below DO, indented by 4 spaces, as SET \"x\" WITH 1; what several actions need is an action of its own, DEFINE ACTION name";

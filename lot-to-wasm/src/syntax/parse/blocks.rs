@@ -253,7 +253,7 @@ impl Parser<'_, '_> {
     /// The block of a line that was not understood, whose `Indent` was taken: its statements are
     /// read, so that their own mistakes are told as well, and left out.
     fn block_without_opener(&mut self) {
-        // What belongs to a statement of its own says nothing without it.
+        // A part of a statement cannot be checked without that statement.
         let is_part = ["CASE", "DEFAULT", "OUTPUT"].contains(&self.word());
         if self.blocks >= BLOCK_DEPTH_MAX || is_part || !statement::is_meant(self, false) {
             return self.skip_block();

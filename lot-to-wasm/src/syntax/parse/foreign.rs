@@ -1,5 +1,4 @@
-//! What people write who come from other languages: reported with what it is here, and read as
-//! that.
+//! Syntax of other languages: reported with its LoT replacement, and read as if that were written.
 
 use lot_nearest::nearest_within;
 
@@ -219,7 +218,7 @@ impl Parser<'_, '_> {
         Some(Text { value, span })
     }
 
-    /// What is said of `=>` and `=<`, of which the first sign has been read.
+    /// Returns the error for `=>` and `=<`, whose first sign has been read.
     pub(crate) fn turned_comparison(&self) -> Option<Draft> {
         let right = match self.peek().kind {
             TokenKind::Sign(Sign::Greater) => ">=",
@@ -236,7 +235,7 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// What is said of a number of per cent, of which `%` has been read.
+    /// Returns the error for a percentage, whose `%` has been read.
     pub(crate) fn percentage(&self) -> Option<Draft> {
         let span = self.previous();
         let number = self.at.checked_sub(2).and_then(|index| self.tokens.get(index))?;
@@ -283,8 +282,8 @@ impl Parser<'_, '_> {
         !is_layout && self.peek_at(ahead).span.start == before.end
     }
 
-    /// Which of these words the next one is, with letters that have changed places or one that is
-    /// wrong.
+    /// Returns the one of these words that the next word is a misspelling of: with one wrong
+    /// letter, or with letters that have changed places.
     pub(crate) fn misspelt(&self, words: &[&'static str]) -> Option<&'static str> {
         let word = self.word();
         nearest_within(1, word, words.iter().copied()).filter(|near| word.len() > 2 && *near != word)

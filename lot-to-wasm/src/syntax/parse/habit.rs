@@ -84,13 +84,13 @@ const METHODS: [(&[&str], &str); 10] = [
     (&["loads", "parse"], "a JSON text is read as it is: GET JSON \"path\" IN PAYLOAD"),
 ];
 
-/// What to write for a function of another language.
+/// Returns the LoT replacement for a function of another language.
 pub(crate) fn function_hint(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     FUNCTIONS.iter().find(|(names, _)| names.contains(&upper.as_str())).map(|(_, hint)| *hint)
 }
 
-/// What to write for a bare word that is a value in other languages.
+/// Returns the LoT replacement for a bare word that is a value in other languages.
 pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     Some(match word {
         "None" | "none" | "NONE" | "nil" | "NIL" | "undefined" | "Undefined" | "Nothing" | "nothing"
@@ -132,8 +132,8 @@ pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
 }
 
 impl Parser<'_, '_> {
-    /// What is said of an operator of another language that stands here, behind the operand that
-    /// begins at `start`.
+    /// Returns the error for an operator of another language behind the operand that begins at
+    /// `start`.
     pub(super) fn foreign_operator(&mut self, start: Span) -> Option<Draft> {
         let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
         let left = self.slice(Span { end: self.previous().end, ..start }).to_owned();
@@ -409,8 +409,8 @@ impl Parser<'_, '_> {
         Some(self.node(start, ExpressionKind::Double(number)))
     }
 
-    /// What is said of a word that touches the number or word before it, or of a value behind a
-    /// function's name.
+    /// Returns the hint for a word that touches the number or word before it, or for a value behind
+    /// a function's name.
     pub(super) fn touching(&self) -> Option<(String, Option<(Span, String)>)> {
         let before = self.previous();
         let (last, word) = (self.slice(before), self.word());

@@ -96,7 +96,7 @@ impl Parser<'_, '_> {
         if let Some(session) = session_word(word) {
             return self.leaf(ExpressionKind::Session(session));
         }
-        // What follows most of these words is a value again, and so on.
+        // Most of these words take a value, which may begin with such a word again.
         self.deeper(|parser| parser.word_with_operands(start))
     }
 
@@ -357,7 +357,7 @@ impl Parser<'_, '_> {
         self.node(start, kind(format))
     }
 
-    /// What stands behind TIMESTAMP: `["WITH"] ["F"]`.
+    /// Reads the format behind TIMESTAMP: `["WITH"] ["F"]`.
     fn timestamp_format(&mut self) -> Parsed<Option<Box<Text>>> {
         if self.is_word("WITH") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
             self.advance();

@@ -114,7 +114,7 @@ impl Parser<'_, '_> {
         true
     }
 
-    /// What people write behind the header, and what there is instead.
+    /// Reports common mistakes behind the header, with their replacement.
     fn more_in_header(&mut self) -> Parsed<()> {
         self.skip_foreign_opener();
         if self.is_keyword("DO") {
@@ -380,7 +380,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// What to write for a condition that begins with a value, or with a function.
+    /// Suggests a replacement for a condition that begins with a value, or with a function.
     fn turned_condition(&self, draft: Draft) -> Draft {
         let begins_value =
             matches!(self.peek().kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_));

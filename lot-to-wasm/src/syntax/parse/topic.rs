@@ -86,9 +86,9 @@ impl Parser<'_, '_> {
         );
     }
 
-    /// What follows of a chain of `+` whose next operator stands `ahead` places further: with the
-    /// topic, all of it is meant. Operands are texts,
-    /// numbers, what stands in brackets, and words that name a part of a topic.
+    /// Returns the rest of a chain of `+` whose next operator is `ahead` tokens further. In a
+    /// topic, the chain is the whole topic. Operands are texts, numbers, expressions in brackets,
+    /// and words that name a part of a topic.
     fn rest_of_sum(&self, ahead: usize) -> &str {
         let mut end = ahead;
         while self.peek_at(end).kind == TokenKind::Sign(Sign::Plus) {
