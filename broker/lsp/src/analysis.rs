@@ -1,5 +1,5 @@
-//! Analysis of the open workspace: its files, what the compiler says of each, and values of a
-//! running broker. Questions of the editor are answered from it.
+//! Analysis of the open workspace: its files, the diagnostics of each, and values of a running
+//! broker. The server answers requests of the editor from it.
 
 use std::collections::BTreeMap;
 

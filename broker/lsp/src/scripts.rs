@@ -43,7 +43,7 @@ impl Scripts {
         Self { outbox, latest: Latest::default(), thread: None }
     }
 
-    /// Runs a file if it is a script, and tells the editor what is wrong with it.
+    /// Runs a file if it is a script, and publishes its errors as diagnostics.
     pub(crate) fn run(&mut self, key: &Key, uri: Uri, text: &str) {
         if !is_script(key) || script::name(text).is_err() {
             return;
@@ -51,7 +51,7 @@ impl Scripts {
         lock(&self.latest).insert(key.clone(), Job { uri, text: text.into() });
         let (outbox, latest) = (self.outbox, &self.latest);
         let thread = self.thread.get_or_insert_with(|| start(outbox, Arc::clone(latest)));
-        // It fails only when there is no interpreter, which was told.
+        // It fails only when there is no interpreter, which the thread has logged.
         let _ = thread.send(key.clone());
     }
 
@@ -86,7 +86,7 @@ fn serve(interpreter: &Interpreter, outbox: Outbox, latest: &Latest, changed: &R
         let Some(part) = part else { continue };
         let problem = interpreter.check(&part).err();
         let found = problem.map(|problem| diagnostic(&problem, &job.text)).into_iter().collect();
-        // Held until it is told, so that nobody tells something newer in between.
+        // Held until the diagnostics are sent, so that no thread sends newer ones in between.
         let latest = lock(latest);
         if latest.get(&key).is_some_and(|now| Arc::ptr_eq(&now.text, &job.text)) {
             outbox.publish(PublishDiagnosticsParams::new(job.uri, found, None));

@@ -37,7 +37,7 @@ pub(crate) struct SourceDeclaration {
     pub(crate) description: Option<String>,
     /// Names and types of what an Action takes.
     pub(crate) inputs: Vec<(String, String)>,
-    /// The first lines of a Model, which say what it has.
+    /// First lines of a Model, with its fields.
     pub(crate) lines: Option<String>,
     /// Bytes of its name in the file; its start for what a notebook defines.
     pub(crate) range: Range<usize>,
@@ -62,7 +62,7 @@ fn first_lines(slice: &str) -> String {
 }
 
 impl SourceFile {
-    /// Reads a text; `name` tells what kind of file it is. A notebook that is none has no programs.
+    /// Reads a text; `name` determines the kind of file. An invalid notebook has no programs.
     pub(crate) fn new(name: &str, text: String) -> Self {
         let mut file = Self {
             programs: Vec::new(),

@@ -145,7 +145,7 @@ impl Workspace {
     }
 }
 
-/// The path of a file below its folder: names of the folders above say nothing of it.
+/// Returns the path of a file below its folder, without the folders above.
 fn relative(folders: &[PathBuf], path: &Path) -> String {
     let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
     below.unwrap_or(path).to_string_lossy().into_owned()
