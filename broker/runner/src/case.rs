@@ -19,10 +19,10 @@ use crate::properties::{KEYS, WantedProperties};
 use crate::told::placed;
 use crate::visit::{RUN_TIME, Visit, brings, run_time};
 
-/// When a case begins that does not say when.
+/// Default start time of a case.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-/// Keys that say what a step is.
+/// Keys that determine the kind of a step.
 const STEP_KINDS: [&str; 13] = [
     "topic",
     "subscribe",
@@ -150,9 +150,9 @@ pub(crate) enum Step {
         /// Messages after which it is enough.
         brings: Option<u64>,
     },
-    /// A client of a route that listens says something.
+    /// A client of a route that listens talks to the route.
     Visit(Box<Visit>),
-    /// A client wants in, or something becomes of it, of which a guest for logins is told.
+    /// A login, or an event of a client, that a guest for logins handles.
     OfLogin(ClientLoginStep),
 }
 

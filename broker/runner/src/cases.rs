@@ -100,7 +100,7 @@ fn run_all(
     let mut told = ToldOnce::default();
     let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), root, anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        // The others say what they have to say all the same.
+        // An error in one case does not stop the other cases.
         let complaints = run((embedding, program), (cases, case), recordings, &mut told);
         let complaints = complaints.unwrap_or_else(|error| vec![format!("{error:#}")]);
         report.add(file, &case.name, complaints)?;
@@ -159,7 +159,7 @@ struct Course {
     visitors: Visitors,
 }
 
-/// Runs a case, and says what is not as it should be.
+/// Runs a case, and returns its failures.
 fn run(
     (embedding, program): (&Embedding, &Program),
     (all, case): (&Cases, &Case),

@@ -69,8 +69,8 @@ pub(crate) struct FarSide {
     gets: Option<Pieces>,
     /// A part of that.
     contains: Option<String>,
-    /// File with what a real server and the guest said to each other, seen from that of the case:
-    /// it says so again.
+    /// File with a recorded conversation between a real server and the guest. The far side replays
+    /// the server.
     recorded: Option<String>,
     /// The real server, host and port.
     server: Option<String>,
@@ -103,7 +103,7 @@ trait FarWork: Send {
     /// Whether nothing more is to be expected.
     fn is_done(&self) -> bool;
 
-    /// Ends, and says what is not as it should be.
+    /// Ends, and returns the failure, if there is one.
     fn judged(&mut self) -> Option<String>;
 }
 
@@ -191,7 +191,7 @@ impl FarSide {
 
 /// Mode of a file with a conversation: record or replay.
 enum Recording<'a> {
-    /// It is written, with what this server says.
+    /// The conversation with this server is recorded to the file.
     Anew { server: &'a str, file: PathBuf },
     /// The server replays the conversation from the file.
     Played(Conversation),

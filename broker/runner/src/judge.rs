@@ -248,8 +248,8 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     unsaid.into_iter().chain(difference).chain(["all that happened:".to_owned()]).chain(all).collect()
 }
 
-/// An expectation beside what happened in its place. Of JSON for the same topic it is said where it
-/// differs.
+/// Formats an expectation and the event in its place. For JSON on the same topic it adds the
+/// differences.
 fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     let told = match (expected, found) {
         (Expected::OfLogins(wanted), Seen::OfLogins(deed)) => {
@@ -302,7 +302,7 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         .collect()
 }
 
-/// Warnings of the runs of a case that failed, each once: they often say why.
+/// Lists the warnings of the runs of a failed case, each once: they often explain the failure.
 pub(crate) fn warned(seen: &[Seen]) -> Vec<String> {
     listed("warnings of its runs:", seen.iter().filter(|seen| matches!(seen, Seen::Warned(_))))
 }

@@ -1,5 +1,5 @@
-//! Tables in a file with cases, read key by key: what is missing, of another type or not known is
-//! told in the words of the file.
+//! Reader of tables in a file with cases, key by key. It reports missing and unknown keys and wrong
+//! types in the words of the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use crate::properties::{
     CORRELATION_KEYS, StatedProperties, TextOrBase64, UserPairs, WantedProperties, is_utf8,
 };
 
-/// The keys that say which Client does something.
+/// Keys that identify the client of a step.
 pub(crate) const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
 
 /// Scopes of rules whose denials a case can observe.

@@ -13,8 +13,8 @@ pub(crate) use deed::SeenDeed;
 pub(crate) use expected::ExpectedDeed;
 pub(crate) use step::ClientLoginStep;
 
-/// Keys that say what a client does or what becomes of it.
+/// Keys that determine the kind of a step about logins.
 pub(crate) const STEP_KINDS: [&str; 5] = ["login", "step", "forget", "subscribed", "disconnected"];
 
-/// Keys that say what the guest is to do.
+/// Keys that determine the expected action of the guest.
 pub(crate) const DEED_KINDS: [&str; 3] = ["answer", "revoke", "update"];

@@ -45,8 +45,8 @@ impl Payload {
         self.0.is_table() || self.0.is_array()
     }
 
-    /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the
-    /// same JSON, where numbers are the same by value.
+    /// Whether a payload equals this value: for a text the same bytes, for a number, a table or a
+    /// list the same JSON, in which numbers are compared by value.
     pub(crate) fn is_like(&self, found: &[u8]) -> bool {
         match &self.0 {
             toml::Value::Table(_)

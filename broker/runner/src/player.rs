@@ -39,9 +39,10 @@ pub struct HandSent {
 pub struct Player {
     broker: EmbeddedBroker,
     printer: Printer,
-    /// That a recording goes back in time was told.
+    /// Whether the warning about a recording that goes back in time was printed.
     told_of_past: bool,
-    /// It was said that a message below `$SYS` or the like reaches nobody.
+    /// Whether the warning that a message below `$SYS` or the like reaches no subscriber was
+    /// printed.
     told_of_unheard: bool,
     /// The Client that messages come from which name none.
     client: Option<ClientIdentity>,

@@ -85,7 +85,7 @@ impl Program {
         Ok(EmbeddedBroker::start(embedding, &self.compiled, (wall, zone))?)
     }
 
-    /// Deploys it, and says what it lacks.
+    /// Deploys the program, and prints the warnings of the broker.
     pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker, told: &mut ToldOnce) -> anyhow::Result<()> {
         let warnings = broker.deploy(&self.compiled)?;
         warnings.iter().for_each(|warning| told.tell(warning));

@@ -13,7 +13,7 @@ use lotmq_codec::{EncodeError, Properties, PropertyBuf, PropertyId, PropertyPlac
 pub struct StatedProperties {
     /// User Properties, in order.
     pub user: Vec<(String, String)>,
-    /// Whether the payload is UTF-8; `None` where nothing is said of it.
+    /// Whether the payload is UTF-8; `None` if the message does not indicate it.
     pub is_utf8: Option<bool>,
     /// Topic Name for the response.
     pub response_topic: Option<String>,
@@ -25,7 +25,7 @@ pub struct StatedProperties {
     pub expiry: Option<u32>,
 }
 
-/// The keys of a table that say them.
+/// Keys of a table for these properties.
 pub(crate) const KEYS: [&str; 7] = [
     "user",
     "response_topic",
@@ -148,7 +148,7 @@ impl fmt::Display for StatedProperties {
     }
 }
 
-/// User Properties as a file says them.
+/// User Properties as written in a file.
 #[derive(Debug)]
 pub(crate) enum UserPairs {
     /// Values by name, those of one name in their order; where they are expected, others may be

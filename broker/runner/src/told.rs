@@ -1,5 +1,5 @@
-//! Mistakes in a file with cases, told with their place, what is known there, and what was probably
-//! meant.
+//! Errors in a file with cases, with their place, the known names there, and the name that was
+//! probably meant.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

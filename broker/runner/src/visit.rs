@@ -1,8 +1,8 @@
-//! Clients of a route that listens: what one says in a step of a case, and what it is to be
-//! answered.
+//! Clients of a route that listens: the data that a client sends in a step, and the expected
+//! response.
 //!
-//! The guest of the route runs for as long as its client needs, and what it brings meanwhile is
-//! delivered, so that an answer may wait for a message. Connections stay open to the end of the
+//! The guest of the route runs for as long as its client needs, and its messages are delivered
+//! meanwhile, so that an answer may wait for a message. Connections stay open to the end of the
 //! case.
 
 mod http;
@@ -20,10 +20,10 @@ use crate::keys::{Keys, listed};
 use http::HttpWords;
 use link::{LineWords, VisitLine};
 
-/// Time for which a guest runs that a step does not say.
+/// Default time for which a guest runs in a step.
 pub(crate) const RUN_TIME: Duration = Duration::from_secs(1);
 
-/// Longest wait for an answer that is expected, unless the step says another time.
+/// Default of the longest wait for an expected answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Name of a client that has none.
@@ -90,7 +90,7 @@ impl Visit {
         &self.route
     }
 
-    /// How it is told of.
+    /// Describes the step in the words of the file.
     fn described(&self) -> String {
         let name = if self.name == ONLY_ONE { String::new() } else { format!(", as = \"{}\"", self.name) };
         match &self.words {
@@ -195,7 +195,7 @@ impl Visitors {
     }
 }
 
-/// A client that says what its step says.
+/// Client that carries out its step.
 struct Talk<'a> {
     visit: &'a Visit,
     served: &'a ServedRoute,

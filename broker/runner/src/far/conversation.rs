@@ -1,5 +1,5 @@
-//! Recorded conversation of a guest with a server: what either said in turn, one JSON object on
-//! each line.
+//! Recorded conversation of a guest with a server: the turns of both sides, one JSON object on each
+//! line.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A server that says again what a real one said, when the guest has said again what it said.
+//! A server that replays a recorded conversation, if the guest sends the recorded bytes.
 
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
@@ -115,7 +115,7 @@ impl FarWork for Played {
 }
 
 impl PlayedConnection {
-    /// Does what can be done; says what the guest said in place of what it said then.
+    /// Goes on as far as possible; returns how the guest's bytes differ from the recorded ones.
     fn goes_on(&mut self, turns: &[SaidTurn]) -> Option<String> {
         if !self.is_open {
             return None;

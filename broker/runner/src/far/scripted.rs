@@ -1,4 +1,4 @@
-//! A server that does what its case says.
+//! A server that follows the script of its case.
 
 use std::net::{Shutdown, TcpStream};
 

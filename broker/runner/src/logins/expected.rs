@@ -49,7 +49,7 @@ impl ExpectedDeed {
         Ok(Self(table))
     }
 
-    /// The keys that it may have, for what it says.
+    /// Keys that are valid for the kind of the expected action.
     pub(crate) fn keys(&self, kind: &str) -> Vec<&'static [&'static str]> {
         let answer = self.0.get("answer").and_then(Value::as_str);
         match (kind, answer) {
@@ -177,7 +177,7 @@ fn grant(mut keys: Keys) -> Result<Value, String> {
     if let Some(wrong) = actions.iter().find(|action| !ACTIONS.contains(&action.as_str())) {
         return Err(format!("`{effect}` is a list of {}, found `{wrong}` in it", listed(&ACTIONS)));
     }
-    // In the order in which they are told.
+    // In the order in which failures list them.
     let actions: Vec<&str> =
         ACTIONS.into_iter().filter(|action| actions.iter().any(|named| named == action)).collect();
     let filter = keys.text("filter")?;

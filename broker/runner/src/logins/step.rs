@@ -38,7 +38,7 @@ const LOGIN_KEYS: [&str; 24] = [
     "session_present",
 ];
 
-/// Keys that only a CONNECT of MQTT 5.0 can say.
+/// Keys that only a CONNECT of MQTT 5.0 can have.
 const OF_5: [&str; 10] = [
     "session_expiry_seconds",
     "receive_maximum",

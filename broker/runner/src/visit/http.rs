@@ -27,7 +27,7 @@ pub(super) struct HttpWords {
 /// An answer.
 struct VisitAnswer<'a> {
     status: u16,
-    /// Bytes of the body, as the head says.
+    /// Bytes of the body according to the head.
     length: Option<usize>,
     /// As far as it has come.
     body: &'a [u8],

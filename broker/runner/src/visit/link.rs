@@ -71,7 +71,7 @@ impl LineWords {
         self.gets.is_some() || self.contains.is_some() || self.closes
     }
 
-    /// Whether what it says can be said where something else comes than that.
+    /// Checks that the words fit the transport of the section: connections or datagrams.
     pub(super) fn suits(&self, reception: Reception, section: &str) -> Result<(), String> {
         let pieces = || self.sends.iter().chain(&self.gets);
         match reception {
@@ -129,7 +129,7 @@ impl VisitLine {
         }
     }
 
-    /// Sends what the words say; of a connection as there is room.
+    /// Sends the data of the step; on a connection as far as there is room.
     pub(super) fn says(&mut self, words: &LineWords) -> Result<(), String> {
         self.ends |= words.ends;
         self.looks = words.gets.is_some().then_some(words.encoding);
