@@ -1,9 +1,9 @@
 //! Checking: from the syntax tree to the [checked tree](tree), with names, topics, kinds and
 //! constants settled.
 //!
-//! One pass in source order builds the checked tree and reports what is wrong; [`infer`] then finds
-//! the kinds of variables, and [`facts`] collects what the broker is told. Nothing of the checked
-//! tree is returned when there is an error.
+//! One pass in source order builds the checked tree and reports errors; [`infer`] then finds the
+//! kinds of variables, and [`facts`] collects the facts for the broker. Nothing of the checked tree
+//! is returned when there is an error.
 
 mod action;
 mod constant;

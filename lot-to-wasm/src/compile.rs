@@ -36,7 +36,7 @@ pub struct CompileOptions<'a> {
     /// Names of the texts, in their order, for places in another one than that of the diagnostic;
     /// empty where they have none.
     pub files: &'a [String],
-    /// Whether words and forms are told of that are extensions of this compiler (LOT240).
+    /// Whether to report words and forms that are extensions of this compiler (LOT240).
     pub portable: bool,
     /// Whether the text has been accepted by this or an earlier version: what is refused only since
     /// then is a warning.
@@ -44,8 +44,7 @@ pub struct CompileOptions<'a> {
     /// The one kind that is wanted: entities of others are read, so that those of the kind know
     /// them, but neither checked nor compiled. `None` for all kinds.
     pub only: Option<Kind>,
-    /// Called before each entity is compiled, so that whoever watches the thread sees that it goes
-    /// on.
+    /// Called before each entity is compiled, so that a watchdog of the thread sees progress.
     pub goes_on: &'a dyn Fn(),
 }
 
@@ -441,8 +440,8 @@ fn callee(action: &syntax::DefineAction) -> Callee {
     }
 }
 
-/// Warns when a kind and name are defined a second time in one text, and says where the first time.
-/// `place` is the file and how many of its lines stand before the entity.
+/// Warns when a kind and name are defined a second time in one text, with the place of the first
+/// definition. `place` is the file and how many of its lines stand before the entity.
 fn warn_repeated(
     tree: &syntax::Entity,
     (file, lines_before): (String, u32),

@@ -24,8 +24,7 @@ pub struct ConnectionStringFlaw {
     pub is_grave: bool,
 }
 
-/// Keys that say where the server is, which database is meant, who logs in, and how the connection
-/// is protected.
+/// Keys for the server, the database, the login and the protection of the connection.
 const FOLLOWED: [&str; 32] = [
     "host",
     "server",

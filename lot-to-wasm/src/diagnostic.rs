@@ -56,7 +56,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// A change of the text that does what the first suggestion says.
+/// Change of the text that carries out the first suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// Text to replace; empty where something is missing.
@@ -76,7 +76,7 @@ pub struct Diagnostic {
     pub message: String,
     /// Place in lines and columns of the entity's own text.
     pub span: TextSpan,
-    /// Text beside the place; empty when the message says it all.
+    /// Text beside the place; empty when the message suffices.
     pub label: String,
     /// Text of the line where the span starts.
     pub source_line: String,
@@ -90,7 +90,7 @@ pub struct Diagnostic {
     pub suggestions: Vec<String>,
     /// The first suggestion as a change of the text, where the compiler knows it.
     pub fix: Option<Fix>,
-    /// The same at the other places of a mistake that is told once; none overlaps another.
+    /// The same fix at the other places of a mistake that is reported once; none overlaps another.
     pub more_fixes: Vec<Fix>,
 }
 

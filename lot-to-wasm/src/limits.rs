@@ -107,8 +107,8 @@ pub const PATTERNS_COST_OF_PROJECT_MAX: u64 = 16 * PATTERNS_COST_MAX;
 /// Steps of a search with a pattern that is only checked.
 pub(crate) const STEPS_OF_CHECK: usize = 1;
 
-/// Most bytes of the states of one pattern without look-around; a repetition has those of what it
-/// repeats as many times as its upper bound says.
+/// Most bytes of the states of one pattern without look-around. A repetition has the states of its
+/// part as many times as its upper bound.
 pub const LINEAR_BYTES_MAX: usize = 262_144;
 
 /// Bytes of states that a pattern without look-around has for each of its own, if no repetition in

@@ -1,8 +1,8 @@
 //! Notebooks (LoT reference §13): a JSON array of cells, some of which are programs.
 //!
-//! Text in, cells out; which of them belong together, and where they come from, is the caller's.
-//! For editors, which show the notebook as it is stored, [`Written`] says where what is told about
-//! a cell stands there.
+//! Text in, cells out. The caller knows which cells belong together, and where they come from.
+//! Editors show the notebook as it is stored: [`Written`] converts places in a cell to places in
+//! the notebook.
 
 mod stored;
 mod written;

@@ -1,8 +1,8 @@
 //! Whether a rule may allow what another one denies, because it is asked before that (LoT reference
 //! §10.4).
 //!
-//! Told from the texts alone, for whoever adds a rule to others and wants to know what it opens.
-//! Not here: what the rules say of a question, of which conditions decide.
+//! This uses the texts alone, for users who add a rule to others and want to know what it opens.
+//! Not here: the verdicts of the rules, which depend on conditions.
 
 use lot_facts::overlaps;
 
@@ -71,8 +71,8 @@ impl RuleOrder {
 }
 
 impl RuleOrder {
-    /// Filter of all topics that it may be asked of: a `/+` at the end covers what is below, too,
-    /// where `lot.compat.rule_trailing_plus` says so.
+    /// Filter of all topics that it may be asked of. A `/+` at the end counts as `/#`, because
+    /// `lot.compat.rule_trailing_plus` may be set.
     fn widest_topics(&self) -> String {
         match self.topic.as_deref() {
             None => "#".to_owned(),

@@ -131,7 +131,7 @@ pub(crate) fn tokenize(sink: &mut Sink<'_>) -> Vec<Token> {
     layout::arrange(raw, joins_lines, sink)
 }
 
-/// The tokens of an entity's text, whatever is wrong with it.
+/// Returns the tokens of an entity's text, without reporting errors.
 pub(crate) fn tokenize_quietly(source: &Source<'_>) -> Vec<Token> {
     tokenize(&mut Sink::new(source))
 }

@@ -47,7 +47,7 @@ pub(crate) fn filter_help(filter: &str) -> Option<String> {
     Some(format!("write \"{ours}\" for one level there, or end with /#"))
 }
 
-/// A level of a Topic Filter or Topic Name that hardly means what it says.
+/// Level of a Topic Filter or Topic Name that its author hardly meant literally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignWildcard<'t> {
     /// `*`, `**` or `%` as a whole level: the level, its place, and what to write for it.

@@ -116,8 +116,8 @@ impl Facts {
     }
 }
 
-/// A shortest way from one back to itself, both ends included, by what `next` says that one starts;
-/// `None` when there is none within 64.
+/// Returns a shortest cycle through `start`, with `start` at both ends. `next` returns the items
+/// that an item starts. `None` when there is no cycle within 64 items.
 pub fn shortest_cycle<T: Copy + Ord>(start: T, mut next: impl FnMut(T) -> Vec<T>) -> Option<Vec<T>> {
     let mut reached_from: BTreeMap<T, T> = BTreeMap::new();
     let mut to_visit = VecDeque::from([start]);

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 /// Port of a broker that names none.
 const MQTT_PORT: u16 = 1883;
 
-/// Returns whether a host is this machine whatever its network is: `localhost`, or an address of
-/// the loopback.
+/// Returns whether a host is this machine on any network: `localhost`, or an address of the
+/// loopback.
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -167,8 +167,8 @@ impl RouteBlock {
             .any(|key| self.text(key).is_some_and(|said| said.eq_ignore_ascii_case("SELF")))
     }
 
-    /// The settings of a mapping without tags whose filters say what it takes of this broker, which
-    /// is these sides of it.
+    /// Keys of the filters by which a mapping without tags reads from this broker, which is on
+    /// these sides of it.
     fn taken_from(
         &self,
         [is_source, is_destination]: [bool; 2],

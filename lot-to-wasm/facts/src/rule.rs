@@ -25,7 +25,7 @@ pub struct RuleFacts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RuleInputs {
-    /// Whether somebody is logged in at all.
+    /// Whether a user is logged in.
     pub login: bool,
     /// Name of the user.
     pub user: bool,

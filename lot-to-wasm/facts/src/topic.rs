@@ -19,9 +19,9 @@ pub enum TopicFact {
 }
 
 impl TopicFact {
-    /// Whether a Topic Filter may match a message on this topic. Of a topic of which nothing is
-    /// known it is said not to: it could match everything, and a warning that is nearly always
-    /// wrong is not read.
+    /// Whether a Topic Filter may match a message on this topic. Returns `false` for a topic of
+    /// which nothing is known: it could match everything, and a warning that is nearly always wrong
+    /// is not read.
     pub fn may_match(&self, filter: &str) -> bool {
         match self {
             TopicFact::Exact(pattern) | TopicFact::Pattern(pattern) => overlaps(pattern, filter),

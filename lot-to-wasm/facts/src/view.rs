@@ -19,7 +19,7 @@ pub struct ViewFacts {
 pub enum ViewState {
     /// Being worked on.
     Draft,
-    /// For everybody who may see it.
+    /// Visible to all users who may see it.
     #[default]
     Published,
     /// Kept, but not shown any more.

@@ -11,7 +11,7 @@ use regex_syntax::{
 };
 use std::convert::Infallible;
 
-/// Cost of a class whatever is in it.
+/// Base cost of a class.
 const CLASS: u64 = 30;
 /// Cost of a literal or a range among the items of a class.
 const ITEM: u64 = 8;

@@ -7,7 +7,7 @@ use crate::{
 use fancy_regex::{Assertion, Expr, LookAround};
 use std::collections::HashMap;
 
-/// Cost of a part whatever it is.
+/// Base cost of a part.
 const PART: u64 = 10;
 /// Cost of a byte of a literal.
 const LITERAL_BYTE: u64 = 8;

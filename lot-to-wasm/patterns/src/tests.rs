@@ -13,7 +13,7 @@ fn refusal(pattern: &str) -> PatternError {
     compile(pattern, STEPS_MAX).map(|compiled| compiled.price).expect_err(pattern)
 }
 
-/// Machines of a compiled pattern, and bytes of those that tell it.
+/// Returns the number of machines of a compiled pattern, and their size in bytes.
 fn measured(pattern: &str) -> fancy_regex::Result<(u64, usize)> {
     let mut tree = Expr::parse_tree(pattern)?;
     let explicit_capture_group_0 = internal::optimize(&mut tree);

@@ -9,7 +9,7 @@ use crate::source::Span;
 use crate::syntax::Text;
 use crate::syntax::model::{DefineModel, Field, FieldSource};
 
-/// Reports what is wrong with a Model as it stands, whatever it inherits.
+/// Reports errors of a Model by itself, without those of the fields that it inherits.
 pub(super) fn model(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) {
     inheritance(model, known, sink);
     if let Some(topic) = &model.options.topic {

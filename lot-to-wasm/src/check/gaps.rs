@@ -6,7 +6,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
 use crate::syntax::{BinaryOperator, Entity, ExpressionKind};
 
-/// Scopes that a new broker allows to everybody, with the rule that does it.
+/// Scopes that a new broker allows to all users, with the rule that does it.
 const OPEN_SCOPES: [(&str, &str); 3] =
     [("Connect", "AllowConnect"), ("Publish", "AllowPublishTopic"), ("Subscribe", "AllowSubscribeTopic")];
 
@@ -15,7 +15,7 @@ const OPEN_SCOPES: [(&str, &str); 3] =
 struct PossibleVerdicts {
     allow: bool,
     deny: bool,
-    /// It may say nothing, so that rules with higher numbers are asked.
+    /// It may give no verdict, so that rules with higher numbers are asked.
     nothing: bool,
 }
 
@@ -58,8 +58,8 @@ pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut
     warn_of_anonymous(body, sink);
 }
 
-/// A rule that only allows, and says nothing to whom it does not name: the seeded rule lets them
-/// in.
+/// Warns of a rule that only allows, and gives no verdict for users that it does not name: the
+/// seeded rule lets them in.
 fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let scope = OPEN_SCOPES.iter().find(|(scope, _)| *scope == rule.scope.text);
     let (Some((_, seed)), RuleBody::If { branches, .. }) = (scope, body) else { return };
@@ -84,7 +84,7 @@ fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink
     ));
 }
 
-/// A rule for logins that denies whoever is left, where no other one lets anybody in before.
+/// Warns of a rule for logins that denies all users left, when no earlier rule lets any user in.
 fn warn_of_lock_out(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let outcomes = PossibleVerdicts::of(body);
     let lets_in = |other: &DefineRule| {

@@ -177,8 +177,7 @@ impl Checker<'_, '_, '_> {
         });
     }
 
-    /// Reports a variable that looks like a state, told once: it is Empty in runs that do not set
-    /// it.
+    /// Reports once a variable that looks like a state: it is Empty in runs that do not set it.
     fn warn_of_state(&mut self, id: VariableId, span: Span) {
         let Some(name) = self.scope.entry(id).filter(|entry| !entry.is_read).map(|entry| entry.name.clone())
         else {

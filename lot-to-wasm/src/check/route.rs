@@ -1,5 +1,5 @@
-//! Routes: what stands in one against the tables of its [type](crate::route), and what the broker
-//! is told about it.
+//! Routes: checks their content against the tables of its [type](crate::route), and collects the
+//! facts for the broker.
 
 mod far;
 mod hint;
@@ -87,7 +87,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     Some(facts)
 }
 
-/// How the values of a mapping's tags are published, where they say nothing of it.
+/// Moves the QOS and RETAIN of a mapping to its tags that have none.
 fn defaults_of_tags(mapping: &mut RouteBlock) {
     for key in ["QOS", "RETAIN"] {
         let Some(value) = mapping.settings.remove(key) else { continue };
@@ -183,7 +183,7 @@ struct BlockSchema<'a> {
 enum Others {
     /// Nobody knows them.
     Unknown,
-    /// They are what a module says.
+    /// A module defines them.
     Taken,
     /// The same, and placeholders in them are filled for each message.
     Filled,
@@ -371,7 +371,7 @@ impl RouteChecker<'_, '_> {
         }
     }
 
-    /// The port of a section that connects, which is the host's matter whoever runs the route.
+    /// Checks the port of a section that connects. The host uses it, for guests and modules alike.
     fn port(&mut self, block: &AddBlock, section: &RouteBlock) {
         let connects = ["HOST", "SERVER"].iter().any(|key| section.settings.contains_key(*key));
         let port = match section.settings.get("PORT") {
@@ -547,8 +547,8 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    /// A key that nobody knows: an error where it is that of a setting which the block needs and
-    /// has not, of one that says what is done with messages, or of one about TLS and logins.
+    /// Reports an unknown key. It is an error if it looks like a required key that is missing, like
+    /// one that determines the handling of messages, or like one about TLS and logins.
     fn unknown_setting(
         &mut self,
         (block, name): (&AddBlock, &Name),
@@ -597,7 +597,7 @@ impl RouteChecker<'_, '_> {
             .map(|key| key.name)
             .collect();
         let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
-        // One error stands at one place: the next is told when this is mended.
+        // Only one error fits at one place: the next is reported when this one is fixed.
         if let Some(key) = first {
             // With ENABLE_SERVER, the author has forgotten SERVER_PORT, not BASE_ADDRESS.
             let is_server = |setting: &Setting| setting.key.text.eq_ignore_ascii_case("ENABLE_SERVER");
@@ -626,7 +626,7 @@ impl RouteChecker<'_, '_> {
         let is_missing = |section: &&Section| {
             section.is_required && !self.said.sections.iter().any(|found| found.name == section.name)
         };
-        // Of a section that was refused the error is told already.
+        // The errors of a refused section are already reported.
         if self.sink.has_errors() {
             return;
         }
@@ -673,7 +673,7 @@ fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> 
     schema.keys.iter().filter(is_missing).collect()
 }
 
-/// The key that was probably meant by one that nobody knows.
+/// Returns the known key that an unknown one was probably meant to be.
 fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
     if schema.keys.iter().any(|key| key.is_called(name)) {
         return None;

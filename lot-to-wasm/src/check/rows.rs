@@ -26,8 +26,8 @@ impl Checker<'_, '_, '_> {
         self.select(&query.route.text, question, query.filter.as_ref(), span)
     }
 
-    /// `FETCH FROM "R" WITH TABLE "t" WHEN …`: the latest row that fits, of the table that is
-    /// called like the Model unless it is said.
+    /// `FETCH FROM "R" WITH TABLE "t" WHEN …`: the latest row that fits. The default name of the
+    /// table is that of the Model.
     pub(super) fn fetch(&mut self, fetch: &Fetch, model: &str) -> Expression {
         let question = match &fetch.table {
             Some(table) => json!({ "table": table.value, "limit": 1 }),

@@ -1,8 +1,8 @@
 //! Checking a Rule (LoT reference §10): its header, and its conditions to one expression each.
 //!
 //! Two things keep a condition from being true by accident. Names (`USER`, `CLIENTID`, levels of
-//! the topic) are compared as texts, never as numbers, or `01` would be `1`. And whatever a
-//! condition says about the user, it is false when nobody is logged in.
+//! the topic) are compared as texts, never as numbers, or `01` would be `1`. And a condition about
+//! the user is always false when no user is logged in.
 
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lot_nearest::nearest;
@@ -179,8 +179,8 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
             None => draft.suggest(scopes),
         });
     }
-    // The built-in rule about commands answers whoever comes behind it, so a rule about them needs
-    // a lower number.
+    // The built-in rule about commands answers before any rule with a higher number, so a rule
+    // about commands needs a lower number.
     if (0..100).contains(&rule.priority) && scope != "CommandCall" {
         // The words of the commands reference §8.
         let message = "Priorities 0-99 are meant for system rules.";
@@ -466,7 +466,7 @@ impl Checker<'_, '_, '_> {
         Expression { at, kinds: infer::kinds_of(&kind), kind }
     }
 
-    /// Reports what would make a verdict depend on more than §10.5 says.
+    /// Reports parts of a value that would make a verdict depend on more than §10.5 allows.
     fn pure(&mut self, mut value: Expression, span: Span) -> Expression {
         if let Some(what) = impurity(&mut value) {
             let message = format!("a rule cannot ask about {what}");
@@ -505,7 +505,7 @@ fn mentions(value: &Expression, word: SessionWord) -> bool {
     found
 }
 
-/// Whether `CLIENTID` is compared with anything but what the rule says itself.
+/// Whether `CLIENTID` is compared with anything but constants of the rule.
 fn is_client_id_computed(left: &Expression, right: &Expression) -> bool {
     let mentions = mentions(left, SessionWord::ClientId) || mentions(right, SessionWord::ClientId);
     mentions && !(is_client_id(left) && is_said(right))
@@ -552,7 +552,7 @@ fn impurity(value: &mut Expression) -> Option<&'static str> {
     found
 }
 
-/// Visits a tree from the top, below a node only when `visit` says so.
+/// Visits a tree from the top, below a node only when `visit` returns `true`.
 fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
     if visit(node) {
         node.kind.each_child_mut(&mut |child| each(child, visit));
@@ -575,7 +575,7 @@ fn inputs(checked: &mut tree::Action) -> RuleInputs {
     inputs
 }
 
-/// How often a rule mentions the user's name, and compares it with a text that it says itself.
+/// How often a rule mentions the user's name, and how often it compares the name with a constant.
 #[derive(Default)]
 struct Users {
     mentioned: usize,

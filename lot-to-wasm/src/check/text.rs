@@ -1,5 +1,5 @@
-//! Texts of the program that hardly mean what they say: names in braces, which nothing replaces,
-//! and what is no number where one is counted with.
+//! Texts of the program that its author hardly meant literally: names in braces, which are not
+//! replaced, and texts that are no number in a calculation.
 
 use super::Checker;
 use super::kind::KindSet;

@@ -198,7 +198,7 @@ enum ShownTime {
 /// Letters that stand for a part of the date or of the time.
 const FIELDS: &str = "yMdHhmsftz";
 
-/// Letters between parts that nobody takes for one: those of RFC 3339.
+/// Letters between parts that are not mistaken for a part: those of RFC 3339.
 const SEPARATORS: &str = "TZ";
 
 /// Returns a part of a pattern that its author hardly meant, and the replacement.

@@ -283,7 +283,7 @@ pub(super) fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
     merged
 }
 
-/// Why a topic can never be one, whatever the run puts into it.
+/// Returns the reason why a topic is invalid in every run.
 fn problem(topic: &Topic) -> Option<&'static str> {
     let text = |part: &TopicPart| {
         let TopicPart::Text(text) = part else { return None };

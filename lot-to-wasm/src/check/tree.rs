@@ -71,8 +71,8 @@ pub struct Model {
 /// Start of a run.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// A trigger. [`Trigger::has_message`] says whether there are payload and topic; without them
-    /// the checker has refused [`ExpressionKind::Payload`] and its like.
+    /// A trigger. [`Trigger::has_message`] returns whether there are payload and topic; without
+    /// them the checker has refused [`ExpressionKind::Payload`] and its like.
     Triggered(Trigger),
     /// `CALL ACTION` or `-runAction`. The caller's trigger message is visible (OD-19): payload and
     /// topic are Empty without one.
@@ -84,7 +84,7 @@ pub enum Entry {
         outputs: Vec<Output>,
     },
     /// A Rule is asked. The body is made of [`CheckedKind::IfElse`] and [`CheckedKind::Verdict`]
-    /// alone; running to its end says nothing.
+    /// alone; running to its end gives no verdict.
     Asked,
 }
 
@@ -193,7 +193,7 @@ pub struct Argument {
     pub value: Expression,
 }
 
-/// A topic operand, resolved as §5.4 and §5.5 say: the concatenation of its parts.
+/// Topic operand, resolved according to §5.4 and §5.5: the concatenation of its parts.
 #[derive(Debug, Clone)]
 pub struct Topic {
     /// At least one; neighbouring constant texts are merged.

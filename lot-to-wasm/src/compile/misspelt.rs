@@ -18,8 +18,8 @@ struct CapitalWord<'l> {
     columns: [u32; 2],
 }
 
-/// The same errors of syntax; where nothing better is known of one, a word beside its place that is
-/// one edit from a keyword is told in place of the usual help.
+/// Replaces the usual help of syntax errors by a suggested keyword, if a word beside the place is
+/// one edit away from the keyword.
 pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for it in &mut found {
         let is_of_syntax = (200..300).contains(&it.code.number()) && it.severity == Severity::Error;

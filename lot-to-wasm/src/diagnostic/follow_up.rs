@@ -1,5 +1,5 @@
-//! Errors that say nothing new: those that another one on their line explains, and a habit of
-//! another language that is told once.
+//! Removal of redundant errors: those that another error on their line explains, and repeats of a
+//! habit of another language.
 
 use super::{Code, Diagnostic, Severity, codes};
 
@@ -16,8 +16,8 @@ fn is_of_syntax(found: &Diagnostic) -> bool {
     found.severity == Severity::Error && found.code.number() < 300
 }
 
-/// How much an error of syntax says of what is wrong on its line: a bracket or character the least,
-/// then a word in small letters.
+/// Returns how well a syntax error explains the mistake on its line: a bracket or character the
+/// least, then a word in small letters.
 fn weight(found: &Diagnostic) -> u8 {
     match found.code {
         codes::UNEXPECTED_CHARACTER => 0,
@@ -30,9 +30,8 @@ fn weight(found: &Diagnostic) -> u8 {
 /// [Weight](weight) of an error that is sure of its place.
 const WEIGHT_MAX: u8 = 3;
 
-/// Of the errors of syntax on a line the first is kept that says most, and those beside it that are
-/// as sure of what to write; without its mistake the others may be none. Names on such a line are
-/// not looked up.
+/// Keeps the most specific syntax error of each line, and those beside it that have a sure fix. The
+/// others may only follow from the first mistake. Errors about names on such a line are dropped.
 fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     let mut kept: Vec<(u32, usize)> = Vec::new();
     for (at, it) in found.iter().enumerate().filter(|(_, it)| is_of_syntax(it)) {

@@ -22,7 +22,7 @@ pub(crate) struct Sink<'a> {
     pinned: Option<Span>,
     /// End of the readable text, when the rest of it was swallowed.
     cut: Option<u32>,
-    /// Whether [extensions](codes::NON_PORTABLE) are told of.
+    /// Whether [extensions](codes::NON_PORTABLE) are reported.
     tells_of_extensions: bool,
     /// Whether the text is stored already, and its mistakes that were
     /// [accepted once](Draft::unless_stored) are warnings.
@@ -124,7 +124,7 @@ impl Draft {
         self
     }
 
-    /// A change of the text that does what the first suggestion says.
+    /// Sets the change of the text that carries out the first suggestion.
     pub(crate) fn fix(mut self, span: Span, replacement: impl Into<String>) -> Draft {
         self.fix = Some((span, replacement.into()));
         self
@@ -178,7 +178,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// The same, which tells of [extensions](codes::NON_PORTABLE) or not.
+    /// Sets whether [extensions](codes::NON_PORTABLE) are reported.
     pub(crate) fn telling_of_extensions(self, tells_of_extensions: bool) -> Sink<'a> {
         Sink { tells_of_extensions, ..self }
     }
@@ -203,8 +203,8 @@ impl<'a> Sink<'a> {
         self.source
     }
 
-    /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands
-    /// in another text.
+    /// Reports at `place` from now on, instead of the places of the diagnostics: the checked text
+    /// is another one.
     pub(crate) fn pin(&mut self, place: Option<Span>) {
         self.pinned = place;
     }
@@ -293,7 +293,7 @@ impl<'a> Sink<'a> {
         self.push(draft);
     }
 
-    /// As [`push`](Self::push), in place of all that was told of a longer span, warnings too.
+    /// As [`push`](Self::push), in place of all diagnostics of a longer span, warnings too.
     pub(crate) fn push_over_all(&mut self, covered: Span, draft: Draft) {
         let before = self.errors_found();
         self.found.retain(|(start, _)| !(covered.start..covered.end).contains(start));

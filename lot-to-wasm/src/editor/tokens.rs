@@ -1,4 +1,4 @@
-//! The tokens around a place of a text, whatever is wrong with it.
+//! The tokens around a place of a text, which may have errors.
 
 use std::ops::Range;
 

@@ -143,7 +143,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Pushes the cell of a word about who published the message, Empty for nobody. Behind the
+    /// Pushes the cell of a word about the publisher of the message, Empty without one. Behind the
     /// payload stand QoS, RETAIN and the Client Identifier.
     pub(super) fn publisher(&mut self, word: PublisherWord) {
         let Some(message) = self.message else { return self.push_constant(&Constant::Empty) };

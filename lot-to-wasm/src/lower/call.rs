@@ -81,7 +81,7 @@ impl Generator<'_> {
         self.runtime(Runtime::Crossing);
     }
 
-    /// Ends the run when the host's answer is an error; what it says goes behind `text`.
+    /// Ends the run when the host's answer is an error; the error's text goes behind `text`.
     pub(crate) fn pass_on_error(&mut self, code: codes::Code, text: String, at: Position) {
         self.push_answer_present();
         self.code.open_if();

@@ -35,8 +35,8 @@ pub(super) fn standalone(module: &Module, world: World, facts: &Facts) -> Vec<u8
     writer.builder.finish()
 }
 
-/// A component of a world that imports the runtime, and the core module of whatever definition it
-/// is instantiated for.
+/// A component of a world that imports the runtime, and the core module of the definition for which
+/// it is instantiated.
 pub(super) fn shell(world: World) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());

@@ -46,7 +46,7 @@ pub(super) fn model_module(model: &Model) -> Result<Module, TooLarge> {
 /// Position of the triggering message among the parameters of the export.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message {
-    /// Parameter that says whether there is one; `None` when there always is.
+    /// Parameter with the flag whether there is one; `None` when there always is.
     pub(crate) present: Option<u32>,
     /// Address of the topic; its length follows.
     pub(crate) topic: u32,

@@ -1,6 +1,6 @@
-//! Equality with a text of the program, which is equality of texts whatever the other side is
-//! (OD-18): compared in place, without a call; and of one value with each of several, as in
-//! `IN [a, b]` and `CASE a, b`.
+//! Equality with a text of the program, which is equality of texts for every kind of the other side
+//! (OD-18): compared in place, without a call; and of one value with each of several, as in `IN [a,
+//! b]` and `CASE a, b`.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -31,7 +31,7 @@ pub(crate) struct Subject {
 
 /// The text with which an expression is compared in place.
 ///
-/// Not one with U+FFFD, which stands for whatever was no UTF-8 when bytes are looked at as text.
+/// Not one with U+FFFD, which replaces invalid UTF-8 when bytes are looked at as text.
 pub(super) fn in_place(expression: &Expression) -> Option<&str> {
     let ExpressionKind::Constant(Constant::Text(text)) = &expression.kind else { return None };
     let is_short = text.len() <= IN_PLACE_BYTES_MAX;

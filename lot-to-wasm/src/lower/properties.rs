@@ -171,8 +171,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.get(cell);
         self.generator.runtime(Runtime::DoubleOf);
         self.generator.code.set(seconds);
-        // A text that is no number gives 0 and a note, of which the report is told instead; what is
-        // NaN is in no range.
+        // A text that is no number gives 0 and a note, and this code reports it instead; NaN is in
+        // no range.
         self.generator.code.get(seconds);
         self.generator.code.push(Instruction::F64Const((-1.0).into()));
         self.generator.code.push(Instruction::F64Gt);

@@ -60,7 +60,7 @@ impl Generator<'_> {
         self.code.push(Instruction::I32Eqz);
     }
 
-    /// Pushes what the module said.
+    /// Pushes the verdict of the module.
     fn push_said(&mut self) {
         self.push_constant_address(ANSWER);
         self.code.push(Instruction::I32Load8U(memory(VERDICT, 0)));

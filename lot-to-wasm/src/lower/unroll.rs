@@ -1,5 +1,4 @@
-//! Loop unrolling: the body of a short loop that calls nobody is written several times behind one
-//! head.
+//! Loop unrolling: the body of a short loop without calls is written several times behind one head.
 //!
 //! At the head of each loop the engine asks whether the run's time is over, which is a call, and
 //! numbers in registers of floating point do not outlive a call. If a body is nothing but machine

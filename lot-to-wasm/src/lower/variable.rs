@@ -17,7 +17,7 @@ use crate::syntax::Position;
 /// Variables of a function that are locals; machine numbers before cells.
 const LOCALS_MAX: usize = 64;
 
-/// Bytes of a variable in memory, whatever it holds.
+/// Bytes of a variable in memory.
 const SLOT_BYTES: u32 = 8;
 
 /// Location of a variable.

@@ -1,5 +1,5 @@
-//! Definitions of a project that start themselves by what they publish, as the broker tells when
-//! they are added.
+//! Definitions of a project that start themselves by their own messages, with the warning that the
+//! broker gives as well.
 
 use std::collections::BTreeSet;
 
@@ -31,8 +31,8 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
         for (at, place) in places.iter().enumerate() {
             let next = |at: usize| next.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
-            // A circle of the same definitions over other mappings of theirs is the same to whoever
-            // has to end it.
+            // A cycle of the same definitions over other mappings is the same cycle to the author
+            // who has to break it.
             let members = way.iter().filter_map(|it| places.get(*it)).copied();
             if told.insert(members.collect::<BTreeSet<ProgramPlace>>()) {
                 found.push((*place, warning(&Cycle::of(&way, &all))));

@@ -1,4 +1,4 @@
-//! Names of definitions that nobody in a project has.
+//! Names of definitions that no program of a project defines.
 
 use std::collections::BTreeSet;
 
@@ -163,7 +163,7 @@ mod tests {
         let whole = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Child TO \"o\" WITH v = 1\n    CALL ACTION \"A b\"\n    CALL PYTHON \"Stat.mean\"\n    TRIGGER \"E\" TO Rt\nDEFINE MODEL Child FROM Reading\n    ADD COLLECTION \"c\" OF Reading\n";
         let others = "DEFINE ACTION \"A b\"\nDO\n    PUBLISH TOPIC \"x\" WITH 1\nDEFINE ROUTE Rt WITH TYPE LOOPBACK\n    ADD EVENT \"E\"\n        WITH SOURCE_TOPIC \"a\"\n";
         assert_eq!(told(&[whole, MODEL, others], &["Stat"]), [""; 0]);
-        // One with errors is defined all the same, and says nothing of others.
+        // A definition with errors counts as defined, and gives no warnings itself.
         let wrong = "DEFINE MODEL Reading\n    ADD DUBLE \"v\" OF\nDEFINE ACTION B\nON START DO\n    CALL ACTION Nope WITH\n";
         let user = "DEFINE ACTION A\nON START DO\n    PUBLISH MODEL Reading TO \"o\" WITH v = 1\n";
         assert_eq!(told(&[wrong, user], &[]), [""; 0]);

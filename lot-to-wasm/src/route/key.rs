@@ -24,7 +24,7 @@ pub(crate) struct Key {
 pub(crate) enum KeyPurpose {
     /// The guest of the type does something by it, or the broker does.
     Runs,
-    /// Its value says once more what the type says, and is refused where it says something else.
+    /// Its value repeats what the type implies, and another value is refused.
     Confirms,
     /// It is for people who read the route.
     Tells,
@@ -117,7 +117,7 @@ impl Key {
         Key { default: Some(default), ..self }
     }
 
-    /// It only says once more what the type says.
+    /// Marks a key whose value only repeats what the type implies.
     pub(super) const fn confirming(self) -> Key {
         Key { purpose: KeyPurpose::Confirms, ..self }
     }
@@ -142,15 +142,15 @@ impl Key {
         Key { aliases, ..self }
     }
 
-    /// Whether it says how a connection is protected, or who logs in.
+    /// Whether it concerns the protection of a connection, or the login.
     pub(crate) fn is_about_security(&self) -> bool {
         const WORDS: [&str; 10] =
             ["TLS", "SSL", "CERT", "PASS", "USERNAME", "AUTH", "TOKEN", "SECURITY", "CLIENT_KEY", "API_KEY"];
         WORDS.iter().any(|word| self.name.contains(word))
     }
 
-    /// Whether it says what is done, so that without it another thing is: rows of another table, a
-    /// request without its body, an answer for nobody, files of another format, another subject.
+    /// Whether the route does something else without it: rows of another table, a request without
+    /// its body, an answer without a recipient, files of another format, another subject.
     pub(crate) fn says_what_is_done(&self) -> bool {
         let is_it = matches!(
             self.value,
@@ -163,8 +163,8 @@ impl Key {
         is_it || ["TABLE", "INDEX", "SOURCE_TOPIC", "DESTINATION_TOPIC"].contains(&self.name)
     }
 
-    /// Whether its value has to be known before the route starts, as it says which messages are for
-    /// it.
+    /// Whether its value has to be known before the route starts, as it determines which messages
+    /// are for the route.
     pub(crate) fn is_read_at_deploy(&self) -> bool {
         self.value == ValueKind::Filter || ["DIRECTION", "BROKER", "SIDE"].contains(&self.name)
     }

@@ -37,7 +37,7 @@ pub(crate) struct RouteType {
     /// Content of `ADD MAPPING`; `None` when the type has no mappings.
     pub(crate) mapping: Option<Mapping>,
     /// Sections, events, mappings and keys may have any name: only the name of the type is public
-    /// so far, or a module says what it takes.
+    /// so far, or a module defines what it takes.
     pub(crate) is_open: bool,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Mapping {
 }
 
 impl RouteType {
-    /// A type that takes nothing yet; the tables say what it has beyond that.
+    /// A type that takes nothing yet; the tables add what it has.
     const fn new(name: &'static str) -> RouteType {
         RouteType { name, aliases: &[], sections: &[], event: None, mapping: None, is_open: false }
     }

@@ -2,9 +2,8 @@
 //! (routes reference §9).
 //!
 //! A template has the keys that a route of its type must have, and those that most have. A field is
-//! `#NAME,type,description,validation,env#`, where `env` says whether the value may as well come
-//! from the environment. `ADD METADATA` at the end is for people and is left out when the rest is
-//! deployed.
+//! `#NAME,type,description,validation,env#`, where `env` is whether the value may come from the
+//! environment. `ADD METADATA` at the end is for people and is left out when the rest is deployed.
 
 use lot_nearest::nearest;
 
@@ -336,7 +335,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{CompileOptions, compile};
 
-    /// A value as somebody may fill it in.
+    /// Returns a value as a user may fill it in.
     fn sample(of: &str, name: &str, kind: &str, validation: &str) -> String {
         match (kind, validation.split_once('|')) {
             ("int", _) => validation.split('-').next().unwrap().to_owned(),
@@ -392,7 +391,7 @@ pub(super) mod tests {
         for kind in all() {
             let (name, template) = route_template(kind.name).expect("each type has a template");
             assert_eq!(name, kind.name);
-            // The block for people is left out by whoever fills it in.
+            // A user who fills in the template leaves out the block for people.
             let whole = compile(&with_values(&template), &CompileOptions::default());
             let told: Vec<_> = whole.entities[0].diagnostics.iter().map(|told| told.code.number()).collect();
             assert!(told == [227] && whole.entities[0].output.is_none(), "{template}\n{told:?}");

@@ -155,8 +155,8 @@ pub struct Checked {
     pub function: String,
     /// Arguments in their order.
     pub arguments: Vec<tree::Expression>,
-    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when
-    /// nobody reads it.
+    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when it
+    /// is never read.
     pub result: Option<VariableId>,
 }
 

@@ -51,7 +51,7 @@ pub(crate) trait Construct {
     /// Writes it as a nested list.
     fn write(&self, writer: &mut Writer);
 
-    /// Calls `visit` for the name of each Action that it calls whatever comes.
+    /// Calls `visit` for the name of each Action that it calls on every path.
     fn each_certain_call<'a>(&'a self, _visit: &mut dyn FnMut(&'a Name)) {}
 
     /// Whether it is a CALL, whose arguments may stand on lines of their own.
@@ -72,7 +72,7 @@ pub(crate) trait Executable {
     /// Writes its code. `at` is its place in the source, for reports.
     fn lower(&self, generator: &mut Generator<'_>, at: Position);
 
-    /// Whether it calls nobody and is small enough, so that a loop that it stands in may be
+    /// Whether it has no calls and is small enough, so that a loop that it stands in may be
     /// unrolled.
     fn is_unrollable(&self, _generator: &Generator<'_>, _budget: &mut UnrollBudget) -> bool {
         false

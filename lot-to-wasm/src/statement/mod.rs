@@ -151,7 +151,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static Word> {
     WORDS.iter().copied().flatten()
 }
 
-/// Whether this can be told by a word, if it is one of a statement.
+/// Whether a word has this role, if it is a word of a statement.
 pub(crate) fn is(word: &str, of: Use) -> bool {
     words().any(|known| known.word == word && known.is(of))
 }

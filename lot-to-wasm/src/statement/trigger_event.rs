@@ -92,7 +92,7 @@ impl TriggerEvent {
 }
 
 impl Construct for TriggerEvent {
-    /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1).
+    /// A publish to the topic by which permitted clients trigger events (routes reference §3.1).
     /// Without WITH the payload is empty.
     fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<CheckedKind> {
         for (what, name) in [("event", &self.event), ("route", &self.route)] {

@@ -1,5 +1,5 @@
-//! The words of statements: what editors say of them, and where lines that are written wrongly
-//! begin and end by them.
+//! The words of statements: their description for editors, and their roles, by which the parser
+//! finds the bounds of wrong lines.
 
 /// A word with a meaning of its own.
 pub(crate) struct Word {
@@ -32,7 +32,7 @@ pub(crate) enum Use {
 }
 
 impl Word {
-    /// Whether this can be told by it.
+    /// Whether the word has this role.
     pub(crate) fn is(&self, of: Use) -> bool {
         self.is.contains(&of)
     }

@@ -26,7 +26,7 @@ pub struct Expression {
 /// Kind of an expression. Parentheses leave no trace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExpressionKind {
-    /// Could not be read; an error says why.
+    /// Could not be read; a reported error has the reason.
     Invalid,
     /// A whole number that fits 64 bits.
     Int(i64),

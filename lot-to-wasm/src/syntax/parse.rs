@@ -221,8 +221,8 @@ impl Parser<'_, '_> {
         is
     }
 
-    /// Takes the next token if it is one of these keywords; tells which. One in another case is
-    /// taken too and reported.
+    /// Takes the next token if it is one of these keywords, and returns the keyword. One in another
+    /// case is taken too and reported.
     pub(crate) fn eat_any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
         keywords.iter().find(|keyword| self.eat_keyword(keyword)).copied()
     }

@@ -115,8 +115,8 @@ pub enum RuleConditionKind {
 }
 
 impl RuleCondition {
-    /// The comparison with which it ends, behind whatever AND and OR. Values that stand there alone
-    /// are passed over.
+    /// Returns the last comparison of the condition, also inside of AND and OR. Values without a
+    /// comparison are skipped.
     pub(crate) fn last_compared(&self) -> Option<&RuleCondition> {
         match &self.kind {
             RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) => {

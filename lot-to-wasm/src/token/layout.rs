@@ -417,8 +417,7 @@ fn begins_line(word: &str) -> bool {
     begins_statement(word) || LINE_STARTS.contains(&word) || statement::is(word, Use::BeginsLine)
 }
 
-/// Whether the deeper line behind a line with this word at its end is a block, whatever it begins
-/// with.
+/// Whether the deeper line behind a line with this word at its end is always a block.
 fn block_follows(word: &str) -> bool {
     word == "DO" || statement::is(word, Use::BlockFollows)
 }

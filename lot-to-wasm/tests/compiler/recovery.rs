@@ -1,5 +1,4 @@
-//! One mistake gives one error, and the fix is the right one: programs with what is said about
-//! them, all of it.
+//! Tests that one mistake gives one error with the right fix: programs with all their diagnostics.
 
 mod bodies;
 mod habits;
@@ -51,7 +50,7 @@ fn around(body: &str) -> String {
     format!("DEFINE ACTION A\nON TOPIC \"a/+\" DO\n{lines}\n{callee}")
 }
 
-/// All programs of the tables with what is said about them.
+/// Iterates over the programs of the tables with their diagnostics.
 fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
     let bodies = bodies::BODIES
         .iter()

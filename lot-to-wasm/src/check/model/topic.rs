@@ -100,7 +100,7 @@ impl Checker<'_, '_, '_> {
     pub(in crate::check) fn model_topic(&mut self, template: &str, span: Span) -> Topic {
         let triggers = self.scope.fields.as_ref().map(|fields| fields.triggers.clone()).unwrap_or_default();
         let topic = resolve(template, &triggers, self.at(span));
-        // A model without a base topic is started by nobody, but one that inherits from it is.
+        // A model without a base topic is never started, but a model that inherits from it is.
         if misses(&topic) && !self.scope.fields.as_ref().is_some_and(|fields| fields.is_inherited) {
             let draft =
                 Draft::warning(codes::NO_CAPTURE, span, "wildcard without a counterpart in the trigger");

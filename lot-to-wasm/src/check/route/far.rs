@@ -1,7 +1,7 @@
-//! Settings that say where the far side is, as they stand in the text: what can be no place, and
-//! what of a connection string would not be followed.
+//! Checks of settings with the address of the far side: invalid addresses, and parts of a
+//! connection string that the route would ignore.
 //!
-//! Not here: what comes from the environment or a secret, which is known when the route is opened.
+//! Not here: values from the environment or a secret, which are known when the route is opened.
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 
@@ -126,7 +126,7 @@ pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>)
     sink.push(draft.suggest("write more seconds than QUERY_TIMEOUT has, or a shorter QUERY_TIMEOUT"));
 }
 
-/// Reports what is so of a section that a module says: it connects where it names a host.
+/// Reports errors of a section that a module defines. With a host, the section connects.
 pub(super) fn in_open_section(kind: &str, block: &AddBlock, sink: &mut Sink<'_>) {
     let has_port = settings(block).any(|setting| setting.key.text.eq_ignore_ascii_case("PORT"));
     hosts(kind, if has_port { &["HOST", "SERVER"] } else { &["HOST"] }, block, sink);
@@ -172,8 +172,8 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
         None => (host, ""),
     };
     let port = behind.strip_prefix(':')?;
-    // Other words stand in front of the colon in SQL Server's way of writing, and are told when it
-    // is opened.
+    // SQL Server's syntax has other words in front of the colon. They are checked when the route is
+    // opened.
     if kind == "SQLSERVER" && !is_port(port) {
         return None;
     }
@@ -219,7 +219,7 @@ fn connection_string(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &
     }
 }
 
-/// Reports a connection string that says no server.
+/// Reports a connection string without a server.
 fn names_server(text: &str, span: Span, sink: &mut Sink<'_>) {
     let pairs = lotmq_connection_string::pairs(text);
     let is_there = pairs.iter().any(|(key, value)| SERVER_KEYS.contains(&&**key) && !value.trim().is_empty());

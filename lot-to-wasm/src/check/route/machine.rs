@@ -1,8 +1,7 @@
-//! Routes to machines as they stand in the text: addresses of tags that can be none, and settings
-//! with which a connector can do nothing.
+//! Checks of routes to machines: invalid addresses of tags, and settings that no connector can use.
 //!
-//! Not here: how addresses are written, which `lot-tags` says to the connectors as well; and what
-//! comes from the environment, which is known when the route is opened.
+//! Not here: the syntax of addresses, which the connectors also take from `lot-tags`; and values
+//! from the environment, which are known when the route is opened.
 
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lot_tags::modbus::{self, ModbusUnit};
@@ -51,7 +50,7 @@ pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_
     }
 }
 
-/// Tags with the blocks that they stand in, and what the text says of them and of their mapping.
+/// Iterates over tags with their blocks, and their settings with those of the mapping.
 fn tags<'a>(
     items: &'a [RouteItem],
     said: &'a RouteFacts,
@@ -102,7 +101,7 @@ fn address_flaw(
             let unit = [tag, mapping].into_iter().find_map(|block| block.settings.get("SLAVE_ID"));
             let is_everybody = said.kind == "MODBUS_SERIAL"
                 && matches!(unit, Some(RouteValue::Int(number)) if *number == i64::from(modbus::EVERYBODY));
-            // Fewer registers may be set for the section, of which the connector tells.
+            // A section may set fewer registers, and then the connector reports the error.
             let number = if is_everybody { modbus::EVERYBODY } else { 1 };
             let unit = ModbusUnit { number, registers_max: modbus::REGISTERS_MAX };
             modbus::place(address, tag.text("ADDRESS_TYPE"), shape, unit).err()

@@ -1,8 +1,8 @@
-//! Values of the right kind that the guest of a type can do nothing with: told with the definition,
-//! and not with the first message.
+//! Checks of values that have the right kind, but that the guest of a type cannot use. The error
+//! comes with the definition, and not with the first message.
 //!
-//! Not here: what a guest finds out only from its far side, and all of a value that is known when
-//! the route is opened.
+//! Not here: errors that a guest finds only at its far side, and values that are known when the
+//! route is opened.
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// Warns of files that each start of the route begins anew where nobody has said so: what was
-/// written before is lost with them.
+/// Warns of files that the route truncates at each start without an explicit setting: earlier data
+/// is lost.
 fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let is_other_each_time = match section.settings.get("FILE_PATTERN") {
         None => false,
@@ -121,7 +121,7 @@ fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a password of nobody.
+/// Reports a password without a user name.
 fn needs_user(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let has = |key: &str| section.settings.contains_key(key);
     if has("PASSWORD") && !has("USERNAME") && !has("TOKEN") {
@@ -196,8 +196,8 @@ pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &
     }
 }
 
-/// Reports tags that publish at the same topic: who reads it cannot tell them apart, and of
-/// retained values sees one.
+/// Reports tags that publish at the same topic. A subscriber cannot tell them apart, and gets only
+/// one of the retained values.
 pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
     fn blocks(items: &[RouteItem]) -> impl Iterator<Item = &AddBlock> {
         items.iter().filter_map(|item| match item {
@@ -334,7 +334,7 @@ fn addresses(list: &str) -> Vec<&str> {
     .collect()
 }
 
-/// The sender of mails: one that the text does not say is told when the route is opened, too.
+/// Checks the sender of mails. A missing sender is reported again when the route is opened.
 fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let way = "add a line WITH FROM \"name@example.com\"";
     let Some(key) = ["FROM", "USERNAME"].into_iter().find(|key| section.settings.contains_key(*key)) else {

@@ -1,7 +1,7 @@
-//! Statements of MONGODB and OPENSEARCH that no message can make one, as their guests read them:
-//! told with the definition, and not with the first message.
+//! Checks of statements of MONGODB and OPENSEARCH that are invalid for every message, as their
+//! guests read them. The error comes with the definition, and not with the first message.
 //!
-//! Not here: what the values of a message decide, and all of a text of which a part is known when
+//! Not here: errors that depend on the values of a message, and texts of which a part is known when
 //! the route is opened.
 
 use lot_facts::{RouteBlock, RouteValue, TemplatePart};

@@ -311,8 +311,8 @@ pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<
     }
 }
 
-/// A mapping by which a guest brings messages, each at a topic that it says itself: wildcards bound
-/// these topics, and nothing fills placeholders.
+/// Checks a mapping by which a guest brings messages, each at a topic that the guest sets:
+/// wildcards bound these topics, and nothing fills placeholders.
 pub(super) fn brought_by_guest(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     if !checked.tags.is_empty() || !checked.goes("in") {
         return;

@@ -108,7 +108,7 @@ pub enum ExpressionKind {
     /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this
     /// trigger.
     Session(SessionWord),
-    /// `CLIENTID`, `USER` of who published the message; Empty for nobody.
+    /// `CLIENTID`, `USER` of the publisher of the message; Empty without one.
     Publisher(PublisherWord),
     /// A property of the message that started the run, or that a Rule is asked about; Empty when it
     /// has none.

@@ -18,14 +18,14 @@ pub(crate) enum Times {
     Once,
     /// By all loops of a run together so often.
     Passes(u64),
-    /// As often as the data say.
+    /// The number depends on the data.
     Unknown,
 }
 
 /// Resource that a statement needs from the broker beside its topics and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need<'a> {
-    /// As many steps as the data say.
+    /// A number of steps that depends on the data.
     Unbounded,
     /// The payload of the message.
     Payload,

@@ -470,8 +470,8 @@ impl Parser<'_, '_> {
         self.word().starts_with(char::is_lowercase)
     }
 
-    /// Lines of another language behind the statements, with what is below them: told once, with
-    /// their number.
+    /// Reports lines of another language behind the statements, and the blocks below them, as one
+    /// error with their number.
     fn foreign_lines(&mut self, place: &str) {
         let (first, found) = (self.span(), self.found());
         loop {

@@ -250,8 +250,8 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The block of a line that was not understood, whose `Indent` was taken: its statements are
-    /// read, so that their own mistakes are told as well, and left out.
+    /// Reads the block of a line that was not understood, whose `Indent` was taken. Its statements
+    /// are left out, but their own mistakes are reported.
     fn block_without_opener(&mut self) {
         // A part of a statement cannot be checked without that statement.
         let is_part = ["CASE", "DEFAULT", "OUTPUT"].contains(&self.word());

@@ -1,5 +1,5 @@
-//! Operators and values as other languages write them: reported with what is written here, and read
-//! as that where it can be told.
+//! Operators and values of other languages: reported with their LoT replacement, and read as that
+//! if it is unambiguous.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};

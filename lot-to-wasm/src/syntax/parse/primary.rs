@@ -522,7 +522,7 @@ impl Parser<'_, '_> {
         self.path_steps_of(None)
     }
 
-    /// The same, behind a name that may be told.
+    /// The same, behind a name that errors may mention.
     fn path_steps_of(&mut self, name: Option<(&str, Span)>) -> Parsed<Vec<PathStep>> {
         let mut steps = Vec::new();
         loop {

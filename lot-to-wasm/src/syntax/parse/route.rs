@@ -1,5 +1,5 @@
-//! `DEFINE ROUTE`: blocks of settings (LoT reference §3, §11). Keys and sections are checked by
-//! whoever knows the route's type.
+//! `DEFINE ROUTE`: blocks of settings (LoT reference §3, §11). The check of the route's type
+//! validates keys and sections.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};

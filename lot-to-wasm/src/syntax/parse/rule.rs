@@ -482,7 +482,7 @@ impl Parser<'_, '_> {
         Ok(level.pop().map_or(RuleConditionKind::Invalid, |whole| whole.kind))
     }
 
-    /// Behind `USER IS [NOT]`: a name, or where the question says one.
+    /// Reads the operand of `USER IS [NOT]`: a name, or a part of the question with one.
     fn user_is(&mut self, user: Expression, negated: bool) -> Parsed<RuleConditionKind> {
         if !matches!(self.word(), "TOPIC" | "CLIENTID") {
             return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });

@@ -45,8 +45,8 @@ impl Parser<'_, '_> {
         Ok(self.topic(start, parts))
     }
 
-    /// A text that goes on with the topic, though nothing in it says so: the value may have been
-    /// meant.
+    /// Warns of a text that continues the topic without a sign of it: the author may have meant the
+    /// value.
     fn warn_of_text(&mut self, start: Span, plus: Span, parts: &[Expression], part: &Expression) {
         let ExpressionKind::Text(text) = &part.kind else { return };
         if text.starts_with(['/', '-', '_', '.', ':']) || ends_open(parts) {

@@ -39,7 +39,7 @@ impl Builder<'_, '_, '_, '_> {
                         | syntax::ExpressionKind::TimestampOf(_)
                 );
                 let checked = self.checker.operand(value);
-                // A TIMESTAMP is shown as its pattern says; anything else is read as a time.
+                // A TIMESTAMP is formatted by its pattern; any other value is read as a time.
                 let kind = if is_text && node.kind == Some(CastType::Timestamp) {
                     Some(CastType::String)
                 } else {
