@@ -123,8 +123,8 @@ fn names(
     all.filter(|declaration| declaration.kind == kind).map(item).collect()
 }
 
-/// Topics that begin with what is typed: those of the workspace's sources, and those of the broker
-/// with their last values.
+/// Returns topics that begin with the typed text: those of the workspace's sources, and those of
+/// the broker with their last values.
 fn topics(analysis: &Analysis, key: &str, typed: &str) -> Vec<(String, String)> {
     let files = analysis.workspace.project(key).into_iter();
     let written = files.flat_map(|(_, file)| &file.topics);

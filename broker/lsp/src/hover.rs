@@ -76,7 +76,7 @@ fn declared(text: &str, about: &Reference<'_>, name: &str) -> Option<String> {
     Some(format!("```lot\nINPUT {name}{kind}\n```"))
 }
 
-/// The last values of what a topic or filter matches.
+/// Returns the last values of the topics that a topic or filter matches.
 fn topic_values(analysis: &Analysis, topic: &str) -> Option<String> {
     let found = analysis.live.as_ref()?.matching(topic, TOPICS_MAX);
     let shown = found.iter().map(|(topic, value)| {

@@ -65,7 +65,7 @@ fn headers(reader: &mut impl BufRead) -> Result<Option<String>, InboxError> {
     }
 }
 
-/// How long the body is, or what is wrong with the headers.
+/// Returns the length of the body in bytes, or the error in the headers.
 fn content_length(headers: &str) -> Result<u64, String> {
     let mut length = Err("no Content-Length before it".to_owned());
     for line in headers.lines().filter(|line| !line.trim().is_empty()) {

@@ -68,7 +68,7 @@ impl LastValue {
 }
 
 impl Live {
-    /// Connects and remembers what comes; tries again when the connection is lost.
+    /// Connects and stores the received values; connects again when the connection is lost.
     pub(crate) fn start(url: Url, outbox: Outbox) -> std::io::Result<Self> {
         let live = Self::default();
         let values = live.clone();

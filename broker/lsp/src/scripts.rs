@@ -55,7 +55,7 @@ impl Scripts {
         let _ = thread.send(key.clone());
     }
 
-    /// Forgets what was found in a file whose text has changed.
+    /// Drops the results for a file whose text has changed.
     pub(crate) fn forget(&mut self, key: &Key) {
         lock(&self.latest).remove(key);
     }

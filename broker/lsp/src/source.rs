@@ -1,4 +1,4 @@
-//! A file of the workspace: its text, the programs in it, and what they define.
+//! A file of the workspace: its text, the programs in it, and their definitions.
 
 use std::ops::Range;
 
@@ -28,18 +28,18 @@ pub(crate) struct SourceFile {
     pub(crate) is_lot: bool,
 }
 
-/// Declaration of a file: what it defines and others may name.
+/// Definition of a file that other files may name.
 pub(crate) struct SourceDeclaration {
     pub(crate) kind: DeclarationKind,
     /// As others name it: `Script.function` for Python.
     pub(crate) name: String,
     pub(crate) detail: String,
     pub(crate) description: Option<String>,
-    /// Names and types of what an Action takes.
+    /// Names and types of an Action's inputs.
     pub(crate) inputs: Vec<(String, String)>,
     /// First lines of a Model, with its fields.
     pub(crate) lines: Option<String>,
-    /// Bytes of its name in the file; its start for what a notebook defines.
+    /// Bytes of its name in the file; for a definition in a notebook the start of the file.
     pub(crate) range: Range<usize>,
 }
 

@@ -17,7 +17,7 @@ use lsp_types::Uri;
 use crate::source::{SourceDeclaration, SourceFile};
 use crate::uri;
 
-/// Longest file that is read, in bytes: a few times what the longest program takes.
+/// Longest file that is read, in bytes: a multiple of the longest program.
 const FILE_BYTES_MAX: u64 = 8 * SOURCE_BYTES_MAX as u64;
 
 /// Key of a file: its path, or its URI if it is not in the file system.
@@ -57,7 +57,7 @@ impl Workspace {
         workspace
     }
 
-    /// Reads one file anew; what cannot be read is as if it were not there.
+    /// Reads one file again; a file that cannot be read counts as missing.
     pub(crate) fn read(&mut self, path: &Path) {
         let key = path.to_string_lossy().into_owned();
         let is_ours = self.folders.iter().any(|folder| path.starts_with(folder))
