@@ -90,7 +90,7 @@ pub(crate) struct Case {
     pub(crate) secrets: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) when: Vec<Step>,
-    /// All that is published, returned and reported, in order.
+    /// Messages, results and reports that the case expects, in order.
     #[serde(default)]
     pub(crate) then: Vec<Expected>,
     /// Topics that are not looked at.
@@ -217,7 +217,8 @@ impl Step {
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Expected {
     Message {
-        /// Client Identifier of the subscriber that gets it; without one it is what was published.
+        /// Client Identifier of the receiving subscriber; `None` for the message as it was
+        /// published.
         to: Option<String>,
         topic: Topic,
         payload: Option<Payload>,

@@ -28,8 +28,8 @@ const TIMERS_MAX: u64 = 86_400;
 /// How files with cases end.
 pub const SUFFIX: &str = ".test.toml";
 
-/// Runs the cases of a file whose names have the text `wanted` in them, and reports what came of
-/// each. They read nothing outside of `folder`.
+/// Runs the cases of a file whose names contain the text `wanted`, and reports the result of each.
+/// They read nothing outside of `folder`.
 ///
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.
@@ -77,7 +77,7 @@ pub fn test_module(
     Ok(())
 }
 
-/// Says what the compiler has warned of, where cases have failed: it may be why.
+/// Prints the warnings of the compiler if cases have failed: a warning may explain a failure.
 fn tell_warnings(has_failures: bool, warnings: Option<String>) {
     if let Some(warnings) = warnings.filter(|_| has_failures) {
         output::note(&warnings);
@@ -142,7 +142,7 @@ fn with_modules(
     program.with_modules(embedding, &modules, place)
 }
 
-/// A program, and what the compiler warns of in it.
+/// Returns a program, and the warnings of the compiler.
 fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<String>)> {
     let mut compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
     anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
@@ -192,7 +192,7 @@ fn run(
     Ok(complaints)
 }
 
-/// Gives a broker what its program finds when it is deployed, and starts the far sides of a case.
+/// Prepares a broker with the data for the program, and starts the far sides of a case.
 fn prepare(
     broker: &mut EmbeddedBroker,
     (all, case): (&Cases, &Case),
@@ -237,7 +237,7 @@ fn take_all(
     Ok(())
 }
 
-/// Says how a last value is not what it should be.
+/// Returns the difference between a last value and the expected one.
 fn unkept(topic: &str, wanted: &Payload, broker: &EmbeddedBroker) -> Option<String> {
     let found = broker.value(topic);
     if found.as_deref().is_some_and(|found| wanted.is_like(found)) {

@@ -1,5 +1,5 @@
-//! Servers of a case, which the routes of its program connect to: what they send, and what they
-//! have got.
+//! Servers of a case, which the routes of its program connect to, with the data that they send and
+//! receive.
 //!
 //! Each server has a [`FarWork`]. It plays the script of the case ([`scripted`], over UDP
 //! [`datagrams`]) or a recorded conversation ([`played`], [`played_datagrams`]). A recorder
@@ -37,16 +37,16 @@ use played_datagrams::PlayedDatagrams;
 use recorder::FarRecorder;
 use scripted::Scripted;
 
-/// Most bytes that one keeps of what it gets; more is an error of the case.
+/// Most received bytes that a server keeps; more is an error of the case.
 pub(crate) const GOT_MAX: usize = 1 << 20;
 
 /// Most connections that one has in a case; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Longest wait at the end of a case for what is on its way.
+/// Longest wait at the end of a case for data on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Period at which one looks what has come.
+/// Period at which a server polls for data.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A server on this machine, as its case describes it.
@@ -55,7 +55,7 @@ const LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct FarSide {
     /// Bytes that the server sends as soon as a client connects.
     sends: String,
-    /// Answers, by the end of what it has got since its last one.
+    /// Answers, by the end of the bytes received since the last answer.
     answers: BTreeMap<String, String>,
     /// Whether it ends its direction when it has sent that.
     ends: bool,
@@ -65,7 +65,7 @@ pub(crate) struct FarSide {
     loses: usize,
     /// How bytes are written in all these.
     encoding: Encoding,
-    /// All that it gets.
+    /// All data that it is to receive.
     gets: Option<Pieces>,
     /// A part of that.
     contains: Option<String>,
@@ -97,7 +97,7 @@ trait FarWork: Send {
     /// Takes a connection, which does not block.
     fn accepted(&mut self, stream: TcpStream);
 
-    /// Does what can be done now.
+    /// Makes as much progress as possible without blocking.
     fn goes_on(&mut self);
 
     /// Whether nothing more is to be expected.
@@ -202,7 +202,7 @@ impl RunningFarSide {
         self.port
     }
 
-    /// Says what it has not got, or got too much.
+    /// Returns the difference between the received and the expected data.
     pub(crate) fn judged(self) -> Option<String> {
         let until = Instant::now() + PATIENCE;
         while !self.work.lock().is_done() && Instant::now() < until {
@@ -238,7 +238,7 @@ fn serve(listener: Option<&TcpListener>, work: &Mutex<Box<dyn FarWork>>, is_over
 /// Bytes of the longest datagram.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 65_507;
 
-/// Reads what is there of a connection that does not block; `None` where it has ended.
+/// Reads the available bytes of a connection that does not block; `None` when it has ended.
 pub(crate) fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 16 << 10];
     match stream.read(&mut bytes) {

@@ -22,7 +22,8 @@ const LINES_SHOWN_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) enum Seen {
     Message {
-        /// Client Identifier of the subscriber that got it; `None` of what was published.
+        /// Client Identifier of the receiving subscriber; `None` for the message as it was
+        /// published.
         to: Option<String>,
         topic: String,
         payload: Vec<u8>,
@@ -33,7 +34,7 @@ pub(crate) enum Seen {
     Denied(Denial),
     Returned(String),
     Error(String),
-    /// A line for the log, which is not among what is expected in order.
+    /// A line for the log, which is not compared in order with the expectations.
     Said(String),
     /// A message for the unconnected route of this name; it is not compared with the expected
     /// effects.
@@ -45,7 +46,7 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// Remembers what happened.
+    /// Stores an event of the broker.
     pub(crate) fn note(
         Happening { definition, what }: Happening,
         seen: &mut Vec<Self>,
@@ -279,8 +280,8 @@ fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     }
 }
 
-/// Lines for the log that are expected and did not come, in their order: the first one, and all
-/// that came.
+/// Returns expected lines for the log that are missing, in their order: the first one, and all
+/// lines of the log.
 fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut said = seen.iter().filter_map(|seen| match seen {
         Seen::Said(text) => Some(text),
@@ -327,8 +328,8 @@ fn listed<'a>(heading: &str, found: impl Iterator<Item = &'a Seen>) -> Vec<Strin
     lines
 }
 
-/// The first difference in what goes to routes that are not connected, and all that went there,
-/// where the case looks at it.
+/// Returns the first difference in the messages for routes that are not connected, and all these
+/// messages, if the case checks them.
 fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
     let Some(wanted) = &case.routed else { return Vec::new() };
     let found: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Routed(..))).collect();

@@ -247,7 +247,7 @@ impl Keys {
         properties.collect::<Result<_, String>>().map(UserPairs::ByName)
     }
 
-    /// Refuses what is left; `known` are the keys that may be there.
+    /// Rejects the remaining keys; `known` are the valid keys.
     pub(crate) fn finish(self, known: &[&[&str]]) -> Result<(), String> {
         match self.table.keys().next() {
             None => Ok(()),

@@ -1,8 +1,8 @@
-//! Logins of a case: what clients ask of a guest of world `auth`, what becomes of them, and what
-//! the guest is to answer and to do.
+//! Logins of a case: requests of clients to a guest of world `auth`, their outcome, and the
+//! expected answers and actions of the guest.
 //!
-//! Names are those of the contract, in the spelling of the file; what a step leaves out has the
-//! value that a plain client's CONNECT would have.
+//! Names are those of the contract, in the spelling of the file. A key that a step leaves out has
+//! the value that a plain client's CONNECT would have.
 
 mod certificate;
 mod deed;

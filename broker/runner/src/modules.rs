@@ -48,10 +48,10 @@ impl NamedModule {
         self.options.get(at + 1).map(String::as_str)
     }
 
-    /// Compiles it; a path that does not begin at the root is seen from `folder`.
+    /// Compiles it; a relative path counts from `folder`.
     ///
     /// # Errors
-    /// When the file cannot be read, or a broker would refuse what is in it.
+    /// When the file cannot be read, or a broker would refuse its content.
     pub(crate) fn compile(&self, embedding: &Embedding, folder: &Path) -> anyhow::Result<EmbeddedProgram> {
         let component =
             read_component(&folder.join(&self.file)).with_context(|| format!("module {}", self.name))?;

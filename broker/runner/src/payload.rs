@@ -19,7 +19,7 @@ impl TryFrom<toml::Value> for Payload {
     }
 }
 
-/// Refuses what TOML has and JSON has not.
+/// Rejects TOML values that JSON does not have.
 pub(crate) fn is_json(value: &toml::Value) -> Result<(), String> {
     match value {
         toml::Value::Datetime(time) => {
@@ -75,8 +75,7 @@ pub(crate) struct Compared {
     pub(crate) differences: String,
 }
 
-/// Compares JSON that was found with what was expected; `None` where one of them is none, or
-/// nothing differs.
+/// Compares found JSON with expected JSON; `None` if one of them is no JSON, or nothing differs.
 pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
     if !expected.is_structured() {
         return None;
@@ -101,7 +100,7 @@ pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
     })
 }
 
-/// Notes where what was found is not what was wanted.
+/// Collects the places at which found and expected JSON differ.
 fn differ(wanted: &Value, found: Option<&Value>, path: &str, differences: &mut Vec<String>) {
     match (wanted, found) {
         (_, None) => differences.push(format!("{} is missing", place(path))),

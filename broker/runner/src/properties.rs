@@ -65,10 +65,10 @@ pub(crate) struct TextOrBase64<'a> {
 }
 
 impl TextOrBase64<'_> {
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// # Errors
-    /// When there are both, and what is no base64.
+    /// When both keys are there, or the text is not base64.
     pub(crate) fn read(self) -> Result<Option<Vec<u8>>, String> {
         let [of_text, of_base64] = self.names;
         match (self.text, self.base64) {
@@ -133,7 +133,7 @@ impl StatedProperties {
 
 impl fmt::Display for StatedProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As a case would have it: what cannot be read is in base64.
+        // As in a case: binary data is in base64.
         let data = self.correlation_data.as_ref().map(|data| match std::str::from_utf8(data) {
             Ok(text) if !text.contains(char::is_control) => ("correlation data", text.to_owned()),
             _ => ("correlation data in base64", BASE64_STANDARD.encode(data)),
@@ -154,7 +154,7 @@ pub(crate) enum UserPairs {
     /// Values by name, those of one name in their order; where they are expected, others may be
     /// there.
     ByName(BTreeMap<String, Vec<String>>),
-    /// All that there are, in their order.
+    /// All properties, in order.
     InOrder(Vec<(String, String)>),
 }
 

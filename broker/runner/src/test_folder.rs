@@ -7,8 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// Folder in which everything lies that cases read, and what they record: the one that was named
-/// for the test.
+/// Root of all files that cases read and record: the folder that was named for the test.
 #[derive(Clone, Debug)]
 pub struct TestFolder {
     /// Without symbolic links.

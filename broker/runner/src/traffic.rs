@@ -1,4 +1,4 @@
-//! Recorded traffic: what a broker delivered and when, one JSON object on each line.
+//! Recorded traffic: messages from a broker with their times, one JSON object on each line.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

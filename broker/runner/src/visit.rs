@@ -184,7 +184,7 @@ impl Visitors {
         Ok(complaint.map(|complaint| format!("{}: {complaint}", visit.described())))
     }
 
-    /// Says what came to clients behind all that their steps have looked at.
+    /// Returns failures for data that clients received after the last check of their steps.
     pub(crate) fn judged(self) -> Vec<String> {
         let unseen = self.0.into_iter().filter_map(|((route, name), mut line)| {
             let more = line.unseen()?;
@@ -234,8 +234,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Whether the client has all that it waits for; it waits for nothing to the end of its time,
-    /// or of what the guest is to bring.
+    /// Whether the client has all that it waits for. A step without an expectation lasts to the end
+    /// of its time, or until the guest has brought its messages.
     fn is_over(&self, has_other_end: bool) -> bool {
         let Some(line) = self.line.as_ref().filter(|_| self.failed.is_none()) else {
             return self.failed.is_some();

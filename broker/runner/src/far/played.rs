@@ -32,7 +32,7 @@ struct PlayedConnection {
     ends: bool,
 }
 
-/// Reads what was recorded, with the `server` of the case, where it has one.
+/// Reads a recorded conversation, with the `server` of the case, if it has one.
 ///
 /// # Errors
 /// There is no such recording.
@@ -97,7 +97,7 @@ impl FarWork for Played {
     fn goes_on(&mut self) {
         for (number, (connection, turns)) in self.connections.iter_mut().zip(&self.said.0).enumerate() {
             if let Some(differs) = connection.goes_on(turns) {
-                // The guest is not to wait for an answer to what it never asked.
+                // The guest must not wait for an answer to a request that is not in the recording.
                 connection.is_open = false;
                 let _ = connection.stream.shutdown(Shutdown::Both);
                 self.differs.get_or_insert(format!("{differs} on connection {}", number + 1));

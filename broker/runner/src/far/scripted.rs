@@ -6,7 +6,7 @@ use super::{FarSide, FarWork, GOT_MAX, read, write};
 use crate::encoding::Encoding;
 use crate::keys::Pieces;
 
-/// Connections of such a server, and what it has got of all of them.
+/// Connections of such a server, and the data received on all of them.
 pub(super) struct Scripted {
     script: FarScript,
     got: Vec<u8>,
@@ -90,7 +90,7 @@ impl FarWork for Scripted {
 }
 
 impl FarConnection {
-    /// Does what can be done; whether it is still open.
+    /// Makes as much progress as possible; returns whether the connection is still open.
     fn goes_on(&mut self, script: &FarScript, got: &mut Vec<u8>) -> bool {
         let Some(bytes) = read(&self.stream) else { return false };
         let room = (GOT_MAX + 1).saturating_sub(got.len());

@@ -31,7 +31,7 @@ const LIMIT_KEYS: [&str; 7] = [
 pub(crate) struct ExpectedDeed(Table);
 
 impl ExpectedDeed {
-    /// Reads what is expected, of this kind.
+    /// Reads an expectation of this kind.
     pub(crate) fn read(keys: &mut Keys, kind: &str) -> Result<Self, String> {
         let mut table = Table::new();
         match kind {
@@ -79,7 +79,7 @@ impl fmt::Display for ExpectedDeed {
     }
 }
 
-/// Whether what was found is as it is wanted.
+/// Whether a found value equals the expected one.
 fn fits(key: &str, wanted: &Value, found: Option<&Value>) -> bool {
     let Some(found) = found else {
         // No text is like an empty one.

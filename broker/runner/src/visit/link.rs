@@ -30,7 +30,7 @@ pub(super) struct LineWords {
     encoding: Encoding,
 }
 
-/// A line that is open, and what has come by it and was not looked at.
+/// An open connection, and the received data that no step has checked.
 pub(super) struct VisitLine {
     way: LineWay,
     unsent: Vec<u8>,
@@ -42,7 +42,7 @@ pub(super) struct VisitLine {
     datagrams: Vec<Vec<u8>>,
     /// Whether the guest has ended the connection.
     is_over: bool,
-    /// How what has come is shown, where all of it is looked at.
+    /// Encoding of received data in failures, if all of it is checked.
     looks: Option<Encoding>,
 }
 
@@ -152,7 +152,7 @@ impl VisitLine {
         self.unsent.extend(words.request());
     }
 
-    /// Does what can be done.
+    /// Makes as much progress as possible without blocking.
     pub(super) fn goes_on(&mut self) {
         match &self.way {
             LineWay::Connection(stream) if !self.is_over => {
@@ -195,7 +195,7 @@ impl VisitLine {
         self.unsent.is_empty()
     }
 
-    /// Whether it has what the words expect, or something that cannot become that.
+    /// Whether it has the expected data, or data that cannot become that.
     pub(super) fn has_what(&self, words: &LineWords) -> bool {
         let is_whole = match &words.gets {
             Some(Pieces::One(text)) => {
@@ -212,7 +212,7 @@ impl VisitLine {
         (is_whole && is_closed && words.contains(self)) || (self.is_over && !is_whole)
     }
 
-    /// Says what is not as it should be; what was looked at is taken.
+    /// Returns the difference from the expected data, and removes the checked data.
     pub(super) fn judged(&mut self, words: &LineWords) -> Option<String> {
         let encoding = words.encoding;
         let complaint = self.unlike(words);
