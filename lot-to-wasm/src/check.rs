@@ -86,7 +86,7 @@ pub trait Known {
 pub struct RouteEvent {
     /// Its name.
     pub name: String,
-    /// A placeholder of it, without its braces, that is filled with what a wildcard of its
+    /// A placeholder of it, without its braces, that takes the level which a wildcard of its
     /// `SOURCE_TOPIC` matches.
     pub filled_by_wildcard: Option<String>,
 }

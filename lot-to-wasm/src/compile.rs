@@ -38,8 +38,8 @@ pub struct CompileOptions<'a> {
     pub files: &'a [String],
     /// Whether to report words and forms that are extensions of this compiler (LOT240).
     pub portable: bool,
-    /// Whether the text has been accepted by this or an earlier version: what is refused only since
-    /// then is a warning.
+    /// Whether this or an earlier version has accepted the text: rules that are newer than that
+    /// only give warnings.
     pub is_stored: bool,
     /// The one kind that is wanted: entities of others are read, so that those of the kind know
     /// them, but neither checked nor compiled. `None` for all kinds.
@@ -137,8 +137,8 @@ pub struct Entity {
 pub struct Output {
     /// A valid component of the entity's world, or the core module of one, with the facts in the
     /// section [`lot_facts::SECTION`]. Empty for a Route, which the guest of its type runs with the
-    /// facts as its configuration, for Panels and Themes, which nothing runs, and for what was only
-    /// [checked](check_project).
+    /// facts as its configuration, for Panels and Themes, which never run, and for an entity that
+    /// was only [checked](check_project).
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -206,7 +206,7 @@ pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Comp
     compile_slices(slices_of(texts), options, Some(options.form), Whole::Project)
 }
 
-/// As [`compile_project`], but without components: for who only wants to know what is wrong.
+/// As [`compile_project`], but without components: for callers that only want the diagnostics.
 pub fn check_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
     compile_slices(slices_of(texts), options, None, Whole::Project)
 }
@@ -220,8 +220,8 @@ fn slices_of<'t>(texts: &[&'t str]) -> Vec<(&'t str, (Slices, Vec<Diagnostic>))>
     texts.iter().map(slices).collect()
 }
 
-/// Compiles texts that were split, all of which know each other; without a form they are checked
-/// only. `whole` names what they are together.
+/// Compiles split texts that all know each other; without a form they are only checked. `whole` is
+/// the unit that they form together.
 fn compile_slices(
     texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
     options: &CompileOptions<'_>,
@@ -275,7 +275,7 @@ fn compile_slices(
     compilations
 }
 
-/// Calls `ask` with what the entities of these texts are to others.
+/// Calls `ask` with the entities of these texts as other entities see them.
 pub(crate) fn with_known<R>(texts: &[&str], ask: impl FnOnce(&dyn Known) -> R) -> R {
     let slices: Vec<&str> = texts
         .iter()
@@ -473,7 +473,7 @@ fn lines_before(whole: &Source<'_>, start: usize) -> u32 {
     whole.position(Span::new(start, start).start).line.saturating_sub(1)
 }
 
-/// The slices of a text that is not too long, and what is wrong outside of them.
+/// Returns the slices of a text that is not too long, and the errors outside of them.
 fn slices(text: &str) -> (Slices, Vec<Diagnostic>) {
     let source = Source::new(if text.len() > SOURCE_BYTES_MAX { "" } else { text });
     let mut sink = Sink::new(&source);

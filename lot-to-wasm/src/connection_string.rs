@@ -65,8 +65,8 @@ const FOLLOWED: [&str; 32] = [
 const FOLLOWED_TOO: [&str; 5] =
     ["searchpath", "currentschema", "search_path", "default command timeout", "commandtimeout"];
 
-/// Keys of drivers about what routes do in their own way, or have not. Those of SQL Server its
-/// guest reads, or refuses.
+/// Keys of drivers for features that routes have in their own way, or lack. The guest of SQL Server
+/// reads its keys itself, or refuses them.
 const OF_DRIVERS: &str = "\
     pooling;max pool size;min pool size;maxpoolsize;minpoolsize;maximum pool size;minimum pool size;\
     load balance timeout;connection lifetime;connection idle lifetime;connection pruning interval;\

@@ -95,8 +95,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// Takes in what is to be changed of a further keyword of the same line, behind the one of this
-    /// diagnostic.
+    /// Adds the fix of a further keyword of the same line, behind the keyword of this diagnostic.
     fn join_keyword(&mut self, other: &Fix) {
         let Some(fix) = &mut self.fix else { return };
         let between = (other.span.start.column.saturating_sub(fix.span.end.column)) as usize;

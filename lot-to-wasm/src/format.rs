@@ -31,7 +31,7 @@ pub enum FormatError {
     /// It has errors, whose lines count from its start.
     #[error("the text has errors")]
     Invalid(Vec<Diagnostic>),
-    /// The formatter would have changed what it means, which is a bug of the formatter.
+    /// The formatter would have changed the meaning of the text, which is a bug of the formatter.
     #[error("the formatter does not know how to write this text; please report it")]
     Unsure,
 }

@@ -1,5 +1,5 @@
-//! The words of the language with what they mean: for editors, which show it, for their grammars,
-//! which colour them, and for who looks for a misspelt one.
+//! The words of the language with their meanings: for hover texts and grammars of editors, and for
+//! suggestions for a misspelt word.
 //!
 //! Those of one statement stand in its file. The parser does not read this table; the test
 //! `the_table_has_the_words_of_the_parser` compares them.

@@ -5,8 +5,8 @@
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Statements that publish or keep something with which a definition still counts as short. With
-/// more it does not run in the turn of a thread that serves Clients: what each of them publishes
-/// goes to any number of receivers.
+/// more it does not run in the turn of a thread that serves Clients: each message goes to any
+/// number of receivers.
 pub const SHORT_WRITES_MAX: usize = 64;
 
 /// Most entities of one text; a project may have many texts. Making native code of the smallest
@@ -73,7 +73,7 @@ pub const TOPIC_BYTES_MAX: usize = 65_535;
 /// Shortest interval of `ON EVERY` in milliseconds (OD-34).
 pub const INTERVAL_MS_MIN: u64 = 10;
 
-/// Most steps of one window: how often it is longer than what lies between two of its ends.
+/// Most steps of one window: its length divided by the time between two of its ends.
 pub const WINDOW_STEPS_MAX: u64 = 1_000;
 
 /// Most messages of one window.

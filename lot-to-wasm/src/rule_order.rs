@@ -27,7 +27,7 @@ pub struct RuleOrder {
     pub priority: i64,
     /// Scope, as written.
     pub scope: String,
-    /// Filter of its topics; `None` covers what the scope covers.
+    /// Filter of its topics; `None` covers all topics of the scope.
     pub topic: Option<String>,
     /// Whether some condition leads to ALLOW.
     pub allows: bool,

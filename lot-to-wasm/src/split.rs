@@ -131,7 +131,7 @@ mod tests {
             ("DEFINED\n", 0..8, &[]),
             ("DEFINE A\n \"/*\"\nDEFINE B", 0..0, &[(0, 15), (15, 23)]),
             ("\u{feff}DEFINE A", 0..0, &[(0, 11)]),
-            // Comments directly above belong to what follows, others to what is before them.
+            // Comments directly above an entity belong to it, others to the text before them.
             ("DEFINE A\n-- b\n\n/* c\n\nd */\nDEFINE B\n\n", 0..0, &[(0, 14), (15, 35)]),
             ("-- file\r\n\r\n-- a\r\nDEFINE A\r\n \r\nDEFINE B", 0..0, &[(11, 27), (30, 38)]),
             ("x -- no\n-- yes\nDEFINE A\n\n", 0..8, &[(8, 24)]),

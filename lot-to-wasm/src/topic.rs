@@ -50,7 +50,7 @@ pub(crate) fn filter_help(filter: &str) -> Option<String> {
 /// Level of a Topic Filter or Topic Name that its author hardly meant literally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignWildcard<'t> {
-    /// `*`, `**` or `%` as a whole level: the level, its place, and what to write for it.
+    /// `*`, `**` or `%` as a whole level: the level, its place, and its replacement.
     Level(&'t str, &'static str),
     /// `*` within a level.
     Within(&'t str),

@@ -1,5 +1,4 @@
-//! Definitions that start one another by what they publish, and bridges that carry it on: cycles,
-//! for warnings.
+//! Cycles of definitions that start one another by their messages, also over bridges: for warnings.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -11,8 +10,8 @@ use crate::{BridgeLeg, Facts, Kind, RouteFacts, TopicFact, Trigger};
 /// hops.
 const VISITED_MAX: usize = 64;
 
-/// Path of messages: a definition, from its trigger to what it publishes, or a mapping of a bridge,
-/// in one direction.
+/// Path of messages: a definition, from its trigger to its messages, or a mapping of a bridge, in
+/// one direction.
 #[derive(Debug, Clone)]
 pub struct MessagePath<'a> {
     facts: &'a Facts,
@@ -69,7 +68,7 @@ impl<'a> MessagePath<'a> {
         }
     }
 
-    /// Whether what it publishes may come to another path, or to itself.
+    /// Whether its messages may reach another path, or itself.
     pub fn may_pass_to(&self, other: &MessagePath<'_>) -> bool {
         let is_same = ptr::eq(self.facts, other.facts);
         match (&self.leg, &other.leg) {
@@ -106,8 +105,7 @@ impl Facts {
         trigger.map(Trigger::filters).unwrap_or_default()
     }
 
-    /// Whether a Model does nothing but split JSON, and so never what it has published itself
-    /// (§9.5).
+    /// Whether a Model only splits JSON, and so never handles its own messages (§9.5).
     fn only_splits(&self) -> bool {
         let filters = self.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
         let [filter] = filters else { return false };

@@ -107,8 +107,7 @@ pub struct Facts {
     /// Topics whose last value a run may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TopicFact>,
-    /// Topics of which only what is retained is read: that `TOPIC EXISTS` asks about, or that a
-    /// bridge carries.
+    /// Topics of which a run only reads retained messages: for `TOPIC EXISTS`, or for a bridge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained_reads: Vec<TopicFact>,
     /// Topics a run may publish to.
@@ -142,7 +141,7 @@ pub struct Facts {
     /// Definitions that must be there before this one is armed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// When a Rule is asked and on what its verdict depends; `None` for all other kinds.
+    /// Facts about when a Rule is asked, and the inputs of its verdict; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleFacts>,
     /// Content of a Route; `None` for all other kinds.
@@ -183,7 +182,7 @@ impl Facts {
     }
 
     /// Whether a run of this Action depends on nothing but topic and payload of its message, the
-    /// clock and chance, so that what other runs do makes no difference to it.
+    /// clock and chance, so that other runs do not affect it.
     pub fn is_pure(&self) -> bool {
         let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python, properties } =
             self.effects;

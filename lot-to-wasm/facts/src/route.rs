@@ -194,8 +194,8 @@ impl RouteBlock {
         [there, back.filter(|_| is_source && self.goes("in"))]
     }
 
-    /// The first placeholder of an event that is filled with what a wildcard of its `SOURCE_TOPIC`
-    /// matches, without its braces: it has no value where the event is triggered by name.
+    /// Returns the first placeholder of an event that takes the level of a wildcard of its
+    /// `SOURCE_TOPIC`, without its braces: it has no value when the event is triggered by name.
     pub fn filled_by_wildcard(&self) -> Option<String> {
         let filter = self.text("SOURCE_TOPIC")?;
         let templates = self.settings.values().filter_map(|value| match value {
@@ -347,7 +347,7 @@ impl TemplatePart {
         if let TemplatePart::Text(text) = self { Some(text) } else { None }
     }
 
-    /// Whether it is filled with what a wildcard of a Topic Filter matches.
+    /// Whether it takes the level that a wildcard of a Topic Filter matches.
     pub fn is_of_wildcard(&self, filter: &str) -> bool {
         match self {
             TemplatePart::Topic => filter.contains(['+', '#']),
@@ -373,8 +373,8 @@ impl TemplatePart {
         }
     }
 
-    /// The placeholder without its braces, in its canonical spelling; `None` for what is filled for
-    /// no message.
+    /// Returns the placeholder without its braces, in its canonical spelling; `None` for one that
+    /// no message fills.
     pub fn placeholder(&self) -> Option<String> {
         Some(match self {
             TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => return None,

@@ -13,7 +13,7 @@ pub struct RuleFacts {
     pub priority: u64,
     /// `FOR scope`, one of the table of §10.2, spelt as there.
     pub scope: String,
-    /// `TO TOPIC "pattern"`; `None` covers what the scope covers.
+    /// `TO TOPIC "pattern"`; `None` covers all topics of the scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Inputs that the verdict depends on.

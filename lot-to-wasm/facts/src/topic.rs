@@ -1,4 +1,4 @@
-//! Topic facts: what is known about a topic before the program runs.
+//! Topic facts: static knowledge about a topic before the program runs.
 //!
 //! Every run-time part of a topic that replaces one level becomes `+`; a part that may contain `/`
 //! becomes a trailing `#`.

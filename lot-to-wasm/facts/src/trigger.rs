@@ -1,4 +1,4 @@
-//! Trigger facts: what starts a run, as a static record.
+//! Trigger facts: the trigger of a run, as a static record.
 //!
 //! All clock times are local times of the broker process unless an offset is given (LoT reference
 //! §7.4). Not here: the calendar arithmetic, which is the broker's.

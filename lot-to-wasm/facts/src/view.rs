@@ -13,7 +13,7 @@ pub struct ViewFacts {
     pub tree: Value,
 }
 
-/// `WITH STATE` of a Panel. Only what is published is distributed; a Theme always is.
+/// `WITH STATE` of a Panel. Only a published Panel is distributed; a Theme always is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ViewState {

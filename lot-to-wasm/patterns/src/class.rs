@@ -54,7 +54,7 @@ pub(crate) fn of(text: &str, ignores_case: bool, most: u64) -> (u64, u64) {
     (translating, CLASS + bytes)
 }
 
-/// Sums what translating the items of a class costs.
+/// Sums the cost of translating the items of a class.
 struct Items<'a> {
     text: &'a str,
     ignores_case: bool,

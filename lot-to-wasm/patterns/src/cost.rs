@@ -20,8 +20,7 @@ const ANY: u64 = 58;
 const GROUPS_FOR_DOUBLE: u64 = 16;
 /// Bytes of a compiled pattern for each cost of 1.
 const BYTES_PER_COST: u64 = 20;
-/// Bytes that a machine has beside its states, with what it has found out while it searched;
-/// measured.
+/// Bytes of a machine beside its states, including the cache of its searches; measured.
 const BYTES_OF_MACHINE: u64 = 16_384;
 
 /// Cost of a pattern.
@@ -34,7 +33,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// Bytes that a compiled pattern has, about, with what its searches keep.
+    /// Approximate bytes of a compiled pattern, with the caches of its searches.
     pub fn bytes(&self) -> u64 {
         self.cost
             .saturating_mul(BYTES_PER_COST)
@@ -76,7 +75,7 @@ struct Walk<'t> {
 }
 
 impl<'t> Walk<'t> {
-    /// Notes the groups, and refuses what is not offered.
+    /// Collects the groups, and rejects constructs that are not offered.
     fn collect(&mut self, tree: &'t Expr) -> Result<(), PatternError> {
         match tree {
             Expr::SubroutineCall(_) | Expr::DefineGroup { .. } | Expr::AstNode(..) => {
@@ -235,7 +234,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Machines of what a look-behind looks for: backwards, where its length varies, and forwards.
+    /// Machines for the content of a look-behind: backwards, if its length varies, and forwards.
     fn behind(&self, tree: &Expr) -> u64 {
         if is_one_character(tree) {
             return 1;

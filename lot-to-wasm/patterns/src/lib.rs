@@ -1,9 +1,9 @@
-//! Regular expressions that need backtracking (look-around, back references): what one may cost,
-//! and how it is compiled.
+//! Regular expressions that need backtracking (look-around, back references): their limits of cost,
+//! and their compilation.
 //!
-//! The compiler checks literals with it and the host compiles with it, so that what one takes is
-//! what the other takes. A pattern is priced by its tree before anything of it is compiled: 4 KB of
-//! text can ask for a minute of compiling and gigabytes.
+//! The compiler checks literals with it and the host compiles with it, so that both accept the same
+//! patterns. A pattern is priced by its tree before anything of it is compiled: 4 KB of text can
+//! ask for a minute of compiling and gigabytes.
 //!
 //! Invariants: the walk over the tree takes time in proportion to the pattern's length; depth is
 //! bounded by the parser (64 levels). Not here: patterns without these, which the LoT runtime
@@ -82,7 +82,7 @@ pub fn compile(pattern: &str, steps_max: usize) -> Result<CompiledPattern, Patte
     let regex = RegexBuilder::new(pattern)
         .backtrack_limit(steps_max)
         .seek(false)
-        // A second bound; what is priced fits.
+        // A second bound; a pattern within its price fits.
         .delegate_size_limit(price.bytes_of_machine_max())
         .delegate_dfa_size_limit(PATTERN_SEARCH_BYTES_MAX)
         // Those of look-behinds have nothing else to fall back on.

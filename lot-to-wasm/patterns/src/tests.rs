@@ -204,7 +204,7 @@ proptest! {
         }
     }
 
-    /// Any text is judged, and what is judged is bounded.
+    /// Any text gets a price or an error, and the work for that is bounded.
     #[test]
     fn any_text_is_judged(pattern in r"[\PC(){}\[\]\\?*+|<=!:&^0-9a-e]{0,200}") {
         let _ = compile(&pattern, STEPS_MAX);

@@ -1,5 +1,5 @@
-//! Casts of what may never have been written: they leave Empty as it is, where a zero may be meant
-//! (LoT reference §4).
+//! Casts of values that may never have been written: they leave Empty as it is, though the author
+//! may mean a zero (LoT reference §4).
 
 use super::Checker;
 use super::kind::KindSet;

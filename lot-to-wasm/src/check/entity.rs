@@ -76,7 +76,7 @@ pub(super) fn filter_of_rule(topic: &Text, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether it is a Topic Filter; what is wrong is reported.
+/// Whether it is a Topic Filter; reports the error if it is not.
 fn is_filter(topic: &Text, sink: &mut Sink<'_>) -> bool {
     let problem = crate::topic::filter_problem(&topic.value);
     if let Some(problem) = problem {

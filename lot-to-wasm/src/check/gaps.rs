@@ -49,8 +49,8 @@ impl PossibleVerdicts {
     }
 }
 
-/// Warns of a Rule that was read without errors; `all` is what its text or project defines, for
-/// rules that close the gap.
+/// Warns of a Rule that was read without errors; `all` are the entities of its text or project,
+/// some of which may close the gap.
 pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let Some(body) = &rule.body else { return };
     warn_of_open(rule, body, all, sink);
@@ -128,8 +128,8 @@ fn covers(wide: &DefineRule, narrow: &DefineRule) -> bool {
     levels.next().is_none()
 }
 
-/// `USER IS NOT "x"` and its like in front of DENY: false of who is not logged in, who therefore
-/// passes.
+/// Warns of `USER IS NOT "x"` and its like in front of DENY: the condition is false for anonymous
+/// users, and so they pass.
 fn warn_of_anonymous(body: &RuleBody, sink: &mut Sink<'_>) {
     let RuleBody::If { branches, otherwise } = body else { return };
     for (index, (condition, then)) in branches.iter().enumerate() {

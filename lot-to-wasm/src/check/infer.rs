@@ -1,4 +1,4 @@
-//! Inference: what every expression and every variable can be.
+//! Inference of the kinds of every expression and variable.
 //!
 //! Kinds flow forward through the assignments of variables until nothing changes; sets only grow,
 //! so this ends. Variables are taken over the whole Action, reads that may come before any

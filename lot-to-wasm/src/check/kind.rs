@@ -1,10 +1,10 @@
-//! Value kinds: what a value can be while a program runs, and sets of them as the compiler infers
+//! Value kinds that a value can have while a program runs, and sets of them as the compiler infers
 //! them.
 //!
 //! The kinds are those of LoT reference §4, with text split by provenance: *data* (payloads, topic
 //! values, JSON scalars, ENV, call results, output of transforms) adds and compares as a number
-//! when it looks like one; *literal* text (literals of the program, results of concatenation,
-//! `AS STRING`) never does.
+//! when it looks like one; *literal* text (literals of the program, results of concatenation, `AS
+//! STRING`) never does.
 
 use std::fmt;
 

@@ -3,7 +3,7 @@
 //!
 //! A Model is checked into the same tree as an Action: its fields are variables, computed in the
 //! order in which they need each other; an instance is a JSON literal of them. [`resolve`] finds
-//! all fields, [`field`] what names mean, [`topic`] what wildcards mean, [`instance`] writes the
+//! all fields, [`field`] resolves names, [`topic`] resolves wildcards, [`instance`] writes the
 //! statements.
 
 mod field;
@@ -37,7 +37,7 @@ pub(super) struct Plan<'a> {
     triggers: Vec<String>,
     /// There is no base topic, and some Model inherits from it.
     is_inherited: bool,
-    /// `STORE IN`, its own ones: what a parent stores, it stores of itself.
+    /// `STORE IN`, its own ones: a parent stores only its own instances.
     stores: &'a [Store],
     /// `FETCH FROM`, its own ones.
     fetches: &'a [Fetch],
@@ -145,7 +145,7 @@ fn run(plan: &Plan<'_>, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::
     Some(tree::Action { name, entry, variables: Vec::new(), regexes: Vec::new(), body, facts })
 }
 
-/// The facts of the Model: those of a run, with what building an instance reads.
+/// The facts of the Model: those of a run, with the reads of building an instance.
 fn whole_facts(plan: &Plan<'_>, run: Facts, build: Facts) -> Facts {
     let mut facts = Facts { kind: Kind::Model, callable: None, ..run };
     if !plan.triggers.is_empty() {

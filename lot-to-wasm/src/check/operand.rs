@@ -49,7 +49,7 @@ impl Checker<'_, '_, '_> {
         Expression { at: self.at(span), kinds, kind }
     }
 
-    /// An expression whose kinds follow from what it is.
+    /// Creates an expression whose kinds follow from its own kind.
     pub(crate) fn computed(&self, span: Span, kind: ExpressionKind) -> Expression {
         self.node(span, super::infer::kinds_of(&kind), kind)
     }

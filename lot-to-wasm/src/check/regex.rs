@@ -1,5 +1,5 @@
-//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what
-//! those of one definition, and of one text, may cost together.
+//! Regular expression literals: their validity, their engine (LoT reference §5.3), and the limits
+//! of their cost in one definition and in one text.
 
 use std::cell::Cell;
 
@@ -179,8 +179,8 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// Whether patterns take longer than others may be kept waiting for: searches with backtracking do,
-/// and to compile what a new instance needs, if it is much.
+/// Whether patterns take longer than other runs may wait: searches with backtracking do, and so
+/// does compiling many patterns for a new instance.
 pub(super) fn take_long(regexes: &[Regex]) -> bool {
     let bytes: usize = regexes.iter().map(|regex| regex.pattern.len()).sum();
     regexes.len() > SHORT_PATTERNS_MAX

@@ -97,21 +97,21 @@ fn defaults_of_tags(mapping: &mut RouteBlock) {
     }
 }
 
-/// Topics that it publishes to: answers of events, values of tags, and what a mapping brings.
+/// Topics that it publishes to: answers of events, values of tags, and messages of mappings.
 fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     let brought = said.brought().filter_map(template::fact_of_filter);
     said.answered().filter_map(template::fact).chain(brought).collect()
 }
 
-/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes
-/// reference §7); of a module, what its events name in `READ_TOPIC`.
+/// Topics whose last values its guest may read: for a server those that `GET` answers with (routes
+/// reference §7), for a module those of `READ_TOPIC` in its events.
 fn reads(said: &RouteFacts) -> Vec<TopicFact> {
     let key = if serves(said) { "SOURCE_TOPIC" } else { "READ_TOPIC" };
     let named = said.events.iter().filter_map(|event| event.settings.get(key));
     named.filter_map(template::fact_of_filter).collect()
 }
 
-/// Topics of which its guest reads what is retained: of a bridge, what it carries (routes reference
+/// Topics of which its guest reads retained messages: those that a bridge carries (routes reference
 /// §6).
 fn retained_reads(said: &RouteFacts) -> Vec<TopicFact> {
     let is_bridge = said.kind == "MQTT_BRIDGE";
@@ -124,7 +124,7 @@ fn serves(said: &RouteFacts) -> bool {
     said.section("REST_API_CONFIG").is_some_and(|section| section.settings.contains_key("SERVER_PORT"))
 }
 
-/// The type that is meant by what people call its far side.
+/// Returns the type that a common name of its far side means.
 fn foreign_type(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_uppercase().replace('-', "_").as_str() {
         "MQTT" | "BRIDGE" | "MQTT_CLIENT" | "MQTT_BROKER" | "MQTTBRIDGE" => "MQTT_BRIDGE",
@@ -163,7 +163,7 @@ struct RouteChecker<'s, 'k> {
     name: &'s str,
     sink: &'s mut Sink<'k>,
     said: RouteFacts,
-    /// The parser has read every line, so that what is missing is missing.
+    /// The parser has read every line, so that a missing part is really missing.
     was_read: bool,
 }
 
@@ -228,7 +228,7 @@ impl RouteChecker<'_, '_> {
         match word.as_str() {
             "EVENT" => self.event(block),
             "MAPPING" => self.mapping(block),
-            // The parser has reported what stands outside of a mapping.
+            // The parser has reported blocks outside of a mapping.
             "TAG" | "METADATA" => {}
             _ => self.section(block, word),
         }

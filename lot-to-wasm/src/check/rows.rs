@@ -1,8 +1,8 @@
 //! Questions to a route that stores: `GET MODEL`, and `FETCH FROM` of a Model (LoT reference §8.7,
 //! §9.8).
 //!
-//! A question is a JSON text, known when the program is compiled, in which what columns are
-//! compared with are positions of parameters.
+//! A question is a JSON text, known when the program is compiled. The values that columns are
+//! compared with are positions of parameters in it.
 
 use serde_json::{Value as Json, json};
 

@@ -63,9 +63,9 @@ pub const RULE_SCOPES: [&str; 32] = [
 /// Scopes whose questions have a topic.
 const TOPIC_SCOPES: [&str; 5] = ["Publish", "Subscribe", "PublishSys", "SubscribeSys", "CommandCall"];
 
-/// The scope whose questions about what programs may read and change have the name of a variable
-/// for a topic, as `secret/NAME/read`; those about commands have none, which is the empty text. So
-/// it takes no filter.
+/// The scope with questions about values that programs read and change. A question has the name of
+/// a variable as its topic, such as `secret/NAME/read`; one about a command has the empty text. So
+/// the scope takes no filter.
 const VARIABLE_SCOPE: &str = "SystemConfiguration";
 
 /// Scopes whose questions have a payload.
@@ -128,11 +128,11 @@ pub(crate) fn rule(
     Some(checked)
 }
 
-/// Number of the built-in rule about commands, which denies all whom it does not allow.
+/// Number of the built-in rule about commands, which denies all users that it does not allow.
 const COMMANDS_AT: i64 = 10;
 
-/// Whether a rule allows what the built-in rules keep to administrators, and does not look at who
-/// asks. Figures of the broker are meant for many.
+/// Whether a rule allows a request that the built-in rules reserve for administrators, without
+/// checking the user. Figures of the broker are meant for many users.
 fn is_open(rule: &DefineRule, body: &RuleBody, inputs: &RuleInputs) -> bool {
     let scope = rule.scope.text.as_str();
     let is_everybodys = ["Connect", "Publish", "Subscribe"].contains(&scope)
@@ -152,7 +152,7 @@ fn pattern(written: &str, compat: Compat) -> String {
     if is_subtree { format!("{written}/#") } else { written.to_owned() }
 }
 
-/// The scope that is meant by what others call the same right.
+/// Returns the scope for the name of the same right in other products.
 fn foreign_scope(scope: &str) -> Option<&'static str> {
     Some(match scope.to_ascii_lowercase().as_str() {
         "write" | "pub" | "send" => "Publish",
@@ -352,8 +352,8 @@ impl Checker<'_, '_, '_> {
         if mentions_user { self.of_a_user(span, compared, false) } else { compared }
     }
 
-    /// A comparison of a Client Identifier with what is not known before, which holds for no
-    /// program: theirs is empty, as a level or a value may be.
+    /// A comparison of a Client Identifier with a computed value. It is false for programs, whose
+    /// Client Identifier is empty: a level or a value may be empty, too.
     fn of_a_client(
         &mut self,
         span: Span,

@@ -26,7 +26,8 @@ pub(crate) struct Entry {
     constants: usize,
     /// The text of the program that was assigned, if the last assignment so far had one.
     text: Option<String>,
-    /// The last assignment so far was a cast that leaves Empty as it is, of what may be that.
+    /// The last assignment so far was a cast of a value that may be Empty, and leaves Empty as it
+    /// is.
     stays_empty: bool,
     /// The assigned value comes from a topic that may never have been written.
     is_unset_topic: bool,
@@ -173,14 +174,14 @@ impl Scope {
         }
     }
 
-    /// Notes that what was just assigned is a text of the program.
+    /// Marks the last assignment as a text of the program.
     pub(crate) fn set_text(&mut self, id: VariableId, text: &str) {
         if let Some(entry) = self.entry(id) {
             entry.text = Some(text.to_owned());
         }
     }
 
-    /// Notes that what was just assigned is a cast that may give Empty.
+    /// Marks the last assignment as a cast that may give Empty.
     pub(crate) fn set_cast(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.stays_empty = true;
@@ -194,7 +195,7 @@ impl Scope {
         entry.stays_empty.then_some(entry.kinds)
     }
 
-    /// Notes that what was just assigned is the value of a topic that may never have been written.
+    /// Marks the last assignment as the value of a topic that may never have been written.
     pub(crate) fn set_unset(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.is_unset_topic = true;
@@ -207,7 +208,7 @@ impl Scope {
         entry.is_some_and(|entry| entry.is_unset_topic)
     }
 
-    /// Notes that what was just assigned is a constant of the program.
+    /// Marks the last assignment as a constant of the program.
     pub(crate) fn set_constant(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.constants += 1;

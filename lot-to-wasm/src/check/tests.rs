@@ -1,4 +1,4 @@
-//! The checked tree of small programs: kinds of variables, parts of topics, what a write does with
+//! Tests of the checked tree of small programs: kinds of variables, parts of topics, writes with
 //! Empty.
 
 use lot_facts::TopicFact;

@@ -120,7 +120,7 @@ struct JsonText {
 }
 
 impl JsonText {
-    /// Reads what stands between values; `None` where a value would be a part of a key.
+    /// Reads the text between values; `None` where a value would be a part of a key.
     fn push_text(&mut self, text: &str) -> Option<()> {
         for (at, piece) in text.split('"').enumerate() {
             if at > 0 {

@@ -58,7 +58,7 @@ fn value_as(
     cast
 }
 
-/// The format behind TIMESTAMP; what stands in its place where there is none.
+/// Returns the format behind TIMESTAMP, or a constant if it is wrong.
 fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
     let Some(text) = format else { return Ok(TimestampFormat::Iso) };
     let Some(format) = timestamp_format(checker, text, ShownTime::Utc) else {
@@ -102,8 +102,7 @@ fn local_format(
     }
 }
 
-/// The format that a text names, of which it reports what is doubtful; `None` for a malformed
-/// pattern.
+/// Returns the format that a text names, and reports doubtful ones; `None` for a malformed pattern.
 fn timestamp_format(
     checker: &mut Checker<'_, '_, '_>,
     text: &Text,

@@ -30,7 +30,7 @@ enum Piece {
 }
 
 impl Checker<'_, '_, '_> {
-    /// A Topic Filter: a topic operand whose wildcards stay what they are.
+    /// A Topic Filter: a topic operand whose wildcards stay unchanged.
     pub(crate) fn filter(&mut self, operand: &TopicOperand) -> Topic {
         let (pieces, _) = self.pieces(operand);
         let parts = pieces.into_iter().map(|piece| match piece {
@@ -148,7 +148,7 @@ impl Checker<'_, '_, '_> {
         self.error(draft.suggest(format!("join it: {}", sum.join(" + "))));
     }
 
-    /// Replaces whole-level wildcards in literals by what the trigger matched.
+    /// Replaces whole-level wildcards in literals by the levels that the trigger matched.
     fn captures(&mut self, pieces: Vec<Piece>) -> Vec<TopicPart> {
         let last = pieces.len().saturating_sub(1);
         let mut parts = Vec::new();
@@ -227,7 +227,7 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// The first `{name}` of a text: what is before it, the name, what is after it.
+/// Returns the first `{name}` of a text: the text before it, the name, the text after it.
 pub(super) fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {

@@ -159,7 +159,7 @@ pub enum RegexEngine {
 /// A statement with its place.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    /// First character of the statement; what run-time reports name.
+    /// First character of the statement, the place in run-time reports.
     pub at: Position,
     /// Kind of the statement, with its operands.
     pub kind: CheckedKind,
@@ -231,7 +231,7 @@ impl Topic {
 pub enum TopicPart {
     /// Constant text.
     Text(String),
-    /// The n-th level of the triggering topic, from 1: what a `+` of the trigger matched.
+    /// The n-th level of the triggering topic, from 1: the match of a `+` of the trigger.
     Level(u32),
     /// All levels that the `#` of the trigger matched, from the n-th on. With `slash`, a `/` goes
     /// before them when there is at least one level, so that `out/#` gives `out` when the `#`

@@ -16,7 +16,7 @@ use super::tree::walk::{Assignment, assigned};
 use super::tree::{Arithmetic, Constant, Expression, ExpressionKind, Function, Statement, Variable};
 use crate::limits::INFERENCE_PASSES_MAX;
 
-/// Largest bound of a variable, and of what is added to one of a group: the sum of two still fits.
+/// Largest bound of a variable, and of an addend of a group: the sum of two still fits.
 const BOUND_MAX: u64 = (1 << 62) - 1;
 
 /// Upper bound of the absolute value of a whole number.

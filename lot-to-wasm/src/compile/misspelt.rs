@@ -59,8 +59,8 @@ fn tell(found: &mut Diagnostic) {
     found.fix = Some(Fix { span: TextSpan { start, end }, replacement: near.to_owned() });
 }
 
-/// The misspelt word: whether it stands at the place of the error, its columns, what it is meant to
-/// be, and itself.
+/// Returns the misspelt word: whether it stands at the place of the error, its columns, its
+/// correction, and itself.
 fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)> {
     let (line, column) = (&found.source_line, found.span.start.column);
     let words = words(line);

@@ -1,5 +1,5 @@
 //! The registry of diagnostic codes: 1xx characters and indentation, 2xx syntax, 3xx names, 4xx
-//! types and values, 5xx limits and lowering, 6xx what a compiled program reports while it runs.
+//! types and values, 5xx limits and lowering, 6xx reports of a running program.
 //!
 //! A released code is never reused or renumbered. Each has an explanation here and, below 6xx, a
 //! fixture in `tests/corpus/diagnostic/` that provokes it.

@@ -3,7 +3,7 @@
 
 use super::{Code, Diagnostic, Severity, codes};
 
-/// Drops what follows from other errors of an entity. `found` is in source order.
+/// Drops errors that follow from other errors of an entity. `found` is in source order.
 pub(super) fn drop_from(found: &mut Vec<Diagnostic>) {
     fold_habits(found, |one, other| one.span.start.line == other.span.start.line);
     keep_one_of_a_line(found);

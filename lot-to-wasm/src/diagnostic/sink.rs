@@ -46,7 +46,7 @@ pub(crate) struct Draft {
     notes: Vec<String>,
     suggestions: Vec<String>,
     fix: Option<(Span, String)>,
-    /// A warning of what is stored already.
+    /// It is only a warning for a stored text.
     unless_stored: bool,
 }
 
@@ -209,9 +209,8 @@ impl<'a> Sink<'a> {
         self.pinned = place;
     }
 
-    /// The text ends here for the phases: what was behind it has been swallowed by a mistake that
-    /// is reported. From now on there are no warnings, and no errors that the missing rest
-    /// explains.
+    /// The text ends here for the phases: a reported mistake has swallowed the rest. From now on
+    /// there are no warnings, and no errors that the missing rest explains.
     pub(crate) fn cut_at(&mut self, end: u32) {
         self.cut = Some(end);
     }

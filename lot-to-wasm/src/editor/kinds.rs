@@ -17,7 +17,7 @@ use crate::syntax::{self, Entity, Expression};
 pub struct Kinds {
     /// Bytes of the text: the expression.
     pub range: Range<usize>,
-    /// All that it can be while the program runs.
+    /// All kinds that it can have while the program runs.
     pub kinds: KindSet,
 }
 

@@ -1,4 +1,4 @@
-//! The definitions of a text with what is in them.
+//! The outline of a text: its definitions with their parts.
 
 use std::ops::Range;
 
@@ -94,7 +94,7 @@ impl Outline<'_> {
         start + span.start as usize..start + span.end as usize
     }
 
-    /// The name without what is around it, unless it is written with escapes.
+    /// Range of the name without quotes and braces, unless it is written with escapes.
     fn name_range(&self, name: &Name) -> Range<usize> {
         let range = self.range(name.span);
         let within = self.text.get(range.clone()).and_then(|written| written.find(&name.text));

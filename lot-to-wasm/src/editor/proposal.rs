@@ -13,15 +13,15 @@ use crate::check::RULE_SCOPES;
 use crate::statement::{self, Use};
 use crate::{function, route, trigger};
 
-/// Proposals: what may be written at the cursor.
+/// Completions at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposals {
-    /// Bytes of the text that it replaces: what is there of the word already.
+    /// Bytes of the text that it replaces: the part of the word that is written already.
     pub range: Range<usize>,
     /// Words of the language, likeliest first; of several words together the first is the one to
     /// look up.
     pub words: Vec<String>,
-    /// Names of what is defined elsewhere.
+    /// Names of definitions elsewhere.
     pub names: Option<Names>,
     /// Variables of the definition around the cursor.
     pub variables: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Names {
     Topics,
 }
 
-/// Words that follow others. The last words before the cursor, and what may follow them.
+/// Words that follow others: the last words before the cursor, and the words that may follow them.
 const AFTER: &[(&[&str], &[&str])] = &[
     (&["KEEP"], &["TOPIC", "ENV", "SECRET"]),
     (&["DELETE"], &["TOPIC", "ENV", "SECRET"]),

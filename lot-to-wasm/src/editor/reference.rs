@@ -28,7 +28,7 @@ pub enum Target<'t> {
     Python(&'t str),
     /// A variable, input, output or field of the definition around it.
     Variable(&'t str),
-    /// A topic or a filter, or what one begins with.
+    /// A topic or a filter, or the beginning of one.
     Topic(&'t str),
     /// A word of the language.
     Keyword(Keyword),

@@ -158,7 +158,7 @@ fn values_have_kinds() {
     assert_eq!(kinds(unset, unset.find("x\"").unwrap(), &[]), None, "nothing is known of it");
 }
 
-/// Programs with errors: what is left of them is looked at all the same.
+/// Editor queries also work in the readable parts of programs with errors.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
 fn any_place_of_wrong_programs_is_answered() {
@@ -189,7 +189,7 @@ fn any_place_of_any_text_is_answered() {
     }
 }
 
-/// The code in the texts about keywords, with what stands around it in a program.
+/// Code in the texts about keywords, completed to programs.
 fn examples() -> Vec<String> {
     let mut programs = Vec::new();
     for code in keywords().flat_map(|keyword| keyword.text.split('`').skip(1).step_by(2)) {

@@ -6,8 +6,8 @@ use crate::source::Source;
 use crate::split::split;
 use crate::token::{Token, TokenKind};
 
-/// Tokens that are looked at to find out what a line is about; more make no line of a program, but
-/// could make a text take for ever.
+/// Most tokens that are read to recognize a line. Lines of real programs have fewer, but a hostile
+/// text could take for ever.
 const LINE_TOKENS_MAX: usize = 256;
 
 /// The tokens of the entity around a place; offsets count from the start of the whole text.
@@ -100,8 +100,8 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// The token at a place: the word or string that the place is in, else the one that ends there,
-    /// else what is there.
+    /// Returns the token at a place: the word or string around the place, else the one that ends
+    /// there, else any token there.
     pub(super) fn at(&self, offset: usize) -> Option<usize> {
         let is_name = |index: &usize| self.is_word(*index) || self.is_string(*index);
         let is_around = |index: &usize| !self.is_layout(*index) && self.range(*index).contains(&offset);

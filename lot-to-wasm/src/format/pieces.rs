@@ -1,4 +1,4 @@
-//! The tokens and comments of a text, in order: what the formatter arranges anew.
+//! The tokens and comments of a text, in order, which the formatter arranges anew.
 
 use std::ops::Range;
 

@@ -16,7 +16,7 @@ use crate::syntax::Position;
 const ARGUMENT_BYTES: u32 = 24;
 
 impl Generator<'_> {
-    /// Pushes the cell of what a route has.
+    /// Pushes the cell with the answer of a route.
     pub(super) fn select(&mut self, select: &Select, at: Position) {
         let Select { route, query, parameters } = select;
         let list = self.values(parameters, at);

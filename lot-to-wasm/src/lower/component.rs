@@ -71,7 +71,7 @@ struct Writer {
     builder: ComponentBuilder,
 }
 
-/// The core instances of a component, and what its exports need of them.
+/// The core instances of a component, and their parts that its exports need.
 struct Core {
     /// The runtime's instance.
     runtime: u32,
@@ -100,7 +100,7 @@ impl Writer {
         self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Instantiates the core modules, with what they import: of the host through a
+    /// Instantiates the core modules with their imports. The imports from the host go through a
     /// [gate](batch::gate), if there is to be one.
     fn core(&mut self, runtime: u32, main: u32, host: &[Host], is_gated: bool) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());

@@ -106,7 +106,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The module with these exports, and what they need.
+    /// The module with these exports, and their helper functions.
     fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Result<Module, TooLarge> {
         functions.append(&mut self.pieces);
         TooLarge::check(functions.iter().map(|(_, code)| code))?;

@@ -73,7 +73,7 @@ impl Generator<'_> {
         TextAt { address: locals[0].index, length: locals[1].index, taken: Some(locals) }
     }
 
-    /// Evaluates once what is compared with these.
+    /// Evaluates once the value that is compared with these.
     pub(crate) fn subject<'e>(
         &mut self,
         value: &Expression,

@@ -1,4 +1,4 @@
-//! Expressions: how values are represented, and code for all that are not operators.
+//! Expressions: representation of values, and code for all expressions that are not operators.
 
 use wasm_encoder::{Instruction, ValType};
 

@@ -82,7 +82,7 @@ impl Generator<'_> {
         });
     }
 
-    /// Pushes what a value counts as in arithmetic of Doubles.
+    /// Pushes the number that a value counts as in arithmetic of Doubles.
     fn double_operand(&mut self, expression: &Expression) {
         match self.value(expression) {
             Representation::Double => {}

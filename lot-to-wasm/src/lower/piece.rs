@@ -24,7 +24,7 @@ pub(super) fn is_long(body: &[Statement]) -> bool {
     !fits(body, &mut left)
 }
 
-/// Takes the number of statements off what is left.
+/// Takes the number of statements off the remaining number; whether they fit.
 fn fits(body: &[Statement], left: &mut usize) -> bool {
     body.iter().all(|statement| {
         let rest = left.checked_sub(1);

@@ -315,7 +315,7 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(length);
     }
 
-    /// Reports the host's refusal of what was published with properties, if it refused.
+    /// Reports the host's refusal of a message with properties, if it refused.
     fn check_publication(&mut self) {
         self.generator.push_constant_address(ANSWER);
         self.generator.code.push(Instruction::I32Load8U(memory(0, 0)));

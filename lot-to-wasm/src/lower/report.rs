@@ -65,8 +65,8 @@ impl Generator<'_> {
         self.push_text(&code.to_string());
     }
 
-    /// Reports what the runtime noted since the last time, if the code since then could make it
-    /// note anything.
+    /// Reports the notes of the runtime since the last time, if the code since then could cause
+    /// any.
     pub(crate) fn flush_notes(&mut self, at: Position) {
         if !std::mem::take(&mut self.raises) {
             return;

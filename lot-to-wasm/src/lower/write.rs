@@ -1,4 +1,4 @@
-//! Writes to topics: what is written, and what becomes of a write that cannot be.
+//! Writes to topics: the written bytes, and reports of writes that are not possible.
 
 use wasm_encoder::{Instruction, ValType};
 

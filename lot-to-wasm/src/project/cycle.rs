@@ -157,7 +157,7 @@ mod tests {
         let far = ["SELF", "far"];
         let both = bridge("Up", far, &[("all", "a/#", "x/a/#", "both")]);
         assert_eq!(told(&[&both]), [""; 0]);
-        // The example of the documentation: what comes is not among what goes.
+        // The example of the documentation: incoming and outgoing topics do not overlap.
         let apart = bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "cmd/#", "in")]);
         assert_eq!(told(&[&apart]), [""; 0]);
         let circle =

@@ -14,9 +14,9 @@ use crate::source::{Source, Span};
 /// Target that a program names: a definition of a kind, or a Python script.
 type Named<'t> = (Option<Kind>, &'t str);
 
-/// Warns where the programs of a project, each a text with what came of it, name an Action, a
-/// Model, a Route or a script that none of them defines; `scripts` are the names of those. It is no
-/// error, since the broker may have it, and definitions with errors are left alone.
+/// Warns of programs of a project that name an Action, a Model, a Route or a script that none of
+/// them defines. `scripts` are the names of the scripts. It is no error, since the broker may have
+/// the definition; definitions with errors are left alone.
 pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&str]) {
     let mut defined: BTreeSet<Named<'_>> = scripts.iter().map(|name| (None, *name)).collect();
     for (text, _) in &*programs {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::{CompileOptions, compile_project};
 
-    /// Line, column and message of each warning, and what it suggests.
+    /// Line, column and message of each warning, and its suggestions.
     fn told(texts: &[&str], scripts: &[&str]) -> Vec<String> {
         let mut compilations = compile_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();

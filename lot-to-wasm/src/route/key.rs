@@ -1,4 +1,4 @@
-//! Keys of settings and what their values are.
+//! Keys of settings and the types of their values.
 
 /// A key of a block.
 #[derive(Debug)]
@@ -199,13 +199,13 @@ impl Section {
     }
 }
 
-/// `QOS` of what a route publishes.
+/// `QOS` of the messages that a route publishes.
 pub(super) const QOS: Key = Key::new("QOS", ValueKind::Int(0, 2));
 
 /// The same, 0 by default.
 pub(super) const QOS_0: Key = QOS.by_default("0");
 
-/// `RETAIN` of what a route publishes.
+/// `RETAIN` of the messages that a route publishes.
 pub(super) const RETAIN: Key = Key::new("RETAIN", ValueKind::Bool).by_default("false");
 
 /// `SOURCE_TOPIC` of an event.
@@ -217,7 +217,7 @@ pub(super) const DESTINATION: Key = Key::new("DESTINATION_TOPIC", ValueKind::Top
 /// `ERROR_TOPIC` of an event (routes reference §3.3).
 pub(super) const ERRORS: Key = Key::new("ERROR_TOPIC", ValueKind::Topic);
 
-/// Keys of a section with those about whom TLS trusts and what it shows (ours;
+/// Keys of a section with those for TLS: trusted certificates and the own certificate (ours;
 /// docs/sdk/network.md), but for those that it has under these names itself.
 macro_rules! with_tls {
     ($($own:expr),* $(,)?) => {

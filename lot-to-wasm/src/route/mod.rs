@@ -1,8 +1,8 @@
-//! The types of routes, and what may stand in a route of each: the tables of the routes reference
-//! as data.
+//! The types of routes, with the sections and keys of each: the tables of the routes reference as
+//! data.
 //!
 //! One list, one value per type. The checker reads it; a type is added here and nowhere else in the
-//! compiler. Whether a broker has a guest that runs a type is the broker's matter.
+//! compiler. The broker knows whether it has a guest that runs a type.
 
 mod bridge;
 mod industrial;

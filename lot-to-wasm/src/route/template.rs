@@ -362,7 +362,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A template whose fields are filled in, without what is there for people.
+    /// A template with its fields filled in, and without the block for people.
     pub(in crate::route) fn filled(template: &str) -> String {
         let (program, metadata) = template.split_once("    ADD METADATA\n").unwrap();
         assert!(metadata.lines().all(|line| line.starts_with("        WITH ")), "{metadata}");

@@ -1,4 +1,4 @@
-//! Assignments of values to fields and inputs, and the variables that take what a call gives back.
+//! Assignments of values to fields and inputs, and the variables for the outputs of a call.
 //!
 //! ```text
 //! assign = ( path | string ) "=" value ;

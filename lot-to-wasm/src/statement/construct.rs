@@ -26,7 +26,7 @@ pub(crate) struct Form {
     pub(super) words: &'static [&'static str],
     /// Reads what follows them.
     pub(super) parse: fn(&mut Parser<'_, '_>) -> Parsed<StatementKind>,
-    /// Only what a click in a panel does may be this.
+    /// It is valid only as the action of a click in a panel.
     pub(super) is_of_panels: bool,
 }
 

@@ -159,7 +159,8 @@ impl ForEach {
         checker.error(draft);
     }
 
-    /// Reports an object whose members have no variable for their name, and names of what has none.
+    /// Reports an object without a variable for the names of members, and such a variable without
+    /// an object.
     fn check_shape(&self, span: Span, list: &tree::Expression, checker: &mut Checker<'_, '_, '_>) {
         let item = &self.item.text;
         let draft = match (shape(list), &self.name) {

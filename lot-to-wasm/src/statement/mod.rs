@@ -84,7 +84,7 @@ macro_rules! statements {
                 }
             }
 
-            /// The same, to change what is in it.
+            /// The same, as a mutable reference.
             pub(crate) fn executable_mut(&mut self) -> &mut dyn Executable {
                 match self {
                     $($(CheckedKind::$name(node) => { let node: &mut $module::$checked = node; node })?)*

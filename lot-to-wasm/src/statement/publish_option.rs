@@ -65,7 +65,7 @@ pub struct CheckedMessage {
     /// Topic to publish to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message
     /// with an error record.
     pub topic: tree::Topic,
-    /// What; sent as canonical text, bytes as they are.
+    /// Payload; sent as canonical text, bytes unchanged.
     pub value: tree::Expression,
     /// 0, 1 or 2.
     pub qos: u8,

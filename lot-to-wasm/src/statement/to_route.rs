@@ -1,4 +1,4 @@
-//! A write to a Route: what `TRIGGER` and `STORE IN` of a Model become.
+//! A write to a Route: the checked form of `TRIGGER`, and of `STORE IN` of a Model.
 
 use wasm_encoder::Instruction;
 

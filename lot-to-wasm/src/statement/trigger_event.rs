@@ -62,8 +62,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
-    /// Warns of an event that a known route does not have, or that fills what no trigger by name
-    /// has; a route that comes later may have it.
+    /// Warns of an event that a known route does not have, or that needs a value which a trigger by
+    /// name cannot fill; a route that comes later may have it.
     fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
         let Some(events) = checker.known.route_events(&self.route.text) else { return };
         if let Some(event) = events.iter().find(|event| event.name == self.event.text) {

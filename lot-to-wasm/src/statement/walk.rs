@@ -42,7 +42,7 @@ pub(super) fn each_expression<'a>(
     expressions.into_iter().for_each(|expression| visit(Part::Expression(expression)));
 }
 
-/// Calls `visit` for what a call assigns.
+/// Calls `visit` for each variable that a call assigns.
 pub(super) fn each_return<'a>(names: &'a [Name], visit: &mut dyn FnMut(Part<'a>)) {
     names.iter().for_each(|name| visit(Part::Assigned(name)));
     if names.is_empty() {

@@ -123,7 +123,7 @@ pub enum ExpressionKind {
     Apply {
         /// Transform to apply.
         transform: Box<Transform>,
-        /// To what.
+        /// Value to transform.
         value: Box<Expression>,
     },
     /// `UPPER(x)`, `MIN(a, b)`, …

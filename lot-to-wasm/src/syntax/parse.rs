@@ -353,7 +353,7 @@ impl Parser<'_, '_> {
         Ok(name)
     }
 
-    /// Takes the end of the line or reports what stands there instead.
+    /// Takes the end of the line, or reports the token there.
     pub(crate) fn expect_line_end(&mut self, after: &str) -> Parsed<()> {
         if self.is_line_end() {
             self.skip_newlines();

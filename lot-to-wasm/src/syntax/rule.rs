@@ -132,7 +132,7 @@ impl RuleCondition {
         }
     }
 
-    /// Whether a value is written without what it is compared with.
+    /// Whether a value is written without a comparison.
     fn is_value_alone(&self) -> bool {
         let value = match &self.kind {
             RuleConditionKind::UserIs { name, .. } => name.span,

@@ -195,7 +195,7 @@ impl Scanner<'_, '_, '_> {
         let span = Span::new(start, start + length + 2);
         let text = self.sink.source().slice(span);
         let inside = text.get(2..length).unwrap_or("");
-        // `(*)` and what has the end of another comment in it are no comments.
+        // `(*)` and a text with the end of another comment in it are no comments.
         if length < 2 || inside.contains("*/") {
             return false;
         }

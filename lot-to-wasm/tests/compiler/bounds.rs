@@ -1,5 +1,5 @@
-//! The worst programs that are accepted: what they compile to is bounded, so that the machine code
-//! of no text costs more than some seconds and some hundred MiB.
+//! Tests that the output of the worst accepted programs is bounded, so that the machine code of no
+//! text costs more than some seconds and some hundred MiB.
 
 use std::fmt::Write as _;
 

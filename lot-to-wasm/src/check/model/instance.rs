@@ -1,5 +1,5 @@
 //! The statements that compute an instance of a Model, field by field in the order in which they
-//! need each other. [`value`] has what a field is set to, [`publish`] what becomes of the instance.
+//! need each other. [`value`] computes the values of fields, [`publish`] publishes the instance.
 
 mod fetch;
 mod publish;
@@ -113,7 +113,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         Action { name, entry, variables: variables.collect(), regexes, body, facts }
     }
 
-    /// Computes the fields; what then publishes them.
+    /// Computes the fields, and returns the statements that publish them.
     fn instance(&mut self, base: &syntax::Text) -> Option<Vec<Statement>> {
         self.fields(&self.plan.fields, "")?;
         self.keep();

@@ -19,7 +19,8 @@ pub(super) struct Leaf<'a> {
     pub(super) around: Vec<(String, String)>,
 }
 
-/// The leaves in source order. `prefix` is the path of what they are in, with a dot at its end.
+/// The leaves in source order. `prefix` is the path of the field around them, with a dot at its
+/// end.
 pub(super) fn leaves<'a>(fields: &'a [Node], prefix: &str) -> Vec<Leaf<'a>> {
     let mut found = Vec::new();
     for node in fields {
@@ -152,7 +153,7 @@ impl Steps {
     }
 }
 
-/// Adds a leaf and what it needs, however far that goes; steps behind the leaves are left out.
+/// Adds a leaf and all its direct and indirect needs; steps behind the leaves are left out.
 fn add_with_needs(leaf: usize, after: &[BTreeSet<usize>], all: &mut BTreeSet<usize>) {
     let mut open = vec![leaf];
     while let Some(leaf) = open.pop() {

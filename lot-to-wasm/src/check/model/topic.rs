@@ -1,4 +1,4 @@
-//! Topics of a Model: what their wildcards take from the message that started an instance (LoT
+//! Topics of a Model, whose wildcards take levels from the message that started an instance (LoT
 //! reference §9.4).
 
 use lot_facts::TopicFact;
@@ -10,7 +10,8 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Position;
 
-/// A topic as a Model writes it: `+`, `{name}` and `#` stand for what the trigger matched.
+/// A topic as a Model writes it: `+`, `{name}` and `#` stand for the levels that the trigger
+/// matched.
 pub(super) fn filter_of(template: &str) -> String {
     let levels = template.split('/').map(|level| if name_of(level).is_some() { "+" } else { level });
     levels.collect::<Vec<_>>().join("/")
@@ -96,7 +97,7 @@ fn of_triggers(triggers: &[String], of: impl Fn(&str) -> TopicPart) -> TopicPart
 }
 
 impl Checker<'_, '_, '_> {
-    /// The topic of a field: its wildcards take what the trigger matched.
+    /// The topic of a field: its wildcards take the levels that the trigger matched.
     pub(in crate::check) fn model_topic(&mut self, template: &str, span: Span) -> Topic {
         let triggers = self.scope.fields.as_ref().map(|fields| fields.triggers.clone()).unwrap_or_default();
         let topic = resolve(template, &triggers, self.at(span));

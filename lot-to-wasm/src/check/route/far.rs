@@ -26,7 +26,7 @@ const QUERY_TIMEOUT: i64 = 30;
 /// Problem with a text, and its fix.
 type Problem = (String, String);
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     hosts(kind, &HOSTS, block, sink);
     if SQL_TYPES.contains(&kind) {

@@ -85,7 +85,7 @@ fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String>
     Some(format!("write WITH {} \"{default}\"", key.name))
 }
 
-/// The word of a table that is meant by what others call it, where one of them is of this table.
+/// Returns the word of a table for a synonym of other products, if the table has that word.
 fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
     let meant: &[&str] = match text.to_ascii_lowercase().as_str() {
         "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => &["both"],

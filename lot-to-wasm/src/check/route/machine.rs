@@ -12,7 +12,7 @@ use super::value_of;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::route::{AddBlock, RouteItem};
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
         "OPCUA" => of_opcua(block, section, sink),
@@ -23,7 +23,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// Reports what is so of the tags of a route, when all of it was read.
+/// Checks the tags of a route, when all of it was read.
 pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let mut is_of_nobody = None;
     for (block, mapping, tag) in tags(items, said) {

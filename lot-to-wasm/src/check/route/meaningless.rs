@@ -17,8 +17,8 @@ use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem};
 use crate::topic::{filter_help, filter_problem};
 
-/// Commands of Redis that are written often, for what is nearly one of them: modules of the server
-/// may bring any other.
+/// Common commands of Redis, for suggestions for a misspelt command. Modules of the server may
+/// bring any other command.
 const REDIS_COMMANDS: &str = "\
     APPEND DECR DECRBY DEL EVAL EXPIRE GEOADD GET GETDEL GETSET HDEL HGET HGETALL HINCRBY HINCRBYFLOAT \
     HMGET HMSET HSET HSETNX INCR INCRBY INCRBYFLOAT KEYS LINDEX LLEN LPOP LPUSH LRANGE LREM LSET LTRIM \
@@ -26,7 +26,7 @@ const REDIS_COMMANDS: &str = "\
     SPUBLISH SREM STRLEN TTL TYPE UNLINK XADD XDEL XLEN XRANGE XREAD XTRIM ZADD ZINCRBY ZRANGE ZREM \
     ZSCORE";
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
         "EMAIL" => sender(block, section, sink),
@@ -98,7 +98,7 @@ fn block_key<'a>(block: &AddBlock, keys: &[&'a str]) -> &'a str {
     keys.iter().find(|key| super::key_of(block, key).is_some()).unwrap_or(&keys[0])
 }
 
-/// Reports what is so of a route when all of it was read.
+/// Checks a route when all of it was read.
 pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
     if said.kind == "MQTT_BRIDGE" && said.mappings.is_empty() && !sink.has_errors() {
         let message = "nothing passes this bridge: it has no mapping";
@@ -107,7 +107,7 @@ pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports what is so of one side of a bridge.
+/// Checks one side of a bridge.
 fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     needs_user(block, section, sink);
     let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
@@ -144,8 +144,7 @@ fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     sink.push(Draft::error(codes::SETTING_VALUE, value_of(block, "HEADERS"), message).unless_stored());
 }
 
-/// Reports what is so of the topics of a mapping between MQTT and a system that has other
-/// wildcards.
+/// Checks the topics of a mapping between MQTT and a system that has other wildcards.
 pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
     // The other side's word for a topic, and the syntax to write there.
     let (theirs, way) = match kind {
@@ -169,7 +168,7 @@ pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sin
     }
 }
 
-/// Reports what is so of an event, or of a mapping that does an event's work.
+/// Checks an event, or a mapping that does an event's work.
 pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     for key in ["QUERY", "COMMAND"] {
         let is_empty = |value: &RouteValue| template::plain(value).is_some_and(|text| text.trim().is_empty());
@@ -218,7 +217,7 @@ pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports what is so of a tag.
+/// Checks a tag.
 pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink: &mut Sink<'_>) {
     let is_writable = tag.settings.get("WRITABLE") == Some(&RouteValue::Bool(true));
     if is_writable && !tag.settings.contains_key("DESTINATION_TOPIC") {
@@ -275,7 +274,7 @@ fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     });
 }
 
-/// Whether a query of files that begins with one of its words has what belongs behind it.
+/// Whether a query of files that begins with one of its words has the operands of that word.
 fn is_file_query(query: &RouteValue) -> bool {
     // Each placeholder counts as some text, whatever the message fills in.
     let text: String = if let RouteValue::Template(parts) = query {

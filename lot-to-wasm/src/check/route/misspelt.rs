@@ -14,7 +14,7 @@ const HEADS: [&str; 6] = ["payload", "value", "topic", "timestamp", "env", "secr
 /// Placeholders of one word.
 const WORDS: [&str; 4] = ["payload", "value", "topic", "timestamp"];
 
-/// Warns of what is all but a placeholder in a text.
+/// Warns of misspelt placeholders in a text.
 pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
     for (at, written, meant) in found(text) {
         let place = place(text, span, at, written);

@@ -25,7 +25,7 @@ struct Problem {
     help: Option<String>,
 }
 
-/// Reports what is so of an event, or of a mapping that does an event's work.
+/// Checks an event, or a mapping that does an event's work.
 pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     let check = match kind {
         "MONGODB" => of_mongodb,
@@ -74,7 +74,7 @@ fn problem(text: impl Into<String>, help: impl Into<Option<String>>) -> Problem 
     Problem { text: text.into(), help: help.into() }
 }
 
-/// The first word, in capital letters, with what stands behind it and its blanks.
+/// Returns the first word, in capital letters, and the text behind it and its blanks.
 fn first_word<'a>(text: &'a str, words: &'static str, all: &str) -> Result<(&'static str, &'a str), Problem> {
     let text = text.trim_start();
     let end = text.find(|letter: char| letter.is_whitespace() || letter == HOLE || letter == '{');
@@ -156,7 +156,7 @@ fn of_opensearch(text: &str) -> Result<(), Problem> {
     }
 }
 
-/// Reads an object of JSON, or a placeholder in its place; what stands behind it.
+/// Reads an object of JSON, or a placeholder in its place; returns the text behind it.
 fn object(text: &str) -> Result<String, Problem> {
     if let Some(rest) = text.strip_prefix(HOLE) {
         return Ok(rest.to_owned());

@@ -50,7 +50,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
     }
 }
 
-/// Whether a text with placeholders is one that its key takes; what is wrong with it is reported.
+/// Whether a key takes a text with placeholders; reports the error if it does not.
 pub(super) fn fits(value: &RouteValue, span: Span, key: &Key, sink: &mut Sink<'_>) -> bool {
     let RouteValue::Template(parts) = value else { return true };
     let mut refused = |problem: &str, code| {

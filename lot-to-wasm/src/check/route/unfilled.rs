@@ -56,7 +56,7 @@ pub(super) fn in_tag(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>
     }
 }
 
-/// Reports what the events of a checked route have of it.
+/// Reports such placeholders and levels in the events of a checked route.
 pub(super) fn in_events(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     for item in items {
         let RouteItem::Block(block @ AddBlock { kind, name: Some(name), .. }) = item else { continue };
@@ -167,8 +167,7 @@ fn is_served(event: &RouteBlock, said: &RouteFacts) -> bool {
     }
 }
 
-/// Reports what stands in braces in the topics of an event of a server, and is no parameter of its
-/// path.
+/// Reports placeholders in the topics of an event of a server that are no parameter of its path.
 fn of_path(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     let name = |part: &TemplatePart| {
         if let TemplatePart::Field(name) = part { Some(name.clone()) } else { None }

@@ -229,13 +229,14 @@ pub enum ExpressionKind {
         /// Number of the piece, from 1; all pieces if there is none.
         at: Option<u32>,
     },
-    /// In a Model: what `PUBLISH MODEL` assigned to a field or below it; Empty when nothing.
+    /// In a Model: the value that `PUBLISH MODEL` assigned to a field or below it; Empty without
+    /// one.
     Assigned(String),
     /// In a Model: whether anything was assigned to a field or below it.
     IsAssigned(String),
     /// Whether the value is Empty or Null.
     IsAbsent(Box<Expression>),
-    /// In a Model: a cast to the field's type, in which Empty and Null stay what they are.
+    /// In a Model: a cast to the field's type, which leaves Empty and Null unchanged.
     Fit {
         /// Target.
         to: CastKind,
@@ -472,7 +473,7 @@ pub enum SessionWord {
     SubscribeQos,
 }
 
-/// Words about who published the message of a run.
+/// Words about the publisher of the message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublisherWord {
     /// `CLIENTID`, text.

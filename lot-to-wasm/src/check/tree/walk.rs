@@ -29,7 +29,7 @@ pub(crate) enum Need<'a> {
     Unbounded,
     /// The payload of the message.
     Payload,
-    /// Properties of the message, or of what is published.
+    /// Properties of the message, or of a published message.
     Properties,
     /// A named setting.
     Setting(SettingStore, &'a str),
@@ -68,7 +68,7 @@ pub(crate) type PartRef<'a> = Part<'a, &'a Topic, &'a Expression, &'a [Statement
 pub(crate) type PartMut<'a> = Part<'a, &'a mut Topic, &'a mut Expression, &'a mut [Statement]>;
 
 /// Both walkers of a statement of the checked tree ([`Executable`](crate::statement::Executable)),
-/// by one description of what is directly in it.
+/// from one description of its direct parts.
 macro_rules! parts {
     (|$node:pat_param, $visit:ident| $body:block) => {
         fn each_part<'a>(&'a self, $visit: &mut dyn FnMut($crate::check::tree::walk::PartRef<'a>)) {
@@ -122,7 +122,7 @@ impl Topic {
 pub(crate) struct Assignment<'a> {
     /// The variable.
     pub(crate) variable: VariableId,
-    /// Its value; `None` for what comes from elsewhere.
+    /// Its value; `None` for a value that comes from elsewhere.
     pub(crate) value: Option<&'a Expression>,
     /// How often it is carried out in a run, at most; `None` when that is not known.
     pub(crate) times: Option<u64>,

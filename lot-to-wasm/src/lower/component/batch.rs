@@ -1,9 +1,9 @@
 //! Many messages in one call: the interface `action-batches` of the [shell](super::shell), around a
 //! core module that knows nothing of it.
 //!
-//! A program writes through the gate. While a batch is under way, the gate keeps what is written in
-//! the guest's memory; otherwise it passes it to the host. The entrance calls the program for each
-//! message of a batch. Both are modules of the shell, so all definitions share their code.
+//! A program writes through the gate. During a batch, the gate keeps the writes in the guest's
+//! memory; otherwise it passes them to the host. The entrance calls the program for each message of
+//! a batch. Both are modules of the shell, so all definitions share their code.
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,

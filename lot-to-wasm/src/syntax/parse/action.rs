@@ -35,7 +35,7 @@ struct Draught {
 }
 
 impl Parser<'_, '_> {
-    /// The Action after its name. Errors are reported; what could be read is returned.
+    /// Reads the Action after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn action(&mut self, name: Name) -> DefineAction {
         let mut draught = Draught::default();
         loop {
@@ -445,7 +445,7 @@ impl Parser<'_, '_> {
         self.sink.push(draft.suggest("write ON TOPIC \"…\" DO, then the statements, indented by 4 spaces"));
     }
 
-    /// An entity whose DEFINE was forgotten: what is below belongs to it.
+    /// Reads an entity whose DEFINE was forgotten: the lines below belong to it.
     fn without_define(&mut self) -> Parsed<()> {
         self.missing_first_word("DEFINE", &["DEFINE"]);
         while !self.is_end() {

@@ -233,7 +233,7 @@ impl Parser<'_, '_> {
         (span, text)
     }
 
-    /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`,
+    /// After an error in a statement: skips its line, its block, and its further parts (`ELSE`,
     /// `UNTIL`).
     pub(crate) fn recover(&mut self) {
         loop {

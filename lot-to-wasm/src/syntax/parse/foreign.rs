@@ -11,7 +11,7 @@ use crate::token::{Sign, TokenKind};
 /// Words for ELSE IF elsewhere.
 const ELSE_IFS: [&str; 4] = ["ELSEIF", "ELSIF", "ELIF", "ELSE_IF"];
 
-/// Types, and what other languages call them.
+/// Types, and their names in other languages.
 const FOREIGN_TYPES: [(&str, &[&str]); 7] = [
     ("INT", &["INTEGER", "LONG", "SHORT", "INT32", "INT64"]),
     ("DOUBLE", &["FLOAT", "NUMBER", "REAL", "DECIMAL", "NUMERIC"]),
@@ -85,7 +85,7 @@ impl Parser<'_, '_> {
         self.ends_after_next().then_some(sign)
     }
 
-    /// Takes one of these types; what another language calls one of them is reported, and taken.
+    /// Takes one of these types; the name of one in another language is reported, and taken.
     pub(crate) fn type_word<T: Copy>(&mut self, types: &[(&'static str, T)], after: &str) -> Parsed<T> {
         if let Some((_, found)) = types.iter().find(|(name, _)| self.eat_keyword(name)) {
             return Ok(*found);
@@ -299,7 +299,7 @@ impl Parser<'_, '_> {
         self.misspelt(&CLAUSES)
     }
 
-    /// Reports what follows a whole statement on its line.
+    /// Reports further tokens behind a whole statement on its line.
     pub(crate) fn after_statement<T>(&mut self) -> Parsed<T> {
         let message = format!("expected the end of the line after the statement, found {}", self.found());
         let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&[super::LINE_END]);

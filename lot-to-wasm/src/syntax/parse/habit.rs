@@ -24,7 +24,7 @@ const COMPARISONS: [(&str, &str); 12] = [
     ("INCLUDES", "CONTAINS"),
 ];
 
-/// Functions that other languages have, with what to write instead; in any case.
+/// Functions of other languages, with their LoT replacement; in any case.
 const FUNCTIONS: [(&[&str], &str); 27] = [
     (&["CONCATENATE", "CONCAT", "FORMAT", "JOIN"], "join texts with +"),
     (&["LEN", "SIZE", "STRLEN", "CHAR_LENGTH"], "write LENGTH(value)"),
@@ -70,7 +70,7 @@ const FUNCTIONS: [(&[&str], &str); 27] = [
     ),
 ];
 
-/// Methods of values in other languages, with what to write for `PAYLOAD.method(…)`.
+/// Methods of values in other languages, with the replacement for `PAYLOAD.method(…)`.
 const METHODS: [(&[&str], &str); 10] = [
     (&["get"], "write GET JSON \"path\" IN PAYLOAD"),
     (&["startswith", "startsWith"], "write PAYLOAD STARTS_WITH \"text\""),
@@ -108,8 +108,8 @@ pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     })
 }
 
-/// How to ask for what other languages call a type, `PAYLOAD IS NUMBER`: a value has none that
-/// could be asked for.
+/// Returns the replacement for a test of a type of other languages, `PAYLOAD IS NUMBER`: values of
+/// LoT have no type to ask for.
 pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
         "NUMBER" | "NUMERIC" | "INT" | "INTEGER" | "FLOAT" | "DOUBLE" | "REAL" | "DECIMAL" => {

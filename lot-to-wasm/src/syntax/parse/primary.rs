@@ -1,5 +1,5 @@
-//! Primary expressions: literals, variables, what comes from outside, and everything in brackets
-//! (LoT reference §3, §5.2).
+//! Primary expressions: literals, variables, values from outside, and everything in brackets (LoT
+//! reference §3, §5.2).
 
 use super::{Parsed, Parser, Reported, habit, message, window};
 use crate::check::json_path;
@@ -181,8 +181,8 @@ impl Parser<'_, '_> {
         self.node(start, ExpressionKind::Topic)
     }
 
-    /// A number, a variable or a parenthesised expression: what stands after it is not part of the
-    /// position.
+    /// Reads a number, a variable or a parenthesised expression. Tokens after it are not part of
+    /// the position.
     fn position_operand(&mut self) -> Parsed<Expression> {
         let is_operand = match self.peek().kind {
             TokenKind::Int(_) | TokenKind::Sign(Sign::OpenParen | Sign::OpenBrace) => true,
@@ -294,7 +294,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Reports what stands in place of a path.
+    /// Reports the token in place of a path.
     fn json_path_missing(&mut self, start: Span) -> Parsed<Expression> {
         let what = ["STRING", "{variable}", "`(`"];
         let is_keyword = self.word().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
@@ -624,7 +624,7 @@ fn literal(word: &str) -> Option<ExpressionKind> {
     })
 }
 
-/// Keywords that never begin a value: what stands before them is missing its value.
+/// Keywords that never begin a value: a keyword or operator before them lacks its value.
 fn is_clause(word: &str) -> bool {
     matches!(
         word,

@@ -11,7 +11,7 @@ use crate::syntax::{BinaryOperator, Expression, ExpressionKind, Name};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
-    /// The Rule after its name. Errors are reported; what could be read is returned.
+    /// Reads the Rule after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn rule(&mut self, name: Name) -> DefineRule {
         let scope = Name { text: String::new(), span: name.span, quoted: false };
         let mut rule = DefineRule { name, priority: 0, scope, topic: None, body: None };
@@ -90,8 +90,8 @@ impl Parser<'_, '_> {
         Ok(true)
     }
 
-    /// Reports what stands below a rule that ended, where it is a verdict or a question: it lacks
-    /// its ELSE. `column` is that in which the rule began.
+    /// Reports a verdict or a question below a rule that ended: it lacks its ELSE. `column` is that
+    /// in which the rule began.
     fn second_verdict(&mut self, body: &RuleBody, column: u32) -> bool {
         self.skip_newlines();
         let (word, span) = (self.word(), self.span());

@@ -22,12 +22,12 @@ impl Parser<'_, '_> {
     }
 
     /// The topic of GET TOPIC inside an expression: after the first part, a `+` belongs to the
-    /// topic only when what follows it is evidently a piece of one.
+    /// topic only when a part of a topic evidently follows.
     pub(crate) fn read_topic(&mut self) -> Parsed<TopicOperand> {
         let start = self.span();
         let is_whole = matches!(self.peek().kind, TokenKind::Sign(Sign::OpenParen))
             || crate::function::TRANSFORMS.iter().any(|row| self.is_word(row.keyword));
-        // Oldest programs divide what a bare name names: `GET TOPIC name/2`.
+        // Oldest programs divide the value of a bare name: `GET TOPIC name/2`.
         let is_quotient = matches!(self.peek_at(2).kind, TokenKind::Int(_) | TokenKind::Double(_));
         let first =
             if is_quotient { self.primary() } else { self.first_topic_part(Self::primary, "GET TOPIC") };

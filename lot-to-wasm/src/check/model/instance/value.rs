@@ -1,5 +1,5 @@
-//! The value of a field of an instance: its own source, what was assigned to it or the member of an
-//! element, in the type of the field.
+//! The value of a field of an instance, in the type of the field: its own source, an assigned
+//! value, or the member of an element.
 
 use super::{Builder, Purpose, WHOLE};
 use crate::check::kind::KindSet;
