@@ -1,5 +1,5 @@
-//! Actions of a project that call themselves before they end, whatever comes: such calls end with
-//! an error.
+//! Actions of a project that call themselves on every path before they end: such calls end with an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The worst programs that are accepted: what they compile to is bounded, so that the machine code
-//! of no text costs more than some seconds and some hundred MiB.
+//! Tests that the output of the worst accepted programs is bounded, so that the machine code of no
+//! text costs more than some seconds and some hundred MiB.
 
 use std::fmt::Write as _;
 
@@ -140,7 +140,7 @@ fn what_is_accepted_compiles_to_a_bounded_component() {
     }
 }
 
-/// What the page of limits says of nesting and of statements is what one can write.
+/// Programs can have the nesting and the statements that the page of limits promises.
 #[test]
 fn limits_are_where_the_page_says() {
     let is_accepted = |text: &str| compile(text, &CompileOptions::default()).entities[0].output.is_some();

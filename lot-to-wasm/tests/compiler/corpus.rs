@@ -55,8 +55,8 @@ fn extensions_are_told_of_only_when_asked() {
     assert_eq!((told(&telling_all()), told(&lot_to_wasm::CompileOptions::default())), (1, 0));
 }
 
-/// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not
-/// compiled yet.
+/// Returns trees, facts of compiled entities, and all diagnostics but the one for an entity that is
+/// not compiled yet.
 fn describe(file: &str, text: &str) -> String {
     let (trees, _) = lot_to_wasm::parse(text);
     let compilation = lot_to_wasm::compile(text, &telling_all());

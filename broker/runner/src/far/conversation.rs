@@ -1,5 +1,5 @@
-//! Recorded conversation of a guest with a server: what either said in turn, one JSON object on
-//! each line.
+//! Recorded conversation of a guest with a server: the turns of both sides, one JSON object on each
+//! line.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) enum Speaker {
     Server,
 }
 
-/// What one side said until the other one said something.
+/// Bytes that one side sent before the other side answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SaidTurn {
     pub(super) from: Speaker,
