@@ -209,8 +209,8 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see
-    /// `events`.
+    /// Returns the definitions that wait for messages on `topic`, whether or not their owners may
+    /// see them; see `events`.
     pub(crate) fn triggers(
         &self,
         topic: &str,
@@ -248,7 +248,7 @@ impl Guests {
             .collect()
     }
 
-    /// What a message on `topic` does to the last values.
+    /// Returns how a message on `topic` changes the cache of last values.
     pub(crate) fn caching(&self, topic: &str) -> Caching {
         self.registry.read().caching(topic)
     }
