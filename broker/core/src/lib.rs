@@ -1,21 +1,21 @@
-//! Core of the broker: what each packet does, who gets a message, how sessions live, and when
-//! durable changes are acknowledged.
+//! Core of the broker: effects of packets, receivers of messages, lives of sessions, and
+//! acknowledgement of durable changes.
 //!
-//! On the path of a message: [`owner`] reads it, [`protocol`] decides what a packet means,
-//! [`routing`] who gets it, [`turn`] collects that for all connections of a thread and hands it to
-//! the store and to the [`Transport`](connection::Transport)s, [`durable`] answers when it is on
-//! the disk, [`client`] is the life of the sessions between. Start with [`Turn`](turn::Turn) and
+//! On the path of a message: [`owner`] reads it, [`protocol`] decodes its meaning, and [`routing`]
+//! finds its receivers. [`turn`] collects that for all connections of a thread and hands it to the
+//! store and to the [`Transport`](connection::Transport)s. [`durable`] answers when it is on the
+//! disk, and [`client`] is the life of the sessions between. Start with [`Turn`](turn::Turn) and
 //! [`Core`].
 //!
 //! Each of these knows those in front of it and none behind it: [`connection`], [`tenant`] with its
 //! sessions, [`routing`], [`turn`], [`client`], [`protocol`], [`owner`].
 //!
-//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a
-//! random bit, but for the seeds of hash tables; nothing allocates or copies per message and
-//! receiver on the way from socket to socket. What the core needs comes as values and traits:
+//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws
+//! random bits, except seeds of hash tables. Nothing allocates or copies per message and receiver
+//! on the way from socket to socket. Values and traits give the core all that it needs:
 //! [`Clock`](clock::Clock), [`Transport`](connection::Transport), [`Above`],
 //! [`TenantHooks`](tenant::triggers::TenantHooks), [`GuestRunner`](turn::above::GuestRunner). Not
-//! here: what bytes mean (`codec`), flows of one session (`session`), matching (`router`),
+//! here: the meaning of bytes (`codec`), flows of one session (`session`), matching (`router`),
 //! permanence (`store`), shards and sockets, guests and management (`server`).
 //!
 //! Further invariants, with the tests that guard them:

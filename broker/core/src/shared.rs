@@ -132,7 +132,7 @@ pub struct Chance {
     pub hashing: Hashing,
 }
 
-/// What the data path needs of the configuration.
+/// Settings of the data path from the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Longest time for which a session outlives its connection.

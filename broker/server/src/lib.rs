@@ -1,12 +1,13 @@
 //! The broker itself: listeners, shards, guests, commands and the `$SYS` tree.
 //!
 //! ```text
-//! server (start, stop) ─▶ management (commands, $SYS tree) ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
+//! server (start, stop) ─▶ management (commands, $SYS tree)
+//!     ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
 //! ```
 //!
-//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`, which
-//! decides what it means and who gets it, and writes it through the [`net`] of its receivers;
-//! [`guests`] start what it triggers, [`management`] takes what is for the broker itself. Start
+//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`. The core
+//! decides its effect and its receivers, and writes it through their [`net`]. [`guests`] start the
+//! definitions that it triggers, and [`management`] takes messages for the broker itself. Start
 //! with [`Server`].
 //!
 //! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks

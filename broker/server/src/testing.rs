@@ -115,7 +115,7 @@ pub(crate) fn fill(store: &Store) {
         let row =
             EnvironmentRow { tenant: TenantId::DEFAULT, name: "FILLER".into(), value: "v".repeat(bytes) };
         let mut batch = Batch::new();
-        // What is alone may be larger than what is to wait.
+        // A batch that is alone may be larger than the room for waiting ones.
         (0..bytes.div_ceil(40)).for_each(|_| batch.push(Op::PutEnv(&row)));
         batch
     };

@@ -1,13 +1,13 @@
-//! The log of durable changes, as the core uses it: it takes batches, tells how far they have come,
-//! and reads long queues back.
+//! Log of durable changes, as the core uses it: it takes batches, reports their progress, and reads
+//! long queues back.
 //!
-//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to
-//! whoever applies them, whenever that is. It is self-contained. Every number in it was given by
-//! who made it (from [`Core::ids`](crate::Core::ids), the audit's from its trail), and every time
-//! is part of what is stored, as when a message came; to apply it needs no clock, no counter and no
-//! chance, so copies that apply the same batches in the same order hold the same. One thing is the
-//! copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever
-//! writes them encrypts them with a key and a nonce of its own.
+//! A [`Batch`] holds the changes of one turn, as bytes that mean the same to every reader at any
+//! time. It is self-contained. Its creator gave every number in it (from
+//! [`Core::ids`](crate::Core::ids), the audit's from its trail). Every time is part of the stored
+//! data, as when a message came. To apply it needs no clock, no counter and no randomness. So
+//! copies that apply the same batches in the same order hold the same data. One part is the copy's
+//! own: a batch has values of secrets and records of the audit in plain text. Each copy encrypts
+//! them with a key and a nonce of its own.
 //!
 //! An implementation promises:
 //! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches
@@ -17,8 +17,8 @@
 //!   when the batch is there after a crash of the process and, as the log is configured, after a
 //!   loss of power. A batch that failed may be stored with a later one after all, until it is
 //!   counted as [lost](Log::losses).
-//! - **Nobody waits.** No call waits for a disk or another machine: whoever wants to know the
-//!   outcome asks, and is woken by whoever runs the threads when there is news.
+//! - **Nobody waits.** No call waits for a disk or another machine. A caller asks for the outcome
+//!   later; the owner of the threads wakes it when there is news.
 //!
 //! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that
 //! something waits for, and for each client that has published with it; [`Log::is_congested`] once
@@ -26,8 +26,8 @@
 //! [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
 //! [`Log::losses`] for a message of QoS 2. Slots of messages and sessions cost no call.
 //!
-//! Not here: what else a broker has of its store (snapshots, blocking commits, figures), which is
-//! nothing to the core.
+//! Not here: the other parts of a store (snapshots, blocking commits, figures), which the core does
+//! not use.
 
 use lotmq_store::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, Store, StoreError, Ticket};
 

@@ -1,8 +1,8 @@
 //! PUBLISH from a Client.
 //!
 //! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the
-//! receivers, de-duplicate QoS 2, retain, route, acknowledge. What was acknowledged has been taken
-//! over; what must survive is acknowledged when it is durable.
+//! receivers, de-duplicate QoS 2, retain, route, acknowledge. An acknowledgement means that the
+//! broker has taken the message over. If the message must survive, it waits for the commit.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -260,7 +260,7 @@ fn check(
     let (decision, denier) = decide.weigh(&question);
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
-    // A user may always set his own password, which takes a command.
+    // A user may always set their own password, which takes a command.
     let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(context, identity, payload);
     if !is_allowed && !is_his() {
         let denier = denier.unwrap_or(Denier::BuiltIn);
@@ -278,7 +278,7 @@ fn check(
     Ok(())
 }
 
-/// What rules are asked of a message beyond its topic and payload.
+/// Properties of a message that rules are asked about, beyond its topic and payload.
 fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
     let MessageParts { qos, retain, properties, expires_at_ms, .. } = message;
     AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }

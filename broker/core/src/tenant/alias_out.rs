@@ -204,7 +204,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What a receiver makes of it.
+    /// Aliases as a receiver resolves them.
     #[derive(Default)]
     struct Receiver(HashMap<NonZeroU16, String>);
 

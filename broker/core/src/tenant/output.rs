@@ -1,10 +1,10 @@
 //! Output of a connection that its socket has not taken yet.
 //!
-//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a
-//! buffer grows without being copied: hundreds of Clients that read nothing have theirs grow in one
-//! turn. What is left of a large message is its own memory, whose bytes all who wait for them
-//! share: else one message of 16 MiB took gigabytes for a thousand of them. Not here: how much may
-//! wait (`link`).
+//! Turns fill it at their end, and the connection's owner empties it. The bytes lie in chunks, so
+//! that a buffer grows without being copied: hundreds of Clients that read nothing have theirs grow
+//! in one turn. The rest of a large message is one piece of memory that all its receivers share.
+//! Else one message of 16 MiB took gigabytes for a thousand of them. Not here: how much may wait
+//! (`link`).
 
 use std::collections::VecDeque;
 

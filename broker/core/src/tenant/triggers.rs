@@ -100,7 +100,7 @@ pub enum Publisher<'a> {
     Route(DefinitionId),
 }
 
-/// What a turn does when its batch is committed.
+/// Callback of a turn after the commit of its batch.
 pub(crate) trait TellsOnCommit {
     /// Tells the watcher what became of it.
     fn tell(&mut self, watcher: Arc<dyn CommitWatcher>);

@@ -143,7 +143,7 @@ impl Turn {
     /// route after the last.
     ///
     /// # Errors
-    /// What is left, for a later turn.
+    /// The remaining work, for a later turn.
     pub(crate) fn ask_on(
         &mut self,
         asking: Box<Asking>,

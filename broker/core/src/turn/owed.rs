@@ -66,8 +66,8 @@ impl Owed {
         self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
     }
 
-    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for
-    /// what comes. What is too much for that fills every second turn.
+    /// Whether a turn may begin with so many bytes that earlier turns have left. The rest of the
+    /// turn is for new messages. A larger amount fills every second turn.
     pub(crate) fn may_resume(&self, bytes: usize) -> bool {
         self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX || (self.bytes == 0 && !self.was_filled)
     }

@@ -2,7 +2,8 @@
 //! reference §12.3.
 //!
 //! ```text
-//! -backup         store -> snapshot -> zip in a file without a name -> chunks to the one who asked, as fast as he takes them
+//! -backup         store -> snapshot -> zip in a file without a name
+//!                 -> chunks to the Client that asked, as fast as it takes them
 //! -restoreBackup  zip -> checked -> store beside the one in use -> reply -> stop, swap, start
 //! ```
 //!

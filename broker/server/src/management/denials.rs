@@ -1,9 +1,8 @@
 //! Denials by rules, with warnings in the log: at the first denial of each user and scope, then at
 //! doubled counts.
 //!
-//! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is
-//! denied a thousand messages a second writes ten lines. What was denied to whom is in the audit as
-//! well.
+//! The log shows an administrator why no messages arrive, and a Client that is denied a thousand
+//! messages a second writes ten lines. The audit also records each denial.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +65,8 @@ impl Denials {
     }
 }
 
-/// Who has denied what was asked, and where that rule stands: `rule Valves (rules/valves.lot:3)`.
+/// Returns the name and place of the rule that denied a request: `rule Valves
+/// (rules/valves.lot:3)`.
 pub(crate) fn by(tenant: &Tenant, denier: &Denier) -> String {
     let place = match denier {
         Denier::Rule(name) => place(tenant, name),

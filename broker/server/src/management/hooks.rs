@@ -147,7 +147,7 @@ impl Above for Broker {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }
-            // Whoever watches sees each of them.
+            // Readers of the debug log see each of them.
             None => {
                 debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), "denied by a rule");
             }

@@ -2,16 +2,17 @@
 //! logs. Commands reference §5 and §11.2.
 //!
 //! ```text
-//! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it? -> queue -> publish, by the housekeeper -> subscribers
+//! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it?
+//!     -> queue -> publish, by the housekeeper -> subscribers
 //! ```
 //!
-//! What somebody wants is worked out when subscriptions change, and twice a second. While nobody is
-//! subscribed, the filter of the layer refuses every event where it arises, and nothing is
-//! formatted or kept.
+//! The wanted lines are worked out when subscriptions change, and twice a second. While nobody is
+//! subscribed, the filter of the layer refuses every event at its source, and nothing is formatted
+//! or kept.
 //!
-//! Invariants: what waits is bounded, more is counted and dropped, and no thread waits for another;
-//! a line that arises while lines are published is none of them, and no line starts a definition,
-//! so that lines do not beget lines. Lines are the broker's, so they are published in the tenant
+//! Invariants: the queue is bounded, and further lines are counted and dropped. No thread waits for
+//! another. A line that arises while lines are published is not published, and no line starts a
+//! definition, so lines cause no lines. Lines are the broker's, so they are published in the tenant
 //! `default` alone. Not here: the lines on standard error (`cli`).
 
 mod layer;

@@ -2,8 +2,8 @@
 //! Commands reference §14.
 //!
 //! A module is a definition of kind `Module` in the registry, deployed through the same code as
-//! LoT; kept here is what the registry has no place for. What the bytes say about themselves is a
-//! [hint]: the facts may name a trigger, the manifest what is asked for; every capability is what
+//! LoT. The catalog keeps the data that the registry has no place for. The bytes of a module only
+//! give a [hint]: the facts may name a trigger, and the manifest asks for grants. Every capability
 //! was [granted](super::module_catalog::grants).
 //!
 //! Invariant: a module is in the [catalog](super::module_catalog) exactly while its definition is
@@ -93,7 +93,7 @@ impl CompiledModule {
         Self { uploaded: Some(component), ..self }
     }
 
-    /// What the registry is told of it, with the code.
+    /// Returns its definition for the registry, with the code.
     pub(crate) fn into_definition(self) -> CompiledDefinition {
         self.definition
     }
@@ -211,11 +211,10 @@ fn compile_world(
     Ok(CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger })
 }
 
-/// Installs a module, in the place of the one of its name. What it needs to survive is added to
-/// `batch`.
+/// Installs a module and replaces the one of its name. Adds its durable changes to `batch`.
 ///
 /// # Errors
-/// [`DeployError`]; what was there runs on.
+/// [`DeployError`]; the former module runs on.
 pub(crate) fn install(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -237,11 +236,11 @@ pub(crate) fn install(
     Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
 }
 
-/// Puts a module with another configuration in the place of itself; the version before it stays
-/// what it is. What it needs to survive is added to `batch`.
+/// Replaces the configuration of a module; the version before it stays the same. Adds its durable
+/// changes to `batch`.
 ///
 /// # Errors
-/// [`DeployError`]; what was there runs on.
+/// [`DeployError`]; the former module runs on.
 pub(crate) fn reconfigure(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -394,7 +393,7 @@ fn missed(tenant: &Tenant, name: &str) -> u64 {
     registry.get(DefinitionKind::Module, name).map_or(0, |definition| definition.activity.missed())
 }
 
-/// What a module asks for, and could have, of that which was not granted.
+/// Returns the grants that a module asks for and could have, but was not granted.
 pub(crate) fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
     let asked = module.said.asked.iter().flatten();
     let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));

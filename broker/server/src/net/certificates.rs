@@ -179,8 +179,8 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
-    /// How often its authorities were replaced. Who reads it before [`ListenerTls::current`] gets
-    /// at least the authorities of this generation.
+    /// Number of times that its authorities were replaced. A caller that reads it before
+    /// [`ListenerTls::current`] gets at least the authorities of this generation.
     pub(crate) fn authorities_generation(&self) -> u64 {
         self.authorities_generation.load(Ordering::Acquire)
     }
@@ -223,8 +223,8 @@ impl ListenerTls {
         (mode & READ_BY_ALL != 0).then_some((&self.files.key, mode))
     }
 
-    /// Reads the files again if something else is in them; whether they were. Who writes the same
-    /// into them again and again, as tools for configuration do, costs no session its resumption.
+    /// Reads the files again if their content has changed; returns whether it has. Tools that write
+    /// the same content again and again cost no session its resumption.
     fn check(&self, counters: &Counters) -> bool {
         let stamps = self.files.stamps();
         if self.seen.lock().stamps == stamps {
@@ -338,9 +338,9 @@ impl Files {
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         if asks_for_certificates {
-            // A session that is resumed comes with a certificate that was judged long ago, and each
-            // resumption would prolong that: who shows one proves each time that it is his and
-            // still good.
+            // A resumed session would keep a certificate that was checked long ago, and each
+            // resumption would prolong that. So each connection proves anew that the certificate is
+            // its own and still valid.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
             return Ok(Loaded { config, ends_at_ms, authorities });

@@ -202,7 +202,7 @@ mod tests {
         const ORDERS: usize = 20 * ORDERS_PER_LOOK + 3;
         const LOOKS: usize = 3;
         let inbox = Arc::new(Inbox::default());
-        // What was done: an order, or the turn of another task.
+        // Log of the steps: an order, or the turn of another task.
         let log = Arc::new(Mutex::new(Vec::new()));
         let (served, noted) = (Arc::clone(&inbox), Arc::clone(&log));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

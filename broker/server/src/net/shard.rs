@@ -516,7 +516,7 @@ fn time_passed(local: &Local, overfull: &mut u64) {
 async fn rest(local: &Local, overfull: &mut u64) {
     let shard = &local.shard;
     shard.rest.begin();
-    // What others did before they could see that the shard rests.
+    // Handles changes that others made before they could see that the shard rests.
     time_passed(local, overfull);
     while shard.rest.is_on() {
         let time = time_to_rest(local);

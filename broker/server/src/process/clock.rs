@@ -22,8 +22,7 @@ pub(crate) struct SystemClock {
     start: Instant,
     /// Time since the boot at the start, and what the clock of lifetimes showed then.
     booted: (Duration, u64),
-    /// What the wall clock showed more than the clock of lifetimes, in milliseconds, when it was
-    /// set last.
+    /// Lead of the wall clock over the lifetime clock at the last adjustment, in milliseconds.
     ahead_ms: AtomicI64,
 }
 

@@ -1,9 +1,10 @@
 //! File descriptors of the process: how many are for connections, and how many are kept for other
 //! uses.
 //!
-//! What is open once all listeners are is taken for what the broker needs; of what is left, a part
-//! stays free for files, for the health port, and for administrators on this machine. So a broker
-//! that strangers have filled still says that it works, and lets in who can make them leave.
+//! The descriptors that are open when all listeners are count as the broker's own need. Of the
+//! rest, a part stays free for files, the health port and administrators on this machine. So a
+//! broker that strangers have filled still reports its health, and admits those who can remove
+//! them.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};

@@ -1,5 +1,5 @@
-//! What a start is at while no port is open yet: told in the log, as compiling what has no native
-//! code in the cache may take minutes after an upgrade.
+//! Progress of a start before any port is open, in the log: compiling without cached native code
+//! may take minutes after an upgrade.
 
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};

@@ -1,11 +1,11 @@
-//! The service manager that started this process, as systemd, and what it wants to know: that the
-//! broker is ready, that it lives, that it stops.
+//! Service manager that started this process, such as systemd, and the reports to it: the broker is
+//! ready, lives, stops.
 //!
-//! Datagrams to the Unix socket that `NOTIFY_SOCKET` names, as sd_notify(3) has them. Where nobody
-//! listens nothing is lost but the news.
+//! Datagrams to the Unix socket in `NOTIFY_SOCKET`, as in sd_notify(3). Without a receiver only the
+//! reports are lost.
 //!
-//! Invariant: a sign of life is sent only at a moment at which the [`Watchdog`] misses no thread.
-//! Not here: who is missed (`watchdog`), and when it is looked (`server/signals`).
+//! Invariant: a sign of life is sent only when the [`Watchdog`] misses no thread. Not here: the
+//! missed threads (`watchdog`), and the times of the checks (`server/signals`).
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt as _;
@@ -32,7 +32,7 @@ pub(crate) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// Time after which it takes the broker for dead without a sign of life.
     patience: Option<Duration>,
-    /// What was last missed.
+    /// Last report of a missed thread or task.
     missed: Mutex<Option<String>>,
 }
 
@@ -106,7 +106,7 @@ impl ServiceManager {
 
     fn tell(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
-            // Whoever does not listen any more cannot be helped.
+            // A service manager that no longer listens cannot be helped.
             let _ = socket.send_to_addr(state.as_bytes(), address);
         }
     }

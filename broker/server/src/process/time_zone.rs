@@ -5,14 +5,14 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use tracing::{info, warn};
 
-/// Where the zone is read when `TZ` is not set.
+/// File with the time zone if `TZ` is not set.
 const FILE: &str = "/etc/localtime";
 
 /// A time zone as it was found.
 #[derive(Clone, Debug)]
 pub struct LocalZone {
     pub(crate) zone: TimeZone,
-    /// What says it: `TZ`, `/etc/localtime` or `default`.
+    /// Source of the zone: `TZ`, `/etc/localtime` or `default`.
     pub origin: &'static str,
     /// Why it is not what was meant, where that is so.
     pub fault: Option<String>,

@@ -1,8 +1,8 @@
-//! Watchdog over the threads and tasks without which the broker does not work: when one of them
-//! ends by a panic or stands still, `/health` says so, for whoever starts the broker again.
+//! Watchdog over the threads and tasks without which the broker does not work: `/health` reports
+//! one that ends by a panic or stands still.
 //!
-//! What belongs to one Client, one login, one route, one command or one run is contained where it
-//! happens and is none of these.
+//! Failures of one Client, login, route, command or run are contained where they happen. The
+//! watchdog ignores them.
 
 use std::io;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ impl Watchdog {
         self.ended_by_panic.lock().first().copied()
     }
 
-    /// What does not work at this time, in words: a task that has ended by a panic, or threads that
-    /// stand still.
+    /// Returns a description of what does not work now: a task that has ended by a panic, or
+    /// threads that stand still.
     pub(crate) fn missed(&self, now: Instant) -> Option<String> {
         if let Some(name) = self.ended() {
             return Some(format!("{name} has ended by a panic"));

@@ -122,8 +122,7 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, perm
     let ended = async {
         tokio::select! {
             ended = connection => ended,
-            // What has been asked for and not been answered is lost: the connection was idle for
-            // longer than all others.
+            // Unanswered requests are lost: the connection was idle for longer than all others.
             () = permit.end.notified() => Ok(()),
         }
     };
@@ -163,8 +162,8 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         }
         "/metrics" => {
             let _turn = served.writing_metrics.lock().await;
-            // Who asks for `/health` waits for one text, and not for all that were asked for in a
-            // row before.
+            // A request for `/health` waits for one text only, not for all texts that were
+            // requested before.
             tokio::task::yield_now().await;
             response(StatusCode::OK, METRICS, metrics::text(&served.broker))
         }

@@ -195,8 +195,8 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     tenant.remove_expired(turn);
 }
 
-/// Drains the sessions that the stop of the broker has ended. What rests in the store is drained
-/// after the next start.
+/// Drains the sessions that the stop of the broker has ended. The next start drains messages that
+/// are in the store.
 fn end_the_last() {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {

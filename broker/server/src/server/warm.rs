@@ -77,7 +77,7 @@ pub enum WarmError {
     Io {
         /// Which.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The store cannot be read.
@@ -165,7 +165,7 @@ struct ConfigurationCopy {
 
 impl Drop for ConfigurationCopy {
     fn drop(&mut self) {
-        // What is left is removed by the next one.
+        // The next run removes the rest.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

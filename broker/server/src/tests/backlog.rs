@@ -1,4 +1,4 @@
-//! What is sent behind a subscription.
+//! Tests of messages that are sent behind a subscription.
 
 use std::sync::Arc;
 

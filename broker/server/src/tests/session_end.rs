@@ -35,7 +35,7 @@ fn with_sessions(dir: &std::path::Path, ids: &[String]) -> (Running, Arc<Tenant>
     (running, tenant, peers)
 }
 
-/// Whatever is stored after that, the next user of the name too, is behind the ends.
+/// Later writes to the store, even those of the next user of the name, are behind the ends.
 #[test]
 fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_ones() {
     let dir = tempfile::tempdir().unwrap();

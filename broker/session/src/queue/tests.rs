@@ -69,7 +69,7 @@ struct World {
     numbered: [VecDeque<u64>; PUBLISHERS],
     delivered: [Vec<u64>; PUBLISHERS],
     committed: [Vec<u64>; PUBLISHERS],
-    /// What is in the store for the session and has not been sent.
+    /// Unsent messages of the session in the store.
     store: BTreeMap<u64, ()>,
     /// Whether those in flight are known to the store does not matter: slices begin behind them.
     asked: Option<WantedSlice>,

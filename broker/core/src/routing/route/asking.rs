@@ -101,7 +101,7 @@ impl Asking {
     /// Asks about further receivers until the time `is_over`.
     ///
     /// # Errors
-    /// What is left, for a later turn.
+    /// The remaining work, for a later turn.
     pub(crate) fn go_on_until(
         mut self: Box<Self>,
         cache: &mut RouteCache,

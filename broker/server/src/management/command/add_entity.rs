@@ -125,7 +125,7 @@ fn add_one(
     let of_text: Vec<Diagnostic> =
         entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
     let (errors, mut warnings) = split(&of_text);
-    // Whoever corrects what is wrong corrects that as well.
+    // A user who fixes the errors fixes these warnings as well.
     let of_compiler = warnings.clone();
     let failed = |message: String, errors| Outcome {
         kind,

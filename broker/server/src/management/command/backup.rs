@@ -122,7 +122,7 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
 /// was written to may hang.
 struct Chunks<'a> {
     broker: &'a Arc<Broker>,
-    /// Who takes it.
+    /// Client that takes the backup.
     taker: (&'a Tenant, &'a Identity),
     /// Spool file; `None` while it is read.
     spool: Option<Spool>,

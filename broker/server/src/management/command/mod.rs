@@ -451,7 +451,7 @@ mod tests {
         ] {
             assert_eq!(load_of(written.as_bytes()).work, work, "{written}");
         }
-        // Whatever has a text of LoT, of Python or of a module is compiled.
+        // Every verb that takes the text of a program or a module compiles it.
         let sources = ["<LoT text>", "lot64:", "zip64:", "<Python"];
         for verb in verbs().filter(|verb| sources.iter().any(|source| verb.usage.contains(source))) {
             assert!(matches!(verb.work, Work::Compiles | Work::CompilesModule), "{}", verb.name);

@@ -129,7 +129,7 @@ pub(super) fn remove_displaced<'a>(
     removed.map(warning).collect()
 }
 
-/// What becomes by hand of a thing that belongs to a project.
+/// Change by hand to an entity that belongs to a project.
 #[derive(Clone, Copy)]
 pub(super) enum ByHand {
     /// Another one takes its place.

@@ -388,7 +388,7 @@ fn insert(call: &Call<'_>, project: &Arc<Project>, former: FormerVersion) {
     projects.insert(Arc::clone(project));
 }
 
-/// What becomes of the version before when a project is stored.
+/// Former version of a project after the project is stored.
 enum FormerVersion {
     /// The same files were stored again.
     Stays,

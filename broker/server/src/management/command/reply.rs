@@ -12,7 +12,7 @@ use crate::management::command_text::{ArgumentError, CommandText, MisplacedReque
 use crate::management::components::ComponentUnread;
 use lotmq_core::durable::store_failure::StoreFailure;
 
-/// What stands for a reason that the asker may not know.
+/// Text in place of a reason that the caller may not know.
 pub(super) const WITHHELD: &str = "its user, and who may configure the system, are told why";
 
 /// Type of the entity that a command is about.

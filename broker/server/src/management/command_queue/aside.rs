@@ -65,9 +65,9 @@ impl Aside {
             let place = place;
             of_thread.install();
             let read = read();
-            // Whoever has the answer may ask again at once.
+            // A caller with the answer may ask again at once.
             drop(place);
-            // Who asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(read);
         };
         std::thread::Builder::new()

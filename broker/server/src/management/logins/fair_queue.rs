@@ -246,7 +246,7 @@ mod tests {
                 }
                 assert_eq!(queue.push(from(9_999), (9_999, true), "other"), None);
                 let places = before(&mut queue, "other");
-                // Four lines and his own take turns, of which every third is of that kind.
+                // Four lines and the user's own take turns, and every third turn is of that kind.
                 assert!(places <= 15, "{name}, {size}: behind {places}");
             }
         }

@@ -3,7 +3,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// What listens belongs to the process, so one test at a time.
+/// Listeners belong to the whole process, so one test runs at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn read(name: &str, arguments: &str) -> Result<TraceLog, TraceLogError> {

@@ -1,5 +1,5 @@
-//! What a rule opens, told from the texts of rules alone: an administrator's rights, and what rules
-//! behind it deny.
+//! Rights that a rule opens, found in the texts of rules alone: rights of administrators, and
+//! requests that rules behind it deny.
 //!
 //! Asked by the plans of projects and by the tools for single files, so that both ask the same
 //! questions. Not here: what a rule says of a question, of which conditions decide.

@@ -248,7 +248,7 @@ impl Clockwork {
         }
         for tenant in broker.tenants.all().iter() {
             if expires {
-                // What the wall clock has jumped over has not passed.
+                // Time that the wall clock has skipped has not passed.
                 let now_ms = broker.clock.wall_ms().min(broker.clock.lifetime_ms());
                 tenant.managed().audit.expire(&broker.store, now_ms);
             }
@@ -261,7 +261,7 @@ impl Clockwork {
     /// Stores what the next start needs to know of the time.
     fn anchor(&mut self) {
         if self.broker.store_failure().is_some() {
-            // What was on its way may be lost: it is written again when the store works.
+            // A write under way may be lost: it is repeated when the store works.
             self.anchoring = Anchoring::default();
             return;
         }
@@ -320,7 +320,7 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     for module in modules {
         let info = crate::management::modules::info(tenant, &module);
         let now = format!("{} {}", info["state"].as_str().unwrap_or_default(), info["usedBy"]);
-        // What was told when it was installed, or when the broker started.
+        // State that was reported when it was installed, or when the broker started.
         let as_installed = if module.options.is_disabled { "disabled []" } else { "enabled []" };
         let before = told.insert((tenant.number, Arc::clone(&module.name)), now.clone());
         if before.as_deref().unwrap_or(as_installed) != now {

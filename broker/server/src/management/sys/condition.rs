@@ -267,7 +267,7 @@ fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     rows
 }
 
-/// What runs of definitions warned of, by place; at most so many as a listing has.
+/// Returns the warnings from runs of definitions, by place; at most as many as a listing has.
 fn warnings(tenant: &Tenant) -> Vec<Value> {
     let registry = tenant.programs().guests.registry.read();
     let of = |definition: &Arc<Definition>| {

@@ -47,7 +47,7 @@ pub(crate) fn refused(
     event(turn, tenant, refused, client_id, user, connection);
 }
 
-/// What happened to a Client.
+/// Login event of a Client.
 struct Event<'a> {
     word: &'static str,
     result: u8,

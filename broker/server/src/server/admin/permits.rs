@@ -15,7 +15,7 @@ use crate::limits::HTTP_CONNECTIONS_MAX;
 #[derive(Default)]
 pub(super) struct Permits(Mutex<State>);
 
-/// Who has permits, in the order in which they would have to give way.
+/// Holders of permits, in the order in which they would have to give way.
 ///
 /// Connections have numbers in the order in which they came, their activities in the order in which
 /// they were.

@@ -156,7 +156,7 @@ mod tests {
             assert!(Instant::now() < deadline, "{:?}", kinds(Instant::now() + COMMAND_SILENCE_MAX));
             std::thread::yield_now();
         }
-        // What those that wait say now is over then, and all that they may be late.
+        // Waits that threads announce now are over then, with all possible lateness.
         let at = Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
         while let left = kinds(at)
             && !left.is_empty()

@@ -81,7 +81,7 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
     assert_eq!(settled(&mut broker), ["Boot: boot=up (QoS 0 retained)"]);
 
     broker.publish(&Arriving::new("in", b"4")).unwrap();
-    // What is short runs in the turn that the message comes in, the rest beside it.
+    // Short runs happen in the turn of the message, the others beside it.
     assert_eq!(settled(&mut broker), ["Short: short=4 (QoS 1)", "Long: long=8 (QoS 2)"]);
     assert_eq!(broker.value("kept").as_deref(), Some(&b"4"[..]));
 

@@ -80,8 +80,7 @@ impl Clock for VirtualTime {
         Duration::ZERO
     }
 
-    /// What it waits for is done by another thread, which needs time of the machine and none of
-    /// these.
+    /// Another thread does the awaited work, which takes real time and no virtual time.
     fn pause(&self, _: Duration) {
         std::thread::sleep(PAUSE);
     }

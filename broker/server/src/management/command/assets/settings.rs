@@ -242,7 +242,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     let setter = Setter::of(call, asset.owner(call.tenant).as_ref());
-    // What narrows the rights that it runs with.
+    // Set if the policy narrows the rights that the asset runs with.
     let policy_of_rights = format!("policy '{policy}'");
     let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
     let mut not_followed = Vec::new();

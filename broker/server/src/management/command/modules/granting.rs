@@ -104,7 +104,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(stopped.tell(call, name, done))
 }
 
-/// What `-grant` names, and the other arguments.
+/// Returns the grants of `-grant`, and the other arguments.
 fn grants_in(call: &Call<'_>) -> Result<(GrantSet, Vec<String>), Refusal> {
     let (mut named, mut rest) = (GrantSet::new(), Vec::new());
     let mut arguments = call.all_arguments()?.into_iter();

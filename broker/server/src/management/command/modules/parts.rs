@@ -1,9 +1,9 @@
 //! Uploads of modules in parts: `-addModule … -size -sha256`, the parts that are published,
 //! `-cancelModuleUpload`, and the end. Commands reference §14.3.
 //!
-//! What an upload has become is in `uploads`. When the last part has come, the command is executed
-//! again, with the bytes and a queue of its own: what a user may do is looked at twice, and its
-//! Client is not kept waiting.
+//! The state of an upload is in `uploads`. When the last part has come, the command is executed
+//! again, with the bytes and a queue of its own. So the user's rights are checked twice, and the
+//! Client does not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -141,7 +141,7 @@ pub(crate) fn is_part(topic: &str) -> bool {
 
 /// Module, upload and index that a topic names.
 fn part_of(topic: &str) -> Option<(&str, &str, &str)> {
-    // What is behind the identifier is the index, and refused where it is none.
+    // The level behind the identifier is the index. The caller refuses a text that is no index.
     let mut levels = topic.strip_prefix(MODULES)?.splitn(4, '/');
     let (name, upload, id, index) = (levels.next()?, levels.next()?, levels.next()?, levels.next()?);
     (upload == "upload").then_some((name, id, index))
