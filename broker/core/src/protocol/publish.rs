@@ -89,23 +89,19 @@ pub(super) fn handle(
     let route = match found.or_else(|asking| turn.ask_on(asking, &open.client.tenant)) {
         Ok(route) => route,
         Err(asking) => {
-            // It is to come again as it came.
-            turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
-            open.unfinished = Some(Box::new(Unfinished::Asking(asking)));
+            defer(open, turn, header, packet, Unfinished::Asking(asking));
             return Ok(());
         }
     };
     if must_wait(turn, &received, &route) {
-        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
-        open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        defer(open, turn, header, packet, Unfinished::Asked(route));
         return Ok(());
     }
     let (client, qos) = (&open.client, received.message.qos);
     let by = Publisher::Client(client);
     if route.triggers.as_ref().is_some_and(|it| it.must_wait(&mut turn.notes(), &client.tenant, by, qos)) {
-        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
         turn.routes.put_back(&client.tenant, route);
-        open.unfinished = Some(Box::new(Unfinished::HeldBack));
+        defer(open, turn, header, packet, Unfinished::HeldBack);
         open.feeds_guests = true;
         return Ok(());
     }
@@ -121,6 +117,12 @@ pub(super) fn handle(
         Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
     }
     Ok(())
+}
+
+/// Restores the first byte of a PUBLISH, so that a later turn handles the packet again.
+fn defer(open: &mut Open, turn: &mut Turn, header: FixedHeader, packet: Span, unfinished: Unfinished) {
+    turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+    open.unfinished = Some(Box::new(unfinished));
 }
 
 /// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many
