@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 36] = [
+const LAYERS: [(&str, u8); 37] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -37,14 +37,15 @@ const LAYERS: [(&str, u8); 36] = [
     ("lotmq-host", 2),
     ("lotmq-core", 3),
     ("lotmq-project", 3),
-    ("lotmq-server", 4),
+    ("lotmq-process", 4),
     ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
-    ("lotmq-lsp", 5),
-    ("lotmq-runner", 5),
-    ("lotmq", 6),
-    ("lotmq-test-support", 5),
-    ("lotmq-bench", 6),
+    ("lotmq-server", 5),
+    ("lotmq-lsp", 6),
+    ("lotmq-runner", 6),
+    ("lotmq", 7),
+    ("lotmq-test-support", 6),
+    ("lotmq-bench", 7),
 ];
 
 /// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and

@@ -8,9 +8,10 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 16] = [
+const CRATES: [(&str, &str); 17] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
+    ("broker/process", "Process and machine"),
     ("broker/session", "A session's flows"),
     ("broker/router", "Topics and subscriptions"),
     ("broker/codec", "The wire format"),

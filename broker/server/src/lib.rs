@@ -224,7 +224,6 @@ mod guests;
 mod limits;
 mod management;
 mod net;
-mod process;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -237,6 +236,7 @@ pub use guests::route_types::runs_route_type;
 pub use guests::seeds::is_seed;
 pub use guests::witness::{Denial, Forwarded, LoginDeed, Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
+pub use lotmq_process::time_zone::LocalZone;
 #[doc(hidden)]
 pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
@@ -245,7 +245,6 @@ pub use management::{backup, codes, projects};
 pub use net::listening_socket::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
-pub use process::time_zone::LocalZone;
 pub use server::admin::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};

@@ -3,22 +3,6 @@
 //! Not here: bounds of the data path (`lotmq_core::limits`), and settings, which are rows of
 //! [`limit_table`](lotmq_config::limit_table).
 
-/// Most file descriptors reserved for files, the health port and administrators.
-pub(crate) const DESCRIPTORS_KEPT_MAX: u32 = 512;
-
-/// Connections below which the start warns of the limit of open files. A limit below the usual
-/// 1,024 is rarely set on purpose.
-pub(crate) const FEW_CONNECTIONS: u32 = 100;
-
-/// Compiled programs below which the log warns of the memory mappings when the broker starts: the
-/// default of Linux has room for nearly ten thousand.
-pub(crate) const FEW_PROGRAMS: u64 = 2_000;
-
-/// Local connections beyond `connections`, until CONNECT shows whether they are administrators.
-/// Half of them may be silent and give way to newcomers. The others are for administrators and for
-/// connections about to close. Half as many beyond `half_open`.
-pub(crate) const SPARE_CONNECTIONS_MAX: u32 = 16;
-
 /// Least `connections` that are shared out between users. With fewer, shares would be too small.
 pub(crate) const PLACES_SHARED_MIN: u32 = 4;
 
@@ -448,14 +432,15 @@ pub(crate) const SHARD_ORDERS_MAX: usize = 4096;
 /// Threads of routes: one per core, and no more, as they mostly wait.
 pub(crate) const ROUTE_THREADS_MAX: usize = 4;
 
+/// Threads that commands, compilations of modules and routes have at most.
+pub(crate) const WORKING_THREADS_MAX: usize =
+    COMMAND_THREADS + 2 * MODULE_COMPILES_PER_USER_MAX + ROUTE_THREADS_MAX;
+
 /// Probes of routes that may wait for one of these threads; whoever asks for more waits.
 pub(crate) const ROUTE_PROBES_MAX: usize = 64;
 
 /// Damaged rows that a start logs one by one; of further ones there is only the number.
 pub(crate) const QUARANTINED_LOGGED_MAX: usize = 1000;
-
-/// HTTP connections on the health port; a further one replaces an idle one. Tools need one each.
-pub(crate) const HTTP_CONNECTIONS_MAX: usize = 256;
 
 /// Bytes of a request head that an HTTP connection buffers. The library needs at least 8 KiB.
 pub(crate) const HTTP_HEAD_BYTES_MAX: usize = 16 << 10;
@@ -474,10 +459,6 @@ pub(crate) const PULSE_PATIENCE: std::time::Duration = std::time::Duration::from
 
 /// Time without a sign of life of a thread that serves Clients, after which the health is bad.
 pub(crate) const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// The same for a round of housekeeping, `$SYS` figures or routes, and for a password check. These
-/// threads may get little processor time.
-pub(crate) const ROUND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The same for a part of a command: compiling may take 1 min, and `-addPython` waits for Python.
 pub(crate) const COMMAND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(300);
@@ -737,18 +718,6 @@ pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
 /// See [`ROUTE_RETRIES_MIN`].
 pub(crate) const ROUTE_RETRY_TIME_MIN: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// Memory that guests may have where nothing is configured: one part in so many of the machine's.
-pub(crate) const GUESTS_MEMORY_PART: u64 = 4;
-
-/// Bounds of this in bytes: a thousand actions, and more than anybody has needed yet.
-pub(crate) const GUESTS_MEMORY_RANGE: std::ops::RangeInclusive<u64> = 256 << 20..=4 << 30;
-
-/// Sums of memory that nobody has set are at most one part in so many of the machine's.
-pub(crate) const SUM_MEMORY_PART: u64 = 8;
-
-/// The least that this gives, in bytes.
-pub(crate) const SUM_MEMORY_MIN: u64 = 32 << 20;
-
 /// Least and most bytes in flight of a session whose owner's sessions exceed their share.
 pub(crate) const BOUND_WINDOW_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 10;
 
@@ -757,9 +726,6 @@ pub(crate) const IN_FLIGHT_LOOK_PERIOD: std::time::Duration = std::time::Duratio
 
 /// How often it is looked how full the disk is.
 pub(crate) const STORAGE_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// Disk bytes per stored byte: pages are powers of two, rewritten before the old one is free.
-pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
 
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;

@@ -75,15 +75,6 @@ use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
-use crate::process::alarm::Alarm;
-use crate::process::clock::SystemClock;
-use crate::process::descriptors::Descriptors;
-use crate::process::lifetimes::Anchor;
-use crate::process::machine;
-use crate::process::mappings;
-use crate::process::service_manager::ServiceManager;
-use crate::process::time_zone::LocalZone;
-use crate::process::watchdog::Watchdog;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
@@ -92,6 +83,15 @@ use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{Above, Chance, Core, Hashing};
+use lotmq_process::alarm::Alarm;
+use lotmq_process::clock::SystemClock;
+use lotmq_process::descriptors::Descriptors;
+use lotmq_process::lifetimes::Anchor;
+use lotmq_process::machine;
+use lotmq_process::mappings;
+use lotmq_process::service_manager::ServiceManager;
+use lotmq_process::time_zone::LocalZone;
+use lotmq_process::watchdog::Watchdog;
 
 /// Number of threads that check passwords. One keeps a core busy with 50 checks a second.
 const LOGIN_THREADS: usize = 1;
@@ -662,7 +662,7 @@ impl Surroundings {
         facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
-        mappings::report(&engine);
+        mappings::report(&engine, crate::limits::WORKING_THREADS_MAX);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             chance: chance(),

@@ -26,7 +26,7 @@ use crate::limits::{
     COMPILE_PATIENCE, MODULE_WORKERS_MAX, PROGRAM_WORKERS_MAX, WORKER_MEMORY_PART, WORKER_MEMORY_RANGE,
     WORKER_PROGRAM_BYTES,
 };
-use crate::process::machine;
+use lotmq_process::machine;
 
 /// Worker processes of a broker.
 #[derive(Debug)]

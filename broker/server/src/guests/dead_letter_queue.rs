@@ -26,8 +26,8 @@ use super::routes::mailbox::Post;
 use super::routes::outbox::Amount;
 use super::routes::stored_post::{self, StoredPost};
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
-use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 
 /// Pause between two tries of who takes letters out while another one does.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);

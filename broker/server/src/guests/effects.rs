@@ -17,8 +17,6 @@ use super::records;
 use super::run::{Run, Started};
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
-use crate::process::clock::definitions_now;
-use crate::process::clock::timestamp;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
@@ -26,6 +24,8 @@ use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::clock::timestamp;
 
 /// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]
@@ -355,8 +355,8 @@ pub(super) fn events_not_taken(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::this_turn;
     use crate::testing::Running;
+    use lotmq_process::this_turn;
 
     #[test]
     fn what_a_definition_publishes_counts_for_its_owner_until_it_is_stored() {

@@ -43,7 +43,6 @@ use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, OWN_EVENTS_PER_MESSAGE_MAX, STEPS_PER_INLINE_RUN};
-use crate::process::clock::timestamp;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
@@ -51,6 +50,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{Listeners, Publisher, Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
+use lotmq_process::clock::timestamp;
 use lotmq_session::Time;
 
 /// Definitions that messages on one topic start.

@@ -16,8 +16,8 @@ use super::route_types;
 use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
-use crate::process::clock::definitions_now;
-use crate::process::this_turn;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::this_turn;
 
 impl FiberServices for TenantServices {
     fn log(&self, run: &RunContext, level: LogLevel, text: &str) {

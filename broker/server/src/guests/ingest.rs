@@ -28,7 +28,7 @@ use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Time between two looks whether the disk has caught up: some commits.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);

@@ -27,12 +27,12 @@ use super::promised::{Promise, PromisedMessage};
 use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::process::this_turn;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::stored;
+use lotmq_process::this_turn;
 
 /// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another
 /// \[MQTT-3.1.3-6\].

@@ -28,11 +28,11 @@ use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
 use super::{Guests, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::process::clock::timestamp;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::timestamp;
 
 /// Fate of a message at something that it starts.
 pub(super) enum Fate {

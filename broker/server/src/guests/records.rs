@@ -19,11 +19,11 @@ use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
-use crate::process::clock::{definitions_now, timestamp, utc_text};
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use lotmq_process::clock::{definitions_now, timestamp, utc_text};
 
 /// Definitions whose changed error record waits to be published; more than this are published
 /// together by the next sweep of all.

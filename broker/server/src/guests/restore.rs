@@ -24,10 +24,10 @@ use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::COMMIT_PATIENCE;
-use crate::process::clock::definitions_now;
-use crate::process::restoring::Restoring;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::restoring::Restoring;
 
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);

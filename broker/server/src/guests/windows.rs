@@ -16,9 +16,9 @@ use super::told_in_turn::RoundTold;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
 use crate::limits::ROWS_PER_TOLD;
-use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::timestamp;
 
 /// Code of the error of a definition whose windows reach a bound.
 const WINDOW_LIMIT: &str = "WINDOW_LIMIT";

@@ -28,8 +28,8 @@ use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule};
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
 
 /// Kind of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

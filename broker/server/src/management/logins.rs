@@ -23,7 +23,7 @@ use tracing::{error, warn};
 pub(crate) use check::check;
 use fair_queue::FairQueue;
 
-use crate::limits::ROUND_SILENCE_MAX;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Check of a password.
 pub(crate) struct Check {

@@ -33,7 +33,6 @@ pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
 use crate::limits::LOG_LINES_WAITING_MAX;
-use crate::process::alarm::Alarm;
 #[cfg(test)]
 use line::Level;
 use line::Line;
@@ -41,6 +40,7 @@ use lotmq_core::counters::Counters;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use lotmq_process::alarm::Alarm;
 use wanted::Wanted;
 
 /// Shortest time between two publications of lines, which are published together.

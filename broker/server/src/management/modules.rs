@@ -40,8 +40,8 @@ use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
-use crate::process::restoring::Restoring;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::restoring::Restoring;
 
 use hint::HintRefusal;
 
@@ -421,7 +421,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
             "version": former.options.version,
             "sha256": data_encoding::HEXLOWER.encode(&former.hash),
             "bytes": former.component_bytes,
-            "installedUtc": crate::process::clock::utc_text(former.installed_at_ms),
+            "installedUtc": lotmq_process::clock::utc_text(former.installed_at_ms),
         })
     });
     json!({
@@ -432,7 +432,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "sha256": data_encoding::HEXLOWER.encode(&module.hash),
         "bytes": module.component_bytes,
         "state": state,
-        "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
+        "installedUtc": lotmq_process::clock::utc_text(module.installed_at_ms),
         "owner": module.owner.as_ref().map(|owner| &*owner.name),
         "usedBy": used_by,
         "former": former,

@@ -32,8 +32,8 @@ use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use crate::guests::authority;
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
 
 /// Setting of a tenant that names its loaded projects.
 const ACTIVE: &str = "project.active";

@@ -31,8 +31,8 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
-use crate::process::clock::wall_ms;
 use lotmq_core::counters::Counters;
+use lotmq_process::clock::wall_ms;
 
 /// Period at which the files are looked at: one `stat` each.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);

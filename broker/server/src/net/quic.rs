@@ -47,10 +47,10 @@ use crate::limits::{
     QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
-use crate::process::watchdog::{self, beat};
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;
+use lotmq_process::watchdog::{self, beat};
 
 /// Time that closing connections may take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);

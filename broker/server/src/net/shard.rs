@@ -41,9 +41,6 @@ use super::run_queue::SchedStat;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
 use crate::limits::{RUN_QUEUE_TICKS, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
-use crate::process::clock::thread_cpu;
-use crate::process::this_turn;
-use crate::process::watchdog::Watched;
 use lotmq_core::clock::Stretch;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::peer::Peer;
@@ -57,6 +54,9 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::turn::release::Release;
 use lotmq_core::turn::timers::TICK;
+use lotmq_process::clock::thread_cpu;
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::Watched;
 
 /// Time that connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::limits::TURN_TIME_LONG;
-use crate::process::clock::{coarse, thread_cpu};
 use lotmq_core::counters::Counters;
 use lotmq_core::turn::home::Home;
+use lotmq_process::clock::{coarse, thread_cpu};
 
 thread_local! {
     /// Last reading of this thread's processor time, with its time by the coarse clock.

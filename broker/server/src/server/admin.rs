@@ -33,12 +33,11 @@ use tracing::{debug, warn};
 
 use self::permits::{Permit, Permits};
 use crate::guests::late_code::Compiling;
-use crate::limits::{
-    HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
-};
+use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use crate::management::broker::Broker;
 use crate::management::sys::{failures, state};
-use crate::process::watchdog::{self, beat};
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::watchdog::{self, beat};
 
 /// The health port while it is open.
 pub(crate) struct Admin {

@@ -58,8 +58,6 @@ use crate::guests::witness::Witness;
 use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
-use crate::process::this_turn;
-use crate::process::watchdog::Watchdog;
 use ambient::VirtualAmbient;
 use clients::Clients;
 use error::{refused, variable};
@@ -72,6 +70,8 @@ use lotmq_core::tenant::system_topics::is_system;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
 use lotmq_core::{Chance, Hashing};
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::Watchdog;
 use program::ProgramEntity;
 use time::VirtualTime;
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{StartError, store_options};
 use crate::management::accounts::{self, AccountsError, Scram};
 use crate::management::audit::{Audit, Event, Kind, Record};
-use crate::process::clock::wall_ms;
+use lotmq_process::clock::wall_ms;
 
 /// Name of users' passwords in the audit, as that of a verb.
 const VERB: &str = "passwd";

@@ -13,7 +13,7 @@ use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 use super::{HEALTH, StartError, unusable};
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::listening_socket;
-use crate::process::clock::wall_ms;
+use lotmq_process::clock::wall_ms;
 
 /// Something that a start would refuse.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::process::service_manager::ServiceManager;
 use crate::server::Server;
+use lotmq_process::service_manager::ServiceManager;
 
 /// Event for which a running broker waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

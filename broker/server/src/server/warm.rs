@@ -37,10 +37,10 @@ use crate::guests::routes::Routes;
 use crate::guests::{GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
-use crate::process::clock::SystemClock;
-use crate::process::lifetimes::Anchor;
-use crate::process::machine;
-use crate::process::watchdog::Watchdog;
+use lotmq_process::clock::SystemClock;
+use lotmq_process::lifetimes::Anchor;
+use lotmq_process::machine;
+use lotmq_process::watchdog::Watchdog;
 
 /// Directory within that of the data in which the copy of the configuration lies meanwhile.
 const COPY_DIRECTORY: &str = "warm";

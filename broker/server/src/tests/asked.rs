@@ -8,13 +8,13 @@ use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
 use lotmq_client::Client;
 use lotmq_codec::QoS;
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{ask_later, resume_asked};
+use lotmq_process::this_turn;
 
 /// A rule that lets everybody have everything, and is asked about each message. An answer takes so
 /// long.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
 use lotmq_store::Op;
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
@@ -15,6 +14,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::session_row::row;
+use lotmq_process::this_turn;
 
 /// That of a Client without a name.
 const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };

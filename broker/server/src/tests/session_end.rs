@@ -5,13 +5,13 @@ use std::thread;
 
 use lotmq_client::{Client as Peer, ConnectOptions};
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::client::session_end::{end_now, end_of_user};
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
+use lotmq_process::this_turn;
 
 const USER: &str = "bob";
 /// Those that are connected when their user is removed.

@@ -9,13 +9,13 @@ use lotmq_codec::{
     encode_subscribe,
 };
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::tenant::replay::Replays;
 use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::release::Release;
 use lotmq_core::turn::suback::{Added, Granted};
+use lotmq_process::this_turn;
 
 /// So many that no share of time suffices to take all of them back.
 const FILTERS: usize = 5_000;

@@ -13,8 +13,8 @@ use crate::guests::effects::{GuestMessage, Sender};
 use crate::guests::noted::{look, noted};
 use crate::guests::others_time::OthersTime;
 use crate::limits::OWN_EVENTS_PER_MESSAGE_MAX;
-use crate::process::this_turn;
 use crate::testing::{Running, receive};
+use lotmq_process::this_turn;
 
 /// A broker in which `ann`, who is no administrator, may deploy Actions.
 fn broker_of_ann() -> (Running, Client) {

@@ -56,9 +56,9 @@ use crate::guests::{outboxes, outgoing, records};
 use crate::limits::{
     PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
 };
-use crate::process::this_turn;
 use away::Away;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 use paths::Paths;
 use proof::LostFarSide;
 use running::Runs;

@@ -19,8 +19,8 @@ use crate::guests::routes::RouteRunner;
 use crate::guests::routes::outbox::OutboxStretch;
 use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
-use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 
 /// Pause between two looks whether a store that has failed works again.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);

@@ -33,7 +33,7 @@ use super::standing::{Connection, DeliveryFigures, Standing, stopped};
 use super::told_failures::ToldFailures;
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
-use crate::process::clock::definitions_now;
+use lotmq_process::clock::definitions_now;
 
 /// Runner of a route.
 pub(crate) struct RouteRunner {

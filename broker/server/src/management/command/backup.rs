@@ -24,10 +24,10 @@ use crate::management::backup::{
     WriteError,
 };
 use crate::management::broker::Broker;
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
+use lotmq_process::clock::utc_text;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",

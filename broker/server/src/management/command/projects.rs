@@ -28,7 +28,7 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
 use crate::management::tenant_projects;
-use crate::process::clock::utc_text;
+use lotmq_process::clock::utc_text;
 use plan::ProjectPlan;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);

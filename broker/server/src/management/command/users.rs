@@ -27,10 +27,10 @@ use crate::management::command_text::{self, CommandText};
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::sys;
-use crate::process::clock::utc_text;
-use crate::process::this_turn;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
+use lotmq_process::this_turn;
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",

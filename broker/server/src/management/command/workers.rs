@@ -11,7 +11,7 @@ use tracing::error;
 use super::run;
 use crate::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use crate::management::broker::Broker;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Starts the threads.
 ///

@@ -12,9 +12,8 @@ use lotmq_pulse::{Pulses, goes_on};
 
 use super::shares::Payer;
 use super::user_places::{PlacesMax, UserPlaces};
-use crate::limits::{
-    READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX, ROUND_SILENCE_MAX,
-};
+use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX};
+use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Period at which the progress of a read is checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

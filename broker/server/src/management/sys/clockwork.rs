@@ -17,21 +17,22 @@ use super::figures::Figures;
 use super::untrusted::AuthorityWatch;
 use super::{full_queues, listing, monitor, publish};
 use crate::guests::asset_names;
-use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
+use crate::limits::RESTING_PERIOD;
 use crate::management::assets::Asset;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
 use crate::management::exposure::Exposure;
 use crate::management::login_places;
 use crate::management::managed::Managing as _;
-use crate::process::clock::utc_text;
-use crate::process::lifetimes::Anchoring;
-use crate::process::this_turn;
-use crate::process::usage;
-use crate::process::watchdog::{StillThreads, Watched};
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::utc_text;
+use lotmq_process::lifetimes::Anchoring;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::this_turn;
+use lotmq_process::usage;
+use lotmq_process::watchdog::{StillThreads, Watched};
 
 /// Period of the thread's rounds while anything happens. Sessions of a removed user end within a
 /// second (commands reference §7.1).

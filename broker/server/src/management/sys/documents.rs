@@ -14,8 +14,8 @@ use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
-use crate::process::usage;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::usage;
 
 /// Topic with the function that computes its payload.
 pub(super) struct Document {

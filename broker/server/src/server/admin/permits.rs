@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::limits::HTTP_CONNECTIONS_MAX;
+use lotmq_process::limits::HTTP_CONNECTIONS_MAX;
 
 /// Permits of the port.
 #[derive(Default)]

@@ -33,9 +33,10 @@ mod tests {
     use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
     use super::*;
-    use crate::limits::{COMMAND_SILENCE_MAX, ROUND_SILENCE_MAX};
+    use crate::limits::COMMAND_SILENCE_MAX;
     use crate::management::logins::Check;
     use crate::testing::{PATIENCE, Running, until_silent};
+    use lotmq_process::limits::ROUND_SILENCE_MAX;
 
     fn health(running: &Running) -> String {
         let listeners = running.server.addresses();

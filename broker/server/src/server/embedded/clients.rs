@@ -23,7 +23,7 @@ use super::EmbeddedError;
 use super::client::{Arriving, ClientIdentity, EVERYTHING, LocalClient, ORDINARY};
 use crate::guests::witness::Published;
 use crate::management::broker::Broker;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Client Identifier of the one that sees everything.
 const OBSERVER: &str = "lotmq-observer";

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lotmq_core::clock::Clock;
 use lotmq_definitions::Now;
 
-use crate::process::clock::definitions_now;
+use lotmq_process::clock::definitions_now;
 
 /// How long a thread waits for another one, by the machine's clock, at a time.
 const PAUSE: Duration = Duration::from_micros(100);

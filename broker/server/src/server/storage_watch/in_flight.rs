@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 
 use crate::guests::Hosting;
 use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
-use crate::process::clock::thread_cpu;
-use crate::process::usage;
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::{self, Share};
 use lotmq_core::tenant::client::{Client, ClientState};
+use lotmq_process::clock::thread_cpu;
+use lotmq_process::usage;
 
 /// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;

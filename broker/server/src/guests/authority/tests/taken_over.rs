@@ -7,7 +7,7 @@ use lotmq_host::{InlineRuns, MessageBatch, RunOutput};
 use super::*;
 use crate::guests::effects;
 use crate::guests::run::Run;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();

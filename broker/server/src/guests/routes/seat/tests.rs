@@ -11,8 +11,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
 use crate::guests::routes::mailbox::Addressee;
 use crate::guests::skipping;
-use crate::process::this_turn;
 use crate::testing::{Running, connect, receive};
+use lotmq_process::this_turn;
 
 /// A version of a route with so many instances, of a broker that drives another one.
 fn version(running: &Running, instances: usize) -> Version {

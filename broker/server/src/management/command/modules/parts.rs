@@ -32,8 +32,6 @@ use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
 };
-use crate::process::clock::utc_text;
-use crate::process::this_turn;
 use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::Tenant;
@@ -42,6 +40,8 @@ use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::Asker;
 use lotmq_core::turn::internal;
+use lotmq_process::clock::utc_text;
+use lotmq_process::this_turn;
 
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",

@@ -18,7 +18,7 @@ const STEP_MIN_MS: u64 = 100;
 /// The machine's monotonic clock, from the start of the broker on, its wall clock, and the one of
 /// lifetimes, which counts on while the machine sleeps.
 #[derive(Debug)]
-pub(crate) struct SystemClock {
+pub struct SystemClock {
     start: Instant,
     /// Time since the boot at the start, and what the clock of lifetimes showed then.
     booted: (Duration, u64),
@@ -29,7 +29,7 @@ pub(crate) struct SystemClock {
 impl SystemClock {
     /// The clock of a broker that starts now. Lifetimes go on from where the store has them, else
     /// begin at the wall clock.
-    pub(crate) fn resuming(lifetimes: Option<Anchor>) -> Self {
+    pub fn resuming(lifetimes: Option<Anchor>) -> Self {
         let wall_ms = wall_ms();
         let lifetime_ms = lifetimes.map_or(wall_ms, |anchor| anchor.resumed_at(wall_ms));
         let ahead_ms = AtomicI64::new(wall_ms.wrapping_sub(lifetime_ms).cast_signed());
@@ -79,7 +79,7 @@ impl Clock for SystemClock {
 }
 
 /// Milliseconds since 1970, for callers without a broker.
-pub(crate) fn wall_ms() -> u64 {
+pub fn wall_ms() -> u64 {
     u64::try_from(wall().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -88,31 +88,31 @@ fn wall() -> Duration {
 }
 
 /// Processor time of this thread.
-pub(crate) fn thread_cpu() -> Duration {
+pub fn thread_cpu() -> Duration {
     reading(ClockId::ThreadCPUTime)
 }
 
 /// Both times in the form that definitions take.
-pub(crate) fn definitions_now(clock: &dyn Clock) -> Now {
+pub fn definitions_now(clock: &dyn Clock) -> Now {
     let since = SignedDuration::try_from(clock.wall()).unwrap_or(SignedDuration::MAX);
     let wall = jiff::Timestamp::from_duration(since).unwrap_or(jiff::Timestamp::MAX);
     Now { elapsed: clock.elapsed(), wall }
 }
 
 /// Milliseconds since 1970 as a point in time.
-pub(crate) fn timestamp(ms: u64) -> jiff::Timestamp {
+pub fn timestamp(ms: u64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Milliseconds since 1970 as text: `2026-11-20T09:18:25.120Z`, always with milliseconds, always
 /// UTC.
-pub(crate) fn utc_text(since_1970_ms: u64) -> String {
+pub fn utc_text(since_1970_ms: u64) -> String {
     let at = i64::try_from(since_1970_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     lotmq_definitions::utc_text(at.unwrap_or_default())
 }
 
 /// Time by the kernel's coarse clock, which costs next to nothing to read.
-pub(crate) fn coarse() -> Duration {
+pub fn coarse() -> Duration {
     reading(ClockId::MonotonicCoarse)
 }
 

@@ -21,14 +21,14 @@ struct Current {
 }
 
 /// Progress of the restoration of definitions; lines stop when it is dropped.
-pub(crate) struct Restoring {
+pub struct Restoring {
     current: Arc<Mutex<Option<Current>>>,
     _ends: SyncSender<()>,
 }
 
 impl Restoring {
     /// Of so many definitions.
-    pub(crate) fn of(all: usize) -> Self {
+    pub fn of(all: usize) -> Self {
         let began = Instant::now();
         Self::told(TOLD_PAUSE, move |Current { kind, name, done }| {
             let seconds = began.elapsed().as_secs();
@@ -61,7 +61,7 @@ impl Restoring {
     }
 
     /// The next definition is begun.
-    pub(crate) fn begins(&self, kind: &str, name: &str) {
+    pub fn begins(&self, kind: &str, name: &str) {
         let mut current = self.current.lock();
         let done = current.as_ref().map_or(0, |current| current.done + 1);
         *current = Some(Current { kind: kind.to_owned(), name: name.to_owned(), done });

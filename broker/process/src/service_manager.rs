@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use crate::process::watchdog::Watchdog;
+use crate::watchdog::Watchdog;
 
 /// Longest pause between two looks at the threads: one at which a busy thread is missed does not
 /// count for a whole period.
@@ -28,7 +28,7 @@ const RESTORE_TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Service manager of this process; one that is not there is told nothing.
 #[derive(Default)]
-pub(crate) struct ServiceManager {
+pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// Time after which it takes the broker for dead without a sign of life.
     patience: Option<Duration>,
@@ -38,7 +38,7 @@ pub(crate) struct ServiceManager {
 
 impl ServiceManager {
     /// The one that the environment names: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
-    pub(crate) fn of_environment() -> Self {
+    pub fn of_environment() -> Self {
         let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return Self::default() };
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let is_ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
@@ -62,30 +62,30 @@ impl ServiceManager {
     }
 
     /// Period of looks at the threads; `None` when nobody wants signs of life.
-    pub(crate) fn look_period(&self) -> Option<Duration> {
+    pub fn look_period(&self) -> Option<Duration> {
         self.patience.map(|patience| (patience / 8).min(LOOK_PERIOD_MAX))
     }
 
     /// Tells that Clients can connect.
-    pub(crate) fn ready(&self) {
+    pub fn ready(&self) {
         let patience = self.patience.map(|time| format!("\nWATCHDOG_USEC={}", time.as_micros()));
         self.tell(&format!("READY=1\nSTATUS=running{}", patience.unwrap_or_default()));
     }
 
     /// Tells that the broker starts anew in this process, for so long as that takes.
-    pub(crate) fn restores(&self) {
+    pub fn restores(&self) {
         let patience = self.patience.map(|_| format!("\nWATCHDOG_USEC={}", RESTORE_TIME_MAX.as_micros()));
         self.tell(&format!("STATUS=restoring a backup{}", patience.unwrap_or_default()));
     }
 
     /// Tells that the broker was asked to end.
-    pub(crate) fn stopping(&self) {
+    pub fn stopping(&self) {
         self.tell("STOPPING=1\nSTATUS=stopping");
     }
 
     /// Gives a sign of life if no thread is missed; else says which one is, and the service
     /// manager's patience runs on.
-    pub(crate) fn look(&self, watchdog: &Watchdog, now: Instant) {
+    pub fn look(&self, watchdog: &Watchdog, now: Instant) {
         let found = watchdog.missed(now);
         let mut missed = self.missed.lock();
         match &found {
@@ -114,17 +114,14 @@ impl ServiceManager {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
-    use crate::testing::{PATIENCE, Running, until_silent};
 
     /// A service manager that listens, and the broker's side of it.
     fn listening() -> (tempfile::TempDir, UnixDatagram, ServiceManager) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let listener = UnixDatagram::bind(&path).unwrap();
-        listener.set_read_timeout(Some(PATIENCE)).unwrap();
+        listener.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let manager = ServiceManager::at(path.as_os_str(), Some(Duration::from_secs(60))).unwrap();
         (folder, listener, manager)
     }
@@ -138,38 +135,25 @@ mod tests {
     #[test]
     fn signs_of_life_end_while_a_thread_stands_still_and_its_name_is_told() {
         let (_folder, listener, manager) = listening();
-        let running = Running::start("none");
-        let watchdog = &running.server.broker.watchdog;
-        until_silent(&running, "shard 0", Duration::ZERO, false);
-        manager.look(&Watchdog::default(), Instant::now());
+        let watchdog = Watchdog::default();
+        let pulse = watchdog.pulses.add("shard 0", Duration::from_secs(5));
+        let began = Instant::now();
+        pulse.begins(began);
+        manager.look(&watchdog, began);
         assert_eq!(heard(&listener), "WATCHDOG=1");
-        let (go, may_go) = mpsc::channel::<()>();
-        running.server.broker.net.shards[0].call(Box::new(move || {
-            let _ = may_go.recv();
-        }));
-        until_silent(&running, "shard 0", Duration::ZERO, true);
-        manager.look(watchdog, Instant::now());
+        manager.look(&watchdog, began + Duration::from_secs(6));
         let told = heard(&listener);
         assert!(told.starts_with("STATUS=") && told.contains("shard 0 has given no sign of life"), "{told}");
-        go.send(()).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            manager.look(watchdog, Instant::now());
-            let told = heard(&listener);
-            if told == "WATCHDOG=1\nSTATUS=running" {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{told}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        running.server.stop();
+        pulse.waits();
+        manager.look(&watchdog, began + Duration::from_secs(7));
+        assert_eq!(heard(&listener), "WATCHDOG=1\nSTATUS=running");
     }
 
     #[test]
     fn what_ended_by_a_panic_gets_no_sign_of_life() {
         let (_folder, listener, manager) = listening();
         let watchdog = std::sync::Arc::<Watchdog>::default();
-        let watched = crate::process::watchdog::Watched::new(&watchdog, "a task");
+        let watched = crate::watchdog::Watched::new(&watchdog, "a task");
         let thread = std::thread::spawn(move || {
             let _watched = watched;
             panic!("on purpose");

@@ -19,17 +19,17 @@ const OPEN_GUESSED: u32 = 128;
 
 /// Shares of the file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Descriptors {
+pub struct Descriptors {
     /// Connections of clients.
-    pub(crate) connections: u32,
+    pub connections: u32,
     /// Connections beside those, for administrators.
-    pub(crate) spare_connections: u32,
+    pub spare_connections: u32,
     /// Connections to one socket of the health port.
-    pub(crate) http_connections: u32,
+    pub http_connections: u32,
     /// Connections that modules accept by listeners of their own.
-    pub(crate) accepted_connections: u32,
+    pub accepted_connections: u32,
     /// Sockets that routes and modules open themselves.
-    pub(crate) opened_sockets: u32,
+    pub opened_sockets: u32,
     /// Connections to the HTTP servers of routes.
     route_connections: u32,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Descriptors {
 impl Descriptors {
     /// Raises the limit of descriptors as far as the system allows, and shares them out. Call when
     /// everything is open. A connection of clients takes `per_connection` of them.
-    pub(crate) fn share_out(per_connection: u32) -> Self {
+    pub fn share_out(per_connection: u32) -> Self {
         let (limit, open) = (raise_limit(), open_now());
         let shared = Self::of(limit, open, per_connection);
         let Self { connections, route_connections, .. } = shared;
@@ -89,12 +89,12 @@ fn raise_limit() -> u32 {
 }
 
 /// Descriptors that may be open.
-pub(crate) fn limit() -> u64 {
+pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Descriptors that are open.
-pub(crate) fn open_now() -> u32 {
+pub fn open_now() -> u32 {
     let listed = std::fs::read_dir("/proc/self/fd").map(Iterator::count);
     listed.map_or(OPEN_GUESSED, |count| u32::try_from(count).unwrap_or(u32::MAX))
 }

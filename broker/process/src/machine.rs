@@ -12,7 +12,7 @@ const MEMORY_GUESSED: u64 = 4 << 30;
 
 /// Configuration in which the default sums of memory are cut down to a part of the machine's, so
 /// that a small machine survives clients that use them up.
-pub(crate) fn fitted(config: &Config) -> Config {
+pub fn fitted(config: &Config) -> Config {
     fitted_to(config, memory())
 }
 
@@ -37,12 +37,12 @@ fn fitted_to(config: &Config, memory: u64) -> Config {
 }
 
 /// Memory that all guests together may have, in bytes.
-pub(crate) fn guests_memory(limits: &Limits) -> u64 {
+pub fn guests_memory(limits: &Limits) -> u64 {
     if limits.guests_memory > 0 { limits.guests_memory } else { part(memory()) }
 }
 
 /// Memory that the native code of all guests together may have, in bytes.
-pub(crate) fn code_memory(limits: &Limits) -> u64 {
+pub fn code_memory(limits: &Limits) -> u64 {
     if limits.code_memory > 0 { limits.code_memory } else { guests_memory(limits) }
 }
 
@@ -52,7 +52,7 @@ fn part(memory: u64) -> u64 {
 }
 
 /// Memory of the machine in bytes, or of the container or service where that has less.
-pub(crate) fn memory() -> u64 {
+pub fn memory() -> u64 {
     let machine =
         fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total).unwrap_or(MEMORY_GUESSED);
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -60,22 +60,22 @@ pub(crate) fn memory() -> u64 {
 }
 
 /// Controller of control groups, with the files of its limit in version 2 and version 1.
-pub(crate) struct Controller {
+pub struct Controller {
     name: &'static str,
     file: &'static str,
     former_file: &'static str,
 }
 
 impl Controller {
-    pub(crate) const MEMORY: Self =
+    pub const MEMORY: Self =
         Self { name: "memory", file: "memory.max", former_file: "memory.limit_in_bytes" };
-    pub(crate) const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
+    pub const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
 }
 
 /// The least that a control group leaves: that of the process, or one around it. Of groups as
 /// `/proc/self/cgroup` lists them, of version 2 or 1, in the folder at which they are mounted. A
 /// container may see its own group as the outermost.
-pub(crate) fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
+pub fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
     let limits = cgroups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (number, controllers) = (parts.next(), parts.next().unwrap_or_default());

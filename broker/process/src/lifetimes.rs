@@ -30,14 +30,14 @@ const ANCHOR_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The same moment by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Anchor {
+pub struct Anchor {
     lifetime_ms: u64,
     wall_ms: u64,
 }
 
 impl Anchor {
     /// The last one that the store has, if any.
-    pub(crate) fn stored(facts: &[MetaRow]) -> Option<Self> {
+    pub fn stored(facts: &[MetaRow]) -> Option<Self> {
         let fact = facts.iter().find(|fact| fact.name == NAME)?;
         let (lifetime_ms, rest) = fact.value.split_first_chunk()?;
         let wall_ms = rest.first_chunk()?;
@@ -46,7 +46,7 @@ impl Anchor {
 
     /// Lifetime milliseconds at a start, when the wall clock shows `wall_ms`. One that is behind
     /// tells nothing: then no time has passed.
-    pub(crate) fn resumed_at(self, wall_ms: u64) -> u64 {
+    pub fn resumed_at(self, wall_ms: u64) -> u64 {
         if wall_ms < self.wall_ms {
             let seconds = (self.wall_ms - wall_ms) / 1000;
             warn!(
@@ -78,7 +78,7 @@ impl Anchor {
 
 /// The one that keeps the stored anchor near the present.
 #[derive(Debug, Default)]
-pub(crate) struct Anchoring {
+pub struct Anchoring {
     /// When the last one was written, and how much the store had committed before.
     last: Option<(Instant, u64)>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Anchoring {
 impl Anchoring {
     /// Writes an anchor at first, when the wall clock was set, and after a while in which the store
     /// was written to.
-    pub(crate) fn look(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
+    pub fn look(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
         let step_ms = clock.note_wall();
         if step_ms.unsigned_abs() >= TOLD_MIN_MS {
             let seconds = step_ms / 1000;
@@ -101,7 +101,7 @@ impl Anchoring {
 
     /// Writes one, unless nothing was written since the last: then nothing is stored by whose time
     /// it would matter.
-    pub(crate) fn close(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
+    pub fn close(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
         match self.last {
             // That of the anchor itself is one.
             Some((_, before)) if store.metrics().commits <= before + 1 => self.last = Some((now, before)),

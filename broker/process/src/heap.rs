@@ -23,7 +23,7 @@ const GROWTH_BYTES_MIN: u64 = 64 << 20;
 
 /// Watch over the heap.
 #[derive(Debug, Default)]
-pub(crate) struct Heap(Mutex<Looked>);
+pub struct Heap(Mutex<Looked>);
 
 #[derive(Debug, Default)]
 struct Looked {
@@ -38,7 +38,7 @@ impl Heap {
     /// Looks how much memory the process has, if it is time. The heap gives back what it keeps when
     /// that has grown by [`GROWTH_BYTES_MIN`] and by a quarter, and once more some time later, when
     /// what made it grow may be over.
-    pub(crate) fn look(&self) {
+    pub fn look(&self) {
         let mut looked = self.0.lock();
         let now = Instant::now();
         if looked.at.is_some_and(|at| now - at < LOOK_PERIOD) {

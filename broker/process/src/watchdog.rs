@@ -15,22 +15,22 @@ use tracing::error;
 
 /// Watchdog over all these threads and tasks.
 #[derive(Default)]
-pub(crate) struct Watchdog {
+pub struct Watchdog {
     /// Signs of life of each thread.
-    pub(crate) pulses: Pulses,
+    pub pulses: Pulses,
     /// Names of tasks that have ended by a panic.
     ended_by_panic: Mutex<Vec<&'static str>>,
 }
 
 impl Watchdog {
     /// The first thread or task that has ended by a panic.
-    pub(crate) fn ended(&self) -> Option<&'static str> {
+    pub fn ended(&self) -> Option<&'static str> {
         self.ended_by_panic.lock().first().copied()
     }
 
     /// Returns a description of what does not work now: a task that has ended by a panic, or
     /// threads that stand still.
-    pub(crate) fn missed(&self, now: Instant) -> Option<String> {
+    pub fn missed(&self, now: Instant) -> Option<String> {
         if let Some(name) = self.ended() {
             return Some(format!("{name} has ended by a panic"));
         }
@@ -38,7 +38,7 @@ impl Watchdog {
     }
 
     /// Threads that stand still at this time, in words.
-    pub(crate) fn silent(&self, now: Instant) -> Option<String> {
+    pub fn silent(&self, now: Instant) -> Option<String> {
         let silent = self.pulses.silent(now);
         (!silent.is_empty()).then(|| silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
     }
@@ -49,7 +49,7 @@ impl Watchdog {
 ///
 /// # Errors
 /// When the system gives none.
-pub(crate) fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
+pub fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
     let (waits, wakes) = (Arc::clone(pulse), Arc::clone(pulse));
     Builder::new_current_thread()
         .enable_all()
@@ -61,7 +61,7 @@ pub(crate) fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
 }
 
 /// Gives signs of life for the thread of this task, for ever.
-pub(crate) async fn beat(pulse: Arc<Pulse>) {
+pub async fn beat(pulse: Arc<Pulse>) {
     let mut interval = tokio::time::interval(limits::BEAT_PERIOD);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -73,7 +73,7 @@ pub(crate) async fn beat(pulse: Arc<Pulse>) {
 /// Threads that stand still, for the log: not everybody asks for the health, and the thread that
 /// would answer may be one of them.
 #[derive(Default)]
-pub(crate) struct StillThreads {
+pub struct StillThreads {
     told: Vec<String>,
     looked_at: Option<Instant>,
 }
@@ -85,7 +85,7 @@ const PROCESS_STOOD: Duration = Duration::from_secs(5);
 impl StillThreads {
     /// Logs those that have not been logged since they stand still. True when there is any. After a
     /// time in which the process stood, only from the next look on.
-    pub(crate) fn tell(&mut self, now: Instant, silent: &[Silence]) -> bool {
+    pub fn tell(&mut self, now: Instant, silent: &[Silence]) -> bool {
         let looked_at = self.looked_at.replace(now);
         if looked_at.is_some_and(|at| now.saturating_duration_since(at) >= PROCESS_STOOD) {
             return false;
@@ -103,13 +103,13 @@ impl StillThreads {
 
 /// Guard that such a thread or task keeps as long as it works; dropped in a panic it tells the
 /// watchdog.
-pub(crate) struct Watched {
+pub struct Watched {
     watchdog: Arc<Watchdog>,
     name: &'static str,
 }
 
 impl Watched {
-    pub(crate) fn new(watchdog: &Arc<Watchdog>, name: &'static str) -> Self {
+    pub fn new(watchdog: &Arc<Watchdog>, name: &'static str) -> Self {
         Self { watchdog: Arc::clone(watchdog), name }
     }
 }
@@ -130,14 +130,27 @@ mod tests {
 
     use super::*;
     use crate::limits::ROUND_SILENCE_MAX;
-    use crate::testing::{Running, until_silent};
+
+    /// Waits until a thread is at a piece of work for too long or is not; as if it were `later` than
+    /// now.
+    fn until_silent(watchdog: &Watchdog, later: Duration, is_silent: bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let silent = watchdog.pulses.silent(Instant::now() + later);
+            if silent.iter().any(|silence| !silence.is_waiting) == is_silent {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{silent:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 
     #[test]
     fn a_thread_of_tasks_of_which_one_blocks_is_missed() {
         // Longer than a thread that gets round is without a beat.
         const LONG: Duration = Duration::from_secs(3);
-        let running = Running::start("none");
-        let pulse = running.server.broker.watchdog.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
+        let watchdog = Watchdog::default();
+        let pulse = watchdog.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
         let (go, may_go) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = runtime(&pulse).unwrap();
@@ -150,13 +163,12 @@ mod tests {
                 let _ = may_go.recv();
             });
         });
-        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX, true);
-        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX - LONG, true);
+        until_silent(&watchdog, ROUND_SILENCE_MAX, true);
+        until_silent(&watchdog, ROUND_SILENCE_MAX - LONG, true);
         go.send(()).unwrap();
-        until_silent(&running, "a thread of tasks", ROUND_SILENCE_MAX - LONG, false);
+        until_silent(&watchdog, ROUND_SILENCE_MAX - LONG, false);
         drop(go);
         thread.join().unwrap();
-        running.server.stop();
     }
 
     #[test]
@@ -187,8 +199,7 @@ mod tests {
 
     #[test]
     fn what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not() {
-        let running = Running::start("none");
-        let watchdog = &running.server.broker.watchdog;
+        let watchdog = &Arc::<Watchdog>::default();
         drop(Watched::new(watchdog, "ends well"));
         let watched = Watched::new(watchdog, "ends badly");
         let thread = std::thread::spawn(move || {
@@ -197,6 +208,5 @@ mod tests {
         });
         thread.join().unwrap_err();
         assert_eq!(*watchdog.ended_by_panic.lock(), ["ends badly"]);
-        running.server.stop();
     }
 }

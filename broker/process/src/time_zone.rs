@@ -11,7 +11,7 @@ const FILE: &str = "/etc/localtime";
 /// A time zone as it was found.
 #[derive(Clone, Debug)]
 pub struct LocalZone {
-    pub(crate) zone: TimeZone,
+    pub zone: TimeZone,
     /// Source of the zone: `TZ`, `/etc/localtime` or `default`.
     pub origin: &'static str,
     /// Why it is not what was meant, where that is so.
@@ -27,7 +27,7 @@ impl LocalZone {
     }
 
     /// The same, told in the log.
-    pub(crate) fn told() -> Self {
+    pub fn told() -> Self {
         let found = Self::of_process();
         match &found.fault {
             Some(reason) => warn!(reason, "the time zone is not known: timers go by UTC"),
@@ -63,7 +63,7 @@ impl LocalZone {
 }
 
 /// Name of a zone: `Europe/Berlin`; of one without a name its offset at this time: `UTC+02`.
-pub(crate) fn name(zone: &TimeZone) -> String {
+pub fn name(zone: &TimeZone) -> String {
     let offset = || format!("UTC{}", zone.to_offset(jiff::Timestamp::now()));
     zone.iana_name().map_or_else(offset, str::to_owned)
 }

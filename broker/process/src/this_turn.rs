@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// Gives the calling thread a turn. Call once per thread, before [`with`].
-pub(crate) fn install(context: Arc<TurnContext>, home: Option<Arc<Home>>) {
+pub fn install(context: Arc<TurnContext>, home: Option<Arc<Home>>) {
     TURN.with(|cell| *cell.borrow_mut() = Some(Turn::new(context, home)));
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn install(context: Arc<TurnContext>, home: Option<Arc<Home>>) {
 ///
 /// # Panics
 /// When the thread has none, or inside another call.
-pub(crate) fn with<R>(work: impl FnOnce(&mut Turn) -> R) -> R {
+pub fn with<R>(work: impl FnOnce(&mut Turn) -> R) -> R {
     TURN.with(|cell| {
         let mut turn = cell.borrow_mut();
         work(turn.as_mut().expect("every thread that routes has installed a turn"))
@@ -30,6 +30,6 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut Turn) -> R) -> R {
 }
 
 /// Takes the thread's turn away at its end, so that it does not keep the broker alive.
-pub(crate) fn uninstall() {
+pub fn uninstall() {
     TURN.with(|cell| cell.borrow_mut().take());
 }

@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 
 /// Alarm of one thread.
 #[derive(Default)]
-pub(crate) struct Alarm {
+pub struct Alarm {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -20,19 +20,19 @@ struct State {
 
 impl Alarm {
     /// Ends the thread's sleep, or its next one.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.state.lock().is_woken = true;
         self.changed.notify_one();
     }
 
     /// Ends the thread's sleep for good.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.state.lock().is_stopping = true;
         self.changed.notify_one();
     }
 
     /// Sleeps; false when it is time to stop.
-    pub(crate) fn sleep(&self, time: Duration) -> bool {
+    pub fn sleep(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
         let deadline = Instant::now() + time;
         while !state.is_woken && !state.is_stopping {

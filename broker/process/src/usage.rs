@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 /// Resident memory now and at its peak, in bytes; zeros where the system does not tell.
-pub(crate) fn memory() -> (u64, u64) {
+pub fn memory() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
 
 /// Resident memory that no other process can share, in bytes: heap, stacks, and what was written of
 /// mapped files. Zero where the system does not tell.
-pub(crate) fn private_memory() -> u64 {
+pub fn private_memory() -> u64 {
     kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:")
 }
 
 /// Addresses that the process has reserved, in bytes; zero where the system does not tell.
-pub(crate) fn virtual_memory() -> u64 {
+pub fn virtual_memory() -> u64 {
     kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmSize:")
 }
 
@@ -27,7 +27,7 @@ fn kibibytes(status: &str, key: &str) -> u64 {
 }
 
 /// Processor time of all threads since the start.
-pub(crate) fn cpu_time() -> Duration {
+pub fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
     Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))

@@ -11,15 +11,15 @@ use lotmq_host::limits::{FILE_OPERATIONS_MAX, MAPPINGS_PER_PROGRAM, SERIAL_OPENI
 use rustix::process::{Resource, getrlimit};
 use tracing::{info, warn};
 
-use super::machine::{Controller, least_limit};
-use crate::limits::{COMMAND_THREADS, FEW_PROGRAMS, MODULE_COMPILES_PER_USER_MAX, ROUTE_THREADS_MAX};
+use crate::limits::FEW_PROGRAMS;
+use crate::machine::{Controller, least_limit};
 
 /// Threads beside those of cores, commands, routes and files: of the store, logins, timers, health.
 const OTHER_THREADS: u64 = 16;
 
 /// Logs how many programs the memory mappings of the process have room for, and warns of limits
-/// that are too low.
-pub(crate) fn report(engine: &Engine) {
+/// that are too low. `working` is the number of threads that commands and routes have at most.
+pub fn report(engine: &Engine, working: usize) {
     let (of_pool, of_code) = (engine.pool().mappings(), engine.code_mappings().max);
     let programs = of_code / MAPPINGS_PER_PROGRAM;
     if programs < FEW_PROGRAMS {
@@ -33,7 +33,7 @@ pub(crate) fn report(engine: &Engine) {
         info!(of_pool, of_code, programs, "memory mappings");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let (threads, needed) = (threads_max(), threads_needed(cores));
+    let (threads, needed) = (threads_max(), threads_needed(cores, working));
     if threads < needed {
         warn!(
             threads,
@@ -52,10 +52,9 @@ fn threads_max() -> u64 {
 }
 
 /// Threads that the broker has at most on a machine with so many cores.
-fn threads_needed(cores: u64) -> u64 {
-    let of_guests = STAND_INS_MAX + FILE_OPERATIONS_MAX + SERIAL_OPENINGS_MAX + ROUTE_THREADS_MAX;
-    let of_commands = COMMAND_THREADS + 2 * MODULE_COMPILES_PER_USER_MAX;
-    2 * cores + (of_guests + of_commands) as u64 + OTHER_THREADS
+fn threads_needed(cores: u64, working: usize) -> u64 {
+    let of_guests = STAND_INS_MAX + FILE_OPERATIONS_MAX + SERIAL_OPENINGS_MAX;
+    2 * cores + (of_guests + working) as u64 + OTHER_THREADS
 }
 
 #[cfg(test)]
@@ -64,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_usual_system_has_threads_enough() {
-        assert!(threads_needed(64) < 1_000, "{}", threads_needed(64));
+        assert!(threads_needed(64, 200) < 1_000, "{}", threads_needed(64, 200));
         assert!(threads_max() > 0);
     }
 }
