@@ -32,7 +32,7 @@
 //!   session. Tests `a_disconnect_counts_though_the_next_connection_is_seen_before_it`,
 //!   `what_the_old_connection_has_sent_is_read_before_it_is_taken_over`,
 //!   `who_takes_over_waits_for_the_old_connection_for_a_while_only`,
-//!   `who_disconnects_and_is_back_at_once_leaves_no_will`.
+//!   `immediate_reconnect_after_disconnect_publishes_no_will`.
 //! - A packet that finds no memory ends its connection and not the broker. Test
 //!   `a_packet_without_memory_for_it_ends_its_connection_and_nothing_else`.
 //! - The memory of long queues is bounded. Their messages are neither lost nor doubled, and keep
