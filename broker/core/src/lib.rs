@@ -30,8 +30,8 @@
 //!   `no_retained_message_of_a_further_subscription_comes_before_older_ones`.
 //! - Packets of a connection take effect before the next connection of the same Client gets the
 //!   session. Tests `a_disconnect_counts_though_the_next_connection_is_seen_before_it`,
-//!   `what_the_old_connection_has_sent_is_read_before_it_is_taken_over`,
-//!   `who_takes_over_waits_for_the_old_connection_for_a_while_only`,
+//!   `packets_on_the_old_connection_are_read_before_takeover`,
+//!   `takeover_waits_for_the_old_connection_for_a_limited_time`,
 //!   `immediate_reconnect_after_disconnect_publishes_no_will`.
 //! - A packet that finds no memory ends its connection and not the broker. Test
 //!   `a_packet_without_memory_for_it_ends_its_connection_and_nothing_else`.
@@ -44,7 +44,7 @@
 //!   once, even after a crash. Tests
 //!   `members_of_a_group_leave_their_queue_to_others_after_a_restart_too`,
 //!   `kill_9_while_a_queue_is_handed_on_costs_nothing_and_doubles_nothing`,
-//!   `what_is_handed_on_survives_kill_9`.
+//!   `handed_over_messages_survive_kill_9`.
 //! - No answer reports "nothing to do" before the state that it rests on is on the disk. Tests
 //!   `a_second_unsubscribe_waits_for_the_first`,
 //!   `a_second_removal_of_a_retained_message_waits_for_the_first`,

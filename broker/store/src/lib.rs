@@ -25,10 +25,10 @@
 //! - Reported commits survive `kill -9` and a power loss. The last three tests check the simulated
 //!   disk, and prove that the others detect faults. Tests
 //!   `what_was_reported_is_there_after_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
-//!   `what_was_acknowledged_survives_kill_9`,
+//!   `acknowledged_operations_survive_kill_9`,
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`,
 //!   `a_store_that_breaks_its_promise_is_found_out`, `a_disk_that_lies_about_syncing_is_found_out`,
-//!   `what_was_synced_is_there_and_what_was_not_is_there_or_lost_or_torn_between_sectors`.
+//!   `power_cut_keeps_synced_data_and_may_tear_unsynced_sectors`.
 //! - The store first rewrites all data that a failed sync may have lost. If this process is killed,
 //!   the next one does so (`backend/resync.rs`). Test
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`.
