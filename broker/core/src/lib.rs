@@ -57,7 +57,7 @@
 //!   `a_client_that_never_reads_is_bounded_and_others_do_not_notice`,
 //!   `of_the_largest_size_for_many_who_do_not_read`.
 //! - A Client that writes more to the disk than its share delays nobody else. Test
-//!   `who_gives_the_disk_too_much_does_not_keep_others_from_theirs`.
+//!   `flooding_user_does_not_block_writes_of_other_users`.
 //! - No Client decides how long others on its shard wait. Long work goes on in later turns. Tests
 //!   `the_end_of_a_member_of_many_groups`, `ten_thousand_filters_in_one_packet`,
 //!   `filters_that_match_nothing`, `messages_with_many_receivers`, `a_topic_with_many_ways`,

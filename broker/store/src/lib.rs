@@ -44,7 +44,7 @@
 //! - Damage is an error with its place, or the store sets the damaged data aside and reports it.
 //!   Contents are never wrong. A refused start has changed nothing. Tests
 //!   `a_flipped_bit_is_an_error_or_harmless`, `a_flipped_bit_in_key_or_value_is_found`,
-//!   `damaged_rows_are_put_aside_and_the_rest_serves`.
+//!   `damaged_rows_are_quarantined_and_other_rows_stay_available`.
 //! - Damage grants nobody a permission. Tests
 //!   `what_protects_is_not_put_aside_without_being_told_to`,
 //!   `a_damaged_root_does_not_become_one_with_the_default_password`.
