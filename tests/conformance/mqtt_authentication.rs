@@ -132,7 +132,7 @@ fn scram_finds_out_who_comes() {
 /// The broker closes a refused connection [MQTT-4.12.0-4]. It answers the same for an existing user
 /// and for an unknown one.
 #[test]
-fn who_does_not_prove_himself_is_refused() {
+fn failed_or_malformed_scram_login_is_rejected() {
     let broker = broker();
     let connect = Connect::new(V5, "c");
     for (user, password) in [("bob", "S3cret"), ("bob", ""), ("eve", "s3cret"), ("bo", "s3cret")] {

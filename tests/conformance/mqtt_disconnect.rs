@@ -43,7 +43,7 @@ fn a_broker_that_stops_says_so() {
 /// The same for the owner of an account that has changed. The Will reports the end [MQTT-3.1.2-8],
 /// [3.1.1: MQTT-3.1.2-8].
 #[test]
-fn who_has_lost_his_account_is_told_and_closed() {
+fn password_change_disconnects_sessions_of_the_account_with_reason() {
     let broker = broker();
     broker.command_ok("-addUser bob s3cret");
     let mut watcher = Peer::clean(&broker, V4, "watcher");

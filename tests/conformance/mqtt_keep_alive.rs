@@ -32,7 +32,7 @@ fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
 /// bound holds. A Client that wants less keeps its own value [MQTT-3.2.2-22]. CONNACK of older
 /// versions has no such field.
 #[test]
-fn a_server_keep_alive_is_told_and_holds() {
+fn server_keep_alive_is_sent_in_connack_and_enforced() {
     let broker = options().variable("LOTMQ_LIMITS_KEEP_ALIVE_MAX_SEC", "2").start();
     let join = |version, seconds: u16| {
         let mut peer = Peer::open(&broker, version);

@@ -46,7 +46,7 @@ const LONG: &str = "abcdefghijklmnopqrstuvwxyzabcdefghijklmno";
 const DEEP: &str = "a/b/c/d/e/f";
 
 #[test]
-fn what_reaches_a_limit_is_refused_and_counted() {
+fn packet_beyond_a_limit_is_rejected_with_reason_and_counted() {
     let broker = bounded();
     let mut peer = Peer::clean(&broker, V5, "c");
     let long = user_property("k", "abcdefghijklmnopqrst");
@@ -83,7 +83,7 @@ fn what_reaches_a_limit_is_refused_and_counted() {
 }
 
 #[test]
-fn who_cannot_be_told_otherwise_is_disconnected() {
+fn limit_violation_that_cannot_be_rejected_disconnects_the_client() {
     let broker = bounded();
     let unsubscribe = [vec![0, 9], properties(&many(3)), field("t")].concat();
     let aliased = publish_with(V5, 0, "t", 0, &two(0x23, 3), "x");

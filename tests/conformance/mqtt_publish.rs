@@ -275,7 +275,7 @@ fn topic_aliases_are_resolved_per_connection() {
 
 /// With reasons that the packets have [MQTT-3.4.2-1, MQTT-3.5.2-1].
 #[test]
-fn no_subscriber_is_told_in_5() {
+fn v5_acknowledgement_reports_no_matching_subscribers() {
     let broker = broker();
     let mut writer = Peer::clean(&broker, V5, "writer");
     writer.send(&publish(V5, 1, "nobody", 1, "x"));
@@ -327,7 +327,7 @@ fn order_holds_per_publisher_topic_and_qos() {
 }
 
 #[test]
-fn what_a_client_sends_to_itself_comes_back() {
+fn client_receives_its_own_message_when_subscribed() {
     let broker = broker();
     for version in BOTH {
         let mut peer = Peer::clean(&broker, version, "self");

@@ -103,7 +103,7 @@ fn copies_whose_qos_alternates_have_identifiers_of_their_own() {
 }
 
 #[test]
-fn what_is_too_large_for_one_member_goes_to_another() {
+fn shared_message_too_large_for_one_member_goes_to_another() {
     let broker = broker();
     let mut small = Peer::join(&broker, &Connect::new(V5, "small").property(&four(0x27, 60)));
     let mut large = Peer::clean(&broker, V5, "large");
@@ -147,7 +147,7 @@ fn absent_members_are_passed_over_and_one_queues_if_all_are_away() {
 }
 
 #[test]
-fn who_is_away_with_qos_0_keeps_nothing_from_others() {
+fn offline_qos_0_member_takes_no_shared_messages() {
     let broker = broker();
     for version in BOTH {
         for (id, qos) in [("at-0", 0), ("at-1", 1)] {
@@ -367,7 +367,7 @@ fn a_message_that_a_member_refuses_goes_to_no_other() {
 /// [MQTT-3.1.2-25]: a member that does not take such large packets does not get them, another
 /// member may.
 #[test]
-fn what_is_too_large_for_a_member_that_comes_back_goes_to_another() {
+fn message_too_large_for_reconnecting_member_goes_to_another() {
     let broker = broker();
     for qos in [1, 2] {
         for name in ["small", "large"] {
@@ -395,7 +395,7 @@ fn what_is_too_large_for_a_member_that_comes_back_goes_to_another() {
 
 /// [MQTT-3.3.2-6]
 #[test]
-fn what_another_member_gets_later_has_less_time_to_live() {
+fn redistributed_shared_message_has_reduced_expiry_interval() {
     let broker = broker();
     let mut first = Peer::join(&broker, &Connect::kept(V5, "first"));
     first.subscribe("$share/g/s", 1);

@@ -79,7 +79,7 @@ fn a_topic_that_comes_again_gets_an_alias_and_keeps_its_properties() {
 
 /// Repeated messages go out on another connection, where no alias stands for anything yet.
 #[test]
-fn what_is_sent_again_does_not_rely_on_aliases_of_the_connection_before() {
+fn retransmission_does_not_use_topic_aliases_of_the_previous_connection() {
     let broker = broker();
     let mut first = Peer::join(&broker, &reader("reader", 10));
     first.subscribe("alias/#", 2);

@@ -185,7 +185,7 @@ fn a_bridge_packs_what_it_carries_where_the_other_broker_grants_that() {
 }
 
 #[test]
-fn what_is_retained_here_is_retained_there_after_each_connect() {
+fn bridge_forwards_retained_messages_after_each_connect() {
     let Some(mut mosquitto) = Mosquitto::start(&format!("{ANYBODY}\npersistence false")) else { return };
     let broker = broker();
     let mut publisher = broker.connect(&ConnectOptions::v5("retainer"));
@@ -617,7 +617,7 @@ fn a_broker_is_trusted_by_its_certificate() {
 }
 
 #[test]
-fn a_port_with_tls_is_told_to_a_bridge_without() {
+fn bridge_without_tls_reports_a_tls_port() {
     let authority = Authority::new();
     let signed = authority.server("localhost");
     let far = options()
@@ -692,7 +692,7 @@ fn ten_thousand_messages_that_wait_arrive_in_order() {
 /// [MQTT-3.3.2-5]: messages that expire while the other broker is away do not go there. They hold
 /// up no other message.
 #[test]
-fn what_has_expired_meanwhile_is_not_handed_on() {
+fn bridge_drops_messages_that_expired_offline() {
     let port = free_port();
     let broker = broker();
     broker.command_ok(&bridge(port, "", &mapping("M", "up/#", "up/#", "out")));
@@ -746,7 +746,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_makes_no_bridge_is_told() {
+fn invalid_bridge_definition_is_reported() {
     let broker = broker();
     let good = mapping("M", "a/#", "b/#", "out");
     for (route, expected) in [

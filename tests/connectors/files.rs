@@ -155,7 +155,7 @@ pub(crate) fn may_deploy(broker: &Broker, users: &[&str]) {
 /// A route whose user was removed cannot reach the files of `root`, nor those of the other users
 /// below.
 #[test]
-fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
+fn route_of_a_removed_user_cannot_reach_files_of_other_users() {
     let mut broker = broker_of_two();
     let of_bob =
         route("APPEND TRUE", &event(CLEAN).replace("rows/+", "bob/+")).replace("ROUTE Files", "ROUTE OfBob");
@@ -241,7 +241,7 @@ fn nobody_shows_the_certificate_of_another_user() {
 
 /// Reasons quote what was to be stored.
 #[test]
-fn why_records_were_refused_is_told_to_the_route_s_user_and_administrators() {
+fn rejection_reasons_are_visible_to_route_owner_and_administrators_only() {
     let broker = broker();
     may_deploy(&broker, &["bob", "eve"]);
     let text = route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}"));
@@ -324,7 +324,7 @@ fn without_append_files_begin_anew_with_the_route_and_go_on_while_it_runs() {
 }
 
 #[test]
-fn full_files_are_put_aside_and_names_have_dates() {
+fn full_files_are_rotated_and_file_names_contain_dates() {
     let broker = broker();
     let section = "APPEND TRUE\nMAX_RECORDS 2\nFILE_PATTERN \"%Y/{date}/{0}.csv\"\nINCLUDE_TIMESTAMP TRUE\nDATE_FORMAT \"yyyy\"";
     broker.command_ok(&route(section, &event("")));
@@ -381,7 +381,7 @@ fn a_file_that_is_no_array_stops_the_route_and_what_waits_is_kept() {
 }
 
 #[test]
-fn no_record_leads_out_of_the_folder_and_bad_ones_are_told() {
+fn record_cannot_escape_the_storage_folder_and_errors_are_reported() {
     let broker = broker();
     broker.command_ok(&route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}")));
     let mut errors = watch(&broker, "error/+");
@@ -465,7 +465,7 @@ fn ten_thousand_records_that_wait_come_into_full_files_in_their_order() {
 }
 
 #[test]
-fn a_definition_that_makes_no_files_is_told() {
+fn invalid_file_route_definition_is_reported() {
     let broker = broker();
     for (section, expected) in [
         ("FORMAT \"XML\"", "FORMAT"),

@@ -86,7 +86,7 @@ fn rows(database: &PostgresServer) -> Vec<Json> {
 }
 
 #[test]
-fn what_the_press_makes_is_in_the_database_and_at_the_office_whatever_was_away() {
+fn press_reports_reach_database_and_office_after_every_outage() {
     let Some(mut database) = PostgresServer::start() else { return };
     let (press, office, line) = (Press::start(SPEED), options().start(), broker());
     let link = Link::to(office.address().port());

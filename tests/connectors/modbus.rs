@@ -137,7 +137,7 @@ pub(crate) const WRITES: [(&str, &str, &str, &str); 7] = [
 ];
 
 #[test]
-fn what_is_sent_to_tags_is_written_and_read_back() {
+fn values_sent_to_tags_are_written_and_read_back() {
     let Some(server) = Server::start(free_port()) else { return };
     let broker = broker();
     let mut watcher = watch(&broker, "plc/#");
@@ -186,7 +186,7 @@ fn a_server_that_was_killed_is_read_and_written_again() {
 /// [MQTT-3.3.2-5]: the route drops a command that expired while the device was away. It holds up no
 /// other command.
 #[test]
-fn what_has_expired_meanwhile_is_not_written() {
+fn command_that_expired_during_an_outage_is_not_written() {
     if Server::start(free_port()).is_none() {
         return;
     }
@@ -427,7 +427,7 @@ fn a_late_reply_is_never_taken_for_another() {
 }
 
 #[test]
-fn malformed_replies_are_told_and_end_the_connection() {
+fn malformed_reply_is_reported_and_ends_the_connection() {
     for (reply, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "what came is not Modbus"),
         (&[0, 1, 0, 0, 0xFF, 0xFF], "a reply of 65535 bytes came, which Modbus does not have"),
@@ -467,7 +467,7 @@ fn ten_thousand_values_are_written_in_their_order() {
 }
 
 #[test]
-fn wrong_settings_are_told_by_their_names() {
+fn wrong_settings_are_reported_by_name() {
     let broker = broker();
     let tag = r#"T ADDRESS "40001"; DATA_TYPE "INT""#;
     for (settings, tags, expected) in [

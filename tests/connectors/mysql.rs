@@ -71,7 +71,7 @@ fn a_column_that_changed_its_type_costs_no_message() {
 }
 
 #[test]
-fn misspelt_names_are_told_before_there_are_messages() {
+fn misspelt_names_are_reported_before_the_first_message() {
     let Some(server) = Server::start() else { return };
     sql::misspelt_names_are_told(
         &server,
@@ -306,7 +306,7 @@ fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = Server::start_with(&["--plugin-load-add=auth_ed25519"], None) else { return };
     server.sql("CREATE TABLE t (n int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)");
     server.sql(&format!(
@@ -525,7 +525,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_of("MYSQL", 1, section, events);

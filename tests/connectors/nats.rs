@@ -254,7 +254,7 @@ fn a_stream_that_is_not_there_or_takes_no_more_is_waited_for() {
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     const USERS: &str = "authorization { users: [ { user: app, password: right-password, permissions: { publish: [\"s.>\", \"_INBOX.>\"], subscribe: \"_INBOX.>\" } } ] }";
     let Some(server) = Server::start(USERS) else { return };
     let broker = broker();
@@ -309,7 +309,7 @@ fn a_server_is_trusted_by_its_certificate() {
 }
 
 #[test]
-fn a_server_that_talks_nonsense_is_away_and_a_definition_that_cannot_work_is_told() {
+fn protocol_violation_counts_as_outage_and_invalid_definition_is_reported() {
     let broker = broker();
     let out = outward("in/#", ">");
     for (answer, told) in [

@@ -142,7 +142,7 @@ fn a_statement_that_the_server_cannot_run_costs_no_message() {
 }
 
 #[test]
-fn misspelt_names_are_told_before_there_are_messages() {
+fn misspelt_names_are_reported_before_the_first_message() {
     for kind in ["POSTGRESQL", "CRATEDB"] {
         let Some(server) = PostgresServer::start() else { return };
         sql::misspelt_names_are_told(
@@ -371,7 +371,7 @@ fn a_row_that_waited_has_the_time_of_its_message() {
 /// A lock of others is waited for as long as a statement may take, told, and waited for again: it
 /// costs no message and no connection.
 #[test]
-fn a_lock_of_others_is_told_and_passes() {
+fn lock_of_another_session_is_reported_and_loses_no_message() {
     let Some(server) = PostgresServer::start() else { return };
     server.sql("CREATE TABLE t (n int)");
     let broker = broker();
@@ -402,7 +402,7 @@ fn a_lock_of_others_is_told_and_passes() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = PostgresServer::start_with(&["max_connections=9"], None) else { return };
     server.sql("CREATE TABLE t (n int)");
     let broker = broker();
@@ -584,7 +584,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_of("POSTGRESQL", 1, section, events);
@@ -686,7 +686,7 @@ fn statements_may_be_written_as_they_are() {
 }
 
 #[test]
-fn a_long_answer_is_cut_and_told() {
+fn long_result_is_truncated_and_logged() {
     let Some(server) = PostgresServer::start() else { return };
     let broker = broker();
     let mut answers = watch(&broker, "answer");

@@ -276,7 +276,7 @@ fn ten_thousand_that_wait_arrive_in_order_and_a_server_that_loads_is_waited_for(
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     let Some(server) = Server::start(&["--requirepass", PASSWORD]) else { return };
     server.cli(&["ACL", "SETUSER", "app", "on", ">app-password", "~dev:*", "+@write", "+ping", "+select"]);
     let broker = broker();
@@ -397,7 +397,7 @@ fn a_server_that_talks_nonsense_is_away_and_an_old_one_is_spoken_to_as_it_speaks
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let set = event("Set", "in", "COMMAND \"SET k {payload}\"");
     for (definition, told) in [

@@ -324,7 +324,7 @@ fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = Server::start() else { return };
     server.sql("CREATE TABLE t (n int PRIMARY KEY, v int)");
     let broker = broker();
@@ -511,7 +511,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_to(1, section, events);

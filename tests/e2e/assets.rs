@@ -131,7 +131,7 @@ fn a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_
 }
 
 #[test]
-fn what_waits_for_a_stopped_route_keeps_to_its_bounds() {
+fn outbox_of_a_stopped_route_keeps_its_limits() {
     let broker = options().start();
     let bounded = |settings: &str| {
         loopback("").replace("    ADD EVENT", &format!("    ADD ROUTE_CONFIG\n{settings}    ADD EVENT"))
@@ -329,7 +329,7 @@ fn time_and_memory_of_a_policy_end_a_run_and_never_give_more() {
 }
 
 #[test]
-fn what_is_never_restarted_waits_for_run() {
+fn restart_policy_never_keeps_a_failed_asset_down_until_run() {
     let broker = broker();
     broker.command_ok(&format!("-addModule long -world action -time 1 wasm64:{}", long()));
     broker.command_ok("-asset-policy-set long restart never");
@@ -391,7 +391,7 @@ fn orders_policies_and_instances_are_in_a_backup() {
 }
 
 #[test]
-fn what_does_not_start_by_itself_waits_for_run_after_a_restart() {
+fn asset_without_autostart_waits_for_run_after_a_restart() {
     let mut broker = broker();
     broker.command_ok(&loopback(""));
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
@@ -633,7 +633,7 @@ fn shipped_types_are_in_the_catalogue_and_need_no_installation() {
 }
 
 #[test]
-fn a_route_and_a_module_of_one_name_are_told_apart() {
+fn route_and_module_of_one_name_are_distinguished() {
     let broker = broker();
     broker.command_ok(&loopback("").replace("ROUTE Up", "ROUTE scale"));
     assert_eq!(asset(&broker, "scale").unwrap()["kind"], "route");

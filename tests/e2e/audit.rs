@@ -33,7 +33,7 @@ fn of<'r>(records: &'r [Value], verb: &str) -> Vec<&'r Value> {
 }
 
 #[test]
-fn who_did_what_is_recorded_and_no_secret_is() {
+fn audit_records_every_command_and_no_secret() {
     let broker = broker();
     let source =
         "DEFINE ACTION Echo\nON TOPIC \"in/hidden-0\" DO\n    PUBLISH TOPIC \"out\" WITH \"hidden-1\"";
@@ -129,7 +129,7 @@ fn a_secret_in_the_command_of_a_definition_is_masked() {
 }
 
 #[test]
-fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
+fn answered_commands_survive_kill_9_in_an_intact_audit_chain() {
     let mut broker = options().variable("LOTMQ_LOG_DEBUG", "false").start();
     for round in 0..5 {
         for n in 0..4 {

@@ -71,7 +71,7 @@ fn a_module_for_logins_is_kept_replaced_rolled_back_and_downloaded() {
 }
 
 #[test]
-fn what_is_no_module_for_logins_is_refused() {
+fn unsuitable_login_module_is_rejected() {
     let broker = unstable().start();
     let scale = scale();
     let hollow = b"\0asm\x0d\0\x01\0";

@@ -237,7 +237,7 @@ fn a_backup_has_the_errors_of_the_last_moments() {
 }
 
 #[test]
-fn what_is_no_good_backup_is_refused_and_nobody_notices() {
+fn bad_backup_is_rejected_without_interrupting_clients() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("b.zip");
     let broker = broker();

@@ -86,7 +86,7 @@ fn an_action_calls_a_module_and_one_of_its_functions() {
 }
 
 #[test]
-fn what_goes_wrong_with_a_called_module_is_an_error_of_the_run() {
+fn failure_of_a_called_module_is_an_error_of_the_run() {
     let broker = broker();
     let add =
         |options: &str| format!("-addModule scale -world action -grantAll {options} wasm64:{}", scale());

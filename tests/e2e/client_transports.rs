@@ -70,7 +70,7 @@ fn the_command_line_speaks_every_transport() {
 }
 
 #[test]
-fn names_are_checked_unless_told_otherwise() {
+fn server_names_are_verified_unless_insecure_is_set() {
     let authority = Authority::new();
     let signed = authority.server("broker");
     let broker = options()

@@ -117,7 +117,7 @@ fn a_recording_is_replayed_by_its_own_clock() {
 }
 
 #[test]
-fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
+fn recorded_messages_replay_with_the_same_output() {
     let broker = broker();
     let mut client = broker.client("gauge");
     client.publish(&Publication::new("plant/limit", "80").qos(QoS::AtLeastOnce).retained()).unwrap();
@@ -355,7 +355,7 @@ fn projects_know_their_definitions_across_files_and_cells() {
 }
 
 #[test]
-fn what_runs_warn_of_is_told_with_its_count() {
+fn run_warnings_are_reported_with_their_count() {
     let program = "DEFINE ACTION Hot\nON TOPIC \"in\" DO\n    IF PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hot.lot");

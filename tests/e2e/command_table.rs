@@ -203,7 +203,7 @@ fn a_run_reports_what_it_published_and_returned() {
 }
 
 #[test]
-fn what_this_build_cannot_run_is_refused_by_name() {
+fn features_missing_in_this_build_are_rejected_by_name() {
     let broker = broker();
     // The broker reports mistakes in a route before it reports that nothing runs it (routes
     // reference §1.7, §1.8).

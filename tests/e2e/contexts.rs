@@ -206,7 +206,7 @@ fn contexts_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
+fn rejected_login_or_address_names_its_context() {
     let (mut broker, user) = (broker(), User::new());
     user.add("plant", &broker, "not this one");
     user.ok(&["context", "use", "plant"]);

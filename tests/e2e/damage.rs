@@ -73,7 +73,7 @@ fn pages(bytes: &[u8], numbers: std::ops::Range<usize>) -> impl Iterator<Item = 
 }
 
 #[test]
-fn damaged_messages_are_told_by_metrics_health_and_one_line_for_each_slice() {
+fn damaged_messages_are_reported_by_metrics_health_and_one_line_per_slice() {
     const DAMAGED: std::ops::Range<usize> = 20..MESSAGES - 20;
     let (broker, _place) = with_long_queue();
     assert_eq!(broker.metric("lotmq_store_damaged_total"), Some(0.0));

@@ -56,7 +56,7 @@ fn deploy_replaces_no_other_project_unasked() {
 
 /// The command shows the changes first, and a reader who closes the pipe may have seen enough.
 #[test]
-fn what_nobody_reads_about_is_done_and_told_by_the_exit_code() {
+fn command_runs_with_closed_output_pipe_and_returns_its_exit_code() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("models.lot"), MODEL).unwrap();
@@ -97,7 +97,7 @@ fn a_file_is_deployed_with_its_own_lines() {
 }
 
 #[test]
-fn a_warning_of_the_compiler_is_told_once() {
+fn compiler_warning_is_reported_once() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("odd.lot");
@@ -114,7 +114,7 @@ fn a_warning_of_the_compiler_is_told_once() {
 }
 
 #[test]
-fn a_slip_in_the_name_of_a_variable_is_told_last() {
+fn misspelt_variable_name_is_reported_last() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("slip.lot");
@@ -133,7 +133,7 @@ fn a_slip_in_the_name_of_a_variable_is_told_last() {
 }
 
 #[test]
-fn what_a_file_leaves_as_it_was_is_told_as_that() {
+fn unchanged_entities_of_a_file_are_reported_as_unchanged() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("two.lot");
@@ -324,7 +324,7 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
 }
 
 #[test]
-fn projects_are_loaded_beside_each_other() {
+fn several_projects_are_loaded_at_once() {
     let mut broker = broker();
     let rest = format!("{ROUTE}\n{RULE}");
     assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
@@ -365,7 +365,7 @@ fn projects_are_loaded_beside_each_other() {
 }
 
 #[test]
-fn what_a_project_displaced_stays_away_while_another_project_has_its_name() {
+fn displaced_definition_stays_away_while_another_project_uses_its_name() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {}", CELL.replace("- 32", "- 0")));
     let one = zip(&[("a.lot", CELL.as_bytes())]);
@@ -506,7 +506,7 @@ fn deploy_tells_which_messages_go_with_a_route_and_asks() {
 }
 
 #[test]
-fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
+fn plan_shows_differences_and_rollback_asks_before_removing_rules() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let (action, rule) = (folder.path().join("a.lot"), folder.path().join("rule.lot"));
@@ -552,7 +552,7 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
 }
 
 #[test]
-fn a_rule_that_changes_is_shown_and_asked_about() {
+fn rule_change_is_printed_and_needs_confirmation() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let rule = folder.path().join("rule.lot");

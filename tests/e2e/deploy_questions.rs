@@ -137,7 +137,7 @@ impl AtTerminal {
 }
 
 #[test]
-fn what_changes_behind_a_question_is_asked_about_again() {
+fn change_during_a_question_is_asked_about_again() {
     let broker = broker();
     let port = broker.port();
     let place = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn what_changes_behind_a_question_is_asked_about_again() {
 }
 
 #[test]
-fn what_changes_behind_a_question_about_a_file_is_asked_about_again() {
+fn change_during_a_question_about_a_file_is_asked_about_again() {
     let broker = broker();
     let port = broker.port();
     let folder = tempfile::tempdir().unwrap();
@@ -221,7 +221,7 @@ fn what_changes_behind_a_question_about_a_file_is_asked_about_again() {
 }
 
 #[test]
-fn a_rollback_goes_to_the_version_that_was_shown() {
+fn rollback_goes_to_the_confirmed_version() {
     let broker = broker();
     let port = broker.port();
     let folder = tempfile::tempdir().unwrap();
@@ -282,7 +282,7 @@ fn a_plan_that_was_agreed_to_is_done_or_nothing_is() {
 }
 
 #[test]
-fn what_ends_with_another_project_is_asked_about() {
+fn removal_of_definitions_of_another_project_needs_confirmation() {
     let broker = broker();
     let archive = zip(&[("a.lot", CELL.as_bytes())]);
     assert!(upload(&broker, "b", &archive, " load").success());
@@ -323,7 +323,7 @@ fn lost_connections(broker: &Broker) -> Option<String> {
 /// A second folder with the same files, in the place of the first: nothing that runs changes, and
 /// nothing is asked about.
 #[test]
-fn the_same_under_another_name_is_shown_as_that() {
+fn renamed_project_reports_its_definitions_as_unchanged() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("all.lot"), format!("{CELL}\n{RULE}")).unwrap();
@@ -352,7 +352,7 @@ fn the_same_under_another_name_is_shown_as_that() {
 }
 
 #[test]
-fn what_was_another_users_says_so_when_it_moves() {
+fn definition_taken_from_another_user_is_reported_with_its_owner() {
     let broker = broker();
     broker.command_ok("-addUser ann right-one");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
@@ -405,7 +405,7 @@ fn a_new_rule_before_one_that_denies_is_asked_about() {
 }
 
 #[test]
-fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
+fn deploy_keeps_manually_added_rule_and_suggests_the_safe_way() {
     let broker = broker();
     broker.command_ok(&format!("-addRule {DOOR}"));
     let folder = tempfile::tempdir().unwrap();
@@ -454,7 +454,7 @@ fn options_are_named_as_the_tool_has_them() {
 }
 
 #[test]
-fn who_may_not_send_commands_is_told_who_may() {
+fn denied_command_reports_the_required_rights() {
     let broker = broker();
     broker.command_ok("-addUser joe right-one");
     let port = broker.port();
@@ -483,7 +483,7 @@ fn who_may_not_send_commands_is_told_who_may() {
 }
 
 #[test]
-fn the_explanation_of_a_command_is_told_once() {
+fn command_description_is_printed_once() {
     let broker = broker();
     let help = Program::run(LOTMQ, &["cmd", "-p", &broker.port(), "-help", "removeProject"]).unwrap();
     let told = "Deletes a project that is not loaded";

@@ -105,7 +105,7 @@ fn others_notice_nothing(broker: &Broker) {
 /// Nobody knows what becomes of a change while the disk hangs, but whoever asks for it is not left
 /// waiting for that.
 #[test]
-fn who_changes_something_while_the_disk_hangs_is_told_and_those_behind_him_at_once() {
+fn change_during_a_disk_hang_fails_and_later_changes_fail_at_once() {
     let mut sick = Sick::new();
     let broker = &sick.broker;
     sick.becomes("hang");
@@ -339,7 +339,7 @@ fn nothing_is_acknowledged_into_a_file_that_is_no_longer_there() {
 }
 
 #[test]
-fn what_happened_while_the_disk_failed_is_stored_when_it_works_again() {
+fn acknowledgements_during_a_disk_failure_are_stored_after_recovery() {
     let mut sick = Sick::new();
     send_to_sleep(&sick.broker);
     let mut publisher = sick.broker.client("publisher");
@@ -409,7 +409,7 @@ fn a_disk_that_is_behind_bounds_what_waits_for_it() {
 /// A user who gives the disk more than their share waits. The broker takes the data of others until
 /// that is too much as well.
 #[test]
-fn who_gives_the_disk_too_much_does_not_keep_others_from_theirs() {
+fn flooding_user_does_not_block_writes_of_other_users() {
     const MESSAGES: usize = 1_500;
     let sick = Sick::new();
     let broker = &sick.broker;
@@ -472,7 +472,7 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
 /// A Client stores as fast as it can. When it is refused, the reserve is left to find that Client,
 /// end its session and free its space.
 #[test]
-fn who_fills_the_disk_leaves_its_reserve_to_commands() {
+fn full_disk_keeps_a_reserve_for_commands() {
     const MIB: u64 = 1 << 20;
     let Some(disk) = SmallDisk::with_megabytes(96) else { return };
     let mut broker = options().data(&disk.path().join("data")).start();

@@ -68,7 +68,7 @@ fn topics_of_the_broker_are_said_to_take_a_login() {
 }
 
 #[test]
-fn a_port_of_another_protocol_is_told_apart() {
+fn port_of_another_protocol_is_recognised_and_reported() {
     let authority = Authority::new();
     let signed = authority.server("broker");
     let broker = options()

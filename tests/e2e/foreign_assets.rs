@@ -88,7 +88,7 @@ fn the_owner_of_a_module_replaces_it_though_others_run_it() {
 /// The component of a module is for its owner and administrators; its configuration is masked for
 /// others already.
 #[test]
-fn who_may_add_modules_does_not_get_the_code_of_others() {
+fn module_uploader_cannot_download_modules_of_other_users() {
     let (broker, _data) = with_deployer();
     done(&broker, "ann", &format!("-addModule m -world action -on in wasm64:{}", modules::scale()));
     let reply = ask(&broker, "eve", "-getModule m");

@@ -76,7 +76,7 @@ fn hands_out_all(broker: &Broker, archive: &[u8], file: &str) {
 }
 
 #[test]
-fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
+fn downloads_succeed_while_the_disk_fails() {
     let archive = archive();
     for state in ["full", "read-only", "write-eio", "sync-eio"] {
         let mut sick = Sick::new();
@@ -101,7 +101,7 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
 /// The reader gets an error, and takes no thread from others. A user has two threads that wait, and
 /// here are twice as many commands. Some therefore wait for the 20 s of others, too.
 #[test]
-fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
+fn downloads_fail_during_a_disk_hang_and_other_commands_succeed() {
     let archive = archive();
     let sick = Sick::new();
     fill_with_something(&sick.broker, &archive);
@@ -133,7 +133,7 @@ fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
 }
 
 #[test]
-fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
+fn full_disk_is_reported_and_commands_succeed_once_space_is_free() {
     let Some(disk) = SmallDisk::with_megabytes(160) else { return };
     let archive = archive();
     let mut broker = options().data(&disk.path().join("data")).start();

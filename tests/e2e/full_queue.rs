@@ -44,7 +44,7 @@ fn work(broker: &Broker) {
 }
 
 #[test]
-fn who_keeps_settings_without_end_costs_others_nothing_that_they_were_promised() {
+fn kept_value_flood_does_not_lose_acknowledged_changes_of_other_users() {
     let mut broker = options().start();
     broker.command_ok(KEEPS);
     for number in 0..ROUTES {

@@ -20,7 +20,7 @@ fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
 }
 
 #[test]
-fn what_the_schema_of_a_guest_refuses_is_told_before_it_is_sent() {
+fn configuration_is_checked_against_the_guest_schema_before_upload() {
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());
     let schema = r#"{"asks":[],"configuration":{"properties":{"rate":{"type":"integer"}}}}"#;
     let component = BASE64.decode(with_manifest(&compiled(UP), schema)).unwrap();

@@ -87,7 +87,7 @@ fn built(place: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn who_does_not_come_back_is_told_to_compute_or_to_have_no_answer() {
+fn guest_timeout_reports_computing_or_waiting_for_an_answer() {
     if !compiles_guests() {
         return;
     }

@@ -366,7 +366,7 @@ fn a_conversation_over_udp_is_recorded_and_played() {
 }
 
 #[test]
-fn a_recorded_conversation_is_played_and_what_differs_is_told() {
+fn recorded_conversation_is_replayed_and_differences_are_reported() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
     let lines = include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm");

@@ -100,7 +100,7 @@ fn new_guest(broker: &Broker, place: &Path, kind: &str, tests: &str) -> PathBuf 
 }
 
 #[test]
-fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() {
+fn guest_from_each_template_passes_its_tests_and_is_deployed() {
     if !compiles_guests() {
         return;
     }

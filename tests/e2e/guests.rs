@@ -29,7 +29,7 @@ pub(crate) fn guest_with_cargo(folder: &Path, arguments: &[&str]) -> (String, Op
 }
 
 #[test]
-fn what_cannot_be_a_guest_is_refused_with_the_reason() {
+fn invalid_guest_is_rejected_with_the_reason() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
     std::fs::write(folder.join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -244,7 +244,7 @@ fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
 }
 
 #[test]
-fn the_configuration_of_a_module_is_shown_without_secrets() {
+fn module_info_masks_secrets_in_the_configuration() {
     let broker = broker();
     let config = r#"{"limit":3,"api_key":"k3y","far":{"password":"pw","token":{"secret":"T"}}}"#;
     broker.command_ok(&format!(
@@ -425,7 +425,7 @@ fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn what_a_disabled_module_misses_is_counted() {
+fn messages_missed_by_a_disabled_module_are_counted() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
     let missed = || broker.command_ok("-moduleInfo scale").data()["missed"].as_u64();
@@ -505,7 +505,7 @@ fn logs_are_in_the_order_of_their_times() {
 }
 
 #[test]
-fn what_no_module_of_its_world_can_have_is_warned_of() {
+fn verify_warns_of_grants_impossible_in_the_world() {
     const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
     let place = tempfile::tempdir().unwrap();
     let asking = with_manifest(&compiled(UP), r#"{"asks":["file-read:/data","state"]}"#);
@@ -553,7 +553,7 @@ fn a_large_component_is_deployed_in_parts() {
 }
 
 #[test]
-fn lines_of_a_module_are_told_to_who_is_subscribed() {
+fn module_log_lines_are_published_to_subscribers() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
     let mut client = broker.root("reader");
@@ -570,7 +570,7 @@ fn lines_of_a_module_are_told_to_who_is_subscribed() {
 }
 
 #[test]
-fn lines_that_were_too_many_are_told_of_though_no_other_one_comes() {
+fn suppressed_log_lines_are_counted_without_a_later_line() {
     const LINES: u64 = 150;
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
@@ -590,7 +590,7 @@ fn lines_that_were_too_many_are_told_of_though_no_other_one_comes() {
 }
 
 #[test]
-fn lines_of_a_module_that_a_rule_asks_are_told_to_who_is_subscribed() {
+fn log_lines_of_a_rule_module_are_published_to_subscribers() {
     let broker = broker();
     broker.command_ok(&crate::rule_modules::add_guard("-grantAll"));
     broker.command_ok(crate::rule_modules::GUARDED);

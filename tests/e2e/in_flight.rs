@@ -38,7 +38,7 @@ fn message(topic: &str, number: usize) -> Publication {
 }
 
 #[test]
-fn what_sessions_have_in_flight_is_bounded_in_sum_and_nothing_is_lost() {
+fn total_in_flight_bytes_are_limited_without_message_loss() {
     let broker =
         options().prepared().variable("LOTMQ_LIMITS_ALL_INFLIGHT_BYTES", &BYTES_MAX.to_string()).start();
     let hoarders: Vec<Client> = (0..HOARDERS).map(|number| hoarder(&broker, number)).collect();

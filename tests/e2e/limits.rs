@@ -128,7 +128,7 @@ fn one_address_has_so_many_connections() {
 }
 
 #[test]
-fn who_sends_too_fast_rests_and_loses_nothing() {
+fn publisher_above_the_rate_limit_is_throttled_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("mqtt.sock");
     let broker = options()
@@ -159,7 +159,7 @@ fn who_sends_too_fast_rests_and_loses_nothing() {
 }
 
 #[test]
-fn what_was_sent_at_once_is_not_handled_at_once() {
+fn rate_limit_applies_to_packets_sent_in_one_write() {
     let broker = options().variable("LOTMQ_LIMITS_MESSAGES_PER_SEC", "1").start();
     let mut subscriber = broker.client("subscriber");
     subscriber.subscribe_to("t", QoS::AtMostOnce).unwrap();
@@ -315,7 +315,7 @@ fn nobody_takes_up_what_may_be_stored_for_all() {
 /// With `reject`, publishers hear of messages that cannot be kept. No acknowledged message is
 /// missing when the space for stored messages is used up.
 #[test]
-fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
+fn full_stored_queue_rejects_publishers_when_on_full_is_reject() {
     let broker = options()
         .variable("LOTMQ_LIMITS_STORED_QUEUE_BYTES", "8388608")
         .variable("LOTMQ_LIMITS_ON_FULL", "reject")
@@ -429,7 +429,7 @@ fn nobody_takes_up_what_may_be_retained_for_all() {
 
 /// Covers a name that is given again, a restart, and a restored backup.
 #[test]
-fn what_a_removed_user_has_retained_is_not_in_the_share_of_a_later_one_of_his_name() {
+fn retained_messages_of_a_removed_user_do_not_count_for_a_namesake() {
     let folder = tempfile::tempdir().unwrap();
     let mut broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
     broker.command_ok("-addUser ann password");
@@ -462,7 +462,7 @@ fn what_a_removed_user_has_retained_is_not_in_the_share_of_a_later_one_of_his_na
 
 /// The same of what programs keep.
 #[test]
-fn what_a_removed_user_has_kept_is_not_in_the_share_of_a_later_one_of_his_name() {
+fn kept_values_of_a_removed_user_do_not_count_for_a_namesake() {
     const LARGE: usize = 4 << 20;
     let mut broker = options().start();
     let come = |broker: &Broker, option: &str, place: &str| {
@@ -637,7 +637,7 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
 /// At two listeners, a thousand connections of a few addresses that say nothing, and then guesses
 /// whose passwords wait.
 #[test]
-fn who_says_nothing_leaves_places_to_those_who_log_in() {
+fn silent_connections_leave_room_for_logins() {
     let broker = options()
         .variable("LOTMQ_LIMITS_CONNECTIONS", "200")
         .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
@@ -754,7 +754,7 @@ fn retained(broker: &Broker, filter: &str) -> usize {
 }
 
 #[test]
-fn what_programs_retain_counts_for_their_owner() {
+fn retained_messages_of_programs_count_for_their_owner() {
     let mut broker = options()
         .variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16")
         .variable("LOTMQ_LOT_COMPAT_KEEP_VISIBLE_RETAINED", "true")

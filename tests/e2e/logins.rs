@@ -238,7 +238,7 @@ fn many_with_the_right_password_are_hashed_once() {
 }
 
 #[test]
-fn who_has_to_wait_and_until_when_is_told() {
+fn login_waits_are_reported_with_user_address_and_end() {
     let broker = options().start();
     broker.command_ok("-addUser ann right");
     let guess = |user: &str| {

@@ -262,7 +262,7 @@ fn actions_and_routes_follow_one_another() {
 }
 
 #[test]
-fn a_message_that_can_never_pass_is_told_and_the_others_pass() {
+fn undeliverable_message_is_reported_and_others_are_delivered() {
     let broker = broker();
     broker.command_ok("-setSecret KEY=swordfish");
     broker.command_ok(&route("R", "", "FAIL \"{payload.json.fail}\"\nERROR_TOPIC \"errors/{topic.2}\""));
@@ -344,7 +344,7 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
 
 /// The other side is lost while the messages of a turn are on their way to the route.
 #[test]
-fn what_was_acknowledged_while_the_other_side_was_there_is_not_shed_when_it_is_lost() {
+fn messages_accepted_before_a_disconnect_are_not_shed() {
     let broker = broker();
     let nowhere = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE none\n";
     broker.command_ok(&(route("R", "FAIL \"reconnect\"", "") + nowhere));
@@ -458,7 +458,7 @@ fn messages_do_not_go_round_for_ever() {
 /// A model takes apart what a route brings (§9.5), as it does with what clients publish, and not
 /// what actions do.
 #[test]
-fn what_a_route_brings_is_split_like_what_clients_publish() {
+fn model_splits_messages_from_routes_and_clients_alike() {
     let broker = broker();
     broker.command_ok("-addModel DEFINE MODEL X WITH TOPIC \"answer/+\"");
     broker.command_ok(&route("R", "", ""));
@@ -616,7 +616,7 @@ fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_mess
 }
 
 #[test]
-fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
+fn rejected_definition_reports_its_warnings_too() {
     let broker = broker();
     let refused = broker.command(
         "-addRoute DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        WITH SERVER \"h\"\n        WITH COLOUR \"red\"\n        WITH PORT 70000\n        WITH DATABASE \"d\"\n",
@@ -632,7 +632,7 @@ fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
 /// The broker reports at once the mistakes that it sees at once: listen addresses and `localhost`.
 /// This holds for commands and projects.
 #[test]
-fn where_a_route_may_not_listen_or_connect_is_told_when_it_is_added() {
+fn addresses_denied_by_policy_are_reported_when_a_route_is_added() {
     const WEB: &str = "DEFINE ROUTE Web WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH SERVER_PORT 8090\n        WITH SERVER_BIND \"127.0.0.1\"\n    \
         ADD EVENT State\n        WITH SOURCE_TOPIC \"dev/{id}/state\"\n        WITH ENDPOINT \"/dev/{id}\"\n        WITH METHOD \"GET\"\n";
     const HOME: &str = "DEFINE ROUTE Bus WITH TYPE NATS\n    ADD NATS_CONFIG\n        WITH SERVER \"localhost\"\n    \

@@ -74,7 +74,7 @@ fn sum(samples: &BTreeMap<String, f64>, family: &str, labels: &[&str]) -> f64 {
 }
 
 #[test]
-fn messages_are_told_apart_by_qos_and_listener_and_add_up() {
+fn message_metrics_by_qos_and_listener_match_the_totals() {
     let broker = broker();
     let mut receiver = broker.client("receiver");
     receiver.subscribe_to("t/#", QoS::ExactlyOnce).unwrap();
@@ -108,7 +108,7 @@ fn messages_are_told_apart_by_qos_and_listener_and_add_up() {
 }
 
 #[test]
-fn refusals_ends_and_denials_are_told_apart_by_reason() {
+fn metrics_count_refusals_disconnects_and_denials_by_reason() {
     let broker = broker();
     broker.command_ok(
         "-addRule DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n",
@@ -130,7 +130,7 @@ fn refusals_ends_and_denials_are_told_apart_by_reason() {
 }
 
 #[test]
-fn definitions_are_told_apart_with_their_runs_errors_and_times() {
+fn metrics_count_runs_errors_and_time_per_definition() {
     let broker = broker();
     broker.command_ok("-addAction DEFINE ACTION Divide\nON TOPIC \"divide\" DO\n    PUBLISH TOPIC \"quotient\" WITH (1 / (PAYLOAD AS INT))\n");
     broker.command_ok(
@@ -152,7 +152,7 @@ fn definitions_are_told_apart_with_their_runs_errors_and_times() {
 }
 
 #[test]
-fn what_a_definition_has_done_is_not_forgotten_with_another_version() {
+fn definition_metrics_survive_a_replacement() {
     let broker = broker();
     let text = "-addAction DEFINE ACTION Spin\nON TOPIC \"spin\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} > (PAYLOAD AS INT)\n    PUBLISH TOPIC \"out\" WITH (1 / (PAYLOAD AS INT))\n";
     broker.command_ok(text);

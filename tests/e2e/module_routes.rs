@@ -247,7 +247,7 @@ fn events_mappings_and_tags_take_messages_and_tags_are_published() {
 }
 
 #[test]
-fn what_does_not_fit_the_world_route_is_refused() {
+fn component_unsuitable_for_world_route_is_rejected() {
     let broker = at_home().start();
     let scale = crate::modules::scale();
     broker.command_ok(&format!("-addModule scale -world action wasm64:{scale}"));
@@ -384,7 +384,7 @@ impl FarSide {
 }
 
 #[test]
-fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
+fn module_route_loses_no_message_when_broker_is_killed() {
     const LINES: usize = 200;
     let far = FarSide::start(LINES);
     let mut broker = at_home().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();

@@ -177,7 +177,7 @@ fn a_route_serves_with_the_certificate_that_its_settings_name() {
 }
 
 #[test]
-fn what_a_route_serves_is_counted() {
+fn requests_served_by_a_route_are_counted() {
     let address = free_address();
     let broker = serving(address, "        WITH BODY_BYTES 8\n");
     assert_eq!(asked(address, "PUT", "/echo", "12345"), (200, "PUT /echo None\n12345".to_owned()));

@@ -134,7 +134,7 @@ fn a_route_says_why_it_does_not_reach_a_server() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_with_the_next_connection() {
+fn renewed_client_certificate_is_used_for_the_next_connection() {
     let authority = authority();
     let strict = server(&authority, true);
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);

@@ -328,7 +328,7 @@ fn with_code(code: &[u8; 12]) -> String {
 }
 
 #[test]
-fn what_a_guest_gives_as_a_code_and_is_none_stands_in_the_text() {
+fn invalid_error_code_of_a_guest_is_quoted_in_the_message() {
     let broker = broker();
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("$SYS/Coreflux/Modules/scale/Error", QoS::AtLeastOnce).unwrap();
@@ -437,7 +437,7 @@ fn topics_that_no_grant_can_name_are_refused_and_the_longest_ones_outlive_a_rest
 }
 
 #[test]
-fn what_no_module_may_ask_for_is_refused() {
+fn impossible_grants_are_rejected() {
     let broker = broker();
     let good = scale();
     for (options, message) in [
@@ -458,7 +458,7 @@ fn what_no_module_may_ask_for_is_refused() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_its_code() {
+fn invalid_module_commands_are_rejected_with_a_code() {
     let broker = broker();
     let good = scale();
     let core = STANDARD.encode(SCALE);

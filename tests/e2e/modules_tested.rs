@@ -213,7 +213,7 @@ then = [{ topic = "asked/x", payload = 41 }, { topic = "answers", payload = 42 }
 }
 
 #[test]
-fn what_a_client_of_a_route_does_not_get_is_told() {
+fn missing_answers_to_clients_of_a_route_are_reported() {
     for (steps, part) in [
         (
             "{ connect = \"Lines\", sends = \"1\\n\", gets = \"ok\", for = \"200ms\" }",
@@ -355,7 +355,7 @@ then = [
 }
 
 #[test]
-fn what_a_run_does_not_do_is_told() {
+fn missing_effects_of_a_route_run_are_reported() {
     let folder = folder();
     for (case, part) in [
         (
@@ -429,7 +429,7 @@ then = [{ topic = "out", payload = "a23d" }]
 }
 
 #[test]
-fn what_can_be_no_module_is_refused_with_the_reason() {
+fn invalid_module_is_rejected_with_the_reason() {
     let folder = folder();
     std::fs::write(folder.path().join("a.lot"), CALLER).unwrap();
     std::fs::write(folder.path().join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();

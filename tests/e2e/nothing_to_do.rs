@@ -150,7 +150,7 @@ fn a_session_whose_end_is_on_its_way_to_the_disk_is_not_said_to_be_gone() {
 }
 
 #[test]
-fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
+fn unsubscribe_that_failed_on_disk_is_stored_when_repeated() {
     let mut sick = Sick::new();
     let mut raw = Raw::connect(&sick.broker, "s", false);
     raw.send(&[SUBSCRIBE.0]);
@@ -382,7 +382,7 @@ fn a_command_that_could_not_be_stored_is_in_force_as_it_says_and_after_a_restart
 }
 
 #[test]
-fn what_a_command_tells_is_on_the_disk_or_said_not_to_be() {
+fn reply_with_unstored_data_contains_a_warning() {
     let sick = Sick::new();
     sick.becomes("hang");
     let mut root = sick.broker.connect(&ConnectOptions::new("changing").user("root", "coreflux"));

@@ -125,7 +125,7 @@ fn payload(number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn whoever_the_kernel_killed_for_its_memory_has_what_it_acknowledged() {
+fn acknowledged_messages_survive_the_oom_killer() {
     #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     let Some(group) = MemoryGroup::new() else {
         let required = std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_some() && is_root();

@@ -88,7 +88,7 @@ pub(crate) fn with_users() -> (Broker, TempDir) {
 }
 
 #[test]
-fn what_another_user_has_added_is_removed_by_who_says_so() {
+fn removing_a_definition_of_another_user_requires_force() {
     let (broker, _data) = with_users();
     for Kind { title, add, remove, .. } in kinds() {
         done(&broker, "ann", &add);
@@ -123,7 +123,7 @@ fn a_module_of_another_user_is_switched_by_who_says_so() {
 }
 
 #[test]
-fn what_others_have_added_is_removed_with_all_by_who_says_so() {
+fn removing_all_definitions_of_another_user_requires_force() {
     let (broker, _data) = with_users();
     for Kind { title, add, remove_all, .. } in kinds() {
         let Some(remove_all) = remove_all else { continue };
@@ -147,7 +147,7 @@ fn what_others_have_added_is_removed_with_all_by_who_says_so() {
 
 /// Of a user who was removed nothing is left that somebody would have to be asked for.
 #[test]
-fn what_belongs_to_nobody_is_removed_by_anybody() {
+fn definition_of_a_removed_user_is_removable_without_force() {
     let (broker, _data) = with_users();
     for Kind { add, .. } in kinds() {
         done(&broker, "ann", &add);
@@ -298,7 +298,7 @@ fn code_that_runs_for_others_comes_from_administrators() {
 /// Only the owner decides what an asset does with the owner's rights, whatever others may do with
 /// assets.
 #[test]
-fn who_manages_assets_does_not_speak_in_the_name_of_their_owners() {
+fn asset_manager_cannot_configure_assets_of_other_users() {
     let (broker, _data) = with_users();
     broker.command_ok("-addUser eve password");
     for scope in ["CommandCall", "AssetManagementUpdate"] {
@@ -360,7 +360,7 @@ fn a_former_version_of_a_removed_user_is_nobodys() {
 
 /// Messages that wait for a route go out with the right that its owner has then.
 #[test]
-fn what_waits_for_a_route_is_for_its_owner_as_long_as_he_may_read_it() {
+fn waiting_messages_need_the_current_read_right_of_the_owner() {
     let (broker, _data) = with_users();
     done(
         &broker,

@@ -159,7 +159,7 @@ fn names_and_files_are_completed_as_they_are_typed() {
 }
 
 #[test]
-fn the_service_manager_is_told_of_readiness_life_and_end() {
+fn broker_notifies_systemd_of_readiness_watchdog_and_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let listener = UnixDatagram::bind(&path).unwrap();

@@ -287,7 +287,7 @@ fn a_project_replaces_no_rule_that_was_added_by_hand() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
+fn project_errors_have_file_cell_and_line_and_valid_definitions_run() {
     let broker = broker();
     let cells = json!([
         {"kind": 2, "language": "lot", "value": "DEFINE ACTION Good\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n"},
@@ -336,7 +336,7 @@ fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
 }
 
 #[test]
-fn what_is_no_project_is_refused_and_nothing_is_stored() {
+fn invalid_project_is_rejected_and_not_stored() {
     let broker = broker();
     let project = |archive: &[u8]| format!("zip64:{} p", STANDARD.encode(archive));
     for (arguments, code, message) in [
@@ -508,7 +508,7 @@ pub(crate) fn named_rows(reply: &Reply, key: &str) -> Vec<String> {
 }
 
 #[test]
-fn loading_says_what_goes_and_spares_another_project_when_told_so() {
+fn loading_reports_removals_and_keep_loaded_protects_other_projects() {
     let broker = broker();
     let rest = format!("{ROUTE}\n{RULE}");
     assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
@@ -553,7 +553,7 @@ fn a_mistake_takes_nothing_away() {
 }
 
 #[test]
-fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
+fn displaced_definition_is_restored_even_after_a_kill() {
     const BY_HAND: &str =
         "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH 1\nRETURN\n    OUTPUT c\n";
     let mut broker = broker();
@@ -591,7 +591,7 @@ fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
 /// Of somebody else, whatever it is: without the option it is refused, with a word that names the
 /// option and whose it is.
 #[test]
-fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
+fn deploy_takes_over_definitions_of_other_users_only_with_replace() {
     let broker = broker();
     for name in ["ann", "bob"] {
         broker.command_ok(&format!("-addUser {name} password"));
@@ -644,7 +644,7 @@ fn deploy_takes_over_no_rule_unasked() {
 
 /// A file of a project that is loaded: on its own it would be no part of that any more.
 #[test]
-fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
+fn project_file_is_deployed_alone_only_with_confirmation() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rule.lot");
@@ -673,7 +673,7 @@ fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
 }
 
 #[test]
-fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
+fn manual_change_of_a_project_definition_warns_with_its_project() {
     let broker = broker();
     assert!(upload(&broker, "plant", &plant(), " load").success());
     let removed = "the next `lotmq deploy` or `lotmq rollback` of plant brings it back";

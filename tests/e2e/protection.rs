@@ -42,7 +42,7 @@ fn warnings(reply: &Reply) -> &[Value] {
 }
 
 #[test]
-fn a_project_of_another_user_ends_only_when_told_so() {
+fn unloading_a_project_of_another_user_requires_force() {
     let broker = with_adm();
     let as_adm = |command: &str| broker.command_as(("adm", "s3cret-adm"), command);
     let archive = zip(&[("door.lot", DOOR.as_bytes())]);
@@ -157,7 +157,7 @@ fn a_rule_that_comes_while_a_file_is_asked_about_is_asked_about_too() {
 }
 
 #[test]
-fn who_is_in_a_group_before_a_rule_names_it_is_told() {
+fn first_rule_for_a_group_reports_its_existing_members() {
     let broker = broker();
     for user in ["ann", "eve"] {
         broker.command_ok(&format!("-addUser {user} s3cret-pw"));

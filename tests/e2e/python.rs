@@ -150,7 +150,7 @@ fn a_script_is_added_listed_called_kept_and_removed() {
 }
 
 #[test]
-fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
+fn python_error_returns_null_and_reports_the_line() {
     let (broker, _data) = broker();
     broker.command_ok(&format!("-addPython {STAT}"));
     broker.command_ok(
@@ -353,7 +353,7 @@ fn scripts_are_checked_run_and_tested_without_a_broker() {
 }
 
 #[test]
-fn what_programs_see_of_time_and_chance_is_the_same_each_time() {
+fn replay_gives_programs_deterministic_time_and_random_values() {
     let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();

@@ -68,7 +68,7 @@ fn succeeded(status: &Value) -> u64 {
 }
 
 #[test]
-fn what_a_route_brings_is_not_done_while_the_disk_does_not_take_it() {
+fn incoming_route_message_fails_until_the_disk_stores_it() {
     for state in ["full", "write-eio"] {
         let sick = Sick::new();
         let broker = &sick.broker;
@@ -118,7 +118,7 @@ fn kill_9_costs_nothing_of_what_was_done_for_a_route() {
 /// The far side has something to say as soon as somebody is there: what decides on that is in force
 /// before the route is opened.
 #[test]
-fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_that_they_ask() {
+fn rules_and_modules_are_active_before_a_route_opens_at_startup() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, answers) = channel();

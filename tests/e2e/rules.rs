@@ -136,7 +136,7 @@ fn filters_are_decided_by_level_and_each_message_again() {
 /// A pattern that ends with `/+` covers one level, so a filter is granted by a rule that allows
 /// none of the messages: the log says which rule keeps them.
 #[test]
-fn what_a_granted_subscription_does_not_get_is_told() {
+fn denied_deliveries_of_a_granted_subscription_are_logged() {
     let broker = broker_of_two();
     let panels = "IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY";
     let added = broker.command_ok(&format!(
@@ -234,7 +234,7 @@ fn texts(client: &mut Client, count: usize) -> Vec<String> {
 /// The broker checks waiting messages again if rules or users have changed meanwhile, also with a
 /// restart in between.
 #[test]
-fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
+fn queued_messages_are_authorised_again_on_delivery() {
     for restarts in [false, true] {
         let mut broker = broker_of_two();
         broker.command_ok("-addUserToGroup ann in");
@@ -264,7 +264,7 @@ fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
 /// A session that comes back from elsewhere is another one for rules: neither what waits nor what
 /// was sent without an answer goes where it may not.
 #[test]
-fn what_waits_or_was_sent_goes_nowhere_else_than_it_may() {
+fn resumed_session_gets_only_messages_allowed_at_its_new_endpoint() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("mqtt.sock");
     let broker = options().variable("LOTMQ_LISTENER_UNIX_PATH", socket.to_str().unwrap()).start();
@@ -566,7 +566,7 @@ fn rules_are_added_replaced_listed_and_removed_by_command() {
 }
 
 #[test]
-fn an_error_in_a_condition_is_told_below_the_rule() {
+fn error_in_a_rule_condition_is_published_to_its_error_topic() {
     let broker = broker();
     broker.command_ok("-addRule DEFINE RULE Odd WITH PRIORITY 100 FOR Publish TO TOPIC \"odd/#\"\n    IF GET TOPIC \"n\" == 1 / GET TOPIC \"zero\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
     let mut client = broker.connect(&ConnectOptions::v5("x"));

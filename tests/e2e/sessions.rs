@@ -212,7 +212,7 @@ fn an_administrator_lists_and_ends_sessions_and_connections() {
 }
 
 #[test]
-fn what_is_stored_for_clients_that_are_away_is_bounded_by_their_owner() {
+fn offline_delivery_rate_is_limited_per_owner() {
     let broker = options().variable("LOTMQ_LIMITS_OFFLINE_DELIVERIES_PER_SEC", "60").start();
     broker.command_ok("-addUser ann pw");
     let mut sleepers: Vec<ConnectOptions> =

@@ -55,7 +55,7 @@ fn an_exported_store_serves_elsewhere() {
 
 /// Files that root imports for a service belong to the service.
 #[test]
-fn what_root_imports_into_anothers_folder_is_that_ones() {
+fn files_imported_by_root_belong_to_the_folder_owner() {
     if !rustix::process::geteuid().is_root() {
         #[allow(clippy::print_stderr, reason = "a skipped test says so")]
         {
@@ -233,7 +233,7 @@ fn damage(data: &Path, text: &str) {
 }
 
 #[test]
-fn damaged_rows_are_put_aside_and_the_rest_serves() {
+fn damaged_rows_are_quarantined_and_other_rows_stay_available() {
     let place = tempfile::tempdir().unwrap();
     let data = place.path().join("data");
     let mut broker = options().data(&data).start();

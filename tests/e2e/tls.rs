@@ -96,7 +96,7 @@ fn an_encrypted_client_that_never_reads_is_bounded() {
 }
 
 #[test]
-fn what_comes_with_the_end_of_tls_is_still_read() {
+fn data_before_tls_close_notify_is_read() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();
     let mut watcher = broker.client("watcher");
@@ -148,7 +148,7 @@ fn certificates_are_replaced_without_restart_and_bad_ones_are_not() {
 }
 
 #[test]
-fn the_end_of_a_certificate_is_told_before_it_comes() {
+fn certificate_expiry_is_reported_in_advance() {
     let authority = Authority::new();
     let end = SystemTime::now() + Duration::from_secs(10 * 86_400 + 3_600);
     let broker = with_tls(&authority.server_until("broker", end)).start();
@@ -433,7 +433,7 @@ fn a_file_in_pkcs12_is_named_with_the_way_out() {
 }
 
 #[test]
-fn what_is_not_tls_is_refused_with_an_alert_and_counted() {
+fn non_tls_client_gets_an_alert_and_is_counted() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();
     let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("mqtts"))).unwrap();

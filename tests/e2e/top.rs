@@ -99,7 +99,7 @@ fn definitions_are_ranked_by_their_runs() {
 }
 
 #[test]
-fn wrong_usage_and_a_broker_that_refuses_are_told() {
+fn top_reports_wrong_usage_and_missing_rights() {
     let broker = broker();
     let wrong = top(&broker, &["clients", "--filter", "a/#", "--once"]);
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");

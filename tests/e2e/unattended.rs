@@ -147,7 +147,7 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
 
 /// The file with the key was lost: what it had encrypted is not told to be missing.
 #[test]
-fn a_lost_key_of_secrets_is_told_at_the_start_and_by_programs() {
+fn lost_secret_key_is_reported_at_startup_and_by_programs() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("lotmq");
     let mut broker = options().data(&data).start();
@@ -235,7 +235,7 @@ fn the_last_error_of_a_definition_is_there_after_a_restart_and_costs_one_write_i
 /// The kernel ends a process that takes too much memory by the same signal: what follows is what
 /// the unit says.
 #[test]
-fn whoever_was_killed_is_started_again_and_has_what_it_acknowledged() {
+fn killed_service_restarts_with_acknowledged_messages() {
     let unit = include_str!("../../packaging/lotmq.service");
     let has = |line: &str| assert!(unit.lines().any(|found| found == line), "the unit has no {line}");
     has("Restart=always");

@@ -379,7 +379,7 @@ fn only_programs_of_this_machine_are_local() {
 /// Rules that allow something to the address of this machine do not allow it to what only passes
 /// through it.
 #[test]
-fn what_is_not_local_has_no_local_endpoint_in_rules() {
+fn proxied_or_cross_origin_websocket_has_no_local_endpoint_in_rules() {
     let broker = with_websocket().variable("LOTMQ_ANONYMOUS", "true").start();
     broker.command_ok(
         "-addRule DEFINE RULE Here WITH PRIORITY 100 FOR Connect\n    IF ENDPOINT IS \"127.0.0.1\" THEN\n        ALLOW\n    ELSE\n        DENY",

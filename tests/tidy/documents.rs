@@ -179,7 +179,7 @@ fn decisions_are_questions_with_an_answer_and_a_reason() {
 }
 
 #[test]
-fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
+fn example_code_in_the_page_matches_the_tested_source() {
     let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-lines/src/lib.rs"));
     let (_, section) = page.split_once("## Bringing messages").unwrap();
     let (_, code) = section.split_once("```rust\n").unwrap();
@@ -193,7 +193,7 @@ fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
 }
 
 #[test]
-fn what_the_page_on_routes_shows_of_polling_is_what_the_tests_run() {
+fn polling_code_in_the_routes_page_matches_the_tested_source() {
     let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-points/src/lib.rs"));
     let (_, from) = page.split_once("## What open gets").unwrap();
     let blocks = from.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim_end());

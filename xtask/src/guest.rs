@@ -312,7 +312,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_a_module_is_made_of_changes_its_hash_and_nothing_else() {
+    fn only_sources_of_a_module_change_its_hash() {
         let (root, guest) = repository(&CRATE);
         let hash = || guest.source_hash(root.path()).unwrap();
         let mut before = hash();
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_unnoticed_is_told() {
+    fn unhashed_inputs_of_a_module_are_reported() {
         let (root, guest) = repository(&CRATE);
         let root = root.path().to_str().unwrap();
         let made_of = |files: &str| {

@@ -30,9 +30,9 @@
 //!   `no_retained_message_of_a_further_subscription_comes_before_older_ones`.
 //! - Packets of a connection take effect before the next connection of the same Client gets the
 //!   session. Tests `a_disconnect_counts_though_the_next_connection_is_seen_before_it`,
-//!   `what_the_old_connection_has_sent_is_read_before_it_is_taken_over`,
-//!   `who_takes_over_waits_for_the_old_connection_for_a_while_only`,
-//!   `who_disconnects_and_is_back_at_once_leaves_no_will`.
+//!   `packets_on_the_old_connection_are_read_before_takeover`,
+//!   `takeover_waits_for_the_old_connection_for_a_limited_time`,
+//!   `immediate_reconnect_after_disconnect_publishes_no_will`.
 //! - A packet that finds no memory ends its connection and not the broker. Test
 //!   `a_packet_without_memory_for_it_ends_its_connection_and_nothing_else`.
 //! - The memory of long queues is bounded. Their messages are neither lost nor doubled, and keep
@@ -44,7 +44,7 @@
 //!   once, even after a crash. Tests
 //!   `members_of_a_group_leave_their_queue_to_others_after_a_restart_too`,
 //!   `kill_9_while_a_queue_is_handed_on_costs_nothing_and_doubles_nothing`,
-//!   `what_is_handed_on_survives_kill_9`.
+//!   `handed_over_messages_survive_kill_9`.
 //! - No answer reports "nothing to do" before the state that it rests on is on the disk. Tests
 //!   `a_second_unsubscribe_waits_for_the_first`,
 //!   `a_second_removal_of_a_retained_message_waits_for_the_first`,
@@ -57,7 +57,7 @@
 //!   `a_client_that_never_reads_is_bounded_and_others_do_not_notice`,
 //!   `of_the_largest_size_for_many_who_do_not_read`.
 //! - A Client that writes more to the disk than its share delays nobody else. Test
-//!   `who_gives_the_disk_too_much_does_not_keep_others_from_theirs`.
+//!   `flooding_user_does_not_block_writes_of_other_users`.
 //! - No Client decides how long others on its shard wait. Long work goes on in later turns. Tests
 //!   `the_end_of_a_member_of_many_groups`, `ten_thousand_filters_in_one_packet`,
 //!   `filters_that_match_nothing`, `messages_with_many_receivers`, `a_topic_with_many_ways`,

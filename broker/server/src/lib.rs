@@ -39,14 +39,14 @@
 //!   `queues_are_made_while_that_of_the_store_is_full`,
 //!   `what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands`,
 //!   `what_the_log_does_not_take_is_saved_later`,
-//!   `who_keeps_settings_without_end_costs_others_nothing_that_they_were_promised`.
+//!   `kept_value_flood_does_not_lose_acknowledged_changes_of_other_users`.
 //! - Runs do not fill the queue of the store. Test
 //!   `what_runs_keep_fills_no_queue_and_the_newest_is_stored`.
 //! - With `lot.durable_triggers`, the effects of the runs reach the store before their message
 //!   leaves it. The next start repeats interrupted runs, also while it still compiles their target.
 //!   Tests `a_message_whose_runs_a_kill_interrupts_starts_them_again`,
 //!   `a_message_whose_runs_a_stop_interrupts_starts_them_again`,
-//!   `a_kill_while_code_is_compiled_loses_no_promised_run_and_a_stop_waits_for_no_compilation`.
+//!   `kill_during_compilation_loses_no_durable_run_and_stop_is_not_delayed`.
 //! - The cost of a user's definitions for others does not grow with their number. Each definition
 //!   still gets its messages in order. Tests
 //!   `what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number`,
@@ -55,9 +55,9 @@
 //!   `nobodys_files_keep_those_of_others_waiting`,
 //!   `what_others_publish_comes_to_each_definition_in_order_and_whole`.
 //! - No audit record and no published log line holds a secret, a password or a payload. Answered
-//!   commands are in the audit after `kill -9`. Tests `who_did_what_is_recorded_and_no_secret_is`,
+//!   commands are in the audit after `kill -9`. Tests `audit_records_every_command_and_no_secret`,
 //!   `no_line_holds_a_secret_a_password_or_a_payload`,
-//!   `what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole`.
+//!   `answered_commands_survive_kill_9_in_an_intact_audit_chain`.
 //! - Logins, denials and readers push out no audit record of an administrator. Removed records are
 //!   noticed. Tests `neither_logins_nor_readers_push_out_what_administrators_did`,
 //!   `newest_records_that_somebody_took_out_of_the_file_are_missed`.
@@ -89,7 +89,7 @@
 //!   `runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order`,
 //!   `what_ran_before_goes_out_before_a_run_waits`.
 //! - A QoS 1 or 2 message of a route is acknowledged to its guest when it is stored. Tests
-//!   `what_a_route_brings_is_not_done_while_the_disk_does_not_take_it`,
+//!   `incoming_route_message_fails_until_the_disk_stores_it`,
 //!   `kill_9_costs_nothing_of_what_was_done_for_a_route`.
 //! - A route reaches only the endpoints in its settings, except the addresses that the operator
 //!   refuses. The broker connects to the address that it checked. Tests
@@ -101,13 +101,13 @@
 //!   Test `a_guest_runs_and_takes_messages_by_turns_and_is_opened_again_when_the_other_side_ends`.
 //! - The backlog of a route is bounded. A replacement or a panic of the driver loses no message.
 //!   Tests `a_panic_of_the_driver_costs_no_message_and_keeps_the_order`,
-//!   `what_a_route_has_forwarded_is_kept_until_it_is_stored_there`,
+//!   `message_forwarded_between_routes_is_kept_until_delivery`,
 //!   `what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it`,
 //!   `a_full_mailbox_refuses_what_arrives_and_counts_it`,
 //!   `a_route_that_fails_keeps_what_waits_for_its_replacement`.
 //! - An acknowledged message reaches the far side of its routes in the order of its publisher,
 //!   whichever process is killed. A removed route leaves nothing to its successor. Tests
-//!   `what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once`,
+//!   `acknowledged_messages_are_delivered_in_order_and_once_after_kill_9`,
 //!   `a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing`.
 //! - An outbox is read once, in the order of its numbers, and never beyond a batch that is not on
 //!   the disk. If the route keeps up, its driver reads from memory
@@ -121,7 +121,7 @@
 //! - A message that a route gives up becomes a dead letter in the commit that removes it from the
 //!   outbox (`guests/dead_letter_queue.rs`). The queue of dead letters is bounded. A dead letter
 //!   stays until a user decides about it, and leaves once. Tests
-//!   `what_was_refused_is_kept_over_a_kill_and_replayed_when_that_is_mended`,
+//!   `dead_letters_survive_a_kill_and_are_replayed_on_request`,
 //!   `the_oldest_of_too_many_go_and_are_counted`,
 //!   `a_removed_route_leaves_no_dead_letters_and_a_replaced_one_keeps_them`.
 //! - A policy of an asset narrows and never widens. A stopped asset does nothing until it is
@@ -129,12 +129,12 @@
 //!   `policies_narrow_and_never_widen`,
 //!   `a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_in_order`,
 //!   `topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes`,
-//!   `what_is_never_restarted_waits_for_run`.
+//!   `restart_policy_never_keeps_a_failed_asset_down_until_run`.
 //! - The broker checks a Will with the identity of the Client that set it. Tests
 //!   `a_will_is_asked_for_when_its_session_is_taken_over`,
 //!   `the_will_of_a_removed_user_is_discarded`.
 //! - A waiting message is delivered only to Clients that may have it at that time. Test
-//!   `what_waits_goes_to_those_only_who_may_have_it_by_then`.
+//!   `queued_messages_are_authorised_again_on_delivery`.
 //!
 //! # Adding a command
 //!

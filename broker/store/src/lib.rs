@@ -25,10 +25,10 @@
 //! - Reported commits survive `kill -9` and a power loss. The last three tests check the simulated
 //!   disk, and prove that the others detect faults. Tests
 //!   `what_was_reported_is_there_after_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
-//!   `what_was_acknowledged_survives_kill_9`,
+//!   `acknowledged_operations_survive_kill_9`,
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`,
 //!   `a_store_that_breaks_its_promise_is_found_out`, `a_disk_that_lies_about_syncing_is_found_out`,
-//!   `what_was_synced_is_there_and_what_was_not_is_there_or_lost_or_torn_between_sectors`.
+//!   `power_cut_keeps_synced_data_and_may_tear_unsynced_sectors`.
 //! - The store first rewrites all data that a failed sync may have lost. If this process is killed,
 //!   the next one does so (`backend/resync.rs`). Test
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`.
@@ -44,7 +44,7 @@
 //! - Damage is an error with its place, or the store sets the damaged data aside and reports it.
 //!   Contents are never wrong. A refused start has changed nothing. Tests
 //!   `a_flipped_bit_is_an_error_or_harmless`, `a_flipped_bit_in_key_or_value_is_found`,
-//!   `damaged_rows_are_put_aside_and_the_rest_serves`.
+//!   `damaged_rows_are_quarantined_and_other_rows_stay_available`.
 //! - Damage grants nobody a permission. Tests
 //!   `what_protects_is_not_put_aside_without_being_told_to`,
 //!   `a_damaged_root_does_not_become_one_with_the_default_password`.

@@ -93,7 +93,7 @@ fn the_primary_of_a_replica_set_is_followed() {
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     let both = ["SCRAM-SHA-1", "SCRAM-SHA-256"];
     let users = json!({
         "root": { "password": "root-password", "mechanisms": both },
@@ -271,7 +271,7 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let good = "mongodb://127.0.0.1:1";
     for (definition, told) in [

@@ -17,7 +17,7 @@ fn listed(broker: &Broker) -> Json {
 }
 
 #[test]
-fn what_passes_of_one_event_hides_nothing_of_another() {
+fn success_of_one_event_does_not_hide_failure_of_another() {
     let Some(server) = PostgresServer::start() else { return };
     server.sql("CREATE TABLE a (n int)");
     let broker = broker();

@@ -44,7 +44,7 @@ fn serving(more: &str, events: &str) -> (Broker, u16) {
 }
 
 #[test]
-fn last_values_are_told_and_bodies_are_published() {
+fn get_returns_last_values_and_bodies_are_published() {
     if !has_curl() {
         return;
     }
@@ -154,7 +154,7 @@ fn a_request_waits_for_the_message_that_answers_it() {
 }
 
 #[test]
-fn who_has_no_token_is_told_nothing() {
+fn request_without_token_is_rejected() {
     if !has_curl() {
         return;
     }

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_crate_has_its_texts_in_the_repository() {
+    fn non_crate_dependencies_have_licence_texts_in_the_repository() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = document(root, &Packages::new()).unwrap();
         assert!(!text.contains("none of its own"), "{text}");

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_linked_is_found_and_what_only_builds_or_tests_is_not() {
+    fn linked_packages_exclude_build_and_test_dependencies() {
         let text = r#"{
             "packages": [
                 {"id": "a", "name": "a", "version": "1.0.0", "license": "MIT", "source": null, "manifest_path": "/a/Cargo.toml"},
