@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_end_while_a_thread_stands_still_and_its_name_is_told() {
+    fn watchdog_notifications_stop_while_a_thread_stalls_and_status_names_it() {
         let (_folder, listener, manager) = listening();
         let running = Running::start("none");
         let watchdog = &running.server.broker.watchdog;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_by_a_panic_gets_no_sign_of_life() {
+    fn watchdog_notifications_stop_after_a_panic_of_a_task() {
         let (_folder, listener, manager) = listening();
         let watchdog = std::sync::Arc::<Watchdog>::default();
         let watched = crate::process::watchdog::Watched::new(&watchdog, "a task");
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn abstract_addresses_are_understood_and_nobody_is_told_nothing() {
+    fn notify_socket_may_be_abstract_or_absent() {
         let name = format!("lotmq-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let listener = UnixDatagram::bind_addr(&address).unwrap();
