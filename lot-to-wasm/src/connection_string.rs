@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_would_not_follow_is_told() {
+    fn unsupported_connection_string_key_or_value_is_reported() {
         for (kind, text, expected) in [
             ("POSTGRESQL", "Host=db;Prot=21910", "!has the key 'prot', which is none (did you mean port?)"),
             (
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_followed_and_what_nobody_knows_yet_is_right() {
+    fn supported_and_undecidable_connection_strings_are_accepted() {
         for (kind, text) in [
             (
                 "POSTGRESQL",

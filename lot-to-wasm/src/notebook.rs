@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_notebook_is_refused_with_its_place() {
+    fn invalid_notebook_is_rejected_with_its_position() {
         for (text, part) in [
             ("", "line 1 column 0"),
             ("{}", "expected a sequence"),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_password_stays() {
+    fn no_password_is_detected_in_text_without_one() {
         for text in [
             "",
             "postgres://h/db",

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_extension_in_any_case() {
+    fn program_files_are_recognized_by_their_extension_in_any_case() {
         for (file, expected) in [
             ("a.lot", true),
             ("a/b/C.LotNB", true),

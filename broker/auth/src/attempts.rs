@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_fails_waits_and_nobody_else_does() {
+    fn failed_login_delays_only_the_same_user_and_address() {
         let mut attempts = Attempts::new(WAIT_MAX_MS);
         let key = attempts.key(from("192.0.2.1"), "ann");
         for _ in 0..20 {

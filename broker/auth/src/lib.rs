@@ -17,7 +17,7 @@
 //!
 //! - Users can grant only rights that they have: flags, membership of `admin`, the password of a
 //!   user with more rights, names in rules. Tests
-//!   `user_changes_are_decided_by_scope_and_privilege`, `what_rules_name_is_a_right`.
+//!   `user_changes_are_decided_by_scope_and_privilege`, `user_change_needs_rights_named_by_rules`.
 //! - `root` with its default password can log in from this machine only. Test
 //!   `login_is_decided_by_name_password_and_peer`.
 //! - Somebody who guesses passwords waits, and blocks nobody who comes from elsewhere. Tests
@@ -32,11 +32,11 @@
 //!   Client Identifier. Tests `nobody_keeps_an_identifier_from_others`,
 //!   `nothing_of_an_anonymous_session_passes_to_a_user_nor_back`, `a_session_is_its_users_alone`.
 //! - A SCRAM exchange does not show which users exist. Its verifiers are stored only while SCRAM is
-//!   turned on. Tests `names_are_not_told_by_the_challenge`,
+//!   turned on. Tests `scram_challenge_does_not_reveal_whether_a_user_exists`,
 //!   `scram_is_for_passwords_that_were_seen_while_it_was_on`.
 //! - The result of a rule is used only for the same inputs and the same reads. Tests
 //!   `a_rule_is_asked_once_for_all_that_it_looks_at`, `a_change_of_the_user_is_another_question`,
-//!   `what_came_of_reads_is_good_as_long_as_they_are`.
+//!   `cached_decision_is_valid_while_its_reads_are_unchanged`.
 
 mod account;
 mod attempts;

@@ -163,7 +163,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn default_password_is_noted_when_it_is_set() {
+    fn credential_detects_the_default_password() {
         assert!(cheap_credential("coreflux").is_default());
         assert!(!cheap_credential("Coreflux").is_default());
     }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_few_and_told_once() {
+    fn known_addresses_are_bounded_and_reported_once() {
         let mut places = KnownPlaces::default();
         let ann: Arc<str> = "ann".into();
         places.add(&ann, source(0));

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_of_an_account_names_it_alone() {
+    fn stored_account_reference_identifies_exactly_one_account() {
         let drawn = Numbers::default();
         let (first, second) = (drawn.draw("ann", None), drawn.draw("ann", None));
         for number in [first, second, number_of_name("ann")] {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_of_one_maker_have_one_payer_and_a_number_each() {
+    fn accounts_share_the_quota_owner_of_their_creator_and_have_unique_numbers() {
         for maker in [Numbers::default().draw("ann", None), number_of_name("ann")] {
             let mut numbers = Numbers::default();
             numbers.insert(maker);

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_outlives_what_is_not() {
+    fn used_credential_stays_cached_while_unused_ones_are_evicted() {
         let mut remembered = Remembered::new([7; 32], 8);
         remembered.remember(&name(0), 1, b"pw");
         for n in 1..100 {

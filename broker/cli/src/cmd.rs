@@ -713,7 +713,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_told_why_and_for_how_long() {
+    fn wait_message_contains_the_reason_and_the_timeout() {
         let (soon, later) = (Duration::from_secs(3), Duration::from_secs(23));
         let timeout = |command| Duration::from_secs_f64(usual_timeout(command));
         let at_it = |command, waited| at_it(command, waited, timeout(command));
@@ -778,7 +778,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_module_waits_on_while_the_broker_says_that_it_compiles_it() {
+    fn module_upload_waits_while_the_broker_reports_progress() {
         const TIMEOUT: Duration = Duration::from_secs(2);
         const COMPILES: &str = r#"{"state":"compiling","seconds":7}"#;
         let reply = Some(r#"{"requestId":"r","success":true}"#);
@@ -805,7 +805,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_a_module_that_is_too_long_is_told_of_parts() {
+    fn oversized_module_command_suggests_guest_deploy() {
         let refused = || anyhow::Error::from(ClientError::TooLarge { bytes: 20_000_000, limit: 16_777_216 });
         let told = told_of_parts(refused(), "-addModule big -world action wasm64:AGFz").to_string();
         assert!(told.contains("lotmq guest deploy --file NAME.wasm --name NAME"), "{told}");
@@ -814,7 +814,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_are_told_from_options() {
+    fn command_verbs_are_separated_from_options() {
         let separated = |line: &str| -> String {
             let arguments = line.split(' ').map(OsString::from).collect();
             let words: Vec<String> =

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_codes_are_told_by_either_number() {
+    fn reason_codes_are_explained_for_hexadecimal_and_decimal_numbers() {
         for text in ["0x87", "0X87", "135"] {
             let reason = reason_code(text).expect("a reason code");
             assert!(told_of_reason(reason).starts_with("0x87 (135): not authorized\n"), "{text}");

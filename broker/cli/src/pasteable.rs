@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pasted_gives_the_command() {
+    fn bare_verbs_become_complete_lotmq_commands() {
         for (said, shown) in [
             ("-grantModule m -grant state grants it", "lotmq cmd -grantModule m -grant state grants it"),
             ("Set it with -setEnv or -setSecret.", "Set it with lotmq cmd -setEnv or lotmq cmd -setSecret."),

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_once() {
+    fn error_contains_the_reason_text_once() {
         let told = |text: &str| {
             let reason = ReasonCode::BadUserNameOrPassword;
             ClientError::Refused { reason, text: text.to_owned() }.to_string()

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_expiry_is_read_and_shown() {
+    fn session_expiry_is_parsed_and_rendered() {
         for (text, seconds, shown) in [
             ("30d", Some(2_592_000), "30d"),
             ("36h", Some(129_600), "36h"),

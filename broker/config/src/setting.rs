@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_masks_secrets() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "****");
     }
 }

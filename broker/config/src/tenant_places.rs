@@ -103,7 +103,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tenants_are_tables_and_shown_as_they_are_read() {
+    fn tenants_are_parsed_from_tables_and_render_unchanged() {
         let acme = json!({ "allow_loopback": true, "listen_networks": ["127.0.0.0/8"], "serial_ports": ["/dev/ttyUSB*"] });
         let value = json!({ "acme": acme, "b-2": {} });
         let places = TenantPlaces::parse(&value).unwrap();

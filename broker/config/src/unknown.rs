@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_probably_meant_is_told() {
+    fn unknown_key_error_suggests_the_probable_key() {
         for (written, meant) in [
             ("helth.port", "admin.health_port"),
             ("limits.message_bytes", "limits.max_packet_size"),

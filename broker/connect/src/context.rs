@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_by_hand_wins() {
+    fn command_line_options_override_the_context() {
         let added = |mut args: ConnectArgs| {
             args.add(&plant()).unwrap();
             let (host, port) = args.login.host_and_port(1);

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_threads_have_counted_stays_when_they_are_gone() {
+    fn counters_of_ended_threads_stay_in_the_sums() {
         let all = Arc::new(AllFigures::default());
         let (mqtt, ws) = (all.listener("mqtt"), all.listener("ws"));
         assert_eq!((mqtt, ws, all.listener("mqtt")), (0, 1, 0));

@@ -37,7 +37,7 @@
 //!   `a_packet_without_memory_for_it_ends_its_connection_and_nothing_else`.
 //! - The memory of long queues is bounded. Their messages are neither lost nor doubled, and keep
 //!   the order of each publisher. Tests
-//!   `a_long_queue_beside_a_store_loses_nothing_and_keeps_every_order`,
+//!   `long_stored_queue_loses_no_message_and_keeps_the_order`,
 //!   `a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once`,
 //!   `kill_9_in_the_midst_of_a_drain_costs_no_message_and_no_order`.
 //! - When the session of a shared subscriber ends, another member gets its undelivered messages
@@ -51,7 +51,7 @@
 //!   `a_session_whose_end_is_on_its_way_to_the_disk_is_not_said_to_be_gone`.
 //! - Changes of a session reach the store in the order in which they were made, from any thread.
 //!   Tests `a_change_is_in_its_turn_until_that_is_handed_over_and_then_as_far_as_its_batch`,
-//!   `who_takes_over_from_another_thread_overtakes_nothing`.
+//!   `session_takeover_waits_for_unflushed_changes_of_another_thread`.
 //! - Memory for a Client that never reads is bounded, and other Clients do not notice it. A message
 //!   that waits for many Clients is in memory once. Tests
 //!   `a_client_that_never_reads_is_bounded_and_others_do_not_notice`,
@@ -73,7 +73,7 @@
 //!   notices a needed thread that has ended. Tests
 //!   `a_panic_about_one_message_ends_one_connection_and_nothing_else`,
 //!   `a_panic_in_reading_ends_one_connection_and_nothing_else`,
-//!   `what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not`.
+//!   `watchdog_records_only_tasks_that_ended_by_a_panic`.
 //!
 //! These hold by construction and are checked in review:
 //!

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_to_live_is_rounded_up_and_never_0() {
+    fn remaining_expiry_is_rounded_up_and_never_zero() {
         let parts = MessageParts {
             topic: "t",
             properties: &[],

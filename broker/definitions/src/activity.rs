@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn different_errors_are_all_told_and_the_same_ones_once() {
+    fn different_errors_are_all_reported_and_repeated_errors_once() {
         let activity = Activity::default();
         let note = |message: &str| {
             activity.record_error("Hot", &RunError { message, ..RunError::default() }, at(100));
@@ -583,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_of_a_run_is_shown_and_all_are_told() {
+    fn last_error_is_the_first_of_a_run_and_all_are_reported() {
         let activity = Activity::default();
         let note = |code: &str, is_follow_up: bool| {
             activity.record_error("Hot", &RunError { code, is_follow_up, ..RunError::default() }, at(100))
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_counts_what_happened_and_not_what_was_told() {
+    fn warning_count_covers_all_occurrences_including_unreported_ones() {
         let activity = Activity::default();
         let note = |message: &str| {
             let warning = RunError { code: "LOT601", message, line: 3, column: 5, ..RunError::default() };
@@ -635,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_events_are_counted_and_only_the_first_is_told() {
+    fn refused_events_are_counted_and_only_the_first_is_reported() {
         let activity = Activity::default();
         for _ in 0..2 {
             assert_eq!([(); 3].map(|()| activity.note_refused(1)), [true, false, false]);

@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn triggers_are_shown_as_they_are_written() {
+    fn report_renders_triggers_in_source_syntax() {
         let at = TimeOfDay { hour: 18, minute: 0, second: 5 };
         let date = CalendarDate { year: 2026, month: 12, day: 24 };
         let every = |interval| Trigger::Every { interval };

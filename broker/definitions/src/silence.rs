@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_told_once_and_again_when_it_has_been_heard_anew() {
+    fn silent_topic_is_reported_once_until_a_new_message_arrives() {
         let watch = watch(&["p/+/beat"], 30_000, 10);
         assert_eq!((watch.next_timeout(ms(0)), silent(&watch, 100_000)), (None, vec![]));
         // Two threads have ears of their own.
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_told_is_told_later_unless_it_is_heard() {
+    fn unreported_silence_is_retried_unless_a_message_arrives() {
         let watch = watch(&["+"], 1_000, 9);
         let (a, b) = (watch.ear(&Arc::from("a")), watch.ear(&Arc::from("b")));
         a.hears(0);
@@ -566,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_shares_room_with_all_others_and_gives_it_back() {
+    fn silence_watches_share_a_quota_and_release_it() {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
         let room = AccountShares::new(4 * room_of("a"), (3, 4));
         let watch = |filter: &str| {

@@ -93,7 +93,7 @@ mod tests {
     use crate::memory::shares;
 
     #[test]
-    fn what_is_taken_is_given_back_in_steps() {
+    fn mailbox_room_is_acquired_and_released_in_steps() {
         let all = shares(4 * MAILBOX_ROOM_STEP);
         let (step, free) = (MAILBOX_ROOM_STEP as usize, MAILBOX_ROOM_FREE as usize);
         let mut one = MailboxRoom::new(1, &all);

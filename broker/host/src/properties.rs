@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_packet_may_have_is_refused() {
+    fn properties_not_allowed_in_mqtt_packets_are_rejected() {
         let long = "x".repeat(65_536);
         for properties in [
             MessageProperties { response_topic: Some("a/+".to_owned()), ..some() },

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_in_the_text_and_both_are_bounded() {
+    fn invalid_error_code_moves_into_the_bounded_message() {
         let long = "A".repeat(CODE_BYTES_MAX);
         for code in ["NOT_A_NUMBER", "LOT501", "E2", &long] {
             assert_eq!(coded(code, "why"), (code, Cow::Borrowed("why")));

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_what_a_guest_has_not_is_told_what_it_has() {
+    fn trap_of_unsupported_std_function_suggests_the_sdk_alternative() {
         for (words, expected) in [
             (
                 "panicked at library/std/src/sys/pal/wasm/../unsupported/time.rs:13:9:\ntime not implemented on this platform",

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_long_is_named_until_it_is_done() {
+    fn slow_restore_step_is_reported_until_it_is_done() {
         let (sender, told) = channel();
         let restoring =
             Restoring::told(Duration::from_millis(1), move |current| drop(sender.send(current.clone())));

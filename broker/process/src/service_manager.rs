@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_of_life_end_while_a_thread_stands_still_and_its_name_is_told() {
+    fn watchdog_notifications_stop_while_a_thread_stalls_and_status_names_it() {
         let (_folder, listener, manager) = listening();
         let watchdog = Watchdog::default();
         let pulse = watchdog.pulses.add("shard 0", Duration::from_secs(5));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_by_a_panic_gets_no_sign_of_life() {
+    fn watchdog_notifications_stop_after_a_panic_of_a_task() {
         let (_folder, listener, manager) = listening();
         let watchdog = std::sync::Arc::<Watchdog>::default();
         let watched = crate::watchdog::Watched::new(&watchdog, "a task");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn abstract_addresses_are_understood_and_nobody_is_told_nothing() {
+    fn notify_socket_may_be_abstract_or_absent() {
         let name = format!("lotmq-test-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         let listener = UnixDatagram::bind_addr(&address).unwrap();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_that_is_not_there_is_told() {
+    fn unknown_time_zone_is_reported_and_utc_is_used() {
         let berlin = TimeZone::fixed(jiff::tz::offset(1));
         for (variable, zone, has_file, told) in [
             (None, None, false, ("UTC", "default", "")),

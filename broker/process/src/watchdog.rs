@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_stands_still_is_told_once_each_time() {
+    fn stalled_thread_is_reported_once_per_stall() {
         let silence =
             |name: &str| Silence { name: name.to_owned(), time: ROUND_SILENCE_MAX, is_waiting: false };
         let [one, other] = ["one", "other"].map(silence);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_process_stood_no_thread_is_told_to_stand_still() {
+    fn threads_are_not_reported_after_the_whole_process_was_suspended() {
         let silence = Silence { name: "one".to_owned(), time: ROUND_SILENCE_MAX, is_waiting: false };
         let (mut still, began) = (StillThreads::default(), Instant::now());
         assert!(!still.tell(began, &[]));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not() {
+    fn watchdog_records_only_tasks_that_ended_by_a_panic() {
         let watchdog = &Arc::<Watchdog>::default();
         drop(Watched::new(watchdog, "ends well"));
         let watched = Watched::new(watchdog, "ends badly");

@@ -661,7 +661,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn that_python_does_not_run_here_is_told_once_and_is_no_fault_of_the_programs() {
+    fn missing_python_is_reported_once_and_is_not_a_program_error() {
         let part = |file: &str| Part {
             file: file.to_owned(),
             cell: None,

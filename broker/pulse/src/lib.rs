@@ -34,7 +34,7 @@
 //!   `a_thread_of_tasks_of_which_one_blocks_is_missed`,
 //!   `the_thread_that_answers_for_all_is_missed`,
 //!   `a_ticker_that_stands_still_is_missed_and_one_that_has_nothing_to_do_is_not`,
-//!   `a_thread_that_stands_still_is_told_once_each_time`, `a_thread_that_stands_still_is_missed`,
+//!   `stalled_thread_is_reported_once_per_stall`, `a_thread_that_stands_still_is_missed`,
 //!   `a_writer_that_stands_still_is_missed`, `a_reader_that_stands_still_is_missed`.
 
 pub mod limits;
@@ -188,7 +188,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     #[test]
-    fn who_is_at_one_piece_of_work_for_too_long_is_silent() {
+    fn thread_without_progress_for_too_long_is_reported_as_silent() {
         let pulses = Pulses::default();
         let (one, other) = (pulses.add("one", PATIENCE), pulses.add("other", 2 * PATIENCE));
         let begin = Instant::now();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_deep_within_speaks_for_its_thread() {
+    fn nested_calls_report_progress_for_their_thread() {
         let pulses = Pulses::default();
         let pulse = pulses.add("a thread", PATIENCE);
         let begin = Instant::now();

@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_the_words_of_the_file() {
+    fn case_errors_name_the_keys_and_values_of_the_file() {
         for (lines, part) in [
             ("when = [{ topic = \"x\" }]", "a step lacks the key `payload`"),
             (

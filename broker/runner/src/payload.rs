@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_shown_in_one_order_with_the_places_that_differ() {
+    fn json_comparison_renders_one_key_order_and_lists_the_differences() {
         for (wanted, found, shown, differences) in [
             (
                 "{ a = 1, b = { c = [1, 2], d = \"x\" } }",

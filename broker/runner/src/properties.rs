@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_comes_back_and_only_what_is_wanted_is_looked_at() {
+    fn properties_survive_encoding_and_only_wanted_ones_are_compared() {
         let all = StatedProperties {
             user: vec![pair("b", "1"), pair("a", "1"), pair("b", "2")],
             is_utf8: Some(true),

@@ -108,7 +108,7 @@ mod tests {
     use crate::case::Cases;
 
     #[test]
-    fn a_mistake_is_told_with_its_place_and_what_was_meant() {
+    fn parse_error_contains_its_position_and_a_suggestion() {
         for (text, expected) in [
             (
                 "[[case]]\nname = \"x\"\nwhn = []\n",

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn invalid_recorded_message_is_rejected() {
         let at = "\"at\":\"2026-01-15T10:30:00Z\"";
         for (line, part) in [
             (format!("{{{at},\"topic\":\"a\"}}"), "either `payload` or `base64`"),

@@ -34,14 +34,14 @@
 //! - A change in force is in the queue of the store, or enters it before anything that depends on
 //!   it. Otherwise the broker refuses the change. Commands, their audit records and route queues
 //!   use `Store::append`, whatever the length of the queue. All other changes use `Store::offer`
-//!   and wait while the queue is full. Tests `what_is_in_force_is_taken_however_much_waits`,
-//!   `who_was_removed_while_the_queue_was_full_stays_removed`,
+//!   and wait while the queue is full. Tests `append_is_accepted_even_if_the_store_queue_is_full`,
+//!   `user_removed_while_the_store_queue_is_full_stays_removed`,
 //!   `queues_are_made_while_that_of_the_store_is_full`,
-//!   `what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands`,
-//!   `what_the_log_does_not_take_is_saved_later`,
+//!   `variables_kept_during_a_full_queue_stay_ordered_with_commands`,
+//!   `value_rejected_by_the_store_is_saved_later`,
 //!   `kept_value_flood_does_not_lose_acknowledged_changes_of_other_users`.
 //! - Runs do not fill the queue of the store. Test
-//!   `what_runs_keep_fills_no_queue_and_the_newest_is_stored`.
+//!   `variables_kept_by_runs_do_not_fill_the_store_queue`.
 //! - With `lot.durable_triggers`, the effects of the runs reach the store before their message
 //!   leaves it. The next start repeats interrupted runs, also while it still compiles their target.
 //!   Tests `a_message_whose_runs_a_kill_interrupts_starts_them_again`,
@@ -49,11 +49,11 @@
 //!   `kill_during_compilation_loses_no_durable_run_and_stop_is_not_delayed`.
 //! - The cost of a user's definitions for others does not grow with their number. Each definition
 //!   still gets its messages in order. Tests
-//!   `what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number`,
+//!   `cost_for_other_publishers_is_independent_of_the_number_of_definitions`,
 //!   `each_owner_has_as_many_turns_however_many_tasks_others_have`,
 //!   `the_routes_of_one_user_do_not_hold_up_those_of_another`,
 //!   `nobodys_files_keep_those_of_others_waiting`,
-//!   `what_others_publish_comes_to_each_definition_in_order_and_whole`.
+//!   `messages_of_other_publishers_reach_each_definition_completely_and_in_order`.
 //! - No audit record and no published log line holds a secret, a password or a payload. Answered
 //!   commands are in the audit after `kill -9`. Tests `audit_records_every_command_and_no_secret`,
 //!   `no_line_holds_a_secret_a_password_or_a_payload`,
@@ -71,9 +71,9 @@
 //!   `only_what_is_wanted_is_heard`, `lines_beget_no_lines`.
 //! - The broker performs the writes of a run for the account that deployed the writing code, or not
 //!   at all (`guests/authority.rs`). Tests
-//!   `what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller`,
-//!   `what_was_written_before_a_take_over_is_dropped`,
-//!   `what_was_written_for_a_removed_user_is_dropped_even_if_there_is_one_of_his_name`.
+//!   `output_of_a_removed_callee_is_dropped`,
+//!   `output_from_before_a_change_of_owner_is_dropped`,
+//!   `output_for_a_removed_user_is_dropped_even_after_name_reuse`.
 //! - A definition reads, is triggered by, writes and calls only what the rules allow its owner
 //!   (`guests/rights.rs`). Tests `topics_are_read_as_far_as_the_owner_may`,
 //!   `messages_start_what_their_readers_have_deployed`,
@@ -87,7 +87,7 @@
 //!   `a_rule_that_cannot_be_restored_denies_what_it_was_about`, `nobody_locks_root_out`.
 //! - A run that waits for rows delays only its own definition, whose order it keeps. Tests
 //!   `runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order`,
-//!   `what_ran_before_goes_out_before_a_run_waits`.
+//!   `output_of_finished_runs_is_sent_before_a_run_waits`.
 //! - A QoS 1 or 2 message of a route is acknowledged to its guest when it is stored. Tests
 //!   `incoming_route_message_fails_until_the_disk_stores_it`,
 //!   `kill_9_costs_nothing_of_what_was_done_for_a_route`.
@@ -102,7 +102,7 @@
 //! - The backlog of a route is bounded. A replacement or a panic of the driver loses no message.
 //!   Tests `a_panic_of_the_driver_costs_no_message_and_keeps_the_order`,
 //!   `message_forwarded_between_routes_is_kept_until_delivery`,
-//!   `what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it`,
+//!   `mailbox_has_room_until_the_message_that_fills_it`,
 //!   `a_full_mailbox_refuses_what_arrives_and_counts_it`,
 //!   `a_route_that_fails_keeps_what_waits_for_its_replacement`.
 //! - An acknowledged message reaches the far side of its routes in the order of its publisher,
@@ -112,9 +112,9 @@
 //! - An outbox is read once, in the order of its numbers, and never beyond a batch that is not on
 //!   the disk. If the route keeps up, its driver reads from memory
 //!   (`guests/routes/fresh_posts.rs`), otherwise from the store. Memory does not grow with the
-//!   outbox. Tests `what_is_on_the_disk_is_read_once_and_in_order`,
+//!   outbox. Tests `messages_on_disk_are_read_once_and_in_order`,
 //!   `nothing_is_read_beyond_a_batch_that_is_not_on_the_disk`,
-//!   `what_was_left_is_read_in_slices_and_once`,
+//!   `stored_messages_are_read_once_in_slices`,
 //!   `a_long_backlog_is_on_the_disk_and_comes_in_order`.
 //! - A full outbox delays publishers of messages with a promise and sheds other messages. Test
 //!   `a_full_outbox_makes_publishers_wait_and_sheds_what_promises_nothing`.

@@ -508,7 +508,7 @@ mod tests {
         /// Restored entries equal the list that a scan of the whole window gives, in the same
         /// order.
         #[test]
-        fn what_was_taken_is_put_back(steps in proptest::collection::vec(step(), 1..120)) {
+        fn restored_unsent_entries_equal_a_full_scan_of_the_window(steps in proptest::collection::vec(step(), 1..120)) {
             let mut window = Window::new(PacketId::MIN);
             let mut other = Window::new(PacketId::MIN);
             for number in 0..30 {

@@ -24,7 +24,7 @@
 //!
 //! - Reported commits survive `kill -9` and a power loss. The last three tests check the simulated
 //!   disk, and prove that the others detect faults. Tests
-//!   `what_was_reported_is_there_after_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
+//!   `committed_data_survives_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
 //!   `acknowledged_operations_survive_kill_9`,
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`,
 //!   `a_store_that_breaks_its_promise_is_found_out`, `a_disk_that_lies_about_syncing_is_found_out`,
@@ -46,7 +46,7 @@
 //!   `a_flipped_bit_is_an_error_or_harmless`, `a_flipped_bit_in_key_or_value_is_found`,
 //!   `damaged_rows_are_quarantined_and_other_rows_stay_available`.
 //! - Damage grants nobody a permission. Tests
-//!   `what_protects_is_not_put_aside_without_being_told_to`,
+//!   `damaged_rule_is_quarantined_only_by_explicit_command`,
 //!   `a_damaged_root_does_not_become_one_with_the_default_password`.
 //! - No file holds a secret in plain text. Test `no_file_holds_a_secret_in_plain_text`.
 //! - A backup shows one moment, whatever is written meanwhile. Tests

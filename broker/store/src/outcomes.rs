@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_with_patience_waits_as_long_as_anything_is_settled() {
+    fn wait_continues_while_the_store_makes_progress() {
         const PATIENCE: Duration = Duration::from_millis(500);
         let outcomes = Outcomes::default();
         outcomes.committed(Ticket(1));

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_reads_for_long_has_twice_as_long_each_time() {
+    fn grace_period_for_long_reads_doubles_at_each_retry() {
         const SECOND: Duration = Duration::from_secs(1);
         let error = CommitError { kind: CommitErrorKind::Io, detail: "injected".into() };
         let mut trouble = Trouble::new(SECOND, 1 << 20, None);

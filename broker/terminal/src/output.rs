@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn error_causes_are_printed_once() {
         let cause = || io::Error::other("disk on fire");
         let error = Err::<(), _>(cause()).context("cannot read x").unwrap_err();
         assert_eq!(chain(&error), "cannot read x: disk on fire");

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_close_frame_is_discarded() {
+    fn data_after_a_close_frame_is_discarded() {
         for (payload, code) in [(&b""[..], None), (b"\x03\xe8", Some(1000)), (b"\x0b\xb8why", Some(3000))] {
             let bytes = [frame(0x88, payload), frame(0x82, b"late"), vec![0xff; 9]].concat();
             assert_eq!(decode(&bytes), Ok((vec![], vec![Event::Close(code)])));

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_adds_is_told_and_nothing_is_told_apart_from_its_double() {
+    fn handshake_reports_proxy_fields_and_joins_repeated_fields() {
         for (fields, host, origin, foreign) in [
             ("", "h", "http://elsewhere", None),
             ("user-agent: x\r\nSec-Fetch-Mode: websocket\r\nCookie: a=b\r\n", "h", "http://elsewhere", None),

@@ -341,7 +341,7 @@ mod tests {
 
         /// Compressed or not, the same stream arrives; in one chunk each packet is one message.
         #[test]
-        fn what_is_compressed_arrives(
+        fn compressed_stream_is_received_unchanged(
             bodies in prop::collection::vec(prop::sample::select(vec![0, 1, 5, 60, 127, 128, 300, 2000]), 1..20),
             mut cuts in prop::collection::vec(0..10_000_usize, 0..6),
             keeps in any::<bool>(),

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flushed_can_be_read_at_once_and_repeats_are_short() {
+    fn flushed_messages_are_readable_immediately_and_repeats_compress_well() {
         let (mut encoder, mut decoder) = (Encoder::new().unwrap(), Decoder::new().unwrap());
         let mut last = 0;
         for round in 0..300 {

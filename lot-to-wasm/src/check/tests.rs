@@ -183,7 +183,7 @@ fn topics_take_what_the_trigger_matched() {
 }
 
 #[test]
-fn a_topic_that_is_none_is_no_fact_and_the_rest_is_told() {
+fn invalid_topic_is_omitted_from_the_facts() {
     for topic in ["\"\"", "\"a/#/b\"", "\"a\\u0000\"", "\"a+/\" + PAYLOAD", "\"a/\" + PAYLOAD + \"/#b\""] {
         let body = format!(
             "PUBLISH TOPIC {topic} WITH GET TOPIC {topic}\nKEEP TOPIC {topic} WITH 1\n\

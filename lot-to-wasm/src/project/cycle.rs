@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_told_once_whatever_file_its_members_are_in() {
+    fn trigger_cycle_is_reported_once_across_files() {
         let own = action("Own", "x/#", "x/out");
         assert_eq!(told(&[&own]), ["2:15 may trigger itself: Own -> Own"]);
         let (there, back) = (action("There", "a", "b"), action("Back", "+", "a/c"));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_bridges_carry_back_is_a_cycle_unless_one_mapping_is_meant_to() {
+    fn bridge_loop_is_reported_as_a_cycle_unless_one_mapping_forms_it() {
         let far = ["SELF", "far"];
         let both = bridge("Up", far, &[("all", "a/#", "x/a/#", "both")]);
         assert_eq!(told(&[&both]), [""; 0]);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_a_trigger_nearly_matches_is_told() {
+    fn topic_that_nearly_matches_a_trigger_is_reported() {
         let (from, to) = (action("raw/+", "lines/+/tmp"), action("line/+/tmp", "out"));
         let expected = "3:20 nothing in this project listens to \"lines/+/tmp\", and a trigger to \"line/+/tmp\"; did you mean line/+/tmp?";
         assert_eq!(told(&[&from, &to]), [expected]);

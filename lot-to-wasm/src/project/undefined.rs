@@ -131,7 +131,7 @@ mod tests {
     const MODEL: &str = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
 
     #[test]
-    fn names_that_nobody_defines_are_told_with_the_nearest_one() {
+    fn undefined_names_are_reported_with_the_nearest_match() {
         let action = "-- of it\n\nDEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"o\" WITH v = 1\n    CALL ACTION Nope\n    CALL PYTHON \"Stat.mean\" WITH (1) RETURN AS {m}\n    PUBLISH MODEL Readng TO \"p\" WITH v = {m}\n    TRIGGER \"E\" TO Rt\n";
         assert_eq!(
             told(&[action, MODEL], &["Stats"]),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_that_a_script_does_not_define_are_told() {
+    fn functions_missing_from_a_script_are_reported() {
         let text = "DEFINE ACTION A\nON START DO\n    CALL PYTHON \"Stat.spreed\"\n    CALL PYTHON \"Stat.mean\"\n    CALL PYTHON \"Other.x\"\n";
         let mut compilations = compile_project(&[text], &CompileOptions::default());
         let mut programs: Vec<_> = [text].into_iter().zip(&mut compilations).collect();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_in_the_project_defines_is_fine() {
+    fn names_defined_anywhere_in_the_project_are_accepted() {
         let whole = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Child TO \"o\" WITH v = 1\n    CALL ACTION \"A b\"\n    CALL PYTHON \"Stat.mean\"\n    TRIGGER \"E\" TO Rt\nDEFINE MODEL Child FROM Reading\n    ADD COLLECTION \"c\" OF Reading\n";
         let others = "DEFINE ACTION \"A b\"\nDO\n    PUBLISH TOPIC \"x\" WITH 1\nDEFINE ROUTE Rt WITH TYPE LOOPBACK\n    ADD EVENT \"E\"\n        WITH SOURCE_TOPIC \"a\"\n";
         assert_eq!(told(&[whole, MODEL, others], &["Stat"]), [""; 0]);

@@ -76,7 +76,7 @@ fn is_told(program: &str, name: &str, kind: ValueKind) -> bool {
 }
 
 #[test]
-fn every_key_that_can_be_wrong_is_told_by_its_name() {
+fn every_invalid_key_value_is_reported_with_the_key_name() {
     let (mut tried, mut untold) = (0, Vec::new());
     for kind in all().filter(|kind| !kind.is_open) {
         let program = filled(&route_template(kind.name).expect("it has a template").1);

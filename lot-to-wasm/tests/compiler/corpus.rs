@@ -46,7 +46,7 @@ fn telling_all() -> lot_to_wasm::CompileOptions<'static> {
 }
 
 #[test]
-fn extensions_are_told_of_only_when_asked() {
+fn language_extensions_are_reported_only_on_request() {
     let text = "DEFINE ACTION A\nON TOPIC \"t\" DO\n    PUBLISH TOPIC \"o\" WITH UPPER(PAYLOAD)\n";
     let told = |options: &lot_to_wasm::CompileOptions<'_>| {
         let all = lot_to_wasm::compile(text, options).all_diagnostics();

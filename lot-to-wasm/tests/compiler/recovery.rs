@@ -130,7 +130,7 @@ ON TOPIC "a/+" DO
 }
 
 #[test]
-fn what_looks_like_a_mistake_and_is_none_is_accepted() {
+fn valid_program_that_resembles_a_mistake_is_accepted() {
     for body in [
         "SET t WITH 4\nSET x WITH GET TOPIC t/2\nKEEP TOPIC \"k\" WITH {x}",
         "SET not WITH 4\nSET x WITH not IS EMPTY\nKEEP TOPIC \"k\" WITH {x}",
@@ -164,7 +164,7 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
 }
 
 #[test]
-fn what_was_accepted_once_is_refused_only_anew() {
+fn stored_definition_is_accepted_although_new_ones_are_rejected() {
     let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    DENY\n";
     let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n    ADD MAPPING m\n        WITH SOURCE_TOPIC \"a\"\n";
     let event = |number: usize| format!("    ADD EVENT E{number}\n        WITH SOURCE_TOPIC \"a/#\"\n");

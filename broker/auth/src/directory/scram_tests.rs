@@ -109,7 +109,7 @@ fn scram_admits_who_knows_the_password() {
 }
 
 #[test]
-fn names_are_not_told_by_the_challenge() {
+fn scram_challenge_does_not_reveal_whether_a_user_exists() {
     let (first, again) = (directory(Some(SECRET)), directory(Some(SECRET)));
     // In place of the nonce, which is random.
     let told = |directory: &Directory, user: &str| {

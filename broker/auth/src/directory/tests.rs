@@ -317,7 +317,7 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
 }
 
 #[test]
-fn who_is_no_administrator_fills_no_more_of_the_users_than_his_part() {
+fn non_administrators_may_fill_three_quarters_of_the_user_limits() {
     let users = directory();
     let credential = cheap_credential("secret");
     let ann = Account::new("ann", credential.clone(), 1);

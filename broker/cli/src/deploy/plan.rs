@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_says_something_else_is_a_concern_and_shown() {
+    fn changed_rule_needs_confirmation_and_its_diff_is_printed() {
         let deny = "DEFINE RULE R\n    DENY\n";
         for (after, kind, is_concern) in [
             ("DEFINE RULE R\n    ALLOW\n", "Rule", true),

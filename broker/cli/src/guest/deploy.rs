@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_gives_up_says_what_is_known_and_what_to_do() {
+    fn timeout_message_contains_the_last_status_and_a_next_step() {
         let told = given_up(180.0, Some(("it compiles the module, for 40 s so far", 181)));
         assert_eq!(
             told,

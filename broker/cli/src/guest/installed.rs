@@ -520,7 +520,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_panic_is_not_told_twice() {
+    fn panic_text_is_not_repeated_in_the_error() {
         let long = "x".repeat(1_000);
         let cut = format!("the guest gave up (panic or abort): {}", &long[..497]);
         for (error, words, expected) in [
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_says_has_its_name_in_front() {
+    fn route_log_lines_begin_with_the_route_name() {
         let said = |topic: &str, payload: Value| Message {
             topic: topic.to_owned(),
             payload: payload.to_string().into_bytes(),
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_was_shown_is_not_shown_again_however_it_is_told() {
+    fn error_reported_by_several_topics_is_printed_once() {
         let mut told = Told::default();
         let error = |timestamp: &str, count: u64, action: &str| {
             Message {

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_left_out() {
+    fn log_line_omits_empty_fields() {
         let collected = Collected::default();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)

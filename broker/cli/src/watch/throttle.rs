@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_values_the_last_one_is_shown() {
+    fn throttle_prints_the_latest_of_many_values() {
         let mut throttle = HeldValues::default();
         let began = Instant::now();
         assert!(throttle.admit(began, value("1")).is_some());

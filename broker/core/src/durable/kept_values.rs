@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_log_does_not_take_is_saved_later() {
+    fn value_rejected_by_the_store_is_saved_later() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let store = Store::open(options, Box::new(|_| {})).unwrap().0;
         let values = LastValues::new(CacheLimits::default());

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_any_more_is_no_owner() {
+    fn owner_without_bytes_is_not_counted() {
         let sum = OwnedSum::default();
         let owners: Vec<Unfinished> = (0..3).map(|_| Unfinished::default()).collect();
         owners.iter().for_each(|owner| sum.change(owner, 0, 400));

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_wait_for_is_not_its_own() {
+    fn shared_bytes_do_not_count_as_own_output() {
         let message = Bytes::from(vec![7; 9_000]);
         let mut output = Output::default();
         output.append(b"head");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_comes_out_as_it_went_in() {
+    fn long_output_keeps_its_bytes_and_order() {
         let all: Vec<u8> = (0..=250).cycle().take(5 * CHUNK_BYTES + 77).collect();
         for step in [all.len(), CHUNK_BYTES, CHUNK_BYTES - 1, 10_001, 100] {
             let mut output = Output::default();

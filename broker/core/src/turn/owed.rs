@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_earlier_turns_have_left_leaves_room_for_others() {
+    fn resumed_output_is_bounded_and_leaves_room_for_other_clients() {
         let mut owed = Owed::default();
         let mut resumes = |bytes: usize| {
             let mut resumed = 0;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_little_finds_room_in_a_full_turn_until_it_is_twice_as_full() {
+    fn small_output_is_admitted_until_a_turn_is_twice_full() {
         let mut owed = Owed::default();
         owed.begin(1);
         owed.note(OWED_BYTES_MAX);

@@ -28,7 +28,7 @@ fn take(values: &LastValues) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn last_write_wins_whoever_wrote() {
+fn last_write_wins_for_published_and_kept_values() {
     let values = LastValues::new(CacheLimits::default());
     assert_eq!(text(&values, "t"), None);
     values.publish("t", b"1");
@@ -79,7 +79,7 @@ fn bytes_are_bounded_and_a_giant_evicts_only_itself() {
 }
 
 #[test]
-fn what_a_rule_names_does_not_give_way() {
+fn value_of_a_topic_named_by_a_rule_is_not_evicted() {
     let values = LastValues::new(CacheLimits { topics_max: 3, ..CacheLimits::default() });
     let reads = [TopicFact::Exact("locked".into())];
     let [first, second] = [1, 2].map(DefinitionId);
@@ -104,7 +104,7 @@ fn what_a_rule_names_does_not_give_way() {
 }
 
 #[test]
-fn what_a_rule_may_name_goes_when_nothing_else_is_left() {
+fn values_matched_by_rule_patterns_are_evicted_last() {
     const MAX: usize = 10_000;
     let entry = Shard::cost("lock/1234", 1);
     let values = LastValues::new(limits(MAX, MAX as u64 * entry));
@@ -210,7 +210,7 @@ fn last_errors_have_room_when_programs_keep_all_that_they_may() {
 }
 
 #[test]
-fn what_was_stored_is_there_again_however_much_it_is() {
+fn stored_values_are_restored_even_beyond_the_limit() {
     let ann = user("ann");
     let keep_bytes_max = 4000;
     let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
@@ -294,7 +294,7 @@ fn changes_that_wait_to_be_saved_are_bounded_though_their_values_are_gone() {
 }
 
 #[test]
-fn what_was_not_stored_comes_first_the_next_time() {
+fn unsaved_values_are_taken_first_at_the_next_save() {
     let values = LastValues::new(CacheLimits::default());
     let take = |topics_max| {
         let mut taken = Vec::new();
@@ -493,7 +493,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_former_user_of_a_name_keeps_is_not_in_the_share_of_a_later_one() {
+fn kept_values_of_a_former_account_do_not_count_for_its_successor() {
     let values = LastValues::new(CacheLimits { keep_topics_max: 16, ..CacheLimits::default() });
     let (former, later) = (user("ann"), Owner { account: 2, ..user("ann") });
     let fill = |user: &Owner| {

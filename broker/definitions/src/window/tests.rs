@@ -36,7 +36,7 @@ fn closed(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
+fn time_window_closes_by_the_clock_and_empty_windows_are_skipped() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
     for payload in ["1", "5", "warm", "3"] {
@@ -517,7 +517,7 @@ fn a_topic_with_a_window_has_so_many_bytes() {
 }
 
 #[test]
-fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
+fn undelivered_window_is_retried_and_the_oldest_is_dropped_when_full() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
     watch.take("t/a", b"1", 0);

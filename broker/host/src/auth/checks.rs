@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_is_shown_fits_into_a_packet() {
+    fn login_answer_must_fit_into_an_mqtt_packet() {
         let shows = |reason: Option<&str>, value: &str, count| {
             let user_property = UserProperty { name: "n".into(), value: value.into() };
             let reason = reason.map(str::to_owned);

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_longest_ago_goes_first() {
+    fn cache_evicts_the_least_recently_used_file_first() {
         let dir = tempfile::tempdir().unwrap();
         for (name, age) in [("a.native", 30), ("b.native", 10), ("c.native", 20)] {
             write(dir.path(), name, 100, age);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_uses_any_more_goes_at_start() {
+    fn unused_cache_files_are_removed_at_start() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "old.native", 10, CACHE_UNUSED_MAX.as_secs() + 60);
         write(dir.path(), "new.native", 10, CACHE_UNUSED_MAX.as_secs() - 60);

@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_goes_back_to_the_front_or_is_counted() {
+    fn returned_jobs_go_to_the_front_or_count_as_dropped() {
         let mut mailbox = new_mailbox();
         for tag in 0..4 {
             mailbox.push(job(tag), &MailboxOptions::default(), 1).unwrap();

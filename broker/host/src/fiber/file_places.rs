@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_begins_when_there_is_room() {
+    fn waiting_file_operation_starts_when_a_slot_is_free() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let places = FilePlaces::new();

@@ -463,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_waited_for() {
+    fn opening_a_named_pipe_fails_without_blocking() {
         let root = tempfile::tempdir().unwrap();
         let folder = folder(root.path());
         folder.open("a", OpenMode::Create).unwrap();
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_keeps_free_is_kept_free() {
+    fn file_writes_respect_the_disk_reserve() {
         let root = tempfile::tempdir().unwrap();
         let folder = folder(root.path());
         folder.open("a", OpenMode::Create).unwrap().write(0, b"x").unwrap();

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet_of_a_handshake_is_told() {
+    fn unexpected_packet_in_the_tds_handshake_is_reported() {
         for (bytes, expected) in [
             (&b"\x0f\x01\0\x09\0\0\0\0\xfd"[..], "a packet of TDS of type 0x0f"),
             (b"\x12\x01\0\x07\0\0\0\0", "a packet of TDS of 7 bytes"),

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_found_beside_the_binary_and_in_the_folder_of_libraries() {
+    fn python_component_is_found_next_to_the_binary_or_in_lib() {
         let root = tempfile::tempdir().unwrap();
         let places = places(&root.path().join("bin/lotmq"));
         let missing = read(&places).unwrap_err();

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_bounds_is_not_taken() {
+    fn ingested_message_beyond_the_bounds_is_rejected() {
         let narrow = MessageBounds { topic_bytes: 8, topic_levels: 3, ..MessageBounds::default() };
         let lenient = MessageBounds { takes_discouraged: true, ..narrow };
         for (topic, tag, bounds, is_taken) in [

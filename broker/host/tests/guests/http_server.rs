@@ -187,7 +187,7 @@ async fn an_answer_waits_for_a_message() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_refused_and_what_waits_is_told_of_the_end() {
+async fn excess_requests_and_pending_requests_of_an_ended_instance_get_503() {
     let mut guest = opened("{}", granted()).await;
     let port = guest.port;
     // Nobody takes them: the guest does not run.
@@ -212,7 +212,7 @@ async fn what_is_too_much_is_refused_and_what_waits_is_told_of_the_end() {
 }
 
 #[tokio::test]
-async fn who_waits_for_an_instance_that_ends_is_told() {
+async fn waiting_request_gets_503_when_its_instance_ends() {
     let mut guest = opened("{}", granted()).await;
     let port = guest.port;
     let kept = std::thread::spawn(move || asked(port, "GET", "/keep", ""));

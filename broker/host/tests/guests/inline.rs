@@ -134,7 +134,7 @@ fn a_thread_has_a_definition_until_its_runs_have_ended() {
 }
 
 #[test]
-fn what_is_posted_together_begins_together() {
+fn events_posted_in_one_batch_start_when_the_batch_is_dropped() {
     let (executor, seen) = executor(1);
     let runner = executor.add(spec(1, asking()));
     let mut starts = RunnerStarts::default();
@@ -149,7 +149,7 @@ fn what_is_posted_together_begins_together() {
 }
 
 #[test]
-fn a_trap_beside_another_run_ends_only_itself_and_pauses() {
+fn trap_during_another_run_ends_only_its_run_and_pauses_the_runner() {
     let second = run_during_runs(1, true, |runner| {
         let trapped = run_with(runner, b"bad");
         assert!(matches!(trapped, (Inline::Finished(RunOutcome::Trapped(_)), 0)), "{trapped:?}");

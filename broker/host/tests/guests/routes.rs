@@ -351,7 +351,7 @@ async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_behind_a_handshake_ends_the_connection() {
+async fn plain_text_after_a_tls_handshake_ends_the_connection() {
     let (server, client) = certificates();
     let (goes_on, told) = std::sync::mpsc::channel::<()>();
     let port = listen(move |stream| {
@@ -734,7 +734,7 @@ async fn the_loopback_stores_and_finds_rows() {
 }
 
 #[test]
-fn a_guest_that_cannot_say_what_it_is_is_told_from_one_that_does_not_start() {
+fn failed_describe_of_a_route_guest_is_a_compile_error() {
     const HANDLER: &str = "lotmq:guest/route-handler@0.2.0";
     let of = |describe: &str| {
         let core = format!(

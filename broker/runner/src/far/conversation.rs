@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_turn_is_told_with_its_line() {
+    fn invalid_turn_is_reported_with_its_line() {
         for (line, part) in [
             (r#"{"connection":2,"from":"guest"}"#, "line 1: connection 2 is none of 1 to 1"),
             (r#"{"connection":1,"from":"guest","text":"a","base64":"YQ=="}"#, "line 1: `text` and `base64`"),

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_covers_the_wanted_name_is_found() {
+    fn covering_grant_is_found_for_a_name() {
         let asked: AskedGrants = [
             (Capability::WriteTopic, "#".into()),
             (Capability::WriteTopic, "scale/+/tons".into()),

@@ -359,7 +359,7 @@ mod tests {
     use lotmq_process::this_turn;
 
     #[test]
-    fn what_a_definition_publishes_counts_for_its_owner_until_it_is_stored() {
+    fn published_bytes_count_for_the_owner_until_they_are_stored() {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();

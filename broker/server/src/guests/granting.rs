@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_and_what_grants_more_is_told() {
+    fn grant_hint_lists_existing_grants_and_the_granting_command() {
         let filters = |all: &[&str]| TopicGrant::Filters(all.iter().map(|it| (*it).into()).collect());
         let grants = Grants { read: filters(&["a/#", "b"]), ..Grants::default() };
         assert_eq!(of_kind(&grants, Capability::ReadTopic), "it has read:a/#, read:b");

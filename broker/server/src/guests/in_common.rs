@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_two_filters_have_in_common_is_what_both_match() {
+    fn common_filter_matches_exactly_the_topics_of_both_filters() {
         let filters = [
             "#", "+", "a", "a/#", "a/+", "+/b", "a/b", "+/+", "+/#", "a/+/c", "+/b/#", "a/b/c", "$SYS/#",
             "$SYS/a", "$x/+", "/", "/+", "a/",

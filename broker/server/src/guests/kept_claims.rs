@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_of_a_former_definition_or_owner_is_foreign() {
+    fn kept_value_of_a_former_definition_or_owner_is_foreign() {
         let owners: Owners<'_> = [
             (("action", "A"), ("ann", Some(1))),
             (("model", "M"), ("ann", Some(1))),

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_lacks_by_its_policies_is_told_with_them() {
+    fn guest_error_caused_by_a_policy_names_the_policy() {
         let policies = Policies { memory: Some(1), time: Some(5), ..Policies::default() };
         let memory = "memory minimum size of 19 pages exceeds memory limits (GUEST_HOST_CALL)";
         let told = policies.told_in(memory.to_owned(), "Up");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_a_module_is_narrowed_and_nothing_takes_its_place() {
+    fn topic_policy_narrows_module_triggers_without_replacement() {
         let started_by = |on: &[&str], topics: &[&str]| {
             let mut facts = Facts::new(lot_facts::Kind::Action, "m");
             let on = on.iter().map(|filter| (*filter).to_owned()).collect();

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_are_told_comes_back_as_it_was_stored() {
+    fn stored_trigger_message_survives_encoding() {
         for kept in [
             PromisedMessage::default(),
             PromisedMessage { hops: 3, client_id: "c1", expires_at_ms: Some(7), properties: b"\x01\x01" },
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_stored_is_read_and_damage_is_not() {
+    fn trigger_message_of_an_older_version_is_read_and_damage_is_ignored() {
         for (bytes, expected) in [
             (
                 &b"\x02client"[..],

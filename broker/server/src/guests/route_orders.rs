@@ -93,7 +93,7 @@ mod tests {
     use crate::guests::policies::Autostart;
 
     #[test]
-    fn what_is_not_to_begin_by_itself_is_stopped_at_a_start() {
+    fn route_without_autostart_is_stopped_at_broker_start() {
         let orders = RouteOrders::default();
         let (mut batch, id) = (Batch::new(), TenantId::DEFAULT);
         let policies = Policies { autostart: Autostart(false), ..Policies::default() };

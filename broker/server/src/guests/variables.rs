@@ -681,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_keep_fills_no_queue_and_the_newest_is_stored() {
+    fn variables_kept_by_runs_do_not_fill_the_store_queue() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
         let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
@@ -704,7 +704,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands() {
+    fn variables_kept_during_a_full_queue_stay_ordered_with_commands() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
         let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());

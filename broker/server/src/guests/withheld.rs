@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_user_is_told_of_first_and_then_at_doubled_counts() {
+    fn delivery_denials_are_reported_per_user_first_and_at_doubled_counts() {
         let withheld = Withheld::default();
         let ada: Arc<str> = "ada".into();
         let told: Vec<u64> = (0..9).filter_map(|_| withheld.count(Some(&ada))).collect();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn number_of_remembered_users_is_bounded() {
         let withheld = Withheld::default();
         for number in 0..2 * WITHHELD_USERS_MAX {
             withheld.count(Some(&number.to_string().into()));

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_is_told_and_then_at_doubled_counts() {
+    fn denials_are_reported_first_and_then_at_doubled_counts() {
         let denials = Denials::default();
         let ada: Arc<str> = "ada".into();
         let told: Vec<u64> =
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn number_of_remembered_users_is_bounded() {
         let denials = Denials::default();
         for number in 0..2 * KNOWN_MAX {
             denials.note(Some(&number.to_string().into()), Scope::Publish, last(0));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
+    fn panic_in_a_login_check_is_reported_and_other_checks_continue() {
         let logins = Logins::start(1, 10, &Pulses::default()).unwrap();
         let (sender, receiver) = channel();
         logins.add(origin(1, 1), check(|| panic!("on purpose"), &sender));

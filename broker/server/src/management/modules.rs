@@ -635,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_a_module_is_told_or_hinted_or_what_it_may_touch() {
+    fn module_trigger_is_its_on_filters_or_else_its_topics() {
         let module = |options: ModuleOptions| Module {
             world: World::Action,
             name: "m".into(),

@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_once_a_day_when_it_is_near() {
+    fn certificate_expiry_is_reported_once_a_day_when_near() {
         let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key);
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_everybody_can_read_is_told_once() {
+    fn world_readable_key_is_reported_once() {
         let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key.clone());

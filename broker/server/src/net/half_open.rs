@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_the_told_address_counts() {
+    fn client_address_from_the_proxy_counts_for_half_open_limits() {
         let (half_open, listener) = (HalfOpen::default(), HalfOpen::default());
         let proxy = 9;
         let told: Vec<Entered> = (0..3).map(|_| half_open.enter(at(0, proxy), 3, 0).unwrap()).collect();
@@ -429,7 +429,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whoever_gives_way_is_of_the_address_with_most(steps in proptest::collection::vec((0..5_u64, 0..24_usize), 1..300)) {
+        fn full_half_open_table_evicts_from_the_address_with_most_connections(steps in proptest::collection::vec((0..5_u64, 0..24_usize), 1..300)) {
             const MOST: u32 = 16;
             let half_open = HalfOpen::default();
             // Address and place of each that is there, the oldest first.

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_says_nothing_gives_way_and_logins_only_to_those_with_fewer() {
+    fn silent_connections_are_evicted_first_and_logins_only_for_smaller_sources() {
         let half_open = HalfOpen::default();
         let spares = Spares::default();
         let come = |address| {

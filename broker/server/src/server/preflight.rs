@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_port_for_two_is_told_of_the_second() {
+    fn port_used_twice_is_reported_for_the_second_listener() {
         for (keys, told) in [
             (&[("listener.mqtt.port", "1883"), ("listener.ws.port", "5000")][..], &[][..]),
             (&[("listener.mqtt.port", "1700"), ("listener.ws.port", "1700")], &["listener.ws.port"]),

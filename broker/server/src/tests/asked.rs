@@ -107,7 +107,7 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
 }
 
 #[test]
-fn who_subscribes_before_a_routed_message_is_retained_gets_it() {
+fn subscriber_that_joins_before_a_routed_message_is_retained_gets_it() {
     let running = Running::start("none");
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
@@ -130,7 +130,7 @@ fn who_subscribes_before_a_routed_message_is_retained_gets_it() {
 }
 
 #[test]
-fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
+fn subscriber_that_joins_during_a_long_rule_check_gets_the_message() {
     const RECEIVERS: usize = 100;
     let running = Running::start("none");
     let _receivers = receivers(&running, RECEIVERS);
@@ -156,7 +156,7 @@ fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
 }
 
 #[test]
-fn who_gets_messages_later_does_not_get_the_last_of_them_before() {
+fn deferred_messages_reach_a_new_subscriber_once_and_in_order() {
     const MESSAGES: usize = 5;
     let running = Running::start("none");
     let _receivers = receivers(&running, 40);

@@ -31,7 +31,7 @@ fn session(running: &Running) -> (Arc<Tenant>, Arc<Client>) {
 }
 
 #[test]
-fn who_takes_over_from_another_thread_overtakes_nothing() {
+fn session_takeover_waits_for_unflushed_changes_of_another_thread() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
     let address = running.address();
@@ -70,7 +70,7 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
 }
 
 #[test]
-fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
+fn session_ended_during_a_turn_of_another_thread_stays_ended() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
     let first = connect(running.address(), &lasting());

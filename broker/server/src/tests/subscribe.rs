@@ -26,7 +26,7 @@ fn packet(peer: &mut Peer) -> (PacketType, Vec<u8>) {
 }
 
 #[test]
-fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
+fn subscriptions_rejected_by_the_store_are_rolled_back_before_the_suback() {
     let running = Running::start("os");
     let broker = Arc::clone(&running.server.broker);
     let (version, tenant) = (ProtocolVersion::V5, broker.tenants.default_tenant());

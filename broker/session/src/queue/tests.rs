@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_long_queue_beside_a_store_loses_nothing_and_keeps_every_order(
+    fn long_stored_queue_loses_no_message_and_keeps_the_order(
         steps in prop::collection::vec(step(), 1..200),
     ) {
         run(&steps);

@@ -230,7 +230,7 @@ fn the_first_start_moves_components_out_of_the_rows_that_schema_2_has_them_in() 
 }
 
 #[test]
-fn what_could_not_be_moved_is_read_where_it_is() {
+fn unmigrated_component_is_read_from_its_old_place() {
     let directory = of_schema_2();
     let (store, _stepper, recovered) = open_stepped(directory.path());
     assert_eq!(recovered.modules, [row("m", false, 1), row("m", true, 2)]);
@@ -283,7 +283,7 @@ fn flip(parts: &mut redb::Table<'_, &[u8], &[u8]>, key: &[u8]) {
 }
 
 #[test]
-fn a_damaged_component_is_put_aside_with_the_modules_that_have_it() {
+fn damaged_component_is_quarantined_with_its_modules() {
     type Change = fn(&mut redb::Table<'_, &[u8], &[u8]>, &[u8]);
     let flipped: Change = flip;
     let missing: Change = |parts, key| drop(parts.remove(key).unwrap());
@@ -318,7 +318,7 @@ fn a_damaged_component_is_put_aside_with_the_modules_that_have_it() {
 }
 
 #[test]
-fn a_module_that_protects_is_not_put_aside_with_its_component_without_being_told_to() {
+fn damaged_rule_module_is_quarantined_only_by_explicit_command() {
     let directory = damaged("rule", flip);
     let refused = Store::open(options(directory.path()), Box::new(|_| {})).unwrap_err();
     assert!(matches!(refused, OpenError::ProtectionDamaged { may_be_put_aside: true, .. }), "{refused}");

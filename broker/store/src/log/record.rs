@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn retain_of_the_publish_is_beside_that_of_the_delivery() {
+    fn publish_retain_flag_is_stored_separately_from_the_delivery_flag() {
         for (retain, published_retain, flags) in [(false, false, 1), (false, true, 0x41), (true, true, 5)] {
             let delivery = Delivery {
                 session: SessionId(1),

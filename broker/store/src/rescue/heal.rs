@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_stays_as_it_is() {
+    fn healing_leaves_an_intact_file_unchanged() {
         let bytes = crashed();
         let memory = in_memory(&bytes);
         assert!(heal(&memory).unwrap().is_empty());

@@ -340,7 +340,7 @@ fn a_changed_row_is_found_and_named() {
 }
 
 #[test]
-fn a_damaged_session_is_put_aside_with_its_subscriptions() {
+fn damaged_session_is_quarantined_with_its_subscriptions() {
     let first = 1_u64.to_be_bytes();
     let recovered = flip("sessions", &[&[0; 4], &first[..]].concat()).unwrap();
     let reasons = reasons(&recovered);
@@ -350,7 +350,7 @@ fn a_damaged_session_is_put_aside_with_its_subscriptions() {
 }
 
 #[test]
-fn what_protects_is_not_put_aside_without_being_told_to() {
+fn damaged_rule_is_quarantined_only_by_explicit_command() {
     // A rule, and a thing whose kind cannot be told.
     for kind in ["rule", "rulf"] {
         let directory = tempfile::tempdir().unwrap();
@@ -548,7 +548,7 @@ fn killed_sample() -> (Vec<u8>, BTreeSet<String>, [String; 2]) {
 }
 
 #[test]
-fn a_flipped_bit_in_a_file_that_was_not_closed_is_put_aside_too() {
+fn flipped_bit_in_a_file_that_was_not_closed_is_quarantined() {
     let (bytes, expected, descriptions) = killed_sample();
     let used: Vec<_> = (0..bytes.len()).filter(|place| bytes[*place] != 0).collect();
     let mut seed = 0x0ff5_e71e_57a7_0001;

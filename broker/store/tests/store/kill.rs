@@ -49,7 +49,7 @@ fn child() {
 }
 
 #[test]
-fn what_was_reported_is_there_after_kill_9() {
+fn committed_data_survives_kill_9() {
     kill_at_random(Durability::Fsync);
 }
 

@@ -39,7 +39,7 @@ fn child() {
 }
 
 #[test]
-fn a_second_process_is_told_who_the_first_is() {
+fn second_process_gets_an_error_with_the_pid_of_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let (_store, _) = open(directory.path());
     let mut command = Command::new(std::env::current_exe().unwrap());

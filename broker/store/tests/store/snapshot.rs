@@ -268,7 +268,7 @@ fn a_store_that_fails_on_is_not_opened_again_while_somebody_reads_what_it_has_le
 }
 
 #[test]
-fn who_wants_a_snapshot_of_a_store_that_hangs_is_told() {
+fn snapshot_of_a_hanging_store_returns_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let waited = Duration::from_millis(200);
     let limits = Limits { snapshot_wait: waited, ..Limits::default() };
@@ -290,7 +290,7 @@ fn who_wants_a_snapshot_of_a_store_that_hangs_is_told() {
 }
 
 #[test]
-fn who_reads_goes_on_in_a_new_snapshot_while_the_store_is_opened_again() {
+fn reader_continues_in_a_new_snapshot_after_the_store_reopens() {
     let directory = tempfile::tempdir().unwrap();
     let (store, fails) = failing_store(directory.path());
     let session = put_session(&store, 0, "c");
@@ -324,9 +324,9 @@ fn peak_bytes() -> u64 {
 }
 
 /// Run with `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store
-/// export_beside -- --nocapture` to print the cost.
+/// export_during -- --nocapture` to print the cost.
 #[test]
-fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_store() {
+fn export_during_writes_is_complete() {
     let messages: u64 = std::env::var("LOTMQ_SNAPSHOT_MESSAGES").map_or(5_000, |text| text.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());

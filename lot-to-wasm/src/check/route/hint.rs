@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_proposed_is_what_was_meant_and_never_weaker() {
+    fn suggested_value_matches_the_intent_and_is_never_weaker() {
         for (kind, key, text, expected) in [
             ("MQTT_BRIDGE", "CLEAN_SESSION", "no", "write WITH CLEAN_SESSION FALSE"),
             ("MQTT_BRIDGE", "USE_TLS", "off", "write WITH USE_TLS FALSE"),

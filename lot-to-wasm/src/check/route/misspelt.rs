@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_all_but_a_placeholder_is_told() {
+    fn misspelt_placeholder_is_reported_with_a_suggestion() {
         for (text, expected) in [
             ("a {value.jsn} b", "{value.jsn}={value.json}"),
             ("{paylod.json.t}", "{paylod.json.t}={payload.json.t}"),

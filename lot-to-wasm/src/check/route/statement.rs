@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_makes_a_statement_is_told() {
+    fn statement_that_can_never_be_valid_is_reported() {
         const WHERE: &str = "write WHERE with conditions, or {} where all documents are meant";
         const VERBS: &str = "INSERT, FIND, UPDATE or DELETE";
         for (text, expected) in [
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_may_make_one_is_right() {
+    fn statement_that_may_become_valid_is_accepted() {
         for text in [
             "INSERT x <>",
             "insert x-<> {\"a\": <>, \"b\": \"at <>\", \"c\\\"\": \"two\nlines\"}",

@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_other_braces() {
+    fn placeholders_are_distinguished_from_other_braces() {
         use TemplatePart as P;
         let text = |text: &str| P::Text(text.to_owned());
         for (template, expected) in [

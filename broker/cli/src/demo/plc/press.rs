@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_is_not_written_and_nothing_by_halves() {
+    fn press_rejects_writes_to_read_only_registers_without_partial_writes() {
         let mut press = new();
         for (first, words) in [(0, &[1][..]), (6, &[1, 1]), (8, &[1, 2]), (9, &[1]), (u16::MAX, &[1])] {
             assert_eq!(press.write_registers(first, words), Err(NotWritable), "{first}");

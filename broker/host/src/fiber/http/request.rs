@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_more_than_one_request_is_none() {
+    fn request_smuggling_through_target_method_or_header_is_rejected() {
         for target in ["", "a", "*", "http://a/", "/a b", "/a\r\nX: y", "/a#b", "/\u{e4}", "/\0", "/\u{7f}"] {
             let refused = made(asked("GET", target, &[], Vec::new())).unwrap_err();
             assert!(matches!(refused, HttpError::Invalid(_)), "{target:?}: {refused:?}");

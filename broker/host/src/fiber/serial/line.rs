@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_shown_as_people_write_them() {
+    fn serial_settings_render_in_common_notation() {
         let plain = SerialSettings::default();
         assert_eq!(plain.to_string(), "9600 8N1");
         let other = SerialSettings {

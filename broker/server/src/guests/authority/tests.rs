@@ -163,7 +163,7 @@ fn called() -> (String, String) {
 const NOTHING: &str = "DEFINE ACTION Run\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
 
 #[test]
-fn what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller() {
+fn output_of_a_removed_callee_is_dropped() {
     let mut world = World::new();
     let (callee, caller) = called();
     let mut cfg = world.user("cfg");
@@ -176,7 +176,7 @@ fn what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller() {
 }
 
 #[test]
-fn what_a_callee_wrote_that_was_taken_over_meanwhile_is_dropped_and_told() {
+fn output_of_a_replaced_callee_is_dropped_and_reported_to_its_caller() {
     let mut world = World::new();
     let (callee, caller) = called();
     let mut cfg = world.user("cfg");
@@ -196,7 +196,7 @@ fn what_a_callee_wrote_that_was_taken_over_meanwhile_is_dropped_and_told() {
 }
 
 #[test]
-fn what_was_written_before_a_take_over_is_dropped() {
+fn output_from_before_a_change_of_owner_is_dropped() {
     let mut world = World::new();
     let mut cfg = world.user("cfg");
     ok(&mut cfg, &format!("-addAction {}", triggered("Run")));
@@ -207,7 +207,7 @@ fn what_was_written_before_a_take_over_is_dropped() {
 }
 
 #[test]
-fn what_was_written_before_its_owner_has_replaced_it_goes_out() {
+fn output_from_before_a_replacement_by_the_owner_is_published() {
     let mut world = World::new();
     ok(&mut world.root, &format!("-addAction {}", triggered("Run")));
     world.start();
@@ -217,7 +217,7 @@ fn what_was_written_before_its_owner_has_replaced_it_goes_out() {
 }
 
 #[test]
-fn what_was_written_for_a_removed_user_is_dropped_even_if_there_is_one_of_his_name() {
+fn output_for_a_removed_user_is_dropped_even_after_name_reuse() {
     for is_added_again in [false, true] {
         let mut world = World::new();
         let mut cfg = world.user("cfg");

@@ -92,7 +92,7 @@ fn told(root: &mut Client, command: &str, text: &str) {
 }
 
 #[test]
-fn what_hears_nothing_says_so() {
+fn definition_with_a_denied_trigger_is_reported() {
     for (mut world, is_open) in modes() {
         let text =
             "DEFINE ACTION Ears\nON TOPIC \"go\" OR \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
@@ -175,7 +175,7 @@ fn topics_are_read_as_far_as_the_owner_may() {
 }
 
 #[test]
-fn what_a_model_remembers_is_not_for_the_next_owner_of_its_name() {
+fn model_state_is_not_passed_to_the_next_owner_of_its_name() {
     let mut world = World::new(&[]);
     let mut watcher = world.running.client("of sums");
     watcher.subscribe_to("sum/+", QoS::AtMostOnce).unwrap();
@@ -209,7 +209,7 @@ fn what_a_model_remembers_is_not_for_the_next_owner_of_its_name() {
 }
 
 #[test]
-fn what_others_write_in_a_run_is_read_as_far_as_the_owner_may() {
+fn values_written_by_callees_are_readable_within_the_rights_of_the_owner() {
     for (mut world, is_open) in modes() {
         ok(
             &mut world.root,
@@ -344,7 +344,7 @@ fn of_the_process_only_listed_names_are_seen() {
 }
 
 #[test]
-fn what_another_has_deployed_runs_for_those_who_may_run_actions() {
+fn definitions_of_other_users_run_only_with_the_right_to_run_actions() {
     for (mut world, is_open) in modes() {
         ok(
             &mut world.root,

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_says_itself_wins() {
+    fn settings_of_the_route_override_the_asset_configuration() {
         let said = json!({"sections":{"LINE":{"NAME":"of the route"}}});
         let laid = laid_under(said, Some(r#"{"sections":{"LINE":{"NAME":"x","BAUD":1},"MORE":{"A":1}}}"#));
         assert_eq!(laid, json!({"sections":{"LINE":{"NAME":"of the route","BAUD":1},"MORE":{"A":1}}}));

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_makes_of_a_setting_is_left_open() {
+    fn settings_from_environment_variables_stay_unresolved() {
         let env = RoutePart::Env("HOST".into());
         let section = block(
             "C",

@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_whose_value_is_not_set_is_told_of_the_value() {
+    fn missing_endpoint_value_is_attributed_to_the_unset_variable() {
         let unset = || RouteValue::Parts(vec![RoutePart::Env("NOWHERE".to_owned())]);
         for (settings, is_of_value) in [
             (&[("HOST", text("a")), ("PORT", unset())][..], true),
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_operator_refuses_is_told_and_names_are_looked_up_later() {
+    fn address_denied_by_the_operator_is_reported_and_names_resolve_later() {
         let refuses = |address: IpAddr| address.is_loopback().then(|| format!("{address} is refused"));
         let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
         let at = |host: &str, more: &[(&str, RouteValue)]| {
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_endpoint_is_told() {
+    fn invalid_endpoint_settings_are_reported() {
         let host = || ("HOST", text("plc"));
         let port = || ("PORT", RouteValue::Int(502));
         for (settings, expected) in [

@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_free_is_the_operator_s_choice_on_other_disks() {
+    fn operator_chooses_the_disk_reserve_on_other_disks() {
         let place = tempfile::tempdir().unwrap();
         let site = site(place.path());
         assert_eq!(site.reserve_at(Path::new("/proc")), 7);

@@ -665,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_told_without_its_secrets() {
+    fn invalid_address_is_reported_without_its_secrets() {
         let url = Far::Url { url: "URL" };
         for (far, settings, expected) in [
             (

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_serial_port_is_told() {
+    fn invalid_serial_settings_are_reported() {
         let port = || ("COM_PORT", text("/dev/ttyS1"));
         for (settings, expected) in [
             (

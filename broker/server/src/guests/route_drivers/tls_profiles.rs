@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_tls_is_told() {
+    fn invalid_tls_settings_are_reported() {
         let on = || ("USE_TLS", RouteValue::Bool(true));
         let pem = "-----BEGIN PRIVATE KEY-----";
         for (settings, expected) in [

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_the_reference_s_default() {
+    fn unset_buffer_settings_use_the_reference_defaults() {
         let buffering = Buffering::of(&bare(), &Defaults::default(), false);
         assert_eq!((buffering.mode, buffering.bytes_max), (BufferMode::Disk, 1 << 30));
         assert_eq!((buffering.ttl_ms, buffering.capacity), (None, None));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_holds_for_every_qos() {
+    fn overload_policy_of_the_route_applies_to_every_qos() {
         let said = route(&[
             ("BUFFER_MODE", text("memory")),
             ("BUFFER_MAX_BYTES", RouteValue::Int(i64::MAX)),

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_are_shown_and_none_that_has_left() {
+    fn dead_letter_list_holds_the_newest_without_removed_ones() {
         let mut dead = DeadState::default();
         dead.open(SessionId(7), Waiting::default());
         assert_eq!(dead.open(SessionId(8), Waiting::default()), SessionId(7));

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_of_tags_is_bounded_and_masked() {
+    fn report_of_failing_tags_is_bounded_and_masked() {
         let read = |answer: &str| FailingTags::read(answer.as_bytes(), |text| text.replace("hunter2", "***"));
         for answer in ["", "[]", "{}", r#"{"failing":"1"}"#, r#"{"failing":-1}"#] {
             assert_eq!(read(answer), None, "{answer}");

@@ -204,7 +204,7 @@ mod tests {
     use crate::testing::{Running, connect, receive};
 
     #[test]
-    fn who_probes_more_routes_than_a_thread_takes_waits_and_none_is_lost() {
+    fn excess_route_probes_wait_and_none_is_lost() {
         const PROBES: usize = 3 * PROBES_MAX;
         let running = Running::start("none");
         let broker = Arc::clone(&running.server.broker);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_not_read() {
+    fn damaged_stored_message_is_rejected() {
         let all = takers();
         for received_ms in [None, Some(5)] {
             let post =

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_here_is_masked_whole() {
+    fn secret_at_the_cut_is_masked_completely() {
         let masking = masking(&["hunter2-secret"]);
         for (text, bytes_max, expected) in [
             ("a hunter2-secret b", 4, "a ***"),

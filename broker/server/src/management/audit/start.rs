@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_keys_are_told_with_both_values() {
+    fn changed_keys_are_recorded_with_old_and_new_value() {
         let keys = |pairs: &[(&str, u32)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<BTreeMap<_, _>>()
         };

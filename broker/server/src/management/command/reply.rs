@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_who_did_what_and_no_data() {
+    fn shortened_reply_names_user_and_command_without_data() {
         let heading = Heading {
             command: Some("listEnv"),
             request_id: Some("a1"),

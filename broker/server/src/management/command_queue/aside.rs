@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_for_a_disk_that_hangs_is_told_and_there_are_never_many_of_them() {
+    fn reads_from_a_hanging_disk_time_out_and_are_bounded() {
         let (aside, pulses) = (Aside::default(), Pulses::default());
         let user = |name: &str| Payer::named(0, name);
         assert_eq!(aside.read(user("a"), &pulses, || 7).unwrap(), 7);

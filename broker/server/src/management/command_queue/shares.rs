@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_left_has_no_entry() {
+    fn user_without_commands_has_no_entry() {
         let (mut shares, user) = (CommandShares::default(), Payer::named(1, "a"));
         let load = Load::new(Work::Waits, 0);
         let room = CommandRoom { bytes: 10, is_own_password: false };

@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_and_shown_in_the_same_words() {
+    fn grant_text_survives_parsing_and_rendering() {
         for text in [
             "read:raw/#",
             "write:a b/ä",

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_agreed_to_is_another_when_a_rule_comes_that_denies() {
+    fn replacement_fingerprint_changes_when_a_denying_rule_is_added() {
         const NEW: &str = "DEFINE RULE New WITH PRIORITY 50 FOR Publish TO TOPIC \"a/#\"\n    ALLOW\n";
         const DENY: &str = "DEFINE RULE D WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"\n    DENY\n";
         let of = |rules: &[(&'static str, &'static str)]| {

@@ -459,7 +459,7 @@ mod tests {
     use crate::testing::{PATIENCE, Running, connect};
 
     #[test]
-    fn who_waits_for_the_answer_to_his_own_password_is_spared_and_no_other_session() {
+    fn session_that_changes_its_own_password_stays_connected_until_its_reply() {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();

@@ -154,7 +154,7 @@ mod tests {
     }
     /// Each would look at all of them, for hours, if it were not found by its place.
     #[test]
-    fn whoever_makes_room_is_found_among_many() {
+    fn permit_to_evict_is_found_quickly_among_many() {
         let permits = Permits::new(20_000);
         let probe = permits.take(IpAddr::from([10, 255, 0, 1]));
         let crowd = |number: u16| {

@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_not_be_published_is_named() {
+    fn publish_error_names_the_missing_grant() {
         let refused = || Some("module 'm' was not granted 'write:a'".to_owned());
         assert_eq!(
             with_refused_write("cannot publish: not-allowed", refused),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_listens_is_named() {
+    fn connect_error_contains_the_endpoint_address() {
         let places = ["10.0.0.1:502".to_owned()];
         assert_eq!(
             with_places("unit 1: nothing listens there", &places),

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_a_text_again_is_looked_at_once() {
+    fn order_key_deduplicates_repeated_placeholders() {
         use TemplatePart as P;
         let text = |text: &str| P::Text(text.to_owned());
         let levels = |levels: &[u32]| OrderKey::Levels(levels.iter().copied().collect());

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_names_what_it_is_about_is_not_told_twice() {
+    fn reason_that_names_its_subject_is_not_prefixed_again() {
         let tag = Addressee::Tag("Fast".into(), "Setpoint".into());
         for (to, reason, expected) in [
             (&tag, "tag Fast/Setpoint is not written: 7", "tag Fast/Setpoint is not written: 7"),

@@ -165,7 +165,7 @@ fn why_instances_are_not_connected_is_counted_together_until_one_is() {
 }
 
 #[test]
-fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
+fn fatal_error_stops_all_instances_until_a_new_version_is_deployed() {
     let running = Running::start("none");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
@@ -192,7 +192,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
 }
 
 #[test]
-fn what_stood_behind_a_message_that_is_taken_out_is_tried_at_once() {
+fn message_after_a_skipped_one_is_tried_immediately() {
     let running = Running::start("none");
     // A back-off has an end.
     let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -223,7 +223,7 @@ fn what_stood_behind_a_message_that_is_taken_out_is_tried_at_once() {
 }
 
 #[test]
-fn who_pauses_is_woken_by_a_connection_of_another_also_by_one_during_its_own_attempt() {
+fn paused_instance_wakes_when_another_connects_even_during_its_own_attempt() {
     let running = Running::start("none");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));

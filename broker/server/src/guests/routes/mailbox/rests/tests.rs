@@ -53,7 +53,7 @@ fn others_pass_what_rests_but_for_messages_of_its_topics() {
 }
 
 #[test]
-fn what_has_rested_is_tried_with_half_as_many_until_something_passes() {
+fn paused_messages_are_retried_in_halved_batches_until_one_passes() {
     let mut mailbox = Mailbox::new();
     (0..8).for_each(|_| post(&mut mailbox, "bad", "a"));
     for expected in [8, 4, 2, 1, 1] {
