@@ -3,8 +3,8 @@
 //!
 //! The lowest crate of the server: it knows nothing of connections, programs or commands.
 //!
-//! Invariant: a thread that stands still or ended by a panic is reported by [`watchdog`] to the log,
-//! to `/health` and to the service manager. Not here: threads themselves, and signals.
+//! Invariant: [`watchdog`] reports a thread that stands still or ended by a panic to the log, to
+//! `/health` and to the service manager. Not here: threads themselves, and signals.
 
 pub mod alarm;
 pub mod clock;

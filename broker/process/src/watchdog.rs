@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use crate::limits::ROUND_SILENCE_MAX;
 
-    /// Waits until a thread is at a piece of work for too long or is not; as if it were `later` than
-    /// now.
+    /// Waits until a thread is at a piece of work for too long, or is not, judged as if it were
+    /// `later` than now.
     fn until_silent(watchdog: &Watchdog, later: Duration, is_silent: bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
