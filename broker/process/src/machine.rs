@@ -60,22 +60,22 @@ pub fn memory() -> u64 {
 }
 
 /// Controller of control groups, with the files of its limit in version 2 and version 1.
-pub struct Controller {
+pub(crate) struct Controller {
     name: &'static str,
     file: &'static str,
     former_file: &'static str,
 }
 
 impl Controller {
-    pub const MEMORY: Self =
+    pub(crate) const MEMORY: Self =
         Self { name: "memory", file: "memory.max", former_file: "memory.limit_in_bytes" };
-    pub const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
+    pub(crate) const PIDS: Self = Self { name: "pids", file: "pids.max", former_file: "pids.max" };
 }
 
 /// The least that a control group leaves: that of the process, or one around it. Of groups as
 /// `/proc/self/cgroup` lists them, of version 2 or 1, in the folder at which they are mounted. A
 /// container may see its own group as the outermost.
-pub fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
+pub(crate) fn least_limit(cgroups: &str, mounted: &Path, of: &Controller) -> Option<u64> {
     let limits = cgroups.lines().flat_map(|line| {
         let mut parts = line.splitn(3, ':');
         let (number, controllers) = (parts.next(), parts.next().unwrap_or_default());

@@ -11,6 +11,7 @@ const FILE: &str = "/etc/localtime";
 /// A time zone as it was found.
 #[derive(Clone, Debug)]
 pub struct LocalZone {
+    /// The zone.
     pub zone: TimeZone,
     /// Source of the zone: `TZ`, `/etc/localtime` or `default`.
     pub origin: &'static str,

@@ -109,6 +109,7 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Guard of the thread or task `name`.
     pub fn new(watchdog: &Arc<Watchdog>, name: &'static str) -> Self {
         Self { watchdog: Arc::clone(watchdog), name }
     }
