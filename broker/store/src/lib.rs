@@ -61,13 +61,11 @@
 
 mod audit;
 mod backend;
-mod batch;
 mod check;
 mod clock;
 mod component;
 mod contain;
 mod directory;
-mod encoding;
 mod error;
 mod export;
 #[cfg(feature = "fault-points")]
@@ -75,7 +73,6 @@ mod fault;
 mod file_identity;
 mod fuzz;
 mod group;
-mod ids;
 mod limits;
 mod load;
 mod load_error;
@@ -85,11 +82,8 @@ mod offline;
 mod outcomes;
 mod overlay;
 mod queue;
-#[doc(hidden)]
-pub mod rare;
 mod reader;
 mod recent;
-mod recovered;
 mod request;
 mod rescue;
 mod secret;
@@ -101,37 +95,34 @@ mod table;
 mod trouble;
 mod writer;
 
-pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability, NoNote, Note};
-pub use batch::{Batch, Op};
-#[cfg(feature = "fault-points")]
-pub use batch::{OpKind, lose_operations};
 pub use contain::takes_panic;
 pub use directory::{disk_bytes, free_bytes, is_full};
-pub use error::{
-    CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,
-    StoreError,
-};
+pub use error::{ImportError, OpenError, SecretKeyError, SnapshotError};
 pub use export::TableSize;
 #[doc(hidden)]
 pub use fuzz::{fuzz_log, fuzz_row};
-pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
-pub use log::record::{Delivery, MessageRef};
 pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Metrics};
 pub use offline::Stats;
-pub use recovered::{
-    Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
-};
 pub use redb::{BackendError, StorageBackend};
-pub use request::{OnSlice, QueueSlice};
 pub use secret::{KeySource, RandomSource};
 pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
-pub use table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, KeeperRow, MetaRow, ModuleRow, PeerRow, ProjectRow,
-    QuarantineRow, RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo,
-    TenantRow, UserRow, WillRow,
-};
 pub use writer::{Committed, OnCommit, Stepper, Surroundings};
+
+// Names of `lotmq_changes`, until all who use them take them from there.
+#[doc(hidden)]
+pub use lotmq_changes::table::{BackupClass, SCHEMA_VERSION, TABLES, TableInfo};
+#[doc(hidden)]
+pub use lotmq_changes::{
+    AuditEnds, AuditRecord, Batch, CommitError, CommitErrorKind, Corruption, DefinitionRow, Delivery,
+    EnvironmentRow, Ids, KeepRow, KeeperRow, MembershipId, MessageId, MessageRef, MetaRow, ModuleRow,
+    OnSlice, Op, PeerRow, ProjectRow, QuarantineRow, QueueSlice, Recovered, RecoveredDelivery,
+    RecoveredQueues, RecoveredSecret, RecoveredSession, RetainedRow, SessionId, SessionRow, SettingRow,
+    StoreError, StoredMessage, SubscriptionRow, TenantId, TenantRow, Ticket, UserRow, Waiting, WillRow, rare,
+};
+#[cfg(feature = "fault-points")]
+#[doc(hidden)]
+pub use lotmq_changes::{OpKind, lose_operations};

@@ -4,11 +4,13 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
+use lotmq_changes::table::{BackupClass, TABLES, Table};
+use lotmq_changes::{Corruption, QuarantineRow};
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::{self, Durability};
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{Corruption, ImportError, OpenError};
+use crate::error::{ImportError, OpenError};
 use crate::export::{self, TableSize};
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
@@ -16,7 +18,7 @@ use crate::load_error::{LoadError, contained, from_redb};
 use crate::overlay::Overlay;
 use crate::rescue::{self, Consent};
 use crate::store::{Store, refuse_empty};
-use crate::table::{BackupClass, QuarantineRow, TABLES, Table};
+use crate::table::definition;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +104,7 @@ impl Store {
         with_database(path, |database| {
             let transaction = database.begin_write().map_err(from_redb)?;
             let mut count = 0;
-            let mut table = transaction.open_table(Table::Quarantine.definition()).map_err(from_redb)?;
+            let mut table = transaction.open_table(definition(Table::Quarantine)).map_err(from_redb)?;
             table
                 .retain(|_, _| {
                     count += 1;
