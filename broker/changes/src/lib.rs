@@ -27,6 +27,7 @@ pub mod encoding;
 mod error;
 mod ids;
 mod limits;
+mod log;
 mod message;
 #[doc(hidden)]
 pub mod rare;
@@ -41,6 +42,7 @@ pub use batch::{Batch, Op, RowChange};
 pub use batch::{OpKind, lose_operations};
 pub use error::{CommitError, CommitErrorKind, Corruption, StoreError};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
+pub use log::Log;
 pub use message::{Delivery, MessageRef};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
+use lotmq_changes::Log;
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
@@ -88,7 +89,6 @@ use crate::process::watchdog::Watchdog;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
-use lotmq_core::durable::log::Log;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;

@@ -59,6 +59,7 @@
 //! - Each database of an earlier schema opens. Test
 //!   `a_fixture_of_every_schema_version_opens_with_all_its_contents`.
 
+mod as_log;
 mod audit;
 mod backend;
 mod check;

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
+use lotmq_changes::Log;
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::durable::log::Log;
 use lotmq_core::message::Message;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;

@@ -12,11 +12,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
+use lotmq_changes::Log;
 use lotmq_config::Config;
 use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::durable::log::Log;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
