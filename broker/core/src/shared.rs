@@ -10,10 +10,9 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
-use lotmq_changes::Log;
+use lotmq_changes::{Ids, Log};
 use lotmq_config::{Config, OnFull, SessionExpiryMax};
 use lotmq_session::SessionExpiry;
-use lotmq_store::Ids;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;

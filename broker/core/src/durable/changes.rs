@@ -15,8 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use lotmq_changes::Log;
-use lotmq_store::Ticket;
+use lotmq_changes::{Log, Ticket};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
