@@ -18,7 +18,7 @@ use redb::{Database, ReadableTable, WriteTransaction};
 
 use crate::directory::is_full;
 use crate::limits::{
-    CHUNKS_DROPPED_PER_GROUP_MAX, DELIVERIES_BYTES_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED,
+    CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED,
 };
 use crate::load::Loaded;
 use crate::log::index::{IndexError, LogIndex, Room};
@@ -312,7 +312,7 @@ impl Committer {
             slack_bytes: self.limits.log_slack_bytes,
             before_lsn,
         };
-        let mut living = Records::with_lists_of(DELIVERIES_BYTES_MAX);
+        let mut living = Records::with_lists_of(relocate::LIST_BYTES_MAX);
         if self.is_damaged {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! The durable store: everything that must outlive the process, in one redb file with group commit.
 //!
-//! A shard collects what a turn must make durable in a [`Batch`], [`append`](Store::append)s it and
-//! gets a [`Ticket`]. One thread commits batches in groups and reports each group to `on_commit`;
+//! A shard collects what a turn must make durable in a `Batch`, [`append`](Store::append)s it and
+//! gets a `Ticket`. One thread commits batches in groups and reports each group to `on_commit`;
 //! acknowledgements wait for that report. [`Store::open`] returns what was stored before as
-//! [`Recovered`].
+//! `Recovered`.
 //!
 //! ```text
 //! shards, commands --append--> queue --groups--> writer thread --one transaction--> log chunks + rows
@@ -18,7 +18,8 @@
 //! Invariants: batches are committed in the order of their tickets, each whole or not at all; what
 //! was reported as [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`],
 //! after a power loss; after an error the file is opened and checked again before anything is
-//! written. Not here: what a message means, when it expires, who may read it.
+//! written. Not here: batches, rows and log records with their bytes (`lotmq_changes`); what a
+//! message means, when it expires, who may read it.
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -54,8 +55,6 @@
 //!   `a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_broker`.
 //! - A restore leaves the old store or the new one, each complete. Test
 //!   `kill_9_during_a_restore_leaves_the_old_store_or_the_new_one`.
-//! - Each table belongs to one part of a backup or to all parts. Test
-//!   `every_table_is_in_a_part_or_in_all`.
 //! - Each database of an earlier schema opens. Test
 //!   `a_fixture_of_every_schema_version_opens_with_all_its_contents`.
 
@@ -112,18 +111,3 @@ pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
 pub use writer::{Committed, OnCommit, Stepper, Surroundings};
-
-// Names of `lotmq_changes`, until all who use them take them from there.
-#[doc(hidden)]
-pub use lotmq_changes::table::{BackupClass, SCHEMA_VERSION, TABLES, TableInfo};
-#[doc(hidden)]
-pub use lotmq_changes::{
-    AuditEnds, AuditRecord, Batch, CommitError, CommitErrorKind, Corruption, DefinitionRow, Delivery,
-    EnvironmentRow, Ids, KeepRow, KeeperRow, MembershipId, MessageId, MessageRef, MetaRow, ModuleRow,
-    OnSlice, Op, PeerRow, ProjectRow, QuarantineRow, QueueSlice, Recovered, RecoveredDelivery,
-    RecoveredQueues, RecoveredSecret, RecoveredSession, RetainedRow, SessionId, SessionRow, SettingRow,
-    StoreError, StoredMessage, SubscriptionRow, TenantId, TenantRow, Ticket, UserRow, Waiting, WillRow, rare,
-};
-#[cfg(feature = "fault-points")]
-#[doc(hidden)]
-pub use lotmq_changes::{OpKind, lose_operations};

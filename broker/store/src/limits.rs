@@ -14,11 +14,6 @@ pub(crate) const fn chunk_class(k: u32) -> usize {
     (4096 << k) - 16
 }
 
-/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
-/// few are.
-pub(crate) const DELIVERIES_BYTES_MAX: u16 =
-    if cfg!(test) { 8 } else { lotmq_changes::record::DELIVERIES_BYTES_MAX };
-
 /// Most entries in a page of table `queues`: about 2.5 KB, so that it fits a page of redb. In unit
 /// tests a few.
 pub(crate) const PAGE_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 256 };

@@ -44,8 +44,8 @@ impl Store {
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
     }
 
-    /// The version of a closed store's schema, below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) in
-    /// one that an earlier version of this program has written. The file is only read.
+    /// The version of a closed store's schema, below `SCHEMA_VERSION` in one that an earlier
+    /// version of this program has written. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].

@@ -75,8 +75,8 @@ impl Snapshot {
         Ok(row.map(|row| row.bytes))
     }
 
-    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no
-    /// module of the tenant has it.
+    /// The component of a module, by the [hash](lotmq_changes::ModuleRow::hash) in its row; `None`
+    /// when no module of the tenant has it.
     ///
     /// # Errors
     /// See [`SnapshotError`].

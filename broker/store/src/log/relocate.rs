@@ -5,11 +5,15 @@
 //! head, in the same transaction that removes the chunks. Work per group is bounded by [`Budget`].
 
 use lotmq_changes::encoding::Malformed;
-use lotmq_changes::record::{Body, Deliveries, Record, Records, StoredDelivery};
+use lotmq_changes::record::{Body, DELIVERIES_BYTES_MAX, Deliveries, Record, Records, StoredDelivery};
 use lotmq_changes::{Delivery, MessageId, SessionId};
 
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
+
+/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
+/// few are.
+pub(crate) const LIST_BYTES_MAX: u16 = if cfg!(test) { 8 } else { DELIVERIES_BYTES_MAX };
 
 /// How many of the oldest chunks to empty now.
 #[derive(Debug, Clone, Copy)]

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use lotmq_changes::{
-    Batch, Delivery, MembershipId, MessageId, MessageRef, Op, PeerRow, Recovered, SessionId, SessionRow,
-    TenantId,
+    Batch, Delivery, MembershipId, MessageId, MessageRef, Op, PeerRow, Recovered, RecoveredSession,
+    SessionId, SessionRow, TenantId,
 };
 use proptest::prelude::*;
 
 use crate::backend::shared_memory;
-use crate::limits::DELIVERIES_BYTES_MAX;
+use crate::log::relocate::LIST_BYTES_MAX;
 use crate::{KeySource, Limits, Store, StoreOptions};
 
 #[derive(Debug, Clone)]
@@ -259,7 +259,7 @@ fn tell_early(model: &mut Model, batch: &mut Batch, session: SessionId, message:
 }
 
 fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
-    let session = |found: &crate::RecoveredSession| {
+    let session = |found: &RecoveredSession| {
         let mut model = SessionModel::default();
         assert!(found.queue.is_sorted_by_key(|delivery| delivery.message.id));
         for delivery in &found.queue {
@@ -304,7 +304,7 @@ fn run(steps: &[Step]) {
     let open = || Store::open_on(options(), memory(), Box::new(|_| {})).unwrap();
     let (mut store, _) = open();
     let mut model = Model::default();
-    let mut batch = Batch::with_lists_of(DELIVERIES_BYTES_MAX);
+    let mut batch = Batch::with_lists_of(LIST_BYTES_MAX);
     put_session(&store, &mut model, &mut batch);
     for step in steps {
         apply(&store, &mut model, &mut batch, step);

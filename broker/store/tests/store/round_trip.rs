@@ -1,6 +1,7 @@
 //! Every operation, stored and read back by another opening of the file.
 
 use bytes::Bytes;
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;
