@@ -8,7 +8,7 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 16] = [
+const CRATES: [(&str, &str); 17] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
@@ -16,6 +16,7 @@ const CRATES: [(&str, &str); 16] = [
     ("broker/codec", "The wire format"),
     ("broker/websocket", "WebSocket"),
     ("broker/zstd", "The zstd stream"),
+    ("broker/changes", "Batches and log records"),
     ("broker/store", "The store"),
     ("broker/auth", "Users and logins"),
     ("broker/definitions", "What is deployed"),

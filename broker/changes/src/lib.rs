@@ -4,9 +4,9 @@
 //! ([`Log`]) takes batches and returns a [`Ticket`] for each. A log that is opened returns its
 //! contents as [`Recovered`]. `lotmq_store` is the log on one machine.
 //!
-//! Users of a log need the names at the root of this crate. An engine of a log also needs the bytes:
-//! [`record`] for messages, acknowledgements and Packet Identifiers, [`table`] for everything else,
-//! [`encoding`] for both.
+//! Users of a log need the names at the root of this crate. An engine of a log also needs the
+//! bytes: [`record`] for messages, acknowledgements and Packet Identifiers, [`table`] for
+//! everything else, [`encoding`] for both.
 //!
 //! Not here: files, threads, clocks and random numbers. This crate does not know which database
 //! holds the rows, which key encrypts secrets, what a message means, or who may read it.
@@ -20,6 +20,7 @@
 //! - A flipped bit in a row is found. Test `a_flipped_bit_in_key_or_value_is_found`.
 //! - Each table belongs to one part of a backup or to all parts. Test
 //!   `every_table_is_in_a_part_or_in_all`.
+//! - The core and all crates below it know no database. Test `core_reaches_no_database`.
 
 mod audit;
 mod batch;
