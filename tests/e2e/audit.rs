@@ -485,15 +485,15 @@ fn newest_records_that_somebody_took_out_of_the_file_are_missed() {
         let (store, _) =
             lotmq_store::Store::open(lotmq_store::StoreOptions::new(broker.data()), Box::new(|_| {}))
                 .unwrap();
-        let (tenant, mut numbers) = (lotmq_store::TenantId::DEFAULT, Vec::new());
-        let visit = |record: lotmq_store::AuditRecord| {
+        let (tenant, mut numbers) = (lotmq_changes::TenantId::DEFAULT, Vec::new());
+        let visit = |record: lotmq_changes::AuditRecord| {
             numbers.push(record.number);
             std::ops::ControlFlow::Continue(())
         };
         store.audit(tenant, 1..=1_000, visit).unwrap();
         let (from, below) = (numbers[numbers.len() - 2], numbers.last().unwrap() + 1);
-        let mut batch = lotmq_store::Batch::new();
-        batch.push(lotmq_store::Op::DeleteAudit { tenant, from, below });
+        let mut batch = lotmq_changes::Batch::new();
+        batch.push(lotmq_changes::Op::DeleteAudit { tenant, from, below });
         store.commit(batch).unwrap();
         from
     };

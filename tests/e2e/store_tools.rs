@@ -3,8 +3,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use lotmq_changes::table::SCHEMA_VERSION;
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_store::SCHEMA_VERSION;
 use lotmq_test_support::{Finished, Program, WAIT_MAX};
 
 use crate::{LOTMQ, options};

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use lotmq_changes::table::SCHEMA_VERSION;
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_store::SCHEMA_VERSION;
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use redb::TableDefinition;
 

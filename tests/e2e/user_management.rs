@@ -1,8 +1,9 @@
 //! Rights of users who manage users and are not administrators, and rights of each user over their
 //! own account.
 
+use lotmq_changes::{Batch, Op, SettingRow, TenantId, UserRow};
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow};
+use lotmq_store::{Store, StoreOptions};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::Value;
 

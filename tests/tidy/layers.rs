@@ -23,6 +23,7 @@ const LAYERS: [(&str, u8); 37] = [
     ("lotmq-chain", 0),
     ("lotmq-connection-string", 0),
     ("lotmq-zstd", 0),
+    ("lotmq-changes", 0),
     ("lotmq-terminal", 0),
     ("lotmq-toolchain", 0),
     ("lot-to-wasm", 1),
@@ -63,8 +64,9 @@ const OWN_WORLD: [(&str, &[&str]); 6] = [
 ];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 13] = [
+const SANS_IO: [&str; 14] = [
     "lotmq-codec",
+    "lotmq-changes",
     "lotmq-websocket",
     "lotmq-zstd",
     "lotmq-histogram",
@@ -81,7 +83,7 @@ const SANS_IO: [&str; 13] = [
 
 /// Crates of ours that such a crate calls although they have I/O, chance or a clock inside.
 const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
-    ("lotmq-core", &["lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions"]),
+    ("lotmq-core", &["lotmq-auth", "lotmq-config", "lotmq-definitions"]),
     (
         "lotmq-simulation",
         &["lotmq-core", "lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions", "lotmq-disk"],
@@ -201,9 +203,8 @@ fn the_broker_knows_no_tree_of_the_compiler() {
     assert_none(&findings);
 }
 
-/// The packages that bring I/O among those that `name` reaches, but for what it calls by their
-/// faces.
-fn reached_io(graph: &Dependencies, name: &str, called: &[&str]) -> Vec<&'static str> {
+/// The packages that `name` reaches, itself among them, without those that it calls by their faces.
+fn reached<'a>(graph: &'a Dependencies, name: &'a str, called: &[&str]) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
     let mut open = vec![name];
     while let Some(next) = open.pop() {
@@ -212,6 +213,13 @@ fn reached_io(graph: &Dependencies, name: &str, called: &[&str]) -> Vec<&'static
             open.extend(used.filter(|used| !called.contains(used)));
         }
     }
+    reached
+}
+
+/// The packages that bring I/O among those that `name` reaches, but for what it calls by their
+/// faces.
+fn reached_io(graph: &Dependencies, name: &str, called: &[&str]) -> Vec<&'static str> {
+    let reached = reached(graph, name, called);
     BRINGS_IO.into_iter().filter(|package| reached.contains(package)).collect()
 }
 
@@ -229,6 +237,15 @@ fn crates_without_io_reach_none() {
             .extend(needless.map(|called| format!("{called} has no I/O; take it off the list of {name}")));
     }
     assert_none(&findings);
+}
+
+#[test]
+fn core_reaches_no_database() {
+    let graph = resolved(&metadata());
+    let reached = reached(&graph, "lotmq-core", &[]);
+    assert!(reached.contains("lotmq-changes"), "the core makes batches");
+    let databases = ["lotmq-store", "redb"].into_iter().filter(|package| reached.contains(package));
+    assert_none(&databases.map(|package| format!("lotmq-core reaches {package}")).collect::<Vec<_>>());
 }
 
 #[test]

@@ -17,6 +17,7 @@ const CRATES: [(&str, &str); 17] = [
     ("broker/codec", "The wire format"),
     ("broker/websocket", "WebSocket"),
     ("broker/zstd", "The zstd stream"),
+    ("broker/changes", "Batches and log records"),
     ("broker/store", "The store"),
     ("broker/auth", "Users and logins"),
     ("broker/definitions", "What is deployed"),

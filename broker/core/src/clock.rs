@@ -6,8 +6,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use lotmq_changes::rare::{Rare, is_taken};
 use lotmq_session::Time;
-use lotmq_store::rare::{Rare, is_taken};
 
 /// Clock of whoever runs the core: the machine's, or a virtual one.
 pub trait Clock: Debug + Send + Sync {

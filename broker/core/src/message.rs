@@ -8,8 +8,8 @@ pub mod spans;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lotmq_changes::MessageId;
 use lotmq_codec::QoS;
-use lotmq_store::MessageId;
 
 /// Application Message, owned.
 #[derive(Debug)]

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
+use lotmq_changes::{
+    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    SubscriptionRow, TenantId, Waiting, WillRow,
+};
 use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
-};
-use lotmq_store::{
-    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
-    SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use tracing::warn;
 

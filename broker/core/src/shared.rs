@@ -10,16 +10,15 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::{Ids, Log};
 use lotmq_config::{Config, OnFull, SessionExpiryMax};
 use lotmq_session::SessionExpiry;
-use lotmq_store::Ids;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::durable::changes::Turns;
 use crate::durable::ended_runs::EndedRuns;
-use crate::durable::log::Log;
 use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::AllFigures;

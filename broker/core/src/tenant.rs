@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use lotmq_auth::{Decide, Decision, Directory, Identity, Question, Rulebook, Scope};
+use lotmq_changes::{MembershipId, TenantId};
 use lotmq_router::{GroupId, Match};
-use lotmq_store::{MembershipId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::message::Message;

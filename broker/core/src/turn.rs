@@ -48,9 +48,9 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Batch, StoreError, Ticket};
 use lotmq_session::Time;
-use lotmq_store::rare::{Rare, is_taken};
-use lotmq_store::{Batch, StoreError, Ticket};
 
 use crate::arena::Arena;
 use crate::connection::Connection;

@@ -9,8 +9,9 @@
 
 use std::time::{Duration, Instant};
 
+use lotmq_changes::{Batch, MetaRow, Op};
 use lotmq_core::clock::Clock;
-use lotmq_store::{Batch, MetaRow, Op, Store};
+use lotmq_store::Store;
 use tracing::warn;
 
 /// Name of the stored fact.

@@ -83,13 +83,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use lotmq_changes::SessionId;
 use lotmq_codec::QoS;
 use lotmq_config::Authority;
 use lotmq_definitions::{
     Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions, WindowWatch,
 };
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
-use lotmq_store::SessionId;
 use parking_lot::RwLock;
 use tracing::debug;
 

@@ -26,13 +26,14 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
+use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
     Ambient, Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Machine, Sink, World,
 };
 use lotmq_pulse::Pulses;
-use lotmq_store::{Committed, MetaRow, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
+use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -78,7 +79,6 @@ use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
-use lotmq_core::durable::log::Log;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
@@ -612,7 +612,7 @@ pub(crate) fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
         lotmq_config::Durability::Os => lotmq_store::Durability::Os,
         lotmq_config::Durability::None => lotmq_store::Durability::None,
     };
-    let queues = lotmq_store::RecoveredQueues::Sent;
+    let queues = lotmq_changes::RecoveredQueues::Sent;
     let linger = Duration::from_millis(config.store.linger_ms.into());
     let limits = lotmq_store::Limits { linger, ..lotmq_store::Limits::default() };
     StoreOptions {

@@ -7,10 +7,11 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::{Batch, EnvironmentRow, Op, StoreError, TenantId};
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_pulse::Silence;
-use lotmq_store::{Batch, EnvironmentRow, Op, Store, StoreError, TenantId};
+use lotmq_store::Store;
 
 use crate::Server;
 

@@ -26,10 +26,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use redb::backends::FileBackend;
 
-use lotmq_store::{
-    BackendFactory, Batch, Delivery, Durability, KeySource, MessageId, MessageRef, Op, PeerRow,
-    RecoveredQueues, SessionId, SessionRow, Store, StoreOptions, SubscriptionRow, TenantId,
+use lotmq_changes::{
+    Batch, Delivery, MessageId, MessageRef, Op, PeerRow, RecoveredQueues, SessionId, SessionRow,
+    SubscriptionRow, TenantId,
 };
+use lotmq_store::{BackendFactory, Durability, KeySource, Store, StoreOptions};
 use watched::{Call, Watched};
 
 /// Messages of one batch.

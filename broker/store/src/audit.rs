@@ -5,41 +5,16 @@
 
 use std::ops::{ControlFlow, RangeInclusive};
 
+use lotmq_changes::table::{AuditRow, Table, audit_key, read};
+use lotmq_changes::{AuditEnds, AuditRecord, CommitError, CommitErrorKind, StoreError, TenantId};
 use redb::ReadTransaction;
 
-use crate::TenantId;
-use crate::error::StoreError;
+use crate::SnapshotError;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::secret::SecretCipher;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
-use crate::table::{AuditRow, Table, audit_key, read};
-use crate::{CommitError, CommitErrorKind, SnapshotError};
-
-/// A record of the audit, read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// Its place in the order of its tenant's records.
-    pub number: u64,
-    /// When it was made, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// As it was given; `None` if it is locked, unless an older version has stored it.
-    pub digest: Option<[u8; 32]>,
-    /// Text of the record; `None` if it is locked: encrypted with another key.
-    pub text: Option<String>,
-}
-
-/// First and last numbers of a stretch of the audit of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEnds {
-    /// Number of the oldest record.
-    pub first: u64,
-    /// Number for the next one; records may be damaged and have their numbers nevertheless.
-    pub next: u64,
-    /// The newest one that can be read.
-    pub last: Option<AuditRecord>,
-}
 
 impl Store {
     /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough.

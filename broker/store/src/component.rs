@@ -7,15 +7,14 @@
 use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
+use lotmq_changes::table::{
+    ComponentHash, ComponentRow, Row as _, Table, component_key, inline_component, named_key, read,
+};
+use lotmq_changes::{Corruption, ModuleRow, TenantId};
 use redb::{ReadTransaction, ReadableTable as _};
 
-use crate::TenantId;
-use crate::error::Corruption;
 use crate::load;
 use crate::load_error::LoadError;
-use crate::table::{
-    ComponentHash, ComponentRow, ModuleRow, Row as _, Table, component_key, inline_component, named_key, read,
-};
 
 /// Reason for a damaged component: a part does not begin at the end of the one before, or the last
 /// part is missing.

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Batch;
-use crate::error::{CommitError, CommitErrorKind};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind};
 
 /// Kind of injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

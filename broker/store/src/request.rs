@@ -2,33 +2,10 @@
 
 use std::fmt;
 
+use lotmq_changes::{CommitError, MessageId, OnSlice, SessionId};
 use redb::ReadTransaction;
 
-use crate::error::{CommitError, Corruption, StoreError};
-use crate::log::contents::RecoveredDelivery;
-use crate::{MessageId, SessionId};
-
-/// Messages of a session's queue, in order.
-#[derive(Debug, Default)]
-pub struct QueueSlice {
-    /// Those that could be read.
-    pub deliveries: Vec<RecoveredDelivery>,
-    /// The last one, readable or not: the next slice begins behind it. `None` when there was none,
-    /// or the first was too large.
-    pub last: Option<MessageId>,
-    /// Nothing waits behind them.
-    pub is_last: bool,
-    /// Messages that are damaged on the disk: they are left out and stay there.
-    pub damaged: u32,
-    /// The fault of the first of them.
-    pub first_damage: Option<Corruption>,
-}
-
-/// Callback for the result of a request. It runs on the reader's thread, or on the writer's if the
-/// request fails. It must not block.
-pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
-
-/// Request for messages of a session's queue.
+/// Which messages are wanted.
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) after: MessageId,

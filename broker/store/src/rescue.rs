@@ -21,12 +21,13 @@ mod rebuild;
 
 use std::path::Path;
 
+use lotmq_changes::Corruption;
 use redb::{Builder, Database, ReadableDatabase as _};
 
 use crate::backend::{self, AnyBackend, BackendFactory};
 use crate::check;
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{Corruption, OpenError};
+use crate::error::OpenError;
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};

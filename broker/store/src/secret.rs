@@ -12,11 +12,11 @@ use std::path::Path;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use lotmq_changes::TenantId;
+use lotmq_changes::table::{AuditRow, SecretRow, audit_key, named_key};
 use zeroize::Zeroizing;
 
-use crate::TenantId;
 use crate::error::SecretKeyError;
-use crate::table::{AuditRow, SecretRow, audit_key, named_key};
 
 /// Name of the key file within the data directory.
 const KEY_FILE: &str = "secret.key";

@@ -15,17 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
+use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
+use lotmq_changes::{CommitError, TenantId};
 use redb::ReadTransaction;
 
-use crate::TenantId;
 use crate::component;
-use crate::error::{CommitError, SnapshotError};
+use crate::error::SnapshotError;
 use crate::export::{self, TableSize};
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::request::Damage;
 use crate::shared::Shared;
-use crate::table::{ArchiveRow, BackupClass, named_key};
 
 /// See the module's documentation.
 pub struct Snapshot {
@@ -75,8 +75,8 @@ impl Snapshot {
         Ok(row.map(|row| row.bytes))
     }
 
-    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no
-    /// module of the tenant has it.
+    /// The component of a module, by the [hash](lotmq_changes::ModuleRow::hash) in its row; `None`
+    /// when no module of the tenant has it.
     ///
     /// # Errors
     /// See [`SnapshotError`].

@@ -15,6 +15,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use lotmq_changes::table::{BackupClass, SecretRow, TABLES};
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, Durability};
@@ -27,7 +28,6 @@ use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::offline;
 use crate::store::Store;
-use crate::table::{BackupClass, SecretRow, TABLES};
 
 /// Second name of the store that was replaced last.
 const BEFORE_FILE: &str = "lotmq.redb.before-restore";

@@ -8,17 +8,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lotmq_changes::{
+    Batch, CommitErrorKind, Corruption, Ids, MessageId, ModuleRow, OnSlice, Op, QueueSlice, Recovered,
+    RecoveredQueues, SessionId, StoreError, Ticket,
+};
 use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
-use crate::batch::{Batch, Op};
 use crate::clock::Clock;
 use crate::component::{self, Remarkable};
 use crate::directory::{self, DATABASE_FILE, DirectoryLock};
-use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
+use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
 use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
@@ -28,16 +31,13 @@ use crate::metrics::{COMMIT_BUCKETS, Metrics};
 use crate::overlay::Overlay;
 use crate::queue::{Pace, Queue};
 use crate::reader::{self, Work};
-use crate::recovered::{Recovered, RecoveredQueues};
-use crate::request::{OnSlice, QueueSlice, Reader, Request};
+use crate::request::{Reader, Request};
 use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::table::ModuleRow;
 use crate::trouble::Trouble;
 use crate::writer::{OnCommit, Stepper, Steps, Surroundings, Writer};
-use crate::{Ids, MessageId, SessionId, Ticket};
 
 /// How to open a store.
 #[derive(Debug, Clone)]

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::batch::Batch;
+use lotmq_changes::{Batch, CommitError, CommitErrorKind};
+
 use crate::directory;
-use crate::error::{CommitError, CommitErrorKind};
 use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX, SNAPSHOT_HOLDS_MAX};
 use crate::metrics::{self, Counters};
 

@@ -8,15 +8,14 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind, StoreError, Ticket};
 use lotmq_pulse::Pulse;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
-use crate::Ticket;
 use crate::backend::BackendFactory;
-use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::contain::{self, contained};
-use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
 use crate::load;
@@ -24,7 +23,6 @@ use crate::load_error::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics;
 use crate::queue::{Group, Pace};
-use crate::rare::{Rare, is_taken};
 use crate::reader::Work;
 use crate::request::{Reader, Request};
 use crate::rescue;
@@ -425,8 +423,8 @@ impl Writer {
         self.shared.commit_times.observe_alone(took, 1);
         metrics::add(&counters.batches, group.batches.len() as u64);
         for batch in &group.batches {
-            metrics::add(&counters.records, batch.records.len() as u64);
-            metrics::add(&counters.rows, batch.rows.len() as u64);
+            metrics::add(&counters.records, batch.records().len() as u64);
+            metrics::add(&counters.rows, batch.rows().len() as u64);
         }
         let ops = group.ops as u64;
         metrics::set(&counters.group_last, ops);

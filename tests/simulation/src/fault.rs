@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use lotmq_store::OpKind;
+use lotmq_changes::OpKind;
 
 /// Fault that is planted on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Fault {
         }
         PLANTED.set(if let Some(Self::Guest(fault)) = fault { Some(fault) } else { None });
         lotmq_core::fault::plant(of_core);
-        lotmq_store::lose_operations(lost);
+        lotmq_changes::lose_operations(lost);
     }
 }
 

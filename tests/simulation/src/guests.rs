@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
+use lotmq_changes::SessionId;
 use lotmq_codec::QoS;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
@@ -28,7 +29,6 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
 use lotmq_core::turn::internal::encoded;
 use lotmq_definitions::{Caching, Definition};
-use lotmq_store::SessionId;
 
 use crate::client::{EFFECTS, Tag};
 use crate::fault::{GuestFault, planted};

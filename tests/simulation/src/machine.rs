@@ -12,11 +12,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
+use lotmq_changes::{Log, Recovered, RecoveredQueues, SessionId, TenantId};
 use lotmq_config::Config;
 use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::durable::log::Log;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
@@ -27,10 +27,7 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::{Above, Chance, Core, Hashing, recover};
 use lotmq_disk::Disk;
-use lotmq_store::{
-    KeySource, Limits, Note, OnCommit, Recovered, RecoveredQueues, SessionId, Stepper, Store, StoreOptions,
-    Surroundings, TenantId,
-};
+use lotmq_store::{KeySource, Limits, Note, OnCommit, Stepper, Store, StoreOptions, Surroundings};
 use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};

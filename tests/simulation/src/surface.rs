@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Denier, Identity, Opinion, PendingLogin, Question, Rule, Validity};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_core::Above;
 use lotmq_core::Core;
@@ -20,7 +21,6 @@ use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::release::Release;
-use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
 use crate::guests;

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::rare::{self, Rare};
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 use lotmq_config::Config;
 use lotmq_disk::{Disk, PerCall, Random};
-use lotmq_store::rare::{self, Rare};
 
 use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;

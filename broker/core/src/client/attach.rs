@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Op;
 use lotmq_codec::ProtocolVersion;
 use lotmq_config::ListenerLimits;
 use lotmq_session::{Session, SessionOptions, Time, WillState};
-use lotmq_store::Op;
 
 use crate::client::connack::connack;
 use crate::client::request::{Predecessor, Request};

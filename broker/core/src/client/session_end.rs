@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Op;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
-use lotmq_store::Op;
 use parking_lot::MutexGuard;
 
 use crate::client::will;

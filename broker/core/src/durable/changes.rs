@@ -15,12 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use lotmq_store::Ticket;
+use lotmq_changes::{Log, Ticket};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::durable::log::Log;
 use crate::fault::{Fault, is_planted};
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.

@@ -5,10 +5,8 @@
 //! take stays with the others that have changed.
 
 use lotmq_auth::AccountReference;
+use lotmq_changes::{Batch, KeepRow, Log, Op, StoreError, TenantId, Ticket};
 use lotmq_definitions::{LastValues, Owner};
-use lotmq_store::{Batch, KeepRow, Op, StoreError, TenantId, Ticket};
-
-use crate::durable::log::Log;
 
 /// Offers at most `topics_max` kept values that have changed to the log; `None` when nothing has.
 /// One caller at a time for each tenant, or an older value may come behind a newer one.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::durable::log::Log;
+use lotmq_changes::Log;
 
 /// Storage space as it was last seen.
 #[derive(Debug, Default)]

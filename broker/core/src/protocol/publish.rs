@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::{AskedMessage, Authorization, Decide as _, Denier, Identity, Question};
+use lotmq_changes::Op;
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
-use lotmq_store::Op;
 use tracing::trace;
 
 use super::discouraged;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::{Authorization, Denier, Question};
+use lotmq_changes::{MembershipId, Op};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
 };
 use lotmq_config::ListenerLimits;
 use lotmq_router::TopicError;
-use lotmq_store::{MembershipId, Op};
 use tracing::debug;
 
 use super::{bounds, discouraged};

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lotmq_auth::Identity;
+use lotmq_changes::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_shares::payer;
-use lotmq_store::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;

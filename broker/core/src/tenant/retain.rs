@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
 use lotmq_auth::AccountReference;
+use lotmq_changes::{KeeperRow, MessageId};
 use lotmq_config::Limits;
 use lotmq_definitions::Owner;
 use lotmq_router::RetainedIndex;
-use lotmq_store::{KeeperRow, MessageId};
 
 use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;

@@ -11,11 +11,11 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
+use lotmq_changes::Log;
 use lotmq_router::PartedTable;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::durable::changes::{Stamp, Stamps, Standing, Turns};
-use crate::durable::log::Log;
 use crate::limits::ENDED_SESSIONS_UNSTORED_MAX;
 use crate::shared::Core;
 use crate::tenant::client::Client;

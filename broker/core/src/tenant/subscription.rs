@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lotmq_changes::MembershipId;
 use lotmq_codec::{QoS, RetainHandling};
-use lotmq_store::MembershipId;
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{

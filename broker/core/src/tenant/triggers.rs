@@ -8,10 +8,10 @@ use std::any::Any;
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Batch;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_session::Time;
-use lotmq_store::Batch;
 
 use crate::arena::Arena;
 use crate::durable::changes::{Seat, Stamp};

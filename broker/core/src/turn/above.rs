@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::Context;
 
 use lotmq_auth::{Denier, Identity, LoginRefusal, PendingLogin, Question};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
-use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
 use crate::arena::Span;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::Decide as _;
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Delivery, MessageRef, Op};
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish, encode_publish_head,
 };
 use lotmq_session::{Offer, Outbound, PubrecOutcome};
-use lotmq_store::rare::{Rare, is_taken};
-use lotmq_store::{Delivery, MessageRef, Op};
 
 use crate::arena::{Arena, Span};
 use crate::durable::changes::Stamp;

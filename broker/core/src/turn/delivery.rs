@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, MessageId, Op};
 use lotmq_codec::{PacketId, QoS};
 use lotmq_session::Time;
-use lotmq_store::{Batch, MessageId, Op};
 
 use crate::arena::{Arena, Span};
 use crate::counters::TurnCounts;

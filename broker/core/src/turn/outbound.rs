@@ -12,9 +12,9 @@ mod passage;
 
 use std::sync::Arc;
 
+use lotmq_changes::MessageId;
 use lotmq_codec::PacketId;
 use lotmq_session::Offer;
-use lotmq_store::MessageId;
 
 use crate::arena::{Arena, Span};
 use crate::fault::{Fault, is_planted};

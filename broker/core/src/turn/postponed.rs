@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use lotmq_store::rare::{Rare, is_taken};
+use lotmq_changes::rare::{Rare, is_taken};
 
 use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
 use crate::tenant::client::{Client, ClientState};

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lotmq_changes::{Op, Ticket};
 use lotmq_codec::{AckType, PacketId, ReasonCode};
-use lotmq_store::{Op, Ticket};
 
 use crate::connection::Connection;
 use crate::connection::refusal;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_store::{MessageId, Op, RetainedRow};
+use lotmq_changes::{MessageId, Op, RetainedRow};
 
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;

@@ -14,8 +14,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lotmq_changes::{MembershipId, MessageId, Op, QueueSlice, SessionId, StoreError};
 use lotmq_session::Session;
-use lotmq_store::{MembershipId, MessageId, Op, QueueSlice, SessionId, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 

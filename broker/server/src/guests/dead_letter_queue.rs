@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use lotmq_codec::QoS;
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_host::PostError;
-use lotmq_store::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use tracing::warn;
 
 use super::effects::codec_qos;
@@ -254,7 +254,7 @@ impl LetterTaking {
     /// Takes the chosen ones out of a slice that was read; they are replayed where a tenant is
     /// given. Whether it is over.
     pub(crate) fn take(&mut self, slice: &QueueSlice, replay: Option<&Tenant>) -> bool {
-        let meant = |delivery: &&lotmq_store::RecoveredDelivery| {
+        let meant = |delivery: &&lotmq_changes::RecoveredDelivery| {
             delivery.message.id < self.until && self.chosen.has(delivery.message.id)
         };
         let (mut left, mut ids) = (Amount::default(), Vec::new());

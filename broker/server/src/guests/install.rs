@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use lotmq_auth::Rule;
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
     Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Now, Owner, Removed, ValueKeeper,
 };
 use lotmq_host::{Acting, CompilingSpec, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
 
 use super::cold_start::Pass;

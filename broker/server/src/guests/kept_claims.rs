@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
+use lotmq_changes::{DefinitionRow, ModuleRow};
 use lotmq_definitions::{DefinitionKind, Owner, watching_action};
-use lotmq_store::{DefinitionRow, ModuleRow};
 
 use super::{rights, states};
 use crate::guests::HasPrograms as _;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use lotmq_store::{
-    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, Store,
-    StoreError,
+use lotmq_changes::{
+    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, StoreError,
 };
+use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 

@@ -7,11 +7,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
+use lotmq_changes::Batch;
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Owner, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_pulse::goes_on;
-use lotmq_store::Batch;
 use tracing::warn;
 
 use super::Guests;

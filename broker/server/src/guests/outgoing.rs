@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use lotmq_changes::{Delivery, MessageRef, Op, SessionId};
 use lotmq_codec::QoS;
 use lotmq_definitions::Definition;
 use lotmq_host::limits::HOPS_MAX;
 use lotmq_host::{Lease, MessageExtras, OwnedMessage, PostError};
-use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::{SmallVec, smallvec};
 
 use super::effects::codec_qos;

@@ -13,8 +13,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Delivery, MessageId, MessageRef, Op, SessionId};
 use lotmq_codec::QoS;
-use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 
 use super::Guests;
 use crate::guests::HasPrograms as _;

@@ -11,9 +11,9 @@ use lot_to_wasm::diagnostic::{Diagnostic, Severity};
 use lot_to_wasm::{CompileOptions, Form, Output};
 use lotmq_auth::built_in::built_in;
 use lotmq_auth::{Rule, Scope};
+use lotmq_changes::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tracing::error;

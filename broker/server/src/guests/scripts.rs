@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lot_to_wasm::script;
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{OnExisting, Origin, Owner};
 use lotmq_host::Value as Argument;
 use lotmq_host::python::{Called, Python, PythonError, Script};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lotmq_auth::built_in::SEEDS;
+use lotmq_changes::{Batch, Op, QuarantineRow, SettingRow};
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, Op, QuarantineRow, SettingRow};
 use tracing::{error, warn};
 
 use super::compile::{CompiledDefinition, DeployError, Loader};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use lot_to_wasm::CompileOptions;
+use lotmq_changes::{Batch, DefinitionRow, Op, TenantId};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
+use lotmq_store::{Store, StoreOptions};
 
 use super::{CompiledDefinition, Guests, RunActionError, RunRequest, install};
 use crate::guests::HasPrograms as _;

@@ -15,9 +15,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, EnvironmentRow, Op, RecoveredSecret, StoreError, TenantId, Ticket};
 use lotmq_config::{Limits, VariableNames, is_of_broker, process_variable};
 use lotmq_core::limits::Limit;
-use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
+use lotmq_store::Store;
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
@@ -675,7 +676,7 @@ mod tests {
     }
 
     /// A store on the disk.
-    fn stored(directory: &std::path::Path) -> (Store, lotmq_store::Recovered) {
+    fn stored(directory: &std::path::Path) -> (Store, lotmq_changes::Recovered) {
         let options = StoreOptions { durability: Durability::Os, ..StoreOptions::new(directory) };
         Store::open(options, Box::new(|_| {})).unwrap()
     }

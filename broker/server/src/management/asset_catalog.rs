@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lotmq_auth::Directory;
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -12,9 +12,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::{Definition, DefinitionKind, Owner, State};
 use lotmq_host::{RunnerState, World};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 

@@ -20,7 +20,8 @@ mod download;
 mod manifest;
 mod spool;
 
-use lotmq_store::{BackupClass, Staged};
+use lotmq_changes::table::BackupClass;
+use lotmq_store::Staged;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_table_is_in_a_part_or_in_all() {
-        for table in lotmq_store::TABLES {
+        for table in lotmq_changes::table::TABLES {
             let is_in_part = Part::ALL.iter().any(|part| part.class() == table.backup);
             assert!(
                 is_in_part

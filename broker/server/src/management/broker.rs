@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lotmq_store::QuarantineRow;
+use lotmq_changes::QuarantineRow;
 
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;

@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_auth::{Denier, Identity, PendingLogin, Question, Scope};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
-use lotmq_store::Ticket;
 use tracing::{debug, info, warn};
 
 use crate::guests::witness::Denial;

@@ -5,7 +5,7 @@
 //! flood of guesses.
 
 use lotmq_auth::Directory;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 
 /// Prefix of the names of settings that hold a user's places.
 const SETTING: &str = "users.places/";

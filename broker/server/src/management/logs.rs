@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_store::SettingRow;
+use lotmq_changes::SettingRow;
 use parking_lot::{Mutex, RwLock};
 use tracing::{Event, warn};
 

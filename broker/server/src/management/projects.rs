@@ -23,8 +23,8 @@ pub use opened::{opened_administration, replacement_fingerprint};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{REMOVED_NAMES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};

@@ -23,10 +23,10 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::Ticket;
 use lotmq_config::Placement;
 use lotmq_pulse::limits::BEAT_PERIOD;
 use lotmq_pulse::{Pulse, Pulses};
-use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;

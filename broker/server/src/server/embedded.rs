@@ -33,11 +33,12 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
 use lotmq_auth::{PasswordCost, ROOT};
+use lotmq_changes::Batch;
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry, ValueKeeper};
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
-use lotmq_store::{Batch, Store};
+use lotmq_store::Store;
 
 pub use crate::guests::routes::{ClientPlace, ClientPlaces};
 pub use client::{Arriving, ClientIdentity};

@@ -5,10 +5,11 @@ use std::io;
 use std::path::PathBuf;
 
 use lotmq_auth::{Directory, DirectoryOptions, PasswordError, UserError};
+use lotmq_changes::{Batch, Recovered, StoreError, TenantId};
 use lotmq_config::{Config, Durability};
 use lotmq_core::counters::Counters;
 use lotmq_pulse::Pulses;
-use lotmq_store::{Batch, Recovered, Store, StoreError, TenantId};
+use lotmq_store::Store;
 use serde_json::json;
 
 use super::{StartError, store_options};

@@ -9,7 +9,7 @@ pub(crate) use tenants::{keeps, tenants};
 
 #[cfg(test)]
 mod tests {
-    use lotmq_store::{Batch, Op, SessionRow, TenantId};
+    use lotmq_changes::{Batch, Op, SessionRow, TenantId};
 
     use crate::testing::Running;
 

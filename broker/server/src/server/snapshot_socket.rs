@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use lotmq_changes::table::BackupClass;
 use lotmq_config::{Config, Durability};
-use lotmq_store::{BackupClass, SnapshotError, Store};
+use lotmq_store::{SnapshotError, Store};
 use socket2::SockRef;
 use tracing::{debug, info, warn};
 

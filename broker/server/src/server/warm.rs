@@ -24,11 +24,12 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lotmq_auth::PasswordCost;
+use lotmq_changes::Recovered;
 use lotmq_config::{Config, Durability};
 use lotmq_definitions::{DefinitionKind, State};
 use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
-use lotmq_store::{ImportError, OpenError, Recovered, Store};
+use lotmq_store::{ImportError, OpenError, Store};
 
 use super::{StartError, Surroundings, assemble, chance, engine, recover, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;

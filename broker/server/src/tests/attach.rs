@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use lotmq_changes::Op;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
-use lotmq_store::Op;
 
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::durable::changes::Standing;

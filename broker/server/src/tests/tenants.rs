@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, TenantId, TenantRow};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_store::{Batch, Op, Store, StoreOptions, TenantId, TenantRow};
+use lotmq_store::{Store, StoreOptions};
 
 use crate::net::accept::serve;
 use crate::net::listening_socket::{ListeningSocket, bind};

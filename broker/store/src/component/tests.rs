@@ -2,23 +2,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::encoding::{Decoder, Malformed, Put as _};
+use lotmq_changes::table::{Row, seal};
+use lotmq_changes::{Batch, Op, Recovered};
 use redb::ReadableDatabase as _;
 
 use super::*;
 use crate::backend::{self, NoNote};
-use crate::encoding::{Decoder, Malformed, Put as _};
 use crate::limits::COMPONENT_PART_BYTES;
-use crate::table::seal;
-use crate::{
-    Batch, Durability, KeySource, Op, OpenError, Recovered, Stats, Stepper, Store, StoreOptions, Surroundings,
-};
+use crate::table::definition;
+use crate::{Durability, KeySource, OpenError, Stats, Stepper, Store, StoreOptions, Surroundings};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
 /// A module as schemas 1 and 2 have it.
 struct OfSchema2(ModuleRow, Vec<u8>);
 
-impl crate::table::Row for OfSchema2 {
+impl Row for OfSchema2 {
     const TABLE: Table = Table::Modules;
 
     fn key(&self) -> Vec<u8> {
@@ -93,7 +93,7 @@ fn of_schema_2() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     tamper(directory.path(), |transaction| {
-        let mut modules = transaction.open_table(Table::Modules.definition()).unwrap();
+        let mut modules = transaction.open_table(definition(Table::Modules)).unwrap();
         for (is_former, first) in [(false, 1), (true, 2)] {
             let old = OfSchema2(row("m", is_former, first), component(first));
             modules.insert(&*old.key(), &*seal(&old.key(), &old)).unwrap();
@@ -270,7 +270,7 @@ fn damaged(world: &str, change: impl FnOnce(&mut redb::Table<'_, &[u8], &[u8]>, 
     [m, row("n", false, 2), row("n", true, 1)].iter().for_each(|row| put(&store, row));
     drop(store);
     tamper(directory.path(), |transaction| {
-        let mut parts = transaction.open_table(Table::Components.definition()).unwrap();
+        let mut parts = transaction.open_table(definition(Table::Components)).unwrap();
         change(&mut parts, &component_key(TENANT, &[1; 32], COMPONENT_PART_BYTES as u64));
     });
     directory
@@ -336,7 +336,7 @@ fn damage_that_is_met_while_the_store_is_open_is_named() {
         put(&store, &row("m", false, 1));
         drop(store);
         tamper(directory.path(), |transaction| {
-            let mut parts = transaction.open_table(Table::Components.definition()).unwrap();
+            let mut parts = transaction.open_table(definition(Table::Components)).unwrap();
             flip(&mut parts, &component_key(TENANT, &[1; 32], 0));
         });
         redb::Database::open(path).unwrap()

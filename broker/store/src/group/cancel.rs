@@ -12,12 +12,11 @@
 //! acknowledgements leave something.
 
 use hashbrown::{HashMap, HashSet};
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, Record, is_dequeue};
+use lotmq_changes::{Batch, MessageId, SessionId};
 
-use crate::batch::Batch;
-use crate::encoding::Malformed;
 use crate::log::index::LogIndex;
-use crate::log::record::{Body, Record, is_dequeue};
-use crate::{MessageId, SessionId};
 
 /// Records of a group that are left out, by their places in it.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ impl Cancelled {
         batches: impl Iterator<Item = &'b Batch> + Clone,
         index: &LogIndex,
     ) -> Result<Self, Malformed> {
-        let frames = || batches.clone().flat_map(|batch| batch.records.frames()).enumerate();
+        let frames = || batches.clone().flat_map(|batch| batch.records().frames()).enumerate();
         let mut cancelled = Self::default();
         let mut dequeues = HashMap::new();
         for (place, frame) in frames() {
@@ -101,8 +100,8 @@ impl Cancelled {
 
     /// Whether nothing of the group is left, so that there is nothing to commit.
     pub(super) fn is_all<'b>(&self, mut batches: impl Iterator<Item = &'b Batch> + Clone) -> bool {
-        let records: usize = batches.clone().map(|batch| batch.records.len()).sum();
-        records > 0 && self.places.len() == records && batches.all(|batch| batch.rows.is_empty())
+        let records: usize = batches.clone().map(|batch| batch.records().len()).sum();
+        records > 0 && self.places.len() == records && batches.all(|batch| batch.rows().is_empty())
     }
 
     pub(super) fn has(&self, place: usize) -> bool {

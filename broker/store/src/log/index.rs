@@ -16,17 +16,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use hashbrown::HashMap;
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, Deliveries, Record, decode_body};
+use lotmq_changes::{Corruption, MessageId, SessionId};
 
-use crate::encoding::Malformed;
-use crate::error::Corruption;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::chunks::{Chunks, SMALL_RECORD_BYTES};
 use crate::log::externals::Externals;
 use crate::log::page::{Entries, Entry, Identifiers};
-use crate::log::record::{Body, Deliveries, Record, decode_body};
 use crate::log::session::LiveSession;
 use crate::recent::Recent;
-use crate::{MessageId, SessionId};
 
 mod early;
 mod paging;

@@ -4,10 +4,16 @@
 //! Only whole chunks from the old end are emptied: their living records are written again at the
 //! head, in the same transaction that removes the chunks. Work per group is bounded by [`Budget`].
 
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, DELIVERIES_BYTES_MAX, Deliveries, Record, Records, StoredDelivery};
+use lotmq_changes::{Delivery, MessageId, SessionId};
+
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
-use crate::log::record::{Body, Deliveries, Delivery, Record, Records, StoredDelivery};
-use crate::{MessageId, SessionId};
+
+/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
+/// few are.
+pub(crate) const LIST_BYTES_MAX: u16 = if cfg!(test) { 8 } else { DELIVERIES_BYTES_MAX };
 
 /// How many of the oldest chunks to empty now.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +62,8 @@ impl From<IndexError> for RelocateError {
     }
 }
 
-impl From<crate::encoding::Malformed> for RelocateError {
-    fn from(error: crate::encoding::Malformed) -> Self {
+impl From<Malformed> for RelocateError {
+    fn from(error: Malformed) -> Self {
         Self::Damaged(error.0)
     }
 }

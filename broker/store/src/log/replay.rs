@@ -1,15 +1,14 @@
 //! Rebuilds the index of the log at start: from the rows of table `queues` and the records behind
 //! the mark, or from all of the log.
 
+use lotmq_changes::{Corruption, MessageId, SessionId};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 
-use crate::error::Corruption;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::{self, Entries, IDENTIFIERS, Identifiers, MARK_KEY};
 use crate::table::{LOG, QUEUES, QUEUES_NAME};
-use crate::{MessageId, SessionId};
 
 /// Result of a replay.
 pub(crate) struct Replayed {

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::MessageId;
-use crate::log::page::{Entry, Identifiers, PageInfo, Waiting};
+use lotmq_changes::{MessageId, Waiting};
+
+use crate::log::page::{Entry, Identifiers, PageInfo};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -63,7 +64,7 @@ impl LiveSession {
     pub(crate) fn waiting(&self) -> Waiting {
         let mut waiting = Waiting::default();
         self.pages.iter().for_each(|page| waiting.add_all(page.waiting));
-        self.entries.values().for_each(|entry| waiting.add(entry));
+        self.entries.values().for_each(|entry| entry.count_in(&mut waiting));
         waiting
     }
 

@@ -21,10 +21,10 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
+use lotmq_changes::Corruption;
 use redb::StorageBackend;
 use twox_hash::XxHash3_128;
 
-use crate::error::Corruption;
 use crate::load_error::LoadError;
 use crate::table::QUEUES_NAME;
 

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+use lotmq_changes::encoding::Decoder;
+use lotmq_changes::record::{Body, Record};
+use lotmq_changes::table::{self, Row as _, Table};
+use lotmq_changes::{Corruption, MessageId, SessionId, SessionRow};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use crate::component;
-use crate::encoding::Decoder;
-use crate::error::Corruption;
 use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::log::chunk::Chunk;
-use crate::log::record::{Body, Record};
 use crate::log::replay;
-use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, Row as _, SessionRow, Table};
-use crate::{MessageId, SessionId};
+use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME};
 
 /// Kinds of definitions and worlds of modules without which less happens, and nothing more is
 /// allowed.

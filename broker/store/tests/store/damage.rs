@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::{ReadableTable, TableDefinition};
 

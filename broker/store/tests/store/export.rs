@@ -1,6 +1,7 @@
 //! A store as a stream and back; the check of a closed store.
 
-use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
 use lotmq_store::*;
 
 use crate::fixture::{describe, fill};

@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Call, Disk, Failure, Faults, Planted};
 use lotmq_store::*;
 

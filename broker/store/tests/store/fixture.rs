@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;

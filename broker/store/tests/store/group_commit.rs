@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::InMemoryBackend;
 

@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::rounds;

@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::InMemoryBackend;
 

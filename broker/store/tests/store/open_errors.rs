@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::TableDefinition;
 

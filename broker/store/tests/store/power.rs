@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Disk, Faults, PerCall, Random};
 use lotmq_store::*;
 

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lotmq_store::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::fixture::{describe, fill};

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::FileBackend;
 

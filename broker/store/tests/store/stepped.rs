@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Call, Disk, PerCall};
 use lotmq_store::*;
 use parking_lot::Mutex;

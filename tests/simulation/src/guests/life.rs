@@ -8,11 +8,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use lotmq_changes::{KeepRow, Log, TenantId, Ticket};
 use lotmq_core::durable::kept_values;
-use lotmq_core::durable::log::Log;
 use lotmq_core::turn::Turn;
 use lotmq_definitions::{CacheLimits, LastValues, ValueKeeper};
-use lotmq_store::{KeepRow, TenantId, Ticket};
 
 use super::{Event, Promise, run};
 use crate::client::Tag;

@@ -2,9 +2,9 @@
 
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 
+use lotmq_changes::rare;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::publication::Publication;
-use lotmq_store::rare;
 
 use super::*;
 use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag, WillOf, encode_message};

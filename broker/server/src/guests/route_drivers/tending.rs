@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_store::{Op, QueueSlice, StoreError};
+use lotmq_changes::{Op, QueueSlice, StoreError};
 use tracing::{error, warn};
 
 use super::giving_up::give_up;

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SessionId, Waiting};
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_host::OwnedMessage;
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId, Waiting};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 

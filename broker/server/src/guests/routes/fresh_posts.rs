@@ -19,8 +19,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use lotmq_changes::MessageId;
 use lotmq_host::OwnedMessage;
-use lotmq_store::MessageId;
 
 use super::mailbox::{Addressee, Post};
 use super::outbox::Amount;

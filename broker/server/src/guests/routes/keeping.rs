@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use lotmq_changes::{MessageId, QueueSlice, SessionId, Waiting};
 use lotmq_codec::QoS;
 use lotmq_session::Time;
-use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
 use parking_lot::MutexGuard;
 use tracing::warn;
 

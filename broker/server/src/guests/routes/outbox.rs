@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::task::Waker;
 use std::time::Instant;
 
+use lotmq_changes::{MessageId, SessionId, Waiting};
 use lotmq_session::Time;
-use lotmq_store::{MessageId, SessionId, Waiting};
 
 use super::fresh_posts::{FreshBytes, FreshPost, FreshPosts};
 use super::mailbox::Post;

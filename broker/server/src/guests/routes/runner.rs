@@ -12,9 +12,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lotmq_changes::Ids;
 use lotmq_core::clock::Clock;
 use lotmq_host::{MailboxRoom, OwnedMessage, PostError, limits::HOPS_MAX};
-use lotmq_store::Ids;
 use parking_lot::Mutex;
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::Notify;

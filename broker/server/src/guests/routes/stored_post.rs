@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lotmq_changes::{RecoveredDelivery, SessionId};
 use lotmq_host::{MessageExtras, OwnedMessage};
-use lotmq_store::{RecoveredDelivery, SessionId};
 use smallvec::SmallVec;
 
 use super::mailbox::Addressee;

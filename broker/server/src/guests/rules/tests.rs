@@ -10,9 +10,9 @@ use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{
     Account, Answer, Ask, Authorization, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, covers,
 };
+use lotmq_changes::{Batch, DefinitionRow, Op, TenantId};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op, TenantId};
 
 use crate::guests::compile::CompiledDefinition;
 use crate::guests::install::{install, put};

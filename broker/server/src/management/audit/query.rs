@@ -8,8 +8,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use lotmq_changes::{AuditRecord, StoreError};
 use lotmq_pulse::goes_on;
-use lotmq_store::{AuditRecord, Store, StoreError};
+use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::chain::{self, Digest};

@@ -12,7 +12,8 @@
 use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
-use lotmq_store::{AuditRecord, Store, StoreError};
+use lotmq_changes::{AuditRecord, StoreError};
+use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::trail::Trail;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lotmq_changes::{Batch, MetaRow, Op};
 use lotmq_config::Config;
-use lotmq_store::{Batch, MetaRow, Op};
 use serde_json::{Map, Value, json};
 use tracing::warn;
 

@@ -1,4 +1,5 @@
-use lotmq_store::{Batch, Durability, Op, StoreOptions};
+use lotmq_changes::{Batch, Op};
+use lotmq_store::{Durability, StoreOptions};
 
 use super::*;
 use crate::limits::AUDIT_WAITING_MAX;

@@ -14,7 +14,8 @@
 
 use std::ops::RangeInclusive;
 
-use lotmq_store::{AuditRecord, Batch, Op, Store, StoreError, TenantId, Ticket};
+use lotmq_changes::{AuditRecord, Batch, Op, StoreError, TenantId, Ticket};
+use lotmq_store::Store;
 use tracing::error;
 
 use super::chain::{self, Digest};

@@ -9,11 +9,11 @@ use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::editor::references;
 use lot_to_wasm::project::warn_of_calls;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_changes::Batch;
 use lotmq_definitions::{
     DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
 };
 use lotmq_pulse::goes_on;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::newly_named::NewlyNamed;

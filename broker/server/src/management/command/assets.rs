@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use lot_nearest::nearest_name;
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::refused;

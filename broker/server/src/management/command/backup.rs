@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Identity;
+use lotmq_changes::StoreError;
 use lotmq_config::{Config, Durability};
-use lotmq_store::{ImportError, StoreError};
+use lotmq_store::ImportError;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 

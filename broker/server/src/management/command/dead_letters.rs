@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use serde_json::{Value, json};
 
 use super::ownership::Removal;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::World;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -450,7 +450,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.managed().modules.remove(name);
     call.tenant.managed().assets.remove(call.tenant.id, name, owner.as_ref(), &mut batch);
     for is_former in [false, true] {
-        batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
+        batch.push(lotmq_changes::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
     }
     if has_error(&removed.definition) {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());

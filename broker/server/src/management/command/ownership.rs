@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::{DefinitionKind, Origin, Owner};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::reply::{Refusal, problem};

@@ -13,9 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
+use lotmq_changes::{Batch, Op};
 use lotmq_core::limits::Limit;
 use lotmq_definitions::OnExisting;
-use lotmq_store::{Batch, Op, Snapshot, SnapshotError};
+use lotmq_store::{Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use super::environment::limit_reached;

@@ -1,7 +1,7 @@
 //! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys
 //! in a fixed order.
 
-use lotmq_store::StoreError;
+use lotmq_changes::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
 

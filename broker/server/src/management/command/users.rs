@@ -10,8 +10,8 @@ use lotmq_auth::{
     Account, AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError,
     check_user_change,
 };
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use tracing::warn;
 use zeroize::Zeroizing;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
+use lotmq_changes::{Batch, Ticket};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
 use super::is_own_password;

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use lotmq_store::{Store, StoreError, Ticket};
+use lotmq_changes::{StoreError, Ticket};
+use lotmq_store::Store;
 use parking_lot::Mutex;
 
 use crate::limits::COMMIT_PATIENCE;

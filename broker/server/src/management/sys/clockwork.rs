@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
+use lotmq_changes::{Batch, Op};
 use lotmq_session::Time;
-use lotmq_store::{Batch, Op};
 use serde_json::json;
 use tracing::{info, warn};
 

@@ -2,8 +2,8 @@
 //! computes its payload. Commands reference §5.
 
 use lotmq_auth::built_in::BUILT_INS;
+use lotmq_changes::{QuarantineRow, TenantId};
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{QuarantineRow, TenantId};
 use serde_json::{Map, Value, json};
 
 use super::clients;

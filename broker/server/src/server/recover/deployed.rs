@@ -1,6 +1,6 @@
 //! Recovery of what was deployed: modules, definitions and projects.
 
-use lotmq_store::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
+use lotmq_changes::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
 
 use crate::guests;
 use crate::guests::outboxes;

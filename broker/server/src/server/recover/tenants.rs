@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lotmq_auth::{AccountReference, Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_changes::{KeepRow, QuarantineRow, Recovered, TenantId};
 use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
-use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
+use lotmq_store::Store;
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;

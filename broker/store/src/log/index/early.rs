@@ -10,9 +10,10 @@
 
 use std::num::NonZeroU16;
 
-use crate::log::record::Records;
+use lotmq_changes::record::Records;
+use lotmq_changes::{MessageId, SessionId};
+
 use crate::recent::Recent;
-use crate::{MessageId, SessionId};
 
 /// Content of such a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::Owner;
 use lotmq_host::limits::ROUTE_TIME;
 use lotmq_host::{Capability, GuestLimits, World};
-use lotmq_store::Batch;
 use serde_json::Value;
 
 use super::super::add_entity::refused;

@@ -16,8 +16,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lotmq_changes::TenantId;
 use lotmq_pulse::goes_on;
-use lotmq_store::TenantId;
 
 use super::parts;
 use crate::guests::compile::Loader;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::Capability;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::compiling::ComponentPlace;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 
 use super::compiling::{self, ComponentPlace};
 use crate::guests::Guests;

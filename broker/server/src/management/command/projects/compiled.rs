@@ -12,11 +12,11 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds, warn_of_calls};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
     Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
 };
 use lotmq_pulse::goes_on;
-use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
 use super::given_back::{self, origin_of};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::error;
 
 use crate::guests::HasPrograms as _;

@@ -55,7 +55,7 @@ impl MembershipId {
     }
 
     /// Membership of a number that was written; `None` for one that cannot be.
-    pub(crate) fn from_number(number: u64) -> Option<Self> {
+    pub fn from_number(number: u64) -> Option<Self> {
         if number >> Self::BITS > 0 {
             return None;
         }
@@ -65,12 +65,12 @@ impl MembershipId {
     }
 
     /// First number that it may have been taken from.
-    pub(crate) fn earliest(self) -> MessageId {
+    pub fn earliest(self) -> MessageId {
         MessageId(self.number())
     }
 
     /// The number.
-    pub(crate) fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         let [middle, low] = self.low.map(u64::from);
         u64::from(self.high.get() & !Self::HIGHEST) << 32 | middle << 16 | low
     }
@@ -103,13 +103,13 @@ impl Ids {
 
 /// The place of an appended batch in the order of all batches of this process; the first is 1.
 ///
-/// A ticket is settled when a [`Committed`](crate::Committed) at or beyond it has been reported.
+/// A ticket is settled when a `Committed` of the store at or beyond it has been reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(pub(crate) u64);
+pub struct Ticket(u64);
 
 impl Ticket {
     /// The place `number` in the order of batches, which begins with 1; for implementations of the
-    /// log other than [`Store`](crate::Store).
+    /// log other than the store.
     pub fn numbered(number: u64) -> Self {
         Self(number)
     }

@@ -1,13 +1,13 @@
 //! Log of durable changes, as the core uses it: it takes batches, reports their progress, and reads
 //! long queues back.
 //!
-//! A [`Batch`] holds the changes of one turn, as bytes that mean the same to every reader at any
-//! time. It is self-contained. Its creator gave every number in it (from
-//! [`Core::ids`](crate::Core::ids), the audit's from its trail). Every time is part of the stored
-//! data, as when a message came. To apply it needs no clock, no counter and no randomness. So
-//! copies that apply the same batches in the same order hold the same data. One part is the copy's
-//! own: a batch has values of secrets and records of the audit in plain text. Each copy encrypts
-//! them with a key and a nonce of its own.
+//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to
+//! whoever applies them, whenever that is. It is self-contained. Every number in it was given by
+//! who made it (from [`Ids`](crate::Ids), the audit's from its trail), and every time
+//! is part of what is stored, as when a message came; to apply it needs no clock, no counter and no
+//! chance, so copies that apply the same batches in the same order hold the same. One thing is the
+//! copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever
+//! writes them encrypts them with a key and a nonce of its own.
 //!
 //! An implementation promises:
 //! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches
@@ -29,7 +29,7 @@
 //! Not here: the other parts of a store (snapshots, blocking commits, figures), which the core does
 //! not use.
 
-use lotmq_store::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, Store, StoreError, Ticket};
+use crate::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, StoreError, Ticket};
 
 /// Log of durable changes.
 pub trait Log: Send + Sync {
@@ -94,56 +94,4 @@ pub trait Log: Send + Sync {
         most: (usize, u64, u64),
         reply: OnSlice,
     ) -> Result<(), StoreError>;
-}
-
-impl Log for Store {
-    fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
-        self.offer(batch)
-    }
-
-    fn last_ticket(&self) -> Ticket {
-        self.last_ticket()
-    }
-
-    fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
-        self.settled(ticket)
-    }
-
-    fn has_lost(&self) -> bool {
-        self.has_lost()
-    }
-
-    fn losses(&self) -> u64 {
-        self.losses()
-    }
-
-    fn is_congested(&self, more: usize) -> bool {
-        self.is_congested(more)
-    }
-
-    fn is_nearly_full(&self, more: usize) -> bool {
-        self.is_nearly_full(more)
-    }
-
-    fn congested_bytes(&self) -> usize {
-        self.congested_bytes()
-    }
-
-    fn accepted_bytes(&self) -> u64 {
-        self.accepted_bytes()
-    }
-
-    fn failure(&self) -> Option<CommitErrorKind> {
-        self.failure()
-    }
-
-    fn read_queue(
-        &self,
-        session: SessionId,
-        after: MessageId,
-        most: (usize, u64, u64),
-        reply: OnSlice,
-    ) -> Result<(), StoreError> {
-        self.read_queue_within(session, after, most, reply)
-    }
 }

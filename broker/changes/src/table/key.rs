@@ -4,7 +4,7 @@ use crate::encoding::Put;
 use crate::{SessionId, TenantId};
 
 /// Key of a thing that has a name within its tenant.
-pub(crate) fn named_key(tenant: TenantId, name: &str) -> Vec<u8> {
+pub fn named_key(tenant: TenantId, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(4 + name.len());
     key.put_u32(tenant.0);
     key.extend_from_slice(name.as_bytes());

@@ -12,21 +12,23 @@ pub struct MetaRow {
     pub value: Vec<u8>,
 }
 
-/// Version of the schema, u64.
-pub(crate) const SCHEMA: &str = "store.schema";
-/// Number of this node, u64 below 65,536; the top 16 bits of its session numbers.
-pub(crate) const NODE: &str = "store.node";
-/// Sessions numbered below this may exist, u64.
-pub(crate) const SESSIONS_RESERVED: &str = "store.sessions_reserved";
-/// Written to find out whether the disk takes it.
-pub(crate) const PROBE: &str = "store.probe";
-
 impl MetaRow {
-    pub(crate) fn number(name: &str, value: u64) -> Self {
+    /// Version of the schema, u64.
+    pub const SCHEMA: &str = "store.schema";
+    /// Number of this node, u64 below 65,536; the top 16 bits of its session numbers.
+    pub const NODE: &str = "store.node";
+    /// Sessions numbered below this may exist, u64.
+    pub const SESSIONS_RESERVED: &str = "store.sessions_reserved";
+    /// Written to find out whether the disk takes it.
+    pub const PROBE: &str = "store.probe";
+
+    /// Row with a number as its value.
+    pub fn number(name: &str, value: u64) -> Self {
         Self { name: name.to_owned(), value: value.to_be_bytes().to_vec() }
     }
 
-    pub(crate) fn as_number(&self) -> Option<u64> {
+    /// The value as a number; `None` if it has another length.
+    pub fn as_number(&self) -> Option<u64> {
         Some(u64::from_be_bytes(self.value.as_slice().try_into().ok()?))
     }
 }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::limits::{BATCH_ROOM_BYTES_MAX, BODY_INLINE_BYTES_MAX};
-use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
+use crate::message::{Delivery, MessageRef};
+use crate::record::{Body, Records, encode_body};
 use crate::table::{
     ArchiveRow, ComponentHash, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow,
     RetainedRow, Row, SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key,
@@ -253,65 +254,111 @@ pub enum Op<'a> {
 
 /// A change of a table other than the log.
 #[derive(Debug)]
-pub(crate) enum RowChange {
+pub enum RowChange {
+    /// Writes a row.
     Put {
+        /// The table.
         table: Table,
+        /// Key of the row.
         key: Vec<u8>,
+        /// Value of the row.
         value: Vec<u8>,
     },
+    /// Removes a row.
     Delete {
+        /// The table.
         table: Table,
+        /// Key of the row.
         key: Vec<u8>,
     },
+    /// Writes the row of a session.
     PutSession {
+        /// The session.
         session: SessionId,
+        /// Key of the row.
         key: Vec<u8>,
+        /// Value of the row.
         value: Vec<u8>,
     },
+    /// Removes a session with its subscriptions, queue and identifiers.
     DeleteSession {
+        /// The session.
         session: SessionId,
+        /// Key of the row.
         key: Vec<u8>,
     },
     /// With its component where that may not be there.
     PutModule {
+        /// The tenant.
         tenant: TenantId,
+        /// SHA-256 of the component.
         hash: ComponentHash,
+        /// Key of the row.
         key: Vec<u8>,
+        /// Value of the row.
         value: Vec<u8>,
+        /// Bytes of the component.
         component: Option<Bytes>,
     },
+    /// Removes a module, and its component if no other module of the tenant has it.
     DeleteModule {
+        /// The tenant.
         tenant: TenantId,
+        /// Key of the row.
         key: Vec<u8>,
     },
+    /// Writes a retained message unless a newer version is there or was deleted.
     PutRetained {
+        /// Key of the row.
         key: Vec<u8>,
+        /// Value of the row.
         value: Vec<u8>,
+        /// Place of the message in the order of writers.
         version: u64,
     },
+    /// Removes a retained message unless a newer version is there.
     DeleteRetained {
+        /// Key of the row.
         key: Vec<u8>,
+        /// Place of the deletion in the order of writers.
         version: u64,
     },
+    /// Encrypts and writes a secret.
     PutSecret {
+        /// The tenant.
         tenant: TenantId,
+        /// Name of the secret.
         name: String,
+        /// Plain text of the secret, wiped from memory when dropped.
         value: Zeroizing<Vec<u8>>,
     },
+    /// Writes the body of a message that is too large for a record.
     PutPayload {
+        /// The message.
         message: MessageId,
+        /// Its body.
         body: Vec<u8>,
     },
+    /// Encrypts and writes a record of the audit.
     PutAudit {
+        /// The tenant.
         tenant: TenantId,
+        /// Place of the record in the order of the tenant's records.
         number: u64,
+        /// Time of the record, in milliseconds since 1970.
         at_ms: u64,
+        /// Digest of the record.
         digest: [u8; 32],
+        /// Plain text of the record.
         text: String,
     },
+    /// Removes the oldest records of a stretch of the audit.
     DeleteAudit {
+        /// The tenant.
         tenant: TenantId,
+        /// Number with which the stretch begins.
         from: u64,
+        /// Number of the oldest record that stays.
         below: u64,
     },
 }
@@ -319,7 +366,7 @@ pub(crate) enum RowChange {
 /// Operations that are committed together.
 ///
 /// ```
-/// use lotmq_store::{Batch, EnvironmentRow, Op, TenantId};
+/// use lotmq_changes::{Batch, EnvironmentRow, Op, TenantId};
 ///
 /// let mut batch = Batch::new();
 /// let name = "SITE".into();
@@ -329,9 +376,9 @@ pub(crate) enum RowChange {
 /// ```
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(crate) records: Records,
+    records: Records,
     /// Each with the number of records that were pushed before it.
-    pub(crate) rows: Vec<(usize, RowChange)>,
+    rows: Vec<(usize, RowChange)>,
     row_bytes: usize,
     /// Kept for its memory only.
     scratch: Vec<u8>,
@@ -343,12 +390,28 @@ impl Batch {
         Self::default()
     }
 
+    /// An empty batch in which a list of deliveries is continued in the next record after so many
+    /// bytes; for tests of a log, which then need few sessions for a long list.
+    pub fn with_lists_of(list_bytes_max: u16) -> Self {
+        Self { records: Records::with_lists_of(list_bytes_max), ..Self::default() }
+    }
+
+    /// Its log records.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Its changes of rows, each with the number of records that were pushed before it.
+    pub fn rows(&self) -> &[(usize, RowChange)] {
+        &self.rows
+    }
+
     /// Takes what it holds. The next first record has room for as many bytes as were there, up to
-    /// [`BATCH_ROOM_BYTES_MAX`]: under load one batch is like the last.
+    /// 64 KiB: under load one batch is like the last.
     pub fn take(&mut self) -> Self {
         let room = self.records.bytes().len().min(BATCH_ROOM_BYTES_MAX);
         let next = Self {
-            records: Records::with_room(room),
+            records: self.records.next_with_room(room),
             scratch: std::mem::take(&mut self.scratch),
             ..Self::default()
         };
@@ -356,15 +419,15 @@ impl Batch {
     }
 
     /// One that changes nothing that anybody reads, to find out whether the disk takes it.
-    pub(crate) fn probe() -> Self {
+    pub fn probe() -> Self {
         let mut probe = Self::new();
-        probe.put(&MetaRow::number(crate::table::meta::PROBE, 0));
+        probe.put(&MetaRow::number(MetaRow::PROBE, 0));
         probe
     }
 
     /// Whether it holds nothing; appending it is then a waste.
     pub fn is_empty(&self) -> bool {
-        self.records.len() == 0 && self.rows.is_empty()
+        self.records.is_empty() && self.rows.is_empty()
     }
 
     /// Bytes that it takes while it waits, about those that it will take on disk.

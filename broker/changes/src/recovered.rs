@@ -1,23 +1,21 @@
-//! Contents that [`Store::open`](crate::Store::open) found: everything that the broker had promised
-//! to keep.
+//! What a log has when it is opened: everything that the broker had promised to keep.
 
 use std::fmt;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
-pub use crate::log::contents::{RecoveredDelivery, StoredMessage};
-pub use crate::log::page::Waiting;
 use crate::table::{
     DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
     SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
-use crate::{MessageId, TenantId};
+use crate::{MembershipId, MessageId, TenantId};
 
 /// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless
 /// said otherwise.
 #[derive(Debug, Default)]
-#[non_exhaustive]
 pub struct Recovered {
     /// Tenants by number; `default` is always there.
     pub tenants: Vec<TenantRow>,
@@ -30,10 +28,10 @@ pub struct Recovered {
     /// Definitions by tenant and load order.
     pub definitions: Vec<DefinitionRow>,
     /// Modules by tenant and load order; their components are read when they are wanted, with
-    /// [`Snapshot::component`](crate::Snapshot::component).
+    /// `Snapshot::component` of the store.
     pub modules: Vec<ModuleRow>,
     /// Projects; their files are read when they are wanted, with
-    /// [`Snapshot::archive`](crate::Snapshot::archive).
+    /// `Snapshot::archive` of the store.
     pub projects: Vec<ProjectRow>,
     /// Accounts.
     pub users: Vec<UserRow>,
@@ -51,14 +49,14 @@ pub struct Recovered {
     pub is_new: bool,
 }
 
-/// Selection of queued messages that [`Store::open`](crate::Store::open) loads with a session.
+/// Which messages of its queues come along with a session when a log is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveredQueues {
     /// All: takes time and memory for everything that waits.
     #[default]
     Whole,
     /// Those that were sent. The others are read when they are wanted, with
-    /// [`Store::read_queue`](crate::Store::read_queue).
+    /// [`Log::read_queue`](crate::Log::read_queue).
     Sent,
 }
 
@@ -80,6 +78,70 @@ pub struct RecoveredSession {
     /// Incoming QoS 2 Packet Identifiers that are not released: a PUBLISH with one of them is a
     /// repetition.
     pub qos2_received: Vec<NonZeroU16>,
+}
+
+/// A message in the queue of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredDelivery {
+    /// The message; shared between the sessions that have it.
+    pub message: Arc<StoredMessage>,
+    /// QoS of the delivery.
+    pub qos: u8,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// RETAIN flag of the PUBLISH.
+    pub published_retain: bool,
+    /// Subscription Identifiers to send along.
+    pub subscription_ids: Vec<u32>,
+    /// The Packet Identifier under which it was sent.
+    pub packet_id: Option<NonZeroU16>,
+    /// Membership by which it came; `None` where that was a subscription of the session's own.
+    pub membership: Option<MembershipId>,
+}
+
+/// A message, read back. The fields are those of [`MessageRef`](crate::MessageRef).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its number.
+    pub id: MessageId,
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Topic Name.
+    pub topic: String,
+    /// Properties of the PUBLISH.
+    pub properties: Bytes,
+    /// Payload.
+    pub payload: Bytes,
+    /// QoS of the PUBLISH.
+    pub qos: u8,
+    /// When it was received, in milliseconds since 1970.
+    pub published_at_ms: u64,
+    /// When it expires, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// Messages that wait for a session and have not been sent, and their bytes as the bounds of a
+/// queue count them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// How many.
+    pub messages: u32,
+    /// Topic, properties and payload of them all.
+    pub bytes: u64,
+}
+
+impl Waiting {
+    /// Counts a message of so many bytes.
+    pub fn add(&mut self, bytes: u32) {
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(bytes.into());
+    }
+
+    /// Counts all messages that the other one counts.
+    pub fn add_all(&mut self, other: Self) {
+        self.messages = self.messages.saturating_add(other.messages);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// A secret, decrypted.

@@ -29,7 +29,7 @@ pub struct RetainedRow {
     /// Topic Name.
     pub topic: String,
     /// Its place in the order of writers: taken from
-    /// [`Store::next_message_id`](crate::Store::next_message_id) under the lock that guards the
+    /// [`Ids::next_message`](crate::Ids::next_message) under the lock that guards the
     /// topic in memory.
     pub version: MessageId,
     /// QoS of the PUBLISH, 0 to 2. A QoS 0 message is stored without a promise: do not wait for its
@@ -69,9 +69,11 @@ impl KeeperRow {
     }
 }
 
-/// The version in a row's body.
-pub(crate) fn version_of(body: &[u8]) -> Option<u64> {
-    Decoder::new(body, "retained version").u64().ok()
+impl RetainedRow {
+    /// The version in a row's body.
+    pub fn version_of(body: &[u8]) -> Option<u64> {
+        Decoder::new(body, "retained version").u64().ok()
+    }
 }
 
 impl Row for RetainedRow {

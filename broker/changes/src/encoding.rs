@@ -10,10 +10,10 @@
 /// Bytes that no writer of ours can have produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {0}")]
-pub(crate) struct Malformed(pub(crate) &'static str);
+pub struct Malformed(pub &'static str);
 
 /// Appends encoded values to a byte vector.
-pub(crate) trait Put {
+pub trait Put {
     /// Appends `value` as a LEB128 varint, 1 to 10 bytes.
     fn put_varint(&mut self, value: u64);
     /// Appends 2 bytes, big-endian.
@@ -72,7 +72,7 @@ impl Put for Vec<u8> {
 
 /// Reads encoded values from the front of a byte slice.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Decoder<'a> {
+pub struct Decoder<'a> {
     rest: &'a [u8],
     /// Name of the decoded value, for the error.
     what: &'static str,
@@ -80,27 +80,27 @@ pub(crate) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Reads `bytes`, which are called `what` in errors.
-    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+    pub fn new(bytes: &'a [u8], what: &'static str) -> Self {
         Self { rest: bytes, what }
     }
 
     /// The error for a value that decodes but cannot be.
-    pub(crate) fn malformed(&self) -> Malformed {
+    pub fn malformed(&self) -> Malformed {
         Malformed(self.what)
     }
 
     /// Whether everything has been read.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Bytes not yet read.
-    pub(crate) fn remaining(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
     /// The next `len` bytes.
-    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+    pub fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.rest.split_at_checked(len).ok_or(Malformed(self.what))?;
         self.rest = rest;
         Ok(head)
@@ -112,12 +112,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// One byte.
-    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
 
     /// A byte that must be 0 or 1.
-    pub(crate) fn flag(&mut self) -> Result<bool, Malformed> {
+    pub fn flag(&mut self) -> Result<bool, Malformed> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -126,22 +126,22 @@ impl<'a> Decoder<'a> {
     }
 
     /// Two bytes, big-endian.
-    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
         Ok(u16::from_be_bytes(self.array()?))
     }
 
     /// Four bytes, big-endian.
-    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_be_bytes(self.array()?))
     }
 
     /// Eight bytes, big-endian.
-    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_be_bytes(self.array()?))
     }
 
     /// A varint; an encoding that exceeds 64 bits is refused.
-    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -158,51 +158,51 @@ impl<'a> Decoder<'a> {
     }
 
     /// A varint that must fit 32 bits.
-    pub(crate) fn varint_u32(&mut self) -> Result<u32, Malformed> {
+    pub fn varint_u32(&mut self) -> Result<u32, Malformed> {
         u32::try_from(self.varint()?).map_err(|_| self.malformed())
     }
 
     /// A length-prefixed byte string.
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+    pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = usize::try_from(self.varint()?).map_err(|_| self.malformed())?;
         self.take(len)
     }
 
     /// A length-prefixed text.
-    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub fn text(&mut self) -> Result<&'a str, Malformed> {
         let what = self.what;
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed(what))
     }
 
     /// An owned length-prefixed text.
-    pub(crate) fn string(&mut self) -> Result<String, Malformed> {
+    pub fn string(&mut self) -> Result<String, Malformed> {
         self.text().map(str::to_owned)
     }
 
     /// Everything that is left, as a text.
-    pub(crate) fn rest_string(&mut self) -> Result<String, Malformed> {
+    pub fn rest_string(&mut self) -> Result<String, Malformed> {
         let rest = std::mem::take(&mut self.rest);
         std::str::from_utf8(rest).map(str::to_owned).map_err(|_| Malformed(self.what))
     }
 
     /// Everything that is left.
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
+    pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
 
-    /// Reads a value of [`Put::put_option`].
-    pub(crate) fn option(&mut self) -> Result<Option<u64>, Malformed> {
+    /// What [`Put::put_option`] wrote.
+    pub fn option(&mut self) -> Result<Option<u64>, Malformed> {
         if self.flag()? { self.varint().map(Some) } else { Ok(None) }
     }
 
     /// A count of items of at least one byte each: never more than the bytes that are left.
-    pub(crate) fn count(&mut self) -> Result<usize, Malformed> {
+    pub fn count(&mut self) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| self.malformed())?;
         if count > self.rest.len() { Err(self.malformed()) } else { Ok(count) }
     }
 
     /// Checks that nothing is left.
-    pub(crate) fn end(&self) -> Result<(), Malformed> {
+    pub fn end(&self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.malformed()) }
     }
 }

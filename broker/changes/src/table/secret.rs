@@ -4,14 +4,17 @@ use super::{Row, Table, named_key};
 use crate::TenantId;
 use crate::encoding::{Decoder, Malformed, Put};
 
-/// A secret as it lies in the file; see [`crate::secret`] for the cipher.
+/// A secret as it lies in the file; the store has the cipher.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SecretRow {
-    pub(crate) tenant: TenantId,
-    pub(crate) name: String,
-    pub(crate) nonce: [u8; 12],
+pub struct SecretRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its name.
+    pub name: String,
+    /// Nonce of the encryption.
+    pub nonce: [u8; 12],
     /// Ciphertext and tag.
-    pub(crate) ciphertext: Vec<u8>,
+    pub ciphertext: Vec<u8>,
 }
 
 impl Row for SecretRow {

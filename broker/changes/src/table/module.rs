@@ -23,7 +23,7 @@ pub struct ModuleRow {
     /// crate chose.
     pub options: String,
     /// SHA-256 of the component, by which its bytes are found
-    /// ([`Snapshot::component`](crate::Snapshot::component)).
+    /// (`Snapshot::component` of the store).
     pub hash: [u8; 32],
     /// Bytes of the component.
     pub component_bytes: u64,
@@ -109,7 +109,7 @@ fn with_component<'a>(
 
 /// The bytes of a component that are in the row of its module, as earlier schemas have them; `None`
 /// of a row without, and of one that is damaged.
-pub(crate) fn inline_component<'a>(key: &[u8], value: &'a [u8]) -> Option<(ModuleRow, &'a [u8])> {
+pub fn inline_component<'a>(key: &[u8], value: &'a [u8]) -> Option<(ModuleRow, &'a [u8])> {
     let (version, body) = unseal(key, value).ok().filter(|(version, _)| *version < ModuleRow::VERSION)?;
     let (row, component) =
         with_component(&mut Decoder::new(key, "key"), version, &mut Decoder::new(body, "body")).ok()?;

@@ -54,10 +54,13 @@ impl Row for ProjectRow {
 
 /// The files of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ArchiveRow {
-    pub(crate) tenant: TenantId,
-    pub(crate) name: String,
-    pub(crate) bytes: Bytes,
+pub struct ArchiveRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Name of the project.
+    pub name: String,
+    /// The archive.
+    pub bytes: Bytes,
 }
 
 impl Row for ArchiveRow {

@@ -5,18 +5,22 @@ use super::{Row, Table};
 use crate::TenantId;
 use crate::encoding::{Decoder, Malformed, Put};
 
-/// A record as it lies in the file; see [`crate::secret`] for the cipher.
+/// A record as it lies in the file; the store has the cipher.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AuditRow {
-    pub(crate) tenant: TenantId,
-    pub(crate) number: u64,
-    pub(crate) at_ms: u64,
-    /// Digest of the record if it is not encrypted, as in layout 1. An attacker with the file can
-    /// try texts against it, and texts are short.
-    pub(crate) digest: Option<[u8; 32]>,
-    pub(crate) nonce: [u8; 12],
+pub struct AuditRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// Its place in the order of its tenant's records.
+    pub number: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can
+    /// try texts against it, which are short.
+    pub digest: Option<[u8; 32]>,
+    /// Nonce of the encryption.
+    pub nonce: [u8; 12],
     /// Ciphertext and tag: of the digest, if that is not told beside it, and the text.
-    pub(crate) ciphertext: Vec<u8>,
+    pub ciphertext: Vec<u8>,
 }
 
 impl Row for AuditRow {
@@ -52,7 +56,7 @@ impl Row for AuditRow {
 }
 
 /// Key of a record: numbers sort as they were given.
-pub(crate) fn audit_key(tenant: TenantId, number: u64) -> Vec<u8> {
+pub fn audit_key(tenant: TenantId, number: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(12);
     key.put_u32(tenant.0);
     key.put_u64(number);

@@ -16,7 +16,7 @@ use crate::{SessionId, TenantId};
 pub struct SessionRow {
     /// Its tenant.
     pub tenant: TenantId,
-    /// Its number, from [`Store::next_session_id`](crate::Store::next_session_id).
+    /// Its number, from [`Ids::next_session`](crate::Ids::next_session).
     pub id: SessionId,
     /// The Client's identifier; unique among the living sessions of its user, and among those of
     /// nobody.

@@ -8,89 +8,74 @@
 
 mod audit;
 mod component;
-mod definition;
-mod environment;
-mod keep;
+pub(crate) mod definition;
+pub(crate) mod environment;
+pub(crate) mod keep;
 mod key;
 pub(crate) mod meta;
-mod module;
-mod project;
-mod quarantine;
+pub(crate) mod module;
+pub(crate) mod project;
+pub(crate) mod quarantine;
 pub(crate) mod retained;
 mod row;
 mod secret;
-mod session;
-mod setting;
-mod subscription;
-mod tenant;
-mod user;
-
-use redb::TableDefinition;
+pub(crate) mod session;
+pub(crate) mod setting;
+pub(crate) mod subscription;
+pub(crate) mod tenant;
+pub(crate) mod user;
 
 use crate::error::Corruption;
 
-pub(crate) use audit::{AuditRow, audit_key};
-pub(crate) use component::{ComponentHash, ComponentRow, component_key, component_of};
-pub use definition::DefinitionRow;
-pub use environment::EnvironmentRow;
-pub use keep::KeepRow;
-pub(crate) use key::{definition_key, named_key, session_key, subscription_key};
-pub use meta::MetaRow;
-pub use module::ModuleRow;
-pub(crate) use module::{inline_component, module_key};
-pub(crate) use project::ArchiveRow;
-pub use project::ProjectRow;
-pub use quarantine::QuarantineRow;
-pub use retained::{KeeperRow, RetainedRow};
-pub(crate) use row::{Row, read, seal, unseal};
-pub(crate) use secret::SecretRow;
-pub use session::{PeerRow, SessionRow, WillRow};
-pub use setting::SettingRow;
-pub use subscription::SubscriptionRow;
-pub use tenant::TenantRow;
-pub use user::UserRow;
+pub use audit::{AuditRow, audit_key};
+pub use component::{ComponentHash, ComponentRow, component_key, component_of};
+pub(crate) use definition::DefinitionRow;
+pub(crate) use environment::EnvironmentRow;
+pub(crate) use keep::KeepRow;
+pub use key::named_key;
+pub(crate) use key::{definition_key, session_key, subscription_key};
+pub(crate) use meta::MetaRow;
+pub use module::inline_component;
+pub(crate) use module::{ModuleRow, module_key};
+pub use project::ArchiveRow;
+pub(crate) use project::ProjectRow;
+pub(crate) use quarantine::QuarantineRow;
+pub(crate) use retained::RetainedRow;
+pub use row::{Row, read, seal, unseal};
+pub use secret::SecretRow;
+pub(crate) use session::SessionRow;
+pub(crate) use setting::SettingRow;
+pub(crate) use subscription::SubscriptionRow;
+pub(crate) use tenant::TenantRow;
+pub(crate) use user::UserRow;
 
 /// Version of the schema that this program writes.
 pub const SCHEMA_VERSION: u64 = 3;
-
-/// The log: number of the first record -> chunk. See `log::chunk`.
-pub(crate) const LOG: TableDefinition<'static, u64, &[u8]> = TableDefinition::new(LOG_NAME);
-
-pub(crate) const LOG_NAME: &str = "log";
-
-/// Large message bodies: (message id, part) -> `version u8, bytes`. Their checksum is in the log
-/// record.
-pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(PAYLOADS_NAME);
-
-pub(crate) const PAYLOADS_NAME: &str = "payloads";
-
-/// Living deliveries of the log, by session, so that the log need not be read for them: (session,
-/// message id) -> page. See `log::page`.
-pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(QUEUES_NAME);
-
-pub(crate) const QUEUES_NAME: &str = "queues";
 
 macro_rules! tables {
     (rows { $($table:ident $name:literal $backup:ident since $since:literal,)* } others { $($other:literal $other_backup:ident,)* }) => {
         /// The row tables.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub(crate) enum Table {
-            $($table,)*
+        pub enum Table {
+            $(
+                #[doc = concat!("Table `", $name, "`.")]
+                $table,
+            )*
         }
 
         impl Table {
             /// All row tables.
-            pub(crate) const ALL: &[Self] = &[$(Self::$table,)*];
+            pub const ALL: &[Self] = &[$(Self::$table,)*];
 
             /// Its name in the file.
-            pub(crate) fn name(self) -> &'static str {
+            pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$table => $name,)*
                 }
             }
 
             /// The first version of the schema that has it.
-            pub(crate) fn since(self) -> u64 {
+            pub fn since(self) -> u64 {
                 match self {
                     $(Self::$table => $since,)*
                 }
@@ -160,14 +145,11 @@ pub enum BackupClass {
     Quarantine,
 }
 
-impl Table {
-    pub(crate) fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
-        TableDefinition::new(self.name())
-    }
-}
-
 /// Whether a row of a table can be read.
-pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corruption> {
+///
+/// # Errors
+/// [`Corruption::Row`] for one that cannot.
+pub fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corruption> {
     match table {
         Table::Meta => read::<MetaRow>(key, value).map(drop),
         Table::Tenants => read::<TenantRow>(key, value).map(drop),
@@ -186,30 +168,5 @@ pub(crate) fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corrup
         Table::Secrets => read::<SecretRow>(key, value).map(drop),
         Table::Audit => read::<AuditRow>(key, value).map(drop),
         Table::Quarantine => read::<QuarantineRow>(key, value).map(drop),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    use redb::{ReadableDatabase, TableHandle};
-
-    #[test]
-    fn the_registry_lists_exactly_the_tables_of_a_new_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let options = crate::StoreOptions {
-            secret_key: crate::KeySource::Key([1; 32]),
-            ..crate::StoreOptions::new(directory.path())
-        };
-        drop(crate::Store::open(options, Box::new(|_| {})).unwrap());
-        let database = redb::Database::create(directory.path().join("lotmq.redb")).unwrap();
-        let transaction = database.begin_read().unwrap();
-        let mut found: Vec<_> =
-            transaction.list_tables().unwrap().map(|table| table.name().to_owned()).collect();
-        let mut listed: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        found.sort_unstable();
-        listed.sort_unstable();
-        assert_eq!(found, listed);
     }
 }

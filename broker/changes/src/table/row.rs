@@ -8,19 +8,25 @@ use crate::encoding::{Decoder, Malformed};
 use crate::error::Corruption;
 
 /// A row of one table: how it becomes key and value, and back.
-pub(crate) trait Row: Sized {
+pub trait Row: Sized {
+    /// Its table.
     const TABLE: Table;
     /// Newest layout of the body; older ones stay readable.
     const VERSION: u8 = 1;
 
+    /// Encodes the key.
     fn key(&self) -> Vec<u8>;
+    /// Appends the body in the newest layout.
     fn encode(&self, out: &mut Vec<u8>);
-    /// `version` is at most [`Row::VERSION`] and at least 1.
+    /// Reads a row. `version` is at most [`Row::VERSION`] and at least 1.
+    ///
+    /// # Errors
+    /// [`Malformed`] for a key or a body that no row has.
     fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed>;
 }
 
 /// The stored value of a row with this key.
-pub(crate) fn seal<R: Row>(key: &[u8], row: &R) -> Vec<u8> {
+pub fn seal<R: Row>(key: &[u8], row: &R) -> Vec<u8> {
     let mut value = vec![R::VERSION, 0, 0, 0, 0];
     row.encode(&mut value);
     let crc = checksum(key, &value);
@@ -29,7 +35,10 @@ pub(crate) fn seal<R: Row>(key: &[u8], row: &R) -> Vec<u8> {
 }
 
 /// Checks a stored value and returns its version and body.
-pub(crate) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<(u8, &'a [u8]), &'static str> {
+///
+/// # Errors
+/// The reason, if the value is too short or its checksum does not match.
+pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<(u8, &'a [u8]), &'static str> {
     let mut decoder = Decoder::new(value, "row");
     let (Ok(version), Ok(crc)) = (decoder.u8(), decoder.u32()) else {
         return Err("too short");
@@ -47,7 +56,10 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 }
 
 /// Reads a row back.
-pub(crate) fn read<R: Row>(key: &[u8], value: &[u8]) -> Result<R, Corruption> {
+///
+/// # Errors
+/// [`Corruption::Row`] for a value that is damaged or has an unknown version.
+pub fn read<R: Row>(key: &[u8], value: &[u8]) -> Result<R, Corruption> {
     let corrupt = |reason| R::TABLE.corruption(key, reason);
     let (version, body) = unseal(key, value).map_err(corrupt)?;
     if version == 0 || version > R::VERSION {
@@ -65,7 +77,7 @@ const NAME_CHARS_MAX: usize = 80;
 
 impl Table {
     /// The error for a bad row of this table.
-    pub(crate) fn corruption(self, key: &[u8], reason: &'static str) -> Corruption {
+    pub fn corruption(self, key: &[u8], reason: &'static str) -> Corruption {
         let mut text = data_encoding::HEXLOWER.encode(&key[..key.len().min(64)]);
         // Most keys end with a name behind numbers.
         let name =

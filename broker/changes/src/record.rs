@@ -9,11 +9,13 @@
 use std::num::NonZeroU16;
 
 use crate::encoding::{Decoder, Malformed, Put};
+use crate::message::MessageRef;
 use crate::{MembershipId, MessageId, SessionId, TenantId};
 
 mod write;
 
-pub(crate) use write::Records;
+pub use crate::limits::DELIVERIES_BYTES_MAX;
+pub use write::Records;
 
 const MESSAGE: u8 = 1;
 const DELIVERIES: u8 = 2;
@@ -38,88 +40,116 @@ const DELIVERY_MEMBERSHIP: u8 = 0b10_0000;
 /// know no such flag of a message that is handed on, and lose it.
 const DELIVERY_PUBLISHED_RETAIN: u8 = 0b100_0000;
 
-/// A message without its receivers. Borrowed, so that appending copies the payload once.
-#[derive(Debug, Clone, Copy)]
-pub struct MessageRef<'a> {
-    /// Its number, from [`Store::next_message_id`](crate::Store::next_message_id).
-    pub id: MessageId,
-    /// The tenant that it belongs to.
-    pub tenant: TenantId,
-    /// Topic Name.
-    pub topic: &'a str,
-    /// Properties of the PUBLISH as received, without topic alias and Subscription Identifiers;
-    /// empty before 5.0.
-    pub properties: &'a [u8],
-    /// Payload.
-    pub payload: &'a [u8],
-    /// QoS of the PUBLISH, 0 to 2.
-    pub qos: u8,
-    /// When it was received, in milliseconds since 1970.
-    pub published_at_ms: u64,
-    /// When it expires, in milliseconds since 1970.
-    pub expires_at_ms: Option<u64>,
+/// The body of a message as a record holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// In the record.
+    Inline(&'a [u8]),
+    /// In table `payloads`.
+    External {
+        /// Length of the body in bytes.
+        len: u64,
+        /// CRC-32C of the body.
+        crc: u32,
+    },
 }
 
-/// One session that must get a message, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery<'a> {
-    /// The session; it must outlive its connection and have been put before.
+/// A record, read.
+#[derive(Debug, Clone, Copy)]
+pub enum Record<'a> {
+    /// A message enters the queues of sessions.
+    Message {
+        /// The message.
+        id: MessageId,
+        /// Its body.
+        body: Body<'a>,
+        /// Whether more deliveries follow in the next record.
+        is_continued: bool,
+        /// The sessions that must get it.
+        deliveries: Deliveries<'a>,
+    },
+    /// More deliveries of a message whose record came before.
+    Deliveries {
+        /// The message.
+        id: MessageId,
+        /// The sessions that must get it.
+        deliveries: Deliveries<'a>,
+    },
+    /// A session is done with a message.
+    Dequeue {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+    },
+    /// A message was sent.
+    Inflight {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// Its Packet Identifier.
+        packet_id: NonZeroU16,
+    },
+    /// PUBREC came for a message.
+    Pubrec {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// Its Packet Identifier.
+        packet_id: NonZeroU16,
+    },
+    /// PUBCOMP came for a message.
+    Pubcomp {
+        /// The session.
+        session: SessionId,
+        /// The Packet Identifier of the message.
+        packet_id: NonZeroU16,
+    },
+    /// A QoS 2 PUBLISH of the Client came.
+    Qos2Received {
+        /// The session.
+        session: SessionId,
+        /// The Packet Identifier that the Client chose.
+        packet_id: NonZeroU16,
+    },
+    /// PUBREL came for a QoS 2 PUBLISH of the Client.
+    Qos2Released {
+        /// The session.
+        session: SessionId,
+        /// The Packet Identifier that the Client chose.
+        packet_id: NonZeroU16,
+    },
+}
+
+/// A delivery as stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredDelivery<'a> {
+    /// The session.
     pub session: SessionId,
     /// QoS of the delivery, 1 or 2.
     pub qos: u8,
     /// RETAIN flag of the delivery.
     pub retain: bool,
-    /// RETAIN flag of the PUBLISH; so it is where the delivery has it. Another member of a group
-    /// may have to be sent it.
+    /// RETAIN flag of the PUBLISH.
     pub published_retain: bool,
     /// The Packet Identifier, if the message has been sent already.
     pub packet_id: Option<NonZeroU16>,
-    /// Subscription Identifiers to send along, at most 1,024.
-    pub subscription_ids: &'a [u32],
-    /// Membership of the session by which it comes; `None` where that is a subscription of the
-    /// session's own.
-    pub membership: Option<MembershipId>,
-}
-
-/// The body of a message as a record holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Body<'a> {
-    /// In the record.
-    Inline(&'a [u8]),
-    /// In table `payloads`.
-    External { len: u64, crc: u32 },
-}
-
-/// A record, read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Record<'a> {
-    Message { id: MessageId, body: Body<'a>, is_continued: bool, deliveries: Deliveries<'a> },
-    Deliveries { id: MessageId, deliveries: Deliveries<'a> },
-    Dequeue { session: SessionId, message: MessageId },
-    Inflight { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
-    Pubrec { session: SessionId, message: MessageId, packet_id: NonZeroU16 },
-    Pubcomp { session: SessionId, packet_id: NonZeroU16 },
-    Qos2Received { session: SessionId, packet_id: NonZeroU16 },
-    Qos2Released { session: SessionId, packet_id: NonZeroU16 },
-}
-
-/// A delivery as stored.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StoredDelivery<'a> {
-    pub(crate) session: SessionId,
-    pub(crate) qos: u8,
-    pub(crate) retain: bool,
-    pub(crate) published_retain: bool,
-    pub(crate) packet_id: Option<NonZeroU16>,
     /// Raw varints.
-    pub(crate) subscription_ids: Decoder<'a>,
-    pub(crate) membership: Option<MembershipId>,
-    /// Length in the record, in bytes.
-    pub(crate) bytes: u32,
+    pub subscription_ids: Decoder<'a>,
+    /// Membership of the session by which it comes.
+    pub membership: Option<MembershipId>,
+    /// What it takes in the record.
+    pub bytes: u32,
 }
 
 impl StoredDelivery<'_> {
-    pub(crate) fn subscription_ids(&self) -> Result<Vec<u32>, Malformed> {
+    /// Decodes the Subscription Identifiers.
+    ///
+    /// # Errors
+    /// [`Malformed`] for bytes that are no varints of 32 bits.
+    pub fn subscription_ids(&self) -> Result<Vec<u32>, Malformed> {
         let mut ids = Vec::new();
         let mut decoder = self.subscription_ids;
         while !decoder.is_empty() {
@@ -131,7 +161,7 @@ impl StoredDelivery<'_> {
 
 /// The deliveries of a record, decoded one by one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deliveries<'a> {
+pub struct Deliveries<'a> {
     decoder: Decoder<'a>,
     left: u16,
     previous: u64,
@@ -139,7 +169,7 @@ pub(crate) struct Deliveries<'a> {
 
 /// How a list of deliveries begins, up to that of one session.
 #[derive(Debug)]
-pub(crate) struct Beginning {
+pub struct Beginning {
     session: SessionId,
     bytes: Vec<u8>,
     count: u16,
@@ -152,7 +182,10 @@ impl<'a> Deliveries<'a> {
     /// Messages of one topic have the same receivers: where a list begins as the last one did, it
     /// is not decoded again. To fill and drain 1,000 queues with 3,000 messages then takes 8 s of a
     /// processor instead of 17.
-    pub(crate) fn of(
+    ///
+    /// # Errors
+    /// [`Malformed`] for a list that does not decode.
+    pub fn of(
         mut self,
         session: SessionId,
         last: &mut Option<Beginning>,
@@ -192,7 +225,7 @@ impl<'a> Deliveries<'a> {
     }
 
     /// How many are to come.
-    pub(crate) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.left.into()
     }
 
@@ -244,13 +277,16 @@ fn membership(decoder: &mut Decoder<'_>) -> Result<MembershipId, Malformed> {
 }
 
 /// Whether a record takes a message out of a queue.
-pub(crate) fn is_dequeue(frame: &[u8]) -> bool {
+pub fn is_dequeue(frame: &[u8]) -> bool {
     frame.first() == Some(&DEQUEUE)
 }
 
 impl<'a> Record<'a> {
     /// Reads a record without its length.
-    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    ///
+    /// # Errors
+    /// [`Malformed`] for bytes that are no record.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut decoder = Decoder::new(bytes, "record");
         let d = &mut decoder;
         let record = match d.u8()? {
@@ -306,12 +342,12 @@ fn deliveries(mut decoder: Decoder<'_>) -> Result<Deliveries<'_>, Malformed> {
 
 /// The records of a byte string, without their lengths.
 #[derive(Debug, Clone)]
-pub(crate) struct Frames<'a> {
+pub struct Frames<'a> {
     decoder: Decoder<'a>,
 }
 
 /// Splits what [`Records`] wrote.
-pub(crate) fn frames(bytes: &[u8]) -> Frames<'_> {
+pub fn frames(bytes: &[u8]) -> Frames<'_> {
     Frames { decoder: Decoder::new(bytes, "record length") }
 }
 
@@ -340,8 +376,11 @@ pub(crate) fn encode_body(message: &MessageRef<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(message.payload);
 }
 
-/// Reads what [`encode_body`] wrote.
-pub(crate) fn decode_body(id: MessageId, bytes: &[u8]) -> Result<MessageRef<'_>, Malformed> {
+/// Reads what `encode_body` wrote.
+///
+/// # Errors
+/// [`Malformed`] for bytes that are no body.
+pub fn decode_body(id: MessageId, bytes: &[u8]) -> Result<MessageRef<'_>, Malformed> {
     let mut body = Decoder::new(bytes, "message");
     Ok(MessageRef {
         id,
@@ -360,6 +399,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Delivery;
 
     fn list(sessions: &[u64]) -> Vec<u8> {
         let delivery = |session: &u64| Delivery {
@@ -371,7 +411,7 @@ mod tests {
             subscription_ids: if session.is_multiple_of(3) { &[7, 300] } else { &[] },
             membership: session.is_multiple_of(2).then(|| MembershipId::numbered(MessageId(900 + session))),
         };
-        let mut records = Records::default();
+        let mut records = Records::with_lists_of(8);
         records.deliveries(MessageId(1), sessions.iter().map(delivery));
         records.bytes().to_vec()
     }

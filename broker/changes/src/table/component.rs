@@ -13,25 +13,28 @@ use crate::TenantId;
 use crate::encoding::{Decoder, Malformed, Put};
 
 /// SHA-256 of a component.
-pub(crate) type ComponentHash = [u8; 32];
+pub type ComponentHash = [u8; 32];
 
 /// Bytes of a key: tenant, digest, offset.
 const KEY_BYTES: usize = 4 + 32 + 8;
 
 /// A part of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ComponentRow {
-    pub(crate) tenant: TenantId,
-    pub(crate) hash: ComponentHash,
+pub struct ComponentRow {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// SHA-256 of the whole component.
+    pub hash: ComponentHash,
     /// Place of its first byte in the component.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// Bytes of the whole component.
-    pub(crate) total: u64,
-    pub(crate) bytes: Bytes,
+    pub total: u64,
+    /// Bytes of the part.
+    pub bytes: Bytes,
 }
 
 /// Key of the part of a component that begins at an offset.
-pub(crate) fn component_key(tenant: TenantId, hash: &ComponentHash, offset: u64) -> Vec<u8> {
+pub fn component_key(tenant: TenantId, hash: &ComponentHash, offset: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(KEY_BYTES);
     key.put_u32(tenant.0);
     key.extend_from_slice(hash);
@@ -39,8 +42,8 @@ pub(crate) fn component_key(tenant: TenantId, hash: &ComponentHash, offset: u64)
     key
 }
 
-/// Returns the component of a key; `None` for a key that is none of ours.
-pub(crate) fn component_of(key: &[u8]) -> Option<(TenantId, ComponentHash)> {
+/// Which component a key is of; `None` for one that none of ours has.
+pub fn component_of(key: &[u8]) -> Option<(TenantId, ComponentHash)> {
     let mut key = Some(Decoder::new(key, "key")).filter(|key| key.remaining() == KEY_BYTES)?;
     Some((TenantId(key.u32().ok()?), key.take(32).ok()?.try_into().ok()?))
 }

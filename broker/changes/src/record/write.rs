@@ -5,40 +5,63 @@ use std::num::NonZeroU16;
 
 use super::{
     Body, DELIVERIES, DELIVERY_MEMBERSHIP, DELIVERY_PACKET_ID, DELIVERY_PUBLISHED_RETAIN, DELIVERY_QOS,
-    DELIVERY_RETAIN, DELIVERY_SUBSCRIPTION_IDS, DEQUEUE, Delivery, FLAG_EXTERNAL, FLAG_MORE, Frames,
-    INFLIGHT, MESSAGE, PUBCOMP, PUBREC, QOS2_RECEIVED, QOS2_RELEASED, frames,
+    DELIVERY_RETAIN, DELIVERY_SUBSCRIPTION_IDS, DEQUEUE, FLAG_EXTERNAL, FLAG_MORE, Frames, INFLIGHT, MESSAGE,
+    PUBCOMP, PUBREC, QOS2_RECEIVED, QOS2_RELEASED, frames,
 };
 use crate::encoding::Put;
 use crate::limits::{BODY_INLINE_BYTES_MAX, DELIVERIES_BYTES_MAX};
+use crate::message::Delivery;
 use crate::{MessageId, SessionId};
 
 /// Most Subscription Identifiers kept with one delivery; those beyond are dropped.
 const SUBSCRIPTION_IDS_MAX: usize = 1024;
 
 /// Records in their stored form, one behind the other.
-#[derive(Debug, Default)]
-pub(crate) struct Records {
+#[derive(Debug)]
+pub struct Records {
     bytes: Vec<u8>,
     count: usize,
     /// Bytes for which there is room when the first record comes.
-    room: usize,
+    room: u32,
+    /// Bytes of deliveries after which a list is continued in the next record.
+    list_bytes_max: u16,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::with_lists_of(DELIVERIES_BYTES_MAX)
+    }
 }
 
 impl Records {
-    /// None yet, with room for so many bytes once there is one.
-    pub(crate) fn with_room(room: usize) -> Self {
-        Self { room, ..Self::default() }
+    /// None yet. A list of deliveries is continued in the next record after so many bytes.
+    pub fn with_lists_of(list_bytes_max: u16) -> Self {
+        Self { bytes: Vec::new(), count: 0, room: 0, list_bytes_max }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// None yet, with lists as long as here, and room for so many bytes once there is a record.
+    pub(crate) fn next_with_room(&self, room: usize) -> Self {
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        Self { room, ..Self::with_lists_of(self.list_bytes_max) }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
         self.count
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The records with their lengths.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub(crate) fn frames(&self) -> Frames<'_> {
+    /// Splits them into single records.
+    pub fn frames(&self) -> Frames<'_> {
         frames(&self.bytes)
     }
 
@@ -46,7 +69,7 @@ impl Records {
     fn record(&mut self, kind: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         if start == 0 {
-            self.bytes.reserve(self.room);
+            self.bytes.reserve(self.room as usize);
         }
         self.bytes.extend_from_slice(&[0, 0, kind]);
         write(&mut self.bytes);
@@ -57,13 +80,14 @@ impl Records {
     }
 
     /// Appends a message and its deliveries, in as many records as it takes.
-    pub(crate) fn message<'d>(
+    pub fn message<'d>(
         &mut self,
         id: MessageId,
         body: Body<'_>,
         deliveries: impl Iterator<Item = Delivery<'d>>,
     ) {
         let mut deliveries = deliveries.peekable();
+        let list_bytes_max = usize::from(self.list_bytes_max);
         self.record(MESSAGE, |out| {
             out.put_varint(id.0);
             let flags_at = out.len();
@@ -79,7 +103,7 @@ impl Records {
                     out.put_u32(crc);
                 }
             }
-            put_deliveries(out, &mut deliveries);
+            put_deliveries(out, &mut deliveries, list_bytes_max);
             if deliveries.peek().is_some() {
                 out[flags_at] |= FLAG_MORE;
             }
@@ -88,27 +112,30 @@ impl Records {
     }
 
     /// Appends deliveries of a message that is in the log already; nothing if there are none.
-    pub(crate) fn deliveries<'d>(&mut self, id: MessageId, deliveries: impl Iterator<Item = Delivery<'d>>) {
+    pub fn deliveries<'d>(&mut self, id: MessageId, deliveries: impl Iterator<Item = Delivery<'d>>) {
         let mut deliveries = deliveries.peekable();
+        let list_bytes_max = usize::from(self.list_bytes_max);
         while deliveries.peek().is_some() {
             self.record(DELIVERIES, |out| {
                 out.put_varint(id.0);
                 let more_at = out.len();
                 out.push(0);
-                put_deliveries(out, &mut deliveries);
+                put_deliveries(out, &mut deliveries, list_bytes_max);
                 out[more_at] = u8::from(deliveries.peek().is_some());
             });
         }
     }
 
-    pub(crate) fn dequeue(&mut self, session: SessionId, message: MessageId) {
+    /// Appends that a session is done with a message.
+    pub fn dequeue(&mut self, session: SessionId, message: MessageId) {
         self.record(DEQUEUE, |out| {
             out.put_varint(session.0);
             out.put_varint(message.0);
         });
     }
 
-    pub(crate) fn inflight(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
+    /// Appends that a message was sent.
+    pub fn inflight(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
         self.record(INFLIGHT, |out| {
             out.put_varint(session.0);
             out.put_varint(message.0);
@@ -116,7 +143,8 @@ impl Records {
         });
     }
 
-    pub(crate) fn pubrec(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
+    /// Appends that PUBREC came for a message.
+    pub fn pubrec(&mut self, session: SessionId, message: MessageId, packet_id: NonZeroU16) {
         self.record(PUBREC, |out| {
             out.put_varint(session.0);
             out.put_varint(message.0);
@@ -124,15 +152,18 @@ impl Records {
         });
     }
 
-    pub(crate) fn pubcomp(&mut self, session: SessionId, packet_id: NonZeroU16) {
+    /// Appends that PUBCOMP came for a message.
+    pub fn pubcomp(&mut self, session: SessionId, packet_id: NonZeroU16) {
         self.packet(PUBCOMP, session, packet_id);
     }
 
-    pub(crate) fn qos2_received(&mut self, session: SessionId, packet_id: NonZeroU16) {
+    /// Appends that a QoS 2 PUBLISH of the Client came.
+    pub fn qos2_received(&mut self, session: SessionId, packet_id: NonZeroU16) {
         self.packet(QOS2_RECEIVED, session, packet_id);
     }
 
-    pub(crate) fn qos2_released(&mut self, session: SessionId, packet_id: NonZeroU16) {
+    /// Appends that PUBREL came for a QoS 2 PUBLISH of the Client.
+    pub fn qos2_released(&mut self, session: SessionId, packet_id: NonZeroU16) {
         self.packet(QOS2_RELEASED, session, packet_id);
     }
 
@@ -150,12 +181,16 @@ fn zigzag(value: u64) -> u64 {
 }
 
 /// Writes as many deliveries as one record may hold.
-fn put_deliveries<'d>(out: &mut Vec<u8>, deliveries: &mut Peekable<impl Iterator<Item = Delivery<'d>>>) {
+fn put_deliveries<'d>(
+    out: &mut Vec<u8>,
+    deliveries: &mut Peekable<impl Iterator<Item = Delivery<'d>>>,
+    list_bytes_max: usize,
+) {
     let count_at = out.len();
     out.put_u16(0);
     let mut count = 0u16;
     let mut previous = 0u64;
-    while out.len() - count_at < DELIVERIES_BYTES_MAX {
+    while out.len() - count_at < list_bytes_max {
         let Some(delivery) = deliveries.next() else { break };
         out.put_varint(zigzag(delivery.session.0.wrapping_sub(previous)));
         previous = delivery.session.0;
