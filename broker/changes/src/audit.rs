@@ -9,11 +9,11 @@ pub struct AuditRecord {
     pub at_ms: u64,
     /// As it was given; `None` if it is locked, unless an older version has stored it.
     pub digest: Option<[u8; 32]>,
-    /// What it says; `None` if it is locked: encrypted with another key.
+    /// Its text; `None` if it is locked: encrypted with another key.
     pub text: Option<String>,
 }
 
-/// Where a stretch of the audit of a tenant begins and ends.
+/// Beginning and end of a stretch of the audit of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEnds {
     /// Number of the oldest record.

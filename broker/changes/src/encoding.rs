@@ -190,7 +190,7 @@ impl<'a> Decoder<'a> {
         std::mem::take(&mut self.rest)
     }
 
-    /// What [`Put::put_option`] wrote.
+    /// Reads a value that [`Put::put_option`] wrote.
     pub fn option(&mut self) -> Result<Option<u64>, Malformed> {
         if self.flag()? { self.varint().map(Some) } else { Ok(None) }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::Ticket;
 
-/// What is wrong with a damaged file.
+/// Damage of a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Corruption {
@@ -22,7 +22,7 @@ pub enum Corruption {
     ForeignTable {
         /// The table.
         table: &'static str,
-        /// What redb said.
+        /// Message of redb.
         reason: String,
     },
     /// A row's checksum is wrong, or it does not decode.
@@ -32,7 +32,7 @@ pub enum Corruption {
         table: &'static str,
         /// The key, in hexadecimal, at most 64 bytes of it, and the name that it ends with.
         key: String,
-        /// What is wrong with it.
+        /// Description of the damage.
         reason: &'static str,
     },
     /// A chunk of the log has a wrong checksum or does not decode.
@@ -40,7 +40,7 @@ pub enum Corruption {
     Chunk {
         /// Number of its first record.
         lsn: u64,
-        /// What is wrong with it.
+        /// Description of the damage.
         reason: &'static str,
     },
     /// A table says that it has more rows than are found, or fewer.
@@ -48,9 +48,9 @@ pub enum Corruption {
     RowsMissing {
         /// The table.
         table: &'static str,
-        /// What it says.
+        /// Number of rows that it declares.
         expected: u64,
-        /// What is there.
+        /// Number of rows that are found.
         found: u64,
     },
     /// Part of the log is missing.
@@ -130,7 +130,7 @@ pub enum StoreError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct CommitError {
-    /// What kind of failure it was.
+    /// Kind of the failure.
     pub kind: CommitErrorKind,
     /// The database's own words.
     pub detail: Arc<str>,

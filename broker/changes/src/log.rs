@@ -1,13 +1,13 @@
 //! Log of durable changes, as the core uses it: it takes batches, reports their progress, and reads
 //! long queues back.
 //!
-//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to
-//! whoever applies them, whenever that is. It is self-contained. Every number in it was given by
-//! who made it (from [`Ids`](crate::Ids), the audit's from its trail), and every time
-//! is part of what is stored, as when a message came; to apply it needs no clock, no counter and no
-//! chance, so copies that apply the same batches in the same order hold the same. One thing is the
-//! copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever
-//! writes them encrypts them with a key and a nonce of its own.
+//! A log takes [`Batch`]es. A batch is the changes of one turn, as bytes that mean the same to each
+//! copy that applies them, at any time. Its maker gives every number in it (from
+//! [`Ids`](crate::Ids), numbers of the audit from its trail). Every time is part of the stored
+//! value. To apply a batch needs no clock, no counter and no random number, so copies that apply
+//! the same batches in the same order are equal. Only encryption belongs to the copy: a batch has
+//! values of secrets and records of the audit in plain text. Each log encrypts them with its own
+//! key and nonce.
 //!
 //! An implementation promises:
 //! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches

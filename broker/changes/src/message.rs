@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use crate::{MembershipId, MessageId, SessionId, TenantId};
 
-/// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
+/// A message without its receivers. Borrowed, so that appending copies the payload once.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageRef<'a> {
     /// Its number, from [`Ids::next_message`](crate::Ids::next_message).

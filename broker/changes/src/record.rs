@@ -140,7 +140,7 @@ pub struct StoredDelivery<'a> {
     pub subscription_ids: Decoder<'a>,
     /// Membership of the session by which it comes.
     pub membership: Option<MembershipId>,
-    /// What it takes in the record.
+    /// Bytes that it takes in the record.
     pub bytes: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What a log has when it is opened: everything that the broker had promised to keep.
+//! Contents of a log when it is opened: everything that the broker had promised to keep.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -49,7 +49,7 @@ pub struct Recovered {
     pub is_new: bool,
 }
 
-/// Which messages of its queues come along with a session when a log is opened.
+/// Messages that a log loads with each session when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveredQueues {
     /// All: takes time and memory for everything that waits.

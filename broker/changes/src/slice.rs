@@ -14,10 +14,10 @@ pub struct QueueSlice {
     pub is_last: bool,
     /// Messages that are damaged on the disk: they are left out and stay there.
     pub damaged: u32,
-    /// What is wrong with the first of them.
+    /// Damage of the first of them.
     pub first_damage: Option<Corruption>,
 }
 
-/// What becomes of a request: called on the reader's thread, or on that of the writer when it
+/// Receiver of the outcome of a request: called on the reader's thread, or on that of the writer when it
 /// fails. It must not block.
 pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;

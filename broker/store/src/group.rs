@@ -17,9 +17,7 @@ use lotmq_changes::{Batch, CommitError, CommitErrorKind, MessageId, MetaRow, Row
 use redb::{Database, ReadableTable, WriteTransaction};
 
 use crate::directory::is_full;
-use crate::limits::{
-    CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED,
-};
+use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
 use crate::log::index::{IndexError, LogIndex, Room};
 use crate::log::relocate::{self, Budget, RelocateError};

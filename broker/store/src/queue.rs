@@ -263,7 +263,7 @@ impl Queue {
             state.waiting_since = state.waiting_since.filter(|_| !state.waiting.is_empty());
         }
         group.through = Ticket::numbered(state.last_ticket - state.waiting.len() as u64);
-        // What was appended before they asked may be more than one group.
+        // Batches that were appended before they asked may be more than one group.
         let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.number());
         group.readers = due.map(|(_, reader)| reader).collect();
         group

@@ -5,7 +5,7 @@ use std::fmt;
 use lotmq_changes::{CommitError, MessageId, OnSlice, SessionId};
 use redb::ReadTransaction;
 
-/// Which messages are wanted.
+/// Request for a slice of a queue.
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) after: MessageId,

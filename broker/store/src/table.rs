@@ -14,7 +14,7 @@ pub(crate) const PAYLOADS: TableDefinition<'static, (u64, u64), &[u8]> = TableDe
 
 pub(crate) const PAYLOADS_NAME: &str = "payloads";
 
-/// What is alive in the log, by session, so that it need not be read for that: (session, message
+/// Living records of the log by session, so that a start need not read the log: (session, message
 /// id) -> page. See `log::page`.
 pub(crate) const QUEUES: TableDefinition<'static, (u64, u64), &[u8]> = TableDefinition::new(QUEUES_NAME);
 

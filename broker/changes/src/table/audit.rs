@@ -14,8 +14,8 @@ pub struct AuditRow {
     pub number: u64,
     /// When it was made, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Digest of the record where it is not encrypted, as layout 1 had it. Whoever has the file can
-    /// try texts against it, which are short.
+    /// Digest of the record where it is not encrypted, as layout 1 had it. It lets an
+    /// attacker with the file guess the text, which is short.
     pub digest: Option<[u8; 32]>,
     /// Nonce of the encryption.
     pub nonce: [u8; 12],

@@ -42,7 +42,7 @@ pub fn component_key(tenant: TenantId, hash: &ComponentHash, offset: u64) -> Vec
     key
 }
 
-/// Which component a key is of; `None` for one that none of ours has.
+/// Returns the component of a key; `None` if no component of ours has such a key.
 pub fn component_of(key: &[u8]) -> Option<(TenantId, ComponentHash)> {
     let mut key = Some(Decoder::new(key, "key")).filter(|key| key.remaining() == KEY_BYTES)?;
     Some((TenantId(key.u32().ok()?), key.take(32).ok()?.try_into().ok()?))

@@ -58,7 +58,7 @@ impl Entry {
     }
 }
 
-/// What is known of a page without reading it.
+/// Facts of a page that are known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageInfo {
     pub(crate) first: MessageId,
