@@ -8,7 +8,7 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 17] = [
+const CRATES: [(&str, &str); 18] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/process", "Process and machine"),
