@@ -5,7 +5,7 @@
 //! byte strings carry their length, except a last one that runs to the end.
 //!
 //! Invariant: a [`Decoder`] never panics and never allocates more than the bytes it was given,
-//! whatever they are. Not here: checksums and versions (`table`, `log::chunk`).
+//! whatever they are. Not here: checksums and versions (`table`, and `log::chunk` of the store).
 
 /// Bytes that no writer of ours can have produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

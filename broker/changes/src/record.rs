@@ -4,7 +4,7 @@
 //! sessions that must get it; a list that is too long is continued in `deliveries` records right
 //! behind it.
 //!
-//! Not here: which records are still alive (`index`).
+//! Not here: which records are still alive (`log::index` of the store).
 
 use std::num::NonZeroU16;
 
