@@ -186,7 +186,7 @@ fn a_server_that_was_killed_is_read_and_written_again() {
 /// [MQTT-3.3.2-5]: the route drops a command that expired while the device was away. It holds up no
 /// other command.
 #[test]
-fn command_that_expired_during_an_outage_is_not_written() {
+fn expired_command_is_not_written() {
     if Server::start(free_port()).is_none() {
         return;
     }

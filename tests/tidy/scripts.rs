@@ -43,10 +43,16 @@ impl Bench {
     }
 
     fn run(&self, script: &str, environment: &[(&str, &str)]) -> Output {
+        self.run_with(script, &[], environment)
+    }
+
+    fn run_with(&self, script: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         Command::new(root().join(script))
+            .args(arguments)
             .env("PATH", path)
             .env("CARGO_HOME", self.path("home"))
+            .env("LOTMQ_DEPENDENCIES_RECORD", self.path("record"))
             .env_remove("LOTMQ_ADVISORIES")
             .envs(environment.iter().copied())
             .output()
@@ -100,6 +106,22 @@ fn dependencies_of_every_lock_file_are_checked_with_advisories() {
             assert!(calls.contains(&call), "`{call}` is not among\n{calls}");
         }
     }
+}
+
+#[test]
+fn unchanged_dependencies_are_checked_once() {
+    let bench = Bench::new(&[]).with_database();
+    assert!(bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    let first = bench.calls();
+    assert!(first.contains("check licenses bans sources"), "{first}");
+    assert!(bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    assert_eq!(bench.calls(), first, "the record answers");
+    assert!(bench.run("scripts/dependencies", &[]).status.success());
+    assert_ne!(bench.calls(), first, "without --changed all is checked");
+    // A failure leaves no record.
+    let bench = Bench::new(&["cargo deny --log-level error"]);
+    assert!(!bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    assert!(!bench.path("record").exists());
 }
 
 #[test]

@@ -18,6 +18,6 @@ pub struct QueueSlice {
     pub first_damage: Option<Corruption>,
 }
 
-/// Receiver of the outcome of a request: called on the reader's thread, or on that of the writer when it
-/// fails. It must not block.
+/// Receiver of the outcome of a request: called on the reader's thread, or on the writer's when the
+/// request fails. It must not block.
 pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;

@@ -85,8 +85,7 @@ pub(super) fn send_backlog(
                     given_up += 1;
                     continue;
                 }
-                // The current permission decides, not the one at publication or at the first
-                // attempt to another address.
+                // The current permission decides, not that at publication or at an earlier attempt.
                 let topic = queued.message.topic();
                 if state.queue_allowed_at != generation && permissions.delivers_to_all(topic) != Some(true) {
                     asked += 1;
