@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_written_and_failures_are_classified() {
+    fn messages_are_written_and_classes_of_failure_are_told() {
         let asked = station(&["PONG", "OK", "ERROR no such point", "BUSY"]);
         Guest::open(CONFIGURATION.to_owned()).unwrap();
         let write = |point: &str| Delivery {
