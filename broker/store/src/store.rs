@@ -79,7 +79,8 @@ impl StoreOptions {
 /// One thread owns the file. Dropping the store closes it like [`Store::close`].
 ///
 /// ```
-/// use lotmq_store::{Batch, Durability, EnvironmentRow, Op, Store, StoreOptions, TenantId};
+/// use lotmq_changes::{Batch, EnvironmentRow, Op, TenantId};
+/// use lotmq_store::{Durability, Store, StoreOptions};
 ///
 /// let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
 /// let (store, recovered) = Store::open(options, Box::new(|_committed| {}))?;
