@@ -142,8 +142,11 @@ mod tests {
         manager.look(&watchdog, began);
         assert_eq!(heard(&listener), "WATCHDOG=1");
         manager.look(&watchdog, began + Duration::from_secs(6));
-        let told = heard(&listener);
-        assert!(told.starts_with("STATUS=") && told.contains("shard 0 has given no sign of life"), "{told}");
+        let status = heard(&listener);
+        assert!(
+            status.starts_with("STATUS=") && status.contains("shard 0 has given no sign of life"),
+            "{status}"
+        );
         pulse.waits();
         manager.look(&watchdog, began + Duration::from_secs(7));
         assert_eq!(heard(&listener), "WATCHDOG=1\nSTATUS=running");
