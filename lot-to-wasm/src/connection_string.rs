@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     /// Flaws in one line; those that are grave begin with an exclamation mark.
-    fn told(kind: &str, text: &str) -> String {
+    fn report(kind: &str, text: &str) -> String {
         let flaws = connection_string_flaws(kind, text);
         let told = flaws.iter().map(|flaw| {
             let mark = if flaw.is_grave { "!" } else { "" };
@@ -317,7 +317,7 @@ mod tests {
                 "!begins with mongodb+srv://, which is no address of MARIADB (write mysql://user:password@host:port/database)",
             ),
         ] {
-            assert_eq!(told(kind, text), expected, "{kind} {text}");
+            assert_eq!(report(kind, text), expected, "{kind} {text}");
         }
     }
 
@@ -339,7 +339,7 @@ mod tests {
             ("MONGODB", "mongodb://db/?anything=goes"),
             ("POSTGRESQL", "rubbish"),
         ] {
-            assert_eq!(told(kind, text), "", "{kind} {text}");
+            assert_eq!(report(kind, text), "", "{kind} {text}");
         }
     }
 }

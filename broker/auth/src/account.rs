@@ -30,7 +30,7 @@ pub struct Account {
     pub credential_version: u64,
     /// Identifies the account. A new password and a restart keep it, and no other account ever has
     /// it, not even one of the same name. Not 0. See [`AccountReference`](crate::AccountReference).
-    /// Its lower bits select the [share](lotmq_shares::payer) of its work.
+    /// Its lower bits select the [share](lotmq_shares::quota_key) of its work.
     #[serde(default)]
     pub number: u64,
     /// The four permission flags.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
@@ -48,8 +48,8 @@ impl Identity {
     }
 
     /// Key of the share of its work; 0 for an anonymous session.
-    pub fn payer(&self) -> u64 {
-        payer(self.account)
+    pub fn quota_key(&self) -> u64 {
+        quota_key(self.account)
     }
 
     /// Whether this is `root`.

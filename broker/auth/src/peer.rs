@@ -82,7 +82,7 @@ impl Source {
     }
 
     /// As people read it: an address of IPv4, a network of IPv6 as `2001:db8::/64`, `unix`.
-    pub fn shown(self) -> String {
+    pub fn render(self) -> String {
         match (self.0, u32::try_from(self.0)) {
             (0, _) => "unix".to_owned(),
             (1, _) => Ipv6Addr::LOCALHOST.to_string(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 
-use lotmq_shares::{PAYER_MASK, payer};
+use lotmq_shares::{QUOTA_KEY_MASK, quota_key};
 
 /// Separator between name and number. No name has it: see
 /// [`check_user_name`](crate::check_user_name).
@@ -56,11 +56,11 @@ pub(crate) struct Numbers(BTreeSet<(u64, u64)>);
 
 impl Numbers {
     pub(crate) fn insert(&mut self, number: u64) {
-        self.0.insert((payer(number), number));
+        self.0.insert((quota_key(number), number));
     }
 
     pub(crate) fn remove(&mut self, number: u64) {
-        self.0.remove(&(payer(number), number));
+        self.0.remove(&(quota_key(number), number));
     }
 
     /// Number of a new account, which no other has had. It has the payer of the account with the
@@ -69,8 +69,8 @@ impl Numbers {
         loop {
             // The keys are the system's random numbers, others each time.
             let drawn = RandomState::new().hash_one(name) & !OF_NAME;
-            let number = maker.map_or(drawn, |maker| drawn & !PAYER_MASK | payer(maker));
-            if payer(number) != 0 && !self.has(number, maker.is_some()) {
+            let number = maker.map_or(drawn, |maker| drawn & !QUOTA_KEY_MASK | quota_key(maker));
+            if quota_key(number) != 0 && !self.has(number, maker.is_some()) {
                 return number;
             }
         }
@@ -78,10 +78,10 @@ impl Numbers {
 
     /// Whether there is an account of this number, or, but for `may_share`, of its payer.
     fn has(&self, number: u64, may_share: bool) -> bool {
-        let payer = payer(number);
+        let quota_key = quota_key(number);
         match may_share {
-            true => self.0.contains(&(payer, number)),
-            false => self.0.range((payer, 0)..=(payer, u64::MAX)).next().is_some(),
+            true => self.0.contains(&(quota_key, number)),
+            false => self.0.range((quota_key, 0)..=(quota_key, u64::MAX)).next().is_some(),
         }
     }
 }
@@ -113,11 +113,11 @@ mod tests {
             numbers.insert(maker);
             for made in 1..=20_000 {
                 let number = numbers.draw("bob", Some(maker));
-                assert_eq!(payer(number), payer(maker));
+                assert_eq!(quota_key(number), quota_key(maker));
                 numbers.insert(number);
                 assert_eq!(numbers.0.len(), made + 1, "a number of its own");
             }
-            assert_ne!(payer(numbers.draw("bob", None)), payer(maker));
+            assert_ne!(quota_key(numbers.draw("bob", None)), quota_key(maker));
             numbers.remove(maker);
             assert!(!numbers.has(maker, true) && numbers.has(maker, false));
         }

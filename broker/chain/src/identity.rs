@@ -47,7 +47,7 @@ impl From<&Error> for IdentityFault {
 /// Returns the path for a message. A setting may hold the text of a key where a path is expected;
 /// that text is not shown.
 #[must_use]
-pub fn shown_path(path: &Path) -> Cow<'_, str> {
+pub fn masked_path(path: &Path) -> Cow<'_, str> {
     let text = path.to_string_lossy();
     if pem::is_text_of_pem(&text) { Cow::Borrowed(NO_PATH) } else { text }
 }
@@ -66,7 +66,7 @@ mod tests {
             ("-----BEGIN PRIVATE KEY-----\nMIIE", NO_PATH),
             ("MIIE-----END PRIVATE KEY-----", NO_PATH),
         ] {
-            assert_eq!(shown_path(Path::new(path)), expected);
+            assert_eq!(masked_path(Path::new(path)), expected);
         }
     }
 

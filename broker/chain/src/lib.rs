@@ -12,8 +12,8 @@ pub mod der;
 pub mod identity;
 pub mod limits;
 pub mod pem;
+pub mod report;
 pub mod stamp;
-pub mod told;
 pub mod validity;
 
 use std::sync::Arc;

@@ -74,13 +74,13 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<Exit> {
     let mut client = connect_within(&args.connect, args.timeout)?;
     let reply = export_to(&args.file, |out| download(args, &mut client, out))?;
     client.disconnect()?;
-    output::tell(&if args.json { format!("{reply:#}") } else { args.told(&reply) })?;
+    output::tell(&if args.json { format!("{reply:#}") } else { args.summary(&reply) })?;
     Ok(Exit::Success)
 }
 
 impl BackupArgs {
     /// The line for people about a backup that was written.
-    fn told(&self, reply: &Value) -> String {
+    fn summary(&self, reply: &Value) -> String {
         let data = &reply["data"];
         let parts = data["parts"].as_array().into_iter().flatten().filter_map(Value::as_str);
         printable(&format!(

@@ -178,7 +178,7 @@ pub(crate) fn cmd(
         let Ok(Some(reply)) = reply else {
             // With what is wrong by now, it costs nothing that the broker may be gone.
             client.disconnect().ok();
-            reply.map_err(|error| told_of_parts(error, &agreed))?;
+            reply.map_err(|error| explain_too_large(error, &agreed))?;
             output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
             return Ok(Exit::NoBroker);
         };
@@ -221,7 +221,7 @@ pub(crate) fn show_reply(reply: &Value, rendered: &str) -> anyhow::Result<Exit> 
 }
 
 /// An error with the way there is for a module that is longer than the broker takes in a command.
-fn told_of_parts(error: anyhow::Error, command: &str) -> anyhow::Error {
+fn explain_too_large(error: anyhow::Error, command: &str) -> anyhow::Error {
     let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
     let is_too_large = matches!(error.downcast_ref(), Some(ClientError::TooLarge { .. }));
     if !is_too_large || !verb.eq_ignore_ascii_case("addModule") {
@@ -807,9 +807,9 @@ mod tests {
     #[test]
     fn oversized_module_command_suggests_guest_deploy() {
         let refused = || anyhow::Error::from(ClientError::TooLarge { bytes: 20_000_000, limit: 16_777_216 });
-        let told = told_of_parts(refused(), "-addModule big -world action wasm64:AGFz").to_string();
+        let told = explain_too_large(refused(), "-addModule big -world action wasm64:AGFz").to_string();
         assert!(told.contains("lotmq guest deploy --file NAME.wasm --name NAME"), "{told}");
-        let other = told_of_parts(refused(), "-addAction DEFINE ACTION A").to_string();
+        let other = explain_too_large(refused(), "-addAction DEFINE ACTION A").to_string();
         assert!(!other.contains("guest deploy"), "{other}");
     }
 

@@ -199,7 +199,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
         plans += 1;
         args.show_plan(&reply)?;
         if args.dry_run {
-            return told_of_concern(args, &reply);
+            return report_concern(args, &reply);
         }
         if !is_agreed_to(args, &reply)? {
             return Ok(Exit::Failure);
@@ -209,7 +209,7 @@ fn deploy_project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit
 }
 
 /// Ends a dry run with what would be asked about.
-fn told_of_concern(args: &DeployArgs, plan: &Value) -> anyhow::Result<Exit> {
+fn report_concern(args: &DeployArgs, plan: &Value) -> anyhow::Result<Exit> {
     if let Some(concern) = plan::concern(plan, !args.replace).filter(|_| !args.json) {
         output::tell(&format!("{concern} This is asked about, or needs --yes"))?;
     }
@@ -282,7 +282,7 @@ fn file_as_planned(
         if !args.json {
             of_projects.iter().try_for_each(|told| output::tell(told))?;
         }
-        return told_of_concern(args, plan).map(Some);
+        return report_concern(args, plan).map(Some);
     }
     if !is_agreed_to(args, plan)? {
         return Ok(Some(Exit::Failure));
@@ -364,7 +364,8 @@ impl Broker {
         reply.iter_mut().for_each(name_option_of_tool);
         if let Some(warnings) = reply.as_mut().and_then(|reply| reply.get_mut("warnings")) {
             let new = warnings.as_array().into_iter().flatten();
-            let new: Vec<Value> = new.filter(|warning| !self.compiled.has_told(warning)).cloned().collect();
+            let new: Vec<Value> =
+                new.filter(|warning| !self.compiled.has_reported(warning)).cloned().collect();
             *warnings = if new.is_empty() { Value::Null } else { new.into() };
         }
         Ok(reply)

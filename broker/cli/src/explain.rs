@@ -36,13 +36,13 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let of_compiler = Code::parse(&wanted.to_ascii_uppercase())
         .map(|code| (code.to_string(), code.title(), code.explanation()));
     if let Some(reason) = reason_code(wanted).filter(|_| of_compiler.is_none()) {
-        output::line(&told_of_reason(reason))?;
+        output::line(&describe_reason(reason))?;
         return Ok(Exit::Success);
     }
     let of_broker = || codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
     let (name, title, explanation) = of_compiler.or_else(of_broker).ok_or_else(|| unknown(wanted))?;
     output::line(&format!("{name}: {title}\n\n{}", pasteable(explanation)))?;
-    if let Some(told) = Code::parse(&name).and_then(told) {
+    if let Some(told) = Code::parse(&name).and_then(render_example) {
         let told = coloured(&pasteable(told.trim_end()), Paint::of_stdout());
         output::painted_line(&format!("\nFor instance:\n\n{told}"))?;
     }
@@ -59,7 +59,7 @@ fn reason_code(text: &str) -> Option<ReasonCode> {
 }
 
 /// A reason code with what it means, and what to look at.
-fn told_of_reason(reason: ReasonCode) -> String {
+fn describe_reason(reason: ReasonCode) -> String {
     let packets: Vec<&str> =
         ANSWERS.iter().filter(|(packet, _)| reason.allowed_in(*packet)).map(|(_, name)| *name).collect();
     let byte = reason.byte();
@@ -117,7 +117,7 @@ const HINTS: [(ReasonCode, &str); 9] = [
 ];
 
 /// How the compiler tells a code of a program that has the mistake.
-fn told(code: Code) -> Option<String> {
+fn render_example(code: Code) -> Option<String> {
     let compilation = lot_to_wasm::compile(example(code)?, &CompileOptions::default());
     let found = compilation.all_diagnostics().into_iter().find(|found| found.code == code)?;
     Some(render::to_text("example.lot", &found))
@@ -184,9 +184,9 @@ mod tests {
     fn reason_codes_are_explained_for_hexadecimal_and_decimal_numbers() {
         for text in ["0x87", "0X87", "135"] {
             let reason = reason_code(text).expect("a reason code");
-            assert!(told_of_reason(reason).starts_with("0x87 (135): not authorized\n"), "{text}");
+            assert!(describe_reason(reason).starts_with("0x87 (135): not authorized\n"), "{text}");
         }
-        assert!(told_of_reason(ReasonCode::NotAuthorized).contains("MQTT 3.1.1 says 5 for it in CONNACK"));
+        assert!(describe_reason(ReasonCode::NotAuthorized).contains("MQTT 3.1.1 says 5 for it in CONNACK"));
         for text in ["0x05", "300", "0xzz", "LOT302", "302"] {
             assert_eq!(reason_code(text), None, "{text}");
         }

@@ -73,7 +73,7 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Deploy(args) => deploy::deploy(args),
         GuestCommand::List(args) => installed::list(args),
         GuestCommand::Download(args) => download::download(args),
-        GuestCommand::Rollback(args) => installed::command("-rollbackModule", args, deploy::shown),
+        GuestCommand::Rollback(args) => installed::command("-rollbackModule", args, deploy::show_grants),
         GuestCommand::Enable(args) => installed::command("-enableModule", args, installed::message),
         GuestCommand::Disable(args) => installed::command("-disableModule", args, installed::message),
         GuestCommand::Remove(args) => installed::remove(args),

@@ -126,7 +126,7 @@ fn main() -> ExitCode {
         // The reader of our output has seen enough, as in `lotmq sub … | head`.
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
-            output::error(&told(&error));
+            output::error(&render_error(&error));
             exit_of(&error).into()
         }
     }
@@ -150,12 +150,12 @@ fn refused(mut error: clap::Error) -> ExitCode {
     if !is_ours {
         let arguments: Vec<String> =
             std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
-        let Some(hint) = hint::of(&error, &arguments) else { return shown(&error) };
+        let Some(hint) = hint::of(&error, &arguments) else { return print_usage_error(&error) };
         // clap's own suggestions go by spelling alone.
         for guessed in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::Suggested] {
             error.remove(guessed);
         }
-        let code = shown(&error);
+        let code = print_usage_error(&error);
         output::note(&format!("\n  tip: {hint}"));
         return code;
     }
@@ -168,7 +168,7 @@ fn refused(mut error: clap::Error) -> ExitCode {
 /// Prints the message of the command line parser. A file name in a foreign folder may have become
 /// an argument. So where an argument has control characters, the message is that about the escaped
 /// arguments: the parser takes escape sequences out of a text that it renders without colours.
-fn shown(error: &clap::Error) -> ExitCode {
+fn print_usage_error(error: &clap::Error) -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
     if arguments.iter().all(|argument| matches!(escaped(argument), Cow::Borrowed(_))) {
         // There is nobody to tell if this fails.
@@ -182,7 +182,7 @@ fn shown(error: &clap::Error) -> ExitCode {
 }
 
 /// The error in one line; where nothing listens, or no MQTT, with the way out.
-fn told(error: &anyhow::Error) -> String {
+fn render_error(error: &anyhow::Error) -> String {
     let text = output::chain(error);
     match error.downcast_ref::<ClientError>() {
         Some(error) if is_nobody_there(error) => format!("{text}; is it running? `lotmq serve`"),

@@ -168,6 +168,6 @@ impl RequestArgs {
 
     fn format(&self) -> Format {
         let format = self.format.clone().unwrap_or_else(|| Format::plain(false));
-        if self.pretty { format.pretty() } else { format }.shown()
+        if self.pretty { format.pretty() } else { format }.for_terminal()
     }
 }

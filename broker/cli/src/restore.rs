@@ -81,7 +81,7 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let reply = args.send(&mut client, &mut file)?;
     let is_accepted = reply.get("success").and_then(Value::as_bool) == Some(true);
     if !(args.json && is_accepted) {
-        output::tell(&told(&reply, args.json))?;
+        output::tell(&render(&reply, args.json))?;
     }
     if !is_accepted {
         return Ok(Exit::Failure);
@@ -161,7 +161,7 @@ impl RestoreArgs {
 }
 
 /// A reply of the broker: as JSON, or what it says to people, without the tables of the backup.
-fn told(reply: &Value, as_json: bool) -> String {
+fn render(reply: &Value, as_json: bool) -> String {
     if as_json {
         return format!("{reply:#}");
     }
@@ -191,7 +191,7 @@ fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Re
             // After a restore that failed the login would be good as before.
             Err(error) if matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) => {
                 let message = "restored; users and passwords are those of the backup";
-                output::tell(&told(&json!({"success": true, "message": message}), as_json))?;
+                output::tell(&render(&json!({"success": true, "message": message}), as_json))?;
                 return Ok(Exit::Success);
             }
             Err(error) if Instant::now() >= deadline => {
@@ -203,7 +203,7 @@ fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Re
     let reply = exchange(&mut client, "-restoreBackup", &random_text(12)?, timeout)?;
     client.disconnect()?;
     let reply = reply.context("the broker is back and does not tell what the restore came to")?;
-    output::tell(&told(&reply, as_json))?;
+    output::tell(&render(&reply, as_json))?;
     let is_restored = reply.pointer("/data/state").and_then(Value::as_str) == Some("restored");
     Ok(if is_restored { Exit::Success } else { Exit::Failure })
 }

@@ -85,7 +85,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     }
     output::tell("ready")?;
     let reload = Arc::new(Reload::new(args.clone(), config));
-    server.wait(signals, &|| Reload::look_aside(&reload))?;
+    server.wait(signals, &|| Reload::look_on_thread(&reload))?;
     Ok(Exit::Success)
 }
 

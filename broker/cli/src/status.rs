@@ -59,7 +59,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
         Ok(Ok(condition)) => condition,
         Ok(Err(_)) => return Ok(Exit::Failure),
         Err(error) if error.is::<ClientError>() || error.is::<NotLotmq>() => {
-            let reason = crate::told(&error);
+            let reason = crate::render_error(&error);
             if args.json {
                 output::line(&json!({ "state": "unreachable", "reason": reason }).to_string())?;
             }

@@ -245,7 +245,7 @@ impl SubArgs {
             None => Format::plain(self.verbose),
         };
         let format = if self.no_line_break { format.without_line_break() } else { format };
-        if self.pretty { format.pretty() } else { format }.shown()
+        if self.pretty { format.pretty() } else { format }.for_terminal()
     }
 
     fn wants(&self, message: &Message) -> bool {

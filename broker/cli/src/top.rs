@@ -111,7 +111,7 @@ impl Ranked {
 }
 
 /// Outcome of a question to the broker: what it said, or the exit code after that was told.
-type Told<T> = anyhow::Result<Result<T, Exit>>;
+type Answered<T> = anyhow::Result<Result<T, Exit>>;
 
 pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
     topic_filter_valid(&args.filter).or_misuse(&format!("`{}` is no topic filter", args.filter))?;
@@ -160,7 +160,7 @@ impl TopArgs {
         &self,
         client: &mut Client,
         interruption: &Interruption,
-        read: fn(&mut Client, f64) -> Told<Vec<CountedRow>>,
+        read: fn(&mut Client, f64) -> Answered<Vec<CountedRow>>,
         columns: &[RatedColumn],
     ) -> anyhow::Result<Exit> {
         let mut before = match read(client, self.timeout)? {
@@ -276,7 +276,7 @@ impl TopArgs {
 }
 
 /// Connected clients, by what they have sent and were sent.
-fn clients(client: &mut Client, timeout: f64) -> Told<Vec<CountedRow>> {
+fn clients(client: &mut Client, timeout: f64) -> Answered<Vec<CountedRow>> {
     let (mut rows, mut cursor) = (Vec::new(), None::<String>);
     for _ in 0..PAGES_MAX {
         let behind = cursor.as_deref().map(quoted).unwrap_or_default();
@@ -296,7 +296,7 @@ fn clients(client: &mut Client, timeout: f64) -> Told<Vec<CountedRow>> {
 }
 
 /// Definitions, by what they have done.
-fn definitions(client: &mut Client, timeout: f64) -> Told<Vec<CountedRow>> {
+fn definitions(client: &mut Client, timeout: f64) -> Answered<Vec<CountedRow>> {
     let reply = match asked(client, "-listRuns", timeout)? {
         Ok(reply) => reply,
         Err(exit) => return Ok(Err(exit)),

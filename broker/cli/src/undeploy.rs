@@ -80,7 +80,7 @@ fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
         if !args.yes || args.dry_run {
             let Some(told) = send(&format!("{command} -dryRun"))? else { return Ok(Exit::NoBroker) };
             if !is_success(&told) {
-                return shown(&told);
+                return show(&told);
             }
             if args.dry_run {
                 plan::show(&told, false)?;
@@ -96,13 +96,13 @@ fn unload(client: &mut Client, args: &UndeployArgs) -> anyhow::Result<Exit> {
         }
         let Some(reply) = send(&format!("{command}{agreed}"))? else { return Ok(Exit::NoBroker) };
         if !plan::is_outdated(&reply) || plans >= plan::PLANS_MAX {
-            return shown(&reply);
+            return show(&reply);
         }
         output::note(plan::CHANGED_MEANWHILE);
     }
 }
 
-fn shown(reply: &Value) -> anyhow::Result<Exit> {
+fn show(reply: &Value) -> anyhow::Result<Exit> {
     show_reply(reply, &render_reply(reply).replace("Use -force to", "Use --force to"))
 }
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lotmq_chain::ShortServerChains;
-use lotmq_chain::identity::{IdentityFault, shown_path};
+use lotmq_chain::identity::{IdentityFault, masked_path};
 use lotmq_chain::pem::{self, NotPem};
-use lotmq_chain::told::{KEYS, Side, told};
+use lotmq_chain::report::{KEYS, Side, describe};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -54,7 +54,7 @@ impl fmt::Debug for TlsContext {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file could not be read.
-    #[error("cannot read {}: {reason}", shown_path(path))]
+    #[error("cannot read {}: {reason}", masked_path(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum TlsError {
         reason: io::Error,
     },
     /// A file is not what is wanted.
-    #[error("{} {fault}", shown_path(path))]
+    #[error("{} {fault}", masked_path(path))]
     NotPem {
         /// The file.
         path: PathBuf,
@@ -210,7 +210,7 @@ impl Tls {
                 let invalid = io::ErrorKind::InvalidData;
                 match is_handshaking && is_other {
                     true => io::Error::new(invalid, "no answer as a server of TLS has"),
-                    false => io::Error::new(invalid, told(&error, Side::Client)),
+                    false => io::Error::new(invalid, describe(&error, Side::Client)),
                 }
             })?;
             self.read_plain(plain);

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::malformed::{line_at, malformation};
 use super::mosquitto::{TOLD, is_mosquitto};
 use super::origin::Assignment;
-use super::setting::shown_value;
+use super::setting::masked_value;
 use super::unknown::{elsewhere, is_section, unknown_key};
 use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
 
@@ -142,7 +142,7 @@ fn collect(
             }
             (None, value) if is_section(&path) => {
                 found.push(Err(ConfigError::SectionExpected {
-                    value: shown_for_section(&value),
+                    value: mask_for_section(&value),
                     origin: origin(&path),
                     name: path,
                 }));
@@ -150,7 +150,7 @@ fn collect(
             (None, _) => found.push(Err(unknown_key(&path, &origin(&path)))),
             (Some(key), value) if is_nothing_of_json(&value) => {
                 let reason = ValueError::WrongType { expected: key.type_name };
-                let (value, origin) = (shown_value(&to_json(value)), origin(&path));
+                let (value, origin) = (masked_value(&to_json(value)), origin(&path));
                 found.push(Err(ConfigError::ValueInvalid { key: key.path, value, origin, reason }));
             }
             (Some(key), value) => {
@@ -173,7 +173,7 @@ fn collect_lines(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTa
 
 /// Returns for a message the value that stands where a section belongs. Of a text only the kind is
 /// shown: it may be a password.
-fn shown_for_section(value: &toml::Value) -> String {
+fn mask_for_section(value: &toml::Value) -> String {
     match value {
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
         toml::Value::String(_) => "a text".to_owned(),

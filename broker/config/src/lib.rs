@@ -278,7 +278,7 @@ impl Config {
         let Assignment { key, value, origin } = assignment;
         let refused = |reason| ConfigError::ValueInvalid {
             key: key.path,
-            value: setting::shown_value(value),
+            value: setting::masked_value(value),
             origin: origin.clone(),
             reason,
         };

@@ -123,7 +123,7 @@ pub(crate) fn is_text_of_pem(text: &str) -> bool {
 }
 
 /// Returns a value for a message, in JSON. The text of a private key is left out.
-pub(crate) fn shown_value(value: &Value) -> String {
+pub(crate) fn masked_value(value: &Value) -> String {
     let text = value.to_string();
     if is_text_of_pem(&text) { "a text in PEM".to_owned() } else { text }
 }

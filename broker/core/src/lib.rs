@@ -13,10 +13,11 @@
 //! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws
 //! random bits, except seeds of hash tables. Nothing allocates or copies per message and receiver
 //! on the way from socket to socket. Values and traits give the core all that it needs:
-//! [`Clock`](clock::Clock), [`Transport`](connection::Transport), [`Above`],
-//! [`TenantHooks`](tenant::triggers::TenantHooks), [`GuestRunner`](turn::above::GuestRunner). Not
-//! here: the meaning of bytes (`codec`), flows of one session (`session`), matching (`router`),
-//! permanence (`store`), shards and sockets, guests and management (`server`).
+//! [`Clock`](clock::Clock), [`Transport`](connection::Transport), [`BrokerHooks`],
+//! [`TenantHooks`](tenant::triggers::TenantHooks),
+//! [`GuestRunner`](turn::broker_hooks::GuestRunner). Not here: the meaning of bytes (`codec`),
+//! flows of one session (`session`), matching (`router`), permanence (`store`), shards and sockets,
+//! guests and management (`server`).
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -138,5 +139,5 @@ pub mod tenant;
 pub mod turn;
 
 pub use hashing::Hashing;
-pub use shared::{Chance, Core, Settings};
-pub use turn::above::Above;
+pub use shared::{Core, Entropy, Settings};
+pub use turn::broker_hooks::BrokerHooks;

@@ -32,7 +32,7 @@ use slots::Slots;
 /// Shared state of the core.
 pub struct Core {
     /// Sources of randomness.
-    pub chance: Chance,
+    pub entropy: Entropy,
     /// Settings of the data path.
     pub settings: Settings,
     /// Clock.
@@ -75,10 +75,10 @@ impl Core {
         config: &Config,
         (log, ids): (Arc<dyn Log>, Arc<Ids>),
         clock: Arc<dyn Clock>,
-        chance: Chance,
+        entropy: Entropy,
     ) -> Self {
         Self {
-            chance,
+            entropy,
             settings: Settings::of(config),
             clock,
             log,
@@ -103,7 +103,7 @@ impl Core {
     /// \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
-        if !(self.chance.random)(&mut random) {
+        if !(self.entropy.random)(&mut random) {
             // Without entropy the session numbers still make it unique in this store.
             let number = self.ids.next_session().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
@@ -124,7 +124,7 @@ impl Core {
 }
 
 /// Sources of randomness, which whoever makes the core provides.
-pub struct Chance {
+pub struct Entropy {
     /// Fills an identifier with random bits; false without entropy.
     pub random: fn(&mut [u8; 16]) -> bool,
     /// Hash function for tables whose order is visible from outside.

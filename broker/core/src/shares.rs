@@ -69,7 +69,7 @@ enum Owner {
 impl Owner {
     fn of(identity: &Identity) -> Self {
         match (&identity.user, identity.peer) {
-            (Some(_), _) => Self::User(identity.payer()),
+            (Some(_), _) => Self::User(identity.quota_key()),
             (None, Peer::Tcp(address) | Peer::Proxied(address)) => Self::of_address(address),
             (None, Peer::Unix | Peer::Guest | Peer::Unknown) => Self::Anybody,
         }
@@ -136,7 +136,7 @@ impl Shares {
     /// Share of the user of a definition; that of clients without a user and without an address
     /// where it belongs to nobody.
     pub fn of_user(self: &Arc<Self>, user: Option<&lotmq_definitions::Owner>) -> Arc<Share> {
-        let owner = user.map_or(Owner::Anybody, |user| Owner::User(user.payer()));
+        let owner = user.map_or(Owner::Anybody, |user| Owner::User(user.quota_key()));
         self.of_owner(owner, user.map(|user| &user.name))
     }
 

@@ -124,7 +124,7 @@ impl Tenant {
     pub(crate) fn delivers(&self, identity: &Identity, topic: &str) -> Decision {
         let decision = self.permissions.decision(&Question::subscribe(identity, topic));
         if !decision.authorization.is_allowed() && !system_topics::may_have_own_replies(identity, topic) {
-            self.hooks.withheld(self, identity, topic);
+            self.hooks.delivery_denied(self, identity, topic);
         }
         decision
     }

@@ -10,8 +10,8 @@
 //! Invariants: no span outlives the turn; each receiver's items leave in their order; no two
 //! Clients' states are locked at once. Not here: `routing`, output that waits (`tenant::link`).
 
-pub mod above;
 mod backlog;
+pub mod broker_hooks;
 pub mod capacity;
 pub mod context;
 pub mod delivery;
@@ -65,7 +65,7 @@ use tracing::warn;
 
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
-use crate::durable::changes::{Seat, Stamp, Standing};
+use crate::durable::changes::{ChangeProgress, Stamp, TurnSlot};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::{OwnFigures, ThreadFigures};
@@ -79,7 +79,7 @@ use crate::turn::fan_out::AskedMessages;
 use crate::turn::redistribute::redistribute_left;
 use crate::turn::release::{Release, Releases};
 use crate::turn::session_drain::SessionDrain;
-use crate::{Above, Core};
+use crate::{BrokerHooks, Core};
 
 pub use messages::Messages;
 pub(crate) use messages::TurnMessage;
@@ -165,7 +165,7 @@ struct Pauses {
 /// State of the log as a turn knows it.
 struct LogView {
     /// Seat of the thread among the turns of all threads.
-    seat: Seat,
+    slot: TurnSlot,
     /// Whether an acknowledgement of the turn waits for earlier batches, too.
     waits_for_earlier: bool,
     /// Whether what the turn does now has to be one batch.
@@ -182,13 +182,13 @@ impl Turn {
         let core = Arc::clone(&context.core);
         Self {
             arena: Arena::new(Arc::clone(core.output_bytes.all())),
-            routes: RouteCache::new(core.chance.hashing.clone()),
+            routes: RouteCache::new(core.entropy.hashing.clone()),
             messages: Messages::default(),
             receivers: Receivers::default(),
             counts: TurnCounts::default(),
             batch: Batch::default(),
             log: LogView {
-                seat: core.turns.enter(),
+                slot: core.turns.enter(),
                 waits_for_earlier: false,
                 is_one_batch: false,
                 is_full: false,
@@ -211,9 +211,9 @@ impl Turn {
     }
 
     /// Calls the broker above with this turn; not after its end.
-    pub fn tell<R>(&mut self, what: impl FnOnce(&dyn Above, &mut Self) -> R) -> Option<R> {
+    pub fn tell<R>(&mut self, what: impl FnOnce(&dyn BrokerHooks, &mut Self) -> R) -> Option<R> {
         let context = Arc::clone(&self.context);
-        context.tell(|above| what(above, self))
+        context.tell(|hooks| what(hooks, self))
     }
 
     /// Figures that the thread writes.
@@ -355,7 +355,7 @@ impl Turn {
     /// Stamp for a durable change that goes into this turn's batch.
     pub fn stamp(&mut self) -> Stamp {
         self.call_flusher();
-        self.log.seat.stamp()
+        self.log.slot.stamp()
     }
 
     /// Marks a session that has a durable change in this turn. Call with its state locked.
@@ -366,7 +366,7 @@ impl Turn {
     /// Notes a message of a Client in this turn, so that its next connection cannot overtake it
     /// \[MQTT-4.6.0-6\]. False if another connection has taken the session over.
     pub(crate) fn brings_message_of(&mut self, client: &Client, connection: &Connection) -> bool {
-        if client.published.get() == self.log.seat.current() {
+        if client.published.get() == self.log.slot.current() {
             return true;
         }
         // Under the lock under which sessions are taken over.
@@ -380,12 +380,12 @@ impl Turn {
 
     /// Whether a message of a Client is in this turn.
     pub(crate) fn has_message_of(&self, client: &Client) -> bool {
-        client.published.get() == self.log.seat.current()
+        client.published.get() == self.log.slot.current()
     }
 
     /// Whether a change of this turn would overtake the newest one, in the turn of another thread.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
-        self.log.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)
+        self.log.slot.is_overtaking(stamp, &self.core.turns, &*self.core.log)
     }
 
     /// Waits until no change of another thread can be overtaken; not on shards. False on a timeout.
@@ -395,7 +395,7 @@ impl Turn {
 
     /// Whether a change is on the disk.
     pub(crate) fn is_on_disk(&self, stamp: Stamp) -> bool {
-        self.core.turns.standing(stamp, &*self.core.log) == Standing::OnDisk
+        self.core.turns.progress(stamp, &*self.core.log) == ChangeProgress::OnDisk
     }
 
     /// Makes sure that the flusher runs although the turn has no receivers.
@@ -467,7 +467,7 @@ impl Turn {
         if !self.drains.is_empty() && !self.log.is_full {
             // Their rows say by now that they are ending.
             self.drains.drain(..).for_each(|drain| self.context.session_drains.add(drain));
-            self.context.tell(|above| above.has_work());
+            self.context.tell(|hooks| hooks.has_work());
         }
         self.end_guests();
         self.time_shares.written();
@@ -508,7 +508,7 @@ impl Turn {
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
         !self.log.is_full
-            && (!self.batch.is_empty() || !self.releases.on_commit.is_empty() || self.log.seat.is_stamped())
+            && (!self.batch.is_empty() || !self.releases.on_commit.is_empty() || self.log.slot.is_stamped())
     }
 
     fn has_ended_runs(&self) -> bool {
@@ -528,7 +528,7 @@ impl Turn {
             return;
         }
         // They let go when they had kept what they keep, so that is among it.
-        if self.context.tell(|above| above.hand_over_kept(&self.core)) == Some(true) {
+        if self.context.tell(|hooks| hooks.hand_over_kept(&self.core)) == Some(true) {
             self.core.ended_runs.take_ended(&mut self.batch);
         } else {
             self.log.is_full = true;
@@ -595,7 +595,7 @@ impl Turn {
         let batch = self.batch.take();
         match self.core.log.offer(batch) {
             Ok(ticket) => {
-                self.log.seat.handed_over(Some(ticket));
+                self.log.slot.handed_over(Some(ticket));
                 self.take_settled();
                 self.releases.fed.handed_over(ticket);
                 if !self.is_of_shard() {
@@ -611,7 +611,7 @@ impl Turn {
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
                 self.releases.fed.refused();
-                self.log.seat.handed_over(None);
+                self.log.slot.handed_over(None);
                 for release in std::mem::take(&mut self.releases.on_commit) {
                     release.refused(self, StoreFailure::Failing);
                 }
@@ -620,7 +620,7 @@ impl Turn {
     }
 
     fn nothing_to_submit(&mut self) {
-        self.log.seat.handed_over(None);
+        self.log.slot.handed_over(None);
         if std::mem::take(&mut self.log.waits_for_earlier) {
             let last = self.core.log.last_ticket();
             self.hold(last);
@@ -737,7 +737,7 @@ impl Turn {
         if self.thread.home.is_none() {
             // Nobody calls this thread when the store has committed.
             let releases = std::mem::take(&mut self.releases.on_commit);
-            self.context.tell(|above| above.release_when_committed(ticket, releases));
+            self.context.tell(|hooks| hooks.release_when_committed(ticket, releases));
             return;
         }
         self.releases.hold_all(ticket);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Trigger};
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
@@ -206,8 +206,8 @@ pub struct Owner {
 
 impl Owner {
     /// Returns the key of the owner's share of bounded resources.
-    pub fn payer(&self) -> u64 {
-        payer(self.account)
+    pub fn quota_key(&self) -> u64 {
+        quota_key(self.account)
     }
 }
 
@@ -316,8 +316,8 @@ impl Definition {
     }
 
     /// Key of the share that its work counts in; 0 without an owner.
-    pub fn payer(&self) -> u64 {
-        payer(self.account())
+    pub fn quota_key(&self) -> u64 {
+        quota_key(self.account())
     }
 
     /// The number of its owner's account as it changes.

@@ -278,7 +278,7 @@ impl LastValues {
             let Unsaved { order, known } = &mut *self.unsaved.lock();
             let topics: Vec<Arc<str>> = order.drain(..topics_max.min(order.len())).collect();
             for topic in &topics {
-                known.remove(topic).into_iter().for_each(|payer| self.waiting.give_back(payer, 1));
+                known.remove(topic).into_iter().for_each(|quota_key| self.waiting.give_back(quota_key, 1));
             }
             topics
         };
@@ -296,7 +296,7 @@ impl LastValues {
             let topic: Arc<str> = topic.into();
             if let Entry::Vacant(unknown) = known.entry(Arc::clone(&topic)) {
                 // The owner of a removed value is unknown.
-                self.waiting.put_back(*unknown.insert(ValueKeeper::NOBODY.payer()), 1);
+                self.waiting.put_back(*unknown.insert(ValueKeeper::NOBODY.quota_key()), 1);
                 order.push_front(topic);
             }
         }
@@ -355,8 +355,8 @@ impl LastValues {
         if self.unsaved.lock().known.contains_key(topic) {
             return Ok(());
         }
-        let payer = keeper.payer();
-        let has_room = self.waiting.take(payer, 1).map(|()| self.waiting.give_back(payer, 1));
+        let quota_key = keeper.quota_key();
+        let has_room = self.waiting.take(quota_key, 1).map(|()| self.waiting.give_back(quota_key, 1));
         let (user, unit) = (|| keeper.user.cloned(), "changes on their way to the disk");
         has_room.map_err(|reason| KeepRefused { user: user(), unit, reason })
     }
@@ -369,8 +369,8 @@ impl LastValues {
         }
         let is_first = order.is_empty();
         let topic: Arc<str> = topic.into();
-        known.insert(Arc::clone(&topic), keeper.payer());
-        self.waiting.put_back(keeper.payer(), 1);
+        known.insert(Arc::clone(&topic), keeper.quota_key());
+        self.waiting.put_back(keeper.quota_key(), 1);
         order.push_back(topic);
         drop(unsaved);
         if let Some(tell) = self.tell_saver.get().filter(|_| is_first) {

@@ -114,7 +114,7 @@ struct WindowTable {
     /// and none that has no window.
     changed: BTreeMap<u64, Arc<str>>,
     next_change: u64,
-    is_clockwork_changed: bool,
+    is_clock_changed: bool,
     /// Rows for which there was no room, since the last question.
     unkept: u64,
     saved_ms: u64,
@@ -248,7 +248,7 @@ impl WindowTable {
             again_ms: 0,
             changed: BTreeMap::new(),
             next_change: 0,
-            is_clockwork_changed: false,
+            is_clock_changed: false,
             unkept: 0,
             saved_ms: milliseconds(now.elapsed),
             seen: now,
@@ -414,7 +414,7 @@ impl WindowWatch {
         });
         table.room.give_back(left);
         (table.end_ms, table.end_wall_ms) = on_both_clocks(now, open.end_ms);
-        table.is_clockwork_changed = true;
+        table.is_clock_changed = true;
         self.note_next(table);
         count
     }
@@ -468,9 +468,9 @@ impl WindowWatch {
 
     fn save(&self, table: &mut WindowTable, bytes_max: usize) -> usize {
         let values = (&*self.values, ValueKeeper::of(&self.definition));
-        let is_changed = table.is_clockwork_changed || !table.changed.is_empty();
+        let is_changed = table.is_clock_changed || !table.changed.is_empty();
         if is_changed && table.end_ms != NEVER {
-            table.is_clockwork_changed = false;
+            table.is_clock_changed = false;
             let rest_ms = table.end_ms.saturating_sub(milliseconds(table.seen.elapsed));
             let clockwork = WindowClock {
                 pane: table.pane,
@@ -479,7 +479,7 @@ impl WindowWatch {
                 began_ms: table.began_ms,
                 since_ms: table.since_ms,
             };
-            table.unkept += u64::from(!self.rows.keep_clockwork(values, &clockwork));
+            table.unkept += u64::from(!self.rows.keep_clock(values, &clockwork));
         }
         let (mut bytes, mut rows) = (0, 0);
         while bytes < bytes_max

@@ -32,7 +32,7 @@ use crate::{
     patterns::PatternCache,
     state::RunState,
 };
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use lotmq_shares::AccountShares;
 use native_code::{BaselineEngine, compile_failed, found_or_made};
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
@@ -83,7 +83,7 @@ pub struct EngineOptions {
     /// glue of a shell are made once for all of its world.
     pub shells: Vec<(World, Cow<'static, [u8]>)>,
     /// Watchdog for the ticker. Default: none.
-    pub pulses: Pulses,
+    pub pulses: Heartbeats,
 }
 
 impl Default for EngineOptions {
@@ -100,7 +100,7 @@ impl Default for EngineOptions {
             code_bytes_max: u64::MAX,
             core_modules: Vec::new(),
             shells: Vec::new(),
-            pulses: Pulses::default(),
+            pulses: Heartbeats::default(),
         }
     }
 }
@@ -269,8 +269,8 @@ impl Engine {
 
     /// Whether more than half of the mappings or of the memory of compiled code is taken, or of
     /// what this payer may have.
-    pub fn code_is_scarce_for(&self, payer: u64) -> bool {
-        self.0.code.are_scarce_for(payer)
+    pub fn code_is_scarce_for(&self, quota_key: u64) -> bool {
+        self.0.code.are_scarce_for(quota_key)
     }
 
     /// How often an instance was refused because its owner, or all of them, had as many as there

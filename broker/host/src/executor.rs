@@ -18,8 +18,8 @@ mod poison;
 mod queue;
 mod runner;
 mod spare;
+mod spare_thread;
 mod spec;
-mod stand_in;
 mod starts;
 mod worker;
 
@@ -30,15 +30,15 @@ pub(crate) use owner::RunOwner;
 pub use poison::MESSAGE_PAUSED;
 pub use queue::RunWait;
 pub use runner::Runner;
+pub use spare_thread::away;
 pub use spec::{CompilingSpec, RunnerMetrics, RunnerSpec, RunnerState};
-pub use stand_in::away;
 pub use starts::RunnerStarts;
 
 use crate::{Engine, OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
-use lotmq_pulse::{Pulse, Pulses};
+use lotmq_pulse::{Heartbeat, Heartbeats};
 use parking_lot::Mutex;
 use queue::RunQueue;
-use stand_in::StandIns;
+use spare_thread::SpareThreads;
 use std::{
     io,
     sync::{Arc, Weak},
@@ -58,13 +58,13 @@ pub struct ExecutorOptions {
     /// [`limits::TURN_TIME_MAX`].
     pub turn_time_max: Duration,
     /// Most threads beside those that work while others wait for a script or a route. Default
-    /// [`limits::STAND_INS_MAX`].
-    pub stand_ins_max: usize,
+    /// [`limits::SPARE_THREADS_MAX`].
+    pub spare_threads_max: usize,
     /// Time after which the instance of a definition that has nothing to do is dropped. Default
     /// [`limits::INSTANCE_IDLE`].
     pub instance_idle: Duration,
     /// Watchdog for the threads of the executor.
-    pub pulses: Pulses,
+    pub pulses: Heartbeats,
 }
 
 impl Default for ExecutorOptions {
@@ -74,9 +74,9 @@ impl Default for ExecutorOptions {
             threads,
             is_stepped: false,
             turn_time_max: limits::TURN_TIME_MAX,
-            stand_ins_max: limits::STAND_INS_MAX,
+            spare_threads_max: limits::SPARE_THREADS_MAX,
             instance_idle: limits::INSTANCE_IDLE,
-            pulses: Pulses::default(),
+            pulses: Heartbeats::default(),
         }
     }
 }
@@ -132,7 +132,7 @@ pub(crate) struct Shared {
     warm: Mutex<Vec<Weak<Runner>>>,
     options: ExecutorOptions,
     threads: Mutex<Threads>,
-    pub(crate) stand_ins: StandIns,
+    pub(crate) spare_threads: SpareThreads,
 }
 
 /// The threads of an executor, and what makes the sink of a further one.
@@ -148,9 +148,9 @@ struct Threads {
 type MakeSink = dyn Fn(usize) -> Box<dyn Sink> + Send;
 
 /// Arguments of a thread at its start.
-pub(crate) struct Seat {
+pub(crate) struct ThreadArguments {
     sink: Box<dyn Sink>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
 }
 
 impl std::fmt::Debug for Executor {
@@ -167,11 +167,11 @@ impl Executor {
         sink: impl Fn(usize) -> Box<dyn Sink> + Send + 'static,
     ) -> io::Result<Executor> {
         let shared = Arc::new(Shared {
-            queue: RunQueue::new(options.stand_ins_max),
+            queue: RunQueue::new(options.spare_threads_max),
             warm: Mutex::default(),
             options,
             threads: Mutex::new(Threads { started: Vec::new(), sink: Some(Box::new(sink)) }),
-            stand_ins: StandIns::default(),
+            spare_threads: SpareThreads::default(),
         });
         let executor = Executor { shared };
         if executor.shared.options.is_stepped {
@@ -221,7 +221,7 @@ impl Executor {
 impl Drop for Executor {
     fn drop(&mut self) {
         self.shared.queue.close();
-        self.shared.stand_ins.close();
+        self.shared.spare_threads.close();
         let threads = std::mem::take(&mut *self.shared.threads.lock());
         for thread in threads.started {
             if thread.join().is_err() {
@@ -233,17 +233,17 @@ impl Drop for Executor {
 
 impl Shared {
     /// Starts one more thread.
-    fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, Seat)) -> io::Result<()> {
+    fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, ThreadArguments)) -> io::Result<()> {
         let mut threads = self.threads.lock();
         let number = threads.started.len();
         let sink = threads.sink.as_ref().ok_or_else(|| io::Error::other("the executor has ended"))?(number);
         let pulse =
             self.options.pulses.add(format!("executor thread {number}"), limits::EXECUTOR_SILENCE_MAX);
-        let (shared, seat) = (self.clone(), Seat { sink, pulse });
+        let (shared, arguments) = (self.clone(), ThreadArguments { sink, pulse });
         let thread = thread::Builder::new()
             .name(format!("lotmq-guest-{number}"))
             .stack_size(limits::EXECUTOR_STACK_BYTES)
-            .spawn(move || work(&shared, seat))?;
+            .spawn(move || work(&shared, arguments))?;
         threads.started.push(thread);
         Ok(())
     }

@@ -95,7 +95,7 @@ mod state;
 mod texts;
 mod ticker;
 mod trap;
-mod trap_standing;
+mod trap_breaker;
 mod types;
 mod validate;
 
@@ -132,9 +132,9 @@ pub use services::{
 };
 pub use stack::register_stack;
 pub use texts::{
-    COMPILING, CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, is_run_code, owner_told, wanted_grant,
+    COMPILING, CUT_MARK, GAVE_UP, GRANT_MISSING, RUN_CODES, describe_owner, is_run_code, wanted_grant,
 };
-pub use trap_standing::{AfterTrap, TrapStanding};
+pub use trap_breaker::{AfterTrap, TrapBreaker};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
     OwnedMessage, Qos, RunError, Subscription, Value,

@@ -47,7 +47,7 @@ pub const CODE_BYTES_MAX: usize = 64;
 pub const MISSING_PER_RUN_MAX: usize = 16;
 
 /// Of those, as many are named in the error with which a run ends.
-pub const MISSING_TOLD_MAX: usize = 4;
+pub const MISSING_REPORTED_MAX: usize = 4;
 
 /// Bytes of the name of what was not granted; longer ones are cut. As long as the longest grant.
 pub const MISSING_NAME_BYTES_MAX: usize = 1024;
@@ -161,7 +161,7 @@ pub const PYTHON_SLICE: Duration = Duration::from_millis(50);
 /// Threads that stand in for executor threads whose run waits for a script or a route. One owner
 /// may use half of the threads that others leave; further runs of that owner wait. Each thread
 /// starts when it is first needed.
-pub const STAND_INS_MAX: usize = 64;
+pub const SPARE_THREADS_MAX: usize = 64;
 
 /// How long adding a script waits for the interpreter's native code, which is made once after an
 /// installation: some 20 s on two cores, a minute on a small board.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::{AccountShares, payer};
+use lotmq_shares::{AccountShares, quota_key};
 
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
 
@@ -23,14 +23,14 @@ pub struct MailboxRoom {
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
     pub(crate) fn new(account: u64, all: &Arc<AccountShares>) -> Self {
-        Self { account: payer(account), all: Arc::clone(all), taken: 0, was_scarce: false }
+        Self { account: quota_key(account), all: Arc::clone(all), taken: 0, was_scarce: false }
     }
 
     /// Acts for another account from now on. Room that is taken stays with the former account until
     /// it is given back.
     pub(crate) fn acts_for(&mut self, account: u64) {
         if self.taken == 0 {
-            self.account = payer(account);
+            self.account = quota_key(account);
         }
     }
 

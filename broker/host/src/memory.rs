@@ -8,7 +8,7 @@
 //! The engine asks before each growth, the first one at instantiation included.
 
 use crate::limits::{MEMORIES_MAX, OWNER_PART, RULE_INSTANCES_PART, TABLE_ELEMENTS_MAX, TABLES_MAX};
-use lotmq_shares::{AccountShares, HeldShare, NoShare, payer};
+use lotmq_shares::{AccountShares, HeldShare, NoShare, quota_key};
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
@@ -172,7 +172,7 @@ impl Memory {
     /// # Errors
     /// When the pool has no place for it.
     pub(crate) fn new(bytes_max: usize, account: u64, all: &GuestSums) -> Result<Self, NoPoolPlace> {
-        let account = payer(account);
+        let account = quota_key(account);
         let place = all.take(account, (&all.instances, "instances"))?;
         let places = vec![place];
         Ok(Memory { used: 0, max: bytes_max, account, all: all.clone(), places, refused: None })

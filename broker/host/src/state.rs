@@ -8,11 +8,11 @@ use crate::{
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
     grants::is_system,
-    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, MISSING_TOLD_MAX},
+    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, MISSING_REPORTED_MAX},
     memory::{Memory, Refusal},
     patterns::{PatternCache, Patterns},
     services::question::{Read, Request, Subject},
-    texts::{CODE_INVALID, cut, is_run_code, made_up, not_granted, owner_told},
+    texts::{CODE_INVALID, cut, describe_owner, is_run_code, made_up, not_granted},
 };
 use std::{
     borrow::Cow,
@@ -153,7 +153,7 @@ impl RunState {
     /// topic nor the reason.
     pub(crate) fn denial(&self) -> Option<String> {
         let topic = self.denied.borrow_mut().take()?;
-        let owner = owner_told(self.services.owner());
+        let owner = describe_owner(self.services.owner());
         Some(format!("the rules do not let {owner} publish to '{topic}'; nothing was written"))
     }
 
@@ -191,7 +191,7 @@ impl RunState {
             word if name.is_empty() => word.to_owned(),
             word => format!("{word}:{name}"),
         };
-        self.missing.get_mut().iter().take(MISSING_TOLD_MAX).map(written).collect()
+        self.missing.get_mut().iter().take(MISSING_REPORTED_MAX).map(written).collect()
     }
 
     // A function of its own would read fields that were just written in smaller pieces, and stall:

@@ -99,7 +99,7 @@ pub fn is_run_code(code: &str) -> bool {
 }
 
 /// Returns the owner of a definition as reports on denied operations call it.
-pub fn owner_told(owner: Option<&str>) -> String {
+pub fn describe_owner(owner: Option<&str>) -> String {
     match owner {
         Some(owner) => format!("its owner '{owner}'"),
         None => "somebody without a user, to whom it belongs,".to_owned(),

@@ -4,7 +4,7 @@
 //! it stands still, nothing ends an endless run; its pulse reports that.
 
 use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
-use lotmq_pulse::{Pulse, limits::BEAT_PERIOD};
+use lotmq_pulse::{Heartbeat, limits::BEAT_PERIOD};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -45,7 +45,7 @@ impl Ticker {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(engine: EngineWeak, pulse: Arc<Pulse>) -> std::io::Result<Ticker> {
+    pub(crate) fn start(engine: EngineWeak, pulse: Arc<Heartbeat>) -> std::io::Result<Ticker> {
         Self::start_with(pulse, move || {
             engine.upgrade().is_some_and(|engine| {
                 engine.increment_epoch();
@@ -56,7 +56,7 @@ impl Ticker {
 
     /// Starts a thread that calls `tick` until it returns false.
     fn start_with(
-        pulse: Arc<Pulse>,
+        pulse: Arc<Heartbeat>,
         mut tick: impl FnMut() -> bool + Send + 'static,
     ) -> std::io::Result<Ticker> {
         let shared = Arc::new(Shared { asked: AtomicU8::new(COARSE), thread: OnceLock::new() });
@@ -124,14 +124,14 @@ impl Shared {
 mod tests {
     use std::sync::mpsc;
 
-    use lotmq_pulse::Pulses;
+    use lotmq_pulse::Heartbeats;
 
     use super::*;
 
     #[test]
     fn a_ticker_that_stands_still_is_missed_and_one_that_has_nothing_to_do_is_not() {
         const PATIENCE: Duration = Duration::from_secs(60);
-        let pulses = Pulses::default();
+        let pulses = Heartbeats::default();
         let (go, may_go) = mpsc::channel();
         let pulse = pulses.add("the ticker", PATIENCE);
         // The test releases each tick.

@@ -42,20 +42,20 @@ fn of_reference(analysis: &Analysis, key: &str, text: &str, about: &Reference<'_
         Target::Entity(kind, name) => {
             let wanted = DeclarationKind::Lot(kind);
             let mut all = analysis.workspace.declarations(key);
-            all.find(|(_, found)| found.kind == wanted && found.name == name).map(|(_, found)| shown(found))
+            all.find(|(_, found)| found.kind == wanted && found.name == name).map(|(_, found)| render(found))
         }
         Target::Python(name) => {
             let mut all = analysis.workspace.declarations(key);
             let found =
                 all.find(|(_, found)| found.kind == DeclarationKind::PythonFunction && found.name == name);
-            found.map(|(_, found)| shown(found))
+            found.map(|(_, found)| render(found))
         }
         Target::Variable(name) => declared(text, about, name),
     }
 }
 
 /// Renders a declaration as its first line and its description; a Model with its fields.
-fn shown(found: &SourceDeclaration) -> String {
+fn render(found: &SourceDeclaration) -> String {
     if let Some(lines) = &found.lines {
         return format!("```lot\n{lines}\n```");
     }

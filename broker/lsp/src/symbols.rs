@@ -18,12 +18,12 @@ const FOUND_MAX: usize = 500;
 pub(crate) fn of_file(analysis: &Analysis, params: &DocumentSymbolParams) -> Option<DocumentSymbolResponse> {
     let file = analysis.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
     let lines = Lines::of(&file.text);
-    let symbols = outline(&file.text).iter().map(|symbol| shown(symbol, &lines)).collect();
+    let symbols = outline(&file.text).iter().map(|symbol| render(symbol, &lines)).collect();
     Some(DocumentSymbolResponse::Nested(symbols))
 }
 
 #[allow(deprecated, reason = "the field has to be given")]
-fn shown(symbol: &Symbol, lines: &Lines<'_>) -> DocumentSymbol {
+fn render(symbol: &Symbol, lines: &Lines<'_>) -> DocumentSymbol {
     // Editors refuse an empty name, and a name outside of its symbol.
     let name = if symbol.name.is_empty() { "\"\"" } else { &symbol.name };
     let whole = symbol.range.start.min(symbol.name_range.start)..symbol.range.end.max(symbol.name_range.end);
@@ -35,7 +35,7 @@ fn shown(symbol: &Symbol, lines: &Lines<'_>) -> DocumentSymbol {
         deprecated: None,
         range: lines.range(&whole),
         selection_range: lines.range(&symbol.name_range),
-        children: Some(symbol.children.iter().map(|child| shown(child, lines)).collect()),
+        children: Some(symbol.children.iter().map(|child| render(child, lines)).collect()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use lotmq_host::Engine;
-use lotmq_host::limits::{FILE_OPERATIONS_MAX, MAPPINGS_PER_PROGRAM, SERIAL_OPENINGS_MAX, STAND_INS_MAX};
+use lotmq_host::limits::{FILE_OPERATIONS_MAX, MAPPINGS_PER_PROGRAM, SERIAL_OPENINGS_MAX, SPARE_THREADS_MAX};
 use rustix::process::{Resource, getrlimit};
 use tracing::{info, warn};
 
@@ -53,7 +53,7 @@ fn threads_max() -> u64 {
 
 /// Threads that the broker has at most on a machine with so many cores.
 fn threads_needed(cores: u64, working: usize) -> u64 {
-    let of_guests = STAND_INS_MAX + FILE_OPERATIONS_MAX + SERIAL_OPENINGS_MAX;
+    let of_guests = SPARE_THREADS_MAX + FILE_OPERATIONS_MAX + SERIAL_OPENINGS_MAX;
     2 * cores + (of_guests + working) as u64 + OTHER_THREADS
 }
 

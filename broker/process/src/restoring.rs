@@ -30,7 +30,7 @@ impl Restoring {
     /// Of so many definitions.
     pub fn of(all: usize) -> Self {
         let began = Instant::now();
-        Self::told(TOLD_PAUSE, move |Current { kind, name, done }| {
+        Self::reporting(TOLD_PAUSE, move |Current { kind, name, done }| {
             let seconds = began.elapsed().as_secs();
             info!(
                 kind,
@@ -43,7 +43,7 @@ impl Restoring {
         })
     }
 
-    fn told(pause: Duration, tell: impl Fn(&Current) + Send + 'static) -> Self {
+    fn reporting(pause: Duration, tell: impl Fn(&Current) + Send + 'static) -> Self {
         let current = Arc::<Mutex<Option<Current>>>::default();
         let (ends, ended) = sync_channel::<()>(0);
         let watched = Arc::clone(&current);
@@ -78,7 +78,7 @@ mod tests {
     fn slow_restore_step_is_reported_until_it_is_done() {
         let (sender, told) = channel();
         let restoring =
-            Restoring::told(Duration::from_millis(1), move |current| drop(sender.send(current.clone())));
+            Restoring::reporting(Duration::from_millis(1), move |current| drop(sender.send(current.clone())));
         restoring.begins("module", "first");
         restoring.begins("action", "second");
         let second = Current { kind: "action".to_owned(), name: "second".to_owned(), done: 1 };

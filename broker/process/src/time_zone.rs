@@ -28,7 +28,7 @@ impl LocalZone {
     }
 
     /// The same, told in the log.
-    pub fn told() -> Self {
+    pub fn logged() -> Self {
         let found = Self::of_process();
         match &found.fault {
             Some(reason) => warn!(reason, "the time zone is not known: timers go by UTC"),

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lotmq_pulse::{Pulse, Pulses, Silence, limits};
+use lotmq_pulse::{Heartbeat, Heartbeats, Silence, limits};
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
 use tracing::error;
@@ -17,7 +17,7 @@ use tracing::error;
 #[derive(Default)]
 pub struct Watchdog {
     /// Signs of life of each thread.
-    pub pulses: Pulses,
+    pub pulses: Heartbeats,
     /// Names of tasks that have ended by a panic.
     ended_by_panic: Mutex<Vec<&'static str>>,
 }
@@ -49,7 +49,7 @@ impl Watchdog {
 ///
 /// # Errors
 /// When the system gives none.
-pub fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
+pub fn runtime(pulse: &Arc<Heartbeat>) -> io::Result<Runtime> {
     let (waits, wakes) = (Arc::clone(pulse), Arc::clone(pulse));
     Builder::new_current_thread()
         .enable_all()
@@ -61,7 +61,7 @@ pub fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
 }
 
 /// Gives signs of life for the thread of this task, for ever.
-pub async fn beat(pulse: Arc<Pulse>) {
+pub async fn beat(pulse: Arc<Heartbeat>) {
     let mut interval = tokio::time::interval(limits::BEAT_PERIOD);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {

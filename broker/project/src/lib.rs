@@ -418,7 +418,7 @@ impl Compiled {
 
     /// Whether a warning of a broker about the same programs, an entry of its reply, is one of the
     /// diagnostics.
-    pub fn has_told(&self, warning: &Value) -> bool {
+    pub fn has_reported(&self, warning: &Value) -> bool {
         self.parts.iter().any(|(_, outcome)| match outcome {
             Outcome::Lot(compilation) => compilation.all_diagnostics().iter().any(|found| {
                 warning["code"] == found.code.to_string()

@@ -50,11 +50,11 @@ use limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
 /// Pulses of the threads of one broker. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Pulses(Arc<Mutex<Vec<Weak<Pulse>>>>);
+pub struct Heartbeats(Arc<Mutex<Vec<Weak<Heartbeat>>>>);
 
 /// Pulse of one thread, which is watched for as long as this lives.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     name: String,
     /// How long a healthy thread is at one piece of work at most.
     patience: Duration,
@@ -85,14 +85,14 @@ pub struct Silence {
 
 thread_local! {
     /// Pulse of this thread, for what is called deep within its work.
-    static OWN: RefCell<Option<Arc<Pulse>>> = const { RefCell::new(None) };
+    static OWN: RefCell<Option<Arc<Heartbeat>>> = const { RefCell::new(None) };
 }
 
-impl Pulses {
+impl Heartbeats {
     /// Watches one more thread: whoever is at one piece of work for `patience` or longer stands
     /// still.
-    pub fn add(&self, name: impl Into<String>, patience: Duration) -> Arc<Pulse> {
-        let pulse = Arc::new(Pulse { name: name.into(), patience, state: Mutex::new(State::Waits) });
+    pub fn add(&self, name: impl Into<String>, patience: Duration) -> Arc<Heartbeat> {
+        let pulse = Arc::new(Heartbeat { name: name.into(), patience, state: Mutex::new(State::Waits) });
         let mut all = self.0.lock();
         // As many as threads live: those that have ended leave their places.
         all.retain(|pulse| pulse.strong_count() > 0);
@@ -108,7 +108,7 @@ impl Pulses {
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Makes this the pulse of the calling thread, for [`goes_on`] and [`while_away`].
     pub fn install(self: &Arc<Self>) {
         OWN.set(Some(Arc::clone(self)));
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn thread_without_progress_for_too_long_is_reported_as_silent() {
-        let pulses = Pulses::default();
+        let pulses = Heartbeats::default();
         let (one, other) = (pulses.add("one", PATIENCE), pulses.add("other", 2 * PATIENCE));
         let begin = Instant::now();
         let names = |after: Duration| -> Vec<String> {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn nested_calls_report_progress_for_their_thread() {
-        let pulses = Pulses::default();
+        let pulses = Heartbeats::default();
         let pulse = pulses.add("a thread", PATIENCE);
         let begin = Instant::now();
         goes_on(begin);

@@ -10,14 +10,14 @@ use lotmq_router::{topic_filter_valid, topic_name_valid};
 use lotmq_server::embedded::ClientIdentity;
 use serde::Deserialize;
 
-use crate::far::FarSide;
+use crate::diagnostics::placed;
 use crate::keys::{CLIENT_KEYS, Keys};
-use crate::logins::{self, ClientLoginStep, ExpectedDeed};
+use crate::logins::{self, ClientLoginStep, ExpectedLoginEvent};
+use crate::mock_server::FarSide;
 use crate::modules::CaseModule;
 use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
-use crate::told::placed;
-use crate::visit::{RUN_TIME, Visit, brings, run_time};
+use crate::scripted_client::{RUN_TIME, ScriptedClient, brings, run_time};
 
 /// Default start time of a case.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
@@ -151,7 +151,7 @@ pub(crate) enum Step {
         brings: Option<u64>,
     },
     /// A client of a route that listens talks to the route.
-    Visit(Box<Visit>),
+    ScriptedClient(Box<ScriptedClient>),
     /// A login, or an event of a client, that a guest for logins handles.
     OfLogin(ClientLoginStep),
 }
@@ -191,13 +191,13 @@ impl Step {
                 time: keys.optional_text("for")?.as_deref().map_or(Ok(RUN_TIME), run_time)?,
                 brings: keys.integer("brings")?.map(brings).transpose()?,
             },
-            "connect" | "request" => Step::Visit(Box::new(Visit::read(&mut keys, kind)?)),
+            "connect" | "request" => Step::ScriptedClient(Box::new(ScriptedClient::read(&mut keys, kind)?)),
             kind if logins::STEP_KINDS.contains(&kind) => {
                 Step::OfLogin(ClientLoginStep::read(&mut keys, kind)?)
             }
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
-        let (of_visit, of_login) = ([Visit::keys(kind)], [ClientLoginStep::keys(kind)]);
+        let (of_visit, of_login) = ([ScriptedClient::keys(kind)], [ClientLoginStep::keys(kind)]);
         keys.finish(match kind {
             "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
             "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
@@ -240,7 +240,7 @@ pub(crate) enum Expected {
         error: String,
     },
     /// Of a guest for logins.
-    OfLogins(ExpectedDeed),
+    OfLogins(ExpectedLoginEvent),
 }
 
 impl TryFrom<toml::Spanned<toml::Table>> for Expected {
@@ -255,7 +255,7 @@ impl TryFrom<toml::Spanned<toml::Table>> for Expected {
 
 impl Expected {
     fn read(mut keys: Keys) -> Result<Self, String> {
-        let [answer, revoke, update] = logins::DEED_KINDS;
+        let [answer, revoke, update] = logins::EVENT_KINDS;
         let kind = keys.first_of(&["denied", "topic", "returned", "error", answer, revoke, update])?;
         let expected = match kind {
             "denied" => Expected::Denied {
@@ -274,8 +274,8 @@ impl Expected {
                 properties: keys.wanted_properties()?,
             },
             "returned" => Expected::Returned { returned: keys.payload("returned")? },
-            kind if logins::DEED_KINDS.contains(&kind) => {
-                let expected = ExpectedDeed::read(&mut keys, kind)?;
+            kind if logins::EVENT_KINDS.contains(&kind) => {
+                let expected = ExpectedLoginEvent::read(&mut keys, kind)?;
                 keys.finish(&expected.keys(kind))?;
                 return Ok(Expected::OfLogins(expected));
             }

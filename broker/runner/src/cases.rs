@@ -12,15 +12,15 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
 use crate::case::{Case, CaseUser, Cases, Step};
-use crate::far::{Recordings, RunningFarSide};
+use crate::diagnostics::{ReportedOnce, render_toml_error};
 use crate::judge::{Seen, errors, judge, warned};
+use crate::mock_server::{Recordings, RunningFarSide};
 use crate::payload::{Compared, Payload, compared};
 use crate::program::{Program, Start, inputs};
 use crate::report::TestReport;
+use crate::scripted_client::ScriptedClients;
 use crate::test_folder::TestFolder;
-use crate::told::{ToldOnce, told};
 use crate::traffic::read as read_recording;
-use crate::visit::Visitors;
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -87,7 +87,7 @@ fn tell_warnings(has_failures: bool, warnings: Option<String>) {
 fn read(file: &Path, folder: &TestFolder) -> anyhow::Result<Cases> {
     folder.check(file)?;
     let text = read_source(file)?;
-    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", told(&text, &error)))
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", render_toml_error(&text, &error)))
 }
 
 /// Runs those of the cases whose names have a text in them.
@@ -97,7 +97,7 @@ fn run_all(
     (cases, wanted): (&Cases, &str),
     report: &mut TestReport,
 ) -> anyhow::Result<()> {
-    let mut told = ToldOnce::default();
+    let mut told = ReportedOnce::default();
     let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), root, anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
         // An error in one case does not stop the other cases.
@@ -156,7 +156,7 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<S
 struct Course {
     seen: Vec<Seen>,
     complaints: Vec<String>,
-    visitors: Visitors,
+    visitors: ScriptedClients,
 }
 
 /// Runs a case, and returns its failures.
@@ -164,7 +164,7 @@ fn run(
     (embedding, program): (&Embedding, &Program),
     (all, case): (&Cases, &Case),
     recordings: Recordings<'_>,
-    told: &mut ToldOnce,
+    told: &mut ReportedOnce,
 ) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at(), zone: case.zone() })?;
     let far_sides = prepare(&mut broker, (all, case), recordings)?;
@@ -175,7 +175,7 @@ fn run(
         let Course { mut seen, mut complaints, .. } = course;
         // These events may explain the failure.
         let happened = broker.happened().unwrap_or_default();
-        happened.into_iter().for_each(|happening| Seen::note(happening, &mut seen, told));
+        happened.into_iter().for_each(|event| Seen::note(event, &mut seen, told));
         complaints.push(format!("{error:#}"));
         complaints.extend(errors(&seen));
         complaints.extend(warned(&seen));
@@ -215,7 +215,7 @@ fn prepare(
         far_sides.push(running);
     }
     for step in &case.when {
-        if let Step::Visit(visit) = step {
+        if let Step::ScriptedClient(visit) = step {
             broker.open_to_clients(visit.route());
         }
     }
@@ -227,7 +227,7 @@ fn take_all(
     case: &Case,
     recordings: Recordings<'_>,
     broker: &mut EmbeddedBroker,
-    (course, told): (&mut Course, &mut ToldOnce),
+    (course, told): (&mut Course, &mut ReportedOnce),
 ) -> anyhow::Result<()> {
     settle(broker, (&mut course.seen, told))?;
     for (number, step) in (1..).zip(&case.when) {
@@ -259,8 +259,11 @@ fn overridden<'a>(
     of_file.iter().filter(|(name, _)| !of_case.contains_key(*name)).chain(of_case)
 }
 
-fn settle(broker: &mut EmbeddedBroker, (seen, told): (&mut Vec<Seen>, &mut ToldOnce)) -> anyhow::Result<()> {
-    broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, seen, told));
+fn settle(
+    broker: &mut EmbeddedBroker,
+    (seen, told): (&mut Vec<Seen>, &mut ReportedOnce),
+) -> anyhow::Result<()> {
+    broker.settle()?.into_iter().for_each(|event| Seen::note(event, seen, told));
     Ok(())
 }
 
@@ -269,7 +272,7 @@ fn take(
     step: &Step,
     (name, recordings): (&str, Recordings<'_>),
     broker: &mut EmbeddedBroker,
-    (course, told): (&mut Course, &mut ToldOnce),
+    (course, told): (&mut Course, &mut ReportedOnce),
 ) -> anyhow::Result<()> {
     let Course { seen, complaints, visitors } = course;
     match step {
@@ -295,7 +298,7 @@ fn take(
         Step::Run { route, time, brings } => {
             broker.run_route(route, (*time, *brings), || false)?;
         }
-        Step::Visit(visit) => {
+        Step::ScriptedClient(visit) => {
             let settles = |broker: &mut EmbeddedBroker| settle(broker, (&mut *seen, &mut *told));
             complaints.extend(visitors.take(visit, broker, settles)?);
         }
@@ -312,7 +315,7 @@ fn take(
 fn pass_time(
     (length, what): (Duration, &str),
     broker: &mut EmbeddedBroker,
-    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+    (seen, told): (&mut Vec<Seen>, &mut ReportedOnce),
 ) -> anyhow::Result<()> {
     let mut left = length;
     let before = broker.timers_fired();
@@ -333,7 +336,7 @@ fn pass_time(
 fn replay(
     file: &Path,
     broker: &mut EmbeddedBroker,
-    (seen, told): (&mut Vec<Seen>, &mut ToldOnce),
+    (seen, told): (&mut Vec<Seen>, &mut ReportedOnce),
 ) -> anyhow::Result<()> {
     let mut last = None;
     for recorded in read_recording(file)? {

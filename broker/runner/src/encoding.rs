@@ -39,7 +39,7 @@ impl Encoding {
     }
 
     /// The beginning of bytes, as they would be written, in quotes.
-    pub(crate) fn shown(self, bytes: &[u8]) -> String {
+    pub(crate) fn render(self, bytes: &[u8]) -> String {
         let part = bytes.get(..SHOWN_BYTES).unwrap_or(bytes);
         let cut = if part.len() < bytes.len() { " …" } else { "" };
         match self {
@@ -60,7 +60,7 @@ mod tests {
     fn hex_is_two_digits_for_each_byte() {
         assert_eq!(Encoding::Hex.bytes("01 fF\n00").unwrap(), [1, 255, 0]);
         assert!(Encoding::Hex.bytes("").unwrap().is_empty());
-        assert_eq!(Encoding::Hex.shown(&[1, 255, 0]), "\"01 ff 00\"");
+        assert_eq!(Encoding::Hex.render(&[1, 255, 0]), "\"01 ff 00\"");
         for text in ["1", "0x01", "zz", "01 f"] {
             assert_eq!(
                 Encoding::Hex.bytes(text).unwrap_err(),

@@ -4,16 +4,16 @@ use std::fmt;
 
 use lotmq_codec::QoS;
 use lotmq_router::filter_matches;
-use lotmq_server::embedded::{Happening, What};
+use lotmq_server::embedded::{BrokerEvent, What};
 use lotmq_server::{Denial, Forwarded, Published};
 
 use crate::case::{Case, Expected, Routed, RoutedPlace};
-use crate::logins::SeenDeed;
+use crate::diagnostics::ReportedOnce;
+use crate::logins::SeenLoginEvent;
 use crate::payload::{Compared, compared};
 use crate::player::tell_printed;
 use crate::properties::StatedProperties;
 use crate::show;
-use crate::told::ToldOnce;
 
 /// Most lines for the log that are shown where one is missing.
 const LINES_SHOWN_MAX: usize = 100;
@@ -42,15 +42,15 @@ pub(crate) enum Seen {
     /// Warning of a run, which is shown where a case fails.
     Warned(String),
     /// An answer of a guest for logins, or its request to the broker about clients.
-    OfLogins(SeenDeed),
+    OfLogins(SeenLoginEvent),
 }
 
 impl Seen {
     /// Stores an event of the broker.
     pub(crate) fn note(
-        Happening { definition, what }: Happening,
+        BrokerEvent { definition, what }: BrokerEvent,
         seen: &mut Vec<Self>,
-        unconnected: &mut ToldOnce,
+        unconnected: &mut ReportedOnce,
     ) {
         match what {
             What::Published(message) => seen.push(Self::message(None, message)),
@@ -67,7 +67,7 @@ impl Seen {
             }
             What::Unconnected(reason) => unconnected.tell(&reason),
             What::Forwarded(message) => seen.push(Self::Routed(definition, message)),
-            What::OfLogins(deed) => seen.push(Self::OfLogins(SeenDeed::of(deed))),
+            What::OfLogins(event) => seen.push(Self::OfLogins(SeenLoginEvent::of(event))),
         }
     }
 
@@ -155,7 +155,7 @@ impl fmt::Display for Seen {
                 write!(f, "to route {route}, {to}: {topic}{gap}{}", String::from_utf8_lossy(payload))
             }
             Self::Warned(text) => write!(f, "warning {text}"),
-            Self::OfLogins(deed) => deed.fmt(f),
+            Self::OfLogins(event) => event.fmt(f),
         }
     }
 }
@@ -191,7 +191,7 @@ impl fmt::Display for Expected {
                 payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
                 contains.iter().try_for_each(|part| write!(f, " … {part} …"))?;
                 f.write_str(if *retain == Some(true) { " (retained)" } else { "" })?;
-                write!(f, "{}{properties}", qos.map_or("", shown_qos))?;
+                write!(f, "{}{properties}", qos.map_or("", render_qos))?;
                 to.iter().try_for_each(|to| write!(f, " to {to}"))
             }
             Self::Returned { returned } => write!(f, "returned {returned}"),
@@ -212,10 +212,10 @@ fn of_host(qos: lotmq_host::Qos) -> QoS {
 
 /// QoS for people; nothing of the usual one.
 fn at_qos(qos: QoS) -> &'static str {
-    if qos == QoS::AtMostOnce { "" } else { shown_qos(qos) }
+    if qos == QoS::AtMostOnce { "" } else { render_qos(qos) }
 }
 
-fn shown_qos(qos: QoS) -> &'static str {
+fn render_qos(qos: QoS) -> &'static str {
     match qos {
         QoS::AtMostOnce => " (QoS 0)",
         QoS::AtLeastOnce => " (QoS 1)",
@@ -253,11 +253,11 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
 /// differences.
 fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     let told = match (expected, found) {
-        (Expected::OfLogins(wanted), Seen::OfLogins(deed)) => {
-            let differs = wanted.differences(deed).join(", ");
+        (Expected::OfLogins(wanted), Seen::OfLogins(event)) => {
+            let differs = wanted.differences(event).join(", ");
             return vec![
                 format!("expected {wanted}"),
-                format!("found    {deed}"),
+                format!("found    {event}"),
                 format!("differs: {differs}"),
             ];
         }

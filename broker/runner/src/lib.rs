@@ -15,24 +15,25 @@
 
 mod case;
 mod cases;
+mod diagnostics;
 mod encoding;
-mod far;
 mod judge;
 mod keys;
 mod logins;
+mod mock_server;
 mod modules;
 mod payload;
 mod player;
 mod program;
 mod properties;
 mod report;
+mod scripted_client;
 mod show;
 mod test_folder;
-mod told;
 mod traffic;
-mod visit;
 
 pub use cases::{SUFFIX, test_file, test_module};
+pub use diagnostics::{at_place, render_toml_error};
 pub use lotmq_server::embedded::{
     ClientIdentity, ComponentOutline, ComponentRequest, EmbeddedModule, Embedding,
 };
@@ -42,5 +43,4 @@ pub use program::{Program, Start};
 pub use properties::StatedProperties;
 pub use report::{ReportForm, TestReport};
 pub use test_folder::TestFolder;
-pub use told::{at_place, told as told_toml};
 pub use traffic::{Recorded, read as read_recording};

@@ -5,16 +5,16 @@
 //! the value that a plain client's CONNECT would have.
 
 mod certificate;
-mod deed;
+mod event;
 mod expected;
 mod step;
 
-pub(crate) use deed::SeenDeed;
-pub(crate) use expected::ExpectedDeed;
+pub(crate) use event::SeenLoginEvent;
+pub(crate) use expected::ExpectedLoginEvent;
 pub(crate) use step::ClientLoginStep;
 
 /// Keys that determine the kind of a step about logins.
 pub(crate) const STEP_KINDS: [&str; 5] = ["login", "step", "forget", "subscribed", "disconnected"];
 
 /// Keys that determine the expected action of the guest.
-pub(crate) const DEED_KINDS: [&str; 3] = ["answer", "revoke", "update"];
+pub(crate) const EVENT_KINDS: [&str; 3] = ["answer", "revoke", "update"];

@@ -10,15 +10,15 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use lotmq_codec::QoS;
 use lotmq_connect::{Following, Url, follow};
-use lotmq_server::embedded::{Arriving, ClientIdentity, EmbeddedBroker, Embedding, Happening, What};
+use lotmq_server::embedded::{Arriving, BrokerEvent, ClientIdentity, EmbeddedBroker, Embedding, What};
 use lotmq_server::{Denial, Forwarded, Published};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Value as Json, json};
 
+use crate::diagnostics::ReportedOnce;
 use crate::program::{Program, Start};
 use crate::properties::StatedProperties;
 use crate::show;
-use crate::told::ToldOnce;
 use crate::traffic::{Recorded, Recorder, properties_as_json};
 
 /// Longest wait for one message of a broker.
@@ -56,7 +56,7 @@ impl Player {
     /// When the program cannot be started, or standard output takes no more.
     pub fn start(embedding: &Embedding, program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
         let mut broker = program.broker(embedding, start)?;
-        let mut told = ToldOnce::default();
+        let mut told = ReportedOnce::default();
         program.deploy(&mut broker, &mut told)?;
         let mut player = Self {
             broker,
@@ -71,7 +71,7 @@ impl Player {
 
     fn settle(&mut self) -> anyhow::Result<()> {
         let happened = self.broker.settle()?;
-        happened.iter().try_for_each(|happening| self.printer.show(happening))
+        happened.iter().try_for_each(|event| self.printer.show(event))
     }
 
     /// Lets messages that name no Client come from this one, whose user is in these groups.
@@ -212,11 +212,11 @@ impl Player {
 struct Printer {
     json: bool,
     has_failed: bool,
-    told: ToldOnce,
+    told: ReportedOnce,
 }
 
 impl Printer {
-    fn show(&mut self, Happening { definition, what }: &Happening) -> anyhow::Result<()> {
+    fn show(&mut self, BrokerEvent { definition, what }: &BrokerEvent) -> anyhow::Result<()> {
         match what {
             What::Published(message) => {
                 let line = if self.json { as_json(definition, message) } else { as_text(message) };

@@ -6,8 +6,8 @@ use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, EmbeddedProgram, Em
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::diagnostics::ReportedOnce;
 use crate::modules::NamedModule;
-use crate::told::ToldOnce;
 
 /// A program that can be started.
 pub struct Program {
@@ -86,7 +86,7 @@ impl Program {
     }
 
     /// Deploys the program, and prints the warnings of the broker.
-    pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker, told: &mut ToldOnce) -> anyhow::Result<()> {
+    pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker, told: &mut ReportedOnce) -> anyhow::Result<()> {
         let warnings = broker.deploy(&self.compiled)?;
         warnings.iter().for_each(|warning| told.tell(warning));
         Ok(())

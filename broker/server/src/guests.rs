@@ -7,48 +7,50 @@
 //! replacing one keeps its runner and so its mailbox, so that no event is lost. Lock order:
 //! `registry`, then `runners`.
 
-mod above;
 pub(crate) mod asked_grants;
 pub(crate) mod asset_names;
 pub(crate) mod auth_modules;
 pub(crate) mod authority;
+mod broker_hooks;
 pub(crate) mod code_account;
 pub(crate) mod cold_start;
 pub(crate) mod compile;
 pub(crate) mod compile_places;
 pub(crate) mod compile_workers;
 pub(crate) mod dead_letter_queue;
+pub(crate) mod delivery_denials;
+mod durable_triggers;
 mod effects;
 mod event_queue;
 mod events;
 mod fibers;
 mod firing;
+pub(crate) mod grant_intersection;
 pub(crate) mod granting;
 mod guest_id;
 pub(crate) mod hosting;
-pub(crate) mod in_common;
 mod ingest;
+mod inline_budget;
 mod install;
+pub(crate) mod interrupted_runs;
 pub(crate) mod json;
 pub(crate) mod kept_claims;
 pub(crate) mod kept_errors;
 pub(crate) mod late_code;
-pub(crate) mod left_runs;
 mod locked_secrets;
 mod message_qos;
 pub(crate) mod metrics;
 mod models;
 pub(crate) mod named_modules;
-mod noted;
-mod others_time;
 mod outbox_entry;
 pub(crate) mod outboxes;
 mod outgoing;
 mod owner_groups;
-pub(crate) mod policed;
+mod pending_triggers;
 pub(crate) mod policies;
+pub(crate) mod policy_enforcement;
 mod programs;
-mod promised;
+pub(crate) mod recorder;
 mod records;
 pub(crate) mod refused_routes;
 mod relay;
@@ -56,6 +58,7 @@ mod relaying;
 mod restore;
 mod retained;
 pub(crate) mod rights;
+pub(crate) mod round_robin;
 pub(crate) mod route_drivers;
 pub(crate) mod route_modules;
 pub(crate) mod route_orders;
@@ -71,13 +74,10 @@ mod silences;
 mod sink;
 pub(crate) mod skipping;
 mod states;
-pub(crate) mod told_in_turn;
-pub(crate) mod unheard;
+pub(crate) mod trigger_lint;
 pub(crate) mod variables;
 pub(crate) mod views;
 mod windows;
-pub(crate) mod withheld;
-pub(crate) mod witness;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -93,12 +93,12 @@ use lotmq_host::{self as host, OwnedClient, OwnedEvent};
 use parking_lot::RwLock;
 use tracing::debug;
 
-pub(crate) use above::{AboveGuests, GuestCommand};
+pub(crate) use broker_hooks::{GuestBrokerHooks, GuestCommand};
 pub(crate) use compile::{CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
 pub(crate) use events::ThreadGuests;
 pub(crate) use hosting::Hosting;
 pub(crate) use install::{install, install_script, row};
-pub(crate) use noted::hand_to_route;
+pub(crate) use pending_triggers::hand_to_route;
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use records::note_not_followed;
 pub(crate) use restore::{
@@ -116,10 +116,10 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use recorder::RunRecorder;
 use relay::RelaysInUse;
 use routes::RouteRunner;
 use run_action::Waiting;
-use witness::Witness;
 
 #[cfg(test)]
 mod tests;
@@ -155,9 +155,9 @@ pub(crate) struct Guests {
     /// Outboxes that a former run of the broker has left, until their routes are there.
     left_outboxes: routes::outbox::LeftOutboxes,
     /// Told of what definitions do, where somebody wants to know.
-    pub(crate) witness: OnceLock<Arc<dyn Witness>>,
+    pub(crate) recorder: OnceLock<Arc<dyn RunRecorder>>,
     /// Management above the guests; known from the start of the broker on.
-    pub(crate) above: OnceLock<Weak<dyn AboveGuests>>,
+    pub(crate) broker_hooks: OnceLock<Weak<dyn GuestBrokerHooks>>,
 }
 
 /// Definition that a message starts, with its runner.
@@ -204,8 +204,8 @@ impl Guests {
             kept_errors: kept_errors::KeptErrors::default(),
             promised: OnceLock::new(),
             left_outboxes: routes::outbox::LeftOutboxes::default(),
-            witness: OnceLock::new(),
-            above: OnceLock::new(),
+            recorder: OnceLock::new(),
+            broker_hooks: OnceLock::new(),
         }
     }
 
@@ -231,7 +231,7 @@ impl Guests {
                 let window = registry.window(definition.id).map(Arc::clone);
                 let relay = match &starts {
                     Starts::Guest(runner) if rights::is_asked(self.authority, definition.owner()) => {
-                        Some(relays.lock().of(definition.payer(), runner))
+                        Some(relays.lock().of(definition.quota_key(), runner))
                     }
                     Starts::Guest(_) | Starts::Route(_) => None,
                 };

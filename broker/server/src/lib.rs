@@ -111,7 +111,7 @@
 //!   `a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing`.
 //! - An outbox is read once, in the order of its numbers, and never beyond a batch that is not on
 //!   the disk. If the route keeps up, its driver reads from memory
-//!   (`guests/routes/fresh_posts.rs`), otherwise from the store. Memory does not grow with the
+//!   (`guests/routes/memory_buffer.rs`), otherwise from the store. Memory does not grow with the
 //!   outbox. Tests `messages_on_disk_are_read_once_and_in_order`,
 //!   `nothing_is_read_beyond_a_batch_that_is_not_on_the_disk`,
 //!   `stored_messages_are_read_once_in_slices`,
@@ -231,10 +231,10 @@ mod testing;
 mod tests;
 
 pub use guests::json::value_of_json;
+pub use guests::recorder::{Denial, Forwarded, LoginEvent, Published, Report};
 pub use guests::route_modules::named as module_of_route;
 pub use guests::route_types::runs_route_type;
 pub use guests::seeds::is_seed;
-pub use guests::witness::{Denial, Forwarded, LoginDeed, Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
 pub use lotmq_process::time_zone::LocalZone;
 #[doc(hidden)]

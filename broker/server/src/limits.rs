@@ -55,7 +55,7 @@ pub(crate) const STEPS_PER_INLINE_RUN: usize = 16;
 
 /// Divisor of a shard thread's time for definitions of owners other than the publisher and
 /// administrators. Unused time is saved, up to [`INLINE_TIME_MAX`]; then executors take over.
-pub(crate) const OTHERS_TIME_PART: i64 = 4;
+pub(crate) const INLINE_BUDGET_PART: i64 = 4;
 
 /// Time per executor turn for moving relay messages to mailboxes, as definitions have for runs.
 pub(crate) const RELAY_TURN_TIME: std::time::Duration = std::time::Duration::from_millis(2);
@@ -354,7 +354,7 @@ pub(crate) const AUDIT_SUM_INTERVAL: std::time::Duration = std::time::Duration::
 pub(crate) const AUDIT_ADDRESSES_MAX: usize = 1_000;
 
 /// Users with separate counts of denied topics in the log. Further ones restart the counts.
-pub(crate) const WITHHELD_USERS_MAX: usize = 10_000;
+pub(crate) const DELIVERY_DENIAL_USERS_MAX: usize = 10_000;
 
 /// Users that such a record names.
 pub(crate) const AUDIT_SUM_USERS_MAX: usize = 8;
@@ -455,7 +455,7 @@ pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::f
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 
 /// Time that a health request waits for stalled threads: the whole process may have stood still.
-pub(crate) const PULSE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+pub(crate) const HEARTBEAT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Time without a sign of life of a thread that serves Clients, after which the health is bad.
 pub(crate) const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
@@ -502,14 +502,14 @@ pub(crate) const MODULE_UPLOADS_BYTES_MAX: usize = 256 << 20;
 pub(crate) const MODULE_UPLOAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// Time between two messages about the progress of an upload. Commands reference §14.3.
-pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+pub(crate) const MODULE_UPLOADS_REPORT_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Time by the clock that a compilation may wait for its place, and then again take: on a machine
 /// that has much else to do.
 pub(crate) const COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1_800);
 
 /// Time between two messages which say that a module is being compiled.
-pub(crate) const MODULE_COMPILE_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const MODULE_COMPILE_REPORT_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Threads that compile modules, or wait for a worker that does. Commands wait for them on few
 /// threads, so more than those are about to end.
@@ -531,7 +531,7 @@ pub(crate) const MODULE_GRANTS_MAX: usize = 256;
 pub(crate) const MODULE_GRANT_BYTES_MAX: usize = 1024;
 
 /// Missing grants that a version of a module's code reports. Further ones are refused silently.
-pub(crate) const MISSING_GRANTS_TOLD_MAX: usize = 16;
+pub(crate) const MISSING_GRANTS_REPORTED_MAX: usize = 16;
 
 /// Bytes of the version of a module.
 pub(crate) const MODULE_VERSION_BYTES_MAX: usize = 128;
@@ -641,10 +641,10 @@ pub(crate) const ROUTE_PATH_CHARACTERS_MAX: usize = 200;
 pub(crate) const ROUTE_TAGS_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Pause between two reports of tags that have lost their values, so that flapping floods nobody.
-pub(crate) const ROUTE_TAGS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
+pub(crate) const ROUTE_TAGS_REPORT_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Tags without a value that the standing of a route names; of all of them it has the number.
-pub(crate) const ROUTE_FAILING_TAGS_TOLD_MAX: usize = 10;
+pub(crate) const ROUTE_FAILING_TAGS_REPORTED_MAX: usize = 10;
 
 /// Characters of the name of such a tag, and of the reason.
 pub(crate) const ROUTE_TAG_TEXT_CHARACTERS_MAX: usize = 200;
@@ -704,7 +704,7 @@ pub(crate) const ROUTE_SCHEMA_PROBLEMS_MAX: usize = 50;
 pub(crate) const ROUTE_SCHEMA_WORK_MAX: usize = 8 << 20;
 
 /// Most events, mappings, tags and tables of a route whose standing is known one by one.
-pub(crate) const EVENT_STANDINGS_MAX: usize = 256;
+pub(crate) const EVENT_STATUSES_MAX: usize = 256;
 
 /// Most events that go when a route is replaced, and for which messages wait, that are named.
 pub(crate) const GONE_EVENTS_SHOWN: usize = 10;
@@ -760,7 +760,7 @@ pub(crate) const FILES_RESERVE_BYTES_MAX: u64 = 1 << 30;
 
 /// Silences and windows reported to a tenant's definitions in one timer round. Each asks the rules
 /// and copies a value in some 20 µs, while other timers wait.
-pub(crate) const TOLD_PER_ROUND: usize = 256;
+pub(crate) const REPORTS_PER_ROUND: usize = 256;
 
 /// Rows of watches kept, and windows closed, in the time that one reported silence takes.
-pub(crate) const ROWS_PER_TOLD: usize = 4;
+pub(crate) const ROWS_PER_REPORT: usize = 4;

@@ -32,7 +32,7 @@ use lotmq_host::python::Python;
 use lotmq_host::{
     Ambient, Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Machine, Sink, World,
 };
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -44,12 +44,12 @@ use self::snapshot_socket::SnapshotSocket;
 use crate::guests::HasPrograms as _;
 use crate::guests::cold_start::ColdStart;
 use crate::guests::compile_workers::CompileWorkers;
-use crate::guests::left_runs::{self, LeftRuns};
+use crate::guests::interrupted_runs::{self, InterruptedRuns};
 use crate::guests::outboxes;
 use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
-use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
+use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
 use crate::management::accounts::AccountsError;
 use crate::management::assets;
 use crate::management::audit;
@@ -82,7 +82,7 @@ use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
-use lotmq_core::{Above, Chance, Core, Hashing};
+use lotmq_core::{BrokerHooks, Core, Entropy, Hashing};
 use lotmq_process::alarm::Alarm;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::descriptors::Descriptors;
@@ -270,7 +270,7 @@ impl Server {
         let tenants = broker.tenants.all();
         audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
-        let unfinished = left_runs::recover(&broker, &mut recovered.sessions)?;
+        let unfinished = interrupted_runs::recover(&broker, &mut recovered.sessions)?;
         outboxes::recover(&broker, &mut recovered.sessions);
         // Quarantined rows may come back, and then need the values that belong to them.
         let are_all_known = broker.quarantined.is_empty();
@@ -293,12 +293,12 @@ impl Server {
         assets::tell_lost(&broker.hosting);
         // Routes start last, when all receivers of their messages exist.
         let routes = route_drivers::start(&broker.hosting, orders)?;
-        let left_runs = Arc::new(LeftRuns::default());
-        let housekeeper = housekeeping::start(&broker, &left_runs)?;
+        let interrupted_runs = Arc::new(InterruptedRuns::default());
+        let housekeeper = housekeeping::start(&broker, &interrupted_runs)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker, command::expire_uploads)?);
         guests::run_starts(&broker);
-        left_runs::start_again(&broker, &left_runs, unfinished);
+        interrupted_runs::start_again(&broker, &interrupted_runs, unfinished);
         let threads = seats.start(&broker.net)?;
         let mut server = Self {
             broker,
@@ -606,7 +606,7 @@ impl Server {
     }
 }
 
-pub(crate) fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
+pub(crate) fn store_options(config: &Config, pulses: &Heartbeats) -> StoreOptions {
     let durability = match config.store.durability {
         lotmq_config::Durability::Fsync => lotmq_store::Durability::Fsync,
         lotmq_config::Durability::Os => lotmq_store::Durability::Os,
@@ -637,7 +637,7 @@ fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
 /// Environment of a broker besides its configuration and its store.
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) chance: Chance,
+    pub(crate) entropy: Entropy,
     /// Local time: of calendars, and as guests see it.
     pub(crate) zone: TimeZone,
     pub(crate) password_cost: PasswordCost,
@@ -665,8 +665,8 @@ impl Surroundings {
         mappings::report(&engine, crate::limits::WORKING_THREADS_MAX);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
-            chance: chance(),
-            zone: LocalZone::told().zone,
+            entropy: entropy(),
+            zone: LocalZone::logged().zone,
             password_cost: PasswordCost::default(),
             python: Python::new(&engine),
             ambient: Arc::new(Machine::start()),
@@ -691,14 +691,14 @@ pub(crate) fn assemble(
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
     let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
     let Surroundings {
-        clock, chance, zone, engine, python, ambient, shards, routes, watchdog, report, ..
+        clock, entropy, zone, engine, python, ambient, shards, routes, watchdog, report, ..
     } = surroundings;
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
-    let broker_number = Hosting::random_number(&chance, clock.wall_ms());
-    let core = Arc::new(Core::new(config, log, clock, chance));
+    let broker_number = Hosting::random_number(&entropy, clock.wall_ms());
+    let core = Arc::new(Core::new(config, log, clock, entropy));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let started_ms = core.clock.wall_ms();
     let hosting = Hosting {
@@ -734,13 +734,13 @@ pub(crate) fn assemble(
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     let broker = Arc::new(broker);
-    let above: Arc<dyn Above> = Arc::<Broker>::clone(&broker);
+    let hooks: Arc<dyn BrokerHooks> = Arc::<Broker>::clone(&broker);
     // Nobody else sets it.
-    let _ = broker.context.above.set(Arc::downgrade(&above));
-    let above: Arc<dyn AboveGuests> = Arc::<Broker>::clone(&broker);
+    let _ = broker.context.broker_hooks.set(Arc::downgrade(&hooks));
+    let hooks: Arc<dyn GuestBrokerHooks> = Arc::<Broker>::clone(&broker);
     for tenant in broker.tenants.all().iter() {
         let guests = &tenant.programs().guests;
-        let _ = guests.above.set(Arc::downgrade(&above));
+        let _ = guests.broker_hooks.set(Arc::downgrade(&hooks));
         let housekeeping = Arc::clone(&broker.housekeeping);
         guests.values.tell_saver(move || housekeeping.wake());
     }
@@ -748,7 +748,7 @@ pub(crate) fn assemble(
 }
 
 /// Makes the engine of guests, with the parts that all compiled programs share.
-fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
+fn engine(config: &Config, pulses: &Heartbeats) -> Result<Engine, EngineError> {
     let is_durable = config.store.durability != lotmq_config::Durability::None;
     Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
@@ -776,11 +776,11 @@ pub(crate) fn lot_engine() -> EngineOptions {
     }
 }
 
-fn chance() -> Chance {
+fn entropy() -> Entropy {
     let mut entropy = [0; 8];
     // Without it, where the process lies in memory still makes its hashes its own.
     let _ = getrandom::fill(&mut entropy);
-    Chance {
+    Entropy {
         random: |bytes| getrandom::fill(bytes).is_ok(),
         hashing: Hashing::random(u64::from_ne_bytes(entropy)),
     }

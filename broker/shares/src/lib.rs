@@ -1,7 +1,7 @@
 //! Fair sharing between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`]
 //! of waiting items, such as [`OwnerTurns`].
 
-mod payer;
+mod quota_key;
 mod turns;
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use payer::{PAYER_MASK, payer};
+pub use quota_key::{QUOTA_KEY_MASK, quota_key};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so

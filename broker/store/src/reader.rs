@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use lotmq_changes::{CommitError, CommitErrorKind, QueueSlice, RecoveredDelivery, SessionId, StoreError};
-use lotmq_pulse::Pulse;
+use lotmq_pulse::Heartbeat;
 use lotmq_pulse::limits::BEAT_PERIOD;
 use redb::ReadTransaction;
 
@@ -33,7 +33,7 @@ pub(crate) struct Work {
 }
 
 /// Works until nobody can ask any more.
-pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
+pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Heartbeat) {
     loop {
         pulse.waits_one_beat(Instant::now());
         match work.recv_timeout(BEAT_PERIOD) {

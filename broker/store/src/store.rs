@@ -13,7 +13,7 @@ use lotmq_changes::{
     RecoveredQueues, SessionId, StoreError, Ticket,
 };
 use lotmq_histogram::DurationCounts;
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
 use redb::ReadableDatabase as _;
 
@@ -56,7 +56,7 @@ pub struct StoreOptions {
     /// Tunable bounds.
     pub limits: Limits,
     /// Watchdog for the threads of the store.
-    pub pulses: Pulses,
+    pub pulses: Heartbeats,
 }
 
 impl StoreOptions {
@@ -69,7 +69,7 @@ impl StoreOptions {
             secret_key: KeySource::default(),
             queues: RecoveredQueues::default(),
             limits: Limits::default(),
-            pulses: Pulses::default(),
+            pulses: Heartbeats::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_changes::rare::{Rare, is_taken};
 use lotmq_changes::{Batch, CommitError, CommitErrorKind, StoreError, Ticket};
-use lotmq_pulse::Pulse;
+use lotmq_pulse::Heartbeat;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::BackendFactory;
@@ -91,7 +91,7 @@ impl Drop for EndGuard {
 
 impl Writer {
     /// The writer thread: works until the queue is closed and empty, then closes the file.
-    pub(crate) fn run(mut self, pulse: &Pulse) {
+    pub(crate) fn run(mut self, pulse: &Heartbeat) {
         let _end = EndGuard(Arc::clone(&self.shared));
         self.make_room();
         while let Some(group) = self.next_group(pulse) {
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// Waits for something to do.
-    fn next_group(&self, pulse: &Pulse) -> Option<Group> {
+    fn next_group(&self, pulse: &Heartbeat) -> Option<Group> {
         let (wake, now) = (self.next_wake(), self.clock.now());
         match wake {
             Some(wake) => pulse.waits_until(Instant::now() + wake.saturating_sub(now)),

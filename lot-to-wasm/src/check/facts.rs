@@ -10,7 +10,7 @@ use super::regex;
 use super::topic;
 use super::tree::walk::{Need, PartMut};
 use super::tree::{
-    Action, Entry, Expression, ExpressionKind, SettingStore, ShownTimeFormat, Statement, Topic, TopicPart,
+    Action, Entry, Expression, ExpressionKind, SettingStore, Statement, TimestampForm, Topic, TopicPart,
 };
 use crate::identifier::module_of;
 use crate::limits::SHORT_WRITES_MAX;
@@ -238,7 +238,7 @@ impl Collector {
             // The offset of local time comes from the interface of the clock.
             ExpressionKind::Timestamp(_)
             | ExpressionKind::LocalTimestamp(_)
-            | ExpressionKind::TimestampOf { format: ShownTimeFormat::Local(_), .. } => {
+            | ExpressionKind::TimestampOf { format: TimestampForm::Local(_), .. } => {
                 self.facts.effects.clock = true
             }
             ExpressionKind::RandomUuid

@@ -9,7 +9,7 @@ use super::kind::KindSet;
 use super::tree::walk::PartMut;
 use super::tree::{
     Action, Arithmetic, CastKind, Expression, ExpressionKind, Function, JsonShape, LocalTimestampFormat,
-    MessageProperty, SessionWord, ShownTimeFormat, Statement, TimestampFormat, Variable,
+    MessageProperty, SessionWord, Statement, TimestampForm, TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
 use crate::function;
@@ -121,7 +121,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::Select(_) => KindSet::FROM_JSON,
         Kind::Timestamp(format) => in_utc(format),
         Kind::LocalTimestamp(format) => in_local_time(format),
-        Kind::TimestampOf { format, instant } => shown(format) | instant.kinds.without(KindSet::TIME),
+        Kind::TimestampOf { format, instant } => time_kinds(format) | instant.kinds.without(KindSet::TIME),
         Kind::RandomInt { .. } => KindSet::INT,
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
@@ -170,10 +170,10 @@ fn called(function: Function, arguments: &[Expression]) -> KindSet {
 }
 
 /// Kinds of a time in a format.
-fn shown(format: &ShownTimeFormat) -> KindSet {
+fn time_kinds(format: &TimestampForm) -> KindSet {
     match format {
-        ShownTimeFormat::Utc(format) => in_utc(format),
-        ShownTimeFormat::Local(format) => in_local_time(format),
+        TimestampForm::Utc(format) => in_utc(format),
+        TimestampForm::Local(format) => in_local_time(format),
     }
 }
 

@@ -272,10 +272,10 @@ mod tests {
     use super::*;
 
     fn engine_of(pattern: &str) -> Result<RegexEngine, String> {
-        told(engine(pattern, &mut Spent::default(), None))
+        engine_error(engine(pattern, &mut Spent::default(), None))
     }
 
-    fn told(engine: Result<RegexEngine, PatternRefusal>) -> Result<RegexEngine, String> {
+    fn engine_error(engine: Result<RegexEngine, PatternRefusal>) -> Result<RegexEngine, String> {
         engine.map_err(|(PatternRefusal::Bad(reason) | PatternRefusal::OfText(reason))| reason)
     }
 
@@ -309,7 +309,7 @@ mod tests {
     fn patterns_of_one_definition_are_bounded_together() {
         let last = |patterns: &mut dyn Iterator<Item = String>| {
             let mut spent = Spent::default();
-            patterns.map(|pattern| told(engine(&pattern, &mut spent, None))).find_map(Result::err)
+            patterns.map(|pattern| engine_error(engine(&pattern, &mut spent, None))).find_map(Result::err)
         };
         let dear = last(&mut (0..200).map(|number| format!(r"(?={number}\w{{1,20}})a")));
         assert!(dear.is_some_and(|reason| reason.contains("split the definition")));
@@ -325,8 +325,9 @@ mod tests {
         for (whole, word, definitions) in [(Whole::Text, "text", 4), (Whole::Project, "project", 16)] {
             let of_text = PatternsOfText::new(whole);
             let taken = |pattern: &dyn Fn(usize) -> String| {
-                let each =
-                    |number: usize| told(engine(&pattern(number), &mut Spent::default(), Some(&of_text)));
+                let each = |number: usize| {
+                    engine_error(engine(&pattern(number), &mut Spent::default(), Some(&of_text)))
+                };
                 let refused =
                     (0..2_000).map(each).enumerate().find_map(|(number, taken)| Some((number, taken.err()?)));
                 refused.expect("2,000 are too many")
@@ -341,7 +342,7 @@ mod tests {
             assert_eq!(count, definitions * LARGE_PATTERNS_MAX);
             assert!(reason.starts_with(&format!("this {word} has more than {count} patterns")), "{reason}");
             assert_eq!(
-                told(engine("[0-9]+", &mut Spent::default(), Some(&of_text))),
+                engine_error(engine("[0-9]+", &mut Spent::default(), Some(&of_text))),
                 Ok(RegexEngine::Linear)
             );
         }

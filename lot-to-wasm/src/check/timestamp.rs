@@ -3,7 +3,7 @@
 
 use super::Checker;
 use super::tree::{
-    Constant, DatePart, Expression, ExpressionKind, LocalTimestampFormat, ShownTimeFormat, TimestampFormat,
+    Constant, DatePart, Expression, ExpressionKind, LocalTimestampFormat, TimestampForm, TimestampFormat,
 };
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
@@ -33,9 +33,9 @@ pub(super) fn local_timestamp(
 pub(super) fn timestamp_of(checker: &mut Checker<'_, '_, '_>, shown: &TimestampOf, span: Span) -> Expression {
     let format = shown.format.as_deref();
     let format = if shown.is_local {
-        local_format(checker, format, span).map(ShownTimeFormat::Local)
+        local_format(checker, format, span).map(TimestampForm::Local)
     } else {
-        utc_format(checker, format).map(ShownTimeFormat::Utc)
+        utc_format(checker, format).map(TimestampForm::Utc)
     };
     let instant = value_as(checker, &shown.instant, CastType::Timestamp);
     match format {
@@ -61,7 +61,7 @@ fn value_as(
 /// Returns the format behind TIMESTAMP, or a constant if it is wrong.
 fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
     let Some(text) = format else { return Ok(TimestampFormat::Iso) };
-    let Some(format) = timestamp_format(checker, text, ShownTime::Utc) else {
+    let Some(format) = timestamp_format(checker, text, PatternZone::Utc) else {
         return Err(Constant::Text(String::new()));
     };
     if matches!(format, TimestampFormat::Part(_)) {
@@ -81,7 +81,7 @@ fn local_format(
 ) -> Result<LocalTimestampFormat, Constant> {
     let format = match format {
         None => Some(TimestampFormat::Iso),
-        Some(text) => timestamp_format(checker, text, ShownTime::Local),
+        Some(text) => timestamp_format(checker, text, PatternZone::Local),
     };
     match format {
         Some(TimestampFormat::Iso) => Ok(LocalTimestampFormat::Iso),
@@ -106,7 +106,7 @@ fn local_format(
 fn timestamp_format(
     checker: &mut Checker<'_, '_, '_>,
     text: &Text,
-    clock: ShownTime,
+    clock: PatternZone,
 ) -> Option<TimestampFormat> {
     let format = format(&text.value);
     if format.is_none() {
@@ -135,8 +135,8 @@ pub(super) fn advice_for_text(value: &Expression) -> Option<&'static str> {
         }
         ExpressionKind::TimestampOf { format, .. } => {
             let is_text = match format {
-                ShownTimeFormat::Utc(format) => is_text_in_utc(format),
-                ShownTimeFormat::Local(format) => is_text_in_local_time(format),
+                TimestampForm::Utc(format) => is_text_in_utc(format),
+                TimestampForm::Local(format) => is_text_in_local_time(format),
             };
             (is_text, "put the time behind OF in parentheses, with all that is calculated")
         }
@@ -188,7 +188,7 @@ fn format(text: &str) -> Option<TimestampFormat> {
 
 /// Time zone of the time that a pattern shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ShownTime {
+enum PatternZone {
     Utc,
     /// The broker's time zone.
     Local,
@@ -201,7 +201,7 @@ const FIELDS: &str = "yMdHhmsftz";
 const SEPARATORS: &str = "TZ";
 
 /// Returns a part of a pattern that its author hardly meant, and the replacement.
-fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
+fn doubt(pattern: &str, clock: PatternZone) -> Option<(String, String)> {
     let name = pattern.to_ascii_uppercase();
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
@@ -221,13 +221,13 @@ fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
         letter.is_ascii_alphabetic() && !FIELDS.contains(*letter) && !SEPARATORS.contains(*letter)
     });
     let zone = match clock {
-        ShownTime::Utc => "; the time is always UTC",
-        ShownTime::Local => "",
+        PatternZone::Utc => "; the time is always UTC",
+        PatternZone::Local => "",
     };
     let help = format!(
         "write yyyy for the year, MM the month, dd the day, HH the hour, mm the minute, ss the second, fff milliseconds, other letters in quotes ('){zone}"
     );
-    if clock == ShownTime::Local && letters.contains('Z') {
+    if clock == PatternZone::Local && letters.contains('Z') {
         let message = "`Z` says that the time is UTC, and it is not".to_owned();
         return Some((message, "write zzz for the offset of local time, or 'Z' for the letter".to_owned()));
     }

@@ -21,7 +21,7 @@ pub(crate) mod walk;
 pub use expression::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function,
     JsonPath, JsonShape, JsonStep, LocalTimestampFormat, MessageProperty, PublisherWord, Select, SessionWord,
-    ShownTimeFormat, TimestampFormat,
+    TimestampForm, TimestampFormat,
 };
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 

@@ -23,7 +23,7 @@ struct CapitalWord<'l> {
 pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for it in &mut found {
         let is_of_syntax = (200..300).contains(&it.code.number()) && it.severity == Severity::Error;
-        if is_of_syntax && it.code != codes::NOT_LOT && !is_told(it) {
+        if is_of_syntax && it.code != codes::NOT_LOT && !is_reported(it) {
             tell(it);
         }
     }
@@ -44,7 +44,7 @@ const USUAL: [&str; 9] = [
 ];
 
 /// Whether the help is about this very mistake.
-fn is_told(found: &Diagnostic) -> bool {
+fn is_reported(found: &Diagnostic) -> bool {
     let replaces = found.fix.as_ref().is_some_and(|fix| is_keyword(fix.replacement.trim()));
     let is_usual = |help: &String| USUAL.iter().any(|usual| help.starts_with(usual));
     replaces || !found.suggestions.iter().all(is_usual)

@@ -26,7 +26,7 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     line(format!("{}[{code}]: {message}", severity.as_str()));
     line(format!("{gutter}--> {file}:{}:{}", span.start.line, span.start.column));
     line(format!("{gutter} |"));
-    let shown = ShownLine::of(source_line, span);
+    let shown = RenderedLine::of(source_line, span);
     line(format!("{} | {}", span.start.line, shown.line));
     let marks = marks(span, source_line);
     line(format!("{gutter} | {}{marks} {}", " ".repeat(shown.before), diagnostic.label));
@@ -94,14 +94,14 @@ const SHOWN_BEFORE: usize = 200;
 const SHOWN_BEHIND: usize = 500;
 
 /// A source line as it is shown.
-struct ShownLine {
+struct RenderedLine {
     line: String,
     /// Characters in front of the place.
     before: usize,
 }
 
-impl ShownLine {
-    fn of(source_line: &str, span: &TextSpan) -> ShownLine {
+impl RenderedLine {
+    fn of(source_line: &str, span: &TextSpan) -> RenderedLine {
         let before = span.start.column.saturating_sub(1) as usize;
         let skipped = before.saturating_sub(SHOWN_BEFORE);
         let mut characters = source_line.chars().skip(skipped);
@@ -110,7 +110,7 @@ impl ShownLine {
         if characters.next().is_some() {
             line.push('…');
         }
-        ShownLine { line, before: before - skipped + usize::from(skipped > 0) }
+        RenderedLine { line, before: before - skipped + usize::from(skipped > 0) }
     }
 }
 

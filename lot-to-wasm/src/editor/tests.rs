@@ -117,15 +117,15 @@ fn names_are_proposed_where_they_fit() {
 #[test]
 fn definitions_are_listed_with_what_is_in_them() {
     let text = "DEFINE ACTION Sum\nINPUT a AS INT\nINPUT b\nDO\n    SET \"s\" WITH {a} + {b}\nRETURN\n    OUTPUT s\n\nDEFINE MODEL M FROM P\n    ADD OBJECT \"o\"\n        ADD INT \"i\" WITH TOPIC \"t\"\n\nDEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT E\n        WITH X 1\n\nDEFINE ACTION On\nON TOPIC \"x\"\n    OR \"y\" DO\n    PUBLISH\n";
-    fn told(symbols: &[Symbol], text: &str) -> String {
+    fn render(symbols: &[Symbol], text: &str) -> String {
         let one = |symbol: &Symbol| {
-            let inner = told(&symbol.children, text);
+            let inner = render(&symbol.children, text);
             format!("{} {} [{inner}]", &text[symbol.name_range.clone()], symbol.detail)
         };
         symbols.iter().map(one).collect::<Vec<_>>().join("; ")
     }
     assert_eq!(
-        told(&outline(text), text),
+        render(&outline(text), text),
         "Sum (a AS INT, b) RETURN s [a INT []; b  []; s  []; s  []]; M FROM P [o OBJECT [i INT WITH TOPIC \"t\" []]]; R TYPE LOOPBACK [E EVENT []]; On ON TOPIC \"x\" OR \"y\" []"
     );
 }

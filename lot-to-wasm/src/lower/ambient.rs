@@ -12,7 +12,7 @@ use super::rule::question;
 use super::runtime::Runtime;
 use crate::check::tree::{
     Constant, DatePart, Entry, Expression, ExpressionKind, LocalTimestampFormat, MessageProperty,
-    PublisherWord, SessionWord, ShownTimeFormat, TimestampFormat,
+    PublisherWord, SessionWord, TimestampForm, TimestampFormat,
 };
 
 /// First byte of the cell of a time, `guests/lot-runtime/src/cell.rs`.
@@ -47,7 +47,7 @@ impl Generator<'_> {
 
     /// Pushes the text of a computed time. A value that is no time, Null or Empty, is pushed
     /// unchanged.
-    pub(super) fn timestamp_of(&mut self, format: &ShownTimeFormat, instant: &Expression) {
+    pub(super) fn timestamp_of(&mut self, format: &TimestampForm, instant: &Expression) {
         let cell = self.code.local(ValType::I32);
         self.cell(instant);
         self.code.tee(cell);
@@ -58,11 +58,11 @@ impl Generator<'_> {
         self.code.get(cell);
         self.code.push(Instruction::I64Load(memory(CELL_NUMBER, 3)));
         match format {
-            ShownTimeFormat::Utc(format) => {
+            TimestampForm::Utc(format) => {
                 self.push_text(utc_pattern(format));
                 self.runtime(Runtime::Timestamp);
             }
-            ShownTimeFormat::Local(format) => {
+            TimestampForm::Local(format) => {
                 let ms = self.code.local(ValType::I64);
                 self.code.set(ms);
                 self.show_local(ms, format);

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::{CompileOptions, check_project};
 
-    fn told(texts: &[&str]) -> Vec<String> {
+    fn warnings(texts: &[&str]) -> Vec<String> {
         let mut compilations = check_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
         super::super::warn_of_cycles(&mut programs);
@@ -103,9 +103,9 @@ mod tests {
     #[test]
     fn unconditional_call_cycle_is_reported_once() {
         let own = action("Own", "    CALL ACTION Own WITH n = {n} + 1");
-        assert_eq!(told(&[&own]), ["5:17 calls itself before it ends, whatever comes: Own -> Own"]);
+        assert_eq!(warnings(&[&own]), ["5:17 calls itself before it ends, whatever comes: Own -> Own"]);
         let asked = action("Own", "    IF {n} > 0 THEN\n        CALL ACTION Own WITH n = {n} - 1");
-        assert_eq!(told(&[&asked]), [""; 0]);
+        assert_eq!(warnings(&[&asked]), [""; 0]);
         let (there, back) = (
             action(
                 "There",
@@ -113,11 +113,11 @@ mod tests {
             ),
             action("Back", "    CALL ACTION There WITH n = 1"),
         );
-        assert_eq!(told(&[&there]), [""; 0]);
+        assert_eq!(warnings(&[&there]), [""; 0]);
         assert_eq!(
-            told(&[&there, &back]),
+            warnings(&[&there, &back]),
             ["6:21 calls itself before it ends, whatever comes: There -> Back -> There"]
         );
-        assert_eq!(told(&[&there, &back.replace("= 1", "= PAYLOD")]), [""; 0]);
+        assert_eq!(warnings(&[&there, &back.replace("= 1", "= PAYLOD")]), [""; 0]);
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::{CompileOptions, check_project};
 
-    fn told(texts: &[&str]) -> Vec<String> {
+    fn warnings(texts: &[&str]) -> Vec<String> {
         let mut compilations = check_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
         warn_of_cycles(&mut programs);
@@ -122,16 +122,16 @@ mod tests {
     #[test]
     fn trigger_cycle_is_reported_once_across_files() {
         let own = action("Own", "x/#", "x/out");
-        assert_eq!(told(&[&own]), ["2:15 may trigger itself: Own -> Own"]);
+        assert_eq!(warnings(&[&own]), ["2:15 may trigger itself: Own -> Own"]);
         let (there, back) = (action("There", "a", "b"), action("Back", "+", "a/c"));
-        assert_eq!(told(&[&there, &back]), [""; 0]);
+        assert_eq!(warnings(&[&there, &back]), [""; 0]);
         let back = action("Back", "+", "a");
         assert_eq!(
-            told(&[&there, &back]),
+            warnings(&[&there, &back]),
             ["2:15 may trigger itself: There -> Back -> There", "2:15 may trigger itself: Back -> Back"]
         );
         let wrong = back.replace("PAYLOAD", "PAYLOD");
-        assert_eq!(told(&[&there, &wrong]), [""; 0]);
+        assert_eq!(warnings(&[&there, &wrong]), [""; 0]);
     }
 
     fn bridge(name: &str, [source, destination]: [&str; 2], mappings: &[(&str, &str, &str, &str)]) -> String {
@@ -156,27 +156,27 @@ mod tests {
     fn bridge_loop_is_reported_as_a_cycle_unless_one_mapping_forms_it() {
         let far = ["SELF", "far"];
         let both = bridge("Up", far, &[("all", "a/#", "x/a/#", "both")]);
-        assert_eq!(told(&[&both]), [""; 0]);
+        assert_eq!(warnings(&[&both]), [""; 0]);
         // The example of the documentation: incoming and outgoing topics do not overlap.
         let apart = bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "cmd/#", "in")]);
-        assert_eq!(told(&[&apart]), [""; 0]);
+        assert_eq!(warnings(&[&apart]), [""; 0]);
         let circle =
             bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "site/cmd/#", "in")]);
-        assert_eq!(told(&[&circle]), ["2:14 may carry messages in a circle: Up.up -> Up.down -> Up.up"]);
+        assert_eq!(warnings(&[&circle]), ["2:14 may carry messages in a circle: Up.up -> Up.down -> Up.up"]);
         // The other broker is another one.
         let (out, back) = (
             bridge("Out", far, &[("m", "a", "b", "out")]),
             bridge("In", ["SELF", "other"], &[("m", "b", "a", "in")]),
         );
-        assert_eq!(told(&[&out, &back]), [""; 0]);
+        assert_eq!(warnings(&[&out, &back]), [""; 0]);
         let copy = bridge("Copy", ["SELF", "SELF"], &[("m", "a/#", "b/#", "out")]);
         let answer = action("Answer", "b/+", "a/x");
-        assert_eq!(told(&[&copy, &answer]), ["2:14 may trigger itself: Copy.m -> Answer -> Copy.m"]);
+        assert_eq!(warnings(&[&copy, &answer]), ["2:14 may trigger itself: Copy.m -> Answer -> Copy.m"]);
         let (out, answer) = (bridge("Out", far, &[("m", "a", "b", "out")]), action("Answer", "c", "a"));
         let back = bridge("In", far, &[("m", "b", "c", "in")]);
-        assert_eq!(told(&[&out, &answer]), [""; 0]);
+        assert_eq!(warnings(&[&out, &answer]), [""; 0]);
         assert_eq!(
-            told(&[&out, &back, &answer]),
+            warnings(&[&out, &back, &answer]),
             ["2:14 may trigger itself: Out.m -> In.m -> Answer -> Out.m"]
         );
     }

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::{CompileOptions, check_project};
 
-    fn told(texts: &[&str]) -> Vec<String> {
+    fn warnings(texts: &[&str]) -> Vec<String> {
         let mut compilations = check_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
         warn_of_misspelt_topics(&mut programs);
@@ -169,12 +169,12 @@ mod tests {
     fn topic_that_nearly_matches_a_trigger_is_reported() {
         let (from, to) = (action("raw/+", "lines/+/tmp"), action("line/+/tmp", "out"));
         let expected = "3:20 nothing in this project listens to \"lines/+/tmp\", and a trigger to \"line/+/tmp\"; did you mean line/+/tmp?";
-        assert_eq!(told(&[&from, &to]), [expected]);
-        assert_eq!(told(&[&format!("{from}\n{to}")]), [expected]);
+        assert_eq!(warnings(&[&from, &to]), [expected]);
+        assert_eq!(warnings(&[&format!("{from}\n{to}")]), [expected]);
         let case = action("raw/+", "Line/+/tmp");
-        assert_eq!(told(&[&case, &to]).len(), 1);
+        assert_eq!(warnings(&[&case, &to]).len(), 1);
         let swapped = action("raw/+", "line/1/mtp");
-        assert_eq!(told(&[&swapped, &to]), [""; 0], "a level of three letters may be one of its own");
+        assert_eq!(warnings(&[&swapped, &to]), [""; 0], "a level of three letters may be one of its own");
     }
 
     #[test]
@@ -190,12 +190,12 @@ mod tests {
             ("line/a/in", "line/a/on"),
         ] {
             let (from, to) = (action("raw/+", write), action(trigger, "out"));
-            assert_eq!(told(&[&from, &to]), [""; 0], "{write} beside {trigger}");
+            assert_eq!(warnings(&[&from, &to]), [""; 0], "{write} beside {trigger}");
         }
         let (from, to) = (action("raw/+", "lines/+/tmp"), action("line/+/tmp", "out"));
         let reader = "DEFINE ACTION R\nON START DO\n    PUBLISH TOPIC \"o\" WITH GET TOPIC \"lines/1/tmp\"\n";
-        assert_eq!(told(&[&from, &to, reader]), [""; 0], "somebody reads it");
+        assert_eq!(warnings(&[&from, &to, reader]), [""; 0], "somebody reads it");
         let joined = "DEFINE ACTION J\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"lines/a/tmp\" + CLIENTID WITH PAYLOAD\n";
-        assert_eq!(told(&[joined, &to]), [""; 0], "it goes on");
+        assert_eq!(warnings(&[joined, &to]), [""; 0], "it goes on");
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     use crate::{CompileOptions, compile_project};
 
     /// Line, column and message of each warning, and its suggestions.
-    fn told(texts: &[&str], scripts: &[&str]) -> Vec<String> {
+    fn warnings(texts: &[&str], scripts: &[&str]) -> Vec<String> {
         let mut compilations = compile_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
         warn_of_undefined(&mut programs, scripts);
@@ -134,7 +134,7 @@ mod tests {
     fn undefined_names_are_reported_with_the_nearest_match() {
         let action = "-- of it\n\nDEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"o\" WITH v = 1\n    CALL ACTION Nope\n    CALL PYTHON \"Stat.mean\" WITH (1) RETURN AS {m}\n    PUBLISH MODEL Readng TO \"p\" WITH v = {m}\n    TRIGGER \"E\" TO Rt\n";
         assert_eq!(
-            told(&[action, MODEL], &["Stats"]),
+            warnings(&[action, MODEL], &["Stats"]),
             [
                 "5:19 no Model `Readng` is defined here did you mean Reading?",
                 "6:17 no Action `Nope` is defined here",
@@ -162,10 +162,10 @@ mod tests {
     fn names_defined_anywhere_in_the_project_are_accepted() {
         let whole = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Child TO \"o\" WITH v = 1\n    CALL ACTION \"A b\"\n    CALL PYTHON \"Stat.mean\"\n    TRIGGER \"E\" TO Rt\nDEFINE MODEL Child FROM Reading\n    ADD COLLECTION \"c\" OF Reading\n";
         let others = "DEFINE ACTION \"A b\"\nDO\n    PUBLISH TOPIC \"x\" WITH 1\nDEFINE ROUTE Rt WITH TYPE LOOPBACK\n    ADD EVENT \"E\"\n        WITH SOURCE_TOPIC \"a\"\n";
-        assert_eq!(told(&[whole, MODEL, others], &["Stat"]), [""; 0]);
+        assert_eq!(warnings(&[whole, MODEL, others], &["Stat"]), [""; 0]);
         // A definition with errors counts as defined, and gives no warnings itself.
         let wrong = "DEFINE MODEL Reading\n    ADD DUBLE \"v\" OF\nDEFINE ACTION B\nON START DO\n    CALL ACTION Nope WITH\n";
         let user = "DEFINE ACTION A\nON START DO\n    PUBLISH MODEL Reading TO \"o\" WITH v = 1\n";
-        assert_eq!(told(&[wrong, user], &[]), [""; 0]);
+        assert_eq!(warnings(&[wrong, user], &[]), [""; 0]);
     }
 }

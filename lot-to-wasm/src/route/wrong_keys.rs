@@ -68,7 +68,7 @@ fn changed(program: &str, place: &str, key: &Key, value: Option<&str>) -> String
 
 /// Whether a message has this name in it, and the program is refused. Wrong addresses only give a
 /// warning, as other schemes may have a meaning elsewhere.
-fn is_told(program: &str, name: &str, kind: ValueKind) -> bool {
+fn is_reported(program: &str, name: &str, kind: ValueKind) -> bool {
     let compilation = compile(program, &CompileOptions::default());
     let entity = &compilation.entities[0];
     let is_refused = entity.output.is_none() || kind == ValueKind::Url;
@@ -84,14 +84,14 @@ fn every_invalid_key_value_is_reported_with_the_key_name() {
             for key in keys {
                 for value in wrong_values(key.value) {
                     tried += 1;
-                    if !is_told(&changed(&program, &place, key, Some(&value)), key.name, key.value) {
+                    if !is_reported(&changed(&program, &place, key, Some(&value)), key.name, key.value) {
                         untold.push(format!("{}:{place}: {} {value}", kind.name, key.name));
                     }
                 }
                 // An empty place has errors about its other keys first.
                 let is_missing = matches!(key.need, Need::Always) && program.contains(&format!("{place}\n"));
                 let without = changed(&program, &place, key, None);
-                if is_missing && !is_told(&without, &format!("needs {}", key.name), key.value) {
+                if is_missing && !is_reported(&without, &format!("needs {}", key.name), key.value) {
                     untold.push(format!("{}:{place}: without {}", kind.name, key.name));
                 }
             }

@@ -172,7 +172,7 @@ impl PublishOptions {
     }
 
     /// The options as a nested list shows them behind the value.
-    pub(super) fn shown(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let qos = if self.qos > 0 { format!(" qos{}", self.qos) } else { String::new() };
         let retain = if self.retain { " retain" } else { "" };
         let properties = self.properties.iter().map(|(property, _)| match property {

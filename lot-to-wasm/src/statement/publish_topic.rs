@@ -75,7 +75,7 @@ impl Construct for PublishTopic {
     }
 
     fn write(&self, writer: &mut Writer) {
-        let options = self.options.shown();
+        let options = self.options.render();
         writer.push(&format!("(publish {} {}{options})", topic(&self.topic), text(&self.value)));
     }
 }

@@ -79,6 +79,6 @@ impl Construct for ReplyWith {
     }
 
     fn write(&self, writer: &mut Writer) {
-        writer.push(&format!("(reply {}{})", text(&self.value), self.options.shown()));
+        writer.push(&format!("(reply {}{})", text(&self.value), self.options.render()));
     }
 }

@@ -163,11 +163,11 @@ impl<'k> Layout<'_, 'k> {
         }
         let end = last.span;
         let what = if rest::is_unfinished(last, self.last_word()) {
-            format!("the line before ends with {}", self.shown(last))
+            format!("the line before ends with {}", self.quoted(last))
         } else if line != "SWITCH" && rest::is_rest(token, word)
             || (word == "THEN" && self.begins_condition())
         {
-            format!("no line begins with {}", self.shown(token))
+            format!("no line begins with {}", self.quoted(token))
         } else {
             return false;
         };
@@ -193,7 +193,7 @@ impl<'k> Layout<'_, 'k> {
         is_head
     }
 
-    fn shown(&self, token: &Token) -> String {
+    fn quoted(&self, token: &Token) -> String {
         format!("`{}`", self.sink.source().slice(token.span))
     }
 

@@ -102,7 +102,7 @@ impl Scanner<'_, '_, '_> {
             TokenKind::Unknown | TokenKind::End => false,
         });
         let Some(operand) = operand(rest).filter(|_| self.line.is_none() && ends_value) else { return };
-        let message = format!("`{sign}` begins a comment: `{}` is not calculated", shown(rest.trim()));
+        let message = format!("`{sign}` begins a comment: `{}` is not calculated", excerpt(rest.trim()));
         let draft = Draft::warning(codes::DOUBTFUL_COMMENT, Span::new(start, start + 2), message);
         let hint = match sign {
             "//" => format!(
@@ -391,7 +391,7 @@ impl Scanner<'_, '_, '_> {
         let blanks: String =
             run.chars().filter(|c| c.is_whitespace() && !c.is_control()).map(|_| ' ').collect();
         let suggestion = if blanks.is_empty() { "remove it" } else { "replace it by a plain space" };
-        let message = format!("unexpected character `{}`", shown(&run));
+        let message = format!("unexpected character `{}`", excerpt(&run));
         let draft = Draft::error(codes::UNEXPECTED_CHARACTER, Span::new(start, self.at), message);
         self.sink.push(draft.suggest(suggestion).fix(Span::new(start, self.at), blanks));
     }
@@ -405,7 +405,7 @@ impl Scanner<'_, '_, '_> {
         let value = line.get(first..end).unwrap_or("").to_owned();
         self.at += end + close.len_utf8();
         let span = Span::new(start, self.at);
-        let message = format!("unexpected character `{}`", shown(self.sink.source().slice(span)));
+        let message = format!("unexpected character `{}`", excerpt(self.sink.source().slice(span)));
         let draft = Draft::error(codes::UNEXPECTED_CHARACTER, span, message)
             .suggest("write strings in straight quotes: \"text\"")
             .fix(span, format!("\"{value}\""));
@@ -511,7 +511,7 @@ impl Scanner<'_, '_, '_> {
         let draft = Draft::error(
             codes::UNEXPECTED_CHARACTER,
             span,
-            format!("unexpected character `{}`", shown(&run)),
+            format!("unexpected character `{}`", excerpt(&run)),
         )
         .suggest_if(suggestion.map(str::to_owned));
         self.sink.push(match replacement {
@@ -577,7 +577,7 @@ fn first_letters(name: &str) -> &str {
 }
 
 /// The first characters of a text, for a message.
-fn shown(text: &str) -> String {
+fn excerpt(text: &str) -> String {
     text.chars().take(10).flat_map(char::escape_debug).collect()
 }
 

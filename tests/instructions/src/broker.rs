@@ -25,10 +25,10 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{TenantHooks, Triggers};
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::GuestRunner;
+use lotmq_core::turn::broker_hooks::GuestRunner;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
-use lotmq_core::{Above, Chance, Core, Hashing};
+use lotmq_core::{BrokerHooks, Core, Entropy, Hashing};
 use lotmq_definitions::Caching;
 use lotmq_session::Time;
 use lotmq_store::{Durability, Store, StoreOptions};
@@ -147,7 +147,7 @@ pub(crate) struct Broker {
     connections: OpenConnections<InMemory>,
     open: Vec<Open>,
     made: u32,
-    _above: Arc<dyn Above>,
+    _hooks: Arc<dyn BrokerHooks>,
     _dir: tempfile::TempDir,
 }
 
@@ -170,12 +170,12 @@ impl Broker {
         permissions.put(rules(judge));
         let id = (TenantId::DEFAULT, 0);
         let tenant = Arc::new(Tenant::new(id, "default", users, permissions, Box::new(NoDefinitions)));
-        let chance = Chance { random: |_| false, hashing: Hashing::fixed(7) };
-        let core = Arc::new(Core::new(&config, log, Arc::new(StoppedClock), chance));
+        let entropy = Entropy { random: |_| false, hashing: Hashing::fixed(7) };
+        let core = Arc::new(Core::new(&config, log, Arc::new(StoppedClock), entropy));
         let context = Arc::new(TurnContext::new(Arc::clone(&core), &NoGuests));
-        let above: Arc<dyn Above> = Arc::new(NoHooks);
+        let hooks: Arc<dyn BrokerHooks> = Arc::new(NoHooks);
         // Nobody else sets it.
-        let _ = context.above.set(Arc::downgrade(&above));
+        let _ = context.broker_hooks.set(Arc::downgrade(&hooks));
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
             number: core.figures.listener("mqtt"),
@@ -196,7 +196,7 @@ impl Broker {
             connections: OpenConnections::new(),
             open: Vec::new(),
             made: 0,
-            _above: above,
+            _hooks: hooks,
             _dir: dir,
         })
     }

@@ -16,14 +16,14 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::replay::Pending;
 use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::Outcome;
+use lotmq_core::turn::broker_hooks::Outcome;
 use lotmq_core::turn::release::Release;
-use lotmq_core::{Above, Core};
+use lotmq_core::{BrokerHooks, Core};
 
 /// Hooks that do nothing.
 pub(crate) struct NoHooks;
 
-impl Above for NoHooks {
+impl BrokerHooks for NoHooks {
     fn connect_refused(
         &self,
         _: &mut Turn,

@@ -6,11 +6,11 @@
 //! mailbox is full (`life`); what a turn leaves is started in the next one; a message that has made
 //! too many hops starts nothing; values that runs keep are there after a crash, as far as they were
 //! stored (`life`). A promised run's message is stored in the batch of its publisher, leaves the
-//! store when the run's effects are with it, and starts its runs again after a crash (`promised`).
-//! Not here: programs, which run has which rights.
+//! store when the run's effects are with it, and starts its runs again after a crash
+//! (`durable_triggers`). Not here: programs, which run has which rights.
 
+mod durable_triggers;
 mod life;
-mod promised;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -26,17 +26,17 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{Publisher, Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::GuestRunner;
+use lotmq_core::turn::broker_hooks::GuestRunner;
 use lotmq_core::turn::internal::encoded;
 use lotmq_definitions::{Caching, Definition};
 
 use crate::client::{EFFECTS, Tag};
 use crate::fault::{GuestFault, planted};
+use durable_triggers::Promise;
+pub(crate) use durable_triggers::{durable_session, left, start_again};
 pub(crate) use life::{
     Kept, Told, are_posted, begin, end, has_unsaved, restore, save, saves_settled, take_told, work,
 };
-use promised::Promise;
-pub(crate) use promised::{left, promised_session, start_again};
 
 /// Runs in one turn; what is behind them waits for the next one.
 const RUNS_PER_TURN: usize = 6;
@@ -212,7 +212,7 @@ impl Triggers for OfTopic {
         self.relays.len()
     }
 
-    fn are_promised(&self, _: &Tenant) -> bool {
+    fn are_durable(&self, _: &Tenant) -> bool {
         self.promised.is_some()
     }
 
@@ -223,7 +223,7 @@ impl Triggers for OfTopic {
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {
         let is_kept = may_store && starting.publication.message.qos > QoS::AtMostOnce;
         let promise =
-            self.promised.filter(|_| is_kept).map(|session| promised::keep(notes, starting, session));
+            self.promised.filter(|_| is_kept).map(|session| durable_triggers::keep(notes, starting, session));
         let (message, hops) = (&notes.message(starting.message), starting.publication.hops);
         for relay in &self.relays {
             let (tenant, message) = (Arc::clone(starting.tenant), Arc::clone(message));

@@ -25,7 +25,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
-use lotmq_core::{Above, Chance, Core, Hashing, recover};
+use lotmq_core::{BrokerHooks, Core, Entropy, Hashing, recover};
 use lotmq_disk::Disk;
 use lotmq_store::{KeySource, Limits, Note, OnCommit, Stepper, Store, StoreOptions, Surroundings};
 use parking_lot::Mutex;
@@ -206,22 +206,22 @@ impl Machine {
         let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
         permissions.put(Everybody::rules());
         let promised = (guests == Guests::Promised)
-            .then(|| guests::promised_session(&store, &mut recovered.sessions))
+            .then(|| guests::durable_session(&store, &mut recovered.sessions))
             .transpose()?;
         let relaying = Relaying { promised, are_there: guests != Guests::None };
         let tenant = Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(relaying));
         let tenant = Arc::new(tenant);
         let clock = BrokerClock::starts(time);
         let ids = Arc::clone(store.ids());
-        let chance = Chance { random: |_| false, hashing: Hashing::fixed(7) };
+        let entropy = Entropy { random: |_| false, hashing: Hashing::fixed(7) };
         let found = guests::restore(&recovered.keeps);
         let store = Arc::new(store);
         let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
-        let core = Arc::new(Core::new(config, log, Arc::new(clock), chance));
+        let core = Arc::new(Core::new(config, log, Arc::new(clock), entropy));
         let context = Arc::new(TurnContext::new(Arc::clone(&core), &Relays));
-        let above: Arc<dyn Above> = Arc::<Surface>::clone(&surface);
+        let hooks: Arc<dyn BrokerHooks> = Arc::<Surface>::clone(&surface);
         // Nobody else sets it.
-        let _ = context.above.set(Arc::downgrade(&above));
+        let _ = context.broker_hooks.set(Arc::downgrade(&hooks));
         let tenants = [Arc::clone(&tenant)];
         recover::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
         recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
@@ -358,7 +358,7 @@ impl Machine {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) fn promised_left(&self) -> Result<usize, String> {
+    pub(crate) fn durable_left(&self) -> Result<usize, String> {
         self.promised.map_or(Ok(0), |session| guests::left(&self.store, session))
     }
 

@@ -8,7 +8,7 @@ use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Denier, Identity, Opinion, PendingLogin, Question, Rule, Validity};
 use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
-use lotmq_core::Above;
+use lotmq_core::BrokerHooks;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
@@ -19,7 +19,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::replay::Pending;
 use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::Outcome;
+use lotmq_core::turn::broker_hooks::Outcome;
 use lotmq_core::turn::release::Release;
 use parking_lot::Mutex;
 
@@ -46,7 +46,7 @@ pub(crate) struct Surface {
     pub(crate) releases: Mutex<VecDeque<(Ticket, Vec<Release>)>>,
 }
 
-impl Above for Surface {
+impl BrokerHooks for Surface {
     fn connect_refused(
         &self,
         _: &mut Turn,

@@ -19,7 +19,7 @@ const BROWSER_FEATURES: [(&str, &[&str]); 7] = [
 
 /// Lists the crates for browsers in cargo's messages, and how to switch them off; `None` if there
 /// are none.
-pub(super) fn told(messages: &str, target: &str) -> Option<String> {
+pub(super) fn report(messages: &str, target: &str) -> Option<String> {
     let (mut found, mut has_bindings) = (BTreeSet::new(), false);
     for message in messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -62,15 +62,15 @@ mod tests {
         };
         let chrono = artifact("chrono", &["clock", "default", "std", "wasmbind"]);
         let messages = [chrono, artifact("wasm-bindgen", &["std"]), artifact("uuid", &["v4"])].join("\n");
-        let told = told(&messages, "wasm32-unknown-unknown").unwrap();
+        let told = report(&messages, "wasm32-unknown-unknown").unwrap();
         assert_eq!(
             told,
             "a crate is built for browsers and imports what no broker has (wasm-bindgen): chrono has feature `wasmbind`: write chrono = { version = \"…\", default-features = false, \
              features = [\"clock\", \"std\"] }; `cargo tree --target wasm32-unknown-unknown -e features -i wasm-bindgen` shows who wants it"
         );
-        let others = super::told(&artifact("wasm_bindgen", &[]), "t").unwrap();
+        let others = report(&artifact("wasm_bindgen", &[]), "t").unwrap();
         assert!(others.contains("(wasm-bindgen): `cargo tree --target t"), "{others}");
-        assert_eq!(super::told(&artifact("uuid", &["v4", "std"]), "t"), None);
-        assert_eq!(super::told("no json\n{}", "t"), None);
+        assert_eq!(report(&artifact("uuid", &["v4", "std"]), "t"), None);
+        assert_eq!(report("no json\n{}", "t"), None);
     }
 }

@@ -136,7 +136,7 @@ fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u
         .context("cargo has built no module: the crate needs crate-type = [\"cdylib\"]")?;
     let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     let component = wrapped(&module);
-    match browser_crates::told(&messages, guest.target.name()).filter(|_| component.is_err()) {
+    match browser_crates::report(&messages, guest.target.name()).filter(|_| component.is_err()) {
         Some(reason) => component.context(reason),
         None => component,
     }

@@ -138,7 +138,7 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         output::error(&given_up(args.timeout, status.last_word()));
         return Ok(Exit::NoBroker);
     };
-    let exit = shown(&reply)?;
+    let exit = show_grants(&reply)?;
     if exit == Exit::Success && is_never_started(&module, &request) {
         output::note(
             "no topic starts it: `on` in guest.toml or --on names those that do; otherwise it runs where an action calls it (CALL MODULE)",
@@ -336,7 +336,7 @@ fn has(reply: &Value, member: &str, code: &str) -> bool {
 }
 
 /// The reply for people: what a module may do, and what that changed.
-pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
+pub(super) fn show_grants(reply: &Value) -> anyhow::Result<Exit> {
     if !is_success(reply) {
         return show_reply(reply, &render_reply(reply));
     }

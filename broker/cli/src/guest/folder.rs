@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 use lotmq_router::topic_filter_valid;
-use lotmq_runner::{EmbeddedModule, Embedding, at_place, told_toml};
+use lotmq_runner::{EmbeddedModule, Embedding, at_place, render_toml_error};
 use lotmq_terminal::Misuse;
 use lotmq_toolchain::WasmTarget;
 use serde::Deserialize;
@@ -115,8 +115,9 @@ impl GuestFolder {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
         let told = || file.display().to_string();
-        let read: GuestFile =
-            toml::from_str(&text).map_err(|error| anyhow!(told_toml(&text, &error))).with_context(told)?;
+        let read: GuestFile = toml::from_str(&text)
+            .map_err(|error| anyhow!(render_toml_error(&text, &error)))
+            .with_context(told)?;
         let wrong = |at: Range<usize>, why: &str| anyhow!(at_place(&text, at, why)).context(told());
         // A file that is wrong is no wrong command line.
         check_name(read.name.get_ref()).map_err(|Misuse(why)| wrong(read.name.span(), &why))?;

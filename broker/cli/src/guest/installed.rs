@@ -255,7 +255,7 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let interruption = Interruption::catch()?;
     let mut client = connect_within(&args.connect, args.timeout)?;
-    let mut told = Told { left: args.count, ..Told::default() };
+    let mut told = LogOutput { left: args.count, ..LogOutput::default() };
     loop {
         let lost = match told.listen(args, &mut client, &interruption) {
             Ok(exit) => {
@@ -276,7 +276,7 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
 
 /// Output of `lotmq guest logs` so far, over all its connections.
 #[derive(Default)]
-struct Told {
+struct LogOutput {
     is_following: bool,
     left: Option<u64>,
     has_told: bool,
@@ -292,7 +292,7 @@ struct Told {
     lines: LinesInTime,
 }
 
-impl Told {
+impl LogOutput {
     /// Shows what the module has to say until the connection is lost, a signal comes or there were
     /// enough lines.
     fn listen(
@@ -569,7 +569,7 @@ mod tests {
 
     #[test]
     fn error_reported_by_several_topics_is_printed_once() {
-        let mut told = Told::default();
+        let mut told = LogOutput::default();
         let error = |timestamp: &str, count: u64, action: &str| {
             Message {
             topic: "$SYS/Coreflux/Modules/m/Error".to_owned(),

@@ -41,7 +41,7 @@ impl Reload {
     }
 
     /// Looks on a thread of its own: a file may be on a disk that does not answer.
-    pub(super) fn look_aside(this: &Arc<Self>) {
+    pub(super) fn look_on_thread(this: &Arc<Self>) {
         let of_thread = Arc::clone(this);
         let looking =
             std::thread::Builder::new().name("lotmq-reload".to_owned()).spawn(move || of_thread.look());

@@ -18,7 +18,7 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
     let mut screen = head(condition, endpoint, paint);
     screen.push_str(&figures(condition));
     let failures: String =
-        list(&condition["failures"]).iter().map(|text| format!("  {}\n", shown(text))).collect();
+        list(&condition["failures"]).iter().map(|text| format!("  {}\n", text_of(text))).collect();
     for (title, colour, body) in [
         ("FAILURES", Colour::Red, failures),
         (
@@ -59,7 +59,7 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
 pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
     let mut text = head(condition, endpoint, paint).trim_end().to_owned() + "\n";
     for failure in list(&condition["failures"]) {
-        let _ = writeln!(text, "  {}", shown(failure));
+        let _ = writeln!(text, "  {}", text_of(failure));
     }
     let compiling = compiling(&condition["coldStart"]);
     if !compiling.is_empty() {
@@ -69,8 +69,8 @@ pub(super) fn check(condition: &Value, endpoint: &str, paint: Paint) -> String {
         let _ = writeln!(
             text,
             "  route {} is Red: {}",
-            shown(&route["name"]),
-            pasteable(&shown(&route["reason"]))
+            text_of(&route["name"]),
+            pasteable(&text_of(&route["reason"]))
         );
     }
     text
@@ -83,7 +83,7 @@ fn head(condition: &Value, endpoint: &str, paint: Paint) -> String {
         "starting" => Colour::Yellow,
         _ => Colour::Red,
     };
-    let (version, state) = (shown(&condition["version"]), paint.text(colour, state));
+    let (version, state) = (text_of(&condition["version"]), paint.text(colour, state));
     let uptime = age(number(&condition["uptimeSeconds"]));
     let routes = unwell(list(&condition["routes"]), paint);
     format!("lotmq {version} at {endpoint} is {state}{routes}, up {uptime}\n\n")
@@ -177,8 +177,8 @@ fn figures(condition: &Value) -> String {
 /// Denials by rules: their number, and the last one.
 fn denials(denials: &Value) -> String {
     let last = &denials["last"];
-    let user = if last["user"].is_null() { "(anonymous)".to_owned() } else { shown(&last["user"]) };
-    let (scope, topic, at) = (shown(&last["scope"]), shown(&last["topic"]), shown(&last["timestamp"]));
+    let user = if last["user"].is_null() { "(anonymous)".to_owned() } else { text_of(&last["user"]) };
+    let (scope, topic, at) = (text_of(&last["scope"]), text_of(&last["topic"]), text_of(&last["timestamp"]));
     let what = if topic.is_empty() { scope } else { format!("{scope} {topic}") };
     format!(
         "{} since the start; the last one: {user}, {what}, {at} (lotmq watch shows who denies)",
@@ -190,7 +190,7 @@ fn denials(denials: &Value) -> String {
 fn refused_logins(refused: &Value) -> String {
     let last = &refused["last"];
     let [client, from, why, at] =
-        ["clientId", "endpoint", "reason", "timestamp"].map(|key| shown(&last[key]));
+        ["clientId", "endpoint", "reason", "timestamp"].map(|key| text_of(&last[key]));
     format!(
         "{} refused since the start; the last one: client {client} from {from}, {why}, {at} (lotmq watch shows them)",
         refused["count"]
@@ -219,7 +219,7 @@ fn definitions(definitions: &Value) -> String {
 
 fn listeners(listeners: &Value) -> String {
     rows(listeners, "/health has them all", |listener| {
-        [String::new(), shown(&listener["listener"]), shown(&listener["reason"])]
+        [String::new(), text_of(&listener["listener"]), text_of(&listener["reason"])]
     })
     .map_or_else(String::new, |(rows, more)| table(["", "LISTENER", "REASON"], &rows, &[]) + &more)
 }
@@ -228,9 +228,9 @@ fn limits(limits: &Value) -> String {
     rows(limits, "--json has them all", |limit| {
         [
             String::new(),
-            shown(&limit["limit"]),
-            shown(&limit["used"]),
-            shown(&limit["max"]),
+            text_of(&limit["limit"]),
+            text_of(&limit["used"]),
+            text_of(&limit["max"]),
             format!("{} %", limit["percent"]),
         ]
     })
@@ -246,15 +246,15 @@ fn certificates(certificates: &Value) -> String {
         } else {
             format!("{} days left", of["daysLeft"])
         };
-        [String::new(), shown(&of["listener"]), shown(&of["until"]), left]
+        [String::new(), text_of(&of["listener"]), text_of(&of["until"]), left]
     })
     .map_or_else(String::new, |(rows, more)| table(["", "LISTENER", "GOOD UNTIL", ""], &rows, &[]) + &more)
 }
 
 fn login_waits(waits: &Value) -> String {
     rows(waits, "--json has them all", |wait| {
-        let user = if wait["user"].is_null() { "(no such user)".to_owned() } else { shown(&wait["user"]) };
-        [String::new(), user, shown(&wait["from"]), shown(&wait["failures"]), shown(&wait["until"])]
+        let user = if wait["user"].is_null() { "(no such user)".to_owned() } else { text_of(&wait["user"]) };
+        [String::new(), user, text_of(&wait["from"]), text_of(&wait["failures"]), text_of(&wait["until"])]
     })
     .map_or_else(String::new, |(rows, more)| {
         table(["", "USER", "FROM", "FAILURES", "UNTIL"], &rows, &[3]) + &more
@@ -262,7 +262,7 @@ fn login_waits(waits: &Value) -> String {
 }
 
 fn locked(names: &Value) -> String {
-    rows(names, "lotmq cmd -listSecrets has all names", |name| [String::new(), shown(name)])
+    rows(names, "lotmq cmd -listSecrets has all names", |name| [String::new(), text_of(name)])
         .map_or_else(String::new, |(rows, more)| table(["", "NAME"], &rows, &[]) + &more)
 }
 
@@ -274,13 +274,13 @@ fn errors(errors: &Value) -> String {
         let place = place(error).unwrap_or_default();
         [
             String::new(),
-            shown(&error["kind"]),
-            shown(&error["name"]),
-            shown(&error["code"]),
+            text_of(&error["kind"]),
+            text_of(&error["name"]),
+            text_of(&error["code"]),
             place,
-            shown(&error["count"]),
-            shown(&error["timestamp"]) + if error["over"] == true { " over" } else { "" },
-            shown(&error["message"]),
+            text_of(&error["count"]),
+            text_of(&error["timestamp"]) + if error["over"] == true { " over" } else { "" },
+            text_of(&error["message"]),
         ]
     })
     .map_or_else(String::new, |(rows, more)| {
@@ -292,12 +292,12 @@ fn warnings(warnings: &Value) -> String {
     rows(warnings, "--json has them all", |warning| {
         [
             String::new(),
-            shown(&warning["kind"]),
-            shown(&warning["name"]),
-            shown(&warning["code"]),
+            text_of(&warning["kind"]),
+            text_of(&warning["name"]),
+            text_of(&warning["code"]),
             place(warning).unwrap_or_default(),
-            shown(&warning["count"]),
-            shown(&warning["message"]),
+            text_of(&warning["count"]),
+            text_of(&warning["message"]),
         ]
     })
     .map_or_else(String::new, |(rows, more)| {
@@ -307,7 +307,7 @@ fn warnings(warnings: &Value) -> String {
 
 /// Definitions of the start whose native code is not there yet.
 fn compiling(compiling: &Value) -> String {
-    let names: Vec<String> = list(&compiling["names"]).iter().map(shown).collect();
+    let names: Vec<String> = list(&compiling["names"]).iter().map(text_of).collect();
     if names.is_empty() {
         return String::new();
     }
@@ -318,16 +318,16 @@ fn compiling(compiling: &Value) -> String {
     let (left, all) = (number(&compiling["left"]), number(&compiling["all"]));
     let mut text = format!("  {left} of {all}: {}{more}\n", names.join(", "));
     for retry in list(&compiling["retries"]) {
-        let (name, failures) = (shown(&retry["name"]), number(&retry["failures"]));
-        let _ = writeln!(text, "  {name} has failed {failures} times: {}", shown(&retry["reason"]));
+        let (name, failures) = (text_of(&retry["name"]), number(&retry["failures"]));
+        let _ = writeln!(text, "  {name} has failed {failures} times: {}", text_of(&retry["reason"]));
     }
     text
 }
 
 fn pending(pending: &Value) -> String {
     rows(pending, "lotmq cmd -getPendingStatus has them all", |row| {
-        let missing: Vec<String> = list(&row["missing"]).iter().map(shown).collect();
-        [String::new(), shown(&row["kind"]), shown(&row["name"]), missing.join(", ")]
+        let missing: Vec<String> = list(&row["missing"]).iter().map(text_of).collect();
+        [String::new(), text_of(&row["kind"]), text_of(&row["name"]), missing.join(", ")]
     })
     .map_or_else(String::new, |(rows, more)| table(["", "KIND", "NAME", "WAITS FOR"], &rows, &[]) + &more)
 }
@@ -367,7 +367,7 @@ fn rows<const N: usize>(
 }
 
 /// A text or number for people; nothing for `null`.
-fn shown(value: &Value) -> String {
+fn text_of(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => printable(text),

@@ -96,7 +96,7 @@ impl Format {
 
     /// The same where it goes to a terminal: control characters of messages are shown as `?`, those
     /// of the format stay.
-    pub(crate) fn shown(self) -> Self {
+    pub(crate) fn for_terminal(self) -> Self {
         Self { is_shown: std::io::stdout().is_terminal(), ..self }
     }
 

@@ -44,7 +44,7 @@ impl HeardTopic {
     }
 
     /// The value in one line: text, else how long it is.
-    fn shown(&self) -> String {
+    fn render_value(&self) -> String {
         let text = match std::str::from_utf8(&self.payload) {
             Ok(text) => text,
             // A cut payload may end within a character.
@@ -134,7 +134,7 @@ impl HeardTopics {
                         0 => String::new(),
                         _ => format!("{:.1}/s", topic.rate(elapsed)),
                     };
-                    let value = paint.text(Colour::Cyan, &topic.shown());
+                    let value = paint.text(Colour::Cyan, &topic.render_value());
                     writeln!(tree, "{name:<width$}  {rate:>9} {retained} {value}")
                 }
             };

@@ -311,7 +311,7 @@ fn time(value: &Value) -> Timestamp {
 mod tests {
     use super::*;
 
-    fn shown(event: Option<WatchedEvent>) -> String {
+    fn render_line(event: Option<WatchedEvent>) -> String {
         event.unwrap().line(Paint::none(), &TimeZone::UTC)
     }
 
@@ -319,34 +319,37 @@ mod tests {
     fn records_of_the_broker_become_lines() {
         let record = br#"{"action":"Fail","code":"LOT602","message":"division by zero; the result is Null","line":3,"column":5,"trigger":{"topic":"in","payload":"0"},"timestamp":"2026-11-25T22:11:24.553Z","count":9,"codeCount":7}"#;
         assert_eq!(
-            shown(error("Actions", record)),
+            render_line(error("Actions", record)),
             "22:11:24.553 error  Fail LOT602 at 3:5: division by zero; the result is Null (7 times so far; started by in = 0)"
         );
         let line = br#"{"ts":"2026-11-25T22:11:24.600Z","level":"warn","text":"slow (SLOW)","code":"SLOW"}"#;
-        assert_eq!(shown(warning("poll", line)), "22:11:24.600 warning poll slow (SLOW)");
+        assert_eq!(render_line(warning("poll", line)), "22:11:24.600 warning poll slow (SLOW)");
         let row = json!({ "kind": "Action", "name": "Hot", "code": "LOT601", "message": "odd", "line": 3, "column": 5, "count": 2,
             "timestamp": "2026-11-25T22:11:24.600Z" });
         assert_eq!(
-            shown(Some(kept_warning(&row))),
+            render_line(Some(kept_warning(&row))),
             "22:11:24.600 warning Hot earlier: LOT601 at 3:5: odd (2 times so far)"
         );
         let line = br#"{"ts":"2026-11-25T22:11:24.600Z","level":"Warning","category":"lot","message":"program warned","fields":{"tenant":"default","definition":"Hot","kind":"Action","origin":"plant/hot.lot","code":"LOT601","text":"odd","line":"3","column":"5","count":"2"}}"#;
-        assert_eq!(shown(program_warning(line)), "22:11:24.600 warning Hot LOT601 at plant/hot.lot:3:5: odd");
+        assert_eq!(
+            render_line(program_warning(line)),
+            "22:11:24.600 warning Hot LOT601 at plant/hot.lot:3:5: odd"
+        );
         assert!(program_warning(br#"{"message":"program failed"}"#).is_none());
         assert!(warning("poll", br#"{"ts":"x","level":"warn","text":"slow"}"#).is_none());
         let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","by":"rule Valves (valves.lot:3)","count":"1"}}"#;
         assert_eq!(
-            shown(denial(line)),
+            render_line(denial(line)),
             "22:11:24.676 denial (anonymous) Publish valve/?1 denied by rule Valves (valves.lot:3), to client c1"
         );
         let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"delivery denied by a rule","fields":{"user":"dashboard","client_id":"c1","scope":"Subscribe","topic":"a/b","by":"rule Rest","count":"1"}}"#;
         assert_eq!(
-            shown(denial(line)),
+            render_line(denial(line)),
             "22:11:24.676 denial dashboard Subscribe a/b not delivered, denied by rule Rest, to client c1"
         );
         let record = br#"{"action":"Fail","traceId":"a","trigger":{"topic":"in","payload":"7","clientId":"c"},"timing":{"startUtc":"2026-11-25T22:11:24.566Z","endUtc":"2026-11-25T22:11:24.567Z","durationMs":0.12},"published":[{"topic":"out","payload":"1"},{"topic":"7","payload":"1"}],"result":"success","error":null}"#;
         assert_eq!(
-            shown(trace(record)),
+            render_line(trace(record)),
             "22:11:24.567 trace  Fail in = 7 -> out = 1, 7 = 1 (success, 0.1 ms)"
         );
         assert!(denial(br#"{"message":"subscribed"}"#).is_none() && trace(b"x").is_none());

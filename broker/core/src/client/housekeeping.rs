@@ -49,7 +49,7 @@ fn ask(context: &Arc<TurnContext>) {
     let reply = move |slice| {
         if let Some(context) = asking.upgrade() {
             context.session_drains.read(slice);
-            context.tell(|above| above.has_work());
+            context.tell(|hooks| hooks.has_work());
         }
     };
     let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;

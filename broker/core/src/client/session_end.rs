@@ -54,7 +54,7 @@ pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &Close
                 turn.asked.last_is_in_row();
             }
             if turn.context.expiry_timers.add(client, left.deadlines) {
-                turn.context.tell(|above| above.has_work());
+                turn.context.tell(|hooks| hooks.has_work());
             }
         }
     });
@@ -110,7 +110,7 @@ pub(crate) fn publish_will(
 ) -> bool {
     if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
         turn.core.counters.publish_refused.add(1);
-        turn.tell(|above, turn| above.will_denied(turn, client, identity, &will.topic));
+        turn.tell(|hooks, turn| hooks.will_denied(turn, client, identity, &will.topic));
         return true;
     }
     turn.core.counters.wills_published.add(1);

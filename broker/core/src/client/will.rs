@@ -20,7 +20,7 @@ pub(super) fn publish(
     turn: &mut Turn,
 ) -> bool {
     if system_topics::is_system(&will.topic) {
-        turn.tell(|above, turn| above.bridge_state(turn, source, &will.topic, &will.payload));
+        turn.tell(|hooks, turn| hooks.bridge_state(turn, source, &will.topic, &will.payload));
         return true;
     }
     let expires_at_ms = will.expires_at_ms(turn.core.clock.lifetime_ms());

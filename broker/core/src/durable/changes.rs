@@ -72,7 +72,7 @@ impl Mark {
 
 /// Progress of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ChangeProgress {
     /// No ticket: its turn has not ended.
     InTurn,
     /// It is with the store and, as far as known, not on the disk.
@@ -105,7 +105,7 @@ struct State {
 
 impl Turns {
     /// Enters a thread, which gets a seat.
-    pub fn enter(&self) -> Seat {
+    pub fn enter(&self) -> TurnSlot {
         let mut threads = self.threads.write();
         let number = self.free.lock().pop().unwrap_or_else(|| {
             threads.push(Arc::default());
@@ -114,7 +114,7 @@ impl Turns {
         let thread = Arc::clone(&threads[usize::from(number)]);
         // The first turn of all is not 0, which is no stamp.
         let turn = thread.end(None);
-        Seat {
+        TurnSlot {
             thread,
             number,
             stamp: Stamp::new(number, turn),
@@ -125,20 +125,20 @@ impl Turns {
 
     /// Progress of the change with this stamp. One that failed is on the disk when a later one of
     /// its thread is, unless the store has given some up.
-    pub fn standing(&self, stamp: Stamp, log: &dyn Log) -> Standing {
+    pub fn progress(&self, stamp: Stamp, log: &dyn Log) -> ChangeProgress {
         if stamp.is_none() {
-            return Standing::OnDisk;
+            return ChangeProgress::OnDisk;
         }
         let thread = self.thread(stamp);
         let state = thread.0.lock();
         if state.turn <= stamp.turn() {
-            return Standing::InTurn;
+            return ChangeProgress::InTurn;
         }
-        let Some(last) = state.last else { return Standing::OnDisk };
+        let Some(last) = state.last else { return ChangeProgress::OnDisk };
         drop(state);
         match log.settled(last) {
-            Some(Ok(())) if !log.has_lost() => Standing::OnDisk,
-            _ => Standing::OnItsWay,
+            Some(Ok(())) if !log.has_lost() => ChangeProgress::OnDisk,
+            _ => ChangeProgress::OnItsWay,
         }
     }
 
@@ -192,7 +192,7 @@ impl Thread {
 }
 
 /// Seat of a thread among the turns.
-pub struct Seat {
+pub struct TurnSlot {
     thread: Arc<Thread>,
     number: u16,
     stamp: Stamp,
@@ -200,7 +200,7 @@ pub struct Seat {
     free: Arc<Mutex<Vec<u16>>>,
 }
 
-impl Seat {
+impl TurnSlot {
     /// The stamp of a change that is made now.
     pub fn stamp(&mut self) -> Stamp {
         self.is_stamped = true;
@@ -220,7 +220,9 @@ impl Seat {
     /// Whether a change with this stamp is in the turn of another thread.
     pub(crate) fn is_overtaking(&self, stamp: Stamp, turns: &Turns, log: &dyn Log) -> bool {
         let is_of_other = !stamp.is_none() && stamp.thread() != self.number;
-        is_of_other && !is_planted(Fault::ChangeOvertakes) && turns.standing(stamp, log) == Standing::InTurn
+        is_of_other
+            && !is_planted(Fault::ChangeOvertakes)
+            && turns.progress(stamp, log) == ChangeProgress::InTurn
     }
 
     /// Notes that the changes so far are with the store, as this batch, or that there were none.
@@ -231,7 +233,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for TurnSlot {
     fn drop(&mut self) {
         self.thread.end(None);
         self.free.lock().push(self.number);
@@ -257,14 +259,14 @@ impl Stamps {
 
     /// Stamps that are not on the disk; the others are forgotten.
     pub(crate) fn unstored(&mut self, turns: &Turns, log: &dyn Log) -> &[Stamp] {
-        self.0.retain(|stamp| turns.standing(*stamp, log) != Standing::OnDisk);
+        self.0.retain(|stamp| turns.progress(*stamp, log) != ChangeProgress::OnDisk);
         &self.0
     }
 
     /// One stamp that is not on the disk, preferably one in a thread's unfinished turn.
     pub fn newest(&mut self, turns: &Turns, log: &dyn Log) -> Stamp {
         self.are_on_disk(turns, log);
-        let in_turn = self.0.iter().find(|stamp| turns.standing(**stamp, log) == Standing::InTurn);
+        let in_turn = self.0.iter().find(|stamp| turns.progress(**stamp, log) == ChangeProgress::InTurn);
         in_turn.or(self.0.first()).copied().unwrap_or_default()
     }
 }

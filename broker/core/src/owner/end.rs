@@ -68,7 +68,7 @@ pub(super) fn end(
     let failure = source.failure();
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
-        turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
+        turn.tell(|hooks, turn| hooks.disconnects(turn, &open.client, connection, &reason, failure));
         // The Client's output of this turn, including replies to pipelined packets, leaves before
         // the socket closes. Its messages leave before the session may end, because another thread
         // would not see them then.
@@ -77,7 +77,7 @@ pub(super) fn end(
         }
         open.client.tell(connection, &reason);
         session_end::detach(&open.client, connection, &reason, turn);
-        turn.tell(|above, turn| above.disconnected(turn, &open.client, connection, &reason));
+        turn.tell(|hooks, turn| hooks.disconnected(turn, &open.client, connection, &reason));
     } else {
         before_client(&reason, &connection.listener, &connection.peer(), failure);
     }

@@ -178,7 +178,7 @@ fn opened(
         certificate_ends,
     };
     turn.core.counters.connects_accepted.add(1);
-    turn.tell(|above, turn| above.connected(turn, &client, connection));
+    turn.tell(|hooks, turn| hooks.connected(turn, &client, connection));
     Open {
         client,
         version: request.version,
@@ -288,7 +288,7 @@ fn turn_away_because(
     turn.core.figures.refused_logins.count(reason.text());
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
-    turn.tell(|above, turn| above.connect_refused(turn, &request.tenant, connection, who, reason, cause));
+    turn.tell(|hooks, turn| hooks.connect_refused(turn, &request.tenant, connection, who, reason, cause));
     answer_refusal(connection, request.recipient, reason, words)
 }
 

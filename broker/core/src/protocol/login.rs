@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::limits::{LOGIN_CHECK, Limit};
 use crate::protocol::phase::Login;
 use crate::turn::Turn;
-use crate::turn::above::Outcome;
+use crate::turn::broker_hooks::Outcome;
 
 /// Queues the check of a password for the thread of logins.
 pub(super) fn check_later(
@@ -23,7 +23,7 @@ pub(super) fn check_later(
     let outcome = Outcome::default();
     turn.timers.watch(connection.place, turn.now().plus(LOGIN_CHECK));
     turn.context
-        .tell(|above| above.check_password(&request.tenant, connection, pending, Arc::clone(&outcome)));
+        .tell(|hooks| hooks.check_password(&request.tenant, connection, pending, Arc::clone(&outcome)));
     Login { request: Box::new(request), outcome }
 }
 

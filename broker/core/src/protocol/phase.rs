@@ -18,7 +18,7 @@ use crate::protocol::topic_alias::TopicAliases;
 use crate::routing::route::{Asking, Route};
 use crate::tenant::client::Client;
 use crate::tenant::subscription::Options;
-use crate::turn::above::Outcome;
+use crate::turn::broker_hooks::Outcome;
 use crate::turn::fan_out::Remainder;
 use crate::turn::suback::Granted;
 

@@ -155,7 +155,7 @@ fn take_for_system(
     }
     let MessageSpans { topic, properties, payload, .. } = received.message;
     let client = &open.client;
-    let taken = turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
+    let taken = turn.tell(|hooks, turn| hooks.published_to_tree(turn, client, topic, properties, payload));
     match taken.unwrap_or(Ok(())) {
         Ok(()) => answer(connection, open, turn, received, FanOut::default(), ReasonCode::Success),
         Err(reason) => decline(connection, open, turn, received, reason),
@@ -266,7 +266,7 @@ fn check(
     let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(context, identity, payload);
     if !is_allowed && !is_his() {
         let denier = denier.unwrap_or(Denier::BuiltIn);
-        context.tell(|above| above.denied(&open.client, &question, &denier));
+        context.tell(|hooks| hooks.denied(&open.client, &question, &denier));
         return Err(NotTaken::NotAllowed);
     }
     received.plain?;
@@ -299,7 +299,7 @@ fn refuse(
     let MessageSpans { topic, payload, .. } = received.message;
     if matches!(reason, NotTaken::NotAllowed) && turn.arena.text(topic) == system_topics::COMMAND_TOPIC {
         // Before 5.0 the acknowledgement says nothing of it, and the Client would wait for a reply.
-        turn.tell(|above, turn| above.refuse_command(turn, &open.client, payload));
+        turn.tell(|hooks, turn| hooks.refuse_command(turn, &open.client, payload));
     }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
     if let NotTaken::Limit(limit) = reason {
@@ -387,7 +387,7 @@ fn receive(
 }
 
 fn is_own_password(context: &TurnContext, identity: &Identity, payload: &[u8]) -> bool {
-    context.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
+    context.tell(|hooks| hooks.is_own_password(identity, payload)).unwrap_or(false)
 }
 
 /// Accepts responsibility for a message, and counts it. False for one that goes no further: a
@@ -427,7 +427,7 @@ fn take_over_acknowledged(
             return Err(Violation::ReceiveMaximumExceeded { maximum }.into());
         }
         return if open.has_exchanges {
-            take_over_beside_exchanges(connection, open, turn, packet_id, waiting)
+            take_over_with_exchanges(connection, open, turn, packet_id, waiting)
         } else {
             Ok(true)
         };
@@ -483,7 +483,7 @@ fn refuse_exchange(
 
 /// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their
 /// identifiers are in use.
-fn take_over_beside_exchanges(
+fn take_over_with_exchanges(
     connection: &Connection,
     open: &Open,
     turn: &mut Turn,

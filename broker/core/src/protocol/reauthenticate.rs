@@ -85,8 +85,8 @@ pub(super) fn handle(
         Err(refusal) => {
             let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
             turn.core.figures.refused_logins.count("re-authentication failed");
-            turn.context.tell(|above| {
-                above.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal)
+            turn.context.tell(|hooks| {
+                hooks.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal)
             });
             return Err(Violation::from(refusal).into());
         }

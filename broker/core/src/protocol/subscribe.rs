@@ -26,7 +26,7 @@ use crate::tenant::replay::{Replay, Replays};
 use crate::tenant::subscription::{Options, SHARED, filter_bytes};
 use crate::tenant::system_topics;
 use crate::turn::Turn;
-use crate::turn::above::Above;
+use crate::turn::broker_hooks::BrokerHooks;
 use crate::turn::release::Release;
 use crate::turn::suback::{Added, FilterRefusal, Granted};
 
@@ -143,7 +143,7 @@ fn grant(
         Authorization::Deny => {
             turn.core.counters.subscribe_refused.add(1);
             let denier = denier.unwrap_or(Denier::BuiltIn);
-            turn.context.tell(|above| above.denied(&open.client, &question, &denier));
+            turn.context.tell(|hooks| hooks.denied(&open.client, &question, &denier));
             return Err(FilterRefusal::NotAllowed);
         }
     };
@@ -223,13 +223,14 @@ fn add(
     };
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with(SHARED) {
-        let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
+        let of_tree =
+            |hooks: &dyn BrokerHooks| hooks.retained_of_tree(&client.tenant, &asked.filter, options);
         let system = turn.context.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, since, system)));
         }
     }
-    turn.context.tell(|above| above.subscribed(client, &asked.filter, options.qos));
+    turn.context.tell(|hooks| hooks.subscribed(client, &asked.filter, options.qos));
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
 }
 

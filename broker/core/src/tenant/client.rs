@@ -17,7 +17,7 @@ use lotmq_changes::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
@@ -257,9 +257,9 @@ impl Client {
     }
 
     /// Key of the share of what it does; 0 without a user.
-    pub fn payer(&self) -> u64 {
+    pub fn quota_key(&self) -> u64 {
         // Asked for each message that triggers something, so without a copy of the name.
-        if self.user.is_some() { payer(self.account) } else { 0 }
+        if self.user.is_some() { quota_key(self.account) } else { 0 }
     }
 
     /// Key of the session among those of its tenant, which may outlive it.

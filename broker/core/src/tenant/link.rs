@@ -109,7 +109,7 @@ impl Link {
 
     /// Sends topics as aliases, up to this Topic Alias Maximum \[MQTT-3.1.2-26\]\[MQTT-3.1.2-27\].
     pub(crate) fn allow_aliases(&mut self, topic_alias_maximum: u16) {
-        let hashing = &self.connection.listener.core.chance.hashing;
+        let hashing = &self.connection.listener.core.entropy.hashing;
         self.aliases = AliasesOut::new(topic_alias_maximum, hashing);
     }
 

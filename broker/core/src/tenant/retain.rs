@@ -48,7 +48,7 @@ impl Keeper {
         match self {
             Self::Broker => KeeperShare::Broker,
             Self::Nobody => KeeperShare::Nobody,
-            Self::User(owner) => KeeperShare::User(owner.payer()),
+            Self::User(owner) => KeeperShare::User(owner.quota_key()),
         }
     }
 

@@ -15,7 +15,7 @@ use lotmq_changes::Log;
 use lotmq_router::PartedTable;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::durable::changes::{Stamp, Stamps, Standing, Turns};
+use crate::durable::changes::{ChangeProgress, Stamp, Stamps, Turns};
 use crate::limits::ENDED_SESSIONS_UNSTORED_MAX;
 use crate::shared::Core;
 use crate::tenant::client::Client;
@@ -134,14 +134,14 @@ impl LeftBehind {
 
     /// Forgets ends that are on the disk by now.
     fn sweep(&mut self, turns: &Turns, log: &dyn Log) {
-        self.by_key.retain(|_, stamp| turns.standing(*stamp, log) != Standing::OnDisk);
+        self.by_key.retain(|_, stamp| turns.progress(*stamp, log) != ChangeProgress::OnDisk);
         self.kept = self.by_key.len();
         self.by_key.shrink_to(2 * self.kept);
     }
 
     fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, log: &dyn Log) -> Stamp {
         match self.by_key.get(&key) {
-            Some(stamp) if turns.standing(*stamp, log) != Standing::OnDisk => *stamp,
+            Some(stamp) if turns.progress(*stamp, log) != ChangeProgress::OnDisk => *stamp,
             Some(_) | None => self.others.newest(turns, log),
         }
     }

@@ -14,7 +14,7 @@ use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_session::Time;
 
 use crate::arena::Arena;
-use crate::durable::changes::{Seat, Stamp};
+use crate::durable::changes::{Stamp, TurnSlot};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::message::Message;
 use crate::shared::Core;
@@ -42,7 +42,7 @@ pub trait TenantHooks: Any + Send + Sync {
 
     /// Rules have denied a Client messages of a topic that its subscription asks for. Called for
     /// each decision, with the state of the Client locked or not.
-    fn withheld(&self, _tenant: &Tenant, _identity: &Identity, _topic: &str) {}
+    fn delivery_denied(&self, _tenant: &Tenant, _identity: &Identity, _topic: &str) {}
 }
 
 /// Triggers of one topic; at least one definition.
@@ -56,7 +56,7 @@ pub trait Triggers: Send + Sync {
     }
 
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
-    fn are_promised(&self, tenant: &Tenant) -> bool;
+    fn are_durable(&self, tenant: &Tenant) -> bool;
 
     /// Whether a message of this QoS has to wait because something that takes it is full and sheds
     /// nothing. A Client whose message it is is held back by the runner until that has changed; who
@@ -131,14 +131,14 @@ pub struct TurnNotes<'a> {
     pub wall_ms: u64,
     /// Time of the turn in [lifetime milliseconds](crate::clock::Clock::lifetime_ms).
     pub lifetime_ms: u64,
-    pub(crate) seat: &'a mut Seat,
+    pub(crate) slot: &'a mut TurnSlot,
     pub(crate) on_commit: &'a mut dyn TellsOnCommit,
 }
 
 impl TurnNotes<'_> {
     /// Stamp of the batch under way: what goes to the store later has another one.
     pub fn stamp(&mut self) -> Stamp {
-        self.seat.stamp()
+        self.slot.stamp()
     }
 
     /// A message of the turn, to be kept: copied out of its memory the first time.

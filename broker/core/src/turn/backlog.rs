@@ -92,7 +92,7 @@ pub(super) fn send_backlog(
                     if !client.tenant.still_delivers_message(&state.identity, &queued.message) {
                         turn.core.counters.queued_denied.add(1);
                         if dup && qos == QoS::ExactlyOnce {
-                            push(withheld(client, state, packet_id, version, turn));
+                            push(end_exchange(client, state, packet_id, version, turn));
                         } else {
                             give_up(client, state, packet_id, &queued, turn);
                         }
@@ -131,7 +131,7 @@ pub(super) fn send_backlog(
 
 /// Ends the exchange of a QoS 2 message that was sent and may not be sent again, with PUBREL. The
 /// Client may wait for it, and would take the next message with this identifier for a repeat.
-fn withheld(
+fn end_exchange(
     client: &Client,
     state: &mut ClientState,
     packet_id: PacketId,

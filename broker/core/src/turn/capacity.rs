@@ -157,7 +157,7 @@ pub(crate) fn unstorable(
         return Some(failure);
     }
     let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
-    let is_kept = route.triggers.as_ref().is_some_and(|it| it.are_promised(tenant))
+    let is_kept = route.triggers.as_ref().is_some_and(|it| it.are_durable(tenant))
         || route.targets.iter().any(|target| keeps(target.qos, &target.client))
         || route
             .groups

@@ -5,8 +5,8 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::shared::Core;
-use crate::turn::above::Above;
-use crate::turn::above::GuestRunner;
+use crate::turn::broker_hooks::BrokerHooks;
+use crate::turn::broker_hooks::GuestRunner;
 use crate::turn::expiry_timers::ExpiryTimers;
 use crate::turn::session_drain::SessionDrains;
 
@@ -15,7 +15,7 @@ pub struct TurnContext {
     /// Shared state of the core.
     pub core: Arc<Core>,
     /// The broker above, from its start on.
-    pub above: OnceLock<Weak<dyn Above>>,
+    pub broker_hooks: OnceLock<Weak<dyn BrokerHooks>>,
     /// Runner of the guests that messages trigger.
     pub guest_runner: &'static dyn GuestRunner,
     /// Expiry timers of Clients that are away.
@@ -29,7 +29,7 @@ impl TurnContext {
     pub fn new(core: Arc<Core>, guest_runner: &'static dyn GuestRunner) -> Self {
         Self {
             core,
-            above: OnceLock::new(),
+            broker_hooks: OnceLock::new(),
             guest_runner,
             expiry_timers: ExpiryTimers::default(),
             session_drains: SessionDrains::default(),
@@ -37,8 +37,8 @@ impl TurnContext {
     }
 
     /// Calls the broker above; `None` after its end.
-    pub fn tell<R>(&self, what: impl FnOnce(&dyn Above) -> R) -> Option<R> {
-        let above = self.above.get()?.upgrade()?;
-        Some(what(&*above))
+    pub fn tell<R>(&self, what: impl FnOnce(&dyn BrokerHooks) -> R) -> Option<R> {
+        let hooks = self.broker_hooks.get()?.upgrade()?;
+        Some(what(&*hooks))
     }
 }

@@ -74,7 +74,7 @@ impl Turn {
         let serves_clients = self.serves_clients();
         let Self { core, arena, messages, batch, guests, moment, log, releases, .. } = self;
         let Moment { now, wall_ms, lifetime_ms } = *moment;
-        let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
+        let (slot, on_commit) = (&mut log.slot, &mut releases.on_commit);
         TurnNotes {
             core,
             arena,
@@ -85,7 +85,7 @@ impl Turn {
             now,
             wall_ms,
             lifetime_ms,
-            seat,
+            slot,
             on_commit,
         }
     }

@@ -44,8 +44,8 @@ impl<'a> ValueKeeper<'a> {
     }
 
     /// Key of the share; 0 without an owner.
-    pub(super) fn payer(&self) -> u64 {
-        self.user.map_or(0, Owner::payer)
+    pub(super) fn quota_key(&self) -> u64 {
+        self.user.map_or(0, Owner::quota_key)
     }
 
     /// Owner of a definition whose last error is kept.
@@ -141,24 +141,24 @@ impl KeptRooms {
     ) -> Result<(), KeepRefused> {
         let wanted = steps(bytes);
         let room = self.of(keeper.sum);
-        let payer = keeper.payer();
+        let quota_key = keeper.quota_key();
         let refused = |unit: &'static str, reason| KeepRefused { user: keeper.user.cloned(), unit, reason };
         if let Some((_, bytes_before)) = before.filter(|(former, _)| *former == keeper) {
             let had = steps(bytes_before);
             if wanted < had {
-                room.bytes.give_back(payer, had - wanted);
+                room.bytes.give_back(quota_key, had - wanted);
             } else if wanted > had {
-                room.bytes.take(payer, wanted - had).map_err(|reason| refused("bytes", reason))?;
+                room.bytes.take(quota_key, wanted - had).map_err(|reason| refused("bytes", reason))?;
             }
             return Ok(());
         }
         if let Some((former, bytes)) = before {
             self.give_back(former, bytes);
         }
-        let taken = room.topics.take(payer, 1).map_err(|reason| refused("topics", reason));
+        let taken = room.topics.take(quota_key, 1).map_err(|reason| refused("topics", reason));
         let taken = taken.and_then(|()| {
-            room.bytes.take(payer, wanted).map_err(|reason| {
-                room.topics.give_back(payer, 1);
+            room.bytes.take(quota_key, wanted).map_err(|reason| {
+                room.topics.give_back(quota_key, 1);
                 refused("bytes", reason)
             })
         });
@@ -171,15 +171,15 @@ impl KeptRooms {
     /// Takes room for a value that was there before a restart, or before one that found none.
     pub(super) fn put_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
         let room = self.of(keeper.sum);
-        room.topics.put_back(keeper.payer(), 1);
-        room.bytes.put_back(keeper.payer(), steps(bytes));
+        room.topics.put_back(keeper.quota_key(), 1);
+        room.bytes.put_back(keeper.quota_key(), steps(bytes));
     }
 
     /// Gives back the room of a value that is gone.
     pub(super) fn give_back(&self, keeper: ValueKeeper<'_>, bytes: u64) {
         let room = self.of(keeper.sum);
-        room.topics.give_back(keeper.payer(), 1);
-        room.bytes.give_back(keeper.payer(), steps(bytes));
+        room.topics.give_back(keeper.quota_key(), 1);
+        room.bytes.give_back(keeper.quota_key(), steps(bytes));
     }
 }
 

@@ -61,8 +61,8 @@ impl Registry {
         if known.is_some_and(|id| self.is_of_same_owner(*id, new)) {
             return Ok(());
         }
-        let payer = new.owner.as_ref().map_or(0, Owner::payer);
-        let own = self.all().filter(|definition| definition.payer() == payer).count() as u64;
+        let quota_key = new.owner.as_ref().map_or(0, Owner::quota_key);
+        let own = self.all().filter(|definition| definition.quota_key() == quota_key).count() as u64;
         let max = share_of(limit as u64, self.entries.len() as u64 - own, DEFINITIONS_PART);
         if own < max { Ok(()) } else { Err(InstallError::TooManyOfOwner { own, max, limit }) }
     }

@@ -65,11 +65,7 @@ impl WindowRows {
     }
 
     /// Keeps how far the clock has come. False when there is no room.
-    pub(super) fn keep_clockwork(
-        &self,
-        values: (&LastValues, ValueKeeper<'_>),
-        clockwork: &WindowClock,
-    ) -> bool {
+    pub(super) fn keep_clock(&self, values: (&LastValues, ValueKeeper<'_>), clockwork: &WindowClock) -> bool {
         let WindowClock { pane, rest_ms, at_ms, began_ms, since_ms } = *clockwork;
         let instants = [at_ms, began_ms, since_ms].map(i64::cast_unsigned);
         let words = [pane, rest_ms].into_iter().chain(instants);
@@ -96,7 +92,7 @@ impl WindowRows {
         self.0.load(values, |key, version, said| {
             let Some(words) = words(said) else { return false };
             if key.is_empty() {
-                clockwork = read_clockwork(&words);
+                clockwork = read_clock(&words);
                 return true;
             }
             let panes = if version < VERSION { panes_without_squares(&words) } else { panes(&words) };
@@ -117,7 +113,7 @@ fn words(row: &[u8]) -> Option<Vec<u64>> {
     rest.is_empty().then(|| words.iter().map(|word| u64::from_le_bytes(*word)).collect())
 }
 
-fn read_clockwork(words: &[u64]) -> Option<WindowClock> {
+fn read_clock(words: &[u64]) -> Option<WindowClock> {
     let [pane, rest_ms, instants @ ..] = *words.as_array::<5>()?;
     let [at_ms, began_ms, since_ms] = instants.map(u64::cast_signed);
     Some(WindowClock { pane, rest_ms, at_ms, began_ms, since_ms })

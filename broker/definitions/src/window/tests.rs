@@ -418,7 +418,7 @@ fn sliding_windows_that_begin_in_the_hour_that_is_skipped_or_comes_twice() {
 }
 
 /// Start and end of the windows that close within a day of Berlin, each told when it does.
-fn told_in_the_night(wall: &str, extent: WindowExtent, restarts: bool) -> Vec<(String, String)> {
+fn windows_in_the_night(wall: &str, extent: WindowExtent, restarts: bool) -> Vec<(String, String)> {
     let zone = || RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap());
     let mut world = World::loading(zone());
     world.now.wall = wall.parse().unwrap();
@@ -454,10 +454,10 @@ fn sliding_windows_begin_where_their_first_step_does_as_clocks_change() {
             let every_ms = every * minute;
             let steps = WindowExtent::Time { last_ms: every_ms, every_ms, from_ms: 0 };
             let steps: Vec<String> =
-                told_in_the_night(wall, steps, false).into_iter().map(|it| it.1).collect();
+                windows_in_the_night(wall, steps, false).into_iter().map(|it| it.1).collect();
             for (count, restarts) in [(2, false), (3, false), (5, true)] {
                 let extent = WindowExtent::Time { last_ms: count * every_ms, every_ms, from_ms: 0 };
-                let told = told_in_the_night(wall, extent, restarts);
+                let told = windows_in_the_night(wall, extent, restarts);
                 let count = usize::try_from(count).unwrap();
                 assert_eq!(told.iter().map(|it| &it.1).collect::<Vec<_>>(), steps.iter().collect::<Vec<_>>());
                 let full = told.iter().enumerate().skip(count);
@@ -676,7 +676,7 @@ proptest! {
 
 /// Event in the life of windows of twenty seconds.
 #[derive(Debug, Clone)]
-enum Happening {
+enum WindowStep {
     /// So many milliseconds pass until the timers are looked at.
     Pass(u64),
     /// The changes are saved.
@@ -685,13 +685,13 @@ enum Happening {
     Restart(u64),
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn window_step() -> impl Strategy<Value = WindowStep> {
     prop_oneof![
-        4 => (1u64..25_000).prop_map(Happening::Pass),
-        2 => (1u64..90_000).prop_map(Happening::Pass),
-        2 => Just(Happening::Save),
-        1 => (0u64..90_000).prop_map(Happening::Restart),
-        1 => (0u64..40_000_000).prop_map(Happening::Restart),
+        4 => (1u64..25_000).prop_map(WindowStep::Pass),
+        2 => (1u64..90_000).prop_map(WindowStep::Pass),
+        2 => Just(WindowStep::Save),
+        1 => (0u64..90_000).prop_map(WindowStep::Restart),
+        1 => (0u64..40_000_000).prop_map(WindowStep::Restart),
     ]
 }
 
@@ -700,7 +700,7 @@ proptest! {
     /// their length, but for the first one, which begins with the Action.
     #[test]
     fn windows_have_their_length_however_late_they_are_closed(
-        happenings in prop::collection::vec(happening(), 1..60),
+        happenings in prop::collection::vec(window_step(), 1..60),
         begins_ms in 0i64..20_000,
     ) {
         const LENGTH: WindowExtent = WindowExtent::Time { last_ms: 20_000, every_ms: 20_000, from_ms: 0 };
@@ -709,14 +709,14 @@ proptest! {
         // A window begins with the Action, and with a start that finds nothing kept.
         let mut began = vec![world.now.wall];
         world.add(action("W", trigger(&["t/+"], LENGTH)));
-        for happening in happenings {
-            match happening {
-                Happening::Pass(ms) => {
+        for window_step in happenings {
+            match window_step {
+                WindowStep::Pass(ms) => {
                     world.now.elapsed += Duration::from_millis(ms);
                     world.now.wall += SignedDuration::from_millis(signed(ms));
                 }
-                Happening::Save => watch(&world).save_all(),
-                Happening::Restart(ms) => {
+                WindowStep::Save => watch(&world).save_all(),
+                WindowStep::Restart(ms) => {
                     let wall = world.now.wall + SignedDuration::from_millis(signed(ms));
                     world = restarted_at(&world, LENGTH, wall);
                     began.push(wall);

@@ -58,12 +58,12 @@ pub(super) fn answer(answer: &Answer) -> Result<(), Unusable> {
         Answer::Allow(Acceptance { principal, reason, user_properties, data }) => {
             self::principal(principal)?;
             data.as_deref().map_or(Ok(()), |data| binary("the Authentication Data", data))?;
-            shown(reason.as_deref(), user_properties)
+            check_connack(reason.as_deref(), user_properties)
         }
         Answer::Deny(Denial { reason_code, reason, user_properties, log }) => {
             failure(*reason_code, PacketType::Connack, "CONNACK")?;
             text("the text for the log", log)?;
-            shown(reason.as_deref(), user_properties)
+            check_connack(reason.as_deref(), user_properties)
         }
     }
 }
@@ -105,7 +105,7 @@ fn grant(grant: &Grant) -> Result<(), Unusable> {
 }
 
 /// Checks what CONNACK shows the client.
-fn shown(reason: Option<&str>, user_properties: &[UserProperty]) -> Result<(), Unusable> {
+fn check_connack(reason: Option<&str>, user_properties: &[UserProperty]) -> Result<(), Unusable> {
     reason.map_or(Ok(()), |reason| text("the Reason String", reason))?;
     let mut bytes = 0;
     for UserProperty { name, value } in user_properties {

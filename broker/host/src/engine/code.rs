@@ -39,8 +39,8 @@ const REPLACED_BEYOND_PART: u64 = 16;
 /// Account for which compiled code counts, and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeAccount {
-    /// Number of who pays for it, see [`payer`](lotmq_shares::payer); 0 for nobody.
-    pub payer: u64,
+    /// Number of who pays for it, see [`quota_key`](lotmq_shares::quota_key); 0 for nobody.
+    pub quota_key: u64,
     /// Bound that it is held to.
     pub bound: CodeBound,
 }
@@ -64,7 +64,7 @@ pub enum CodeBound {
 
 impl CodeAccount {
     /// Account of the broker's own parts.
-    pub const BROKER: CodeAccount = CodeAccount { payer: 0, bound: CodeBound::None };
+    pub const BROKER: CodeAccount = CodeAccount { quota_key: 0, bound: CodeBound::None };
 }
 
 /// Use of a sum of compiled code.
@@ -114,8 +114,8 @@ impl CodeSums {
     }
 
     /// Whether more than half of a sum is taken, or of what this payer may have of it.
-    pub(super) fn are_scarce_for(&self, payer: u64) -> bool {
-        self.mappings.is_scarce_for(payer) || self.bytes.is_scarce_for(payer)
+    pub(super) fn are_scarce_for(&self, quota_key: u64) -> bool {
+        self.mappings.is_scarce_for(quota_key) || self.bytes.is_scarce_for(quota_key)
     }
 
     /// Checks that the account may have any more code at all, so that nothing is compiled in vain.
@@ -138,22 +138,22 @@ impl CodeSums {
 }
 
 fn take_mappings(all: &Arc<AccountShares>, account: CodeAccount) -> Result<HeldShare, LoadError> {
-    let CodeAccount { payer, bound } = account;
+    let CodeAccount { quota_key, bound } = account;
     let held = match bound {
-        CodeBound::Share => all.hold(payer, MAPPINGS_PER_PROGRAM),
-        CodeBound::Sum => all.hold_of_all(payer, MAPPINGS_PER_PROGRAM),
+        CodeBound::Share => all.hold(quota_key, MAPPINGS_PER_PROGRAM),
+        CodeBound::Sum => all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM),
         CodeBound::Replacement { .. } => {
             let beyond = all.max() / REPLACED_BEYOND_PART + MAPPINGS_PER_PROGRAM;
             if all.used() <= all.max().saturating_add(beyond) {
-                Ok(all.hold_anyway(payer, MAPPINGS_PER_PROGRAM))
+                Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM))
             } else {
-                all.hold_of_all(payer, MAPPINGS_PER_PROGRAM)
+                all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM)
             }
         }
-        CodeBound::None => Ok(all.hold_anyway(payer, MAPPINGS_PER_PROGRAM)),
+        CodeBound::None => Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM)),
     };
     held.map_err(|reason| {
-        let (used, max, is_of_owner) = figures(all, payer, reason);
+        let (used, max, is_of_owner) = figures(all, quota_key, reason);
         LoadError::NoCodeMappings { used, max, is_of_owner }
     })
 }
@@ -161,25 +161,25 @@ fn take_mappings(all: &Arc<AccountShares>, account: CodeAccount) -> Result<HeldS
 /// Programs differ in size. So a replacement is held to a bound, too: it may be the largest there
 /// is.
 fn take_bytes(all: &Arc<AccountShares>, account: CodeAccount, bytes: u64) -> Result<HeldShare, LoadError> {
-    let CodeAccount { payer, bound } = account;
+    let CodeAccount { quota_key, bound } = account;
     let beyond = all.max() / REPLACED_BEYOND_PART;
     let held = match bound {
-        CodeBound::Share => all.hold(payer, bytes),
-        CodeBound::Sum => all.hold_of_all(payer, bytes),
-        CodeBound::Replacement { has_share: true } => all.hold_beyond(payer, bytes, beyond),
-        CodeBound::Replacement { has_share: false } => all.hold_of_all_beyond(payer, bytes, beyond),
-        CodeBound::None => Ok(all.hold_anyway(payer, bytes)),
+        CodeBound::Share => all.hold(quota_key, bytes),
+        CodeBound::Sum => all.hold_of_all(quota_key, bytes),
+        CodeBound::Replacement { has_share: true } => all.hold_beyond(quota_key, bytes, beyond),
+        CodeBound::Replacement { has_share: false } => all.hold_of_all_beyond(quota_key, bytes, beyond),
+        CodeBound::None => Ok(all.hold_anyway(quota_key, bytes)),
     };
     held.map_err(|reason| {
-        let (used, max, is_of_owner) = figures(all, payer, reason);
+        let (used, max, is_of_owner) = figures(all, quota_key, reason);
         LoadError::NoCodeMemory { needed: bytes, used, max, is_of_owner }
     })
 }
 
 /// Amount that is taken, amount that there may be, and whether these are the owner's.
-fn figures(all: &AccountShares, payer: u64, reason: NoShare) -> (u64, u64, bool) {
+fn figures(all: &AccountShares, quota_key: u64, reason: NoShare) -> (u64, u64, bool) {
     match reason {
-        NoShare::Owner { max } => (all.used_by(&payer), max, true),
+        NoShare::Owner { max } => (all.used_by(&quota_key), max, true),
         NoShare::All { max } => (all.used(), max, false),
     }
 }
@@ -211,7 +211,7 @@ mod tests {
     fn one_owner_has_a_part_and_others_go_on() {
         const PROGRAMS: u64 = 16;
         let all = shares(PROGRAMS * MAPPINGS_PER_PROGRAM);
-        let code = |payer, bound| take_mappings(&all, CodeAccount { payer, bound });
+        let code = |quota_key, bound| take_mappings(&all, CodeAccount { quota_key, bound });
         let mut kept: Vec<_> = (0..12).map(|_| code(1, CodeBound::Share).unwrap()).collect();
         let refused = LoadError::NoCodeMappings { used: 36, max: 36, is_of_owner: true };
         assert_eq!(code(1, CodeBound::Share).unwrap_err(), refused);
@@ -232,7 +232,7 @@ mod tests {
     fn memory_of_a_replacement_is_bounded_as_well() {
         const KEPT_BY_OTHER: u64 = 60;
         let all = shares(160);
-        let code = |payer, bound, bytes| take_bytes(&all, CodeAccount { payer, bound }, bytes);
+        let code = |quota_key, bound, bytes| take_bytes(&all, CodeAccount { quota_key, bound }, bytes);
         let other = code(2, CodeBound::Sum, KEPT_BY_OTHER).unwrap();
         let own = code(1, CodeBound::Share, 75).unwrap();
         for (bound, bytes, used, max, is_of_owner) in [

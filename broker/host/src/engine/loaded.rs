@@ -100,7 +100,7 @@ impl LoadedCodes {
         self: &Arc<Self>,
         key: LoadedKey,
         (form, bytes): (LoadedForm, u64),
-        (held, payer): (HeldCode, u64),
+        (held, quota_key): (HeldCode, u64),
     ) -> CodeShare {
         let held = Arc::new(held);
         let shares = Mutex::new(HashMap::new());
@@ -113,7 +113,7 @@ impl LoadedCodes {
         // Dropping code takes this lock.
         drop(all);
         let code = first.unwrap_or(new);
-        let Ok(_held) = code.held_or(payer, || Ok::<_, Infallible>(held));
+        let Ok(_held) = code.held_or(quota_key, || Ok::<_, Infallible>(held));
         CodeShare { _held, code }
     }
 }
@@ -121,23 +121,23 @@ impl LoadedCodes {
 impl LoadedCode {
     fn shared(self: Arc<Self>, sums: &CodeSums, account: CodeAccount) -> Result<CodeShare, LoadError> {
         let take = || sums.take(account, self.bytes).map(Arc::new);
-        let _held = self.held_or(account.payer, take)?;
+        let _held = self.held_or(account.quota_key, take)?;
         Ok(CodeShare { _held, code: self })
     }
 
     /// The share of a payer, or else a new one.
     fn held_or<E>(
         &self,
-        payer: u64,
+        quota_key: u64,
         take: impl FnOnce() -> Result<Arc<HeldCode>, E>,
     ) -> Result<Arc<HeldCode>, E> {
         let mut shares = self.shares.lock();
-        if let Some(held) = shares.get(&payer).and_then(Weak::upgrade) {
+        if let Some(held) = shares.get(&quota_key).and_then(Weak::upgrade) {
             return Ok(held);
         }
         let held = take()?;
         shares.retain(|_, held| held.strong_count() > 0);
-        shares.insert(payer, Arc::downgrade(&held));
+        shares.insert(quota_key, Arc::downgrade(&held));
         Ok(held)
     }
 }

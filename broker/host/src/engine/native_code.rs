@@ -207,7 +207,7 @@ impl Compiler<'_> {
         let held = shared.code.take(self.engine.1, bytes).inspect_err(|_| store())?;
         let code = F::of_native(&shared.engine, (&artifact).into()).map_err(compile_failed)?;
         store();
-        Ok(shared.loaded.add(key, (code.into_loaded(), bytes), (held, self.engine.1.payer)))
+        Ok(shared.loaded.add(key, (code.into_loaded(), bytes), (held, self.engine.1.quota_key)))
     }
 
     /// Loads code; `None` where it is not for this engine.
@@ -224,7 +224,7 @@ impl Compiler<'_> {
         let bytes = loaded::memory_of(native.bytes(), binary);
         let held = shared.code.take(*account, bytes)?;
         let code = F::of_native(&shared.engine, native).ok();
-        Ok(code.map(|code| shared.loaded.add(key, (code.into_loaded(), bytes), (held, account.payer))))
+        Ok(code.map(|code| shared.loaded.add(key, (code.into_loaded(), bytes), (held, account.quota_key))))
     }
 
     fn compiled<F: NativeForm>(self, binary: &[u8], source: ComponentSource) -> Result<Artifact, LoadError> {

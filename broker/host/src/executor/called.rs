@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::trap_standing::TrapStanding;
+use crate::trap_breaker::TrapBreaker;
 use crate::{RunError, TrapKind};
 
 /// Traps in calls of one definition. Costs a call nothing but a look as long as there was none.
@@ -14,14 +14,14 @@ use crate::{RunError, TrapKind};
 pub(super) struct CalledTraps {
     /// Whether there was any.
     has_any: AtomicBool,
-    standing: Mutex<TrapStanding>,
+    breaker: Mutex<TrapBreaker>,
 }
 
 impl CalledTraps {
     /// Whether it may be called now; while it has failed, one call at the end of each pause tries
     /// it.
     pub(super) fn may_be_called(&self) -> bool {
-        !self.has_any() || self.standing.lock().may_be_asked(Instant::now())
+        !self.has_any() || self.breaker.lock().may_be_asked(Instant::now())
     }
 
     /// Whether a call that has trapped says something of it, rather than of who called: of the time
@@ -33,25 +33,25 @@ impl CalledTraps {
     /// Notes a trap.
     pub(super) fn trapped(&self) {
         self.has_any.store(true, Ordering::Relaxed);
-        self.standing.lock().trapped(Instant::now());
+        self.breaker.lock().trapped(Instant::now());
     }
 
     /// Notes a call that ended otherwise.
     pub(super) fn ended_well(&self) {
         if self.has_any() {
-            self.standing.lock().ended_well();
+            self.breaker.lock().ended_well();
         }
     }
 
     /// Time until it is tried again; `None` where it has not failed.
     pub(super) fn pause(&self) -> Option<Duration> {
-        let standing = self.has_any().then(|| self.standing.lock())?;
-        standing.has_failed().then(|| standing.pauses_for(Instant::now()))
+        let breaker = self.has_any().then(|| self.breaker.lock())?;
+        breaker.has_failed().then(|| breaker.pauses_for(Instant::now()))
     }
 
     /// Forgets all of them.
     pub(super) fn forget(&self) {
-        *self.standing.lock() = TrapStanding::default();
+        *self.breaker.lock() = TrapBreaker::default();
         self.has_any.store(false, Ordering::Relaxed);
     }
 

@@ -105,9 +105,9 @@ impl Waits {
 struct Pausing(Instant, Arc<Runner>);
 
 impl RunQueue {
-    /// A queue for threads of which `stand_ins_max` may wait while others stand in for them.
-    pub(crate) fn new(stand_ins_max: usize) -> Self {
-        let waits = Waits { most: stand_ins_max, ..Waits::default() };
+    /// A queue for threads of which `spare_threads_max` may wait while others stand in for them.
+    pub(crate) fn new(spare_threads_max: usize) -> Self {
+        let waits = Waits { most: spare_threads_max, ..Waits::default() };
         RunQueue { inner: Mutex::new(Inner { waits, ..Inner::default() }), ..RunQueue::default() }
     }
 

@@ -23,7 +23,7 @@ use crate::{
     texts::COMPILING,
 };
 use lotmq_histogram::{DurationCounts, Histogram};
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
@@ -256,7 +256,7 @@ impl Runner {
 
     /// In whose name it runs.
     pub(super) fn owner(&self) -> RunOwner {
-        RunOwner { tenant: self.tenant, account: payer(self.account.load(Ordering::Relaxed)) }
+        RunOwner { tenant: self.tenant, account: quota_key(self.account.load(Ordering::Relaxed)) }
     }
 
     /// Appends an event to the mailbox. [`FinishedRun`](crate::FinishedRun) returns `tag`.

@@ -2,8 +2,8 @@
 //! bounded turns.
 
 use super::{
-    Errand, FinishedRun, RunOwner, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next,
-    runner::Tally, stand_in,
+    Errand, FinishedRun, RunOwner, Runner, Shared, Sink, ThreadArguments, mailbox::Job, poison::Poison,
+    queue::Next, runner::Tally, spare_thread,
 };
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
@@ -23,17 +23,21 @@ use std::{
 pub(super) type SharedSink = Rc<RefCell<Box<dyn Sink>>>;
 
 /// Works until the executor is dropped.
-pub(super) fn work(shared: &Arc<Shared>, seat: Seat) {
-    run(shared, seat, || true);
+pub(super) fn work(shared: &Arc<Shared>, arguments: ThreadArguments) {
+    run(shared, arguments, || true);
 }
 
 /// Works until the executor is dropped, or until `stays`, which is asked before each turn and may
 /// wait, says no.
-pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl Fn() -> bool) {
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    ThreadArguments { sink, pulse }: ThreadArguments,
+    stays: impl Fn() -> bool,
+) {
     register_stack(EXECUTOR_STACK_BYTES);
     pulse.install();
     let sink = Rc::new(RefCell::new(sink));
-    stand_in::register(shared, &sink);
+    spare_thread::register(shared, &sink);
     let mut output = RunOutput::new();
     let mut next_sweep = Instant::now() + shared.sweep_period();
     while stays() {

@@ -14,7 +14,7 @@ use super::{
     udp::Udp,
 };
 use crate::Severity;
-use lotmq_chain::told::{Side, told};
+use lotmq_chain::report::{Side, describe};
 use std::{
     future::poll_fn,
     io,
@@ -347,7 +347,7 @@ pub(super) fn deadline(timeout_ms: u32) -> Instant {
 /// Returns the reason why a connection has no TLS, for the operator of the connecting side.
 pub(super) fn tls_reason(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    cause.map_or_else(|| error.to_string(), |cause| told(cause, Side::Client))
+    cause.map_or_else(|| error.to_string(), |cause| describe(cause, Side::Client))
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]

@@ -10,7 +10,7 @@ use crate::{
     deadline::apart,
     limits::{PYTHON_LOAD_WAIT, PYTHON_WAIT},
 };
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fmt,
@@ -39,7 +39,7 @@ impl Script {
     /// Returns a script of this account (0: no owner) that was checked before. It runs from top to
     /// bottom at its first call.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
-        let identity = python.script(payer(account));
+        let identity = python.script(quota_key(account));
         Script {
             python: python.clone(),
             source: source.into(),

@@ -10,7 +10,7 @@ use lotmq_host::{
     RunnerStarts, RunnerState, Sink, Trap, TrapKind,
     limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use std::{
     sync::{
         Arc, Barrier,
@@ -334,10 +334,10 @@ impl Sink for Fragile {
 }
 
 fn fragile() -> (Executor, Arc<Barrier>, Receiver<u64>) {
-    fragile_with(Pulses::default())
+    fragile_with(Heartbeats::default())
 }
 
-fn fragile_with(pulses: Pulses) -> (Executor, Arc<Barrier>, Receiver<u64>) {
+fn fragile_with(pulses: Heartbeats) -> (Executor, Arc<Barrier>, Receiver<u64>) {
     let (sender, seen) = mpsc::channel();
     let barrier = Arc::new(Barrier::new(2));
     let options = ExecutorOptions { threads: 1, pulses, ..ExecutorOptions::default() };
@@ -391,7 +391,7 @@ fn a_panic_in_the_broker_loses_one_event_and_keeps_the_order() {
 
 #[test]
 fn a_thread_that_stands_still_is_missed() {
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let (executor, barrier, seen) = fragile_with(pulses.clone());
     let runner = executor.add(spec(1, GOOD.guest()));
     let at_work = || -> Vec<String> {
@@ -412,7 +412,7 @@ fn a_thread_that_stands_still_is_missed() {
 
 #[test]
 fn threads_without_work_show_that_they_could_do_some() {
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let options = ExecutorOptions { threads: 2, pulses: pulses.clone(), ..ExecutorOptions::default() };
     let _executor = executor_with(options);
     until_all_have_woken(&pulses, 2);

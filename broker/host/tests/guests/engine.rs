@@ -83,8 +83,8 @@ fn baseline_code_runs_and_only_optimised_code_is_cached() {
 }
 
 /// Compiles for this payer.
-fn compile_for(engine: &Engine, payer: u64, binary: &[u8], tier: Tier) -> Result<Guest, LoadError> {
-    let engine = engine.for_account(CodeAccount { payer, bound: CodeBound::Share });
+fn compile_for(engine: &Engine, quota_key: u64, binary: &[u8], tier: Tier) -> Result<Guest, LoadError> {
+    let engine = engine.for_account(CodeAccount { quota_key, bound: CodeBound::Share });
     Compiler { tier, ..Compiler::from(&engine) }.compile(binary, World::Action, ComponentSource::Upload)
 }
 
@@ -93,7 +93,7 @@ fn equal_code_is_loaded_once_and_counts_once_for_each_owner() {
     let engine = small(EngineOptions::default());
     let different = Text { more: "(func $unused)", ..GOOD }.component();
     let (good, different) = (GOOD.component(), different);
-    let load = |payer, binary: &[u8], tier| compile_for(&engine, payer, binary, tier).unwrap();
+    let load = |quota_key, binary: &[u8], tier| compile_for(&engine, quota_key, binary, tier).unwrap();
     let used = || (engine.code_memory().used, engine.code_mappings().used);
     let first = load(1, &good, Tier::Optimised);
     let (bytes, mappings) = used();

@@ -9,7 +9,7 @@ use lotmq_host::{
     RunnerSpec, Services, Sink, Trap, TrapKind, Value, World,
     python::{Called, Python, PythonError, Script},
 };
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
 use std::{
     fs,
@@ -339,7 +339,7 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
         let component = entity.output.unwrap().component;
         engine().compile(&component, World::Action, ComponentSource::Compiler).unwrap()
     });
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let options = ExecutorOptions { threads: 1, pulses: pulses.clone(), ..ExecutorOptions::default() };
     let (executor, seen) = executor_with(options);
     let ((began, has_begun), (go_on, waits)) = (channel(), channel());

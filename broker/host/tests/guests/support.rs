@@ -7,7 +7,7 @@ use lotmq_host::{
     Sink, StateRefused, Trap, Value, World, away, python::Called,
 };
 use lotmq_pulse::{
-    Pulses,
+    Heartbeats,
     limits::{BEAT_PERIOD, WAKING_LATENESS_MAX},
 };
 use parking_lot::Mutex;
@@ -327,7 +327,7 @@ pub(crate) fn executor_with(options: lotmq_host::ExecutorOptions) -> (lotmq_host
 
 /// Waits until each of so many threads without work has woken by itself, and thereby shown that it
 /// could do some.
-pub(crate) fn until_all_have_woken(pulses: &Pulses, threads: usize) {
+pub(crate) fn until_all_have_woken(pulses: &Heartbeats, threads: usize) {
     // Beyond the waits that they tell now, and what a thread may be late.
     let beyond = || Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
     let mut at = beyond();

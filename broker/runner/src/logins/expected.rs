@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lotmq_router::topic_filter_valid;
 use toml::{Table, Value};
 
-use super::deed::{NEVER, SeenDeed, insert_bytes, pairs, shown};
+use super::event::{NEVER, SeenLoginEvent, insert_bytes, pairs, render};
 use crate::keys::{Keys, listed};
 use crate::properties::UserPairs;
 
@@ -26,11 +26,11 @@ const LIMIT_KEYS: [&str; 7] = [
     "connections",
 ];
 
-/// Expected action: keys and values as [`SeenDeed`] has them.
+/// Expected action: keys and values as [`SeenLoginEvent`] has them.
 #[derive(Debug)]
-pub(crate) struct ExpectedDeed(Table);
+pub(crate) struct ExpectedLoginEvent(Table);
 
-impl ExpectedDeed {
+impl ExpectedLoginEvent {
     /// Reads an expectation of this kind.
     pub(crate) fn read(keys: &mut Keys, kind: &str) -> Result<Self, String> {
         let mut table = Table::new();
@@ -67,15 +67,15 @@ impl ExpectedDeed {
     }
 
     /// The keys in which a deed is another one.
-    pub(crate) fn differences(&self, deed: &SeenDeed) -> Vec<&str> {
-        let differs = |(key, wanted): &(&String, &Value)| !fits(key, wanted, deed.0.get(*key));
+    pub(crate) fn differences(&self, event: &SeenLoginEvent) -> Vec<&str> {
+        let differs = |(key, wanted): &(&String, &Value)| !fits(key, wanted, event.0.get(*key));
         self.0.iter().filter(differs).map(|(key, _)| key.as_str()).collect()
     }
 }
 
-impl fmt::Display for ExpectedDeed {
+impl fmt::Display for ExpectedLoginEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(&self.0))
+        f.write_str(&render(&self.0))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lotmq_host::{Capability, NameGrant, TopicGrant};
 use parking_lot::RwLock;
 
-use super::in_common::reaches;
+use super::grant_intersection::reaches;
 
 /// Grants that a module asks for: kinds and names, such as `write` and `scale/+/tons`.
 #[derive(Clone, Debug, Default)]

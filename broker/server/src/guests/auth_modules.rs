@@ -16,9 +16,9 @@ use lotmq_host::{Grants, GuestLimits, RunContext};
 
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
+use super::recorder::LoginEvent;
 use super::route_drivers::login_endpoints::{NoLoginEndpoints, login_endpoints};
 use super::services::TenantServices;
-use super::witness::LoginDeed;
 use crate::guests::HasPrograms as _;
 
 /// Code of a module for logins, with what it may do and use.
@@ -27,7 +27,7 @@ pub(crate) struct AuthModuleCode {
     pub(crate) guest: AuthGuest,
     pub(crate) grants: Grants,
     /// Places that it may connect to and listen at, as `host:port`; see
-    /// [`reaches`](super::in_common::reaches).
+    /// [`reaches`](super::grant_intersection::reaches).
     pub(crate) places: Box<[Box<str>]>,
     pub(crate) limits: GuestLimits,
 }
@@ -62,18 +62,18 @@ impl AuthServices for TenantServices {
         reason: Option<&str>,
     ) -> u32 {
         let (whom, reason) = (whom.clone(), reason.map(str::to_owned));
-        self.intervene(run, LoginDeed::Revoked { whom, reason_code: reason_code as u8, reason })
+        self.intervene(run, LoginEvent::Revoked { whom, reason_code: reason_code as u8, reason })
     }
 
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32 {
-        self.intervene(run, LoginDeed::Updated { whom: whom.clone(), principal: principal.clone() })
+        self.intervene(run, LoginEvent::Updated { whom: whom.clone(), principal: principal.clone() })
     }
 }
 
 impl TenantServices {
-    fn intervene(&self, run: &RunContext, deed: LoginDeed) -> u32 {
+    fn intervene(&self, run: &RunContext, event: LoginEvent) -> u32 {
         let Some((tenant, definition)) = self.definition(run) else { return 0 };
-        let witness = tenant.programs().guests.witness.get();
-        witness.map_or(0, |witness| witness.sees_intervention(definition.name(), deed))
+        let recorder = tenant.programs().guests.recorder.get();
+        recorder.map_or(0, |recorder| recorder.sees_intervention(definition.name(), event))
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Writers<'a> {
 
     /// Definition of a writer, if it still belongs to the account for which it wrote. Otherwise its
     /// effect counts as dropped.
-    pub(super) fn standing(&mut self, writer: Writer) -> Option<&Arc<Definition>> {
+    pub(super) fn definition_of(&mut self, writer: Writer) -> Option<&Arc<Definition>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != writer) {
             let found = self.find(writer);
             self.last = Some((writer, found));
@@ -99,8 +99,9 @@ impl<'a> Writers<'a> {
         registry.by_id(definition_id(writer.definition)).filter(is_standing).cloned()
     }
 
-    /// Like [`standing`](Self::standing), for an effect that needs the rights of its owner. Returns
-    /// the owner's current identity, or no identity if nobody deployed the definition.
+    /// Like [`definition_of`](Self::definition_of), for an effect that needs the rights of its
+    /// owner. Returns the owner's current identity, or no identity if nobody deployed the
+    /// definition.
     pub(super) fn acting(&mut self, writer: Writer) -> Option<(Arc<Definition>, Option<Identity>)> {
         let definition = {
             let registry = self.tenant.programs().guests.registry.read();

@@ -12,7 +12,7 @@ use crate::guests::HasPrograms as _;
 
 /// Account for the code that a loader makes.
 #[derive(Clone, Copy)]
-pub(crate) enum CodePayer<'a> {
+pub(crate) enum CodeQuotaKey<'a> {
     /// The broker itself, or a tool: there is no bound.
     Broker,
     /// Owner of the definition that is compiled, in this tenant.
@@ -24,7 +24,7 @@ pub(crate) enum CodePayer<'a> {
     Account(CodeAccount),
 }
 
-impl CodePayer<'_> {
+impl CodeQuotaKey<'_> {
     /// The account for code of the definition of this name and owner.
     pub(super) fn account(
         self,
@@ -33,16 +33,16 @@ impl CodePayer<'_> {
         owner: Option<&Owner>,
     ) -> CodeAccount {
         match self {
-            CodePayer::Broker => CodeAccount::BROKER,
-            CodePayer::OwnerIn(tenant) => of_owner((tenant, engine), (kind, name), owner),
-            CodePayer::OwnerOfStoredIn(tenant) => of_stored(tenant, (kind, name), owner),
-            CodePayer::Account(account) => account,
+            CodeQuotaKey::Broker => CodeAccount::BROKER,
+            CodeQuotaKey::OwnerIn(tenant) => of_owner((tenant, engine), (kind, name), owner),
+            CodeQuotaKey::OwnerOfStoredIn(tenant) => of_stored(tenant, (kind, name), owner),
+            CodeQuotaKey::Account(account) => account,
         }
     }
 }
 
-fn payer_of(owner: Option<&Owner>) -> u64 {
-    owner.map_or(0, Owner::payer)
+fn quota_key_of(owner: Option<&Owner>) -> u64 {
+    owner.map_or(0, Owner::quota_key)
 }
 
 fn of_owner(
@@ -50,18 +50,18 @@ fn of_owner(
     (kind, name): (DefinitionKind, &str),
     owner: Option<&Owner>,
 ) -> CodeAccount {
-    let payer = payer_of(owner);
+    let quota_key = quota_key_of(owner);
     let registry = tenant.programs().guests.registry.read();
     let is_loading = registry.is_loading();
     // One that failed has no code to give back.
     let replaces = registry.get(kind, name).is_some_and(|known| {
-        payer_of(known.owner()) == payer && registry.state(known.id) != Some(State::Error)
+        quota_key_of(known.owner()) == quota_key && registry.state(known.id) != Some(State::Error)
     });
     drop(registry);
     // Rules are asked who is an administrator only where that matters, and without the lock, for
     // they may look at definitions. A module may be larger than the share of a user who has
     // nothing.
-    let may_matter = kind == DefinitionKind::Module || engine.code_is_scarce_for(payer);
+    let may_matter = kind == DefinitionKind::Module || engine.code_is_scarce_for(quota_key);
     let is_administrator = || {
         let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
         may_matter && identity.is_some_and(|identity| tenant.is_administrator(&identity))
@@ -75,7 +75,7 @@ fn of_owner(
     } else {
         CodeBound::Share
     };
-    CodeAccount { payer, bound }
+    CodeAccount { quota_key, bound }
 }
 
 /// The first code of a stored definition has the bound that it had without delay; optimised code
@@ -85,5 +85,5 @@ fn of_stored(tenant: &Tenant, (kind, name): (DefinitionKind, &str), owner: Optio
     let known = registry.get(kind, name);
     let has_code = known.is_some_and(|known| !registry.is_compiling(known.id, known.version));
     let bound = if has_code { CodeBound::Replacement { has_share: false } } else { CodeBound::Sum };
-    CodeAccount { payer: payer_of(owner), bound }
+    CodeAccount { quota_key: quota_key_of(owner), bound }
 }

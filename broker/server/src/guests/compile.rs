@@ -29,10 +29,10 @@ use lotmq_host::{
 use super::Guests;
 use super::asked_grants::AskedGrants;
 use super::auth_modules::AuthModuleCode;
-use super::code_account::CodePayer;
+use super::code_account::CodeQuotaKey;
 use super::compile_workers::CompileFor;
 use super::hosting::Hosting;
-use super::policed::PolicedTopics;
+use super::policy_enforcement::PolicyTopics;
 use super::refused_routes;
 use super::route_drivers;
 use super::route_modules::{self, RouteModule};
@@ -53,7 +53,7 @@ pub(crate) struct Loader<'a> {
     /// Whether each module is started once: it is new, and nothing depends on it yet.
     pub(crate) has_first_look: bool,
     /// For whom the code counts that it makes.
-    pub(crate) payer: CodePayer<'a>,
+    pub(crate) quota_key: CodeQuotaKey<'a>,
 }
 
 /// Definition with its native code, which can be installed.
@@ -112,8 +112,8 @@ pub(super) enum Code {
 pub(crate) enum CodeToCome {
     /// A mailbox, of an Action, a Model or a module; with what a policy keeps it from.
     Executor {
-        /// See [`ExecutorCode::policed`].
-        policed: Option<PolicedTopics>,
+        /// See [`ExecutorCode::restricted`].
+        restricted: Option<PolicyTopics>,
     },
     /// A substitute that denies, of a Rule.
     Rule,
@@ -128,7 +128,7 @@ pub(crate) struct ExecutorCode {
     pub(crate) grants: Grants,
     pub(crate) limits: GuestLimits,
     /// Topics that a policy withholds from the module.
-    pub(crate) policed: Option<PolicedTopics>,
+    pub(crate) restricted: Option<PolicyTopics>,
 }
 
 /// Reason why a definition was not deployed.
@@ -297,7 +297,7 @@ impl Hosting {
 
     /// Loader of stored definitions whose code a start compiles behind the listeners.
     pub(crate) fn loader_of_stored<'a>(&'a self, tenant: &'a Tenant) -> Loader<'a> {
-        Loader { payer: CodePayer::OwnerOfStoredIn(tenant), ..self.loader() }
+        Loader { quota_key: CodeQuotaKey::OwnerOfStoredIn(tenant), ..self.loader() }
     }
 
     /// Loader of the definitions of a tenant, whose code counts for their owners.
@@ -309,13 +309,20 @@ impl Hosting {
 impl<'a> Loader<'a> {
     /// Loader that compiles in this process, optimised.
     pub(crate) fn in_process(engine: &'a Engine, route_types: &'a RouteTypes) -> Self {
-        let payer = CodePayer::Broker;
-        Self { engine, tier: Tier::Optimised, compile_for: None, route_types, has_first_look: false, payer }
+        let quota_key = CodeQuotaKey::Broker;
+        Self {
+            engine,
+            tier: Tier::Optimised,
+            compile_for: None,
+            route_types,
+            has_first_look: false,
+            quota_key,
+        }
     }
 
     /// The same loader for definitions of this tenant, whose code counts for their owners.
     pub(crate) fn for_owners_in(self, tenant: &'a Tenant) -> Self {
-        Self { payer: CodePayer::OwnerIn(tenant), ..self }
+        Self { quota_key: CodeQuotaKey::OwnerIn(tenant), ..self }
     }
 
     /// The same loader, whose worker ends when this says no.
@@ -330,14 +337,16 @@ impl<'a> Loader<'a> {
 
     /// The same loader for the definition of this name and owner, for whom its code counts.
     pub(crate) fn counting_for(self, named: (DefinitionKind, &str), owner: Option<&Owner>) -> Self {
-        Self { payer: CodePayer::Account(self.payer.account(self.engine, named, owner)), ..self }
+        Self { quota_key: CodeQuotaKey::Account(self.quota_key.account(self.engine, named, owner)), ..self }
     }
 
     /// The engine, which counts code for who pays for it.
     fn engine(self) -> Engine {
-        match self.payer {
-            CodePayer::Account(account) => self.engine.for_account(account),
-            CodePayer::Broker | CodePayer::OwnerIn(_) | CodePayer::OwnerOfStoredIn(_) => self.engine.clone(),
+        match self.quota_key {
+            CodeQuotaKey::Account(account) => self.engine.for_account(account),
+            CodeQuotaKey::Broker | CodeQuotaKey::OwnerIn(_) | CodeQuotaKey::OwnerOfStoredIn(_) => {
+                self.engine.clone()
+            }
         }
     }
 
@@ -424,7 +433,7 @@ impl<'a> Loader<'a> {
             guest,
             grants,
             limits: GuestLimits::default(),
-            policed: None,
+            restricted: None,
         })))
     }
 

@@ -18,8 +18,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct CompileOwner {
     /// Number of the tenant.
     pub(crate) tenant: u32,
-    /// Key of the owner's share, see [`payer`](lotmq_shares::payer).
-    pub(crate) payer: u64,
+    /// Key of the owner's share, see [`quota_key`](lotmq_shares::quota_key).
+    pub(crate) quota_key: u64,
     pub(crate) rank: Rank,
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Rank {
 impl CompileOwner {
     /// The broker itself.
     pub(crate) fn broker() -> Self {
-        Self { tenant: 0, payer: 0, rank: Rank::Broker }
+        Self { tenant: 0, quota_key: 0, rank: Rank::Broker }
     }
 }
 
@@ -106,7 +106,7 @@ impl CompilePlaces {
         let mut state = self.state.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        let owner = (asker.tenant, asker.payer);
+        let owner = (asker.tenant, asker.quota_key);
         state.waiting.push(owner, Waiting { ticket, rank: asker.rank });
         loop {
             // A change that lets this one begin may let others begin, too.
@@ -145,12 +145,13 @@ impl State {
     fn next(&mut self, max: usize) -> Option<(CompileOwner, u64)> {
         let Self { held, waiting, .. } = self;
         let of_others = held.iter().filter(|held| held.asker.rank != Rank::Administrator).count();
-        waiting.take_if(|tenant, payer, waiting| {
+        waiting.take_if(|tenant, quota_key, waiting| {
             let rank = waiting.rank;
             // One place is never that of anybody else.
             let is_free = held.len() < max && (rank == Rank::Administrator || of_others + 1 < max);
-            let has_one = held.iter().any(|held| (held.asker.tenant, held.asker.payer) == (tenant, payer));
-            let asker = CompileOwner { tenant, payer, rank };
+            let has_one =
+                held.iter().any(|held| (held.asker.tenant, held.asker.quota_key) == (tenant, quota_key));
+            let asker = CompileOwner { tenant, quota_key, rank };
             (is_free && (!has_one || rank == Rank::Broker)).then_some((asker, waiting.ticket))
         })
     }
@@ -171,8 +172,8 @@ mod tests {
 
     use super::*;
 
-    fn user(payer: u64) -> CompileOwner {
-        CompileOwner { tenant: 1, payer, rank: Rank::User }
+    fn user(quota_key: u64) -> CompileOwner {
+        CompileOwner { tenant: 1, quota_key, rank: Rank::User }
     }
 
     fn root() -> CompileOwner {
@@ -219,11 +220,11 @@ mod tests {
         let held = at_once(&places, user(9));
         let order = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
-            for (number, payer) in [1, 1, 1, 2].into_iter().enumerate() {
+            for (number, quota_key) in [1, 1, 1, 2].into_iter().enumerate() {
                 let (places, order) = (&places, &order);
                 scope.spawn(move || {
-                    let place = places.take(user(payer), &mut || true);
-                    order.lock().push(payer);
+                    let place = places.take(user(quota_key), &mut || true);
+                    order.lock().push(quota_key);
                     drop(place);
                 });
                 while places.state.lock().next_ticket < 2 + number as u64 {
@@ -263,7 +264,7 @@ mod tests {
     #[test]
     fn a_thread_that_waits_for_a_place_does_not_count_as_hanging() {
         const PATIENCE: Duration = Duration::from_secs(1);
-        let (places, pulses) = (CompilePlaces::new(2), lotmq_pulse::Pulses::default());
+        let (places, pulses) = (CompilePlaces::new(2), lotmq_pulse::Heartbeats::default());
         let held = at_once(&places, user(1));
         let pulse = pulses.add("waits", PATIENCE);
         let later = || Instant::now() + 100 * PATIENCE;

@@ -22,7 +22,7 @@ use super::outboxes::{kept_name, new_queue};
 use super::outgoing;
 use super::routes::RouteRunner;
 use super::routes::dead_letters::{Claim, DeadLetter, EnteringLetter, Letter};
-use super::routes::mailbox::Post;
+use super::routes::mailbox::RouteMessage;
 use super::routes::outbox::Amount;
 use super::routes::stored_post::{self, StoredPost};
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
@@ -41,7 +41,7 @@ pub(super) fn bury(
     hosting: &Hosting,
     tenant: &Arc<Tenant>,
     route: &Arc<RouteRunner>,
-    (post, reason): (&Post, &str),
+    (post, reason): (&RouteMessage, &str),
 ) {
     if hosting.routes.is_at_once {
         // Nobody is there who would look for them later.
@@ -61,7 +61,7 @@ pub(super) fn enter(
     hosting: &Hosting,
     tenant: &Tenant,
     (route, session): (&Arc<RouteRunner>, SessionId),
-    (post, reason): (&Post, &str),
+    (post, reason): (&RouteMessage, &str),
     watcher: Option<Arc<dyn CommitWatcher>>,
 ) {
     let message = &*post.message;

@@ -9,13 +9,13 @@ use lotmq_host::limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
 
-use super::above::published_to_tree;
 use super::authority::Writers;
+use super::broker_hooks::published_to_tree;
 use super::locked_secrets;
 use super::metrics::METRIC_LIMIT;
+use super::recorder::RunEvent;
 use super::records;
 use super::run::{Run, Started};
-use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
@@ -70,7 +70,7 @@ pub(super) fn carry_out(
             undone.0.extend((!is_done).then_some(place));
             continue;
         }
-        let Some(by) = writers.standing(writer) else {
+        let Some(by) = writers.definition_of(writer) else {
             undone.0.push(place);
             continue;
         };
@@ -78,8 +78,8 @@ pub(super) fn carry_out(
             Effect::Publish { topic, payload, qos, retain, properties, expiry_seconds } => {
                 let owner = by.owner();
                 let message = GuestMessage { topic, payload, qos, retain, properties, expiry_seconds };
-                if let Some(witness) = run.tenant.programs().guests.witness.get() {
-                    witness.sees(by.name(), message.deed());
+                if let Some(recorder) = run.tenant.programs().guests.recorder.get() {
+                    recorder.sees(by.name(), message.run_event());
                 }
                 let is_done = message.publish(turn, run.tenant, Sender { owner, origin: None, hops });
                 undone.0.extend((!is_done).then_some(place));
@@ -101,7 +101,7 @@ pub(super) fn carry_out(
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
-                let locked = locked_secrets::told(run.tenant, by, (code, message));
+                let locked = locked_secrets::masked_report(run.tenant, by, (code, message));
                 let message = locked.as_deref().unwrap_or(message);
                 failed.record(turn, by, run, (code, message, line, column));
             }
@@ -173,17 +173,17 @@ impl<'m> GuestMessage<'m> {
         let Sender { owner, origin, hops } = sender;
         let Some(publication) = self.in_turn(turn, hops) else { return false };
         let guests = &tenant.programs().guests;
-        let witness = origin.and_then(|_| guests.witness.get());
-        if let (Some(witness), Some(route)) = (witness, origin.and_then(|id| guests.route_by_id(id))) {
+        let recorder = origin.and_then(|_| guests.recorder.get());
+        if let (Some(recorder), Some(route)) = (recorder, origin.and_then(|id| guests.route_by_id(id))) {
             let by = &route.version().definition;
-            witness.sees(by.name(), self.deed());
+            recorder.sees(by.name(), self.run_event());
         }
         turn.publish(tenant, &Publication { owner, origin, ..publication });
         true
     }
 
-    fn deed(&self) -> Deed {
-        Deed::published((self.topic, self.payload), self.qos, self.retain, self.properties)
+    fn run_event(&self) -> RunEvent {
+        RunEvent::published((self.topic, self.payload), self.qos, self.retain, self.properties)
     }
 
     /// The message as the turn can publish it; `None` when no packet can hold it.
@@ -251,9 +251,9 @@ fn ended(
     );
     if let RunOutcome::Done(outputs) = run.outcome
         && !outputs.is_empty()
-        && let Some(witness) = run.tenant.programs().guests.witness.get()
+        && let Some(recorder) = run.tenant.programs().guests.recorder.get()
     {
-        witness.sees(definition.name(), Deed::Returned(outputs.clone()));
+        recorder.sees(definition.name(), RunEvent::Returned(outputs.clone()));
     }
     if let Some(error) = &error {
         debug!(target: "lot", definition = &**definition.name(), code = &*error.code, line = error.line, column = error.column, "run failed");

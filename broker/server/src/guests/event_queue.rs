@@ -20,24 +20,24 @@ use lotmq_core::tenant::publication::Publication;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EventLine {
     pub(super) tenant: u32,
-    pub(super) payer: u64,
+    pub(super) quota_key: u64,
 }
 
 impl EventLine {
     /// Line for what a Client publishes.
     pub(super) fn of_client(client: &Client) -> Self {
-        Self { tenant: client.tenant.number, payer: client.payer() }
+        Self { tenant: client.tenant.number, quota_key: client.quota_key() }
     }
 
     /// Line for this payer.
-    pub(super) fn of_payer(tenant: &Tenant, payer: u64) -> Self {
-        Self { tenant: tenant.number, payer }
+    pub(super) fn of_quota_key(tenant: &Tenant, quota_key: u64) -> Self {
+        Self { tenant: tenant.number, quota_key }
     }
 
     /// Line for a message, by its publisher: a Client, or the owner of the definition that
     /// publishes it.
     pub(super) fn of_publication(tenant: &Tenant, publication: &Publication<'_>) -> Self {
-        let of_owner = || Self::of_payer(tenant, publication.owner.map_or(0, Owner::payer));
+        let of_owner = || Self::of_quota_key(tenant, publication.owner.map_or(0, Owner::quota_key));
         publication.source.map_or_else(of_owner, |client| Self::of_client(client))
     }
 }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn lines_take_turns_and_keep_their_order() {
-        let [flood, other] = [7, 8].map(|payer| EventLine { tenant: 0, payer });
+        let [flood, other] = [7, 8].map(|quota_key| EventLine { tenant: 0, quota_key });
         let mut queue = EventQueue::default();
         (0..100).for_each(|number| queue.push(flood, number));
         queue.push(other, 1_000);

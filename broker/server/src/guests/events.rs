@@ -9,7 +9,7 @@
 //! from Clients whose messages start guests, so a flood slows down only its sender. The same holds
 //! for a Client whose messages fill the mailbox of a bounded definition. Only definitions of the
 //! sender or of an administrator slow a sender down. Those of [other owners](super::owner_groups)
-//! have a [part of the thread's time](super::others_time), and [relays](super::relay) of their
+//! have a [part of the thread's time](super::inline_budget), and [relays](super::relay) of their
 //! owners take the rest.
 
 use std::any::Any;
@@ -27,15 +27,15 @@ use lotmq_host::{
     RunOutput, RunnerStarts,
 };
 
+use super::durable_triggers::promise;
 use super::effects;
 use super::event_queue::EventLine;
 use super::firing::{Cause, Fires, fires};
 use super::message_qos::qos;
-use super::noted::{self, GuestEvent, GuestEvents, Noting, look, noted};
 use super::outgoing::{self, Fate, Fates, NotPosted};
 use super::owner_groups::{self, OwnerGroup};
-use super::policed::PolicedModule;
-use super::promised::promise;
+use super::pending_triggers::{self, GuestEvent, GuestEvents, Noting, look, thread_events};
+use super::policy_enforcement::RestrictedModule;
 use super::rights;
 use super::routes::RouteRunner;
 use super::routes::keeping::RoomQuery;
@@ -49,7 +49,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{Listeners, Publisher, Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::GuestRunner;
+use lotmq_core::turn::broker_hooks::GuestRunner;
 use lotmq_process::clock::timestamp;
 use lotmq_session::Time;
 
@@ -116,7 +116,7 @@ impl Triggers for TopicTriggers {
         self.triggers.len() + self.groups.iter().map(|group| group.triggers.len()).sum::<usize>()
     }
 
-    fn are_promised(&self, tenant: &Tenant) -> bool {
+    fn are_durable(&self, tenant: &Tenant) -> bool {
         tenant.programs().guests.promises() || self.routes().any(|route| route.is_stored())
     }
 
@@ -140,7 +140,7 @@ impl Triggers for TopicTriggers {
         };
         let Some(full) = self.routes().find(is_full) else { return false };
         if let Publisher::Client(client) = publisher {
-            noted(notes.guests).holds_back(client, full, qos);
+            thread_events(notes.guests).holds_back(client, full, qos);
         }
         true
     }
@@ -164,7 +164,7 @@ impl Triggers for TopicTriggers {
         let message = &notes.message(starting.message);
         notes.guests.have_events = true;
         let (now_ms, serves_clients) = (notes.wall_ms, notes.serves_clients);
-        let noted = noted(notes.guests);
+        let noted = thread_events(notes.guests);
         let mut fates = fates.into_iter();
         let line = EventLine::of_publication(starting.tenant, starting.publication);
         let noting = Noting { line, message, received_ms: now_ms, promise: promise.as_ref() };
@@ -207,7 +207,7 @@ impl Triggers for TopicTriggers {
         let message = &notes.message(starting.message);
         let line = EventLine::of_publication(starting.tenant, starting.publication);
         let noting = Noting { line, message, received_ms: notes.wall_ms, promise: None };
-        let noted = noted(notes.guests);
+        let noted = thread_events(notes.guests);
         let alone = self.triggers.iter().map(|trigger| (trigger, line));
         let of_group = |group: &Arc<OwnerGroup>| (Arc::clone(group), group.relay.line());
         let groups: Vec<_> = self.groups.iter().map(of_group).collect();
@@ -231,19 +231,19 @@ fn note(noted: &mut GuestEvents, event: GuestEvent) {
 struct Ears {
     ears: Box<[Ear]>,
     disabled: Box<[Arc<Definition>]>,
-    policed: Box<[Arc<PolicedModule>]>,
+    restricted: Box<[Arc<RestrictedModule>]>,
     topic: Box<str>,
 }
 
 impl Listeners for Ears {
     fn count(&self) -> usize {
-        self.ears.len() + self.disabled.len() + self.policed.len()
+        self.ears.len() + self.disabled.len() + self.restricted.len()
     }
 
     fn heard(&self, now: Time) {
         self.ears.iter().for_each(|ear| ear.hears(now.as_millis()));
         self.disabled.iter().for_each(|definition| definition.activity.note_missed());
-        self.policed.iter().for_each(|module| module.refuses(&self.topic));
+        self.restricted.iter().for_each(|module| module.refuses(&self.topic));
     }
 }
 
@@ -252,11 +252,11 @@ impl Listeners for Ears {
 fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
     let guests = &tenant.programs().guests;
     let mut watches = Vec::new();
-    let mut policed = tenant.programs().policed.refusing(topic);
+    let mut restricted = tenant.programs().restricted.refusing(topic);
     let mut disabled = {
         let registry = guests.registry.read();
         registry.silence_watches(topic, &mut watches);
-        policed.retain(|module| registry.state(module.definition.id).is_some_and(State::is_armed));
+        restricted.retain(|module| registry.state(module.definition.id).is_some_and(State::is_armed));
         registry.disabled_modules(topic)
     };
     let mut is_stable = true;
@@ -267,13 +267,13 @@ fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool)
     };
     watches.retain(|watch| may_hear(&watch.definition));
     disabled.retain(|definition| may_hear(definition));
-    policed.retain(|module| may_hear(&module.definition));
+    restricted.retain(|module| may_hear(&module.definition));
     let name: Arc<str> = if watches.is_empty() { Arc::default() } else { topic.into() };
     let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(&name)).collect();
-    let are_some = !ears.is_empty() || !disabled.is_empty() || !policed.is_empty();
+    let are_some = !ears.is_empty() || !disabled.is_empty() || !restricted.is_empty();
     let listeners = are_some.then(|| {
-        let (disabled, policed, topic) = (disabled.into(), policed.into(), topic.into());
-        Box::new(Ears { ears, disabled, policed, topic }) as Box<dyn Listeners>
+        let (disabled, restricted, topic) = (disabled.into(), restricted.into(), topic.into());
+        Box::new(Ears { ears, disabled, restricted, topic }) as Box<dyn Listeners>
     });
     (listeners, is_stable)
 }
@@ -295,8 +295,8 @@ impl TenantHooks for Programs {
         self.guests.remember(caching, message);
     }
 
-    fn withheld(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
-        self.withheld.tell(tenant, identity, topic);
+    fn delivery_denied(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
+        self.delivery_denials.tell(tenant, identity, topic);
     }
 }
 
@@ -326,8 +326,8 @@ impl GuestRunner for ThreadGuests {
         client: &Client,
         cx: &Context<'_>,
     ) -> bool {
-        if noted(&mut turn.guests).is_held_back(client) {
-            let look_at = noted::waits_for_route(turn, client, cx);
+        if thread_events(&mut turn.guests).is_held_back(client) {
+            let look_at = pending_triggers::waits_for_route(turn, client, cx);
             connection.is_paused.store(look_at.is_some(), Ordering::Relaxed);
             if let Some(Some(at)) = look_at {
                 turn.throttle(connection, at);
@@ -336,7 +336,7 @@ impl GuestRunner for ThreadGuests {
                 return true;
             }
         }
-        noted(&mut turn.guests).hold_back(connection, client, cx)
+        thread_events(&mut turn.guests).hold_back(connection, client, cx)
     }
 
     fn start(&self, turn: &mut Turn) {
@@ -348,7 +348,7 @@ impl GuestRunner for ThreadGuests {
     }
 
     fn turn_ended(&self, turn: &mut Turn) -> bool {
-        noted(&mut turn.guests).turn_ended()
+        thread_events(&mut turn.guests).turn_ended()
     }
 }
 
@@ -367,9 +367,9 @@ fn is_spent(turn: &Turn) -> bool {
 /// add to the turn, events included.
 fn start_guests(turn: &mut Turn) {
     // Events that these guests trigger are queued after these.
-    let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
+    let mut events = std::mem::take(&mut thread_events(&mut turn.guests).events);
     while !is_spent(turn) && events.take_turn(|event, line| start_next(turn, event, line)) {}
-    events.append(std::mem::take(&mut noted(&mut turn.guests).events));
+    events.append(std::mem::take(&mut thread_events(&mut turn.guests).events));
     // A thread without Clients has nobody to hold back, and no next turn unless something else
     // happens.
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
@@ -380,7 +380,7 @@ fn start_guests(turn: &mut Turn) {
             hand_over(turn, event);
         }
     }
-    noted(&mut turn.guests).events = events;
+    thread_events(&mut turn.guests).events = events;
     start_others(turn);
 }
 
@@ -399,8 +399,8 @@ fn start_others(turn: &mut Turn) {
     if look(turn).others.is_empty() {
         return;
     }
-    let mut has_time = noted(&mut turn.guests).others_time.begin(turn.core.clock.elapsed());
-    while let Some(mut next) = noted(&mut turn.guests).others.pop_front() {
+    let mut has_time = thread_events(&mut turn.guests).inline_budget.begin(turn.core.clock.elapsed());
+    while let Some(mut next) = thread_events(&mut turn.guests).others.pop_front() {
         while has_time
             && !is_spent(turn)
             && !next.first.is_behind_relay()
@@ -409,15 +409,15 @@ fn start_others(turn: &mut Turn) {
             if let Some(event) = fired(event) {
                 start_guest(turn, event);
             }
-            has_time = noted(&mut turn.guests).others_time.is_left(turn.core.clock.elapsed());
+            has_time = thread_events(&mut turn.guests).inline_budget.is_left(turn.core.clock.elapsed());
         }
-        noted(&mut turn.guests).relayed.extend(next.into_relayed());
+        thread_events(&mut turn.guests).relayed.extend(next.into_relayed());
     }
 }
 
 fn start_guest(turn: &mut Turn, event: GuestEvent) {
     if may_run_at_once(turn, &event) {
-        noted(&mut turn.guests).budget.spend(1, &*turn.core.clock);
+        thread_events(&mut turn.guests).budget.spend(1, &*turn.core.clock);
         if run_at_once(turn, &event) {
             return;
         }
@@ -445,12 +445,12 @@ fn batch_max(turn: &mut Turn, event: &GuestEvent, events: &VecDeque<GuestEvent>)
     if is_alone || !may_run_at_once(turn, event) {
         return 1;
     }
-    noted(&mut turn.guests).inline.batch_max(runner, events.len() + 1)
+    thread_events(&mut turn.guests).inline.batch_max(runner, events.len() + 1)
 }
 
 fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEvent>, max: usize) {
-    let mut of_batch = std::mem::take(&mut noted(&mut turn.guests).of_batch);
-    let mut batch = std::mem::take(&mut noted(&mut turn.guests).batch);
+    let mut of_batch = std::mem::take(&mut thread_events(&mut turn.guests).of_batch);
+    let mut batch = std::mem::take(&mut thread_events(&mut turn.guests).batch);
     batch.clear();
     let mut next = Some(first);
     while let Some(event) = next.take() {
@@ -464,9 +464,9 @@ fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEv
             next = events.pop_front().and_then(fired);
         }
     }
-    noted(&mut turn.guests).budget.spend(of_batch.len(), &*turn.core.clock);
+    thread_events(&mut turn.guests).budget.spend(of_batch.len(), &*turn.core.clock);
     let mut runs = run_batch(turn, &of_batch, &batch);
-    let mut output = std::mem::take(&mut noted(&mut turn.guests).output);
+    let mut output = std::mem::take(&mut thread_events(&mut turn.guests).output);
     for event in of_batch.drain(..) {
         // Nothing overtakes a message that had to run alone and was posted.
         let runs = runs.as_mut().filter(|_| may_run_at_once(turn, &event));
@@ -475,15 +475,15 @@ fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEv
             None => start_guest(turn, event),
         }
     }
-    noted(&mut turn.guests).output = output;
-    noted(&mut turn.guests).batch = batch;
-    noted(&mut turn.guests).of_batch = of_batch;
+    thread_events(&mut turn.guests).output = output;
+    thread_events(&mut turn.guests).batch = batch;
+    thread_events(&mut turn.guests).of_batch = of_batch;
 }
 
 fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &MessageBatch) -> Option<BatchRuns> {
     let [first, _, ..] = events else { return None };
     let Starts::Guest(runner) = &first.trigger.starts else { return None };
-    noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
+    thread_events(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
 }
 
 /// Hands an event to a mailbox, when the message itself has been delivered; by the relay of the
@@ -492,7 +492,7 @@ fn hand_over(turn: &mut Turn, event: GuestEvent) {
     if event.is_behind_relay() {
         return relay(turn, &event, true);
     }
-    noted(&mut turn.guests).hand_over(event);
+    thread_events(&mut turn.guests).hand_over(event);
 }
 
 /// Hands an event to the relay of its owner; whether it is known by then that its message starts
@@ -502,18 +502,18 @@ fn relay(turn: &mut Turn, event: &GuestEvent, has_fired: bool) {
     let alone: Arc<[_]> = Arc::new([Arc::clone(&event.trigger)]);
     let (relay, relayed) = event.relayed((relay, &alone, 0));
     let relayed = if has_fired { relayed.fired() } else { relayed };
-    noted(&mut turn.guests).relayed.push_back((relay, relayed));
+    thread_events(&mut turn.guests).relayed.push_back((relay, relayed));
 }
 
 /// Starts guests that run beside this thread. Their effects could otherwise reach receivers before
 /// the messages that caused them.
 fn post_guests(turn: &mut Turn) {
-    noted(&mut turn.guests).inline.end();
+    thread_events(&mut turn.guests).inline.end();
     if turn.asked.is_empty() {
-        noted(&mut turn.guests).asking.clear();
+        thread_events(&mut turn.guests).asking.clear();
     }
     post_all(turn);
-    while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
+    while let Some((tenant, for_route)) = thread_events(&mut turn.guests).for_routes.pop_front() {
         let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
         let NotPosted { definition, error, payload } = not_posted;
         effects::event_not_taken(turn, &tenant, &definition, &error, ("", &payload));
@@ -528,7 +528,7 @@ fn post_all(turn: &mut Turn) {
     let mut waiting = Vec::new();
     // One by one: what is published about one that is not taken may end a turn of its own, with all
     // that are left.
-    while let Some(event) = noted(&mut turn.guests).take_post() {
+    while let Some(event) = thread_events(&mut turn.guests).take_post() {
         if look(turn).asking.contains(&event.trigger.definition.id) {
             waiting.push(event);
         } else {
@@ -536,11 +536,11 @@ fn post_all(turn: &mut Turn) {
         }
     }
     if !waiting.is_empty() {
-        noted(&mut turn.guests).hand_over_again(waiting);
+        thread_events(&mut turn.guests).hand_over_again(waiting);
     }
     // Behind those that went to mailboxes from here.
     if look(turn).asking.is_empty() {
-        for (relay, relayed) in noted(&mut turn.guests).take_relayed() {
+        for (relay, relayed) in thread_events(&mut turn.guests).take_relayed() {
             relay.put(relayed);
         }
     }
@@ -563,9 +563,9 @@ fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
         expires_at_ms: parts.expires_at_ms,
         received_ms: event.received_ms,
     };
-    let mut output = std::mem::take(&mut noted(&mut turn.guests).output);
+    let mut output = std::mem::take(&mut thread_events(&mut turn.guests).output);
     let inline =
-        noted(&mut turn.guests).inline.run(runner, &Event::Message(message), event.hops, &mut output);
+        thread_events(&mut turn.guests).inline.run(runner, &Event::Message(message), event.hops, &mut output);
     let is_finished = match inline {
         Inline::Finished(outcome) => {
             ran(turn, event, &outcome, &output);
@@ -573,7 +573,7 @@ fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
         }
         Inline::Post => false,
     };
-    noted(&mut turn.guests).output = output;
+    thread_events(&mut turn.guests).output = output;
     is_finished
 }
 
@@ -589,15 +589,15 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
         outcome,
         timing: None,
     };
-    noted(&mut turn.guests).guests_pay = event.holds_up;
+    thread_events(&mut turn.guests).guests_pay = event.holds_up;
     let steps_before = turn.work.steps;
     effects::carry_out(turn, &event.trigger.definition, &run, output);
-    noted(&mut turn.guests).guests_pay = false;
+    thread_events(&mut turn.guests).guests_pay = false;
     // Messages to many receivers take longer than the run itself.
     let steps = turn.work.steps.saturating_sub(steps_before) + output.writes() as usize;
-    noted(&mut turn.guests).budget.spend(steps / STEPS_PER_INLINE_RUN, &*turn.core.clock);
+    thread_events(&mut turn.guests).budget.spend(steps / STEPS_PER_INLINE_RUN, &*turn.core.clock);
     if !turn.asked.is_empty() {
-        noted(&mut turn.guests).asking.insert(event.trigger.definition.id);
+        thread_events(&mut turn.guests).asking.insert(event.trigger.definition.id);
     }
     turn.guests.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
 }
@@ -629,7 +629,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent, starts: &mut RunnerStart
             // How fast a guest runs that was not promised to be short is no measure for how fast a
             // Client may publish.
             if let Some(client) = waiting {
-                noted(&mut turn.guests).congested.insert(client.slot, Arc::downgrade(runner));
+                thread_events(&mut turn.guests).congested.insert(client.slot, Arc::downgrade(runner));
             }
         }
         Err(error) => {

@@ -102,7 +102,7 @@ impl FiberServices for TenantServices {
         if let Some(route) = tenant.programs().guests.route_by_id(definition.id) {
             let text = format!("{} ({code})", tenant.programs().variables.masked_text(message));
             let now = definitions_now(&*this_turn::with(|turn| Arc::clone(&turn.core)).clock).wall;
-            route.update(|standing| standing.reported(&text, now));
+            route.update(|status| status.reported(&text, now));
         }
         this_turn::with(|turn| match severity {
             Severity::Warning => {

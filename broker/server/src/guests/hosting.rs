@@ -18,7 +18,7 @@ use super::route_types::RouteTypes;
 use super::routes::Routes;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
-use lotmq_core::{Chance, Core};
+use lotmq_core::{Core, Entropy};
 use lotmq_process::alarm::Alarm;
 use lotmq_process::clock::definitions_now;
 use lotmq_process::watchdog::Watchdog;
@@ -96,9 +96,9 @@ impl Hosting {
     }
 
     /// Random number of a broker; without entropy the time of its start.
-    pub(crate) fn random_number(chance: &Chance, started_ms: u64) -> u32 {
+    pub(crate) fn random_number(entropy: &Entropy, started_ms: u64) -> u32 {
         let mut random = [0_u8; 16];
-        let has_entropy = (chance.random)(&mut random);
+        let has_entropy = (entropy.random)(&mut random);
         let number = if has_entropy { u128::from_be_bytes(random) } else { started_ms.into() };
         u32::try_from(number & u128::from(u32::MAX)).unwrap_or_default()
     }

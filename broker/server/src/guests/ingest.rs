@@ -17,7 +17,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::capacity;
 use lotmq_definitions::Owner;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RetainedMessage, RouteServices};
-use lotmq_host::{Qos, RunContext, Services as _, owner_told};
+use lotmq_host::{Qos, RunContext, Services as _, describe_owner};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -176,7 +176,7 @@ fn check_rights(
             if let Some(tenant) = services.tenant.upgrade()
                 && let Some(runner) = tenant.programs().guests.route_by_id(definition_id(run.definition))
             {
-                let owner = owner_told(services.owner());
+                let owner = describe_owner(services.owner());
                 runner.may_not_publish(&format!("the rules do not let {owner} {what}"));
             }
             Err(IngestError::NotAllowed)

@@ -18,7 +18,7 @@ use tracing::warn;
 use super::cold_start::Pass;
 use super::compile::{Code, CodeToCome, CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
 use super::guest_id::guest_id;
-use super::policed::PolicedTopics;
+use super::policy_enforcement::PolicyTopics;
 use super::routes::RouteCode;
 use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
@@ -185,8 +185,8 @@ fn put_code(
         Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => return Some(rules::of_guest(tenant, hosting, definition, guest)),
         Code::Compiling(to_come) => match *to_come {
-            CodeToCome::Executor { policed } => {
-                arm_without_code(tenant, hosting, executor.expect(NO_EXECUTOR), definition, policed);
+            CodeToCome::Executor { restricted } => {
+                arm_without_code(tenant, hosting, executor.expect(NO_EXECUTOR), definition, restricted);
             }
             CodeToCome::Rule => {
                 let facts = definition.facts().rule.clone();
@@ -278,9 +278,9 @@ fn arm(
     definition: &Arc<Definition>,
     code: ExecutorCode,
 ) {
-    let ExecutorCode { guest, grants, limits, policed } = code;
+    let ExecutorCode { guest, grants, limits, restricted } = code;
     if definition.kind() == DefinitionKind::Module {
-        tenant.programs().policed.put(definition, policed);
+        tenant.programs().restricted.put(definition, restricted);
     }
     let is_pure = definition.facts().is_pure();
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
@@ -311,10 +311,10 @@ fn arm_without_code(
     hosting: &Hosting,
     executor: &Executor,
     definition: &Arc<Definition>,
-    policed: Option<PolicedTopics>,
+    restricted: Option<PolicyTopics>,
 ) {
     if definition.kind() == DefinitionKind::Module {
-        tenant.programs().policed.put(definition, policed);
+        tenant.programs().restricted.put(definition, restricted);
     }
     let spec = CompilingSpec {
         id: guest_id(tenant, definition.id),
@@ -530,7 +530,7 @@ impl Guests {
             guests.route_modules.remove(name);
             guests.rule_modules.remove(name);
             tenant.programs().manifests.remove(name);
-            tenant.programs().policed.remove(name);
+            tenant.programs().restricted.remove(name);
             guests.module_changed(name);
         } else {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });

@@ -136,7 +136,7 @@ impl LateDefinition {
 
     /// Tenant and payer of the owner.
     fn owner(&self) -> (u32, u64) {
-        (self.tenant.number, self.definition.payer())
+        (self.tenant.number, self.definition.quota_key())
     }
 
     /// Gives it up, and records why.

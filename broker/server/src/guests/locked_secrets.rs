@@ -10,7 +10,7 @@ use super::rights::{Access, Rights, Variable};
 
 /// Text in the place of the report of a definition, where that says of such a secret that it is not
 /// set. Whether there is one is nobody's business who may not read it.
-pub(super) fn told(
+pub(super) fn masked_report(
     tenant: &Tenant,
     definition: &Definition,
     (code, message): (&str, &str),

@@ -44,7 +44,7 @@ pub(crate) struct GuestMetrics {
 
 /// Counters and gauges of a definition, and the payer in whose share they are.
 struct HeldMetrics {
-    payer: u64,
+    quota_key: u64,
     metrics: OwnMetrics,
 }
 
@@ -73,18 +73,18 @@ impl GuestMetrics {
         name: &str,
         change: MetricChange,
     ) -> Result<(), TooManyMetrics> {
-        self.change_of((definition.id, definition.payer()), name, change)
+        self.change_of((definition.id, definition.quota_key()), name, change)
     }
 
     fn change_of(
         &self,
-        (of, payer): (DefinitionId, u64),
+        (of, quota_key): (DefinitionId, u64),
         name: &str,
         change: MetricChange,
     ) -> Result<(), TooManyMetrics> {
         let mut all = self.all.lock();
-        let new = || HeldMetrics { payer, metrics: OwnMetrics::default() };
-        let HeldMetrics { payer, metrics } = all.entry(of).or_insert_with(new);
+        let new = || HeldMetrics { quota_key, metrics: OwnMetrics::default() };
+        let HeldMetrics { quota_key, metrics } = all.entry(of).or_insert_with(new);
         let count = metrics.len();
         let named = match change {
             MetricChange::Add(_) => &mut metrics.counters,
@@ -97,7 +97,7 @@ impl GuestMetrics {
         if count >= METRICS_PER_RUN_MAX {
             return Err(TooManyMetrics::Definition(name.into()));
         }
-        self.room.take(*payer, 1).map_err(|reason| match reason {
+        self.room.take(*quota_key, 1).map_err(|reason| match reason {
             NoShare::Owner { max } => TooManyMetrics::User { name: name.into(), max },
             NoShare::All { max } => TooManyMetrics::All { name: name.into(), max },
         })?;
@@ -107,8 +107,8 @@ impl GuestMetrics {
 
     /// Forgets what a definition has.
     pub(super) fn clear(&self, of: DefinitionId) {
-        if let Some(HeldMetrics { payer, metrics }) = self.all.lock().remove(&of) {
-            self.room.give_back(payer, metrics.len() as u64);
+        if let Some(HeldMetrics { quota_key, metrics }) = self.all.lock().remove(&of) {
+            self.room.give_back(quota_key, metrics.len() as u64);
         }
     }
 

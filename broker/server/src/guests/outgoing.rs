@@ -18,12 +18,12 @@ use smallvec::{SmallVec, smallvec};
 
 use super::effects::codec_qos;
 use super::message_qos::qos;
-use super::noted::noted;
 use super::outbox_entry::OutboxEntry;
-use super::routes::fresh_posts::{FreshBytes, FreshPost};
+use super::pending_triggers::thread_events;
 use super::routes::keeping::{PostPlace, RoomQuery};
 use super::routes::kept_place::KeptPlace;
 use super::routes::mailbox::{Addressee, Takers};
+use super::routes::memory_buffer::{BufferedMessage, FreshBytes};
 use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
 use super::{Guests, Starts, TriggeredDefinition};
@@ -256,7 +256,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
         let bytes = (topic.len() + beside.len() + parts.payload.len()) as u64;
         for (_, taker, entry) in &of_round {
             let received_ms = || received_ms.unwrap_or_else(|| entry.route.wall_of(notes.lifetime_ms));
-            entry.route.enters((id, bytes), |memory| FreshPost {
+            entry.route.enters((id, bytes), |memory| BufferedMessage {
                 to: Addressee::clone(taker),
                 message: as_read_back(outgoing, received_ms(), memory),
                 waits_since_ms: notes.lifetime_ms,
@@ -288,7 +288,7 @@ fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64, memory: &mut FreshByt
 /// Entry of a route in the batch under way.
 fn entry(notes: &mut TurnNotes<'_>, route: &Arc<RouteRunner>) -> Arc<OutboxEntry> {
     let stamp = notes.stamp();
-    let entries = &mut noted(notes.guests).entries;
+    let entries = &mut thread_events(notes.guests).entries;
     entries.retain(|entry| entry.stamp == stamp);
     if let Some(known) = entries.iter().find(|entry| Arc::ptr_eq(&entry.route, route)) {
         return Arc::clone(known);
@@ -296,7 +296,7 @@ fn entry(notes: &mut TurnNotes<'_>, route: &Arc<RouteRunner>) -> Arc<OutboxEntry
     let floor = notes.core.ids.next_message();
     route.batch_begins(floor);
     let entry = Arc::new(OutboxEntry::new(Arc::clone(route), stamp, floor));
-    noted(notes.guests).entries.push(Arc::clone(&entry));
+    thread_events(notes.guests).entries.push(Arc::clone(&entry));
     notes.watch(Arc::clone(&entry) as _);
     entry
 }

@@ -2,7 +2,7 @@
 //! them. Those of administrators and routes start one by one, the others grouped by owner.
 //!
 //! A subscriber must not slow down its publishers. So the cost for the publisher does not grow with
-//! the number of definitions that another owner has. See `others_time` for the part that runs in
+//! the number of definitions that another owner has. See `inline_budget` for the part that runs in
 //! the publisher's turn, and `relay` for the rest.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use lotmq_core::tenant::publication::Publication;
 /// Definitions of one owner, who is no administrator, that messages on one topic start.
 pub(super) struct OwnerGroup {
     /// Payer of the owner, shared by all with the same quota; 0 without an owner.
-    payer: u64,
+    quota_key: u64,
     pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
     pub(super) relay: Arc<OwnerRelay>,
 }
@@ -29,11 +29,11 @@ impl OwnerGroup {
     /// while `guests_pay`, for programs of that owner.
     pub(super) fn is_of(&self, publication: &Publication<'_>, guests_pay: bool) -> bool {
         let publisher = match publication.source {
-            Some(client) => client.payer(),
-            None if guests_pay => publication.owner.map_or(0, Owner::payer),
+            Some(client) => client.quota_key(),
+            None if guests_pay => publication.owner.map_or(0, Owner::quota_key),
             None => return false,
         };
-        self.payer == publisher
+        self.quota_key == publisher
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) 
         }
     }
     let group = |(relay, triggers): (Arc<OwnerRelay>, Vec<_>)| {
-        Arc::new(OwnerGroup { payer: relay.payer(), triggers: triggers.into(), relay })
+        Arc::new(OwnerGroup { quota_key: relay.quota_key(), triggers: triggers.into(), relay })
     };
     (alone.into(), groups.into_iter().map(group).collect())
 }

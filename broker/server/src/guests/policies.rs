@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod bound;
 
 use self::bound::Bounds;
-use super::in_common::{both_topics, reaches};
-use super::policed::PolicedTopics;
+use super::grant_intersection::{both_topics, reaches};
+use super::policy_enforcement::PolicyTopics;
 
 /// Policies of an asset; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,13 +137,13 @@ impl Policies {
     }
 
     /// These without what was kept of other assets, as they are shown.
-    pub(crate) fn shown(&self) -> Self {
+    pub(crate) fn without_kept(&self) -> Self {
         Self { kept_for: BTreeMap::new(), ..self.clone() }
     }
 
     /// The reason why a guest has ended, with the policy of the route or module of this name
     /// because of which it has less than it needs.
-    pub(crate) fn told_in(&self, reason: String, name: &str) -> String {
+    pub(crate) fn explain_end(&self, reason: String, name: &str) -> String {
         // As wasmtime says that a module needs more from its first moment on.
         let is_memory = reason.contains("exceeds memory limits");
         let (policy, has) = match (self.memory, self.time) {
@@ -181,11 +181,11 @@ impl Policies {
 
     /// Takes topics out of what starts a module that these policies do not name; a message tells it
     /// what is there. Returns what they are.
-    pub(crate) fn narrow_trigger(&self, facts: &mut Facts) -> Option<PolicedTopics> {
+    pub(crate) fn narrow_trigger(&self, facts: &mut Facts) -> Option<PolicyTopics> {
         let (Some(allowed), Some(Trigger::Topic { filters })) = (&self.topics, &facts.trigger) else {
             return None;
         };
-        let policed = PolicedTopics { starting: filters.clone(), allowed: allowed.clone() };
+        let restricted = PolicyTopics { starting: filters.clone(), allowed: allowed.clone() };
         let granted = TopicGrant::Filters(filters.iter().map(|filter| filter.as_str().into()).collect());
         let TopicGrant::Filters(common) = both_topics(&granted, &TopicGrant::Filters(allowed.clone().into()))
         else {
@@ -193,7 +193,7 @@ impl Policies {
         };
         let filters: Vec<String> = common.iter().map(|filter| filter.to_string()).collect();
         facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
-        Some(policed)
+        Some(restricted)
     }
 
     /// Whether a place of the network, as `host:port`, is within these policies.
@@ -218,7 +218,7 @@ mod tests {
         let mut bounded = Policies { memory: Some(3), ..Policies::default() };
         bounded.bounds.take("memory", &bounded.clone());
         let kept = bounded.kept(eve.as_ref()).expect("a bound");
-        assert_eq!(kept.shown(), Policies::default(), "no bound holds for the name as such");
+        assert_eq!(kept.without_kept(), Policies::default(), "no bound holds for the name as such");
         assert_eq!(kept.clone().claimed_by(vic.as_ref()).memory, None);
         assert_eq!(kept.clone().claimed_by(None).memory, None);
         // The asset of vic comes and goes.
@@ -252,13 +252,13 @@ mod tests {
     fn guest_error_caused_by_a_policy_names_the_policy() {
         let policies = Policies { memory: Some(1), time: Some(5), ..Policies::default() };
         let memory = "memory minimum size of 19 pages exceeds memory limits (GUEST_HOST_CALL)";
-        let told = policies.told_in(memory.to_owned(), "Up");
+        let told = policies.explain_end(memory.to_owned(), "Up");
         let why = "its policy `memory` gives it 1 MiB, which -asset-policy-set Up memory changes";
         assert_eq!(told, format!("{memory}: {why}"));
         let time = format!("out of time ({})", TrapKind::Time.code());
-        assert!(policies.told_in(time.clone(), "Up").contains("its policy `time` gives it 5 ms"));
-        assert_eq!(Policies::default().told_in(time.clone(), "Up"), time);
-        assert_eq!(policies.told_in("no answer".to_owned(), "Up"), "no answer");
+        assert!(policies.explain_end(time.clone(), "Up").contains("its policy `time` gives it 5 ms"));
+        assert_eq!(Policies::default().explain_end(time.clone(), "Up"), time);
+        assert_eq!(policies.explain_end("no answer".to_owned(), "Up"), "no answer");
     }
 
     #[test]

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::asked_grants::Manifests;
-use super::policed::PolicedModules;
+use super::delivery_denials::DeliveryDenials;
+use super::policy_enforcement::RestrictedModules;
 use super::relay::RelaysInUse;
+use super::round_robin::RoundRobin;
 use super::scripts::Scripts;
-use super::told_in_turn::ToldInTurn;
 use super::variables::Variables;
-use super::withheld::Withheld;
 use super::{Guests, TriggeredDefinition};
 use lotmq_core::tenant::Tenant;
 
@@ -25,35 +25,35 @@ pub(crate) struct Programs {
     pub(crate) scripts: Scripts,
     pub(crate) variables: Variables,
     /// Modules that policies keep from messages.
-    pub(crate) policed: PolicedModules,
+    pub(crate) restricted: RestrictedModules,
     /// Grants that modules ask for.
     pub(crate) manifests: Manifests,
     /// Relays of owners of definitions.
     relays: Mutex<RelaysInUse>,
     /// Turns of the definitions that are told of silences, and of those that are told of windows.
-    pub(super) silences_told: ToldInTurn,
-    pub(super) windows_told: ToldInTurn,
+    pub(super) silence_rounds: RoundRobin,
+    pub(super) window_rounds: RoundRobin,
     /// Messages that rules withhold from subscribers.
-    pub(super) withheld: Withheld,
+    pub(super) delivery_denials: DeliveryDenials,
     /// State that the management above keeps for the tenant; guests do not look into it.
-    pub(crate) above: Box<dyn Any + Send + Sync>,
+    pub(crate) managed: Box<dyn Any + Send + Sync>,
 }
 
 impl Programs {
     /// Programs of a tenant that has none yet, with these values and secrets, and the management's
     /// state.
-    pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
+    pub(crate) fn new(guests: Guests, variables: Variables, managed: Box<dyn Any + Send + Sync>) -> Self {
         Self {
             guests: Arc::new(guests),
             scripts: Scripts::default(),
             variables,
-            policed: PolicedModules::default(),
+            restricted: RestrictedModules::default(),
             manifests: Manifests::default(),
             relays: Mutex::default(),
-            silences_told: ToldInTurn::default(),
-            windows_told: ToldInTurn::default(),
-            withheld: Withheld::default(),
-            above,
+            silence_rounds: RoundRobin::default(),
+            window_rounds: RoundRobin::default(),
+            delivery_denials: DeliveryDenials::default(),
+            managed,
         }
     }
 

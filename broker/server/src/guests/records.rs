@@ -15,8 +15,8 @@ use serde_json::json;
 use tracing::{enabled, event};
 
 use super::asset_names;
+use super::recorder::{Report, RunEvent};
 use super::run::Run;
-use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
 use lotmq_core::Core;
@@ -181,7 +181,7 @@ pub(super) fn log_line(
     (level, text): (LogLevel, &str),
     at: Timestamp,
 ) -> bool {
-    show_witness(tenant, definition, text);
+    record_line(tenant, definition, text);
     let line = written(tenant, definition, (level, text), None, at);
     line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
@@ -212,17 +212,17 @@ pub(super) fn tell_line(
     definition: &Definition,
     (level, text): (LogLevel, &str),
 ) {
-    show_witness(tenant, definition, text);
+    record_line(tenant, definition, text);
     if let Some(line) = written(tenant, definition, (level, text), None, timestamp(turn.wall_ms())) {
         publish_line(turn, tenant, &line);
     }
 }
 
 /// Shows a line of a definition to the witness of what definitions do, where there is one.
-fn show_witness(tenant: &Tenant, definition: &Definition, text: &str) {
-    if let Some(witness) = tenant.programs().guests.witness.get() {
+fn record_line(tenant: &Tenant, definition: &Definition, text: &str) {
+    if let Some(recorder) = tenant.programs().guests.recorder.get() {
         let text = tenant.programs().variables.masked_text(text);
-        witness.sees(definition.name(), Deed::Printed(text.into_owned()));
+        recorder.sees(definition.name(), RunEvent::Printed(text.into_owned()));
     }
 }
 
@@ -484,8 +484,8 @@ pub(super) fn record_masked(
     };
     let error =
         RunError { message: &message, topic: &topic, payload: &payload, line, column, file, cell, ..*error };
-    if let Some(witness) = tenant.programs().guests.witness.get() {
-        witness.sees(definition.name(), Deed::Reported(Report::new(true, &error)));
+    if let Some(recorder) = tenant.programs().guests.recorder.get() {
+        recorder.sees(definition.name(), RunEvent::Reported(Report::new(true, &error)));
     }
     definition.activity.record_error(definition.name(), &error, now)
 }
@@ -501,8 +501,8 @@ fn note_warning(
     let message = tenant.programs().variables.masked_text(warning.message);
     let line = definition.line_of_file(warning.line);
     let warning = RunError { message: &message, line, ..*warning };
-    if let Some(witness) = tenant.programs().guests.witness.get() {
-        witness.sees(definition.name(), Deed::Reported(Report::new(false, &warning)));
+    if let Some(recorder) = tenant.programs().guests.recorder.get() {
+        recorder.sees(definition.name(), RunEvent::Reported(Report::new(false, &warning)));
     }
     definition.activity.note_warning(&warning, at)
 }
@@ -577,7 +577,7 @@ pub(super) fn published<'a>(
 }
 
 /// Message as it is shown to people: without the values of secrets, at most 4 KiB of its payload.
-pub(super) fn shown(variables: &Variables, message: &OwnedMessage) -> MessageText {
+pub(super) fn masked(variables: &Variables, message: &OwnedMessage) -> MessageText {
     masked_message(variables, &message.topic, &message.payload)
 }
 

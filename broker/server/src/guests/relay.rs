@@ -84,13 +84,13 @@ pub(crate) struct RelaysInUse(HashMap<u64, Arc<OwnerRelay>>);
 impl RelaysInUse {
     /// Relay of the payer for what a runner runs: the same as long as anything waits there or knows
     /// it.
-    pub(super) fn of(&mut self, payer: u64, runner: &Runner) -> Arc<OwnerRelay> {
-        if let Some(relay) = self.0.get(&payer) {
+    pub(super) fn of(&mut self, quota_key: u64, runner: &Runner) -> Arc<OwnerRelay> {
+        if let Some(relay) = self.0.get(&quota_key) {
             return Arc::clone(relay);
         }
         self.0.retain(|_, relay| Arc::strong_count(relay) > 1);
-        let relay = OwnerRelay::new((runner.tenant(), payer), runner);
-        self.0.insert(payer, Arc::clone(&relay));
+        let relay = OwnerRelay::new((runner.tenant(), quota_key), runner);
+        self.0.insert(quota_key, Arc::clone(&relay));
         relay
     }
 }
@@ -120,12 +120,12 @@ impl OwnerRelay {
 
     /// Queue of the events of the owner's definitions that the owner has caused.
     pub(super) fn line(&self) -> EventLine {
-        let (tenant, payer) = self.owner;
-        EventLine { tenant, payer }
+        let (tenant, quota_key) = self.owner;
+        EventLine { tenant, quota_key }
     }
 
     /// Payer of the owner.
-    pub(super) fn payer(&self) -> u64 {
+    pub(super) fn quota_key(&self) -> u64 {
         self.owner.1
     }
 

@@ -137,7 +137,7 @@ fn restorable(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow) -> Result
     let (program, new) = program(tenant, hosting, row)?;
     let defers = |program: &[u8]| hosting.cold_start.defers(&hosting.engine, program);
     let to_come = match new.facts.kind {
-        Kind::Action | Kind::Model if defers(&program) => Some(CodeToCome::Executor { policed: None }),
+        Kind::Action | Kind::Model if defers(&program) => Some(CodeToCome::Executor { restricted: None }),
         // A fault of a rule is found before its code is compiled.
         Kind::Rule if can_be_deferred(&new) && defers(&program) => Some(CodeToCome::Rule),
         Kind::Route => {
@@ -230,7 +230,7 @@ fn program(
         let is_error = |it: &&Diagnostic| it.severity == Severity::Error;
         let first =
             of_entity.find(is_error).or_else(|| compilation.diagnostics.iter().find(|it| is_error(it)));
-        return Err(first.map_or_else(|| "its text does not compile".to_owned(), told));
+        return Err(first.map_or_else(|| "its text does not compile".to_owned(), compile_failure));
     };
     let new = new_definition(tenant, row, views::restored(facts, row));
     if new.kind.key() != row.kind {
@@ -246,7 +246,7 @@ fn program(
 }
 
 /// Why a text does not compile, in one sentence, with what to write instead.
-fn told(first: &Diagnostic) -> String {
+fn compile_failure(first: &Diagnostic) -> String {
     let Diagnostic { code, message, span, suggestions, .. } = first;
     let help = suggestions.first().map(|help| format!("; {help}")).unwrap_or_default();
     format!("its text does not compile with this version: line {}: {message} ({code}){help}", span.start.line)

@@ -238,11 +238,11 @@ pub(crate) fn permitted(
             return true;
         }
         if let Some((asked, is_allowed)) = &last
-            && are_told_alike(&asked.definition, &trigger.definition)
+            && have_same_decision(&asked.definition, &trigger.definition)
         {
             return *is_allowed;
         }
-        let decision = told(tenant, topic, &trigger.definition);
+        let decision = read_decision(tenant, topic, &trigger.definition);
         is_stable &= decision.is_stable;
         let is_allowed = decision.authorization == Authorization::Allow;
         last = Some((Arc::clone(trigger), is_allowed));
@@ -251,8 +251,8 @@ pub(crate) fn permitted(
     (allowed.into(), is_stable)
 }
 
-/// Whether [`told`] asks the same about both.
-fn are_told_alike(one: &Definition, other: &Definition) -> bool {
+/// Whether [`read_decision`] asks the same about both.
+fn have_same_decision(one: &Definition, other: &Definition) -> bool {
     one.account() == other.account()
         && one.owner().map(|owner| &owner.name) == other.owner().map(|owner| &owner.name)
         && one.trigger().map(Trigger::filters) == other.trigger().map(Trigger::filters)
@@ -262,7 +262,7 @@ fn are_told_alike(one: &Definition, other: &Definition) -> bool {
 /// Whether a definition may know that a topic is published to, and what: as for a trigger.
 pub(super) fn may_hear(tenant: &Tenant, mode: Authority, topic: &str, definition: &Definition) -> Decision {
     if is_asked(mode, definition.owner()) {
-        told(tenant, topic, definition)
+        read_decision(tenant, topic, definition)
     } else {
         Decision { authorization: Authorization::Allow, is_stable: true }
     }
@@ -270,7 +270,7 @@ pub(super) fn may_hear(tenant: &Tenant, mode: Authority, topic: &str, definition
 
 /// Decides whether the owner of a definition may read the messages of a topic, as if subscribed
 /// with the filters of the definition.
-fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
+fn read_decision(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));
     if tenant.permissions.decides_delivery() || lotmq_core::tenant::system_topics::is_system(topic) {

@@ -6,21 +6,21 @@
 
 pub(crate) mod asset_configuration;
 mod configuration;
+mod dead_lettering;
 mod delivery;
 mod document;
 mod driver;
 mod endpoints;
 mod fair_tasks;
 pub(crate) mod folders;
-mod giving_up;
 mod later_values;
 pub(crate) mod login_endpoints;
 mod places;
 mod schema;
 mod serial_lines;
 mod service_records;
+mod supervise;
 mod template;
-mod tending;
 mod thread;
 mod tls_profiles;
 mod turn_work;
@@ -218,9 +218,9 @@ pub(crate) fn settings(route: &RouteFacts) -> serde_json::Value {
 /// Grants of a route: what its text names, but for private keys, and nothing else.
 fn grants(facts: &Facts, acting: Acting) -> Grants {
     let [no_environment, no_secrets] =
-        facts.route.as_deref().map(tls_profiles::withheld_names).unwrap_or_default();
-    let names = |names: &[String], withheld: &BTreeSet<&str>| {
-        let named = names.iter().filter(|name| !withheld.contains(name.as_str()));
+        facts.route.as_deref().map(tls_profiles::host_only_names).unwrap_or_default();
+    let names = |names: &[String], host_only: &BTreeSet<&str>| {
+        let named = names.iter().filter(|name| !host_only.contains(name.as_str()));
         NameGrant::Names(named.map(|name| name.as_str().into()).collect())
     };
     let (environment, secrets) = (names(&facts.env, &no_environment), names(&facts.secrets, &no_secrets));

@@ -33,7 +33,7 @@ pub(crate) struct RouteModule {
     /// Grants of the module, within the names in the text of its route.
     pub(crate) grants: Grants,
     /// Places that it may connect to and listen at, as `host:port`; see
-    /// [`reaches`](super::in_common::reaches).
+    /// [`reaches`](super::grant_intersection::reaches).
     pub(crate) places: Box<[Box<str>]>,
     pub(crate) limits: GuestLimits,
     /// Policies of the module.

@@ -17,15 +17,17 @@ pub(crate) mod asked_run;
 pub(super) mod batch;
 pub(super) mod buffering;
 pub(crate) mod dead_letters;
-mod event_standing;
+pub(super) mod delivery_pause;
+pub(super) mod driver_slot;
+mod event_status;
 pub(in crate::guests) mod failing_tags;
-pub(super) mod fresh_posts;
-pub(super) mod hold;
+mod failure_counts;
 pub(crate) mod http_figures;
 mod ingest_waits;
 pub(super) mod keeping;
 pub(super) mod kept_place;
 pub(super) mod mailbox;
+pub(super) mod memory_buffer;
 mod orders;
 pub(super) mod outbox;
 pub(crate) mod pace;
@@ -36,11 +38,9 @@ mod refused_write;
 pub(crate) mod replacing;
 mod rows;
 pub(super) mod runner;
-pub(super) mod seat;
-pub(crate) mod standing;
+pub(crate) mod status;
 pub(super) mod stored_post;
 mod takers;
-mod told_failures;
 pub(super) mod version;
 
 use std::sync::Arc;
@@ -211,7 +211,7 @@ impl Guests {
         let rows = question.rows(&answer).map_err(refused)?;
         if rows.is_cut {
             let reason = format!("rows beyond {ROWS_BYTES_MAX} bytes of an answer were left out");
-            route.update(|standing| standing.warned(&reason, now));
+            route.update(|status| status.warned(&reason, now));
         }
         Ok(rows.value)
     }
@@ -349,9 +349,9 @@ impl Guests {
         route: &Arc<RouteRunner>,
         (patience, is_new): (Duration, bool),
     ) -> Probe {
-        if route.standing().is_stopped() {
+        if route.status().is_stopped() {
             let version = route.version();
-            let reason = standing::stopped(version.definition.name());
+            let reason = status::stopped(version.definition.name());
             // Nothing of it is open.
             return Probe { latency: Duration::ZERO, found: Err(reason), is_new: true };
         }

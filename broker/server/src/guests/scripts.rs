@@ -97,7 +97,7 @@ impl CompiledScript {
 /// An entry of `$SYS/Coreflux/Python/Scripts`, in the keys that clients read.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Shown<'a> {
+struct ScriptRow<'a> {
     script_name: &'a str,
     code: &'a str,
     functions: &'a [String],
@@ -199,7 +199,7 @@ impl Scripts {
     /// Payload of `$SYS/Coreflux/Python/Scripts`.
     pub(crate) fn to_json(&self) -> String {
         let all = self.all.read();
-        let shown = all.iter().map(|(name, entry)| Shown {
+        let shown = all.iter().map(|(name, entry)| ScriptRow {
             script_name: name,
             code: entry.script.source(),
             functions: &entry.functions,

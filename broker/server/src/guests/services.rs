@@ -14,7 +14,7 @@ use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, GRANT_MISSING, MessageBounds, ModelInstance, NestedCall,
     RowQuery, RowsError, RunContext, RunError, RunWait, Services, StateRefused, TooManyTopics, TrapKind,
-    Value, away, owner_told,
+    Value, away, describe_owner,
 };
 use lotmq_router::filter_matches;
 use lotmq_store::Store;
@@ -23,16 +23,16 @@ use tracing::warn;
 
 use super::granting;
 use super::guest_id::definition_id;
+use super::recorder::RunEvent;
 use super::records;
 use super::rights::{Access, Rights, Variable};
 use super::route_modules;
 use super::states::States;
-use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::variables::{VariableError, Variables};
 use crate::limits::{
-    LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX, RETAINED_TOPICS_AT_ONCE,
+    LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_REPORTED_MAX, MODULE_GRANT_BYTES_MAX, RETAINED_TOPICS_AT_ONCE,
 };
 use lotmq_core::tenant::Tenant;
 
@@ -62,7 +62,7 @@ impl MissingGrants {
     /// many.
     fn note(&self, grant: &str) -> bool {
         let mut told = self.0.lock();
-        let is_new = told.len() < MISSING_GRANTS_TOLD_MAX && !told.iter().any(|known| known == grant);
+        let is_new = told.len() < MISSING_GRANTS_REPORTED_MAX && !told.iter().any(|known| known == grant);
         if is_new {
             told.push(grant.to_owned());
         }
@@ -74,7 +74,7 @@ impl MissingGrants {
 const OF_REQUEST: &str = "; it is the response topic of a request, which whoever asks has chosen: grant a filter that those of all who are to be answered match";
 
 /// Text for people: what a module was not granted, what it has of the kind, and how it gets that.
-fn told_missing(
+fn describe_missing_grant(
     tenant: &Tenant,
     definition: &Definition,
     module: &str,
@@ -82,7 +82,7 @@ fn told_missing(
 ) -> String {
     let asked = || tenant.programs().manifests.of(module).covering(capability, name);
     // In program tests nobody gives commands.
-    let granting = match tenant.programs().guests.witness.get() {
+    let granting = match tenant.programs().guests.recorder.get() {
         Some(_) => format!("'{grant}' in what it asks for (`manifest!`, `asks` of guest.toml)"),
         None => granting::command(module, [asked().as_deref().unwrap_or(grant)]),
     };
@@ -134,7 +134,7 @@ impl TenantServices {
         else {
             return;
         };
-        let owner = owner_told(self.owner());
+        let owner = describe_owner(self.owner());
         let message = format!("the rules do not let {owner} {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
@@ -358,7 +358,8 @@ impl Services for TenantServices {
         let word = capability.word();
         let grant = if shown.is_empty() { word.to_owned() } else { format!("{word}:{shown}") };
         if self.missing.note(&grant) {
-            let mut message = told_missing(&tenant, &definition, module, (capability, name, &grant));
+            let mut message =
+                describe_missing_grant(&tenant, &definition, module, (capability, name, &grant));
             let is_answer = capability == Capability::WriteTopic
                 && trigger.is_some_and(|trigger| trigger.response_topic() == Some(name));
             if is_answer {
@@ -501,8 +502,8 @@ impl Services for TenantServices {
         away(RunWait::Script, || {
             let Some(tenant) = self.tenant() else { return Called::unknown(function) };
             let called = tenant.programs().scripts.call(function, arguments);
-            if let Some(witness) = tenant.programs().guests.witness.get() {
-                witness.sees(function, Deed::Printed(called.output.clone()));
+            if let Some(recorder) = tenant.programs().guests.recorder.get() {
+                recorder.sees(function, RunEvent::Printed(called.output.clone()));
             }
             called
         })

@@ -12,10 +12,10 @@ use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{Now, RunError, SilenceTrouble, SilenceWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
-use super::told_in_turn::RoundTold;
+use super::round_robin::RoundResult;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
-use crate::limits::ROWS_PER_TOLD;
+use crate::limits::ROWS_PER_REPORT;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -26,13 +26,13 @@ const SILENCE_LIMIT: &str = "SILENCE_LIMIT";
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Starts what waits for a silence that has lasted long enough, as much as one round may.
-pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundTold {
+pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundResult {
     let guests = &tenant.programs().guests;
     let watches: Vec<Arc<SilenceWatch>> = {
         let registry = guests.registry.read();
         registry.all_silence_watches().map(Arc::clone).collect()
     };
-    tenant.programs().silences_told.round(
+    tenant.programs().silence_rounds.round(
         &watches,
         |watch| watch.definition.id,
         |watch, most| {
@@ -44,7 +44,7 @@ pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> R
             if trouble != SilenceTrouble::default() {
                 tell_trouble(turn, tenant, watch, &trouble);
             }
-            (done + rows / ROWS_PER_TOLD, started)
+            (done + rows / ROWS_PER_REPORT, started)
         },
     )
 }

@@ -12,9 +12,9 @@ use lotmq_core::tenant::Tenant;
 use super::dead_letter_queue;
 use super::hosting::Hosting;
 use super::routes::RouteRunner;
-use super::routes::hold::{HeldPosts, RouteHold};
-use super::routes::mailbox::Post;
-use super::routes::standing::Connection;
+use super::routes::delivery_pause::{DeliveryPause, RemovableMessages};
+use super::routes::mailbox::RouteMessage;
+use super::routes::status::Connection;
 use crate::limits::COMMIT_PATIENCE;
 
 /// Reason that such a dead letter says.
@@ -78,12 +78,12 @@ pub(crate) fn skip(
     let session = session.ok_or(SkipError::NoPlace)?;
     let (sender, failed) = sync_channel(1);
     let watcher: Arc<dyn CommitWatcher> = Arc::new(Failed(sender));
-    let (hold, until) = (RouteHold::on(route), Instant::now() + PATIENCE);
+    let (hold, until) = (DeliveryPause::on(route), Instant::now() + PATIENCE);
     let mut skipped = Skipped::default();
     while skipped.messages < most {
         let left = usize::try_from(most - skipped.messages).unwrap_or(usize::MAX);
         match hold.take(left) {
-            HeldPosts::Posts(posts) => {
+            RemovableMessages::Posts(posts) => {
                 skipped.messages += posts.len() as u64;
                 for post in &posts {
                     let watcher = Some(Arc::clone(&watcher));
@@ -91,9 +91,9 @@ pub(crate) fn skip(
                 }
                 leave(route, &posts);
             }
-            HeldPosts::Nothing => break,
-            HeldPosts::Later if Instant::now() < until => std::thread::sleep(PAUSE),
-            HeldPosts::Later => {
+            RemovableMessages::Nothing => break,
+            RemovableMessages::Later if Instant::now() < until => std::thread::sleep(PAUSE),
+            RemovableMessages::Later => {
                 skipped.is_in_call = true;
                 break;
             }
@@ -101,7 +101,7 @@ pub(crate) fn skip(
     }
     skipped.waiting = route.waiting().0;
     drop((hold, watcher));
-    if skipped.messages > 0 && !route.standing().is_stopped() {
+    if skipped.messages > 0 && !route.status().is_stopped() {
         match is_away(route) {
             true => route.reopen(),
             false => route.tries_now(),
@@ -115,11 +115,11 @@ pub(crate) fn skip(
     }
 }
 
-fn leave(route: &RouteRunner, posts: &[Post]) {
-    route.update(|standing| standing.taken_out(posts.len() as u64));
+fn leave(route: &RouteRunner, posts: &[RouteMessage]) {
+    route.update(|status| status.taken_out(posts.len() as u64));
     route.leave_outbox(posts);
 }
 
 fn is_away(route: &RouteRunner) -> bool {
-    route.stands_still() || route.standing().connection() != Connection::Connected
+    route.stands_still() || route.status().connection() != Connection::Connected
 }

@@ -12,10 +12,10 @@ use lotmq_definitions::limits::{WATCHED_BYTES_MAX, WATCHED_TOPIC_BYTES_MAX};
 use lotmq_definitions::{ClosedWindow, Now, RunError, Sampled, WindowTrouble, WindowWatch};
 use lotmq_host::{OwnedEvent, OwnedMessage};
 
-use super::told_in_turn::RoundTold;
+use super::round_robin::RoundResult;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
-use crate::limits::ROWS_PER_TOLD;
+use crate::limits::ROWS_PER_REPORT;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_process::clock::timestamp;
@@ -31,13 +31,13 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// Closes the windows of time whose end has come, tells those that have closed, as many as one
 /// round may, and keeps what they hold.
-pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundTold {
+pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> RoundResult {
     let guests = &tenant.programs().guests;
     let windows: Vec<Arc<WindowWatch>> = {
         let registry = guests.registry.read();
         registry.all_windows().map(Arc::clone).collect()
     };
-    tenant.programs().windows_told.round(
+    tenant.programs().window_rounds.round(
         &windows,
         |window| window.definition.id,
         |window, most| {
@@ -51,7 +51,7 @@ pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> Ro
             }
             let rows = window.save_some(now);
             troubles(turn, tenant, window);
-            (told + (closed + rows) / ROWS_PER_TOLD, started)
+            (told + (closed + rows) / ROWS_PER_REPORT, started)
         },
     )
 }

@@ -230,6 +230,6 @@ mod tests {
         let eve = users.add_user_counted("eve", users.hash("secret").unwrap(), Some(&bob)).unwrap();
         assert_eq!(restored(row(TenantId::DEFAULT, &eve, 1)), eve);
         assert_eq!(&**eve.accountable(), "bob");
-        assert_eq!(lotmq_shares::payer(eve.number), lotmq_shares::payer(bob.number));
+        assert_eq!(lotmq_shares::quota_key(eve.number), lotmq_shares::quota_key(bob.number));
     }
 }

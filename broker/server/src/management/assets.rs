@@ -22,7 +22,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::asset_names::{self, OF_ROUTE};
 use crate::guests::policies::Policies;
 use crate::guests::route_modules::named;
-use crate::guests::routes::standing::Connection;
+use crate::guests::routes::status::Connection;
 use crate::guests::{self, DeployError, Hosting};
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::managed::Managing as _;
@@ -147,7 +147,7 @@ impl Asset {
         }
     }
 
-    fn standing(&self, tenant: &Tenant) -> AssetStanding {
+    fn status(&self, tenant: &Tenant) -> AssetStatus {
         match self.kind {
             AssetKind::Route => self.of_route(tenant),
             AssetKind::Module | AssetKind::Instance => self.of_code(tenant),
@@ -156,7 +156,7 @@ impl Asset {
 
     /// Name of what it runs: a module, or a type of routes.
     pub(crate) fn package_name(&self, tenant: &Tenant) -> String {
-        self.standing(tenant).package
+        self.status(tenant).package
     }
 
     /// The user whose it is: of a route, or of what runs its code.
@@ -166,25 +166,25 @@ impl Asset {
 
     /// Status: data of `-list`, and payload of its topic.
     pub(crate) fn info(&self, tenant: &Tenant, now_ms: u64) -> Value {
-        let standing = self.standing(tenant);
-        let seen_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
+        let status = self.status(tenant);
+        let seen_ms = tenant.managed().assets.sees(&self.name, status.state, now_ms);
         // Assets that report no time get the time at which their state was first seen.
-        let since_ms = standing.since_ms.unwrap_or(seen_ms);
+        let since_ms = status.since_ms.unwrap_or(seen_ms);
         let mut info = json!({
             "name": self.name,
-            "package": standing.package,
-            "version": standing.version,
-            "world": standing.world,
+            "package": status.package,
+            "version": status.version,
+            "world": status.world,
             "kind": self.kind.word(),
-            "state": standing.state,
+            "state": status.state,
             "since": utc_text(since_ms),
-            "restarts": standing.restarts,
-            "lastError": standing.last_error,
-            "lastErrorIsOver": standing.last_error_is_over,
-            "policies": self.policies(tenant).shown(),
+            "restarts": status.restarts,
+            "lastError": status.last_error,
+            "lastErrorIsOver": status.last_error_is_over,
+            "policies": self.policies(tenant).without_kept(),
         });
-        if standing.refused_by_policy > 0 {
-            info["refusedByPolicy"] = standing.refused_by_policy.into();
+        if status.refused_by_policy > 0 {
+            info["refusedByPolicy"] = status.refused_by_policy.into();
         }
         info
     }
@@ -195,14 +195,14 @@ impl Asset {
         let is_well = match self.kind {
             AssetKind::Route => {
                 let route = tenant.programs().guests.route(&self.definition);
-                route.is_some_and(|route| route.standing().trouble().is_none())
+                route.is_some_and(|route| route.status().trouble().is_none())
             }
             AssetKind::Module | AssetKind::Instance => true,
         };
-        is_well && self.standing(tenant).state == "running"
+        is_well && self.status(tenant).state == "running"
     }
 
-    fn of_route(&self, tenant: &Tenant) -> AssetStanding {
+    fn of_route(&self, tenant: &Tenant) -> AssetStatus {
         let guests = &tenant.programs().guests;
         let known = self.known(tenant);
         let facts = known.as_ref().and_then(|known| known.facts().route.as_deref());
@@ -215,7 +215,7 @@ impl Asset {
             }
         };
         let world = World::Route.name();
-        let standing = |state, restarts, last_error| AssetStanding {
+        let status = |state, restarts, last_error| AssetStatus {
             package: package.clone(),
             version: version.clone(),
             world,
@@ -229,9 +229,9 @@ impl Asset {
         let Some(route) = guests.route(&self.definition) else {
             let is_stopped = guests.route_orders.get(&self.definition).is_stopped;
             let reason = known.and_then(|known| last_error(&known));
-            return standing(if is_stopped { "stopped" } else { "failed" }, 0, reason);
+            return status(if is_stopped { "stopped" } else { "failed" }, 0, reason);
         };
-        let stands = route.standing();
+        let stands = route.status();
         let state = match stands.connection() {
             _ if stands.is_stopped() => "stopped",
             _ if route.stands_still() => "failed",
@@ -240,15 +240,15 @@ impl Asset {
         };
         let last_error = stands.last_error().map(str::to_owned);
         let refused_by_policy = stands.deliveries.refused_by_policy;
-        AssetStanding {
+        AssetStatus {
             refused_by_policy,
             since_ms: u64::try_from(stands.since().as_millisecond()).ok(),
             last_error_is_over: stands.last_error_is_over(),
-            ..standing(state, stands.deliveries.restarts, last_error)
+            ..status(state, stands.deliveries.restarts, last_error)
         }
     }
 
-    fn of_code(&self, tenant: &Tenant) -> AssetStanding {
+    fn of_code(&self, tenant: &Tenant) -> AssetStatus {
         let guests = &tenant.programs().guests;
         let instance = tenant.managed().assets.instance(&self.definition);
         let package = instance.as_ref().map_or(&self.definition, |instance| &instance.package);
@@ -279,7 +279,7 @@ impl Asset {
                 Some(State::Running | State::Pending) | None => running,
             },
         };
-        AssetStanding {
+        AssetStatus {
             package: package.as_ref().to_owned(),
             version: module.as_ref().map(|module| module.options.version.clone()).unwrap_or_default(),
             world: module.as_ref().map_or("", |module| module.world.name()),
@@ -291,13 +291,13 @@ impl Asset {
                 None => Some(format!("module '{package}' could not be restored")),
                 Some(known) => last_error(known),
             },
-            refused_by_policy: tenant.programs().policed.refused(&self.definition),
+            refused_by_policy: tenant.programs().restricted.refused(&self.definition),
         }
     }
 }
 
 /// How an asset stands.
-struct AssetStanding {
+struct AssetStatus {
     package: String,
     version: String,
     world: &'static str,

@@ -8,9 +8,9 @@
 //!
 //! Invariants: records are stored in the order of their numbers; no record holds a password, a
 //! secret or a payload, because only what a verb allows of its arguments gets into one
-//! ([`Shown`](crate::management::command::Shown)); what is noted for a message that was denied, a
-//! login, or a command of access is bounded per second. Not here: reading it (`query`), encryption
-//! (`store`).
+//! ([`Redaction`](crate::management::command::Redaction)); what is noted for a message that was
+//! denied, a login, or a command of access is bounded per second. Not here: reading it (`query`),
+//! encryption (`store`).
 
 mod chain;
 mod query;
@@ -37,7 +37,7 @@ use lotmq_core::counters::Counters;
 pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
 pub(crate) use start::started;
-use sums::{Deed, Sort, Sum, Sums};
+use sums::{Sort, Sum, SummedCommand, Sums};
 pub(crate) use trail::{Head, Kind};
 use trail::{Trail, Urgency};
 
@@ -316,8 +316,7 @@ fn note_sum(trail: &mut Trail, counters: &Counters, now_ms: u64, sum: &Sum) {
 }
 
 fn commands_of(sum: &Sum) -> Value {
-    let of =
-        |(deed, count): &(Deed, u64)| json!({ "verb": deed.verb, "result": deed.result, "count": count });
+    let of = |(deed, count): &(SummedCommand, u64)| json!({ "verb": deed.verb, "result": deed.result, "count": count });
     json!({ "commands": sum.commands.iter().map(of).collect::<Vec<_>>() })
 }
 

@@ -12,7 +12,7 @@
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`.
 //! Payloads are wiped when they are done with, because they may hold passwords.
 
-pub(crate) mod aside;
+pub(crate) mod blocking_pool;
 mod shares;
 mod stored;
 mod user_places;
@@ -25,7 +25,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
-use lotmq_pulse::{Pulse, Pulses};
+use lotmq_pulse::{Heartbeat, Heartbeats};
 use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
@@ -37,8 +37,8 @@ use crate::limits::{
 use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
 
-use aside::{Aside, ReadAsideError};
-use shares::{CommandRoom, CommandShares, Payer};
+use blocking_pool::{BlockingPool, BlockingReadError};
+use shares::{CommandRoom, CommandShares, QuotaKey};
 use stored::Stored;
 use user_places::{NoUserPlace, PlacesMax, UserPlace, UserPlaces};
 use work::Load;
@@ -107,7 +107,7 @@ pub(crate) struct Commands {
     /// Modules of which native code is made on other threads.
     compiles: ModuleCompiles,
     /// Reads of the store on other threads.
-    aside: Aside,
+    blocking_pool: BlockingPool,
     /// Sessions whose own password is being set by their command, which has not been answered.
     setting_own_password: Mutex<Vec<u64>>,
 }
@@ -144,7 +144,7 @@ struct State {
     /// Commands by the number of their queue.
     queues: HashMap<u64, VecDeque<Waiting>>,
     /// Queues none of whose commands runs, by tenant and user.
-    ready: FairTurns<u32, FairTurns<Payer, VecDeque<Ready>>>,
+    ready: FairTurns<u32, FairTurns<QuotaKey, VecDeque<Ready>>>,
     shares: CommandShares,
     /// Number of the next queue of an upload.
     next_upload: u64,
@@ -153,7 +153,7 @@ struct State {
 
 /// Command that waits or runs.
 struct Waiting {
-    payer: Payer,
+    quota_key: QuotaKey,
     load: Load,
     room: CommandRoom,
     /// `None` while it runs.
@@ -176,21 +176,21 @@ impl Commands {
         let is_of_admin = is_of_admin.is_some_and(|account| account.is_admin());
         let (key, load) = (job.queue, Load { is_of_admin, ..job.load });
         let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };
-        let payer = Payer::of(&job.tenant, &job.identity);
+        let quota_key = QuotaKey::of(&job.tenant, &job.identity);
         let mut state = self.state.lock();
         let of_client = state.queues.get(&key).map_or(0, VecDeque::len);
         if of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
-            || !state.shares.have(room, &payer)
+            || !state.shares.have(room, &quota_key)
             || state.is_stopping
         {
             return Err(Busy);
         }
-        state.shares.enter(&payer, room);
+        state.shares.enter(&quota_key, room);
         let queue = state.queues.entry(key).or_default();
         let is_ready = queue.is_empty();
-        queue.push_back(Waiting { payer: payer.clone(), load, room, job: Some(job) });
+        queue.push_back(Waiting { quota_key: quota_key.clone(), load, room, job: Some(job) });
         if is_ready {
-            state.make_ready(&payer, Ready { queue: key, load });
+            state.make_ready(&quota_key, Ready { queue: key, load });
             drop(state);
             self.ready.notify_one();
         }
@@ -200,7 +200,7 @@ impl Commands {
     /// Whether there is a place for one more command of somebody.
     pub(crate) fn has_place(&self, tenant: &Tenant, identity: &Identity) -> bool {
         let room = CommandRoom { bytes: 0, is_own_password: false };
-        self.state.lock().shares.have(room, &Payer::of(tenant, identity))
+        self.state.lock().shares.have(room, &QuotaKey::of(tenant, identity))
     }
 
     /// Takes a place for a module of somebody, of which native code is to be made.
@@ -212,20 +212,20 @@ impl Commands {
         tenant: &Tenant,
         identity: &Identity,
     ) -> Result<UserPlace, NoCompilePlace> {
-        self.compiles.0.begin(Payer::of(tenant, identity)).map_err(NoCompilePlace)
+        self.compiles.0.begin(QuotaKey::of(tenant, identity)).map_err(NoCompilePlace)
     }
 
     /// Does work of somebody that waits for the disk on a thread of its own, as long as it goes on.
     ///
     /// # Errors
-    /// [`ReadAsideError`].
-    pub(crate) fn read_aside<T: Send + 'static>(
+    /// [`BlockingReadError`].
+    pub(crate) fn read_blocking<T: Send + 'static>(
         &self,
         (tenant, identity): (&Tenant, &Identity),
-        pulses: &Pulses,
+        pulses: &Heartbeats,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ReadAsideError> {
-        self.aside.read(Payer::of(tenant, identity), pulses, work)
+    ) -> Result<T, BlockingReadError> {
+        self.blocking_pool.read(QuotaKey::of(tenant, identity), pulses, work)
     }
 
     /// Number of a queue for the command of an upload.
@@ -266,7 +266,7 @@ impl Commands {
 
     /// Waits for the next command that may run; `None` when it is time to end. The command stays at
     /// the head of its queue, so that no other of its Client starts, until [`Commands::done`].
-    pub(crate) fn next(&self, pulse: &Pulse) -> Option<Job> {
+    pub(crate) fn next(&self, pulse: &Heartbeat) -> Option<Job> {
         let mut state = self.state.lock();
         loop {
             if state.is_stopping {
@@ -291,33 +291,33 @@ impl Commands {
 }
 
 impl State {
-    fn make_ready(&mut self, payer: &Payer, ready: Ready) {
-        self.ready.line(&payer.tenant).line(payer).push_back(ready);
+    fn make_ready(&mut self, quota_key: &QuotaKey, ready: Ready) {
+        self.ready.line(&quota_key.tenant).line(quota_key).push_back(ready);
     }
 
     /// Takes the command whose turn it is, of those that may begin.
     fn begin_next(&mut self) -> Option<Job> {
         let Self { ready, shares, .. } = self;
         let Ready { queue, load } = ready.take(|_, users| {
-            users.take(|payer, line| {
-                let admits = shares.admission(payer);
+            users.take(|quota_key, line| {
+                let admits = shares.admission(quota_key);
                 let at = line.iter().position(|ready| admits(ready.load))?;
                 line.remove(at)
             })
         })?;
         let head = self.queues.get_mut(&queue)?.front_mut()?;
-        self.shares.begins(&head.payer, load);
+        self.shares.begins(&head.quota_key, load);
         head.job.take()
     }
 
     fn end(&mut self, key: u64) {
         let Some(queue) = self.queues.get_mut(&key) else { return };
-        let Some(Waiting { payer, load, room, .. }) = queue.pop_front() else { return };
-        self.shares.ends(&payer, load, room);
+        let Some(Waiting { quota_key, load, room, .. }) = queue.pop_front() else { return };
+        self.shares.ends(&quota_key, load, room);
         match queue.front() {
             Some(head) => {
-                let (payer, load) = (head.payer.clone(), head.load);
-                self.make_ready(&payer, Ready { queue: key, load });
+                let (quota_key, load) = (head.quota_key.clone(), head.load);
+                self.make_ready(&quota_key, Ready { queue: key, load });
             }
             None => drop(self.queues.remove(&key)),
         }

@@ -10,15 +10,15 @@ use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use tracing::{debug, info, warn};
 
-use crate::guests::witness::Denial;
-use crate::guests::{self, AboveGuests, GuestCommand, HasPrograms as _};
+use crate::guests::recorder::Denial;
+use crate::guests::{self, GuestBrokerHooks, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::command;
 use crate::management::denials::{self, LastDenial};
 use crate::management::logins;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
-use lotmq_core::Above;
+use lotmq_core::BrokerHooks;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
@@ -30,7 +30,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::replay::Pending;
 use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::above::Outcome;
+use lotmq_core::turn::broker_hooks::Outcome;
 use lotmq_core::turn::release::Release;
 
 impl Broker {
@@ -43,13 +43,13 @@ impl Broker {
     }
 }
 
-impl AboveGuests for Broker {
+impl GuestBrokerHooks for Broker {
     fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
         command::command_of_guest(self, turn, command)
     }
 }
 
-impl Above for Broker {
+impl BrokerHooks for Broker {
     fn connect_refused(
         &self,
         turn: &mut Turn,
@@ -127,8 +127,8 @@ impl Above for Broker {
         self.core.figures.denials.count(scope.name());
         let (tenant, identity) = (&client.tenant, question.identity);
         tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), identity, (scope.name(), topic));
-        if let Some(witness) = tenant.programs().guests.witness.get() {
-            witness.sees_denial(Denial {
+        if let Some(recorder) = tenant.programs().guests.recorder.get() {
+            recorder.sees_denial(Denial {
                 scope: scope.name(),
                 topic: question.topic.map(str::to_owned),
                 user: identity.user.as_deref().map(str::to_owned),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lotmq_auth::{LoginOrigin, Source};
-use lotmq_pulse::{Pulse, Pulses};
+use lotmq_pulse::{Heartbeat, Heartbeats};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::{error, warn};
 
@@ -102,7 +102,7 @@ impl Logins {
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start(threads: usize, waiting_max: usize, pulses: &Pulses) -> std::io::Result<Self> {
+    pub(crate) fn start(threads: usize, waiting_max: usize, pulses: &Heartbeats) -> std::io::Result<Self> {
         let queue = || FairQueue::new(waiting_max);
         let state = State { familiar: queue(), others: queue(), is_turn_of_others: false, is_over: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
@@ -150,7 +150,7 @@ impl Drop for Logins {
 /// nobody could log in on a machine whose cores are all busy.
 const NICE: i32 = 10;
 
-fn work(shared: &Shared, pulse: &Pulse) {
+fn work(shared: &Shared, pulse: &Heartbeat) {
     // On Linux this is that of the calling thread; lowering it is always allowed.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         warn!(%error, "passwords are checked with the same priority as everything else");
@@ -165,7 +165,7 @@ fn work(shared: &Shared, pulse: &Pulse) {
 }
 
 /// Waits for the next check; `None` when there are no more and will be none.
-fn next(shared: &Shared, pulse: &Pulse) -> Option<Check> {
+fn next(shared: &Shared, pulse: &Heartbeat) -> Option<Check> {
     let mut state = shared.state.lock();
     loop {
         let mut displaced = Vec::new();
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn panic_in_a_login_check_is_reported_and_other_checks_continue() {
-        let logins = Logins::start(1, 10, &Pulses::default()).unwrap();
+        let logins = Logins::start(1, 10, &Heartbeats::default()).unwrap();
         let (sender, receiver) = channel();
         logins.add(origin(1, 1), check(|| panic!("on purpose"), &sender));
         let checked = sender.clone();
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_check_from_elsewhere_is_not_behind_a_flood_and_takes_its_place() {
-        let logins = Logins::start(1, 100, &Pulses::default()).unwrap();
+        let logins = Logins::start(1, 100, &Heartbeats::default()).unwrap();
         let (sender, receiver) = channel();
         let (begun, has_begun) = sync_channel(0);
         let (go, may_go) = sync_channel::<()>(0);

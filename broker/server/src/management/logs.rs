@@ -126,7 +126,7 @@ impl Logs {
             return;
         }
         let refreshing = self.refreshing.lock();
-        let wanted = layer::unheard(|| Wanted::by(tenant, &self.trace_logs()));
+        let wanted = layer::without_logging(|| Wanted::by(tenant, &self.trace_logs()));
         let has_changed = {
             let mut now = self.wanted.write();
             let has_changed = now.verbosity() != wanted.verbosity();
@@ -187,7 +187,7 @@ impl Logs {
             queue.published_at = Some(Instant::now());
             std::mem::take(&mut queue.lines)
         };
-        layer::unheard(|| {
+        layer::without_logging(|| {
             for queued in lines {
                 queued.publish(turn, tenant);
             }

@@ -48,6 +48,6 @@ pub(crate) trait Managing {
 
 impl Managing for Tenant {
     fn managed(&self) -> &Managed {
-        self.programs().above.downcast_ref().expect("every tenant is made with its management")
+        self.programs().managed.downcast_ref().expect("every tenant is made with its management")
     }
 }

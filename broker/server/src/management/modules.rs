@@ -127,7 +127,7 @@ fn without_code(
     if module.world == World::Action {
         let reads = imports.iter().any(|it| it.contains("topic-store"));
         let (mut facts, refused_trigger) = facts(&module, component, reads);
-        let to_come = CodeToCome::Executor { policed: policies.narrow_trigger(&mut facts) };
+        let to_come = CodeToCome::Executor { restricted: policies.narrow_trigger(&mut facts) };
         let definition =
             CompiledDefinition::without_code(new_definition(&module, facts), to_come, is_disabled);
         let further_exports = Vec::new();
@@ -204,9 +204,9 @@ fn compile_world(
     let further_exports = guest.further_exports().to_vec();
     let (mut facts, refused_trigger) =
         facts(&module, component, guest.imports().iter().any(|it| it.contains("topic-store")));
-    let policed = policies.narrow_trigger(&mut facts);
+    let restricted = policies.narrow_trigger(&mut facts);
     let new = new_definition(&module, facts);
-    let code = ExecutorCode { guest, grants, limits, policed };
+    let code = ExecutorCode { guest, grants, limits, restricted };
     let definition = CompiledDefinition::of_module(code, new, module.options.is_disabled);
     Ok(CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger })
 }

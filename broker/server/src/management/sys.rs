@@ -3,7 +3,7 @@
 //!
 //! Retained topics have no stored message: their payload is computed when somebody subscribes
 //! ([`snapshot`]). It is published to subscribers when it changes ([`publish`]) or when its time
-//! has come (the thread of [`clockwork`]). Messages of Clients come in through
+//! has come (the thread of [`periodic`]). Messages of Clients come in through
 //! `command::published`.
 //!
 //! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its
@@ -12,7 +12,6 @@
 
 mod bridges;
 mod clients;
-mod clockwork;
 mod condition;
 mod definition;
 mod documents;
@@ -21,6 +20,7 @@ mod full_queues;
 mod listing;
 pub(crate) mod logins;
 mod monitor;
+mod periodic;
 mod rows;
 mod snapshot;
 mod untrusted;
@@ -28,10 +28,10 @@ mod users;
 
 pub(crate) use bridges::note_state;
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
-pub(crate) use clockwork::start;
 pub(crate) use condition::{condition, failures, login_waits, state};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 pub(crate) use documents::config as config_json;
+pub(crate) use periodic::start;
 pub(crate) use snapshot::snapshot;
 pub(crate) use users::{USERS_TOPICS, users_json};
 

@@ -27,11 +27,11 @@ use sha2::{Digest as _, Sha256};
 use crate::limits::{
     MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE,
     MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX,
-    MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_TOLD_PAUSE,
+    MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_REPORT_PAUSE,
 };
 
 /// Ranges of missing parts that a reply names.
-const MISSING_TOLD_MAX: usize = 100;
+const MISSING_REPORTED_MAX: usize = 100;
 
 /// Uploads that are under way.
 #[derive(Default)]
@@ -319,7 +319,7 @@ impl Uploads {
         now: Time,
     ) -> Result<PartTaken, (PartRefusal, Option<Box<UploadOrigin>>)> {
         let mut under_way = self.under_way.lock();
-        let unknown = || (PartRefusal::Unknown { id: shown(part.id) }, None);
+        let unknown = || (PartRefusal::Unknown { id: truncated(part.id) }, None);
         let upload = under_way.get_mut(part.id).ok_or_else(unknown)?;
         let is_own = upload.origin.is_of(part.tenant, part.identity) && *upload.origin.module == *part.module;
         if !is_own || upload.is_over(now) {
@@ -350,7 +350,7 @@ impl Uploads {
             // The next report is that another thread compiles it. Progress would come after that.
             return Ok(PartTaken { progress: None, complete: Some((upload.origin.clone(), received)) });
         }
-        let is_due = upload.told_at.is_none_or(|told_at| now.since(told_at) >= MODULE_UPLOADS_TOLD_PAUSE);
+        let is_due = upload.told_at.is_none_or(|told_at| now.since(told_at) >= MODULE_UPLOADS_REPORT_PAUSE);
         let progress = is_due.then(|| {
             upload.told_at = Some(now);
             upload.progress(part.id)
@@ -411,7 +411,7 @@ impl Upload {
     /// Puts a part at its place.
     fn put(&mut self, part: &UploadPart<'_>) -> Result<(), PartRefusal> {
         let last = self.has.len() - 1;
-        let range = || PartRefusal::Range { index: shown(part.index), last };
+        let range = || PartRefusal::Range { index: truncated(part.index), last };
         // As the upload was told to write it: neither `00` nor `0/1`.
         let is_number = part.index == "0"
             || (!part.index.starts_with('0') && part.index.bytes().all(|byte| byte.is_ascii_digit()));
@@ -425,7 +425,7 @@ impl Upload {
         if let Some(expected) = part.sha256 {
             let found = data_encoding::HEXLOWER.encode(&Sha256::digest(part.bytes));
             if !found.eq_ignore_ascii_case(expected) {
-                return Err(PartRefusal::Digest { index, expected: shown(expected), found });
+                return Err(PartRefusal::Digest { index, expected: truncated(expected), found });
             }
         }
         let place = &mut self.bytes[start..start + expected];
@@ -448,7 +448,7 @@ impl Upload {
         for (index, _) in self.has.iter().enumerate().filter(|(_, has)| !**has) {
             if let Some(range) = missing.last_mut().filter(|range| range.end == index) {
                 range.end += 1;
-            } else if missing.len() < MISSING_TOLD_MAX {
+            } else if missing.len() < MISSING_REPORTED_MAX {
                 missing.push(index..index + 1);
             } else {
                 break;
@@ -465,6 +465,6 @@ fn new_id() -> String {
     format!("u{}", data_encoding::HEXLOWER.encode(&bytes))
 }
 
-fn shown(text: &str) -> String {
+fn truncated(text: &str) -> String {
     text.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
 }

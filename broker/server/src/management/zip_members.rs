@@ -48,13 +48,13 @@ pub(crate) fn open<R: Read + Seek>(reader: R) -> Result<ZipArchive<R>, OpenZipEr
     if zip.has_duplicate_names() {
         let directory_at = zip.central_directory_start();
         let name = first_twice(zip.into_inner(), directory_at).map_err(ZipError::from)?;
-        return Err(OpenZipError::Twice(shown(&name)));
+        return Err(OpenZipError::Twice(escaped_name(&name)));
     }
     let (mut reader, members) = members(zip)?;
     for (at, name) in members {
         let own = own_name(&mut reader, at).map_err(ZipError::from)?;
         if own != *name {
-            return Err(OpenZipError::Renamed(shown(&String::from_utf8_lossy(&name))));
+            return Err(OpenZipError::Renamed(escaped_name(&String::from_utf8_lossy(&name))));
         }
     }
     Ok(ZipArchive::new(reader)?)
@@ -84,7 +84,7 @@ fn own_name<R: Read + Seek>(reader: &mut R, at: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Form in which an error shows a name.
-pub(crate) fn shown(name: &str) -> String {
+pub(crate) fn escaped_name(name: &str) -> String {
     name.escape_debug().take(SHOWN_CHARS_MAX).collect()
 }
 

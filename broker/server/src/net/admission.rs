@@ -34,7 +34,7 @@ pub(crate) struct Admission {
     listener: Arc<Listener>,
     /// Key of its address; 0 while it is not counted.
     address: AtomicU64,
-    standing: Mutex<Standing>,
+    state: Mutex<AdmissionState>,
     is_half_open: AtomicBool,
     /// Bytes of input that are kept. Changed by its own task alone, or by whoever closes it for
     /// them.
@@ -49,7 +49,7 @@ pub(crate) struct Admission {
 
 /// Standing of a connection among the others.
 #[derive(Default)]
-struct Standing {
+struct AdmissionState {
     /// Half-open entry, until CONNECT has come, and for as long as others may want the place.
     waiting: Option<Arc<Waiting>>,
     /// Share of the owner in whose number of connections it counts; `None` until somebody has
@@ -77,7 +77,7 @@ impl Admission {
         let mut place = Self {
             listener: Arc::clone(listener),
             address: AtomicU64::new(0),
-            standing: Mutex::new(Standing { waiting: Some(entered.waiting), holder: None }),
+            state: Mutex::new(AdmissionState { waiting: Some(entered.waiting), holder: None }),
             is_half_open: AtomicBool::new(true),
             held_bytes: AtomicU32::new(0),
             is_open: AtomicBool::new(false),
@@ -135,9 +135,9 @@ impl Admission {
     /// if its user has reached their share at either.
     fn counts_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
-        let mut standing = self.standing.lock();
+        let mut state = self.state.lock();
         // A login that waits for its session asks again, and what has ended counts for nobody.
-        if standing.holder.is_some() || !self.is_open.load(Ordering::Relaxed) {
+        if state.holder.is_some() || !self.is_open.load(Ordering::Relaxed) {
             return true;
         }
         if !gate.give(terms.limits.connections, claim) {
@@ -147,14 +147,14 @@ impl Admission {
             gate.take_back(&claim.share);
             return false;
         }
-        standing.holder = Some(Arc::clone(&claim.share));
+        state.holder = Some(Arc::clone(&claim.share));
         true
     }
 
     /// Ends the contest for the place: an administrator has it, or nobody.
     fn leave_spares(&self) {
         if self.is_spare
-            && let Some(waiting) = self.standing.lock().waiting.take()
+            && let Some(waiting) = self.state.lock().waiting.take()
         {
             self.listener.net.gate.spares.leave(&waiting);
         }
@@ -163,14 +163,14 @@ impl Admission {
     /// Number of the account that has logged in, as its share has it; `None` before, and for all
     /// without a user.
     pub(crate) fn account(&self) -> Option<u64> {
-        let standing = self.standing.lock();
-        let share = standing.holder.as_ref()?;
+        let state = self.state.lock();
+        let share = state.holder.as_ref()?;
         share.tenant_of_anonymous().is_none().then(|| share.account())
     }
 
     /// Half-open entry of the connection; `None` once CONNECT has come.
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
-        self.standing.lock().waiting.clone().filter(|_| self.is_half_open())
+        self.state.lock().waiting.clone().filter(|_| self.is_half_open())
     }
 
     /// Waits until the connection has to give way to another one, while there is no
@@ -293,11 +293,11 @@ impl Admission {
         if !self.is_half_open.swap(false, Ordering::Relaxed) {
             return;
         }
-        let mut standing = self.standing.lock();
-        if let Some(waiting) = standing.waiting.take() {
+        let mut state = self.state.lock();
+        if let Some(waiting) = state.waiting.take() {
             self.listener.half_open.leave(&waiting);
             self.listener.net.half_open.leave(&waiting);
-            standing.waiting = self.is_spare.then_some(waiting);
+            state.waiting = self.is_spare.then_some(waiting);
         }
     }
 
@@ -306,7 +306,7 @@ impl Admission {
         self.connect_came();
         self.leave_spares();
         {
-            let Standing { holder, .. } = &*self.standing.lock();
+            let AdmissionState { holder, .. } = &*self.state.lock();
             if self.is_open.swap(false, Ordering::Relaxed) {
                 self.listener.gate.leave(holder.as_deref());
                 self.listener.net.gate.leave(holder.as_deref());

@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_chain::ShortClientChains;
-use lotmq_chain::identity::{IdentityFault, shown_path};
+use lotmq_chain::identity::{IdentityFault, masked_path};
 use lotmq_chain::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_chain::pem::{self, NotPem};
+use lotmq_chain::report::KEYS;
 use lotmq_chain::stamp::FileStamp;
-use lotmq_chain::told::KEYS;
 use lotmq_chain::validity;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
@@ -50,13 +50,13 @@ const READ_BY_ALL: u32 = 0o004;
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
-    #[error("cannot read {}: {reason}", shown_path(path))]
+    #[error("cannot read {}: {reason}", masked_path(path))]
     Unreadable { path: PathBuf, reason: io::Error },
     #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
     TooLarge { path: PathBuf },
     #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
     Pkcs12 { path: PathBuf },
-    #[error("{} {fault}", shown_path(path))]
+    #[error("{} {fault}", masked_path(path))]
     NotPem { path: PathBuf, fault: NotPem },
     #[error("the authorities in {} cannot be used: {reason}", path.display())]
     BadAuthority { path: PathBuf, reason: String },

@@ -3,7 +3,7 @@
 //!
 //! A connection may expand as much as one packet beyond the ratio. Without this allowance each
 //! further connection, and each new one in place of a closed one, got a packet free. Invariants:
-//! the table has at most [`PAYERS_MAX`] rows; the lock is the innermost. Not here: how much a
+//! the table has at most [`HOLDERS_MAX`] rows; the lock is the innermost. Not here: how much a
 //! connection expands (`layers`).
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ const PACKETS_OF_ALL: u64 = 8;
 const PACKETS_OF_STRANGERS: u64 = 4;
 
 /// Addresses and users whose allowances are known at once. Others share one.
-const PAYERS_MAX: usize = 4_096;
+const HOLDERS_MAX: usize = 4_096;
 
 /// Allowance of a broker.
 #[derive(Default)]
@@ -37,12 +37,12 @@ struct Table {
     all: Level,
     /// Of `all`, what connections without an account took.
     strangers: Level,
-    of: HashMap<Payer, Level>,
+    of: HashMap<QuotaHolder, Level>,
 }
 
 /// Holder of an allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Payer {
+enum QuotaHolder {
     Address(u64),
     Account(u64),
     /// All for whom there is no row.
@@ -85,13 +85,13 @@ impl Inflated {
             None => table.strangers.at(strangers_max, now).saturating_add(bytes),
             Some(_) => 0,
         };
-        let payers = [Some(Payer::Address(address)), account.map(Payer::Account)];
+        let holders = [Some(QuotaHolder::Address(address)), account.map(QuotaHolder::Account)];
         let mut levels = [None; 2];
-        for (level, payer) in levels.iter_mut().zip(payers) {
-            let Some(payer) = payer else { continue };
-            let payer = table.row(payer, own_max, now);
-            let taken = table.of.get(&payer).copied().unwrap_or_default().at(own_max, now);
-            *level = Some((payer, taken.saturating_add(bytes)));
+        for (level, holder) in levels.iter_mut().zip(holders) {
+            let Some(holder) = holder else { continue };
+            let holder = table.row(holder, own_max, now);
+            let taken = table.of.get(&holder).copied().unwrap_or_default().at(own_max, now);
+            *level = Some((holder, taken.saturating_add(bytes)));
         }
         let is_too_much = of_all > all_max || of_strangers > strangers_max;
         if is_too_much || levels.iter().flatten().any(|(_, taken)| *taken > own_max) {
@@ -101,7 +101,9 @@ impl Inflated {
         if account.is_none() {
             table.strangers = Level { bytes: of_strangers, at: now };
         }
-        table.of.extend(levels.into_iter().flatten().map(|(payer, bytes)| (payer, Level { bytes, at: now })));
+        table
+            .of
+            .extend(levels.into_iter().flatten().map(|(holder, bytes)| (holder, Level { bytes, at: now })));
         true
     }
 }
@@ -109,12 +111,12 @@ impl Inflated {
 impl Table {
     /// The row of a payer. O(rows) when the table is full, as those that are empty are removed
     /// then.
-    fn row(&mut self, payer: Payer, max: u64, now: Time) -> Payer {
-        if self.of.len() < PAYERS_MAX || self.of.contains_key(&payer) {
-            return payer;
+    fn row(&mut self, holder: QuotaHolder, max: u64, now: Time) -> QuotaHolder {
+        if self.of.len() < HOLDERS_MAX || self.of.contains_key(&holder) {
+            return holder;
         }
         self.of.retain(|_, level| level.at(max, now) > 0);
-        if self.of.len() < PAYERS_MAX { payer } else { Payer::Others }
+        if self.of.len() < HOLDERS_MAX { holder } else { QuotaHolder::Others }
     }
 }
 
@@ -171,9 +173,9 @@ mod tests {
     #[test]
     fn the_table_is_bounded() {
         let inflated = Inflated::default();
-        for address in 0..2 * PAYERS_MAX as u64 {
+        for address in 0..2 * HOLDERS_MAX as u64 {
             assert!(inflated.take((address, None), 1, PACKET * PACKET, at(0)));
         }
-        assert!(inflated.0.lock().of.len() <= PAYERS_MAX + 1);
+        assert!(inflated.0.lock().of.len() <= HOLDERS_MAX + 1);
     }
 }

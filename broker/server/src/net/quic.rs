@@ -20,7 +20,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_chain::validity;
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Incoming, RecvStream, SendStream,
@@ -76,7 +76,7 @@ impl Quic {
     ///
     /// # Errors
     /// When the system gives no thread, or cannot watch the sockets.
-    pub(crate) fn start(listeners: Vec<QuicListener>, pulses: &Pulses) -> io::Result<Self> {
+    pub(crate) fn start(listeners: Vec<QuicListener>, pulses: &Heartbeats) -> io::Result<Self> {
         let (stop, is_over) = watch::channel(());
         let pulse = pulses.add("the thread of QUIC", SILENCE_MAX);
         let runtime = watchdog::runtime(&pulse)?;

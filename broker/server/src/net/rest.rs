@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::limits::{QUIET_PERMILLE, QUIET_TICKS};
 use lotmq_core::turn::Turn;
-use lotmq_pulse::Pulse;
+use lotmq_pulse::Heartbeat;
 
 thread_local! {
     /// Rest of this thread's shard.
@@ -28,11 +28,11 @@ pub(crate) struct Rest {
     is_on: AtomicBool,
     ended: Notify,
     /// Pulse of the shard.
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
 }
 
 impl Rest {
-    pub(super) fn new(pulse: &Arc<Pulse>) -> Self {
+    pub(super) fn new(pulse: &Arc<Heartbeat>) -> Self {
         Self { is_on: AtomicBool::new(false), ended: Notify::new(), pulse: Arc::clone(pulse) }
     }
 
@@ -75,7 +75,7 @@ pub(super) fn work_comes(turn: &mut Turn) {
             rest.pulse.begins(Instant::now());
             turn.tick();
             // Threads that work by the clock rest as long as all shards do.
-            turn.context.tell(|above| above.has_work());
+            turn.context.tell(|hooks| hooks.has_work());
         }
     });
 }

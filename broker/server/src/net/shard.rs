@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use lotmq_changes::Ticket;
 use lotmq_config::Placement;
 use lotmq_pulse::limits::BEAT_PERIOD;
-use lotmq_pulse::{Pulse, Pulses};
+use lotmq_pulse::{Heartbeat, Heartbeats};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
@@ -70,7 +70,7 @@ pub(crate) struct Shard {
     /// Thousandths of the last second that the thread was ready to run, and another one ran.
     kept_permille: AtomicU32,
     /// Sign of life, given when its timers run.
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
     pub(super) rest: Arc<Rest>,
     /// Signal that the store has committed a batch that the thread waits for.
     committed: Notify,
@@ -206,7 +206,7 @@ pub(crate) fn take_none(shards: &[Arc<Shard>], now: Instant) -> bool {
 }
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker exists.
-pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats) {
+pub(crate) fn prepare(count: usize, pulses: &Heartbeats) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
             let pulse = pulses.add(format!("shard {number}"), SILENCE_MAX);
@@ -654,7 +654,7 @@ mod tests {
 
     #[test]
     fn new_connections_go_to_shards_that_get_the_processor() {
-        let (shards, _seats) = prepare(2, &Pulses::default());
+        let (shards, _seats) = prepare(2, &Heartbeats::default());
         let now = Instant::now();
         let number = |shards: &[Arc<Shard>]| place(shards, Placement::Pack, now).home.number;
         shards.iter().for_each(|shard| shard.pulse.begins(now));

@@ -11,7 +11,7 @@ use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
 use super::certificates::{ClientChain, ListenerTls};
-use lotmq_chain::told::{Side, told};
+use lotmq_chain::report::{Side, describe};
 use lotmq_core::counters::Counters;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
@@ -99,7 +99,7 @@ impl Tls {
         let is_foreign = matches!(failure, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
         Some(match is_foreign {
             true => "this is not TLS, and the listener is encrypted".to_owned(),
-            false => told(failure, Side::Server),
+            false => describe(failure, Side::Server),
         })
     }
 

@@ -7,10 +7,10 @@
 //! (`permits`), so long a head, so long a wait for it. Not here: anything that changes the broker,
 //! or that needs to know who asks.
 
+mod heartbeat;
 mod host;
 pub(crate) mod metrics;
 mod permits;
-mod pulse;
 
 use std::convert::Infallible;
 use std::io;
@@ -155,7 +155,7 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         return refusal;
     }
     match request.uri().path() {
-        "/health" => health(&served.broker, pulse::silent(&served.broker).await),
+        "/health" => health(&served.broker, heartbeat::silent(&served.broker).await),
         "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
             response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
         }

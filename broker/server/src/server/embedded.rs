@@ -13,13 +13,13 @@
 //! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`]
 //! returns nothing is left to be done before time passes. Not here: commands and the `$SYS` tree.
 
+mod admitted;
 mod ambient;
+mod broker_event;
 mod client;
 mod clients;
 mod embedding;
 mod error;
-mod happening;
-mod let_in;
 mod logins;
 mod module;
 mod program;
@@ -41,10 +41,10 @@ use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink}
 use lotmq_store::Store;
 
 pub use crate::guests::routes::{ClientPlace, ClientPlaces};
+pub use broker_event::{BrokerEvent, What};
 pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
-pub use happening::{Happening, What};
 pub use logins::NewLogin;
 pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
@@ -52,17 +52,17 @@ pub use served::ServedRoute;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
 use crate::guests::named_modules;
+use crate::guests::recorder::RunRecorder;
 use crate::guests::route_drivers::SteppedRoutes;
 use crate::guests::routes::Routes;
 use crate::guests::scripts::CompiledScript;
-use crate::guests::witness::Witness;
 use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
 use ambient::VirtualAmbient;
+use broker_event::EventRecorder;
 use clients::Clients;
 use error::{refused, variable};
-use happening::Deeds;
 use logins::LoginModule;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
@@ -70,7 +70,7 @@ use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics::is_system;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
-use lotmq_core::{Chance, Hashing};
+use lotmq_core::{Entropy, Hashing};
 use lotmq_process::this_turn;
 use lotmq_process::watchdog::Watchdog;
 use program::ProgramEntity;
@@ -94,7 +94,7 @@ pub struct EmbeddedBroker {
     broker: Arc<Broker>,
     tenant: Arc<Tenant>,
     time: VirtualTime,
-    deeds: Arc<Deeds>,
+    recorder: Arc<EventRecorder>,
     clients: Clients,
     /// The Client that messages come from which name none.
     nobody: ClientIdentity,
@@ -131,7 +131,7 @@ impl EmbeddedBroker {
         let python = program.python.clone().unwrap_or_else(|| Python::new(engine));
         let surroundings = Surroundings {
             clock: Arc::new(time.clone()),
-            chance: Chance { random: |_| false, hashing: Hashing::fixed(HASHES) },
+            entropy: Entropy { random: |_| false, hashing: Hashing::fixed(HASHES) },
             zone,
             // Nobody logs in.
             password_cost: PasswordCost::TEST,
@@ -152,16 +152,16 @@ impl EmbeddedBroker {
             threads: 1,
             is_stepped: true,
             turn_time_max: Duration::MAX,
-            stand_ins_max: 0,
+            spare_threads_max: 0,
             ..ExecutorOptions::default()
         };
         *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
         let routes = SteppedRoutes::new(&broker.hosting).map_err(StartError::from)?;
         let home = Arc::clone(&broker.net.shards[0].home);
         this_turn::install(Arc::clone(&broker.context), Some(home));
-        let deeds = Arc::new(Deeds::default());
+        let recorder = Arc::new(EventRecorder::default());
         // Nobody else sets it.
-        let _ = tenant.programs().guests.witness.set(Arc::clone(&deeds) as Arc<dyn Witness>);
+        let _ = tenant.programs().guests.recorder.set(Arc::clone(&recorder) as Arc<dyn RunRecorder>);
         let keeper = Turn::new(Arc::clone(&broker.context), None);
         // Before anything is deployed, which would see them come.
         let mut clients = Clients::connect(&broker, config)?;
@@ -171,7 +171,7 @@ impl EmbeddedBroker {
             broker,
             tenant,
             time,
-            deeds,
+            recorder,
             clients,
             nobody,
             routes: Some(routes),
@@ -303,7 +303,7 @@ impl EmbeddedBroker {
             self.may_not_connect(client);
             return Ok(());
         }
-        self.deeds.arrives(message.topic, message.payload);
+        self.recorder.arrives(message.topic, message.payload);
         self.clients.publish(client, message).map(drop)
     }
 
@@ -332,7 +332,7 @@ impl EmbeddedBroker {
     }
 
     fn may_not_connect(&self, client: &ClientIdentity) {
-        self.deeds.sees_denial(client.denial(&self.tenant));
+        self.recorder.sees_denial(client.denial(&self.tenant));
     }
 
     /// Whether a message on a topic starts anything.
@@ -468,13 +468,13 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Endless`], [`EmbeddedError::EndlessRoutes`] and
     /// [`EmbeddedError::Disconnected`].
-    pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
+    pub fn settle(&mut self) -> Result<Vec<BrokerEvent>, EmbeddedError> {
         loop {
             self.clients.take_turns()?;
             if self.run_definitions()? || self.run_routes()? || self.take_commits() || self.tell_errors() {
                 continue;
             }
-            return self.deeds.take(&mut self.clients);
+            return self.recorder.take(&mut self.clients);
         }
     }
 
@@ -482,8 +482,8 @@ impl EmbeddedBroker {
     ///
     /// # Errors
     /// [`EmbeddedError::TooMuch`].
-    pub fn happened(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
-        self.deeds.take(&mut self.clients)
+    pub fn happened(&mut self) -> Result<Vec<BrokerEvent>, EmbeddedError> {
+        self.recorder.take(&mut self.clients)
     }
 
     /// Lets the executor run what it has, with routes answering what is asked of them meanwhile;

@@ -16,8 +16,8 @@ use tracing::warn;
 use super::storage_watch::StorageWatch;
 use crate::guests;
 use crate::guests::HasPrograms as _;
-use crate::guests::left_runs::LeftRuns;
-use crate::guests::told_in_turn::RoundTold;
+use crate::guests::interrupted_runs::InterruptedRuns;
+use crate::guests::round_robin::RoundResult;
 use crate::limits::RESTING_PERIOD;
 use crate::management::broker::Broker;
 use lotmq_core::client::housekeeping;
@@ -48,13 +48,16 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the system gives none.
-pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io::Result<JoinHandle<()>> {
-    let (broker, left_runs) = (Arc::clone(broker), Arc::clone(left_runs));
+pub(crate) fn start(
+    broker: &Arc<Broker>,
+    interrupted_runs: &Arc<InterruptedRuns>,
+) -> std::io::Result<JoinHandle<()>> {
+    let (broker, interrupted_runs) = (Arc::clone(broker), Arc::clone(interrupted_runs));
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "housekeeping");
         this_turn::install(Arc::clone(&broker.context), None);
         let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
-        let mut housekeeper = Housekeeper::new(&broker, &left_runs);
+        let mut housekeeper = Housekeeper::new(&broker, &interrupted_runs);
         loop {
             pulse.begins(Instant::now());
             let wait = this_turn::with(|turn| {
@@ -84,7 +87,7 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
 /// State of the thread from round to round.
 struct Housekeeper<'a> {
     broker: &'a Broker,
-    left_runs: &'a LeftRuns,
+    interrupted_runs: &'a InterruptedRuns,
     heap: Heap,
     storage_watch: StorageWatch,
     /// Time at which error records were last published.
@@ -96,10 +99,18 @@ struct Housekeeper<'a> {
 }
 
 impl<'a> Housekeeper<'a> {
-    fn new(broker: &'a Broker, left_runs: &'a LeftRuns) -> Self {
+    fn new(broker: &'a Broker, interrupted_runs: &'a InterruptedRuns) -> Self {
         let (heap, storage_watch) = (Heap::default(), StorageWatch::default());
         let now = Instant::now();
-        Self { broker, left_runs, heap, storage_watch, records_at: now, started_at: now, rested: false }
+        Self {
+            broker,
+            interrupted_runs,
+            heap,
+            storage_watch,
+            records_at: now,
+            started_at: now,
+            rested: false,
+        }
     }
 
     /// Does what is due; returns the time until the next round.
@@ -114,7 +125,7 @@ impl<'a> Housekeeper<'a> {
         }
         self.storage_watch.look(broker);
         self.heap.look();
-        let is_started = self.left_runs.work(turn);
+        let is_started = self.interrupted_runs.work(turn);
         let Due { started, mut wait, timer } = work_by_the_clock(broker, turn);
         if started > 0 {
             self.started_at = Instant::now();
@@ -173,7 +184,7 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     // While the broker stops, whoever is told may not run any more: what is remembered over a
     // restart is told behind that.
     let (silent, windows) = match broker.commands.is_stopping() {
-        true => <(RoundTold, RoundTold)>::default(),
+        true => <(RoundResult, RoundResult)>::default(),
         false => (guests::run_silences(turn, tenant, now), guests::run_windows(turn, tenant, now)),
     };
     let (started, timer) = guests.run_timers(now);

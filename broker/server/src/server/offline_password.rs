@@ -8,7 +8,7 @@ use lotmq_auth::{Directory, DirectoryOptions, PasswordError, UserError};
 use lotmq_changes::{Batch, Recovered, StoreError, TenantId};
 use lotmq_config::{Config, Durability};
 use lotmq_core::counters::Counters;
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use lotmq_store::Store;
 use serde_json::json;
 
@@ -96,7 +96,7 @@ pub fn change_password(config: &Config, user: &str, password: &str) -> Result<()
     if password.chars().count() < chars_min as usize {
         return Err(PasswordChangeError::TooShort(chars_min));
     }
-    let opened = Store::open(store_options(config, &Pulses::default()), Box::new(|_| {}));
+    let opened = Store::open(store_options(config, &Heartbeats::default()), Box::new(|_| {}));
     let (store, recovered) = opened.map_err(|error| {
         let error = Box::new(StartError::from(error));
         match matches!(*error, StartError::DataInUse { .. }) {

@@ -31,7 +31,7 @@ use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
 use lotmq_store::{ImportError, OpenError, Store};
 
-use super::{StartError, Surroundings, assemble, chance, engine, recover, snapshot_socket, store_options};
+use super::{StartError, Surroundings, assemble, engine, entropy, recover, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;
 use crate::guests::route_drivers;
 use crate::guests::routes::Routes;
@@ -246,7 +246,7 @@ fn restored(config: &Config, copy: &ConfigurationCopy) -> Result<(Arc<Broker>, R
     let (shards, _) = shard::prepare(1, &watchdog.pulses);
     let surroundings = Surroundings {
         clock: Arc::new(SystemClock::resuming(Anchor::stored(&recovered.meta))),
-        chance: chance(),
+        entropy: entropy(),
         zone: TimeZone::UTC,
         // Nobody logs in.
         password_cost: PasswordCost::default(),

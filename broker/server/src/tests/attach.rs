@@ -8,7 +8,7 @@ use lotmq_changes::Op;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
 
 use crate::testing::{PATIENCE, Running, connect};
-use lotmq_core::durable::changes::Standing;
+use lotmq_core::durable::changes::ChangeProgress;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
@@ -78,7 +78,7 @@ fn session_ended_during_a_turn_of_another_thread_stays_ended() {
     first.disconnect().unwrap();
     let broker = Arc::clone(&running.server.broker);
     let is_away = || client.state.lock().left_at.get().is_some();
-    while !is_away() || broker.turns.standing(client.changed.get(), &*broker.log) != Standing::OnDisk {
+    while !is_away() || broker.turns.progress(client.changed.get(), &*broker.log) != ChangeProgress::OnDisk {
         thread::yield_now();
     }
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));

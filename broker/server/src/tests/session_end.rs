@@ -7,7 +7,7 @@ use lotmq_client::{Client as Peer, ConnectOptions};
 
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::client::session_end::{end_now, end_of_user};
-use lotmq_core::durable::changes::Standing;
+use lotmq_core::durable::changes::ChangeProgress;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
@@ -50,7 +50,7 @@ fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_one
     let left: Vec<_> = clients.iter().filter(|client| !client.state.lock().is_over).collect();
     assert!(left.is_empty(), "{} of them end only with their connection", left.len());
     for client in &clients {
-        assert_ne!(broker.turns.standing(client.changed.get(), &*broker.log), Standing::InTurn);
+        assert_ne!(broker.turns.progress(client.changed.get(), &*broker.log), ChangeProgress::InTurn);
     }
     this_turn::uninstall();
     for peer in &mut peers {
@@ -68,7 +68,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
     let client = tenant.sessions.lock().get(key("away")).cloned().unwrap();
     peers.into_iter().for_each(|peer| peer.disconnect().unwrap());
     while client.state.lock().link.is_some()
-        || broker.turns.standing(client.changed.get(), &*broker.log) != Standing::OnDisk
+        || broker.turns.progress(client.changed.get(), &*broker.log) != ChangeProgress::OnDisk
     {
         thread::yield_now();
     }
@@ -86,7 +86,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
         this_turn::install(Arc::clone(&broker.context), None);
         tenant.users.remove_user(USER).unwrap();
         this_turn::with(|turn| end_of_user(&tenant, USER, turn));
-        assert_ne!(broker.turns.standing(client.changed.get(), &*broker.log), Standing::InTurn);
+        assert_ne!(broker.turns.progress(client.changed.get(), &*broker.log), ChangeProgress::InTurn);
         this_turn::uninstall();
     });
 }

@@ -30,7 +30,7 @@ use crate::recent::Recent;
 mod early;
 mod paging;
 
-pub(crate) use early::{Early, Told};
+pub(crate) use early::{Early, EarlyContent};
 pub(crate) use paging::{Room, Slice};
 
 /// Why a record could not be taken in.
@@ -364,7 +364,7 @@ impl LogIndex {
         self.page_in(session, message, pages)?;
         let removed = self.sessions.get_mut(&session).and_then(|live| live.entries.remove(&message));
         let Some(entry) = removed else {
-            self.before_delivery(session, message, Told::Done);
+            self.before_delivery(session, message, EarlyContent::Done);
             return Ok(());
         };
         self.touch(session, lsn);
@@ -400,13 +400,13 @@ impl LogIndex {
             self.early.sent_since(session, message);
             self.touch(session, lsn);
         } else {
-            self.before_delivery(session, message, Told::Sent(packet_id));
+            self.before_delivery(session, message, EarlyContent::Sent(packet_id));
         }
         Ok(())
     }
 
     /// A record is about a delivery that is not there: it may still come.
-    fn before_delivery(&mut self, session: SessionId, message: MessageId, told: Told) {
+    fn before_delivery(&mut self, session: SessionId, message: MessageId, told: EarlyContent) {
         if self.is_live {
             self.early.tell(session, message, told);
         }

@@ -87,7 +87,7 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
     }
     copy.payloads(damaged, findings)?;
     copy.log(damaged, findings)?;
-    copy.put_aside(findings)?;
+    copy.quarantine(findings)?;
     copy.finish()?;
     load::drop_orphaned_payloads(&database)?;
     // Everything again, as a start reads it: what is not whole is not put in the place of anything.
@@ -228,7 +228,7 @@ impl Copy<'_> {
         })
     }
 
-    fn put_aside(&mut self, findings: &Findings) -> Result<(), LoadError> {
+    fn quarantine(&mut self, findings: &Findings) -> Result<(), LoadError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let found_at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         for damage in &findings.damage {

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use lotmq_changes::*;
-use lotmq_pulse::Pulses;
+use lotmq_pulse::Heartbeats;
 use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 use lotmq_store::*;
 
@@ -14,11 +14,11 @@ use crate::support::*;
 const LONG: Duration = Duration::from_secs(5);
 
 /// Threads that stand still if nothing happens for long.
-fn silent(pulses: &Pulses) -> Vec<String> {
+fn silent(pulses: &Heartbeats) -> Vec<String> {
     pulses.silent(Instant::now() + LONG).into_iter().map(|silence| silence.name).collect()
 }
 
-fn until_none_is_silent(pulses: &Pulses) {
+fn until_none_is_silent(pulses: &Heartbeats) {
     while !silent(pulses).is_empty() {
         std::thread::yield_now();
     }
@@ -27,7 +27,7 @@ fn until_none_is_silent(pulses: &Pulses) {
 #[test]
 fn a_writer_that_stands_still_is_missed() {
     let directory = tempfile::tempdir().unwrap();
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let (begun, has_begun) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();
     let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
@@ -51,7 +51,7 @@ fn a_writer_that_stands_still_is_missed() {
 #[test]
 fn a_reader_that_stands_still_is_missed() {
     let directory = tempfile::tempdir().unwrap();
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
     let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
     let (begun, has_begun) = mpsc::channel();
@@ -74,7 +74,7 @@ fn a_reader_that_stands_still_is_missed() {
 #[test]
 fn threads_that_nobody_asks_show_that_they_could_be_asked() {
     let directory = tempfile::tempdir().unwrap();
-    let pulses = Pulses::default();
+    let pulses = Heartbeats::default();
     let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
     let (_store, _) = Store::open(options, Box::new(|_| {})).unwrap();
     // Beyond what a wait may take, and then the time of a piece of work.

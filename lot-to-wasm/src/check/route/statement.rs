@@ -201,7 +201,7 @@ fn filled(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(check: fn(&str) -> Result<(), Problem>, text: &str) -> String {
+    fn report(check: fn(&str) -> Result<(), Problem>, text: &str) -> String {
         // `<>` stands for a placeholder here.
         let found = check(&text.replace("<>", "\u{1}"));
         found.err().map_or_else(String::new, |problem| match problem.help {
@@ -245,7 +245,7 @@ mod tests {
                 "has a document that is no JSON: expected `,` or `]`".to_owned(),
             ),
         ] {
-            assert_eq!(told(of_mongodb, text), expected, "{text}");
+            assert_eq!(report(of_mongodb, text), expected, "{text}");
         }
         for (text, expected) in [
             ("SELEC 1", "begins with 'SELEC', and not with INDEX or SEARCH"),
@@ -259,7 +259,7 @@ mod tests {
             ("INDEX x {\"a\": <>} y", "has 'y' behind its end"),
             ("SEARCH x {\"query\": {}", "has a document that is no JSON: EOF while parsing an object"),
         ] {
-            assert_eq!(told(of_opensearch, text), expected, "{text}");
+            assert_eq!(report(of_opensearch, text), expected, "{text}");
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
             "UPDATE x SET <> {\"b\": <>}",
             "DELETE <> {}",
         ] {
-            assert_eq!(told(of_mongodb, text), "", "{text}");
+            assert_eq!(report(of_mongodb, text), "", "{text}");
         }
         for text in [
             "INDEX x <>",
@@ -285,7 +285,7 @@ mod tests {
             "SEARCH x {\"query\":{\"match\":{\"t\":<>}}}",
             "SEARCH x <>",
         ] {
-            assert_eq!(told(of_opensearch, text), "", "{text}");
+            assert_eq!(report(of_opensearch, text), "", "{text}");
         }
     }
 }

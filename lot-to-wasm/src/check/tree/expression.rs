@@ -84,7 +84,7 @@ pub enum ExpressionKind {
     /// Another time than now; Null and Empty stay as they are.
     TimestampOf {
         /// Format in which the time is shown.
-        format: ShownTimeFormat,
+        format: TimestampForm,
         /// The time: a value cast `AS TIMESTAMP`.
         instant: Box<Expression>,
     },
@@ -428,7 +428,7 @@ pub enum LocalTimestampFormat {
 
 /// How `TIMESTAMP … OF x` shows a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ShownTimeFormat {
+pub enum TimestampForm {
     /// In UTC.
     Utc(TimestampFormat),
     /// In the broker's time zone.

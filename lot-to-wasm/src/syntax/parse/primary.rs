@@ -320,9 +320,9 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::NOT_LOT, self.span(), "LOCAL stands before TIMESTAMP");
             self.sink.push(draft.suggest("write LOCAL TIMESTAMP").fix(words, "LOCAL TIMESTAMP"));
             self.advance();
-            return self.shown_time(start, true);
+            return self.formatted_time(start, true);
         }
-        self.shown_time(start, false)
+        self.formatted_time(start, false)
     }
 
     /// Whether these are the words `LOCAL TIMESTAMP`, and not a name and one that takes a value.
@@ -338,12 +338,12 @@ impl Parser<'_, '_> {
         self.advance();
         let words = self.span_from(start);
         self.non_portable(words, "LOCAL TIMESTAMP");
-        self.shown_time(start, true)
+        self.formatted_time(start, true)
     }
 
     /// `["F"] [OF x]`, behind `TIMESTAMP`. The time behind OF may have a cast:
     /// `OF {t} AS TIMESTAMP`.
-    fn shown_time(&mut self, start: Span, is_local: bool) -> Parsed<Expression> {
+    fn formatted_time(&mut self, start: Span, is_local: bool) -> Parsed<Expression> {
         let format = self.timestamp_format()?;
         if self.eat_word("OF") {
             self.non_portable(self.previous(), "OF behind TIMESTAMP");

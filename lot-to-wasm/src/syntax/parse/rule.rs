@@ -28,9 +28,9 @@ impl Parser<'_, '_> {
         self.skip_newlines();
         let start = self.span();
         if let Ok(body) = self.rule_body() {
-            let is_told = self.second_verdict(&body, self.column(start));
+            let is_reported = self.second_verdict(&body, self.column(start));
             rule.body = Some(body);
-            if !is_told {
+            if !is_reported {
                 self.expect_entity_end("the rule");
             }
         }

@@ -120,7 +120,7 @@ impl World {
             self.promises.step(self.time.now_ms());
             self.comes_to_rest()?;
             unsaved = self.promises.kept.unsaved();
-            left = self.machine.as_ref().map_or(Ok(0), Machine::promised_left)?;
+            left = self.machine.as_ref().map_or(Ok(0), Machine::durable_left)?;
             if self.has_lost || (unsaved.is_empty() && left == 0) {
                 return Ok(());
             }

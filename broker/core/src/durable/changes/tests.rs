@@ -23,20 +23,20 @@ fn append(store: &Store) -> Ticket {
 fn a_change_is_in_its_turn_until_that_is_handed_over_and_then_as_far_as_its_batch() {
     let (turns, store) = (Turns::default(), store());
     let (mut mine, mut other) = (turns.enter(), turns.enter());
-    assert_eq!(turns.standing(Stamp::default(), &store), Standing::OnDisk);
+    assert_eq!(turns.progress(Stamp::default(), &store), ChangeProgress::OnDisk);
     let stamp = mine.stamp();
-    assert_eq!(turns.standing(stamp, &store), Standing::InTurn);
+    assert_eq!(turns.progress(stamp, &store), ChangeProgress::InTurn);
     assert!(!mine.is_overtaking(stamp, &turns, &store), "a thread keeps its own order");
     assert!(other.is_overtaking(stamp, &turns, &store));
     let ticket = append(&store);
     mine.handed_over(Some(ticket));
     assert!(!other.is_overtaking(stamp, &turns, &store));
     store.wait(ticket).unwrap();
-    assert_eq!(turns.standing(stamp, &store), Standing::OnDisk);
+    assert_eq!(turns.progress(stamp, &store), ChangeProgress::OnDisk);
     // A turn that nothing came of ends, too.
     let stamp = other.stamp();
     other.handed_over(None);
-    assert_eq!(turns.standing(stamp, &store), Standing::OnDisk);
+    assert_eq!(turns.progress(stamp, &store), ChangeProgress::OnDisk);
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn a_thread_that_ends_leaves_nobody_waiting_and_its_number_to_others() {
     let mut first = turns.enter();
     let stamp = first.stamp();
     drop(first);
-    assert_ne!(turns.standing(stamp, &store), Standing::InTurn);
+    assert_ne!(turns.progress(stamp, &store), ChangeProgress::InTurn);
     assert!(turns.await_end(stamp, &StillClock));
     let mut second = turns.enter();
     assert_ne!(second.stamp(), stamp);
-    assert_ne!(turns.standing(stamp, &store), Standing::InTurn);
+    assert_ne!(turns.progress(stamp, &store), ChangeProgress::InTurn);
     assert_eq!(turns.threads.read().len(), 1);
 }
 

@@ -20,7 +20,7 @@ impl FakeClock {
         self.cpu_ns.fetch_add(nanos(time), Ordering::Relaxed);
     }
 
-    fn is_set_aside(&self, time: Duration) {
+    fn is_suspended(&self, time: Duration) {
         self.wall_ns.fetch_add(nanos(time), Ordering::Relaxed);
     }
 }
@@ -58,9 +58,9 @@ impl Clock for FakeClock {
 }
 
 /// Random numbers from a seed (xorshift).
-struct Chance(u64);
+struct Xorshift(u64);
 
-impl Chance {
+impl Xorshift {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -80,7 +80,7 @@ struct Watched {
 struct Shard {
     shares: TimeShares,
     clock: FakeClock,
-    chance: Chance,
+    random: Xorshift,
     turn: u32,
     called: Vec<u32>,
     waits: BTreeMap<u32, Watched>,
@@ -91,12 +91,12 @@ impl Shard {
     fn new(seed: u64) -> Self {
         let clock = FakeClock::default();
         clock.runs(Duration::from_secs(1));
-        let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        chance.below(1);
+        let mut random = Xorshift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        random.below(1);
         Self {
             shares: TimeShares::default(),
             clock,
-            chance,
+            random,
             turn: 0,
             called: Vec::new(),
             waits: BTreeMap::new(),
@@ -114,8 +114,8 @@ impl Shard {
         };
         assert!(!stretch.is_over(&self.clock));
         self.clock.runs(work);
-        if self.chance.below(40) == 0 {
-            self.clock.is_set_aside(Duration::from_millis(3 + self.chance.below(25)));
+        if self.random.below(40) == 0 {
+            self.clock.is_suspended(Duration::from_millis(3 + self.random.below(25)));
         }
         self.shares.worked(&self.clock);
         self.waits.remove(&place);
@@ -187,7 +187,7 @@ fn steady_connections_are_served_while_others_come_and_go() {
             ready.extend(fleeting);
             for place in ready {
                 let is_steady = place < STEADY;
-                let is_burst = is_steady && shard.chance.below(8) == 0;
+                let is_burst = is_steady && shard.random.below(8) == 0;
                 let work = match (is_steady, is_burst) {
                     (true, true) => 2 * SHORT_TIME,
                     (true, false) => SHORT_TIME / 10,
@@ -214,26 +214,26 @@ proptest::proptest! {
     #[test]
     fn waiting_client_is_passed_over_for_a_bounded_number_of_turns(seed: u64) {
         let mut shard = Shard::new(seed);
-        let places = 1 + u32::try_from(shard.chance.below(200)).unwrap();
+        let places = 1 + u32::try_from(shard.random.below(200)).unwrap();
         (0..places).for_each(|place| shard.shares.enter(place));
-        let longest_us = 1 + shard.chance.below(4_000);
+        let longest_us = 1 + shard.random.below(4_000);
         for _ in 0..400 {
             let mut ready = shard.calls();
-            let share = 1 + shard.chance.below(4);
+            let share = 1 + shard.random.below(4);
             for place in 0..places {
-                if shard.chance.below(share) == 0 && !shard.waits.contains_key(&place) {
+                if shard.random.below(share) == 0 && !shard.waits.contains_key(&place) {
                     ready.push(place);
                 }
             }
             for place in ready {
                 // Some are always busy, and some do little.
                 let kind = u64::from(place % 7);
-                let work = Duration::from_micros(shard.chance.below(longest_us) * kind / 6);
+                let work = Duration::from_micros(shard.random.below(longest_us) * kind / 6);
                 let is_served = shard.drive(place, work);
-                if is_served && shard.chance.below(20) == 0 {
+                if is_served && shard.random.below(20) == 0 {
                     shard.shares.enter(place);
                 }
-                if is_served && shard.chance.below(3) == 0 {
+                if is_served && shard.random.below(3) == 0 {
                     shard.shares.wait(place);
                     shard.waits.insert(place, Watched { began: shard.turn, is_short: false, passed_over: 0 });
                 }

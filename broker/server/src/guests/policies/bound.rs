@@ -8,7 +8,7 @@ use lotmq_host::TopicGrant;
 use serde::{Deserialize, Serialize};
 
 use super::{Autostart, Policies, Restart};
-use crate::guests::in_common::{both_topics, reaches};
+use crate::guests::grant_intersection::{both_topics, reaches};
 
 /// Bounds of an asset; `None` for a policy that the owner sets alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

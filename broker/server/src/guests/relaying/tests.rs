@@ -10,8 +10,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::authority::owner as owner_named;
 use crate::guests::authority::tests::{eventually, ok, user};
 use crate::guests::effects::{GuestMessage, Sender};
-use crate::guests::noted::{look, noted};
-use crate::guests::others_time::OthersTime;
+use crate::guests::inline_budget::InlineBudget;
+use crate::guests::pending_triggers::{look, thread_events};
 use crate::limits::OWN_EVENTS_PER_MESSAGE_MAX;
 use crate::testing::{Running, receive};
 use lotmq_process::this_turn;
@@ -51,7 +51,7 @@ fn cost_for_other_publishers_is_independent_of_the_number_of_definitions() {
             turn.tick();
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
             GuestMessage::new("in/a", b"1").publish(turn, &tenant, sender);
-            noted(&mut turn.guests).others_time = OthersTime::used_up(turn.core.clock.elapsed());
+            thread_events(&mut turn.guests).inline_budget = InlineBudget::used_up(turn.core.clock.elapsed());
             let events = look(turn);
             let counts = (events.events.len(), events.others.len());
             turn.flush();
@@ -123,7 +123,7 @@ fn events_of_two_publishers_take_turns() {
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
             GuestMessage::new(topic, b"1").publish(turn, &tenant, sender);
         }
-        let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
+        let mut events = std::mem::take(&mut thread_events(&mut turn.guests).events);
         let mut order = Vec::new();
         while events.take_turn(|event, _| order.push(event.trigger.definition.name().to_string())) {}
         turn.flush();

@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::schema::{self, is_of_host};
 use super::template::{ERROR_TOPIC, Names};
-use super::tls_profiles::is_withheld;
+use super::tls_profiles::is_host_only;
 
 /// Environment values and secrets that are not set: the route cannot start without them (commands
 /// reference §10).
@@ -130,7 +130,7 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
         let mut sections = self.blocks(blocks);
         for section in sections.as_object_mut().into_iter().flat_map(Map::values_mut) {
             if let Some(settings) = section.as_object_mut() {
-                settings.retain(|key, _| !is_withheld(key));
+                settings.retain(|key, _| !is_host_only(key));
             }
         }
         sections

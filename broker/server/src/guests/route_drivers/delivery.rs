@@ -83,7 +83,7 @@ pub(super) fn delivery<'a>(
 /// Builds the report of a message that can never pass, with the topic `ERROR_TOPIC` of its event or
 /// mapping (routes reference §3.3). The report contains the message as `shown`, without secrets.
 /// Counts the work.
-pub(super) fn told_of_error(
+pub(super) fn error_report(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     at: Timestamp,

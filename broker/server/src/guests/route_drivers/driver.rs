@@ -46,10 +46,10 @@ use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
 use crate::guests::routes::asked_run::Probed;
 use crate::guests::routes::batch::PostBatch;
-use crate::guests::routes::mailbox::{Addressee, Post};
+use crate::guests::routes::driver_slot::{DriverSlot, Work};
+use crate::guests::routes::mailbox::{Addressee, RouteMessage};
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
-use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outboxes, outgoing, records};
@@ -72,7 +72,7 @@ pub(super) struct Driver {
     pub(super) tenant: Arc<Tenant>,
     pub(super) route: Arc<RouteRunner>,
     /// Place of the instance.
-    pub(super) seat: RouteSeat,
+    pub(super) slot: DriverSlot,
     /// Places to which the instance that was opened last may connect, as `host:port`.
     pub(super) far: Mutex<Vec<String>>,
 }
@@ -166,16 +166,16 @@ struct Serving<'a> {
 impl Driver {
     /// Drives the instance until the route is removed, or has no such instance any more.
     pub(super) async fn drive(self: Arc<Self>) {
-        let _driving = self.seat.driving();
+        let _driving = self.slot.driving();
         let mut pause = Pause::reconnecting();
         let mut paused_for = None;
         // Version whose open instance lost the far side in a call: reopening proves nothing.
         let mut lost = None;
         // How often instances broke at messages while nothing passed.
         let mut breaks = 0;
-        while let Some((number, version)) = self.seat.current() {
-            if !self.seat.works(number) {
-                self.seat.superseded(number).await;
+        while let Some((number, version)) = self.slot.current() {
+            if !self.slot.works(number) {
+                self.slot.superseded(number).await;
                 continue;
             }
             // Failures of the former version do not count for a new one.
@@ -183,7 +183,7 @@ impl Driver {
                 pause =
                     Pause::reconnecting().fast_for(version.fast_attempts()).at_most(version.longest_pause());
             }
-            let beside = self.seat.connections_beside();
+            let others = self.slot.connections_of_others();
             let (began, before) = (Instant::now(), self.now());
             let lost_before = lost.take().filter(|(of, _)| *of == number).map(|(_, loss)| loss);
             let (ended, handed) = self.serve((number, lost_before), &version, &mut pause).await;
@@ -193,22 +193,22 @@ impl Driver {
                     let reason = self.masked(&reason);
                     // It would be away for ever where nothing changes by itself.
                     let is_new = match self.is_at_once() {
-                        true => self.seat.stand_still(number, &reason, self.now()),
-                        false => self.seat.is_away(number, &reason, self.now()),
+                        true => self.slot.stand_still(number, &reason, self.now()),
+                        false => self.slot.is_away(number, &reason, self.now()),
                     };
                     if is_new {
                         self.failed(&version, ("ROUTE_AWAY", &reason), None);
                     }
-                    self.pause_beside(number, beside, &mut pause).await;
+                    self.pause_for_others(number, others, &mut pause).await;
                 }
                 ended @ (Ended::Away(_) | Ended::Broke(_)) => {
                     let broke = matches!(ended, Ended::Broke(_));
-                    let is_in_a_row = broke && !self.route.standing().has_passed_since(before);
+                    let is_in_a_row = broke && !self.route.status().has_passed_since(before);
                     breaks = if is_in_a_row { breaks + 1 } else { 0 };
                     let reason = self.masked(&ended.reason());
                     let is_of_now = match broke {
-                        true => self.seat.broke(number, &reason, self.now()),
-                        false => self.seat.is_away(number, &reason, self.now()),
+                        true => self.slot.broke(number, &reason, self.now()),
+                        false => self.slot.is_away(number, &reason, self.now()),
                     };
                     if is_of_now {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
@@ -218,12 +218,13 @@ impl Driver {
                     let mut once = Pause::reconnecting().at_most(version.longest_pause());
                     let rests = handed.is_some_and(|handed| handed.rests);
                     let may_hurry = rests || (broke && breaks <= ROUTE_BREAKS_IN_A_ROW_MAX);
-                    self.pause_beside(number, beside, if may_hurry { &mut once } else { &mut pause }).await;
+                    self.pause_for_others(number, others, if may_hurry { &mut once } else { &mut pause })
+                        .await;
                 }
                 Ended::Fatal(reason) => {
                     let reason = self.masked(&reason);
                     // The reason of one instance holds for all and is reported once.
-                    if self.seat.stand_still(number, &reason, self.now()) {
+                    if self.slot.stand_still(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_STOPPED", &reason), handed.as_ref());
                     }
                 }
@@ -242,7 +243,7 @@ impl Driver {
             }
         };
         let name = version.definition.name();
-        let told = |reason: String| guests.route_orders.get(name).policies.told_in(reason, name);
+        let told = |reason: String| guests.route_orders.get(name).policies.explain_end(reason, name);
         let ended = match ended {
             Ended::NotOpened(reason) => Ended::NotOpened(told(reason)),
             Ended::Broke(reason) => Ended::Broke(told(reason)),
@@ -265,20 +266,20 @@ impl Driver {
         }
     }
 
-    /// Pauses before the next instance, at most until another one has connected since `beside`.
-    async fn pause_beside(&self, number: u64, beside: u64, pause: &mut Pause) {
+    /// Pauses before the next instance, at most until another one has connected since `others`.
+    async fn pause_for_others(&self, number: u64, others: u64, pause: &mut Pause) {
         if !self.is_at_once() {
             tokio::select! {
                 () = tokio::time::sleep(pause.next()) => {}
-                () = self.seat.changed_or_joined(number, beside) => {}
+                () = self.slot.changed_or_joined(number, others) => {}
             }
         }
     }
 
     /// Waits until the guest of the route is compiled, which makes a new version of it.
     async fn wait_for_code(&self, number: u64) -> Ended {
-        self.seat.waits_for_code(number, self.now());
-        self.seat.changed(number).await;
+        self.slot.waits_for_code(number, self.now());
+        self.slot.changed(number).await;
         Ended::Changed
     }
 
@@ -310,7 +311,7 @@ impl Driver {
             match proof::prove(self, version, opened, loss).await {
                 Ok(proven) => is_proven = proven,
                 Err(reason) => {
-                    self.seat.hand_over();
+                    self.slot.hand_over();
                     return (Ended::Away(reason), None);
                 }
             }
@@ -319,17 +320,17 @@ impl Driver {
             Ok(opened) => opened,
             Err(Ended::NotOpened(reason)) => {
                 // Others may be better off.
-                self.seat.hand_over();
+                self.slot.hand_over();
                 return (Ended::NotOpened(reason), None);
             }
             Err(ended) => return (ended, None),
         };
-        let instance_number = self.seat.instance;
+        let instance_number = self.slot.instance;
         if is_proven {
-            self.seat.connected(number, self.now());
+            self.slot.connected(number, self.now());
             info!(target: "routes", route = &**version.definition.name(), instance = instance_number, "route connected");
         } else {
-            self.seat.opened_again(number);
+            self.slot.opened_again(number);
         }
         let connected = Instant::now();
         let serving = Serving {
@@ -382,7 +383,7 @@ impl Driver {
         let Made { mut instance, abilities, configuration, figures, served } =
             self.make(version, services, number).await?;
         // Asked of guests that run alone: who is asked is alone from then on.
-        if abilities.contains(Abilities::RUN) && number.is_some_and(|number| !self.seat.is_alone(number)) {
+        if abilities.contains(Abilities::RUN) && number.is_some_and(|number| !self.slot.is_alone(number)) {
             return Err(Ended::Changed);
         }
         count_call(figures.as_ref());
@@ -436,7 +437,7 @@ impl Driver {
             .then(|| format!("{:08x}{}", hosting.broker_number, self.tenant.number));
         configuration["route"] = about(version.definition.name(), number, hosting.started_ms, broker);
         if !records.is_empty() {
-            configuration["route"]["service_records"] = service_records::told(&records);
+            configuration["route"]["service_records"] = service_records::to_json(&records);
         }
         Ok(Made { instance, abilities, configuration: configuration.to_string(), figures, served })
     }
@@ -488,7 +489,7 @@ impl Driver {
         const REASON: &str = "its driver ended by a panic";
         let (number, version) = self.route.numbered_version();
         error!(target: "routes", route = &**version.definition.name(), "the driver of a route ended by a panic");
-        self.seat.broke(number, REASON, self.now());
+        self.slot.broke(number, REASON, self.now());
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
@@ -538,7 +539,7 @@ impl Driver {
 
 impl Serving<'_> {
     async fn serve(mut self) -> (Ended, Option<Handed>) {
-        let _open = self.driver.seat.opens();
+        let _open = self.driver.slot.opens();
         loop {
             let (instance, figures) = (&mut self.instance, self.figures.as_ref());
             if let Some(ended) = self.paths.ask(self.driver, &self.version, instance, figures).await {
@@ -670,14 +671,14 @@ impl Serving<'_> {
             self.work.end_turn_if_enough().await;
         }
         let now = self.driver.now();
-        self.driver.route.have_passed(self.driver.seat.instance, done.iter().map(|(to, _)| to));
+        self.driver.route.have_passed(self.driver.slot.instance, done.iter().map(|(to, _)| to));
         if passed > 0 {
-            self.driver.route.update(|standing| {
-                standing.passed(passed, now);
+            self.driver.route.update(|status| {
+                status.passed(passed, now);
                 let passed = done.iter().filter(|(_, has_passed)| *has_passed);
-                passed.for_each(|(event, _)| standing.event_passed(event, now));
-                standing.deliveries.bytes += bytes;
-                standing.deliveries.latency.add(&latency);
+                passed.for_each(|(event, _)| status.event_passed(event, now));
+                status.deliveries.bytes += bytes;
+                status.deliveries.latency.add(&latency);
             });
             self.pause = Pause::retrying();
             self.away = Away::not_said(&self.version);
@@ -695,7 +696,7 @@ impl Serving<'_> {
     }
 
     /// Hands a forwarded message to the other routes that store it as well (OD-52).
-    async fn hand_on(&self, post: &Post) {
+    async fn hand_on(&self, post: &RouteMessage) {
         if !matches!(post.to, Addressee::Event(_) | Addressee::Mapping(_)) {
             return;
         }
@@ -712,7 +713,7 @@ impl Serving<'_> {
 
     /// Hands a message to another route as a row of a table. That route must have the same owner,
     /// or the owner must have the right.
-    fn store(&self, route: &str, table: &str, post: &Post) -> Result<(), String> {
+    fn store(&self, route: &str, table: &str, post: &RouteMessage) -> Result<(), String> {
         let guests = &self.driver.tenant.programs().guests;
         let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
         let of_another = guests.route(route).filter(|it| {

@@ -13,8 +13,8 @@ use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPat
 
 use super::template::Names;
 use crate::guests::asked_grants::AskedGrants;
+use crate::guests::grant_intersection::reaches;
 use crate::guests::granting;
-use crate::guests::in_common::reaches;
 use crate::guests::policies::Policies;
 
 /// Settings by which a section connects to other places.

@@ -89,7 +89,7 @@ impl Site {
     }
 
     /// A folder as messages name it: with all of its path for those who may know that.
-    pub(super) fn shown(&self, folder: &Path) -> String {
+    pub(super) fn render(&self, folder: &Path) -> String {
         let below_data = folder.strip_prefix(&self.data_directory);
         match below_data {
             _ if self.is_of_administrator => {
@@ -130,7 +130,7 @@ pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
 ///
 /// # Errors
 /// Errors of the system, except that the folder is missing.
-pub(crate) fn put_aside(of_tenant: &Path, user: &str, now_ms: u64) -> io::Result<()> {
+pub(crate) fn archive_files(of_tenant: &Path, user: &str, now_ms: u64) -> io::Result<()> {
     let folder = of_tenant.join("users").join(file_name(user));
     let aside = folder.with_file_name(format!("{}.{}", file_name(user), now_ms / 1000));
     match std::fs::rename(&folder, aside) {
@@ -254,7 +254,7 @@ pub(super) fn place(
     };
     let section = section.to_owned();
     let Some((root, below)) = found else {
-        let first = roots.first().map(|root| site.shown(root)).unwrap_or_default();
+        let first = roots.first().map(|root| site.render(root)).unwrap_or_default();
         return Err(NoFolder::Outside { section, key, value: value.to_owned(), first });
     };
     match plain(below) {

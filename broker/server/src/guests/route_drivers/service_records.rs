@@ -147,7 +147,7 @@ fn servers_of(
     }
     match servers.iter().find(|(server, port)| *port == 0 || !is_in_domain(server, host)) {
         Some((server, _)) => {
-            Err(NoServers::OutsideDomain { section, name, server: shown(server), host: host.to_owned() })
+            Err(NoServers::OutsideDomain { section, name, server: escaped(server), host: host.to_owned() })
         }
         None => Ok(servers),
     }
@@ -194,13 +194,13 @@ fn options_of(records: Vec<DnsRecord>, (section, host): (&str, &str)) -> Result<
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
     let mut pairs = text.split('&').filter(|pair| !pair.is_empty());
     match pairs.find(|pair| !pair.contains('=') || !TEXT_OPTIONS.contains(&&*name(pair))) {
-        Some(pair) => Err(NoServers::Option { section, host, option: shown(&name(pair)) }),
+        Some(pair) => Err(NoServers::Option { section, host, option: escaped(&name(pair)) }),
         None => Ok(text.clone()),
     }
 }
 
 /// A text of others, for people.
-fn shown(text: &str) -> String {
+fn escaped(text: &str) -> String {
     text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect()
 }
 
@@ -217,8 +217,8 @@ pub(super) fn with_servers(route: &RouteFacts, records: &[ServiceRecords]) -> Ro
 }
 
 /// Returns the records by section, as JSON for the guest.
-pub(super) fn told(records: &[ServiceRecords]) -> Json {
-    let members = records.iter().map(|found| (found.section.clone(), found.told()));
+pub(super) fn to_json(records: &[ServiceRecords]) -> Json {
+    let members = records.iter().map(|found| (found.section.clone(), found.to_json()));
     members.collect::<Map<_, _>>().into()
 }
 
@@ -237,7 +237,7 @@ impl ServiceRecords {
         self.servers.iter().map(|(host, port)| format!("{host}:{port}")).collect()
     }
 
-    fn told(&self) -> Json {
+    fn to_json(&self) -> Json {
         json!({ "servers": self.places(), "options": self.options })
     }
 }

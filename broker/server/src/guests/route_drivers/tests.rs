@@ -68,11 +68,11 @@ fn wait_for_error(running: &Running, part: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = running.server.broker.hosting.definitions_now().wall;
-        let standing = route.standing().to_json(("Line", "WASM"), &route.beside(), now).to_string();
-        if standing.contains(part) {
+        let status = route.status().to_json(("Line", "WASM"), &route.runner_facts(), now).to_string();
+        if status.contains(part) {
             return;
         }
-        assert!(Instant::now() < deadline, "{standing}");
+        assert!(Instant::now() < deadline, "{status}");
         std::thread::yield_now();
     }
 }
@@ -171,9 +171,9 @@ fn an_instance_that_says_that_its_far_side_is_away_stays_and_is_asked_again() {
     wait_for_error(&running, "\"succeeded\":2");
     wait_for_error(&running, "\"lastErrorIsOver\":true");
     let tenant = running.server.broker.tenants.default_tenant();
-    let standing = tenant.programs().guests.route("Line").unwrap().standing();
-    assert_eq!(standing.deliveries.reconnects, 0);
-    assert_eq!(standing.done(), (2, 0));
+    let status = tenant.programs().guests.route("Line").unwrap().status();
+    assert_eq!(status.deliveries.reconnects, 0);
+    assert_eq!(status.done(), (2, 0));
     running.server.stop();
 }
 
@@ -197,12 +197,12 @@ fn datagrams_that_find_no_room_are_counted() {
     let route = tenant.programs().guests.route("Line").unwrap();
     let deadline = Instant::now() + PATIENCE;
     // Of what it still takes each tells what was dropped before.
-    while route.standing().deliveries.lost_datagrams == 0 {
+    while route.status().deliveries.lost_datagrams == 0 {
         assert!(Instant::now() < deadline, "nothing is counted");
         far.send_to(b"more\n", free).unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(route.standing().deliveries.lost_datagrams <= 4_000);
+    assert!(route.status().deliveries.lost_datagrams <= 4_000);
     running.server.stop();
 }
 
@@ -227,7 +227,7 @@ fn message_ingested_at_shutdown_is_delivered_after_restart() {
     let running = Running::start_on(dir.path(), "os", &settings);
     assert_eq!(receive(&mut connect(running.address(), &absent)).1, "farewell");
     let tenant = running.server.broker.tenants.default_tenant();
-    assert!(tenant.programs().guests.route("Line").unwrap().standing().last_error().is_none());
+    assert!(tenant.programs().guests.route("Line").unwrap().status().last_error().is_none());
     running.server.stop();
 }
 
@@ -288,8 +288,8 @@ fn done_of(running: &Running, name: &str) -> u64 {
     let tenant = running.server.broker.tenants.default_tenant();
     let route = tenant.programs().guests.route(name).unwrap();
     let now = running.server.broker.hosting.definitions_now().wall;
-    let standing = route.standing().to_json((name, "LOOPBACK"), &route.beside(), now);
-    ["succeeded", "failed"].iter().map(|what| standing["messages"][what].as_u64().unwrap()).sum()
+    let status = route.status().to_json((name, "LOOPBACK"), &route.runner_facts(), now);
+    ["succeeded", "failed"].iter().map(|what| status["messages"][what].as_u64().unwrap()).sum()
 }
 
 /// Deploys a route of type `LOOPBACK` with one event, which takes messages of a topic that is

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lotmq_pulse::Pulse;
+use lotmq_pulse::Heartbeat;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, spawn_local};
@@ -18,11 +18,11 @@ use tracing::warn;
 
 use super::driver::Driver;
 use super::fair_tasks::{FairTasks, ends_by_panic};
-use super::tending::{remove_done, tend};
+use super::supervise::{remove_done, tend};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::guests::routes::driver_slot::DriverSlot;
 use crate::guests::routes::pause::Pause;
-use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::{Order, Orders, RouteRunner, Task};
 use crate::limits::{ROUTE_GOODBYE_MAX, ROUTE_THREADS_MAX};
 use lotmq_core::tenant::Tenant;
@@ -110,7 +110,7 @@ impl SteppedRoutes {
     }
 }
 
-async fn serve(hosting: Arc<Hosting>, number: usize, orders: Orders, pulse: Arc<Pulse>) {
+async fn serve(hosting: Arc<Hosting>, number: usize, orders: Orders, pulse: Arc<Heartbeat>) {
     let _watched = Watched::new(&hosting.watchdog, "a thread of routes");
     spawn_local(beat(pulse));
     take_orders(Arc::clone(&hosting), orders).await;
@@ -147,7 +147,7 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
         let driver = |instance| Driver {
             hosting: Arc::clone(&hosting),
             tenant: Arc::clone(&tenant),
-            seat: RouteSeat::new(&route, instance),
+            slot: DriverSlot::new(&route, instance),
             route: Arc::clone(&route),
             far: Mutex::default(),
         };
@@ -187,7 +187,7 @@ fn spawn(
     (tenant, route): (u32, Arc<RouteRunner>),
     task: impl Future<Output = ()> + 'static,
 ) {
-    tasks.spawn(tenant, move || route.version().definition.payer(), task);
+    tasks.spawn(tenant, move || route.version().definition.quota_key(), task);
 }
 
 /// Tries whether a far side that has not answered does by now, until it is heard of: where nothing
@@ -243,7 +243,7 @@ async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner
         let now = hosting.definitions_now().wall;
         let (names, dead) = ((&**definition.name(), &*version.said().kind), route.dead_letters.figures());
         route.mark_pace(now);
-        let status = route.standing().to_json(names, &route.beside(), now).to_string();
+        let status = route.status().to_json(names, &route.runner_facts(), now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
         this_turn::with(|turn| {
             turn.tick();
@@ -271,7 +271,7 @@ mod tests {
     use lotmq_client::{ConnectOptions, Publication, QoS};
 
     use super::*;
-    use crate::guests::routes::standing::Connection;
+    use crate::guests::routes::status::Connection;
     use crate::testing::{Running, connect, receive};
 
     #[test]
@@ -304,14 +304,14 @@ mod tests {
         let tenant = broker.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
         // The route has a driver of its own, which says that it is connected once.
-        while route.standing().connection() != Connection::Connected {
+        while route.status().connection() != Connection::Connected {
             std::thread::yield_now();
         }
         this_turn::install(Arc::clone(&broker.context), None);
-        let (hosting, seat) = (Arc::clone(&broker.hosting), RouteSeat::new(&route, 0));
-        Driver { hosting, tenant, seat, route: Arc::clone(&route), far: Mutex::default() }.panicked();
+        let (hosting, slot) = (Arc::clone(&broker.hosting), DriverSlot::new(&route, 0));
+        Driver { hosting, tenant, slot, route: Arc::clone(&route), far: Mutex::default() }.panicked();
         this_turn::uninstall();
-        assert_eq!(route.standing().connection(), Connection::Reconnecting);
+        assert_eq!(route.status().connection(), Connection::Reconnecting);
         let record = receive(&mut root).1;
         assert!(record.contains("\"ROUTE_PANIC\""), "{record}");
         running.server.stop();

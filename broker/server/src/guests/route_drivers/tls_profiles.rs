@@ -217,7 +217,7 @@ impl Named {
         }
         let (root, below) = place(section, self.setting, &self.value, site).map_err(NoTls::Place)?;
         site.check(&root).map_err(NoTls::Place)?;
-        let within = site.shown(&root);
+        let within = site.render(&root);
         Ok(TlsSource { setting, contents: TlsContents::File { named: self.value, root, below, within } })
     }
 }
@@ -353,17 +353,17 @@ impl<N: Names> Section<'_, N> {
 }
 
 /// Whether a setting of a section is for the host alone, because a private key can be in it.
-pub(super) fn is_withheld(key: &str) -> bool {
+pub(super) fn is_host_only(key: &str) -> bool {
     WITHHELD.contains(&key)
 }
 
 /// Names of environment values and of secrets that a route has in settings for the host alone, and
 /// nowhere else.
-pub(super) fn withheld_names(route: &RouteFacts) -> [BTreeSet<&str>; 2] {
-    let (mut withheld, mut others) = (Used::default(), Used::default());
+pub(super) fn host_only_names(route: &RouteFacts) -> [BTreeSet<&str>; 2] {
+    let (mut host_only, mut others) = (Used::default(), Used::default());
     for block in &route.sections {
         for (key, value) in &block.settings {
-            if is_withheld(key) { &mut withheld } else { &mut others }.note(value);
+            if is_host_only(key) { &mut host_only } else { &mut others }.note(value);
         }
     }
     let inner = route.sections.iter().flat_map(|block| &block.tags);
@@ -371,7 +371,7 @@ pub(super) fn withheld_names(route: &RouteFacts) -> [BTreeSet<&str>; 2] {
     for block in blocks.flat_map(|block| block.tags.iter().chain([block])) {
         block.settings.values().for_each(|value| others.note(value));
     }
-    [&withheld.environment - &others.environment, &withheld.secrets - &others.secrets]
+    [&host_only.environment - &others.environment, &host_only.secrets - &others.secrets]
 }
 
 /// Names that settings use.
@@ -582,7 +582,7 @@ mod tests {
             ("CLIENT_CERT_PASS", secret("BOTH")),
             ("PASSWORD", secret("BOTH")),
         ]);
-        let [environment, secrets] = withheld_names(&facts);
+        let [environment, secrets] = host_only_names(&facts);
         assert_eq!((environment, secrets), ([("CERTIFICATE")].into(), ["KEY"].into()));
     }
 }

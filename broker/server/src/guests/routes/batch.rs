@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::mailbox::{Addressee, Post, Retries};
+use super::mailbox::{Addressee, Retries, RouteMessage};
 use super::pause::Pause;
 use super::runner::RouteRunner;
 
@@ -15,13 +15,13 @@ use super::runner::RouteRunner;
 pub(in crate::guests) struct PostBatch {
     route: Arc<RouteRunner>,
     instance: usize,
-    posts: VecDeque<Post>,
+    posts: VecDeque<RouteMessage>,
     /// First messages of it, which are done.
-    done: Vec<Post>,
+    done: Vec<RouteMessage>,
 }
 
 impl PostBatch {
-    pub(super) fn new(route: &Arc<RouteRunner>, instance: usize, posts: Vec<Post>) -> PostBatch {
+    pub(super) fn new(route: &Arc<RouteRunner>, instance: usize, posts: Vec<RouteMessage>) -> PostBatch {
         PostBatch { route: Arc::clone(route), instance, posts: posts.into(), done: Vec::new() }
     }
 
@@ -33,20 +33,20 @@ impl PostBatch {
         self.posts.is_empty()
     }
 
-    pub(in crate::guests) fn get(&self, index: usize) -> Option<&Post> {
+    pub(in crate::guests) fn get(&self, index: usize) -> Option<&RouteMessage> {
         self.posts.get(index)
     }
 
-    pub(in crate::guests) fn first(&self) -> Option<&Post> {
+    pub(in crate::guests) fn first(&self) -> Option<&RouteMessage> {
         self.posts.front()
     }
 
-    pub(in crate::guests) fn iter(&self) -> impl Iterator<Item = &Post> {
+    pub(in crate::guests) fn iter(&self) -> impl Iterator<Item = &RouteMessage> {
         self.posts.iter()
     }
 
     /// Takes the first message out, which is done.
-    pub(in crate::guests) fn done(&mut self) -> Option<&Post> {
+    pub(in crate::guests) fn done(&mut self) -> Option<&RouteMessage> {
         self.done.extend(self.posts.pop_front());
         self.done.last()
     }

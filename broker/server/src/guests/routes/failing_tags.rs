@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::limits::{ROUTE_FAILING_TAGS_TOLD_MAX, ROUTE_TAG_TEXT_CHARACTERS_MAX};
+use crate::limits::{ROUTE_FAILING_TAGS_REPORTED_MAX, ROUTE_TAG_TEXT_CHARACTERS_MAX};
 
 /// Tags of a route that have no value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,7 +18,7 @@ pub(crate) struct FailingTags {
 
 /// Answer of a guest about its tags.
 #[derive(serde::Deserialize)]
-struct Told {
+struct TagAnswer {
     failing: u64,
     #[serde(default)]
     reasons: BTreeMap<String, String>,
@@ -27,9 +27,9 @@ struct Told {
 impl FailingTags {
     /// Reads what a guest has answered; `None` where that is no answer.
     pub(in crate::guests) fn read(answer: &[u8], masked: impl Fn(&str) -> String) -> Option<FailingTags> {
-        let told: Told = serde_json::from_slice(answer).ok()?;
+        let told: TagAnswer = serde_json::from_slice(answer).ok()?;
         let short = |text: &str| text.chars().take(ROUTE_TAG_TEXT_CHARACTERS_MAX).collect::<String>();
-        let reasons = told.reasons.iter().take(ROUTE_FAILING_TAGS_TOLD_MAX);
+        let reasons = told.reasons.iter().take(ROUTE_FAILING_TAGS_REPORTED_MAX);
         let reasons: BTreeMap<String, String> =
             reasons.map(|(tag, reason)| (short(tag), short(&masked(reason)))).collect();
         let named = |(tag, reason): (&String, &String)| format!("{tag}: {reason}");
@@ -85,7 +85,7 @@ mod tests {
         let long = "x".repeat(ROUTE_TAG_TEXT_CHARACTERS_MAX + 1);
         let many: BTreeMap<String, &str> = (0..100).map(|tag| (format!("{tag}{long}"), &*long)).collect();
         let told = read(&json!({ "failing": 100, "reasons": many }).to_string()).unwrap();
-        assert_eq!((told.count(), told.reasons.len()), (100, ROUTE_FAILING_TAGS_TOLD_MAX));
+        assert_eq!((told.count(), told.reasons.len()), (100, ROUTE_FAILING_TAGS_REPORTED_MAX));
         assert!(told.reasons.iter().all(|(tag, reason)| {
             [tag, reason].iter().all(|text| text.chars().count() == ROUTE_TAG_TEXT_CHARACTERS_MAX)
         }));

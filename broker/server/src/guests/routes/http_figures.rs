@@ -108,7 +108,7 @@ impl ServedFigures {
     }
 
     /// The figures for people; `None` of a route that has served nothing.
-    pub(crate) fn shown(&self) -> Option<Json> {
+    pub(crate) fn to_json(&self) -> Option<Json> {
         let requests: Map<String, Json> =
             self.by_class().map(|(class, count)| (class.to_owned(), count.into())).collect();
         self.has_any.then(|| {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn each_request_is_open_until_it_ends_and_is_counted_once() {
         let mut http = HttpFigures::default();
-        assert_eq!(http.served.shown(), None);
+        assert_eq!(http.served.to_json(), None);
         let answered =
             |status, is_refused| ServedEvent::Answered { status, is_refused, received: 5, sent: 7 };
         for event in [
@@ -146,7 +146,7 @@ mod tests {
             http.note(HttpEvent::Served(event));
         }
         assert_eq!(
-            http.served.shown().unwrap().to_string(),
+            http.served.to_json().unwrap().to_string(),
             r#"{"requests":{"2xx":1,"4xx":2,"none":1},"open":1,"refused":2,"receivedBytes":13,"sentBytes":14}"#
         );
         assert_eq!(http.requests, 0, "it asks nobody");

@@ -47,7 +47,7 @@ impl IngestWaits {
     }
 
     /// Why there is one that has lasted for long.
-    pub(in crate::guests) fn told(&self) -> Option<&'static str> {
+    pub(in crate::guests) fn long_wait(&self) -> Option<&'static str> {
         let waits = self.0.lock();
         waits.since.filter(|since| since.elapsed() >= TOLD_FROM).map(|_| waits.why)
     }
@@ -72,17 +72,17 @@ mod tests {
     #[test]
     fn several_waits_at_once_count_once() {
         let waits = IngestWaits::default();
-        assert_eq!((waits.total(), waits.told()), (Duration::ZERO, None));
+        assert_eq!((waits.total(), waits.long_wait()), (Duration::ZERO, None));
         let (first, second) = (waits.begin("a"), waits.begin("b"));
         drop(first);
         std::thread::sleep(Duration::from_millis(5));
         let during = waits.total();
         assert!(during >= Duration::from_millis(5));
         waits.0.lock().since = Instant::now().checked_sub(TOLD_FROM);
-        assert_eq!(waits.told(), Some("b"));
+        assert_eq!(waits.long_wait(), Some("b"));
         drop(second);
         let after = waits.total();
-        assert!(after >= TOLD_FROM && waits.told().is_none());
+        assert!(after >= TOLD_FROM && waits.long_wait().is_none());
         assert_eq!(waits.total(), after, "it has ended");
     }
 }

@@ -16,12 +16,12 @@ use parking_lot::MutexGuard;
 use tracing::warn;
 
 use super::buffering::{BufferMode, Overload};
-use super::fresh_posts::{FreshBytes, FreshPost};
 use super::kept_place::KeptPlace;
-use super::mailbox::{Filled, Post};
+use super::mailbox::{Filled, RouteMessage};
+use super::memory_buffer::{BufferedMessage, FreshBytes};
 use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
-use super::standing::Beside;
+use super::status::RunnerFacts;
 use super::stored_post;
 use crate::limits::{
     ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_BYTES, ROUTE_FRESH_MESSAGES,
@@ -135,7 +135,7 @@ impl SharedRoute {
             return None;
         }
         if self.outbox.full_since.is_none() {
-            self.standing.deliveries.full_times += 1;
+            self.status.deliveries.full_times += 1;
             self.outbox.is_full_anew = true;
         }
         let since = *self.outbox.full_since.get_or_insert(asking.now);
@@ -170,7 +170,7 @@ impl RouteRunner {
     pub(in crate::guests) fn open_outbox(&self, session: SessionId, waiting: Waiting, next: MessageId) {
         let mut shared = self.shared.lock();
         shared.outbox.open(session, waiting, next);
-        shared.standing.messages_came(waiting.messages.into());
+        shared.status.messages_came(waiting.messages.into());
         drop(shared);
         self.outbox_called.notify_one();
     }
@@ -189,7 +189,7 @@ impl RouteRunner {
         if !std::mem::take(&mut shared.outbox.is_full_anew) {
             return;
         }
-        let (times, told) = (shared.standing.deliveries.full_times, shared.fullness());
+        let (times, told) = (shared.status.deliveries.full_times, shared.fullness());
         let version = Arc::clone(&shared.version);
         drop(shared);
         self.stands.notify_one();
@@ -246,10 +246,10 @@ impl RouteRunner {
     pub(in crate::guests) fn enters(
         &self,
         stored: (MessageId, u64),
-        post: impl FnOnce(&mut FreshBytes) -> FreshPost,
+        post: impl FnOnce(&mut FreshBytes) -> BufferedMessage,
     ) {
         let mut shared = self.shared.lock();
-        shared.standing.messages_came(1);
+        shared.status.messages_came(1);
         let mut fresh = shared.outbox.fresh();
         fresh.add(Amount { messages: 1, bytes: stored.1 });
         let has_room = shared.has_memory_for((ROUTE_FRESH_MESSAGES, ROUTE_FRESH_BYTES), fresh)
@@ -307,7 +307,7 @@ impl RouteRunner {
             let stored = &delivery.message;
             let wall_of = |at_ms| self.clock.wall_of(at_ms);
             match stored_post::message(delivery, &stored.properties, stretch.session, wall_of) {
-                Some((to, message, hops)) => posts.push(Post {
+                Some((to, message, hops)) => posts.push(RouteMessage {
                     to,
                     waits_since_ms: stored.published_at_ms,
                     message: Arc::new(message),
@@ -346,7 +346,7 @@ impl RouteRunner {
 
     /// Notes that messages are done: they leave the outbox, and whoever waits for room looks for
     /// it.
-    pub(in crate::guests) fn leave_outbox(&self, posts: &[Post]) {
+    pub(in crate::guests) fn leave_outbox(&self, posts: &[RouteMessage]) {
         if posts.is_empty() {
             return;
         }
@@ -391,7 +391,7 @@ impl RouteRunner {
     }
 
     /// Takes the messages that have waited for too long.
-    pub(in crate::guests) fn take_expired(&self) -> Vec<Post> {
+    pub(in crate::guests) fn take_expired(&self) -> Vec<RouteMessage> {
         let now_ms = self.clock.lifetime_ms();
         let mut shared = self.shared.lock();
         let ttl_ms = shared.version.buffering.ttl_ms;
@@ -413,7 +413,7 @@ impl RouteRunner {
     }
 
     /// Facts for the status beside the standing.
-    pub(crate) fn beside(&self) -> Beside {
+    pub(crate) fn runner_facts(&self) -> RunnerFacts {
         let dead = self.dead_letters.figures();
         let (linger, oldest) = {
             let shared = self.shared.lock();
@@ -426,11 +426,12 @@ impl RouteRunner {
             (event, SignedDuration::from_millis(age).saturating_sub(linger))
         };
         let waits = oldest.into_iter().map(wait).collect();
-        let waits_to_publish = self.ingest_waits.told().map(|why| format!("what it brings waits: {why}"));
+        let waits_to_publish =
+            self.ingest_waits.long_wait().map(|why| format!("what it brings waits: {why}"));
         let full = self.fullness();
         let (waiting, oldest_ms) = (self.waiting(), self.oldest_age_ms());
         let version = self.version();
-        Beside {
+        RunnerFacts {
             volatile: version.buffering.volatile(),
             refused_by_policy: version.refused_by_policy(),
             waiting,

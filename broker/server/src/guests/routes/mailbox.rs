@@ -11,7 +11,7 @@
 //! overtake each other. While a message of a key is not done, all further ones of it go to its
 //! lane. Otherwise the next one goes to the emptiest lane whose instance is connected. So two
 //! instances never work on the same key. Within a lane, an event, mapping or table that has failed
-//! backs off, and the messages of others pass ([`rests`]).
+//! backs off, and the messages of others pass ([`backoff`]).
 //!
 //! Invariants:
 //! - A full mailbox takes only messages that are put back or were admitted before.
@@ -21,14 +21,14 @@
 //! - The number of lanes and the key change only while nothing is taken. Lanes finish in any order.
 //!
 //! A full mailbox rejects, counts and reports the arriving message. Waiting messages survive a
-//! replacement of the route. A restart keeps promised ones (`promised`): each message holds its
-//! promise as long as it waits or is on its way. Messages in memory count in the sum of all
+//! replacement of the route. A restart keeps promised ones (`durable_triggers`): each message holds
+//! its promise as long as it waits or is on its way. Messages in memory count in the sum of all
 //! mailboxes ([`MailboxRoom`]). Of stored messages, only as many come here as find room there.
 
+mod backoff;
 mod lane;
 mod order_key;
 mod post;
-mod rests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -44,7 +44,7 @@ use post::{size, size_of};
 
 pub(in crate::guests) use lane::BatchDue;
 pub(in crate::guests) use order_key::OrderKey;
-pub(crate) use post::{Addressee, Post};
+pub(crate) use post::{Addressee, RouteMessage};
 pub(in crate::guests) use post::{Batches, Retries, Takers};
 
 /// Mailbox of a route.
@@ -261,7 +261,7 @@ impl Mailbox {
         self.next_sequence += 1;
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
-        let post = Post {
+        let post = RouteMessage {
             to,
             message,
             waits_since_ms,
@@ -291,13 +291,13 @@ impl Mailbox {
 
     /// Puts messages that were read from the store to the places of their numbers; they are not
     /// refused.
-    pub(in crate::guests) fn page_in(&mut self, posts: impl Iterator<Item = Post>) {
+    pub(in crate::guests) fn page_in(&mut self, posts: impl Iterator<Item = RouteMessage>) {
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
         let mut is_sorted = true;
         for post in posts {
             self.next_sequence = self.next_sequence.max(post.sequence.saturating_add(1));
-            is_sorted &= self.put(Post { ripe_at, ..post }).1;
+            is_sorted &= self.put(RouteMessage { ripe_at, ..post }).1;
         }
         // Messages in memory alone may have overtaken them.
         if !is_sorted {
@@ -307,8 +307,9 @@ impl Mailbox {
 
     /// Takes the messages in front of each lane that have waited since before this time, in
     /// lifetime milliseconds.
-    pub(in crate::guests) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
-        let taken: Vec<Post> = self.lanes.iter_mut().flat_map(|lane| lane.take_older(since_ms)).collect();
+    pub(in crate::guests) fn take_older(&mut self, since_ms: u64) -> Vec<RouteMessage> {
+        let taken: Vec<RouteMessage> =
+            self.lanes.iter_mut().flat_map(|lane| lane.take_older(since_ms)).collect();
         if self.lanes.len() > 1 {
             for post in &taken {
                 self.forget_key_of(post);
@@ -319,7 +320,7 @@ impl Mailbox {
 
     /// Takes the oldest messages that wait, `most` at most, with sequence numbers below `before`
     /// and that of the first which an instance has.
-    pub(in crate::guests) fn take_oldest(&mut self, most: usize, before: u64) -> Vec<Post> {
+    pub(in crate::guests) fn take_oldest(&mut self, most: usize, before: u64) -> Vec<RouteMessage> {
         let end = self.lanes.iter().filter_map(Lane::first_taken).fold(before, u64::min);
         let mut taken = Vec::new();
         while taken.len() < most {
@@ -337,7 +338,7 @@ impl Mailbox {
     }
 
     /// Messages that wait.
-    pub(in crate::guests) fn posts(&self) -> impl Iterator<Item = &Post> {
+    pub(in crate::guests) fn posts(&self) -> impl Iterator<Item = &RouteMessage> {
         self.lanes.iter().flat_map(Lane::posts)
     }
 
@@ -353,7 +354,7 @@ impl Mailbox {
 
     /// Puts a message behind the others of its lane, which this gives, and whether all there have
     /// lower numbers.
-    fn put(&mut self, mut post: Post) -> (usize, bool) {
+    fn put(&mut self, mut post: RouteMessage) -> (usize, bool) {
         post.order_hash = self.order.as_ref().map(|order| order.hash(&post.message.topic, &self.hasher));
         let lane = if self.lanes.len() == 1 { 0 } else { self.lane_of_key(&post) };
         let is_last = self.lanes[lane].push(post);
@@ -361,7 +362,7 @@ impl Mailbox {
     }
 
     /// Lane of the key of a message, which counts from now on.
-    fn lane_of_key(&mut self, post: &Post) -> usize {
+    fn lane_of_key(&mut self, post: &RouteMessage) -> usize {
         let key = self.hasher.hash_one(post.key());
         if let Some(in_use) = self.keys.get_mut(&key) {
             in_use.posts += 1;
@@ -392,7 +393,7 @@ impl Mailbox {
 
     /// Takes the next messages of a lane with a sequence number below `before`; empty when none
     /// waits. All of them are to be [`done`](Self::done) or put back before the next are taken.
-    pub(crate) fn take(&mut self, lane: usize, before: u64) -> Vec<Post> {
+    pub(crate) fn take(&mut self, lane: usize, before: u64) -> Vec<RouteMessage> {
         let is_distributed = self.is_distributed();
         let taken = match self.lanes.get_mut(lane) {
             Some(lane) if is_distributed => lane.take(before, &self.batches),
@@ -409,7 +410,7 @@ impl Mailbox {
     }
 
     /// The first messages of what was taken, these, are done.
-    pub(in crate::guests) fn done(&mut self, lane: usize, posts: &[Post]) {
+    pub(in crate::guests) fn done(&mut self, lane: usize, posts: &[RouteMessage]) {
         let Some(last) = posts.last() else { return };
         self.lanes[lane].done_up_to(last.sequence);
         if self.lanes.len() > 1 {
@@ -420,7 +421,7 @@ impl Mailbox {
         self.distribute();
     }
 
-    fn forget_key_of(&mut self, post: &Post) {
+    fn forget_key_of(&mut self, post: &RouteMessage) {
         let key = self.hasher.hash_one(post.key());
         if let Some(in_use) = self.keys.get_mut(&key) {
             in_use.posts -= 1;
@@ -432,7 +433,7 @@ impl Mailbox {
 
     /// Puts the last messages of what was taken back to the front of their lane; they are not
     /// refused.
-    pub(crate) fn put_back(&mut self, lane: usize, batch: VecDeque<Post>) {
+    pub(crate) fn put_back(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back(batch);
             self.distribute();
@@ -441,7 +442,7 @@ impl Mailbox {
 
     /// Puts messages that were refused together back to the front of their lane, to be taken by
     /// halves.
-    pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<Post>) {
+    pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_halved(batch);
             self.distribute();
@@ -450,7 +451,7 @@ impl Mailbox {
 
     /// Puts messages at one of which the guest broke back to the front of their lane, to be taken
     /// one by one.
-    pub(crate) fn put_back_singly(&mut self, lane: usize, batch: VecDeque<Post>) {
+    pub(crate) fn put_back_singly(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_singly(batch);
             self.distribute();
@@ -458,7 +459,7 @@ impl Mailbox {
     }
 
     /// Puts messages with which the connection has ended back to the front of their lane.
-    pub(in crate::guests) fn put_back_lost(&mut self, lane: usize, batch: VecDeque<Post>) {
+    pub(in crate::guests) fn put_back_lost(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_lost(batch);
             self.distribute();
@@ -470,7 +471,7 @@ impl Mailbox {
     pub(in crate::guests) fn put_back_resting(
         &mut self,
         lane: usize,
-        batch: VecDeque<Post>,
+        batch: VecDeque<RouteMessage>,
         pauses: impl FnOnce() -> Pause,
     ) -> bool {
         if batch.is_empty() {
@@ -483,7 +484,7 @@ impl Mailbox {
 
     /// Has messages which have failed together, and are going to be put back, taken apart by what
     /// takes them.
-    pub(in crate::guests) fn part(&mut self, lane: usize, batch: &VecDeque<Post>) {
+    pub(in crate::guests) fn part(&mut self, lane: usize, batch: &VecDeque<RouteMessage>) {
         self.lanes[lane].part(batch);
     }
 
@@ -538,7 +539,7 @@ impl Mailbox {
         if self.is_distributed() || self.lanes.iter().any(Lane::has_taken) {
             return;
         }
-        let mut posts: Vec<Post> = self.lanes.iter_mut().flat_map(Lane::empty).collect();
+        let mut posts: Vec<RouteMessage> = self.lanes.iter_mut().flat_map(Lane::empty).collect();
         posts.sort_by_key(|post| post.sequence);
         self.lanes.resize_with(self.lanes_wanted, Lane::default);
         self.order.clone_from(&self.order_wanted);

@@ -3,7 +3,7 @@
 //! They are the queue of a session of the route's own. A message enters it in the batch of its
 //! publisher; it is read back slice by slice when its batch is on the disk, and leaves when the far
 //! side has it. In memory are the slices that were read and are not done, and as long as the route
-//! is not far behind what is on its way to the disk ([`FreshPosts`]), which it then takes from
+//! is not far behind what is on its way to the disk ([`MemoryBuffer`]), which it then takes from
 //! there; nothing else, however many wait.
 //!
 //! Several threads have batches with messages for the route under way, and one with lower numbers
@@ -22,8 +22,8 @@ use std::time::Instant;
 use lotmq_changes::{MessageId, SessionId, Waiting};
 use lotmq_session::Time;
 
-use super::fresh_posts::{FreshBytes, FreshPost, FreshPosts};
-use super::mailbox::Post;
+use super::mailbox::RouteMessage;
+use super::memory_buffer::{BufferedMessage, FreshBytes, MemoryBuffer};
 use crate::limits::ROUTE_FRESH_MESSAGES;
 
 /// Outboxes by the names of their routes.
@@ -37,7 +37,7 @@ pub(in crate::guests) struct RouteOutbox {
     /// Messages that wait in the store and were not read.
     unread: Amount,
     /// Unread messages that are in memory, too.
-    fresh: FreshPosts,
+    fresh: MemoryBuffer,
     /// Messages that were read and are not done.
     in_hand: Amount,
     /// Number up to which everything was read.
@@ -47,7 +47,7 @@ pub(in crate::guests) struct RouteOutbox {
     /// Highest number of those that have entered.
     entered: MessageId,
     /// Batches that may not be on the disk, by their floors.
-    entering: BTreeMap<MessageId, Standing>,
+    entering: BTreeMap<MessageId, BatchState>,
     is_reading: bool,
     /// When what could not be read is tried again.
     pub(in crate::guests) read_again_at: Option<Instant>,
@@ -85,7 +85,7 @@ impl Amount {
 
 /// Standing of a batch with messages for the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum BatchState {
     OnItsWay,
     /// The store has failed with it: it may be stored yet. With its highest number.
     Doubtful(MessageId),
@@ -136,7 +136,7 @@ impl RouteOutbox {
 
     /// Notes that a batch has messages for it, all with numbers above `floor`.
     pub(in crate::guests) fn batch_begins(&mut self, floor: MessageId) {
-        self.entering.insert(floor, Standing::OnItsWay);
+        self.entering.insert(floor, BatchState::OnItsWay);
     }
 
     /// Counts a message that enters. `post` makes of it what is kept in memory, where the route is
@@ -145,7 +145,7 @@ impl RouteOutbox {
         &mut self,
         (id, bytes): (MessageId, u64),
         has_room: bool,
-        post: impl FnOnce(&mut FreshBytes) -> FreshPost,
+        post: impl FnOnce(&mut FreshBytes) -> BufferedMessage,
     ) {
         if has_room && self.session.is_some() && self.unread.messages <= ROUTE_FRESH_MESSAGES as u64 {
             self.fresh.begin(self.unread, self.entered.max(MessageId(id.0.saturating_sub(1))));
@@ -161,7 +161,7 @@ impl RouteOutbox {
     }
 
     /// Reads what is in memory and on the disk.
-    pub(in crate::guests) fn take_fresh(&mut self) -> Vec<Post> {
+    pub(in crate::guests) fn take_fresh(&mut self) -> Vec<RouteMessage> {
         let (posts, read) = self.fresh.take_below(self.stored_below().0);
         self.unread.remove(read);
         self.in_hand.add(read);
@@ -177,23 +177,23 @@ impl RouteOutbox {
             self.entering.remove(&floor);
             self.newest = self.newest.max(last);
         } else {
-            self.entering.insert(floor, Standing::Doubtful(last));
+            self.entering.insert(floor, BatchState::Doubtful(last));
             // Only the store knows what it has of that.
-            self.fresh = FreshPosts::default();
+            self.fresh = MemoryBuffer::default();
         }
     }
 
     /// Whether batches are in doubt.
     pub(in crate::guests) fn is_in_doubt(&self) -> bool {
-        self.entering.values().any(|standing| *standing != Standing::OnItsWay)
+        self.entering.values().any(|state| *state != BatchState::OnItsWay)
     }
 
     /// Settles batches in doubt: the store works again, so each is on the disk, or lost for good.
     pub(in crate::guests) fn settle_doubts(&mut self) {
         let newest = &mut self.newest;
-        self.entering.retain(|_, standing| match standing {
-            Standing::OnItsWay => true,
-            Standing::Doubtful(last) => {
+        self.entering.retain(|_, state| match state {
+            BatchState::OnItsWay => true,
+            BatchState::Doubtful(last) => {
                 *newest = (*newest).max(*last);
                 false
             }
@@ -242,7 +242,7 @@ impl RouteOutbox {
         if is_end && self.entering.is_empty() && self.read_until >= self.newest {
             // The rest was counted but never reached the disk.
             self.unread = Amount::default();
-            self.fresh = FreshPosts::default();
+            self.fresh = MemoryBuffer::default();
         }
     }
 

@@ -43,7 +43,7 @@ impl RefusedWrite {
     }
 
     /// This with what else is wrong, the newer one first.
-    pub(super) fn beside(&self, other: Option<(String, Timestamp)>) -> String {
+    pub(super) fn joined_with(&self, other: Option<(String, Timestamp)>) -> String {
         match other.filter(|(text, _)| !self.is_cause_of(text)) {
             None => self.what.clone(),
             Some((text, at)) if at > self.since => format!("{text}; {}", self.what),

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use lot_facts::RouteFacts;
 
-use super::mailbox::Post;
+use super::mailbox::RouteMessage;
 use super::runner::RouteRunner;
 use crate::limits::GONE_EVENTS_SHOWN;
 
 /// Returns a warning about waiting messages if a new text replaces the text of the route. Messages
 /// for removed events, mappings and tags become dead letters. Counts only the part of the outbox
 /// that was read, which is its beginning.
-pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
+pub(crate) fn warning(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
     let shared = route.shared.lock();
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
     // A former replacement has reported the earlier ones.
-    let is_gone = |post: &&Post| post.to.is_gone(said) && !post.to.is_gone(shared.version.said());
+    let is_gone = |post: &&RouteMessage| post.to.is_gone(said) && !post.to.is_gone(shared.version.said());
     for post in shared.mailbox.posts().filter(is_gone) {
         *gone.entry(post.to.to_string()).or_default() += 1;
     }

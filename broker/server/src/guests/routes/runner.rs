@@ -1,5 +1,6 @@
 //! Runner of a deployed route, for everybody else. The [drivers](crate::guests::route_drivers) of
-//! its instances take their work from here, each from its [`RouteSeat`](super::seat::RouteSeat).
+//! its instances take their work from here, each from its
+//! [`DriverSlot`](super::driver_slot::DriverSlot).
 //!
 //! Replacing gives it another version and keeps the mailbox; the drivers go over to it between two
 //! calls of the guest. No lock is held while a guest runs.
@@ -23,14 +24,14 @@ use tracing::warn;
 use super::asked_run::{AskedProbe, AskedRun, Probed, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
+use super::failure_counts::FailureCounts;
 use super::ingest_waits::IngestWaits;
 use super::kept_place::KeptPlace;
-use super::mailbox::{Addressee, BatchDue, Mailbox, Post, Takers};
+use super::mailbox::{Addressee, BatchDue, Mailbox, RouteMessage, Takers};
 use super::outbox::RouteOutbox;
 use super::probing::Probing;
 use super::questions::{Answer, Questions, refused};
-use super::standing::{Connection, DeliveryFigures, Standing, stopped};
-use super::told_failures::ToldFailures;
+use super::status::{Connection, DeliveryFigures, RouteStatus, stopped};
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
 use lotmq_process::clock::definitions_now;
@@ -64,8 +65,8 @@ pub(super) struct SharedRoute {
     pub(super) mailbox: Mailbox,
     pub(super) outbox: RouteOutbox,
     pub(super) questions: Questions,
-    pub(super) standing: Standing,
-    pub(super) told_failures: ToldFailures,
+    pub(super) status: RouteStatus,
+    pub(super) failure_counts: FailureCounts,
     pub(super) is_closed: bool,
     /// Whether the broker ends: its instances are closed, and what waits for it stays.
     pub(super) broker_ends: bool,
@@ -94,7 +95,7 @@ pub(super) struct SharedRoute {
 /// Place of one instance.
 #[derive(Default)]
 pub(super) struct InstancePlace {
-    pub(super) bell: Arc<Bell>,
+    pub(super) notify: Arc<DriverNotify>,
     /// Whether somebody drives it, or has the order to.
     pub(super) is_driven: bool,
     /// How often it has connected.
@@ -103,7 +104,7 @@ pub(super) struct InstancePlace {
 
 /// Bell by which a driver is called.
 #[derive(Default)]
-pub(super) struct Bell {
+pub(super) struct DriverNotify {
     /// Signal that it has work.
     pub(super) called: Notify,
     /// Number of calls.
@@ -112,7 +113,7 @@ pub(super) struct Bell {
     pub(super) rested: AtomicU64,
 }
 
-impl Bell {
+impl DriverNotify {
     /// Has the driver look what there is to do.
     fn ring(&self) {
         self.calls.fetch_add(1, Ordering::Release);
@@ -138,8 +139,8 @@ impl RouteRunner {
             mailbox: Mailbox::new(),
             outbox: RouteOutbox::default(),
             questions: Questions::default(),
-            standing: Standing::new(now),
-            told_failures: ToldFailures::default(),
+            status: RouteStatus::new(now),
+            failure_counts: FailureCounts::default(),
             is_closed: false,
             broker_ends: false,
             open_instances: 0,
@@ -153,7 +154,7 @@ impl RouteRunner {
             is_listened_for: false,
             hurries: 0,
         };
-        shared.standing.stopped_is(is_stopped);
+        shared.status.stopped_is(is_stopped);
         shared.begin_anew(now);
         Self {
             shared: Mutex::new(shared),
@@ -186,8 +187,8 @@ impl RouteRunner {
         (!shared.is_closed).then(|| Arc::clone(&shared.version))
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        self.shared.lock().standing.clone()
+    pub(crate) fn status(&self) -> RouteStatus {
+        self.shared.lock().status.clone()
     }
 
     /// Numbers of messages that the other side does not have yet and of their bytes, those in the
@@ -203,7 +204,7 @@ impl RouteRunner {
     /// Number of messages that wait in memory and nowhere else, and that nobody else keeps.
     pub(crate) fn in_memory_alone(&self) -> usize {
         let shared = self.shared.lock();
-        let is_kept = |post: &&Post| post.stored_bytes.is_some() || post.message.lease.is_some();
+        let is_kept = |post: &&RouteMessage| post.stored_bytes.is_some() || post.message.lease.is_some();
         shared.mailbox.posts().filter(|post| !is_kept(post)).count()
     }
 
@@ -236,16 +237,16 @@ impl RouteRunner {
     /// Notes that the far side has not answered somebody who tried.
     pub(in crate::guests) fn is_silent(&self, reason: &str) {
         let now = self.now();
-        self.update(|standing| {
-            standing.is_away_for(reason, now);
-            standing.is_doubtful(now);
+        self.update(|status| {
+            status.is_away_for(reason, now);
+            status.is_doubtful(now);
         });
     }
 
     /// Notes that the far side has answered somebody who tried.
     pub(in crate::guests) fn is_heard_of(&self) {
         let now = self.now();
-        self.update(|standing| standing.is_heard_of(now));
+        self.update(|status| status.is_heard_of(now));
     }
 
     /// Has what rests, and what an instance pauses for, tried again now, on the connection that is
@@ -265,7 +266,7 @@ impl RouteRunner {
     /// Whether the far side still has to be heard of; where not, nobody tries any more.
     pub(in crate::guests) fn listens_on(&self) -> bool {
         let mut shared = self.shared.lock();
-        shared.is_listened_for = !shared.is_closed && shared.standing.has_doubts();
+        shared.is_listened_for = !shared.is_closed && shared.status.has_doubts();
         shared.is_listened_for
     }
 
@@ -285,7 +286,7 @@ impl RouteRunner {
     pub(crate) fn follow(&self, order: &RouteOrder) {
         let mut shared = self.shared.lock();
         shared.version = Arc::new(shared.version.within(&order.policies));
-        shared.standing.stopped_is(order.is_stopped);
+        shared.status.stopped_is(order.is_stopped);
         shared.begin_anew(self.now());
         drop(shared);
         self.stands.notify_one();
@@ -363,8 +364,8 @@ impl RouteRunner {
         version.is_refused_a_message();
         let is_first = {
             let mut shared = self.shared.lock();
-            shared.standing.deliveries.refused_by_policy += 1;
-            shared.standing.deliveries.refused_by_policy == 1
+            shared.status.deliveries.refused_by_policy += 1;
+            shared.status.deliveries.refused_by_policy == 1
         };
         if is_first {
             let route = &**version.definition.name();
@@ -403,23 +404,23 @@ impl RouteRunner {
             return Ok(());
         }
         if kept_place.is_none() && (shared.is_away() || !shared.mailbox.has_room()) {
-            shared.standing.messages_came(1);
+            shared.status.messages_came(1);
             let messages = if shared.is_away() { 0 } else { shared.mailbox.waiting().0 };
             return Err(PostError::Full { messages });
         }
-        shared.standing.messages_came(takers.len() as u64);
+        shared.status.messages_came(takers.len() as u64);
         let lifetime_ms = self.clock.lifetime_ms();
-        let bells: SmallVec<[Arc<Bell>; 1]> = takers
+        let bells: SmallVec<[Arc<DriverNotify>; 1]> = takers
             .into_iter()
             .filter_map(|to| {
                 let shared = &mut *shared;
                 shared.mailbox.number_from(self.ids.next_message().0);
                 let lane = shared.mailbox.post(to, (Arc::clone(message), lifetime_ms), hops);
-                shared.places.get(lane).map(|place| Arc::clone(&place.bell))
+                shared.places.get(lane).map(|place| Arc::clone(&place.notify))
             })
             .collect();
         drop(shared);
-        bells.iter().for_each(|bell| bell.ring());
+        bells.iter().for_each(|notify| notify.ring());
         Ok(())
     }
 
@@ -432,7 +433,7 @@ impl RouteRunner {
         now: Timestamp,
     ) -> Receiver<Answer> {
         let mut shared = self.shared.lock();
-        let away = shared.standing.away_for(now).and_then(|away| Duration::try_from(away).ok());
+        let away = shared.status.away_for(now).and_then(|away| Duration::try_from(away).ok());
         if let Some(away) = away.filter(|away| *away > patience) {
             return refused(format!("it has been away for {} s", away.as_secs()));
         }
@@ -462,7 +463,7 @@ impl RouteRunner {
     /// ends before.
     pub(in crate::guests) fn ask_probe(&self) -> Option<Receiver<Probed>> {
         let mut shared = self.shared.lock();
-        let is_open = shared.standing.connection() == Connection::Connected && !shared.stands_still;
+        let is_open = shared.status.connection() == Connection::Connected && !shared.stands_still;
         if !is_open || shared.is_closed {
             return None;
         }
@@ -485,18 +486,18 @@ impl RouteRunner {
 
     /// Notes a message that was not taken, at once, because a flood of them has one record only.
     pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
-        self.update(|standing| match error {
+        self.update(|status| match error {
             // That it is full is told beside the reason for which nothing leaves it.
-            PostError::OutboxFull { .. } => standing.shed(1, now),
+            PostError::OutboxFull { .. } => status.shed(1, now),
             PostError::TooManyTakers { takers, most, .. } => {
-                standing.failed(takers.saturating_sub(*most) as u64, &error.to_string(), now);
+                status.failed(takers.saturating_sub(*most) as u64, &error.to_string(), now);
             }
             PostError::Full { .. } => {
-                standing.deliveries.shed += 1;
-                standing.failed(1, &error.to_string(), now);
+                status.deliveries.shed += 1;
+                status.failed(1, &error.to_string(), now);
             }
             PostError::TooManyHops { .. } | PostError::Stopped | _ => {
-                standing.failed(1, &error.to_string(), now)
+                status.failed(1, &error.to_string(), now)
             }
         });
     }
@@ -504,7 +505,7 @@ impl RouteRunner {
     /// Whether all drivers have found nothing to do since they were called last.
     pub(in crate::guests) fn rests(&self) -> bool {
         let shared = self.shared.lock();
-        shared.places.iter().filter(|place| place.is_driven).all(|place| place.bell.rests())
+        shared.places.iter().filter(|place| place.is_driven).all(|place| place.notify.rests())
     }
 
     /// Whether somebody waits for an answer.
@@ -514,15 +515,15 @@ impl RouteRunner {
 
     /// Changes its figures, which nobody is told at once.
     pub(in crate::guests) fn note(&self, change: impl FnOnce(&mut DeliveryFigures)) {
-        change(&mut self.shared.lock().standing.deliveries);
+        change(&mut self.shared.lock().status.deliveries);
     }
 
     /// Notes that a run has brought messages, where it has: since there were `before` of them.
     /// Nobody is told at once, as there may be many such runs in a second.
     pub(in crate::guests) fn has_run(&self, before: u64, now: Timestamp) {
         let mut shared = self.shared.lock();
-        if shared.standing.deliveries.brought > before {
-            shared.heard_of(|standing| standing.brought(now));
+        if shared.status.deliveries.brought > before {
+            shared.heard_of(|status| status.brought(now));
         }
     }
 
@@ -531,8 +532,8 @@ impl RouteRunner {
     pub(in crate::guests) fn runs_well(&self) {
         let now = self.now();
         let mut shared = self.shared.lock();
-        if shared.standing.waits_for_a_run() {
-            shared.heard_of(|standing| standing.brought(now));
+        if shared.status.waits_for_a_run() {
+            shared.heard_of(|status| status.brought(now));
             drop(shared);
             self.stands.notify_one();
         }
@@ -540,14 +541,14 @@ impl RouteRunner {
 
     /// Marks how far it has come, for its rates. Nobody is told.
     pub(in crate::guests) fn mark_pace(&self, now: Timestamp) {
-        self.shared.lock().standing.mark_pace(now);
+        self.shared.lock().status.mark_pace(now);
     }
 
     /// Counts datagrams that the system has dropped before its guest had them. The log is told the
     /// first time, and when they have doubled.
     pub(in crate::guests) fn loses_datagrams(&self, count: u64) {
         let (before, count) = {
-            let figures = &mut self.shared.lock().standing.deliveries;
+            let figures = &mut self.shared.lock().status.deliveries;
             let before = figures.lost_datagrams;
             figures.lost_datagrams += count;
             (before, figures.lost_datagrams)
@@ -561,34 +562,34 @@ impl RouteRunner {
 
     /// Number of messages that its guest has brought.
     pub(crate) fn brought(&self) -> u64 {
-        self.shared.lock().standing.deliveries.brought
+        self.shared.lock().status.deliveries.brought
     }
 
     /// Notes that it may not publish something that it has brought, with what to do about it.
     pub(in crate::guests) fn may_not_publish(&self, what: &str) {
         let now = self.now();
-        self.update(|standing| standing.write_is_refused(what, now));
+        self.update(|status| status.write_is_refused(what, now));
     }
 
     /// Notes that this is so still.
     pub(in crate::guests) fn may_not_publish_still(&self) {
         let now = self.now();
-        self.shared.lock().standing.write_is_still_refused(now);
+        self.shared.lock().status.write_is_still_refused(now);
     }
 
     /// Returns the write that the rules denied lately, with the remedy.
     pub(in crate::guests) fn refused_write(&self) -> Option<String> {
-        self.shared.lock().standing.refused_write().map(str::to_owned)
+        self.shared.lock().status.refused_write().map(str::to_owned)
     }
 
     /// Counts a reason why an instance is not connected; gives the count where the log is to be
     /// told.
     pub(in crate::guests) fn count_failure(&self, reason: &str) -> Option<u64> {
-        self.shared.lock().told_failures.count(reason)
+        self.shared.lock().failure_counts.count(reason)
     }
 
     /// Changes its standing, which is published then.
-    pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut Standing)) {
+    pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut RouteStatus)) {
         self.shared.lock().heard_of(change);
         self.stands.notify_one();
     }
@@ -602,12 +603,12 @@ impl SharedRoute {
 
     /// Changes the standing. When that shows that the far side is there, instances that pause try
     /// again.
-    fn heard_of(&mut self, change: impl FnOnce(&mut Standing)) {
-        let before = self.standing.unproven();
-        change(&mut self.standing);
-        if before > 0 && self.standing.unproven() == 0 {
+    fn heard_of(&mut self, change: impl FnOnce(&mut RouteStatus)) {
+        let before = self.status.unproven();
+        change(&mut self.status);
+        if before > 0 && self.status.unproven() == 0 {
             self.places.iter_mut().for_each(|place| place.connections += 1);
-            self.told_failures.clear();
+            self.failure_counts.clear();
             self.call_all();
         }
     }
@@ -615,15 +616,15 @@ impl SharedRoute {
     fn begin_anew(&mut self, now: Timestamp) {
         self.number += 1;
         self.asked_probe = None;
-        self.standing.begins_anew(now);
-        self.told_failures.clear();
+        self.status.begins_anew(now);
+        self.failure_counts.clear();
         self.stands_still = false;
         self.is_alone = false;
-        self.standing.paths_are(BTreeMap::new(), None, now);
-        self.standing.failing_tags = None;
+        self.status.paths_are(BTreeMap::new(), None, now);
+        self.status.failing_tags = None;
         self.version.fit(&mut self.mailbox);
         self.mailbox.begin_anew();
-        match self.standing.is_stopped() {
+        match self.status.is_stopped() {
             true => self.questions.refuse(&stopped(self.version.definition.name())),
             false => self.questions.accept(),
         }
@@ -636,7 +637,7 @@ impl SharedRoute {
 
     /// Whether messages find nobody: they wait nowhere, and the far side is away.
     pub(super) fn is_away(&self) -> bool {
-        self.version.buffering.mode == BufferMode::None && self.standing.connection() != Connection::Connected
+        self.version.buffering.mode == BufferMode::None && self.status.connection() != Connection::Connected
     }
 
     /// Number at or below that of the first message that is not done; `None` when there is none.
@@ -648,7 +649,7 @@ impl SharedRoute {
     pub(super) fn instances_have_changed(&mut self) {
         let instances = self.instances();
         self.mailbox.lanes_are(instances);
-        self.standing.instances_are(instances);
+        self.status.instances_are(instances);
         self.call_all();
     }
 
@@ -658,14 +659,14 @@ impl SharedRoute {
     }
 
     /// How often others than this instance have connected.
-    pub(super) fn connections_beside(&self, instance: usize) -> u64 {
+    pub(super) fn connections_of_others(&self, instance: usize) -> u64 {
         let others = self.places.iter().enumerate().filter(|(index, _)| *index != instance);
         others.map(|(_, place)| place.connections).sum()
     }
 
     /// Has all drivers look what there is to do.
     pub(super) fn call_all(&self) {
-        self.places.iter().for_each(|place| place.bell.ring());
+        self.places.iter().for_each(|place| place.notify.ring());
     }
 
     /// When an instance has work.

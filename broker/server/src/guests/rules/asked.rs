@@ -87,7 +87,7 @@ impl AskedDefinition {
                     }
                 }
                 Effect::Report { severity, code, message, line, column } => {
-                    let locked = locked_secrets::told(tenant, &self.definition, (code, message));
+                    let locked = locked_secrets::masked_report(tenant, &self.definition, (code, message));
                     let message = locked.as_deref().unwrap_or(message);
                     let told = RunError { code, message, line, column, ..RunError::default() };
                     match severity {

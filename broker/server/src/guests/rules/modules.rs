@@ -19,7 +19,7 @@ use lotmq_definitions::Definition;
 use lotmq_host::limits::FAILED_AFTER_TRAPS;
 use lotmq_host::rule::{ModuleQuestion, RuleGuest, RuleInstance, RuleOutcome, Verdict};
 use lotmq_host::{
-    AfterTrap, Grants, GuestLimits, RunError, RunOutput, Services, Trap, TrapKind, TrapStanding,
+    AfterTrap, Grants, GuestLimits, RunError, RunOutput, Services, Trap, TrapBreaker, TrapKind,
 };
 use parking_lot::{Mutex, RwLock};
 use tracing::{info, warn};
@@ -51,19 +51,19 @@ struct RuleModule {
 pub(crate) struct RuleModuleFigures {
     pub(crate) calls: AtomicU64,
     pub(crate) traps: AtomicU64,
-    standing: Mutex<TrapStanding>,
+    breaker: Mutex<TrapBreaker>,
 }
 
 impl RuleModuleFigures {
     /// Whether it has failed: five traps within a minute, and it has said nothing since then; or
     /// one, where it does not begin again by itself.
     pub(crate) fn have_failed(&self) -> bool {
-        self.standing.lock().has_failed()
+        self.breaker.lock().has_failed()
     }
 
     /// Forgets its traps.
     pub(crate) fn forget_traps(&self) {
-        *self.standing.lock() = TrapStanding::default();
+        *self.breaker.lock() = TrapBreaker::default();
     }
 }
 
@@ -114,7 +114,7 @@ impl RuleModules {
         let module = module.ok_or_else(|| {
             RunError::new("MODULE_WORLD", format!("module '{name}' is not of world 'rule'"))
         })?;
-        if !module.figures.standing.lock().may_be_asked(Instant::now()) {
+        if !module.figures.breaker.lock().may_be_asked(Instant::now()) {
             let message =
                 format!("module '{name}' has failed: it trapped {FAILED_AFTER_TRAPS} times, and pauses");
             return Err(RunError::new("MODULE_FAILED", message));
@@ -152,7 +152,7 @@ impl RuleModule {
             }
             RuleOutcome::Trapped(trap) => return Err(self.trapped(tenant, place, trap)),
         };
-        if self.figures.standing.lock().ended_well() {
+        if self.figures.breaker.lock().ended_well() {
             let (tenant, definition) = (&*tenant.name, &**self.asked.definition.name());
             info!(tenant, definition, kind = "module", "module of world rule is asked again");
         }
@@ -189,12 +189,12 @@ impl RuleModule {
         self.asked.failed(place, of_trap(&trap));
         // A lack of memory in the pool is not the module's fault.
         if trap.kind != TrapKind::Pool {
-            let mut standing = self.figures.standing.lock();
+            let mut breaker = self.figures.breaker.lock();
             let after = match self.limits.restarts {
-                true => standing.trapped(Instant::now()),
-                false => standing.stays_down(),
+                true => breaker.trapped(Instant::now()),
+                false => breaker.stays_down(),
             };
-            drop(standing);
+            drop(breaker);
             self.tell(tenant, after, trap.kind);
         }
         trap.into()

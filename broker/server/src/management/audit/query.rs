@@ -102,11 +102,11 @@ fn day_of(record: &AuditRecord) -> Option<Date> {
 }
 
 /// Form of a record for people: its contents, its number and its digest.
-pub(crate) fn shown(record: &AuditRecord) -> Value {
+pub(crate) fn render_record(record: &AuditRecord) -> Value {
     let text = record.text.as_deref().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
     let kind = Kind::of(record.number);
-    shown.insert("number".to_owned(), json!(kind.shown(record.number)));
+    shown.insert("number".to_owned(), json!(kind.display_number(record.number)));
     shown.insert(
         "hash".to_owned(),
         json!(record.digest.map(|digest| data_encoding::HEXLOWER.encode(&digest))),
@@ -145,7 +145,7 @@ impl Audit {
         }
         all.sort_by_key(|record| record.at_ms);
         let surplus = all.len().saturating_sub(records_max);
-        found.records = all[surplus..].iter().map(shown).collect();
+        found.records = all[surplus..].iter().map(render_record).collect();
         Ok(found)
     }
 
@@ -166,7 +166,7 @@ impl Audit {
                 if !selection.has(&record) {
                     return ControlFlow::Continue(());
                 }
-                match write(&shown(&record).to_string()) {
+                match write(&render_record(&record).to_string()) {
                     Ok(()) => count += 1,
                     Err(error) => {
                         failure = Some(error);
@@ -223,7 +223,7 @@ impl Audit {
         status.damaged = self.each_record(store, kind, |record| {
             status.records += 1;
             days.extend(day_of(&record));
-            let number = kind.shown(record.number);
+            let number = kind.display_number(record.number);
             match &record.text {
                 None => status.locked += 1,
                 Some(text) => {

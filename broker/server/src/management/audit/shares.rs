@@ -83,7 +83,7 @@ impl Trail {
         for (record, mut said) in anew {
             if !said.contains_key("first") {
                 let digest = record.digest.map(|digest| data_encoding::HEXLOWER.encode(&digest));
-                let first = json!({ "number": self.kind.shown(record.number), "hash": digest });
+                let first = json!({ "number": self.kind.display_number(record.number), "hash": digest });
                 said.insert("first".to_owned(), first);
             }
             self.append(counters, record.at_ms, &Value::Object(said).to_string());

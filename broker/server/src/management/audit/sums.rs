@@ -75,14 +75,14 @@ pub(super) struct Sum {
     /// Some of the users that they named.
     pub(super) users: Users,
     /// Commands with the number of each.
-    pub(super) commands: Vec<(Deed, u64)>,
+    pub(super) commands: Vec<(SummedCommand, u64)>,
 }
 
 pub(super) type Users = SmallVec<[Box<str>; 2]>;
 
 /// Command as it is summed up: the verb, if it exists, and the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Deed {
+pub(super) struct SummedCommand {
     pub(super) verb: Option<Box<str>>,
     pub(super) result: Box<str>,
 }
@@ -120,13 +120,13 @@ struct Address {
     count: u64,
     users: Users,
     /// Commands so far, with the number of each without a record.
-    commands: Vec<(Deed, u64)>,
+    commands: Vec<(SummedCommand, u64)>,
 }
 
 impl Sums {
     /// Whether a login or denial gets a record of its own; counts it if not.
     pub(super) fn admits(&self, sort: Sort, peer: Peer, user: Option<&str>, now_ms: u64) -> bool {
-        self.admits_deed(sort, (peer, user), None, now_ms)
+        self.admits_summed(sort, (peer, user), None, now_ms)
     }
 
     /// Whether a command with this verb and result gets a record of its own; counts it if not.
@@ -136,10 +136,10 @@ impl Sums {
         command: (Option<&str>, &str),
         now_ms: u64,
     ) -> bool {
-        self.admits_deed(Sort::Command, from, Some(command), now_ms)
+        self.admits_summed(Sort::Command, from, Some(command), now_ms)
     }
 
-    fn admits_deed(
+    fn admits_summed(
         &self,
         sort: Sort,
         (peer, user): (Peer, Option<&str>),
@@ -219,13 +219,13 @@ impl Address {
     /// told apart, at most [`AUDIT_SUM_COMMANDS_MAX`].
     fn command(&mut self, command: Option<(Option<&str>, &str)>) -> (bool, Option<usize>) {
         let Some((verb, result)) = command else { return (false, None) };
-        let is_it = |deed: &Deed| deed.verb.as_deref() == verb && *deed.result == *result;
+        let is_it = |deed: &SummedCommand| deed.verb.as_deref() == verb && *deed.result == *result;
         let known = self.commands.iter().position(|(deed, _)| is_it(deed));
         if known.is_none() && self.commands.len() >= AUDIT_SUM_COMMANDS_MAX {
             return (false, None);
         }
         let at = known.unwrap_or_else(|| {
-            self.commands.push((Deed { verb: verb.map(Into::into), result: result.into() }, 0));
+            self.commands.push((SummedCommand { verb: verb.map(Into::into), result: result.into() }, 0));
             self.commands.len() - 1
         });
         (known.is_none(), Some(at))
@@ -294,7 +294,8 @@ mod tests {
         let own = (0..1000).filter(|n| give("bob", &format!("v{n}"), "?", 13_000 + 100 * n)).count();
         assert_eq!(own, AUDIT_SUM_COMMANDS_MAX - 3);
         let found = sums.take(13_000, true);
-        let deed = |verb: &str, result: &str| Deed { verb: Some(verb.into()), result: result.into() };
+        let deed =
+            |verb: &str, result: &str| SummedCommand { verb: Some(verb.into()), result: result.into() };
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].users.to_vec(), &found[0].address),

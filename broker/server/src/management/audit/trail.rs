@@ -61,7 +61,7 @@ impl Kind {
     }
 
     /// Number for people: from 1.
-    pub(super) fn shown(self, stored: u64) -> u64 {
+    pub(super) fn display_number(self, stored: u64) -> u64 {
         stored - self.base()
     }
 
@@ -162,10 +162,10 @@ impl Trail {
         if let Some(head) = stored_head(store, tenant, kind)? {
             let known = kind.base() + head.number + 1;
             if known > next {
-                missing = Some((kind.shown(next), head.number));
+                missing = Some((kind.display_number(next), head.number));
                 error!(
                     trail = kind.name(),
-                    first = kind.shown(next),
+                    first = kind.display_number(next),
                     last = head.number,
                     "records of the audit are gone that were there: the newest ones"
                 );
@@ -194,7 +194,7 @@ impl Trail {
 
     /// Newest record, stored or not.
     pub(super) fn head(&self) -> Head {
-        Head { kind: self.kind, number: self.kind.shown(self.next) - 1, digest: self.digest }
+        Head { kind: self.kind, number: self.kind.display_number(self.next) - 1, digest: self.digest }
     }
 
     /// Whether everything was handed to the store.

@@ -3,15 +3,15 @@
 
 use lotmq_definitions::{DefinitionKind, NotFound};
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
     usage: "<name | all | off | status | remove name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,

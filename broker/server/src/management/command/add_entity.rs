@@ -154,7 +154,7 @@ fn add_one(
         .facts
         .route
         .as_deref()
-        .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
+        .and_then(|said| replacing::warning(&*call.tenant.programs().guests.route(&name)?, said));
     let project = ownership::project_of(call, kind, &name);
     let place = place_of_name(source.get(entity.range).unwrap_or(source), entity.lines_before);
     let newly_named = output.facts.rule.as_ref().map(|rule| NewlyNamed::of(call.tenant, rule));
@@ -173,7 +173,7 @@ fn add_one(
             let place = (call.tenant, &call.broker.hosting);
             let of_places = guests::route_drivers::place_warnings(place, &installed.definition);
             warnings.extend(of_places.iter().map(|(code, text)| problem(code, text)));
-            warnings.extend(guests::unheard::warnings(call.tenant, &installed.definition));
+            warnings.extend(guests::trigger_lint::warnings(call.tenant, &installed.definition));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
             // Clients look for these words, also where something was there.

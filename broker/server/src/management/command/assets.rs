@@ -19,9 +19,9 @@ use super::modules::compiling::{self, ComponentPlace};
 use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
 use super::modules::{authority, instances};
 use super::ownership::Removal;
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument, problem};
 use super::share::check_share;
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_types::TYPES;
@@ -34,7 +34,7 @@ use crate::management::module_catalog::Module;
 pub(super) static INSTALL: Verb = Verb {
     name: "install",
     usage: "<module> [version] [-name <name>]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -46,7 +46,7 @@ pub(super) static INSTALL: Verb = Verb {
 pub(super) static INSTALL_WITH_TOKEN: Verb = Verb {
     name: "installWithToken",
     usage: "<module> <token> [version] [-name <name>]",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -58,7 +58,7 @@ pub(super) static INSTALL_WITH_TOKEN: Verb = Verb {
 pub(super) static UNINSTALL: Verb = Verb {
     name: "uninstall",
     usage: "<asset> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -70,7 +70,7 @@ pub(super) static UNINSTALL: Verb = Verb {
 pub(super) static UNINSTALL_WITH_TOKEN: Verb = Verb {
     name: "uninstallWithToken",
     usage: "<asset> <token> [-force]",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -82,7 +82,7 @@ pub(super) static UNINSTALL_WITH_TOKEN: Verb = Verb {
 pub(super) static UNINSTALL_MULTIPLE: Verb = Verb {
     name: "uninstallMultiple",
     usage: "<asset> … [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -351,11 +351,11 @@ fn tell(call: &mut Call<'_>, name: &str, message: &str) -> Result<Done, Refusal>
     let text = info.to_string();
     call.tenant.managed().assets.tells(&asset.name, &text);
     call.changed(asset.topic(), text);
-    Ok(Done::new(message).with_data(told(call, &asset, info)))
+    Ok(Done::new(message).with_data(masked_status(call, &asset, info)))
 }
 
 /// Status of an asset, as the asker may know it: its last error may quote messages.
-fn told(call: &Call<'_>, asset: &Asset, mut info: Value) -> Value {
+fn masked_status(call: &Call<'_>, asset: &Asset, mut info: Value) -> Value {
     if !info["lastError"].is_null() && !call.may_see_messages(asset.owner(call.tenant).as_ref()) {
         info["lastError"] = WITHHELD.into();
     }

@@ -11,8 +11,8 @@ use lotmq_auth::Scope;
 use lotmq_config::Durability;
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::route_drivers::folders;
 use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
@@ -24,7 +24,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static STATUS: Verb = Verb {
     name: "auditStatus",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -36,7 +36,7 @@ pub(super) static STATUS: Verb = Verb {
 pub(super) static QUERY: Verb = Verb {
     name: "auditQuery",
     usage: "<YYYY-MM-DD[|filter]>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -48,7 +48,7 @@ pub(super) static QUERY: Verb = Verb {
 pub(super) static DECRYPT: Verb = Verb {
     name: "decryptAudit",
     usage: "[YYYY-MM-DD][|path]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -70,7 +70,7 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     flush(call);
     let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
-    let status = call.aside(move || tenant.managed().audit.status(&broker.store))??;
+    let status = call.run_blocking(move || tenant.managed().audit.status(&broker.store))??;
     let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
         "enabled": call.tenant.managed().audit.is_enabled(),
@@ -97,7 +97,7 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     flush(call);
     let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
     let find = move || tenant.managed().audit.find(&broker.store, &selection, AUDIT_FOUND_MAX);
-    let found = call.aside(find)??;
+    let found = call.run_blocking(find)??;
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
         let message = format!("Only the newest {} of {} are shown.", found.records.len(), found.total);
@@ -151,7 +151,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let finish = |count| out.into_inner()?.sync_all().map(|()| count);
         lines.and_then(finish).map(|records| (half, records)).map_err(|error| failed(&error))
     };
-    let (mut file, records) = call.aside(write)??;
+    let (mut file, records) = call.run_blocking(write)??;
     file.keep();
     let data = json!({ "path": shown, "records": records });
     Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))

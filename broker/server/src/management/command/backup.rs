@@ -12,8 +12,8 @@ use lotmq_store::ImportError;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::{self, HasPrograms as _};
 use crate::limits::{
@@ -33,7 +33,7 @@ use lotmq_process::clock::utc_text;
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
     usage: "[name] [-retained] [-sessions]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -45,7 +45,7 @@ pub(super) static BACKUP: Verb = Verb {
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreBackup",
     usage: "[part:<number>/<count>] [zip64:<base64>]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Compiles,
@@ -80,7 +80,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
         })
     };
-    let written = call.aside(write)?;
+    let written = call.run_blocking(write)?;
     let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
@@ -145,7 +145,7 @@ impl<'a> Chunks<'a> {
             let mut chunk = vec![0; len];
             spool.read_exact(&mut chunk).map(|()| (spool, chunk))
         };
-        let read = self.broker.commands.read_aside(self.taker, &self.broker.watchdog.pulses, read)?;
+        let read = self.broker.commands.read_blocking(self.taker, &self.broker.watchdog.pulses, read)?;
         let (spool, chunk) = read.map_err(not_read_back)?;
         self.spool = Some(spool);
         Ok(chunk)

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use lotmq_auth::Scope;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::late_code::Compiling;
-use crate::limits::PULSE_PATIENCE;
+use crate::limits::HEARTBEAT_PATIENCE;
 use crate::management::broker::Broker;
 use crate::management::sys;
 
@@ -19,7 +19,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) static STATUS: Verb = Verb {
     name: "brokerStatus",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -42,9 +42,9 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 /// Threads that stand still, in words, as `/health` tells of them: those that seem to have
-/// [`PULSE_PATIENCE`] to go on.
+/// [`HEARTBEAT_PATIENCE`] to go on.
 fn silent(broker: &Broker) -> Option<String> {
-    let deadline = Instant::now() + PULSE_PATIENCE;
+    let deadline = Instant::now() + HEARTBEAT_PATIENCE;
     loop {
         let now = Instant::now();
         let silent = broker.watchdog.silent(now);

@@ -9,8 +9,8 @@ use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
 use super::ownership::Removal;
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, problem};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
@@ -27,7 +27,7 @@ const MISSING_SHOWN: usize = 10;
 pub(super) static LIST: Verb = Verb {
     name: "listDeadLetters",
     usage: "<route> [cursor]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Waits,
@@ -39,7 +39,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static REPLAY: Verb = Verb {
     name: "replayDeadLetters",
     usage: "<route> [number]… [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Waits,
@@ -51,7 +51,7 @@ pub(super) static REPLAY: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeDeadLetters",
     usage: "<route> [number]… [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
     work: Work::Waits,
@@ -63,7 +63,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static SKIP: Verb = Verb {
     name: "skipWaiting",
     usage: "<route> [count] [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Waits,
@@ -113,7 +113,7 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     match &taken.stopped {
-        None => told(&taken, "handed to the route again", data),
+        None => report(&taken, "handed to the route again", data),
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
             let errors = vec![problem("REPLAY_STOPPED", &message)];
@@ -124,11 +124,11 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let taken = take(call, false)?;
-    told(&taken, "removed", data(&taken))
+    report(&taken, "removed", data(&taken))
 }
 
 /// Reports the result. Refuses if a number is that of no dead letter; the others are done.
-fn told(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal> {
+fn report(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal> {
     let (count, missing) = (taken.letters, &taken.missing);
     if missing.is_empty() {
         let text = match count {
@@ -254,5 +254,5 @@ fn read(
     (messages, bytes): (usize, u64),
 ) -> Result<QueueSlice, Refusal> {
     let store = Arc::clone(&call.broker.store);
-    Ok(call.aside(move || store.queue_slice(session, after, messages, bytes))??)
+    Ok(call.run_blocking(move || store.queue_slice(session, after, messages, bytes))??)
 }

@@ -5,8 +5,8 @@ use lotmq_auth::Scope;
 use lotmq_definitions::DefinitionKind;
 
 use super::add_entity::add;
+use super::redaction::Redaction;
 use super::remove_entity::{remove, remove_all};
-use super::shown::Shown;
 use super::verb::{Effect, Permission, Verb, Work};
 
 /// `family: Kind "Kind" "Kinds" "a kind" "kinds", who adds, who removes, a name and the text that
@@ -19,7 +19,7 @@ macro_rules! families {
             pub(in super::super) static ADD: Verb = Verb {
                 name: concat!("add", $title),
                 usage: "<LoT text>",
-                shown: Shown::Digest,
+                shown: Redaction::Digest,
                 permission: Permission::Scope(Scope::$adds),
                 effect: Effect::Stores,
                 work: Work::Compiles,
@@ -31,7 +31,7 @@ macro_rules! families {
             pub(in super::super) static REMOVE: Verb = Verb {
                 name: concat!("remove", $title),
                 usage: "<name> [-force]",
-                shown: Shown::All,
+                shown: Redaction::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
                 work: Work::Answers,
@@ -43,7 +43,7 @@ macro_rules! families {
             pub(in super::super) static REMOVE_ALL: Verb = Verb {
                 name: concat!("removeAll", $titles),
                 usage: "[-force]",
-                shown: Shown::All,
+                shown: Redaction::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
                 work: Work::Answers,

@@ -6,17 +6,17 @@ use lotmq_definitions::{DefinitionKind, EntityRow, Owner, Report, State};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::routes;
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::seeds::is_seed;
-use crate::guests::{HasPrograms as _, unheard};
+use crate::guests::{HasPrograms as _, trigger_lint};
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
     usage: "[model | action | route | rule] <name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -28,7 +28,7 @@ pub(super) static DIAGNOSE: Verb = Verb {
 pub(super) static PENDING: Verb = Verb {
     name: "getPendingStatus",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -40,7 +40,7 @@ pub(super) static PENDING: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listEntities",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -64,13 +64,13 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(entity_type(kind), name);
     let report = call.tenant.programs().guests.registry.read().diagnose(kind, name);
     let report = report.ok_or_else(|| Refusal::not_found(format!("{} '{name}' not found.", kind.title())))?;
-    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
+    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(visible_part(call, report)))
 }
 
 /// Part of a report that the asker may see: contents of messages are only for those who may
 /// configure the system, as are the topics where errors and traces are published. That of a route
 /// has how it stands, and its dead letters.
-fn shown(call: &Call<'_>, report: Report) -> Value {
+fn visible_part(call: &Call<'_>, report: Report) -> Value {
     let is_admitted = Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity);
     let report = if is_admitted { report } else { report.without_messages() };
     let route = (report.kind == DefinitionKind::Route)
@@ -80,13 +80,13 @@ fn shown(call: &Call<'_>, report: Report) -> Value {
         let registry = call.tenant.programs().guests.registry.read();
         registry.get(report.kind, &report.name).cloned()
     };
-    let unheard = definition.map(|definition| unheard::filters(call.tenant, &definition));
+    let unheard = definition.map(|definition| trigger_lint::filters(call.tenant, &definition));
     let mut shown = json!(report);
     if let Some(unheard) = unheard.filter(|unheard| !unheard.is_empty()) {
         shown["unheard"] = json!(unheard);
     }
     if let Some(route) = route {
-        let (standing, stands_still) = routes::standing_shown(call, &route);
+        let (standing, stands_still) = routes::status_row(call, &route);
         shown["standing"] = standing;
         shown["deadLetters"] = route.dead_letters.figures().to_json(is_admitted);
         if stands_still {
@@ -101,13 +101,13 @@ fn shown(call: &Call<'_>, report: Report) -> Value {
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
     let mut reports = call.tenant.programs().guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {
-        let reports: Vec<Value> = reports.into_iter().map(|report| shown(call, report)).collect();
+        let reports: Vec<Value> = reports.into_iter().map(|report| visible_part(call, report)).collect();
         return Ok(Done::new(format!("{} definitions are named '{name}'.", reports.len())).with_data(reports));
     }
     let report = reports.pop().ok_or_else(|| Refusal::not_found(format!("'{name}' not found.")))?;
     let kind = report.kind;
     call.about(entity_type(kind), name);
-    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
+    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(visible_part(call, report)))
 }
 
 fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -133,7 +133,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut rows = call.tenant.programs().guests.registry.read().list_entities();
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
-    let unheard = unheard::all_filters(call.tenant);
+    let unheard = trigger_lint::all_filters(call.tenant);
     let shown = |row: EntityRow| {
         let mut shown = json!(row);
         if let Some(filters) = unheard.get(&(row.kind, row.name)) {

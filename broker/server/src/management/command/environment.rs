@@ -5,8 +5,8 @@ use lotmq_changes::Ticket;
 use lotmq_core::limits::Limit;
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::{VariableError, unquoted};
@@ -14,7 +14,7 @@ use crate::guests::variables::{VariableError, unquoted};
 pub(super) static SET: Verb = Verb {
     name: "setEnv",
     usage: "<NAME=value>",
-    shown: Shown::Name,
+    shown: Redaction::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -26,7 +26,7 @@ pub(super) static SET: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeEnv",
     usage: "<NAME>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -38,7 +38,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listEnv",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal, unknown_command};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{GROUPS, find};
 use crate::management::command_text::{CommandText, normalized_verb};
@@ -11,7 +11,7 @@ use crate::management::command_text::{CommandText, normalized_verb};
 pub(super) static HELP: Verb = Verb {
     name: "help",
     usage: "[verb]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,

@@ -6,8 +6,8 @@ use lotmq_auth::Scope;
 use lotmq_router::{filter_matches, topic_filter_valid};
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests;
 use crate::guests::HasPrograms as _;
@@ -16,7 +16,7 @@ use crate::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
 pub(super) static LIST: Verb = Verb {
     name: "listKept",
     usage: "[topic filter]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -28,7 +28,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeKept",
     usage: "<topic filter>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,

@@ -3,15 +3,15 @@
 use lotmq_auth::Scope;
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
 
 pub(super) static LIST: Verb = Verb {
     name: "listClients",
     usage: "[prefix] [cursor]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,

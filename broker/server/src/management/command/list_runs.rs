@@ -7,8 +7,8 @@ use lotmq_definitions::Definition;
 use lotmq_host::RunnerMetrics;
 use serde_json::{Value, json};
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
@@ -19,7 +19,7 @@ const LONG_RUN: Duration = Duration::from_secs(1);
 pub(super) static LIST: Verb = Verb {
     name: "listRuns",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,

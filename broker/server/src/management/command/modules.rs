@@ -14,9 +14,9 @@ use super::add_entity::refused;
 use super::assets;
 use super::dependents::left_without_module;
 use super::ownership::Removal;
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
@@ -34,7 +34,7 @@ use compiling::ComponentPlace;
 use foreign_assets::StoppedAssets;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
-    read_options, shown, world_of,
+    read_options, truncated, world_of,
 };
 
 pub(super) mod authority;
@@ -51,7 +51,7 @@ pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action|rule|route|auth [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-keepConfig] [-sig ed25519:base64] [-replace] [-force] [-disabled] wasm64:<base64>|-size <bytes>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -65,7 +65,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeModule",
     usage: "<name> [-tenant t] [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -77,7 +77,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listModules",
     usage: "[-tenant t]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -89,7 +89,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static INFO: Verb = Verb {
     name: "moduleInfo",
     usage: "<name> [-tenant t]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -101,7 +101,7 @@ pub(super) static INFO: Verb = Verb {
 pub(super) static ENABLE: Verb = Verb {
     name: "enableModule",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -113,7 +113,7 @@ pub(super) static ENABLE: Verb = Verb {
 pub(super) static ROLLBACK: Verb = Verb {
     name: "rollbackModule",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -125,7 +125,7 @@ pub(super) static ROLLBACK: Verb = Verb {
 pub(super) static DISABLE: Verb = Verb {
     name: "disableModule",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -141,7 +141,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
     call.about(EntityType::Module, &name);
     if !is_module_name(&name) {
-        let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", shown(&name));
+        let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", truncated(&name));
         return Err(Refusal::new("MODULE_NAME_INVALID", message));
     }
     let mut asked = read_options(call.verb, arguments)?;
@@ -256,7 +256,7 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
     // One of the few that may be in memory at once.
     let _place = call.compile_for().module_place().map_err(|error| refused(error.into()))?;
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
-    let component = call.aside(move || components::read(&broker.store, tenant, &module))??;
+    let component = call.run_blocking(move || components::read(&broker.store, tenant, &module))??;
     signed_by(call, &component, signature)
 }
 

@@ -39,13 +39,13 @@ impl NewlyNamed {
             holding.map(|account| account.name.to_string()).collect()
         };
         let of_groups = self.groups.iter().filter_map(|group| {
-            let users = told(&holders(&|account| account.groups.contains(group)))?;
+            let users = name_list(&holders(&|account| account.groups.contains(group)))?;
             Some(format!(
                 "Rule '{rule}' is the first that names group '{group}', in which are already: {users}."
             ))
         });
         let of_properties = self.properties.iter().filter_map(|property| {
-            let users = told(&holders(&|account| account.property(property).is_some_and(is_set)))?;
+            let users = name_list(&holders(&|account| account.property(property).is_some_and(is_set)))?;
             Some(format!(
                 "Rule '{rule}' is the first that names property '{property}', which have already: {users}."
             ))
@@ -71,7 +71,7 @@ fn is_set(value: &str) -> bool {
 }
 
 /// Names of users as they are told, the first of many; `None` of nobody.
-fn told(users: &[String]) -> Option<String> {
+fn name_list(users: &[String]) -> Option<String> {
     let shown = users.get(..HOLDERS_SHOWN_MAX).unwrap_or(users).join(", ");
     match users.len().saturating_sub(HOLDERS_SHOWN_MAX) {
         _ if users.is_empty() => None,

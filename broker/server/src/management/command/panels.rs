@@ -12,9 +12,9 @@ use lotmq_definitions::{Definition, DefinitionKind};
 use serde_json::{Value, json};
 
 use super::add_entity::{add, add_text, refused};
+use super::redaction::Redaction;
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::views;
@@ -25,7 +25,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static ADD: Verb = Verb {
     name: "addPanel",
     usage: "<LoT text>",
-    shown: Shown::Digest,
+    shown: Redaction::Digest,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -44,7 +44,7 @@ pub(super) static ADD_VISU: Verb = Verb {
 pub(super) static ADD_FILE: Verb = Verb {
     name: "addVisuFile",
     usage: "lot64:<base64 of LoT text>",
-    shown: Shown::Digest,
+    shown: Redaction::Digest,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -56,7 +56,7 @@ pub(super) static ADD_FILE: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removePanel",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -71,7 +71,7 @@ pub(super) static REMOVE_VISU: Verb =
 pub(super) static LIST: Verb = Verb {
     name: "listPanels",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -83,7 +83,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CODE: Verb = Verb {
     name: "panelCode",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -95,7 +95,7 @@ pub(super) static CODE: Verb = Verb {
 pub(super) static UPDATE_STATE: Verb = Verb {
     name: "updateVisuState",
     usage: "<name> <DRAFT | PUBLISHED | ARCHIVED>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -107,7 +107,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
 pub(super) static REFRESH: Verb = Verb {
     name: "refreshVisu",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,

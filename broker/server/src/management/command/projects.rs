@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 
 use super::environment::limit_reached;
 use super::ownership::Removal;
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
@@ -37,7 +37,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
     usage: "<zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -49,7 +49,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeProject",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -61,7 +61,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
     usage: "<name> [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -73,7 +73,7 @@ pub(super) static LOAD: Verb = Verb {
 pub(super) static UNLOAD: Verb = Verb {
     name: "unloadProject",
     usage: "[name] [-dryRun] [-agreed <plan>] [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -85,7 +85,7 @@ pub(super) static UNLOAD: Verb = Verb {
 pub(super) static ROLLBACK: Verb = Verb {
     name: "rollbackProject",
     usage: "<name> [-dryRun] [-agreed <plan>] [-replace]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -97,7 +97,7 @@ pub(super) static ROLLBACK: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listProjects",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -109,7 +109,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static GET: Verb = Verb {
     name: "getProject",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Waits,
@@ -121,7 +121,7 @@ pub(super) static GET: Verb = Verb {
 pub(super) static DUPLICATE: Verb = Verb {
     name: "duplicateProject",
     usage: "<name> <new name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -133,7 +133,7 @@ pub(super) static DUPLICATE: Verb = Verb {
 pub(super) static STATUS: Verb = Verb {
     name: "projectStatus",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -149,7 +149,7 @@ pub(super) static STATUS: Verb = Verb {
 pub(super) static MANIFEST: Verb = Verb {
     name: "projectManifest",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -164,7 +164,7 @@ pub(super) static MANIFEST: Verb = Verb {
 pub(super) static LOAD_LICENSE: Verb = Verb {
     name: "loadLicense",
     usage: "<anything>",
-    shown: Shown::First(0),
+    shown: Redaction::First(0),
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -280,7 +280,7 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
         let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
         let shown = format!("files/{}", call.tenant.name);
         let asked = source.clone();
-        let read = call.aside(move || folder::read((&root, &shown), &asked))?;
+        let read = call.run_blocking(move || folder::read((&root, &shown), &asked))?;
         let (bytes, name) =
             read.map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))?;
         (bytes, Some(name), source)
@@ -499,7 +499,7 @@ fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Ref
         let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
         broker.store.in_snapshot(SnapshotError::is_lost, archive)
     };
-    let found = call.aside(read)?;
+    let found = call.run_blocking(read)?;
     let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }
@@ -587,7 +587,7 @@ fn deploy(
     let mut batch = Batch::new();
     let stored = archive.map(|archive| put(call, project, archive, &mut batch)).transpose()?;
     if options.is_dry_run {
-        return plan::told(call, project, compiled, &ends, data);
+        return plan::report(call, project, compiled, &ends, data);
     }
     if let Some(agreed) = &options.agreed {
         ProjectPlan::of(call, project, &compiled, &ends).check(Some(agreed))?;

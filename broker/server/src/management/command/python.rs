@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::dependents::left_without;
 use super::ownership::{self, ByHand, Removal};
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
@@ -25,7 +25,7 @@ const SCRIPT: &str = "Python script";
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
     usage: "[-replace] <Python text>",
-    shown: Shown::Digest,
+    shown: Redaction::Digest,
     permission: Permission::Scope(Scope::ActionManagementCreation),
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -37,7 +37,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removePython",
     usage: "<name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -49,7 +49,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllPythonScripts",
     usage: "[-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,

@@ -40,7 +40,7 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let displaced = ownership::remove_displaced(call, stored_kind, [&**name], &mut batch);
     let needed_by = left_without(call, &Need::Definition(kind, name.as_str().into()));
     call.commit(batch)?;
-    let done = left.told(format!("{} '{name}' removed successfully!", kind.title()));
+    let done = left.report(format!("{} '{name}' removed successfully!", kind.title()));
     Ok(Done { warnings: of_project.into_iter().chain(displaced).chain(needed_by).collect(), ..done })
 }
 
@@ -79,7 +79,7 @@ impl LeftMessages {
     }
 
     /// A reply with what went, if anything did, in its data: its words are what clients look for.
-    fn told(&self, message: String) -> Done {
+    fn report(&self, message: String) -> Done {
         let done = Done::new(message);
         if self.waiting + self.dead_letters == 0 { done } else { done.with_data(self.marked(json!({}))) }
     }
@@ -101,7 +101,7 @@ impl LeftMessages {
 /// Those of [`remove_where`].
 pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str) -> Result<Done, Refusal> {
     let RemovedEntities { left, warnings, .. } = remove_where(call, kind, |_| true)?;
-    Ok(Done { warnings, ..left.told(format!("Removed all {plural} successfully")) })
+    Ok(Done { warnings, ..left.report(format!("Removed all {plural} successfully")) })
 }
 
 /// Outcome of the removal of several entities.

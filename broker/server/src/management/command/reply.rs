@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
-use crate::management::command_queue::aside::ReadAsideError;
+use crate::management::command_queue::blocking_pool::BlockingReadError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use crate::management::components::ComponentUnread;
 use lotmq_core::durable::store_failure::StoreFailure;
@@ -140,8 +140,8 @@ impl From<ArgumentError> for Refusal {
     }
 }
 
-impl From<ReadAsideError> for Refusal {
-    fn from(error: ReadAsideError) -> Self {
+impl From<BlockingReadError> for Refusal {
+    fn from(error: BlockingReadError) -> Self {
         Self::new("STORE_FAILED", error.to_string())
     }
 }

@@ -1,8 +1,8 @@
 //! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text to begin
 //! with of every type that is checked. Commands reference §4.
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::route_modules::WASM;
 use crate::guests::route_types::{TYPES, runs_route_type};
@@ -10,7 +10,7 @@ use crate::guests::route_types::{TYPES, runs_route_type};
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -22,7 +22,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CODE: Verb = Verb {
     name: "routeCode",
     usage: "<TYPE>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,

@@ -10,14 +10,14 @@ use lotmq_definitions::Origin;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, WITHHELD, problem};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::pace::Rates;
-use crate::guests::routes::standing::{Connection, DeliveryFigures};
+use crate::guests::routes::status::{Connection, DeliveryFigures};
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) static LIST: Verb = Verb {
     name: "listRoutes",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -37,7 +37,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static CONNECTION_STATUS: Verb = Verb {
     name: "connectionStatus",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -49,7 +49,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
 pub(super) static CHECK_CONNECTION: Verb = Verb {
     name: "checkRouteConnection",
     usage: "<name> [-new]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::ScopeOrOwn(Scope::RouteManagementCreation),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -159,45 +159,45 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
 
 /// How a route stands, for its diagnosis: members of its row, and whether it stands still until
 /// people have corrected something.
-pub(super) fn standing_shown(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
+pub(super) fn status_row(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
     let Row { connection, health, reason, .. } = row(call, route, call.broker.definitions_now().wall);
     let shown = json!({ "connection": connection, "health": health, "reason": reason });
     (shown, route.stands_still())
 }
 
 fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
-    let (version, standing) = (route.version(), route.standing());
+    let (version, status) = (route.version(), route.status());
     let project = match &version.definition.deployed.origin {
         Origin::Project { project, .. } => Some(Arc::clone(project)),
         Origin::AdHoc => None,
     };
-    let ((delivered, failed), beside) = (standing.done(), route.beside());
+    let ((delivered, failed), beside) = (status.done(), route.runner_facts());
     let (waiting, waiting_bytes) = beside.waiting;
     Row {
         name: Arc::clone(version.definition.name()),
         kind: version.said().kind.clone(),
-        connection: standing.connection().word(),
-        health: beside.not_green(standing.health(&beside.waits, now)),
+        connection: status.connection().word(),
+        health: beside.not_green(status.health(&beside.waits, now)),
         project,
-        errors: standing.errors,
-        since: standing.connected_since(),
+        errors: status.errors,
+        since: status.connected_since(),
         reason: reason([
             beside.full,
             beside.waits_to_publish,
             beside.refused_by_policy,
-            told(call, route, standing.trouble().or_else(|| standing.failed_lately(now))),
-            standing.unanswered(&beside.waits, now),
+            visible_reason(call, route, status.trouble().or_else(|| status.failed_lately(now))),
+            status.unanswered(&beside.waits, now),
             match version.definition.name() {
-                name if standing.is_stopped() => Some(format!("-run {name} starts it")),
+                name if status.is_stopped() => Some(format!("-run {name} starts it")),
                 name => route.stands_still().then(|| format!("it stands still; -run {name} tries again")),
             },
         ]),
-        failing_tags: standing.failing_tags(),
+        failing_tags: status.failing_tags(),
         delivered,
         failed,
-        shed: standing.deliveries.shed,
-        received: Received::of(&standing.deliveries, now),
-        rates: standing.rates(now),
+        shed: status.deliveries.shed,
+        received: Received::of(&status.deliveries, now),
+        rates: status.rates(now),
         waiting: Waiting {
             waiting,
             waiting_bytes,
@@ -207,14 +207,14 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
         },
         dead_letters: beside.dead_letters,
         dead_letters_dropped: beside.dead_letters_dropped,
-        paths: BTreeMap::clone(&standing.told.paths),
-        served: standing.deliveries.http.served.shown(),
+        paths: BTreeMap::clone(&status.told.paths),
+        served: status.deliveries.http.served.to_json(),
     }
 }
 
 /// Returns the reason of a failure, if the caller may know it. Reasons quote messages, and answers
 /// of the far side to them.
-fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option<String> {
+fn visible_reason(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option<String> {
     trouble.map(|trouble| match call.may_see_messages(route.version().definition.owner()) {
         true => trouble,
         false => WITHHELD.to_owned(),
@@ -246,7 +246,7 @@ fn try_now(call: &Call<'_>, route: &RouteRunner) {
 /// now, but is told.
 fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
     // Before the next try, with which it is over.
-    let failed = told(call, route, route.standing().reason());
+    let failed = visible_reason(call, route, route.status().reason());
     try_now(call, route);
     let failed = failed.map_or_else(String::new, |reason| format!(" It had failed: {reason}."));
     Done::new(format!("Route '{name}' is reachable, and connects again now.{failed}"))
@@ -272,20 +272,20 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
-    let why = || told(call, &route, route.standing().reason());
+    let why = || visible_reason(call, &route, route.status().reason());
     let stopped = route.stands_still().then(|| why().unwrap_or("see its topic Error".to_owned()));
     let data = json!({
         "name": name,
-        "stopped": stopped.is_some() || route.standing().is_stopped(),
+        "stopped": stopped.is_some() || route.status().is_stopped(),
         "type": route.version().said().kind,
-        "connection": route.standing().connection().word(),
+        "connection": route.status().connection().word(),
         "reachable": probe.found.is_ok(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
         "detail": probe.found.as_ref().unwrap_or_else(|reason| reason),
         "tried": if probe.is_new { "new" } else { "open" },
     });
     match (probe.found, stopped) {
-        (Ok(_), Some(reason)) if !route.standing().is_stopped() => {
+        (Ok(_), Some(reason)) if !route.status().is_stopped() => {
             try_now(call, &route);
             let message = format!(
                 "Route '{name}' is reachable, and had stopped: {reason}. It is tried again now; -listRoutes tells how it stands."
@@ -297,7 +297,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 format!("Route '{name}' is reachable, and has stopped: {reason}. -run {name} starts it.");
             Ok(Done::new(message).with_data(data))
         }
-        (Ok(_), None) if probe.is_new && route.standing().connection() == Connection::Reconnecting => {
+        (Ok(_), None) if probe.is_new && route.status().connection() == Connection::Reconnecting => {
             Ok(connects_now(call, &route, &name).with_data(data))
         }
         (Ok(_), None) => match why().filter(|_| route.waiting().0 > 0) {
@@ -314,8 +314,8 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 Err(refusal("MESSAGES_FAIL", message, data))
             }
             None => {
-                let standing = route.standing();
-                let tags = standing.failing_tags.as_ref().and_then(|tags| tags.text());
+                let status = route.status();
+                let tags = status.failing_tags.as_ref().and_then(|tags| tags.text());
                 let tags = tags.map_or_else(String::new, |text| format!(" {text}."));
                 Ok(Done::new(format!("Route '{name}' is reachable.{tags}")).with_data(data))
             }

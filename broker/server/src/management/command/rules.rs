@@ -10,9 +10,9 @@ use lotmq_definitions::{DefinitionKind, OnExisting};
 use serde_json::{Value, json};
 
 use super::definition_verbs;
+use super::redaction::Redaction;
 use super::remove_entity::{RemovedEntities, remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::{rules, seeds};
@@ -34,7 +34,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreRules",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -46,7 +46,7 @@ pub(super) static RESTORE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listRules",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,

@@ -33,7 +33,7 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     broker.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
-        note(broker, job, Noted { result: "NOT_UTF8", ..Noted::default() });
+        note(broker, job, AuditEntry { result: "NOT_UTF8", ..AuditEntry::default() });
         let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
         refuse(broker, job, Heading::default(), refusal);
         return;
@@ -44,11 +44,15 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     let Some(verb) = name.as_deref().and_then(find) else {
         let (heading, refusal) = match name.as_deref().and_then(not_yet) {
             Some(name) => {
-                note(broker, job, Noted { verb: Some(name), result: "NOT_AVAILABLE", ..Noted::default() });
+                note(
+                    broker,
+                    job,
+                    AuditEntry { verb: Some(name), result: "NOT_AVAILABLE", ..AuditEntry::default() },
+                );
                 (Heading { command: Some(name), ..heading }, reply::not_available(name))
             }
             None => {
-                note(broker, job, Noted { result: "UNKNOWN_COMMAND", ..Noted::default() });
+                note(broker, job, AuditEntry { result: "UNKNOWN_COMMAND", ..AuditEntry::default() });
                 (heading, reply::unknown_command(&text))
             }
         };
@@ -121,7 +125,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     note(
         broker,
         job,
-        Noted { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..Noted::default() },
+        AuditEntry { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..AuditEntry::default() },
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
@@ -181,7 +185,7 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Contents of a command's record in the audit, besides its user.
 #[derive(Default)]
-struct Noted<'a> {
+struct AuditEntry<'a> {
     verb: Option<&'a str>,
     target: Option<&'a str>,
     result: &'a str,
@@ -201,7 +205,7 @@ fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     }
 }
 
-fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
+fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
     let identity = &job.identity;
     let endpoint = identity.peer.address();
     // A guest's command is given in the name of a user who need not be there.
@@ -218,18 +222,18 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
     };
     let record = Record {
         user: identity.user.as_deref(),
-        counts_for: counts_for.filter(|_| noted.has_changed),
+        counts_for: counts_for.filter(|_| entry.has_changed),
         client_id,
         endpoint,
         definition,
-        verb: noted.verb,
-        target: noted.target,
-        result: Some(noted.result),
-        arguments: noted.arguments,
-        details: noted.details,
+        verb: entry.verb,
+        target: entry.target,
+        result: Some(entry.result),
+        arguments: entry.arguments,
+        details: entry.details,
         ..Record::new(Event::Command)
     };
-    let kind = kind_of(&job.tenant, identity, noted.has_changed);
+    let kind = kind_of(&job.tenant, identity, entry.has_changed);
     job.tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
 }
 
@@ -249,7 +253,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     let arguments = arguments.as_deref().map(masked);
     let named = call.entity.as_ref().filter(|_| result != "MISSING_ARGUMENT");
     let target = named.map(|(_, name)| masked(name));
-    let noted = Noted {
+    let entry = AuditEntry {
         verb: Some(call.verb.name),
         target: target.as_deref(),
         result,
@@ -257,8 +261,8 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         details: call.details.as_ref(),
         has_changed: outcome.is_ok() && matches!(call.verb.effect, Effect::Stores | Effect::MakesRoom),
     };
-    let (broker, has_changed) = (call.broker, noted.has_changed);
-    note(broker, job, noted);
+    let (broker, has_changed) = (call.broker, entry.has_changed);
+    note(broker, job, entry);
     if has_changed
         && broker.store_failure().is_none()
         && broker.commands.stored.hangs(&broker.store).is_none()

@@ -6,8 +6,8 @@ use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::{Argument, COMPILING};
 use serde_json::{Map, Value, json};
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
@@ -17,7 +17,7 @@ use crate::management::command_text::first_argument;
 pub(super) static RUN: Verb = Verb {
     name: "runAction",
     usage: "<name> [json]",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::Scope(Scope::ActionManagementRun),
     effect: Effect::Reads,
     work: Work::Waits,

@@ -5,15 +5,15 @@ use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::environment::{assignment, refused, wait};
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",
     usage: "<NAME=value>",
-    shown: Shown::Name,
+    shown: Redaction::Name,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -25,7 +25,7 @@ pub(super) static SET: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeSecret",
     usage: "<NAME>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -37,7 +37,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listSecrets",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,

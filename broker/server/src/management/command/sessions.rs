@@ -9,8 +9,8 @@ use std::sync::Arc;
 use lotmq_auth::Scope;
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
 use lotmq_core::client::session_end;
@@ -20,7 +20,7 @@ use lotmq_process::this_turn;
 pub(super) static LIST: Verb = Verb {
     name: "listSessions",
     usage: "[prefix] [cursor]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -32,7 +32,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static END: Verb = Verb {
     name: "endSession",
     usage: "<client id> [user]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
     work: Work::Answers,
@@ -44,7 +44,7 @@ pub(super) static END: Verb = Verb {
 pub(super) static KICK: Verb = Verb {
     name: "kickClient",
     usage: "<client id> [user]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -56,7 +56,7 @@ pub(super) static KICK: Verb = Verb {
 pub(super) static LIST_CONNECTIONS: Verb = Verb {
     name: "listConnections",
     usage: "[cursor]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -68,7 +68,7 @@ pub(super) static LIST_CONNECTIONS: Verb = Verb {
 pub(super) static END_CONNECTION: Verb = Verb {
     name: "endConnection",
     usage: "<number>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,

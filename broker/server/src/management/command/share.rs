@@ -34,7 +34,7 @@ pub(super) fn check_share(
 /// Sums up what a user has, with all users in the same share, and what all others have.
 fn sums(user: Option<&Owner>, of: impl Iterator<Item = (Option<Owner>, usize)>) -> (u64, u64) {
     of.fold((0, 0), |(own, of_others), (owner, amount)| {
-        let is_own = owner.as_ref().map(Owner::payer) == user.map(Owner::payer);
+        let is_own = owner.as_ref().map(Owner::quota_key) == user.map(Owner::quota_key);
         if is_own { (own + amount as u64, of_others) } else { (own, of_others + amount as u64) }
     })
 }

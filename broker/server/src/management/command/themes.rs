@@ -5,15 +5,15 @@ use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
 use super::panels::all;
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::views;
 
 pub(super) static LIST: Verb = Verb {
     name: "listThemes",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,

@@ -7,8 +7,8 @@ use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_changes::{Batch, Op};
 use serde_json::{Value, json};
 
+use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
@@ -19,7 +19,7 @@ const OF_OTHERS_MAX: usize = TRACE_LOGS_MAX / 4 * 3;
 pub(super) static ADD: Verb = Verb {
     name: "addTraceLog",
     usage: "<name> [error | warning | info | debug | trace] [category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]",
-    shown: Shown::First(2),
+    shown: Redaction::First(2),
     permission: Permission::Scope(Scope::LogManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -31,7 +31,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listTraceLogs",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::LogManagementRead),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -43,7 +43,7 @@ pub(super) static LIST: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeTraceLog",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -55,7 +55,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllTraceLogs",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,

@@ -4,15 +4,15 @@
 use lotmq_auth::{Account, Scope, UserChange, UserError};
 use serde_json::json;
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUserToGroup",
     usage: "<user> <group>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -24,7 +24,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUserFromGroup",
     usage: "<user> <group>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -36,7 +36,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listUserGroups",
     usage: "<user>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,

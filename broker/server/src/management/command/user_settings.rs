@@ -3,15 +3,15 @@
 use lot_nearest::nearest_within;
 use lotmq_auth::{Flag, Scope, UserChange};
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
     usage: "<user> <setting> <value>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tracing::warn;
 use zeroize::Zeroizing;
 
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
-use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::folders;
@@ -35,7 +35,7 @@ use lotmq_process::this_turn;
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
     usage: "<user> <password>",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::Scope(Scope::UserManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -47,7 +47,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUser",
     usage: "<user>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::UserManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -59,7 +59,7 @@ pub(super) static REMOVE: Verb = Verb {
 pub(super) static CHANGE_PASSWORD: Verb = Verb {
     name: "changeUserPassword",
     usage: "<user> <new password>",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -71,7 +71,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
 pub(super) static LIST: Verb = Verb {
     name: "listUsers",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -126,7 +126,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let leaves = call.tenant.managed().removed_names.leaves(&user);
     // Comes before the removal is stored. A broker that is killed in between still has the user,
     // and the files are where somebody finds them.
-    put_files_aside(call, &user);
+    archive_files(call, &user);
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
     call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
@@ -155,9 +155,9 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("User {user} removed successfully!")))
 }
 
-fn put_files_aside(call: &Call<'_>, user: &str) {
+fn archive_files(call: &Call<'_>, user: &str) {
     let of_tenant = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
-    if let Err(error) = folders::put_aside(&of_tenant, user, call.broker.clock.wall_ms()) {
+    if let Err(error) = folders::archive_files(&of_tenant, user, call.broker.clock.wall_ms()) {
         warn!(user, %error, "the files of a removed user stay where a later one of this name has his");
     }
 }

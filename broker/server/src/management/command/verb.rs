@@ -8,8 +8,8 @@ use lotmq_definitions::Owner;
 use serde_json::Value;
 
 use super::is_own_password;
+use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::shown::Shown;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::guests::compile::Loader;
@@ -28,7 +28,7 @@ pub(crate) struct Verb {
     /// Arguments, as `-help` shows them.
     pub(crate) usage: &'static str,
     /// Arguments that the audit may show.
-    pub(crate) shown: Shown,
+    pub(crate) shown: Redaction,
     pub(crate) permission: Permission,
     pub(crate) effect: Effect,
     /// Kind of work by which its commands occupy their threads.
@@ -142,11 +142,11 @@ impl Call<'_> {
     ///
     /// # Errors
     /// When it stands still, and when too much such work does.
-    pub(super) fn aside<T: Send + 'static>(
+    pub(super) fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        Ok(self.broker.commands.read_aside(
+        Ok(self.broker.commands.read_blocking(
             (self.tenant, self.identity),
             &self.broker.watchdog.pulses,
             work,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use lotmq_pulse::Pulse;
+use lotmq_pulse::Heartbeat;
 use tracing::error;
 
 use super::run;
@@ -27,7 +27,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
     (0..COMMAND_THREADS).map(thread).collect()
 }
 
-fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
+fn serve(broker: &Arc<Broker>, pulse: &Arc<Heartbeat>) {
     this_turn::install(Arc::clone(&broker.context), None);
     pulse.install();
     while let Some(job) = broker.commands.next(pulse) {

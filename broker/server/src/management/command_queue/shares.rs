@@ -20,13 +20,13 @@ const PARTS: usize = 4;
 /// User whose share a command takes: who gave it, or whom that one counts for. `None` stands for
 /// all who are not logged in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Payer {
+pub(super) struct QuotaKey {
     /// Number of the tenant.
     pub(super) tenant: u32,
     user: Option<Arc<str>>,
 }
 
-impl Payer {
+impl QuotaKey {
     pub(super) fn of(tenant: &Tenant, identity: &Identity) -> Self {
         let accountable = |name: &Arc<str>| {
             let account = tenant.users.account(name);
@@ -74,7 +74,7 @@ impl Share {
 pub(super) struct CommandShares {
     all: Share,
     tenants: HashMap<u32, Share>,
-    users: HashMap<Payer, Share>,
+    users: HashMap<QuotaKey, Share>,
 }
 
 impl CommandShares {
@@ -84,23 +84,23 @@ impl CommandShares {
     }
 
     /// Whether there is room for one more command.
-    pub(super) fn have(&self, room: CommandRoom, payer: &Payer) -> bool {
+    pub(super) fn have(&self, room: CommandRoom, quota_key: &QuotaKey) -> bool {
         self.all.has_room(room, PARTS)
-            && self.tenants.get(&payer.tenant).is_none_or(|share| share.has_room(room, PARTS - 1))
-            && self.users.get(payer).is_none_or(|share| share.has_room(room, 1))
+            && self.tenants.get(&quota_key.tenant).is_none_or(|share| share.has_room(room, PARTS - 1))
+            && self.users.get(quota_key).is_none_or(|share| share.has_room(room, 1))
     }
 
     /// Returns which commands of a payer may begin, by their load.
-    pub(super) fn admission(&self, payer: &Payer) -> impl Fn(Load) -> bool + use<> {
+    pub(super) fn admission(&self, quota_key: &QuotaKey) -> impl Fn(Load) -> bool + use<> {
         let threads = |share: Option<&Share>| share.map(|share| share.threads).unwrap_or_default();
-        let (all, tenant) = (self.all.threads, threads(self.tenants.get(&payer.tenant)));
-        let user = threads(self.users.get(payer));
+        let (all, tenant) = (self.all.threads, threads(self.tenants.get(&quota_key.tenant)));
+        let user = threads(self.users.get(quota_key));
         move |load| all.admit(load, &OF_ALL) && tenant.admit(load, &OF_TENANT) && user.admit(load, &OF_USER)
     }
 
     /// Counts a command that waits from now on.
-    pub(super) fn enter(&mut self, payer: &Payer, room: CommandRoom) {
-        self.each(payer, |share| {
+    pub(super) fn enter(&mut self, quota_key: &QuotaKey, room: CommandRoom) {
+        self.each(quota_key, |share| {
             share.waiting += 1;
             share.own_passwords += usize::from(room.is_own_password);
             share.bytes += room.bytes;
@@ -108,26 +108,26 @@ impl CommandShares {
     }
 
     /// Counts a command that begins.
-    pub(super) fn begins(&mut self, payer: &Payer, load: Load) {
-        self.each(payer, |share| share.threads.begins(load));
+    pub(super) fn begins(&mut self, quota_key: &QuotaKey, load: Load) {
+        self.each(quota_key, |share| share.threads.begins(load));
     }
 
     /// Counts a command out that has ended.
-    pub(super) fn ends(&mut self, payer: &Payer, load: Load, room: CommandRoom) {
-        self.each(payer, |share| {
+    pub(super) fn ends(&mut self, quota_key: &QuotaKey, load: Load, room: CommandRoom) {
+        self.each(quota_key, |share| {
             share.threads.ends(load);
             share.waiting -= 1;
             share.own_passwords -= usize::from(room.is_own_password);
             share.bytes -= room.bytes;
         });
-        forget(&mut self.tenants, &payer.tenant);
-        forget(&mut self.users, payer);
+        forget(&mut self.tenants, &quota_key.tenant);
+        forget(&mut self.users, quota_key);
     }
 
-    fn each(&mut self, payer: &Payer, change: impl Fn(&mut Share)) {
+    fn each(&mut self, quota_key: &QuotaKey, change: impl Fn(&mut Share)) {
         change(&mut self.all);
-        change(self.tenants.entry(payer.tenant).or_default());
-        change(self.users.entry(payer.clone()).or_default());
+        change(self.tenants.entry(quota_key.tenant).or_default());
+        change(self.users.entry(quota_key.clone()).or_default());
     }
 }
 
@@ -146,26 +146,26 @@ mod tests {
     fn one_user_and_one_tenant_leave_places_to_others() {
         for (is_own_password, places) in [(false, COMMANDS_WAITING_MAX), (true, OWN_PASSWORDS_WAITING_MAX)] {
             let mut shares = CommandShares::default();
-            let mut fill = |payer: &Payer, bytes: usize| {
+            let mut fill = |quota_key: &QuotaKey, bytes: usize| {
                 let room = CommandRoom { bytes, is_own_password };
                 let mut count = 0;
-                while shares.have(room, payer) {
-                    shares.enter(payer, room);
+                while shares.have(room, quota_key) {
+                    shares.enter(quota_key, room);
                     count += 1;
                 }
                 count
             };
-            assert_eq!(fill(&Payer::named(1, "a"), 1), places / 4);
-            assert_eq!(fill(&Payer::named(1, "b"), 1), places / 4);
-            assert_eq!(fill(&Payer::named(1, "c"), 1), places / 4);
-            assert_eq!(fill(&Payer::named(1, "d"), 1), 0, "the tenant has all but one part");
-            assert_eq!(fill(&Payer::named(2, "a"), 20 << 20), 1, "a single one of any size");
+            assert_eq!(fill(&QuotaKey::named(1, "a"), 1), places / 4);
+            assert_eq!(fill(&QuotaKey::named(1, "b"), 1), places / 4);
+            assert_eq!(fill(&QuotaKey::named(1, "c"), 1), places / 4);
+            assert_eq!(fill(&QuotaKey::named(1, "d"), 1), 0, "the tenant has all but one part");
+            assert_eq!(fill(&QuotaKey::named(2, "a"), 20 << 20), 1, "a single one of any size");
         }
     }
 
     #[test]
     fn user_without_commands_has_no_entry() {
-        let (mut shares, user) = (CommandShares::default(), Payer::named(1, "a"));
+        let (mut shares, user) = (CommandShares::default(), QuotaKey::named(1, "a"));
         let load = Load::new(Work::Waits, 0);
         let room = CommandRoom { bytes: 10, is_own_password: false };
         for _ in 0..OF_USER_WAITING {
@@ -173,7 +173,7 @@ mod tests {
             assert!(shares.admission(&user)(load));
             shares.begins(&user, load);
         }
-        assert!(!shares.admission(&user)(load) && shares.admission(&Payer::named(1, "b"))(load));
+        assert!(!shares.admission(&user)(load) && shares.admission(&QuotaKey::named(1, "b"))(load));
         (0..OF_USER_WAITING).for_each(|_| shares.ends(&user, load, room));
         assert!(shares.tenants.is_empty() && shares.users.is_empty());
         assert_eq!((shares.waiting(), shares.all.bytes), (0, 0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::shares::Payer;
+use super::shares::QuotaKey;
 
 /// Most places: of all, of one tenant, of one user.
 #[derive(Clone, Copy, Debug)]
@@ -20,14 +20,14 @@ pub(super) struct PlacesMax {
 #[derive(Debug)]
 pub(crate) struct UserPlaces {
     max: PlacesMax,
-    by_payer: Mutex<HashMap<Payer, usize>>,
+    by_key: Mutex<HashMap<QuotaKey, usize>>,
 }
 
 /// Place of one piece of work; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct UserPlace {
     places: Arc<UserPlaces>,
-    payer: Payer,
+    quota_key: QuotaKey,
 }
 
 /// Reason why there is no place.
@@ -43,44 +43,44 @@ pub(crate) enum NoUserPlace {
 
 impl UserPlaces {
     pub(super) fn new(max: PlacesMax) -> Arc<Self> {
-        Arc::new(Self { max, by_payer: Mutex::default() })
+        Arc::new(Self { max, by_key: Mutex::default() })
     }
 
     /// Takes a place.
     ///
     /// # Errors
     /// [`NoUserPlace`].
-    pub(super) fn begin(self: &Arc<Self>, payer: Payer) -> Result<UserPlace, NoUserPlace> {
+    pub(super) fn begin(self: &Arc<Self>, quota_key: QuotaKey) -> Result<UserPlace, NoUserPlace> {
         let PlacesMax { all, tenant, user } = self.max;
-        let mut by_payer = self.by_payer.lock();
-        if by_payer.get(&payer).is_some_and(|count| *count >= user) {
+        let mut by_key = self.by_key.lock();
+        if by_key.get(&quota_key).is_some_and(|count| *count >= user) {
             return Err(NoUserPlace::User(user));
         }
-        let of_tenant = by_payer.iter().filter(|(other, _)| other.tenant == payer.tenant);
+        let of_tenant = by_key.iter().filter(|(other, _)| other.tenant == quota_key.tenant);
         if of_tenant.map(|(_, count)| count).sum::<usize>() >= tenant {
             return Err(NoUserPlace::Tenant(tenant));
         }
-        if by_payer.values().sum::<usize>() >= all {
+        if by_key.values().sum::<usize>() >= all {
             return Err(NoUserPlace::All(all));
         }
-        *by_payer.entry(payer.clone()).or_default() += 1;
-        Ok(UserPlace { places: Arc::clone(self), payer })
+        *by_key.entry(quota_key.clone()).or_default() += 1;
+        Ok(UserPlace { places: Arc::clone(self), quota_key })
     }
 
     /// Number of places that are taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        self.by_payer.lock().values().sum()
+        self.by_key.lock().values().sum()
     }
 }
 
 impl Drop for UserPlace {
     fn drop(&mut self) {
-        let mut by_payer = self.places.by_payer.lock();
-        if let Some(count) = by_payer.get_mut(&self.payer) {
+        let mut by_key = self.places.by_key.lock();
+        if let Some(count) = by_key.get_mut(&self.quota_key) {
             *count -= 1;
             if *count == 0 {
-                by_payer.remove(&self.payer);
+                by_key.remove(&self.quota_key);
             }
         }
     }
@@ -96,7 +96,7 @@ mod tests {
         let taken = |tenant: u32, user: &str| -> (Vec<UserPlace>, NoUserPlace) {
             let mut taken = Vec::new();
             loop {
-                match places.begin(Payer::named(tenant, user)) {
+                match places.begin(QuotaKey::named(tenant, user)) {
                     Ok(place) => taken.push(place),
                     Err(reason) => return (taken, reason),
                 }
@@ -111,8 +111,8 @@ mod tests {
         let (fourth, reason) = taken(2, "a");
         assert_eq!((fourth.len(), reason), (2, NoUserPlace::All(8)));
         drop(first);
-        assert!(places.begin(Payer::named(1, "a")).is_ok());
+        assert!(places.begin(QuotaKey::named(1, "a")).is_ok());
         drop((second, third, fourth));
-        assert!(places.by_payer.lock().is_empty());
+        assert!(places.by_key.lock().is_empty());
     }
 }

@@ -12,7 +12,7 @@ use lotmq_core::Core;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::above::Outcome;
+use lotmq_core::turn::broker_hooks::Outcome;
 
 /// Queues the check of a password; the connection is called when the outcome is known.
 pub(crate) fn check(

@@ -81,8 +81,11 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         let displaced = if self.items.len() < self.max {
             None
         } else {
-            let youngest = self.sources.youngest_beside(source).or_else(|| self.users.youngest_beside(user));
-            let youngest = youngest.or_else(|| self.networks.youngest_beside(network));
+            let youngest = self
+                .sources
+                .youngest_of_longer_line(source)
+                .or_else(|| self.users.youngest_of_longer_line(user));
+            let youngest = youngest.or_else(|| self.networks.youngest_of_longer_line(network));
             match youngest.or_else(|| self.of_nobody.last().copied().filter(|_| is_known)) {
                 Some(number) => self.remove(number),
                 None => return Some(item),
@@ -196,7 +199,7 @@ impl<K: Ord + Copy> Lines<K> {
 
     /// Youngest item of the longest line, if that would still not be shorter than the line of `key`
     /// with one more.
-    fn youngest_beside(&self, key: K) -> Option<u64> {
+    fn youngest_of_longer_line(&self, key: K) -> Option<u64> {
         let own = self.lines.get(&key).map_or(0, |line| line.numbers.len());
         let (length, longest) = self.lengths.last()?;
         let line = self.lines.get(longest).filter(|_| *length > own + 1)?;

@@ -101,7 +101,7 @@ pub(super) fn verbosity_changed() {
 }
 
 /// Runs work about lines themselves; events of this thread meanwhile are not lines.
-pub(super) fn unheard<T>(run: impl FnOnce() -> T) -> T {
+pub(super) fn without_logging<T>(run: impl FnOnce() -> T) -> T {
     /// Guard that restores whether the thread was heard before.
     struct Former(bool);
     impl Drop for Former {

@@ -128,7 +128,7 @@ impl TraceLog {
         let (level, terms) = match arguments.split_first() {
             Some((level, terms)) if !level.contains('=') => {
                 let found = Level::named(level);
-                (found.ok_or_else(|| TraceLogError::LevelUnknown(shown(level)))?, terms)
+                (found.ok_or_else(|| TraceLogError::LevelUnknown(truncated(level)))?, terms)
             }
             _ => (Level::Debug, arguments),
         };
@@ -176,6 +176,6 @@ impl TraceLog {
     }
 }
 
-fn shown(text: &str) -> String {
+fn truncated(text: &str) -> String {
     text.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
 }

@@ -17,7 +17,7 @@ use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::guests::in_common::{have_common_topics, reaches};
+use crate::guests::grant_intersection::{have_common_topics, reaches};
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::variables::is_name;
 use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};

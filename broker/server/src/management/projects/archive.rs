@@ -18,7 +18,7 @@ use super::{Manifest, ManifestFile};
 use crate::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
-use crate::management::zip_members::{self, OpenZipError, shown};
+use crate::management::zip_members::{self, OpenZipError, escaped_name};
 
 /// Contents of an archive.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ fn inside(name: &str) -> Result<String, ArchiveError> {
     let is_inside = name.len() <= PROJECT_PATH_BYTES_MAX
         && path.split('/').all(is_level)
         && !path.contains(|c: char| matches!(c, '\\' | ':') || c.is_control());
-    if is_inside { Ok(path.to_owned()) } else { Err(ArchiveError::Path(shown(name))) }
+    if is_inside { Ok(path.to_owned()) } else { Err(ArchiveError::Path(escaped_name(name))) }
 }
 
 /// Levels of a path, for sorting files in the order of a walk through the folders.

@@ -11,14 +11,14 @@ use lotmq_auth::LoginWait;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind, ErrorRecord, WarningAt};
-use lotmq_shares::payer;
+use lotmq_shares::quota_key;
 use serde_json::{Value, json};
 
 use super::documents::store_bytes;
 use super::figures::Figures;
 use crate::guests::compile_places::{CompileOwner, Rank};
 use crate::guests::late_code::Compiling;
-use crate::guests::{HasPrograms as _, unheard};
+use crate::guests::{HasPrograms as _, trigger_lint};
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
@@ -69,7 +69,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .iter()
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
-    let told = [unheard(broker, tenant), warnings(tenant)].concat();
+    let told = [denied_triggers(broker, tenant), warnings(tenant)].concat();
     let cold_start = Compiling::now(broker);
     let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
@@ -123,7 +123,7 @@ fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     taken.sort_by_key(|place| std::cmp::Reverse(place.time));
     let owner = |asker: CompileOwner| {
         let accounts = tenant.users.accounts();
-        let owner = accounts.iter().find(|account| payer(account.number) == asker.payer);
+        let owner = accounts.iter().find(|account| quota_key(account.number) == asker.quota_key);
         owner.map(|account| Arc::clone(&account.name))
     };
     let seen = taken.iter().filter(|it| it.asker.rank == Rank::Broker || it.asker.tenant == tenant.number);
@@ -142,7 +142,7 @@ pub(crate) fn login_waits(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let row = |wait: &LoginWait| {
         json!({
             "user": wait.user.as_deref(),
-            "from": wait.source.shown(),
+            "from": wait.source.render(),
             "failures": wait.failures,
             "secondsLeft": wait.left_ms.div_ceil(1000),
             "until": utc_text(wall_ms + wait.left_ms),
@@ -254,8 +254,8 @@ fn certificates_near(ends: &BTreeMap<&'static str, u64>, now_ms: u64) -> Vec<Val
 
 /// Definitions that hear nothing of what starts them, as rights are now; at most so many as a
 /// listing has.
-fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
-    let mut rows = unheard::all_warnings(tenant, LISTING_ROWS_MAX);
+fn denied_triggers(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
+    let mut rows = trigger_lint::all_warnings(tenant, LISTING_ROWS_MAX);
     rows.truncate(LISTING_ROWS_MAX);
     let now = utc_text(broker.clock.wall_ms());
     for row in &mut rows {
@@ -308,7 +308,7 @@ fn errors(tenant: &Tenant) -> Vec<Value> {
     // A route says itself whether it works again.
     let is_over = |kind: DefinitionKind, name: &str| {
         let route = (kind == DefinitionKind::Route).then(|| tenant.programs().guests.route(name)).flatten();
-        route.is_some_and(|route| route.standing().reason().is_none())
+        route.is_some_and(|route| route.status().reason().is_none())
     };
     errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.timestamp));
     errors.truncate(LISTING_ROWS_MAX);

@@ -2,7 +2,7 @@
 //! once a second. Commands reference §5.
 //!
 //! Noted where messages are dropped, under the lock of the Client's state; told by the thread of
-//! `clockwork`.
+//! `periodic`.
 
 use std::sync::Arc;
 

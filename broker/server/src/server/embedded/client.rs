@@ -24,7 +24,7 @@ use lotmq_host::Qos;
 use parking_lot::Mutex;
 
 use super::EmbeddedError;
-use crate::guests::witness::{Denial, Published};
+use crate::guests::recorder::{Denial, Published};
 use crate::management::denials;
 
 /// Client Identifier of outside messages whose Client has no name, as definitions see it.

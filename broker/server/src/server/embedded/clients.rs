@@ -21,7 +21,7 @@ use lotmq_core::turn::Turn;
 
 use super::EmbeddedError;
 use super::client::{Arriving, ClientIdentity, EVERYTHING, LocalClient, ORDINARY};
-use crate::guests::witness::Published;
+use crate::guests::recorder::Published;
 use crate::management::broker::Broker;
 use lotmq_process::this_turn;
 

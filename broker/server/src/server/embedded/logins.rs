@@ -19,7 +19,7 @@ use lotmq_host::fiber::{Endpoint, EndpointTls};
 use super::{EmbeddedBroker, EmbeddedError, LOOK};
 use crate::guests::HasPrograms as _;
 use crate::guests::auth_modules::AuthModuleCode;
-use crate::guests::witness::{Deed, LoginDeed, Report, Witness as _};
+use crate::guests::recorder::{LoginEvent, Report, RunEvent, RunRecorder as _};
 use crate::limits::ROUTE_RUN_TIME;
 
 /// Longest time of this machine that a call takes, waiting included, and that a run takes behind
@@ -32,7 +32,7 @@ pub(super) struct LoginModule {
     code: AuthModuleCode,
     open: Option<OpenModule>,
     /// Clients that have come, the latest of each identifier that CONNECT had.
-    comers: BTreeMap<String, Comer>,
+    pending_clients: BTreeMap<String, PendingClient>,
     /// Connections that were made.
     connections: u64,
 }
@@ -42,7 +42,7 @@ struct OpenModule {
     description: Description,
 }
 
-struct Comer {
+struct PendingClient {
     login: Login,
     session_present: bool,
     /// Method of an enhanced authentication that goes on.
@@ -65,7 +65,7 @@ type Answered = Result<Answer, Unusable>;
 impl LoginModule {
     pub(super) fn new(name: &Arc<str>, code: &AuthModuleCode) -> Self {
         let (name, code) = (Arc::clone(name), code.clone());
-        Self { name, code, open: None, comers: BTreeMap::new(), connections: 0 }
+        Self { name, code, open: None, pending_clients: BTreeMap::new(), connections: 0 }
     }
 
     fn wants(&self, hook: Hooks) -> bool {
@@ -93,8 +93,8 @@ impl EmbeddedBroker {
         login.connection = module.connections;
         let name = login.client_id.clone();
         let (method, data) = enhanced.unzip();
-        module.comers.insert(name.clone(), Comer { login, session_present, method });
-        self.judge_comer(&name, data.unwrap_or_default())
+        module.pending_clients.insert(name.clone(), PendingClient { login, session_present, method });
+        self.decide_login(&name, data.unwrap_or_default())
     }
 
     /// A client goes on with its enhanced authentication.
@@ -103,7 +103,7 @@ impl EmbeddedBroker {
     /// As of [`log_in`](Self::log_in), and [`EmbeddedError::NoSteps`].
     pub fn go_on_to_log_in(&mut self, client_id: &str, data: &[u8]) -> Result<(), EmbeddedError> {
         self.check_steps(client_id)?;
-        self.judge_comer(client_id, data)
+        self.decide_login(client_id, data)
     }
 
     /// A client gives up its enhanced authentication.
@@ -112,8 +112,8 @@ impl EmbeddedBroker {
     /// As of [`go_on_to_log_in`](Self::go_on_to_log_in).
     pub fn give_up_login(&mut self, client_id: &str) -> Result<(), EmbeddedError> {
         self.check_steps(client_id)?;
-        let Some(comer) = self.login_module()?.comers.remove(client_id) else { return Ok(()) };
-        let connection = comer.login.connection;
+        let Some(pending) = self.login_module()?.pending_clients.remove(client_id) else { return Ok(()) };
+        let connection = pending.login.connection;
         self.ask("forget", async |instance| instance.forget(connection).await)?;
         self.tell_over()
     }
@@ -127,7 +127,7 @@ impl EmbeddedBroker {
         client_id: &str,
         subscriptions: &[Subscription],
     ) -> Result<(), EmbeddedError> {
-        let connection = self.let_in(client_id)?;
+        let connection = self.admitted_connection(client_id)?;
         if self.is_open_for("subscribed", Hooks::SUBSCRIBED)? {
             self.ask("subscribed", async |instance| instance.subscribed(connection, subscriptions).await)?;
         }
@@ -140,8 +140,8 @@ impl EmbeddedBroker {
     /// # Errors
     /// As of [`were_granted`](Self::were_granted).
     pub fn has_left(&mut self, client_id: &str, reason: &str) -> Result<(), EmbeddedError> {
-        let connection = self.let_in(client_id)?;
-        self.deeds.let_in.lock().leave(connection);
+        let connection = self.admitted_connection(client_id)?;
+        self.recorder.admitted.lock().leave(connection);
         if self.is_open_for("disconnected", Hooks::DISCONNECTED)? {
             self.ask("disconnected", async |instance| instance.disconnected(connection, reason).await)?;
         }
@@ -212,19 +212,19 @@ impl EmbeddedBroker {
     }
 
     /// Asks about a client that has come, and does what follows from the answer.
-    fn judge_comer(&mut self, name: &str, data: &[u8]) -> Result<(), EmbeddedError> {
+    fn decide_login(&mut self, name: &str, data: &[u8]) -> Result<(), EmbeddedError> {
         if !self.opens()? {
             return Ok(());
         }
         let module = self.login_module()?;
-        let Some(comer) = module.comers.remove(name) else { return Ok(()) };
+        let Some(pending) = module.pending_clients.remove(name) else { return Ok(()) };
         let methods = module.open.as_ref().map_or(&[][..], |open| &open.description.methods);
-        if let Some(method) = comer.method.as_ref().filter(|method| !methods.contains(method)) {
+        if let Some(method) = pending.method.as_ref().filter(|method| !methods.contains(method)) {
             let call = format!("{:?} among the methods", method);
             return Err(EmbeddedError::NotNamed { call });
         }
-        let login = &comer.login;
-        let answered: Option<Answered> = match &comer.method {
+        let login = &pending.login;
+        let answered: Option<Answered> = match &pending.method {
             None => self.ask("authenticate", async |instance| instance.authenticate(login).await)?,
             Some(method) => self.ask("step", async |instance| instance.step(login, method, data).await)?,
         };
@@ -233,27 +233,32 @@ impl EmbeddedBroker {
             Some(Err(unusable)) => {
                 self.tell_failure("AUTH_ANSWER", format!("its answer cannot be used: {unusable}"))?;
             }
-            Some(Ok(answer)) => self.take_answer(name, comer, answer)?,
+            Some(Ok(answer)) => self.take_answer(name, pending, answer)?,
         }
         self.tell_over()
     }
 
-    fn take_answer(&mut self, name: &str, comer: Comer, answer: Answer) -> Result<(), EmbeddedError> {
-        let deed = LoginDeed::Answered { client_id: name.to_owned(), answer: answer.clone() };
+    fn take_answer(
+        &mut self,
+        name: &str,
+        pending: PendingClient,
+        answer: Answer,
+    ) -> Result<(), EmbeddedError> {
+        let event = LoginEvent::Answered { client_id: name.to_owned(), answer: answer.clone() };
         let module = self.login_module()?;
         let by = Arc::clone(&module.name);
         let goes_on = matches!(answer, Answer::Allow(_) | Answer::Challenge(_));
         if goes_on {
-            module.comers.insert(name.to_owned(), comer);
+            module.pending_clients.insert(name.to_owned(), pending);
         }
-        self.deeds.sees(&by, Deed::OfLogins(deed));
+        self.recorder.sees(&by, RunEvent::OfLogins(event));
         let Answer::Allow(acceptance) = answer else { return Ok(()) };
-        let Some(comer) = self.login_module()?.comers.get_mut(name) else { return Ok(()) };
-        comer.method = None;
-        let (connection, session_present) = (comer.login.connection, comer.session_present);
-        let client_id = chosen_identifier(&comer.login);
-        let lasts = lasts(&comer.login);
-        self.deeds.let_in.lock().admit(connection, (&client_id, &acceptance.principal.user), lasts);
+        let Some(pending) = self.login_module()?.pending_clients.get_mut(name) else { return Ok(()) };
+        pending.method = None;
+        let (connection, session_present) = (pending.login.connection, pending.session_present);
+        let client_id = chosen_identifier(&pending.login);
+        let lasts = lasts(&pending.login);
+        self.recorder.admitted.lock().admit(connection, (&client_id, &acceptance.principal.user), lasts);
         self.tell_over()?;
         if self.login_module()?.wants(Hooks::CONNECTED) {
             let told = async |instance: &mut AuthInstance| {
@@ -267,7 +272,7 @@ impl EmbeddedBroker {
     /// Tells the module of connections that were ended by what it did, or by another client's.
     fn tell_over(&mut self) -> Result<(), EmbeddedError> {
         loop {
-            let next = self.deeds.let_in.lock().next_over();
+            let next = self.recorder.admitted.lock().next_over();
             let Some((connection, reason)) = next else { return Ok(()) };
             if self.login_module()?.wants(Hooks::DISCONNECTED) {
                 self.ask("disconnected", async |instance| instance.disconnected(connection, reason).await)?;
@@ -277,17 +282,18 @@ impl EmbeddedBroker {
 
     /// Refuses what is about an enhanced authentication that does not go on.
     fn check_steps(&mut self, client_id: &str) -> Result<(), EmbeddedError> {
-        let comer = self.login_module()?.comers.get(client_id);
-        match comer.is_some_and(|comer| comer.method.is_some()) {
+        let pending = self.login_module()?.pending_clients.get(client_id);
+        match pending.is_some_and(|pending| pending.method.is_some()) {
             true => Ok(()),
             false => Err(EmbeddedError::NoSteps { client_id: client_id.to_owned() }),
         }
     }
 
     /// Number of the connection of a client that was let in.
-    fn let_in(&mut self, client_id: &str) -> Result<u64, EmbeddedError> {
-        let connection = self.login_module()?.comers.get(client_id).map(|comer| comer.login.connection);
-        let connection = connection.filter(|connection| self.deeds.let_in.lock().has(*connection));
+    fn admitted_connection(&mut self, client_id: &str) -> Result<u64, EmbeddedError> {
+        let connection =
+            self.login_module()?.pending_clients.get(client_id).map(|pending| pending.login.connection);
+        let connection = connection.filter(|connection| self.recorder.admitted.lock().has(*connection));
         connection.ok_or_else(|| EmbeddedError::NotLetIn { client_id: client_id.to_owned() })
     }
 
@@ -383,7 +389,7 @@ impl EmbeddedBroker {
     fn tell_failure(&mut self, code: &str, message: String) -> Result<(), EmbeddedError> {
         let by = Arc::clone(&self.login_module()?.name);
         let report = Report { is_error: true, line: 0, column: 0, message, code: code.to_owned() };
-        self.deeds.sees(&by, Deed::Reported(report));
+        self.recorder.sees(&by, RunEvent::Reported(report));
         Ok(())
     }
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
-use super::happening::Deeds;
+use super::broker_event::EventRecorder;
 use super::served::ServedRoute;
 use super::{EmbeddedBroker, EmbeddedError, PATIENCE};
 use crate::guests::HasPrograms as _;
+use crate::guests::recorder::{Report, RunEvent, RunRecorder as _};
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::asked_run::RunBounds;
-use crate::guests::witness::{Deed, Report, Witness as _};
 use crate::limits::ROUTE_RUN_TIME;
 
 /// Time of this machine that a guest has for its end after it was refused what it was not granted.
@@ -48,10 +48,10 @@ impl EmbeddedBroker {
         let (mut gives_up_at, mut has_given_up) = (None, false);
         let is_over = || {
             enough.fetch_or(is_enough(), Ordering::AcqRel);
-            if guests.routes_rest() || self.deeds.are_too_many() {
+            if guests.routes_rest() || self.recorder.are_too_many() {
                 return true;
             }
-            if gives_up_at.is_none() && self.deeds.lacks_grant(name) {
+            if gives_up_at.is_none() && self.recorder.lacks_grant(name) {
                 enough.store(true, Ordering::Release);
                 gives_up_at = Some(Instant::now() + REFUSED_PATIENCE);
             }
@@ -60,8 +60,8 @@ impl EmbeddedBroker {
         };
         let driven = self.as_time_goes_on(is_over, Instant::now() + time + PATIENCE);
         route.forget_run();
-        if self.deeds.are_too_many() {
-            return Err(Deeds::too_many());
+        if self.recorder.are_too_many() {
+            return Err(EventRecorder::too_many());
         }
         let went = outcomes.try_recv();
         driven?;
@@ -80,7 +80,7 @@ impl EmbeddedBroker {
         if let Some(message) = failed {
             let code = "ROUTE_RUN".to_owned();
             let report = Report { is_error: true, line: 0, column: 0, message, code };
-            self.deeds.sees(name, Deed::Reported(report));
+            self.recorder.sees(name, RunEvent::Reported(report));
         }
         self.stand(Duration::ZERO);
         Ok(after)

@@ -2,8 +2,8 @@ use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::Value;
 
 use super::*;
-use crate::guests::witness::{Denial, Published};
-use crate::limits::TOLD_PER_ROUND;
+use crate::guests::recorder::{Denial, Published};
+use crate::limits::REPORTS_PER_ROUND;
 
 const EVERYTHING: &str = r#"DEFINE ACTION Boot
 ON START DO
@@ -51,7 +51,7 @@ fn start(embedding: &Embedding, program: &EmbeddedProgram) -> EmbeddedBroker {
 
 /// Lets everything happen; each thing in a line.
 fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
-    let show = |Happening { definition, what }| match what {
+    let show = |BrokerEvent { definition, what }| match what {
         What::Published(Published { topic, payload, qos, retain, .. }) => {
             let (text, retained) =
                 (String::from_utf8(payload).unwrap(), if retain { " retained" } else { "" });
@@ -68,7 +68,7 @@ fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
         }
         What::Unconnected(reason) => format!("{definition} is not connected: {reason}"),
         What::Forwarded(message) => format!("{definition} has for its other side: {message:?}"),
-        What::OfLogins(deed) => format!("{definition} {deed:?}"),
+        What::OfLogins(event) => format!("{definition} {event:?}"),
     };
     broker.settle().unwrap().into_iter().map(show).collect()
 }
@@ -124,14 +124,14 @@ fn silences_are_reported_in_bounded_rounds() {
     let (mut told, mut rounds) = (Vec::new(), 0);
     while broker.pass_time(Duration::from_secs(1)).is_some() {
         let all = settled(&mut broker);
-        assert!(all.len() <= TOLD_PER_ROUND, "{} in one round", all.len());
+        assert!(all.len() <= REPORTS_PER_ROUND, "{} in one round", all.len());
         told.extend(all);
         rounds += 1;
     }
     told.sort_unstable();
     told.dedup();
     assert_eq!(told.len(), DEFINITIONS * TOPICS);
-    assert!(rounds > DEFINITIONS * TOPICS / TOLD_PER_ROUND, "{rounds}");
+    assert!(rounds > DEFINITIONS * TOPICS / REPORTS_PER_ROUND, "{rounds}");
 }
 
 #[test]

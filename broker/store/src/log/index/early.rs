@@ -17,7 +17,7 @@ use crate::recent::Recent;
 
 /// Content of such a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum EarlyContent {
     /// It has been sent with this Packet Identifier.
     Sent(NonZeroU16),
     /// The session is done with it.
@@ -27,18 +27,18 @@ pub(crate) enum Told {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Early {
-    told: Recent<(SessionId, MessageId), Told>,
+    told: Recent<(SessionId, MessageId), EarlyContent>,
     /// Records whose delivery came in the group that is being written, still to be written again.
-    due: Vec<(SessionId, MessageId, Told)>,
+    due: Vec<(SessionId, MessageId, EarlyContent)>,
     /// Those of them that have been written.
-    written: Vec<(SessionId, MessageId, Told)>,
+    written: Vec<(SessionId, MessageId, EarlyContent)>,
 }
 
 impl Early {
     /// Remembers what is said of a delivery that is not there.
-    pub(super) fn tell(&mut self, session: SessionId, message: MessageId, told: Told) {
+    pub(super) fn tell(&mut self, session: SessionId, message: MessageId, told: EarlyContent) {
         let key = (session, message);
-        if self.told.get(&key) != Some(&Told::Done) {
+        if self.told.get(&key) != Some(&EarlyContent::Done) {
             self.told.set(key, told);
         }
     }
@@ -53,8 +53,8 @@ impl Early {
     /// The delivery has another Packet Identifier since it came: an earlier one means nothing any
     /// more.
     pub(super) fn sent_since(&mut self, session: SessionId, message: MessageId) {
-        let is_older = |(of, about, told): &mut (SessionId, MessageId, Told)| {
-            (*of, *about) == (session, message) && *told != Told::Done
+        let is_older = |(of, about, told): &mut (SessionId, MessageId, EarlyContent)| {
+            (*of, *about) == (session, message) && *told != EarlyContent::Done
         };
         self.due.extract_if(.., is_older).for_each(drop);
     }
@@ -64,8 +64,8 @@ impl Early {
         let mut records = Records::default();
         for (session, message, told) in &self.due {
             match told {
-                Told::Sent(packet_id) => records.inflight(*session, *message, *packet_id),
-                Told::Done => records.dequeue(*session, *message),
+                EarlyContent::Sent(packet_id) => records.inflight(*session, *message, *packet_id),
+                EarlyContent::Done => records.dequeue(*session, *message),
             }
         }
         self.written.append(&mut self.due);

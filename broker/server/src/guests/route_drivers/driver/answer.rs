@@ -12,7 +12,7 @@ impl Serving<'_> {
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
         if !self.abilities.contains(Abilities::REQUEST) {
             let reason = "its guest answers no queries".to_owned();
-            self.driver.route.update(|standing| standing.failed(0, &reason, self.driver.now()));
+            self.driver.route.update(|status| status.failed(0, &reason, self.driver.now()));
             question.answer(Err(reason));
             return None;
         }
@@ -23,18 +23,18 @@ impl Serving<'_> {
         let asked = tokio::time::timeout(call_time, self.instance.request("query", &question.body));
         let called = tokio::select! {
             called = asked => called,
-            () = self.driver.seat.removed() => return removed(question),
+            () = self.driver.slot.removed() => return removed(question),
         };
         let route = &self.driver.route;
         let (now, masked) = (self.driver.now(), |reason: &str| self.driver.masked(reason));
         let refuse = |question: Question, reason: &str| {
             let reason = masked(reason);
-            route.update(|standing| standing.failed(0, &reason, now));
+            route.update(|status| status.failed(0, &reason, now));
             question.answer(Err(reason));
         };
         match called {
             Ok(Ok(Ok(rows))) => {
-                route.update(|standing| standing.passed(0, now));
+                route.update(|status| status.passed(0, now));
                 question.answer(Ok(rows));
                 None
             }
@@ -48,14 +48,14 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(Failure::Retry(reason)))) => {
                 let reason = masked(&reason);
-                route.update(|standing| standing.failed(0, &reason, now));
-                let hurries = self.driver.seat.hurries();
-                self.driver.seat.ask_again(question);
+                route.update(|status| status.failed(0, &reason, now));
+                let hurries = self.driver.slot.hurries();
+                self.driver.slot.ask_again(question);
                 failing::pause(self, hurries).await;
                 None
             }
             Ok(Ok(Err(Failure::Reconnect(reason)))) => {
-                self.driver.seat.ask_again(question);
+                self.driver.slot.ask_again(question);
                 Some(Ended::Away(reason))
             }
             Ok(Ok(Err(Failure::Reject(reason)))) => {

@@ -9,7 +9,7 @@ use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 
 /// Asks a guest about itself and returns its answer; `None` if it does not know the question.
-pub(super) async fn told_when_asked(
+pub(super) async fn ask_guest(
     operation: &str,
     version: &Version,
     instance: &mut RouteInstance,

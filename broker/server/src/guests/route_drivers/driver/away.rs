@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{Ended, Serving, failing};
 use crate::guests::routes::batch::PostBatch;
+use crate::guests::routes::driver_slot::DriverSlot;
 use crate::guests::routes::pause::Pause;
-use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::version::Version;
 
 /// Back-off after a guest has reported that the far side is away.
@@ -36,14 +36,14 @@ impl Away {
     /// Waits until there is work that the guest is to return from `run` for.
     pub(super) fn has_work<'a>(
         &self,
-        seat: &'a RouteSeat,
+        slot: &'a DriverSlot,
         number: u64,
     ) -> impl Future<Output = ()> + use<'a> {
         let until = self.until;
         async move {
             match until {
-                Some(until) => drop(tokio::time::timeout_at(until, seat.changed(number)).await),
-                None => seat.has_work(number).await,
+                Some(until) => drop(tokio::time::timeout_at(until, slot.changed(number)).await),
+                None => slot.has_work(number).await,
             }
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
     failing::has_lost(serving, &batch, reason);
     let (driver, handed) = (serving.driver, serving.handed.take());
     let (now, reason) = (driver.now(), driver.masked(reason));
-    driver.route.update(|standing| standing.is_away_for(&reason, now));
+    driver.route.update(|status| status.is_away_for(&reason, now));
     driver.failed(&serving.version, ("ROUTE_AWAY", &reason), handed.as_ref());
     serving.away.is_said = true;
     let longest = serving.version.longest_pause();
@@ -70,7 +70,7 @@ pub(super) async fn waits(serving: &mut Serving<'_>) -> Result<bool, Ended> {
         let next_run = serving.runs.as_ref().map_or(until, |runs| runs.next());
         tokio::select! {
             biased;
-            () = serving.driver.seat.changed(serving.number) => return Ok(false),
+            () = serving.driver.slot.changed(serving.number) => return Ok(false),
             () = tokio::time::sleep_until(until) => serving.away.until = None,
             () = tokio::time::sleep_until(next_run) => serving.run_guest().await?,
         }
@@ -80,7 +80,7 @@ pub(super) async fn waits(serving: &mut Serving<'_>) -> Result<bool, Ended> {
 
 /// Notes where something has been heard of a far side that was said to be away.
 pub(super) fn looks_for_far_side(serving: &mut Serving<'_>) {
-    if serving.away.is_said && !serving.driver.route.standing().has_doubts() {
+    if serving.away.is_said && !serving.driver.route.status().has_doubts() {
         serving.away = Away::not_said(&serving.version);
     }
 }

@@ -10,7 +10,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::rights;
 use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
-use crate::guests::routes::mailbox::{Addressee, Post};
+use crate::guests::routes::mailbox::{Addressee, RouteMessage};
 use crate::limits::ROUTE_FILLED_BYTES_MAX;
 
 /// Reason of a message that is not for the owner of the route any more.
@@ -85,7 +85,7 @@ pub(super) fn deliveries(
 
 /// Whether the owner of the route may still read what waits for it: rules and users may have
 /// changed meanwhile. Rows are the route's own.
-fn may_have(serving: &Serving<'_>, post: &Post) -> bool {
+fn may_have(serving: &Serving<'_>, post: &RouteMessage) -> bool {
     match &post.to {
         Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..) => {
             let (tenant, definition) = (&serving.driver.tenant, &serving.version.definition);

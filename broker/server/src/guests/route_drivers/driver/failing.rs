@@ -1,15 +1,16 @@
 //! Handling of messages that did not pass: they are retried, back off, are split, or are given up.
 //!
-//! Not here: the choice by class of failure (`driver`), and the end of a message (`giving_up`).
+//! Not here: the choice by class of failure (`driver`), and the end of a message
+//! (`dead_lettering`).
 
 use std::time::Instant;
 
 use lotmq_definitions::RunError;
 
-use super::super::giving_up::give_up;
+use super::super::dead_lettering::give_up;
 use super::{Driver, Handed, Serving, away};
 use crate::guests::routes::batch::PostBatch;
-use crate::guests::routes::mailbox::{Post, Retries};
+use crate::guests::routes::mailbox::{Retries, RouteMessage};
 use crate::guests::routes::pause::Pause;
 use crate::limits::{ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 
@@ -22,7 +23,7 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
         return away::keeps(serving, batch, reason);
     }
     // An order to end pauses that comes from now on ends the pause below.
-    let hurries = serving.driver.seat.hurries();
+    let hurries = serving.driver.slot.hurries();
     let Some(post) = batch.first() else { return };
     let first_time = Retries { count: 1, since: Instant::now() };
     let retries = post.retries.map_or(first_time, |before| Retries { count: before.count + 1, ..before });
@@ -31,7 +32,7 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
         batch.done();
     } else {
         let (now, reason) = (serving.driver.now(), serving.driver.masked(reason));
-        serving.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
+        serving.driver.route.update(|status| status.event_failed(&post.to, 0, &reason, now));
         batch.note_retries(retries);
     }
     comes_again(serving, &batch);
@@ -78,7 +79,7 @@ pub(super) fn rests(serving: &mut Serving<'_>, batch: PostBatch) {
 pub(super) async fn pause(serving: &mut Serving<'_>, hurries: u64) {
     tokio::select! {
         () = tokio::time::sleep(serving.pause.next()) => {}
-        () = serving.driver.seat.changed_or_asked(serving.number, hurries) => {}
+        () = serving.driver.slot.changed_or_asked(serving.number, hurries) => {}
     }
 }
 
@@ -126,11 +127,11 @@ pub(super) fn has_lost(serving: &mut Serving<'_>, batch: &PostBatch, reason: &st
     comes_again(serving, batch);
     serving.handed = Handed::first_of(batch);
     let (now, reason) = (serving.driver.now(), serving.driver.masked(reason));
-    serving.driver.route.update(|standing| {
-        standing.is_doubtful(now);
+    serving.driver.route.update(|status| {
+        status.is_doubtful(now);
         let mut last = None;
         for post in batch.iter().filter(|post| last.replace(&post.to) != Some(&post.to)) {
-            standing.event_waits(&post.to, &reason, now);
+            status.event_waits(&post.to, &reason, now);
         }
     });
 }
@@ -142,7 +143,7 @@ fn comes_again(serving: &Serving<'_>, batch: &PostBatch) {
 }
 
 /// Rejects a message that can never pass.
-pub(super) fn reject(serving: &Serving<'_>, post: &Post, reason: &str) {
+pub(super) fn reject(serving: &Serving<'_>, post: &RouteMessage, reason: &str) {
     let Driver { hosting, tenant, route, .. } = serving.driver;
     let reason = serving.driver.masked(reason);
     give_up((hosting, tenant, route), (&serving.version, &serving.services), (post, &reason), &serving.work);

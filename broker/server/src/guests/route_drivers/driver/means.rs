@@ -14,8 +14,8 @@ use lotmq_host::{Acting, Grants, GuestLimits, limits::ROUTE_TIME};
 use super::unconnected::NO_DISK;
 use super::{Driver, Ended};
 use crate::guests::HasPrograms as _;
+use crate::guests::grant_intersection;
 use crate::guests::guest_id::guest_id;
-use crate::guests::in_common;
 use crate::guests::rights;
 use crate::guests::route_drivers::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use crate::guests::route_drivers::folders::{self, folders};
@@ -82,7 +82,7 @@ impl Driver {
                 let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
                 let endpoints = Arc::new(self.endpoints((version, records), names, bounds).await?);
                 let config = version.code.config(&self.tenant.programs().guests, version.definition.owner());
-                let grants = Arc::new(Grants { config, ..in_common::both(of_text, &module.grants) });
+                let grants = Arc::new(Grants { config, ..grant_intersection::both(of_text, &module.grants) });
                 let folders = self.folders(version, names, &grants, Some(name)).await?;
                 let serial_lines = self.serial_lines(version, names, &grants, Some(name))?;
                 let limits = own.limits(module.limits);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lotmq_host::fiber::{Endpoint, listening_refused};
 
 use crate::guests::routes::runner::RouteRunner;
-use crate::guests::routes::standing::Connection;
+use crate::guests::routes::status::Connection;
 use crate::guests::services::TenantServices;
 
 /// Looks within which an instance that has taken its port counts as connected: a second.
@@ -23,14 +23,14 @@ pub(super) async fn may_listen(
     services: &TenantServices,
 ) -> Result<(), String> {
     let is_open = || {
-        let standing = route.standing();
-        standing.connection() == Connection::Connected || standing.unproven() > 0
+        let status = route.status();
+        status.connection() == Connection::Connected || status.unproven() > 0
     };
     let mut looks = LOOKS_MAX;
     while !is_open() {
         let refused = served.iter().find_map(|endpoint| listening_refused(endpoint, services));
         let Some(reason) = refused else { break };
-        if looks == 0 || route.standing().connection() == Connection::Reconnecting {
+        if looks == 0 || route.status().connection() == Connection::Reconnecting {
             return Err(reason);
         }
         looks -= 1;

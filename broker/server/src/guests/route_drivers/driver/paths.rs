@@ -13,7 +13,7 @@ use lotmq_definitions::RunError;
 use lotmq_host::route::{Abilities, RouteInstance};
 use tracing::warn;
 
-use super::asking::told_when_asked;
+use super::asking::ask_guest;
 use super::{Driver, Ended};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
@@ -52,7 +52,7 @@ impl Paths {
         if self.due.is_none_or(|due| Instant::now() < due) {
             return None;
         }
-        match told_when_asked(OPERATION, version, instance, figures).await {
+        match ask_guest(OPERATION, version, instance, figures).await {
             Ok(answer) => {
                 let told = answer.and_then(|answer| paths(version.said(), &answer));
                 self.due = told.is_some().then(|| Instant::now() + ROUTE_PATHS_PAUSE);
@@ -67,12 +67,12 @@ impl Paths {
 fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     let masked = paths.into_iter().map(|(name, path)| (name, driver.masked(&path)));
     let paths: BTreeMap<String, String> = masked.collect();
-    if *driver.route.standing().told.paths == paths {
+    if *driver.route.status().told.paths == paths {
         return;
     }
     let refused = refused(&paths);
     let (mut is_news, now) = (false, driver.now());
-    driver.route.update(|standing| is_news = standing.paths_are(paths, refused.clone(), now));
+    driver.route.update(|status| is_news = status.paths_are(paths, refused.clone(), now));
     if let Some((_, text)) = refused.filter(|_| is_news) {
         // The reason is the other side's own words, which are for the route's topics.
         warn!(target: "routes", route = &**version.definition.name(), "a query of a route cannot be prepared");

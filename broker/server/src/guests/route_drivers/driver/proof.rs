@@ -24,7 +24,7 @@ const SOON_AFTER_A_CALL: Duration = Duration::from_secs(20);
 /// How an instance has lost the far side that was opened then.
 pub(super) fn loss(driver: &Driver, version: &Version, (opened, at): (Instant, Timestamp)) -> LostFarSide {
     let is_soon = opened.elapsed() < version.call_time() + SOON_AFTER_A_CALL;
-    let is_unheard = is_soon && !driver.route.standing().has_passed_since(at);
+    let is_unheard = is_soon && !driver.route.status().has_passed_since(at);
     if is_unheard { LostFarSide::Unheard } else { LostFarSide::First }
 }
 

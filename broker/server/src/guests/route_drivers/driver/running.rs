@@ -16,9 +16,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{Ended, Serving, away, count_call, text_of, trapped};
 use crate::guests::routes::asked_run::{AskedRun, RunBounds};
+use crate::guests::routes::driver_slot::Work;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
-use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;
 use tags::TagsAsked;
 
@@ -72,14 +72,14 @@ impl Serving<'_> {
         if !away::waits(self).await? {
             return Ok(None);
         }
-        let seat = &self.driver.seat;
+        let slot = &self.driver.slot;
         let mut has_run = false;
         loop {
-            let Some(runs) = &mut self.runs else { return Ok(seat.next_work(self.number).await) };
+            let Some(runs) = &mut self.runs else { return Ok(slot.next_work(self.number).await) };
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(runs.next), if !has_run => {}
-                work = seat.next_work(self.number) => return Ok(work),
+                work = slot.next_work(self.number) => return Ok(work),
                 () = tokio::time::sleep_until(runs.next) => {}
             }
             self.run_guest().await?;
@@ -91,7 +91,7 @@ impl Serving<'_> {
     pub(super) async fn run_guest(&mut self) -> Result<(), Ended> {
         let call_time = self.version.call_time();
         let work = self.instance.host_work();
-        let has_work = self.away.has_work(&self.driver.seat, self.number);
+        let has_work = self.away.has_work(&self.driver.slot, self.number);
         // Messages that this run brings are not caused by a message.
         self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
@@ -200,17 +200,17 @@ impl Serving<'_> {
     /// now.
     fn is_proven(&self) -> bool {
         !self.away.is_said()
-            && (self.driver.route.standing().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF)
+            && (self.driver.route.status().unproven() == 0 || self.opened.elapsed() >= QUIET_PROOF)
     }
 
     /// Notes a run that failed, behind which there is a pause, this long at most.
     fn runs_after_failing(&mut self, reason: &str, silence: Silence, longest: Duration) {
         let (now, reason) = (self.driver.now(), self.driver.masked(reason));
         let patience = SignedDuration::try_from(self.version.call_time()).unwrap_or(SignedDuration::MAX);
-        self.driver.route.update(|standing| {
-            let has_lasted = || standing.runs_have_failed_for(now).is_some_and(|time| time >= patience);
+        self.driver.route.update(|status| {
+            let has_lasted = || status.runs_have_failed_for(now).is_some_and(|time| time >= patience);
             let is_silent = silence == Silence::Said || (silence == Silence::IfItLasts && has_lasted());
-            standing.run_failed(&reason, is_silent, now);
+            status.run_failed(&reason, is_silent, now);
         });
         if let Some(runs) = &mut self.runs {
             runs.next = Instant::now() + runs.pause.next().min(longest);

@@ -13,12 +13,12 @@ use lotmq_host::fiber::Endpoint;
 use super::{Driver, Ended};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
+use crate::guests::recorder::{Forwarded, RunEvent};
 use crate::guests::route_drivers::template::OfRoute;
 use crate::guests::route_types;
-use crate::guests::routes::seat::Work;
+use crate::guests::routes::driver_slot::Work;
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
-use crate::guests::witness::{Deed, Forwarded};
 
 /// Reason why a type whose other side is the disk is not connected.
 pub(super) const NO_DISK: &str = "nothing is written to the disk";
@@ -70,22 +70,22 @@ impl Driver {
     /// Takes what is for the route, in the order in which it came, and shows it to the witness.
     pub(super) async fn serve_unconnected(&self, number: u64, version: &Version, reason: &str) -> Ended {
         // In the lanes of several instances messages would lose their order.
-        if !self.seat.is_alone(number) {
+        if !self.slot.is_alone(number) {
             return Ended::Changed;
         }
         let name = version.definition.name();
-        let sees = |deed| {
-            if let Some(witness) = self.tenant.programs().guests.witness.get() {
-                witness.sees(name, deed);
+        let sees = |event| {
+            if let Some(recorder) = self.tenant.programs().guests.recorder.get() {
+                recorder.sees(name, event);
             }
         };
-        sees(Deed::Unconnected(reason.to_owned()));
-        self.seat.connected(number, self.now());
-        while let Some(work) = self.seat.next_work(number).await {
+        sees(RunEvent::Unconnected(reason.to_owned()));
+        self.slot.connected(number, self.now());
+        while let Some(work) = self.slot.next_work(number).await {
             match work {
                 Work::Batch(mut batch) => {
                     while let Some(post) = batch.first() {
-                        sees(Deed::Forwarded(Forwarded {
+                        sees(RunEvent::Forwarded(Forwarded {
                             to: post.to.described(),
                             topic: post.message.topic.to_string(),
                             payload: post.message.payload.to_vec(),

@@ -79,7 +79,7 @@ fn an_address_with_its_servers_is_encrypted_unless_it_says_otherwise() {
     assert_eq!(found("w=1").address(), "mongodb://a.b.c:1,d.b.c:2/?w=1&tls=true");
     assert_eq!(found("SSL=false").address(), "mongodb://a.b.c:1,d.b.c:2/?SSL=false");
     let told = json!({ "M": { "servers": ["a.b.c:1", "d.b.c:2"], "options": "replicaSet=rs" } });
-    assert_eq!(super::told(&[found("")]), told);
+    assert_eq!(to_json(&[found("")]), told);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Lane of a mailbox: messages that wait for one instance of the guest or that it has taken.
 //!
-//! A taker that has failed backs off for a while ([`Rests`](super::rests)). Its messages stand
+//! A taker that has failed backs off for a while ([`Backoffs`](super::backoff)). Its messages stand
 //! aside, and those of other takers pass them.
 //!
 //! Invariants: ready messages and those that stand aside are each in the order of their sequence
@@ -10,8 +10,8 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::post::{Addressee, Batches, Post};
-use super::rests::Rests;
+use super::backoff::Backoffs;
+use super::post::{Addressee, Batches, RouteMessage};
 use crate::guests::routes::pause::Pause;
 use crate::limits::{ROUTE_ALONE_ENDS, ROUTE_COMPANY_MESSAGES};
 
@@ -39,11 +39,11 @@ struct TakenPost {
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Messages that are ready.
-    posts: VecDeque<Post>,
+    posts: VecDeque<RouteMessage>,
     /// Bytes of them.
     bytes: usize,
     /// Takers that back off, with the messages that stand aside meanwhile.
-    rests: Rests,
+    backoffs: Backoffs,
     /// Sequence number up to which each batch is of one event, mapping or table: messages of
     /// several have failed together, and it is to be found out whose fault that is.
     apart_to: u64,
@@ -75,7 +75,7 @@ impl Lane {
 
     /// Numbers of the messages that wait and of their bytes.
     pub(super) fn waiting(&self) -> (usize, usize) {
-        let (posts, bytes) = self.rests.aside();
+        let (posts, bytes) = self.backoffs.held_back();
         (self.posts.len() + posts, self.bytes + bytes)
     }
 
@@ -85,8 +85,8 @@ impl Lane {
     }
 
     /// Messages that wait.
-    pub(super) fn posts(&self) -> impl Iterator<Item = &Post> {
-        self.posts.iter().chain(self.rests.posts())
+    pub(super) fn posts(&self) -> impl Iterator<Item = &RouteMessage> {
+        self.posts.iter().chain(self.backoffs.posts())
     }
 
     pub(super) fn has_taken(&self) -> bool {
@@ -105,7 +105,7 @@ impl Lane {
 
     /// The same of the first that waits.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
-        let firsts = self.posts.front().into_iter().chain(self.rests.posts().next());
+        let firsts = self.posts.front().into_iter().chain(self.backoffs.posts().next());
         firsts.map(|post| post.waits_since_ms).min()
     }
 
@@ -123,7 +123,7 @@ impl Lane {
 
     /// Sequence number of the first message that waits.
     pub(super) fn first(&self) -> Option<u64> {
-        let aside = self.rests.posts().next().map(|post| post.sequence);
+        let aside = self.backoffs.posts().next().map(|post| post.sequence);
         self.first_ready().into_iter().chain(aside).min()
     }
 
@@ -133,9 +133,9 @@ impl Lane {
     }
 
     /// Puts a message behind the others; whether all before it have lower numbers.
-    pub(super) fn push(&mut self, post: Post) -> bool {
-        if self.rests.concerns(&post) {
-            return self.rests.put_aside(post);
+    pub(super) fn push(&mut self, post: RouteMessage) -> bool {
+        if self.backoffs.concerns(&post) {
+            return self.backoffs.hold_back(post);
         }
         let is_last = self.posts.back().is_none_or(|last| last.sequence < post.sequence);
         self.bytes += post.bytes();
@@ -145,7 +145,7 @@ impl Lane {
 
     /// When the next batch is due.
     pub(super) fn due(&self, batches: &Batches) -> BatchDue {
-        match (self.ready_due(batches), self.rests.over_at()) {
+        match (self.ready_due(batches), self.backoffs.over_at()) {
             (BatchDue::Now, _) => BatchDue::Now,
             (due, None) => due,
             (_, Some(over_at)) if over_at <= Instant::now() => BatchDue::Now,
@@ -165,9 +165,9 @@ impl Lane {
     }
 
     /// Takes the next messages with a sequence number below `before`; empty when none is ready.
-    pub(super) fn take(&mut self, before: u64, batches: &Batches) -> Vec<Post> {
-        if self.rests.over_at().is_some_and(|over_at| over_at <= Instant::now()) {
-            self.rests.wake();
+    pub(super) fn take(&mut self, before: u64, batches: &Batches) -> Vec<RouteMessage> {
+        if self.backoffs.over_at().is_some_and(|over_at| over_at <= Instant::now()) {
+            self.backoffs.wake();
             self.settle();
         }
         let Some(first) = self.first_ready() else { return Vec::new() };
@@ -175,12 +175,12 @@ impl Lane {
             self.cuts.pop_first();
         }
         let end = self.cuts.first().map_or(before, |cut| before.min(*cut));
-        let is_tried = self.posts.front().is_some_and(|post| self.rests.trial_of(&post.to).is_some());
+        let is_tried = self.posts.front().is_some_and(|post| self.backoffs.trial_of(&post.to).is_some());
         let batch = match is_tried || first <= self.apart_to {
             true => self.take_of_one(end, batches),
             false => self.take_first_ones(end, batches),
         };
-        self.bytes -= batch.iter().map(Post::bytes).sum::<usize>();
+        self.bytes -= batch.iter().map(RouteMessage::bytes).sum::<usize>();
         self.taken.extend(batch.iter().map(|post| TakenPost {
             to: post.to.clone(),
             sequence: post.sequence,
@@ -191,12 +191,12 @@ impl Lane {
     }
 
     /// Takes the first messages up to one for what has rested and is to be tried by itself.
-    fn take_first_ones(&mut self, end: u64, batches: &Batches) -> Vec<Post> {
-        let (mut bytes, rests) = (0, &self.rests);
+    fn take_first_ones(&mut self, end: u64, batches: &Batches) -> Vec<RouteMessage> {
+        let (mut bytes, rests) = (0, &self.backoffs);
         let first = self.first_ready();
         // One that goes in company does not fill the batch alone, however large it is.
         let has_company = self.lost.is_some_and(|lost| lost.in_company && Some(lost.first) == first);
-        let fits = |post: &&Post| {
+        let fits = |post: &&RouteMessage| {
             let is_first = Some(post.sequence) == first;
             bytes += if is_first && has_company { 0 } else { post.bytes() };
             let is_tried = !rests.is_empty() && rests.trial_of(&post.to).is_some();
@@ -207,9 +207,9 @@ impl Lane {
     }
 
     /// Takes messages of what the first one is for, past those of others with other keys.
-    fn take_of_one(&mut self, end: u64, batches: &Batches) -> Vec<Post> {
+    fn take_of_one(&mut self, end: u64, batches: &Batches) -> Vec<RouteMessage> {
         let Some(to) = self.posts.front().map(|post| post.to.clone()) else { return Vec::new() };
-        let most = self.rests.trial_of(&to).map_or(batches.messages, |trial| trial.min(batches.messages));
+        let most = self.backoffs.trial_of(&to).map_or(batches.messages, |trial| trial.min(batches.messages));
         let (mut batch, mut bytes, mut passed) = (Vec::new(), 0, HashSet::new());
         let mut left = VecDeque::with_capacity(self.posts.len());
         while let Some(post) = self.posts.pop_front() {
@@ -239,7 +239,7 @@ impl Lane {
     }
 
     /// Puts the last messages of the batch that was taken back; they are not refused.
-    pub(super) fn put_back(&mut self, batch: VecDeque<Post>) {
+    pub(super) fn put_back(&mut self, batch: VecDeque<RouteMessage>) {
         let (Some(first), Some(last)) = (batch.front(), batch.back().map(|post| post.sequence)) else {
             return;
         };
@@ -249,31 +249,35 @@ impl Lane {
         let is_overtaken = self.posts.front().is_some_and(|post| post.sequence < last);
         for post in batch.into_iter().rev() {
             self.bytes += post.bytes();
-            self.posts.push_front(Post { ripe_at: None, ..post });
+            self.posts.push_front(RouteMessage { ripe_at: None, ..post });
         }
-        if is_overtaken || !self.rests.is_empty() {
+        if is_overtaken || !self.backoffs.is_empty() {
             self.settle();
         }
     }
 
     /// Has messages of several that have failed together taken apart.
-    pub(super) fn part(&mut self, batch: &VecDeque<Post>) {
+    pub(super) fn part(&mut self, batch: &VecDeque<RouteMessage>) {
         let last = batch.back().map_or(0, |post| post.sequence);
         self.apart_to = self.apart_to.max(last);
     }
 
     /// Puts back messages of one, which rests from now on: for the next of these pauses. False
     /// where too many rest.
-    pub(super) fn put_back_resting(&mut self, batch: VecDeque<Post>, pauses: impl FnOnce() -> Pause) -> bool {
+    pub(super) fn put_back_resting(
+        &mut self,
+        batch: VecDeque<RouteMessage>,
+        pauses: impl FnOnce() -> Pause,
+    ) -> bool {
         let Some(to) = batch.front().map(|post| post.to.clone()) else { return true };
-        let rests = self.rests.begin(to, batch.len(), pauses);
+        let rests = self.backoffs.begin(to, batch.len(), pauses);
         self.put_back(batch);
         rests
     }
 
     /// Ends the back-off of a taker whose message has passed.
     pub(super) fn has_passed(&mut self, to: &Addressee) {
-        if self.rests.end(to) {
+        if self.backoffs.end(to) {
             self.settle();
         }
     }
@@ -286,19 +290,19 @@ impl Lane {
 
     /// Retries takers that back off at once.
     pub(super) fn end_pauses(&mut self) {
-        self.rests.end_pauses();
+        self.backoffs.end_pauses();
     }
 
     /// Nothing rests any more.
     fn end_rests(&mut self) {
         self.apart_to = 0;
-        self.rests.end_all();
+        self.backoffs.end_all();
         self.settle();
     }
 
     /// Puts messages that were refused together back, to be taken by halves: after some twenty
     /// calls it is known which of a thousand cannot pass.
-    pub(super) fn put_back_halved(&mut self, batch: VecDeque<Post>) {
+    pub(super) fn put_back_halved(&mut self, batch: VecDeque<RouteMessage>) {
         let middle = batch.get(batch.len().div_ceil(2)).map(|post| post.sequence);
         let behind = batch.back().map(|post| post.sequence + 1);
         self.cuts.extend(middle.into_iter().chain(behind));
@@ -307,7 +311,7 @@ impl Lane {
 
     /// Puts messages at one of which the guest broke back, to be taken one by one: what comes
     /// before that one is done a second time, and no third.
-    pub(super) fn put_back_singly(&mut self, batch: VecDeque<Post>) {
+    pub(super) fn put_back_singly(&mut self, batch: VecDeque<RouteMessage>) {
         self.cuts.extend(batch.iter().map(|post| post.sequence + 1));
         self.put_back(batch);
     }
@@ -316,7 +320,7 @@ impl Lane {
     /// batch by what is in it has to have it again, and halved when it ends so again with the same
     /// in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of
     /// those behind it, by which the guest may find out whether it is to blame.
-    pub(super) fn put_back_lost(&mut self, batch: VecDeque<Post>) {
+    pub(super) fn put_back_lost(&mut self, batch: VecDeque<RouteMessage>) {
         let Some(first) = batch.front().map(|post| post.sequence) else { return };
         let before = self.lost.filter(|lost| lost.first == first);
         let is_alone = batch.len() == 1;
@@ -341,18 +345,18 @@ impl Lane {
 
     /// Takes the messages from the front that have waited since before this time, in lifetime
     /// milliseconds.
-    pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
+    pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<RouteMessage> {
         let older = self.posts.iter().take_while(|post| post.waits_since_ms < since_ms).count();
-        let mut taken: Vec<Post> = self.posts.drain(..older).collect();
-        self.bytes -= taken.iter().map(Post::bytes).sum::<usize>();
-        taken.extend(self.rests.take_older(since_ms));
+        let mut taken: Vec<RouteMessage> = self.posts.drain(..older).collect();
+        self.bytes -= taken.iter().map(RouteMessage::bytes).sum::<usize>();
+        taken.extend(self.backoffs.take_older(since_ms));
         taken
     }
 
     /// Takes the first message that waits.
-    pub(super) fn take_first(&mut self) -> Option<Post> {
+    pub(super) fn take_first(&mut self) -> Option<RouteMessage> {
         if self.first() != self.first_ready() {
-            return self.rests.take_first();
+            return self.backoffs.take_first();
         }
         let post = self.posts.pop_front()?;
         self.bytes -= post.bytes();
@@ -365,7 +369,7 @@ impl Lane {
     }
 
     /// Takes out all that waits; nothing rests any more.
-    pub(super) fn empty(&mut self) -> VecDeque<Post> {
+    pub(super) fn empty(&mut self) -> VecDeque<RouteMessage> {
         self.end_rests();
         self.bytes = 0;
         self.cuts.clear();
@@ -375,19 +379,19 @@ impl Lane {
     /// Restores the order: after messages of another lane have come, and after something has begun
     /// or ceased to rest.
     pub(super) fn settle(&mut self) {
-        let aside = self.rests.take_aside();
-        self.bytes += aside.iter().map(Post::bytes).sum::<usize>();
+        let aside = self.backoffs.take_held_back();
+        self.bytes += aside.iter().map(RouteMessage::bytes).sum::<usize>();
         self.posts.extend(aside);
         if !self.posts.iter().is_sorted_by_key(|post| post.sequence) {
             self.posts.make_contiguous().sort_by_key(|post| post.sequence);
         }
-        if self.rests.is_empty() {
+        if self.backoffs.is_empty() {
             return;
         }
         self.bytes = 0;
         for post in std::mem::take(&mut self.posts) {
-            match self.rests.concerns(&post) {
-                true => drop(self.rests.put_aside(post)),
+            match self.backoffs.concerns(&post) {
+                true => drop(self.backoffs.hold_back(post)),
                 false => {
                     self.bytes += post.bytes();
                     self.posts.push_back(post);

@@ -13,7 +13,7 @@ use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
 
 /// Message on its way to the far side.
 #[derive(Clone, Debug)]
-pub(crate) struct Post {
+pub(crate) struct RouteMessage {
     pub(crate) to: Addressee,
     pub(crate) message: Arc<OwnedMessage>,
     /// Since when it has waited, in [lifetime milliseconds](lotmq_core::clock::Clock::lifetime_ms).
@@ -68,7 +68,7 @@ pub(crate) enum Addressee {
 /// Takers of one message in a route; mostly one.
 pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
-impl Post {
+impl RouteMessage {
     /// Ordering key: the topic, the `ORDER_KEY`, or the table of a row. Messages of one key do not
     /// overtake each other.
     pub(super) fn owned_key(&self) -> PostKey<Box<str>> {

@@ -26,7 +26,7 @@ fn posts(mailbox: &mut Mailbox, count: usize) {
     }
 }
 
-fn sequences(batch: &[Post]) -> Vec<u64> {
+fn sequences(batch: &[RouteMessage]) -> Vec<u64> {
     batch.iter().map(|post| post.sequence).collect()
 }
 
@@ -399,7 +399,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     /// Sequence numbers that are not done, by topic.
     left: BTreeMap<String, VecDeque<u64>>,
-    taken: BTreeMap<usize, Vec<Post>>,
+    taken: BTreeMap<usize, Vec<RouteMessage>>,
 }
 
 impl Model {

@@ -12,8 +12,8 @@ fn opened(messages: u32) -> RouteOutbox {
     outbox
 }
 
-fn post(sequence: u64) -> FreshPost {
-    FreshPost {
+fn post(sequence: u64) -> BufferedMessage {
+    BufferedMessage {
         to: Addressee::Event("e".into()),
         message: OwnedMessage::new("t", b"x".to_vec()),
         waits_since_ms: 0,
@@ -160,7 +160,7 @@ fn a_route_that_was_behind_keeps_up_again_while_messages_come() {
     outbox.batch_begins(MessageId(104));
     outbox.enters((MessageId(105), 10), true, |_| post(105));
     outbox.has_read(wanted, amount(3), (Some(MessageId(103)), true));
-    let sequences = |posts: Vec<Post>| posts.iter().map(|post| post.sequence).collect::<Vec<_>>();
+    let sequences = |posts: Vec<RouteMessage>| posts.iter().map(|post| post.sequence).collect::<Vec<_>>();
     assert_eq!(sequences(outbox.take_fresh()), [102, 103]);
     assert_eq!(outbox.begin_reading(), None);
     outbox.batch_ended(MessageId(104), MessageId(105), true);

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
+use super::super::redaction::Redaction;
 use super::super::reply::{Done, Refusal};
-use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
-use super::told;
+use super::masked_status;
 use crate::guests::route_types::{TYPES, connects_with};
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
@@ -14,7 +14,7 @@ use crate::management::managed::Managing as _;
 pub(in crate::management::command) static LIST: Verb = Verb {
     name: "list",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -26,7 +26,7 @@ pub(in crate::management::command) static LIST: Verb = Verb {
 pub(in crate::management::command) static AVAILABLE: Verb = Verb {
     name: "listAvailable",
     usage: "",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -40,7 +40,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let now_ms = call.broker.clock.wall_ms();
     let assets = Asset::all(call.tenant);
     let rows: Vec<Value> =
-        assets.iter().map(|asset| told(call, asset, asset.info(call.tenant, now_ms))).collect();
+        assets.iter().map(|asset| masked_status(call, asset, asset.info(call.tenant, now_ms))).collect();
     let message = match rows.len() {
         0 => "No assets found.".to_owned(),
         count => format!("{count} asset(s)."),

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal};
-use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::not_found;
 use crate::guests::HasPrograms as _;
@@ -17,7 +17,7 @@ use crate::management::module_catalog::{Module, Said};
 pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
     name: "assetDefaultConfig",
     usage: "<asset>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -29,7 +29,7 @@ pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
 pub(in crate::management::command) static SCHEMA: Verb = Verb {
     name: "assetSchema",
     usage: "<asset>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -41,7 +41,7 @@ pub(in crate::management::command) static SCHEMA: Verb = Verb {
 pub(in crate::management::command) static HELP: Verb = Verb {
     name: "assetHelp",
     usage: "<asset>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,

@@ -6,10 +6,10 @@ use lotmq_changes::Batch;
 use serde_json::json;
 
 use super::super::ownership::Removal;
+use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal};
-use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
-use super::{find, not_found, tell, told, without_module};
+use super::{find, masked_status, not_found, tell, without_module};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
@@ -20,7 +20,7 @@ use crate::management::modules;
 pub(in crate::management::command) static RUN: Verb = Verb {
     name: "run",
     usage: "<asset> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -32,7 +32,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
 pub(in crate::management::command) static STOP: Verb = Verb {
     name: "stop",
     usage: "<asset> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementStop),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -53,7 +53,7 @@ fn order(call: &mut Call<'_>, is_stopped: bool) -> Result<Done, Refusal> {
         asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
         if !is_stopped && asset.runs_well(call.tenant) {
             let done = Done::new(format!("Asset '{name}' runs already."));
-            let info = told(call, &asset, asset.info(call.tenant, call.broker.clock.wall_ms()));
+            let info = masked_status(call, &asset, asset.info(call.tenant, call.broker.clock.wall_ms()));
             return Ok(with_waiting(call, name, done.with_data(info)));
         }
         match asset.kind {

@@ -16,8 +16,8 @@ use super::super::modules::compiling::{self, ComponentPlace};
 use super::super::modules::instances;
 use super::super::modules::options::may_install;
 use super::super::ownership::Removal;
+use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
@@ -42,7 +42,7 @@ use crate::management::modules;
 pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
     name: "assetConfigSave",
     usage: "<asset> [-force] <json>",
-    shown: Shown::First(1),
+    shown: Redaction::First(1),
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -54,7 +54,7 @@ pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
 pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
     name: "assetConfigLoad",
     usage: "<asset>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -66,7 +66,7 @@ pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
 pub(in crate::management::command) static POLICY_SET: Verb = Verb {
     name: "assetPolicySet",
     usage: "<asset> restart|autostart|memory|time|net|topics <value>|default [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -78,7 +78,7 @@ pub(in crate::management::command) static POLICY_SET: Verb = Verb {
 pub(in crate::management::command) static NAME_SET: Verb = Verb {
     name: "assetNameSet",
     usage: "<asset> <new name> [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -431,7 +431,7 @@ fn changed(mut policies: Policies, policy: &str, value: &str) -> Result<Policies
         _ => {
             let message = format!(
                 "There is no policy '{}'. Policies are restart, autostart, memory, time, net and topics.",
-                shown(policy)
+                truncated(policy)
             );
             return Err(Refusal::new("POLICY_UNKNOWN", message));
         }
@@ -440,11 +440,11 @@ fn changed(mut policies: Policies, policy: &str, value: &str) -> Result<Policies
 }
 
 fn invalid(policy: &str, takes: &str, value: &str) -> Refusal {
-    let message = format!("Policy '{policy}' takes {takes}, or default, not '{}'.", shown(value));
+    let message = format!("Policy '{policy}' takes {takes}, or default, not '{}'.", truncated(value));
     Refusal::new("POLICY_INVALID", message)
 }
 
-fn shown(text: &str) -> String {
+fn truncated(text: &str) -> String {
     text.chars().take(VERB_SHOWN_CHARS_MAX).collect()
 }
 

@@ -25,7 +25,7 @@ use crate::guests::compile_places::CompilePlace;
 use crate::guests::compile_workers::CompileFor;
 use crate::guests::policies::Policies;
 use crate::guests::{DeployError, Hosting};
-use crate::limits::MODULE_COMPILE_TOLD_PAUSE;
+use crate::limits::MODULE_COMPILE_REPORT_PAUSE;
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
@@ -136,7 +136,7 @@ pub(in crate::management::command) fn compile(
             return Err(Refusal::new("STOPPING", "The broker is stopping."));
         }
         let waited = began.elapsed();
-        if waited >= told + MODULE_COMPILE_TOLD_PAUSE {
+        if waited >= told + MODULE_COMPILE_REPORT_PAUSE {
             told = waited;
             parts::tell_compiling(call, &name, waited);
         }

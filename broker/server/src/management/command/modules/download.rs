@@ -14,8 +14,8 @@ use super::{authority, not_found};
 use crate::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::backup::Download;
 use crate::management::command::backup::receiver;
+use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal};
-use crate::management::command::shown::Shown;
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
 use crate::management::managed::Managing as _;
@@ -24,7 +24,7 @@ use crate::management::module_catalog::Module;
 pub(in crate::management::command) static GET: Verb = Verb {
     name: "getModule",
     usage: "<name>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -83,5 +83,5 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
     let range = range.start as u64..range.end as u64;
-    Ok(call.aside(move || components::read_range(&broker.store, tenant, &module, range))??)
+    Ok(call.run_blocking(move || components::read_range(&broker.store, tenant, &module, range))??)
 }

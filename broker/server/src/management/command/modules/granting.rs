@@ -17,8 +17,8 @@ use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, ro
 use crate::limits::MODULE_GRANTS_MAX;
 use crate::management::command::add_entity::refused;
 use crate::management::command::ownership::Removal;
+use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal, missing_argument, problem};
-use crate::management::command::shown::Shown;
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
@@ -28,7 +28,7 @@ use crate::management::modules;
 pub(in crate::management::command) static GRANT: Verb = Verb {
     name: "grantModule",
     usage: "<name> -grant \"kind:name\"... [-force]",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,

@@ -201,10 +201,10 @@ pub(super) fn read_options(
             continue;
         }
         let option = normalized_verb(&argument).ok_or_else(|| {
-            Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", shown(&argument)))
+            Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", truncated(&argument)))
         })?;
         if !REPEATABLE.contains(&&*option) && !given.insert(option.clone()) {
-            let message = format!("{} is given twice.", shown(&argument));
+            let message = format!("{} is given twice.", truncated(&argument));
             return Err(Refusal::new("ARGUMENT_INVALID", message));
         }
         let mut value = || {
@@ -236,8 +236,12 @@ pub(super) fn read_options(
             "net" => asked.net.extend(places(&value()?)?),
             "sig" => asked.options.signature = Some(value()?),
             _ => {
-                let message =
-                    format!("Unknown option '{}'. Usage: -{} {}", shown(&argument), verb.name, verb.usage);
+                let message = format!(
+                    "Unknown option '{}'. Usage: -{} {}",
+                    truncated(&argument),
+                    verb.name,
+                    verb.usage
+                );
                 return Err(Refusal::new("ARGUMENT_INVALID", message));
             }
         }
@@ -271,7 +275,7 @@ const OPTIONS: [&str; 19] = [
     "world",
 ];
 
-pub(super) fn shown(argument: &str) -> String {
+pub(super) fn truncated(argument: &str) -> String {
     argument.chars().take(VERB_SHOWN_CHARS_MAX).collect()
 }
 
@@ -286,7 +290,7 @@ fn filters(text: &str) -> Result<Vec<String>, Refusal> {
     for filter in &filters {
         if filter.starts_with("$share/") {
             let message = "is a shared subscription. Name its topic filter alone.";
-            return Err(invalid(format!("'{}' {message}", shown(filter))));
+            return Err(invalid(format!("'{}' {message}", truncated(filter))));
         }
         grants::of_topic(filter).map_err(|error| match error {
             GrantError::TooLong { .. } => {
@@ -294,7 +298,7 @@ fn filters(text: &str) -> Result<Vec<String>, Refusal> {
                 invalid(format!("A topic filter has {bytes} bytes, limit {limit}."))
             }
             GrantError::Kind(_) | GrantError::Name { .. } => {
-                invalid(format!("'{}' is not a topic filter.", shown(filter)))
+                invalid(format!("'{}' is not a topic filter.", truncated(filter)))
             }
         })?;
     }
@@ -328,7 +332,7 @@ fn size(option: &str, text: &str) -> Result<usize, Refusal> {
 fn time_ms(option: &str, text: &str) -> Result<usize, Refusal> {
     let time = text.parse().ok().filter(|time| *time > 0);
     time.ok_or_else(|| {
-        let message = format!("{option} takes a number of milliseconds from 1, not '{}'.", shown(text));
+        let message = format!("{option} takes a number of milliseconds from 1, not '{}'.", truncated(text));
         Refusal::new("ARGUMENT_INVALID", message)
     })
 }
@@ -339,7 +343,7 @@ fn milliseconds(time: Duration) -> usize {
 }
 
 fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {
-    let message = format!("{option} takes a number from 1 to {maximum}, not '{}'.", shown(text));
+    let message = format!("{option} takes a number from 1 to {maximum}, not '{}'.", truncated(text));
     Refusal::new("ARGUMENT_INVALID", message)
 }
 
@@ -348,7 +352,7 @@ fn version(text: String) -> Result<String, Refusal> {
     if text.len() > MODULE_VERSION_BYTES_MAX || text.contains(char::is_control) {
         let message = format!(
             "-version takes at most {MODULE_VERSION_BYTES_MAX} bytes without control characters, not '{}'.",
-            shown(&text)
+            truncated(&text)
         );
         return Err(Refusal::new("ARGUMENT_INVALID", message));
     }
@@ -378,7 +382,7 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     if call.tenant.number == 0 && call.identity.is_root() {
-        return Err(Refusal::new("TENANT_NOT_FOUND", format!("Tenant '{}' not found.", shown(name))));
+        return Err(Refusal::new("TENANT_NOT_FOUND", format!("Tenant '{}' not found.", truncated(name))));
     }
     Err(Refusal::permission_denied(call.verb.name))
 }
@@ -425,7 +429,7 @@ fn named_world(name: &str) -> Result<World, Refusal> {
     known.ok_or_else(|| {
         let message = match name {
             "model" => "World 'model' is for models compiled from LoT only. Use action.".to_owned(),
-            _ => format!("World '{}' is unknown. Use action, rule, route or auth.", shown(name)),
+            _ => format!("World '{}' is unknown. Use action, rule, route or auth.", truncated(name)),
         };
         Refusal::new("WORLD_UNKNOWN", message)
     })

@@ -22,8 +22,8 @@ use crate::limits::{
 };
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
+use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
-use crate::management::command::shown::Shown;
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::command_queue::work::Load;
 use crate::management::command_queue::{Job, ResponseTo};
@@ -46,7 +46,7 @@ use lotmq_process::this_turn;
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",
     usage: "<uploadId>",
-    shown: Shown::All,
+    shown: Redaction::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -234,7 +234,7 @@ pub(super) fn tell_compiling(call: &Call<'_>, module: &str, waited: Duration) {
         let total = upload.bytes.len();
         status = json!({ "uploadId": upload.id, "state": "compiling", "received": total, "total": total, "seconds": waited.as_secs() });
     }
-    told(call.tenant, module, &status);
+    publish_module_status(call.tenant, module, &status);
 }
 
 /// Ends an upload whose command has ended, and tells of it.
@@ -249,7 +249,7 @@ pub(in crate::management::command) fn end(
         Err(refusal) => status_of(&upload.id, refusal),
     };
     if let Some((_, module)) = &call.entity {
-        told(call.tenant, module, &status);
+        publish_module_status(call.tenant, module, &status);
     }
 }
 
@@ -310,7 +310,7 @@ fn status_of(id: &str, refusal: &Refusal) -> Value {
     json!({ "uploadId": id, "state": "refused", "code": refusal.code() })
 }
 
-fn told(tenant: &Arc<Tenant>, module: &str, status: &Value) {
+fn publish_module_status(tenant: &Arc<Tenant>, module: &str, status: &Value) {
     this_turn::with(|turn| {
         turn.tick();
         publish_status(turn, tenant, module, status);

@@ -59,10 +59,10 @@ struct Item {
 }
 
 /// Returns a note on messages that wait for a replaced route, if users need to know it.
-fn told_of_replacement(tenant: &Tenant, compiled: &Result<CompiledProgram, ()>) -> Option<String> {
+fn replacement_warning(tenant: &Tenant, compiled: &Result<CompiledProgram, ()>) -> Option<String> {
     let Ok(CompiledProgram::Definition(definition)) = compiled else { return None };
     let said = definition.new.facts.route.as_deref()?;
-    replacing::told(&*tenant.programs().guests.route(&definition.new.name)?, said)
+    replacing::warning(&*tenant.programs().guests.route(&definition.new.name)?, said)
 }
 
 /// Location of something in the files of a project.
@@ -270,7 +270,7 @@ impl CompiledProject {
         good.map(|item| {
             let known = Present::of(tenant, item.title, &item.name);
             let mut row = item.place.mark(json!({ "type": item.title, "name": item.name }));
-            if let Some(told) = told_of_replacement(tenant, &item.compiled) {
+            if let Some(told) = replacement_warning(tenant, &item.compiled) {
                 row["waiting"] = told.into();
             }
             (row, &*item.source, known)
@@ -487,7 +487,7 @@ pub(crate) fn install(
     give_back(call, &coming, batch, &mut gone);
     gone.warnings().into_iter().for_each(|warning| problems.outside_warning(warning));
     warn_of_pending(call.tenant, &installed, &mut problems);
-    warn_of_unheard(call.tenant, &installed, &mut problems);
+    warn_of_denied_triggers(call.tenant, &installed, &mut problems);
     listings_changed(call);
     Report { problems: problems.closed(), entities, gone }
 }
@@ -596,13 +596,13 @@ fn warn_of_pending(
 
 /// Warns of entities that hear nothing: rules of the project are in force by now, and those that it
 /// had no longer are.
-fn warn_of_unheard(
+fn warn_of_denied_triggers(
     tenant: &Tenant,
     installed: &[(Arc<Definition>, SourceLocation)],
     problems: &mut Problems,
 ) {
     for (definition, place) in installed {
-        let unheard = guests::unheard::warnings(tenant, definition);
+        let unheard = guests::trigger_lint::warnings(tenant, definition);
         unheard.into_iter().for_each(|warning| problems.warning(place, warning));
     }
 }

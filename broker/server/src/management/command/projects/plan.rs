@@ -20,7 +20,7 @@ use crate::management::projects::{Project, fingerprint, opened_administration};
 
 /// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as
 /// loading tells them.
-pub(super) fn told(
+pub(super) fn report(
     call: &Call<'_>,
     project: &Project,
     compiled: CompiledProject,

@@ -20,7 +20,7 @@ use super::family::FamilyKind;
 const COUNTERS: &str = "Counters";
 
 /// Family as documents tell of it.
-struct ToldFamily {
+struct DocumentedFamily {
     name: String,
     kind: FamilyKind,
     labels: &'static [&'static str],
@@ -28,17 +28,17 @@ struct ToldFamily {
 }
 
 /// All families by section.
-fn sections() -> Vec<(&'static str, Vec<ToldFamily>)> {
-    let counters = Counters::default().all().into_iter().map(|(name, help, _)| ToldFamily {
+fn sections() -> Vec<(&'static str, Vec<DocumentedFamily>)> {
+    let counters = Counters::default().all().into_iter().map(|(name, help, _)| DocumentedFamily {
         name: format!("lotmq_{name}_total"),
         kind: FamilyKind::Counter,
         labels: &[],
         help: help.trim().to_owned(),
     });
-    let mut sections: Vec<(&str, Vec<ToldFamily>)> = SECTIONS
+    let mut sections: Vec<(&str, Vec<DocumentedFamily>)> = SECTIONS
         .iter()
         .map(|(title, rows)| {
-            let told = rows.iter().map(|row| ToldFamily {
+            let told = rows.iter().map(|row| DocumentedFamily {
                 name: row.name.to_owned(),
                 kind: row.kind,
                 labels: row.labels,
@@ -85,7 +85,7 @@ mod tests {
     fn families_are_named_as_prometheus_wants_it() {
         let mut names = BTreeSet::new();
         for (_, families) in sections() {
-            for ToldFamily { name, kind, help, labels } in families {
+            for DocumentedFamily { name, kind, help, labels } in families {
                 assert_eq!(name.ends_with("_total"), kind == FamilyKind::Counter, "{name}");
                 assert!(kind != FamilyKind::Histogram || name.ends_with("_seconds"), "{name}");
                 assert!(name.starts_with("lotmq_") || name.starts_with("process_"), "{name}");

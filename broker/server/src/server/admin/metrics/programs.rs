@@ -115,7 +115,7 @@ impl DefinitionReading {
                 of.add(&figures);
                 of.missed = definition.activity.missed_of_all_versions();
                 if definition.kind() == DefinitionKind::Module {
-                    of.refused = tenant.programs().policed.refused(definition.name());
+                    of.refused = tenant.programs().restricted.refused(definition.name());
                 }
                 of.warnings = definition.activity.warning_count();
                 of.errors = definition.activity.errors_of_all_versions();

@@ -10,56 +10,56 @@ use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::dead_letters::DeadFigures;
 use crate::guests::routes::http_figures::HttpFigures;
-use crate::guests::routes::standing::Standing;
+use crate::guests::routes::status::RouteStatus;
 use crate::limits::ROUTE_DELIVERY_BOUNDS;
 use crate::management::broker::Broker;
 
 /// Families about routes.
 pub(super) static ROUTES: &[FamilyRow] = families! {
     Counter "lotmq_route_delivered_total" ["tenant", "route", "type"] "Messages of a route that its other side has taken."
-        |it, to| each(it, to, |of| Some(of.standing.done().0));
+        |it, to| each(it, to, |of| Some(of.status.done().0));
     Counter "lotmq_route_received_total" ["tenant", "route", "type"] "Messages that the guest of a route has brought and that were published."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.brought));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.brought));
     Counter "lotmq_route_lost_datagrams_total" ["tenant", "route", "type"] "Datagrams for a route that the system has dropped, because its socket had no room for them."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.lost_datagrams));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.lost_datagrams));
     Counter "lotmq_route_rejected_total" ["tenant", "route", "type"] "Messages of a route that can never pass, or found no room."
-        |it, to| each(it, to, |of| Some(of.standing.done().1));
+        |it, to| each(it, to, |of| Some(of.status.done().1));
     Counter "lotmq_route_retried_total" ["tenant", "route", "type"] "Messages of a route that did not pass and were to come again, each time."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.retried));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.retried));
     Counter "lotmq_route_policy_refused_total" ["tenant", "route", "type"] "Messages that a route did not take because of its policy topics."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.refused_by_policy));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.refused_by_policy));
     Counter "lotmq_route_expired_total" ["tenant", "route", "type"] "Messages whose Message Expiry Interval had passed before a bridge could hand them on, or a machine be told."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.expired));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.expired));
     Counter "lotmq_route_batches_total" ["tenant", "route", "type"] "Batches that the guest of a route was handed."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.batches));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.batches));
     Counter "lotmq_route_bytes_total" ["tenant", "route", "type"] "Payload bytes of messages that the other side of a route has taken."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.bytes));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.bytes));
     Counter "lotmq_route_reconnects_total" ["tenant", "route", "type"] "Connections of a route after its first."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.reconnects));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.reconnects));
     Gauge "lotmq_route_waiting" ["tenant", "route", "type"] "Messages that wait for a route."
         |it, to| each(it, to, |of| Some(of.waiting.0));
     Gauge "lotmq_route_waiting_bytes" ["tenant", "route", "type"] "Bytes of the messages that wait for a route, as BUFFER_MAX_BYTES bounds them."
         |it, to| each(it, to, |of| Some(of.waiting.1));
     Gauge "lotmq_route_state" ["tenant", "route", "type", "state"] "1 for the state in which the connection of a route is."
-        |it, to| each_by(it, to, |of| vec![(of.standing.connection().word(), 1)]);
+        |it, to| each_by(it, to, |of| vec![(of.status.connection().word(), 1)]);
     Gauge "lotmq_route_seconds_since_success" ["tenant", "route", "type"] "Time since something passed by a route; none before."
-        |it, to| each(it, to, |of| of.standing.since_success(of.now));
+        |it, to| each(it, to, |of| of.status.since_success(of.now));
     Gauge "lotmq_route_outbox_bytes" ["tenant", "route", "type"] "Bytes in the outbox of a route, in the store, with what is on its way to the far side."
         |it, to| each(it, to, |of| Some(of.outbox_bytes));
     Gauge "lotmq_route_waiting_max_bytes" ["tenant", "route", "type"] "Most bytes of messages that may wait for a route: its BUFFER_MAX_BYTES."
         |it, to| each(it, to, |of| Some(of.waiting_bytes_max));
     Counter "lotmq_route_outbox_full_total" ["tenant", "route", "type"] "How often the outbox of a route became full, so that publishers waited or messages were shed."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.full_times));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.full_times));
     Counter "lotmq_route_shed_total" ["tenant", "route", "type"] "Messages that found no room in the outbox of a route and were dropped, as its OVERLOAD_POLICY says."
-        |it, to| each(it, to, |of| Some(of.standing.deliveries.shed));
+        |it, to| each(it, to, |of| Some(of.status.deliveries.shed));
     Gauge "lotmq_route_oldest_seconds" ["tenant", "route", "type"] "Time for which the oldest message of a route has waited."
         |it, to| each(it, to, |of| Some(of.waited.as_secs_f64()));
     Histogram "lotmq_route_delivery_seconds" ["tenant", "route", "type"] "Times from the reception of messages until the other side of a route had them."
         |it, to| for of in &it.routes {
-            to.histogram(&[&of.tenant, &of.route, &of.kind], ROUTE_DELIVERY_BOUNDS, &of.standing.deliveries.latency);
+            to.histogram(&[&of.tenant, &of.route, &of.kind], ROUTE_DELIVERY_BOUNDS, &of.status.deliveries.latency);
         };
     Gauge "lotmq_route_failing_tags" ["tenant", "route", "type"] "Tags of a route that have no value, which its status names; none where its guest tells nothing of tags."
-        |it, to| each(it, to, |of| of.standing.failing_tags());
+        |it, to| each(it, to, |of| of.status.failing_tags());
     Gauge "lotmq_route_dead_letters" ["tenant", "route", "type"] "Messages that a route has given up and that are kept with the reason."
         |it, to| each(it, to, |of| Some(of.dead_letters.waiting.messages));
     Counter "lotmq_route_dead_letters_total" ["tenant", "route", "type"] "Messages that a route has given up and that were kept, since its start."
@@ -67,7 +67,7 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
     Counter "lotmq_route_dead_letters_dropped_total" ["tenant", "route", "type"] "Messages that a route has given up and that are not kept any more: the oldest of too many, and those for which there was no room."
         |it, to| each(it, to, |of| Some(of.dead_letters.dropped));
     Gauge "lotmq_route_instances" ["tenant", "route", "type", "state"] "Instances of the guest of a route, by the state of their connections."
-        |it, to| each_by(it, to, |of| of.standing.instances().map(|(connection, count)| (connection.word(), count)).collect());
+        |it, to| each_by(it, to, |of| of.status.instances().map(|(connection, count)| (connection.word(), count)).collect());
     Counter "lotmq_route_http_requests_total" ["tenant", "route", "type"] "Exchanges with HTTP servers that the guest of a route has begun."
         |it, to| each(it, to, |of| (of.http().requests > 0).then_some(of.http().requests));
     Counter "lotmq_route_http_connections_total" ["tenant", "route", "type"] "Connections to HTTP servers that were made for them."
@@ -91,7 +91,7 @@ pub(super) struct RouteReading {
     tenant: String,
     route: String,
     kind: String,
-    standing: Standing,
+    status: RouteStatus,
     waiting: (u64, u64),
     outbox_bytes: u64,
     waiting_bytes_max: u64,
@@ -121,7 +121,7 @@ impl RouteReading {
             tenant: tenant.to_owned(),
             route: version.definition.name().to_string(),
             kind: version.said().kind.to_string(),
-            standing: route.standing(),
+            status: route.status(),
             waiting: route.waiting(),
             waiting_bytes_max: route.outbox_bytes_max(),
             outbox_bytes: route.outbox_waiting().bytes,
@@ -132,7 +132,7 @@ impl RouteReading {
     }
 
     fn http(&self) -> &HttpFigures {
-        &self.standing.deliveries.http
+        &self.status.deliveries.http
     }
 }
 

@@ -11,12 +11,12 @@ use lotmq_definitions::RunError;
 use lotmq_host::route::RouteInstance;
 use tracing::{info, warn};
 
-use super::super::asking::told_when_asked;
+use super::super::asking::ask_guest;
 use super::super::{Driver, Ended};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::failing_tags::FailingTags;
 use crate::guests::routes::version::Version;
-use crate::limits::{ROUTE_TAGS_PAUSE, ROUTE_TAGS_TOLD_PAUSE};
+use crate::limits::{ROUTE_TAGS_PAUSE, ROUTE_TAGS_REPORT_PAUSE};
 
 /// Request by which a guest is asked.
 const OPERATION: &str = "tags";
@@ -55,7 +55,7 @@ impl TagsAsked {
         if !has_tags || self.has_none || !is_due {
             return Ok(());
         }
-        let answer = told_when_asked(OPERATION, version, instance, figures).await?;
+        let answer = ask_guest(OPERATION, version, instance, figures).await?;
         let told = answer.and_then(|answer| FailingTags::read(&answer, |text| driver.masked(text)));
         self.hears(driver, version, told.map(Arc::new), has_failed);
         Ok(())
@@ -80,8 +80,8 @@ impl TagsAsked {
             }
         }
         self.tells(driver, version, told.as_deref());
-        if driver.route.standing().failing_tags != told {
-            driver.route.update(|standing| standing.failing_tags = told);
+        if driver.route.status().failing_tags != told {
+            driver.route.update(|status| status.failing_tags = told);
         }
     }
 
@@ -94,7 +94,7 @@ impl TagsAsked {
             }
             return;
         };
-        let is_quiet = self.told_at.is_none_or(|at| at.elapsed() >= ROUTE_TAGS_TOLD_PAUSE);
+        let is_quiet = self.told_at.is_none_or(|at| at.elapsed() >= ROUTE_TAGS_REPORT_PAUSE);
         if !self.is_told && is_quiet {
             (self.is_told, self.told_at) = (true, Some(Instant::now()));
             driver.record(version, &RunError { code: "ROUTE_TAGS", message: text, ..RunError::default() }, 0);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::family::FamilyKind;
-use super::{ToldFamily, sections};
+use super::{DocumentedFamily, sections};
 
 /// Panels in a line, and how wide and high each is; Grafana has 24 columns.
 const PANELS_IN_LINE: usize = 3;
@@ -32,14 +32,14 @@ const OVERVIEW: [&str; 12] = [
 pub fn board() -> String {
     let sections = sections();
     let mut numbers = 1..;
-    let all: Vec<&ToldFamily> = sections.iter().flat_map(|(_, families)| families).collect();
-    let overview: Vec<&ToldFamily> =
+    let all: Vec<&DocumentedFamily> = sections.iter().flat_map(|(_, families)| families).collect();
+    let overview: Vec<&DocumentedFamily> =
         OVERVIEW.iter().filter_map(|name| all.iter().find(|family| family.name == *name)).copied().collect();
     let mut panels = vec![section("Overview", 0, false, &mut numbers)];
     panels.extend(placed(&overview, 1, &mut numbers));
     for ((title, families), line) in sections.iter().zip(1 + height(overview.len())..) {
         let mut row = section(title, line, true, &mut numbers);
-        let families: Vec<&ToldFamily> = families.iter().collect();
+        let families: Vec<&DocumentedFamily> = families.iter().collect();
         row["panels"] = placed(&families, line + 1, &mut numbers).into();
         panels.push(row);
     }
@@ -90,8 +90,12 @@ fn section(title: &str, line: usize, is_closed: bool, numbers: &mut impl Iterato
 }
 
 /// Panels of families, from this line on.
-fn placed(families: &[&ToldFamily], line: usize, numbers: &mut impl Iterator<Item = u32>) -> Vec<Value> {
-    let panel = |(place, family): (usize, &&ToldFamily)| {
+fn placed(
+    families: &[&DocumentedFamily],
+    line: usize,
+    numbers: &mut impl Iterator<Item = u32>,
+) -> Vec<Value> {
+    let panel = |(place, family): (usize, &&DocumentedFamily)| {
         let (x, y) = (place % PANELS_IN_LINE * WIDTH, line + place / PANELS_IN_LINE * HEIGHT);
         json!({
             "id": numbers.next(),
@@ -108,13 +112,13 @@ fn placed(families: &[&ToldFamily], line: usize, numbers: &mut impl Iterator<Ite
 }
 
 /// Name of a family in words.
-fn title(family: &ToldFamily) -> String {
+fn title(family: &DocumentedFamily) -> String {
     let name = family.name.strip_prefix("lotmq_").unwrap_or(&family.name);
     name.strip_suffix("_total").unwrap_or(name).replace('_', " ")
 }
 
 /// Unit of what is shown, as Grafana names it.
-fn unit(family: &ToldFamily) -> &'static str {
+fn unit(family: &DocumentedFamily) -> &'static str {
     let name = family.name.strip_suffix("_total").unwrap_or(&family.name);
     match family.kind {
         FamilyKind::Counter if name.contains("_bytes") => "Bps",
@@ -128,8 +132,8 @@ fn unit(family: &ToldFamily) -> &'static str {
     }
 }
 
-fn targets(family: &ToldFamily) -> Vec<Value> {
-    let ToldFamily { name, labels, .. } = family;
+fn targets(family: &DocumentedFamily) -> Vec<Value> {
+    let DocumentedFamily { name, labels, .. } = family;
     let by = |more: &str| {
         let labels: Vec<&str> = ["instance"].into_iter().chain(labels.iter().copied()).collect();
         format!("{}{more}", labels.join(", "))
