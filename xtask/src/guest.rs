@@ -9,7 +9,7 @@ use lotmq_toolchain::WasmTarget;
 use sha2::{Digest, Sha256};
 
 /// Folders below which every folder with a `Cargo.toml` is a guest.
-const PLACES: [&str; 2] = ["guests", "sdk/examples"];
+const PLACES: [&str; 3] = ["guests", "sdk/examples", "tests/guests"];
 
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
