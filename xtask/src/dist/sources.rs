@@ -1,5 +1,5 @@
 //! Crates of others that are inside the packages: those of the binary, and those of the guests
-//! within it, by their lock files.
+//! within it, by the lock files of both workspaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -41,9 +41,10 @@ pub(crate) fn all(root: &Path, target: Processor) -> Result<Packages> {
     let mut packages = Packages::new();
     let features = ["--no-default-features", "--features", "quic", "--filter-platform", target.triple()];
     add(&mut packages, "lotmq", &root.join("broker/cli"), &root.join("Cargo.lock"), &features)?;
+    let lock = root.join("guests/Cargo.lock");
     for guest in guests(root)? {
         let name = guest.file_name().context("a guest has a name")?.to_string_lossy().into_owned();
-        add(&mut packages, &name, &guest, &guest.join("Cargo.lock"), &["--filter-platform", GUEST_PLATFORM])?;
+        add(&mut packages, &name, &guest, &lock, &["--filter-platform", GUEST_PLATFORM])?;
     }
     Ok(packages)
 }
