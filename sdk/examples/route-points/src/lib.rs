@@ -1,7 +1,8 @@
-//! Example Route: a connector for a station that speaks lines of text. Points that events name are polled, messages for others are written, and a station that has frozen is
-//! noticed.
+//! Example Route: a connector for a station that speaks lines of text. It polls the points of
+//! events, writes messages to others, and detects a frozen station.
 //!
-//! `GET name` is answered by `VALUE text`, `SET name text` by `OK` or `BUSY`, `PING` by `PONG`, and what is wrong by `ERROR reason`.
+//! The station answers `GET name` with `VALUE text`, `SET name text` with `OK` or `BUSY`, `PING`
+//! with `PONG`, and errors with `ERROR reason`.
 
 use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
