@@ -1,6 +1,7 @@
-//! What a packet says, in one text per packet, for two implementations to agree on.
+//! Text form of a packet's fields, to compare two implementations.
 //!
-//! Texts of our packets are made here, those of an oracle's beside the oracle, by the same functions.
+//! This file renders our packets. The file of each oracle renders those of the oracle, with the
+//! same functions.
 
 use lotmq_codec::{Ack, AckType, ClientPacket, ProtocolVersion, Publish, ReasonCode, ServerPacket};
 
