@@ -27,7 +27,7 @@ impl S7Area {
 /// S7Address of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct S7Address {
-    /// Where it is.
+    /// Memory area of the S7.
     pub area: S7Area,
     /// Number of the data block; 0 of other areas.
     pub block: u16,
@@ -39,7 +39,7 @@ pub struct S7Address {
     pub bit: Option<u8>,
 }
 
-/// What an address says before its type is known.
+/// Parts of an address before its type is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct S7Place {
     area: S7Area,
