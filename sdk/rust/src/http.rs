@@ -1,4 +1,4 @@
-//! Requests to HTTP servers, over connections that the host keeps open between them.
+//! HTTP client. The host keeps connections open between requests.
 //!
 //! ```ignore
 //! use lotmq_guest::route::{Failure, http::HttpClient};
@@ -11,8 +11,9 @@
 //! }
 //! ```
 //!
-//! A server is an endpoint of the route's definition, so its module needs the grant `endpoint:HOST:PORT`. Calls that wait suspend the guest. Several requests go on at once
-//! when all are [started](HttpRequest::start) before the first response is read.
+//! A server is an endpoint of the route's definition, so its module needs the grant
+//! `endpoint:HOST:PORT`. Waiting calls suspend the guest. To run several requests at once,
+//! [start](HttpRequest::start) all before you read the first response.
 
 use super::host::http as host;
 pub use super::host::http::{Header, HttpError, ResponseHead};
@@ -37,7 +38,8 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// The server that is the endpoint of this name in the definition. Whether there is such an endpoint, the first request says.
+    /// Returns a client for the endpoint of this name in the definition. The first request reports
+    /// a missing endpoint.
     pub fn new(endpoint: &str) -> HttpClient {
         HttpClient {
             endpoint: endpoint.to_owned(),
@@ -47,7 +49,8 @@ impl HttpClient {
         }
     }
 
-    /// Time from the start of a request to the end of its response: 20 s unless it is said, at most 300.
+    /// Sets the time from the start of a request to the end of its response: 20 s by default, at
+    /// most 300 s.
     pub fn timeout_ms(mut self, timeout_ms: u32) -> HttpClient {
         self.timeout_ms = timeout_ms;
         self
@@ -185,8 +188,9 @@ impl io::Read for HttpExchange {
     }
 }
 
-/// Waits until one of the exchanges has something to read, until the time is over, or until the host has other work for the guest. Gives the positions
-/// of those that have, or none. Of an exchange the head is to be read first.
+/// Waits until an exchange has something to read, the time is over, or the host has other work for
+/// the guest. Returns the positions of the ready exchanges, or none. Read the head of an exchange
+/// first.
 pub fn wait(exchanges: &[&HttpExchange], timeout_ms: u32) -> Vec<u32> {
     let exchanges: Vec<&host::Exchange> = exchanges.iter().map(|exchange| &exchange.0).collect();
     host::wait(&exchanges, timeout_ms)

@@ -1,11 +1,12 @@
-//! Double of the interface `current-message`: what a test says of the message that a run, or a question, is about. Without that there is no such message.
+//! Double of the interface `current-message`. A test sets the message of a run or question; the
+//! default is none.
 
 use std::cell::RefCell;
 
 use super::bindings::lotmq::guest::message_properties::{PayloadFormat, Properties, UserProperty};
 use super::bindings::lotmq::guest::types::Qos;
 
-/// What a message says beyond topic and payload.
+/// Message attributes beyond topic and payload.
 #[derive(Clone, Debug)]
 pub struct CurrentMessage {
     /// Quality of service with which it arrived.

@@ -1,4 +1,4 @@
-//! Double of the interface `net`: sockets of this machine, looked at once in a millisecond by what waits.
+//! Double of the interface `net`: sockets of this machine, polled every millisecond.
 
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
@@ -79,7 +79,7 @@ impl TcpDouble {
     }
 }
 
-/// What takes connections of others.
+/// Listener for incoming connections.
 #[derive(Debug)]
 pub struct ListenerDouble {
     listener: TcpListener,
@@ -165,7 +165,7 @@ impl UdpDouble {
     }
 }
 
-/// What is waited for.
+/// Event to wait for.
 #[derive(Clone, Copy, Debug)]
 pub enum Interest<'a> {
     /// Something to read, or the end.
@@ -178,9 +178,9 @@ pub enum Interest<'a> {
     Receivable(&'a UdpDouble),
     /// Room for a datagram, as of writing.
     Sendable(&'a UdpDouble),
-    /// What another interface signals: none that has a double does.
+    /// Signal of another interface; no interface with a double signals.
     Signalled(&'a Signal),
-    /// What `testing::set_host_work` says.
+    /// Host work, as set by `testing::set_host_work`.
     HostWork,
 }
 

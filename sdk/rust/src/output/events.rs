@@ -1,4 +1,5 @@
-//! Events of the crate `tracing` as lines of the guest's log: the message, then each field as `name=value`. Spans are not told.
+//! Events of the crate `tracing` as lines of the guest's log: the message, then each field as
+//! `name=value`. Omits spans.
 
 use std::fmt::{self, Write as _};
 
