@@ -6,7 +6,8 @@ pub const PERIOD_MS_MIN: u64 = 10;
 /// Period of a mapping without `EVERY`, in milliseconds: routes reference §5.1.
 pub const PERIOD_MS: u64 = 1_000;
 
-/// First pause of a tag whose address the device refuses, in milliseconds; it doubles. Somebody may be loading a program into the device.
+/// First pause of a tag whose address the device rejects, in milliseconds; it doubles. The device
+/// may be loading a program.
 pub const REFUSED_PAUSE_MS: u64 = 1_000;
 
 /// Longest pause of such a tag, in milliseconds.
