@@ -36,7 +36,7 @@ fn headers_of(delivery: &Delivery) -> Vec<(String, Option<Bytes>)> {
     headers
 }
 
-/// A record as a message here. Where it comes from is in its user properties.
+/// Converts a record to a message of this broker. The user properties hold its origin.
 pub(crate) fn arrival_of(record: &Record, inward: &Inward, partition: i32) -> Result<Arrival, String> {
     let topic = inward.destination.filled(record.key.as_deref());
     let topic = topic.map_err(|reason| format!("its key {reason}"))?.into_owned();

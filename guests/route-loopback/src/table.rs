@@ -31,8 +31,9 @@ impl Table {
     }
 }
 
-/// `{"table": t, "where": {…}, "order": {"column": c, "descending": b}, "limit": n}`; all but the table may be missing. A condition is
-/// `{"and": […]}`, `{"or": […]}`, `{"not": condition}` or `{"column": c, "operator": o, "value": v}`.
+/// Query: `{"table": t, "where": {…}, "order": {"column": c, "descending": b}, "limit":
+/// n}`; only the table is required. A condition is `{"and": […]}`, `{"or": […]}`, `{"not":
+/// condition}` or `{"column": c, "operator": o, "value": v}`.
 #[derive(Debug)]
 pub(crate) struct Query(Map<String, Json>);
 

@@ -1,4 +1,5 @@
-//! Modbus over TCP: frames with a transaction number, which tells late replies from the one that is waited for.
+//! Modbus over TCP: frames with a transaction number, which separates late replies from the
+//! expected one.
 
 use lotmq_guest::route::{Failure, ambient, failure};
 use rmodbus::ModbusProto;

@@ -1,4 +1,4 @@
-//! What the definition says: two sides, and what goes from one to the other.
+//! Configuration of the definition: two sides, and the flows between them.
 
 use lotmq_codec::ProtocolVersion;
 use lotmq_guest::route::Failure;
@@ -15,7 +15,7 @@ pub(crate) const SCHEMA: &str = r#"{"properties":{
 /// Seconds of keep alive where none are said.
 const KEEP_ALIVE_SECONDS: u16 = 60;
 
-/// Seconds after which a far side that has not answered is away, where none are said: those of the host.
+/// Default seconds until a silent far side counts as away, the same as those of the host.
 const ACTIVITY_SECONDS: u64 = 60;
 
 /// One side of a bridge.

@@ -134,7 +134,8 @@ impl Opening<'_> {
     }
 }
 
-/// A broker that ends the connection may do so because of the version; all else is no matter of that.
+/// Returns the failure of opening. A broker may end the connection because of the version; other
+/// causes are independent of it.
 fn not_open(config: &FarConfig, error: &IoError) -> NotOpen {
     let of_endpoint = |reason: String| format!("{}: {reason}", config.endpoint);
     match (error, failure(error)) {
