@@ -147,7 +147,8 @@ impl Column {
     }
 }
 
-/// Whether MariaDB's words about a column say that its text is JSON: pairs of a byte and a text, of which 1 is the format.
+/// Returns whether MariaDB's metadata of a column marks its text as JSON. It consists of pairs of a
+/// byte and a text; byte 1 is the format.
 fn says_json(words: &[u8]) -> bool {
     let mut rest = ParseBuf(words);
     while let Some(kind) = rest.checked_eat_u8() {

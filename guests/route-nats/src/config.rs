@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) inward: Vec<Inward>,
 }
 
-/// Who the route is at the server.
+/// Credentials of the route.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Login {
     None,

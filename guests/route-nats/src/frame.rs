@@ -1,4 +1,4 @@
-//! What the server sends: lines, and messages behind lines (the client protocol of NATS).
+//! Input from the server: lines, and messages after lines (the client protocol of NATS).
 
 use serde_json::Value as Json;
 

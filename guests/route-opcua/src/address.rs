@@ -14,7 +14,7 @@ pub(crate) struct Address {
     pub(crate) period_ms: u64,
 }
 
-/// Where a variable is.
+/// Place of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Node(NodeId),

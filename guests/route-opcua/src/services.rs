@@ -166,7 +166,8 @@ pub(crate) fn all<T>(results: Option<Vec<T>>, count: usize) -> Result<Vec<T>, Tr
     Ok(results)
 }
 
-/// Nodes that one request may have, of a variable of the server's limits (part 5 §6.3.11); 0 for those that say nothing.
+/// Reads the server's limits of nodes per request from its variables (part 5 §6.3.11); 0 means
+/// unknown.
 pub(crate) fn limits<const N: usize>(
     channel: &mut Channel,
     variables: [u32; N],

@@ -1,4 +1,5 @@
-//! Columns of a result: their types as the server describes them (\[MS-TDS\] §2.2.5.4), and where their values are in a row.
+//! Columns of a result: their types as the server describes them (\[MS-TDS\] §2.2.5.4), and the
+//! places of their values in a row.
 
 use crate::code_page::Collation;
 use crate::fault::{Fault, broken};

@@ -134,7 +134,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Begins to read the next message of the server. What is left of the last one is none of it.
+    /// Starts the next message of the server. Fails if the last one has unread bytes.
     pub(crate) fn next_message(&mut self) -> Result<(), Fault> {
         if self.taken < self.message.len() || !self.is_whole {
             return Err(broken("more than the answer"));
@@ -168,7 +168,7 @@ impl Wire {
             return Err(broken(format!("a packet of {length} bytes")));
         }
         self.fill(length)?;
-        // What was taken is not needed any more.
+        // Drops the bytes that were read.
         self.message.drain(..self.taken);
         self.taken = 0;
         self.message.extend(self.incoming.drain(..length).skip(HEADER_BYTES));

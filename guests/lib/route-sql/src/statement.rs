@@ -2,8 +2,8 @@
 //! become part of it, except numbers.
 //!
 //! A literal with placeholders becomes one parameter, together with its other text. A placeholder
-//! outside of literals is a number, a truth value or NULL: a parameter if the place is surely an
-//! expression, else the number itself.
+//! outside of literals is a number, a truth value or NULL. It becomes a parameter if the place is
+//! surely an expression, else the number itself.
 
 use lotmq_guest::route::{Template, Value, text_of};
 

@@ -1,5 +1,5 @@
-//! Example Route: writes each message as a line to the endpoint `line`, and publishes each line
-//! from there to `lines/in`, with the streams of the crate tokio.
+//! Example Route: writes each message as a line to the endpoint `line`, and publishes each received
+//! line to `lines/in`. Uses the streams of the crate tokio.
 
 use std::cell::{Cell, RefCell};
 
