@@ -1,4 +1,4 @@
-//! The Packet Identifier, which ties acknowledgements to what they acknowledge (§2.2.1).
+//! Packet Identifier, which links acknowledgements to their packets (§2.2.1).
 
 use std::fmt;
 use std::num::NonZeroU16;

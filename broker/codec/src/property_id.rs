@@ -164,7 +164,7 @@ properties! {
     ContentType = 0x03, "content type", Utf8 Any Once, [Will PublishFromClient PublishFromServer];
     /// The Topic Name for a response; makes the message a request. Absent: no request.
     ResponseTopic = 0x08, "response topic", Utf8 TopicName Once, [Will PublishFromClient PublishFromServer];
-    /// Tells the requester which request a response answers. Absent: nothing to tell.
+    /// Identifies the request that a response answers. Absent: no identification needed.
     CorrelationData = 0x09, "correlation data", Binary Any Once, [Will PublishFromClient PublishFromServer];
     /// Number of a subscription, 1 to 268 435 455. Absent: the subscription has none.
     SubscriptionIdentifier = 0x0B, "subscription identifier", VarInt NonZero OftenInPublish, [PublishFromServer Subscribe];

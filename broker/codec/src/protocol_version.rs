@@ -22,7 +22,7 @@ impl ProtocolVersion {
         }
     }
 
-    /// The Protocol Level byte behind the name (called Protocol Version in 5.0).
+    /// Returns the Protocol Level byte after the name (called Protocol Version in 5.0).
     #[must_use]
     pub const fn level(self) -> u8 {
         match self {

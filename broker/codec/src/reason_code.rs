@@ -67,7 +67,7 @@ reason_codes! {
     GrantedQos2 = 0x02, "granted QoS 2", None, [Suback];
     /// The Client leaves and wants its Will sent \[MQTT-3.1.2-8\].
     DisconnectWithWillMessage = 0x04, "disconnect with will message", None, [Disconnect];
-    /// The message was accepted; nobody subscribes to its topic.
+    /// The broker accepted the message, but its topic has no subscribers.
     NoMatchingSubscribers = 0x10, "no matching subscribers", None, [Puback Pubrec];
     /// UNSUBSCRIBE named a filter that was not subscribed.
     NoSubscriptionExisted = 0x11, "no subscription existed", None, [Unsuback];
@@ -126,7 +126,7 @@ reason_codes! {
     QuotaExceeded = 0x97, "quota exceeded", Some(3), [Connack Puback Pubrec Suback Disconnect];
     /// An administrator closed the connection.
     AdministrativeAction = 0x98, "administrative action", None, [Disconnect];
-    /// The payload is not what Payload Format Indicator says.
+    /// The payload does not match the Payload Format Indicator.
     PayloadFormatInvalid = 0x99, "payload format invalid", None, [Connack Puback Pubrec Disconnect];
     /// The server has no retained messages.
     RetainNotSupported = 0x9A, "retain not supported", None, [Connack Disconnect];
@@ -156,7 +156,7 @@ impl ReasonCode {
         self as u8
     }
 
-    /// Whether this says that something failed: 0x80 and above (§2.4).
+    /// Returns whether the code is a failure: 0x80 and above (§2.4).
     #[must_use]
     #[inline]
     pub const fn is_failure(self) -> bool {

@@ -70,9 +70,9 @@ pub fn string(text: &'static str) -> Option<Value> {
     is_quoted.then(|| read(text)).flatten()
 }
 
-/// Calls `leaf` with path and value of each member of a JSON object that is no object itself, with
-/// those of nested objects. `/` joins the levels of the path. Returns `None` without calls if the
-/// text is not exactly one object.
+/// Calls `leaf` with path and value of each leaf of a JSON object: each member, at any depth, that
+/// is no object itself. `/` joins the levels of the path. Returns `None` without calls if the text
+/// is not exactly one object.
 pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) -> Option<()> {
     let mut pairs = Vec::new();
     Scanner::new(text).object(|key, value| pairs.push((key, value)))?;

@@ -1,7 +1,7 @@
 //! Errors, and their classes of failure.
 //!
 //! A server error has a number and an SQLSTATE. The numbers are from MySQL's reference of error
-//! messages; those above 1900 with a note from MariaDB's.
+//! messages. Numbers above 1900 that are marked as MariaDB's are from MariaDB's reference.
 
 use lotmq_guest::route::Failure;
 use mysql_common::constants::CapabilityFlags;

@@ -63,7 +63,7 @@ fn is_base64(text: &str) -> bool {
     digits.bytes().all(is_digit) && text.len().is_multiple_of(4) && text.len() - digits.len() <= 2
 }
 
-/// Browse name of one step of a path, in any namespace where none is said.
+/// Browse name of one step of a path; without a namespace it matches any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BrowseName {
     /// Index of its namespace.
@@ -103,7 +103,7 @@ fn name(step: &str) -> Option<BrowseName> {
     (!text.is_empty()).then(|| BrowseName { namespace, text: text.to_owned() })
 }
 
-/// Whether paths may begin at what is called so: one of [`ROOTS`], in any case, or a node id.
+/// Returns whether paths may begin at this name: one of [`ROOTS`], in any case, or a node id.
 pub fn is_root(name: &str) -> bool {
     ROOTS.iter().any(|root| root.eq_ignore_ascii_case(name)) || node_id(name).is_some()
 }
@@ -210,7 +210,7 @@ impl SecuritySettings {
         }
     }
 
-    /// Whether security is asked for, and what is said of it is that there is none.
+    /// Returns whether security is requested, although its settings say that there is none.
     pub fn is_contradictory(self) -> bool {
         let are_none = self.policy.is_none_or(|policy| policy == SecurityPolicy::None)
             && self.mode.is_none_or(|mode| mode == SecurityMode::None);

@@ -1,8 +1,8 @@
-//! Addresses of S7 (routes reference §5.7), and what a value takes of its area.
+//! Addresses of S7 (routes reference §5.7), and the range that a value takes of its area.
 
 use crate::{DataType, TagShape};
 
-/// Most characters of a text: what its header can say in one byte each.
+/// Most characters of a text: its header has one byte for each length.
 const TEXT_LENGTH_MAX: u16 = 254;
 
 /// S7Area of a PLC; its number is that of the protocol.

@@ -89,12 +89,12 @@ pub mod testing {
         Message { topic, payload, client_id: "test".to_owned(), qos: QoS::AtMostOnce, retain: false }
     }
 
-    /// Takes what the Action has published since this was called last.
+    /// Takes the messages that the Action has published since the last call.
     pub fn published() -> Vec<WrittenMessage> {
         double_messages::take()
     }
 
-    /// Says what `current_message` gives; `None` for a run without a message, as at first.
+    /// Sets the result of `current_message`. `None`, the default, is a run without a message.
     pub fn set_current_message(message: Option<CurrentMessage>) {
         double_current_message::set(message);
     }
@@ -159,7 +159,7 @@ pub trait Action {
         Ok(())
     }
 
-    /// The Action was called by name; gives its outputs. By default it cannot be called.
+    /// Handles a call by name and returns its outputs. By default the Action cannot be called.
     fn call(inputs: Vec<Argument>, trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
         let _ = (inputs, trigger);
         Err(error("NOT_CALLABLE", "this action cannot be called"))
@@ -183,7 +183,7 @@ pub fn publish_with(
         .map_err(|refusal| refused("publish to", topic, refusal))
 }
 
-/// Makes this the topic's last value when the run ends, durably, and tells nobody.
+/// Stores the payload as the topic's last value when the run ends, durably, without publishing it.
 pub fn keep(topic: &str, payload: &[u8]) -> Result<(), RunError> {
     messages::keep(topic, payload).map_err(|refusal| refused("keep", topic, refusal))
 }

@@ -1,6 +1,6 @@
-//! The world `auth`: guests that say who a client is. Not stable yet.
+//! The world `auth`: guests that authenticate clients. Not stable yet.
 //!
-//! Host functions that wait suspend the guest; written down it is straight-line code.
+//! Host functions that wait suspend the guest, so guest code is straight-line code.
 
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
@@ -84,7 +84,7 @@ pub mod testing {
             /// The same in words.
             reason: Option<String>,
         },
-        /// It has replaced who they are and what they may.
+        /// It has replaced their principal and their permissions.
         Updated {
             /// Whose.
             whom: Selector,
@@ -93,7 +93,7 @@ pub mod testing {
         },
     }
 
-    /// Takes what the guest has done with `revoke` and `update` since this was called last.
+    /// Takes the calls of `revoke` and `update` since the last call.
     pub fn interventions() -> Vec<Intervention> {
         double_principals::take()
     }

@@ -147,7 +147,7 @@ impl<'a> DeliveryRef<'a> {
 
 /// Numbers with which a delivery begins.
 const HEAD_NUMBERS: usize = 11;
-/// Bits of how it was sent: RETAIN, and what follows its head.
+/// Bits of a message's flags: RETAIN, and the parts that follow its head.
 const RETAIN: u32 = 4;
 const HAS_PROPERTIES: u32 = 8;
 const HAS_PLACEHOLDERS: u32 = 16;
@@ -165,7 +165,7 @@ enum MalformedBatch {
     NumbersEnd,
     /// The bytes end before a length.
     BytesEnd,
-    /// Bytes are left behind the last delivery.
+    /// Bytes are left after the last delivery.
     BytesLeft(usize),
     /// A text is no UTF-8.
     NotUtf8,
@@ -286,7 +286,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// As many as the next number says, each of which has a number at least.
+    /// Reads a count and then as many items, each of which takes at least one number.
     fn some<T>(
         &mut self,
         mut one: impl FnMut(&mut Self) -> Result<T, MalformedBatch>,

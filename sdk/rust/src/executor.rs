@@ -145,7 +145,7 @@ impl Held {
     }
 }
 
-/// Notes who is woken when a source is ready: the last one who has asked.
+/// Registers the waker of a source. The latest one replaces earlier ones.
 fn wake_when(source: Source, cx: &Context<'_>) {
     EXECUTOR.with_borrow_mut(|executor| {
         match executor.waits.iter_mut().find(|(known, _)| known.is_same(&source)) {
@@ -331,7 +331,7 @@ pub(super) fn wake_by(signal: &Arc<net::Signal>, cx: &Context<'_>) {
     wake_when(Source::Signalled(Arc::downgrade(signal)), cx);
 }
 
-/// Whether the task may read or write once more in its turn; else it goes on behind the others.
+/// Returns whether the task may read or write once more in its turn; else it yields to the others.
 pub(super) fn takes_turn(cx: &Context<'_>) -> bool {
     let left = LEFT.get();
     if left == 0 {
@@ -437,7 +437,8 @@ impl AsyncConnection {
         self.tcp.start_zstd(received)
     }
 
-    /// Reads what is there, at most `max` bytes; empty when the other side has ended its direction.
+    /// Reads available bytes, at most `max`. Returns no bytes when the other side has ended its
+    /// direction.
     pub fn poll_receive(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Vec<u8>>> {
         if !takes_turn(cx) {
             return Poll::Pending;
@@ -451,7 +452,7 @@ impl AsyncConnection {
         }
     }
 
-    /// Writes what can be taken now, and says how much.
+    /// Writes as many bytes as possible now, and returns their number.
     pub fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !takes_turn(cx) {
             return Poll::Pending;
@@ -520,7 +521,7 @@ impl AsyncUdp {
         self.send_whole(datagram, None).await
     }
 
-    /// Sends one datagram to an IP address, from a socket that is for anybody.
+    /// Sends one datagram to an IP address, from a socket that was bound.
     pub async fn send_to(&self, datagram: &[u8], to: &Peer) -> Result<(), IoError> {
         self.send_whole(datagram, Some(to)).await
     }
@@ -536,7 +537,7 @@ impl AsyncUdp {
         .await
     }
 
-    /// The next datagram, and who sent it.
+    /// Returns the next datagram and its sender.
     pub async fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
         poll_fn(|cx| {
             if !takes_turn(cx) {
@@ -653,7 +654,7 @@ mod tests {
         });
         let answers = std::thread::spawn(move || {
             let (mut bytes, mut asked, mut polled) = ([0; 10], None, 0);
-            // It answers behind three polls.
+            // The far side answers after three polls.
             loop {
                 let (length, from) = far.recv_from(&mut bytes).unwrap();
                 match &bytes[..length] {

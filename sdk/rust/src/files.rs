@@ -18,7 +18,7 @@ use super::host::files::{self, Listing};
 pub use super::host::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
 use std::io;
 
-/// Names of one call of the host: the most that it gives.
+/// Most names that the host returns per call.
 const NAMES_PER_CALL: u32 = 256;
 
 /// A folder that the route's definition names.
@@ -44,7 +44,7 @@ impl Folder {
         self.open_as(path, OpenMode::Write)
     }
 
-    /// Opens a file to write behind its end; made if it is not there.
+    /// Opens a file to write at its end. Creates it if it is missing.
     pub fn append(&self, path: &str) -> Result<File, FileError> {
         self.open_as(path, OpenMode::Append)
     }
@@ -139,7 +139,7 @@ impl io::Write for File {
         Ok(part.len())
     }
 
-    /// Does nothing: no bytes are kept back. On the disk they are behind [`File::sync`].
+    /// Does nothing, because no bytes are buffered. [`File::sync`] writes them to the disk.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -157,7 +157,7 @@ impl io::Seek for File {
     }
 }
 
-/// Names of a folder, with what they stand for; see [`Folder::list`].
+/// Iterator over the names in a folder, with their kinds; see [`Folder::list`].
 #[derive(Debug)]
 pub struct FolderNames {
     listing: Listing,

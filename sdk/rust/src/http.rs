@@ -19,7 +19,7 @@ use super::host::http as host;
 pub use super::host::http::{Header, HttpError, ResponseHead};
 use std::io;
 
-/// Bytes of one read: the most that the host gives.
+/// Most bytes that the host returns per read.
 const PIECE_BYTES: u32 = 64 * 1024;
 
 /// Milliseconds for an exchange of a client that does not say otherwise.
@@ -28,7 +28,7 @@ const TIMEOUT_MS: u32 = 20_000;
 /// Bytes of a response's body of a client that does not say otherwise.
 const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A server, and what is the same in all requests to it.
+/// HTTP client of one server, with the settings that all its requests share.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     endpoint: String,
@@ -56,7 +56,7 @@ impl HttpClient {
         self
     }
 
-    /// Bytes of a response's body that are taken: 1 MiB unless it is said, at most 1 GiB.
+    /// Sets the largest response body in bytes: 1 MiB by default, at most 1 GiB.
     pub fn response_bytes_max(mut self, bytes: u64) -> HttpClient {
         self.response_bytes_max = bytes;
         self
@@ -145,9 +145,9 @@ impl HttpRequest {
     }
 }
 
-/// A request under way. Dropping it gives it up.
+/// Request in progress. Dropping it cancels it.
 ///
-/// As a reader of the standard library it is the body of the response.
+/// It is a reader of the standard library for the body of the response.
 #[derive(Debug)]
 pub struct HttpExchange(host::Exchange);
 

@@ -56,7 +56,7 @@ impl HttpServerOptions {
         Self { body_bytes_max, ..self }
     }
 
-    /// Time for an answer: 30 s unless it is said, at most 300. Then the host answers 504.
+    /// Sets the time for an answer: 30 s by default, at most 300 s. After it the host answers 504.
     pub fn timeout_ms(self, timeout_ms: u32) -> Self {
         Self { timeout_ms, ..self }
     }
@@ -147,12 +147,12 @@ impl IncomingRequest {
         &self.request.method
     }
 
-    /// Path as it was sent: what is escaped in it is still.
+    /// Returns the path as received, with its escapes.
     pub fn path(&self) -> &str {
         &self.request.path
     }
 
-    /// Query behind the `?`, as it was sent.
+    /// Returns the query after the `?`, as received.
     pub fn query(&self) -> Option<&str> {
         self.request.query.as_deref()
     }
@@ -190,7 +190,7 @@ impl IncomingRequest {
         reply.send(&self.responder);
     }
 
-    /// The request and the right to answer it, apart: for what is answered later.
+    /// Splits into the request and the right to answer it, to answer it later.
     pub fn into_parts(self) -> (Request, Responder) {
         (self.request, self.responder)
     }

@@ -1,4 +1,4 @@
-//! The manifest of a guest: what it asks for.
+//! Manifest of a guest: the grants that it asks for.
 
 /// Declares the grants that the guest asks for. The broker shows them to the operator who adds it.
 /// Once per crate.

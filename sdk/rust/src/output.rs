@@ -13,9 +13,9 @@ use std::sync::OnceLock;
 /// How much a line matters, as in the interface `logging`.
 #[derive(Clone, Copy, Debug)]
 pub enum LineLevel {
-    /// Of interest to who looks for a mistake in this guest.
+    /// Details for debugging this guest.
     Trace,
-    /// Of interest to who wants to know how it decided.
+    /// Reasons for its decisions.
     Debug,
     /// Something that happens seldom and is as it should be.
     Info,

@@ -27,7 +27,8 @@ fn fill(bytes: &mut [u8]) {
 /// `dest` must be valid for writes of `len` bytes, which may be uninitialized.
 #[unsafe(no_mangle)]
 unsafe extern "Rust" fn __getrandom_v03_custom(dest: *mut u8, len: usize) -> Result<(), getrandom::Error> {
-    // SAFETY: the caller says that these bytes may be written; zeroed they may be referred to.
+    // SAFETY: the caller guarantees that these bytes may be written. After zeroing they are
+    // initialized.
     let bytes = unsafe {
         dest.write_bytes(0, len);
         core::slice::from_raw_parts_mut(dest, len)

@@ -111,7 +111,7 @@ pub mod testing {
         }
     }
 
-    /// Takes what the route has published since this was called last.
+    /// Takes the messages that the route has published since the last call.
     pub fn published() -> Vec<Arrival> {
         double_ingest::take()
     }
@@ -122,7 +122,7 @@ pub mod testing {
         double_far_side::take()
     }
 
-    /// Refuses what the route publishes, until it is called with `None`.
+    /// Rejects messages that the route publishes, until it is called with `None`.
     pub fn refuse_published(error: Option<IngestError>) {
         double_ingest::refuse(error);
     }
@@ -169,7 +169,8 @@ pub use udp_connection::UdpConnection;
 /// Implement the function of each ability that [`describe`](Route::describe) returns. The host does
 /// not call functions of other abilities.
 pub trait Route {
-    /// Says what this guest is. Called once, before [`open`](Route::open), without network.
+    /// Returns the description of this guest. The host calls it once, before [`open`](Route::open),
+    /// without network.
     fn describe() -> Description;
 
     /// Opens the connection. Secrets are not in the configuration: it names them.

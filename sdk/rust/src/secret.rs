@@ -1,4 +1,4 @@
-//! Values that nobody is to see.
+//! Secrets that must not appear in logs.
 
 use std::fmt;
 

@@ -67,17 +67,17 @@ impl SerialPort {
         self.port.end();
     }
 
-    /// Reads what has come, at most `max` bytes. Never waits.
+    /// Reads available bytes, at most `max`. Never waits.
     pub fn receive(&self, max: u32) -> Result<Vec<u8>, SerialError> {
         self.port.read(max)
     }
 
-    /// Writes as much as can be taken now, and says how much. Never waits.
+    /// Writes as many bytes as possible now, and returns their number. Never waits.
     pub fn send(&self, bytes: &[u8]) -> Result<u32, SerialError> {
         self.port.write(bytes)
     }
 
-    /// Forgets what has come and was not read.
+    /// Drops received bytes that were not read.
     pub fn discard(&self) -> Result<(), SerialError> {
         self.port.discard()
     }
@@ -92,7 +92,7 @@ impl SerialPort {
         Interest::Signalled(&self.writable)
     }
 
-    /// Reads what has come, at most `max` bytes.
+    /// Reads available bytes, at most `max`.
     pub fn poll_receive(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Vec<u8>>> {
         if !executor::takes_turn(cx) {
             return Poll::Pending;
@@ -106,7 +106,7 @@ impl SerialPort {
         }
     }
 
-    /// Writes what can be taken now, and says how much.
+    /// Writes as many bytes as possible now, and returns their number.
     pub fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !executor::takes_turn(cx) {
             return Poll::Pending;

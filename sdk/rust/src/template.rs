@@ -61,7 +61,7 @@ impl Template {
         Template::new(setting, texts("template")?, texts("placeholders")?)
     }
 
-    /// The texts before, between and behind the placeholders.
+    /// Returns the texts before, between and after the placeholders.
     pub fn texts(&self) -> &[String] {
         &self.texts
     }

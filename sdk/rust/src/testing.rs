@@ -74,7 +74,7 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut HostDouble) -> T) -> T {
     HOST.with_borrow_mut(work)
 }
 
-/// Sets what `config::get` gives: JSON.
+/// Sets the result of `config::get`: JSON.
 pub fn set_config(json: &str) {
     with(|host| json.clone_into(&mut host.config));
 }

@@ -39,12 +39,12 @@ impl UdpConnection {
         self.send_until(datagram, None, self.deadline())
     }
 
-    /// Sends one datagram to an IP address, from a socket that is for anybody.
+    /// Sends one datagram to an IP address, from a socket that was bound.
     pub fn send_to(&self, datagram: &[u8], to: &Peer) -> Result<(), IoError> {
         self.send_until(datagram, Some(to), self.deadline())
     }
 
-    /// The next datagram, and who sent it; `TimedOut` when none comes in time.
+    /// Returns the next datagram and its sender. Fails with `TimedOut` if none arrives in time.
     pub fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
         self.receive_until(self.deadline())
     }

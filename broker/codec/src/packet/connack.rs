@@ -34,7 +34,7 @@ impl<'a> Connack<'a> {
         let mut reader = Reader::new(body);
         let flags = reader.u8()?;
         let reason = reason(&mut reader, version)?;
-        // In 3.1 the byte is reserved and says nothing.
+        // In 3.1 the byte is reserved and has no meaning.
         let session_present = flags == 1 && version != ProtocolVersion::V3_1;
         if flags > 1 || (session_present && reason != ReasonCode::Success) {
             return Err(DecodeError::ConnackFlagsInvalid { flags });

@@ -149,7 +149,7 @@ pub struct PublishHead<'a> {
     pub packet_id: Option<PacketId>,
     /// The properties; ignored before 5.0.
     pub properties: ForwardProperties<'a>,
-    /// Bytes of the payload that the caller puts behind the head.
+    /// Bytes of the payload that the caller appends to the head.
     pub payload_len: usize,
 }
 

@@ -40,7 +40,7 @@ pub struct SubscribeFilter<'a> {
 pub struct SubscriptionOptions {
     /// Highest QoS to deliver with.
     pub qos: QoS,
-    /// Whether not to deliver what the same Client published \[MQTT-3.8.3-3\].
+    /// Whether the server must not deliver the Client's own messages to it \[MQTT-3.8.3-3\].
     pub no_local: bool,
     /// Whether RETAIN goes out as it came in \[MQTT-3.3.1-13\].
     pub retain_as_published: bool,

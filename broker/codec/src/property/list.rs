@@ -48,7 +48,7 @@ impl<'a> Properties<'a> {
         if version.has_properties() { Self::parse(reader, place) } else { Ok(Self::EMPTY) }
     }
 
-    /// Reads a Property Length and the list behind it, as `place` allows it (§2.2.2).
+    /// Reads a Property Length and the list after it, as `place` allows it (§2.2.2).
     #[inline]
     pub(crate) fn parse(reader: &mut Reader<'a>, place: PropertyPlace) -> Result<Self, DecodeError> {
         let len = reader.var_int()?;
@@ -151,7 +151,7 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Whether the payload says that it is UTF-8 text. Not checked against the payload. 0x01.
+    /// Returns whether the payload is marked as UTF-8 text. Not checked against the payload. 0x01.
     #[must_use]
     pub fn payload_is_utf8(&self) -> bool {
         self.byte(PropertyId::PayloadFormatIndicator) == Some(1)

@@ -41,7 +41,7 @@ pub(crate) fn publish(fields: &Published<'_>) -> String {
     )
 }
 
-/// Any packet that is an identifier, codes and properties; what it has not is 0 or empty.
+/// Renders a packet of an identifier, codes and properties; missing parts are 0 or empty.
 pub(crate) fn plain(name: &str, packet_id: u16, codes: &[u8], properties: &[u8]) -> String {
     format!("{name} {packet_id} {codes:02X?} {properties:02X?}")
 }

@@ -128,7 +128,7 @@ fn text(packet: &VariablePacket) -> String {
         }
         VariablePacket::PublishPacket(found) => {
             let (qos, packet_id) = level(found.qos());
-            // Its `dup()` looks at a bit that is not there; what it writes is right.
+            // The oracle's `dup()` reads a wrong bit; its encoder is right.
             let mut repeated = Vec::new();
             let is_written = found.encode(&mut repeated).is_ok();
             let dup = is_written && repeated.first().is_some_and(|first| first & 0x08 != 0);
@@ -284,7 +284,7 @@ mod tests {
             check(&packet);
         }
 
-        /// We read what the oracle writes.
+        /// Our decoders read packets of the oracle's encoder.
         #[test]
         fn we_read_what_the_oracle_writes(
             topic in topic(), packet_id in packet_id(), payload in prop::collection::vec(any::<u8>(), 0..300),

@@ -252,8 +252,8 @@ fn stricter(header: &FixedHeader, body: &[u8], error: DecodeError) -> bool {
     )
 }
 
-/// Returns whether the body ends where its Property Length should be, in a packet that the oracle
-/// accepts so.
+/// Returns whether the body ends where its Property Length should be, in a packet where the oracle
+/// accepts that.
 fn lacks_property_length(header: &FixedHeader, body: &[u8]) -> bool {
     let whole = [body, &[0]].concat();
     if header.packet_type() == PacketType::Auth {

@@ -13,7 +13,7 @@ use lotmq_guest::route::{
 
 lotmq_guest::manifest!("endpoint:127.0.0.1:*", "write:answers/#");
 
-/// Longest wait for an answer, in milliseconds; and how often the same is asked.
+/// Longest wait for an answer, in milliseconds, and the number of attempts per question.
 const TIMEOUT_MS: u32 = 500;
 const ATTEMPTS: u32 = 3;
 

@@ -50,7 +50,7 @@ impl Route for Lines {
     }
 }
 
-/// Publishes what comes, line by line. It goes on while the route runs and while it delivers.
+/// Publishes received lines one by one, while the route runs and while it delivers.
 async fn read(reader: ReadHalf<AsyncConnection>) {
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {

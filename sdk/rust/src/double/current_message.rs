@@ -15,7 +15,7 @@ pub struct CurrentMessage {
     pub retain: bool,
     /// When the broker received it, in milliseconds since 1970-01-01 UTC.
     pub received_ms: i64,
-    /// User who published it.
+    /// User of the publisher.
     pub user: Option<String>,
     /// Its properties of MQTT 5.0.
     pub properties: Properties,
@@ -37,7 +37,7 @@ impl Default for CurrentMessage {
 }
 
 impl CurrentMessage {
-    /// This with a User Property behind those that it has.
+    /// Appends a User Property.
     #[must_use]
     pub fn user_property(mut self, name: &str, value: &str) -> Self {
         let property = UserProperty { name: name.to_owned(), value: value.to_owned() };

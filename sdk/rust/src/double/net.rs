@@ -11,10 +11,10 @@ pub use self::UdpDouble as Udp;
 pub use super::bindings::lotmq::guest::net::{IoError, Peer, Signal};
 use crate::testing::with;
 
-/// Bytes of one read or write: the most that the host gives and takes.
+/// Most bytes that the host reads or writes per call.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Pause between two looks at what is waited for.
+/// Pause between two polls of sockets.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A TCP connection.
@@ -83,7 +83,7 @@ impl TcpDouble {
 #[derive(Debug)]
 pub struct ListenerDouble {
     listener: TcpListener,
-    /// Connections that were there when somebody waited.
+    /// Connections that arrived during a wait.
     accepted: RefCell<Vec<TcpStream>>,
 }
 
@@ -170,9 +170,9 @@ impl UdpDouble {
 pub enum Interest<'a> {
     /// Something to read, or the end.
     Readable(&'a TcpDouble),
-    /// Room to write: the double says yes, and the write may still have to wait.
+    /// Room to write. The double is always ready, and the write may still have to wait.
     Writable(&'a TcpDouble),
-    /// A connection of somebody else.
+    /// An incoming connection.
     Acceptable(&'a ListenerDouble),
     /// A datagram.
     Receivable(&'a UdpDouble),

@@ -14,7 +14,7 @@ thread_local! {
     static SESSIONS: Cell<u32> = const { Cell::new(1) };
 }
 
-/// Takes what was done.
+/// Takes the recorded actions.
 pub(super) fn take() -> Vec<Intervention> {
     DONE.take()
 }

@@ -23,7 +23,7 @@ impl Subscriber for Log {
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
-        // All spans are one, because nothing is told of them.
+        // All spans have the same number, because they are not logged.
         Id::from_u64(1)
     }
 

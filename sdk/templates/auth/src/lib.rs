@@ -25,7 +25,7 @@ impl Authenticator for Guest {
     }
 }
 
-/// The same whether it differs early or late, so that nobody finds it out letter by letter.
+/// Compares in constant time, so that an attacker cannot find the token letter by letter.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |seen, (one, other)| seen | (one ^ other)) == 0
 }
