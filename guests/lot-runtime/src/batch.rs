@@ -31,7 +31,7 @@ struct Batch {
     written: Vec<u8>,
     /// How long both were when the run under way began.
     began: (usize, usize),
-    /// The run under way wrote more than there was room for: somebody else has to make it.
+    /// The current run wrote more than the room; the caller has to repeat it without a batch.
     is_full: bool,
 }
 

@@ -24,7 +24,7 @@ mod tag {
 const ORIGIN_LITERAL: u8 = 0;
 /// Text that is data.
 const ORIGIN_DATA: u8 = 1;
-/// Data that nobody has yet looked at: perhaps not UTF-8.
+/// Data that is unchecked: perhaps not UTF-8.
 const ORIGIN_RAW: u8 = 2;
 /// Data that was a string in JSON.
 const ORIGIN_QUOTED: u8 = 3;

@@ -176,7 +176,7 @@ fn order_numbers(a: Number, b: Number) -> Option<Ordering> {
     }
 }
 
-/// Both as truth values, when one is and the other can be told.
+/// Returns both as truth values, if one is a truth value and the other converts to one.
 fn truths(a: Value, b: Value) -> Option<(bool, bool)> {
     match (a, b) {
         (Value::Bool(a), b) => Some((a, tellable(b)?)),

@@ -25,7 +25,7 @@ pub fn read(text: &'static str) -> Option<Value> {
     Some(value_of(text.get(start..end)?))
 }
 
-/// The value of a text that somebody else calls JSON: a text where it is none.
+/// Returns the value of a foreign JSON text, or a text if it is no JSON.
 pub fn from_outside(text: &'static str) -> Value {
     read(text).unwrap_or(Value::Text(text, Origin::Data))
 }

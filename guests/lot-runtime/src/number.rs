@@ -69,8 +69,7 @@ pub fn reading(text: &str) -> Option<Number> {
     }
 }
 
-/// Digits of a decimal number that tell it from its neighbours: without an exponent, and without
-/// zeros in front of the first other digit.
+/// Returns the number of significant digits of a decimal: without an exponent and leading zeros.
 pub fn significant_digits(text: &str) -> usize {
     let mantissa = text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
     mantissa.filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count()
@@ -99,7 +98,7 @@ pub fn order_whole(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Digits that tell any floating-point number from its neighbours.
+/// Digits that distinguish any double from its neighbours.
 const READING_DIGITS_MAX: usize = 17;
 
 /// 1 to 18 digits, which always fit.

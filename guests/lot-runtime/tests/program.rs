@@ -155,7 +155,7 @@ mod story {
     /// Copies bytes, as the host does.
     fn read(pair: Pair) -> Vec<u8> {
         let mut copy = vec![0; (pair >> 32) as usize];
-        // SAFETY: the runtime says that these bytes are there.
+        // SAFETY: the runtime guarantees that these bytes exist.
         unsafe { copy.as_mut_ptr().copy_from_nonoverlapping(at(pair as u32), copy.len()) };
         copy
     }

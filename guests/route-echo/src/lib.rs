@@ -278,7 +278,7 @@ fn arrival(payload: Vec<u8>) -> Arrival {
     Arrival { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties: None }
 }
 
-/// The message, behind the mapping or tag that it is for; or what `LINE` of its event says.
+/// Returns the message after its mapping or tag, or the text of `LINE` in its event.
 fn line_of(delivery: &Delivery, events: &Json) -> String {
     let text = String::from_utf8_lossy(&delivery.message.payload);
     match &delivery.to {

@@ -34,7 +34,7 @@ pub(crate) struct Letter {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Makes the mail of a message. An error says why it can be none.
+/// Builds the mail of a message. Returns the reason if that is impossible.
 pub(crate) fn letter(
     form: &Form,
     from: &Mailbox,
@@ -42,7 +42,7 @@ pub(crate) fn letter(
     now_ms: i64,
 ) -> Result<Letter, String> {
     let recipients = recipients(&form.recipient.filled(delivery))?;
-    // The same after a retry, so that a mail that came twice can be told from two.
+    // A retry has the same id, so that a repeated mail can be recognized.
     let id = format!("<{}.{}.lotmq@{}>", delivery.received_ms, delivery.sequence, from.email.domain());
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
     let mut builder = Message::builder().from(from.clone()).message_id(Some(id.clone())).date(date);

@@ -38,9 +38,9 @@ pub(crate) struct Offers {
 /// Recipients that have not got a mail.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Left {
-    /// Those to whom it can be sent later, with what the server said.
+    /// Recipients for a later try, with the answers of the server.
     pub(crate) later: Vec<(Address, String)>,
-    /// Those to whom it can never be sent, with what the server said.
+    /// Recipients that were refused for good, with the answers of the server.
     pub(crate) refused: Vec<String>,
 }
 
@@ -140,7 +140,7 @@ impl<S: Read + Write> Session<S> {
         if reply.code == 250 { Ok(left) } else { Err(reply.failure()) }
     }
 
-    /// Gives up a mail that was begun; also tells whether the session is still there.
+    /// Cancels a started mail. Fails if the session has ended.
     pub(crate) fn forget(&mut self) -> Result<(), Failure> {
         self.expect("RSET", 250)
     }
@@ -281,7 +281,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::io;
 
-    /// A server that says these things, one behind each command, whatever that is.
+    /// Test server that sends these replies in sequence, one after each command.
     struct Scripted {
         says: VecDeque<&'static str>,
         heard: Vec<u8>,

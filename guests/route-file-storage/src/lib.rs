@@ -102,7 +102,7 @@ impl State {
         Ok(receipt)
     }
 
-    /// Writes what a delivery says; gives what is answered.
+    /// Writes the records of a delivery and returns its answer.
     fn write(&mut self, delivery: &Delivery) -> Result<Option<Arrival>, Failure> {
         let unknown = || Failure::Reject("the definition has nothing that takes it".to_owned());
         let taker = match &delivery.to {

@@ -89,7 +89,7 @@ impl Time {
                     text.extend(escaped.next());
                     escaped.as_str()
                 }
-                // It says that one letter alone is a pattern.
+                // In .NET, `%` marks a single letter as a pattern.
                 '%' => &rest[1..],
                 _ => {
                     self.net_letters(first, count, &mut text);

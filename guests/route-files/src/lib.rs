@@ -118,7 +118,7 @@ fn change(folder: &Folder, what: &str, path: &str, text: &str) -> std::io::Resul
             }
         }
         "fill" => {
-            // As many bytes as the text says.
+            // The text is the number of bytes.
             let bytes = vec![b'x'; text.parse().unwrap_or(0)];
             folder.write(path)?.write_all(&bytes)?;
         }

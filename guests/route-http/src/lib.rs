@@ -40,7 +40,7 @@ impl Route for Http {
 fn done(operation: &str, said: &Value) -> Result<String, HttpError> {
     match operation {
         "do" => Ok(told(&request(said).send()?)),
-        // Each of a list at once, told in their order.
+        // Starts all of a list at once, and returns the results in their order.
         "all" => {
             let begun: Vec<_> = each(said).map(|said| request(said).start()).collect();
             let told = begun.into_iter().map(|exchange| match exchange.and_then(HttpExchange::response) {

@@ -43,7 +43,7 @@ pub(crate) struct Cluster {
     pub(crate) config: Rc<Config>,
     brokers: RefCell<BTreeMap<i32, Peer>>,
     topics: RefCell<BTreeMap<String, Topic>>,
-    /// To whoever of the servers in the definition is there.
+    /// To any reachable server of the definition.
     first: RefCell<Option<Rc<Link>>>,
     links: RefCell<BTreeMap<(Purpose, i32), Rc<Link>>>,
 }

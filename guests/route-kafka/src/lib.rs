@@ -116,7 +116,7 @@ fn opened() -> Result<Rc<Open>, Failure> {
     OPEN.with_borrow(|open| open.clone()).ok_or_else(|| Failure::Reconnect("not open".to_owned()))
 }
 
-/// Asks the cluster from time to time who leads what, which also tells whether it is there.
+/// Refreshes the leaders of partitions from time to time, which also detects a lost cluster.
 async fn tend(cluster: Rc<Cluster>) -> Failure {
     loop {
         sleep(Duration::from_millis(cluster.interval_ms())).await;
@@ -126,7 +126,7 @@ async fn tend(cluster: Rc<Cluster>) -> Failure {
     }
 }
 
-/// Runs a task to its failure, which the next call tells.
+/// Runs a task to its failure, which the next call reports.
 async fn until_failure(task: impl Future<Output = Failure>) {
     let opening = OPENING.get();
     let failure = task.await;

@@ -54,7 +54,7 @@ pub(crate) const METADATA_MS: u64 = 60_000;
 /// Default milliseconds until the coordinator of a group drops a silent member.
 pub(crate) const SESSION_MS: u64 = 30_000;
 
-/// The same at most: what brokers take unless they are told otherwise.
+/// Most milliseconds of the same: the default limit of brokers.
 pub(crate) const SESSION_MS_MAX: u64 = 1_800_000;
 
 /// Milliseconds that the members of a group have to come back when it is divided anew.

@@ -6,7 +6,7 @@ use lotmq_guest::route::{Arrival, Delivery, PayloadFormat, Properties, UserPrope
 use crate::config::{Inward, Outward};
 use crate::records::Record;
 
-/// Headers that hold what MQTT says of a message besides its user properties.
+/// Headers for the MQTT attributes of a message besides its user properties.
 const TOPIC: &str = "mqtt.topic";
 const CONTENT_TYPE: &str = "mqtt.content-type";
 const RESPONSE_TOPIC: &str = "mqtt.response-topic";

@@ -78,7 +78,8 @@ impl Producer {
         Producer { identity: None, next: BTreeMap::new(), kept: Kept::load() }
     }
 
-    /// Writes messages, as many as can be now, and says how far from the first on they are done.
+    /// Writes as many messages as possible now. Returns the number of finished ones from the first
+    /// on.
     pub(crate) async fn deliver(
         &mut self,
         cluster: &Cluster,

@@ -25,7 +25,7 @@ pub(crate) struct Record {
 /// Producer of a batch, and the number of its first record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Writer {
-    /// -1 for nobody.
+    /// -1 for none.
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
     pub(crate) base_sequence: i32,

@@ -18,7 +18,7 @@ impl Table {
         }
     }
 
-    /// The rows that a query wants; the newest first unless it says in which order.
+    /// Returns the rows that match a query, the newest first unless it has another order.
     pub(crate) fn select(&self, query: &Query) -> Vec<Json> {
         let mut found: Vec<&Json> = self.rows.iter().rev().filter(|row| query.takes(row)).collect();
         if let Some((column, descends)) = query.order() {

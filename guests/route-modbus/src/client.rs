@@ -104,7 +104,8 @@ impl Client {
         Err(Refusal::Silent(told))
     }
 
-    /// The reply of a unit. One in the name of 0 or 255 is its own over TCP; the log says so once.
+    /// Returns the reply of a unit. Over TCP a reply from 0 or 255 counts as its own; the log notes
+    /// that once.
     fn of_unit(&mut self, unit: u8, mut reply: Vec<u8>) -> Vec<u8> {
         let Some(from) = reply.first_mut().filter(|from| **from != unit && self.line.is_any_unit(**from))
         else {
@@ -265,7 +266,7 @@ fn is_busy(code: u8) -> bool {
     matches!(code, 5 | 6)
 }
 
-/// Whether a gateway says that the unit is away.
+/// Returns whether a gateway reports the unit as away.
 fn is_away(code: u8) -> bool {
     matches!(code, 0x0A | 0x0B)
 }

@@ -17,9 +17,9 @@ pub(crate) const COMMAND_NOT_FOUND: i64 = 59;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerError {
     pub(crate) code: i64,
-    /// Its name, and what it says, for people.
+    /// Its name and its text, for people.
     pub(crate) reason: String,
-    /// Whether the server itself says that the same may pass later.
+    /// Whether the server marks it as retryable.
     is_retryable: bool,
 }
 

@@ -43,7 +43,7 @@ pub(crate) const CONNECT_MS: u32 = 10_000;
 /// Default milliseconds until a silent server counts as away, without `socketTimeoutMS`.
 pub(crate) const ANSWER_MS: u32 = 20_000;
 
-/// The longest of both: the host gives a call a minute, unless `ACTIVITY_TIMEOUT` says otherwise.
+/// Upper limit of both. The host allows a minute per call, unless `ACTIVITY_TIMEOUT` differs.
 pub(crate) const PATIENCE_MS_MAX: u32 = 3_600_000;
 
 /// Default milliseconds of the search for a primary during an election, without

@@ -120,7 +120,7 @@ impl Link {
         let has = |mechanism: Mechanism| hello.mechanisms.iter().any(|name| name == mechanism.name());
         let mechanism = login.mechanism.unwrap_or(match has(Mechanism::Sha256) {
             true => Mechanism::Sha256,
-            // Before 4.0 there is no other one, and it is not said.
+            // Before 4.0 it is the only mechanism, and the server does not list it.
             false => Mechanism::Sha1,
         });
         let nonce = [ambient::random(), ambient::random()];

@@ -172,7 +172,7 @@ fn is_double(error: &RawDocument, told: &ServerError) -> bool {
     }
     match error.get_document("keyPattern") {
         Ok(pattern) => pattern.iter().flatten().all(|(key, _)| key.as_str() == "_id"),
-        // Before 4.4 only the text says it.
+        // Before 4.4 only the text shows it.
         Err(_) => told.reason.contains(" index: _id_ "),
     }
 }

@@ -448,7 +448,7 @@ fn passed_on<'a>(
                 Loop::Own => "bridge_loops",
                 Loop::Long(_) => "bridge_hops_exceeded",
             };
-            // Nobody is told by what metrics cannot count.
+            // Metrics at their limit lose the count, which is harmless.
             let _ = metrics::add(metric, 1);
             if let Loop::Long(passed) = why {
                 *stopped += 1;

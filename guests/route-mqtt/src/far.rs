@@ -269,7 +269,7 @@ impl Far {
 
     pub(crate) fn close(&mut self) {
         self.link.disconnect();
-        // How it says goodbye does not matter.
+        // A failed DISCONNECT does not matter.
         let _ = self.flush(ambient::monotonic_ms());
     }
 }

@@ -40,7 +40,7 @@ pub(crate) const HOPS_MAX: usize = 8;
 /// then see 100,000 copies; with two there is one for each pair.
 pub(crate) const BROKER_HOPS_MAX: usize = 2;
 
-/// Characters of that list that are told.
+/// Characters of that list in a warning.
 pub(crate) const PASSED_CHARS_MAX: usize = 600;
 
 /// Characters of a route's name in the list of the bridges that a message has passed.

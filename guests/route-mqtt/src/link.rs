@@ -44,7 +44,7 @@ const ZSTD: (&str, &str) = ("lotmq-zstd", "1");
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Dialect {
     pub(crate) version: ProtocolVersion,
-    /// Whether it says that it is a bridge, before 5.0.
+    /// Whether it marks itself as a bridge, before 5.0.
     pub(crate) says_bridge: bool,
 }
 
@@ -691,7 +691,7 @@ impl Link {
 }
 
 impl Limits {
-    /// Narrows them to what the broker says.
+    /// Narrows them to the limits of the broker.
     fn take(&mut self, said: Limits) {
         self.window = self.window.min(said.window);
         self.packet_bytes = said.packet_bytes;

@@ -1,4 +1,4 @@
-//! Tables by numbers that this side gives out, so that nobody else chooses where they lie.
+//! Maps by numbers that this side assigns, so that no peer can choose their slots.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,7 +13,7 @@ pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn finish(&self) -> u64 {
-        // The table takes the low bits, in which a product says little.
+        // The table uses the low bits, which in a product carry little information.
         self.0 ^ (self.0 >> 32)
     }
 

@@ -16,7 +16,7 @@ enum NotOpen {
     Failed(Failure),
 }
 
-/// Connects in the first dialect that the broker speaks; tells whether it has kept the session.
+/// Connects in the first dialect that the broker speaks. Returns whether it has kept the session.
 pub(crate) fn connect(config: &FarConfig) -> Result<(net::Tcp, Link, bool), Failure> {
     let bridge = |version| [Dialect { version, says_bridge: true }, Dialect { version, says_bridge: false }];
     let v5 = Dialect { version: ProtocolVersion::V5, says_bridge: false };

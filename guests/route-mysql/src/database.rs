@@ -153,7 +153,7 @@ impl MySql {
         self.insert(&Rows { head: &block.insert.head, row: &row, tail: &block.insert.tail, values })
     }
 
-    /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
+    /// Returns the column types for the parameters of an insert; none if the table is unknown.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
         let Some(target) = Target::of_insert(self.dialect, &block.insert.head) else {
             return Ok(Vec::new());

@@ -66,7 +66,7 @@ const INCORRECT_VALUE: u16 = 1292;
 const DUPLICATE_COLUMN: u16 = 1060;
 
 impl Fault {
-    /// The fault that a packet of an error tells.
+    /// Parses the packet of an error.
     pub(crate) fn told(packet: &[u8]) -> Fault {
         let capabilities = CapabilityFlags::CLIENT_PROTOCOL_41;
         // Before a login an error has no SQLSTATE.
@@ -94,7 +94,7 @@ impl Fault {
         STALE.contains(&self.code())
     }
 
-    /// The name that the server does not know, where that is what it says.
+    /// Returns the name that the server does not know, if that is the error.
     pub(crate) fn unknown_name(&self) -> Option<UnknownName> {
         match self.code() {
             BAD_FIELD => Some(UnknownName::Column(self.text())),
@@ -112,7 +112,7 @@ impl Fault {
         self.code() == DUPLICATE_COLUMN
     }
 
-    /// Whether nothing can be said over the connection any more.
+    /// Returns whether the connection is unusable.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
     }

@@ -117,7 +117,7 @@ fn secure<S: Read + Write>(
     start_tls(wire.stream())
 }
 
-/// Goes on until the server says that it knows the route.
+/// Exchanges messages until the server accepts the login.
 fn authenticate<'a, S: Read + Write>(
     wire: &mut Wire<S>,
     mut method: Method<'a>,

@@ -1,4 +1,4 @@
-//! A session: statements, and what the server says to them.
+//! Session: statements, and the server's answers to them.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub(crate) struct Session {
     prepared: HashMap<String, u32>,
     /// Bytes of a packet that the server takes.
     packet_bytes_max: usize,
-    /// Why nothing can be said any more.
+    /// Reason why the connection is unusable.
     lost: Option<Fault>,
 }
 

@@ -80,7 +80,7 @@ fn key(pem: &[u8]) -> Option<(BigUint, BigUint)> {
     let lines = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
     let der = base64::engine::general_purpose::STANDARD.decode(lines.collect::<String>()).ok()?;
     let (mut fields, _) = element(&der, SEQUENCE)?;
-    // The newer form says the algorithm before.
+    // The newer form has the algorithm first.
     if let Some((_, rest)) = element(fields, SEQUENCE) {
         let (bits, _) = element(rest, BIT_STRING)?;
         fields = element(bits.strip_prefix(&[0])?, SEQUENCE)?.0;

@@ -27,9 +27,9 @@ pub(crate) struct Serving {
 /// A message that was sent.
 #[derive(Clone, Copy, PartialEq)]
 enum Stand {
-    /// The server has not said anything of it.
+    /// The server has not answered yet.
     Sent,
-    /// The server has it, and the stream has not said so.
+    /// The server has it; the stream has not acknowledged it.
     Taken,
     Settled,
 }

@@ -21,7 +21,7 @@ pub(crate) enum Place {
     Path(Vec<BrowseName>),
 }
 
-/// Reads the address of a tag whose mapping has a period; a path where `by_path` says so.
+/// Reads the address of a tag whose mapping has a period; `by_path`: it is a path.
 pub(crate) fn read(settings: &TagSettings, by_path: bool, period_ms: u64) -> Result<Address, Failure> {
     let text = settings.address.as_str();
     let place = match by_path {

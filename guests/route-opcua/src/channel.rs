@@ -51,7 +51,7 @@ pub(crate) struct Channel {
     /// Number that the next chunk of the server has; `None` before the first.
     expected: Option<SequenceNumberHandle>,
     last_request: u32,
-    /// Bytes of a chunk, and of a message where the server says that, that it takes.
+    /// Most bytes of a chunk for the server, and of a message if the server limits it.
     chunk_bytes: usize,
     message_bytes: usize,
     /// Chunks of messages that have not come to their end, by request.
@@ -232,7 +232,7 @@ impl Channel {
         }
     }
 
-    /// The next response that nobody has waited for, where one has come.
+    /// Returns the next response that no caller waited for, if there is one.
     pub(crate) fn take(&mut self) -> Result<Option<(u32, ResponseMessage)>, Trouble> {
         if let Some(kept) = self.kept.pop_front() {
             return Ok(Some(kept));

@@ -225,7 +225,7 @@ impl Client {
     }
 }
 
-/// The type of a variable that says none and has no value: that of the tag.
+/// Returns the tag's type, for a variable without type and value.
 fn default_type(kind: DataType) -> VariantScalarTypeId {
     match kind {
         DataType::Bool => VariantScalarTypeId::Boolean,

@@ -28,7 +28,7 @@ pub(crate) const TOKEN_LIFETIME_MS: u32 = 3_600_000;
 /// longer.
 pub(crate) const SESSION_TIMEOUT_MS: u64 = 60_000;
 
-/// Nodes of one request where the server says nothing: each server takes so many.
+/// Default nodes per request, which every server accepts.
 pub(crate) const NODES: usize = 500;
 
 /// Values that the server keeps of an item between two messages.

@@ -109,7 +109,7 @@ fn browse(
     reference_type: ReferenceTypeId,
     direction: BrowseDirection,
 ) -> Result<Vec<ReferenceDescription>, Trouble> {
-    /// Browse name, of what can be said of a reference: part 4 §5.8.2.
+    /// Result mask bit of a reference's browse name: part 4 §5.8.2.
     const BROWSE_NAME: u32 = 8;
     let request = BrowseRequest {
         request_header: channel.header(),

@@ -60,7 +60,7 @@ pub(crate) fn named(status: StatusCode) -> String {
     }
 }
 
-/// The result of a service, of which [`Trouble`] is told by the kind of the code.
+/// Converts the status of a service to a result; the kind of the code decides the [`Trouble`].
 pub(crate) fn heeded(status: StatusCode) -> Result<(), Trouble> {
     if !status.is_bad() {
         return Ok(());

@@ -173,7 +173,7 @@ impl Subscriptions {
         Ok(changes)
     }
 
-    /// Takes a response that nobody has waited for.
+    /// Takes a response that no caller waited for.
     fn take(&mut self, number: u32, response: ResponseMessage) -> Result<Vec<Change>, Trouble> {
         let Some(at) = self.waiting.iter().position(|waiting| *waiting == number) else {
             return Ok(Vec::new());
@@ -234,7 +234,7 @@ fn changed(notice: &ExtensionObject) -> Result<Vec<Change>, Trouble> {
 
 fn subscription(channel: &mut Channel, period_ms: u64) -> Result<Subscription, Trouble> {
     let (least, most) = SIGN_OF_LIFE_MS;
-    // One that comes as often as values do says nothing more.
+    // A keep-alive as frequent as values adds no information.
     let count = (most / period_ms.max(1)).clamp(1, 10_000);
     let count = u32::try_from(count).unwrap_or(1);
     let request = CreateSubscriptionRequest {
@@ -313,12 +313,12 @@ fn create_items(
     }
 }
 
-/// A time as OPC UA says it; that of any period is exact.
+/// Converts milliseconds for OPC UA, exactly for any period.
 fn millis(time_ms: u64) -> f64 {
     f64::from(u32::try_from(time_ms).unwrap_or(u32::MAX))
 }
 
-/// A time that OPC UA says, up to a day: no sign of life takes longer.
+/// Converts milliseconds from OPC UA, up to a day: no keep-alive takes longer.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and a day")]
 fn whole_millis(time_ms: f64) -> u64 {
     if time_ms.is_nan() { 0 } else { time_ms.clamp(0.0, 86_400_000.0) as u64 }

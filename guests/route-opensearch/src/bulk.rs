@@ -12,13 +12,13 @@ const TARGET: &str = "/_bulk?filter_path=items.*.status,items.*._index,items.*._
 /// Result of a document.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// It is stored; what a result says of it.
+    /// It is stored. Holds the content of a result.
     Stored(Json),
     /// It can never be stored.
     Rejected(String),
     /// It can be stored later.
     Busy(String),
-    /// It can be stored when somebody has changed something of the server.
+    /// It can be stored after a change at the server.
     Waits(String),
 }
 

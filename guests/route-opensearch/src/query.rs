@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Question(Json);
 
-/// Fields of an index by what the server says they can be used for.
+/// Fields of an index, by the uses that the server reports for them.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Map<String, Json>);
 

@@ -11,7 +11,7 @@ use crate::far::{Far, encoded};
 use crate::query::{Fields, Question, index_of, is_step, sources};
 use crate::statement::{Document, Search, Statement};
 
-/// Milliseconds of a delivery after which the host is told how far it has come.
+/// Milliseconds of a delivery before it reports its progress to the host.
 const DELIVER_MS: u64 = 1_000;
 
 /// Bytes of a published result; further documents are left out (routes reference §4.1).

@@ -130,7 +130,7 @@ impl Words {
         Ok(Document { index: self.index(values)?, id, source: source.to_string() })
     }
 
-    /// The search for a message; all documents where nothing is said.
+    /// Returns the search for a message; an empty search finds all documents.
     pub(crate) fn as_search(&self, values: &[Value], payload: &[u8]) -> Result<Search, String> {
         let body =
             if self.body.is_empty() { Json::Object(<_>::default()) } else { self.json(values, payload)? };

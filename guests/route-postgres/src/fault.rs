@@ -6,7 +6,7 @@ use postgres_protocol::message::backend::ErrorResponseBody;
 
 use crate::limits::ERROR_CHARACTERS_MAX;
 
-/// Something that went wrong: with a code where the server has said it.
+/// Error, with the code that the server reported.
 #[derive(Debug)]
 pub(crate) struct Fault {
     /// SQLSTATE; empty where there is none.
@@ -99,7 +99,7 @@ fn class(code: &str, told: String) -> Failure {
         // Exhausted resources, conflicts with others, objects in use, cancellations, and internal
         // errors of the system or of foreign servers.
         (_, "53" | "40" | "55" | "57" | "58" | "HV" | "XX" | "F0") => Failure::Retry(told),
-        // A server that says no code is none.
+        // A peer that sends no code is no PostgreSQL server.
         (_, "") => Failure::Reconnect(told),
         _ => Failure::Reject(told),
     }

@@ -65,7 +65,7 @@ impl PartialEq for Step {
 pub(crate) struct Session {
     wire: Wire,
     timeout_ms: u64,
-    /// By their text and the types that were said.
+    /// Prepared statements, by their text and given types.
     prepared: HashMap<(String, Vec<Oid>), Rc<Prepared>>,
     last_number: u64,
 }
@@ -255,7 +255,7 @@ impl Session {
                 Incoming::Message(Message::ErrorResponse(body)) => {
                     let mut told = Fault::of(&body, false);
                     if is_copying {
-                        // It says that it was cancelled, which would be worth another try.
+                        // The server reports a cancellation, which would mean a retry.
                         told.failure = Failure::Reject(NO_COPY.to_owned());
                     }
                     fault.get_or_insert(told);

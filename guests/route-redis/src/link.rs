@@ -75,7 +75,7 @@ impl Link {
     pub(crate) fn reply(&mut self) -> Result<Reply, Failure> {
         loop {
             match self.received()? {
-                // Of the server itself, such as what it says of its cache.
+                // Push messages of the server itself, such as those about its cache.
                 Some(Reply::Push(_)) => {}
                 Some(reply) => return Ok(reply),
                 None => self.frames.read()?,

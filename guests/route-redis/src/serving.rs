@@ -131,7 +131,7 @@ impl Serving {
         }
         match ingest::publish(&arrivals) {
             Ok(()) => of.into_iter().for_each(|sequence| self.ledger.note(sequence, Done::Passed)),
-            // One of them is not allowed: each by itself says which.
+            // One of them is not allowed. Publishing each alone finds it.
             Err(ingest::IngestError::NotAllowed) => {
                 for (arrival, sequence) in arrivals.iter().zip(of) {
                     let done = match ingest::publish(std::slice::from_ref(arrival)).map_err(unpublished) {

@@ -17,7 +17,7 @@ use crate::text::{self, Fields};
 pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["REST_API_CONFIG"],"properties":{"REST_API_CONFIG":{"properties":{
     "TIMEOUT":{"type":"integer","minimum":1,"maximum":300000},"ENABLE_CLIENT":{"type":"boolean"},"ENABLE_SERVER":{"type":"boolean"}}}}}}}"#;
 
-/// Milliseconds of an exchange where none are said. From the routes reference §7.
+/// Default milliseconds of an exchange. From the routes reference §7.
 const TIMEOUT_MS: u32 = 30_000;
 
 /// Field of the head of a request.
@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-/// Whether a side is on: where its place is said, unless a setting switches it off.
+/// Returns whether a side is on: if its address is set, unless a setting switches it off.
 fn is_on(section: &Settings<'_>, switch: &str, place: &str) -> Result<bool, Failure> {
     let has_place = !section.raw(place).is_null();
     if section.is(switch) && !has_place {

@@ -138,7 +138,7 @@ fn asked(config: &Asking, call: &Call, delivery: &Delivery) -> Result<HttpRespon
         let leads_away =
             || Failure::Reject(format!("the server answered {} to another place", response.status));
         target = config.base.redirected(&target, location).ok_or_else(leads_away)?;
-        // RFC 9110 §15.4: what was posted is not posted again, unless the server says so.
+        // RFC 9110 §15.4: a POST is repeated only if the status demands it.
         if response.status == 303 || (matches!(response.status, 301 | 302) && method == "POST") {
             method = "GET".to_owned();
             body = Vec::new();

@@ -173,7 +173,7 @@ fn reply_with(payload: &[u8]) -> HttpReply {
     HttpReply::new(200, payload).header("content-type", kind)
 }
 
-/// Whether two texts are the same, in a time that says nothing of where they differ.
+/// Compares two texts in constant time.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other));
     one.len() == other.len() && std::hint::black_box(differing) == 0

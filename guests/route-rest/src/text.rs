@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 /// Mark of a placeholder while fields are cut; a definition has no such character.
 const MARK: char = '\u{e000}';
 
-/// Characters of what a server says of a refusal.
+/// Characters of a server's reason for a refusal.
 const SAID_CHARS_MAX: usize = 200;
 
 /// Bytes in which these are looked for: there may be blanks between them.

@@ -100,7 +100,7 @@ fn done(port: &mut SerialPort, what: &str, text: &str) -> String {
         "ask-asynchronously" => {
             block_on(asked_asynchronously(port, text)).unwrap_or_else(|error| error.to_string())
         }
-        // As many bytes as the text says, whoever reads them.
+        // The text is the number of bytes.
         "fill" => {
             let bytes = vec![b'x'; text.parse().unwrap_or(0)];
             port.write_all(&bytes).map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned())

@@ -18,7 +18,7 @@ pub(crate) struct Column {
     pub(crate) kind: Type,
 }
 
-/// Reads what the server says of the columns of a result.
+/// Reads the column definitions of a result.
 pub(crate) fn read_columns(source: &mut impl Source) -> Result<Vec<Column>, Fault> {
     let count = source.short()?;
     if count == u16::MAX {

@@ -140,7 +140,7 @@ impl SqlServer {
         Ok(inserts.planned(&values))
     }
 
-    /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
+    /// Returns the column types for the parameters of an insert; none if the table is unknown.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
         let Some(target) = Target::of_insert(Dialect::SqlServer, &block.insert.head) else {
             return Ok(Vec::new());

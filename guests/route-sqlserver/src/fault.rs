@@ -88,7 +88,7 @@ impl Fault {
         THERE_ALREADY.contains(&self.number())
     }
 
-    /// Whether nothing can be said over the connection any more.
+    /// Returns whether the connection is unusable.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
             || matches!(self, Fault::Server { severity: 20.., .. })

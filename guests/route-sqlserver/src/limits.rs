@@ -14,7 +14,7 @@ pub(crate) const PACKET_BYTES: u32 = 8_000;
 /// Bytes of a packet before the login.
 pub(crate) const LOGIN_PACKET_BYTES: usize = 4_096;
 
-/// Packets of what the server says to a login; one that says more is none.
+/// Most packets of a server's answer to a login; a longer answer is invalid.
 pub(crate) const LOGIN_PACKETS_MAX: usize = 64;
 
 /// Parameters of one statement: 2,100 of a call, of which `sp_executesql` has two itself.

@@ -24,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) language: String,
     /// Whether a replica that only reads will do (`ApplicationIntent=ReadOnly`).
     pub(crate) only_reads: bool,
-    /// Seconds to connect and log in, where it says so.
+    /// Seconds to connect and log in, if set.
     pub(crate) connect_s: Option<u64>,
 }
 

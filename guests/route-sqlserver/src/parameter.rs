@@ -43,7 +43,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// A value for a column of this type, which is empty where nobody knows it.
+    /// Converts a value for a column of this type, which is empty if unknown.
     pub(crate) fn new(parameter: &Parameter, column: &str) -> Result<Bound, Fault> {
         let value = fitting(parameter, column)?;
         let kind = match &value {

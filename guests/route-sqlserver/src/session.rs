@@ -1,4 +1,4 @@
-//! A session: statements, and what the server says to them (\[MS-TDS\] §2.2.7).
+//! Session: statements, and the server's answers to them (\[MS-TDS\] §2.2.7).
 
 use lotmq_guest::route::{Failure, IoError, described, failure, net};
 use route_sql::limits::CONNECT_MS;
@@ -16,7 +16,7 @@ use crate::types::Type;
 use crate::value::Value;
 use crate::wire::{self, Wire};
 
-/// Tokens of what the server says.
+/// Token types of the server's answers.
 mod said {
     pub(super) const RETURN_STATUS: u8 = 0x79;
     pub(super) const COLUMNS: u8 = 0x81;
@@ -56,13 +56,13 @@ const BEGINNING: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT
 /// A session.
 pub(crate) struct Session {
     wire: Wire,
-    /// The database's, which texts of parameters are told with.
+    /// Collation of the database, for the texts of parameters.
     collation: Collation,
     /// The transaction that is open; 0 is none.
     transaction: [u8; 8],
     /// Seconds after which a statement is given up.
     timeout_s: u64,
-    /// Why nothing can be said any more.
+    /// Reason why the connection is unusable.
     lost: Option<Fault>,
 }
 
@@ -274,7 +274,7 @@ impl Session {
         }
     }
 
-    /// Reads a message up to its last DONE, and says whether that ends everything.
+    /// Reads a message up to its last DONE. Returns whether that ends the whole answer.
     fn message(&mut self, course: &mut Course, on_row: OnRow<'_>) -> Result<bool, Fault> {
         loop {
             match self.wire.byte()? {

@@ -39,9 +39,9 @@ pub(crate) struct Wire {
     packets_left: Option<usize>,
     /// Until when is waited.
     until_ms: u64,
-    /// Whether the server was told to give the statement up.
+    /// Whether the server was asked to cancel the statement.
     is_given_up: bool,
-    /// Whether it may be told, which it can be of statements alone.
+    /// Whether a cancellation is possible, which is true for statements alone.
     may_give_up: bool,
 }
 
@@ -92,7 +92,7 @@ impl Wire {
         (self.is_given_up, self.may_give_up) = (false, true);
     }
 
-    /// Whether the server was told to give up what it does.
+    /// Returns whether the server was asked to cancel its work.
     pub(crate) fn is_given_up(&self) -> bool {
         self.is_given_up
     }
@@ -187,7 +187,7 @@ impl Wire {
                 Err(IoError::WouldBlock) => self.wait()?,
                 Err(error) => return Err(lost(&error)),
             }
-            // A server that says a little for ever is no better than one that says nothing.
+            // A server that sends a little for ever is no better than a silent one.
             if self.left_ms() == 0 {
                 self.give_up()?;
             }

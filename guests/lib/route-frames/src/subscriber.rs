@@ -13,7 +13,7 @@ const PUBLISHED_AT_ONCE: usize = 256;
 
 /// A connection that listens, as its protocol has it.
 pub trait Listener {
-    /// Code under which is told what of it is left out.
+    /// Code of diagnostics about skipped messages.
     const CODE: &'static str;
 
     /// Takes bytes that are there, without waiting; whether there were any.
@@ -102,7 +102,7 @@ impl<L: Listener> Subscriber<L> {
         }
         match ingest::publish(&self.arrivals) {
             Ok(()) => {}
-            // One of them is not allowed: each by itself says which.
+            // One of them is not allowed. Publishing each alone finds it.
             Err(ingest::IngestError::NotAllowed) => {
                 for arrival in &self.arrivals {
                     match ingest::publish(std::slice::from_ref(arrival)) {
@@ -142,7 +142,7 @@ pub fn left_out<L: Listener>(reason: &str) {
 }
 
 /// Returns the failure for messages that could not be stored. They are lost, like those that arrive
-/// while nobody listens.
+/// while the route is away.
 fn lost<L: Listener>(error: ingest::IngestError) -> Failure {
     let reason = format!("messages that came are lost: {}", error.name());
     left_out::<L>(&reason);

@@ -28,7 +28,7 @@ pub struct Scram<'a> {
 }
 
 impl<'a> Scram<'a> {
-    /// Begins with a nonce that nobody can predict.
+    /// Starts with an unpredictable nonce.
     pub fn new(hash: Hash, user: &'a str, nonce: [u64; 2]) -> Scram<'a> {
         let nonce = format!("{:016x}{:016x}", nonce[0], nonce[1]);
         Scram { hash, user, nonce, signature: Vec::new() }

@@ -143,7 +143,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `QOS` and `RETAIN` of what is published: 0 and false where it is not said.
+    /// Returns `QOS` and `RETAIN` of published messages; by default 0 and false.
     pub fn publishing(&self) -> (QoS, bool) {
         let qos = match self.number("QOS") {
             Some(1) => QoS::AtLeastOnce,

@@ -14,7 +14,7 @@ pub(crate) struct Said {
     pub(crate) schema: Option<String>,
     /// Seconds.
     pub(crate) timeout: Option<u64>,
-    /// Whether TLS is asked for; `None` where nothing is said of it.
+    /// Whether TLS is requested; `None` if the string does not set it.
     pub(crate) is_secure: Option<bool>,
 }
 

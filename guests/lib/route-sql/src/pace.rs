@@ -36,7 +36,7 @@ impl Pace {
         self.most.get()
     }
 
-    /// Milliseconds of a call after which the host is told how far it has come.
+    /// Milliseconds of a call before it reports its progress to the host.
     pub(crate) fn batch_ms(&self) -> u64 {
         self.call_ms / 3
     }

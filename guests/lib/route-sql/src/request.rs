@@ -16,7 +16,7 @@ use crate::limits::COLUMNS_TOLD_MAX;
 use crate::rows::Column;
 use crate::{Database, Dialect, Filled, Insert, Statement, Tasks};
 
-/// Code of what is told of a column that is not there.
+/// Code of warnings about missing columns.
 const UNKNOWN_COLUMN: &str = "COLUMN";
 
 /// Beginning of the path of a query that the server does not take.

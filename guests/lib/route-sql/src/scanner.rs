@@ -155,7 +155,7 @@ impl Scanner {
         }
     }
 
-    /// Scans what begins outside of everything, and says how many bytes that was.
+    /// Scans text outside of literals and comments. Returns the bytes taken.
     fn plain(&mut self, rest: &str) -> Result<usize, String> {
         let is_mysql = self.dialect.is_mysql();
         let opaque = |end: &str, is_comment| State::Opaque { end: end.to_owned(), is_comment };

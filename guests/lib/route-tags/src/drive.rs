@@ -22,7 +22,7 @@ pub enum Fault {
     Refused(String),
     /// The device cannot answer now; it is asked at the next poll.
     Unavailable(String),
-    /// Nothing was asked: the device was silent a short while ago, and that was told.
+    /// No request was made: the device was silent a short while ago, and that was reported.
     Skipped,
     /// Nobody can be asked any more.
     Lost(Failure),

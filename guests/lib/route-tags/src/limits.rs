@@ -13,7 +13,7 @@ pub const REFUSED_PAUSE_MS: u64 = 1_000;
 /// Longest pause of such a tag, in milliseconds.
 pub const REFUSED_PAUSE_MS_MAX: u64 = 60_000;
 
-/// Tags that an error text names; of further ones it says how many.
+/// Tags that an error text names; it counts the others.
 pub const TAGS_TOLD_MAX: usize = 3;
 
 /// Tags that an answer about those without a value names; of all of them it has the number.

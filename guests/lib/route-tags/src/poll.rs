@@ -66,7 +66,7 @@ impl<R> Asked<R> {
 /// Next step.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
-    /// Ask what [`Polls::request`] says.
+    /// Send the request of [`Polls::request`].
     Read,
     /// A poll is at its end; the next one is due in so many milliseconds.
     Wait(u64),
@@ -145,7 +145,7 @@ impl<R> Polls<R> {
         tag.due(value)
     }
 
-    /// Notes why a tag has no value; it is told when that is news.
+    /// Notes why a tag has no value. Reports a new reason.
     pub(crate) fn fails<A>(&mut self, tag: &mut Tag<A>, reason: String) {
         if tag.failing.as_ref() != Some(&reason) {
             self.failed.push(format!("{}/{}: {reason}", tag.settings.mapping, tag.settings.name));

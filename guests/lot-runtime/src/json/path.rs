@@ -131,7 +131,7 @@ fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Op
 /// The member whose key takes most of the path; of several the last.
 struct Best<'a> {
     path: &'a str,
-    /// Most keys are told from the path by their first byte.
+    /// First byte of the path, which excludes most keys.
     first: Option<u8>,
     found: Option<(Range, usize)>,
 }
