@@ -1,8 +1,12 @@
-//! A small authentication guest: users from the table in its configuration, and orders that another system sends.
+//! A small authentication guest: users from the table in its configuration, and orders from another
+//! system.
 //!
-//! It exists to prove the interface of the world `auth`. Its configuration is `{"users": {"ann": {"password": "…", "groups": ["staff"], "publish": "a/#"}}}`. The method
-//! `REVERSE` lets in whoever answers its challenge backwards. The endpoint `orders` sends lines: `revoke USER` and `widen USER FILTER`. With `"tokens": true` whoever is not in the
-//! table is asked about at the HTTP server that is the endpoint `tokens`: it gets the password and gives the name of the user.
+//! It proves the interface of the world `auth`. Its configuration is `{"users": {"ann":
+//! {"password": "…", "groups": ["staff"], "publish": "a/#"}}}`. The method `REVERSE` accepts a
+//! client that answers its challenge backwards. The endpoint `orders` sends lines: `revoke USER`
+//! and `widen USER FILTER`.
+//! With `"tokens": true` it asks the HTTP server at the endpoint `tokens` about users outside of
+//! the table. The server gets the password and returns the name of the user.
 
 use lotmq_guest::auth::{
     Acceptance, Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Connection, Description, Grant,
@@ -27,7 +31,7 @@ struct Table;
 #[derive(Default)]
 struct Memory {
     orders: Option<Connection>,
-    /// What came of a line that is not complete.
+    /// Received part of an incomplete line.
     part: Vec<u8>,
     /// Challenges that were sent, by connection.
     challenges: BTreeMap<u64, Vec<u8>>,
@@ -133,7 +137,7 @@ impl Authenticator for Table {
     }
 }
 
-/// What the table says of a user.
+/// Returns the table entry of a user.
 fn entry(user: &str) -> Option<Json> {
     configured("users")?.get(user).cloned()
 }
@@ -144,7 +148,7 @@ fn configured(member: &str) -> Option<Json> {
     config.get_mut(member).map(Json::take)
 }
 
-/// What the server of tokens says of a client that is not in the table.
+/// Asks the token server about a client that is not in the table.
 fn by_token(login: &Login) -> Answer {
     if configured("tokens") != Some(Json::Bool(true)) {
         return Answer::Continue;

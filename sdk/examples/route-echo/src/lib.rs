@@ -1,11 +1,20 @@
-//! A small route: a line of text per message, over one connection, both ways.
+//! A small route: one line of text per message, over one connection, both ways.
 //!
-//! It exists to prove the interface of the world `route`: endpoints, TLS in the host, `wait` with the host's own work among the interests.
-//! `HOW` of the section `ECHO_CONFIG` says how the endpoint `echo` is used: without it by TCP; `starttls` goes on with TLS, `to=HOST:PORT` connects to another place
-//! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram, `listen udp` takes such of anybody and lets a second pass for each
-//! message; ` at NAME` behind it means another endpoint. Each line from the other side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each
-//! line, once it has it for good, with the same line behind a `+`; so with `udp acknowledged`, where the instance stays when the other side is away. With `farewell`
-//! a last line is published to `echo/in` when the instance is closed; with `traps` it traps at the message `trap`.
+//! It proves the interface of the world `route`: endpoints, TLS in the host, and `wait` with host
+//! work among the interests.
+//! `HOW` of the section `ECHO_CONFIG` selects the use of the endpoint `echo`; the default is TCP:
+//! - `starttls` switches to TLS, and `to=HOST:PORT` connects to another address that the endpoint
+//!   allows.
+//! - `listen` accepts connections there.
+//! - `udp` has one line per datagram. `listen udp` takes datagrams from any sender and waits one
+//!   second for each message.
+//! - ` at NAME` at the end selects another endpoint.
+//! - `acknowledged`: each side answers each stored line with the same line after a `+`. With
+//!   `udp acknowledged` the instance stays while the other side is away.
+//! - `farewell` publishes a last line to `echo/in` when the instance closes; `traps` traps at the
+//!   message `trap`.
+//!
+//! Each line from the other side is published to `echo/in` with QoS 1.
 
 use lotmq_guest::route::{
     Abilities, Addressee, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS,
@@ -41,7 +50,7 @@ struct Line {
     events: Json,
 }
 
-/// What the lines go over.
+/// Transport of the lines.
 enum Link {
     Tcp(Connection),
     Udp(net::Udp),
@@ -269,7 +278,7 @@ fn arrival(payload: Vec<u8>) -> Arrival {
     Arrival { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties: None }
 }
 
-/// The message, behind the mapping or tag that it is for; or what `LINE` of its event says.
+/// Returns the message after its mapping or tag, or the text of `LINE` in its event.
 fn line_of(delivery: &Delivery, events: &Json) -> String {
     let text = String::from_utf8_lossy(&delivery.message.payload);
     match &delivery.to {

@@ -1,5 +1,5 @@
-//! Example Route: writes each message as a line to the endpoint `line`, and publishes each line that comes from there to `lines/in`, with what the crate
-//! tokio has for streams.
+//! Example Route: writes each message as a line to the endpoint `line`, and publishes each received
+//! line to `lines/in`. Uses the streams of the crate tokio.
 
 use std::cell::{Cell, RefCell};
 
@@ -50,7 +50,7 @@ impl Route for Lines {
     }
 }
 
-/// Publishes what comes, line by line. It goes on while the route runs and while it delivers.
+/// Publishes received lines one by one, while the route runs and while it delivers.
 async fn read(reader: ReadHalf<AsyncConnection>) {
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -1,5 +1,6 @@
-//! A route that posts each message to a server, at `PATH` and with the secret `TOKEN` of its section `API_CONFIG`. What the server refuses with 4xx is rejected, what
-//! it answers with 5xx is tried again, and a server that is away is waited for.
+//! A route that posts each message to a server, at `PATH` and with the secret `TOKEN` of its
+//! section `API_CONFIG`. It rejects messages that the server answers with 4xx, retries after 5xx,
+//! and waits for a server that is away.
 
 use lotmq_guest::route::{
     Abilities, Delivery, Description, Failure, Receipt, Route, deliver_each, environment, http::HttpClient,

@@ -1,14 +1,16 @@
-//! A small route that serves HTTP: it tells last values, publishes what it is sent, and asks by a message.
+//! A small route that serves HTTP: it returns last values, publishes received bodies, and asks by a
+//! message.
 //!
-//! It exists to prove the interface `http-server`. Its endpoint is `web`, its settings stand in `WEB_CONFIG`:
+//! It proves the interface `http-server`. Its endpoint is `web`, with settings in `WEB_CONFIG`:
 //!
 //! | request | answer |
 //! |---|---|
 //! | `GET /last/TOPIC` | 200 with the last value of the topic, or 404 |
 //! | `POST /publish/TOPIC` | 200 when the message is published, else 403 |
-//! | `POST /ask/TOPIC` | publishes, and answers with the next message that comes to the route |
+//! | `POST /ask/TOPIC` | publishes, and answers with the next message to the route |
 //! | `POST /echo` | method, path, query, peer, fields and body |
-//! | `GET /drop`, `/keep`, `/trap`, `/bad` | no answer; none until it is over; the end of the instance; an answer that is none |
+//! | `GET /drop`, `/keep` | no answer; no answer until it is over |
+//! | `GET /trap`, `/bad` | the end of the instance; an invalid answer |
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -71,7 +73,8 @@ impl Route for Serve {
         })
     }
 
-    /// `port`: where it serves. `begin`: serves at the endpoint of this name. `end`: serves no more.
+    /// `port`: returns the port. `begin`: serves at the endpoint of this name. `end`: stops
+    /// serving.
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         match operation.as_str() {
             "port" => SERVER.with_borrow(|server| {

@@ -1,8 +1,9 @@
-//! Allows what has a small payload, while the plant is not locked. A Rule asks it: `IF MODULE "my-guest" THEN`.
+//! Allows messages with a small payload while the plant is not locked. A Rule asks it:
+//! `IF MODULE "my-guest" THEN`.
 
 use lotmq_guest::rule::{Request, Rule, RunError, Verdict, last_value};
 
-// What the guest needs: shown to who deploys it, and granted by them.
+// Permissions that the guest needs: the deployer sees and grants them.
 lotmq_guest::manifest!("read:plant/locked");
 
 /// Longest payload that it allows, in bytes.

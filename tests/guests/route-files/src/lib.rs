@@ -1,7 +1,8 @@
-//! A small route that works with files: a command per message, of which it publishes what came of it.
+//! A small route that works with files: it runs one command per message and publishes the result.
 //!
-//! It exists to prove the interface `files`. A command is a line of words: what to do, the folder, a path, and for some a text. `append log a/b hello` is
-//! answered by `done` at `files/said` with QoS 1, or by the error; `read log a/b` by the content, `list log a` by the names in order.
+//! It proves the interface `files`. A command is a line of words: operation, folder, path, and for
+//! some a text. `append log a/b hello` publishes `done` to `files/said` with QoS 1, or the error.
+//! `read log a/b` publishes the content, `list log a` the names in order.
 
 use lotmq_guest::route::{
     Abilities, Arrival, Delivery, Description, Failure, QoS, Receipt, Route,
@@ -71,7 +72,7 @@ fn said_by(text: String) -> Arrival {
     }
 }
 
-/// What a command has to say, or its error.
+/// Runs a command and returns its result or its error.
 fn done(command: &str) -> Result<String, String> {
     let mut words = command.splitn(4, ' ');
     let (what, folder) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -117,7 +118,7 @@ fn change(folder: &Folder, what: &str, path: &str, text: &str) -> std::io::Resul
             }
         }
         "fill" => {
-            // As many bytes as the text says.
+            // The text is the number of bytes.
             let bytes = vec![b'x'; text.parse().unwrap_or(0)];
             folder.write(path)?.write_all(&bytes)?;
         }

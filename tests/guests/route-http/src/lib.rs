@@ -1,7 +1,13 @@
-//! A small route that works with HTTP servers: it does what a request says, and answers with what came of it.
+//! A small route that works with HTTP servers: it sends the HTTP request that a host request
+//! describes, and returns the result.
 //!
-//! It exists to prove the interface `http`. The body of a request is JSON: `{"method":"POST","target":"/a","headers":[["x","1"]],"body":"hello","bytes":5,"timeout":1000,"max":100}`,
-//! of which `bytes` is a body of so many bytes in place of `body`; its endpoint is `server`. What comes of it is the status with the body, or the error.
+//! It proves the interface `http`. The body is JSON:
+//! ```json
+//! {"method":"POST","target":"/a","headers":[["x","1"]],
+//!  "body":"hello","bytes":5,"timeout":1000,"max":100}
+//! ```
+//! `bytes` is a body of that size in place of `body`; the endpoint is `server`. The result is the
+//! status with the body, or the error.
 
 use lotmq_guest::route::{
     Abilities, Description, Failure, Route,
@@ -34,7 +40,7 @@ impl Route for Http {
 fn done(operation: &str, said: &Value) -> Result<String, HttpError> {
     match operation {
         "do" => Ok(told(&request(said).send()?)),
-        // Each of a list at once, told in their order.
+        // Starts all of a list at once, and returns the results in their order.
         "all" => {
             let begun: Vec<_> = each(said).map(|said| request(said).start()).collect();
             let told = begun.into_iter().map(|exchange| match exchange.and_then(HttpExchange::response) {
@@ -61,7 +67,7 @@ fn done(operation: &str, said: &Value) -> Result<String, HttpError> {
             KEPT.with_borrow_mut(|kept| kept.push(exchange));
             Ok(String::new())
         }
-        // Which of those that were begun have something, and the head of the first that has.
+        // Returns the started exchanges with something to read, and the head of the first one.
         "wait" => KEPT.with_borrow(|kept| {
             let ready = http::wait(&kept.iter().collect::<Vec<_>>(), milliseconds(said));
             let first = ready.first().and_then(|position| kept.get(*position as usize));

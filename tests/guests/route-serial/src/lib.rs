@@ -1,7 +1,9 @@
-//! A small route that works with serial ports: a command per message, of which it publishes what came of it.
+//! A small route that works with serial ports: it runs one command per message and publishes the
+//! result.
 //!
-//! It exists to prove the interface `serial`. A command is a word and a text: `open line` opens the port of `LINE_CONFIG` and is answered by `done` at `serial/said` with
-//! QoS 1, or by the error; `ask S` writes `S` and gives the line that comes then.
+//! It proves the interface `serial`. A command is a word and a text. `open line` opens the port of
+//! `LINE_CONFIG` and publishes `done` to `serial/said` with QoS 1, or the error. `ask S` writes `S`
+//! and publishes the next line.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -58,7 +60,7 @@ fn said_by(text: String) -> Arrival {
     Arrival { topic, payload, qos: QoS::AtLeastOnce, retain: false, properties: None }
 }
 
-/// What a command has to say, or its error.
+/// Runs a command and returns its result or its error.
 fn said(command: &str) -> String {
     let (what, text) = command.split_once(' ').unwrap_or((command, ""));
     match what {
@@ -98,7 +100,7 @@ fn done(port: &mut SerialPort, what: &str, text: &str) -> String {
         "ask-asynchronously" => {
             block_on(asked_asynchronously(port, text)).unwrap_or_else(|error| error.to_string())
         }
-        // As many bytes as the text says, whoever reads them.
+        // The text is the number of bytes.
         "fill" => {
             let bytes = vec![b'x'; text.parse().unwrap_or(0)];
             port.write_all(&bytes).map_or_else(|error| format!("{:?}", error.kind()), |()| "done".to_owned())

@@ -1,4 +1,4 @@
-//! What statements become of placeholders in each place, and what is refused.
+//! Tests of statements: results for placeholders in each place, and rejected statements.
 
 use super::*;
 
