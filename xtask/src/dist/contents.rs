@@ -137,8 +137,8 @@ impl PackageContents {
     }
 }
 
-/// Paths of the pages for operators and programmers, and of the examples. A machine without internet
-/// has no others.
+/// Paths of the pages for operators and programmers, and of the examples. A machine without
+/// internet has no others.
 pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
     let mut found: Vec<String> = PAGES.iter().map(|name| format!("docs/{name}.md")).collect();
     for folder in ["docs/lot", "docs/routes", "docs/sdk"] {
