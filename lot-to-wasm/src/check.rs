@@ -1,9 +1,9 @@
 //! Checking: from the syntax tree to the [checked tree](tree), with names, topics, kinds and
 //! constants settled.
 //!
-//! One pass in source order builds the checked tree and reports what is wrong; [`infer`] then finds
-//! the kinds of variables, and [`facts`] collects what the broker is told. Nothing of the checked
-//! tree is returned when there is an error.
+//! One pass in source order builds the checked tree and reports errors; [`infer`] then finds the
+//! kinds of variables, and [`facts`] collects the facts for the broker. Nothing of the checked tree
+//! is returned when there is an error.
 
 mod action;
 mod constant;
@@ -57,9 +57,9 @@ pub(crate) use topic::TopicUse;
 pub(crate) use view::{panel, theme};
 pub(crate) use wildcard::warn_of_foreign_wildcard;
 
-/// What is known about other definitions while one is checked.
+/// Source of information about other definitions while one is checked.
 pub trait Known {
-    /// What is known about the Action of this name.
+    /// Returns the signature of the Action with this name, as far as it is known.
     fn action(&self, name: &str) -> Callee;
 
     /// The text of the Model of this name; `None` when there is none yet.
@@ -86,7 +86,7 @@ pub trait Known {
 pub struct RouteEvent {
     /// Its name.
     pub name: String,
-    /// A placeholder of it, without its braces, that is filled with what a wildcard of its
+    /// A placeholder of it, without its braces, that takes the level which a wildcard of its
     /// `SOURCE_TOPIC` matches.
     pub filled_by_wildcard: Option<String>,
 }
@@ -112,7 +112,7 @@ impl Known for KnownNothing {
     }
 }
 
-/// What starts the run of the Action that is checked.
+/// Start of the run of the Action that is checked.
 #[derive(Debug, Clone)]
 pub(crate) enum Start {
     /// A trigger; one entry per filter with its levels.
@@ -125,7 +125,7 @@ pub(crate) enum Start {
     Unreadable,
 }
 
-/// What a question to a Rule has, which depends on its scope.
+/// Data of a question to a Rule, which depends on the scope of the Rule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) has_topic: bool,

@@ -1,9 +1,9 @@
-//! Where the language can be read as the original does, in place of our own decision.
+//! Switches that make LoT behave as in the original product where lotmq decided otherwise.
 
 /// The switches; by default all are as we read the language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compat {
-    /// What a Model that is not COLLAPSED publishes (OD-45).
+    /// Output of a Model that is not COLLAPSED (OD-45).
     pub model_output: ModelOutput,
     /// A field without a value is the zero of its type, `""`, `0` or `false`, in place of `null`
     /// (OD-41). Fields without a type, objects and arrays stay `null`.
@@ -14,7 +14,7 @@ pub struct Compat {
     pub rule_trailing_plus: bool,
 }
 
-/// What a Model that is not COLLAPSED publishes.
+/// Output of a Model that is not COLLAPSED.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ModelOutput {
     /// Each field on a topic of its own.

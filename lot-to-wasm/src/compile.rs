@@ -36,16 +36,15 @@ pub struct CompileOptions<'a> {
     /// Names of the texts, in their order, for places in another one than that of the diagnostic;
     /// empty where they have none.
     pub files: &'a [String],
-    /// Whether words and forms are told of that are extensions of this compiler (LOT240).
+    /// Whether to report words and forms that are extensions of this compiler (LOT240).
     pub portable: bool,
-    /// Whether the text has been accepted by this or an earlier version: what is refused only since
-    /// then is a warning.
+    /// Whether this or an earlier version has accepted the text: rules that are newer than that
+    /// only give warnings.
     pub is_stored: bool,
     /// The one kind that is wanted: entities of others are read, so that those of the kind know
     /// them, but neither checked nor compiled. `None` for all kinds.
     pub only: Option<Kind>,
-    /// Called before each entity is compiled, so that whoever watches the thread sees that it goes
-    /// on.
+    /// Called before each entity is compiled, so that a watchdog of the thread sees progress.
     pub goes_on: &'a dyn Fn(),
 }
 
@@ -86,12 +85,12 @@ pub enum Form {
     Standalone,
 }
 
-/// What came of a text.
+/// Result of compiling a text.
 #[derive(Debug)]
 pub struct Compilation {
     /// Its entities in source order.
     pub entities: Vec<Entity>,
-    /// What was wrong outside of entities; lines count from the text's start.
+    /// Diagnostics outside of entities; lines count from the text's start.
     pub diagnostics: Vec<Diagnostic>,
     /// Names that text outside of entities declares.
     strays: Vec<Stray>,
@@ -115,7 +114,7 @@ impl Compilation {
     }
 }
 
-/// What came of one entity.
+/// Result of compiling one entity.
 #[derive(Debug)]
 pub struct Entity {
     /// Its kind; `None` when the word after `DEFINE` is none.
@@ -127,7 +126,7 @@ pub struct Entity {
     /// Lines of the text before the slice: add them to the lines of `diagnostics` to count from the
     /// text's start.
     pub lines_before: u32,
-    /// What is wrong; lines count from the start of the slice.
+    /// Diagnostics; lines count from the start of the slice.
     pub diagnostics: Vec<Diagnostic>,
     /// The component, unless there is an error.
     pub output: Option<Output>,
@@ -138,8 +137,8 @@ pub struct Entity {
 pub struct Output {
     /// A valid component of the entity's world, or the core module of one, with the facts in the
     /// section [`lot_facts::SECTION`]. Empty for a Route, which the guest of its type runs with the
-    /// facts as its configuration, for Panels and Themes, which nothing runs, and for what was only
-    /// [checked](check_project).
+    /// facts as its configuration, for Panels and Themes, which never run, and for an entity that
+    /// was only [checked](check_project).
     pub component: Vec<u8>,
     /// The facts.
     pub facts: Facts,
@@ -154,7 +153,7 @@ pub struct ParsedEntity {
     pub lines_before: u32,
     /// The tree; `None` when not even kind and name could be read.
     pub tree: Option<syntax::Entity>,
-    /// What the parser found; lines count from the start of the slice.
+    /// Diagnostics of the parser; lines count from the start of the slice.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -198,15 +197,16 @@ pub fn compile(text: &str, options: &CompileOptions<'_>) -> Compilation {
 ///
 /// ```
 /// let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
-/// let action = "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
-/// let compiled = lot_to_wasm::compile_project(&[action, model], &lot_to_wasm::CompileOptions::default());
+/// let action = "DEFINE ACTION Send\nON TOPIC \"in\" DO\n    \
+///     PUBLISH MODEL Reading TO \"out\" WITH w = PAYLOAD\n";
+/// let compiled = lot_to_wasm::compile_project(&[action, model], &Default::default());
 /// assert!(!compiled[0].succeeded() && compiled[1].succeeded(), "the model has no field w");
 /// ```
 pub fn compile_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
     compile_slices(slices_of(texts), options, Some(options.form), Whole::Project)
 }
 
-/// As [`compile_project`], but without components: for who only wants to know what is wrong.
+/// As [`compile_project`], but without components: for callers that only want the diagnostics.
 pub fn check_project(texts: &[&str], options: &CompileOptions<'_>) -> Vec<Compilation> {
     compile_slices(slices_of(texts), options, None, Whole::Project)
 }
@@ -220,8 +220,8 @@ fn slices_of<'t>(texts: &[&'t str]) -> Vec<(&'t str, (Slices, Vec<Diagnostic>))>
     texts.iter().map(slices).collect()
 }
 
-/// Compiles texts that were split, all of which know each other; without a form they are checked
-/// only. `whole` names what they are together.
+/// Compiles split texts that all know each other; without a form they are only checked. `whole` is
+/// the unit that they form together.
 fn compile_slices(
     texts: Vec<(&str, (Slices, Vec<Diagnostic>))>,
     options: &CompileOptions<'_>,
@@ -243,7 +243,7 @@ fn compile_slices(
     let patterns = PatternsOfText::new(whole);
     let sink = |source| {
         let sink = Sink::new(source).telling_of_extensions(options.portable).of_stored(options.is_stored);
-        // What was accepted once has been paid for.
+        // A stored text has passed the limit of its patterns before.
         if options.is_stored { sink } else { sink.among(&patterns) }
     };
     let mut sinks: Vec<Sink<'_>> = sources.iter().map(sink).collect();
@@ -275,7 +275,7 @@ fn compile_slices(
     compilations
 }
 
-/// Calls `ask` with what the entities of these texts are to others.
+/// Calls `ask` with the entities of these texts as other entities see them.
 pub(crate) fn with_known<R>(texts: &[&str], ask: impl FnOnce(&dyn Known) -> R) -> R {
     let slices: Vec<&str> = texts
         .iter()
@@ -394,7 +394,7 @@ impl<'a> InText<'a> {
 }
 
 impl InText<'_> {
-    /// What could not be read to its end is not known well enough to judge others by it.
+    /// Marks Actions with syntax errors as unknown, because their signatures are not reliable.
     fn forget(&mut self, trees: &[Option<syntax::Entity>], were_read: Vec<bool>) {
         for (tree, _) in trees.iter().zip(were_read).filter(|(_, was_read)| !was_read) {
             if let Some(syntax::Entity::Action(action)) = tree {
@@ -440,8 +440,8 @@ fn callee(action: &syntax::DefineAction) -> Callee {
     }
 }
 
-/// Warns when a kind and name are defined a second time in one text, and says where the first time.
-/// `place` is the file and how many of its lines stand before the entity.
+/// Warns when a kind and name are defined a second time in one text, with the place of the first
+/// definition. `place` is the file and how many of its lines stand before the entity.
 fn warn_repeated(
     tree: &syntax::Entity,
     (file, lines_before): (String, u32),
@@ -473,7 +473,7 @@ fn lines_before(whole: &Source<'_>, start: usize) -> u32 {
     whole.position(Span::new(start, start).start).line.saturating_sub(1)
 }
 
-/// The slices of a text that is not too long, and what is wrong outside of them.
+/// Returns the slices of a text that is not too long, and the errors outside of them.
 fn slices(text: &str) -> (Slices, Vec<Diagnostic>) {
     let source = Source::new(if text.len() > SOURCE_BYTES_MAX { "" } else { text });
     let mut sink = Sink::new(&source);

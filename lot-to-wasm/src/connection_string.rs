@@ -1,9 +1,9 @@
-//! What a connection string of a SQL database says that its route would not follow: keys that
-//! nobody reads, values that mean nothing, the address of another database.
+//! Flaws of the connection string of a SQL database that its route would ignore: unknown keys,
+//! values without a meaning, the address of another database.
 //!
-//! The compiler looks at what stands in a definition, the broker at the text when its route is
-//! opened: both with this. Not here: what the string says otherwise, which is read by
-//! `lotmq-connection-string` for the host and for the guests.
+//! Both the compiler and the broker use this check: the compiler for the text of a definition, the
+//! broker when it opens the route. Not here: parsing the string, which `lotmq-connection-string`
+//! does for the host and for the guests.
 
 use lot_nearest::nearest;
 use lotmq_connection_string::{is_address, pairs};
@@ -14,18 +14,17 @@ pub(crate) const UNKNOWN: char = '\u{1}';
 /// Something in a connection string that its route would not follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionStringFlaw {
-    /// What it is, behind the name of the setting; nothing of a value stands in it that may be a
-    /// secret.
+    /// Description of the flaw, for a message in which it follows the name of the setting. It
+    /// contains no part of a value that may be a secret.
     pub text: String,
-    /// What is meant, or what to do, where that is known.
+    /// Suggested fix, if one is known.
     pub help: Option<String>,
     /// Whether without it something else would be done: another server, database, login or
     /// protection. Otherwise it means nothing, and is left out.
     pub is_grave: bool,
 }
 
-/// Keys that say where the server is, which database is meant, who logs in, and how the connection
-/// is protected.
+/// Keys for the server, the database, the login and the protection of the connection.
 const FOLLOWED: [&str; 32] = [
     "host",
     "server",
@@ -66,8 +65,8 @@ const FOLLOWED: [&str; 32] = [
 const FOLLOWED_TOO: [&str; 5] =
     ["searchpath", "currentschema", "search_path", "default command timeout", "commandtimeout"];
 
-/// Keys of drivers about what routes do in their own way, or have not. Those of SQL Server its
-/// guest reads, or refuses.
+/// Keys of drivers for features that routes have in their own way, or lack. The guest of SQL Server
+/// reads its keys itself, or refuses them.
 const OF_DRIVERS: &str = "\
     pooling;max pool size;min pool size;maxpoolsize;minpoolsize;maximum pool size;minimum pool size;\
     load balance timeout;connection lifetime;connection idle lifetime;connection pruning interval;\
@@ -133,7 +132,7 @@ const SCHEMES: [(&[&str], &str); 4] = [
     ),
 ];
 
-/// What is wrong in the connection string of a route of this type; nothing of types that have none.
+/// Returns the flaws in the connection string of a route of this type; none for types without one.
 /// A text may have parts that are not [known](UNKNOWN).
 #[must_use]
 pub fn connection_string_flaws(kind: &str, text: &str) -> Vec<ConnectionStringFlaw> {
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_would_not_follow_is_told() {
+    fn unsupported_connection_string_key_or_value_is_reported() {
         for (kind, text, expected) in [
             ("POSTGRESQL", "Host=db;Prot=21910", "!has the key 'prot', which is none (did you mean port?)"),
             (
@@ -323,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_followed_and_what_nobody_knows_yet_is_right() {
+    fn supported_and_undecidable_connection_strings_are_accepted() {
         for (kind, text) in [
             (
                 "POSTGRESQL",

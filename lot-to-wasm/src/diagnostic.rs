@@ -1,7 +1,7 @@
 //! Diagnostics: errors and warnings as values, rendered only at the edge.
 //!
 //! Every phase collects them in a [`Sink`]; none stops at the first. [`render`] shows them in a
-//! terminal, [`json`] in the shape of LoT reference §14. What a code means is in [`codes`].
+//! terminal, [`json`] in the shape of LoT reference §14. The meaning of each code is in [`codes`].
 
 pub mod codes;
 mod examples;
@@ -52,16 +52,16 @@ pub struct Label {
     pub file: Option<String>,
     /// Where.
     pub span: TextSpan,
-    /// What is there.
+    /// Description of the place.
     pub text: String,
 }
 
-/// A change of the text that does what the first suggestion says.
+/// Change of the text that carries out the first suggestion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
-    /// What to replace; empty where something is missing.
+    /// Text to replace; empty where something is missing.
     pub span: TextSpan,
-    /// What to write there.
+    /// New text.
     pub replacement: String,
 }
 
@@ -74,29 +74,28 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One sentence, lower case, no full stop.
     pub message: String,
-    /// Where, in lines and columns of the entity's own text.
+    /// Place in lines and columns of the entity's own text.
     pub span: TextSpan,
-    /// What to write beside the place; empty when the message says it all.
+    /// Text beside the place; empty when the message suffices.
     pub label: String,
     /// Text of the line where the span starts.
     pub source_line: String,
-    /// What the grammar allows at this place, for syntax errors.
+    /// Tokens that the grammar allows at this place, for syntax errors.
     pub expected: Vec<String>,
     /// Other places that matter.
     pub labels: Vec<Label>,
     /// More to know.
     pub notes: Vec<String>,
-    /// What to do, best first.
+    /// Suggestions, best first.
     pub suggestions: Vec<String>,
     /// The first suggestion as a change of the text, where the compiler knows it.
     pub fix: Option<Fix>,
-    /// The same at the other places of a mistake that is told once; none overlaps another.
+    /// The same fix at the other places of a mistake that is reported once; none overlaps another.
     pub more_fixes: Vec<Fix>,
 }
 
 impl Diagnostic {
-    /// Takes in what is to be changed of a further keyword of the same line, behind the one of this
-    /// diagnostic.
+    /// Adds the fix of a further keyword of the same line, behind the keyword of this diagnostic.
     fn join_keyword(&mut self, other: &Fix) {
         let Some(fix) = &mut self.fix else { return };
         let between = (other.span.start.column.saturating_sub(fix.span.end.column)) as usize;

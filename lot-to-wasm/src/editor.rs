@@ -1,8 +1,8 @@
-//! What editors ask about a program while it is written: its definitions, what stands at a place,
-//! what may be written there, what values are.
+//! Queries of editors about a program: its definitions, references at a place, completions and
+//! kinds of values.
 //!
-//! Everything here answers for any text, whatever is wrong with it. Places are bytes of the whole
-//! text; lines, columns and the protocol of the editor are the caller's.
+//! All functions here accept any text, even with errors. Places are bytes of the whole text; the
+//! caller deals with lines, columns and the protocol of the editor.
 
 mod grammar;
 mod kinds;

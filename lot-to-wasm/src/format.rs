@@ -1,13 +1,14 @@
-//! LoT text as everybody writes it: `lotmq fmt`.
+//! The formatter of LoT text: `lotmq fmt`.
 //!
 //! ```text
-//! parse -> tokens and comments -> rows of them, each anew: indentation, then pieces with the spaces between them -> parse again, same tree
+//! parse -> tokens and comments -> rows of them, each anew: indentation, then pieces with the
+//! spaces between them -> parse again, same tree
 //! ```
 //!
 //! Lines are neither joined nor split, but code behind a comment of several lines begins a line.
 //! Comments stay where they are. Indentation is 4 spaces per open block; lines that continue
-//! another one keep their distance from it. Invariants: what comes out has the tree and the
-//! comments of what went in, and comes out unchanged when it goes in again.
+//! another one keep their distance from it. Invariants: the output has the tree and the comments of
+//! the input, and formatting it again does not change it.
 
 mod pieces;
 mod rows;
@@ -30,7 +31,7 @@ pub enum FormatError {
     /// It has errors, whose lines count from its start.
     #[error("the text has errors")]
     Invalid(Vec<Diagnostic>),
-    /// The formatter would have changed what it means, which is a bug of the formatter.
+    /// The formatter would have changed the meaning of the text, which is a bug of the formatter.
     #[error("the formatter does not know how to write this text; please report it")]
     Unsure,
 }
@@ -38,9 +39,11 @@ pub enum FormatError {
 /// Formats a text with any number of entities. Line ends become `\n`; a byte order mark goes.
 ///
 /// ```
-/// let text = "DEFINE ACTION Echo\r\nON TOPIC \"in\" DO\r\n\tPUBLISH TOPIC \"out\"   WITH PAYLOAD+1 -- done  ";
-/// let formatted = lot_to_wasm::format(text).unwrap();
-/// assert_eq!(formatted, "DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD + 1 -- done\n");
+/// let text = "DEFINE ACTION Echo\r\nON TOPIC \"in\" DO\r\n\
+///     \tPUBLISH TOPIC \"out\"   WITH PAYLOAD+1 -- done  ";
+/// let expected = "DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    \
+///     PUBLISH TOPIC \"out\" WITH PAYLOAD + 1 -- done\n";
+/// assert_eq!(lot_to_wasm::format(text).unwrap(), expected);
 /// ```
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use crate::format;
 
 /// Compiles any bytes and shows every diagnostic in both forms. Panics only when an invariant of
 /// the compiler is broken: an entity has an output exactly when it has no error, every place lies
-/// in the text, and what is formatted stays as it is.
+/// in the text, and formatted text stays unchanged.
 pub fn fuzz_compile(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(formatted) = format(&text) {

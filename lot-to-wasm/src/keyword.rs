@@ -1,5 +1,5 @@
-//! The words of the language with what they mean: for editors, which show it, for their grammars,
-//! which colour them, and for who looks for a misspelt one.
+//! The words of the language with their meanings: for hover texts and grammars of editors, and for
+//! suggestions for a misspelt word.
 //!
 //! Those of one statement stand in its file. The parser does not read this table; the test
 //! `the_table_has_the_words_of_the_parser` compares them.
@@ -9,13 +9,13 @@
 pub struct Keyword {
     /// As written.
     pub word: &'static str,
-    /// What it is for.
+    /// Purpose of the word.
     pub family: Family,
-    /// What it means, in a sentence or two, with code in backquotes.
+    /// Meaning of the word in a sentence or two, with code in backquotes.
     pub text: &'static str,
 }
 
-/// What a word is for, as editors colour words.
+/// Purpose of a word, by which editors colour it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Begins an entity, a line or a clause of one.

@@ -14,7 +14,7 @@
 //!   component. Tests `any_bytes_compile_or_are_refused`,
 //!   `hostile_nesting_is_refused_without_recursion`.
 //! - An accepted program compiles to a bounded component, whatever its shape. Test
-//!   `what_is_accepted_compiles_to_a_bounded_component`.
+//!   `accepted_program_compiles_to_a_bounded_component`.
 //! - Formatting keeps the tree and all comments of a program. A second formatting changes nothing.
 //!   Tests `comments_survive_wherever_they_stand`, `the_corpus_keeps_its_meaning`.
 //! - Each diagnostic code has a program that provokes it. Test

@@ -5,8 +5,8 @@
 pub const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Statements that publish or keep something with which a definition still counts as short. With
-/// more it does not run in the turn of a thread that serves Clients: what each of them publishes
-/// goes to any number of receivers.
+/// more it does not run in the turn of a thread that serves Clients: each message goes to any
+/// number of receivers.
 pub const SHORT_WRITES_MAX: usize = 64;
 
 /// Most entities of one text; a project may have many texts. Making native code of the smallest
@@ -32,8 +32,8 @@ pub const TREE_DEPTH_MAX: usize = 200;
 pub const BLOCK_DEPTH_MAX: usize = 32;
 
 /// Most statements in one entity. Compiling takes time and memory that grow faster than the
-/// program. What they compile to is bounded as well, by [`BRANCHES_MAX`] and
-/// [`INSTRUCTIONS_MAX`]: of PUBLISH with constants 4,000 fit, of longer statements fewer.
+/// program. [`BRANCHES_MAX`] and [`INSTRUCTIONS_MAX`] bound the code of the statements as well:
+/// 4,000 PUBLISH with constants fit, and fewer longer statements.
 pub const STATEMENTS_MAX: usize = 5_000;
 
 /// Most blocks and conditional branches in the code of one entity; an `if` that leaves a value
@@ -73,7 +73,7 @@ pub const TOPIC_BYTES_MAX: usize = 65_535;
 /// Shortest interval of `ON EVERY` in milliseconds (OD-34).
 pub const INTERVAL_MS_MIN: u64 = 10;
 
-/// Most steps of one window: how often it is longer than what lies between two of its ends.
+/// Most steps of one window: its length divided by the time between two of its ends.
 pub const WINDOW_STEPS_MAX: u64 = 1_000;
 
 /// Most messages of one window.
@@ -107,8 +107,8 @@ pub const PATTERNS_COST_OF_PROJECT_MAX: u64 = 16 * PATTERNS_COST_MAX;
 /// Steps of a search with a pattern that is only checked.
 pub(crate) const STEPS_OF_CHECK: usize = 1;
 
-/// Most bytes of the states of one pattern without look-around; a repetition has those of what it
-/// repeats as many times as its upper bound says.
+/// Most bytes of the states of one pattern without look-around. A repetition has the states of its
+/// part as many times as its upper bound.
 pub const LINEAR_BYTES_MAX: usize = 262_144;
 
 /// Bytes of states that a pattern without look-around has for each of its own, if no repetition in

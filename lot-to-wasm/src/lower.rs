@@ -1,11 +1,11 @@
 //! Lowering: from the [checked tree](crate::check::tree) of an Action, Model or Rule to a
 //! WebAssembly component of its world.
 //!
-//! What comes out is a small core module, written by `wasm-encoder`, inside a component. The core
+//! The output is a small core module, written by `wasm-encoder`, inside a component. The core
 //! module has one function for the run, several for a long one, straight-line code with the
 //! structure of the program; whatever depends on the kinds of values at run time is a call into the
-//! LoT runtime (`guests/lot-runtime`), whose memory it uses. Where the checker knows the kind,
-//! numbers and truth values are machine values in locals and never touch memory.
+//! LoT runtime (`guests/lot-runtime`), whose memory it uses. If the checker knows the kind, numbers
+//! and truth values are machine values in locals and never touch memory.
 //!
 //! In the [standalone](Form::Standalone) form, the component embeds the runtime. In the
 //! [linked](Form::Linked) form there is only the core module with its facts; the broker has runtime

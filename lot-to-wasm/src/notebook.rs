@@ -1,8 +1,8 @@
 //! Notebooks (LoT reference §13): a JSON array of cells, some of which are programs.
 //!
-//! Text in, cells out; which of them belong together, and where they come from, is the caller's.
-//! For editors, which show the notebook as it is stored, [`Written`] says where what is told about
-//! a cell stands there.
+//! Text in, cells out. The caller knows which cells belong together, and where they come from.
+//! Editors show the notebook as it is stored: [`Written`] converts places in a cell to places in
+//! the notebook.
 
 mod stored;
 mod written;
@@ -16,7 +16,7 @@ pub use written::{Written, literals};
 pub struct Cell {
     /// Its number among all cells of the notebook, from 1.
     pub number: u32,
-    /// What its text is written in.
+    /// Language of the text.
     pub language: Language,
     /// Name of a Python script that its text does not give.
     pub script_name: Option<String>,
@@ -50,8 +50,10 @@ const CODE: u8 = 2;
 ///
 /// ```
 /// use lot_to_wasm::notebook::{Cell, Language, cells};
-/// let notebook = r#"[{"kind":1,"language":"markdown","value":"Hi"},{"kind":2,"language":"lot","value":"DEFINE ACTION A"}]"#;
-/// let found = Cell { number: 2, language: Language::Lot, script_name: None, text: "DEFINE ACTION A".to_owned() };
+/// let notebook = r#"[{"kind":1,"language":"markdown","value":"Hi"},
+///     {"kind":2,"language":"lot","value":"DEFINE ACTION A"}]"#;
+/// let text = "DEFINE ACTION A".to_owned();
+/// let found = Cell { number: 2, language: Language::Lot, script_name: None, text };
 /// assert_eq!(cells(notebook).unwrap(), [found]);
 /// ```
 ///
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_notebook_is_refused_with_its_place() {
+    fn invalid_notebook_is_rejected_with_its_position() {
         for (text, part) in [
             ("", "line 1 column 0"),
             ("{}", "expected a sequence"),

@@ -10,8 +10,8 @@ const MASK: &str = "****";
 /// Keys whose values are passwords, in lower case.
 const KEYS: [&str; 2] = ["password", "pwd"];
 
-/// Where passwords stand in a text, in their order. What is filled in later, as `{secret.NAME}`, is
-/// none, nor is a mask.
+/// Returns the byte ranges of passwords in a text, in order. A placeholder such as `{secret.NAME}`
+/// is no password, nor is a mask.
 #[must_use]
 pub fn passwords(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = of_addresses(text).chain(of_pairs(text)).collect();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_password_stays() {
+    fn no_password_is_detected_in_text_without_one() {
         for text in [
             "",
             "postgres://h/db",

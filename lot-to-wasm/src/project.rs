@@ -25,7 +25,7 @@ pub struct Part {
     pub file: String,
     /// Number of the notebook's cell, from 1; `None` for a file that is a program as a whole.
     pub cell: Option<u32>,
-    /// What its text is written in.
+    /// Language of the text.
     pub language: Language,
     /// Name of a Python script that its text does not give.
     pub script_name: Option<String>,
@@ -34,7 +34,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Where it is: `heater.lot`, `plant.lotnb#3`.
+    /// Returns the location of the part: `heater.lot`, `plant.lotnb#3`.
     pub fn place(&self) -> String {
         self.cell.map_or_else(|| self.file.clone(), |cell| format!("{}#{cell}", self.file))
     }
@@ -72,7 +72,7 @@ pub fn is_script(file: &str) -> bool {
     has_extension(file, "py")
 }
 
-/// The programs of a file, in order. What is neither a notebook nor Python is LoT.
+/// Returns the programs of a file, in order. A file that is neither a notebook nor Python is LoT.
 ///
 /// # Errors
 /// [`NotebookError`] when it is called a notebook and is none.
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_extension_in_any_case() {
+    fn program_files_are_recognized_by_their_extension_in_any_case() {
         for (file, expected) in [
             ("a.lot", true),
             ("a/b/C.LotNB", true),

@@ -1,24 +1,22 @@
 //! Whether a rule may allow what another one denies, because it is asked before that (LoT reference
 //! §10.4).
 //!
-//! Told from the texts alone, for whoever adds a rule to others and wants to know what it opens.
-//! Not here: what the rules say of a question, of which conditions decide.
+//! This uses the texts alone, for users who add a rule to others and want to know what it opens.
+//! Not here: the verdicts of the rules, which depend on conditions.
 
 use lot_facts::overlaps;
 
 use crate::syntax::Entity;
 use crate::syntax::rule::{DefineRule, Verdict};
 
-/// What is asked when, and what can be the answer.
+/// Order of a rule among other rules, and its possible verdicts.
 ///
 /// ```
 /// use lot_to_wasm::RuleOrder;
 ///
 /// let of = |priority: u64, verdict: &str| {
-///     RuleOrder::of(&format!(
-///         "DEFINE RULE R WITH PRIORITY {priority} FOR Publish TO TOPIC \"door/#\"\n    {verdict}\n"
-///     ))
-///     .unwrap()
+///     let header = format!("DEFINE RULE R WITH PRIORITY {priority} FOR Publish");
+///     RuleOrder::of(&format!("{header} TO TOPIC \"door/#\"\n    {verdict}\n")).unwrap()
 /// };
 /// assert!(of(50, "ALLOW").opens(&of(100, "DENY")));
 /// assert!(!of(200, "ALLOW").opens(&of(100, "DENY")));
@@ -29,7 +27,7 @@ pub struct RuleOrder {
     pub priority: i64,
     /// Scope, as written.
     pub scope: String,
-    /// Filter of its topics; `None` covers what the scope covers.
+    /// Filter of its topics; `None` covers all topics of the scope.
     pub topic: Option<String>,
     /// Whether some condition leads to ALLOW.
     pub allows: bool,
@@ -73,8 +71,8 @@ impl RuleOrder {
 }
 
 impl RuleOrder {
-    /// Filter of all topics that it may be asked of: a `/+` at the end covers what is below, too,
-    /// where `lot.compat.rule_trailing_plus` says so.
+    /// Filter of all topics that it may be asked of. A `/+` at the end counts as `/#`, because
+    /// `lot.compat.rule_trailing_plus` may be set.
     fn widest_topics(&self) -> String {
         match self.topic.as_deref() {
             None => "#".to_owned(),

@@ -1,5 +1,4 @@
-//! What a Python script says of itself (LoT reference §12): its name. Running it is somebody
-//! else's.
+//! Header of a Python script with its name (LoT reference §12). Not here: running the script.
 
 use crate::limits::NAME_BYTES_MAX;
 
@@ -10,7 +9,7 @@ const HEADER_LINES: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Python script must start with '# Script Name: <Name>'.")]
 pub struct NameMissing {
-    /// What to write instead of the older header or the name that it has.
+    /// Replacement for an older header, or for its name.
     pub suggestion: Option<String>,
 }
 

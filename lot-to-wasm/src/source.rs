@@ -4,7 +4,7 @@
 //! for people. Lines and columns count from 1; a column is one Unicode scalar value; a tab advances
 //! one column, a byte order mark none. Lines end with `\n`, `\r\n` or `\r`.
 
-/// A place in a text: what people read.
+/// A place in a text as people read it: line and column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Line, from 1.

@@ -21,7 +21,7 @@ pub(crate) fn split(text: &str) -> Slices {
     let mut starts = Vec::new();
     let mut first_code = None;
     let mut in_comment = false;
-    // Where the comment lines begin that end right above.
+    // Start of the comment lines that end right above.
     let mut comment = None;
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     while at < text.len() {
@@ -131,7 +131,7 @@ mod tests {
             ("DEFINED\n", 0..8, &[]),
             ("DEFINE A\n \"/*\"\nDEFINE B", 0..0, &[(0, 15), (15, 23)]),
             ("\u{feff}DEFINE A", 0..0, &[(0, 11)]),
-            // Comments directly above belong to what follows, others to what is before them.
+            // Comments directly above an entity belong to it, others to the text before them.
             ("DEFINE A\n-- b\n\n/* c\n\nd */\nDEFINE B\n\n", 0..0, &[(0, 14), (15, 35)]),
             ("-- file\r\n\r\n-- a\r\nDEFINE A\r\n \r\nDEFINE B", 0..0, &[(11, 27), (30, 38)]),
             ("x -- no\n-- yes\nDEFINE A\n\n", 0..8, &[(8, 24)]),

@@ -1,5 +1,5 @@
-//! The syntax tree: what a text says, with the place of everything, before names and types are
-//! looked at.
+//! The syntax tree: the structure of a text, with the place of everything, before names and types
+//! are checked.
 //!
 //! Made by the parser in [`parse`], one tree per entity, also for texts with errors: a construct
 //! that could not be read is [`ExpressionKind::Invalid`] or missing. Statements live with their
@@ -35,7 +35,7 @@ pub use crate::source::{Position, Span};
 pub struct Name {
     /// The name without quotes.
     pub text: String,
-    /// Where it stands, with its quotes.
+    /// Place of the name, with its quotes.
     pub span: Span,
     /// Whether it was quoted.
     pub quoted: bool,

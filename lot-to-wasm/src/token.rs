@@ -17,7 +17,7 @@ use crate::source::{Source, Span};
 use crate::syntax::parse::kind_of;
 use lexer::RawToken;
 
-/// What to do about a line that is the rest of the one before.
+/// Suggestion for a line that is the rest of the line before.
 pub(crate) const ONE_LINE: &str =
     "write it on one line with the line before, or parentheses round what takes several";
 
@@ -28,7 +28,7 @@ pub(crate) struct Token {
     pub(crate) span: Span,
 }
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum TokenKind {
     /// A keyword or an identifier; its text is that of the span.
@@ -131,7 +131,7 @@ pub(crate) fn tokenize(sink: &mut Sink<'_>) -> Vec<Token> {
     layout::arrange(raw, joins_lines, sink)
 }
 
-/// The tokens of an entity's text, whatever is wrong with it.
+/// Returns the tokens of an entity's text, without reporting errors.
 pub(crate) fn tokenize_quietly(source: &Source<'_>) -> Vec<Token> {
     tokenize(&mut Sink::new(source))
 }

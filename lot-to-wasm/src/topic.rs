@@ -2,7 +2,7 @@
 
 use crate::limits::TOPIC_BYTES_MAX;
 
-/// What is wrong with a Topic Filter \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\], \[MQTT-4.7.3-1\].
+/// Returns the error in a Topic Filter \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\], \[MQTT-4.7.3-1\].
 pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     if let Some(problem) = common_problem(filter) {
         return Some(problem);
@@ -28,7 +28,7 @@ pub(crate) fn filter_problem(filter: &str) -> Option<&'static str> {
     None
 }
 
-/// What to write in place of a filter whose wildcards stand wrong.
+/// Returns the correction of a filter with misplaced wildcards.
 pub(crate) fn filter_help(filter: &str) -> Option<String> {
     let levels: Vec<&str> = filter.split('/').collect();
     if common_problem(filter).is_some() || filter.starts_with("$share/") {
@@ -47,10 +47,10 @@ pub(crate) fn filter_help(filter: &str) -> Option<String> {
     Some(format!("write \"{ours}\" for one level there, or end with /#"))
 }
 
-/// A level of a Topic Filter or Topic Name that hardly means what it says.
+/// Level of a Topic Filter or Topic Name that its author hardly meant literally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignWildcard<'t> {
-    /// `*`, `**` or `%` as a whole level: the level, its place, and what to write for it.
+    /// `*`, `**` or `%` as a whole level: the level, its place, and its replacement.
     Level(&'t str, &'static str),
     /// `*` within a level.
     Within(&'t str),
@@ -82,10 +82,10 @@ pub(crate) fn with_own_wildcards(filter: &str) -> String {
     filter.split('/').enumerate().map(own).collect::<Vec<_>>().join("/")
 }
 
-/// What is wrong with a topic that has a wildcard in it.
+/// Error of a topic that has a wildcard in it.
 pub(crate) const WILDCARD: &str = "it has `+` or `#` in it";
 
-/// What is wrong with a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
+/// Returns the error in a Topic Name \[MQTT-3.3.2-2\], \[MQTT-4.7.3-1\].
 pub(crate) fn name_problem(name: &str) -> Option<&'static str> {
     if name.contains(['+', '#']) {
         return Some(WILDCARD);

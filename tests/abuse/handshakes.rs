@@ -22,7 +22,7 @@ const THREADS: usize = 2;
 /// Times that they begin, at most.
 const ONSETS: usize = 3;
 
-/// What a client says first, which is good for any number of handshakes.
+/// Returns a recorded ClientHello that is good for any number of handshakes.
 fn hello(authority: &Authority) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -91,8 +91,8 @@ fn flood(address: SocketAddr, hello: &[u8], stop: &AtomicBool) -> usize {
     answered
 }
 
-/// All of them begin at once and then again and again. What the shards did before they answered
-/// another Client, at most.
+/// Begins all handshakes at once, then again and again. Returns the most processor time that the
+/// shards used before they answered another Client.
 fn onset(signed: &Signed, hello: &[u8]) -> Duration {
     let broker = broker()
         .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())

@@ -58,7 +58,7 @@ fn packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (first[0], body)
 }
 
-/// Which messages have come, and how often, in their order.
+/// Returns the first payload byte of each message, in the order of arrival.
 fn received(stream: &mut TcpStream, messages: usize) -> Vec<u8> {
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     let publishes = (0..messages).map(|_| packet(stream));
@@ -160,7 +160,7 @@ fn of_publishers_who_are_taken_over() {
     drop(lazy);
 }
 
-/// What no PUBLISH brings: of an Action, and Wills.
+/// Covers messages that no PUBLISH brings: those of an Action, and Wills.
 #[test]
 fn of_definitions_and_wills() {
     const WILL_BYTES: usize = 60_000;

@@ -21,7 +21,7 @@ const WAITING_BYTES_MAX: u64 = (64 << 20) + PAYLOAD_BYTES as u64;
 /// before, which is closed when the disk has taken what came on it.
 const PARTIAL_BYTES_MAX: u64 = 2 * (PUBLISHERS * PAYLOAD_BYTES) as u64;
 
-/// What is kept by right besides: each topic's message, and what has come in part.
+/// Bytes that the broker may keep besides: each topic's message, and messages that came in part.
 const KEPT_BYTES_MAX: u64 = (PUBLISHERS * PAYLOAD_BYTES) as u64 + PARTIAL_BYTES_MAX;
 
 #[test]
@@ -73,6 +73,6 @@ fn large_ones_wait_for_the_disk_with_who_sends_them() {
         );
     });
     assert!(waiting < WAITING_BYTES_MAX, "{waiting} bytes waited for the disk");
-    // What waits stands in memory a second time while it is written.
+    // A message that waits for the disk takes memory twice while it is written.
     assert!(most < idle + KEPT_BYTES_MAX + 2 * WAITING_BYTES_MAX, "{idle} bytes grew to {most}");
 }

@@ -65,8 +65,8 @@ fn flood(mut streams: Vec<TcpStream>, stop: &AtomicBool) -> usize {
     bursts
 }
 
-/// All of them begin at once on the first shard, which has nothing to do when they come. What it
-/// did before it answered another Client, at most.
+/// Begins all of them at once on the first shard, which is idle when they come. Returns the most
+/// processor time that it used before it answered another Client.
 fn onset() -> Duration {
     let broker = broker().start();
     let connect = |number: usize| {

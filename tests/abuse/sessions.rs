@@ -121,7 +121,7 @@ fn fights_for_one_client_identifier() {
         while !stop.load(Ordering::Relaxed) {
             let mut options = ConnectOptions::v5("contested").session_expiry(3_600);
             options.clean_start = false;
-            // Who loses the fight at once sees a closed connection.
+            // A client that loses the fight at once sees a closed connection.
             let Ok(mut client) = Client::connect(address, &options) else { continue };
             let _ = client.subscribe_to("contested/#", QoS::AtLeastOnce);
             for _ in 0..10 {

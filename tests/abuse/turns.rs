@@ -1,8 +1,8 @@
-//! Work whose length a Client decides: while it is done, others on the same shard are served.
+//! Work whose length a Client decides: meanwhile the shard serves its other clients.
 //!
-//! What is asserted is processor time, which no other process on the machine lengthens: that of the
-//! longest turn of a shard. How long PINGREQ of another Client waited for its PINGRESP is printed,
-//! and bounded where the machine has nothing else to do.
+//! The tests assert the processor time of a shard's longest turn, which no other process can
+//! lengthen. They print how long PINGREQ of another Client waited for PINGRESP. They bound that
+//! time if the machine has nothing else to do.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,7 +81,7 @@ impl Waits {
     }
 }
 
-/// Where the system tells the processor time of the threads of all shards.
+/// Returns the files with the processor time of all shard threads.
 fn shards_of(broker: &Broker) -> Vec<PathBuf> {
     let threads = std::fs::read_dir(format!("/proc/{}/task", broker.process_id())).unwrap();
     let threads = threads.map(|thread| thread.unwrap().path());
@@ -177,7 +177,7 @@ fn ten_thousand_filters_in_one_packet() {
     });
 }
 
-/// What is behind a long SUBSCRIBE is handled behind it.
+/// The broker handles packets behind a long SUBSCRIBE only after it.
 #[test]
 fn nothing_overtakes_a_long_packet() {
     const FILTERS: usize = 5_000;
@@ -231,7 +231,7 @@ fn filters_that_match_nothing() {
         for other in &mut others {
             subscribe(other, &filters[..100], 100);
         }
-        // Who wants little gets it, though others are far from done.
+        // A client with a small request gets its answer, though the others are far from done.
         honest.subscribe_to("kept/last", QoS::AtMostOnce).unwrap();
         let message = honest.receive(WAIT_MAX).unwrap().expect("it is retained");
         assert_eq!(message.topic, "kept/last");

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
 
-/// What a short run may grow by before everything has settled: allocators keep what they had at a
-/// peak.
+/// Bytes that a short run may grow by before it settles. Allocators keep memory from a peak.
 const SETTLING_BYTES: u64 = 16 << 20;
 
 pub(crate) fn broker() -> BrokerOptions {
@@ -26,7 +25,7 @@ pub(crate) fn watch(broker: &Broker, threads: usize, abuse: impl Fn(usize, &Atom
             let (abuse, stop) = (&abuse, &stop);
             scope.spawn(move || abuse(number, stop));
         }
-        // Whatever ends this, a panic included, must let the abusers end.
+        // The abusers must end however this function ends, also after a panic.
         let _end = StopAtEnd(&stop);
         let mut probe = Probe::new(broker);
         let mut early = None;

@@ -1,9 +1,9 @@
-//! MQTT 3.1.1 and 5.0 through real sockets, clause by clause: the broker's duties that one can see
-//! on the wire.
+//! MQTT 3.1.1 and 5.0 through real sockets, clause by clause: the duties of the broker that are
+//! visible on the wire.
 //!
-//! What is sent is built byte by byte here ([`bytes`]), so that no mistake of our codec hides
-//! itself; what comes back is compared as short text ([`peer`]). Test target of the package
-//! `lotmq`, because only so does cargo build the binary first.
+//! The tests build each packet byte by byte ([`bytes`]), so that no mistake of our codec hides
+//! itself. They compare answers as short text ([`peer`]). Test target of the package `lotmq`,
+//! because only so does cargo build the binary first.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -100,7 +100,7 @@ fn scram_finds_out_who_comes() {
     bob.subscribe("t", 1);
     bob.publish(1, "t", "x");
     bob.expect_only(&["PUBLISH t q1 #1: x"]);
-    // He is bob, who may not do what root may.
+    // This client is bob, who may not do what root may.
     bob.send(&subscribe(V5, 1, "$SYS/Coreflux/Comms/Logins", 0));
     bob.expect(&["SUBACK 1 87"]);
     let mut root = join(&broker, &Connect::new(V5, "r"), "root", "coreflux");
@@ -111,7 +111,7 @@ fn scram_finds_out_who_comes() {
     let mut peer = Peer::open(&broker, V5);
     peer.send(&asks(&named("root"), &Scram::new("bob", "s3cret").first()));
     assert_eq!(peer.until_closed(), ["CONNACK 0 87"]);
-    // A session is that of its user, however he came.
+    // A session belongs to its user, however the user logs in.
     let kept = Connect::kept(V5, "kept");
     join(&broker, &kept, "bob", "s3cret").leave();
     assert!(Peer::join(&broker, &kept.clone().user("bob", "s3cret")).present());
@@ -129,9 +129,10 @@ fn scram_finds_out_who_comes() {
     peer.expect(&["CONNACK 0 00"]);
 }
 
-/// Whoever is refused is closed [MQTT-4.12.0-4]; who a user is and who is none sounds the same.
+/// The broker closes a refused connection [MQTT-4.12.0-4]. It answers the same for an existing user
+/// and for an unknown one.
 #[test]
-fn who_does_not_prove_himself_is_refused() {
+fn failed_or_malformed_scram_login_is_rejected() {
     let broker = broker();
     let connect = Connect::new(V5, "c");
     for (user, password) in [("bob", "S3cret"), ("bob", ""), ("eve", "s3cret"), ("bo", "s3cret")] {
@@ -204,8 +205,8 @@ fn only_the_exchange_goes_on_before_connack() {
 /// Connections before CONNECT that this machine may have beyond `half_open`.
 const LOCAL_SPARES: usize = 8;
 
-/// Who does not go on is closed with the others who do not say CONNECT in time, and counts as one
-/// of them.
+/// A client that does not go on counts as one that does not send CONNECT in time, and is closed
+/// with those.
 #[test]
 fn an_exchange_has_the_time_of_connect() {
     let broker = scram_options()
@@ -290,15 +291,15 @@ fn a_reauthentication_that_fails_closes() {
         assert_eq!(peer.until_closed(), [told], "{sent:X?}");
         watcher.expect(&["PUBLISH will q0: x"]);
     }
-    // Whoever reads the log learns whose name was used.
+    // The log shows whose name was used.
     broker.log().expect("user=\"bob\"");
     let mut plain = Peer::clean(&broker, V5, "plain");
     plain.send(&again);
     assert_eq!(plain.until_closed(), ["DISCONNECT 82"]);
 }
 
-/// What it verifies against is there while it is turned on, for passwords that were seen since;
-/// encrypted, and for nobody to list.
+/// While SCRAM is on, the broker stores verifiers for the passwords that it sees. They are
+/// encrypted, and nobody can list them.
 #[test]
 fn scram_is_for_passwords_that_were_seen_while_it_was_on() {
     let data = tempfile::tempdir().unwrap();
@@ -334,7 +335,7 @@ fn scram_is_for_passwords_that_were_seen_while_it_was_on() {
     let mut broker = off();
     is_off(&broker);
     broker.stop();
-    // What was stored is gone: the password must be seen again.
+    // The stored verifiers are gone: the broker must see the password again.
     let broker = scram_options().data(data.path()).start();
     assert_eq!(refused(&broker, &connect, "bob", "s3cret"), 0x87);
 }

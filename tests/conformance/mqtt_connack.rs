@@ -1,5 +1,4 @@
-//! What CONNACK says, and packets that a Client cannot take because they are too large for it
-//! (checklist 3 and 5).
+//! Content of CONNACK, and packets that are too large for a Client (checklist 3 and 5).
 
 use crate::bytes::{BOTH, four, subscribe_with, unsubscribe, user_property};
 use crate::{Broker, Connect, Peer, V4, V5, broker, options};

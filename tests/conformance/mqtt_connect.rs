@@ -95,7 +95,8 @@ fn empty_identifier_is_assigned_and_unique() {
     broker.start_again();
     ids.extend((0..3).map(|_| assigned(&broker)));
     for id in &ids {
-        // It is the Client's own from now on: with it he finds his session, also after a restart.
+        // The identifier is the Client's own from now on. With it the Client finds its session,
+        // also after a restart.
         let mut peer = Peer::join(&broker, &Connect::kept(V5, id));
         assert!(peer.present(), "{id}");
         peer.expect_only(&[]);

@@ -119,7 +119,7 @@ fn a_connect_of_5_0_has_the_shortest_length() {
     }
 }
 
-/// What one version alone knows, or answers in its own way: the packet, and what comes back.
+/// Returns packets that one version alone knows, or answers in its own way, with the answers.
 fn others() -> Vec<(&'static str, Version, Vec<u8>, &'static [&'static str])> {
     let id = field("c");
     let v5 = |list: &[u8]| connect("MQTT", 5, 2, &[properties(list), id.clone()].concat());
@@ -167,8 +167,8 @@ fn others() -> Vec<(&'static str, Version, Vec<u8>, &'static [&'static str])> {
             Connect::new(V5, "c").will("a/#", "", 0, false).bytes(),
             &["CONNACK 0 90"],
         ),
-        // The broker knows no method: whoever has one is refused, and so is all that he sends
-        // before CONNACK.
+        // The broker knows no method. It refuses a client that has one, and all that the client
+        // sends before CONNACK.
         (
             "unknown method: violates [MQTT-4.12.0-1], [MQTT-3.1.2-30]; [MQTT-4.12.0-1, -4]",
             V5,

@@ -25,7 +25,8 @@ fn nothing_behind_disconnect_is_processed_and_the_broker_closes() {
     watcher.expect_only(&[]);
 }
 
-/// Who is told is closed, and hears nothing more [MQTT-3.14.4-1, -2], [MQTT-4.13.2-1].
+/// After DISCONNECT the broker closes the connection and sends nothing more [MQTT-3.14.4-1, -2],
+/// [MQTT-4.13.2-1].
 #[test]
 fn a_broker_that_stops_says_so() {
     let mut broker = broker();
@@ -39,10 +40,10 @@ fn a_broker_that_stops_says_so() {
     assert_eq!(told, [vec![], vec!["DISCONNECT 8B".to_owned()]]);
 }
 
-/// The same for the owner of an account that has changed; the Will tells of his end [MQTT-3.1.2-8],
+/// The same for the owner of an account that has changed. The Will reports the end [MQTT-3.1.2-8],
 /// [3.1.1: MQTT-3.1.2-8].
 #[test]
-fn who_has_lost_his_account_is_told_and_closed() {
+fn password_change_disconnects_sessions_of_the_account_with_reason() {
     let broker = broker();
     broker.command_ok("-addUser bob s3cret");
     let mut watcher = Peer::clean(&broker, V4, "watcher");

@@ -1,10 +1,10 @@
-//! What breaks a rule closes the connection: with its reason in 5.0, without a word in 3.1.1
+//! Violations of a rule close the connection: with the reason in 5.0, without a word in 3.1.1
 //! (checklist 12).
 
 use crate::bytes::{self, field, four, packet, properties, publish_with, subscribe_with, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
-/// What is wrong, the packet in 3.1.1 and in 5.0 (empty where it does not exist), the reason in
+/// Violation: its name, the packet in 3.1.1 and in 5.0 (empty if it does not exist), the reason in
 /// 5.0.
 type Row = (&'static str, Vec<u8>, Vec<u8>, u8);
 

@@ -4,7 +4,7 @@
 use crate::bytes::{self, BOTH, four, packet, publish, publish_with, pubrel};
 use crate::{Broker, Connect, Peer, V4, V5, Version, broker};
 
-/// What ends the connection.
+/// Event that ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Break {
     Link,
@@ -27,7 +27,7 @@ impl Break {
     }
 }
 
-/// What comes after the break when the reader had read the message, sent PUBREC, read PUBREL, sent
+/// Packets after the break if the reader had read the message, sent PUBREC, read PUBREL, or sent
 /// PUBCOMP.
 const STEPS: [&[&str]; 4] = [&["PUBLISH t q2 #1 dup: once"], &["PUBREL 1 00"], &["PUBREL 1 00"], &[]];
 
@@ -59,7 +59,7 @@ fn the_broker_sends_exactly_once_with_a_break_after_each_step() {
                 if step >= 3 {
                     reader.send(&bytes::pubcomp(1));
                     reader.expect_only(&[]);
-                    // What is stored behind it has been acknowledged, so PUBCOMP is stored, too.
+                    // The barrier is acknowledged, so PUBCOMP before it is stored, too.
                     Peer::clean(&broker, V4, "barrier").publish_with(3, "barrier", &[], "x");
                 }
                 let mut reader = way.and_back(reader, &mut broker, &connect);
@@ -221,7 +221,7 @@ fn receive_with_a_break(broker: &mut Broker, way: Break, version: Version, step:
     if way == Break::Broker {
         watcher = Peer::join(broker, &Connect::kept(V5, "watcher"));
     }
-    // What waited on the disk comes when it has been read, later than answers do.
+    // Messages on the disk come when they have been read, later than answers do.
     let text_of = |line: String| line.split_once(": ").map(|(_, text)| text.to_owned());
     let mut texts = Vec::from_iter([watcher.next(), watcher.next()].into_iter().filter_map(text_of));
     watcher.send(&bytes::PINGREQ);

@@ -169,7 +169,7 @@ fn more_than_the_disk_takes_slows_publishers_down_and_loses_nothing() {
 
 /// [MQTT-3.1.2-24, -25]
 #[test]
-fn what_is_too_large_for_the_client_is_dropped_as_if_delivered() {
+fn message_above_maximum_packet_size_is_dropped_and_frees_its_slot() {
     let broker = broker();
     for (kept, away) in [(false, false), (true, false), (true, true)] {
         let connect = if kept { Connect::kept(V5, "small") } else { Connect::new(V5, "small") };
@@ -203,7 +203,7 @@ fn what_is_too_large_for_the_client_is_dropped_as_if_delivered() {
 
 /// [MQTT-3.1.2-25]: as if it had been delivered, so there was a subscriber.
 #[test]
-fn what_is_too_large_for_its_only_subscriber_had_one() {
+fn message_too_large_for_its_only_subscriber_is_acknowledged_as_delivered() {
     let broker = broker();
     let mut small = Peer::join(&broker, &Connect::new(V5, "small").property(&four(0x27, 60)));
     small.subscribe("t", 1);

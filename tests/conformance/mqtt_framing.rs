@@ -106,7 +106,7 @@ fn large_packets_and_small_ones_behind_them_arrive_whole() {
 }
 
 #[test]
-fn what_came_with_connect_is_not_overwritten_by_another_connection() {
+fn publish_sent_with_connect_survives_concurrent_connections() {
     let broker = broker();
     let mut reader = Peer::clean(&broker, V4, "reader");
     reader.subscribe("p/#", 0);

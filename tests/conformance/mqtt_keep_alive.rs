@@ -17,7 +17,7 @@ fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
         let mut quiet = Peer::join(&broker, &connect);
         quiet.subscribe("noise", 0);
         let start = Instant::now();
-        // What is sent to the Client does not count [MQTT-3.1.2-22].
+        // Packets to the Client do not count [MQTT-3.1.2-22].
         let mut noisy = Peer::clean(&broker, V4, "noisy");
         noisy.publish(0, "noise", "x");
         assert_eq!(quiet.next(), "PUBLISH noise q0: x");
@@ -28,10 +28,11 @@ fn silence_of_one_and_a_half_keep_alives_closes_and_publishes_the_will() {
     }
 }
 
-/// With a bound on Keep Alive a 5.0 Client that wants more is told in CONNACK, and the bound holds;
-/// whoever wants less keeps his own [MQTT-3.2.2-22]. Older versions cannot be told.
+/// With a bound on Keep Alive, a 5.0 Client that wants more gets the bound in CONNACK, and the
+/// bound holds. A Client that wants less keeps its own value [MQTT-3.2.2-22]. CONNACK of older
+/// versions has no such field.
 #[test]
-fn a_server_keep_alive_is_told_and_holds() {
+fn server_keep_alive_is_sent_in_connack_and_enforced() {
     let broker = options().variable("LOTMQ_LIMITS_KEEP_ALIVE_MAX_SEC", "2").start();
     let join = |version, seconds: u16| {
         let mut peer = Peer::open(&broker, version);

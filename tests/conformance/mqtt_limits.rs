@@ -46,7 +46,7 @@ const LONG: &str = "abcdefghijklmnopqrstuvwxyzabcdefghijklmno";
 const DEEP: &str = "a/b/c/d/e/f";
 
 #[test]
-fn what_reaches_a_limit_is_refused_and_counted() {
+fn packet_beyond_a_limit_is_rejected_with_reason_and_counted() {
     let broker = bounded();
     let mut peer = Peer::clean(&broker, V5, "c");
     let long = user_property("k", "abcdefghijklmnopqrst");
@@ -83,7 +83,7 @@ fn what_reaches_a_limit_is_refused_and_counted() {
 }
 
 #[test]
-fn who_cannot_be_told_otherwise_is_disconnected() {
+fn limit_violation_that_cannot_be_rejected_disconnects_the_client() {
     let broker = bounded();
     let unsubscribe = [vec![0, 9], properties(&many(3)), field("t")].concat();
     let aliased = publish_with(V5, 0, "t", 0, &two(0x23, 3), "x");
@@ -198,7 +198,7 @@ fn older_clients_get_no_more_at_once_than_the_window() {
     subscriber.expect(&["PUBLISH t q1 #3: 2"]);
 }
 
-/// What a new subscriber finds retained.
+/// Returns the messages that a new subscriber finds retained.
 fn retained(broker: &Broker) -> Vec<String> {
     let mut peer = Peer::clean(broker, V4, "");
     peer.subscribe("#", 0);
@@ -234,14 +234,14 @@ fn retained_messages_are_bounded_in_number_and_bytes() {
     let by_listener =
         |limit| broker.metric(&format!("lotmq_limit_reached_total{{limit=\"{limit}\",listener=\"mqtt\"}}"));
     assert_eq!(["retained_messages", "retained_bytes"].map(by_listener), [Some(2.0), Some(1.0)]);
-    // Who cannot be told so: it is delivered and not retained.
+    // These publishers cannot get this answer: the message is delivered and not retained.
     peer.publish_with(1, "c", &[], "2");
     let mut old = Peer::clean(&broker, V4, "old");
     old.send(&publish_with(V4, 3, "d", 1, &[], "3"));
     assert_eq!(old.next(), "PUBACK 1 00");
     live.expect_only(&["PUBLISH c q0: 2", "PUBLISH d q0: 3"]);
     assert_eq!(by_listener("retained_messages"), Some(4.0));
-    // What is there is replaced and removed all the same.
+    // Retained messages can be replaced and removed all the same.
     assert_eq!(send(&mut peer, 3, "a", "4"), "PUBACK 1 00");
     assert_eq!(retained(&broker), ["a: 4", "b: 1"]);
     old.send(&retain(V4, "b", 2, ""));
@@ -285,7 +285,7 @@ fn open_exchanges_of_all_sessions_are_bounded() {
     first.send(&flood(V4, 1..=700));
     taken(&mut first, 1..=700);
     first.leave();
-    // What is refused is not open, and may come again.
+    // A refused exchange is not open, and may come again.
     let mut second = Peer::join(&broker, &Connect::kept(V5, "second"));
     second.send(&flood(V5, 1..=383));
     taken(&mut second, 1..=383);
@@ -299,8 +299,7 @@ fn open_exchanges_of_all_sessions_are_bounded() {
     third.send(&flood(V4, 64..=64));
     assert_eq!(third.until_closed(), [""; 0]);
     assert_eq!(reached(&broker, "tenant_session_bytes"), 3.0);
-    // What was counted is so after a restart, and is given back by PUBREL and by the end of a
-    // session.
+    // The counts survive a restart. PUBREL and the end of a session give space back.
     second.leave();
     broker.stop();
     broker.start_again();

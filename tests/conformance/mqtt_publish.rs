@@ -5,13 +5,12 @@ use std::time::Instant;
 use crate::bytes::{self, BOTH, field, four, publish, publish_with, pubrel, two, user_property};
 use crate::{Connect, Peer, V4, V5, broker};
 
-/// [MQTT-3.8.4-8], [3.1.1: MQTT-3.8.4-6]. What comes begins with the topic [MQTT-3.3.2-1],
+/// [MQTT-3.8.4-8], [3.1.1: MQTT-3.8.4-6]. PUBLISH begins with the topic [MQTT-3.3.2-1],
 /// [3.1.1: MQTT-3.3.2-1], has one of three QoS [MQTT-3.3.1-4], [3.1.1: MQTT-3.3.1-4], DUP 0 at
 /// first [MQTT-3.3.1-2, MQTT-4.3.1-1, MQTT-4.3.2-2, MQTT-4.3.3-2],
 /// [3.1.1: MQTT-3.3.1-2, MQTT-4.3.1-1], and an identifier that is not 0 above QoS 0 only
 /// [MQTT-2.2.1-2, -4], [3.1.1: MQTT-2.3.1-4, -5]. Each QoS is granted [MQTT-3.2.2-10] and answered
-/// as it asks for [MQTT-3.3.4-1],
-/// [3.1.1: MQTT-3.3.4-1]: PUBREC by PUBREL [MQTT-4.3.3-4].
+/// as it asks for [MQTT-3.3.4-1], [3.1.1: MQTT-3.3.4-1]: PUBREC by PUBREL [MQTT-4.3.3-4].
 #[test]
 fn delivered_at_the_lower_of_both_qos_and_never_upgraded() {
     let broker = broker();
@@ -186,7 +185,8 @@ fn message_expiry_is_reduced_and_ends_messages_that_wait() {
         writer.publish_with(0b0011, "e/long", &four(2, 1000), "stays");
         writer.publish_with(0b0011, "e/ever", &[], "ever");
         let published = Instant::now();
-        // What is left, rounded up [MQTT-3.3.2-6]: by now it has waited for this long at least.
+        // Rest of the interval, rounded up [MQTT-3.3.2-6]: by now the message has waited for this
+        // long at least.
         let at_most = || (1000.0 - published.elapsed().as_secs_f64()).ceil();
         let left = |line: &str| -> f64 {
             line.split("[expiry ").nth(1).unwrap().split(']').next().unwrap().parse().unwrap()
@@ -275,7 +275,7 @@ fn topic_aliases_are_resolved_per_connection() {
 
 /// With reasons that the packets have [MQTT-3.4.2-1, MQTT-3.5.2-1].
 #[test]
-fn no_subscriber_is_told_in_5() {
+fn v5_acknowledgement_reports_no_matching_subscribers() {
     let broker = broker();
     let mut writer = Peer::clean(&broker, V5, "writer");
     writer.send(&publish(V5, 1, "nobody", 1, "x"));
@@ -327,7 +327,7 @@ fn order_holds_per_publisher_topic_and_qos() {
 }
 
 #[test]
-fn what_a_client_sends_to_itself_comes_back() {
+fn client_receives_its_own_message_when_subscribed() {
     let broker = broker();
     for version in BOTH {
         let mut peer = Peer::clean(&broker, version, "self");

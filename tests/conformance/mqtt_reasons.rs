@@ -58,7 +58,7 @@ fn refusals_say_what_is_wrong() {
 /// With Request Problem Information 0 only CONNACK and DISCONNECT have a Reason String, and User
 /// Properties are in messages only [MQTT-3.1.2-29].
 #[test]
-fn who_wants_no_problem_information_gets_codes() {
+fn request_problem_information_0_omits_reason_strings() {
     let broker = broker();
     let mut peer = Peer::join(&broker, &Connect::new(V5, "c").property(&[0x17, 0]));
     refused(&mut peer);
@@ -100,7 +100,7 @@ fn words_give_way_to_the_maximum_packet_size() {
     assert_eq!(peer.reasons(), [""; 0]);
 }
 
-/// What ends a connection is said in words, too.
+/// DISCONNECT gives the reason in words, too.
 #[test]
 fn disconnect_says_why() {
     let broker = options().variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "600").start();

@@ -1,5 +1,5 @@
-//! What the broker refuses or answers without closing: topics that are too deep, identifiers it
-//! does not know, too large a packet.
+//! Packets that the broker refuses or answers without closing: topics that are too deep, unknown
+//! identifiers, too large a packet.
 
 use crate::bytes::{self, publish_with};
 use crate::{Connect, Peer, V4, V5, broker, options};
@@ -58,7 +58,7 @@ fn unknown_identifiers_do_not_close() {
 /// [3.1.1: MQTT-3.3.5-2], refused in 5.0, and delivered to nobody. It violates
 /// [3.1.1: MQTT-3.3.5-2]. A refused identifier is free again [MQTT-4.3.3-9].
 #[test]
-fn what_a_client_may_not_publish_goes_nowhere() {
+fn denied_publish_is_delivered_to_no_subscriber() {
     let broker = broker();
     let mut watcher = Peer::root(&broker, V5, "watcher");
     watcher.subscribe("$SYS/forbidden/#", 2);
@@ -122,7 +122,7 @@ fn an_identifier_that_is_in_use_is_refused() {
 /// acknowledgement [3.1.1: MQTT-4.8.0-2]. Nobody gets such a message, and the Client may send it
 /// again.
 #[test]
-fn a_full_queue_is_told_to_the_publisher_who_wants_to_hear() {
+fn on_full_reject_rejects_the_publish_or_closes_the_connection() {
     let broker = options()
         .variable("LOTMQ_LIMITS_ON_FULL", "reject")
         .variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "2")

@@ -99,8 +99,8 @@ fn the_identifier_of_a_message_of_the_broker_stays_in_use() {
     finish_two(&broker, &connect, [&reply.replace("#1:", "#1 dup:"), "PUBLISH t q2 #2: new"]);
 }
 
-/// What a new subscription gets is a message of its own, also where the session has got it as it
-/// was published: its end is not that of the first [MQTT-4.4.0-1].
+/// A retained message for a new subscription is a message of its own, even if the session has got
+/// the original. Its end is not that of the first [MQTT-4.4.0-1].
 #[test]
 fn a_retained_message_that_comes_again_ends_no_open_exchange() {
     let mut broker = broker();
@@ -115,7 +115,7 @@ fn a_retained_message_that_comes_again_ends_no_open_exchange() {
     reader.expect(&["PUBLISH t q1 #2 retain: old"]);
     reader.send(&bytes::puback(2));
     reader.expect_only(&[]);
-    // What is stored behind it has been acknowledged.
+    // The barrier is acknowledged, so everything before it is stored.
     writer.publish_with(3, "barrier", &[], "x");
     broker.kill();
     broker.start_again();
@@ -152,7 +152,7 @@ fn a_retained_message_that_is_too_large_is_not_kept_for_later() {
     let mut reader = Peer::join(&broker, &connect.clone().property(&four(0x27, 60)));
     reader.subscribe("t", 2);
     reader.expect_only(&[]);
-    // What is stored behind it has been acknowledged.
+    // The barrier is acknowledged, so everything before it is stored.
     writer.publish_with(3, "barrier", &[], "x");
     broker.kill();
     broker.start_again();
@@ -258,7 +258,7 @@ fn session_and_message_expiry_run_on_while_the_broker_is_down() {
     let mut kept = Peer::join(&broker, &Connect::kept(V5, "kept"));
     kept.subscribe("t", 1);
     kept.leave();
-    // What is acknowledged from here on is stored behind it.
+    // Messages that are acknowledged from here on are stored behind it.
     lotmq_test_support::eventually("both are known to have left", || {
         (broker.metric("lotmq_connections") == Some(0.0)).then_some(())
     });

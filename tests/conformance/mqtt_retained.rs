@@ -142,7 +142,8 @@ fn retain_as_published_keeps_the_flag() {
     plain.expect_only(&["PUBLISH r/1 q1 #1: a", "PUBLISH r/1 q1 #2: b", "PUBLISH r/1 q0: c"]);
 }
 
-/// [3.1.1: MQTT-3.3.1-9]: the option is of 5.0, and so is the session that has it; who resumes it with 3.1.1 does not know of it.
+/// [3.1.1: MQTT-3.3.1-9]: the option is of 5.0, and so is the session that has it. A client that
+/// resumes the session with 3.1.1 does not know of it.
 #[test]
 fn retain_as_published_is_not_for_3_1_1() {
     let broker = broker();
@@ -219,7 +220,7 @@ fn many_retained_messages_arrive_whole_while_others_are_served() {
         }
         reader.expect_only(&[]);
     }
-    // What has not been begun is not begun after UNSUBSCRIBE [MQTT-3.10.4-2].
+    // The broker begins no further delivery after UNSUBSCRIBE [MQTT-3.10.4-2].
     let mut reader = Peer::clean(&broker, V4, "reader");
     reader.subscribe("big/+", 1);
     reader.send(&bytes::unsubscribe(V4, 5, &["big/+"]));

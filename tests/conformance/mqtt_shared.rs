@@ -61,7 +61,7 @@ fn groups_and_ordinary_subscriptions_each_get_their_own() {
 fn copies_whose_qos_alternates_have_identifiers_of_their_own() {
     let broker = broker();
     for version in BOTH {
-        // What comes in the reader's version goes out as it came, in the QoS that it came with.
+        // A message in the reader's version goes out as it came, in the QoS that it came with.
         for (writing, length) in BOTH.into_iter().flat_map(|writing| [(writing, 1), (writing, 2000)]) {
             for (is_kept, first) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
                 let connect =
@@ -103,7 +103,7 @@ fn copies_whose_qos_alternates_have_identifiers_of_their_own() {
 }
 
 #[test]
-fn what_is_too_large_for_one_member_goes_to_another() {
+fn shared_message_too_large_for_one_member_goes_to_another() {
     let broker = broker();
     let mut small = Peer::join(&broker, &Connect::new(V5, "small").property(&four(0x27, 60)));
     let mut large = Peer::clean(&broker, V5, "large");
@@ -147,7 +147,7 @@ fn absent_members_are_passed_over_and_one_queues_if_all_are_away() {
 }
 
 #[test]
-fn who_is_away_with_qos_0_keeps_nothing_from_others() {
+fn offline_qos_0_member_takes_no_shared_messages() {
     let broker = broker();
     for version in BOTH {
         for (id, qos) in [("at-0", 0), ("at-1", 1)] {
@@ -196,8 +196,8 @@ fn one_of_two(broker: &Broker, version: Version, qos: u8) -> (Peer, Peer) {
     (first, second)
 }
 
-/// What a member has not acknowledged, and what waits for it, goes to another one when its session
-/// ends; until then it stays (§4.8.2).
+/// Unacknowledged and waiting messages of a member go to another one when its session ends. Until
+/// then they stay (§4.8.2).
 #[test]
 fn another_member_gets_what_a_session_leaves_behind() {
     let broker = broker();
@@ -364,9 +364,10 @@ fn a_message_that_a_member_refuses_goes_to_no_other() {
     }
 }
 
-/// [MQTT-3.1.2-25]: the one that does not take packets as large is not sent them, another member may.
+/// [MQTT-3.1.2-25]: a member that does not take such large packets does not get them, another
+/// member may.
 #[test]
-fn what_is_too_large_for_a_member_that_comes_back_goes_to_another() {
+fn message_too_large_for_reconnecting_member_goes_to_another() {
     let broker = broker();
     for qos in [1, 2] {
         for name in ["small", "large"] {
@@ -394,7 +395,7 @@ fn what_is_too_large_for_a_member_that_comes_back_goes_to_another() {
 
 /// [MQTT-3.3.2-6]
 #[test]
-fn what_another_member_gets_later_has_less_time_to_live() {
+fn redistributed_shared_message_has_reduced_expiry_interval() {
     let broker = broker();
     let mut first = Peer::join(&broker, &Connect::kept(V5, "first"));
     first.subscribe("$share/g/s", 1);

@@ -233,7 +233,7 @@ fn members_that_come_and_go_lose_no_message_of_their_group() {
 /// Clients that send DISCONNECT, close and connect anew at once leave no Will, although another
 /// thread sees the new connection before the DISCONNECT [MQTT-3.14.4-3], [3.1.1: MQTT-3.14.4-3].
 #[test]
-fn who_disconnects_and_is_back_at_once_leaves_no_will() {
+fn immediate_reconnect_after_disconnect_publishes_no_will() {
     let done = watchdog("restarts");
     let broker = Arc::new(spread());
     let mut watcher = Peer::clean(&broker, V5, "watcher");

@@ -292,7 +292,7 @@ fn subscriptions_that_come_and_go_lose_nothing_for_others() {
                     let filter = format!("s/{}", round % 7);
                     peer.send(&subscribe(peer.version, 1, &filter, 0));
                     while !peer.next().starts_with("SUBACK 1") {}
-                    // What is published behind SUBACK arrives, on whatever thread.
+                    // A message that is published behind SUBACK arrives, on whatever thread.
                     peer.send(&publish(peer.version, 0, &filter, 0, &format!("{n} {round}")));
                     while !peer.next().ends_with(&format!(": {n} {round}")) {}
                     peer.send(&unsubscribe(peer.version, 2, &[&filter]));

@@ -48,7 +48,7 @@ fn a_topic_that_receivers_may_take_for_malformed_is_refused() {
 }
 
 #[test]
-fn where_it_cannot_be_said_the_connection_ends() {
+fn control_character_that_cannot_be_rejected_ends_the_connection() {
     for qos in [0, 1, 2] {
         assert_eq!(last_of(V4, &publish(V4, qos, "a\n", 1, "x")), [""; 0]);
     }
@@ -123,10 +123,10 @@ fn the_configuration_may_allow_them() {
     }
 }
 
-/// What a broker was allowed to retain is not shown by one that is not; it stays in the store, as
-/// do subscriptions, which can be ended.
+/// A broker does not show retained messages that only its former configuration allowed. They stay
+/// in the store, as do subscriptions, which can be ended.
 #[test]
-fn what_an_older_store_holds_is_not_shown() {
+fn stored_control_character_messages_are_hidden_but_kept() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     {

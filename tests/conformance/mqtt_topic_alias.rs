@@ -13,8 +13,8 @@ fn reader(id: &str, maximum: u16) -> Connect {
     Connect::kept(V5, id).property(&two(0x22, maximum))
 }
 
-/// What a line means once aliases are replaced by topics, which `known` remembers by alias. None is
-/// 0 or above `maximum`.
+/// Returns a line with its alias replaced by the topic, which `known` remembers by alias. No alias
+/// is 0 or above `maximum`.
 fn resolved(line: &str, known: &mut [Option<String>], maximum: u16) -> String {
     let Some((before, behind)) = line.split_once(" [alias ") else { return line.to_owned() };
     let (number, behind) = behind.split_once(']').unwrap();
@@ -77,9 +77,9 @@ fn a_topic_that_comes_again_gets_an_alias_and_keeps_its_properties() {
     }
 }
 
-/// What is sent again goes out on another connection, where no alias stands for anything yet.
+/// Repeated messages go out on another connection, where no alias stands for anything yet.
 #[test]
-fn what_is_sent_again_does_not_rely_on_aliases_of_the_connection_before() {
+fn retransmission_does_not_use_topic_aliases_of_the_previous_connection() {
     let broker = broker();
     let mut first = Peer::join(&broker, &reader("reader", 10));
     first.subscribe("alias/#", 2);

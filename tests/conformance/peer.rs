@@ -18,7 +18,7 @@ pub(crate) struct Peer {
     pub(crate) connection: Connection,
     pub(crate) version: Version,
     next_id: u16,
-    /// What came while something else was waited for.
+    /// Lines that came while something else was waited for.
     stashed: VecDeque<String>,
     /// The line of its CONNACK.
     pub(crate) connack: String,
@@ -137,7 +137,7 @@ impl Peer {
     /// here.
     #[track_caller]
     pub(crate) fn expect_only(&mut self, lines: &[&str]) {
-        // What rests on the disk comes behind a PINGRESP that is asked for at once.
+        // Messages on the disk come behind a PINGRESP that is asked for at once.
         self.expect(lines);
         self.send(&PINGREQ);
         assert_eq!(self.next(), "PINGRESP");

@@ -8,7 +8,7 @@ use ring::{digest, hmac, pbkdf2};
 pub(crate) struct Scram {
     password: String,
     bare: String,
-    /// What the server must prove in the end.
+    /// Signature that the server must prove in the end.
     expected: String,
 }
 

@@ -103,8 +103,8 @@ fn requests_of_other_events_go_on_while_an_endpoint_is_busy() {
     }
 }
 
-/// What has the same topic as a message that waits does not pass it, whichever event takes it: its
-/// rows may need those of that one.
+/// A message does not overtake a waiting message of the same topic, even if another event takes it.
+/// Its rows may need the rows of that one.
 #[test]
 fn messages_of_one_topic_keep_their_order_over_all_events() {
     let Some(server) = PostgresServer::start() else { return };

@@ -185,7 +185,7 @@ fn a_bridge_packs_what_it_carries_where_the_other_broker_grants_that() {
 }
 
 #[test]
-fn what_is_retained_here_is_retained_there_after_each_connect() {
+fn bridge_forwards_retained_messages_after_each_connect() {
     let Some(mut mosquitto) = Mosquitto::start(&format!("{ANYBODY}\npersistence false")) else { return };
     let broker = broker();
     let mut publisher = broker.connect(&ConnectOptions::v5("retainer"));
@@ -315,7 +315,7 @@ fn topics_until_quiet(client: &mut Client) -> Vec<String> {
     std::iter::from_fn(next).collect()
 }
 
-/// What the last error of a route says.
+/// Returns the last error of a route.
 fn last_error(broker: &Broker, route: &str) -> String {
     broker.command_ok(&format!("-lotDiagnostic route {route}")).0.to_string()
 }
@@ -581,7 +581,7 @@ fn wrong_credentials_stop_the_route_and_tell_no_secret() {
     let mut standing = Standing::of(&broker, "Up");
     let told = standing.until("the broker refuses the connection");
     assert!(!told.contains("not-the-password"), "{told}");
-    // What is corrected is tried at once.
+    // The route retries at once after a correction.
     broker.command_ok("-setSecret FAR=coreflux");
     standing.until("\"Connected\"");
     assert!(!broker.log().text().contains("not-the-password"));
@@ -617,7 +617,7 @@ fn a_broker_is_trusted_by_its_certificate() {
 }
 
 #[test]
-fn a_port_with_tls_is_told_to_a_bridge_without() {
+fn bridge_without_tls_reports_a_tls_port() {
     let authority = Authority::new();
     let signed = authority.server("localhost");
     let far = options()
@@ -689,9 +689,10 @@ fn ten_thousand_messages_that_wait_arrive_in_order() {
     }
 }
 
-/// [MQTT-3.3.2-5]: what has expired while the other broker was away does not go there, nor does it hold up the others.
+/// [MQTT-3.3.2-5]: messages that expire while the other broker is away do not go there. They hold
+/// up no other message.
 #[test]
-fn what_has_expired_meanwhile_is_not_handed_on() {
+fn bridge_drops_messages_that_expired_offline() {
     let port = free_port();
     let broker = broker();
     broker.command_ok(&bridge(port, "", &mapping("M", "up/#", "up/#", "out")));
@@ -745,7 +746,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_makes_no_bridge_is_told() {
+fn invalid_bridge_definition_is_reported() {
     let broker = broker();
     let good = mapping("M", "a/#", "b/#", "out");
     for (route, expected) in [
@@ -763,7 +764,7 @@ fn a_definition_that_makes_no_bridge_is_told() {
         let refused = broker.command(&route);
         assert!(refused.message().contains(expected), "{expected}: {refused:?}");
     }
-    // What only the bridge itself can judge stops it.
+    // Only the bridge itself can judge this mapping, and it stops the route.
     broker.command_ok(&bridge(1, "", &mapping("M", "$share/g/a", "b", "out")));
     Standing::of(&broker, "Up").until("a bridge takes all messages of this broker");
 }

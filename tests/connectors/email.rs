@@ -150,7 +150,7 @@ fn a_template_is_a_file_below_the_roots_of_the_operator() {
 }
 
 #[test]
-fn what_is_refused_is_set_aside_and_what_is_busy_comes_again() {
+fn rejected_mail_is_reported_and_busy_recipient_is_retried() {
     let Some(mut server) = Server::plain() else { return };
     let lines = "RECIPIENT \"{payload.json.to}\"\nSUBJECT \"{payload.json.s}\"\nERROR_TOPIC \"failed\"";
     let broker = mailing(&server, "", lines);
@@ -179,7 +179,7 @@ fn what_is_refused_is_set_aside_and_what_is_busy_comes_again() {
 }
 
 #[test]
-fn who_has_a_mail_does_not_get_it_again_when_the_broker_ends_while_another_is_busy() {
+fn delivered_recipient_gets_no_duplicate_when_broker_restarts_during_retries() {
     let Some(server) = Server::plain() else { return };
     let mut broker = mailing(&server, "", "RECIPIENT \"a@x.org,always-busy@x.org\"");
     send(&broker, "alert/1", "x");
@@ -201,7 +201,7 @@ fn who_has_a_mail_does_not_get_it_again_when_the_broker_ends_while_another_is_bu
 }
 
 #[test]
-fn connections_are_protected_before_the_password_is_told() {
+fn tls_is_established_before_the_password_is_sent() {
     let authority = Authority::new();
     let signed = authority.server("localhost");
     let login = "USERNAME \"bot\"\nPASSWORD GET SECRET \"MAIL\"";
@@ -222,7 +222,7 @@ fn connections_are_protected_before_the_password_is_told() {
             (&true.into(), true)
         );
     }
-    // Who is not trusted is not told the password, and neither is who offers no TLS.
+    // The route sends no password to a server that it does not trust, or that offers no TLS.
     broker.command_ok(&route(server.port, &format!("{login}\n{FROM}"), TO));
     Standing::of(&broker, "Mail").until("UnknownIssuer");
     let plain = Server::plain().unwrap();
@@ -280,8 +280,8 @@ fn nothing_is_lost_when_the_server_is_killed_or_frozen_under_load() {
     while !has.contains(&(2 * MAILS - 1)) {
         has.insert(number(&server.next()));
     }
-    // What the first server had taken between the look at its mails and its end is with it: these
-    // come in order.
+    // The first server also took mails between the look at its mails and its end. The numbers of
+    // these are consecutive.
     let missing: Vec<usize> = (0..2 * MAILS).filter(|mail| !has.contains(mail)).collect();
     assert!(missing.windows(2).all(|pair| pair[1] == pair[0] + 1) && missing.len() <= MAILS, "{missing:?}");
 }
@@ -431,7 +431,7 @@ fn a_password_that_the_server_repeats_in_base64_stands_nowhere() {
 }
 
 #[test]
-fn a_definition_that_makes_no_mail_is_told() {
+fn invalid_mail_definition_is_reported() {
     let broker = broker();
     for (definition, told) in [
         (route(1, FROM, ""), "A needs RECIPIENT"),

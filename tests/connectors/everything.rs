@@ -1,8 +1,8 @@
-//! Routes on `#`: each message that is published comes once, under load, and nothing of what the
-//! broker tells of itself.
+//! Routes on `#`: each published message comes once, under load, without the status messages of the
+//! broker.
 //!
-//! Two brokers, joined by a bridge that carries `#` both ways, each with a route that writes `#` to
-//! a file. What came is read from the files: no queue of a client's is in the way.
+//! A bridge that carries `#` both ways joins two brokers. Each has a route that writes `#` to a
+//! file. The test reads the messages from the files, so that no queue of a client is in the way.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn bridge(port: u16) -> String {
     )
 }
 
-/// What was written, by the first level of its topic: topics with what came on them.
+/// Written messages by the first level of their topic: topics with their payloads.
 type Written = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 fn lines(broker: &Broker) -> usize {
@@ -101,7 +101,7 @@ fn all_that_is_published_under_load_reaches_routes_of_everything_and_nothing_of_
     let count = backlog(20_000);
     let fewer = count / FEWER;
     let (here, there) = (broker(), options().start());
-    // What the route publishes is for everybody but itself.
+    // All clients get the messages that the route publishes, but the route itself does not.
     here.command_ok(&files("        WITH DESTINATION_TOPIC \"done/{topic.1}\"\n        WITH QOS 1\n"));
     there.command_ok(&files(""));
     here.command_ok(&bridge(there.address().port()));

@@ -54,8 +54,7 @@ fn records_become_lines_of_csv_below_their_header() {
     assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
 }
 
-/// What another program does with a file while the route writes to it: it puts it aside, removes it
-/// or empties it.
+/// Another program moves, removes or empties a file while the route writes to it.
 #[test]
 fn a_file_that_is_gone_begins_with_its_header_and_goes_on_after_a_restart() {
     let mut broker = broker();
@@ -153,10 +152,10 @@ pub(crate) fn may_deploy(broker: &Broker, users: &[&str]) {
     }
 }
 
-/// Files of `root`, and of all other users below his, are not those of a route whose user was
-/// removed.
+/// A route whose user was removed cannot reach the files of `root`, nor those of the other users
+/// below.
 #[test]
-fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
+fn route_of_a_removed_user_cannot_reach_files_of_other_users() {
     let mut broker = broker_of_two();
     let of_bob =
         route("APPEND TRUE", &event(CLEAN).replace("rows/+", "bob/+")).replace("ROUTE Files", "ROUTE OfBob");
@@ -184,8 +183,8 @@ fn what_a_removed_user_has_deployed_reaches_nobody_s_files() {
     assert_eq!(std::fs::read_to_string(of_nobody).unwrap(), "of\nann\n");
 }
 
-/// What a route was opened with is its user's for as long as there is he, and not until the broker
-/// starts again.
+/// A route loses the folder of its user when the user is removed, not only at the next start of the
+/// broker.
 #[test]
 fn a_route_of_a_removed_user_leaves_his_name_at_once() {
     let broker = broker_of_two();
@@ -215,7 +214,7 @@ fn a_route_of_a_removed_user_leaves_his_name_at_once() {
     assert_eq!(written("nobody"), "of\nnobody\nnobody\n");
 }
 
-/// Keys that `root`, or another user, has put there for routes of his own.
+/// `root`, or another user, has put the keys there for routes of their own.
 #[test]
 fn nobody_shows_the_certificate_of_another_user() {
     let broker = broker();
@@ -242,7 +241,7 @@ fn nobody_shows_the_certificate_of_another_user() {
 
 /// Reasons quote what was to be stored.
 #[test]
-fn why_records_were_refused_is_told_to_the_route_s_user_and_administrators() {
+fn rejection_reasons_are_visible_to_route_owner_and_administrators_only() {
     let broker = broker();
     may_deploy(&broker, &["bob", "eve"]);
     let text = route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}"));
@@ -297,14 +296,14 @@ fn the_routes_of_one_user_do_not_hold_up_those_of_another() {
     }
     publisher.publish(&Publication::new("bob/bob", r#"{"a":2}"#)).unwrap();
     let before = (0..=ROUTES * RECORDS).take_while(|_| next(&mut watcher).starts_with("done/ann")).count();
-    // Three of four threads, which is the most that there are, have none of his.
+    // There are at most four threads, and three of them run only routes of `ann`.
     assert!(before < ROUTES * RECORDS / 8 * 7, "{before} of {} records were done before", ROUTES * RECORDS);
 }
 
 #[test]
 fn without_append_files_begin_anew_with_the_route_and_go_on_while_it_runs() {
     let mut broker = broker();
-    // What was done before the kill does not come once more.
+    // With this mode, records that were done before the kill do not come once more.
     let in_memory = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n".to_owned();
     let route = route("", &(in_memory + &event(CLEAN)));
     broker.command_ok(&route);
@@ -325,7 +324,7 @@ fn without_append_files_begin_anew_with_the_route_and_go_on_while_it_runs() {
 }
 
 #[test]
-fn full_files_are_put_aside_and_names_have_dates() {
+fn full_files_are_rotated_and_file_names_contain_dates() {
     let broker = broker();
     let section = "APPEND TRUE\nMAX_RECORDS 2\nFILE_PATTERN \"%Y/{date}/{0}.csv\"\nINCLUDE_TIMESTAMP TRUE\nDATE_FORMAT \"yyyy\"";
     broker.command_ok(&route(section, &event("")));
@@ -382,7 +381,7 @@ fn a_file_that_is_no_array_stops_the_route_and_what_waits_is_kept() {
 }
 
 #[test]
-fn no_record_leads_out_of_the_folder_and_bad_ones_are_told() {
+fn record_cannot_escape_the_storage_folder_and_errors_are_reported() {
     let broker = broker();
     broker.command_ok(&route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}")));
     let mut errors = watch(&broker, "error/+");
@@ -434,7 +433,7 @@ fn models_and_other_routes_store_rows_and_kill_9_costs_none() {
     broker.start_again();
     // A line that was being written is whole again or not there.
     put(&broker, "many", r#"{"n":"end"}"#);
-    // What waited comes before it, and what was not known to be done comes once more.
+    // Waiting records come before it. Records without a known result come once more.
     eventually("the last", || text(&broker, "many.csv").ends_with("\nend\n").then_some(()));
     let lines = text(&broker, "many.csv");
     let numbers = lines.lines().skip(1).filter(|line| *line != "end");
@@ -466,7 +465,7 @@ fn ten_thousand_records_that_wait_come_into_full_files_in_their_order() {
 }
 
 #[test]
-fn a_definition_that_makes_no_files_is_told() {
+fn invalid_file_route_definition_is_reported() {
     let broker = broker();
     for (section, expected) in [
         ("FORMAT \"XML\"", "FORMAT"),
@@ -487,7 +486,7 @@ fn a_definition_that_makes_no_files_is_told() {
     let outside = route("", "").replace("\"logs\"", "\"../x\"");
     let refused = broker.command(&outside);
     assert!(refused.message().contains("STORAGE_DIR is a path below a folder"), "{refused:?}");
-    // What is lost with each start is warned of where nobody has said so.
+    // The broker warns of data that each start deletes, unless the definition asks for it.
     for (section, is_warned) in
         [("", true), ("FILE_PATTERN \"{0}/{date}.csv\"", false), ("APPEND FALSE", false)]
     {
@@ -495,7 +494,7 @@ fn a_definition_that_makes_no_files_is_told() {
         let told = added.0.get("warnings").map_or_else(String::new, ToString::to_string);
         assert_eq!(told.contains("without APPEND a file begins anew"), is_warned, "{section}: {told}");
     }
-    // What comes with a value is found out when the route begins.
+    // The route checks values from the environment when it begins.
     broker.command_ok("-setEnv PATTERN=../{0}");
     broker.command_ok(&route("FILE_PATTERN GET ENV \"PATTERN\"", &event(CLEAN)));
     Standing::of(&broker, "Files").until("which is no path of a file below STORAGE_DIR");

@@ -121,7 +121,7 @@ fn points_are_written_and_asked_for() {
         "SELECT last(s), last(\"deep.x\") FROM free WHERE dev='b' AND \"on\"=true",
         &json!([[0, "a \"text\"", 1]]),
     );
-    // What breaks its bounds costs only itself, and its like in one batch pass.
+    // A record that breaks its bounds costs only itself, and the others of its batch pass.
     send(&broker, "any/c", r#"{"value":"a text in a field of numbers"}"#);
     assert!(failure(&mut failed).contains("field type conflict"));
     send(&broker, "any/a", "22");
@@ -220,7 +220,7 @@ fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     let Some(server) = Server::start(true) else { return };
     server.ask("CREATE USER app WITH PASSWORD 'app-password'");
     server.ask("GRANT WRITE ON plant TO app");
@@ -331,7 +331,7 @@ fn a_server_is_trusted_by_its_certificate() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in", "MEASUREMENT \"m\"");
     for (definition, told) in [

@@ -1,9 +1,9 @@
 //! `KAFKA`: records that go to a cluster and come from it, seen by librdkafka as an independent
 //! client, while brokers are killed, freeze, are slow and refuse.
 //!
-//! The cluster is the mock cluster of librdkafka (`kafka/cluster.py`). What that does not heed,
-//! logins and the numbers of producers, does a broker of our own (`kafka/fake.py`). No released
-//! Kafka was at hand.
+//! The cluster is the mock cluster of librdkafka (`kafka/cluster.py`). It ignores logins and the
+//! numbers of producers, so a broker of our own (`kafka/fake.py`) covers them. No released Kafka
+//! was at hand.
 
 mod cluster;
 mod faults;
@@ -181,7 +181,7 @@ fn records_of_every_kind_are_published() {
             [("unit", "C"), ("kafka.topic", "t"), ("kafka.partition", "1"), *offset, ("kafka.key", "oven")]
         );
     }
-    // What has no place here is left out and told, and what comes behind it is not.
+    // The route leaves out and reports a record that has no topic here, and takes the next one.
     let mut errors = broker.root("reader of errors");
     errors.subscribe_to("$SYS/Coreflux/Routes/Line/Error", QoS::AtMostOnce).unwrap();
     let rows = [
@@ -242,8 +242,8 @@ fn a_group_without_offsets_begins_where_the_definition_says() {
     let broker = broker();
     let mut watcher = watch(&broker, "from/#");
     broker.command_ok(&route(&cluster.servers, "AUTO_OFFSET_RESET \"latest\"\nGROUP_ID \"late\"", IN));
-    // Whoever joins behind it knows that it has looked where the end is: its first heartbeat is
-    // behind that.
+    // The route looks up the end of the partition before its first heartbeat. Earlier records may
+    // be skipped, so the test repeats them.
     lotmq_test_support::eventually("the end is known", || {
         cluster.produce("t", &[json!([null, "new", null, null])], "none");
         watcher

@@ -20,7 +20,7 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/line4
 /// Seconds of the press that pass in one, so that a minute of it is as long as one of [`QUICKER`].
 const SPEED: u32 = 240;
 
-/// What the test changes in the example, so that its minutes take no minute.
+/// Replacements in the example that shorten its minutes.
 const QUICKER: [(&str, &str); 2] = [
     ("ON EVERY 1 MINUTE", "ON EVERY 250 MILLISECONDS"),
     ("WITH EVERY 500 MILLISECONDS", "WITH EVERY 50 MILLISECONDS"),
@@ -46,7 +46,7 @@ fn deploy(line: &Broker) {
     Program::run(LOTMQ, &arguments).unwrap().output();
 }
 
-/// Who reads at the head office, and whose session is kept while he is away.
+/// Connects the reader at the head office, whose session persists while it is offline.
 fn reader(office: &Broker) -> Client {
     let mut reader = office.connect(&ConnectOptions::v5("reader").clean_start(false).session_expiry(3_600));
     reader.subscribe_to("plants/north/line4/report", QoS::AtLeastOnce).unwrap();
@@ -86,7 +86,7 @@ fn rows(database: &PostgresServer) -> Vec<Json> {
 }
 
 #[test]
-fn what_the_press_makes_is_in_the_database_and_at_the_office_whatever_was_away() {
+fn press_reports_reach_database_and_office_after_every_outage() {
     let Some(mut database) = PostgresServer::start() else { return };
     let (press, office, line) = (Press::start(SPEED), options().start(), broker());
     let link = Link::to(office.address().port());

@@ -100,7 +100,7 @@ fn roomy(definition: &str) -> String {
     definition.replacen("    ADD MAPPING", &format!("    ADD ROUTE_CONFIG\n{settings}    ADD MAPPING"), 1)
 }
 
-/// What an `ERROR_TOPIC` says next.
+/// Returns the error of the next message on an `ERROR_TOPIC`.
 fn failure(failed: &mut Client) -> String {
     let told = next(failed);
     let told: Json = serde_json::from_str(told.split_once('=').unwrap().1).unwrap();

@@ -113,7 +113,7 @@ fn values_of_all_types_are_published() {
     for (at, (tag, expected)) in READ.iter().enumerate() {
         assert_eq!(values[&format!("plc/t{at}")], *expected, "{tag}");
     }
-    // What is near comes in one request.
+    // The route reads neighbouring addresses in one request.
     server.was_asked("1 3 0 17");
 }
 
@@ -125,7 +125,7 @@ pub(crate) const WRITTEN: &str = r#"Word ADDRESS "40021"; DATA_TYPE "INT16"; SCA
     Coil ADDRESS "00002"; DATA_TYPE "BOOL"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/coil"
     Coils ADDRESS "00005"; DATA_TYPE "BOOL"; LENGTH 3; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/coils""#;
 
-/// What is sent to them: topic, payload, the server's request for it, and what is published then.
+/// Values for these tags: topic, payload, the request at the server, and the published value.
 pub(crate) const WRITES: [(&str, &str, &str, &str); 7] = [
     ("word", "-21.5", "1 6 20 0", "plc/Word=-21.5"),
     ("word", r#"{"value":7.06,"by":"x"}"#, "1 6 20 0", "plc/Word=7.1"),
@@ -137,7 +137,7 @@ pub(crate) const WRITES: [(&str, &str, &str, &str); 7] = [
 ];
 
 #[test]
-fn what_is_sent_to_tags_is_written_and_read_back() {
+fn values_sent_to_tags_are_written_and_read_back() {
     let Some(server) = Server::start(free_port()) else { return };
     let broker = broker();
     let mut watcher = watch(&broker, "plc/#");
@@ -183,9 +183,10 @@ fn a_server_that_was_killed_is_read_and_written_again() {
     standing.until("\"Connected\"");
 }
 
-/// [MQTT-3.3.2-5]: a command that has expired while the device was away is not carried out, nor does it hold up the others.
+/// [MQTT-3.3.2-5]: the route drops a command that expired while the device was away. It holds up no
+/// other command.
 #[test]
-fn what_has_expired_meanwhile_is_not_written() {
+fn expired_command_is_not_written() {
     if Server::start(free_port()).is_none() {
         return;
     }
@@ -214,8 +215,8 @@ fn what_has_expired_meanwhile_is_not_written() {
     }
 }
 
-/// What a route brings right when the broker has started, the routes that were added behind it are
-/// there to take.
+/// After a start of the broker, the other routes get a route's first values. This holds for routes
+/// that were added after it.
 #[test]
 fn the_first_values_after_a_start_reach_the_other_routes() {
     let Some(server) = Server::start(free_port()) else { return };
@@ -426,7 +427,7 @@ fn a_late_reply_is_never_taken_for_another() {
 }
 
 #[test]
-fn malformed_replies_are_told_and_end_the_connection() {
+fn malformed_reply_is_reported_and_ends_the_connection() {
     for (reply, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "what came is not Modbus"),
         (&[0, 1, 0, 0, 0xFF, 0xFF], "a reply of 65535 bytes came, which Modbus does not have"),
@@ -466,7 +467,7 @@ fn ten_thousand_values_are_written_in_their_order() {
 }
 
 #[test]
-fn wrong_settings_are_told_by_their_names() {
+fn wrong_settings_are_reported_by_name() {
     let broker = broker();
     let tag = r#"T ADDRESS "40001"; DATA_TYPE "INT""#;
     for (settings, tags, expected) in [

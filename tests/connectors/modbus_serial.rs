@@ -58,7 +58,7 @@ fn values_of_all_types_are_published() {
     for (at, (tag, expected)) in READ.iter().enumerate() {
         assert_eq!(values[&format!("plc/t{at}")], *expected, "{tag}");
     }
-    // What is near comes in one request.
+    // The route reads neighbouring addresses in one request.
     was_asked(&server, "1 3 0 17");
 }
 
@@ -68,7 +68,7 @@ fn was_asked(server: &Program, request: &str) {
 }
 
 #[test]
-fn what_is_sent_to_tags_is_written_and_read_back() {
+fn values_sent_to_tags_are_written_and_read_back() {
     let mut wire = Wire::new();
     let Some(server) = server(&mut wire) else { return };
     let broker = broker(&[&wire]);
@@ -101,7 +101,7 @@ fn garbage_and_late_replies_are_passed_by() {
 }
 
 #[test]
-fn damaged_replies_are_asked_for_again_and_told() {
+fn damaged_reply_is_requested_again_and_reported() {
     let damaged = |frame: &[u8]| {
         let mut reply = registers(frame, 7);
         reply[4] ^= 1;
@@ -126,7 +126,7 @@ fn damaged_replies_are_asked_for_again_and_told() {
 }
 
 #[test]
-fn what_is_no_reply_is_told() {
+fn unexpected_or_missing_reply_is_reported() {
     for (reply, expected) in [
         (&b"login: "[..], "what came is no reply: 6C 6F 67 69 6E 3A 20"),
         (&framed(&[2, 3, 2, 0, 7]), "unit 1 was asked for function 3, and 2 has answered with 3"),
@@ -176,13 +176,14 @@ fn a_unit_that_is_dead_does_not_hold_up_the_others() {
     assert_eq!(next(&mut watcher), "plc/Alive=7");
 }
 
-/// What is written next; a value whose answer was lost with the port is written again before it.
+/// Returns the next written value other than `before`. The route repeats a value whose answer was
+/// lost with the port.
 fn after(before: u8, written: &mpsc::Receiver<u8>) -> u8 {
     iter::repeat_with(|| written.recv_timeout(WAIT_MAX).unwrap()).find(|value| *value != before).unwrap()
 }
 
 #[test]
-fn what_waits_outlives_a_port_that_is_unplugged_and_a_broker_that_is_killed() {
+fn queued_writes_survive_unplugged_port_and_killed_broker() {
     let units = || {
         let (sender, written) = mpsc::channel();
         let answer = move |_: usize, frame: &[u8]| {
@@ -197,7 +198,7 @@ fn what_waits_outlives_a_port_that_is_unplugged_and_a_broker_that_is_killed() {
     let mut wire = Wire::with_units(answer);
     let mut broker = broker(&[&wire]);
     let mut standing = Standing::of(&broker, "Plc");
-    // What a machine is told late would otherwise be lost with the broker.
+    // By default, late commands for a machine would be lost with the broker.
     let on_disk = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE disk\n    ADD MODBUS_CONFIG";
     let route = route(&wire.device(), "", &format!("{T}; DESTINATION_TOPIC \"write/t\""));
     broker.command_ok(&route.replace("    ADD MODBUS_CONFIG", on_disk));
@@ -283,7 +284,7 @@ fn only_ports_that_the_operator_allows_are_opened() {
 }
 
 #[test]
-fn wrong_settings_are_told_by_their_names() {
+fn wrong_settings_are_reported_by_name() {
     let wire = Wire::with_units(|_, frame| registers(frame, 7));
     let broker = broker(&[&wire]);
     for (settings, tags, expected) in [
@@ -319,7 +320,7 @@ fn wrong_settings_are_told_by_their_names() {
 }
 
 #[test]
-fn writes_that_a_unit_refuses_are_told() {
+fn rejected_writes_are_reported() {
     let wire = Wire::with_units(|_, frame| match frame[1] {
         6 => framed(&[frame[0], 0x86, 2]),
         _ => registers(frame, 7),

@@ -90,7 +90,7 @@ fn documents_are_stored_found_changed_and_removed() {
     let mut whole: Json = serde_json::from_str(every).unwrap();
     whole["_id"] = json!(identifier);
     assert_eq!(answer(&mut answers, "answer/q"), json!([whole]));
-    // What a message says is compared with, and not carried out.
+    // The server compares with the value of a message and does not execute it.
     send(&broker, "ask/evil", r#"{"t":{"$ne":""}}"#);
     assert_eq!(answer(&mut answers, "answer/evil"), json!([]));
     send(&broker, "ask/none", "{}");
@@ -206,8 +206,8 @@ fn each_document_of_a_batch_is_heeded_by_itself() {
     ] {
         publish(&mut sender, "docs/1", &document);
     }
-    // Who goes with the busy one is heeded; another command, behind the one that is too large,
-    // waits for it.
+    // Documents in the same command as the busy one are stored. The next command, behind the
+    // document that is too large, waits for it.
     eventually("those that go with the busy one", || (server.numbers("docs") == [0, 4]).then_some(()));
     server.now(&json!({ "idle": true }));
     let mut told: Vec<String> = (0..7).map(|_| failure(&mut failed)).collect();

@@ -35,8 +35,8 @@ fn publish(client: &mut Client, topic: &str, payload: impl Into<Vec<u8>>) {
     client.publish(&Publication::new(topic, payload.into()).qos(QoS::AtLeastOnce)).unwrap();
 }
 
-/// Adds a route and waits for a standing that says this, and gives it. What never says so is told
-/// with the last that was said.
+/// Adds a route and returns the first status that contains `part`. If none does, the panic shows
+/// the last one.
 fn adds(broker: &Broker, definition: &str, part: &str) -> String {
     const STATUSES_MAX: usize = 40;
     // Before: of what is as it was nothing is told for half a minute.
@@ -71,7 +71,7 @@ fn a_column_that_changed_its_type_costs_no_message() {
 }
 
 #[test]
-fn misspelt_names_are_told_before_there_are_messages() {
+fn misspelt_names_are_reported_before_the_first_message() {
     let Some(server) = Server::start() else { return };
     sql::misspelt_names_are_told(
         &server,
@@ -124,7 +124,7 @@ fn rows_are_written_and_asked_for() {
         assert_eq!(next(&mut answers), expected, "{topic}");
     }
     assert_eq!(server.sql("SELECT at FROM t"), "2026-01-05 10:00:00.500");
-    // What is in a topic or a payload stays a value.
+    // Text in a topic or a payload stays a value.
     send(&broker, "in/x'); DROP TABLE t; --", r#"{"v":null}"#);
     server.until("SELECT dev FROM t WHERE v IS NULL", "x'); DROP TABLE t; --");
     assert_eq!(broker.command_ok("-checkRouteConnection Db").message(), "Route 'Db' is reachable.");
@@ -306,7 +306,7 @@ fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = Server::start_with(&["--plugin-load-add=auth_ed25519"], None) else { return };
     server.sql("CREATE TABLE t (n int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)");
     server.sql(&format!(
@@ -336,7 +336,7 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
     let status = adds(&broker, &nowhere, "1044 (42000): Access denied for user 'app'@");
     assert!(status.contains("\"Reconnecting\""), "{status}");
     adds(&broker, &with(&format!("{}\nUSE_SSL TRUE", login())), "the server has no TLS");
-    // What is right again goes on, with what waited.
+    // A corrected route goes on, with the messages that waited.
     send(&broker, "in", "1");
     broker.command_ok(&with(&hidden));
     broker.command_ok(&format!("-setSecret DB={PASSWORD}"));
@@ -371,7 +371,7 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
         (sleeper == "0").then_some(())
     });
     server.until("SELECT v FROM t WHERE n = 0", "7");
-    // What takes too long is told and tried again.
+    // The route reports a statement that takes too long and tries it again.
     broker.command_ok(&with(&format!("{}\nQUERY_TIMEOUT 1", login())));
     send(&broker, "slow", "30");
     standing.until("1969 (70100): Query execution was interrupted");
@@ -421,7 +421,7 @@ fn a_server_is_trusted_by_its_certificate() {
     assert!(!broker.log().text().contains(PASSWORD));
 }
 
-/// What `openssl` makes of an encrypted password, mixed with the nonce as it was.
+/// Decrypts a password with `openssl` and removes the nonce that was mixed into it.
 fn decrypted(key: &std::path::Path, folder: &std::path::Path, secret: &[u8]) -> String {
     let (from, to) = (folder.join("secret"), folder.join("plain"));
     std::fs::write(&from, secret).unwrap();
@@ -525,7 +525,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_of("MYSQL", 1, section, events);
@@ -546,7 +546,7 @@ fn a_definition_that_cannot_work_is_told() {
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
     sql::strings_that_would_not_be_followed_are_refused(&broker, |section| with(section, &put));
-    // What shows only when it begins stops it.
+    // These mistakes show only when the route begins, and they stop it.
     broker.command_ok("-setSecret STRING=Password=hidden-password");
     broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password");
     for (section, query, told) in [

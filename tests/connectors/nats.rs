@@ -112,7 +112,7 @@ impl Client {
         }
     }
 
-    /// What the API of streams answers.
+    /// Returns the answer of the stream API.
     fn ask(&mut self, subject: &str, payload: &str) -> serde_json::Value {
         self.subscribe("_INBOX.test");
         self.says(&format!("PUB {subject} _INBOX.test {}\r\n{payload}\r\n", payload.len()));
@@ -216,7 +216,7 @@ fn a_stream_has_each_message_once_whatever_is_killed_or_frozen() {
     standing.until("\"Reconnecting\"");
     drop(frozen);
     broker.wait_until_metric_is("lotmq_route_outbox_bytes", 0.0);
-    // What came again has the number by which the stream knows it.
+    // The stream recognises a repeated message by its number.
     assert_eq!(server.client().stored(), count as u64);
     let mut reader = server.client();
     let consumer = r#"{"stream_name":"S","config":{"deliver_subject":"read","ack_policy":"none","deliver_policy":"all"}}"#;
@@ -242,7 +242,7 @@ fn a_stream_that_is_not_there_or_takes_no_more_is_waited_for() {
     standing.until("no stream takes this subject");
     server.client().make_stream(",\"max_msgs\":2,\"discard\":\"new\",\"max_msg_size\":100");
     eventually("it is there", || (server.client().stored() == 1).then_some(()));
-    // What can never pass costs only itself.
+    // A message that can never pass costs only itself.
     send(&broker, "in/a", &"x".repeat(200));
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     send(&broker, "in/a", "2");
@@ -254,7 +254,7 @@ fn a_stream_that_is_not_there_or_takes_no_more_is_waited_for() {
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     const USERS: &str = "authorization { users: [ { user: app, password: right-password, permissions: { publish: [\"s.>\", \"_INBOX.>\"], subscribe: \"_INBOX.>\" } } ] }";
     let Some(server) = Server::start(USERS) else { return };
     let broker = broker();
@@ -274,7 +274,7 @@ fn who_is_not_let_in_stands_still_and_tells_no_secret() {
     }
     broker.command_ok(&route(server.port, login, &outward("in/+", "s.>")));
     broker.command_ok("-setSecret NATS=right-password");
-    // What waited goes.
+    // The waiting messages go out.
     broker.wait_until_metric_is("lotmq_route_outbox_bytes", 0.0);
     assert!(
         !broker.log().text().contains("hidden-password") && !broker.log().text().contains("right-password")
@@ -309,7 +309,7 @@ fn a_server_is_trusted_by_its_certificate() {
 }
 
 #[test]
-fn a_server_that_talks_nonsense_is_away_and_a_definition_that_cannot_work_is_told() {
+fn protocol_violation_counts_as_outage_and_invalid_definition_is_reported() {
     let broker = broker();
     let out = outward("in/#", ">");
     for (answer, told) in [

@@ -220,7 +220,7 @@ const WRITTEN: [(&str, &str, &str, &str, &str); 21] = [
 ];
 
 #[test]
-fn what_is_sent_to_tags_is_written_as_their_variables_have_it() {
+fn tag_value_is_written_with_the_type_of_its_variable() {
     let Some(server) = Server::start(free_port(), &[]) else { return };
     let broker = broker();
     let mut watcher = watch(&broker, "plc/#");
@@ -270,7 +270,7 @@ fn what_is_sent_to_tags_is_written_as_their_variables_have_it() {
 }
 
 #[test]
-fn a_bad_item_costs_only_itself_and_is_told_by_its_code() {
+fn bad_item_is_reported_with_its_code_and_others_continue() {
     let Some(server) = Server::start(free_port(), &[]) else { return };
     let broker = broker();
     let mut watcher = watch(&broker, "+/+");
@@ -297,7 +297,7 @@ fn a_bad_item_costs_only_itself_and_is_told_by_its_code() {
         assert!(told.contains("M/Odd: the text 'grün' is no INT16"), "{told}");
         while !next(&mut watcher).starts_with(&format!("odd-{name}/A")) {}
         broker.command_ok(&format!("-removeRoute {name}"));
-        // What the removed route has sent is out of the way.
+        // The barrier comes behind all messages of the removed route.
         broker.client("barrier").publish(&Publication::new("barrier/x", "x").qos(QoS::AtLeastOnce)).unwrap();
         until(&mut watcher, "barrier/x=x");
     }
@@ -468,7 +468,7 @@ fn every_policy_mode_and_token_is_spoken() {
         server.was_written(&format!("Int16 {number}"));
         until(&mut watcher, &format!("plc/T={number}"));
     }
-    // What the server does not have is told with what it has.
+    // If the server lacks the setting, the status lists the settings that it has.
     for (settings, expected) in [
         (named, "the server does not offer None with None, but Basic256Sha256 with"),
         (
@@ -613,7 +613,7 @@ fn a_slow_server_is_waited_for() {
 }
 
 #[test]
-fn malformed_replies_are_told_and_end_the_connection() {
+fn malformed_reply_is_reported_and_ends_the_connection() {
     let greeting = |bytes: u32| {
         let sizes = [0, bytes, 65_535, 0, 0].map(u32::to_le_bytes).concat();
         [&b"ACKF"[..], &28u32.to_le_bytes(), &sizes].concat()
@@ -673,7 +673,7 @@ fn ten_thousand_values_are_written_in_their_order() {
 }
 
 #[test]
-fn wrong_settings_are_told_by_their_names() {
+fn wrong_settings_are_reported_by_name() {
     let broker = broker();
     let tag = r#"T ADDRESS "ns=2;s=A"; DATA_TYPE "INT""#;
     for (settings, tags, expected) in [

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use crate::link::Link;
 use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
-/// What a server has: documents by their index, and how often each was refused for now.
+/// State of a server: documents by index, and how often it still refuses each for now.
 #[derive(Default)]
 struct Held {
     documents: BTreeMap<String, Index>,
@@ -211,7 +211,7 @@ fn each_document_of_a_bulk_is_heeded_by_itself() {
     ] {
         publish(&mut sender, "docs/1", document);
     }
-    // What came behind a busy one was stored at once, and only once.
+    // The server stored the documents behind a busy one at once, and only once.
     let numbers =
         || -> Vec<i64> { server.sources("docs").iter().map(|one| one["n"].as_i64().unwrap()).collect() };
     eventually("all but those that are refused", || (numbers().len() == 5).then_some(()));
@@ -304,7 +304,7 @@ fn answered(answer: Answer, more: &str) -> (Broker, HttpServer, Standing) {
 }
 
 #[test]
-fn what_the_server_answers_decides_what_becomes_of_the_route() {
+fn server_errors_are_reported_without_the_password() {
     let error = r#"{"error":{"type":"security_exception","reason":"missing"},"status":401}"#;
     for (answer, told) in [
         (Answer::of(401, error), "the server answered 401: security_exception: missing"),
@@ -323,7 +323,7 @@ fn what_the_server_answers_decides_what_becomes_of_the_route() {
 }
 
 #[test]
-fn what_an_index_refuses_for_all_waits_until_it_is_mended() {
+fn documents_wait_while_the_index_rejects_every_message() {
     let server = Server::default();
     let http = server.start();
     let broker = broker();
@@ -361,7 +361,7 @@ fn what_an_index_refuses_for_all_waits_until_it_is_mended() {
 }
 
 #[test]
-fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
+fn nothing_is_sent_to_server_with_untrusted_certificate() {
     let authority = Authority::new();
     let config = authority.server("localhost").server_config();
     let server = Server::default();
@@ -381,7 +381,7 @@ fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let http = Server::default().start();
     let broker = broker();
     for (definition, told) in [
@@ -401,7 +401,7 @@ fn a_definition_that_cannot_work_is_told() {
         let refused = broker.command(&definition);
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
-    // What only the guest can judge stops the route.
+    // Only the guest can judge these mistakes, and they stop the route.
     for (query, told) in [
         ("QUERY \"INDEX x/ {}\"", "E: QUERY has no id behind the slash"),
         ("", "E needs QUERY, TABLE or INDEX of OPENSEARCH_CONFIG"),

@@ -73,7 +73,7 @@ fn rows_are_written_and_asked_for() {
     server.until("SELECT v FROM t", "82.5");
     send(&broker, "ask/oven", "");
     assert_eq!(next(&mut answers), r#"answer/oven=[{"dev":"oven","v":82.5,"n":7}]"#);
-    // What is in a topic or a payload stays a value.
+    // Text in a topic or a payload stays a value.
     send(&broker, "in/x'); DROP TABLE t; --", r#"{"v":null}"#);
     server.until("SELECT dev FROM t WHERE v IS NULL", "x'); DROP TABLE t; --");
     send(&broker, "back/2", "-3");
@@ -135,14 +135,14 @@ fn a_statement_that_the_server_cannot_run_costs_no_message() {
     standing.until("SQLSTATE 42703");
     server.sql("ALTER TABLE temps RENAME COLUMN w TO v");
     server.until("SELECT count(*), min(v), max(v) FROM temps", "100|0|99");
-    // What is wrong with one row costs that row.
+    // An error in one row costs only that row.
     send(&broker, "in/a", "no number");
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     assert_eq!(broker.command_ok("-listDeadLetters Db").data()["letters"][0]["payload"], "no number");
 }
 
 #[test]
-fn misspelt_names_are_told_before_there_are_messages() {
+fn misspelt_names_are_reported_before_the_first_message() {
     for kind in ["POSTGRESQL", "CRATEDB"] {
         let Some(server) = PostgresServer::start() else { return };
         sql::misspelt_names_are_told(
@@ -371,7 +371,7 @@ fn a_row_that_waited_has_the_time_of_its_message() {
 /// A lock of others is waited for as long as a statement may take, told, and waited for again: it
 /// costs no message and no connection.
 #[test]
-fn a_lock_of_others_is_told_and_passes() {
+fn lock_of_another_session_is_reported_and_loses_no_message() {
     let Some(server) = PostgresServer::start() else { return };
     server.sql("CREATE TABLE t (n int)");
     let broker = broker();
@@ -402,7 +402,7 @@ fn a_lock_of_others_is_told_and_passes() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = PostgresServer::start_with(&["max_connections=9"], None) else { return };
     server.sql("CREATE TABLE t (n int)");
     let broker = broker();
@@ -439,7 +439,7 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
             "{status}"
         );
     }
-    // What is right again goes on, with what waited.
+    // A corrected route goes on, with the messages that waited.
     send(&broker, "in", "1");
     broker.command_ok(&with(&format!(
         "DATABASE \"postgres\"\nUSERNAME \"{USER}\"\nPASSWORD GET SECRET \"PG\""
@@ -450,7 +450,8 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
     server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'lotmq'");
     send(&broker, "in", "2");
     server.until("SELECT count(*) FROM t WHERE n = 2", "1");
-    // What takes too long is told and tried again; what holds the table, too.
+    // The route reports a statement that takes too long and tries it again, even if it holds the
+    // table.
     broker.command_ok(&with(&format!("{}\nQUERY_TIMEOUT 1", login())));
     send(&broker, "slow", "30");
     standing.until("canceling statement due to statement timeout (SQLSTATE 57014)");
@@ -583,7 +584,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_of("POSTGRESQL", 1, section, events);
@@ -611,7 +612,7 @@ fn a_definition_that_cannot_work_is_told() {
     let warned = broker.command_ok(&with(&format!("{}\nDATABSE \"x\"", login()), &put));
     assert!(warned.0["warnings"].to_string().contains("DATABSE"), "{warned:?}");
     sql::strings_that_would_not_be_followed_are_refused(&broker, |section| with(section, &put));
-    // What shows only when it begins stops it.
+    // These mistakes show only when the route begins, and they stop it.
     broker.command_ok("-setSecret STRING=Password=hidden-password");
     broker.command_ok("-setSecret SLIP=Host=db;Passwrod=hidden-password;Databse=x");
     for (section, query, told) in [
@@ -685,7 +686,7 @@ fn statements_may_be_written_as_they_are() {
 }
 
 #[test]
-fn a_long_answer_is_cut_and_told() {
+fn long_result_is_truncated_and_logged() {
     let Some(server) = PostgresServer::start() else { return };
     let broker = broker();
     let mut answers = watch(&broker, "answer");

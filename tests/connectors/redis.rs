@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// What a command gives, logged in as all who may everything.
+    /// Runs a command with all rights and returns its output.
     fn cli(&self, words: &[&str]) -> String {
         let port = self.port.to_string();
         let login: &[&str] = if self.options.iter().any(|option| option == "--requirepass") {
@@ -189,7 +189,7 @@ fn messages_of_channels_come_here() {
     assert_eq!(next(&mut there), "redis/exactly=1");
     send(&broker, "out/a", "round");
     assert_eq!(next(&mut there), "redis/back=round");
-    // What has no topic is told, and what comes behind it goes on.
+    // The route reports a message without a topic and goes on with the next one.
     let mut errors = broker.root("errors");
     errors.subscribe_to("$SYS/Coreflux/Routes/Cache/Error", lotmq_client::QoS::AtLeastOnce).unwrap();
     server.cli(&["PUBLISH", "plant.a/b", "1"]);
@@ -242,8 +242,8 @@ fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
         let mut kinds = std::collections::BTreeSet::new();
         let mut repeats = 0;
         for number in found.lines().map(|line| line.parse::<usize>().unwrap()) {
-            // What was on its way comes again as a whole, so only the ends of such stretches go
-            // back.
+            // The route repeats all messages in flight together, so the numbers go back only at the
+            // ends of such stretches.
             repeats += usize::from(last.is_some_and(|last| number <= last));
             last = Some(number);
             kinds.insert(number);
@@ -276,7 +276,7 @@ fn ten_thousand_that_wait_arrive_in_order_and_a_server_that_loads_is_waited_for(
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     let Some(server) = Server::start(&["--requirepass", PASSWORD]) else { return };
     server.cli(&["ACL", "SETUSER", "app", "on", ">app-password", "~dev:*", "+@write", "+ping", "+select"]);
     let broker = broker();
@@ -302,7 +302,7 @@ fn who_is_not_let_in_stands_still_and_tells_no_secret() {
     broker.command_ok(&route(server.port, "USERNAME \"app\"\nPASSWORD \"app-password\"", &events));
     send(&broker, "set", "2");
     server.until(&["GET", "dev:a"], "2");
-    // A key that he may not use costs only its message.
+    // A key that the user may not use costs only its message.
     let mut failed = watch(&broker, "failed");
     send(&broker, "other/x", "1");
     let told = failure(&mut failed);
@@ -397,7 +397,7 @@ fn a_server_that_talks_nonsense_is_away_and_an_old_one_is_spoken_to_as_it_speaks
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let set = event("Set", "in", "COMMAND \"SET k {payload}\"");
     for (definition, told) in [

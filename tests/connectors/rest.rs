@@ -88,7 +88,7 @@ fn messages_are_requests_and_answers_are_published() {
 }
 
 #[test]
-fn what_the_server_answers_decides_what_becomes_of_a_message() {
+fn http_status_decides_between_retry_and_rejection() {
     let counted = AtomicUsize::new(0);
     let let_in = Arc::new(AtomicBool::new(false));
     let is_let_in = Arc::clone(&let_in);
@@ -201,7 +201,7 @@ fn nothing_is_lost_while_the_server_is_away_slow_or_talks_nonsense() {
 
 /// With what a route was opened it is open no longer than its owner may read it.
 #[test]
-fn a_secret_is_told_as_long_as_the_owner_of_the_route_may_read_it() {
+fn route_uses_a_secret_only_while_its_owner_may_read_it() {
     let server = HttpServer::start(|asked| Answer::of(200, &told(asked)));
     let broker = broker();
     may_deploy(&broker, &["ann"]);
@@ -225,7 +225,7 @@ fn a_secret_is_told_as_long_as_the_owner_of_the_route_may_read_it() {
 }
 
 #[test]
-fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
+fn nothing_is_sent_to_server_with_untrusted_certificate() {
     let authority = Authority::new();
     let config = authority.server("localhost").server_config();
     let server = HttpServer::start_at(([127, 0, 0, 1], 0).into(), Some(config), |asked| {
@@ -249,7 +249,8 @@ fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
     send(&broker, "post/1", "x");
     standing.until("UnknownIssuer");
     assert!(server.asked().is_empty());
-    // Who is trusted is told, and what waits is for the login that he takes.
+    // The route reports that the trusted server rejects its login. The waiting message goes out
+    // with the login that the server accepts.
     broker.command_ok(&secure("SERVER_CA_CERT GET SECRET \"CA\"\nTLS_SERVER_NAME \"localhost\""));
     standing.until("the server answered 401");
     broker.command_ok("-setSecret TOKEN=hidden-right");
@@ -278,7 +279,7 @@ fn ten_thousand_messages_wait_for_a_server_and_are_asked_in_their_order() {
         let place: usize = asked.line().strip_prefix("POST /").unwrap().parse().unwrap();
         let number: usize = std::str::from_utf8(&asked.body).unwrap().parse().unwrap();
         let expected = &mut of_server.lock().unwrap()[place];
-        // What was not answered may come again; what is left out never comes.
+        // Unanswered messages may come again. A skipped message never comes.
         if number == *expected {
             *expected += 4;
         }
@@ -289,7 +290,7 @@ fn ten_thousand_messages_wait_for_a_server_and_are_asked_in_their_order() {
 }
 
 #[test]
-fn a_definition_that_makes_no_requests_is_told() {
+fn invalid_rest_definition_is_reported() {
     let broker = options().start();
     let section = |settings: &str| {
         format!("-addRoute DEFINE ROUTE Api WITH TYPE REST_API\n    ADD REST_API_CONFIG\n{settings}")
@@ -335,7 +336,7 @@ fn a_definition_that_makes_no_requests_is_told() {
 }
 
 #[test]
-fn a_server_without_tls_is_told_as_that() {
+fn server_without_tls_is_reported_as_such() {
     for (answer, expected) in [
         (
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
@@ -348,7 +349,7 @@ fn a_server_without_tls_is_told_as_that() {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What comes is the begin of a handshake; whoever asked may be gone.
+                // The request is the begin of a handshake, and the client may be gone.
                 let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(answer.as_bytes()));
             }
         });

@@ -103,7 +103,7 @@ const WRITTEN: &str = r#"Word ADDRESS "DB1.DBW50"; DATA_TYPE "INT"; SCALING 0.1;
     Flag ADDRESS "M20.0"; DATA_TYPE "BOOL"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/flag""#;
 
 #[test]
-fn what_is_sent_to_tags_is_written_and_read_back() {
+fn values_sent_to_tags_are_written_and_read_back() {
     let Some(plc) = Plc::start(free_port()) else { return };
     let broker = broker();
     let mut watcher = watch(&broker, "plc/#");
@@ -184,7 +184,7 @@ fn a_tag_that_is_not_there_does_not_keep_back_the_others() {
 }
 
 #[test]
-fn malformed_answers_are_told_and_end_the_connection() {
+fn malformed_response_is_reported_and_ends_the_connection() {
     for (answer, expected) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "what came is not ISO-on-TCP"),
         (&[3, 0, 0xFF, 0xFF], "a frame of 65535 bytes came, which is none of S7"),
@@ -199,7 +199,7 @@ fn malformed_answers_are_told_and_end_the_connection() {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What it is asked does not matter, nor whether the answer was taken.
+                // Neither the request nor whether the client takes the answer matters.
                 let _ = stream.write_all(answer);
                 let _ = stream.read_to_end(&mut Vec::new());
             }
@@ -330,7 +330,7 @@ fn a_slow_plc_is_waited_for() {
 }
 
 #[test]
-fn wrong_settings_are_told_by_their_names() {
+fn wrong_settings_are_reported_by_name() {
     let broker = broker();
     let tag = r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INT""#;
     for (settings, tags, expected) in [

@@ -1,5 +1,5 @@
-//! What every connector to an SQL database does, whoever made the server: models in tables, and
-//! nothing lost when the server is away.
+//! Tests for every connector to an SQL database: models in tables, and no loss while the server is
+//! away.
 
 use lotmq_test_support::{Broker, SqlServer, eventually};
 
@@ -44,7 +44,7 @@ pub(crate) fn models_store_and_read_rows(server: &impl SqlServer, route: &str, d
     let mut placed = watch(&broker, "placed");
     send(&broker, "seen/7", "");
     assert_eq!(next(&mut placed), r#"placed={"id":"7","place":"hall","floor":2.5}"#);
-    // What no row has is nothing in each, and is told.
+    // A fetch by a column that the table lacks finds nothing, and the route reports it.
     broker.command_ok(
         "-addModel DEFINE MODEL Lost COLLAPSED\n    ADD STRING \"id\"\n    ADD STRING \"place\"\n    FETCH FROM \"Db\" WITH TABLE \"devices\" WHEN ident EQUALS {id}\n",
     );
@@ -124,7 +124,7 @@ pub(crate) fn nothing_is_lost<S: SqlServer>(
     standing.until("\"Reconnecting\"");
     drop(frozen);
     server.until_counted("SELECT count(DISTINCT n) FROM t", messages);
-    // What came twice came later again; what came first came in the order of its topic.
+    // Repeated rows came later. The first copies came in the order of their topic.
     assert_eq!(
         server.sql("SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY topic ORDER BY first) AS is_late FROM (SELECT topic, n, min(id) AS first FROM t GROUP BY topic, n) a) b WHERE is_late"),
         "0"

@@ -39,8 +39,8 @@ fn publish(client: &mut Client, topic: &str, payload: impl Into<Vec<u8>>) {
     client.publish(&Publication::new(topic, payload.into()).qos(QoS::AtLeastOnce)).unwrap();
 }
 
-/// Adds a route and waits for a standing that says this, and gives it. What never says so is told
-/// with the last that was said.
+/// Adds a route and returns the first status that contains `part`. If none does, the panic shows
+/// the last one.
 fn adds(broker: &Broker, definition: &str, part: &str) -> String {
     const STATUSES_MAX: usize = 40;
     // Before: of what is as it was nothing is told for half a minute.
@@ -115,7 +115,7 @@ fn rows_are_written_and_asked_for() {
         assert_eq!(next(&mut answers), expected, "{topic}");
     }
     assert_eq!(server.sql("SELECT at FROM t"), "2026-01-05T10:00:00.500000");
-    // What is in a topic or a payload stays a value.
+    // Text in a topic or a payload stays a value.
     let mut standing = Standing::of(&broker, "Db");
     send(&broker, "in/x'); DROP TABLE t; --", r#"{"v":null}"#);
     server.until("SELECT dev FROM t WHERE v IS NULL", "x'); DROP TABLE t; --");
@@ -196,7 +196,7 @@ fn a_column_that_changed_its_type_costs_no_message() {
     let mut sender = broker.client("publisher");
     publish(&mut sender, "in/a", "x");
     server.until("SELECT v FROM tx", "x");
-    // What is wrong is wrong, however often the table is looked at.
+    // A wrong value stays wrong, however often the route looks at the table.
     publish(&mut sender, "in/b", [0, 255]);
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     server.sql("DELETE FROM tx");
@@ -324,7 +324,7 @@ fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
 }
 
 #[test]
-fn what_the_server_says_decides_what_becomes_of_the_route() {
+fn server_error_code_decides_between_retry_and_stop() {
     let Some(server) = Server::start() else { return };
     server.sql("CREATE TABLE t (n int PRIMARY KEY, v int)");
     let broker = broker();
@@ -352,7 +352,7 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
         let status = adds(&broker, &with(&section), told);
         assert!(status.contains(state) && !status.contains("hidden-password"), "{status}");
     }
-    // What is right again goes on, with what waited.
+    // A corrected route goes on, with the messages that waited.
     broker.command_ok(&with(&hidden));
     send(&broker, "in", "1");
     broker.command_ok(&format!("-setSecret DB={PASSWORD}"));
@@ -376,7 +376,8 @@ fn what_the_server_says_decides_what_becomes_of_the_route() {
     let both = [("in", "10"), ("fail/547/16", ""), ("in", "11")];
     publish_all(&broker, both.into_iter().map(|(topic, payload)| (topic.to_owned(), payload.to_owned())));
     server.until("SELECT count(*), sum(n) FROM t", "3|22");
-    // What takes too long is given up, told and tried again, over the same connection.
+    // The route gives up a statement that takes too long, reports it and retries over the same
+    // connection.
     broker.command_ok(&with(&format!("{}\nQUERY_TIMEOUT 1", login())));
     send(&broker, "slow", "");
     let status = standing.until("took longer than 1 s (QUERY_TIMEOUT)");
@@ -455,7 +456,7 @@ fn a_server_that_talks_nonsense_is_away() {
     let said = |body: &[u8]| packet(&[body, DONE].concat());
     let error = "\u{12}l\0o\0g\0".as_bytes();
     let error = &[&[0xaa, 14, 0][..], &4711_i32.to_le_bytes(), &[1, 14, 3, 0], &error[1..7]].concat();
-    // What a session begins with, and a question.
+    // Answers of the server to the begin of a session and to one query.
     let begun = || [prelogin(), fake::login(), packet(DONE)];
     for (answers, told) in [
         (vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()], no_protocol),
@@ -510,7 +511,7 @@ fn a_server_that_talks_nonsense_is_away() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let put = event("Put", "in/+", "QUERY \"INSERT INTO t VALUES ('{payload}')\"");
     let with = |section: &str, events: &str| route_to(1, section, events);
@@ -541,7 +542,7 @@ fn a_definition_that_cannot_work_is_told() {
         let refused = broker.command(&with(&string(text), &put));
         assert!(refused.message().contains(told), "{told}: {refused:?}");
     }
-    // What shows only when it begins stops it.
+    // These mistakes show only when the route begins, and they stop it.
     for (section, query, told) in [
         (string("Server=db\\\\line4"), "SELECT 1", "write its port, as in 'db,50123'"),
         (string("Server=np:db"), "SELECT 1", "begins with 'np:', which is no way over TCP"),

@@ -22,7 +22,7 @@ pub(crate) struct Wire {
     plugged: Option<Plugged>,
 }
 
-/// What ends when it is plugged out.
+/// Port and threads of a plugged wire, which end when it is plugged out.
 struct Plugged {
     /// So that the other end hears no end where the broker closes.
     _port: SerialPort,

@@ -146,7 +146,7 @@ impl Clerk {
             if !(thing.acknowledged..=thing.sent).contains(&number) {
                 return Err(format!("{name} is {number}, and {thing:?} was promised"));
             }
-            // What was seen must stay.
+            // The broker must keep a number that the test has seen.
             thing.acknowledged = number;
             thing.sent = thing.sent.max(number);
         }

@@ -29,8 +29,8 @@ const THINGS: u64 = 4;
 struct Thing {
     /// Whether it is there, as acknowledged last.
     is_on: bool,
-    /// What was asked for since, with the identifiers of the packets; the last one acknowledged
-    /// takes those before it along.
+    /// Requests since then, with the identifiers of their packets. An acknowledgement also settles
+    /// the requests before it.
     open: Vec<(PacketId, bool)>,
 }
 
@@ -176,7 +176,7 @@ impl Doubter {
                 {
                     packet_id
                 }
-                // What earlier checks have sent.
+                // Messages that earlier checks have sent.
                 ServerPacket::Publish(publish) => {
                     if let Some(packet_id) = publish.packet_id {
                         link.acknowledge(AckType::Puback, packet_id);

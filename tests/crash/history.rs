@@ -1,4 +1,4 @@
-//! What a subscriber has had of each publisher.
+//! Messages that a subscriber has received from each publisher.
 
 use std::collections::{BTreeMap, BTreeSet};
 

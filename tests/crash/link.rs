@@ -10,7 +10,7 @@ use lotmq_test_support::WAIT_MAX;
 /// How long a session of the test outlives its connection.
 const SESSION_SECONDS: u32 = 86_400;
 
-/// Who connects; the same before and after a crash.
+/// Identity of a client, the same before and after a crash.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) client_id: String,
@@ -24,7 +24,7 @@ impl Identity {
         Self { client_id: client_id.into(), version, is_known: false }
     }
 
-    /// What such a Client says in CONNECT.
+    /// Returns the CONNECT options of such a Client.
     pub(crate) fn options(&self) -> ConnectOptions {
         let mut options = match self.version {
             ProtocolVersion::V5 => ConnectOptions::v5(&self.client_id).session_expiry(SESSION_SECONDS),
@@ -72,7 +72,7 @@ impl Identity {
 pub(crate) struct Link {
     connection: Connection,
     version: ProtocolVersion,
-    /// What [`Link::flush`] sends.
+    /// Bytes that [`Link::flush`] sends.
     pub(crate) out: Vec<u8>,
 }
 

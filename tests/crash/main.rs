@@ -47,7 +47,7 @@ fn variable(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn what_was_acknowledged_survives_kill_9() {
+fn acknowledged_operations_survive_kill_9() {
     let kills = variable("LOTMQ_CRASH_KILLS", 30);
     let seed = variable("LOTMQ_CRASH_SEED", u64::from(std::process::id()));
     println!("seed {seed}, {kills} kills");
@@ -64,7 +64,7 @@ fn what_was_acknowledged_survives_kill_9() {
 }
 
 #[test]
-fn what_is_handed_on_survives_kill_9() {
+fn handed_over_messages_survive_kill_9() {
     let rounds = variable("LOTMQ_CRASH_HANDOVERS", 4);
     let seed = variable("LOTMQ_CRASH_SEED", u64::from(std::process::id()));
     println!("seed {seed}, {rounds} rounds");
@@ -78,7 +78,7 @@ fn what_is_handed_on_survives_kill_9() {
 }
 
 #[test]
-fn what_a_session_that_ended_had_not_acknowledged_survives_kill_9() {
+fn unacknowledged_messages_of_an_ended_session_survive_kill_9() {
     let mut broker = broker(None).start();
     for round in 1..=variable("LOTMQ_CRASH_HANDOVERS", 4) {
         if let Err(lost) = handing_on::round_of_sent(&mut broker) {

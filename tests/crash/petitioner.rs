@@ -27,12 +27,12 @@ enum Kind {
     Kept,
 }
 
-/// What was promised of a thing.
+/// State that the broker has promised for a thing.
 #[derive(Debug, Default)]
 struct Thing {
     /// Whether it is there; `None` while nobody has said so.
     is_on: Option<bool>,
-    /// What is being asked for, unanswered.
+    /// Requested state that the broker has not acknowledged yet.
     open: Option<bool>,
 }
 
@@ -171,7 +171,7 @@ impl Petitioner {
             if thing.open != Some(is_on) && thing.is_on.is_some_and(|promised| promised != is_on) {
                 return Err(format!("{name} is {is_on}, and {thing:?} was promised"));
             }
-            // What was seen must stay.
+            // The broker must keep a state that the test has seen.
             *thing = Thing { is_on: Some(is_on), open: None };
         }
         Ok(())

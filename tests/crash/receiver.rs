@@ -16,7 +16,7 @@ use lotmq_test_support::WAIT_MAX;
 use crate::history::{Arrival, History};
 use crate::link::{Identity, Link};
 
-/// What several members of a group, or one subscriber alone, have had.
+/// Messages that the members of a group, or one subscriber alone, have received.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     pub(crate) history: Mutex<History>,

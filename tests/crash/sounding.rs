@@ -1,5 +1,5 @@
-//! Which subscriptions a session has, found out by a message for each, behind which comes one for a
-//! filter that is always subscribed to.
+//! Probe for the subscriptions of a session: one message per filter, and a last one for a filter
+//! that is always subscribed to.
 
 use lotmq_client::{Client, ClientError, Message, Publication, QoS};
 use lotmq_test_support::WAIT_MAX;

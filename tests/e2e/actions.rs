@@ -9,8 +9,8 @@ use lotmq_test_support::WAIT_MAX;
 
 use crate::{broker, options};
 
-/// What an Action publishes comes behind the message that started it, also when the Action runs
-/// beside the thread that delivers that message.
+/// The messages of an Action come behind the message that started it. This holds also if the Action
+/// runs beside the thread that delivers that message.
 #[test]
 fn effects_come_behind_their_cause() {
     let broker = broker();
@@ -127,7 +127,7 @@ fn messages_that_come_at_once_are_each_handled_in_their_order() {
     }
     let error = errors.receive(WAIT_MAX).unwrap().expect("an error for those that are refused");
     assert!(error.text().contains("LOT604"), "{}", error.text());
-    // Which topic, and what is wrong with it.
+    // The error names the topic and the mistake.
     let text = error.text();
     assert!(text.contains("nothing was written to '") && text.contains("wildcard"), "{text}");
     // Each refused write is told once.

@@ -125,13 +125,13 @@ fn a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_
     broker.command_ok("-removeRoute Up");
     assert_eq!(next(&mut status), "$SYS/Coreflux/Assets/Up=");
     assert_eq!(asset(&broker, "Up"), None);
-    // What was ordered went with it.
+    // The order to stop it went with the route.
     broker.command_ok(&loopback(""));
     wait_for_state(&broker, "Up", "running");
 }
 
 #[test]
-fn what_waits_for_a_stopped_route_keeps_to_its_bounds() {
+fn outbox_of_a_stopped_route_keeps_its_limits() {
     let broker = options().start();
     let bounded = |settings: &str| {
         loopback("").replace("    ADD EVENT", &format!("    ADD ROUTE_CONFIG\n{settings}    ADD EVENT"))
@@ -142,7 +142,7 @@ fn what_waits_for_a_stopped_route_keeps_to_its_bounds() {
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     let letters = broker.command_ok("-listDeadLetters Up");
     assert_eq!(letters.data()["letters"][0]["reason"], "it waited for longer than BUFFER_TTL_SEC");
-    // Where nothing waits, what comes meanwhile is shed and counted.
+    // Without a queue, the route sheds and counts messages that come meanwhile.
     broker.command_ok(&bounded(
         "        WITH BUFFER_MODE \"none\"\n        WITH OVERLOAD_POLICY \"realtime\"\n",
     ));
@@ -329,7 +329,7 @@ fn time_and_memory_of_a_policy_end_a_run_and_never_give_more() {
 }
 
 #[test]
-fn what_is_never_restarted_waits_for_run() {
+fn restart_policy_never_keeps_a_failed_asset_down_until_run() {
     let broker = broker();
     broker.command_ok(&format!("-addModule long -world action -time 1 wasm64:{}", long()));
     broker.command_ok("-asset-policy-set long restart never");
@@ -357,7 +357,7 @@ fn what_is_never_restarted_waits_for_run() {
     let mut answers = watch(&broker, "done/#");
     broker.command_ok(&loopback(""));
     assert_eq!(next(&mut answers), r#"done/a={"fail":"reconnect"}"#);
-    // What its guest says that only people can mend is tried again where it is always restarted.
+    // An always restarted route also retries after an error that only people can correct.
     broker.command_ok(&loopback("        WITH FAIL \"{payload.json.fail}\"\n"));
     broker.command_ok("-asset-policy-set Up restart always");
     wait_for_state(&broker, "Up", "running");
@@ -391,7 +391,7 @@ fn orders_policies_and_instances_are_in_a_backup() {
 }
 
 #[test]
-fn what_does_not_start_by_itself_waits_for_run_after_a_restart() {
+fn asset_without_autostart_waits_for_run_after_a_restart() {
     let mut broker = broker();
     broker.command_ok(&loopback(""));
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
@@ -583,7 +583,7 @@ fn a_configuration_is_what_the_schema_of_its_package_says() {
             json!({"rate":10,"pin":"****"})
         );
     }
-    // What was masked and comes back is what it was.
+    // A masked value that comes back keeps its stored value.
     broker.command_ok("-asset-config-save one {\"pin\": \"****\", \"rate\": 3}");
     broker.kill();
     broker.start_again();
@@ -633,7 +633,7 @@ fn shipped_types_are_in_the_catalogue_and_need_no_installation() {
 }
 
 #[test]
-fn a_route_and_a_module_of_one_name_are_told_apart() {
+fn route_and_module_of_one_name_are_distinguished() {
     let broker = broker();
     broker.command_ok(&loopback("").replace("ROUTE Up", "ROUTE scale"));
     assert_eq!(asset(&broker, "scale").unwrap()["kind"], "route");
@@ -713,11 +713,11 @@ fn each_command_asks_for_its_right() {
     {
         assert!(broker.command_as(("clerk", "pw"), command).success(), "{command}");
     }
-    // What belongs to another user is left alone unless the command says so.
+    // The broker leaves an asset of another user alone unless the command has `-force`.
     let refused = broker.command_as(("keeper", "pw"), "-stop Up");
     assert_eq!((refused.code(), state(&broker, "Up")), ("OF_ANOTHER", "running".to_owned()));
     assert!(broker.command_as(("keeper", "pw"), "-stop Up -force").success());
-    // What decides what others may is for root.
+    // Only root may use a module that decides about the rights of others.
     let guard =
         wit_component::ComponentEncoder::default().module(GUARD).unwrap().validate(true).encode().unwrap();
     broker.command_ok(&format!("-addModule guard -world rule -grantAll wasm64:{}", STANDARD.encode(guard)));

@@ -33,7 +33,7 @@ fn of<'r>(records: &'r [Value], verb: &str) -> Vec<&'r Value> {
 }
 
 #[test]
-fn who_did_what_is_recorded_and_no_secret_is() {
+fn audit_records_every_command_and_no_secret() {
     let broker = broker();
     let source =
         "DEFINE ACTION Echo\nON TOPIC \"in/hidden-0\" DO\n    PUBLISH TOPIC \"out\" WITH \"hidden-1\"";
@@ -129,7 +129,7 @@ fn a_secret_in_the_command_of_a_definition_is_masked() {
 }
 
 #[test]
-fn what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole() {
+fn answered_commands_survive_kill_9_in_an_intact_audit_chain() {
     let mut broker = options().variable("LOTMQ_LOG_DEBUG", "false").start();
     for round in 0..5 {
         for n in 0..4 {
@@ -296,8 +296,8 @@ fn neither_logins_nor_readers_push_out_what_administrators_did() {
     assert!(trails["access"]["head"]["number"].as_u64().unwrap() < 50, "{trails}");
 }
 
-/// What others change has a sequence of its own, of which each record is on the disk before the
-/// answer, as of an administrator's.
+/// Changes by other users have an audit sequence of their own. Each record is on the disk before
+/// the answer, as for an administrator.
 #[test]
 fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
     let mut broker = options().variable("LOTMQ_AUDIT_RECORDS", "100").start();
@@ -377,8 +377,8 @@ fn commands_that_come_to_nothing_push_out_neither_logins_nor_denials() {
     broker.command_ok(
         "-addRule DEFINE RULE Deployers WITH PRIORITY 5 FOR CommandCall\n    IF USER IS \"dep\" THEN\n        ALLOW\n",
     );
-    // Who has no rights may ask for another password of his own, who may give commands for
-    // anything.
+    // A user without rights may only ask for another password of their own. A user who may give
+    // commands may ask for anything.
     let mut bob = broker.connect(&ConnectOptions::new("bobs").user("bob", "password"));
     let refused = Publication::new("$SYS/Coreflux/Command", "-addUser evil password").qos(QoS::AtLeastOnce);
     bob.publish(&refused).unwrap();
@@ -485,15 +485,15 @@ fn newest_records_that_somebody_took_out_of_the_file_are_missed() {
         let (store, _) =
             lotmq_store::Store::open(lotmq_store::StoreOptions::new(broker.data()), Box::new(|_| {}))
                 .unwrap();
-        let (tenant, mut numbers) = (lotmq_store::TenantId::DEFAULT, Vec::new());
-        let visit = |record: lotmq_store::AuditRecord| {
+        let (tenant, mut numbers) = (lotmq_changes::TenantId::DEFAULT, Vec::new());
+        let visit = |record: lotmq_changes::AuditRecord| {
             numbers.push(record.number);
             std::ops::ControlFlow::Continue(())
         };
         store.audit(tenant, 1..=1_000, visit).unwrap();
         let (from, below) = (numbers[numbers.len() - 2], numbers.last().unwrap() + 1);
-        let mut batch = lotmq_store::Batch::new();
-        batch.push(lotmq_store::Op::DeleteAudit { tenant, from, below });
+        let mut batch = lotmq_changes::Batch::new();
+        batch.push(lotmq_changes::Op::DeleteAudit { tenant, from, below });
         store.commit(batch).unwrap();
         from
     };

@@ -53,7 +53,8 @@ fn a_module_for_logins_is_kept_replaced_rolled_back_and_downloaded() {
     assert_eq!(replaced.data()["granted"], json!([]), "nothing that nobody has named");
     assert_eq!(replaced.data()["changes"]["granted"]["removed"], granted);
     assert_eq!(version(&broker), "2");
-    // Where it is asked about logins some day, that is by its name: a login is decided without it.
+    // If logins ever ask the module, they will do so by name. For now, a login is decided without
+    // it.
     assert!(broker.client("anybody").ping().is_ok());
     broker.kill();
     broker.start_again();
@@ -70,7 +71,7 @@ fn a_module_for_logins_is_kept_replaced_rolled_back_and_downloaded() {
 }
 
 #[test]
-fn what_is_no_module_for_logins_is_refused() {
+fn unsuitable_login_module_is_rejected() {
     let broker = unstable().start();
     let scale = scale();
     let hollow = b"\0asm\x0d\0\x01\0";
@@ -99,7 +100,7 @@ fn what_is_no_module_for_logins_is_refused() {
         assert_eq!(reply.code(), code, "{reply:?}");
         assert!(reply.message().contains(part), "{reply:?}");
     }
-    // Who decides about others is root, or has a key.
+    // Only root, or a user with a signature, installs a module that decides over others.
     broker.command_ok("-addUser ann pw");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
     let reply = broker.command_as(("ann", "pw"), &add(""));

@@ -19,7 +19,7 @@ use crate::disk::Sick;
 use crate::small_disk::SmallDisk;
 use crate::{LOTMQ, broker, options};
 
-/// What leaves a backup with configuration only.
+/// Options that leave only the configuration in a backup.
 const CONFIGURATION: [&str; 2] = ["--without-retained", "--without-sessions"];
 
 const ACTION: &str =
@@ -80,7 +80,7 @@ fn environment(broker: &Broker) -> String {
     broker.command_ok("-listEnv").data().to_string()
 }
 
-/// What an offline session has got so far.
+/// Returns the numbers that an offline session has received so far.
 fn queue(broker: &Broker, client_id: &str) -> Vec<u64> {
     let mut client = broker.connect(&durable(client_id));
     assert!(client.session_present());
@@ -237,7 +237,7 @@ fn a_backup_has_the_errors_of_the_last_moments() {
 }
 
 #[test]
-fn what_is_no_good_backup_is_refused_and_nobody_notices() {
+fn bad_backup_is_rejected_without_interrupting_clients() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("b.zip");
     let broker = broker();

@@ -1,4 +1,4 @@
-//! What a stranger, or a broken device, may send to the port.
+//! Malformed input that a stranger, or a broken device, may send to the port.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -173,7 +173,7 @@ fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn an_unknown_protocol_level_is_told_and_closed() {
+fn unknown_protocol_level_is_rejected_and_closed() {
     let broker = broker();
     let mut connection = open(&broker, ProtocolVersion::V3_1_1);
     connection.send(b"\x10\x0d\0\x04MQTT\x09\x02\0\x3c\0\x01x").unwrap();

@@ -87,7 +87,7 @@ fn many_connections_are_kept_and_written_to_one_by_one() {
 }
 
 #[test]
-fn a_rate_can_be_given_and_mistakes_are_told() {
+fn bench_accepts_a_rate_and_reports_mistakes() {
     let broker = broker();
     let port = broker.port();
     let run =
@@ -179,7 +179,7 @@ fn handshakes_are_full_ones_unless_they_are_to_be_resumed() {
 }
 
 #[test]
-fn mistakes_about_transports_are_told() {
+fn bench_reports_wrong_transport_options() {
     let authority = Authority::new();
     let broker = with_every_listener(&authority);
     let (port, ca) = (broker.port(), authority.file());

@@ -69,8 +69,8 @@ fn a_mosquitto_bridge_connects_and_tells_its_state() {
     }
 }
 
-/// Whose state it is decides, not who may write below `$SYS`; what else a bridge could say there
-/// has no effect.
+/// A state may be set only by the bridge that it belongs to, whoever may write below `$SYS`. Other
+/// messages of a bridge there have no effect.
 #[test]
 fn only_the_client_itself_tells_its_state() {
     let broker = broker();

@@ -16,7 +16,7 @@ fn add_caller(broker: &Broker, call: &str) {
     broker.command_ok(&format!("-addAction -replace {}", caller(call)));
 }
 
-/// What comes out for a message, or the error of the run.
+/// Returns the output for a message, or the error of the run.
 fn called(broker: &Broker, payload: &str) -> String {
     let mut client = broker.root("");
     client.subscribe_to("out", QoS::AtLeastOnce).unwrap();
@@ -86,7 +86,7 @@ fn an_action_calls_a_module_and_one_of_its_functions() {
 }
 
 #[test]
-fn what_goes_wrong_with_a_called_module_is_an_error_of_the_run() {
+fn failure_of_a_called_module_is_an_error_of_the_run() {
     let broker = broker();
     let add =
         |options: &str| format!("-addModule scale -world action -grantAll {options} wasm64:{}", scale());

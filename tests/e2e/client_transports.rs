@@ -70,7 +70,7 @@ fn the_command_line_speaks_every_transport() {
 }
 
 #[test]
-fn names_are_checked_unless_told_otherwise() {
+fn server_names_are_verified_unless_insecure_is_set() {
     let authority = Authority::new();
     let signed = authority.server("broker");
     let broker = options()
@@ -87,7 +87,7 @@ fn names_are_checked_unless_told_otherwise() {
     assert!(!refused.status.success() && refused.stderr.contains("not valid for name"), "{}", refused.stderr);
     let any_name: Vec<&str> = base.iter().copied().chain(["--insecure"]).collect();
     Program::run(LOTMQ, &any_name).unwrap().output();
-    // Who signed it is checked all the same.
+    // The command still checks the authority of the certificate.
     let other_authority = Authority::new();
     let stranger = other_authority.file();
     let other: Vec<&str> = any_name

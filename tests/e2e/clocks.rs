@@ -135,7 +135,7 @@ fn a_gateway_without_a_battery_loses_nothing() {
 }
 
 #[test]
-fn what_ends_does_so_by_the_time_that_has_passed() {
+fn session_expires_by_elapsed_time_despite_clock_changes() {
     let Some(wall) = WallClock::new() else { return };
     let mut broker = wall.broker();
     let brief = ConnectOptions::v5("brief").clean_start(false).session_expiry(1);

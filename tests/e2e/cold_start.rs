@@ -198,7 +198,7 @@ fn a_rule_denies_until_the_module_that_it_asks_is_compiled() {
 }
 
 #[test]
-fn a_kill_while_code_is_compiled_loses_no_promised_run_and_a_stop_waits_for_no_compilation() {
+fn kill_during_compilation_loses_no_durable_run_and_stop_is_not_delayed() {
     let mut cold = Cold::start(cold().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true"));
     cold.add(&add_scale(&slow(crate::modules::SCALE)));
     cold.stop_and_start_again();
@@ -219,7 +219,7 @@ fn a_kill_while_code_is_compiled_loses_no_promised_run_and_a_stop_waits_for_no_c
 }
 
 #[test]
-fn what_is_removed_or_replaced_while_it_is_compiled_gets_no_former_code() {
+fn removed_or_replaced_module_never_runs_its_former_code() {
     let mut cold = Cold::start(cold());
     let slow = slow(crate::modules::SCALE);
     cold.add(&add_scale(&slow));

@@ -117,7 +117,7 @@ fn a_recording_is_replayed_by_its_own_clock() {
 }
 
 #[test]
-fn what_arrives_at_a_broker_is_recorded_and_does_the_same_again() {
+fn recorded_messages_replay_with_the_same_output() {
     let broker = broker();
     let mut client = broker.client("gauge");
     client.publish(&Publication::new("plant/limit", "80").qos(QoS::AtLeastOnce).retained()).unwrap();
@@ -273,7 +273,7 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     std::fs::write(path("sends.lot"), sends).unwrap();
     let checked = lotmq(&["check", &path("all.lot")]);
     assert!(checked.output().ends_with("ok (action Send, model Reading, rule Gate)"), "{}", checked.stdout);
-    // What is further down is there when messages come, and the rule is asked.
+    // Definitions further down are in place when messages come, and the run asks the rule.
     let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7", "--in", "else=7"]);
     assert_eq!(
         (ran.output(), &*ran.stderr),
@@ -355,7 +355,7 @@ fn projects_know_their_definitions_across_files_and_cells() {
 }
 
 #[test]
-fn what_runs_warn_of_is_told_with_its_count() {
+fn run_warnings_are_reported_with_their_count() {
     let program = "DEFINE ACTION Hot\nON TOPIC \"in\" DO\n    IF PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hot.lot");
@@ -758,7 +758,7 @@ fn tools_go_back_to_3_1_1_where_a_broker_does_not_know_5_0() {
         assert_eq!(sent.status.code(), Some(0), "{}", sent.stderr);
         assert_eq!(serving.join().unwrap(), [0x30, 4, 0, 1, b'a', b'x', 0xe0, 0], "{answer:?}");
     }
-    // Whoever asks for a version gets it or nothing.
+    // A user who asks for a version gets it or nothing.
     let (port, _serving) = old_server(&[0x20, 2, 0, 1]);
     let refused = lotmq(&["pub", "-p", &port.to_string(), "-t", "a", "-m", "x", "-V", "5"]);
     assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);

@@ -17,7 +17,7 @@ const COMMAND: &str = "$SYS/Coreflux/Command";
 /// Connections of the user who gives too many commands.
 const CONNECTIONS: usize = 20;
 
-/// Commands that he gives over each.
+/// Commands of this user over each connection.
 const COMMANDS_EACH: usize = 8;
 
 /// A broker with a user who may give commands and has these scopes.
@@ -80,7 +80,7 @@ fn commands_of_one_user_do_not_hold_up_those_of_others() {
             (1..CONNECTIONS * COMMANDS_EACH + 2).map(|_| next(&mut watcher).0).collect();
         let place = |wanted: &str| topics.iter().position(|topic| topic == wanted).unwrap();
         let before = place("answers/root") - place("answers/mark") - 1;
-        // What had begun, and what took its turn before root's.
+        // Commands that had begun, and those whose turn came before root's.
         assert!(before <= 12, "{of_root}: {before} of the other user came first");
     }
 }
@@ -115,7 +115,7 @@ fn probes_of_a_silent_far_side_hold_up_nobody_and_are_one() {
     assert!(broker.command_as(("owner", "pw"), &route).success());
     let refused = broker.command_as(("stranger", "pw"), "-checkRouteConnection Far");
     assert_eq!(refused.code(), "PERMISSION_DENIED", "{refused:?}");
-    // A right that is gone again: what he owns he may try all the same.
+    // The owner may still check their own route without the right.
     broker.command_ok("-removeRule Routesowner");
     let mut watcher = broker.connect(&ConnectOptions::v5("watcher").user("root", "coreflux"));
     watcher.subscribe_to("answers/+", QoS::AtLeastOnce).unwrap();

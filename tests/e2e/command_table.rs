@@ -15,7 +15,8 @@ const ECHO: &str = "DEFINE ACTION Echo\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC 
 const DOUBLE: &str =
     "DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {x} * 2\nRETURN\n    OUTPUT y";
 
-/// What a command must answer: code of the first error, or nothing for success, and the message.
+/// Checks the replies to commands: code of the first error, or nothing for success, and the
+/// message.
 fn check(broker: &Broker, rows: &[(&str, &str, &str)]) {
     for (command, code, message) in rows {
         let reply = broker.command(command);
@@ -202,10 +203,10 @@ fn a_run_reports_what_it_published_and_returned() {
 }
 
 #[test]
-fn what_this_build_cannot_run_is_refused_by_name() {
+fn features_missing_in_this_build_are_rejected_by_name() {
     let broker = broker();
-    // What is wrong with a route is told first, then that nothing runs it (routes reference §1.7,
-    // §1.8).
+    // The broker reports mistakes in a route before it reports that nothing runs it (routes
+    // reference §1.7, §1.8).
     let without = "-addRoute DEFINE ROUTE R WITH TYPE SNOWFLAKE\n";
     let reply = broker.command(without);
     assert_eq!((reply.code(), reply.0["errors"][0]["line"].as_u64()), ("LOT322", Some(1)), "{reply:?}");
@@ -452,8 +453,8 @@ fn other_system_topics_cannot_be_written() {
     assert_eq!(root.receive(WAIT_MAX).unwrap().unwrap().topic, "barrier");
 }
 
-/// The next user of a name is somebody else: what the former one deployed gets none of his rights,
-/// not after a restart either.
+/// The next user of a name is somebody else. Definitions of the former user get none of the rights
+/// of the next one, not after a restart either.
 #[test]
 fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
     let mut broker = broker();
@@ -489,8 +490,8 @@ fn definitions_of_a_removed_user_do_not_serve_the_next_of_that_name() {
     }
 }
 
-/// What a removed user has deployed goes on for nobody: it does what a Client without a user may,
-/// before a restart as after it.
+/// Definitions of a removed user go on with the rights of a Client without a user, before and after
+/// a restart.
 #[test]
 fn definitions_of_a_removed_user_go_on_with_the_rights_of_nobody() {
     let mut broker = broker();
@@ -527,8 +528,8 @@ fn definitions_of_a_removed_user_go_on_with_the_rights_of_nobody() {
     }
 }
 
-/// A session holds what its user may read: nobody else gets it, with whatever Client Identifier he
-/// comes.
+/// A session holds messages that its user may read. No other user gets it, with any Client
+/// Identifier.
 #[test]
 fn a_session_is_its_users_alone() {
     let mut broker = broker();

@@ -252,7 +252,7 @@ fn each_entity_of_a_body_is_published_as_its_own_slice() {
 }
 
 #[test]
-fn an_entity_beside_other_text_is_told_to_be_added() {
+fn valid_entity_is_added_although_other_text_fails_to_parse() {
     let broker = broker();
     let text = "DEFIN ACTION A\nDEFINE ACTION B\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
     let reply = broker.command(&format!("-addAction {text}"));
@@ -263,7 +263,7 @@ fn an_entity_beside_other_text_is_told_to_be_added() {
 }
 
 #[test]
-fn what_needs_something_missing_waits_for_it() {
+fn entity_with_missing_dependency_stays_pending() {
     let broker = broker();
     let caller = "DEFINE ACTION Caller\nON TOPIC \"in\" DO\n    CALL ACTION Double WITH x = PAYLOAD RETURN y\n    PUBLISH TOPIC \"out\" WITH {y}\n";
     let added = broker.command_ok(&format!("-addAction {caller}"));
@@ -343,7 +343,7 @@ fn a_secret_that_is_not_there_is_empty_and_an_error() {
 }
 
 #[test]
-fn what_uses_another_version_is_told_of() {
+fn callers_that_do_not_fit_the_new_version_are_reported() {
     let broker = broker();
     let callee = |outputs: &str| {
         format!(
@@ -367,7 +367,7 @@ fn what_uses_another_version_is_told_of() {
 }
 
 #[test]
-fn kept_values_are_shown_and_removed() {
+fn kept_values_are_listed_and_removed() {
     let broker = broker();
     broker.command_ok("-addAction DEFINE ACTION Keep\nON TOPIC \"in/+\" DO\n    KEEP TOPIC \"kept/+\" WITH PAYLOAD\n    PUBLISH TOPIC \"out\" WITH 1\n");
     let mut client = broker.client("c");
@@ -475,7 +475,7 @@ fn answer(broker: &Broker, command: &str) -> Value {
 }
 
 #[test]
-fn whoever_needs_what_is_removed_is_told() {
+fn removal_reports_dependent_entities() {
     let broker = broker();
     let callee = "-addAction DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {x} * 2\nRETURN\n    OUTPUT y\n";
     let caller = |name: &str| {
@@ -504,7 +504,7 @@ fn whoever_needs_what_is_removed_is_told() {
         told.starts_with("Action 'Caller' and Action 'Other' need Action 'Double' and do not run"),
         "{told}"
     );
-    // What goes with it needs nothing any more.
+    // Definitions removed by the same command need nothing any more.
     broker.command_ok(callee);
     assert_eq!(broker.command_ok("-removeAllActions").0.get("warnings"), None);
 
@@ -518,7 +518,7 @@ fn whoever_needs_what_is_removed_is_told() {
 }
 
 #[test]
-fn a_rule_that_is_there_is_replaced_when_told_so_and_the_refusal_says_how() {
+fn existing_rule_is_replaced_only_with_the_replace_flag() {
     let broker = broker();
     let rule = "DEFINE RULE Once WITH PRIORITY 100 FOR Publish TO TOPIC \"x\"\n    DENY";
     broker.command_ok(&format!("-addRule {rule}"));

@@ -32,7 +32,7 @@ impl User {
         command.envs(variable.map(|name| ("LOTMQ_CONTEXT", name)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Who does not read it ends all the same.
+        // A program that does not read it ends all the same.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim_end().to_owned();
@@ -90,8 +90,7 @@ fn commands_use_the_broker_and_login_of_a_context() {
     user.ok(&["context", "use", "plant"]);
     assert_eq!(has_demo(&user.run(&list)), (0, true));
     assert_eq!(has_demo(&user.run_with(Some("other"), &list, "")), (0, false), "the variable wins");
-    // What is given by hand wins, and a broker that is named by hand gets no login of the context
-    // in use.
+    // Options by hand win. A broker that is named by hand gets no login of the context in use.
     assert_eq!(
         has_demo(&user.run(&["cmd", "--context", "plant", "-p", &other.port(), "-listEntities"])),
         (0, false)
@@ -207,7 +206,7 @@ fn contexts_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
+fn rejected_login_or_address_names_its_context() {
     let (mut broker, user) = (broker(), User::new());
     user.add("plant", &broker, "not this one");
     user.ok(&["context", "use", "plant"]);
@@ -222,7 +221,7 @@ fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
     }
     let (_, _, stderr) = user.run(&["cmd", "-u", "root", "-P", "wrong", "-p", &broker.port(), "-listUsers"]);
     assert!(!stderr.contains("plant"), "{stderr}");
-    // What is given by hand is no login of the context, and not root's of a new broker.
+    // A login by hand is not the login of the context, and not root's of a new broker.
     for login in [&["-u", "root", "-P", "wrong"][..], &["-P", "wrong"]] {
         let (code, _, stderr) = user.run(&[&["cmd"], login, &["-listUsers"]].concat());
         assert_eq!(code, 3, "{stderr}");

@@ -73,7 +73,7 @@ fn pages(bytes: &[u8], numbers: std::ops::Range<usize>) -> impl Iterator<Item = 
 }
 
 #[test]
-fn damaged_messages_are_told_by_metrics_health_and_one_line_for_each_slice() {
+fn damaged_messages_are_reported_by_metrics_health_and_one_line_per_slice() {
     const DAMAGED: std::ops::Range<usize> = 20..MESSAGES - 20;
     let (broker, _place) = with_long_queue();
     assert_eq!(broker.metric("lotmq_store_damaged_total"), Some(0.0));
@@ -82,7 +82,7 @@ fn damaged_messages_are_told_by_metrics_health_and_one_line_for_each_slice() {
     pages(&bytes, DAMAGED).for_each(|(page, at)| write(&file, page + at, b"x"));
     let got = receive(&broker, MESSAGES - 1);
     let missing: Vec<_> = (0..MESSAGES).filter(|number| !got.contains(number)).collect();
-    // What is in the cache of the broker is whole.
+    // Messages in the cache of the broker are whole.
     assert!(!missing.is_empty() && missing.iter().all(|number| DAMAGED.contains(number)), "{missing:?}");
     assert!(got.is_sorted() && got.len() + missing.len() == MESSAGES, "{got:?}");
     let count = missing.len();
@@ -104,7 +104,7 @@ fn a_tree_that_is_found_damaged_stops_acknowledgements_until_it_is_whole() {
     // The value ends far beyond its page.
     pages(&bytes, 0..MESSAGES).for_each(|(page, _)| write(&file, page + 4, &[0xff; 4]));
     let mut client = broker.connect(&ConnectOptions::v5("writer"));
-    // What is in the cache of the broker comes, then its queue cannot be read.
+    // Messages in the cache of the broker come, then its queue cannot be read.
     let mut received = 0;
     if let Ok(mut reader) = Client::connect(broker.address(), &sleeper().manual_acks()) {
         while let Ok(message) = reader.receive(WAIT_MAX) {

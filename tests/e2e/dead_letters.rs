@@ -41,7 +41,7 @@ fn topics(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_refused_is_kept_over_a_kill_and_replayed_when_that_is_mended() {
+fn dead_letters_survive_a_kill_and_are_replayed_on_request() {
     let mut broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     for (topic, payload) in [
@@ -87,7 +87,7 @@ fn what_was_refused_is_kept_over_a_kill_and_replayed_when_that_is_mended() {
 }
 
 #[test]
-fn what_is_refused_again_dies_again_and_is_seen() {
+fn message_rejected_again_becomes_a_dead_letter_again() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
@@ -117,7 +117,7 @@ fn what_is_refused_again_dies_again_and_is_seen() {
 }
 
 #[test]
-fn what_waited_for_too_long_is_a_dead_letter() {
+fn message_older_than_buffer_ttl_becomes_a_dead_letter() {
     let broker = options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
     let nowhere = free_address();
     broker.command_ok(&format!(
@@ -157,7 +157,7 @@ fn letters_are_counted_though_their_route_may_keep_few() {
             listed <= found["count"].as_u64().and_then(|count| usize::try_from(count).ok()),
             "what has left is not listed: {found}"
         );
-        // What is counted is of a moment before what is listed was read.
+        // The reply counts the letters a moment before it reads the list.
         (listed == Some(1) && found["count"] == 1).then_some(())
     });
     assert_eq!(found["dropped"], 19, "{found}");
@@ -198,7 +198,7 @@ fn the_oldest_of_too_many_go_and_are_counted() {
 }
 
 #[test]
-fn routes_are_shown_with_what_waits_and_what_was_given_up() {
+fn routes_command_lists_waiting_messages_and_dead_letters() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     publish(&broker, "in/a", r#"{"fail":"reject"}"#);
@@ -249,7 +249,7 @@ fn a_long_list_has_pages() {
 }
 
 #[test]
-fn wrong_commands_are_told_and_what_is_of_another_user_is_left_alone() {
+fn dead_letter_commands_reject_wrong_arguments_and_other_users() {
     let broker = options().start();
     broker.command_ok(&route("reject", &[]));
     assert_eq!(list(&broker)["letters"], serde_json::json!([]));
@@ -331,7 +331,7 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
 }
 
 #[test]
-fn who_asks_has_what_failed_tried_again_by_the_instance_that_is_open() {
+fn connection_check_retries_failed_messages_on_the_open_instance() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     publish(&broker, "in/a", r#"{"fail":"retry"}"#);
@@ -349,7 +349,7 @@ fn who_asks_has_what_failed_tried_again_by_the_instance_that_is_open() {
 }
 
 #[test]
-fn what_waits_for_events_that_go_is_told_by_who_replaces_a_route() {
+fn route_replacement_warns_of_waiting_messages_for_removed_events() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     broker.command_ok("-stop Line");
@@ -382,7 +382,7 @@ fn what_waits_for_events_that_go_is_told_by_who_replaces_a_route() {
 }
 
 #[test]
-fn what_goes_with_a_removed_route_is_told() {
+fn route_removal_reports_waiting_messages_and_dead_letters() {
     let broker = options().start();
     broker.command_ok(&route(REFUSES, &[]));
     publish(&broker, "in/a", r#"{"fail":"reject"}"#);

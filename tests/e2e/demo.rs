@@ -41,7 +41,7 @@ fn demo_shows_results_and_leaves_the_broker_running() {
     assert_eq!(watcher.wait().output(), "alarms/press9 too hot: 99");
 }
 
-/// What the environment says of ports stands above the defaults of the demo, below its flags.
+/// Ports from the environment override the defaults of the demo, and its flags override both.
 #[test]
 fn demo_listens_where_the_environment_says() {
     let data = tempfile::tempdir().unwrap();

@@ -59,7 +59,7 @@ fn a_simulated_press_answers_each_client_and_refuses_what_it_does_not_have() {
 }
 
 #[test]
-fn a_simulated_press_has_so_many_clients_and_ends_when_it_is_told_to() {
+fn simulated_press_limits_clients_and_ends_on_sigterm() {
     let (plc, address) = start();
     let mut clients: Vec<TcpStream> = (0..32).map(|_| connect(&address)).collect();
     clients.iter_mut().for_each(|client| drop(exchange(client, &SETPOINTS, 13)));

@@ -54,9 +54,9 @@ fn deploy_replaces_no_other_project_unasked() {
     assert_eq!(origins(&broker), both[..1]);
 }
 
-/// What would change is shown first, and whoever reads that may have seen enough.
+/// The command shows the changes first, and a reader who closes the pipe may have seen enough.
 #[test]
-fn what_nobody_reads_about_is_done_and_told_by_the_exit_code() {
+fn command_runs_with_closed_output_pipe_and_returns_its_exit_code() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("models.lot"), MODEL).unwrap();
@@ -97,7 +97,7 @@ fn a_file_is_deployed_with_its_own_lines() {
 }
 
 #[test]
-fn a_warning_of_the_compiler_is_told_once() {
+fn compiler_warning_is_reported_once() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("odd.lot");
@@ -114,7 +114,7 @@ fn a_warning_of_the_compiler_is_told_once() {
 }
 
 #[test]
-fn a_slip_in_the_name_of_a_variable_is_told_last() {
+fn misspelt_variable_name_is_reported_last() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("slip.lot");
@@ -133,7 +133,7 @@ fn a_slip_in_the_name_of_a_variable_is_told_last() {
 }
 
 #[test]
-fn what_a_file_leaves_as_it_was_is_told_as_that() {
+fn unchanged_entities_of_a_file_are_reported_as_unchanged() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("two.lot");
@@ -324,7 +324,7 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
 }
 
 #[test]
-fn projects_are_loaded_beside_each_other() {
+fn several_projects_are_loaded_at_once() {
     let mut broker = broker();
     let rest = format!("{ROUTE}\n{RULE}");
     assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
@@ -340,7 +340,7 @@ fn projects_are_loaded_beside_each_other() {
     assert_eq!((&active["status"], &active["name"]), (&json!("loaded"), &json!("b")));
     assert_eq!(active["projects"].as_array().unwrap().len(), 2, "{active}");
 
-    // What another one has that stays is not taken.
+    // A project does not take a definition of another project that stays.
     let third = zip(&[("c.lot", format!("{CELL}\n{MODEL}").as_bytes())]);
     let loaded = upload(&broker, "c", &third, " load -beside -replace");
     assert!(!loaded.success());
@@ -365,7 +365,7 @@ fn projects_are_loaded_beside_each_other() {
 }
 
 #[test]
-fn what_a_project_displaced_stays_away_while_another_project_has_its_name() {
+fn displaced_definition_stays_away_while_another_project_uses_its_name() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {}", CELL.replace("- 32", "- 0")));
     let one = zip(&[("a.lot", CELL.as_bytes())]);
@@ -398,7 +398,8 @@ fn a_plan_tells_what_would_change_and_changes_nothing() {
     assert_eq!(lists, wanted);
     assert_eq!(plan.data()["unchanged"], 0);
     assert_eq!(origins(&broker), before);
-    // What was stored is what was: it is not the version before of itself.
+    // A dry run leaves the stored version alone, and the version does not become its own
+    // predecessor.
     let same = broker.command_ok("-loadProject a -dryRun");
     assert_eq!(same.data()["unchanged"], 2, "{same:?}");
     assert_eq!(broker.command("-rollbackProject a").code(), "NOT_FOUND");
@@ -505,7 +506,7 @@ fn deploy_tells_which_messages_go_with_a_route_and_asks() {
 }
 
 #[test]
-fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
+fn plan_shows_differences_and_rollback_asks_before_removing_rules() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let (action, rule) = (folder.path().join("a.lot"), folder.path().join("rule.lot"));
@@ -540,7 +541,7 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
     }
     let done = rollback(&["--yes"]);
     assert!(done.status.success() && !has_rule(), "{} {}", done.stdout, done.stderr);
-    // What brings protection back asks nothing.
+    // A rollback that restores protection asks nothing.
     let again = run(&["cmd", "-p", &port, "-rollbackProject", "b"]);
     assert!(again.status.success() && has_rule(), "{} {}", again.stdout, again.stderr);
     let forced = run(&["cmd", "-p", &port, "--yes", "-rollbackProject", "b"]);
@@ -551,7 +552,7 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
 }
 
 #[test]
-fn a_rule_that_changes_is_shown_and_asked_about() {
+fn rule_change_is_printed_and_needs_confirmation() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let rule = folder.path().join("rule.lot");
@@ -580,7 +581,7 @@ fn a_rule_that_changes_is_shown_and_asked_about() {
     assert!(may_publish(&mut client));
     let port = broker.port();
     let rollback = || Program::run(LOTMQ, &["rollback", "b", "-p", &port]).unwrap();
-    // What only denies takes no protection away; back to what allows it does.
+    // A version that only denies takes no protection away. Going back to one that allows does.
     let back = rollback();
     assert!(back.status.success() && !may_publish(&mut client), "{} {}", back.stdout, back.stderr);
     let again = rollback();

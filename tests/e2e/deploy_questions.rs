@@ -1,4 +1,5 @@
-//! What `lotmq deploy` says of a plan before it does it: what is asked about, and what is not.
+//! Plans that `lotmq deploy` shows before it acts: changes that it asks about, and changes that it
+//! does not.
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
@@ -136,7 +137,7 @@ impl AtTerminal {
 }
 
 #[test]
-fn what_changes_behind_a_question_is_asked_about_again() {
+fn change_during_a_question_is_asked_about_again() {
     let broker = broker();
     let port = broker.port();
     let place = tempfile::tempdir().unwrap();
@@ -179,7 +180,7 @@ fn what_changes_behind_a_question_is_asked_about_again() {
         assert_eq!(rules(), ["Door", "Window"], "{command:?} nothing was done");
         put(&door);
     }
-    // Where nothing happens meanwhile, the answer counts.
+    // If nothing happens meanwhile, the answer counts.
     let mut terminal = AtTerminal::start(&["deploy", path, "--name", "p", "-p", &port]);
     terminal.question();
     terminal.answer("y\n");
@@ -188,7 +189,7 @@ fn what_changes_behind_a_question_is_asked_about_again() {
 }
 
 #[test]
-fn what_changes_behind_a_question_about_a_file_is_asked_about_again() {
+fn change_during_a_question_about_a_file_is_asked_about_again() {
     let broker = broker();
     let port = broker.port();
     let folder = tempfile::tempdir().unwrap();
@@ -220,7 +221,7 @@ fn what_changes_behind_a_question_about_a_file_is_asked_about_again() {
 }
 
 #[test]
-fn a_rollback_goes_to_the_version_that_was_shown() {
+fn rollback_goes_to_the_confirmed_version() {
     let broker = broker();
     let port = broker.port();
     let folder = tempfile::tempdir().unwrap();
@@ -281,7 +282,7 @@ fn a_plan_that_was_agreed_to_is_done_or_nothing_is() {
 }
 
 #[test]
-fn what_ends_with_another_project_is_asked_about() {
+fn removal_of_definitions_of_another_project_needs_confirmation() {
     let broker = broker();
     let archive = zip(&[("a.lot", CELL.as_bytes())]);
     assert!(upload(&broker, "b", &archive, " load").success());
@@ -322,7 +323,7 @@ fn lost_connections(broker: &Broker) -> Option<String> {
 /// A second folder with the same files, in the place of the first: nothing that runs changes, and
 /// nothing is asked about.
 #[test]
-fn the_same_under_another_name_is_shown_as_that() {
+fn renamed_project_reports_its_definitions_as_unchanged() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("all.lot"), format!("{CELL}\n{RULE}")).unwrap();
@@ -341,7 +342,7 @@ fn the_same_under_another_name_is_shown_as_that() {
     assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
     assert!(!done.stdout.contains("nothing has changed"), "{}", done.stdout);
     assert!(origins(&broker).iter().all(|(_, origin)| origin == "q3/all.lot"), "{:?}", origins(&broker));
-    // What says something else is shown, as one's own.
+    // The plan shows a definition that differs, as for a project of one's own.
     fs::write(folder.path().join("all.lot"), format!("{CELL}\n{}", RULE.replace("DENY", "ALLOW"))).unwrap();
     let plan = deploy(&broker, folder.path(), &["--name", "q4", "--replace-project", "--dry-run"]);
     for told in ["~ Rule   NoSecrets", "-    DENY", "+    ALLOW", "may be allowed: NoSecrets. This is asked"]
@@ -351,7 +352,7 @@ fn the_same_under_another_name_is_shown_as_that() {
 }
 
 #[test]
-fn what_was_another_users_says_so_when_it_moves() {
+fn definition_taken_from_another_user_is_reported_with_its_owner() {
     let broker = broker();
     broker.command_ok("-addUser ann right-one");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
@@ -404,7 +405,7 @@ fn a_new_rule_before_one_that_denies_is_asked_about() {
 }
 
 #[test]
-fn a_rule_by_hand_stays_and_the_safe_way_is_told() {
+fn deploy_keeps_manually_added_rule_and_suggests_the_safe_way() {
     let broker = broker();
     broker.command_ok(&format!("-addRule {DOOR}"));
     let folder = tempfile::tempdir().unwrap();
@@ -453,7 +454,7 @@ fn options_are_named_as_the_tool_has_them() {
 }
 
 #[test]
-fn who_may_not_send_commands_is_told_who_may() {
+fn denied_command_reports_the_required_rights() {
     let broker = broker();
     broker.command_ok("-addUser joe right-one");
     let port = broker.port();
@@ -482,7 +483,7 @@ fn who_may_not_send_commands_is_told_who_may() {
 }
 
 #[test]
-fn the_explanation_of_a_command_is_told_once() {
+fn command_description_is_printed_once() {
     let broker = broker();
     let help = Program::run(LOTMQ, &["cmd", "-p", &broker.port(), "-help", "removeProject"]).unwrap();
     let told = "Deletes a project that is not loaded";

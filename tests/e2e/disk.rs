@@ -58,7 +58,7 @@ fn on_disk(options: BrokerOptions, state: &Path) -> BrokerOptions {
     options.variable("LOTMQ_STORE_FAULT", &format!("disk:{}", state.display()))
 }
 
-/// What a disk does, the code that 5.0 Clients get for it, and what the health port says.
+/// Faults of a disk, with the code that 5.0 Clients get and the report of the health port.
 const SICK: [(&str, ReasonCode, &str); 4] = [
     ("full", ReasonCode::QuotaExceeded, "the disk of the broker is full"),
     ("read-only", ReasonCode::ImplementationSpecificError, "the disk of the broker fails"),
@@ -105,7 +105,7 @@ fn others_notice_nothing(broker: &Broker) {
 /// Nobody knows what becomes of a change while the disk hangs, but whoever asks for it is not left
 /// waiting for that.
 #[test]
-fn who_changes_something_while_the_disk_hangs_is_told_and_those_behind_him_at_once() {
+fn change_during_a_disk_hang_fails_and_later_changes_fail_at_once() {
     let mut sick = Sick::new();
     let broker = &sick.broker;
     sick.becomes("hang");
@@ -227,7 +227,7 @@ fn subscriptions_sessions_and_commands_are_refused_with_the_reason() {
 
         sick.heals();
         wait_for_health(broker, 200);
-        // What was refused is not there, what was there is.
+        // Refused changes are not there, and the earlier state is.
         let mut publisher = broker.client("publisher");
         for topic in ["wanted", "held"] {
             publisher.publish(&Publication::new(topic, topic).qos(QoS::AtLeastOnce)).unwrap();
@@ -260,7 +260,7 @@ fn every_command_that_only_reads_works_while_the_disk_is_full() {
     for verb in verbs.iter().filter(reads) {
         assert_ne!(broker.command(&format!("-{verb}")).code(), "NO_SPACE", "{verb}");
     }
-    // What is read from the file itself, which cannot be opened as ever.
+    // Commands that read the file itself, which cannot be opened as usual.
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let query = format!("-auditQuery {day}|addUser");
     for command in ["-listKept", "-listKept plant/#", "-loadLicense x", "-auditStatus", &*query] {
@@ -271,14 +271,14 @@ fn every_command_that_only_reads_works_while_the_disk_is_full() {
     }
     assert_eq!(broker.command_ok("-auditStatus").data()["intact"], true);
     assert_eq!(broker.command_ok(&query).data()[0]["target"], "bob");
-    // Who looks does not keep it from working again.
+    // Reads do not keep it from working again.
     sick.heals();
     sick.wait_until_healthy();
     broker.command_ok("-addUser ada lovelace-1815");
     assert_eq!(broker.command_ok("-auditStatus").data()["intact"], true);
 }
 
-/// What happens to the file of a running broker.
+/// Way in which a running broker loses its file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Loss {
     Deleted,
@@ -339,7 +339,7 @@ fn nothing_is_acknowledged_into_a_file_that_is_no_longer_there() {
 }
 
 #[test]
-fn what_happened_while_the_disk_failed_is_stored_when_it_works_again() {
+fn acknowledgements_during_a_disk_failure_are_stored_after_recovery() {
     let mut sick = Sick::new();
     send_to_sleep(&sick.broker);
     let mut publisher = sick.broker.client("publisher");
@@ -406,10 +406,10 @@ fn a_disk_that_is_behind_bounds_what_waits_for_it() {
     assert_eq!(flood.join().unwrap(), MESSAGES);
 }
 
-/// Who has given the disk more than his share waits; what others give it is taken, until that is
-/// too much as well.
+/// A user who gives the disk more than their share waits. The broker takes the data of others until
+/// that is too much as well.
 #[test]
-fn who_gives_the_disk_too_much_does_not_keep_others_from_theirs() {
+fn flooding_user_does_not_block_writes_of_other_users() {
     const MESSAGES: usize = 1_500;
     let sick = Sick::new();
     let broker = &sick.broker;
@@ -469,10 +469,10 @@ fn a_disk_that_is_really_full_refuses_and_serves_again_without_a_restart() {
     });
 }
 
-/// A Client stores as fast as it can: the reserve is there when it is refused, so that who is to
-/// blame can be found, ended, and what he took given back.
+/// A Client stores as fast as it can. When it is refused, the reserve is left to find that Client,
+/// end its session and free its space.
 #[test]
-fn who_fills_the_disk_leaves_its_reserve_to_commands() {
+fn full_disk_keeps_a_reserve_for_commands() {
     const MIB: u64 = 1 << 20;
     let Some(disk) = SmallDisk::with_megabytes(96) else { return };
     let mut broker = options().data(&disk.path().join("data")).start();

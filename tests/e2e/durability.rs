@@ -1,4 +1,4 @@
-//! What was acknowledged is there after `kill -9` and a restart.
+//! Acknowledged data survives `kill -9` and a restart.
 
 use std::time::Duration;
 

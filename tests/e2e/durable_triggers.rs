@@ -63,8 +63,8 @@ fn every_run_happens(interrupt: impl Fn(&mut Broker)) {
         }
         (broker.metric("lotmq_store_deliveries") == Some(0.0)).then_some(())
     });
-    // What had run and was interrupted before that was noted runs once more; the order is that of
-    // the messages.
+    // A run that was interrupted before its end was noted repeats once. The order is that of the
+    // messages.
     let repeats = seen.windows(2).filter(|pair| pair[1] <= pair[0]).count();
     assert!(repeats <= 1, "{seen:?}");
     seen.sort_unstable();
@@ -90,7 +90,7 @@ fn a_message_whose_runs_a_stop_interrupts_starts_them_again() {
 }
 
 #[test]
-fn what_runs_keep_is_there_when_their_messages_are_done() {
+fn kept_values_of_acknowledged_runs_survive_a_kill() {
     const EACH: usize = 20;
     let mut broker = broker(
         "-addAction DEFINE ACTION Count\nON TOPIC \"in\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    KEEP ENV \"N\" WITH (GET ENV \"N\" AS INT) + 1\n",
@@ -137,7 +137,7 @@ fn a_chain_of_actions_keeps_its_order_over_a_kill() {
 }
 
 #[test]
-fn what_has_run_when_it_is_acknowledged_leaves_nothing() {
+fn finished_runs_are_not_repeated_after_a_kill() {
     let mut broker = broker(SHORT);
     publish_all(&broker);
     broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
@@ -147,7 +147,7 @@ fn what_has_run_when_it_is_acknowledged_leaves_nothing() {
 }
 
 #[test]
-fn what_waits_for_an_action_that_is_removed_is_given_up() {
+fn messages_waiting_for_a_removed_action_are_discarded() {
     let broker = broker(SLOW);
     publish_all(&broker);
     broker.command_ok("-removeAction Slow");
@@ -164,8 +164,8 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
     };
     assert!(!publish(&mut client, "in/a", QoS::AtLeastOnce).is_failure());
     sick.becomes("full");
-    // Who has run before it would have been written needs no disk; once it is known that this one
-    // fails, nothing is taken that may need it.
+    // A message whose run ends before it would be written needs no disk. Once the broker knows that
+    // the disk fails, it refuses messages that may need it.
     let kept = Publication::new("state", "x").qos(QoS::AtLeastOnce).retained();
     assert_eq!(client.publish(&kept).unwrap(), ReasonCode::QuotaExceeded);
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
@@ -178,7 +178,7 @@ fn a_message_that_cannot_be_kept_for_its_runs_is_refused() {
     });
 }
 
-/// What `cfg` has deployed, which gives a command that he may give.
+/// Returns a definition that `cfg` has deployed, with a command that `cfg` may give.
 fn of_cfg(say: &str) -> String {
     let command = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"\n";
     SLOW.replace(
@@ -187,8 +187,8 @@ fn of_cfg(say: &str) -> String {
     )
 }
 
-/// What the runs say that come of messages which were interrupted after `change` was answered, and
-/// whether the command was given. Here `cfg` has deployed what they started.
+/// Interrupts runs after `change` was answered. Returns what they publish afterwards and whether
+/// the command was given. Here `cfg` has deployed what they started.
 fn after_a_change(change: &str, interrupt: fn(&mut Broker)) -> (Vec<String>, bool) {
     let mut broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
     broker.command_ok("-addUser cfg password");
@@ -234,7 +234,7 @@ fn is_stopped(broker: &mut Broker) {
 }
 
 #[test]
-fn what_a_restart_starts_again_is_not_done_for_an_owner_who_was_removed() {
+fn restarted_runs_execute_no_commands_of_a_removed_owner() {
     for interrupt in [is_killed, is_stopped] {
         let (said, is_given) = after_a_change("-removeUser cfg", interrupt);
         assert!(!is_given, "{said:?}");
@@ -242,7 +242,7 @@ fn what_a_restart_starts_again_is_not_done_for_an_owner_who_was_removed() {
 }
 
 #[test]
-fn what_a_restart_starts_again_is_the_code_of_who_has_taken_it_over() {
+fn interrupted_runs_are_repeated_with_the_code_of_the_new_owner() {
     let taken_over = SHORT.replace("Short", "Slow").replace("-addAction", "-addAction -replace");
     let taken_over = taken_over.replace("WITH PAYLOAD", "WITH \"root \" + PAYLOAD");
     for interrupt in [is_killed, is_stopped] {
@@ -253,7 +253,7 @@ fn what_a_restart_starts_again_is_the_code_of_who_has_taken_it_over() {
 }
 
 #[test]
-fn what_a_restart_finds_without_its_definition_is_given_up() {
+fn interrupted_runs_of_a_removed_action_are_discarded() {
     for interrupt in [is_killed, is_stopped] {
         assert_eq!(after_a_change("-removeAction Slow -force", interrupt), (Vec::new(), false));
     }
@@ -269,7 +269,7 @@ fn store(fails: &str) -> String {
 }
 
 #[test]
-fn what_a_route_has_forwarded_is_kept_until_it_is_stored_there() {
+fn message_forwarded_between_routes_is_kept_until_delivery() {
     let mut broker = broker(&store("retry"));
     broker.command_ok(FORWARDS);
     let mut watcher = broker.root("watcher");
@@ -294,7 +294,7 @@ fn what_a_route_has_forwarded_is_kept_until_it_is_stored_there() {
 }
 
 #[test]
-fn what_waits_for_a_full_batch_outlives_a_kill() {
+fn messages_waiting_for_a_full_batch_survive_a_kill() {
     let route = |more: &str| {
         format!(
             "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n{more}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out\"\n        WITH QOS 1\n"

@@ -15,7 +15,7 @@ fn run(broker: &Broker, arguments: &[&str]) -> String {
     Program::run(LOTMQ, &[arguments, &["-p", &port]].concat()).unwrap().output().to_owned()
 }
 
-/// Who is told of the errors of `Ratio` from now on.
+/// Returns a client that receives the errors of `Ratio` from now on.
 fn reader(broker: &Broker) -> Client {
     let mut root = broker.root("reader");
     root.subscribe_to("$SYS/Coreflux/Actions/Ratio/Error", QoS::AtLeastOnce).unwrap();
@@ -97,7 +97,7 @@ fn denials_tell_which_rule_and_where_it_stands() {
     let by = |line: &str| line.contains("denied by a rule").then(|| line.to_owned());
     let line = broker.log().wait_for("denied by a rule", by).expect("the broker goes on");
     assert!(line.contains("topic=\"valve/2\"") && line.contains("by=\"rule Shut (valves.lot:6)\""), "{line}");
-    // Whoever is denied the connection is not told by whom; the operator is.
+    // Only the operator sees which rule denies a connection, and the client does not.
     let port = broker.port();
     let refused =
         Program::run(LOTMQ, &["pub", "-i", "stray", "-t", "valve/1", "-m", "x", "-p", &port]).unwrap();

@@ -1,5 +1,5 @@
-//! What somebody's first steps with the tools run into: passwords with blanks, a login that is
-//! missing, the wrong port, a configuration that is wrong.
+//! Mistakes in the first steps with the tools: passwords with blanks, a missing login, the wrong
+//! port, a wrong configuration.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -44,7 +44,7 @@ fn topics_of_the_broker_are_said_to_take_a_login() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.ends_with("; topics of $SYS take a login, as -u root -P …"), "{}", refused.stderr);
     lotmq(&[&subscribe[..], &["-u", "root", "-P", "coreflux"]].concat()).output();
-    // Whoever has a login that does not do is told which one does.
+    // For a login without the right, the error names a login that has it.
     broker.command_ok("-addUser ann right-one");
     let port = broker.port();
     let ann = ["-p", &port, "-u", "ann", "-P", "right-one"];
@@ -68,7 +68,7 @@ fn topics_of_the_broker_are_said_to_take_a_login() {
 }
 
 #[test]
-fn a_port_of_another_protocol_is_told_apart() {
+fn port_of_another_protocol_is_recognised_and_reported() {
     let authority = Authority::new();
     let signed = authority.server("broker");
     let broker = options()
@@ -128,7 +128,7 @@ fn a_wrong_configuration_leads_to_its_check() {
     assert!(stderr.ends_with(&format!("; `lotmq config check {wrong}` shows all 2 mistakes")), "{stderr}");
     let (code, stdout, _) = run(&["config", "check", &wrong], &home);
     assert_eq!((code, stdout.lines().count()), (Some(1), 2), "{stdout}");
-    // What the right values name is looked at in the same round.
+    // The check also looks at the files that valid values name.
     let all = file(
         "all.toml",
         "[tls]\ncertificate = \"/nonexistent/c.pem\"\n[listener.mqtt]\nbind = \"300.1.1.1\"\n",

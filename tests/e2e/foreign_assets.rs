@@ -88,7 +88,7 @@ fn the_owner_of_a_module_replaces_it_though_others_run_it() {
 /// The component of a module is for its owner and administrators; its configuration is masked for
 /// others already.
 #[test]
-fn who_may_add_modules_does_not_get_the_code_of_others() {
+fn module_uploader_cannot_download_modules_of_other_users() {
     let (broker, _data) = with_deployer();
     done(&broker, "ann", &format!("-addModule m -world action -on in wasm64:{}", modules::scale()));
     let reply = ask(&broker, "eve", "-getModule m");
@@ -185,7 +185,8 @@ fn add_module(name: &str) -> String {
     format!("-addModule {name} -world action -on in -grantAll wasm64:{}", modules::scale())
 }
 
-/// A bound goes with the asset that is renamed. What eve leaves behind binds nobody else.
+/// A bound goes with the asset that is renamed. A bound that eve leaves behind applies to nobody
+/// else.
 #[test]
 fn bound_moves_with_a_rename_and_holds_for_no_other_user() {
     let (mut broker, _data) = with_deployer();

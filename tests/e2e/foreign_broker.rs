@@ -74,7 +74,7 @@ fn tools_work_with_mosquitto_or_say_that_it_is_not_lotmq() {
 
 /// A broker that knows 3.1.1 alone: one that says so, and ones that only close.
 #[test]
-fn what_needs_5_0_says_so_where_the_broker_does_not_speak_it() {
+fn tool_reports_that_an_option_needs_mqtt_5() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for (answer, told) in [

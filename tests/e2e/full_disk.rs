@@ -1,4 +1,4 @@
-//! What a broker hands out while its disk is full or fails: the files of a project, a backup, the
+//! Downloads from a broker whose disk is full or fails: the files of a project, a backup, the
 //! records of the audit.
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ fn fill_with_something(broker: &Broker, archive: &[u8]) {
     broker.command_ok("-addUser bob s3cret-pump");
 }
 
-/// What a command of `root` sends to a topic, and its reply.
+/// Runs a command as `root`, and returns the bytes that it sends to a topic and its reply.
 fn ask(client: &mut Client, topic: &str, command: &str) -> (Vec<u8>, Value) {
     for filter in [topic, "$SYS/Coreflux/Command/Output"] {
         assert!(!client.subscribe_to(filter, QoS::AtLeastOnce).unwrap().is_failure());
@@ -76,7 +76,7 @@ fn hands_out_all(broker: &Broker, archive: &[u8], file: &str) {
 }
 
 #[test]
-fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
+fn downloads_succeed_while_the_disk_fails() {
     let archive = archive();
     for state in ["full", "read-only", "write-eio", "sync-eio"] {
         let mut sick = Sick::new();
@@ -98,10 +98,10 @@ fn what_is_read_is_handed_out_while_the_disk_of_the_store_fails() {
     }
 }
 
-/// Who reads is told, and takes no thread from others: a user has two threads that wait, and here
-/// are twice as many commands, so that some wait for others' 20 s, too.
+/// The reader gets an error, and takes no thread from others. A user has two threads that wait, and
+/// here are twice as many commands. Some therefore wait for the 20 s of others, too.
 #[test]
-fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
+fn downloads_fail_during_a_disk_hang_and_other_commands_succeed() {
     let archive = archive();
     let sick = Sick::new();
     fill_with_something(&sick.broker, &archive);
@@ -133,7 +133,7 @@ fn who_reads_from_a_disk_that_hangs_is_told_and_commands_go_on() {
 }
 
 #[test]
-fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
+fn full_disk_is_reported_and_commands_succeed_once_space_is_free() {
     let Some(disk) = SmallDisk::with_megabytes(160) else { return };
     let archive = archive();
     let mut broker = options().data(&disk.path().join("data")).start();
@@ -174,7 +174,7 @@ fn what_finds_no_room_on_a_full_disk_says_so_and_is_done_when_there_is_some() {
     assert!(users.contains("bob") && users.contains("ada"), "{users}");
 }
 
-/// What may wait for all sessions is more than this disk has: shares are those of what there is.
+/// The bound for all sessions is larger than this disk, so shares refer to the space that exists.
 #[test]
 fn nobody_fills_a_small_disk_with_what_waits_for_him() {
     const BYTES: usize = 16 << 10;

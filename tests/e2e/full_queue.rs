@@ -44,7 +44,7 @@ fn work(broker: &Broker) {
 }
 
 #[test]
-fn who_keeps_settings_without_end_costs_others_nothing_that_they_were_promised() {
+fn kept_value_flood_does_not_lose_acknowledged_changes_of_other_users() {
     let mut broker = options().start();
     broker.command_ok(KEEPS);
     for number in 0..ROUTES {
@@ -60,7 +60,7 @@ fn who_keeps_settings_without_end_costs_others_nothing_that_they_were_promised()
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
-        // What panics must end the other thread as well.
+        // A panic must end the other thread as well.
         let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&broker)));
         is_over.store(true, Ordering::Relaxed);
         worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -8,19 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
-use crate::guest_tutorial::{has_cargo, page, run};
+use crate::guest_tutorial::{compiles_guests, page, run};
 use crate::modules::{compiled, with_manifest};
 use crate::{LOTMQ, broker};
 
 fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
     let script = format!("cd '{}'; '{LOTMQ}' guest {arguments} 2>&1", folder.display());
-    // What is built takes as long as it does.
+    // A build has no time limit.
     let finished = Command::new("sh").args(["-c", &script]).output().unwrap();
     (String::from_utf8_lossy(&finished.stdout).into_owned(), finished.status.code())
 }
 
 #[test]
-fn what_the_schema_of_a_guest_refuses_is_told_before_it_is_sent() {
+fn configuration_is_checked_against_the_guest_schema_before_upload() {
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());
     let schema = r#"{"asks":[],"configuration":{"properties":{"rate":{"type":"integer"}}}}"#;
     let component = BASE64.decode(with_manifest(&compiled(UP), schema)).unwrap();
@@ -35,8 +35,7 @@ fn what_the_schema_of_a_guest_refuses_is_told_before_it_is_sent() {
 
 const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
 
-/// What the folder of a new guest is made to be: with a schema, and the configuration that is to be
-/// tried.
+/// Writes the `guest.toml` of a new guest, with the configuration that is to be tried.
 fn configured(folder: &Path, config: &str) {
     let toml = format!(
         "# What the guest is.\nname = \"heater\"\ntype = \"action\"\nlang = \"rust\"\non = [\"raw/#\"]\n\n# As the page has it.\n[config]\n{config}"
@@ -46,7 +45,7 @@ fn configured(folder: &Path, config: &str) {
 
 #[test]
 fn a_changed_configuration_is_kept_or_taken_as_the_author_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lotmq_test_support::{Broker, eventually};
 
-use crate::guest_tutorial::has_cargo;
+use crate::guest_tutorial::compiles_guests;
 use crate::guests::{guest, guest_with_cargo};
 use crate::{options, send};
 
@@ -42,7 +42,7 @@ impl Route for Guest {
 lotmq_guest::export_route!(Guest);
 "#;
 
-/// What comes of it in cases, in which nobody waits as long as in a broker.
+/// Cases for it, in which no wait is as long as in a broker.
 const CASES: &str = r#"program = "line.lot"
 
 [[case]]
@@ -87,8 +87,8 @@ fn built(place: &Path) -> std::path::PathBuf {
 }
 
 #[test]
-fn who_does_not_come_back_is_told_to_compute_or_to_have_no_answer() {
-    if !has_cargo() {
+fn guest_timeout_reports_computing_or_waiting_for_an_answer() {
+    if !compiles_guests() {
         return;
     }
     let place = tempfile::tempdir().unwrap();

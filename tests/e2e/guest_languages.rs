@@ -45,8 +45,8 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
     }
 }
 
-/// What comes of guests that catch nothing: the error of the run says which exception it was and
-/// where, and the guest goes on.
+/// Cases for guests that catch nothing. The error of the run says which exception it was and where,
+/// and the guest goes on.
 const RAISING: &str = r#"
 [[case]]
 name = "an exception"
@@ -77,7 +77,7 @@ when = [{ topic = "raw/d", payload = '{"bytes": {}}' }]
 then = [{ error = "TypeError: bytes are a Uint8Array, and not a value of type object" }]
 "#;
 
-/// What the library of Python has of clocks and files.
+/// Cases for clocks and files in the library of Python.
 const LIBRARY: &str = r#"
 [[case]]
 name = "the time"
@@ -96,7 +96,7 @@ when = [{ topic = "raw/e", payload = "x" }]
 then = [{ error = " in JSONDecoder.raw_decode, called from guest.py:17 in ActionHandler.on_message)" }]
 "#;
 
-/// What a handler in JavaScript returns that nobody could take.
+/// Cases for a JavaScript handler that returns something unusable.
 const ANSWERS_JS: &str = r#"
 [[case]]
 name = "a promise"
@@ -224,7 +224,8 @@ class ActionHandler(exports.ActionHandler):
         return answers.get(wanted, [Value_Integer(-5)])
 "#;
 
-/// What an environment variable names, without which a tool is not installed here.
+/// Returns the value of an environment variable that names a tool. Without it, the tool is not
+/// installed here.
 pub(crate) fn installed(variable: &str) -> Option<std::path::PathBuf> {
     let found = std::env::var_os(variable).map(std::path::PathBuf::from);
     #[allow(clippy::print_stderr, reason = "a skipped test says so")]

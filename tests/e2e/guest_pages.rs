@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lotmq_test_support::Broker;
 
-use crate::guest_tutorial::{follow, follow_in, has_cargo, page, run};
+use crate::guest_tutorial::{compiles_guests, follow, follow_in, page, run};
 use crate::lot_pages::{Block, blocks};
 use crate::modules::component;
 use crate::{LOTMQ, options};
@@ -114,7 +114,7 @@ fn world_of(page: &str, block: &Block) -> Option<&'static str> {
     }
 }
 
-/// What stands in front of snippets: what their pages say in words.
+/// Code in front of snippets, for things that their pages describe in words.
 const BEFORE: &str = r#"
 #![allow(unused)]
 use std::io::{BufRead as _, Read as _, Write as _};
@@ -133,7 +133,7 @@ const BEFORE_ROUTE: &str = "use lotmq_guest::route::{files::Folder, net::{self, 
 
 #[test]
 fn snippets_of_the_pages_compile() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (sources, broker, place) = (sources(), options().start(), tempfile::tempdir().unwrap());
@@ -163,7 +163,7 @@ fn snippets_of_the_pages_compile() {
 
 #[test]
 fn the_page_on_logins_does_what_it_says() {
-    if has_cargo() {
+    if compiles_guests() {
         follow(&options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start(), &page("auth.md"));
     }
 }
@@ -175,7 +175,7 @@ fn the_page_on_compatibility_does_what_it_says() {
     follow_in(&broker, &page("compatibility.md"), (place.path(), place.path()));
     assert!(place.path().join("old/lotmq-guest/Cargo.toml").is_file());
     // Its world is another one than the file says: that is told before anything is built from it.
-    if has_cargo() {
+    if compiles_guests() {
         let toml = place.path().join("old/guest.toml");
         let text = std::fs::read_to_string(&toml).unwrap();
         std::fs::write(&toml, text.replace("\"action\"", "\"rule\"")).unwrap();
@@ -200,7 +200,7 @@ fn reader() -> u16 {
 
 #[test]
 fn the_page_on_testing_does_what_it_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
@@ -208,7 +208,7 @@ fn the_page_on_testing_does_what_it_says() {
     let cases = std::fs::read_to_string(folder.join("cases.test.toml")).unwrap();
     let port = reader().to_string();
     std::fs::write(folder.join("cases.test.toml"), cases.replace("4001", &port)).unwrap();
-    // What comes of the commands is in its place.
+    // The commands of the page write the recording again.
     let (recorded, comes) =
         (folder.join("line.far.jsonl"), std::fs::read_to_string(folder.join("line.far.jsonl")));
     std::fs::remove_file(&recorded).unwrap();
@@ -229,14 +229,14 @@ fn the_page_on_testing_does_what_it_says() {
 
 #[test]
 fn the_page_on_modules_does_what_it_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
     let (_, folder) = run(&broker, place.path(), "lotmq guest new scale\ncd scale\nlotmq guest build");
     std::fs::copy(folder.join("target/scale.wasm"), folder.join("scale.wasm")).unwrap();
-    // What `lotmq guest build` tells of another configuration than this guest has is in a test of
-    // its own.
+    // Another test covers the output of `lotmq guest build` for a configuration that this guest
+    // does not have.
     let (before, after) = page("modules.md")
         .split_once("```text\nguest.toml:8")
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
@@ -244,7 +244,7 @@ fn the_page_on_modules_does_what_it_says() {
     let (_, after) = after.split_once("```\n").unwrap();
     let (sent, signed) = after.split_once("The first text is a key").unwrap();
     follow_in(&broker, &format!("{before}{sent}"), (place.path(), &folder));
-    // What the page says with the key: a broker that takes what it has signed alone.
+    // As on the page, this broker takes only modules that the key has signed.
     let asked = "openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | base64 -w0";
     assert!(sent.contains(asked));
     let (key, _) = run(&broker, &folder, asked);
@@ -322,7 +322,7 @@ fn station() -> UdpSocket {
 
 #[test]
 fn a_conversation_over_udp_is_recorded_and_played() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let (broker, place) = (options().start(), tempfile::tempdir().unwrap());
@@ -366,7 +366,7 @@ fn a_conversation_over_udp_is_recorded_and_played() {
 }
 
 #[test]
-fn a_recorded_conversation_is_played_and_what_differs_is_told() {
+fn recorded_conversation_is_replayed_and_differences_are_reported() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
     let lines = include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm");

@@ -1,14 +1,13 @@
-//! What `lotmq guest new` makes, of every type: its own tests pass on this machine, it is built and
-//! verified, and the guest for logins is uploaded.
+//! Templates of `lotmq guest new`, of every type: the own tests pass on this machine, the guest
+//! builds and verifies, and the guest for logins is uploaded.
 //!
-//! To the tests of the templates others are added that use every double of the host which they do
-//! not.
+//! Further tests use the doubles of the host that the tests of the templates do not use.
 
 use std::path::{Path, PathBuf};
 
 use lotmq_test_support::Broker;
 
-use crate::guest_tutorial::{has_cargo, run};
+use crate::guest_tutorial::{compiles_guests, run};
 use crate::options;
 
 /// Tests that are added to those of a type, as items of its module of tests.
@@ -101,8 +100,8 @@ fn new_guest(broker: &Broker, place: &Path, kind: &str, tests: &str) -> PathBuf 
 }
 
 #[test]
-fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() {
-    if !has_cargo() {
+fn guest_from_each_template_passes_its_tests_and_is_deployed() {
+    if !compiles_guests() {
         return;
     }
     let broker = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();
@@ -118,7 +117,7 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
         // Built from nothing, as who makes a first guest does.
         let shared = "export CARGO_TARGET_DIR=../target\nunset CARGO_BUILD_BUILD_DIR\n";
         let (written, _) = run(&broker, &folder, &format!("{shared}lotmq guest test\nlotmq guest verify"));
-        // What the first one needs is built for all, and told of.
+        // The first build compiles the dependencies for all guests, and reports it.
         for told in [
             "compiling for this machine; the first time this takes minutes",
             "compiling for WebAssembly; the first time this takes minutes",

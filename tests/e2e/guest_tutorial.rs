@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Broker, Lines, eventually, free_address, of_build};
+use lotmq_test_support::{Broker, Lines, eventually, free_address, guests_changed, of_build};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::guest_languages::installed;
@@ -43,7 +43,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
     );
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &script]).current_dir(folder).stdin(Stdio::null());
-    // What guests depend on is built once for all of these tests.
+    // All of these tests share one build of the guests' dependencies.
     shell.env("CARGO_BUILD_BUILD_DIR", of_build(Path::new(LOTMQ), "lotmq-test-guests"));
     // The cargo that runs the tests tells its children of itself.
     for (name, _) in std::env::vars_os() {
@@ -104,14 +104,14 @@ fn the_tutorial_does_what_it_says() {
 
 #[test]
 fn the_page_on_rules_does_what_it_says() {
-    if has_cargo() {
+    if compiles_guests() {
         follow(&options().start(), &page("rules.md"));
     }
 }
 
 #[test]
 fn the_page_on_routes_does_what_it_says() {
-    if !has_cargo() {
+    if !compiles_guests() {
         return;
     }
     let mut cache = Memcached::start_at(free_address());
@@ -142,7 +142,7 @@ fn the_page_on_routes_does_what_it_says() {
         eventually("the first of a round", || (!cache.keys(&start).is_empty()).then_some(()));
         let mut had = BTreeSet::new();
         if round % 2 == 0 {
-            // What it had is gone with it; nothing else is.
+            // A cache that ends loses its own keys, and no others.
             let (address, keys) = cache.end();
             had.extend(keys.into_iter().filter(|key| key.starts_with(&start)));
             cache = Memcached::start_at(address);
@@ -157,8 +157,13 @@ fn the_page_on_routes_does_what_it_says() {
     }
 }
 
+/// Whether a test that compiles guests runs: an input changed since it passed, and cargo is here.
+pub(crate) fn compiles_guests() -> bool {
+    guests_changed() && has_cargo()
+}
+
 /// Whether there is a cargo; where everything is to be tested there has to be.
-pub(crate) fn has_cargo() -> bool {
+fn has_cargo() -> bool {
     let has_it = Command::new("cargo").arg("--version").output().is_ok();
     assert!(has_it || std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not installed: cargo");
     has_it

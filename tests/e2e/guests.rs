@@ -9,6 +9,7 @@ use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 use serde_json::{Value, json};
 
+use crate::guest_tutorial::compiles_guests;
 use crate::modules::{compiled, component, scale, with_manifest};
 use crate::{LOTMQ, broker, options};
 
@@ -28,7 +29,7 @@ pub(crate) fn guest_with_cargo(folder: &Path, arguments: &[&str]) -> (String, Op
 }
 
 #[test]
-fn what_cannot_be_a_guest_is_refused_with_the_reason() {
+fn invalid_guest_is_rejected_with_the_reason() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path();
     std::fs::write(folder.join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -134,7 +135,7 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     let remove = format!("remove scale --yes -p {}", broker.port());
     let (told, code) = guest(place.path(), &remove);
     assert!(told.contains("Use --force.") && code == Some(1), "{told}");
-    // Who forces it is not asked.
+    // With `--force` the command does not ask.
     let forced = format!("remove scale --force -p {} </dev/null", broker.port());
     let (told, code) = guest(place.path(), &forced);
     assert!(told.contains("'scale' removed") && code == Some(0), "{told}");
@@ -162,7 +163,8 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert_eq!(configured(), 2);
     assert!(!deploy("--config 3").contains("CONFIG_KEPT"));
     assert_eq!(configured(), 3);
-    // What a command brings along for a module that has none is told where it means something else.
+    // With `-keepConfig`, the broker warns only if the configuration in the command differs from
+    // the kept one.
     let keeping = |config: &str| {
         broker.command_ok(&format!(
             "-addModule scale -world action -on raw/# -grantAll -replace -keepConfig -config {config} wasm64:{}",
@@ -201,8 +203,8 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert_eq!(configured(), json!({}));
 }
 
-/// The rules of the page on modules, without which an author may do nothing, and with which he adds
-/// a module and reads its log.
+/// Tests the rules of the page on modules. With them an author may add a module and read its log,
+/// and without them nothing.
 #[test]
 fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
     let (broker, place) = (broker(), tempfile::tempdir().unwrap());
@@ -242,7 +244,7 @@ fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
 }
 
 #[test]
-fn the_configuration_of_a_module_is_shown_without_secrets() {
+fn module_info_masks_secrets_in_the_configuration() {
     let broker = broker();
     let config = r#"{"limit":3,"api_key":"k3y","far":{"password":"pw","token":{"secret":"T"}}}"#;
     broker.command_ok(&format!(
@@ -284,7 +286,7 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
         assert!(!text.contains("l1mit"), "{command}: {text}");
         (reply.success(), text)
     };
-    // What everybody who may command is told, which is how much there is of it.
+    // Commands for everybody who may command. They show only the size of the configuration.
     for command in [
         "-moduleInfo scale",
         "-listModules",
@@ -299,7 +301,7 @@ fn the_configuration_of_a_module_is_not_for_everybody() {
     let info = broker.command_as(("ann", "password"), "-moduleInfo scale");
     assert_eq!(info.data()["configurationBytes"], 17);
     assert_eq!(info.data().get("configuration"), None);
-    // What needs a right of its own.
+    // Commands that need a right of their own.
     for command in [
         "-getModule scale",
         "-rollbackModule scale",
@@ -423,7 +425,7 @@ fn an_example_is_made_with_the_sdk_and_a_component_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn what_a_disabled_module_misses_is_counted() {
+fn messages_missed_by_a_disabled_module_are_counted() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
     let missed = || broker.command_ok("-moduleInfo scale").data()["missed"].as_u64();
@@ -503,7 +505,7 @@ fn logs_are_in_the_order_of_their_times() {
 }
 
 #[test]
-fn what_no_module_of_its_world_can_have_is_warned_of() {
+fn verify_warns_of_grants_impossible_in_the_world() {
     const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
     let place = tempfile::tempdir().unwrap();
     let asking = with_manifest(&compiled(UP), r#"{"asks":["file-read:/data","state"]}"#);
@@ -551,7 +553,7 @@ fn a_large_component_is_deployed_in_parts() {
 }
 
 #[test]
-fn lines_of_a_module_are_told_to_who_is_subscribed() {
+fn module_log_lines_are_published_to_subscribers() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
     let mut client = broker.root("reader");
@@ -568,7 +570,7 @@ fn lines_of_a_module_are_told_to_who_is_subscribed() {
 }
 
 #[test]
-fn lines_that_were_too_many_are_told_of_though_no_other_one_comes() {
+fn suppressed_log_lines_are_counted_without_a_later_line() {
     const LINES: u64 = 150;
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
@@ -588,7 +590,7 @@ fn lines_that_were_too_many_are_told_of_though_no_other_one_comes() {
 }
 
 #[test]
-fn lines_of_a_module_that_a_rule_asks_are_told_to_who_is_subscribed() {
+fn log_lines_of_a_rule_module_are_published_to_subscribers() {
     let broker = broker();
     broker.command_ok(&crate::rule_modules::add_guard("-grantAll"));
     broker.command_ok(crate::rule_modules::GUARDED);
@@ -631,7 +633,7 @@ lotmq_guest::export_action!(Tells);
 
 #[test]
 fn prints_panics_and_events_reach_the_log_with_their_text() {
-    if Program::run("cargo", &["--version"]).is_none() {
+    if !compiles_guests() {
         return;
     }
     let broker = broker();
@@ -693,7 +695,7 @@ lotmq_guest::export_action!(Dates);
 
 #[test]
 fn a_crate_that_is_built_for_browsers_is_named_with_the_feature_to_switch_off() {
-    if Program::run("cargo", &["--version"]).is_none() {
+    if !compiles_guests() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
@@ -713,7 +715,7 @@ fn a_crate_that_is_built_for_browsers_is_named_with_the_feature_to_switch_off() 
     let named = "a crate is built for browsers and imports what no broker has (wasm-bindgen): \
                  chrono has feature `wasmbind`: write chrono = { version = \"…\", default-features = false, features = [";
     assert!(told.contains(named) && code == Some(1), "{told}");
-    // What it says is what helps.
+    // The advice of the error helps.
     let (_, features) = told.split_once(named).unwrap();
     let (features, _) = features.split_once(']').unwrap();
     let without =

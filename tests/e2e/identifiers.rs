@@ -1,4 +1,4 @@
-//! Client Identifiers: each user has his own, and those who came without a name share theirs.
+//! Client Identifiers: each user has their own, and those who came without a name share theirs.
 
 use lotmq_client::{
     Client, ConnectOptions, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, Publication, QoS,
@@ -46,7 +46,7 @@ fn receive_all(broker: &Broker, client: &mut Client) -> Vec<String> {
     }
 }
 
-/// Whoever came first, for whatever time, with whatever version, before or after a restart.
+/// Covers each first user, expiry and version, before and after a restart.
 #[test]
 fn nobody_keeps_an_identifier_from_others() {
     let mut broker = broker();
@@ -144,7 +144,7 @@ fn one_user_takes_over_from_himself_and_so_do_those_without_a_name() {
 }
 
 #[test]
-fn what_two_of_one_identifier_do_is_judged_and_listed_by_their_users() {
+fn clients_with_one_identifier_are_authorised_and_listed_per_user() {
     let broker = broker();
     add_users(&broker, &["ann", "eve"]);
     broker.command_ok(
@@ -214,7 +214,7 @@ fn a_removed_user_takes_only_his_own_sessions_with_him() {
 /// The broker dies as soon as the name is given again, while the connections of the one before are
 /// being closed.
 #[test]
-fn who_is_given_the_name_of_a_connected_user_finds_nothing_after_a_crash() {
+fn reused_user_name_gets_no_former_sessions_after_a_crash() {
     const SESSIONS: usize = 8;
     let mut broker = options().variable("LOTMQ_STORE_LINGER_MS", "100").start();
     add_users(&broker, &["eve"]);
@@ -229,7 +229,7 @@ fn who_is_given_the_name_of_a_connected_user_finds_nothing_after_a_crash() {
     for command in ["-removeUser eve", "-addUser eve pw"] {
         root.send_publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
     }
-    // A user is listed when he is stored.
+    // The list shows a user once the user is stored.
     let listed = lotmq_test_support::eventually("the name is given again", || {
         let mut ended =
             before.iter_mut().filter_map(|client| client.receive(std::time::Duration::ZERO).err());

@@ -12,7 +12,7 @@ use crate::options;
 const HOARDERS: usize = 32;
 const MESSAGES: usize = 8;
 const MESSAGE_BYTES: usize = 1 << 20;
-/// What all sessions may have in flight: a sixteenth of what is sent to them.
+/// Bytes that all sessions may have in flight: a sixteenth of the bytes sent to them.
 const BYTES_MAX: usize = 16 << 20;
 
 fn lasting(client_id: &str) -> ConnectOptions {
@@ -38,7 +38,7 @@ fn message(topic: &str, number: usize) -> Publication {
 }
 
 #[test]
-fn what_sessions_have_in_flight_is_bounded_in_sum_and_nothing_is_lost() {
+fn total_in_flight_bytes_are_limited_without_message_loss() {
     let broker =
         options().prepared().variable("LOTMQ_LIMITS_ALL_INFLIGHT_BYTES", &BYTES_MAX.to_string()).start();
     let hoarders: Vec<Client> = (0..HOARDERS).map(|number| hoarder(&broker, number)).collect();
@@ -55,7 +55,7 @@ fn what_sessions_have_in_flight_is_bounded_in_sum_and_nothing_is_lost() {
             broker.wait_for_metric("lotmq_limit_reached_total{limit=\"all_inflight_bytes\"}", 1.0);
         }
     }
-    // Whoever has a name is not concerned, with long messages either.
+    // The limit does not concern named users, with long messages either.
     let mut root = broker.root("root");
     root.subscribe_to("free", QoS::AtLeastOnce).unwrap();
     root.publish(&message("free", 7)).unwrap();

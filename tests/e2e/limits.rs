@@ -128,7 +128,7 @@ fn one_address_has_so_many_connections() {
 }
 
 #[test]
-fn who_sends_too_fast_rests_and_loses_nothing() {
+fn publisher_above_the_rate_limit_is_throttled_without_loss() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("mqtt.sock");
     let broker = options()
@@ -159,7 +159,7 @@ fn who_sends_too_fast_rests_and_loses_nothing() {
 }
 
 #[test]
-fn what_was_sent_at_once_is_not_handled_at_once() {
+fn rate_limit_applies_to_packets_sent_in_one_write() {
     let broker = options().variable("LOTMQ_LIMITS_MESSAGES_PER_SEC", "1").start();
     let mut subscriber = broker.client("subscriber");
     subscriber.subscribe_to("t", QoS::AtMostOnce).unwrap();
@@ -192,7 +192,7 @@ fn unfinished_connects_are_bounded_in_bytes() {
         stream.read_exact(&mut answer).is_ok()
     });
     assert_eq!(let_in.iter().filter(|is_in| **is_in).count(), 1);
-    // Who says all at once is not concerned.
+    // A client that sends all at once is not concerned.
     let _third = unfinished();
     assert!(open(port, &id(b'3')).is_some());
 }
@@ -243,7 +243,8 @@ fn of_the_disk_a_reserve_is_kept_for_commands() {
     let mut retained = Publication::new("t", "x").qos(QoS::AtLeastOnce);
     retained.retain = true;
     assert!(client.publish(&retained).unwrap().is_failure());
-    // What frees a message is taken, for which there is the reserve, also in an exchange of QoS 2.
+    // The broker takes messages that free space, because the reserve is for them. This includes an
+    // exchange of QoS 2.
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let freed = client.publish(&Publication::new("freed", "").qos(qos).retained()).unwrap();
         assert!(!freed.is_failure(), "{qos:?}: {freed}");
@@ -311,10 +312,10 @@ fn nobody_takes_up_what_may_be_stored_for_all() {
     }
 }
 
-/// Where publishers hear of what cannot be kept, nothing that was acknowledged is missing when all
-/// that may be stored is used up.
+/// With `reject`, publishers hear of messages that cannot be kept. No acknowledged message is
+/// missing when the space for stored messages is used up.
 #[test]
-fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
+fn full_stored_queue_rejects_publishers_when_on_full_is_reject() {
     let broker = options()
         .variable("LOTMQ_LIMITS_STORED_QUEUE_BYTES", "8388608")
         .variable("LOTMQ_LIMITS_ON_FULL", "reject")
@@ -343,7 +344,7 @@ fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
     });
     assert_eq!(refusal, ReasonCode::QuotaExceeded);
     assert!(broker.metric("lotmq_limit_reached_total{limit=\"stored_queue_bytes\"}").unwrap() > 0.0);
-    // Of a group, he who has room gets the message.
+    // In a group, the member that has room gets the message.
     (0..10).for_each(|number| assert!(!publish("both", 1_000).is_failure(), "{number}"));
     // Before 5.0 nothing is said but the end of the connection.
     let mut old = broker.client("old");
@@ -357,8 +358,8 @@ fn what_may_not_be_stored_for_others_is_refused_to_who_wants_to_hear() {
     }
 }
 
-/// What a tenant keeps of values and projects has bounds that can be set; who would exceed one is
-/// told which, and it is counted.
+/// The values and projects of a tenant have configurable bounds. The error names the exceeded
+/// bound, and a metric counts it.
 #[test]
 fn a_tenant_keeps_so_many_values_and_projects_and_no_more() {
     let broker = options()
@@ -383,7 +384,7 @@ fn a_tenant_keeps_so_many_values_and_projects_and_no_more() {
     }
     assert_eq!((reached("variables"), reached("variable_bytes")), (Some(2.0), Some(2.0)));
     let archive = |bytes: usize| {
-        // What does not compress.
+        // Bytes that do not compress.
         let noise: Vec<u8> =
             (0..bytes as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
         projects::zip(&[("README.md", &noise)])
@@ -426,9 +427,9 @@ fn nobody_takes_up_what_may_be_retained_for_all() {
     assert_eq!(fill(&broker, &ConnectOptions::v5("root").user("root", "coreflux"), "f"), 3);
 }
 
-/// Until his name is given again, behind a restart, and in a restored backup.
+/// Covers a name that is given again, a restart, and a restored backup.
 #[test]
-fn what_a_removed_user_has_retained_is_not_in_the_share_of_a_later_one_of_his_name() {
+fn retained_messages_of_a_removed_user_do_not_count_for_a_namesake() {
     let folder = tempfile::tempdir().unwrap();
     let mut broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "64").start();
     broker.command_ok("-addUser ann password");
@@ -461,7 +462,7 @@ fn what_a_removed_user_has_retained_is_not_in_the_share_of_a_later_one_of_his_na
 
 /// The same of what programs keep.
 #[test]
-fn what_a_removed_user_has_kept_is_not_in_the_share_of_a_later_one_of_his_name() {
+fn kept_values_of_a_removed_user_do_not_count_for_a_namesake() {
     const LARGE: usize = 4 << 20;
     let mut broker = options().start();
     let come = |broker: &Broker, option: &str, place: &str| {
@@ -627,7 +628,7 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
     // The oldest was closed, the youngest that was let in was not.
     assert!(!is_let_in(&crowd[0], b'k'));
     assert!(is_let_in(&crowd[19], b'l'));
-    // Who has as many as others keeps them.
+    // An address with as many connections as others keeps them.
     let others: Vec<TcpStream> = (0..40).map(|_| idle_from("127.0.0.3", port)).collect();
     assert!(is_let_in(&others[0], b'm'));
     assert!(is_let_in(&crowd[18], b'n'));
@@ -636,7 +637,7 @@ fn idle_connections_of_one_address_give_way_to_those_of_others() {
 /// At two listeners, a thousand connections of a few addresses that say nothing, and then guesses
 /// whose passwords wait.
 #[test]
-fn who_says_nothing_leaves_places_to_those_who_log_in() {
+fn silent_connections_leave_room_for_logins() {
     let broker = options()
         .variable("LOTMQ_LIMITS_CONNECTIONS", "200")
         .variable("LOTMQ_LIMITS_CONNECT_TIMEOUT_SEC", "3600")
@@ -753,7 +754,7 @@ fn retained(broker: &Broker, filter: &str) -> usize {
 }
 
 #[test]
-fn what_programs_retain_counts_for_their_owner() {
+fn retained_messages_of_programs_count_for_their_owner() {
     let mut broker = options()
         .variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16")
         .variable("LOTMQ_LOT_COMPAT_KEEP_VISIBLE_RETAINED", "true")
@@ -788,7 +789,7 @@ fn what_programs_retain_counts_for_their_owner() {
     broker.kill();
     broker.start_again();
     assert_eq!(fill(&broker, "bob", 20), 3, "whose they are outlives a restart");
-    // What is removed, by whomever, comes back.
+    // A removed message frees its share, whoever removes it.
     let mut remover = broker.root("remover");
     for number in 0..8 {
         let empty = Publication::new(format!("kept/ann/{number}"), "").qos(QoS::AtLeastOnce).retained();

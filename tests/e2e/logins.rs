@@ -93,8 +93,8 @@ fn a_login_is_not_behind_a_flood_of_others() {
     }
 }
 
-/// After a start no password is remembered, and guesses as existing users come from many networks.
-/// Who comes from where he was before is not behind them.
+/// After a start the broker remembers no password, and guesses as existing users come from many
+/// networks. A client from a known address is not queued behind them.
 #[test]
 fn a_login_from_a_known_place_is_not_behind_guesses_from_many_networks() {
     for is_killed in [false, true] {
@@ -104,7 +104,7 @@ fn a_login_from_a_known_place_is_not_behind_guesses_from_many_networks() {
             assert_eq!(site.login(address, user, "right"), 0);
         }
         if is_killed {
-            // What is stored for nobody to wait for it is so within a second.
+            // The broker stores the address within a second, without making anybody wait for it.
             std::thread::sleep(Duration::from_millis(1_500));
         }
         site = site.restarted(is_killed);
@@ -113,7 +113,7 @@ fn a_login_from_a_known_place_is_not_behind_guesses_from_many_networks() {
             .collect();
         for (address, user) in places {
             let asked = Instant::now();
-            // Another host of his network of 64 bits is the same place.
+            // Another host of the same 64-bit network is the same place.
             let address = address.replace("7::7", "7::9");
             assert_eq!(site.login(&address, user, "right"), 0, "{user}");
             let (waited, waiting) = (asked.elapsed(), site.metric("lotmq_logins_waiting"));
@@ -137,8 +137,8 @@ fn nothing_is_hashed_for_who_has_left() {
     let left = site.metric("lotmq_logins_abandoned_total");
     assert!(left > FLOOD / 2.0, "{left} of {FLOOD} were not hashed");
     assert!(site.metric("lotmq_passwords_checked_total") + left <= FLOOD);
-    // Who has said more than CONNECT and then has left is served: nothing says that he must wait
-    // for CONNACK.
+    // The broker serves a client that said more than CONNECT and then left. No rule makes a client
+    // wait for CONNACK.
     let mut watching = site.connect("198.51.100.2", "bob", "right");
     watching.write_all(b"\x82\x06\0\x01\0\x01t\0").unwrap();
     watching.read_exact(&mut [0; 9]).unwrap();
@@ -193,7 +193,7 @@ fn nothing_is_hashed_for_who_has_left_what_lies_between() {
         let left = broker.metric("lotmq_logins_abandoned_total").unwrap() - before;
         println!("{kind}: of {waiting} that waited {left} were not hashed");
         assert!(left > waiting / 2.0, "{kind}: {left} of {waiting} that waited");
-        // Who has said more than CONNECT and then has left is served.
+        // The broker serves a client that said more than CONNECT and then left.
         let mut brief = open("ann", "right");
         brief.send(b"\x30\x07\0\x04leftx\xe0\0").unwrap();
         brief.close();
@@ -238,7 +238,7 @@ fn many_with_the_right_password_are_hashed_once() {
 }
 
 #[test]
-fn who_has_to_wait_and_until_when_is_told() {
+fn login_waits_are_reported_with_user_address_and_end() {
     let broker = options().start();
     broker.command_ok("-addUser ann right");
     let guess = |user: &str| {

@@ -20,7 +20,7 @@ config.endpoints.orders = { HOST = "orders.example", PORT = 7000 }
 config.endpoints.tokens = { HOST = "tokens.example", PORT = 443, USE_TLS = true }
 "#;
 
-/// What `lotmq test` says of cases.
+/// Runs `lotmq test` on these cases.
 fn tested_with(front: &str, cases: &str) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("table.wasm"), TABLE).unwrap();
@@ -108,7 +108,7 @@ then = [{ answer = "allow", expires = "2026-02-01T00:02:30Z" }]
 }
 
 #[test]
-fn what_becomes_of_clients_is_told_to_the_guest() {
+fn auth_guest_receives_session_events() {
     let cases = [
         case(
             "hooks",
@@ -188,7 +188,7 @@ then = [{ answer = "allow", username = "eve" }, { answer = "deny", log = "the se
 }
 
 #[test]
-fn what_a_guest_for_logins_does_otherwise_is_told_with_what_differs() {
+fn test_report_lists_differences_of_login_answers() {
     let cases = [
         case(
             "another answer",
@@ -230,7 +230,7 @@ then = [{ answer = "deny", reason_code = 0x87 }]
 }
 
 #[test]
-fn mistakes_in_the_cases_of_logins_are_told() {
+fn mistakes_in_login_test_cases_are_reported() {
     for (line, part) in [
         (r#"when = [{ login = "c", usernme = "x" }]"#, "unknown key `usernme`; did you mean `username`?"),
         (r#"when = [{ login = 5 }]"#, "`login` is a text in quotes, found 5"),

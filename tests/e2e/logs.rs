@@ -241,7 +241,7 @@ fn failing_programs_and_denials_are_warned_of_first_and_then_at_doubled_counts()
     }
 }
 
-/// What `log.debug` and readers of `$SYS/Coreflux/Log/Debug` see besides.
+/// Only `log.debug` and readers of `$SYS/Coreflux/Log/Debug` see such clients.
 #[test]
 fn nobody_who_comes_looks_and_leaves_makes_a_line() {
     let broker = broker();

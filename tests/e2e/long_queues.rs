@@ -59,7 +59,7 @@ fn a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once() {
         assert_eq!(number(&mut client), expected);
     }
     assert!(figure(&broker, "lotmq_queued_in_memory") < 1_100, "two slices at most");
-    // What comes meanwhile waits behind what was there before.
+    // New messages wait behind the earlier ones.
     publish(&broker, MESSAGES..MESSAGES + 100);
     for expected in MESSAGES / 2..MESSAGES + 100 {
         assert_eq!(number(&mut client), expected);
@@ -106,7 +106,7 @@ fn take(client: &mut Client, next: usize) -> usize {
 }
 
 #[test]
-fn whoever_comes_back_gets_all_at_once_also_more_than_its_output_holds() {
+fn reconnecting_client_gets_the_whole_backlog_without_acknowledging() {
     const SENT: usize = 900;
     let broker = broker();
     subscribe_and_leave(&broker, "away", "long/q");
@@ -186,7 +186,7 @@ fn a_group_gives_to_members_with_room_and_refuses_when_there_is_none() {
 }
 
 #[test]
-fn what_is_acknowledged_before_its_batch_is_on_its_way_leaves_nothing_in_the_store() {
+fn early_acknowledgement_leaves_no_delivery_in_the_store() {
     // The thread that routes writes to all receivers first and hands its batch to the store then:
     // the first of them may have answered, on other threads, before that.
     let broker = options().variable("LOTMQ_BROKER_PLACEMENT", "spread").start();
@@ -250,7 +250,7 @@ fn members_of_a_group_leave_their_queue_to_others_after_a_restart_too() {
 /// [MQTT-3.3.1-13] of a message that was for a member who does not want to see RETAIN, and goes to
 /// one who does.
 #[test]
-fn what_a_member_leaves_has_retain_as_published_after_a_restart_too() {
+fn handed_over_shared_messages_keep_retain_as_published_across_restart() {
     let mut broker = broker();
     for restarts in [false, true] {
         subscribe_and_leave(&broker, "plain", "$share/g/kept/+");

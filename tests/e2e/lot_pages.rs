@@ -89,7 +89,7 @@ fn shown_properties(properties: Properties<'_>) -> String {
     shown.collect()
 }
 
-/// What stands in brackets at the end of a line, each as `[name: value]`, and what stands before.
+/// Splits a line into its text and the properties in brackets at its end, each as `[name: value]`.
 fn properties_behind(mut line: &str) -> (&str, PropertyBuf) {
     let mut found = Vec::new();
     while let Some((before, inner)) = line.strip_suffix(']').and_then(|line| line.rsplit_once(" [")) {

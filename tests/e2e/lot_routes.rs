@@ -176,8 +176,8 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         // Described for people, so not to be deployed as it is.
         let refused = broker.command(&format!("-addRoute {template}"));
         assert!(!refused.success(), "{refused:?}");
-        // What the others connect to is not there; that their templates compile, the compiler
-        // tests.
+        // The far sides of the other types are not there. The compiler tests that their templates
+        // compile.
         if kind == "LOOPBACK" {
             let added = broker.command_ok(&format!("-addRoute {}", filled(template)));
             assert_eq!(added.0.get("warnings"), None, "{added:?}");
@@ -234,7 +234,7 @@ fn trigger_fires_an_event_of_a_route() {
     let mut root = broker.root("root");
     root.publish(&Publication::new("$SYS/Coreflux/Routes/PlantDb/Events/Save", "by hand")).unwrap();
     assert_eq!(next(&mut all), "answer/dev/a/save=by hand");
-    // Who may not publish below $SYS may not fire events either.
+    // A client that may not publish below $SYS may not fire events either.
     send(&broker, "$SYS/Coreflux/Routes/PlantDb/Events/Save", "by anybody");
     send(&broker, "answer/barrier", "x");
     assert_eq!(next(&mut all), "answer/barrier=x");
@@ -262,7 +262,7 @@ fn actions_and_routes_follow_one_another() {
 }
 
 #[test]
-fn a_message_that_can_never_pass_is_told_and_the_others_pass() {
+fn undeliverable_message_is_reported_and_others_are_delivered() {
     let broker = broker();
     broker.command_ok("-setSecret KEY=swordfish");
     broker.command_ok(&route("R", "", "FAIL \"{payload.json.fail}\"\nERROR_TOPIC \"errors/{topic.2}\""));
@@ -285,7 +285,7 @@ fn a_message_that_can_never_pass_is_told_and_the_others_pass() {
     send(&broker, "dev/e/save", "{}");
     assert_eq!(next(&mut answers), "answer/e={}");
     assert!(errors.receive(WAIT_MAX).unwrap().unwrap().text().contains("dev/d/save"));
-    // What a secret is stays with the guest (routes reference §2).
+    // The value of a secret stays with the guest (routes reference §2).
     broker.command_ok(&route("R", "", "FAIL \"{secret.KEY}\"\nERROR_TOPIC \"errors/{topic.2}\""));
     send(&broker, "dev/f/save", "x");
     let told = errors.receive(WAIT_MAX).unwrap().unwrap().text();
@@ -344,7 +344,7 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
 
 /// The other side is lost while the messages of a turn are on their way to the route.
 #[test]
-fn what_was_acknowledged_while_the_other_side_was_there_is_not_shed_when_it_is_lost() {
+fn messages_accepted_before_a_disconnect_are_not_shed() {
     let broker = broker();
     let nowhere = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE none\n";
     broker.command_ok(&(route("R", "FAIL \"reconnect\"", "") + nowhere));
@@ -400,7 +400,7 @@ fn batches_are_as_the_route_says_and_what_it_has_done_is_counted() {
     broker.command_ok(&batching("        WITH BATCH_LINGER 20\n"));
     send(&broker, "dev/4/save", "x");
     assert_eq!(next(&mut answers), "answer/4=x");
-    // What waits does not wait any longer than the replacement would have it wait.
+    // Waiting messages wait no longer than the replacement allows.
     broker.command_ok(&batching("        WITH BATCH_LINGER 60000\n"));
     send(&broker, "dev/5/save", "x");
     broker.wait_until_metric_is("lotmq_route_waiting", 1.0);
@@ -418,7 +418,7 @@ fn batches_are_as_the_route_says_and_what_it_has_done_is_counted() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line} is none of {text}");
     }
-    // What stands still says so, and why.
+    // A route that stands still reports so, with the reason.
     broker.command_ok(&route("R", "FAIL \"fatal\"", ""));
     send(&broker, "dev/6/save", "x");
     let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail; it stands still; -run R tries again";
@@ -436,7 +436,7 @@ fn messages_do_not_go_round_for_ever() {
     let loops = |name: &str, from: &str, to: &str| {
         route(name, "", "").replace("dev/+/save", from).replace("answer/{topic.2}", to)
     };
-    // What a route brings does not come back to it.
+    // A route does not receive the messages that it publishes.
     broker.command_ok(&loops("Own", "own", "own"));
     let mut own = watch(&broker, "own");
     send(&broker, "own", "x");
@@ -458,7 +458,7 @@ fn messages_do_not_go_round_for_ever() {
 /// A model takes apart what a route brings (§9.5), as it does with what clients publish, and not
 /// what actions do.
 #[test]
-fn what_a_route_brings_is_split_like_what_clients_publish() {
+fn model_splits_messages_from_routes_and_clients_alike() {
     let broker = broker();
     broker.command_ok("-addModel DEFINE MODEL X WITH TOPIC \"answer/+\"");
     broker.command_ok(&route("R", "", ""));
@@ -514,7 +514,7 @@ fn a_model_stores_what_its_condition_takes() {
     }
     let told = status(&mut stands, |status| status["messages"]["succeeded"] == json!(1));
     assert_eq!(told["messages"]["total"], 1, "{told}");
-    // What it is that was handed over, a route shows that refuses it.
+    // A route that rejects a message shows it in its last error.
     broker.command_ok(
         "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL \"reject\"",
     );
@@ -555,7 +555,7 @@ fn published_models_and_forwarded_messages_are_stored() {
     assert_eq!(broker.command_ok("-lotDiagnostic route Db").data()["lastError"], Value::Null);
 }
 
-/// What an operator reads is the name that he gave it.
+/// The log gives operators the name that they gave the definition.
 #[test]
 fn effects_that_were_dropped_are_logged_with_the_name_of_their_definition() {
     let broker = broker();
@@ -616,7 +616,7 @@ fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_mess
 }
 
 #[test]
-fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
+fn rejected_definition_reports_its_warnings_too() {
     let broker = broker();
     let refused = broker.command(
         "-addRoute DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        WITH SERVER \"h\"\n        WITH COLOUR \"red\"\n        WITH PORT 70000\n        WITH DATABASE \"d\"\n",
@@ -629,10 +629,10 @@ fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
     assert!(warnings.iter().any(|warning| warning["message"].to_string().contains("COLOUR")), "{refused:?}");
 }
 
-/// What is known at once is told at once: where a route would listen, and `localhost`; by command
-/// and with a project.
+/// The broker reports at once the mistakes that it sees at once: listen addresses and `localhost`.
+/// This holds for commands and projects.
 #[test]
-fn where_a_route_may_not_listen_or_connect_is_told_when_it_is_added() {
+fn addresses_denied_by_policy_are_reported_when_a_route_is_added() {
     const WEB: &str = "DEFINE ROUTE Web WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH SERVER_PORT 8090\n        WITH SERVER_BIND \"127.0.0.1\"\n    \
         ADD EVENT State\n        WITH SOURCE_TOPIC \"dev/{id}/state\"\n        WITH ENDPOINT \"/dev/{id}\"\n        WITH METHOD \"GET\"\n";
     const HOME: &str = "DEFINE ROUTE Bus WITH TYPE NATS\n    ADD NATS_CONFIG\n        WITH SERVER \"localhost\"\n    \

@@ -30,7 +30,7 @@ fn labels(completion: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn errors_are_told_while_they_are_there_and_fixed_at_request() {
+fn diagnostics_follow_the_text_and_offer_quick_fixes() {
     let folder = workspace();
     let mut editor = Editor::open(folder.path(), &[]);
     let uri = uri(&folder.path().join("heater.lot"));
@@ -104,7 +104,7 @@ fn files_of_a_folder_know_each_other() {
 }
 
 #[test]
-fn a_definition_that_starts_itself_is_told() {
+fn self_triggering_definition_is_reported() {
     let folder = workspace();
     let mut editor = Editor::open(folder.path(), &[]);
     let uri = uri(&folder.path().join("loop.lot"));
@@ -116,7 +116,7 @@ fn a_definition_that_starts_itself_is_told() {
 }
 
 #[test]
-fn errors_of_scripts_are_told_when_they_are_opened_and_saved() {
+fn script_errors_are_reported_on_open_and_save() {
     let folder = workspace();
     let cache = python::cache_home();
     let mut editor = Editor::open_with(folder.path(), &[], &[("XDG_CACHE_HOME", &cache)]);
@@ -272,7 +272,7 @@ fn files_are_formatted_and_outlined() {
 }
 
 #[test]
-fn values_and_topics_of_a_broker_are_shown() {
+fn hover_and_completion_include_live_topics_and_values() {
     let broker = crate::broker();
     let mut client = broker.client("plant");
     let mut publish = |topic: &str, payload: &str| {
@@ -356,7 +356,7 @@ fn the_protocol_is_kept_to() {
 }
 
 #[test]
-fn errors_in_cells_of_notebooks_are_told_where_they_are_written() {
+fn notebook_cell_errors_are_reported_at_their_position() {
     let folder = workspace();
     let mut editor = Editor::open(folder.path(), &[]);
     let uri = uri(&folder.path().join("plant.lotnb"));

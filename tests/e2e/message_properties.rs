@@ -73,7 +73,7 @@ fn an_action_answers_requests_of_mqtt_5_and_has_none_of_3_1_1() {
             let bare = next(&mut old);
             assert_eq!((bare.text().as_str(), bare.properties().iter().count()), ("42", 0));
             assert_eq!(next(&mut old).topic, "done");
-            // What is no request is no answer either, and the run goes on.
+            // A message that is no request gets no answer, and the run goes on.
             old.publish(&Publication::new("double", "5")).unwrap();
             assert_eq!(next(&mut old).text(), "5");
             assert!(reported(&broker, "Double").contains("LOT622"));

@@ -33,7 +33,7 @@ fn subscriber(broker: &Broker, more: &[&str]) -> Program {
 }
 
 #[test]
-fn who_stops_reading_ends_what_waits_for_messages() {
+fn closed_output_pipe_ends_sub_and_watch() {
     let broker = broker();
     let port = broker.port();
     for arguments in [&["sub", "-t", "silent"][..], &["watch"]] {
@@ -50,7 +50,7 @@ fn who_stops_reading_ends_what_waits_for_messages() {
 }
 
 #[test]
-fn pub_says_where_a_refusal_cannot_be_told() {
+fn pub_notes_when_a_rejection_cannot_be_reported() {
     let broker = broker();
     broker.command_ok(&format!("-addRule {LOCKED}"));
     let told = |more: &[&str]| {
@@ -83,7 +83,7 @@ fn pub_says_where_a_refusal_cannot_be_told() {
 }
 
 #[test]
-fn properties_are_sent_and_shown() {
+fn message_properties_are_sent_and_printed() {
     let broker = broker();
     let mut watcher = broker.connect(&ConnectOptions::v5("watcher"));
     watcher.subscribe_to("orders/#", QoS::AtLeastOnce).unwrap();
@@ -300,7 +300,7 @@ fn lines_go_on_when_the_broker_comes_back() {
 }
 
 #[test]
-fn a_line_that_is_refused_is_told_and_the_next_ones_are_sent() {
+fn rejected_line_is_reported_and_later_lines_are_sent() {
     let broker = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "100000").start();
     let watcher = subscriber(&broker, &["-t", "lines", "-q", "1", "-C", "2"]);
     let port = broker.port();
@@ -418,7 +418,7 @@ fn a_connection_is_served_between_repeats() {
 }
 
 #[test]
-fn a_refused_line_is_told_before_the_next_one_comes() {
+fn rejected_line_is_reported_before_the_next_line() {
     let broker = broker();
     broker.command_ok(&format!("-addRule {LOCKED}"));
     let arguments = ["pub", "-p", &broker.port(), "-q", "1", "-t", "valve/1", "-l"];
@@ -430,7 +430,7 @@ fn a_refused_line_is_told_before_the_next_one_comes() {
 }
 
 #[test]
-fn who_has_all_acknowledged_needs_nobody_to_say_goodbye_to() {
+fn pub_succeeds_if_the_broker_closes_after_the_last_acknowledgement() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port().to_string();
     // It acknowledges and is gone: with something unread, so that the system says so at once.
@@ -548,7 +548,7 @@ fn a_signal_ends_sub_with_a_goodbye_and_without_its_will() {
 }
 
 #[test]
-fn what_is_refused_ends_with_a_goodbye_and_without_a_will() {
+fn failed_tools_disconnect_cleanly_without_a_will() {
     let broker = broker();
     let port = broker.port();
     broker.command_ok(&format!("-addRule {LOCKED}"));

@@ -74,7 +74,7 @@ fn sum(samples: &BTreeMap<String, f64>, family: &str, labels: &[&str]) -> f64 {
 }
 
 #[test]
-fn messages_are_told_apart_by_qos_and_listener_and_add_up() {
+fn message_metrics_by_qos_and_listener_match_the_totals() {
     let broker = broker();
     let mut receiver = broker.client("receiver");
     receiver.subscribe_to("t/#", QoS::ExactlyOnce).unwrap();
@@ -108,7 +108,7 @@ fn messages_are_told_apart_by_qos_and_listener_and_add_up() {
 }
 
 #[test]
-fn refusals_ends_and_denials_are_told_apart_by_reason() {
+fn metrics_count_refusals_disconnects_and_denials_by_reason() {
     let broker = broker();
     broker.command_ok(
         "-addRule DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n",
@@ -130,7 +130,7 @@ fn refusals_ends_and_denials_are_told_apart_by_reason() {
 }
 
 #[test]
-fn definitions_are_told_apart_with_their_runs_errors_and_times() {
+fn metrics_count_runs_errors_and_time_per_definition() {
     let broker = broker();
     broker.command_ok("-addAction DEFINE ACTION Divide\nON TOPIC \"divide\" DO\n    PUBLISH TOPIC \"quotient\" WITH (1 / (PAYLOAD AS INT))\n");
     broker.command_ok(
@@ -152,7 +152,7 @@ fn definitions_are_told_apart_with_their_runs_errors_and_times() {
 }
 
 #[test]
-fn what_a_definition_has_done_is_not_forgotten_with_another_version() {
+fn definition_metrics_survive_a_replacement() {
     let broker = broker();
     let text = "-addAction DEFINE ACTION Spin\nON TOPIC \"spin\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} > (PAYLOAD AS INT)\n    PUBLISH TOPIC \"out\" WITH (1 / (PAYLOAD AS INT))\n";
     broker.command_ok(text);
@@ -245,7 +245,7 @@ fn the_health_port_answers_to_its_own_names_only() {
     }
 }
 
-/// Who asks by way of a proxy on this machine need not be on it.
+/// A client behind a proxy on this machine need not be on it.
 #[test]
 fn metrics_are_not_for_those_behind_a_proxy() {
     let options = options().health_as_configured().variable("LOTMQ_ADMIN_HEALTH_PORT", "0");
@@ -266,7 +266,7 @@ fn metrics_are_not_for_those_behind_a_proxy() {
     }
     let scraper = "localhost\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\nUser-Agent: x";
     assert_eq!(get_from(address, scraper, "/metrics").status, 200);
-    // Who has said where they may be read has said so to proxies, too.
+    // A configured bind address allows proxies, too.
     let open = options.variable("LOTMQ_ADMIN_BIND", "127.0.0.1").start();
     let address = ([127, 0, 0, 1], open.port_of("health")).into();
     assert_eq!(get_from(address, "localhost\r\nVia: 1.1 p", "/metrics").status, 200);

@@ -213,7 +213,7 @@ fn received_json_is_split_once() {
 /// A model whose fields hang together takes a hundred megabytes to compile, on whichever thread its
 /// command runs.
 #[test]
-fn what_a_large_compilation_took_is_given_back() {
+fn memory_of_a_large_compilation_is_released() {
     const FIELDS: usize = 500;
     const UPLOADS: usize = 4;
     const KEPT_MAX: u64 = 100 * 1024 * 1024;

@@ -28,8 +28,8 @@ fn module(options: &str) -> String {
     format!("-addModule files -world route {options} wasm64:{}", STANDARD.encode(FILES))
 }
 
-/// A route of the module with the folder `log` at a path. What was done before a kill does not come
-/// once more.
+/// Returns a route of the module with the folder `log` at a path. Work done before a kill does not
+/// come once more.
 fn route(storage: &str) -> String {
     format!(
         "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD WASM_CONFIG\n        WITH MODULE \"files\"\n    ADD LOG_CONFIG\n        WITH STORAGE_DIR \"{storage}\"\n    \

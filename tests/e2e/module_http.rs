@@ -96,7 +96,7 @@ fn each_message_is_posted_and_what_the_server_says_is_heeded() {
 }
 
 #[test]
-fn nothing_is_lost_between_a_route_and_its_http_server_whoever_ends() {
+fn route_loses_no_message_when_broker_or_http_server_restarts() {
     const MESSAGES: usize = 100;
     let mut has = BTreeSet::new();
     let mut server = HttpServer::start(|_| Answer::of(200, ""));
@@ -152,7 +152,7 @@ fn a_module_asks_the_servers_that_it_was_granted_and_the_operator_allows() {
 }
 
 #[test]
-fn settings_that_a_module_does_not_know_are_refused_and_told() {
+fn unknown_module_settings_are_rejected_and_reported() {
     let server = HttpServer::start(|_| Answer::of(200, ""));
     let broker = at_home().start();
     broker.command_ok(&module(&format!("-grantAll -net {}", server.address)));
@@ -169,7 +169,7 @@ fn settings_that_a_module_does_not_know_are_refused_and_told() {
     let mut standing = Standing::of(&broker);
     broker.command_ok(&route("Line", "out", &server, "    ADD OTHER_CONFIG\n        WITH PATH \"/x\"\n"));
     standing.says("\"connection\":\"Connected\"");
-    // What the environment gives is looked at when the route is opened.
+    // The broker checks values from the environment when it opens the route.
     let added =
         broker.command_ok(&route("Line", "out", &server, "        WITH PATH GET ENV \"PATH_OF_API\"\n"));
     assert!(
@@ -194,7 +194,7 @@ fn a_route_whose_new_module_refuses_its_settings_says_so_when_it_is_opened() {
 }
 
 #[test]
-fn a_server_that_is_not_trusted_is_told_nothing() {
+fn untrusted_server_receives_no_request() {
     let authority = Authority::new();
     let config = authority.server("localhost").server_config();
     let server = HttpServer::start_at(([127, 0, 0, 1], 0).into(), Some(config), |_| Answer::of(200, ""));

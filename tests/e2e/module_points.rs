@@ -104,7 +104,7 @@ fn open_gets_what_the_page_says() {
     assert_eq!(told, expected);
 }
 
-/// What the module refuses is told before there is a broker, in its words.
+/// `lotmq check` reports the refusals of the module without a broker, in its words.
 #[test]
 fn a_check_with_the_module_refuses_what_the_broker_refuses() {
     let (broker, port) = broker_with(&Station::default());

@@ -234,7 +234,7 @@ fn events_mappings_and_tags_take_messages_and_tags_are_published() {
     let told: Value = serde_json::from_str(told.strip_prefix("errors/b=").unwrap()).unwrap();
     let message = ["route", "event", "topic", "payload"].map(|key| &told[key]);
     assert_eq!(message, ["Line", "Save", "save/b", "no JSON"], "{told}");
-    // What it publishes is the topic of a tag, which no event names.
+    // The module publishes to the topic of a tag, which no event names.
     stream.write_all(b"hello\n").unwrap();
     assert_eq!(next(&mut watcher), "echo/in=hello");
 
@@ -247,7 +247,7 @@ fn events_mappings_and_tags_take_messages_and_tags_are_published() {
 }
 
 #[test]
-fn what_does_not_fit_the_world_route_is_refused() {
+fn component_unsuitable_for_world_route_is_rejected() {
     let broker = at_home().start();
     let scale = crate::modules::scale();
     broker.command_ok(&format!("-addModule scale -world action wasm64:{scale}"));
@@ -354,7 +354,7 @@ impl FarSide {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
-                // What a broker that has ended does not take is sent to the next one.
+                // The next broker gets the lines that an ended broker did not take.
                 let text: String = own.iter().map(|line| format!("{line}\n")).collect();
                 let mut is_open = stream.write_all(text.as_bytes()).is_ok();
                 let mut count = 0;
@@ -384,7 +384,7 @@ impl FarSide {
 }
 
 #[test]
-fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
+fn module_route_loses_no_message_when_broker_is_killed() {
     const LINES: usize = 200;
     let far = FarSide::start(LINES);
     let mut broker = at_home().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
@@ -426,8 +426,8 @@ fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
     assert_eq!((&info["state"], &info["traps"]), (&json!("enabled"), &json!(0)), "{info}");
 }
 
-/// What a batch had done before its guest trapped is done once more, and what it traps at is set
-/// aside without longer and longer pauses.
+/// After a trap, the broker repeats once the work that the batch had done. It sets aside the
+/// message that traps, without longer and longer pauses.
 #[test]
 fn behind_a_trap_messages_come_one_by_one() {
     let far: SocketAddr = ([127, 0, 0, 1], free_port()).into();

@@ -86,7 +86,7 @@ fn a_route_serves_http_between_messages() {
     send(&broker, "answers", "very");
     assert_eq!(client.join().unwrap(), (200, "very".to_owned()));
     assert_eq!(asked(address, "POST", "/publish/other", "x"), (403, "not-allowed".to_owned()));
-    // What is no message is told with its topic.
+    // The report about an invalid message names its topic.
     assert_eq!(asked(address, "POST", "/publish/asked/+", "x"), (403, "not-allowed".to_owned()));
     eventually("the report", || {
         let told = broker.command_ok("-lotDiagnostic route Line").data()["lastError"].clone();
@@ -177,7 +177,7 @@ fn a_route_serves_with_the_certificate_that_its_settings_name() {
 }
 
 #[test]
-fn what_a_route_serves_is_counted() {
+fn requests_served_by_a_route_are_counted() {
     let address = free_address();
     let broker = serving(address, "        WITH BODY_BYTES 8\n");
     assert_eq!(asked(address, "PUT", "/echo", "12345"), (200, "PUT /echo None\n12345".to_owned()));
@@ -204,7 +204,7 @@ fn what_a_route_serves_is_counted() {
     let told = broker.command_ok("-listRoutes").data()[0]["served"].clone();
     assert_eq!(told["requests"].to_string(), r#"{"2xx":1,"4xx":3,"none":1}"#);
     assert_eq!((&told["open"], &told["refused"]), (&0.into(), &2.into()), "{told}");
-    // What changes in its standing brings its status.
+    // A change of its state publishes its status.
     let mut standing = Standing::of(&broker);
     send(&broker, "answers", "nobody waits");
     standing

@@ -62,7 +62,7 @@ fn a_route_reaches_servers_that_its_settings_trust() {
         (&open, vec![TLS, NAMED, "SERVER_CA_CERT GET SECRET \"PLANT_CA\""]),
         (&open, vec!["USE_SSL TRUE", "TRUST_SERVER_CERTIFICATE TRUE"]),
         (&open, vec![TLS, NAMED, "IGNORE_CERT_ERRORS TRUE", CERTIFIED]),
-        // What is shown to who does not ask is not sent.
+        // The route sends no certificate to a server that does not ask for one.
         (&open, vec![TLS, NAMED, CERTIFIED, SHOWN]),
         (&strict, vec![TLS, NAMED, CERTIFIED, SHOWN]),
         (&strict, vec![TLS, "ALLOW_UNTRUSTED_CERTS TRUE", "CLIENT_CERT GET SECRET \"PLANT_KEY\""]),
@@ -134,7 +134,7 @@ fn a_route_says_why_it_does_not_reach_a_server() {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_with_the_next_connection() {
+fn renewed_client_certificate_is_used_for_the_next_connection() {
     let authority = authority();
     let strict = server(&authority, true);
     let yesterday = SystemTime::now() - Duration::from_secs(86_400);

@@ -44,7 +44,7 @@ pub(crate) fn with_manifest(component: &str, json: &str) -> String {
     STANDARD.encode(component)
 }
 
-/// What `lotmq compile` makes of a program.
+/// Compiles a program with `lotmq compile`.
 pub(crate) fn compiled(program: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program.wasm");
@@ -80,7 +80,7 @@ fn a_module_that_does_not_start_is_refused_and_the_one_before_runs_on() {
     assert_eq!(scaled(&broker, "21"), scaled(&broker, "21"));
     let listed = broker.command_ok("-listModules").data().to_string();
     assert!(!listed.contains("twelve") && !listed.contains("echo"), "{listed}");
-    // What was there before is no version to go back to.
+    // The refused uploads leave no version to go back to.
     assert_eq!(broker.command("-rollbackModule scale").code(), "NO_FORMER_VERSION");
 }
 
@@ -328,7 +328,7 @@ fn with_code(code: &[u8; 12]) -> String {
 }
 
 #[test]
-fn what_a_guest_gives_as_a_code_and_is_none_stands_in_the_text() {
+fn invalid_error_code_of_a_guest_is_quoted_in_the_message() {
     let broker = broker();
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("$SYS/Coreflux/Modules/scale/Error", QoS::AtLeastOnce).unwrap();
@@ -437,7 +437,7 @@ fn topics_that_no_grant_can_name_are_refused_and_the_longest_ones_outlive_a_rest
 }
 
 #[test]
-fn what_no_module_may_ask_for_is_refused() {
+fn impossible_grants_are_rejected() {
     let broker = broker();
     let good = scale();
     for (options, message) in [
@@ -458,7 +458,7 @@ fn what_no_module_may_ask_for_is_refused() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_its_code() {
+fn invalid_module_commands_are_rejected_with_a_code() {
     let broker = broker();
     let good = scale();
     let core = STANDARD.encode(SCALE);
@@ -530,8 +530,7 @@ fn what_does_not_fit_is_refused_with_its_code() {
     }
 }
 
-/// What `lotmq compile` writes is a component like any other; what it writes for the broker's own
-/// cache is not.
+/// `lotmq compile` writes a component like any other. The form for the broker's own cache is none.
 #[test]
 fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
     let broker = broker();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{LOTMQ, broker, next, send};
 
-/// What `lotmq compile` makes of an Action that answers with a word.
+/// Compiles an Action that answers with a word.
 fn saying(word: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program.wasm");
@@ -155,7 +155,7 @@ fn a_module_that_traps_on_everything_has_failed_and_comes_back_by_itself() {
     for number in 0..6 {
         send(&broker, "raw/a", &(1_000_000 + number).to_string());
     }
-    // What is answered in the end comes behind pauses, and nobody has to switch it on.
+    // The answer comes in the end, behind pauses, and nobody has to enable the module.
     send(&broker, "raw/a", "1");
     let mut states = Vec::new();
     let mut has_answered = false;

@@ -1,5 +1,5 @@
-//! Modules uploaded in parts: out of order, resumed, refused, cancelled; what was installed before
-//! is untouched. What they leave in memory.
+//! Modules uploaded in parts: out of order, resumed, refused or cancelled, with the installed
+//! module untouched and no memory left behind.
 
 use std::time::Instant;
 
@@ -38,7 +38,7 @@ fn digest(bytes: &[u8]) -> String {
 /// Somebody who uploads, and gets all replies and what is told of progress.
 struct Uploader {
     client: Client,
-    /// What came besides what was waited for.
+    /// Statuses that came while something else was waited for.
     statuses: Vec<Value>,
 }
 
@@ -260,7 +260,7 @@ fn an_upload_that_ends_badly_leaves_the_running_module_alone() {
     let reply = uploader.reply();
     assert_eq!(code(&reply), "HASH_MISMATCH", "{reply}");
     assert_eq!(uploader.status("refused")["code"], "HASH_MISMATCH");
-    // What is no component, or none that can be compiled.
+    // Bytes that are no component, or that cannot be compiled.
     let mut broken = good.clone();
     broken[1000..200_000].fill(0xff);
     for (bytes, expected) in [(b"\0asm\x01\0\0\0".to_vec(), "NOT_A_COMPONENT"), (broken, "COMPILE_FAILED")] {
@@ -379,7 +379,7 @@ fn uploads_are_bounded_in_number_and_bytes() {
     Upload::of(&chief.command(&of_size("s", 67_108_864)));
 }
 
-/// What came of a download in pieces.
+/// Downloads a module in pieces.
 fn downloaded(broker: &Broker, name: &str) -> Vec<u8> {
     let mut client = broker.connect(&ConnectOptions::v5("download").user("root", "coreflux"));
     let topic = format!("$SYS/Coreflux/Modules/{name}/download");

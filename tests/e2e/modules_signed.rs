@@ -78,7 +78,7 @@ fn deploy(folder: &std::path::Path, broker: &Broker, more: &str) -> (String, Opt
 }
 
 #[test]
-fn deploy_sends_the_signature_that_lies_beside_the_component_or_is_named() {
+fn deploy_sends_the_adjacent_or_named_signature() {
     let (signer, bytes) = (Signer::new(), STANDARD.decode(crate::modules::scale()).unwrap());
     let broker = options()
         .variable("LOTMQ_MODULES_REQUIRE_SIGNATURE", "true")

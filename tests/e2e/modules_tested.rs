@@ -73,7 +73,7 @@ fn a_route_in_lotmq_run_is_run_by_its_module() {
     let (stream, _) = far.accept().unwrap();
     let lines: Vec<String> = BufReader::new(stream).lines().map(Result::unwrap).collect();
     assert_eq!(lines, ["first", "second"]);
-    // What its options do not grant it has not.
+    // A module has no rights that its options do not grant.
     let run = lotmq(
         folder.path(),
         "run line.lot --network --in out/1=first --module 'echo=echo.wasm:-net 127.0.0.1:1'",
@@ -92,7 +92,7 @@ fn a_route_in_lotmq_run_is_run_by_its_module() {
 const LINES_ROUTE: &str = "DEFINE ROUTE Lines WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"lines\"\n    ADD LINE_CONFIG\n        WITH HOST \"127.0.0.1\"\n        \
      WITH PORT GET ENV \"LINE_PORT\"\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n        WITH DESTINATION_TOPIC \"lines/in\"\n";
 
-/// What `lotmq test` says of these cases, with the modules that they may name.
+/// Runs `lotmq test` on these cases, with the modules that they may name.
 fn tested(folder: &Path, cases: &str) -> Finished {
     std::fs::write(folder.join("lines.wasm"), BASE64_STANDARD.decode(component(LINES)).unwrap()).unwrap();
     std::fs::write(folder.join("lines.lot"), LINES_ROUTE).unwrap();
@@ -171,7 +171,7 @@ ON TOPIC "asked/+" DO
     PUBLISH TOPIC "answers" WITH PAYLOAD + 1
 "#;
 
-/// What `lotmq test` says of cases of these routes.
+/// Runs `lotmq test` on cases of these routes.
 fn listening(cases: &str) -> Finished {
     let folder = folder();
     std::fs::write(folder.path().join("serve.wasm"), SERVE).unwrap();
@@ -213,7 +213,7 @@ then = [{ topic = "asked/x", payload = 41 }, { topic = "answers", payload = 42 }
 }
 
 #[test]
-fn what_a_client_of_a_route_does_not_get_is_told() {
+fn missing_answers_to_clients_of_a_route_are_reported() {
     for (steps, part) in [
         (
             "{ connect = \"Lines\", sends = \"1\\n\", gets = \"ok\", for = \"200ms\" }",
@@ -304,8 +304,8 @@ then = [{ topic = "echo/in", payload = "told" }]"#,
     }
 }
 
-/// What a module of a rule prints is shown, and what goes wrong in it is told once, though its rule
-/// has an error of it as well.
+/// `lotmq test` shows the output of a rule's module. It reports an error in the module once, though
+/// its rule has an error of it as well.
 #[test]
 fn a_module_of_a_rule_prints_and_fails_in_a_case() {
     let folder = folder();
@@ -355,7 +355,7 @@ then = [
 }
 
 #[test]
-fn what_a_run_does_not_do_is_told() {
+fn missing_effects_of_a_route_run_are_reported() {
     let folder = folder();
     for (case, part) in [
         (
@@ -429,7 +429,7 @@ then = [{ topic = "out", payload = "a23d" }]
 }
 
 #[test]
-fn what_can_be_no_module_is_refused_with_the_reason() {
+fn invalid_module_is_rejected_with_the_reason() {
     let folder = folder();
     std::fs::write(folder.path().join("a.lot"), CALLER).unwrap();
     std::fs::write(folder.path().join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -447,7 +447,7 @@ fn what_can_be_no_module_is_refused_with_the_reason() {
         let run = lotmq(folder.path(), &format!("run a.lot --in in=1 --module '{module}'"));
         assert!(run.stderr.contains(part) && run.status.code() == Some(code), "{module}: {}", run.stderr);
     }
-    // What it lacks it is told, and it runs.
+    // The command reports the missing grant, and the module runs.
     let run = lotmq(folder.path(), "run a.lot --in in=5 --module 'scale=scale.wasm:-grant env-read:SCALE'");
     assert_eq!((&*run.stdout, run.status.code()), ("out 0.5", Some(0)), "{}", run.stderr);
     assert!(run.stderr.contains("warning: module scale: The module asks for"), "{}", run.stderr);

@@ -1,8 +1,8 @@
-//! Answers that say "nothing to do": they rest on what was changed before, so they do not come
-//! before that is on the disk.
+//! Answers that say "nothing to do": they rest on an earlier change, so they do not come before
+//! that is on the disk.
 //!
-//! The disk hangs while the questions are asked; a PINGRESP behind them shows that they were read.
-//! Whoever asks for nothing of the kind is answered at once.
+//! The disk hangs while the test asks. A PINGRESP behind the questions shows that the broker has
+//! read them. A request that rests on no change is answered at once.
 
 use std::time::Duration;
 
@@ -150,7 +150,7 @@ fn a_session_whose_end_is_on_its_way_to_the_disk_is_not_said_to_be_gone() {
 }
 
 #[test]
-fn what_failed_is_not_taken_for_done_when_the_disk_works_again() {
+fn unsubscribe_that_failed_on_disk_is_stored_when_repeated() {
     let mut sick = Sick::new();
     let mut raw = Raw::connect(&sick.broker, "s", false);
     raw.send(&[SUBSCRIBE.0]);
@@ -242,8 +242,8 @@ fn clean_start_waits_for_the_end_of_the_session_before() {
     }
 }
 
-/// What is answered while the first of two commands waits for the disk: nothing about the same
-/// thing, whoever asks.
+/// While the first of two commands waits for the disk, the broker answers no command about the same
+/// thing, for any user.
 #[test]
 fn commands_with_nothing_to_do_wait_for_the_change_they_rest_on() {
     let action = "DEFINE ACTION A\nON TOPIC \"never\" DO\n    PUBLISH TOPIC \"x\" WITH 1";
@@ -382,7 +382,7 @@ fn a_command_that_could_not_be_stored_is_in_force_as_it_says_and_after_a_restart
 }
 
 #[test]
-fn what_a_command_tells_is_on_the_disk_or_said_not_to_be() {
+fn reply_with_unstored_data_contains_a_warning() {
     let sick = Sick::new();
     sick.becomes("hang");
     let mut root = sick.broker.connect(&ConnectOptions::new("changing").user("root", "coreflux"));

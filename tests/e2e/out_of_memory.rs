@@ -22,8 +22,8 @@ const MESSAGES_MAX: u32 = 20_000;
 /// Messages that are sent before the first of them must be acknowledged.
 const IN_FLIGHT: usize = 32;
 
-/// What starts a broker within the control group `GROUP`, as long as there is one. The process
-/// stays the same.
+/// Script that starts a broker within the control group `GROUP`, as long as there is one. The
+/// process stays the same.
 const SCRIPT: &str = r#"#!/bin/sh
 if [ -d "GROUP" ]; then echo $$ > "GROUP/cgroup.procs" || exit 1; fi
 exec "LOTMQ" "$@"
@@ -43,7 +43,7 @@ impl MemoryGroup {
         let name = format!("lotmq-test-{}", std::process::id());
         let second = || {
             let root = Path::new("/sys/fs/cgroup");
-            // Where it is on already, as below systemd, this changes nothing.
+            // If it is on already, as below systemd, this changes nothing.
             fs::write(root.join("cgroup.subtree_control"), "+memory")?;
             Self::limited(root.join(&name), "memory.max", "memory.swap.max", "0", "memory.events")
         };
@@ -125,7 +125,7 @@ fn payload(number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn whoever_the_kernel_killed_for_its_memory_has_what_it_acknowledged() {
+fn acknowledged_messages_survive_the_oom_killer() {
     #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     let Some(group) = MemoryGroup::new() else {
         let required = std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_some() && is_root();

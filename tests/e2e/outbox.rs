@@ -148,7 +148,7 @@ fn numbered(numbers: std::ops::Range<usize>) -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once() {
+fn acknowledged_messages_are_delivered_in_order_and_once_after_kill_9() {
     let mut broker = broker();
     let address = free_address();
     broker.command_ok(&route(address, &[]));
@@ -160,7 +160,7 @@ fn what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once() {
     let far = FarSide::at(address);
     assert_eq!(far.take(100), numbered(0..100).collect::<Vec<_>>());
     broker.wait_until_metric_is("lotmq_route_outbox_bytes", 0.0);
-    // What has been delivered is not delivered again.
+    // The route does not deliver a message again.
     broker.stop();
     broker.start_again();
     publish_all(&broker, "out/a", numbered(100..101));
@@ -193,8 +193,8 @@ fn an_outbox_that_is_full_says_so_where_people_look() {
     eventually("there is room", || standing(&broker)["reason"].is_null().then_some(()));
 }
 
-/// Who may receive what others publish may not stop them with it: only his own messages wait, those
-/// of others are shed and told.
+/// A user who may receive messages of others cannot stop them with a full route. Only the user's
+/// own messages wait. The route sheds and reports those of others.
 #[test]
 fn the_full_route_of_a_user_holds_nobody_else_up() {
     let broker = broker();
@@ -232,7 +232,7 @@ fn the_full_route_of_a_user_holds_nobody_else_up() {
 }
 
 #[test]
-fn what_is_lost_with_an_orderly_stop_is_told() {
+fn stop_logs_messages_lost_from_memory_outboxes() {
     let mut broker = broker();
     broker.command_ok(&route(free_address(), &["BUFFER_MODE memory"]));
     publish_all(&broker, "out/a", numbered(0..3));
@@ -244,7 +244,7 @@ fn what_is_lost_with_an_orderly_stop_is_told() {
 }
 
 #[test]
-fn what_came_without_a_promise_waits_as_well() {
+fn messages_of_runs_and_qos_0_are_queued_in_the_outbox_too() {
     let mut broker = broker();
     let address = free_address();
     broker.command_ok(&route(address, &[]));
@@ -302,7 +302,7 @@ fn a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing() {
 /// Each version begins with the shortest pause: what was mended is tried at once, however often it
 /// was wrong before.
 #[test]
-fn what_versions_before_failed_at_makes_a_route_wait_no_longer() {
+fn new_route_version_resets_the_back_off() {
     let broker = broker();
     for _ in 0..7 {
         broker.command_ok(&route(free_address(), &[]));
@@ -432,7 +432,7 @@ fn a_long_backlog_is_on_the_disk_and_comes_in_order() {
 }
 
 #[test]
-fn what_waits_for_too_long_is_given_up_and_told() {
+fn message_older_than_buffer_ttl_is_reported_as_dead_letter() {
     let broker = broker();
     broker.command_ok(&route(free_address(), &["BUFFER_TTL_SEC 1"]));
     publish_all(&broker, "out/a", numbered(0..3));
@@ -480,7 +480,7 @@ impl Series {
     }
 }
 
-/// What the far side has had of one topic.
+/// Numbers of one topic that the far side has received.
 #[derive(Default)]
 struct Had {
     next: usize,
@@ -500,7 +500,7 @@ impl Had {
 }
 
 #[test]
-fn nothing_is_lost_or_out_of_order_whoever_is_killed_under_load() {
+fn killing_broker_or_connection_under_load_loses_and_reorders_nothing() {
     const TOPICS: usize = 2;
     const BURST: usize = 200;
     let mut series = Series(1);
@@ -522,7 +522,7 @@ fn nothing_is_lost_or_out_of_order_whoever_is_killed_under_load() {
                 publisher.send_publish(&publication.qos(QoS::AtLeastOnce)).unwrap().unwrap()
             })
             .collect();
-        // What is not known to be there is sent again by the next one.
+        // The next publisher sends again the messages without a known result.
         let last = usize::try_from(series.below(BURST as u64)).unwrap();
         publisher.wait_published(packets[last]).unwrap();
         acknowledged += last + 1;

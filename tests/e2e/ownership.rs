@@ -13,8 +13,8 @@ use crate::module_routes::accept;
 use crate::projects::zip;
 use crate::{assets, modules, next, python, send, watch};
 
-/// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and
-/// all of its kind.
+/// Kind of a removable definition: its title, the command that adds `Mine`, and the verbs that
+/// remove it and all of its kind.
 struct Kind {
     title: &'static str,
     add: String,
@@ -88,7 +88,7 @@ pub(crate) fn with_users() -> (Broker, TempDir) {
 }
 
 #[test]
-fn what_another_user_has_added_is_removed_by_who_says_so() {
+fn removing_a_definition_of_another_user_requires_force() {
     let (broker, _data) = with_users();
     for Kind { title, add, remove, .. } in kinds() {
         done(&broker, "ann", &add);
@@ -123,7 +123,7 @@ fn a_module_of_another_user_is_switched_by_who_says_so() {
 }
 
 #[test]
-fn what_others_have_added_is_removed_with_all_by_who_says_so() {
+fn removing_all_definitions_of_another_user_requires_force() {
     let (broker, _data) = with_users();
     for Kind { title, add, remove_all, .. } in kinds() {
         let Some(remove_all) = remove_all else { continue };
@@ -147,7 +147,7 @@ fn what_others_have_added_is_removed_with_all_by_who_says_so() {
 
 /// Of a user who was removed nothing is left that somebody would have to be asked for.
 #[test]
-fn what_belongs_to_nobody_is_removed_by_anybody() {
+fn definition_of_a_removed_user_is_removable_without_force() {
     let (broker, _data) = with_users();
     for Kind { add, .. } in kinds() {
         done(&broker, "ann", &add);
@@ -205,7 +205,7 @@ fn a_later_user_of_a_name_gets_nothing_that_models_of_the_former_one_remember() 
     }
 }
 
-/// What a model remembers lasts as long as the model, whoever owns it.
+/// The memory of a model lasts as long as the model, whoever owns it.
 #[test]
 fn a_model_that_is_nobodys_remembers_over_a_restart() {
     let (mut broker, _data) = with_users();
@@ -260,7 +260,7 @@ fn code_that_runs_for_others_comes_from_administrators() {
     }
     let by_others = "Asset 'her-asset' and 1 more runs module 'hers' with the rights of 'eve', so an administrator puts code there.";
     refused("dan", &module("hers", "-replace -force -version 3"), by_others);
-    // An administrator says that he knows whose it is, however it comes.
+    // An administrator needs `-force` for a module of another user, however it comes.
     let in_parts =
         format!("-addModule hers -world action -on in -replace -size 9 -sha256 {}", "0".repeat(64));
     for command in [&*module("hers", "-replace -version 3"), &*in_parts, "-rollbackModule hers"] {
@@ -295,9 +295,10 @@ fn code_that_runs_for_others_comes_from_administrators() {
     put("-asset-name-set free later");
 }
 
-/// What an asset does with its owner's rights says its owner, whatever others may do with assets.
+/// Only the owner decides what an asset does with the owner's rights, whatever others may do with
+/// assets.
 #[test]
-fn who_manages_assets_does_not_speak_in_the_name_of_their_owners() {
+fn asset_manager_cannot_configure_assets_of_other_users() {
     let (broker, _data) = with_users();
     broker.command_ok("-addUser eve password");
     for scope in ["CommandCall", "AssetManagementUpdate"] {
@@ -334,8 +335,8 @@ fn who_manages_assets_does_not_speak_in_the_name_of_their_owners() {
     }
 }
 
-/// The version before a module is not left to the next user of its owner's name, with what he had
-/// configured.
+/// The next user of an owner's name does not get the former version of a module, with its
+/// configuration.
 #[test]
 fn a_former_version_of_a_removed_user_is_nobodys() {
     let (mut broker, data) = with_users();
@@ -357,9 +358,9 @@ fn a_former_version_of_a_removed_user_is_nobodys() {
     );
 }
 
-/// What waits for a route goes out with the right that its owner has then.
+/// Messages that wait for a route go out with the right that its owner has then.
 #[test]
-fn what_waits_for_a_route_is_for_its_owner_as_long_as_he_may_read_it() {
+fn waiting_messages_need_the_current_read_right_of_the_owner() {
     let (broker, _data) = with_users();
     done(
         &broker,

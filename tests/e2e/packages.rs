@@ -1,5 +1,5 @@
-//! What packages need of the binary: shell completion, manual pages, and what a service manager is
-//! told.
+//! Parts of the binary for packages: shell completion, manual pages, and messages to a service
+//! manager.
 
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
@@ -14,7 +14,7 @@ use crate::{LOTMQ, options};
 fn commands() -> BTreeSet<String> {
     let help = Program::run(LOTMQ, &["--help"]).unwrap();
     let lines = help.output().lines().skip_while(|line| *line != "Commands:").skip(1);
-    // What goes on in a second line is further to the right.
+    // Further lines of a row are indented more.
     let rows = lines.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
     rows.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
@@ -147,7 +147,7 @@ fn names_and_files_are_completed_as_they_are_typed() {
             assert!(names.into_iter().any(|found| found.ends_with(expected)), "{line}: {found}");
         }
     }
-    // Who has typed nothing yet is shown the verbs, but no options.
+    // If nothing is typed yet, the completion shows the verbs, but no options.
     let typed = "COMP_WORDS=(lotmq cmd ''); COMP_CWORD=2; _lotmq_names; echo \"${COMPREPLY[0]}\"; \
                  COMP_WORDS=(lotmq check ''); _lotmq_names; echo \"${#COMPREPLY[@]}\"";
     let told = run("bash", &["-c", &format!("source <(lotmq completion bash); {typed}")]).unwrap();
@@ -159,7 +159,7 @@ fn names_and_files_are_completed_as_they_are_typed() {
 }
 
 #[test]
-fn the_service_manager_is_told_of_readiness_life_and_end() {
+fn broker_notifies_systemd_of_readiness_watchdog_and_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notify");
     let listener = UnixDatagram::bind(&path).unwrap();

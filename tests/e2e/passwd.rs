@@ -101,11 +101,11 @@ fn passwords_are_as_long_as_the_configuration_asks_for_at_the_first_start_too() 
 
 /// As any other user, who sees nothing of the directory.
 #[test]
-fn who_may_not_look_is_not_told_that_there_is_nothing() {
+fn passwd_reports_permission_denied_instead_of_missing_store() {
     let data = tempfile::tempdir().unwrap();
     assert!(options().data(data.path()).start().stop().success());
     if !rustix::process::geteuid().is_root() {
-        // Its owner, who may see it, can take that away from himself.
+        // The owner of the folder can take away their own access to it.
         fs::set_permissions(data.path(), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let mut command = Command::new(LOTMQ);

@@ -41,7 +41,7 @@ fn nobody_takes_all_places_of_connections() {
         matches!(refused, ClientError::Refused { reason: ReasonCode::ServerUnavailable, .. }),
         "{refused}"
     );
-    // Who takes over a session needs no further place.
+    // A client that takes over a session needs no further place.
     let again = broker.connect(&of("ann", 0));
     anns[0] = again;
     anns[0].ping().unwrap();
@@ -51,7 +51,7 @@ fn nobody_takes_all_places_of_connections() {
     bob.ping().unwrap();
     let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
     root.ping().unwrap();
-    // What ends is free for anybody, and hers again.
+    // A place that ends is free for anybody, and for `ann` again.
     drop(anns.split_off(30));
     let mut further =
         eventually("a place is hers", || Client::connect(broker.address(), &of("ann", 60)).ok());

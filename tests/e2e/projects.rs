@@ -80,7 +80,7 @@ pub(crate) fn origins(broker: &Broker) -> Vec<(String, String)> {
     listed.data().as_array().unwrap().iter().map(|row| (text(&row["name"]), text(&row["origin"]))).collect()
 }
 
-/// What the project's programs do.
+/// Checks that the programs of the project work.
 fn works(broker: &Broker) {
     let mut watcher = watch(broker, "clean/#");
     send(broker, "raw/a", "212");
@@ -212,7 +212,7 @@ fn another_project_takes_the_place_and_what_is_added_by_hand_stays() {
         "Project 'plant' added successfully!",
         "it can be replaced now"
     );
-    // What is added by hand under the name of something owned belongs to nobody.
+    // A definition added by hand under the name of an owned one belongs to no project.
     broker.command_ok(&format!("-addModel {MODEL}"));
     broker.command_ok("-unloadProject other");
     let names: Vec<String> = origins(&broker).into_iter().map(|(name, _)| name).collect();
@@ -264,7 +264,7 @@ fn a_loaded_project_is_replaced_by_its_next_version_without_losing_a_message() {
     assert_eq!(broker.command_ok("-projectStatus p").data()["counts"], json!({"action": 1}));
 }
 
-/// What a rule forbids must not be allowed when a project is unloaded that had a rule of the same
+/// Unloading a project must not allow what a rule forbids, if the project had a rule of the same
 /// name.
 #[test]
 fn a_project_replaces_no_rule_that_was_added_by_hand() {
@@ -287,7 +287,7 @@ fn a_project_replaces_no_rule_that_was_added_by_hand() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
+fn project_errors_have_file_cell_and_line_and_valid_definitions_run() {
     let broker = broker();
     let cells = json!([
         {"kind": 2, "language": "lot", "value": "DEFINE ACTION Good\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n"},
@@ -336,7 +336,7 @@ fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
 }
 
 #[test]
-fn what_is_no_project_is_refused_and_nothing_is_stored() {
+fn invalid_project_is_rejected_and_not_stored() {
     let broker = broker();
     let project = |archive: &[u8]| format!("zip64:{} p", STANDARD.encode(archive));
     for (arguments, code, message) in [
@@ -415,7 +415,7 @@ fn a_project_comes_from_a_folder_below_the_root_and_from_nowhere_else() {
 #[test]
 fn eight_megabytes_go_up_and_come_down_byte_for_byte() {
     let mut broker = broker();
-    // What does not compress; an xorshift is as good as any.
+    // Noise that does not compress; an xorshift is as good as any.
     let mut state = 0x9e37_79b9_u32;
     let noise: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -508,7 +508,7 @@ pub(crate) fn named_rows(reply: &Reply, key: &str) -> Vec<String> {
 }
 
 #[test]
-fn loading_says_what_goes_and_spares_another_project_when_told_so() {
+fn loading_reports_removals_and_keep_loaded_protects_other_projects() {
     let broker = broker();
     let rest = format!("{ROUTE}\n{RULE}");
     assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
@@ -527,7 +527,7 @@ fn loading_says_what_goes_and_spares_another_project_when_told_so() {
     assert!(upload(&broker, "b", &other, " load -keepLoaded").success());
 }
 
-/// What a project does not say because of a mistake stays as the version before had it.
+/// A definition that a project lacks because of a mistake stays as in the version before.
 #[test]
 fn a_mistake_takes_nothing_away() {
     let broker = broker();
@@ -553,7 +553,7 @@ fn a_mistake_takes_nothing_away() {
 }
 
 #[test]
-fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
+fn displaced_definition_is_restored_even_after_a_kill() {
     const BY_HAND: &str =
         "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH 1\nRETURN\n    OUTPUT c\n";
     let mut broker = broker();
@@ -591,7 +591,7 @@ fn what_a_project_has_displaced_is_given_back_after_a_kill_too() {
 /// Of somebody else, whatever it is: without the option it is refused, with a word that names the
 /// option and whose it is.
 #[test]
-fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
+fn deploy_takes_over_definitions_of_other_users_only_with_replace() {
     let broker = broker();
     for name in ["ann", "bob"] {
         broker.command_ok(&format!("-addUser {name} password"));
@@ -644,7 +644,7 @@ fn deploy_takes_over_no_rule_unasked() {
 
 /// A file of a project that is loaded: on its own it would be no part of that any more.
 #[test]
-fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
+fn project_file_is_deployed_alone_only_with_confirmation() {
     let broker = broker();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rule.lot");
@@ -673,7 +673,7 @@ fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
 }
 
 #[test]
-fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
+fn manual_change_of_a_project_definition_warns_with_its_project() {
     let broker = broker();
     assert!(upload(&broker, "plant", &plant(), " load").success());
     let removed = "the next `lotmq deploy` or `lotmq rollback` of plant brings it back";
@@ -698,7 +698,7 @@ fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
         let starts = format!("{title} was of project 'plant'");
         assert!(matches!(told[..], [one] if one.starts_with(&starts) && one.contains(expected)), "{reply:?}");
     }
-    // What is by hand already is nobody's business.
+    // Another change of a definition that was added by hand gets no warning.
     assert_eq!(broker.command_ok(&format!("-addAction {CELL}")).0["warnings"], Value::Null);
     // As was told.
     let again = upload(&broker, "plant", &plant(), " load");

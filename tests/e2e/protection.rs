@@ -42,7 +42,7 @@ fn warnings(reply: &Reply) -> &[Value] {
 }
 
 #[test]
-fn a_project_of_another_user_ends_only_when_told_so() {
+fn unloading_a_project_of_another_user_requires_force() {
     let broker = with_adm();
     let as_adm = |command: &str| broker.command_as(("adm", "s3cret-adm"), command);
     let archive = zip(&[("door.lot", DOOR.as_bytes())]);
@@ -79,7 +79,7 @@ fn a_project_of_another_user_ends_only_when_told_so() {
     assert!(plan.stdout.contains(told), "{} {}", plan.stdout, plan.stderr);
     assert!(!is_open(&broker), "nothing was done");
 
-    // Who was asked, with the owner's name, says so by the answer.
+    // An answer to the question, which names the owner, is enough.
     let port = broker.port();
     let mut terminal = AtTerminal::start(&[&["undeploy", "pa", "-p", &port], &ADM[..]].concat());
     let asked = terminal.question();
@@ -141,7 +141,7 @@ fn a_rule_that_comes_while_a_file_is_asked_about_is_asked_about_too() {
     terminal.answer("y\n");
     let again = terminal.question();
     assert!(again.contains("somebody has changed something meanwhile"), "{again}");
-    // What was done is there already, the lid of this file.
+    // The lid of this file is there already.
     assert!(again.contains("Opener (before Door, Lid, More). Go on?"), "{again}");
     assert!(!is_open(&broker), "it was not deployed");
     terminal.answer("y\n");
@@ -157,7 +157,7 @@ fn a_rule_that_comes_while_a_file_is_asked_about_is_asked_about_too() {
 }
 
 #[test]
-fn who_is_in_a_group_before_a_rule_names_it_is_told() {
+fn first_rule_for_a_group_reports_its_existing_members() {
     let broker = broker();
     for user in ["ann", "eve"] {
         broker.command_ok(&format!("-addUser {user} s3cret-pw"));
@@ -208,7 +208,7 @@ fn a_rule_goes_by_command_only_when_somebody_agrees() {
     assert!(unknown.stderr.contains("NOT_FOUND"), "{}", unknown.stderr);
     let done = lotmq(&broker, &["cmd", "--yes", "-removeRule", "Door"]);
     assert!(done.status.success() && is_open(&broker), "{}", done.stderr);
-    // Whoever writes -force was asked enough.
+    // A command with `-force` asks nothing.
     let forced = lotmq(&broker, &["cmd", "--remove-rule Window -force"]);
     assert!(forced.status.success(), "{}", forced.stderr);
     broker.command_ok(&format!("-addRule {DOOR}"));

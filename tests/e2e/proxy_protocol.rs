@@ -43,7 +43,7 @@ fn read_connack(stream: &mut TcpStream) -> [u8; 4] {
 }
 
 #[test]
-fn the_address_that_the_proxy_told_is_in_log_and_tree() {
+fn address_from_proxy_header_is_logged() {
     let broker = behind_proxy().start();
     for (header, expected) in [(V1.to_vec(), "peer=192.0.2.7:4711"), (v2(), "peer=[2001:db8::7]:4660")] {
         // At once, and byte by byte.
@@ -80,7 +80,7 @@ fn without_header_there_is_no_connection() {
 }
 
 #[test]
-fn who_ends_in_the_middle_of_the_header_is_gone_at_once() {
+fn connection_closed_within_the_proxy_header_is_removed_at_once() {
     let broker = behind_proxy().start();
     let mut stream = open(&broker, &V1[..20]);
     stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -118,7 +118,7 @@ fn a_port_where_everybody_may_claim_any_address_is_warned_of() {
 /// Commands reference §9.1: an address that was told is never this machine, nor is that of the
 /// proxy.
 #[test]
-fn what_comes_through_a_proxy_is_never_of_this_machine() {
+fn proxied_connection_is_never_treated_as_local() {
     let broker = options().variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").start();
     for header in [&b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n"[..], b"PROXY UNKNOWN\r\n"] {
         let mut stream = open(&broker, &[header, CONNECT].concat());

@@ -21,7 +21,7 @@ ON CHANGE "b" DO
 "#;
 
 #[test]
-fn programs_are_told_who_published_offline() {
+fn offline_tests_pass_publisher_identity_to_programs() {
     let cases = r#"
         [[case]]
         name = "clients with and without a login, and another program"

@@ -54,7 +54,7 @@ fn cache_home_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-cache-home")
 }
 
-/// What `XDG_CACHE_HOME` is to be, so that the command line finds the interpreter's native code.
+/// Returns the `XDG_CACHE_HOME` with which the command line finds the interpreter's native code.
 pub(crate) fn cache_home() -> PathBuf {
     drop(broker());
     cache_home_dir()
@@ -150,7 +150,7 @@ fn a_script_is_added_listed_called_kept_and_removed() {
 }
 
 #[test]
-fn what_goes_wrong_in_python_is_null_and_an_error_with_its_line() {
+fn python_error_returns_null_and_reports_the_line() {
     let (broker, _data) = broker();
     broker.command_ok(&format!("-addPython {STAT}"));
     broker.command_ok(
@@ -192,7 +192,8 @@ fn the_result_of_a_failed_call_is_null() {
     assert_eq!(next(&mut client).1, r#"{"r":null,"empty":true,"null":true}"#);
 }
 
-/// What a script hands back as a text is JSON only if it is, wherever JSON is built of it.
+/// A text from a script becomes JSON only if it is valid JSON, wherever the broker builds JSON of
+/// it.
 #[test]
 fn a_text_that_a_script_hands_back_breaks_no_json() {
     let (broker, _data) = broker();
@@ -352,7 +353,7 @@ fn scripts_are_checked_run_and_tested_without_a_broker() {
 }
 
 #[test]
-fn what_programs_see_of_time_and_chance_is_the_same_each_time() {
+fn replay_gives_programs_deterministic_time_and_random_values() {
     let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
     let folder = TempDir::new().unwrap();
     let path = folder.path().to_str().unwrap();

@@ -248,7 +248,7 @@ fn a_client_moves_to_another_address() {
 }
 
 #[test]
-fn who_comes_to_a_crowded_port_must_prove_his_address() {
+fn crowded_quic_port_validates_addresses_with_retry() {
     let authority = Authority::new();
     let broker =
         with_quic(&authority.server("broker")).variable("LOTMQ_LISTENER_QUIC_HALF_OPEN", "1").start();
@@ -277,7 +277,7 @@ fn an_address_of_quic_counts_once_it_is_proved() {
 }
 
 #[test]
-fn who_opens_no_stream_or_sends_no_connect_is_closed_in_time() {
+fn quic_connection_without_stream_or_connect_times_out() {
     let authority = Authority::new();
     let broker = with_quic(&authority.server("broker"))
         .variable("LOTMQ_LISTENER_QUIC_HANDSHAKE_TIMEOUT_SEC", "1")
@@ -302,7 +302,7 @@ fn who_opens_no_stream_or_sends_no_connect_is_closed_in_time() {
 }
 
 #[test]
-fn who_takes_no_byte_is_closed_when_mqtt_has_ended() {
+fn quic_client_with_zero_window_is_closed_after_mqtt_ends() {
     let authority = Authority::new();
     let broker = with_quic(&authority.server("broker")).start();
     let takes_nothing = QuicOptions { window: 0, ..QuicOptions::new(&authority.file()) };

@@ -12,7 +12,7 @@ use lotmq_test_support::{BrokerOptions, WAIT_MAX};
 use crate::backup::run_ok;
 use crate::{LOTMQ, python};
 
-/// What starts a broker whose data, the first argument, are all that it can write; the rest are its
+/// Script that starts a broker which can write only its data, the first argument. The rest are its
 /// arguments. The process stays the same.
 const SCRIPT: &str = r#"#!/bin/sh
 exec unshare --mount sh -ec 'mount --bind "$1" "$1"; mount -o remount,bind,ro /; cd /; shift
@@ -20,7 +20,7 @@ exec unshare --mount sh -ec 'mount --bind "$1" "$1"; mount -o remount,bind,ro /;
     exec env -i PATH="$PATH" "$@"' sh "$DATA" "$LOTMQ" "$@"
 "#;
 
-/// What is done with each start; `STAT.twice` is a script in Python.
+/// Action that the test runs in each life of the broker; `Stat.twice` is a script in Python.
 const ACTION: &str = "-addAction DEFINE ACTION Twice\nON TOPIC \"in\" DO\n    CALL PYTHON \"Stat.twice\"\n        WITH (PAYLOAD)\n        RETURN AS {twice}\n    KEEP TOPIC \"kept\" WITH {twice}\n    PUBLISH TOPIC \"out\" WITH {twice}\n";
 
 #[test]

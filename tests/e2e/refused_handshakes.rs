@@ -1,4 +1,4 @@
-//! What the log says of connections that come to nothing: one line each, with the cause.
+//! Log lines about connections that come to nothing: one line each, with the cause.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,4 +1,5 @@
-//! Who gets the replies of commands, what comes with them, and what diagnostics show to whom.
+//! Replies of commands: their receivers, their properties, and the diagnostics that each user may
+//! see.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -90,7 +91,8 @@ fn a_reply_is_for_who_asked_and_others_learn_verb_result_and_user() {
     assert!(unknown.contains("UNKNOWN_COMMAND") && !unknown.contains("hidden"), "{unknown}");
 }
 
-/// Of what waits, his own replies are for everybody, those to others for who may have them by then.
+/// Of the waiting replies, a user gets all of their own. Those to others go only to users who may
+/// have them by then.
 #[test]
 fn replies_to_others_that_wait_go_to_those_only_who_may_have_them_by_then() {
     let broker = broker_of_three();
@@ -212,7 +214,7 @@ fn diagnostics_show_messages_to_those_only_who_may_configure_the_system() {
     assert!(!shown.to_string().contains("private-payload"), "{shown}");
 }
 
-/// What is masked must not tell byte by byte how a secret goes on.
+/// Masking must not reveal byte by byte how a secret goes on.
 #[test]
 fn masking_is_no_oracle() {
     let broker = broker();
@@ -234,7 +236,7 @@ fn masking_is_no_oracle() {
         });
         record["trigger"]["payload"].as_str().unwrap().to_owned()
     };
-    // What is not masked whole is shown as it is, right or wrong.
+    // A text that is not masked as a whole is shown as it is, right or wrong.
     for (number, guess) in (1..).zip(["hunt", "hunz", "hunter2-secre", "hunter2-secrX"]) {
         let payload = seen(guess, number);
         assert!(payload.ends_with(guess), "{guess}: {payload}");

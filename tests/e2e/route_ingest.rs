@@ -1,4 +1,5 @@
-//! What routes bring into the broker: done for them when it is stored, where it has to be.
+//! Messages that routes bring into the broker, which confirms them after it has stored them, if it
+//! has to.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -14,8 +15,8 @@ use crate::outbox;
 use crate::rule_modules::add_guard;
 use crate::{broker, send};
 
-/// A route that answers `in/<n>` at `out/<n>` with QoS 1. What it is given is not stored for it, so
-/// that all that is stored is what it brings.
+/// A route that answers `in/<n>` at `out/<n>` with QoS 1. The broker does not store its input, so
+/// that everything stored is its output.
 const ROUTE: &str = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out/{topic.2}\"\n        WITH QOS 1\n";
 
 fn sleeper() -> ConnectOptions {
@@ -67,7 +68,7 @@ fn succeeded(status: &Value) -> u64 {
 }
 
 #[test]
-fn what_a_route_brings_is_not_done_while_the_disk_does_not_take_it() {
+fn incoming_route_message_fails_until_the_disk_stores_it() {
     for state in ["full", "write-eio"] {
         let sick = Sick::new();
         let broker = &sick.broker;
@@ -117,7 +118,7 @@ fn kill_9_costs_nothing_of_what_was_done_for_a_route() {
 /// The far side has something to say as soon as somebody is there: what decides on that is in force
 /// before the route is opened.
 #[test]
-fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_that_they_ask() {
+fn rules_and_modules_are_active_before_a_route_opens_at_startup() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (tell, answers) = channel();
@@ -126,7 +127,7 @@ fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_
             let mut stream = stream.unwrap();
             writeln!(stream, "{start}").unwrap();
             let mut answer = String::new();
-            // Whoever does not answer is seen by what was read.
+            // If no answer comes, the test sees it in what was read.
             stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let _ = BufReader::new(&stream).read_line(&mut answer);
             if tell.send(answer).is_err() {

@@ -56,7 +56,7 @@ fn messages_of_a_topic_keep_their_order_however_many_instances_there_are() {
 }
 
 #[test]
-fn what_fails_in_one_instance_does_not_stop_the_others_and_is_not_overtaken() {
+fn failing_instance_blocks_only_its_own_topic_and_keeps_order() {
     for class in ["retry", "reconnect"] {
         let broker = broker();
         broker.command_ok(&route(2, "        WITH FAIL \"{payload.json.fail}\"\n"));
@@ -89,7 +89,7 @@ fn what_fails_in_one_instance_does_not_stop_the_others_and_is_not_overtaken() {
 }
 
 #[test]
-fn what_only_people_can_correct_stops_all_instances_and_is_told_once() {
+fn fatal_error_stops_all_instances_and_is_reported_once() {
     let broker = broker();
     broker.command_ok(&route(3, "        WITH FAIL \"{payload.json.fail}\"\n"));
     wait_for_instances(&broker, 3);
@@ -111,7 +111,7 @@ fn what_only_people_can_correct_stops_all_instances_and_is_told_once() {
 }
 
 #[test]
-fn several_instances_survive_a_restart_with_what_was_promised() {
+fn outboxes_of_several_instances_survive_a_restart_in_order() {
     let mut broker = options().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
     broker.command_ok(&route(4, "        WITH FAIL \"{payload.json.fail}\"\n"));
     wait_for_instances(&broker, 4);

@@ -1,4 +1,4 @@
-//! What the policies of a route cost it, as its standing tells.
+//! Cost of a route's policies, as its status reports it.
 
 use lotmq_test_support::{Broker, eventually};
 use serde_json::Value;
@@ -14,7 +14,7 @@ fn shown(broker: &Broker) -> (Value, Value) {
 }
 
 #[test]
-fn messages_that_a_policy_keeps_from_a_route_are_told_until_it_is_another() {
+fn messages_dropped_by_policy_are_in_the_reason_until_the_policy_changes() {
     let broker = broker();
     broker.command_ok(ROUTE);
     broker.command_ok("-asset-policy-set Up topics \"in/a, done/#\"");

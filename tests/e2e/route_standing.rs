@@ -54,7 +54,7 @@ fn row(broker: &Broker) -> Value {
 }
 
 #[test]
-fn what_may_not_be_published_is_named_with_what_grants_it_and_over_when_it_is_granted() {
+fn missing_write_grant_is_reported_with_its_command_until_granted() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = far.local_addr().unwrap();
     let broker = at_home().start();
@@ -152,7 +152,7 @@ fn a_route_without_a_place_says_which_setting_is_missing_when_it_is_added_and_wh
 }
 
 #[test]
-fn places_of_an_allow_list_that_were_not_granted_are_told_when_the_route_is_added() {
+fn allow_list_endpoints_without_grant_are_reported_on_add() {
     let broker = at_home().start();
     broker.command_ok(&module("-net 127.0.0.1:7 -topics out/#,echo/in"));
     let whole = route("127.0.0.1:7".parse().unwrap(), "");
@@ -259,7 +259,7 @@ fn a_frozen_device_is_not_connected_whenever_it_takes_a_connection() {
 }
 
 #[test]
-fn who_orders_what_runs_has_nothing_dropped_and_orders_are_no_restarts() {
+fn run_of_a_running_route_does_nothing_and_counts_no_restart() {
     let broker = options().start();
     broker.command_ok("-addRoute DEFINE ROUTE Up WITH TYPE LOOPBACK\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH FAIL \"{payload}\"");
     let restarts = || {
@@ -282,7 +282,7 @@ fn who_orders_what_runs_has_nothing_dropped_and_orders_are_no_restarts() {
     let again = broker.command_ok("-run Up");
     assert_eq!((again.message(), &again.data()["state"]), ("Asset 'Up' runs already.", &json!("running")));
     assert_eq!(broker.metric("lotmq_route_reconnects_total"), before);
-    // What comes back by itself is one.
+    // A route that comes back by itself has restarted.
     broker.client("publisher").publish(&Publication::new("in/a", "reconnect").qos(QoS::AtLeastOnce)).unwrap();
     eventually("restarts", || (restarts().1 > 0).then_some(()));
     // Something is wrong with it: it begins anew.

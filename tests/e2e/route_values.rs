@@ -63,7 +63,7 @@ fn texts_and_values_are_joined_and_placeholders_in_them_filled() {
 }
 
 #[test]
-fn what_a_text_names_for_each_message_is_set_before_the_route_takes_any() {
+fn route_waits_until_values_of_its_message_templates_are_set() {
     let broker = broker();
     broker.command_ok(
         "-addRoute DEFINE ROUTE Filled WITH TYPE LOOPBACK

@@ -111,7 +111,7 @@ fn a_row_fills_a_model() {
 }
 
 #[test]
-fn what_goes_wrong_is_null_and_an_error_record() {
+fn failed_row_lookup_returns_null_and_an_error_record() {
     let broker = broker();
     add_asking(&broker, "\"Asked\" FROM \"Db\"");
     let mut out = watch(&broker, "out/#");

@@ -62,13 +62,13 @@ fn a_module_decides_where_a_rule_asks_it_by_what_it_reads_and_remembers() {
     // allows.
     assert!(!may(&mut one, "plant/a", &"x".repeat(65)));
     assert!(may(&mut one, "elsewhere", &"x".repeat(65)), "the Rule says which topics");
-    // What it reads, though nobody else reads that topic.
+    // The module reads this topic, though nobody else does.
     let mut root = broker.root("root");
     assert!(may(&mut root, "plant/locked", "true"));
     assert!(!may(&mut one, "plant/a", "small"));
     assert!(may(&mut root, "plant/locked", "false"));
     assert!(may(&mut one, "plant/a", "small"));
-    // What it remembers outlives the broker: three of ten questions were counted.
+    // The memory of the module outlives the broker: three of ten questions were counted.
     assert!(broker.stop().success());
     broker.start_again();
     broker.command_ok(
@@ -216,7 +216,7 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     let error = error_of(&broker, "Rules/Guarded").to_string();
     let full = "no more clients fit; it wanted 'read:plant/locked', 'state', which it was not granted";
     assert!(error.contains(full), "a state without a grant is full, and says why: {error}");
-    // What it may not read is nothing that it finds unlocked.
+    // A value that the module may not read does not count as unlocked.
     broker.command_ok("-grantModule guard -grant state");
     assert!(!may(&mut one, "plant/a", "x"));
     let error = error_of(&broker, "Rules/Guarded").to_string();
@@ -230,7 +230,7 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     let added = broker.command_ok(&add_guard("-replace -topics plant/# -grant state"));
     assert_eq!(added.data()["granted"], json!(["read:plant/#", "state"]));
     assert!(may(&mut one, "plant/a", "x"));
-    // What is broken leaves what is there.
+    // A broken upload leaves the module in place.
     for broken in [STANDARD.encode(b"\0asm\x0d\0\x01\0broken"), scale.clone()] {
         let refused =
             broker.command(&format!("-addModule guard -world rule -replace -grantAll wasm64:{broken}"));
@@ -329,7 +329,7 @@ fn connections_and_subscriptions_are_decided_by_modules_too() {
     assert_eq!(honest.receive(WAIT_MAX).unwrap().unwrap().text(), "x");
     broker.command_ok("-disableModule doors");
     assert!(Client::connect(broker.address().to_string(), &ConnectOptions::v5("honest2")).is_err());
-    // What was subscribed to is decided again with each message.
+    // The broker decides about a subscription again with each message.
     may(&mut broker.root("r"), "a/1", "denied");
     assert!(honest.receive(Duration::from_millis(50)).unwrap().is_none());
     broker.command_ok("-enableModule doors");
@@ -337,8 +337,8 @@ fn connections_and_subscriptions_are_decided_by_modules_too() {
     assert_eq!(honest.receive(WAIT_MAX).unwrap().unwrap().text(), "y");
 }
 
-/// Which groups a module looks at is not known, so whoever manages users gives himself none while a
-/// rule asks one.
+/// The broker does not know which groups a module looks at. So a user manager joins none while a
+/// rule asks a module.
 #[test]
 fn a_user_manager_joins_no_group_while_a_rule_asks_a_module() {
     let broker = broker();
@@ -353,7 +353,7 @@ fn a_user_manager_joins_no_group_while_a_rule_asks_a_module() {
     assert!(!refused.success() && refused.message().contains("rules name it"), "{refused:?}");
 }
 
-/// What a removed module remembered is gone with the answer: after a crash the next module of its
+/// The memory of a removed module is gone with the answer. After a crash the next module of its
 /// name does not find it.
 #[test]
 fn the_memory_of_a_removed_module_is_gone_before_the_answer() {

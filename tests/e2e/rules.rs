@@ -67,7 +67,7 @@ fn a_publish_is_decided_by_user_group_and_property() {
     // Before 5.0 the acknowledgement has no code, and the message goes nowhere.
     let mut old = broker.connect(&ConnectOptions::new("old").user("ann", "pw"));
     assert!(!publish(&mut old, "plant/1", "old").is_failure());
-    // What changes about a user holds for the sessions that he has.
+    // Changes of a user hold for the sessions that the user has.
     broker.command_ok("-addUserToGroup ann ops");
     assert!(!publish(&mut ann, "plant/2", "group").is_failure());
     broker.command_ok("-removeUserFromGroup ann ops");
@@ -136,7 +136,7 @@ fn filters_are_decided_by_level_and_each_message_again() {
 /// A pattern that ends with `/+` covers one level, so a filter is granted by a rule that allows
 /// none of the messages: the log says which rule keeps them.
 #[test]
-fn what_a_granted_subscription_does_not_get_is_told() {
+fn denied_deliveries_of_a_granted_subscription_are_logged() {
     let broker = broker_of_two();
     let panels = "IF USER IS \"ann\" OR USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY";
     let added = broker.command_ok(&format!(
@@ -231,10 +231,10 @@ fn texts(client: &mut Client, count: usize) -> Vec<String> {
     (0..count).map(|_| client.receive(WAIT_MAX).unwrap().unwrap().text()).collect()
 }
 
-/// What waits is asked for again when rules or users have changed meanwhile, also when the broker
-/// was restarted in between.
+/// The broker checks waiting messages again if rules or users have changed meanwhile, also with a
+/// restart in between.
 #[test]
-fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
+fn queued_messages_are_authorised_again_on_delivery() {
     for restarts in [false, true] {
         let mut broker = broker_of_two();
         broker.command_ok("-addUserToGroup ann in");
@@ -264,7 +264,7 @@ fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
 /// A session that comes back from elsewhere is another one for rules: neither what waits nor what
 /// was sent without an answer goes where it may not.
 #[test]
-fn what_waits_or_was_sent_goes_nowhere_else_than_it_may() {
+fn resumed_session_gets_only_messages_allowed_at_its_new_endpoint() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("mqtt.sock");
     let broker = options().variable("LOTMQ_LISTENER_UNIX_PATH", socket.to_str().unwrap()).start();
@@ -418,7 +418,7 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
     broker.client("plc").ping().unwrap();
     refused(&broker, 3.0);
     broker.command_ok("-removeRule W");
-    // Who has the right says it at a takeover, too.
+    // The Will of a user with the right also goes out at a takeover.
     broker.command_ok("-addUserToGroup bob ops");
     let _own = broker.connect(&v5("bob", "b").will(Will::new("plant/bob", "gone")));
     broker.connect(&v5("bob", "b")).ping().unwrap();
@@ -427,8 +427,8 @@ fn a_will_is_asked_for_when_its_session_is_taken_over() {
     assert_eq!(broker.metric("lotmq_wills_published_total"), Some(1.0));
 }
 
-/// Connected or away, a user who was removed says nothing any more, and the next one of his name
-/// does not say it for him.
+/// The Will of a removed user is discarded, connected or away. The next user of that name does not
+/// publish it either.
 #[test]
 fn the_will_of_a_removed_user_is_discarded() {
     let broker = broker_of_two();
@@ -566,7 +566,7 @@ fn rules_are_added_replaced_listed_and_removed_by_command() {
 }
 
 #[test]
-fn an_error_in_a_condition_is_told_below_the_rule() {
+fn error_in_a_rule_condition_is_published_to_its_error_topic() {
     let broker = broker();
     broker.command_ok("-addRule DEFINE RULE Odd WITH PRIORITY 100 FOR Publish TO TOPIC \"odd/#\"\n    IF GET TOPIC \"n\" == 1 / GET TOPIC \"zero\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
     let mut client = broker.connect(&ConnectOptions::v5("x"));
@@ -585,8 +585,8 @@ fn an_error_in_a_condition_is_told_below_the_rule() {
     assert!(root.receive(Duration::ZERO).unwrap().is_none());
 }
 
-/// A session is its user's from wherever he comes, and what is delivered to it depends on where
-/// that is: threads remember who gets a topic.
+/// A user may resume their session at another endpoint, and deliveries then follow the rules for
+/// that one. Threads remember who gets a topic.
 #[test]
 fn deliveries_are_decided_for_wherever_the_session_is_resumed() {
     let folder = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ fn cases_of_the_manual_say_who_may_what() {
 }
 
 #[test]
-fn what_cannot_be_is_told() {
+fn impossible_test_cases_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     doors(folder.path());
     let path = folder.path().join("doors.test.toml");

@@ -298,7 +298,7 @@ ON TOPIC "left" DO
     },
 ];
 
-/// What comes out of `lotmq run`.
+/// Returns the output of `lotmq run`.
 fn through_run(row: &Row, program: &str, recording: &str) -> Vec<Out> {
     let seconds = row.time.0.to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -391,8 +391,7 @@ fn encoded(text: &str) -> PropertyBuf {
     list
 }
 
-/// What comes out of a broker, by a Client that is told of everything but what it sent itself, as
-/// it was published.
+/// Returns the output of a broker. The Client gets all messages as published, but not its own.
 fn through_broker(row: &Row, program: &str) -> Vec<Out> {
     let broker = broker();
     let mut client = broker.connect(&ConnectOptions::v5("lotmq-run"));
@@ -415,8 +414,8 @@ fn through_broker(row: &Row, program: &str) -> Vec<Out> {
         let properties = row.properties.get(index).map_or_else(PropertyBuf::new, |text| encoded(text));
         let publication = Publication { properties, ..Publication::new(*topic, *payload) };
         client.publish(&publication).unwrap();
-        // What is sent behind it comes in another turn: of one turn's messages the last value is
-        // known to the first run.
+        // The ping puts the next message into another turn. In one turn, the first run would see
+        // the last value.
         client.ping().unwrap();
         receive(&mut client, *outputs, &mut all);
     }
@@ -548,7 +547,7 @@ const ASKED: &[Asked] = &[
     (None, "x", "guarded/x", "10", None),
     (Some("ann"), "a", "plant/locked", "false", Some(1)),
     (None, "x", "guarded/x", "10", Some(1)),
-    // What the definition publishes then, its owner may publish.
+    // The owner of the definition may publish these messages.
     (None, "x", "cmd/speed", "50", Some(3)),
     (None, "x", "cmd/speed", "500", None),
     (None, "x", "lock", "true", Some(2)),
@@ -560,7 +559,7 @@ const ASKED: &[Asked] = &[
 /// The module that a rule asks.
 const ASKED_MODULE: (&str, &str, &[u8], &str) = ("guard", "rule", GUARD, "-config 5");
 
-/// What comes of all that is [asked](ASKED) in `lotmq run`.
+/// Returns the results of [all questions](ASKED) in `lotmq run`.
 fn asked_in_run(program: &str, recording: &str) -> Vec<Came> {
     let folder = tempfile::tempdir().unwrap();
     let guard = &modules_in(folder.path(), &[ASKED_MODULE])[0];
@@ -583,7 +582,7 @@ fn asked_in_run(program: &str, recording: &str) -> Vec<Came> {
     ran.stdout.lines().map(came).collect()
 }
 
-/// What comes of it in a broker.
+/// Returns the same results from a broker.
 fn asked_in_broker(program: &str) -> Vec<Came> {
     let broker = broker();
     for user in ["ann", "bob"] {

@@ -43,7 +43,7 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert_eq!(reason, ReasonCode::ServerUnavailable, "return code 3");
     let reached = "lotmq_limit_reached_total{limit=\"sessions_per_address\",listener=\"mqtt\"}";
     assert_eq!(broker.metric(reached), Some(2.0));
-    // What there is goes on, ends with its connection, or begins anew.
+    // Existing sessions go on, end with their connection, or begin anew.
     assert!(broker.connect(&lasting("a1")).session_present());
     leave(&broker, &lasting("a2").clean_start(true));
     leave(&broker, &ConnectOptions::v5("a3"));
@@ -54,7 +54,7 @@ fn sessions_that_outlive_their_connections_are_bounded() {
     assert!(refusal(&broker, &of("ann", "u3")).unwrap().1.ends_with("(limit sessions_per_user)"));
     leave(&broker, &of("bob", "u3"));
     assert!(refusal(&broker, &of("bob", "u4")).unwrap().1.ends_with("(limit sessions)"));
-    // Who administers gets in.
+    // An administrator gets in.
     leave(&broker, &lasting("r1").user("root", "coreflux"));
     assert_eq!(broker.command_ok("-listSessions r").data()["stored"], 6);
     broker.kill();
@@ -130,8 +130,8 @@ fn filters_of_a_session_and_of_all_are_bounded_in_bytes() {
     });
 }
 
-/// What is not listed any more may be there again: the listing says so until the end is on the
-/// disk.
+/// An ended session that is not listed any more may come back. The listing says so until the end is
+/// on the disk.
 #[test]
 fn a_listing_says_how_many_sessions_have_ended_that_a_crash_brings_back() {
     let mut sick = Sick::new();
@@ -212,7 +212,7 @@ fn an_administrator_lists_and_ends_sessions_and_connections() {
 }
 
 #[test]
-fn what_is_stored_for_clients_that_are_away_is_bounded_by_their_owner() {
+fn offline_delivery_rate_is_limited_per_owner() {
     let broker = options().variable("LOTMQ_LIMITS_OFFLINE_DELIVERIES_PER_SEC", "60").start();
     broker.command_ok("-addUser ann pw");
     let mut sleepers: Vec<ConnectOptions> =

@@ -73,7 +73,7 @@ fn a_route_that_stands_still_because_of_a_message_goes_on_without_it() {
 }
 
 #[test]
-fn what_was_taken_out_is_on_the_disk_before_the_answer() {
+fn skipped_messages_are_durable_before_the_reply() {
     let mut broker = options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
     let nowhere = free_address();
     broker.command_ok(&format!(
@@ -97,7 +97,7 @@ fn what_was_taken_out_is_on_the_disk_before_the_answer() {
 }
 
 #[test]
-fn what_is_under_way_is_left_to_the_call() {
+fn skip_waiting_does_not_skip_messages_of_the_running_call() {
     let broker = options().start();
     broker.command_ok(&route("    ADD LOOPBACK_CONFIG\n        WITH DELAY 3000\n"));
     let mut watcher = broker.client("watcher");
@@ -119,7 +119,7 @@ fn what_is_under_way_is_left_to_the_call() {
 }
 
 #[test]
-fn wrong_commands_are_told() {
+fn wrong_skip_commands_are_rejected() {
     let broker = options().start();
     broker.command_ok(&route(""));
     for (command, code) in [

@@ -14,15 +14,15 @@ use crate::{broker, options};
 /// Payload of the flood; much of it at once, so that the bound is reached in few messages.
 const PAYLOAD_BYTES: usize = 64 * 1024;
 
-/// What the broker may grow by while nobody reads: output bounds of the one connection, buffers of
-/// the others.
+/// Bytes that the broker may grow by while nobody reads: output bounds of the one connection,
+/// buffers of the others.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
 /// Retained messages of 1 KiB: twice what the sockets of one machine hold between a broker and a
 /// client that does not read.
 const REPLAYED: usize = 20_000;
 
-/// What a turn sends of a replay at most, and the packet that reached it.
+/// Bytes of a replay that a turn sends at most, with the packet that reached the bound.
 const REPLAY_WAITING_BYTES_MAX: f64 = (64.0 + 2.0) * 1024.0;
 
 #[test]
@@ -85,8 +85,8 @@ fn clients_that_never_read_share_what_there_is_for_all() {
     }
     flooder.ping().unwrap();
     let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
-    // What one turn has for clients whose sockets had room before it comes on top: 4 MiB at most.
-    // Without a bound for all it would be 100 MB.
+    // One turn adds at most 4 MiB for clients whose sockets had room before it. Without a bound for
+    // all it would be 100 MB.
     assert!((500_000.0..10_000_000.0).contains(&waiting), "{waiting}");
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");
@@ -124,7 +124,7 @@ fn answers_to_clients_that_never_read_share_what_there_is_for_all() {
     let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
     // One read's answers for each come on top. Without a bound for all it would be 17 MB.
     assert!((300_000.0..4_000_000.0).contains(&waiting), "{waiting}");
-    // Who reads is answered.
+    // A client that reads gets its answers.
     let mut busy = broker.connect(&ConnectOptions::v5("busy"));
     for _ in 0..1000 {
         assert!(busy.subscribe_to("a/#/b", QoS::AtMostOnce).unwrap().is_failure());
@@ -206,7 +206,7 @@ fn the_queue_of_a_kept_session_is_bounded_in_bytes_too() {
 #[test]
 fn a_session_lives_no_longer_than_the_broker_allows() {
     let broker = options().variable("LOTMQ_LIMITS_SESSION_EXPIRY_MAX", "60s").start();
-    // What it has said itself is not repeated to it.
+    // CONNACK does not repeat the value of the client.
     for (asked, announced) in [(3600, Some(60)), (30, None)] {
         let client = broker.connect(&ConnectOptions::v5("c").session_expiry(asked));
         assert_eq!(client.connack_properties().session_expiry_interval(), announced, "{asked}");

@@ -141,7 +141,7 @@ fn without_any_mqtt_listener_it_ends_with_one_line() {
 }
 
 #[test]
-fn a_full_disk_at_start_is_told_with_path_and_free_bytes() {
+fn full_disk_at_startup_is_reported_with_path_and_free_bytes() {
     let Some(disk) = SmallDisk::new() else { return };
     // Empty data directory.
     let data = disk.path().join("data");
@@ -325,7 +325,7 @@ fn secure_does_not_start_with_the_default_password() {
     let mut broker = options().data(folder.path()).start();
     broker.command_ok("-changeUserPassword root own-of-root");
     assert!(broker.stop().success());
-    // Where root has its own, the variable changes nothing.
+    // If root has a password of its own, the variable changes nothing.
     let broker = secured().start();
     broker.connect(&ConnectOptions::new("x").user("root", "own-of-root")).disconnect().unwrap();
 }
@@ -356,7 +356,7 @@ fn the_password_of_a_new_root_may_come_from_the_environment() {
 }
 
 #[test]
-fn the_default_password_is_warned_of_and_shown() {
+fn default_password_is_logged_and_published_in_config() {
     let broker = broker();
     broker.log().expect("root has the default password");
     let mut root = broker.root("root");
@@ -429,7 +429,7 @@ fn that_everybody_may_publish_on_a_public_address_is_warned_of() {
 }
 
 #[test]
-fn what_stands_open_is_said_at_start_and_secure_closes_it_later_too() {
+fn startup_warns_of_default_access_and_secure_works_on_an_existing_store() {
     let folder = tempfile::tempdir().unwrap();
     let mut open = options().data(folder.path()).start();
     let advice = "recommended: `lotmq serve --secure`";
@@ -487,8 +487,8 @@ fn a_file_of_variables_is_read_behind_the_store_and_never_written() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# plant\nSITE=north\nHALL='2 b'\n");
 }
 
-/// Who may deploy is not root, and root's password and the key of all secrets come to the broker by
-/// its environment.
+/// A user who may deploy is not root. The environment of the broker has root's password and the key
+/// of all secrets.
 #[test]
 fn programs_see_nothing_that_configures_the_broker() {
     let folder = tempfile::tempdir().unwrap();
@@ -537,7 +537,7 @@ fn decisions_are_logged_when_debug_is_on() {
 }
 
 #[test]
-fn a_store_is_not_left_aside_without_being_told_to() {
+fn durability_none_is_rejected_when_a_store_exists() {
     let mut first = broker();
     first.stop();
     let exited = options().data(first.data()).variable("LOTMQ_STORE_DURABILITY", "none").fail();
@@ -579,7 +579,7 @@ fn the_data_directory_is_closed_to_others_and_compiled_code_tells_no_texts() {
 }
 
 #[test]
-fn what_a_configuration_names_is_looked_at_before_anything_is_made() {
+fn configured_paths_are_checked_before_the_data_directory_is_created() {
     let folder = tempfile::tempdir().unwrap();
     let (config, data) = (folder.path().join("lotmq.toml"), folder.path().join("data"));
     std::fs::write(&config, "[routes]\nfile_roots = [\"/nowhere/files\"]\n").unwrap();

@@ -19,7 +19,7 @@ fn json(finished: &Finished) -> Value {
 }
 
 #[test]
-fn a_healthy_broker_is_shown_on_one_screen() {
+fn status_reports_a_healthy_broker_with_errors_and_pending_definitions() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {FAILING}"));
     broker.command_ok(
@@ -124,7 +124,7 @@ fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked()
 }
 
 #[test]
-fn limits_that_are_near_are_told() {
+fn status_lists_limits_that_are_nearly_reached() {
     let broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "10").start();
     let mut client = broker.client("keeper");
     for number in 0..8 {
@@ -156,7 +156,7 @@ fn a_broker_without_one_of_its_listeners_is_not_healthy() {
 }
 
 #[test]
-fn where_nothing_listens_the_way_out_is_told() {
+fn unreachable_broker_error_suggests_lotmq_serve() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
     drop(free);
@@ -184,7 +184,7 @@ fn the_status_is_for_who_may_configure_the_system() {
 }
 
 #[test]
-fn logins_that_are_refused_are_told() {
+fn status_reports_rejected_logins() {
     let broker = broker();
     assert!(!status(&broker.port(), &[]).stdout.contains("\nlogins "));
     broker.command_ok("-addUser ann password");

@@ -3,8 +3,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use lotmq_changes::table::SCHEMA_VERSION;
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_store::SCHEMA_VERSION;
 use lotmq_test_support::{Finished, Program, WAIT_MAX};
 
 use crate::{LOTMQ, options};
@@ -53,9 +53,9 @@ fn an_exported_store_serves_elsewhere() {
     assert_eq!(got, ["1", "2"]);
 }
 
-/// What root imports for a service is the service's own.
+/// Files that root imports for a service belong to the service.
 #[test]
-fn what_root_imports_into_anothers_folder_is_that_ones() {
+fn files_imported_by_root_belong_to_the_folder_owner() {
     if !rustix::process::geteuid().is_root() {
         #[allow(clippy::print_stderr, reason = "a skipped test says so")]
         {
@@ -92,7 +92,7 @@ fn put_schema(file: &Path, version: u64) {
     transaction.commit().unwrap();
 }
 
-/// Whoever goes back to an earlier version is told so, and finds all as it was when he comes again.
+/// An earlier version of the broker reports a later store, and leaves it as it was.
 #[test]
 fn a_store_of_a_later_version_is_refused_and_stays_as_it_is() {
     let place = tempfile::tempdir().unwrap();
@@ -233,7 +233,7 @@ fn damage(data: &Path, text: &str) {
 }
 
 #[test]
-fn damaged_rows_are_put_aside_and_the_rest_serves() {
+fn damaged_rows_are_quarantined_and_other_rows_stay_available() {
     let place = tempfile::tempdir().unwrap();
     let data = place.path().join("data");
     let mut broker = options().data(&data).start();

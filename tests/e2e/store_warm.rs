@@ -36,7 +36,7 @@ const ACTION: &str =
 const RULE: &str = "-addRule DEFINE RULE Mine WITH PRIORITY 7 FOR Publish TO TOPIC \"mine/#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY\n";
 
 #[test]
-fn what_is_stored_is_compiled_beside_the_running_broker_and_found_by_its_successor() {
+fn store_warm_compiles_code_that_the_next_broker_start_uses() {
     let mut cold = Cold::start(cold());
     cold.add(&add_scale(&slow(crate::modules::SCALE)));
     cold.broker.command_ok(ACTION);
@@ -67,7 +67,7 @@ fn what_is_stored_is_compiled_beside_the_running_broker_and_found_by_its_success
 }
 
 #[test]
-fn what_is_not_compiled_in_time_is_left_and_told() {
+fn store_warm_reports_modules_left_after_the_timeout() {
     let cold = Cold::start(cold());
     cold.add(&add_scale(&slow(crate::modules::SCALE)));
     cold.forget_code();
@@ -78,7 +78,7 @@ fn what_is_not_compiled_in_time_is_left_and_told() {
 }
 
 #[test]
-fn a_broker_that_cannot_be_asked_and_a_data_directory_without_a_store_are_told() {
+fn store_warm_reports_an_unreachable_broker_and_a_missing_store() {
     let cold = Cold::start(cold());
     fs::remove_file(cold.broker.data().join("snapshot.sock")).unwrap();
     let ran = warm(&cold, &[]);

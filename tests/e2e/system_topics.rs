@@ -170,7 +170,7 @@ fn listings_follow_what_happens_while_somebody_looks() {
 }
 
 #[test]
-fn logins_are_told_as_they_happen() {
+fn logins_are_published_as_events() {
     let broker = broker();
     let mut root = broker.root("root");
     root.subscribe_to("$SYS/Coreflux/Comms/Logins", QoS::AtLeastOnce).unwrap();
@@ -212,7 +212,7 @@ fn users_without_rights_read_the_monitoring_tree_only() {
         ("$SYS/broker/#", true),
         ("$SYS/#", false),
         ("$SYS/Coreflux/#", false),
-        // Replies to his own commands.
+        // Replies to the user's own commands.
         ("$SYS/Coreflux/Command/Output", true),
         ("$share/g/$SYS/Coreflux/#", false),
         ("$SYS/+/uptime", false),
@@ -224,7 +224,7 @@ fn users_without_rights_read_the_monitoring_tree_only() {
 }
 
 #[test]
-fn who_loses_the_right_loses_the_subscription() {
+fn revoked_right_ends_the_subscription() {
     let broker = broker();
     broker.command_ok("-addUser ann pw");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
@@ -304,7 +304,7 @@ fn an_interval_of_zero_turns_the_monitoring_tree_off() {
 }
 
 #[test]
-fn sessions_whose_queue_is_full_are_told() {
+fn sessions_with_a_full_queue_are_reported() {
     let broker = options().variable("LOTMQ_LIMITS_QUEUE_MESSAGES", "10").start();
     let mut lazy = broker.connect(&ConnectOptions::new("lazy").clean_start(false));
     lazy.subscribe_to("orders", QoS::AtLeastOnce).unwrap();

@@ -96,7 +96,7 @@ fn an_encrypted_client_that_never_reads_is_bounded() {
 }
 
 #[test]
-fn what_comes_with_the_end_of_tls_is_still_read() {
+fn data_before_tls_close_notify_is_read() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();
     let mut watcher = broker.client("watcher");
@@ -148,7 +148,7 @@ fn certificates_are_replaced_without_restart_and_bad_ones_are_not() {
 }
 
 #[test]
-fn the_end_of_a_certificate_is_told_before_it_comes() {
+fn certificate_expiry_is_reported_in_advance() {
     let authority = Authority::new();
     let end = SystemTime::now() + Duration::from_secs(10 * 86_400 + 3_600);
     let broker = with_tls(&authority.server_until("broker", end)).start();
@@ -193,8 +193,8 @@ fn clients_show_certificates_where_they_are_asked_for() {
     }
 }
 
-/// What a stranger shows is looked at only where it is short: all ways from issuer to issuer would
-/// be tried, for seconds.
+/// The broker only looks at short chains of a stranger. It would try all ways from issuer to
+/// issuer, for seconds.
 #[test]
 fn a_long_chain_of_a_client_is_refused_and_a_short_one_is_not() {
     let authority = Authority::new();
@@ -252,7 +252,7 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
         device.ping().unwrap();
         assert_eq!(user_of("device"), is_asked.then(|| account.to_owned()), "{setting}");
 
-        // What CONNECT says besides counts for nothing, the name of another user least of all.
+        // Other fields of CONNECT count for nothing, the name of another user least of all.
         let as_root = ConnectOptions::v5("claims").user("root", "wrong");
         let claimed = Client::connect_at(&endpoint(&broker, &shown("device-1")), &as_root);
         assert_eq!(claimed.is_ok(), is_asked, "{setting}");
@@ -275,7 +275,7 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
     }
 }
 
-/// Whoever answers chooses the certificates, and all ways through them are tried.
+/// The answering server chooses the certificates, and the client tries all ways through them.
 #[test]
 fn a_long_chain_of_a_broker_is_refused_and_a_short_one_is_not() {
     let authority = Authority::new();
@@ -380,7 +380,7 @@ fn a_certificate_that_has_ended_is_good_for_nothing_in_tls_1_2() {
     assert_eq!(broker.metric("lotmq_tls_handshakes_total"), Some(1.0));
 }
 
-/// Where clients are asked for certificates each handshake is a whole one, in both versions.
+/// If the broker asks clients for certificates, each handshake is a whole one, in both versions.
 #[test]
 fn openssl_agrees_that_with_certificates_nothing_is_resumed() {
     let authority = Authority::new();
@@ -433,7 +433,7 @@ fn a_file_in_pkcs12_is_named_with_the_way_out() {
 }
 
 #[test]
-fn what_is_not_tls_is_refused_with_an_alert_and_counted() {
+fn non_tls_client_gets_an_alert_and_is_counted() {
     let authority = Authority::new();
     let broker = with_tls(&authority.server("broker")).start();
     let mut stream = TcpStream::connect(("127.0.0.1", broker.port_of("mqtts"))).unwrap();

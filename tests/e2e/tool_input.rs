@@ -1,4 +1,4 @@
-//! What people and editors give the tools that is odd: pipes in folders, endless lengths, files of
+//! Odd input of people and editors for the tools: pipes in folders, endless lengths, files of
 //! another kind, control characters.
 
 use std::io::Write as _;
@@ -114,7 +114,7 @@ fn run_and_failing_cases_tell_what_check_warns_of() {
 }
 
 #[test]
-fn an_input_that_cannot_be_cast_is_told_where_it_is_declared() {
+fn failed_cast_is_reported_at_the_input_line() {
     let text = "DEFINE ACTION Fact\nINPUT first AS STRING\nINPUT n AS INT\nDO\n    PUBLISH TOPIC \"o\" WITH {n}\n\nDEFINE ACTION Ask\nON TOPIC \"ask\" DO\n    CALL ACTION Fact WITH first = \"a\", n = PAYLOAD\n";
     let folder = folder(&[("fact.lot", text)]);
     let path = folder.path().join("fact.lot");
@@ -153,7 +153,7 @@ fn check_names_what_nobody_defines_and_counts_no_mark() {
 }
 
 #[test]
-fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
+fn ineffective_messages_and_malformed_lines_are_reported() {
     let program = PROGRAM.replace("TOPIC \"a\"", "TOPIC \"#\"");
     let at = "\"at\":\"2026-01-15T10:30:00Z\"";
     let wrong =
@@ -179,7 +179,7 @@ fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
     assert!(tested.stderr.contains("line 3"), "{}", tested.stderr);
 }
 
-/// What the language server says on standard error about this input, and its exit code.
+/// Runs the language server with this input. Returns its standard error and its exit code.
 fn language_server(input: &str) -> (String, Option<i32>) {
     let mut child = Command::new(LOTMQ)
         .arg("lsp")
@@ -276,7 +276,7 @@ fn control_characters_do_not_reach_the_terminal() {
 }
 
 #[test]
-fn options_behind_the_verb_of_cmd_are_told() {
+fn options_after_the_cmd_verb_are_rejected() {
     for (arguments, told) in [
         (&["cmd", "-addUser", "x", "y", "-p", "24010"][..], "`-p` stands behind the command"),
         (&["cmd", "--timeout", "1", "-listUsers", "-u", "ada"], "lotmq cmd -u … -listUsers …"),
@@ -344,7 +344,7 @@ fn config_check_tells_all_mistakes_with_their_lines() {
 }
 
 #[test]
-fn what_no_message_holds_is_refused_before_anything_is_sent() {
+fn oversized_message_is_rejected_before_connecting() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large.bin");
     std::fs::File::create(&file).unwrap().set_len(300 << 20).unwrap();
@@ -357,7 +357,7 @@ fn what_no_message_holds_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn what_was_probably_meant_is_told() {
+fn likely_intention_is_suggested() {
     let folder = folder(&[
         ("overheat.lot", "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n"),
         ("lotmq.toml", "[helth]\nport = 1\n\n[limits]\nmessage_bytes = 5\n\n[log]\nlevel = 'debug'\n"),
@@ -406,7 +406,8 @@ fn what_was_probably_meant_is_told() {
     assert!(checked.stdout.contains(told), "{}", checked.stdout);
 }
 
-/// What docs/tools.md says of all commands that connect, and of a wrong command line.
+/// Tests the exit codes of docs/tools.md for all commands that connect, and for a wrong command
+/// line.
 #[test]
 fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
     let folder = folder(&[("a.lot", PROGRAM)]);
@@ -436,7 +437,7 @@ fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
         let ended = lotmq(&all);
         assert_eq!(ended.status.code(), Some(code), "{all:?}: {}", ended.stderr);
         assert!(ended.stderr.contains("is it running? `lotmq serve`"), "{all:?}: {}", ended.stderr);
-        // What stands behind a command goes to the broker as it is.
+        // Words behind a command go to the broker as they are.
         if arguments[0] != "cmd" {
             let wrong = lotmq(&[arguments, &["--no-such-option"]].concat());
             assert_eq!(wrong.status.code(), Some(2), "{arguments:?}: {}", wrong.stderr);
@@ -445,7 +446,7 @@ fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
 }
 
 #[test]
-fn what_is_named_and_not_there_is_no_wrong_usage() {
+fn missing_file_exits_with_1_instead_of_usage_error() {
     const NO_FILE: &str = "/no/such/file";
     for arguments in [
         &["pub", "-t", "a", "-f", NO_FILE][..],
@@ -530,7 +531,7 @@ fn cases_read_nothing_outside_of_their_folder() {
 }
 
 #[test]
-fn what_has_no_end_is_no_file_for_a_tool() {
+fn endless_file_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let link = |name: &str| {
         let path = folder.path().join(name);

@@ -99,7 +99,7 @@ fn definitions_are_ranked_by_their_runs() {
 }
 
 #[test]
-fn wrong_usage_and_a_broker_that_refuses_are_told() {
+fn top_reports_wrong_usage_and_missing_rights() {
     let broker = broker();
     let wrong = top(&broker, &["clients", "--filter", "a/#", "--once"]);
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
@@ -111,8 +111,8 @@ fn wrong_usage_and_a_broker_that_refuses_are_told() {
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }
 
-/// What `script` shows of a command on a terminal with so many columns and lines, ended by SIGINT
-/// after a while; `None` where there is no `script`.
+/// Returns the screen of a command that `script` runs on a terminal with so many columns and lines.
+/// SIGINT ends it after a while. Returns `None` if there is no `script`.
 fn on_a_terminal(command: &str, (columns, lines): (u16, u16)) -> Option<String> {
     let command = format!("stty cols {columns} rows {lines}; exec timeout --foreground -s INT 4 {command}");
     let shown = Program::run("script", &["-qec", &command, "/dev/null"])?;

@@ -56,7 +56,7 @@ fn rates_are_those_of_the_time_that_was_listened_for() {
 }
 
 #[test]
-fn topics_beyond_the_maximum_are_counted_and_refusals_told() {
+fn topics_beyond_the_maximum_are_counted_and_rejections_reported() {
     let broker = broker();
     keep(&broker, &[("a", "1"), ("b", "2"), ("c", "3")]);
     let shown = topics(&broker, &["--retained", "--max", "2"]);

@@ -18,7 +18,7 @@ fn reply(client: &mut Client) -> Value {
 }
 
 #[test]
-fn commands_are_taken_at_every_qos_and_shown_to_nobody() {
+fn commands_are_accepted_at_every_qos_and_not_forwarded() {
     let broker = broker();
     let mut root = broker.root("root");
     for reply_qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
@@ -37,7 +37,7 @@ fn commands_are_taken_at_every_qos_and_shown_to_nobody() {
 }
 
 #[test]
-fn what_is_no_text_or_no_verb_is_answered() {
+fn command_without_text_or_verb_gets_an_error_reply() {
     let broker = broker();
     let mut root = broker.root("root");
     root.subscribe_to(OUTPUT, QoS::AtLeastOnce).unwrap();

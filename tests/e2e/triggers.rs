@@ -106,7 +106,7 @@ pub(crate) fn add(broker: &Broker, name: &str, trigger: &str, body: &str) {
 }
 
 #[test]
-fn several_times_of_day_are_shown_as_they_are_written() {
+fn several_times_of_day_are_listed_in_the_diagnostic() {
     let broker = broker();
     add(&broker, "Shift", r#"ON EVERY DAY AT "06:00", "14:00""#, r#"PUBLISH TOPIC "o" WITH 1"#);
     let reply = format!("{:?}", broker.command_ok("-lotDiagnostic action Shift"));
@@ -134,7 +134,7 @@ fn a_broker_tells_silence_once_until_the_topic_is_heard_anew() {
     assert!(watcher.receive(A_WHILE).unwrap().is_none(), "once");
     send(&broker, "plant/b/beat", "y");
     assert_eq!(next(&mut watcher), "lost/b=y");
-    // What the program itself publishes is heard as well.
+    // Messages of the program itself count as well.
     add(&broker, "Beat", r#"ON TOPIC "start""#, r#"PUBLISH TOPIC "plant/c/beat" WITH PAYLOAD"#);
     send(&broker, "start", "z");
     assert_eq!(next(&mut watcher), "lost/c=z");
@@ -159,7 +159,7 @@ fn a_topic_that_is_named_counts_from_the_start_of_the_broker() {
 }
 
 #[test]
-fn a_topic_that_fell_silent_with_the_broker_is_told_behind_the_restart() {
+fn silence_during_a_broker_outage_is_reported_once_after_restart() {
     let mut broker = broker();
     add(
         &broker,
@@ -174,7 +174,7 @@ fn a_topic_that_fell_silent_with_the_broker_is_told_behind_the_restart() {
     broker.start_again();
     let mut watcher = watch(&broker, "lost");
     assert_eq!(next(&mut watcher), "lost=plant/a/beat");
-    // What was told is not told again.
+    // The broker does not report a silence again.
     std::thread::sleep(Duration::from_millis(2_500));
     broker.stop();
     broker.start_again();
@@ -183,7 +183,7 @@ fn a_topic_that_fell_silent_with_the_broker_is_told_behind_the_restart() {
 }
 
 #[test]
-fn silence_is_told_to_owners_who_may_read_the_topic() {
+fn silence_is_reported_only_to_owners_with_read_right() {
     let broker = broker();
     broker.command_ok("-addUser ann password");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
@@ -328,8 +328,8 @@ fn windows_close_by_the_timer_and_go_on_after_a_restart() {
     for payload in ["1", "2", "3"] {
         send(&broker, "m/b", payload);
     }
-    // What has changed first is kept first; a command that removes what is kept waits until all of
-    // it is on the disk.
+    // The broker stores the oldest changes first. A command that removes kept values waits until
+    // all of them are on the disk.
     send(&broker, "m/mark", "1");
     eventually("the windows are kept", || {
         broker.command_ok("-listKept $LOT/Window/Messages/#").0.to_string().contains("m/mark").then_some(())
@@ -362,7 +362,7 @@ fn windows_close_by_the_timer_and_go_on_after_a_restart() {
 }
 
 #[test]
-fn windows_that_end_while_the_broker_stops_are_told_when_it_is_back() {
+fn windows_that_end_during_shutdown_are_reported_after_restart() {
     let mut broker = broker();
     let body = r#"PUBLISH TOPIC "w/" + TOPIC POSITION 2 WITH WINDOW SUM QOS 1"#;
     add(&broker, "Time", r#"ON WINDOW OF "t/+" EVERY 1 SECONDS"#, body);
@@ -384,7 +384,7 @@ fn windows_that_end_while_the_broker_stops_are_told_when_it_is_back() {
 }
 
 #[test]
-fn windows_are_told_to_owners_who_may_read_the_topic_and_say_what_does_not_count() {
+fn windows_need_the_read_right_of_the_owner_and_report_non_numbers() {
     let broker = broker();
     broker.command_ok("-addUser ann password");
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::broker;
 
-/// What a schema lacks of another one, and has beyond it, below a path.
+/// Returns the differences of two schemas below a path: the keys that only one of them has.
 fn differences(of_compiler: &Value, shown: &Value, path: &str) -> Vec<String> {
     let empty = serde_json::Map::new();
     let properties = |schema: &Value| schema["properties"].as_object().unwrap_or(&empty).clone();

@@ -1,5 +1,5 @@
-//! What connections make the broker keep before a packet is whole, and what little bytes become:
-//! bounded for all of them together.
+//! Memory for unfinished packets, and for few bytes that expand: bounded for all connections
+//! together.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -50,7 +50,7 @@ fn half_sent_packets_of_all_connections_are_bounded() {
 }
 
 #[test]
-fn who_waits_with_half_a_packet_gives_way() {
+fn connection_with_the_largest_partial_packet_is_closed_at_the_limit() {
     let broker = options().variable("LOTMQ_LIMITS_PARTIAL_BYTES", "1000000").start();
     let mut idle = half_a_packet(&broker, "idle", 790_000);
     // Less than an even share each, and together too much.
@@ -123,7 +123,7 @@ fn topics_of_aliases_are_bounded_for_one_and_for_all() {
 }
 
 #[test]
-fn what_is_compressed_does_not_become_just_anything() {
+fn decompression_ratio_is_limited() {
     let broker = with_websocket()
         .variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "1000000")
         .variable("LOTMQ_LISTENER_MQTT_ZSTD_CLIENTS", "10")

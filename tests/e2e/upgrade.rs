@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use lotmq_changes::{Batch, KeeperRow, Op};
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_store::{Batch, KeeperRow, Op, Store, StoreOptions};
+use lotmq_store::{Store, StoreOptions};
 use lotmq_test_support::{Broker, WAIT_MAX};
 
 use crate::options;

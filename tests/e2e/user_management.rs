@@ -1,8 +1,9 @@
-//! What those may do who manage users and are not administrators, and what everybody may do about
-//! himself.
+//! Rights of users who manage users and are not administrators, and rights of each user over their
+//! own account.
 
+use lotmq_changes::{Batch, Op, SettingRow, TenantId, UserRow};
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_store::{Batch, Op, SettingRow, Store, StoreOptions, TenantId, UserRow};
+use lotmq_store::{Store, StoreOptions};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
 use serde_json::Value;
 
@@ -81,12 +82,12 @@ fn a_user_manager_gets_nothing_by_way_of_others() {
     ] {
         assert_eq!(code(&broker, "ann", command), "", "{command}");
     }
-    // Who has it may give it.
+    // A user who has the group may give it.
     broker.command_ok("-addUserToGroup ann deployers");
     assert_eq!(code(&broker, "ann", "-removeUserFromGroup deployer deployers"), "");
 }
 
-/// The usual way to give each user a subtree of his own names nobody and means everybody.
+/// The usual rule that gives each user a subtree of their own names nobody and means everybody.
 #[test]
 fn a_user_manager_becomes_nobody_whom_rules_mean_without_his_name() {
     let broker = broker_of_two(options());
@@ -162,7 +163,7 @@ fn next(client: &mut Client) -> Value {
 }
 
 #[test]
-fn who_sets_his_own_password_is_answered_before_his_connection_ends() {
+fn user_gets_the_reply_before_a_password_change_closes_the_connection() {
     let broker = broker_of_two(options());
     let mut password = "pw";
     for (options, new) in
@@ -195,7 +196,7 @@ fn who_sets_his_own_password_is_answered_before_his_connection_ends() {
 }
 
 #[test]
-fn who_has_no_rights_gets_replies_to_his_own_commands_only() {
+fn user_without_rights_gets_only_replies_to_own_commands() {
     let broker = broker_of_two(options());
     let mut bob = broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
     for filter in
@@ -237,7 +238,7 @@ fn can_log_in(broker: &Broker, password: &str) -> bool {
     Client::connect(broker.address(), &ConnectOptions::v5(password).user("bob", password)).is_ok()
 }
 
-/// Where the last write to the disk was not answered, either may be on it.
+/// If the last write to the disk was not answered, either password may be on it.
 #[test]
 fn a_new_password_counts_at_once_and_after_a_crash_before_its_answer_one_of_the_two_does() {
     let mut sick = Sick::new();
@@ -275,7 +276,7 @@ fn a_new_password_counts_at_once_and_after_a_crash_before_its_answer_one_of_the_
 }
 
 #[test]
-fn a_new_password_that_could_not_be_stored_is_told_so_and_gone_after_a_crash() {
+fn unstored_password_is_reported_and_gone_after_a_crash() {
     let mut sick = Sick::new();
     sick.broker.command_ok("-addUser bob pw");
     let mut bob = sick.broker.connect(&ConnectOptions::v5("bob").user("bob", "pw"));
@@ -294,7 +295,7 @@ fn a_new_password_that_could_not_be_stored_is_told_so_and_gone_after_a_crash() {
 }
 
 #[test]
-fn who_manages_logs_can_give_the_commands_for_it() {
+fn log_manager_can_run_log_commands_only() {
     let broker = broker_of_two(options());
     broker.command_ok("-changeUserSettings bob AllowedLogManagement true");
     for (command, expected) in [
@@ -356,7 +357,7 @@ fn put_user(batch: &mut Batch, name: String, settings: Vec<(String, String)>) {
 
 /// Three quarters of what all users may have, that is; commands of administrators go on.
 #[test]
-fn who_manages_users_adds_as_much_as_leaves_administrators_a_quarter() {
+fn user_manager_may_fill_three_quarters_of_the_settings_quota() {
     let mut broker = broker_of_two(options());
     // 256 settings of 4 KiB each make a mebibyte, of which there are eight; one that is shorter has
     // room yet.
@@ -379,7 +380,7 @@ fn who_manages_users_adds_as_much_as_leaves_administrators_a_quarter() {
 }
 
 #[test]
-fn who_manages_users_adds_three_quarters_of_those_that_there_may_be() {
+fn user_manager_may_add_three_quarters_of_the_user_limit() {
     const OF_OTHERS: usize = 75_000;
     let mut broker = broker_of_two(options());
     // There are three.
@@ -395,7 +396,7 @@ fn who_manages_users_adds_three_quarters_of_those_that_there_may_be() {
 /// Names rest as long as they would be given again otherwise; who manages users pushes none of them
 /// out.
 #[test]
-fn who_manages_users_removes_nobody_while_too_many_names_rest() {
+fn user_manager_cannot_remove_users_beyond_the_reserved_name_quota() {
     const OF_OTHERS: usize = 7_500;
     let mut broker = broker_of_two(options());
     broker.command_ok("-addUser eve pw");
@@ -418,8 +419,8 @@ fn who_manages_users_removes_nobody_while_too_many_names_rest() {
     broker.command_ok("-removeUser eve");
 }
 
-/// Who manages users makes many accounts; all of them have one share with him, after a restart and
-/// when they are gone, too.
+/// A user manager makes many accounts. All of them have one share with the manager, also after a
+/// restart and when they are gone.
 #[test]
 fn users_whom_a_manager_makes_have_no_share_of_their_own() {
     let options = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "16");

@@ -40,7 +40,7 @@ fn is_traced(broker: &Broker) -> bool {
 
 /// Of errors that follow at once the first one has what it began with.
 #[test]
-fn the_first_error_is_shown_whatever_follows_at_once() {
+fn first_error_of_a_burst_keeps_its_trigger() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     let watch = start(&broker, &["--only", "errors", "-C", "2"]);
@@ -54,7 +54,7 @@ fn the_first_error_is_shown_whatever_follows_at_once() {
 }
 
 #[test]
-fn errors_denials_and_values_are_shown_as_they_happen() {
+fn watch_prints_errors_denials_and_values_live() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
@@ -88,7 +88,7 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
 }
 
 #[test]
-fn what_guests_warn_of_is_a_line_of_their_log() {
+fn guest_warnings_are_lines_of_the_module_log() {
     let broker = broker();
     let program = "DEFINE ACTION Warn\nON TOPIC \"in/+\" DO\n    IF PAYLOAD > 5 THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
     broker.command_ok(&format!(
@@ -114,7 +114,7 @@ fn what_guests_warn_of_is_a_line_of_their_log() {
 }
 
 #[test]
-fn what_programs_warn_of_is_told_where_people_look() {
+fn program_warnings_appear_in_watch_log_status_and_metrics() {
     let broker = broker();
     broker.command_ok(
         "-addAction DEFINE ACTION Hot\nON TOPIC \"in/+\" DO\n    IF GET JSON \"t\" IN PAYLOAD > 50 THEN\n        PUBLISH TOPIC \"hot\" WITH 1\n",
@@ -228,7 +228,7 @@ fn a_connection_that_is_lost_is_made_again() {
 }
 
 #[test]
-fn values_of_a_definition_that_comes_later_are_shown_and_floods_are_not() {
+fn watch_prints_values_of_later_definitions_and_suppresses_floods() {
     let broker = broker();
     let watch = start(&broker, &["--only", "values", "-C", "2"]);
     wait_for_watcher(&broker, 3);
@@ -246,7 +246,7 @@ fn values_of_a_definition_that_comes_later_are_shown_and_floods_are_not() {
 }
 
 #[test]
-fn who_may_not_watch_and_what_is_not_there_is_told() {
+fn watch_reports_missing_rights_and_unknown_definitions() {
     let broker = broker();
     let none = start(&broker, &["Nobody"]).wait();
     assert_eq!(none.status.code(), Some(1));
@@ -283,7 +283,7 @@ fn last_errors_come_in_the_order_of_their_times() {
 }
 
 #[test]
-fn what_was_told_before_anybody_watched_comes_first_and_says_so() {
+fn watch_prints_earlier_errors_first_and_marks_them() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(

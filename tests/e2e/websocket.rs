@@ -219,7 +219,7 @@ fn violations_end_the_connection_with_their_code() {
         raw.expect_end();
     }
     broker.wait_for_metric("lotmq_websocket_failures_total", 4.0);
-    // What breaks MQTT inside of good frames is a violation of MQTT.
+    // Wrong MQTT inside of good frames is a violation of MQTT.
     let mut raw = Raw::open(&broker);
     raw.send(0x82, b"\xf0\x00");
     assert_eq!(raw.receive(), (0x88, 1002_u16.to_be_bytes().to_vec()));
@@ -329,8 +329,8 @@ fn each_packet_that_is_sent_is_a_frame_of_its_own() {
     }
 }
 
-/// What is granted to programs of this machine is not granted to the web pages that a browser on it
-/// shows, nor to whom a proxy on it passes on.
+/// Rights of programs on this machine are not for the web pages of a browser on it. Neither are
+/// they for clients that a proxy on it passes on.
 #[test]
 fn only_programs_of_this_machine_are_local() {
     let broker = with_websocket().variable("LOTMQ_LISTENER_WS_ORIGINS", "http://localhost:3000").start();
@@ -379,7 +379,7 @@ fn only_programs_of_this_machine_are_local() {
 /// Rules that allow something to the address of this machine do not allow it to what only passes
 /// through it.
 #[test]
-fn what_is_not_local_has_no_local_endpoint_in_rules() {
+fn proxied_or_cross_origin_websocket_has_no_local_endpoint_in_rules() {
     let broker = with_websocket().variable("LOTMQ_ANONYMOUS", "true").start();
     broker.command_ok(
         "-addRule DEFINE RULE Here WITH PRIORITY 100 FOR Connect\n    IF ENDPOINT IS \"127.0.0.1\" THEN\n        ALLOW\n    ELSE\n        DENY",

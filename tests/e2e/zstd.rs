@@ -91,7 +91,7 @@ fn messages_of_every_size_and_qos_cross_the_stream() {
 }
 
 #[test]
-fn where_it_is_not_to_be_had_everything_goes_on_in_plain_mqtt() {
+fn client_falls_back_to_plain_mqtt_without_zstd() {
     let works = |mut client: Client, what: &str| {
         assert!(!client.has_zstd(), "{what}");
         client.subscribe_to("t", QoS::AtLeastOnce).unwrap();
@@ -124,7 +124,7 @@ fn where_it_is_not_to_be_had_everything_goes_on_in_plain_mqtt() {
 }
 
 #[test]
-fn what_comes_between_connect_and_connack_ends_the_connection() {
+fn data_between_connect_and_connack_ends_a_zstd_connection() {
     let broker = with_zstd().start();
     // The password is checked on another thread; meanwhile nothing is read.
     for (options, failures) in [(zstd("a"), 1.0), (zstd("a").user("root", "coreflux"), 2.0)] {
@@ -167,7 +167,7 @@ fn a_damaged_stream_ends_the_connection_and_publishes_the_will() {
 }
 
 #[test]
-fn what_breaks_mqtt_inside_of_a_good_stream_is_a_violation_of_mqtt() {
+fn malformed_packet_in_a_valid_zstd_stream_is_a_protocol_error() {
     let broker = with_zstd().start();
     let mut connection = granted(&broker, &zstd("a"));
     let mut wire = Vec::new();

@@ -21,8 +21,8 @@ const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[];
 /// Arrows from modules that are directly in another one, or at the top of a crate, to one another.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// What a module, or the root of a crate, has: its modules, and which of them is behind a name that
-/// it hands on.
+/// Content of a module, or of the root of a crate: its modules, and the module behind each name
+/// that it hands on.
 #[derive(Default)]
 struct Above {
     path: Vec<String>,
@@ -108,8 +108,8 @@ fn in_circles(arrows: &Arrows) -> BTreeSet<String> {
     arrows.keys().filter(reaches_itself).cloned().collect()
 }
 
-/// What stands in a circle without being listed, and what is listed and does not, each as a
-/// sentence.
+/// Returns a sentence for each unlisted module in a circle, and for each listed one that is in
+/// none.
 fn compare(found: &BTreeMap<String, BTreeSet<String>>, known: &[(&str, &[&str])]) -> Vec<String> {
     let listed: BTreeMap<&str, &[&str]> = known.iter().copied().collect();
     let mut findings = Vec::new();

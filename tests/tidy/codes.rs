@@ -83,10 +83,10 @@ const NO_CODES: [&str; 73] = [
     "XON_XOFF",
 ];
 
-/// What environment variables begin with.
+/// Beginnings of environment variables.
 const VARIABLES: [&str; 5] = ["CARGO_", "COREFLUX_", "LOTMQ_", "RUSTC_", "XDG_"];
 
-/// What stands before a code of one word, which in other places is a word like any other.
+/// Texts before a code of one word, which in other places is a word like any other.
 const BEFORE_CODES: [&str; 5] = ["Refusal::new(", "problem(", "with_warning(", "code: ", "Severity::Error, "];
 
 /// The codes in a text.
@@ -113,7 +113,7 @@ const SETTINGS: &str = "broker/server/src/guests/route_types.rs";
 /// Part of no broker: it asks the environment that cargo gives it.
 const BUILD_SCRIPT: &str = "broker/server/build.rs";
 
-/// What the components of guests in Python begin with; those of JavaScript tell the same.
+/// Entry point of guests in Python; components in JavaScript report the same codes.
 const PYTHON_ENTRY: &str = include_str!("../../sdk/templates/python/action/entry.py");
 
 fn is_told(source: &&Source) -> bool {

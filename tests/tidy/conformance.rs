@@ -69,7 +69,7 @@ fn module(path: &Path) -> String {
     parts.join("/")
 }
 
-/// What lacks a test.
+/// Returns the statements that lack a test.
 fn gaps(statements: &[Statement], covered: &Covered) -> Vec<String> {
     let none = Coverage::default();
     let mut found = Vec::new();

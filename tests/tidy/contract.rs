@@ -109,7 +109,7 @@ fn write_interface(
     }
     for type_id in interface.types.values() {
         let of = &resolve.types[*type_id];
-        // What is used of another interface is described there.
+        // Types of another interface are described there.
         if of.owner == TypeOwner::Interface(id) && !matches!(of.kind, TypeDefKind::Type(_)) {
             write_type(out, resolve, of);
         }
@@ -194,14 +194,14 @@ fn text(docs: &Docs) -> &str {
 fn mark(stability: &Stability) -> String {
     match stability {
         Stability::Unknown => String::new(),
-        // What was there from the beginning needs no remark.
+        // Items from the first version need no remark.
         Stability::Stable { since, .. } if since.to_string() == FIRST => String::new(),
         Stability::Unstable { feature, .. } => format!(" *(unstable: `{feature}`)*"),
         Stability::Stable { since, .. } => format!(" *(since {since})*"),
     }
 }
 
-/// Whoever writes a guest finds what each thing means where it stands.
+/// The author of a guest finds the meaning of each thing where it stands.
 #[test]
 fn all_of_the_contract_is_documented() {
     let resolve = contract();
@@ -231,8 +231,8 @@ fn all_of_the_contract_is_documented() {
     crate::assert_none(&bare);
 }
 
-/// Whoever writes a guest sees what may be relied on: each part of the contract says since when it
-/// is there, or that it may change.
+/// The author of a guest sees what is stable: each part of the contract gives its first version, or
+/// says that it may change.
 #[test]
 fn all_of_the_contract_says_since_when_it_is_there() {
     let resolve = contract();
@@ -240,7 +240,7 @@ fn all_of_the_contract_says_since_when_it_is_there() {
     let is_said = |stability: &Stability| *stability != Stability::Unknown;
     let mut silent = Vec::new();
     for world in worlds {
-        // What is in an unstable one may change with it.
+        // Items in an unstable world may change with it.
         if matches!(world.stability, Stability::Unstable { .. }) {
             continue;
         }

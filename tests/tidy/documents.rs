@@ -1,5 +1,5 @@
-//! What documents say about the code is so: tests that they name exist, dependencies that they
-//! explain are there.
+//! Documents agree with the code: the tests that they name exist, and so do the dependencies that
+//! they explain.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use lot_to_wasm::FormatError;
 use crate::{assert_none, root};
 
 /// Hard stop for `ARCHITECTURE.md`, house style §12.
-const ARCHITECTURE_LINES_MAX: usize = 400;
+const ARCHITECTURE_LINES_MAX: usize = 251;
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
@@ -53,7 +53,7 @@ fn identifier(text: &str) -> &str {
     &text[..end]
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -179,7 +179,7 @@ fn decisions_are_questions_with_an_answer_and_a_reason() {
 }
 
 #[test]
-fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
+fn example_code_in_the_page_matches_the_tested_source() {
     let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-lines/src/lib.rs"));
     let (_, section) = page.split_once("## Bringing messages").unwrap();
     let (_, code) = section.split_once("```rust\n").unwrap();
@@ -193,7 +193,7 @@ fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
 }
 
 #[test]
-fn what_the_page_on_routes_shows_of_polling_is_what_the_tests_run() {
+fn polling_code_in_the_routes_page_matches_the_tested_source() {
     let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-points/src/lib.rs"));
     let (_, from) = page.split_once("## What open gets").unwrap();
     let blocks = from.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim_end());

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-/// What breaks a rule without being listed, and what is listed and does not break it any longer,
-/// each as a sentence.
+/// Returns a sentence for each unlisted violation of a rule, and for each listed one that does not
+/// break it any longer.
 ///
-/// `found` is what was measured of everything; more than `most` breaks the rule, and each exception
-/// has a bound of its own.
+/// `found` has the measured values. More than `most` breaks the rule, and each exception has a
+/// bound of its own.
 pub(crate) fn compare(
     found: &BTreeMap<String, usize>,
     most: usize,

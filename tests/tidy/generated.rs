@@ -45,7 +45,7 @@ fn contract_in_the_sdk_is_that_of_the_broker() {
     );
 }
 
-/// What is published of the SDK is all that its sources name.
+/// The published package of the SDK has all files that its sources name.
 #[test]
 fn package_of_the_sdk_is_whole() {
     let folder = root().join("sdk/rust");
@@ -66,7 +66,7 @@ fn configuration_reference_is_fresh() {
     check_fresh("docs/configuration.md", &lotmq_config::markdown());
 }
 
-/// What is written from the table that `/metrics` is written from.
+/// These files come from the same table as `/metrics`.
 #[test]
 fn documents_of_metrics_are_fresh() {
     check_fresh("docs/metrics.md", &lotmq_server::metrics_documents::page());

@@ -12,7 +12,7 @@ use crate::{assert_none, root};
 /// The table of types, with the guest of each.
 const TYPES: &str = "broker/server/src/guests/route_types.rs";
 
-/// Where the broker reads settings itself.
+/// Files in which the broker reads settings itself.
 const HOST: [&str; 4] = [
     TYPES,
     "broker/server/src/guests/route_drivers",

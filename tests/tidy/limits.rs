@@ -8,14 +8,16 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 16] = [
+const CRATES: [(&str, &str); 18] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
+    ("broker/process", "Process and machine"),
     ("broker/session", "A session's flows"),
     ("broker/router", "Topics and subscriptions"),
     ("broker/codec", "The wire format"),
     ("broker/websocket", "WebSocket"),
     ("broker/zstd", "The zstd stream"),
+    ("broker/changes", "Batches and log records"),
     ("broker/store", "The store"),
     ("broker/auth", "Users and logins"),
     ("broker/definitions", "What is deployed"),
@@ -27,10 +29,10 @@ const CRATES: [(&str, &str); 16] = [
     ("lot-to-wasm/patterns", "Regular expressions with look-around"),
 ];
 
-/// Where the defaults of settings are.
+/// File with the defaults of settings.
 const DEFAULTS: &str = "broker/config/src/limit_table.rs";
 
-/// What the comment on the default of a setting begins with.
+/// Beginning of the comment on the default of a setting.
 const DEFAULT_OF: &str = "Default of `";
 
 const PREFACE: &str = include_str!("limits.md");
@@ -65,7 +67,7 @@ pub(crate) fn rows(folder: &str) -> String {
 fn bounds(folder: &str) -> Vec<Bound> {
     let source = root().join(folder).join("src");
     let mut found = constants(&std::fs::read_to_string(source.join("limits.rs")).unwrap());
-    // Where one file would be too long.
+    // Further bounds of a crate whose file would be too long.
     if let Ok(sums) = std::fs::read_to_string(source.join("limits/sums.rs")) {
         found.extend(constants(&sums));
     }

@@ -7,8 +7,8 @@ use crate::assert_none;
 use crate::exceptions::compare;
 use crate::syntax::{Look, Walk, crates};
 
-/// Names that several types have, with the number of those at most. What only its own module can
-/// see is not counted.
+/// Names that several types have, with the number of those at most. Types that only their own
+/// module can see are not counted.
 const HOMONYMS: &[(&str, usize)] = &[
     ("Accepted", 2),
     ("Action", 2),

@@ -79,7 +79,7 @@ fn programs_of_the_page_compile() {
     }
 }
 
-/// What people have written of the page names each statement, trigger and type.
+/// The hand-written part of the page names each statement, trigger and type.
 #[test]
 fn the_page_tells_of_every_statement_trigger_and_type() {
     let types = keywords().filter(|word| word.family == Family::Type).map(|word| word.word);

@@ -43,10 +43,16 @@ impl Bench {
     }
 
     fn run(&self, script: &str, environment: &[(&str, &str)]) -> Output {
+        self.run_with(script, &[], environment)
+    }
+
+    fn run_with(&self, script: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         Command::new(root().join(script))
+            .args(arguments)
             .env("PATH", path)
             .env("CARGO_HOME", self.path("home"))
+            .env("LOTMQ_DEPENDENCIES_RECORD", self.path("record"))
             .env_remove("LOTMQ_ADVISORIES")
             .envs(environment.iter().copied())
             .output()
@@ -58,7 +64,7 @@ impl Bench {
     }
 }
 
-/// What git keeps whose path ends so.
+/// Returns the files in git whose path ends so.
 fn tracked(ending: &str) -> BTreeSet<String> {
     let output =
         Command::new("git").args(["ls-files", &format!("*{ending}")]).current_dir(root()).output().unwrap();
@@ -103,6 +109,22 @@ fn dependencies_of_every_lock_file_are_checked_with_advisories() {
 }
 
 #[test]
+fn unchanged_dependencies_are_checked_once() {
+    let bench = Bench::new(&[]).with_database();
+    assert!(bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    let first = bench.calls();
+    assert!(first.contains("check licenses bans sources"), "{first}");
+    assert!(bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    assert_eq!(bench.calls(), first, "the record answers");
+    assert!(bench.run("scripts/dependencies", &[]).status.success());
+    assert_ne!(bench.calls(), first, "without --changed all is checked");
+    // A failure leaves no record.
+    let bench = Bench::new(&["cargo deny --log-level error"]);
+    assert!(!bench.run_with("scripts/dependencies", &["--changed"], &[]).status.success());
+    assert!(!bench.path("record").exists());
+}
+
+#[test]
 fn a_finding_about_dependencies_fails() {
     for (what, call) in [
         (
@@ -143,7 +165,7 @@ fn ci_says_so_where_there_is_no_miri() {
     let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
     assert!(output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("was NOT checked"));
-    // What Miri finds is no question of where it is.
+    // An error that Miri finds fails, wherever Miri is.
     let bench = Bench::new(&["cargo +nightly miri test"]);
     let output = bench.run("scripts/memory", &[("LOTMQ_NIGHTLY", "nightly"), ("LOTMQ_MIRI", "where-it-is")]);
     assert!(!output.status.success());
@@ -161,6 +183,28 @@ fn a_target_that_does_not_build_fails_the_fuzzing() {
     assert!(!calls.contains("--bin command"), "heavy ones only when they are asked for\n{calls}");
 }
 
+/// CI builds no heavy target. Each is one line that calls a function whose corpus a test replays.
+#[test]
+fn heavy_fuzz_targets_call_functions_whose_corpus_is_replayed() {
+    for (name, package, replay) in [
+        ("command", "server", "management/command/fuzz.rs"),
+        ("component", "host", "fuzz.rs"),
+        ("proxy", "server", "net/proxy.rs"),
+    ] {
+        let target = root().join(format!("tests/fuzz/fuzz_targets/{name}.rs"));
+        let call = format!("lotmq_{package}::fuzz_{name}(bytes)");
+        let line = format!("libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {call});");
+        assert_eq!(std::fs::read_to_string(target).unwrap().lines().last(), Some(&*line));
+        let source = root().join(format!("broker/{package}/src"));
+        let replay = std::fs::read_to_string(source.join(replay)).unwrap();
+        assert!(replay.contains(&format!("/../../tests/fuzz/corpus/{name}\"")), "{name}");
+        let exports = std::fs::read_to_string(source.join("lib.rs")).unwrap();
+        assert!(exports.lines().any(|line| line.ends_with(&format!("::fuzz_{name};"))), "{name}");
+    }
+    let heavy = std::fs::read_to_string(root().join("scripts/fuzz")).unwrap();
+    assert!(heavy.contains("heavy=\"command component proxy\"\n"), "the list above is whole");
+}
+
 #[test]
 fn ci_runs_every_guard() {
     let text = std::fs::read_to_string(root().join(".ci/run")).unwrap();
@@ -169,8 +213,10 @@ fn ci_runs_every_guard() {
         "scripts/dependencies",
         "scripts/memory",
         "scripts/fuzz",
-        "scripts/test",
-        "cargo check --quiet --manifest-path tests/fuzz",
+        "exec scripts/test",
+        "scripts/instructions check",
+        "cargo fmt --all --check",
+        "LOTMQ_LINTS=deny",
     ] {
         let line =
             text.lines().find(|line| line.contains(guard)).unwrap_or_else(|| panic!("{guard} is not run"));

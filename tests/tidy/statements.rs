@@ -104,7 +104,7 @@ fn statements() -> Vec<Statement> {
     statements
 }
 
-/// What stands between these two, wherever they are.
+/// Returns all texts between these two.
 fn between(text: &str, before: &str, behind: &str) -> Vec<String> {
     let parts = text.split(before).skip(1);
     parts.filter_map(|part| part.split_once(behind)).map(|(part, _)| part.to_owned()).collect()

@@ -102,7 +102,7 @@ pub(crate) struct Walk<Found> {
     pub(crate) found: Found,
 }
 
-/// What a rule looks for; called on the way through a file, with the modules and functions that are
+/// Visitor of a rule, called on the way through a file, with the modules and functions that are
 /// open.
 pub(crate) trait Look: Sized {
     /// A function or method with its block.

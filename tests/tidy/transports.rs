@@ -65,7 +65,7 @@ fn a_transport_is_known_in_its_section_alone() {
 }
 
 #[test]
-fn whoever_asks_for_a_transport_is_found() {
+fn use_of_a_transport_is_detected() {
     assert!(asks_for("let port = config.listener.quic.port;", "quic"));
     assert!(asks_for("(\"listener.ws.port\", \"off\")", "ws"));
     assert!(!asks_for("// As `listener.ws.port`.\nlet ws = 1;", "ws"));

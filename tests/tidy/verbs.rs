@@ -79,7 +79,7 @@ fn every_verb_is_sent_by_a_test() {
             untested.push(format!("no test sends -{verb}"));
             continue;
         };
-        // What is named and still right stays, so that a new test makes no row stale.
+        // A named test that is still right stays, so that a new test makes no row stale.
         let named = rows.get(verb).copied().unwrap_or_default().split('`').skip(1).step_by(2);
         let mut named: Vec<&str> = named.filter(|name| tests.iter().any(|(_, test)| test == name)).collect();
         if named.is_empty() {

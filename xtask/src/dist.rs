@@ -29,7 +29,7 @@ use self::build::Built;
 use self::contents::PackageContents;
 use self::target::Processor;
 
-/// What a set of packages is called and when it was made, the same in every format.
+/// Name and date of a set of packages, the same in every format.
 pub(crate) struct PackagedRelease {
     /// Version of the workspace.
     pub(crate) version: String,

@@ -1,5 +1,5 @@
-//! What a guest is: a folder with a `cdylib` crate, its sources, and the core module checked in
-//! beside them; or a folder with a `guest.py`, and a packed component beside it.
+//! Guests: a folder with a `cdylib` crate, its sources and the core module checked in beside them,
+//! or a folder with a `guest.py` and a packed component.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -19,8 +19,8 @@ const WORKSPACE: &str = "guests";
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// Parts of a crate that go into its module and those of crates that depend on it. Cases, pages and
-/// tests do not.
+/// Parts of a crate that go into its module, and into those of crates that depend on it. Cases, pages
+/// and tests do not.
 const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
 
 /// Modules of these names, files and folders, are compiled for tests alone.
@@ -35,7 +35,7 @@ pub(crate) struct Guest {
     pub(crate) language: Language,
 }
 
-/// What a guest is written in.
+/// Language of a guest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     /// A crate; its core module is checked in.
@@ -46,7 +46,7 @@ pub(crate) enum Language {
 }
 
 impl Guest {
-    /// Where the checked-in module is.
+    /// Returns the path of the checked-in module.
     pub(crate) fn module(&self) -> PathBuf {
         let ending = match self.language {
             Language::Rust => "wasm",
@@ -70,7 +70,7 @@ impl Guest {
         Ok(said.get("component").and_then(toml::Value::as_bool).unwrap_or(false))
     }
 
-    /// What it is built for: `target` of its manifest.
+    /// Returns the target that it is built for: `target` of its manifest.
     ///
     /// # Errors
     /// A manifest that cannot be parsed, or a target that is none.
@@ -83,8 +83,8 @@ impl Guest {
         }
     }
 
-    /// What it is compiled with besides: `cfg` of its manifest, for crates that ask for one, such
-    /// as `tokio_unstable`.
+    /// Returns the further flags of its build: `cfg` of its manifest, for crates that ask for one,
+    /// such as `tokio_unstable`.
     ///
     /// # Errors
     /// A manifest that cannot be parsed.
@@ -95,7 +95,7 @@ impl Guest {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// Profile that it is built with: `profile` of its manifest, by default `release`.
+    /// Returns the profile that it is built with: `profile` of its manifest, by default `release`.
     ///
     /// # Errors
     /// A manifest that cannot be parsed.
@@ -104,7 +104,7 @@ impl Guest {
         Ok(said.get("profile").and_then(toml::Value::as_str).unwrap_or("release").to_owned())
     }
 
-    /// What its manifest says of it below `[package.metadata.guest]`.
+    /// Returns the table `[package.metadata.guest]` of its manifest.
     fn said(&self) -> Result<toml::Table> {
         let table = self.manifest()?;
         let of_guest = table.get("package").and_then(|package| package.get("metadata")?.get("guest"));
@@ -163,7 +163,7 @@ impl Guest {
         match (self.language, workspace) {
             (Language::Rust, Some(workspace)) => files.extend(workspace.files()?),
             (Language::Rust, None) => collect(&self.folder.join("Cargo.lock"), &mut files)?,
-            // What else is there is for people.
+            // The other files are for people.
             (Language::Python, _) => files.retain(|path, _| {
                 path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
                     || path.ends_with("requirements.txt")
@@ -237,8 +237,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Folders that a crate's manifest points to: path dependencies, also those that the workspace
-/// names, and declared inputs.
+/// Returns the folders that a crate's manifest points to: path dependencies, also those that the
+/// workspace names, and declared inputs. The parts of `folder` itself are added elsewhere.
 fn referenced_folders(folder: &Path, workspace: Option<&WorkspacePart>) -> Result<Vec<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };
@@ -345,7 +345,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_a_module_is_made_of_changes_its_hash_and_nothing_else() {
+    fn only_sources_of_a_module_change_its_hash() {
         let (root, guest) = repository(&CRATE);
         let hash = || guest.source_hash(root.path()).unwrap();
         let mut before = hash();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_unnoticed_is_told() {
+    fn unhashed_inputs_of_a_module_are_reported() {
         let (root, guest) = repository(&CRATE);
         let root = root.path().to_str().unwrap();
         let made_of = |files: &str| {

@@ -105,7 +105,7 @@ fn repository_root() -> Result<PathBuf> {
     Ok(own.parent().context("xtask has no parent folder")?.to_path_buf())
 }
 
-/// Where sources of standard libraries are kept.
+/// Returns the folder for sources of standard libraries.
 fn sources(root: &Path) -> PathBuf {
     root.join("target/guests/toolchain")
 }

@@ -15,7 +15,7 @@ pub(crate) struct Manifest {
     pub(crate) guests: BTreeMap<String, Entry>,
 }
 
-/// What is known of one checked-in module.
+/// Record of one checked-in module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// [`Guest::source_hash`] of the sources it was built from.
@@ -48,7 +48,7 @@ impl Manifest {
     }
 }
 
-/// What is wrong with one guest's checked-in module, if anything.
+/// Returns the mistake in one guest's checked-in module, if there is one.
 ///
 /// # Errors
 /// Sources that cannot be read.

@@ -35,7 +35,7 @@ fn linked(page: &str, line: &str, files: &BTreeSet<String>) -> String {
     done + rest
 }
 
-/// Where the bracket stands that belongs to the end of a text.
+/// Returns the position of the bracket that opens the label at the end of a text.
 fn label_start(text: &str) -> Option<usize> {
     let mut open = 1_usize;
     text.char_indices().rev().find_map(|(at, sign)| {

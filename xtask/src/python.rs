@@ -16,7 +16,7 @@ use crate::guest::Guest;
 /// level.
 const LEVEL: i32 = 19;
 
-/// What builds it, as the manifest records it.
+/// Returns the tools that build it, as the manifest records them.
 pub(crate) fn toolchain(guest: &Guest) -> Result<String> {
     let path = guest.folder.join("requirements.txt");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -13,7 +13,7 @@ use crate::manifest::{self, Entry, Manifest};
 use crate::python;
 use crate::wasm_toolchain;
 
-/// Which guests to rebuild.
+/// Selection of guests to rebuild.
 #[derive(Clone, Copy)]
 pub(crate) enum Which<'a> {
     /// Those whose sources are not those of their module.

@@ -2,8 +2,8 @@
 //! system's allocator for everything else.
 //!
 //! tokio aligns each task and each registered socket to two cache lines, so every connection has
-//! one of both. The C library carves an aligned block out of a larger one: 384 bytes take about 660.
-//! Slots of a slab are aligned by their place and need no header.
+//! one of both. The C library carves an aligned block out of a larger one: 384 bytes take about
+//! 660. Slots of a slab are aligned by their place and need no header.
 //!
 //! A slab is 64 KiB of memory of the system, aligned to its size. Its first slot is its header, so
 //! the address of a slot tells its slab. All slots of a slab have one size. Slabs with free slots

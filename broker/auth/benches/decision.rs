@@ -69,7 +69,7 @@ fn of_a_topic_with_one_rule(bencher: Bencher<'_, '_>, rules: usize) {
     decide(bencher, rules, &inputs, "plant/7/line/x");
 }
 
-/// What a connection does for a message on the topic of the one before: it compares the generation.
+/// Check of a connection for a message on the same topic as before: it compares the generation.
 #[divan::bench(args = [0, 1000])]
 fn generation(bencher: Bencher<'_, '_>, rules: usize) {
     let book = book(rules, &RuleInputs::default());

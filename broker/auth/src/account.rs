@@ -23,14 +23,14 @@ use crate::{ADMIN_GROUP, ROOT};
 pub struct Account {
     /// Name, unique in the tenant, case-sensitive.
     pub name: Arc<str>,
-    /// What a password is verified against.
+    /// Credential that a password is verified against.
     pub credential: Credential,
     /// Changes with every new password and is never reused by another account of the directory's
     /// life time. Sessions that carry an older one are to be closed.
     pub credential_version: u64,
-    /// Names the account: a new password keeps it, as does a restart, and no other account ever has
-    /// it, one of the same name included. Not 0. See [`AccountReference`](crate::AccountReference).
-    /// Its lower bits say who has the [share](lotmq_shares::payer) of what it does.
+    /// Identifies the account. A new password and a restart keep it, and no other account ever has
+    /// it, not even one of the same name. Not 0. See [`AccountReference`](crate::AccountReference).
+    /// Its lower bits select the [share](lotmq_shares::payer) of its work.
     #[serde(default)]
     pub number: u64,
     /// The four permission flags.
@@ -43,9 +43,9 @@ pub struct Account {
     /// Groups of which the user is a member.
     #[serde(default)]
     pub groups: BTreeSet<String>,
-    /// For whom it was made, by name: the user manager who made it, or for whom that one counts.
-    /// `None` where an administrator did. Commands wait in his share; all other shares follow from
-    /// the [number](Account::number).
+    /// Name of the user manager who made the account, or of the user that this manager counts for.
+    /// `None` if an administrator made it. Its commands wait in the share of that user. All other
+    /// shares follow from the [number](Account::number).
     #[serde(default)]
     pub counts_for: Option<Arc<str>>,
 }
@@ -58,9 +58,8 @@ const COUNTS_FOR: &str = "\u{1}counts-for";
 const NUMBER: &str = "\u{1}number";
 
 impl Account {
-    /// An account without flags, properties and groups. Unchecked: to add a user, use
-    /// [`Directory::add_user`](crate::Directory::add_user); this is for putting back what was
-    /// stored.
+    /// Returns an account without flags, properties and groups, unchecked. Only for restoring
+    /// stored accounts: to add a user, use [`Directory::add_user`](crate::Directory::add_user).
     pub fn new(name: &str, credential: Credential, credential_version: u64) -> Account {
         Account {
             name: name.into(),
@@ -74,13 +73,15 @@ impl Account {
         }
     }
 
-    /// Who has the share of commands that it gives, and for whom accounts are made that it makes.
+    /// Returns the user whose share its commands use, and whom the accounts that it makes count
+    /// for.
     pub fn accountable(&self) -> &Arc<str> {
         self.counts_for.as_ref().unwrap_or(&self.name)
     }
 
-    /// Flags that are set, free properties, whom it counts for and its number, as names and values:
-    /// what is stored, and what [`restore_setting`](Account::restore_setting) takes back.
+    /// Returns the settings to store, as names and values: flags that are set, free properties, the
+    /// user it counts for, and its number. [`restore_setting`](Account::restore_setting) takes them
+    /// back.
     pub fn settings(&self) -> Vec<(String, String)> {
         let flags = Flag::ALL.into_iter().filter(|flag| self.flags.contains(*flag));
         let flags = flags.map(|flag| (flag.name().to_owned(), "true".to_owned()));
@@ -251,12 +252,13 @@ impl Flags {
     }
 }
 
-/// Part of the bounds of a tenant's users that is open to whoever changes them.
+/// Part of the bounds of a tenant's users that is open to the changing user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountRoom {
     /// All of it, as administrators have.
     Whole,
-    /// What others can fill: they leave some to administrators.
+    /// The part that users without administrator rights can fill; the rest is reserved for
+    /// administrators.
     OfOthers,
 }
 
@@ -304,7 +306,7 @@ pub enum UserError {
     NameInvalid {
         /// The name.
         user: String,
-        /// What is wrong with it.
+        /// Reason why it is invalid.
         reason: NameError,
     },
     /// The group's name breaks the rules of §7.1.
@@ -312,10 +314,10 @@ pub enum UserError {
     GroupNameInvalid {
         /// The name.
         group: String,
-        /// What is wrong with it.
+        /// Reason why it is invalid.
         reason: NameError,
     },
-    /// `-removeUserFromGroup` of somebody who is not in it.
+    /// `-removeUserFromGroup` of a user who is not in it.
     #[error("User {user} is not in group {group}.")]
     NotInGroup {
         /// The user.

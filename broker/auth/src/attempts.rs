@@ -1,14 +1,13 @@
-//! Failed logins by address and user, and how long the next attempt has to wait: what makes
-//! guessing slow.
+//! Rate limit for failed logins, by address and user: each failure delays the next attempt.
 //!
-//! On the way of every login by password or exchange: [`Attempts::judge`] before anything is
-//! compared, [`Attempts::failed`] or [`Attempts::succeeded`] after it. Whoever fails is known by
-//! where he comes from *and* as whom, so that nobody keeps a user out from another address. Names
-//! that nobody has are treated alike, so that waiting tells nothing of who exists.
+//! Every login by password or exchange passes it: [`Attempts::judge`] before anything is compared,
+//! [`Attempts::failed`] or [`Attempts::succeeded`] after it. The key of an attempt is its address
+//! *and* its user name, so no attacker locks out a user at another address. Unknown names are
+//! treated alike, so that waits do not reveal which users exist.
 //!
-//! Invariants: at most [`ATTEMPTS_MAX`] rows; an attempt that is refused for waiting is not
-//! counted, so that a wait ends whatever comes meanwhile. Not here: the clock (milliseconds are
-//! passed in), and the order in which passwords are checked (`server`).
+//! Invariants: at most [`ATTEMPTS_MAX`] rows; an attempt that is rejected for waiting is not
+//! counted, so that every wait ends. Not here: the clock (milliseconds are passed in), and the
+//! order in which passwords are checked (`server`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,8 +15,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use crate::limits::{ATTEMPTS_FREE, ATTEMPTS_MAX, FORGET_FAILURES_MS, GLANCE_PERIOD_MS};
 use crate::peer::Source;
 
-/// Where a login comes from and as whom, as it is counted. The name is hashed under a key of the
-/// process: it may be long.
+/// Key of an attempt: address and user name. The name may be long, so it is hashed under a key of
+/// the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AttemptKey(Source, u64);
 
@@ -27,31 +26,30 @@ impl AttemptKey {
         AttemptKey(source, user)
     }
 
-    /// Where it comes from, and what stands for the user.
+    /// Returns the address, and the hash of the user name.
     pub(crate) fn parts(self) -> (Source, u64) {
         (self.0, self.1)
     }
 }
 
-/// What an attempt to log in may do.
+/// Checks that an attempt to log in may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
-    /// Compare the password with what is remembered, then hash it.
+    /// Compare the password with the remembered one, then hash it.
     Look,
-    /// Hash it without a look: looks are cheap, and whoever is allowed many of them guesses with
-    /// them.
+    /// Hash it without a comparison: comparisons are cheap, so many of them would be cheap guesses.
     Hash,
-    /// It comes too early; only what is remembered may let it in.
+    /// It comes too early; only a remembered password is admitted.
     Glance,
     /// It comes too early.
     Wait,
 }
 
-/// What is known of one address and user.
+/// State of one address and user.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     failures: u32,
-    /// Looks at what is remembered that found something else, since the last success.
+    /// Comparisons with remembered passwords that failed, since the last success.
     looks: u32,
     looked_at: u64,
     /// Until when the next attempt has to wait.
@@ -61,7 +59,7 @@ struct Row {
 }
 
 /// See the module's documentation. Bounded by two generations: when the young one is full, it
-/// becomes the old one and what was old is forgotten.
+/// replaces the old one.
 pub(crate) struct Attempts {
     hasher: RandomState,
     /// Longest wait, in milliseconds; 0 for none.
@@ -92,15 +90,15 @@ impl Attempts {
         AttemptKey(source, self.user(user))
     }
 
-    /// What an attempt that comes now may do.
+    /// Returns the checks that an attempt may use now.
     pub(crate) fn judge(&self, key: AttemptKey, now_ms: u64) -> Judgement {
         let row = self.row(key, now_ms);
         let may_look = row.looks < ATTEMPTS_FREE || now_ms >= row.looked_at + GLANCE_PERIOD_MS;
         match (now_ms < row.until, may_look) {
             (false, true) => Judgement::Look,
             (false, false) => Judgement::Hash,
-            // Whoever has failed has had his looks; one now and then lets a user in who shares an
-            // address with somebody who fails.
+            // The free looks are used up. One look per period admits a user who shares address and
+            // name with an attacker.
             (true, _) if now_ms >= row.looked_at + GLANCE_PERIOD_MS => Judgement::Glance,
             (true, _) => Judgement::Wait,
         }
@@ -116,8 +114,8 @@ impl Attempts {
         self.row(key, now_ms).until.saturating_sub(now_ms)
     }
 
-    /// Those who have to wait: the key, failures since the last success, and how long in
-    /// milliseconds.
+    /// Returns the attempts that have to wait: the key, failures since the last success, and the
+    /// time left in milliseconds.
     pub(crate) fn waiting(&self, now_ms: u64) -> impl Iterator<Item = (AttemptKey, u32, u64)> {
         // A row is in one of the two alone.
         let rows = self.young.iter().chain(&self.old);
@@ -125,7 +123,7 @@ impl Attempts {
         waiting.map(move |(key, row)| (*key, row.failures, row.until - now_ms))
     }
 
-    /// What stands for a user in keys.
+    /// Returns the hash of a user name for keys.
     pub(crate) fn user(&self, name: &str) -> u64 {
         self.hasher.hash_one(name)
     }
@@ -135,7 +133,7 @@ impl Attempts {
         self.row(key, now_ms).failures > 0
     }
 
-    /// A look at what is remembered found another password, or none.
+    /// Notes a comparison with the remembered password that failed.
     pub(crate) fn looked(&mut self, key: AttemptKey, now_ms: u64) {
         self.change(key, now_ms, |row| {
             row.looks = row.looks.saturating_add(1);
@@ -152,13 +150,13 @@ impl Attempts {
         });
     }
 
-    /// Whoever came has proved who he is.
+    /// Forgets the failures after a login that proved the user.
     pub(crate) fn succeeded(&mut self, key: AttemptKey) {
         self.young.remove(&key);
         self.old.remove(&key);
     }
 
-    /// What is known; nothing of failures that are long ago.
+    /// Returns the state of a key, without failures that are long ago.
     fn row(&self, key: AttemptKey, now_ms: u64) -> Row {
         let found = self.young.get(&key).or_else(|| self.old.get(&key));
         let found = found.filter(|row| now_ms < row.until.max(row.touched) + FORGET_FAILURES_MS);
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_fails_waits_and_nobody_else_does() {
+    fn failed_login_delays_only_the_same_user_and_address() {
         let mut attempts = Attempts::new(WAIT_MAX_MS);
         let key = attempts.key(from("192.0.2.1"), "ann");
         for _ in 0..20 {

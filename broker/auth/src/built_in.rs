@@ -1,9 +1,8 @@
-//! The built-in rules as people read them, commands reference §8: names and texts. What they decide
-//! is in `table`.
+//! Names and texts of the built-in rules, commands reference §8. Their decisions are in `table`.
 //!
-//! A test of the server compiles each text and asks it what it asks the table.
+//! A test of the server compiles each text and compares its answers with the table.
 
-/// Topics of what bridges tell of themselves; the `+` stands for the Client Identifier.
+/// Topics for the state of bridges; the `+` stands for the Client Identifier.
 pub(crate) const BRIDGE_STATE: &str = "$SYS/broker/connection/+/state";
 
 /// A rule that is always there.

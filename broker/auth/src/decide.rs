@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::login::Identity;
 use crate::scope::Scope;
 
-/// Who decides. Shared by all threads.
+/// Permission decision. Shared by all threads.
 pub trait Decide: Send + Sync {
     /// Answers one question, and says how long the answer is good for. Never blocks on I/O.
     fn decision(&self, question: &Question<'_>) -> Decision;
@@ -25,23 +25,23 @@ pub trait Decide: Send + Sync {
     fn generation(&self) -> u64;
 }
 
-/// What somebody wants to do.
+/// Operation that a client asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// The kind of operation.
     pub scope: Scope,
-    /// Who asks.
+    /// Identity of the client.
     pub identity: &'a Identity,
     /// The Topic Name of a PUBLISH, or the Topic Filter of a SUBSCRIBE as it was requested
     /// (`$share/…` included); `None` for everything else.
     pub topic: Option<&'a str>,
     /// The payload of a PUBLISH, where it is known.
     pub payload: Option<&'a [u8]>,
-    /// What a PUBLISH says beyond topic and payload, where it is known.
+    /// Further parts of a PUBLISH, where they are known.
     pub message: Option<AskedMessage<'a>>,
 }
 
-/// What a message says beyond topic and payload.
+/// Parts of a message beyond topic and payload.
 #[derive(Debug, Clone, Copy)]
 pub struct AskedMessage<'a> {
     /// Quality of service, 0 to 2.
@@ -71,7 +71,7 @@ impl<'a> Question<'a> {
         Question { payload: Some(payload), ..self }
     }
 
-    /// The same question about a message that says this, too.
+    /// The same question about a message with these further parts.
     pub fn with_message(self, message: AskedMessage<'a>) -> Question<'a> {
         Question { message: Some(message), ..self }
     }
@@ -96,7 +96,7 @@ impl<'a> Question<'a> {
 /// Decision about a question: its authorization, and how long that is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// What may be done.
+    /// Permitted operation.
     pub authorization: Authorization,
     /// Whether the same question gets the same answer as long as [`Decide::generation`] stays. Not
     /// so when a rule looked at a payload or at last values.
@@ -129,7 +129,7 @@ impl From<bool> for Authorization {
     }
 }
 
-/// Who said no to a question that was denied.
+/// Rule that denied a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denier {
     /// The rule of this name.

@@ -1,4 +1,4 @@
-//! The users of one tenant and the decision who may log in.
+//! The users of one tenant and the login decision.
 //!
 //! Shared by all threads; readers take a short read lock, changes a write lock. Hashing happens
 //! outside, on the caller's thread. Every change returns the record that the caller persists;
@@ -61,7 +61,7 @@ impl Default for DirectoryOptions {
 /// ```
 pub struct Directory {
     cost: PasswordCost,
-    /// Verified in place of the hash of a user who does not exist.
+    /// Hash that is verified in place of that of an unknown user.
     decoy: Credential,
     accounts: RwLock<Accounts>,
     remembered: Mutex<Remembered>,
@@ -144,8 +144,8 @@ impl Directory {
         self.add_user_counted(name, credential, None)
     }
 
-    /// The same by this maker, who is no administrator: the new account
-    /// [counts for](Account::counts_for) him, or for whom he does, and has the share of that one.
+    /// Adds a user for a maker who is no administrator. The new account
+    /// [counts for](Account::counts_for) the same user as its maker, and uses that share.
     ///
     /// # Errors
     /// As [`Directory::add_user`].
@@ -222,7 +222,7 @@ impl Directory {
         self.change_setting_within(AccountRoom::Whole, name, (setting, value))
     }
 
-    /// The same by somebody who has this room.
+    /// The same for a caller with this room.
     ///
     /// # Errors
     /// As [`Directory::change_setting`].
@@ -244,7 +244,7 @@ impl Directory {
         self.add_to_group_within(AccountRoom::Whole, name, group)
     }
 
-    /// The same by somebody who has this room.
+    /// The same for a caller with this room.
     ///
     /// # Errors
     /// As [`Directory::add_to_group`].
@@ -358,7 +358,7 @@ impl Directory {
                 Ok(ExchangeStep::Challenge(data))
             }
             (ExchangeState::Challenged { challenge, attempt, identity }, Some(message)) => {
-                // Others may have failed since the challenge: whoever asks for many at once has no
+                // Others may have failed since the challenge: many challenges in advance give no
                 // more guesses.
                 self.check_wait(attempt, request.now_ms)?;
                 let identity = identity.filter(|identity| self.is_current(identity));
@@ -434,7 +434,7 @@ impl Accounts {
         version
     }
 
-    /// Applies a change to a copy and keeps it only when the change succeeds, and what it adds has
+    /// Applies a change to a copy and keeps it only when the change succeeds and its additions have
     /// room.
     fn edit(
         &mut self,

@@ -1,9 +1,9 @@
-//! Extended authentication: an exchange of several messages, from which it comes out who a Client
-//! is (MQTT 5.0 §4.12).
+//! Extended authentication: an exchange of several messages that identifies a Client (MQTT 5.0
+//! §4.12).
 //!
-//! A value that [`Directory::step`](crate::Directory::step) moves on with each of the Client's
-//! messages. Where they travel (AUTH, CONNECT, CONNACK) and how long they may take is the caller's.
-//! Not here: the messages themselves (`scram`).
+//! [`Directory::step`](crate::Directory::step) advances the value with each message of the Client.
+//! The caller carries the messages (AUTH, CONNECT, CONNACK) and limits the time. Not here: the
+//! messages themselves (`scram`).
 
 use crate::Identity;
 use crate::attempts::AttemptKey;
@@ -34,7 +34,7 @@ impl Method {
 pub struct Exchange {
     pub(crate) method: Method,
     pub(crate) state: ExchangeState,
-    /// Who the Client says it is.
+    /// User name that the Client claims.
     pub(crate) claimed: Option<String>,
 }
 
@@ -45,9 +45,9 @@ pub(crate) enum ExchangeState {
     /// SCRAM: the server's first message is out.
     Challenged {
         challenge: Box<Challenge>,
-        /// As what it counts when it fails.
+        /// Key under which a failure counts.
         attempt: AttemptKey,
-        /// Who it is if he proves it; `None` for one who cannot, whatever he says.
+        /// Identity that the proof grants; `None` if no proof can.
         identity: Option<Identity>,
     },
     /// It has ended, well or not.
@@ -72,7 +72,7 @@ impl std::fmt::Debug for Exchange {
     }
 }
 
-/// What comes of a Client's message.
+/// Result of a Client's message.
 #[derive(Debug)]
 pub enum ExchangeStep {
     /// Data for the Client, which must go on.
@@ -80,7 +80,7 @@ pub enum ExchangeStep {
     /// It is known who the Client is; data for it, from which it sees that the server knows its
     /// password, too.
     Done {
-        /// Who it is.
+        /// Proved identity of the Client.
         identity: Identity,
         /// The last data for the Client.
         data: Vec<u8>,

@@ -1,15 +1,14 @@
-//! Who a Client is and what it may do: accounts, passwords, the login decision and the permission
-//! decision.
+//! Accounts, passwords, the login decision and the permission decision of Clients.
 //!
-//! On the way of a CONNECT: [`Directory::begin_login`] → (on a hashing thread)
-//! [`Directory::check_login`] → [`PendingLogin::verify`] → [`Directory::finish_login`] → an
-//! [`Identity`]; with an authentication method [`Directory::begin_exchange`] → [`Directory::step`]
-//! for each message instead. On the way of a PUBLISH, SUBSCRIBE or command: a [`Question`] about
-//! that identity is put to whoever implements [`Decide`]: the [`Rulebook`] asks the rules of the
-//! tenant, remembers what they said, and has the built-in ones.
+//! Path of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`]
+//! → [`PendingLogin::verify`] → [`Directory::finish_login`] → an [`Identity`]. With an
+//! authentication method: [`Directory::begin_exchange`] → [`Directory::step`] for each message.
+//! Path of a PUBLISH, SUBSCRIBE or command: an implementation of [`Decide`] answers a [`Question`]
+//! about that identity. The [`Rulebook`] asks the rules of the tenant, caches their answers, and
+//! has the built-in ones.
 //!
 //! One [`Directory`] per tenant. Invariants: no I/O and no clock; a password is never kept, only
-//! its Argon2id hash and, in memory, a keyed hash of what was verified; `root` always exists once
+//! its Argon2id hash and, in memory, a keyed hash of verified passwords; `root` always exists once
 //! it was created. Not here: storing accounts (the caller persists the [`Account`] that each change
 //! returns), closing the sessions of removed users (the caller sweeps with
 //! [`Directory::is_current`]), Reason Codes (`codec`).
@@ -18,7 +17,7 @@
 //!
 //! - Users can grant only rights that they have: flags, membership of `admin`, the password of a
 //!   user with more rights, names in rules. Tests
-//!   `user_changes_are_decided_by_scope_and_privilege`, `what_rules_name_is_a_right`.
+//!   `user_changes_are_decided_by_scope_and_privilege`, `user_change_needs_rights_named_by_rules`.
 //! - `root` with its default password can log in from this machine only. Test
 //!   `login_is_decided_by_name_password_and_peer`.
 //! - Somebody who guesses passwords waits, and blocks nobody who comes from elsewhere. Tests
@@ -33,11 +32,11 @@
 //!   Client Identifier. Tests `nobody_keeps_an_identifier_from_others`,
 //!   `nothing_of_an_anonymous_session_passes_to_a_user_nor_back`, `a_session_is_its_users_alone`.
 //! - A SCRAM exchange does not show which users exist. Its verifiers are stored only while SCRAM is
-//!   turned on. Tests `names_are_not_told_by_the_challenge`,
+//!   turned on. Tests `scram_challenge_does_not_reveal_whether_a_user_exists`,
 //!   `scram_is_for_passwords_that_were_seen_while_it_was_on`.
 //! - The result of a rule is used only for the same inputs and the same reads. Tests
 //!   `a_rule_is_asked_once_for_all_that_it_looks_at`, `a_change_of_the_user_is_another_question`,
-//!   `what_came_of_reads_is_good_as_long_as_they_are`.
+//!   `cached_decision_is_valid_while_its_reads_are_unchanged`.
 
 mod account;
 mod attempts;

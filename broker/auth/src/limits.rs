@@ -49,8 +49,8 @@ pub const FORGET_FAILURES_MS: u64 = 600_000;
 /// user, in milliseconds.
 pub const GLANCE_PERIOD_MS: u64 = 1_000;
 
-/// Most places that are known of one user, from which he has logged in: 8 bytes each. Who has moved
-/// more often, or shares an account with more others, is a stranger in the oldest of them.
+/// Most known login places of one user, 8 bytes each. Beyond it, the oldest places are unknown
+/// again, for users who move often or share an account.
 pub const PLACES_PER_USER_MAX: usize = 8;
 
 /// Argon2id memory in KiB: OWASP's first recommendation (19 MiB, 2 passes, 1 lane), about 20 ms on

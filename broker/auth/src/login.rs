@@ -1,5 +1,5 @@
-//! Values of the login decision: what a CONNECT says, and what may come of it. The decision itself
-//! is in `directory`.
+//! Values of the login decision: the contents of a CONNECT, and the possible results. The decision
+//! itself is in `directory`.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::password::Credential;
 use crate::peer::{Peer, Source};
 use crate::scram::ScramVerifier;
 
-/// Who a session is. Kept with the session and put into every [`Question`](crate::Question).
+/// Identity of a session. Kept with the session and put into every [`Question`](crate::Question).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Name of the user; `None` = anonymous, who has no name that a rule could match.
+    /// Name of the user; `None` for an anonymous one, whose name no rule can match.
     pub user: Option<Arc<str>>,
     /// [`Account::number`] of the user; 0 for an anonymous session.
     pub account: u64,
@@ -25,7 +25,7 @@ pub struct Identity {
     pub client_id: Arc<str>,
     /// From where it came.
     pub peer: Peer,
-    /// MQTT version that it speaks, as in CONNECT; `None` for what is no connection.
+    /// MQTT version that it speaks, as in CONNECT; `None` without a connection.
     pub protocol_version: Option<u8>,
 }
 
@@ -47,7 +47,7 @@ impl Identity {
         Identity { user: None, account: 0, credential_version: 0, client_id, peer, protocol_version: None }
     }
 
-    /// Key of the share of what it does; 0 for an anonymous session.
+    /// Key of the share of its work; 0 for an anonymous session.
     pub fn payer(&self) -> u64 {
         payer(self.account)
     }
@@ -58,7 +58,7 @@ impl Identity {
     }
 }
 
-/// Who may come without a user name: `AnonymousLogin`, commands reference §9.1.
+/// Policy for logins without a user name: `AnonymousLogin`, commands reference §9.1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AnonymousLogin {
     /// Not set explicitly: allowed, but from loopback only.
@@ -93,7 +93,7 @@ pub struct LoginRequest<'a> {
     pub client_id: Arc<str>,
     /// From where it came.
     pub peer: Peer,
-    /// Who may come without a user name, on this listener.
+    /// Policy of this listener for logins without a user name.
     pub anonymous: AnonymousLogin,
     /// When it comes, in milliseconds of a clock that never goes back.
     pub now_ms: u64,
@@ -112,7 +112,7 @@ pub enum LoginStep {
     Verify(PendingLogin),
 }
 
-/// Why a login is refused. All but one are told to the peer without detail.
+/// Reason why a login is refused. All but one reach the peer without detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginRefusal {
@@ -149,16 +149,16 @@ pub enum LoginRefusal {
     ExchangeFailed,
 }
 
-/// Whose a login is, for the order among many that wait and for nothing that is told.
+/// Origin of a login, used only to order many logins that wait. It is never reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoginOrigin {
-    /// Where it comes from.
+    /// Address that it comes from.
     pub source: Source,
     /// Stands for the user whom it names.
     pub user: u64,
     /// There is a user of the name.
     pub is_known: bool,
-    /// The user has logged in from there before, and nobody has failed as him from there since.
+    /// The user has logged in from there before, without a failed login as that user since.
     pub is_familiar: bool,
 }
 
@@ -167,7 +167,7 @@ pub struct LoginOrigin {
 pub struct LoginWait {
     /// The user; `None` for a name that nobody has.
     pub user: Option<Arc<str>>,
-    /// Where they came from.
+    /// Source of the failed logins.
     pub source: Source,
     /// Failures since the last success.
     pub failures: u32,
@@ -182,7 +182,7 @@ pub struct PendingLogin {
     pub(crate) attempt: AttemptKey,
     pub(crate) credential: Credential,
     pub(crate) is_known: bool,
-    /// The user has logged in from there before, and nobody has failed as him from there since.
+    /// The user has logged in from there before, without a failed login as that user since.
     pub(crate) is_familiar: bool,
     pub(crate) password: Zeroizing<Vec<u8>>,
     /// Salt for a SCRAM verifier, where one is wanted and not there yet.
@@ -208,7 +208,7 @@ impl PendingLogin {
         }
     }
 
-    /// For a user that does not exist: takes as long, so that time does not tell.
+    /// Login of an unknown user: takes as long, so that the time reveals nothing.
     pub(crate) fn of_nobody(
         decoy: &Credential,
         attempt: AttemptKey,
@@ -226,7 +226,7 @@ impl PendingLogin {
         }
     }
 
-    /// Whose it is: decides whose turn it is when many wait.
+    /// Returns the origin, which orders logins that wait.
     pub fn origin(&self) -> LoginOrigin {
         let (source, user) = self.attempt.parts();
         LoginOrigin { source, user, is_known: self.is_known, is_familiar: self.is_familiar }

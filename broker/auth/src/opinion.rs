@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::account::Account;
 use crate::decide::Question;
 
-/// What a rule says.
+/// Answer of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opinion {
     /// Yes, unless another rule of the same priority denies.
@@ -16,9 +16,9 @@ pub enum Opinion {
     Nothing,
 }
 
-/// What a rule said, and how long that may be remembered.
+/// Answer of a rule, and how long it may be remembered.
 pub struct Answer {
-    /// What it said; a rule that fails denies.
+    /// The answer; a rule that fails denies.
     pub opinion: Opinion,
     /// How long the same inputs give the same.
     pub validity: Validity,
@@ -28,13 +28,13 @@ pub struct Answer {
 pub enum Validity {
     /// As long as the rule: it depends on its inputs alone.
     Lasting,
-    /// As long as what it read stays the same.
+    /// As long as its reads stay the same.
     While(Arc<dyn Still>),
     /// Not at all: the answer is due to something that passes.
     Never,
 }
 
-/// Whether what was read is still the same.
+/// Check whether earlier reads still give the same.
 pub trait Still: Send + Sync {
     /// Reads again.
     fn holds(&self) -> bool;

@@ -11,7 +11,7 @@ use crate::DEFAULT_ROOT_PASSWORD;
 use crate::limits::{ARGON2_MEMORY_KIB, ARGON2_PASSES};
 use crate::scram::ScramVerifier;
 
-/// What a password is verified against: an Argon2id PHC string, and whether it is the one of a
+/// Stored verifier of a password: an Argon2id PHC string, and whether the password is the one of a
 /// fresh installation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
@@ -48,7 +48,7 @@ impl Credential {
         }
     }
 
-    /// Puts back what was stored: the PHC string and [`is_default`](Credential::is_default).
+    /// Restores a stored credential: the PHC string and [`is_default`](Credential::is_default).
     ///
     /// Not checked again: a damaged string verifies nothing.
     pub fn restore(phc: String, is_default: bool) -> Credential {
@@ -65,7 +65,7 @@ impl Credential {
         self.is_default
     }
 
-    /// What SCRAM verifies the password against; `None` where it is turned off, or until the
+    /// Returns the SCRAM verifier of the password. `None` if SCRAM is turned off, or until the
     /// password is seen again.
     pub fn scram(&self) -> Option<&ScramVerifier> {
         self.scram.as_ref()
@@ -163,7 +163,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn default_password_is_noted_when_it_is_set() {
+    fn credential_detects_the_default_password() {
         assert!(cheap_credential("coreflux").is_default());
         assert!(!cheap_credential("Coreflux").is_default());
     }

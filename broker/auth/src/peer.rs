@@ -49,7 +49,7 @@ impl Peer {
 }
 
 impl Peer {
-    /// Where it comes from, as logins are counted.
+    /// Returns the source, as logins are counted.
     pub fn source(self) -> Source {
         match self {
             Peer::Tcp(address) | Peer::Proxied(address) => Source::of(address),
@@ -59,8 +59,8 @@ impl Peer {
     }
 }
 
-/// Where a login comes from, as logins are counted: an address of IPv4, a network of 64 bits of
-/// IPv6, which one customer has for himself, or this machine's Unix sockets.
+/// Source of a login, as logins are counted: an address of IPv4, a network of 64 bits of IPv6, or
+/// this machine's Unix sockets. One customer usually has such a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(u64);
 
@@ -75,7 +75,7 @@ impl Source {
         }
     }
 
-    /// The network around it that one customer may have for himself: 24 bits of IPv4, 48 of IPv6.
+    /// Returns the network around it that one customer may have: 24 bits of IPv4, 48 of IPv6.
     pub fn network(self) -> Source {
         let is_ipv4 = u32::try_from(self.0).is_ok();
         Source(if is_ipv4 { self.0 & !0xff } else { self.0 & !0xffff })

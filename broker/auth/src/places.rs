@@ -1,9 +1,8 @@
-//! KnownPlaces from which users have logged in: who comes from one of them again does not stand
-//! behind strangers when many passwords wait.
+//! Known places of users: sources of earlier logins, which get priority when many passwords wait.
 //!
-//! Invariants: at most [`PLACES_PER_USER_MAX`] places of a user, the one that was new longest ago
-//! goes first; only who has proved who he is adds one. Not here: whose turn it is (`server`), and
-//! where places are stored; the caller asks what has changed.
+//! Invariants: at most [`PLACES_PER_USER_MAX`] places of a user, and the oldest one goes first;
+//! only a successful login adds a place. Not here: the order of logins (`server`), and the storage
+//! of places; the caller asks for changes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +24,7 @@ impl KnownPlaces {
         self.by_user.get(user).is_some_and(|places| places.contains(&source))
     }
 
-    /// The user has proved from there who he is.
+    /// Adds the source of a successful login.
     pub(crate) fn add(&mut self, user: &Arc<str>, source: Source) {
         if self.knows(user, source) {
             return;
@@ -38,7 +37,7 @@ impl KnownPlaces {
         self.changed.insert(Arc::clone(user));
     }
 
-    /// Puts back what was stored, the latest place last.
+    /// Restores stored places, the latest one last.
     pub(crate) fn restore(&mut self, user: Arc<str>, mut places: Vec<Source>) {
         places.drain(..places.len().saturating_sub(PLACES_PER_USER_MAX));
         self.by_user.insert(user, places);
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_few_and_told_once() {
+    fn known_addresses_are_bounded_and_reported_once() {
         let mut places = KnownPlaces::default();
         let ann: Arc<str> = "ann".into();
         places.add(&ann, source(0));

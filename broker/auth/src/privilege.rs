@@ -1,10 +1,10 @@
-//! Which changes of users a user may make, beyond the scope of the command: commands reference
-//! §7.1, §7.3.
+//! Permissions for changes of users, beyond the scope of the command: commands reference §7.1,
+//! §7.3.
 //!
-//! One's own password may always be changed; `root` is changed by `root` alone; nobody gives what
-//! he does not have, nor removes or takes over somebody who has more. What rules name is a right,
-//! too: groups, properties and names of users ([`NamedByRules`]). Who may configure the system may
-//! change rules, so all of these are his.
+//! Users may always change their own password. Only `root` changes `root`. No user grants a right
+//! that they lack, nor removes or takes over a user with more rights. Groups, properties and names
+//! that rules use are rights, too ([`NamedByRules`]). Users who may configure the system may change
+//! rules, so they have all of these rights.
 
 use crate::account::{Account, Flag};
 use crate::decide::{Decide, Question};
@@ -13,7 +13,7 @@ use crate::login::Identity;
 use crate::scope::Scope;
 use crate::{ADMIN_GROUP, ROOT};
 
-/// What the rules of a tenant look at about a user, so that it is a right to have it.
+/// User attributes that the rules of a tenant use, so that having them is a right.
 pub trait NamedByRules {
     /// Whether a rule names this user.
     fn user(&self, name: &str) -> bool;
@@ -57,7 +57,7 @@ pub enum UserChangeRefusal {
     /// Only `root` changes `root`.
     #[error("Only root may change root.")]
     RootProtected,
-    /// The change would give somebody a flag that the asking user does not hold.
+    /// The change would give a user a flag that the asking user does not hold.
     #[error("You cannot grant {} because you do not have it.", flag.name())]
     FlagNotHeld {
         /// The flag.
@@ -70,7 +70,7 @@ pub enum UserChangeRefusal {
     /// rules name which the asking user has not.
     #[error("You cannot {what} {user}, who has permissions that you do not have.")]
     TargetHasMore {
-        /// What was asked for: `remove`, `change the password of`.
+        /// The requested change: `remove`, `change the password of`.
         what: &'static str,
         /// The user to be changed.
         user: String,
@@ -139,7 +139,7 @@ impl<'a> UserChange<'a> {
     }
 }
 
-/// Who asks for a change. One without an account (a rule let it in) has nothing.
+/// User that asks for a change. A user without an account (let in by a rule) has no rights.
 struct Actor<'a> {
     account: Option<&'a Account>,
     named: &'a dyn NamedByRules,
@@ -190,7 +190,7 @@ impl Actor<'_> {
         Err(UserChangeRefusal::GroupNamedByRules { group: group.to_owned() })
     }
 
-    /// Whether somebody has a right that the actor has not.
+    /// Whether a user has a right that the actor lacks.
     fn has_less_than(&self, target: &Account) -> bool {
         if Flag::ALL.into_iter().any(|flag| target.has(flag) && !self.holds(flag)) {
             return true;
@@ -215,7 +215,7 @@ impl Actor<'_> {
         self.account.is_some_and(|account| account.has(flag))
     }
 
-    /// Whether rules are his to change.
+    /// Whether the actor may change rules.
     fn may_all(&self) -> bool {
         self.holds(Flag::SystemConfiguration)
     }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomS
 
 use lotmq_shares::{PAYER_MASK, payer};
 
-/// What stands between name and number. No name has it: see
+/// Separator between name and number. No name has it: see
 /// [`check_user_name`](crate::check_user_name).
 const SEPARATOR: char = '\u{1}';
 
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_stored_of_an_account_names_it_alone() {
+    fn stored_account_reference_identifies_exactly_one_account() {
         let drawn = Numbers::default();
         let (first, second) = (drawn.draw("ann", None), drawn.draw("ann", None));
         for number in [first, second, number_of_name("ann")] {
@@ -101,13 +101,13 @@ mod tests {
         assert_eq!(AccountReference::read("ann").stored(), "ann", "as it was before accounts had numbers");
         let numbers = [first, second, number_of_name("ann"), number_of_name("bob")];
         assert!((1..4).all(|end| !numbers[..end].contains(&numbers[end])), "{numbers:?}");
-        // Damage is told apart elsewhere; what is no number is a name that nobody has.
+        // Damage is detected elsewhere; an invalid number makes it an unknown name.
         let odd = AccountReference::read("ann\u{1}zz");
         assert_eq!((odd.name, odd.stored().as_str()), ("ann\u{1}zz", "ann\u{1}zz"));
     }
 
     #[test]
-    fn accounts_of_one_maker_have_one_payer_and_a_number_each() {
+    fn accounts_share_the_quota_owner_of_their_creator_and_have_unique_numbers() {
         for maker in [Numbers::default().draw("ann", None), number_of_name("ann")] {
             let mut numbers = Numbers::default();
             numbers.insert(maker);

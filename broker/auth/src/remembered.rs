@@ -15,8 +15,7 @@ use subtle::ConstantTimeEq;
 type Tag = [u8; 32];
 
 /// The verifications of one tenant, bounded by two generations: when the young one is full, it
-/// becomes the old one and what was old is forgotten. A hit in the old generation moves to the
-/// young one.
+/// replaces the old one. A hit in the old generation moves to the young one.
 pub(crate) struct Remembered {
     key: [u8; 32],
     half_max: usize,
@@ -47,7 +46,7 @@ impl Remembered {
         self.put(Arc::clone(user), tag);
     }
 
-    /// Drops what is known about the user.
+    /// Forgets the user.
     pub(crate) fn forget(&mut self, user: &str) {
         self.young.remove(user);
         self.old.remove(user);
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_outlives_what_is_not() {
+    fn used_credential_stays_cached_while_unused_ones_are_evicted() {
         let mut remembered = Remembered::new([7; 32], 8);
         remembered.remember(&name(0), 1, b"pw");
         for n in 1..100 {

@@ -1,13 +1,13 @@
 //! The rules of a tenant and the decision that they make together, LoT reference §10.4.
 //!
-//! On the way of whatever a Client wants: the rules of the question's scope whose pattern covers
-//! its topic are asked by ascending priority, the built-in ones at theirs. At one priority DENY
-//! wins; where nobody says anything, the next priority decides; in the end it is no.
+//! Path of a question: the rules of its scope whose pattern covers its topic are asked by ascending
+//! priority, the built-in ones at theirs. At one priority DENY wins. If no rule answers, the next
+//! priority decides. The default is DENY.
 //!
-//! Rules are guests behind [`Ask`]; what they said is remembered in [`Verdicts`], keyed by exactly
-//! what they may look at, so that a question that was asked before costs no call. Invariants:
-//! `root` is never refused; a rule that fails denies; nothing here looks at what a rule is made of.
-//! Not here: running rules (`server`, `host`), storing them, and the built-in ones (`table`).
+//! Rules are guests behind [`Ask`]. [`Verdicts`] caches their answers, keyed by exactly their
+//! inputs, so that a repeated question costs no call. Invariants: `root` is never refused; a rule
+//! that fails denies; nothing here depends on the code of a rule. Not here: running rules
+//! (`server`, `host`), storing them, and the built-in ones (`table`).
 
 mod patterns;
 
@@ -37,22 +37,22 @@ pub struct Rule {
     /// When it is asked and on what its verdict depends. `None` of a rule that could not be
     /// restored, of which not even this is known: it is asked first, always.
     pub facts: Option<RuleFacts>,
-    /// Who answers.
+    /// Implementation that answers.
     pub ask: Arc<dyn Ask>,
 }
 
 /// A rule among the others.
 struct Entry {
     name: Arc<str>,
-    /// Distinguishes versions of a rule in what is remembered.
+    /// Distinguishes versions of a rule in the cache.
     id: u64,
     priority: u64,
     /// `None` = all of them.
     scope: Option<Scope>,
-    /// What its topics are laid under; `None` = asked whatever the topic is.
+    /// Pattern of its topics; `None` if it applies to every topic.
     pattern: Option<Box<str>>,
     inputs: RuleInputs,
-    /// What it says, once asked, when it has no inputs.
+    /// Cached answer of a rule without inputs.
     constant: OnceLock<Opinion>,
     ask: Arc<dyn Ask>,
 }
@@ -62,9 +62,9 @@ struct Entry {
 struct OfScope {
     /// By ascending priority.
     rules: Vec<Arc<Entry>>,
-    /// Those with a pattern; the numbers are places in `rules`.
+    /// Rules with a pattern; the numbers are places in `rules`.
     patterns: Patterns,
-    /// Those without.
+    /// Rules without a pattern.
     everywhere: Vec<u32>,
 }
 
@@ -77,7 +77,7 @@ struct Rules {
     scopes: Arc<[OfScope]>,
 }
 
-/// The account of who asks, looked up by the first rule that wants it.
+/// Account of the asking user, looked up by the first rule that needs it.
 type Asker = OnceCell<Option<Arc<Account>>>;
 
 /// See the module's documentation.
@@ -164,13 +164,13 @@ impl Rulebook {
         Some(allowed_at.is_some())
     }
 
-    /// Who says no to a question, if it is one that is denied.
+    /// Returns the rule that denies a question, if it is denied.
     pub fn denier(&self, question: &Question<'_>) -> Option<Denier> {
         self.weigh(question).1
     }
 
-    /// Whether a rule looks at the membership of this group, or may: what a module looks at is not
-    /// known.
+    /// Whether a rule looks at the membership of this group, or may: the inputs of a module are
+    /// unknown.
     pub fn names_group(&self, group: &str) -> bool {
         self.has_inputs(|inputs| inputs.modules || inputs.groups.iter().any(|named| named == group))
     }
@@ -180,7 +180,7 @@ impl Rulebook {
         self.has_inputs(|inputs| inputs.modules || inputs.properties.iter().any(|named| named == property))
     }
 
-    /// Whether a rule compares names of users with what it does not say itself, or may, by a
+    /// Whether a rule compares user names with names that its text does not contain, or may, by a
     /// module.
     pub fn names_any_user(&self) -> bool {
         self.has_inputs(|inputs| inputs.modules || inputs.any_user)
@@ -199,7 +199,7 @@ impl Rulebook {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// What one rule says; remembered where that is allowed. False as the second part when the
+    /// Returns the answer of one rule, from the cache if allowed. The second part is false if the
     /// answer is for this question only.
     fn opinion(&self, entry: &Entry, question: &Question<'_>, asker: &Asker) -> (Opinion, bool) {
         if let Some(known) = entry.constant.get() {
@@ -256,8 +256,8 @@ impl Rulebook {
                 is_stable &= lasts;
                 match opinion {
                     Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
-                    // A grant of less, which only a built-in rule gives, is not made more of by one
-                    // that says yes to what was asked.
+                    // A limited grant, which only a built-in rule gives, is not widened by another
+                    // rule's ALLOW.
                     Opinion::Allow => said = said.or(Some(Authorization::Allow)),
                     Opinion::Nothing => {}
                 }

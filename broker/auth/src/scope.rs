@@ -7,7 +7,7 @@ use crate::pattern::inner_filter;
 
 macro_rules! scopes {
     ($( $(#[$doc:meta])* $name:ident, )*) => {
-        /// What a question is about; matched by rules case-sensitively under exactly these names.
+        /// Kind of operation that a question is about. Rules match these names case-sensitively.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Scope { $( $(#[$doc])* $name, )* }
 

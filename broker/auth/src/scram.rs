@@ -1,12 +1,12 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677): what is kept of a password for it, and the server's side of
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677): the stored verifier of a password, and the server's side of
 //! one exchange as a value.
 //!
 //! Client first → [`Challenge::new`] → server first; client final → [`Challenge::answer`] → server
-//! final. No channel binding: what is below MQTT is not known here.
+//! final. No channel binding: the transport below MQTT is unknown here.
 //!
-//! Invariants: a [`Verifier`] proves nothing to a server, but from it passwords can be guessed
-//! offline at the cost of one PBKDF2 each, which is cheaper than Argon2id: it exists only where the
-//! operator wants it. Not here: who has which verifier (`directory`).
+//! Invariants: a [`Verifier`] proves nothing to a server. But an attacker who has it can guess
+//! passwords offline at the cost of one PBKDF2 each, which is cheaper than Argon2id. So it exists
+//! only where the operator wants it. Not here: the owners of verifiers (`directory`).
 
 mod message;
 mod verifier;
@@ -29,7 +29,7 @@ pub(crate) struct Challenge {
     /// The first two messages as both sides sign them: without the header, with a comma behind
     /// each.
     signed: String,
-    /// What the client must repeat of the header of its first message.
+    /// Header of the client's first message, which the final message must repeat.
     header: String,
     /// Of both sides.
     nonce: String,
@@ -68,8 +68,8 @@ fn sign(key: &[u8], message: &[u8]) -> [u8; 32] {
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// What a fuzzer runs: a client's first message, a line end, and its final one. Nothing is
-/// accepted, for nobody knows the keys.
+/// Fuzz entry point: a client's first message, a line end, and its final one. No input is accepted,
+/// because the keys are unknown.
 #[doc(hidden)]
 pub fn fuzz_scram(bytes: &[u8]) {
     let line_end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());

@@ -1,10 +1,9 @@
 //! The built-in rules of the commands reference §7.3 and §8, as a table: they must hold whatever
 //! becomes of guests.
 //!
-//! What they say takes part in the decision at their priorities, like what any rule says
-//! ([`rulebook`](crate::rulebook)). Their text, as people read it, is in
-//! [`built_in`](crate::built_in); a test of the server asks the compiled texts what it asks this
-//! table.
+//! Their answers take part in the decision at their priorities, like those of any rule
+//! ([`rulebook`](crate::rulebook)). Their readable text is in [`built_in`](crate::built_in); a test
+//! of the server compares the compiled texts with this table.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::scope::Scope;
 /// gets of `$SYS/#`.
 const SYS_BROKER: &str = "$SYS/broker/#";
 
-/// Readable by those who may call commands.
+/// Readable by users who may call commands.
 const COMMAND_OUTPUT: &str = "$SYS/Coreflux/Command/Output";
 
 /// Readable by those who manage users or the system.
@@ -28,10 +27,10 @@ const PROJECTS: &str = "$SYS/Coreflux/Projects/#";
 /// Priority of the built-in rules that decide.
 const FIRST: u64 = 10;
 
-/// Priority of those that let other rules widen what they give.
+/// Priority of the built-in rules whose grants other rules may widen.
 const SECOND: u64 = 20;
 
-/// What the built-in rules say, with the flags and groups of one tenant's [`Directory`].
+/// Built-in rules over the flags and groups of one tenant's [`Directory`].
 pub(crate) struct PermissionTable {
     directory: Arc<Directory>,
 }
@@ -104,7 +103,7 @@ impl PermissionTable {
         (is_local_anonymous && filter == "$SYS/#").then_some(Authorization::AllowOnly(SYS_BROKER))
     }
 
-    /// Allowed for those who fit; nothing is said about others.
+    /// Allows users who fit; has no answer for others.
     fn allowed(&self, question: &Question<'_>, fits: impl FnOnce(&Account) -> bool) -> Option<Authorization> {
         self.holder(question, fits).then_some(Authorization::Allow)
     }
@@ -116,7 +115,7 @@ impl PermissionTable {
     }
 }
 
-/// Built-in `AllowPublishBridgeState`: a bridge may tell whether it is connected.
+/// Built-in `AllowPublishBridgeState`: a bridge may publish its own connection state.
 fn publish_bridge_state(question: &Question<'_>) -> Option<Authorization> {
     let topic = question.topic.filter(|_| question.scope == Scope::PublishSys)?;
     let is_own = covers(BRIDGE_STATE, topic)
@@ -125,8 +124,8 @@ fn publish_bridge_state(question: &Question<'_>) -> Option<Authorization> {
     is_own.then_some(Authorization::Allow)
 }
 
-/// Holders of CommandCall and readers of its output, first rows of §7.3, and who has nothing but
-/// commands to use a flag with.
+/// Whether an account may call commands and read their output, first rows of §7.3. Some flags are
+/// only usable with commands, so their holders may, too.
 fn may_call_commands(account: &Account) -> bool {
     may_read_projects(account) || account.has(Flag::LogManagement)
 }

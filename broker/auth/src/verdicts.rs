@@ -1,9 +1,8 @@
-//! What rules said, remembered: an answer of a rule, keyed by exactly the inputs that its facts
-//! name.
+//! Cache of rule answers, keyed by exactly the inputs that the facts of a rule name.
 //!
-//! Because a rule is a pure function of its inputs, a change of a user, a group or a property needs
-//! no clean-up: the key is another one then. An answer that came of reads is used only while the
-//! same reads give the same. A replaced rule has another number.
+//! A rule is a pure function of its inputs. So a change of a user, a group or a property needs no
+//! clean-up: it changes the key. An answer that depends on reads is used only while the same reads
+//! give the same. A replaced rule has another number.
 //!
 //! Invariants: never more than [`VERDICTS_MAX`] answers, none with a key or reads beyond
 //! [`VERDICT_KEY_BYTES_MAX`]; an answer that is not lasting is not kept.
@@ -23,7 +22,7 @@ use crate::limits::{VERDICT_KEY_BYTES_MAX, VERDICTS_MAX};
 use crate::opinion::{Answer, Ask, Opinion, Still, Validity};
 use crate::peer::Peer;
 
-/// What an answer is found by, in the memory of the stack unless its inputs are long.
+/// Key of an answer, on the stack unless its inputs are long.
 type Key = SmallVec<[u8; 128]>;
 
 /// Parts with a lock each, so that threads seldom wait for one another.
@@ -35,8 +34,8 @@ pub(crate) struct Verdicts {
     parts: [Mutex<Part>; PARTS],
 }
 
-/// Two generations: when the young one is full, it becomes the old one and what was old is
-/// forgotten. A hit in the old one moves to the young one.
+/// Two generations: when the young one is full, it replaces the old one. A hit in the old one moves
+/// to the young one.
 #[derive(Default)]
 struct Part {
     young: HashMap<Box<[u8]>, Known>,
@@ -56,7 +55,7 @@ impl Default for Verdicts {
 }
 
 impl Verdicts {
-    /// What the rule says. The second part is whether it depends on its inputs alone.
+    /// Returns the answer of the rule. The second part is whether it depends on its inputs alone.
     pub(crate) fn get_or_ask(
         &self,
         rule: u64,

@@ -1,12 +1,11 @@
-//! Bound of the chain that a peer shows with its certificate, before anybody judges it.
+//! Limits on the certificate chain of a peer, checked before the chain is verified.
 //!
-//! Which issuer stands behind which is found by trying: with several of one name at each step the
-//! ways multiply, up to 200,000, and whoever is at the other end chooses the certificates. So does
-//! a stranger who comes to a listener, and so does whoever answers where a route or the command
-//! line connects to.
+//! A verifier finds the issuer of each certificate by trial. If several certificates share a name
+//! at each step, the number of paths grows up to 200,000. The peer chooses the certificates. The
+//! peer is a stranger at a listener, or the server that a route or the command line connects to.
 //!
-//! Beside it, which authorities the system trusts, and what is read of files with certificates. Not
-//! here: whom a certificate makes its owner.
+//! This crate also reads the authorities that the system trusts and files with certificates. It
+//! does not map a certificate to an identity.
 
 pub mod authorities;
 pub mod der;
@@ -192,7 +191,7 @@ mod tests {
         short.verify_server_cert(shown, &[], &name, &[], UnixTime::now()).map(drop)
     }
 
-    /// What `openssl req -x509` makes for a server is an authority's.
+    /// `openssl req -x509` makes a CA certificate even for a server.
     #[test]
     fn a_certificate_that_is_named_itself_is_trusted_though_it_is_an_authoritys() {
         let authority = || certificate(IsCa::Ca(BasicConstraints::Unconstrained));

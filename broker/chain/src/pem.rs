@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_told() {
+    fn pem_errors_name_the_missing_or_unsupported_content() {
         let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
         let (certificate, own_key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let both = format!("{certificate}{own_key}{certificate}");

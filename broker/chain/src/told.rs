@@ -68,7 +68,7 @@ pub fn told(error: &Error, side: Side) -> String {
     }
 }
 
-/// What an alert of the other side means here.
+/// Returns the meaning of an alert that the peer sent.
 fn alert(error: &Error, side: Side) -> Option<&'static str> {
     let Error::AlertReceived(alert) = error else { return None };
     use AlertDescription as Alert;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_with_what_to_do() {
+    fn tls_errors_describe_the_cause_and_the_fix() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let expired =
             CertificateError::ExpiredContext { time: at(1_800_000_000), not_after: at(1_794_355_200) };

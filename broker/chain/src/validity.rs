@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_to_people() {
+    fn time_is_formatted_as_readable_utc() {
         for (seconds, expected) in [
             (0, "1970-01-01 00:00:00 UTC"),
             (951_782_400, "2000-02-29 00:00:00 UTC"),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_has_ended() {
+    fn unreadable_certificate_counts_as_expired() {
         let der = until(4_107_542_400);
         for end in 0..der.len().min(120) {
             let _ = ends_at_ms(&der[..end]);

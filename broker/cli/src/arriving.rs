@@ -17,13 +17,13 @@ pub(crate) struct ArrivingArgs {
     /// A user property that they have; may be given several times, they keep their order
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     user_property: Vec<(String, String)>,
-    /// What their payload is, such as application/json
+    /// Content type of the payload, such as application/json
     #[arg(long, value_name = "TEXT")]
     content_type: Option<String>,
-    /// Where they want an answer
+    /// Topic for the answer
     #[arg(long, value_name = "TOPIC")]
     response_topic: Option<String>,
-    /// What the answer is to have
+    /// Correlation data of the answer
     #[arg(long, value_name = "TEXT")]
     correlation_data: Option<String>,
     /// Seconds that they have to live

@@ -93,7 +93,7 @@ impl BackupArgs {
     }
 }
 
-/// What is in a part of a backup, for people.
+/// Describes a part of a backup for people.
 pub(crate) fn contents(part: &str) -> &str {
     match part {
         "configuration" => "users and passwords, rules, definitions, modules and variables",

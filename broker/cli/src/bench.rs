@@ -35,7 +35,7 @@ use traffic::{Pace, Plan};
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct BenchArgs {
-    /// Who sends to whom
+    /// Pattern of publishers and subscribers
     #[arg(value_enum, default_value_t = Scenario::Pair)]
     scenario: Scenario,
     /// Clients on the side that has many; 10000 at most, with connections 1000000
@@ -109,7 +109,7 @@ fn some_seconds(text: &str) -> Result<f64, String> {
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
     let endpoint = args.checked()?;
-    // Where it cannot be raised and is too low, the socket that does not open says so.
+    // If the limit cannot be raised and is too low, the socket that fails to open reports it.
     let _ = open_files::raise();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (plan, figures) = tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -133,7 +133,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 }
 
 impl BenchArgs {
-    /// Where the broker is, if the options fit one another.
+    /// Returns the address of the broker if the options fit together.
     fn checked(&self) -> anyhow::Result<Endpoint> {
         let ConnectArgs { login, transport, patience: _, used_context: _, packet_bytes_max: _ } =
             &self.connection;

@@ -19,8 +19,8 @@ use crate::pasteable::pasteable;
 /// As in: lotmq check overheat.lot, or of the project in a folder: lotmq check plant.
 ///
 /// The programs of a folder, cells of notebooks among them, know each other; several files on the
-/// command line do not. What is named and defined by none of them is a warning, since the broker
-/// may have it.
+/// command line do not. A name that none of them defines is a warning, since the broker may have
+/// it.
 ///
 /// Exit codes: 0 no errors (warnings may be there), 1 errors found or a file could not be read, 2
 /// wrong usage.
@@ -31,8 +31,8 @@ pub(crate) struct CheckArgs {
     paths: Vec<PathBuf>,
     /// A component that is the module of routes of type WASM: NAME=FILE.wasm, or
     /// NAME=FILE.wasm:OPTIONS with -config among the options of `lotmq cmd -addModule`; may be
-    /// given several times. What its schema refuses of their settings is an error, as in a broker
-    /// that has it
+    /// given several times. Settings that its schema refuses are an error, as in a broker that has
+    /// it
     #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
     modules: Vec<NamedModule>,
     /// Print JSON: one object for each file or cell, one line each

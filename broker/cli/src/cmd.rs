@@ -22,7 +22,7 @@ use crate::foreign::{self, VERSION_TOPIC};
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
-/// Who may send commands, for whoever may not.
+/// Text behind the refusal of a command: the users who may send it.
 pub(crate) const COMMANDS_NEED: &str = "that takes root, a user with AllowedSystemConfiguration, or a rule that lets this one (docs/lot/rules.md, \"Commands\")";
 
 /// How long a reply may take before something is said.
@@ -45,12 +45,12 @@ const MODULE_REPLY_MAX: Duration = Duration::from_secs(3600);
 /// Send a command to the broker and show its reply.
 ///
 /// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come
-/// before the command. What the shell hands over as one argument is one of the command, blanks and
-/// quotation marks included, as the password in lotmq cmd -changeUserPassword ada 'a long one';
-/// LoT, Python, JSON and NAME=value go to the broker as they are, and so does a command that is one
-/// argument as a whole. Without -u it is sent as root, to a broker on this machine with the
-/// password in LOTMQ_ROOT_PASSWORD or else the one of a new broker, to another one through TLS
-/// only, with the former.
+/// before the command. One argument of the shell is one argument of the command, with its blanks
+/// and quotation marks. An example is the password in lotmq cmd -changeUserPassword ada 'a long
+/// one'. LoT, Python, JSON and NAME=value go to the broker as they are, and so does a command in a
+/// single argument. Without -u it is sent as root. A broker on this machine gets the password in
+/// LOTMQ_ROOT_PASSWORD, or else the one of a new broker. Another broker gets only the former, and
+/// only through TLS.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -242,7 +242,7 @@ fn is_silent(command: &str) -> bool {
 /// Time without a reply after which a command asks what broker it is.
 const JUDGED_AFTER: Duration = Duration::from_secs(1);
 
-/// What is said while no reply has come.
+/// Returns the note for the user while the reply is missing.
 fn at_it(command: &str, waited: Duration, timeout: Duration) -> String {
     let why = match may_prepare(command) {
         Some(Prepared::Python) => {
@@ -265,7 +265,7 @@ fn usual_timeout(command: &str) -> f64 {
     if may_prepare(command).is_some() { 180.0 } else { 15.0 }
 }
 
-/// What a command may wait for, because it is the first that needs it.
+/// Machine code that a command may wait for, because it is the first that needs it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Prepared {
     /// Machine code of the interpreter.
@@ -274,7 +274,7 @@ enum Prepared {
     Any,
 }
 
-/// What a command may have to wait for until its machine code has been made.
+/// Returns the machine code that a command may have to wait for.
 fn may_prepare(command: &str) -> Option<Prepared> {
     let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
     let is_one_of = |known: &[&str]| known.iter().any(|known| known.eq_ignore_ascii_case(&verb));
@@ -500,8 +500,8 @@ pub(crate) fn render_reply(reply: &Value) -> String {
     render::reply(reply)
 }
 
-/// What a broker says of a module while it takes and compiles it. Each word of it begins the wait
-/// for the reply anew.
+/// Status of a module that the broker reports while it takes and compiles it. Each report restarts
+/// the timeout of the reply.
 pub(crate) struct ModuleStatus {
     topic: String,
     /// The last one, and when it came.
@@ -526,7 +526,7 @@ impl ModuleStatus {
         self.last = Some((Instant::now(), told));
     }
 
-    /// What it said last, and how many seconds ago; `None` where it has said nothing.
+    /// Returns the last report and its age in seconds; `None` before the first.
     pub(crate) fn last_word(&self) -> Option<(&str, u64)> {
         self.last.as_ref().map(|(at, told)| (told.as_str(), at.elapsed().as_secs()))
     }
@@ -553,9 +553,9 @@ pub(crate) fn exchange(
     exchange_in_parts(client, command, request_id, (timeout, None), |_, _| Ok(()))
 }
 
-/// Does the same for a command that announces an upload: `send` gets the reply that says what to
-/// send where, and sends it. The reply of this function is the last one, behind that. Where there
-/// is a status, the time to wait is that since the broker has last said one.
+/// Does the same for a command that announces an upload: `send` gets the reply with the targets of
+/// the upload, and sends the data. Returns the last reply, which follows the upload. With a status,
+/// each report of the broker restarts the timeout.
 ///
 /// # Errors
 /// As [`exchange`], and those of `send`.
@@ -575,7 +575,7 @@ pub(crate) fn exchange_in_parts(
         );
     }
     if let Some(status) = &status {
-        // Who may not read it waits as long as he has said.
+        // For a user who may not read the status, the timeout is never restarted.
         client.subscribe_to(&status.topic, QoS::AtMostOnce)?;
     }
     let payload = format!("{command} -requestId {request_id}");
@@ -595,8 +595,8 @@ pub(crate) fn exchange_in_parts(
         }
         let Some(message) = received else {
             if judged_at.take_if(|at| Instant::now() >= *at).is_some() {
-                // What comes is judged below: a broker of another make takes a command for a
-                // message, or drops it in silence.
+                // The answer is judged below: another kind of broker takes a command for a message,
+                // or drops it in silence.
                 client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?;
                 continue;
             }
@@ -713,7 +713,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_told_why_and_for_how_long() {
+    fn wait_message_contains_the_reason_and_the_timeout() {
         let (soon, later) = (Duration::from_secs(3), Duration::from_secs(23));
         let timeout = |command| Duration::from_secs_f64(usual_timeout(command));
         let at_it = |command, waited| at_it(command, waited, timeout(command));
@@ -778,7 +778,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_module_waits_on_while_the_broker_says_that_it_compiles_it() {
+    fn module_upload_waits_while_the_broker_reports_progress() {
         const TIMEOUT: Duration = Duration::from_secs(2);
         const COMPILES: &str = r#"{"state":"compiling","seconds":7}"#;
         let reply = Some(r#"{"requestId":"r","success":true}"#);
@@ -805,7 +805,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_a_module_that_is_too_long_is_told_of_parts() {
+    fn oversized_module_command_suggests_guest_deploy() {
         let refused = || anyhow::Error::from(ClientError::TooLarge { bytes: 20_000_000, limit: 16_777_216 });
         let told = told_of_parts(refused(), "-addModule big -world action wasm64:AGFz").to_string();
         assert!(told.contains("lotmq guest deploy --file NAME.wasm --name NAME"), "{told}");
@@ -814,7 +814,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_are_told_from_options() {
+    fn command_verbs_are_separated_from_options() {
         let separated = |line: &str| -> String {
             let arguments = line.split(' ').map(OsString::from).collect();
             let words: Vec<String> =

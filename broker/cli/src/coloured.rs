@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_is_coloured() {
+    fn severities_and_help_labels_are_coloured() {
         let text = coloured(TOLD, Paint::always());
         for part in [
             "\x1b[31merror[LOT203]\x1b[0m: THEN",

@@ -9,7 +9,7 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 use names::NameKind;
 
-/// What bash completes beyond options: verbs of commands, and names of contexts, projects and
+/// Completion in bash beyond options: verbs of commands, and names of contexts, projects and
 /// definitions.
 const NAMES_IN_BASH: &str = r#"
 # Fills COMPREPLY with the names of a kind that begin with the current word. They come from a folder, so bash must not expand them: no compgen -W.
@@ -62,7 +62,7 @@ _lotmq_names() {
 complete -F _lotmq_names -o bashdefault -o default lotmq
 "#;
 
-/// What zsh completes beyond options, as functions that the script of clap is made to call.
+/// Completion in zsh beyond options, as functions that the script of clap is made to call.
 const NAMES_IN_ZSH: &str = r#"
 _lotmq_verbs() {
     local -a verbs=(
@@ -87,7 +87,7 @@ _lotmq_projects() { _lotmq_of projects }
 _lotmq_definitions() { _lotmq_of definitions || _default }
 "#;
 
-/// What fish completes beyond options.
+/// Completion in fish beyond options.
 const NAMES_IN_FISH: &str = r#"
 function __fish_lotmq_names
     lotmq completion names $argv[1] 2>/dev/null
@@ -126,13 +126,13 @@ pub(crate) struct CompletionArgs {
     /// The shell
     #[arg(value_enum)]
     shell: Asked,
-    /// What the scripts ask for by `names`.
+    /// Kind of names that the scripts request with `names`.
     #[arg(hide = true)]
     kind: Option<NameKind>,
 }
 
-/// What is printed: the script of a shell that we have tried it with, of which clap knows more, or
-/// the names that it asks for.
+/// Output of the subcommand: the script of a shell, or the names that such a script asks for. clap
+/// knows more shells; these are tested.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Asked {
     Bash,

@@ -28,8 +28,8 @@ pub(crate) struct ConfigArgs {
 enum ConfigCommand {
     /// Print every key with its value, as `lotmq serve` would see it
     ///
-    /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the
-    /// running broker, on the topic $SYS/Coreflux/Config.
+    /// Settings made with $SYS/Coreflux/Config/New are in the data directory. The running broker
+    /// shows them on the topic $SYS/Coreflux/Config.
     ///
     /// Exit codes: 0 printed, 1 the configuration is wrong or cannot be read, 2 wrong usage.
     Show(ShowArgs),
@@ -70,7 +70,7 @@ struct ConfigCheckArgs {
     place: PlaceArgs,
 }
 
-/// Where configuration and data lie.
+/// Paths of configuration and data.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PlaceArgs {
     /// Configuration file [default: /etc/lotmq/lotmq.toml for root, else
@@ -150,7 +150,7 @@ fn all_wrong(sources: &Sources) -> (Vec<Mistake>, Vec<RefusedAtStart>) {
     (mistakes, refused)
 }
 
-/// What is wrong with what a key names, behind the place of the key.
+/// Renders the problem with the value of a key, behind the place of the key.
 fn placed(config: &Config, RefusedAtStart { key, reason }: &RefusedAtStart) -> String {
     match config.origin(key) {
         ValueOrigin::File { path, line: Some(line) } => {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use lotmq_terminal::output;
 
-/// What somebody at the terminal answers; no where nobody is.
+/// Asks the user at the terminal for consent. Returns false if there is no terminal.
 pub(crate) fn is_confirmed(question: &str) -> anyhow::Result<bool> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Ok(false);

@@ -140,7 +140,7 @@ impl AddArgs {
             let meant = format!("mqtt://{}", self.url);
             let is_host = !self.url.contains("://") && Url::parse(&meant).is_ok();
             let hint = if is_host { format!("; did you mean {meant}?") } else { String::new() };
-            // What a URL may have besides is given with options of its own here.
+            // Other parts of a URL have options of their own here.
             let told = if self.url.contains("://") {
                 &*told
             } else {

@@ -20,7 +20,7 @@ use crate::config_show::PlaceArgs;
 use crate::log;
 use crate::serve::ServeArgs;
 
-/// What is uploaded, each by its command.
+/// Programs that the demo uploads, each with its command.
 const UPLOADS: [(&str, &str); 5] = [
     ("-addAction", include_str!("demo/program.lot")),
     ("-addModel", include_str!("demo/line.lot")),
@@ -29,7 +29,7 @@ const UPLOADS: [(&str, &str); 5] = [
     ("-addAction", include_str!("demo/trend.lot")),
 ];
 
-/// What the demo shows of the broker's messages.
+/// Topic Filters of the messages that the demo shows.
 const SHOWN: [&str; 5] = ["plant/#", "alarms/#", "readings/#", "trends/#", "$SYS/Coreflux/Actions/+/Error"];
 
 /// Time for the upload: the first compilation of a process starts the engine, too.

@@ -32,13 +32,14 @@ use lotmq_terminal::text::printable;
 /// As in: lotmq deploy plant, or to see what would change: lotmq deploy plant --dry-run, or of one
 /// file: lotmq deploy overheat.lot.
 ///
-/// A folder becomes the project of its name, and is loaded in one step in the place of its former
+/// A folder becomes the project of its name. It is loaded in one step in the place of its former
 /// version, beside other projects that are loaded. First it says what would change, rules with what
-/// differs in them, and asks before a rule goes or changes, a new one comes before one that denies
-/// or opens administration, or what was added by hand is taken over. Of a file, what it defines is
-/// added as by hand, in the place of what has its name; it says what changes, too, and asks before
-/// a rule does. What belongs to other users is taken over only when told so. Nothing is sent while
-/// there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+/// differs in them. It asks before a rule goes or changes, and before a definition added by hand is
+/// taken over. It also asks before a new rule that opens administration or comes before one that
+/// denies. The definitions of a file are added as by hand and replace those of the same name. It
+/// says what changes, too, and asks before a rule does. Definitions of other users are taken over
+/// with --replace or on request only. Nothing is sent while there are errors. Without -u it is sent
+/// as root, as by `lotmq cmd`.
 ///
 /// To go back: lotmq rollback NAME deploys the version before, lotmq undeploy NAME removes what the
 /// project brought, and behind that lotmq cmd -removeProject NAME the project itself. lotmq cmd
@@ -227,8 +228,8 @@ fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
     Ok(is_agreed)
 }
 
-/// What a file defines, as by hand; looked at again where somebody else has changed what was agreed
-/// to.
+/// Adds the definitions of a file, as by hand. Plans anew if somebody else has changed what the
+/// user agreed to.
 fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyhow::Result<Exit> {
     for _ in 1..plan::PLANS_MAX {
         if let Some(exit) = file_as_planned(broker, args, commands)? {
@@ -239,8 +240,8 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
     Ok(Exit::Failure)
 }
 
-/// The same, `None` where something is not what it was. What a project has brought is taken out of
-/// it by that, so it is asked about.
+/// Does the same once; `None` if something has changed meanwhile. It asks before a definition
+/// leaves its project.
 fn file_as_planned(
     broker: &mut Broker,
     args: &DeployArgs,
@@ -267,7 +268,7 @@ fn file_as_planned(
         .collect();
     let projects = of_projects.iter().map(|(place, project, _)| (*place, project.clone())).collect();
     let mut planned = file_plan::of(&mut broker.client, commands, known, &projects)?;
-    // What is taken over, or out of a project, changes its owner if nothing else.
+    // A definition that is taken over, or leaves a project, changes at least its owner.
     planned.unchanged.retain(|unchanged| !projects.contains_key(unchanged));
     if args.replace {
         planned.unchanged.clear();
@@ -298,9 +299,9 @@ fn file_as_planned(
     add_all(broker, commands, &planned, args)
 }
 
-/// One after the other, up to the first that is refused; `None` where that is so because it is not
-/// what was planned. What is unchanged is sent, too, as the lines of the file may be others, by
-/// which its errors are told.
+/// Sends one command after the other, up to the first that is refused. `None` if the refusal shows
+/// that the plan is outdated. Unchanged definitions are sent, too: their lines in the file may
+/// differ, and errors refer to those.
 fn add_all(
     broker: &mut Broker,
     commands: &[AddCommand],
@@ -343,11 +344,11 @@ fn add_all(
     Ok(Some(Exit::Success))
 }
 
-/// Where commands go.
+/// Broker that the commands are sent to.
 struct Broker {
     client: Client,
     timeout: f64,
-    /// What was said of the programs here already.
+    /// Diagnostics of the programs that were shown here already.
     compiled: Compiled,
 }
 

@@ -10,8 +10,8 @@ use lotmq_terminal::{Exit, Misuse, Paint, output};
 use crate::coloured::coloured;
 use crate::pasteable::pasteable;
 
-/// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or 135)
-/// of MQTT.
+/// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or
+/// 135) of MQTT.
 ///
 /// As in: lotmq explain LOT302, or: lotmq explain HOP_LIMIT.
 ///
@@ -88,7 +88,7 @@ const ANSWERS: [(PacketType, &str); 9] = [
     (PacketType::Auth, "AUTH"),
 ];
 
-/// What to look at when a broker says so.
+/// Hints for reason codes of a broker.
 const HINTS: [(ReasonCode, &str); 9] = [
     (
         ReasonCode::BadUserNameOrPassword,
@@ -144,7 +144,7 @@ fn near(wanted: &str) -> Vec<String> {
     if let Ok(number) = number.parse::<u16>() {
         let number_of =
             |code: &Code| code.to_string().trim_start_matches("LOT").parse::<u16>().unwrap_or_default();
-        // What has a digit less stands for all that begin so.
+        // A number with one digit less stands for all codes that begin with it.
         let is_near = |code: &Code| number_of(code) / 10 == number || number_of(code) / 100 == number / 100;
         let mut near: Vec<Code> = Code::all().filter(is_near).collect();
         near.sort_by_key(|code| number_of(code).abs_diff(number));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn reason_codes_are_told_by_either_number() {
+    fn reason_codes_are_explained_for_hexadecimal_and_decimal_numbers() {
         for text in ["0x87", "0X87", "135"] {
             let reason = reason_code(text).expect("a reason code");
             assert!(told_of_reason(reason).starts_with("0x87 (135): not authorized\n"), "{text}");

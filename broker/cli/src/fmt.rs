@@ -102,7 +102,7 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
         .and_then(|()| new.sync_all())
         .and_then(|()| std::fs::rename(&beside, &path));
     if written.is_err() {
-        // What is half written helps nobody, and the next run would stumble on it.
+        // A half-written file is useless, and the next run would fail on it.
         let _ = std::fs::remove_file(&beside);
     }
     written

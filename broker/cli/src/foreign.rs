@@ -47,12 +47,12 @@ pub(crate) fn judge(message: &Message) -> Result<(), NotLotmq> {
     Err(NotLotmq(printable(&version).chars().take(80).collect()))
 }
 
-/// Asks a broker what it is. What else comes meanwhile is dropped.
+/// Asks a broker for its version. Drops other messages that come meanwhile.
 ///
 /// # Errors
 /// [`NotLotmq`]; when the connection is lost.
 pub(crate) fn refuse(client: &mut Client) -> anyhow::Result<()> {
-    // Who may not read it is not told, either.
+    // A user who may not read the version gets no verdict.
     if client.subscribe_to(VERSION_TOPIC, QoS::AtMostOnce)?.is_failure() {
         return Ok(());
     }

@@ -42,8 +42,8 @@ enum GuestCommand {
     List(installed::ListArgs),
     /// Put the version before in the place of a module
     ///
-    /// What runs then is as it was deployed, with the grants of then. The version that ran until
-    /// now is the one before, so that the same command goes forth again.
+    /// It runs again as it was deployed, with the grants of then. The version that ran until now
+    /// becomes the one before, so the same command undoes the rollback.
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
     Rollback(installed::ForcedModuleArgs),

@@ -1,5 +1,4 @@
-//! What was probably meant by a subcommand or option that we do not have, and other brokers and
-//! package managers do.
+//! Hints for subcommands and options that other brokers and package managers have and we do not.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

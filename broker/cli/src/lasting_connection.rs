@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_attempt_cannot_change_ends_it() {
+    fn permanent_errors_end_the_reconnect_loop() {
         let refused = |reason| ClientError::Refused { reason, text: String::new() };
         let ended = |reason| ClientError::Disconnected { reason, text: String::new() };
         for (error, expected) in [

@@ -74,7 +74,7 @@ static ALLOCATOR: lotmq_allocator::SlabAllocator = lotmq_allocator::SlabAllocato
 fn main() -> ExitCode {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // What the store contains is an error, or a line of the log.
+        // A panic that the store contains becomes an error, or a line of the log.
         if !lotmq_store::takes_panic(panic) {
             print(panic);
         }
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(exit) => exit.into(),
-        // Whoever reads our output has seen enough, as in `lotmq sub … | head`.
+        // The reader of our output has seen enough, as in `lotmq sub … | head`.
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
             output::error(&told(&error));
@@ -141,8 +141,8 @@ fn agreed_command(client: &mut Client, command: String, timeout: Duration) -> an
     }
 }
 
-/// What is wrong with the command line. Of what we judge ourselves, such as the name of a context,
-/// the text says all, without the usage behind it.
+/// Prints an error of the command line. The text of our own checks, such as the name of a context,
+/// is complete without the usage behind it.
 fn refused(mut error: clap::Error) -> ExitCode {
     let is_unreadable = error.kind() == ErrorKind::Io;
     let is_ours =
@@ -151,7 +151,7 @@ fn refused(mut error: clap::Error) -> ExitCode {
         let arguments: Vec<String> =
             std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
         let Some(hint) = hint::of(&error, &arguments) else { return shown(&error) };
-        // What stands there besides is guessed by spelling alone.
+        // clap's own suggestions go by spelling alone.
         for guessed in [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::Suggested] {
             error.remove(guessed);
         }
@@ -161,7 +161,7 @@ fn refused(mut error: clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     output::note(text.split("\n\nUsage:").next().unwrap_or(&text).trim_end());
-    // What the command line names is not there, or nothing that is of use.
+    // The command line names a file that is missing, or one that is of no use.
     if is_unreadable { Exit::Failure.into() } else { Exit::Usage.into() }
 }
 

@@ -16,10 +16,10 @@ use crate::context::read_hidden;
 /// Give a user of a stopped broker a new password.
 ///
 /// As in: sudo -u lotmq lotmq passwd root, or from a file: lotmq passwd ann --password-file ann.txt
-/// --data ./data. It is for whoever has lost the password of root: everybody who may write to the
-/// data directory may do this, so run it as the user whose broker it is. It is asked for twice on
-/// the terminal and never stands on the command line. What clients of the user were connected with
-/// is good no more. While the broker runs, lotmq cmd -changeUserPassword does the same.
+/// --data ./data. It helps when the password of root is lost: everybody who may write to the data
+/// directory may do this, so run it as the user whose broker it is. It asks for the password twice
+/// on the terminal; it never stands on the command line. Clients of the user cannot log in with the
+/// old one any more. While the broker runs, lotmq cmd -changeUserPassword does the same.
 ///
 /// Exit codes: 0 done, 1 it failed and nothing has changed, 2 wrong usage.
 #[derive(Args, Debug)]

@@ -1,7 +1,7 @@
-//! Commands in texts of the broker, as one gives them in a shell.
+//! Commands in texts of the broker, rewritten as one gives them in a shell.
 //!
-//! The broker names a command by its verb alone, as it is published. Whatever this program prints
-//! of it for people goes through [`pasteable`], so that it can be pasted.
+//! The broker names a command by its verb alone, as it is published. All such text that this
+//! program prints for people goes through [`pasteable`], so that it can be pasted.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pasted_gives_the_command() {
+    fn bare_verbs_become_complete_lotmq_commands() {
         for (said, shown) in [
             ("-grantModule m -grant state grants it", "lotmq cmd -grantModule m -grant state grants it"),
             ("Set it with -setEnv or -setSecret.", "Set it with lotmq cmd -setEnv or lotmq cmd -setSecret."),

@@ -83,7 +83,7 @@ pub(crate) struct PubArgs {
     help: Option<bool>,
 }
 
-/// Where the payload comes from: one place.
+/// Source of the payload: one at most.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
 pub(crate) struct PayloadArgs {
@@ -135,7 +135,7 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// What to say where the broker has no word for a refusal.
+/// Returns the note for versions and QoS levels at which a broker cannot report a refusal.
 fn silence(version: ProtocolVersion, qos: Quality) -> Option<&'static str> {
     match (version, qos) {
         (_, QoS::AtMostOnce) => Some(
@@ -329,7 +329,7 @@ impl<'a> Sender<'a> {
                 Err(error) => break Err(error),
             }
         };
-        // What came before the end counts.
+        // Acknowledgements that came before the end count.
         self.take_acknowledged();
         self.served_at = Instant::now();
         let Err(error) = served else { return Ok(()) };
@@ -448,7 +448,7 @@ impl<'a> Sender<'a> {
             self.wait_for_oldest()?;
         }
         let said = self.connection.client.disconnect_with(ReasonCode::Success, goodbye.properties());
-        // Where all was acknowledged, it costs nothing that the broker is gone by now.
+        // After the last acknowledgement it does no harm if the broker is gone.
         let is_said_wrong = matches!(said, Err(ClientError::Encode(_) | ClientError::TooLarge { .. }));
         if self.has_unanswered || is_said_wrong {
             said?;

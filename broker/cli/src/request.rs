@@ -15,8 +15,9 @@ use crate::subscribe::Format;
 /// Send a request and print the answer, by the response topic and correlation data of MQTT 5.0.
 ///
 /// As in: lotmq request -t machines/press3/serial -n, or: lotmq request -t orders/new -m
-/// '{"item":7}' --timeout 30 --pretty. Who answers publishes to the response topic of the request
-/// and repeats its correlation data: an action with REPLY WITH, or any client of 5.0.
+/// '{"item":7}' --timeout 30 --pretty. The answer comes from an action with REPLY WITH, or from any
+/// client of 5.0. It is published to the response topic of the request and repeats its correlation
+/// data.
 ///
 /// Exit codes: 0 answered, 1 refused by the broker or the file cannot be read, 2 wrong usage, 3 no
 /// broker, 27 no answer in time.
@@ -97,8 +98,8 @@ struct Question {
 }
 
 impl Question {
-    /// What is said when no answer has come: whether anybody got the request, as far as the broker
-    /// tells, and where an answer was waited for.
+    /// Returns the message for a request without an answer: whether a client got the request, as
+    /// far as the broker reports it, and the topic of the missing answer.
     fn unanswered(&self, told: ReasonCode, args: &RequestArgs) -> String {
         let heard = if told == ReasonCode::NoMatchingSubscribers {
             format!(

@@ -34,12 +34,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// As in: lotmq restore monday.zip.
 ///
-/// The backup is checked first. What it replaces is told and asked about; where there is no
-/// terminal, --yes has to say so. Then the broker restarts on it and all its clients are
-/// disconnected; parts that are not in the backup stay as they are, and what was there before is
-/// kept beside it as lotmq.redb.before-restore. A backup that no packet holds goes in parts.
-/// Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new
-/// broker.
+/// The backup is checked first. The command says what it replaces and asks for consent; without a
+/// terminal, it needs --yes. Then the broker restarts on the backup and all its clients are
+/// disconnected. Parts that are not in the backup stay as they are, and the former store is kept
+/// beside it as lotmq.redb.before-restore. A backup that no packet holds goes in parts. Without -u
+/// it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
 ///
 /// Exit codes: 0 restored, 1 refused or failed, and nothing has changed, 2 wrong usage, 3 no
 /// broker.
@@ -146,7 +145,7 @@ impl RestoreArgs {
         bail!("{} is empty", self.file.display())
     }
 
-    /// What would be replaced, and where.
+    /// Returns the question to the user: the parts to replace, and the broker.
     fn concern(&self, manifest: &Manifest) -> anyhow::Result<String> {
         let context = self.connect.login.context.as_ref();
         let context = context.map(|name| format!(" (context {name})")).unwrap_or_default();
@@ -176,7 +175,7 @@ fn told(reply: &Value, as_json: bool) -> String {
 /// Waits until the broker has closed the connection.
 fn await_end(client: &mut Client, timeout: Duration) {
     let deadline = Instant::now() + timeout;
-    // What still comes is of no interest.
+    // Messages that still come are dropped.
     while client
         .receive(deadline.saturating_duration_since(Instant::now()))
         .is_ok_and(|message| message.is_some())

@@ -120,7 +120,7 @@ pub(crate) fn agreed_command(
         return Ok(Some(command));
     }
     let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
-    // What is wrong with it is told when it is sent.
+    // The real command reports its own errors.
     let Some(told) = told.filter(is_success) else { return Ok(Some(command)) };
     let takes_over = command.split_whitespace().any(|word| word.eq_ignore_ascii_case("-replace"));
     if plan::concern(&told, !takes_over).is_some() {

@@ -21,8 +21,8 @@ use crate::arriving::ArrivingArgs;
 /// time stands still but for --for.
 ///
 /// Messages come from an anonymous client `lotmq-run`, unless --username or --id say otherwise;
-/// rules decide about them as in a new broker, and what they deny is told. What definitions do is
-/// done as by those of `root`.
+/// rules decide about them as in a new broker, and denials are reported. Definitions act with the
+/// rights of `root`.
 ///
 /// Routes are not connected without --network: what would have gone to the other side of one is
 /// told, and goes nowhere.
@@ -48,7 +48,7 @@ pub(crate) struct RunArgs {
     arriving: ArrivingArgs,
     /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with
     /// options of `lotmq cmd -addModule`, such as -grant write:out/#; may be given several times.
-    /// Where the options grant nothing it is granted all that it asks for
+    /// If the options grant nothing, it is granted all that it asks for
     #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
     modules: Vec<NamedModule>,
     /// User of the client that messages come from, whom rules are asked about

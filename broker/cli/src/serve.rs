@@ -15,7 +15,7 @@ use crate::config_show::{PlaceArgs, warn_of_unknown_variables};
 use crate::{log, open_files};
 use reload::Reload;
 
-/// What is logged with `log.debug`.
+/// Log filter for `log.debug`.
 const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debug,lotmq_server=debug";
 
 /// Start the broker. It needs no configuration.

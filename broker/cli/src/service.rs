@@ -13,7 +13,7 @@ use lotmq_terminal::{Exit, output};
 /// Exit codes: 0 printed, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
-    /// Which file
+    /// File to print
     #[arg(value_enum, default_value = "unit")]
     file: ServiceFile,
 }

@@ -17,11 +17,11 @@ use crate::foreign::NotLotmq;
 /// what is wrong or nearly full.
 ///
 /// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker:
-/// lotmq status -L mqtts://admin:secret@plant.example. What is not as it should be comes behind the
-/// figures: failures, listeners that are not open, the last error of each code of each definition,
-/// of routes of each message, with its line and count, warnings, definitions that wait for others,
-/// routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every
-/// ten seconds. It needs a user who may configure the system; without -u that is root, as in
+/// lotmq status -L mqtts://admin:secret@plant.example. Problems follow the figures: failures,
+/// listeners that are not open, the last error of each code of each definition and of each message
+/// of routes, with its line and count. Then follow warnings, definitions that wait for others,
+/// routes, and limits of which 80 % or more are used. Rates are means of about a minute, taken
+/// every ten seconds. It needs a user who may configure the system; without -u that is root, as in
 /// `lotmq cmd`.
 ///
 /// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go
@@ -84,8 +84,8 @@ fn red_routes(condition: &Value) -> impl Iterator<Item = &Value> {
     list(&condition["routes"]).iter().filter(|route| route["health"] == "Red")
 }
 
-/// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and
-/// `routes`. Else the exit code, after having said why.
+/// Returns the broker's own status: the data of `-brokerStatus` with `definitions`, `pending` and
+/// `routes`. After an error it prints the reason and returns the exit code.
 fn ask(args: &StatusArgs) -> anyhow::Result<Result<Value, Exit>> {
     let mut client = connect_within(&args.connect, args.timeout)?;
     let outcome = ask_all(&mut client, args.timeout);

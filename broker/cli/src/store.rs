@@ -8,16 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use lotmq_changes::QuarantineRow;
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
 use lotmq_server::backup::{Archive, Manifest};
 use lotmq_server::warm::{self, WarmOutcome, WarmReport, Warmed};
-use lotmq_store::{BackupClass, QuarantineRow, SCHEMA_VERSION, Store, TableSize};
+use lotmq_store::{Store, TableSize};
 use lotmq_terminal::text::printable;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::json;
 
 use crate::config_show::PlaceArgs;
 
-/// What the files of backups begin with.
+/// First bytes of backup files.
 const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Look after what a stopped broker has stored.
@@ -129,9 +131,9 @@ enum Part {
     Sessions,
     /// Secrets, as they are encrypted
     Secrets,
-    /// What was done and by whom, as it is encrypted
+    /// Audit records, as they are encrypted
     Audit,
-    /// What was damaged and was put aside
+    /// Damaged data that was put aside
     Quarantine,
 }
 
@@ -255,7 +257,7 @@ pub(crate) fn export_to<T>(
     let mut part = path.as_os_str().to_owned();
     part.push(PART);
     let part = Path::new(&part);
-    // What an interrupted attempt has left, which may be anybody's to read.
+    // An interrupted attempt may have left a file that anybody can read.
     let _ = std::fs::remove_file(part);
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part);
     let file = created.with_context(|| format!("cannot make {}", part.display()))?;
@@ -266,7 +268,7 @@ pub(crate) fn export_to<T>(
         Ok(written)
     });
     if written.is_err() {
-        // What matters is said by the first error.
+        // The first error is the one that matters.
         let _ = std::fs::remove_file(part);
     }
     written

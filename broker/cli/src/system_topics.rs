@@ -1,18 +1,18 @@
-//! Which login topics of `$SYS` take: told behind the refusal of one.
+//! Hints on the login that topics of `$SYS` need, shown behind a refusal.
 
 use lotmq_codec::ReasonCode;
 use lotmq_connect::LoginArgs;
 
 use crate::cmd::{COMMAND_TOPIC, COMMANDS_NEED, OUTPUT_TOPIC};
 
-/// What a client wanted to do with a topic.
+/// Refused use of a topic.
 #[derive(Clone, Copy)]
 pub(crate) enum RefusedUse {
     Publish,
     Subscribe,
 }
 
-/// What the refusal of a topic below `$SYS` is followed by; nothing behind others.
+/// Returns the hint behind the refusal of a topic below `$SYS`; empty for other topics.
 pub(crate) fn need(wanted: RefusedUse, topic: &str, reason: ReasonCode, login: &LoginArgs) -> String {
     if !topic.starts_with("$SYS/") || reason != ReasonCode::NotAuthorized {
         return String::new();

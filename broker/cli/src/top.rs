@@ -52,7 +52,7 @@ const PAGES_MAX: usize = 20;
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct TopArgs {
-    /// What to show
+    /// Kind of rows to show
     #[arg(value_enum, default_value_t = Ranked::Clients)]
     what: Ranked,
     /// Seconds between two readings
@@ -80,7 +80,7 @@ pub(crate) struct TopArgs {
     help: Option<bool>,
 }
 
-/// What is shown by rank.
+/// Kind of rows that are ranked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Ranked {
     /// Clients that are connected
@@ -92,7 +92,7 @@ enum Ranked {
 }
 
 impl Ranked {
-    /// What a row is, and what its second name is.
+    /// Returns the column titles of a row: its name, and its second name.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Clients => ("client", "user"),
@@ -173,7 +173,7 @@ impl TopArgs {
                 if interruption.has_come() {
                     return Ok(Exit::Success);
                 }
-                // What it has not asked for is let go.
+                // Messages that nobody asked for are dropped.
                 client.receive(LOOK.min(end.saturating_duration_since(Instant::now())))?;
             }
             let now = match read(client, self.timeout)? {
@@ -236,7 +236,7 @@ impl TopArgs {
         let summary = format!("{} of {all} {}, {:.1} s", rows.len(), self.what.word(), elapsed.as_secs_f64());
         let width = size.map_or(usize::MAX, |(columns, _)| columns);
         let table = self.table(&rows, columns, false);
-        // What has no room is cut off at the right, where the names are not to be then.
+        // Too wide lines are cut off at the right, so names move to the left then.
         let is_narrow = table.lines().any(|line| line.chars().count() > width);
         let table = if is_narrow { self.table(&rows, columns, true) } else { table };
         let table: String = table.lines().map(|line| cut(line, width) + "\n").collect();

@@ -22,7 +22,7 @@ const RULES_SHOWN_MAX: usize = 50;
 ///
 /// As in: lotmq undeploy plant, or to see what would go: lotmq undeploy plant --dry-run. It asks
 /// before rules go, since what they denied may be allowed then, and before routes go with messages
-/// that wait for them. What was added by hand and taken over by the project is there again.
+/// that wait for them. Definitions added by hand that the project has taken over are there again.
 ///
 /// The project stays stored: lotmq cmd -loadProject NAME -beside brings it back, lotmq cmd
 /// -removeProject NAME removes it, too. lotmq cmd -listProjects names them. Without -u it is sent
@@ -139,7 +139,7 @@ pub(crate) fn agreed_command(
     match (&*verb.to_ascii_lowercase(), name.filter(|name| !name.is_empty())) {
         ("unloadproject", _) if !is_planned() => {
             let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
-            // What is wrong with it is told when it is sent.
+            // The real command reports its own errors.
             let Some(told) = told.filter(|told| told["success"] == true) else { return Ok(Some(command)) };
             Ok(may_go(&told)?.then(|| format!("{command}{}", as_agreed(&told))))
         }
@@ -160,8 +160,8 @@ pub(crate) fn agreed_command(
     }
 }
 
-/// Whether somebody agrees to what there is to say, if anything. Who forces it has agreed, and is
-/// told.
+/// Returns whether the user agrees to the concern, if there is one. With `is_forced` it only prints
+/// the concern.
 fn agreed(concern: Option<String>, is_forced: bool) -> anyhow::Result<bool> {
     let Some(concern) = concern else { return Ok(true) };
     if is_forced {

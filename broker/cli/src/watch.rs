@@ -92,11 +92,11 @@ pub(crate) struct WatchArgs {
 enum Kind {
     /// Errors and warnings of programs
     Errors,
-    /// What rules and logins refuse
+    /// Refusals by rules and logins
     Denials,
     /// Runs of actions
     Traces,
-    /// What definitions publish
+    /// Messages that definitions publish
     Values,
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn is_lost(error: &anyhow::Error) -> bool {
     })
 }
 
-/// What is watched, and what of it has been shown.
+/// State of a watch: its subscriptions, and the events shown so far.
 struct Watch<'a> {
     args: &'a WatchArgs,
     outputs: Outputs,
@@ -251,7 +251,7 @@ impl<'a> Watch<'a> {
         let reply = match exchange(client, "-brokerStatus", &random_text(12)?, timeout) {
             Ok(reply) => reply.unwrap_or_default(),
             Err(error) if is_lost(&error) => return Err(error),
-            // Who may not ask may not subscribe either.
+            // A user who may not ask may not subscribe either.
             Err(_) => return Ok(()),
         };
         for row in reply["data"]["warnings"].as_array().into_iter().flatten() {

@@ -149,7 +149,7 @@ impl Client {
         self.session_present
     }
 
-    /// What the server announced in CONNACK; empty before 5.0.
+    /// Returns the properties of CONNACK; empty before 5.0.
     #[must_use]
     pub fn connack_properties(&self) -> Properties<'_> {
         self.connack.properties()
@@ -167,7 +167,8 @@ impl Client {
         }
     }
 
-    /// Publishes without waiting; the identifier is for [`Client::wait_published`], `None` at QoS 0.
+    /// Publishes without waiting. Returns the identifier for [`Client::wait_published`]; `None` at
+    /// QoS 0.
     ///
     /// # Errors
     /// [`ClientError::Encode`], [`ClientError::PacketIdsUsedUp`], [`ClientError::Closed`],
@@ -220,8 +221,8 @@ impl Client {
         }
     }
 
-    /// What became of a message sent by [`Client::send_publish`], where its handshake is over by
-    /// what was received so far; told once.
+    /// Returns the result of a message from [`Client::send_publish`], once, if its handshake has
+    /// ended with the packets received so far.
     pub fn take_published(&mut self, packet_id: PacketId) -> Option<ReasonCode> {
         self.outbound.take_ended(packet_id)
     }

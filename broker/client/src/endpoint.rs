@@ -1,11 +1,11 @@
-//! Where a broker is, and what lies between the socket and MQTT.
+//! Address of a broker, and the layers between the socket and MQTT.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::tls::TlsContext;
 
-/// Where a broker is and how it is reached.
+/// Address of a broker, with TLS and WebSocket if the connection uses them.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     address: Address,

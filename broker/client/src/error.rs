@@ -1,4 +1,4 @@
-//! What can go wrong between the client and the server.
+//! Errors between the client and the server.
 
 use std::io;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub enum ClientError {
     /// The answer did not come in time.
     #[error("no {wanted} within {} s", after.as_secs_f32())]
     Timeout {
-        /// What was waited for.
+        /// Name of the missing answer.
         wanted: &'static str,
         /// How long.
         after: Duration,
@@ -52,11 +52,11 @@ pub enum ClientError {
     /// The server sent what is not MQTT.
     #[error("the server sent a malformed packet: {0}")]
     Malformed(#[from] DecodeError),
-    /// What came first is an answer of HTTP: a port of another service, or MQTT is behind WebSocket
-    /// there.
+    /// The first bytes are an answer of HTTP. The port belongs to another service, or it serves
+    /// MQTT over WebSocket.
     #[error("an HTTP server answers there, not an MQTT server")]
     Http,
-    /// What came first is an alert of TLS (RFC 8446 §6): the port speaks TLS, and the connection
+    /// The first bytes are an alert of TLS (RFC 8446 §6): the port speaks TLS, and the connection
     /// does not.
     #[error("a server of TLS answers there, and this connection is without TLS")]
     Tls,
@@ -86,7 +86,7 @@ pub enum ClientError {
     InboxFull {
         /// The limit.
         limit: usize,
-        /// What it counts.
+        /// Unit of the limit.
         unit: &'static str,
     },
 }
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_once() {
+    fn error_contains_the_reason_text_once() {
         let told = |text: &str| {
             let reason = ReasonCode::BadUserNameOrPassword;
             ClientError::Refused { reason, text: text.to_owned() }.to_string()

@@ -1,13 +1,11 @@
-//! What lies between MQTT and a socket: TLS, WebSocket and the zstd stream, each where it is
-//! wanted. Sans-I/O.
+//! Optional layers between MQTT and a socket: TLS, WebSocket and the zstd stream. Sans-I/O.
 //!
-//! Whoever owns the socket moves the bytes: what it gave goes into [`Layers::handle_wire`], what is
-//! to be written comes out of [`Layers::take_output`]. So a [`Connection`](crate::Connection),
-//! which blocks, and a program with thousands of sockets on one thread share them.
+//! The owner of the socket moves the bytes. It passes received bytes to [`Layers::handle_wire`] and
+//! writes the bytes of [`Layers::take_output`]. So a [`Connection`](crate::Connection), which
+//! blocks, and a program with thousands of sockets on one thread share them.
 //!
-//! Invariants: output leaves in the order in which it was made, so that one owner at a time writes
-//! it; the opening handshakes run by themselves, and MQTT goes through when they are over. Not
-//! here: sockets, time.
+//! Invariants: output leaves in the order in which it was made, so one owner at a time writes it.
+//! The opening handshakes run by themselves; MQTT flows after them. Not here: sockets, time.
 
 use std::io;
 
@@ -108,7 +106,7 @@ impl Layers {
     /// Takes bytes that came from the socket. Then there may be output, and bytes to read.
     ///
     /// # Errors
-    /// What the server did wrong, or why it is not trusted; output may tell it so.
+    /// The server broke a protocol, or is not trusted. The output may hold an alert for it.
     pub fn handle_wire(&mut self, wire: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => tls.decrypt(wire, &mut self.received, &mut self.output)?,
@@ -130,11 +128,11 @@ impl Layers {
         if request.is_empty() { Ok(()) } else { self.send(&request) }
     }
 
-    /// Reads bytes of MQTT that came; 0 when there are none before more comes from the socket, or
-    /// when it is the end.
+    /// Reads bytes of MQTT that came. Returns 0 at the end, or if the socket must deliver more
+    /// first.
     ///
     /// # Errors
-    /// What the server did wrong.
+    /// The server broke a protocol.
     pub fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         match (&mut self.websocket, &mut self.zstd) {
             (Some(websocket), _) => {

@@ -1,14 +1,14 @@
 //! A small blocking MQTT 3.1, 3.1.1 and 5.0 client on `std::net`, for the command line, the demo
 //! and tests.
 //!
-//! [`Client`] connects, publishes and subscribes with full QoS 1 and 2 handshakes; [`Connection`]
+//! [`Client`] connects, publishes and subscribes with full QoS 1 and 2 handshakes. [`Connection`]
 //! below it sends and receives single packets, or any bytes at all, for tests of conformance. One
-//! thread, one socket, no reconnecting. [`Layers`] are what lies between MQTT and the socket, for
-//! whoever has sockets of his own.
+//! thread, one socket, no reconnecting. [`Layers`] sit between MQTT and the socket, for callers
+//! with sockets of their own.
 //!
-//! Invariants: no call waits longer than its timeout; a message is given out once, repeats of QoS 2
-//! included; what waits to be taken is bounded ([`limits::INBOX_MESSAGES_MAX`],
-//! [`limits::INBOX_BYTES_MAX`]). Not here: storage of a session beyond the [`Client`].
+//! Invariants: no call waits longer than its timeout. A message is returned once, repeats of QoS 2
+//! included. The inbox is bounded ([`limits::INBOX_MESSAGES_MAX`], [`limits::INBOX_BYTES_MAX`]).
+//! Not here: storage of a session beyond the [`Client`].
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -28,11 +28,11 @@ pub struct ConnectOptions {
     pub user_name: Option<String>,
     /// The password. Before 5.0 only together with a user name.
     pub password: Option<Vec<u8>>,
-    /// What the server publishes when the connection breaks.
+    /// Message that the server publishes when the connection breaks.
     pub will: Option<Will>,
     /// Properties of CONNECT; 5.0 only.
     pub properties: PropertyBuf,
-    /// Who acknowledges received messages.
+    /// Mode of acknowledging received messages.
     pub ack_mode: AckMode,
     /// Time for the TCP connection, and again for CONNACK.
     pub connect_timeout: Duration,
@@ -50,7 +50,7 @@ pub struct ConnectOptions {
     pub max_packet_size: u32,
 }
 
-/// Who acknowledges received messages of QoS 1 and 2.
+/// Mode of acknowledging received messages of QoS 1 and 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AckMode {
     /// The client, before it gives the message out.

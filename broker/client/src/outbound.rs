@@ -14,7 +14,7 @@ pub(crate) struct Outbound {
     ended: BTreeMap<PacketId, ReasonCode>,
 }
 
-/// What an open identifier waits for.
+/// Packet that an open identifier waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
     Puback,

@@ -21,8 +21,8 @@ use rustls::{
 use crate::limits::OWN_SESSIONS_MAX;
 use crate::received::Received;
 
-/// What is trusted and shown. The defaults: the system's authorities, no certificate of our own,
-/// the name of the server is checked.
+/// Trusted authorities and own certificate. The defaults: the system's authorities, no certificate
+/// of our own, the name of the server is checked.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
     /// PEM file with the authorities that are trusted; `None` for those of the system.
@@ -31,15 +31,15 @@ pub struct TlsOptions {
     pub certificate: Option<PathBuf>,
     /// PEM file with our private key, not encrypted.
     pub key: Option<PathBuf>,
-    /// Whether the name in the server's certificate may be any. Who signed it is checked all the
+    /// Whether any name in the server's certificate is accepted. The issuer is checked all the
     /// same.
     pub ignores_name: bool,
     /// Protocols to ask for, as `mqtt`.
     pub alpn: Vec<String>,
 }
 
-/// What TLS of several connections shares: made once of [`TlsOptions`], it remembers sessions,
-/// which are resumed.
+/// TLS state that several connections share. It is made once of [`TlsOptions`] and remembers
+/// sessions for resumption.
 #[derive(Clone)]
 pub struct TlsContext(Arc<ClientConfig>);
 
@@ -58,7 +58,7 @@ pub enum TlsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The system's error.
         reason: io::Error,
     },
     /// A file is not what is wanted.
@@ -66,7 +66,7 @@ pub enum TlsError {
     NotPem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the file.
         fault: NotPem,
     },
     /// A certificate with the key of another one.
@@ -88,7 +88,7 @@ pub enum TlsError {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the certificate or key.
         fault: IdentityFault,
     },
     /// There are no authorities that could be trusted.
@@ -191,8 +191,8 @@ impl Tls {
         self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Decrypts all of `wire` into `plain`. What it answers by itself goes to `output`: of an error
-    /// the alert that tells the server why.
+    /// Decrypts all of `wire` into `plain`. Replies of TLS go to `output`; after an error that is
+    /// the alert for the server.
     pub(crate) fn decrypt(
         &mut self,
         mut wire: &[u8],
@@ -255,8 +255,8 @@ impl Tls {
     }
 }
 
-/// Authorities, and certificates that are trusted themselves: what a file names may be either.
-/// Where names do not count, none is.
+/// Returns the authorities, and the certificates that are trusted themselves. A certificate in a
+/// file may be either. If names are not checked, the second list is empty.
 fn authorities(options: &TlsOptions) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = &options.authorities {

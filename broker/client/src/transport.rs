@@ -1,5 +1,4 @@
-//! What a connection sends its bytes through: a blocking socket, and the layers that the endpoint
-//! wants.
+//! Transport of a connection: a blocking socket, and the layers that the endpoint wants.
 
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::{Address, Endpoint};
 pub(crate) struct Transport {
     socket: Socket,
     layers: Layers,
-    /// What the socket gave at once; without layers it has no memory.
+    /// Bytes of one read from the socket; without layers it has no memory.
     wire: Vec<u8>,
 }
 

@@ -72,8 +72,8 @@ impl WebSocket {
         Ok(request)
     }
 
-    /// Reads bytes of MQTT; 0 when there are none, or at the end. What is to be answered goes to
-    /// `replies`.
+    /// Reads bytes of MQTT; 0 if there are none, or at the end. Appends replies to control frames
+    /// to `replies`.
     pub(crate) fn read(
         &mut self,
         received: &mut Received,

@@ -3,26 +3,26 @@
 use super::key::section;
 
 section! {
-    /// Who may connect.
+    /// Login rules: anonymous clients, authentication methods and passwords.
     Auth at "auth", |config| config.auth => {
         /// Whether clients without user name may connect. Until this is set explicitly, `true`
         /// holds for loopback only.
         anonymous: bool = true, json "AnonymousLogin", variable "LOTMQ_ANONYMOUS";
         /// Whether 5.0 clients may log in by `SCRAM-SHA-256` as Authentication Method, which never
-        /// shows the password to the broker. What it verifies against is cheaper to guess passwords
-        /// from than the hash that is stored anyway, so it is stored, encrypted, only while this is
-        /// on: for a user whose password is set or used for a plain login then.
+        /// shows the password to the broker. Its verifier is weaker against password guessing than
+        /// the hash. The broker stores it encrypted, only while this is on, when a password is set
+        /// or used in a plain login.
         scram_sha_256: bool = false;
         /// Shortest password that `-addUser` and `-changeUserPassword` take, in characters. The one
         /// that a new broker gives to `root` is not asked.
         password_chars_min: u32 = 8, range 1..=64;
-        /// Days for which the name of a removed user is given to nobody else, but by `root`. What
-        /// rules and definitions give to a name they would give to the next one who has it.
+        /// Days for which only `root` may reuse the name of a removed user. A new user of that name
+        /// would get everything that rules and definitions grant to the name.
         removed_names_rest_days: u32 = 30, range 0..=3_650;
     }
 }
 
-/// Where a connection without user name may come from.
+/// Addresses from which clients may connect without a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnonymousLogin {
     /// Nowhere.

@@ -4,17 +4,17 @@ use super::key::section;
 use super::setting::words;
 
 section! {
-    /// What the broker says about itself.
+    /// Name and thread placement of the broker.
     Broker at "broker", |config| config.broker => {
         /// Name of this broker, shown in `$SYS/Coreflux/Config` and in log lines.
         name: String = "lotmq".to_owned(), json "Name";
-        /// Which thread serves a new connection.
+        /// Policy that assigns new connections to threads.
         placement: Placement = Placement::Pack, json "Placement";
     }
 }
 
 words! {
-    /// Which thread serves a new connection.
+    /// Policy that assigns new connections to threads.
     Placement {
         /// The first that is not busy: few threads with large batches cost the least per message.
         Pack = "pack",

@@ -8,11 +8,11 @@ section! {
     Compat at "lot.compat", |config| config.compat => {
         /// Whether a value written by `KEEP TOPIC` is also a retained message that subscribers see.
         keep_visible_retained: bool = false;
-        /// Whether what `PUBLISH MODEL` publishes is subject to Publish rules, as a message of
-        /// somebody without a user. What rules deny is dropped.
+        /// Whether Publish rules apply to the output of `PUBLISH MODEL`, as to a message of a
+        /// client without a user. The broker drops the messages that rules deny.
         model_publish_rules: bool = false;
-        /// What a model that is not COLLAPSED publishes: each field on a topic of its own, a JSON
-        /// object on its base topic, or both.
+        /// Output of a model that is not COLLAPSED: each field on a topic of its own, a JSON object
+        /// on its base topic, or both.
         model_output: ModelOutput = ModelOutput::Both;
         /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in
         /// place of `null`.
@@ -20,15 +20,15 @@ section! {
         /// Whether rules about subscriptions decide about each message again, so that a broad
         /// filter brings nothing that a narrow one would be refused.
         rules_at_delivery: bool = true;
-        /// What `TIMESTAMP "UTC"` shows: `2026-01-15 10:30:00`, or what `TIMESTAMP "ISO"` does.
+        /// Format of `TIMESTAMP "UTC"`: `2026-01-15 10:30:00`, or the format of `TIMESTAMP "ISO"`.
         timestamp_utc: TimestampUtc = TimestampUtc::Plain;
-        /// What a rule's pattern covers that ends with `/+`: one level, or everything below.
+        /// Topics that a rule's pattern with a final `/+` covers: one level, or the whole subtree.
         rule_trailing_plus: RuleTrailingPlus = RuleTrailingPlus::Level;
     }
 }
 
 words! {
-    /// What a model that is not COLLAPSED publishes.
+    /// Output of a model that is not COLLAPSED.
     ModelOutput {
         /// Each field on a topic of its own.
         Fields = "fields",
@@ -40,7 +40,7 @@ words! {
 }
 
 words! {
-    /// What `TIMESTAMP "UTC"` shows.
+    /// Format of `TIMESTAMP "UTC"`.
     TimestampUtc {
         /// Date and time with a space between them.
         Plain = "plain",
@@ -50,7 +50,7 @@ words! {
 }
 
 words! {
-    /// What a rule's pattern covers that ends with `/+`.
+    /// Topics that a rule's pattern with a final `/+` covers.
     RuleTrailingPlus {
         /// One level, as in MQTT.
         Level = "level",

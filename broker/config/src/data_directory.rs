@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the process was started in, as far as places of files depend on it.
+/// Properties of the process that decide the paths of its files.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Whether the process runs as the superuser.
@@ -31,7 +31,7 @@ impl Surroundings {
         self.variable("STATE_DIRECTORY").is_some() || self.variable("HOME") == Some(SERVICE_DIRECTORY)
     }
 
-    /// Where processes of one user share what takes long to make: see
+    /// Returns the cache directory that processes of one user share; see
     /// [`DataDirectory::user_cache`].
     #[must_use]
     pub fn user_cache(&self) -> Option<PathBuf> {
@@ -54,16 +54,16 @@ impl Surroundings {
 /// Data directory of the service.
 const SERVICE_DIRECTORY: &str = "/var/lib/lotmq";
 
-/// Where everything durable lies.
+/// Directory of all durable data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataDirectory {
     /// The directory; need not exist yet.
     pub path: PathBuf,
-    /// What named it, in the words of `lotmq config show --origin`.
+    /// Source of the path, in the words of `lotmq config show --origin`.
     pub origin: &'static str,
-    /// Where processes of one user share what takes long to make and is the same for all:
-    /// `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; `None` for a service, which has its data
-    /// directory alone, and without a home.
+    /// Cache that processes of one user share, such as native code: `$XDG_CACHE_HOME/lotmq`, else
+    /// `~/.cache/lotmq`. `None` for a service, which uses its data directory alone, and without a
+    /// home.
     pub user_cache: Option<PathBuf>,
 }
 

@@ -22,8 +22,8 @@ const OF_TESTS: &str = "LOTMQ_STORE_FAULT";
 /// Names of the password of `root`, the newer one first.
 const ROOT_PASSWORD: [&str; 2] = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"];
 
-/// What programs see of a variable of the process's environment (`GET ENV`): nothing of those that
-/// configure the broker, among which are its password and the key of its secrets.
+/// Returns an environment variable of the process for `GET ENV` in programs. Hides the variables
+/// that configure the broker, such as its password and the key of its secrets.
 pub fn process_variable(name: &str) -> Option<String> {
     if is_of_broker(name) { None } else { std::env::var(name).ok() }
 }
@@ -36,7 +36,7 @@ pub fn is_of_broker(name: &str) -> bool {
     has_prefix || ROOT_PASSWORD.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// What variables say of keys; one that is empty says nothing.
+/// Returns the settings from environment variables. Ignores empty variables.
 pub(crate) fn assignments(environment: &[(String, String)]) -> Vec<Assignment> {
     environment
         .iter()

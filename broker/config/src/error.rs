@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration. All of it is the operator's to fix, so every text names
-//! the place and the way out.
+//! Errors in a configuration. The operator has to fix them, so every text names the place and the
+//! fix.
 
 use std::path::PathBuf;
 
@@ -15,21 +15,21 @@ pub enum ConfigError {
     KeyUnknown {
         /// The name as written.
         name: String,
-        /// Where it stands.
+        /// Origin of the key.
         origin: ValueOrigin,
         /// The key with the most similar name, unless none is similar.
         nearest: Option<String>,
         /// The section that it stands in, if there is one of that name.
         section: Option<String>,
     },
-    /// What stands in the file is no part of the configuration, and lies elsewhere.
+    /// The file sets something that is no part of the configuration and has another place.
     #[error("`{name}` ({origin}) is no part of the configuration: {place}")]
     Elsewhere {
         /// The name as written.
         name: String,
-        /// Where it stands.
+        /// Origin of the name.
         origin: ValueOrigin,
-        /// Where it lies instead.
+        /// The place where the operator sets it instead.
         place: &'static str,
     },
     /// Tables of a list were given where there is one section.
@@ -37,7 +37,7 @@ pub enum ConfigError {
     ListOfTables {
         /// Path of the tables.
         name: String,
-        /// Where the first one stands.
+        /// Origin of the first table.
         origin: ValueOrigin,
         /// Whether there is a section of this name.
         is_section: bool,
@@ -47,7 +47,7 @@ pub enum ConfigError {
     KeyNotYet {
         /// The name as written.
         name: String,
-        /// Where it stands.
+        /// Origin of the key.
         origin: ValueOrigin,
     },
     /// A section of this name has keys, and something else was given to it.
@@ -57,7 +57,7 @@ pub enum ConfigError {
         name: String,
         /// The value as written.
         value: String,
-        /// Where it stands.
+        /// Origin of the value.
         origin: ValueOrigin,
     },
     /// The value is not one that the key can have.
@@ -67,9 +67,9 @@ pub enum ConfigError {
         key: &'static str,
         /// The value as written, in JSON.
         value: String,
-        /// Where it stands.
+        /// Origin of the value.
         origin: ValueOrigin,
-        /// What is wrong with it.
+        /// Reason why the key cannot have the value.
         reason: ValueError,
     },
     /// The key means nothing without another one.
@@ -79,7 +79,7 @@ pub enum ConfigError {
         key: &'static str,
         /// Its value in JSON.
         value: String,
-        /// Where it stands.
+        /// Origin of the key that is set.
         origin: ValueOrigin,
         /// Path of the key that is not set.
         needed: &'static str,
@@ -100,7 +100,7 @@ pub enum ConfigError {
         /// The system's error.
         reason: std::io::Error,
     },
-    /// What was written to `Config/New` is not a JSON object.
+    /// The text written to `Config/New` is not a JSON object.
     #[error("configuration is not a JSON object: {reason}")]
     JsonMalformed {
         /// The parser's text.

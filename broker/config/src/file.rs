@@ -17,7 +17,7 @@ use super::{ConfigError, Key, Surroundings, ValueError, ValueOrigin};
 /// A configuration file that was read.
 #[derive(Clone, Debug)]
 pub struct ConfigFile {
-    /// Where it was read from.
+    /// Path of the file.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
@@ -69,7 +69,8 @@ impl ConfigFile {
         }
     }
 
-    /// What it sets, key by key; just the error of a file that is not TOML.
+    /// Returns the settings of the file, key by key. Returns only the error if the file is not
+    /// TOML.
     pub(crate) fn assignments(&self) -> Vec<Result<Assignment, ConfigError>> {
         let table: toml::Table = match toml::from_str(&self.text) {
             Ok(table) => table,

@@ -48,7 +48,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn folders_are_absolute_paths_and_shown_as_they_are_read() {
+    fn folders_accept_absolute_paths_and_render_unchanged() {
         let folders = Folders::parse(&json!(["/srv/a", "/srv/b,c"])).unwrap();
         assert_eq!(folders.show(), json!(["/srv/a", "/srv/b,c"]));
         assert_eq!(Folders::parse(&json!("/srv/a, /b")).unwrap().iter().count(), 2);

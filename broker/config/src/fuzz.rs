@@ -1,4 +1,4 @@
-//! What a fuzzer runs: foreign text as `lotmq.toml` and as what `Config/New` sends.
+//! Entry point of the fuzzer: foreign text as `lotmq.toml` and as the payload of `Config/New`.
 //!
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_config`]. Not for
 //! production use: it panics by design when a configuration that was accepted does not come back

@@ -15,15 +15,15 @@ pub struct Key {
     pub json: Option<&'static str>,
     /// A shorter environment variable that means the same.
     pub short_variable: Option<&'static str>,
-    /// What its section is about, line by line.
+    /// Description of its section, one line each.
     pub section_doc: &'static [&'static str],
-    /// What it sets, line by line.
+    /// Description of the key, one line each.
     pub doc: &'static [&'static str],
-    /// What values look like, for the reference.
+    /// Type of its values, for the reference.
     pub type_name: &'static str,
     /// Smallest and largest number, where it is one.
     pub range: Option<RangeInclusive<u64>>,
-    /// What it counts, where it is a limit: `bytes`.
+    /// Unit of a limit, such as `bytes`.
     pub unit: Option<&'static str>,
     /// Whether it is a limit of a listener, which has the value of `[limits]` until it is set.
     pub is_inherited: bool,

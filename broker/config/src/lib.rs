@@ -136,7 +136,8 @@ use origin::Assignment;
 ///     ..Sources::default()
 /// })?;
 /// assert_eq!(config.mqtt_addresses()[0].port(), 2883);
-/// assert_eq!(config.origin("listener.mqtt.port").to_string(), "environment LOTMQ_LISTENER_MQTT_PORT");
+/// let origin = config.origin("listener.mqtt.port").to_string();
+/// assert_eq!(origin, "environment LOTMQ_LISTENER_MQTT_PORT");
 /// # Ok::<(), lotmq_config::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,8 +172,8 @@ pub struct Config {
     pub modules: Modules,
     /// Section `[sys]`.
     pub sys: Sys,
-    /// Where everything durable lies; not a key of the file, because the stored configuration lies
-    /// in it.
+    /// Directory of all durable data. Not a key of the file, because the directory holds the stored
+    /// configuration.
     pub data: DataDirectory,
     /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`;
     /// `None` is the documented default.
@@ -190,7 +191,7 @@ pub struct Config {
     origins: BTreeMap<&'static str, ValueOrigin>,
 }
 
-/// What [`Config::load`] reads; nothing is taken from the process behind the caller's back.
+/// Sources that [`Config::load`] reads. It reads nothing else from the process.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// Values from the command line: flag as written, path of the key, value.
@@ -198,7 +199,7 @@ pub struct Sources {
     /// Environment variables; those that do not begin with `LOTMQ_` are ignored, but for
     /// `BROKER_ROOT_PASSWORD`.
     pub environment: Vec<(String, String)>,
-    /// What `Config/New` stored; empty until the store is open.
+    /// Settings that `Config/New` stored; empty until the store is open.
     pub stored: Overlay,
     /// The file, already read.
     pub file: Option<ConfigFile>,
@@ -222,7 +223,7 @@ impl Config {
         start.resolve(assignments)
     }
 
-    /// What the sources set, the weakest first, and their keys that are none.
+    /// Returns the settings of the sources, the weakest first, and an error for each unknown key.
     fn assignments(sources: &Sources) -> impl Iterator<Item = Result<Assignment, ConfigError>> {
         let file = sources.file.iter().flat_map(ConfigFile::assignments);
         let of_flag = |(flag, path, value): &(&'static str, &'static str, String)| {
@@ -315,8 +316,8 @@ impl Config {
         needs
     }
 
-    /// Where the value of the key with this path came from; [`ValueOrigin::Default`] also for a
-    /// path that is none.
+    /// Returns the origin of the value of the key with this path. Returns [`ValueOrigin::Default`]
+    /// if no key has this path.
     #[must_use]
     pub fn origin(&self, path: &str) -> &ValueOrigin {
         self.origins.get(path).unwrap_or(&ValueOrigin::Default)

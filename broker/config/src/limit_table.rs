@@ -180,9 +180,9 @@ macro_rules! limit_table {
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
                 /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose
-                /// sessions end with their connections; those of other sessions rest in the store.
-                /// Shared out as `all_output_bytes`: each client of who has his part has an even
-                /// share of it instead of its `queue_bytes`.
+                /// sessions end with their connections. Those of other sessions rest in the store.
+                /// Users share it as `all_output_bytes`. At the limit of a user each of their
+                /// clients has an even share of it instead of `queue_bytes`.
                 all_queue_bytes: u64 = $crate::limit_table::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
                 /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and
@@ -229,9 +229,9 @@ macro_rules! limit_table {
                 /// quarters of what the others leave.
                 code_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => CodeMemory(QuotaExceeded, "native code takes too much memory"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; a replacement may exceed it by a sixteenth; removing always works";
-                /// Retained messages of one tenant. One user with his programs, all clients without
-                /// a user together, and programs without an owner each have at most three quarters
-                /// of what the others leave.
+                /// Retained messages of one tenant. Each user with their programs, all clients
+                /// without a user together, and programs without an owner have at most three
+                /// quarters of what the others leave.
                 retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
                     => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
                 /// Bytes of the retained messages of one tenant, with topics and properties; shared

@@ -20,10 +20,10 @@ macro_rules! limits_section {
             => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
         section! {
-            /// What one client or session may use. Listeners may have values of their own.
+            /// Limits of one client or session. Listeners may have values of their own.
             Limits at "limits", |config| config.limits => {
                 $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range, unit $unit; )+
-                /// What becomes of a message for a session whose queue is full.
+                /// Policy for a message to a session whose queue is full.
                 on_full: OnFull = OnFull::DropNew, json "OnFull";
                 /// Longest time that a session outlives its connection; longer requests are cut
                 /// down to it.
@@ -44,7 +44,7 @@ macro_rules! limits_section {
 limit_table! { limits_section! {} }
 
 words! {
-    /// What becomes of a message for a session whose queue is full.
+    /// Policy for a message to a session whose queue is full.
     OnFull {
         /// It is dropped for this session and counted; the publisher is told of success.
         DropNew = "drop-new",
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_expiry_is_read_and_shown() {
+    fn session_expiry_is_parsed_and_rendered() {
         for (text, seconds, shown) in [
             ("30d", Some(2_592_000), "30d"),
             ("36h", Some(129_600), "36h"),

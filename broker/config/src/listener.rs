@@ -71,11 +71,11 @@ macro_rules! transports {
         #[non_exhaustive]
         pub struct Listener {
             $(#[doc = $doc] pub $module: $section,)+
-            /// What each of them sets of the limits.
+            /// Limits that each of them sets.
             pub limits: LimitsOfListeners,
         }
 
-        /// What each listener sets itself of the limits.
+        /// Limits that each listener sets itself.
         #[derive(Clone, Debug, Default, PartialEq)]
         #[non_exhaustive]
         pub struct LimitsOfListeners {
@@ -122,7 +122,7 @@ words! {
 }
 
 words! {
-    /// What a client's certificate says of its user.
+    /// User name that the broker takes from a client certificate.
     UserFromCertificate {
         /// Nothing: it logs in as everybody does.
         Off = "off",
@@ -141,7 +141,7 @@ pub struct ListenerPlan {
     pub name: &'static str,
     /// Where; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
-    /// What carries its bytes.
+    /// Transport of its connections.
     pub carrier: Carrier,
     /// Whether connections begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
@@ -149,7 +149,7 @@ pub struct ListenerPlan {
     pub trusted_proxies: Networks,
     /// Present for TLS: who must show a certificate.
     pub tls: Option<ClientCertificate>,
-    /// What a client's certificate says of its user.
+    /// User name that the broker takes from a client certificate.
     pub user_from_certificate: UserFromCertificate,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
@@ -157,11 +157,11 @@ pub struct ListenerPlan {
     pub origins: WebOrigins,
     /// Most clients with the zstd stream transport.
     pub zstd_clients_max: u32,
-    /// What its connections are held to.
+    /// Limits of its connections.
     pub limits: ListenerLimits,
 }
 
-/// What carries the bytes of a listener's connections.
+/// Transport of a listener's connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Carrier {
@@ -176,7 +176,7 @@ pub enum Carrier {
     },
 }
 
-/// Where a Unix socket is.
+/// Path and permissions of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnixSocket {
@@ -228,8 +228,8 @@ impl Config {
         plans
     }
 
-    /// What keys of listeners need: a certificate where a port with TLS is set, an authority where
-    /// clients must show one.
+    /// Returns the keys that listeners need: a certificate if a TLS port is set, and an authority
+    /// if clients must show a certificate.
     pub(crate) fn needs_of_listeners(&self) -> Vec<Need> {
         let (no_certificate, no_authority) = (self.tls.certificate.is_none(), self.tls.client_ca.is_none());
         let plans: Vec<ListenerPlan> = self.plans().into_iter().filter(|plan| plan.tls.is_some()).collect();

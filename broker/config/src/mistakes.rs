@@ -14,7 +14,7 @@ use super::{Config, ConfigError, ConfigFile, Sources};
 pub struct Mistake {
     /// Line in the configuration file, from 1; `None` for what stands elsewhere.
     pub line: Option<usize>,
-    /// What is wrong.
+    /// The error.
     pub error: ConfigError,
 }
 
@@ -38,7 +38,7 @@ impl Config {
     pub fn without_mistakes(sources: &Sources) -> Self {
         let mut config = Self::default();
         for assignment in Self::assignments(sources).flatten() {
-            // What is refused stays as it was.
+            // A key with an invalid value keeps its previous value.
             drop(config.assign(&assignment));
         }
         config
@@ -81,7 +81,7 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
     }
 }
 
-/// What is wrong with the TOML of the file.
+/// Returns the errors in the TOML of the file.
 fn malformed(file: &ConfigFile) -> Vec<Mistake> {
     let (_, errors) = DeTable::parse_recoverable(&file.text);
     if !errors.is_empty() && is_mosquitto(&file.text) {

@@ -4,7 +4,7 @@ use super::key::section;
 use super::public_keys::PublicKeys;
 
 section! {
-    /// Which uploaded WebAssembly components are taken.
+    /// Requirements for uploaded WebAssembly components.
     Modules at "modules", |config| config.modules => {
         /// Whether modules of worlds are taken whose contract may still change: today `route` and
         /// `auth`. A later version of the broker may refuse them until they are built anew. Those
@@ -13,8 +13,8 @@ section! {
         /// Whether modules have to be signed by one of `keys`. Those that are installed stay when
         /// it is switched on.
         require_signature: bool = false, json "RequireSignedModules";
-        /// Public keys of those who sign modules. Whoever has a private one decides what code runs
-        /// here, within what the command of a module grants.
+        /// Public keys of signers of modules. The owner of a private key decides which code runs
+        /// here, within the grants of the module's command.
         keys: PublicKeys = PublicKeys::default();
         /// Processor time in seconds for which the native code of one module may be compiled. A
         /// slow machine with large modules needs more.

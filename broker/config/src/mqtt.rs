@@ -7,7 +7,7 @@ use super::setting::Setting;
 use crate::value_error::ValueError;
 
 section! {
-    /// What the broker offers to 5.0 clients beyond what the standard makes it offer.
+    /// Optional features of the broker for 5.0 clients.
     Mqtt at "mqtt", |config| config.mqtt => {
         /// First levels of topics for responses. A client that asks for Response Information gets
         /// them with its Client Identifier behind, as in `responses/<client id>`, from which it

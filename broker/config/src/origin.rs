@@ -1,4 +1,4 @@
-//! Where a value came from, and which source wins.
+//! Origin of a value, and precedence of the sources.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum ValueOrigin {
     Default,
     /// The configuration file at this path.
     File {
-        /// Where it was read from.
+        /// Path of the file.
         path: PathBuf,
         /// Line of the key, from 1.
         line: Option<usize>,

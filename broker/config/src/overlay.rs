@@ -1,5 +1,5 @@
-//! What `Config/New` is to store: JSON with the original's key names, laid over the file. Nothing
-//! uses it yet.
+//! Configuration that `Config/New` is to store: JSON with the original's key names, laid over the
+//! file. Nothing uses it yet.
 
 use serde_json::{Map, Value};
 

@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn keys_are_read_and_shown() {
+    fn public_keys_are_parsed_and_rendered() {
         let (one, two) = (show(&[1; 32]), show(&[2; 32]));
         let both = PublicKeys(vec![[1; 32], [2; 32]]);
         for value in [json!([one, two]), json!(format!("{one}, {two}"))] {

@@ -12,17 +12,16 @@ use super::setting::words;
 use super::tenant_places::{PlacesOfTenant, TenantPlaces};
 
 section! {
-    /// Where routes may connect to, listen and have files, and which serial ports they may open.
-    /// Whoever may deploy a route decides where it leads; here the operator says what is out of
-    /// bounds for all of them, or for those of a tenant.
+    /// Bounds on the networks, listening addresses, files and serial ports of routes. A user who
+    /// may deploy a route decides where it leads. The operator sets the bounds here, for all routes
+    /// or for those of one tenant.
     Routes at "routes", |config| config.routes => {
-        /// Networks that routes do not connect to. What a host name resolves to is looked at, at
-        /// every connect. The default: link-local addresses and where clouds tell their machines
-        /// secrets.
+        /// Networks that routes do not connect to. The broker checks the addresses of a host name
+        /// at every connect. The default: link-local addresses and the metadata services of clouds.
         denied_networks: Networks = Networks::named(&DENIED);
-        /// Whether routes may connect to this machine itself. Programs that listen there only often
-        /// ask nobody for a name, and the broker takes who comes from there for local: `root` with
-        /// its default password is.
+        /// Whether routes may connect to this machine itself. Programs that listen only there often
+        /// need no login. The broker treats such connections as local, so `root` may use its
+        /// default password there.
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
@@ -45,8 +44,7 @@ section! {
         /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other
         /// kinds do something when they are opened.
         serial_ports: SerialPorts = SerialPorts::default();
-        /// What becomes of messages for a route whose outbox is full, where its `ROUTE_CONFIG` says
-        /// nothing.
+        /// Policy for messages to a route whose outbox is full, unless its `ROUTE_CONFIG` sets one.
         overload_policy: OverloadPolicy = OverloadPolicy::ByQos, variable "COREFLUX_ROUTE_OVERLOAD_POLICY";
         /// For how many milliseconds an outbox is full before it sheds messages by policy
         /// `balanced`, where `ROUTE_CONFIG` says nothing.
@@ -55,7 +53,7 @@ section! {
 }
 
 words! {
-    /// What becomes of messages for a route whose outbox is full.
+    /// Policy for messages to a route whose outbox is full.
     OverloadPolicy {
         /// `lossless` for messages of QoS 1 and 2, `balanced` for those of QoS 0.
         ByQos = "by-qos",
@@ -113,7 +111,7 @@ impl Routes {
     }
 }
 
-/// Whose value holds.
+/// Scope of a value: one tenant or all.
 #[derive(Clone, Copy)]
 enum Whose {
     Tenant,

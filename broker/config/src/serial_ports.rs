@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_absolute_paths_and_shown_as_they_are_read() {
+    fn serial_ports_accept_absolute_paths_and_render_unchanged() {
         let ports = SerialPorts::parse(&json!("/dev/ttyUSB*, /dev/ttyS0")).unwrap();
         assert_eq!(ports.show(), json!(["/dev/ttyUSB*", "/dev/ttyS0"]));
         assert_eq!(SerialPorts::parse(&json!([])).unwrap(), SerialPorts::default());

@@ -12,7 +12,7 @@ use crate::value_error::ValueError;
 /// A type of configuration values. Text from flags and the environment arrives as a JSON string, so
 /// every type reads strings.
 pub(crate) trait Setting: Sized {
-    /// What values look like, for the reference and for errors.
+    /// Type of the values, for the reference and for errors.
     const TYPE: &'static str;
 
     fn parse(value: &Value) -> Result<Self, ValueError>;
@@ -275,7 +275,7 @@ impl Setting for VariableNames {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return Err(wrong()),
         };
         let names: Vec<String> = texts.iter().map(|text| text.trim().to_owned()).collect();
-        // What somebody takes for a pattern would silently name nothing.
+        // A name that looks like a pattern would silently match nothing.
         let is_name = |name: &String| !name.is_empty() && !name.contains(['*', '?', '=', ' ', '\0']);
         if names.iter().all(is_name) { Ok(Self(names)) } else { Err(wrong()) }
     }
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_masks_secrets() {
         assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "****");
     }
 }

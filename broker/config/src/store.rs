@@ -4,10 +4,10 @@ use super::key::section;
 use super::setting::words;
 
 section! {
-    /// What an acknowledgement promises.
+    /// Durability of acknowledged changes.
     Store at "store", |config| config.store => {
-        /// What survives: `fsync` a loss of power, `os` a killed process, `none` nothing (for tests
-        /// and caches).
+        /// Failures that acknowledged data survives: `fsync` a loss of power, `os` a killed
+        /// process, `none` none of these (for tests and caches).
         durability: Durability = Durability::Fsync, json "Durability";
         /// Milliseconds that changes wait for others before they are written together; what they
         /// promise waits as long. For flash: each write costs 32 KiB at least, and what receivers
@@ -17,7 +17,7 @@ section! {
 }
 
 words! {
-    /// What acknowledged data survives.
+    /// Failures that acknowledged data survives.
     Durability {
         /// A loss of power: every group of changes is synced to the disk before it is acknowledged.
         Fsync = "fsync",

@@ -13,11 +13,11 @@ use crate::value_error::ValueError;
 /// Characters of the name of a tenant. Commands reference §7.5.
 const NAME_CHARACTERS_MAX: usize = 63;
 
-/// What single tenants have of their own, by their names.
+/// Own settings of single tenants, by tenant name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantPlaces(BTreeMap<Box<str>, PlacesOfTenant>);
 
-/// What a tenant has of its own; for what it has not, section `[routes]` holds.
+/// Own settings of a tenant. Section `[routes]` holds for those that are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PlacesOfTenant {
     pub(crate) denied_networks: Option<Networks>,
@@ -103,7 +103,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn tenants_are_tables_and_shown_as_they_are_read() {
+    fn tenants_are_parsed_from_tables_and_render_unchanged() {
         let acme = json!({ "allow_loopback": true, "listen_networks": ["127.0.0.0/8"], "serial_ports": ["/dev/ttyUSB*"] });
         let value = json!({ "acme": acme, "b-2": {} });
         let places = TenantPlaces::parse(&value).unwrap();

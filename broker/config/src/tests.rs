@@ -217,7 +217,7 @@ fn health_port_is_bound_as_the_mqtt_listener_until_it_is_set() {
 }
 
 #[test]
-fn root_password_comes_from_either_variable_and_is_never_shown() {
+fn root_password_is_read_from_either_variable_and_never_printed() {
     for (variables, expected) in [
         (environment(&[("BROKER_ROOT_PASSWORD", "old")]), Some("old")),
         (environment(&[("BROKER_ROOT_PASSWORD", "old"), ("LOTMQ_ROOT_PASSWORD", "new")]), Some("new")),
@@ -345,7 +345,7 @@ fn no_key_takes_a_value_of_another_kind() {
 }
 
 #[test]
-fn numbers_beyond_their_range_and_misspelt_keys_are_told_with_their_line() {
+fn out_of_range_numbers_and_misspelt_keys_are_reported_with_their_line() {
     for key in KEYS.iter() {
         let (section, name) = key.path.rsplit_once('.').unwrap();
         let refused = |name: &str, value: String| {

@@ -63,15 +63,15 @@ const MEANT: &[(&str, &str)] = &[
     ("metrics.port", "admin.health_port"),
 ];
 
-/// What there is in the place of levels of the log.
+/// Hint for an operator who sets a log level.
 const MORE_IN_THE_LOG: &str = "the log has no levels; `log.debug = true` has it say more";
 
-/// Where the data directory is named.
+/// Hint for an operator who sets the data directory.
 const DATA_DIRECTORY: &str =
     "where the data lies is said by `lotmq serve --data DIR`, as the configuration may lie there, too";
 
-/// What is looked for in the configuration and lies elsewhere: the last part of a name, or all of
-/// it, and where it is.
+/// Names that operators look for in the configuration and that have another place. Each entry is
+/// the last part of a name, or the whole name, and that place.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("log.level", MORE_IN_THE_LOG),
     ("log_level", MORE_IN_THE_LOG),
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_probably_meant_is_told() {
+    fn unknown_key_error_suggests_the_probable_key() {
         for (written, meant) in [
             ("helth.port", "admin.health_port"),
             ("limits.message_bytes", "limits.max_packet_size"),

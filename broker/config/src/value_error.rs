@@ -1,4 +1,4 @@
-//! What can be wrong with a value by itself, whichever key it is for.
+//! Errors in a value by itself, independent of its key.
 
 /// Why a value does not fit its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,19 +7,19 @@ pub enum ValueError {
     /// Another kind of value is wanted.
     #[error("expected {expected}")]
     WrongType {
-        /// What the key takes.
+        /// Type that the key takes.
         expected: &'static str,
     },
     /// A text in the file, where the value itself is wanted.
     #[error("expected {expected}, and not as a text: leave out the quotes")]
     Quoted {
-        /// What the key takes.
+        /// Type that the key takes.
         expected: &'static str,
     },
     /// Something else than the number of a limit, such as one with a unit.
     #[error("expected a whole number in {unit}, {low} to {high}, without a unit behind it")]
     NoNumber {
-        /// What is counted.
+        /// Unit of the number.
         unit: &'static str,
         /// Smallest allowed.
         low: u64,

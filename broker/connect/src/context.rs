@@ -1,8 +1,9 @@
 //! Contexts: brokers with logins, each under a name, in one file of the user.
 //!
-//! Invariant: the file holds passwords, so it is read only while nobody but its owner may read it,
-//! and written with mode 0600. What is given by hand wins; a login goes to no broker that was named
-//! by hand unless its context was named, too. Not here: the subcommands that change the file.
+//! Invariant: the file holds passwords, so it is read only if its owner alone may read it. It is
+//! written with mode 0600. Options on the command line win. A login of a context goes to a broker
+//! given by hand only if the context was named, too. Not here: the subcommands that change the
+//! file.
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -22,7 +23,7 @@ const VARIABLE: &str = "LOTMQ_CONTEXT";
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
-    /// Where the broker is, as [`Url`] reads it; without user, password and topic.
+    /// URL of the broker, as [`Url`] reads it; without user, password and topic.
     pub url: String,
     /// User name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,10 +55,11 @@ pub struct Contexts {
 }
 
 impl Contexts {
-    /// Where the file is: `$XDG_CONFIG_HOME/lotmq/contexts.toml`, else below `~/.config`.
+    /// Returns the path of the file: `$XDG_CONFIG_HOME/lotmq/contexts.toml`, else below
+    /// `~/.config`.
     ///
     /// # Errors
-    /// When neither that variable nor HOME is set.
+    /// Neither that variable nor HOME is set.
     pub fn path() -> anyhow::Result<PathBuf> {
         let variable =
             |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -218,7 +220,7 @@ impl ConnectArgs {
     }
 }
 
-/// Which context is used.
+/// Selection of a context: by name, or the current one.
 #[derive(Debug, PartialEq)]
 enum Choice {
     Named(String),
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_by_hand_wins() {
+    fn command_line_options_override_the_context() {
         let added = |mut args: ConnectArgs| {
             args.add(&plant()).unwrap();
             let (host, port) = args.login.host_and_port(1);

@@ -12,7 +12,7 @@ const KEEPALIVE_SEC: u16 = 60;
 pub struct Following {
     /// The connected Client, which has subscribed.
     pub client: Client,
-    /// What was subscribed to.
+    /// Topic Filter of the subscription.
     pub filter: String,
 }
 

@@ -31,13 +31,12 @@ pub use follow::{Following, follow};
 pub use properties::PropertyArgs;
 pub use url::{Unquoted, Url};
 
-/// Which broker, as whom, and through what: what the command line says, and its context for the
-/// rest.
+/// Connection options of the command line, completed from a context.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectArgs {
-    /// Which broker, and as whom.
+    /// Address of the broker, and the login.
     pub login: LoginArgs,
-    /// What lies between the broker and MQTT.
+    /// Layers between the socket and MQTT.
     pub transport: TransportArgs,
     /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less
     /// than usual.
@@ -94,7 +93,7 @@ impl FromArgMatches for ConnectArgs {
     }
 }
 
-/// Which broker, and as whom.
+/// Address of the broker, and the login.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Connection")]
 pub struct LoginArgs {
@@ -143,7 +142,7 @@ pub struct LoginArgs {
     pub debug: bool,
 }
 
-/// What lies between the broker and MQTT.
+/// Layers between the socket and MQTT.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "TLS, WebSocket, zstd, Unix socket")]
 pub struct TransportArgs {
@@ -360,12 +359,12 @@ impl LoginArgs {
         self.protocol_version.map_or(usual, |version| version.0)
     }
 
-    /// What CONNECT is to say of the Client, and of the zstd stream; in the version `usual` where
-    /// none was chosen.
+    /// Returns the options of CONNECT and of the zstd stream. Without a chosen protocol version it
+    /// takes `usual`.
     ///
     /// # Errors
-    /// [`Misuse`] when options contradict one another; when the system has no random numbers for an
-    /// identifier.
+    /// [`Misuse`] if options contradict one another; an error if the system has no random numbers
+    /// for an identifier.
     pub fn options(mut self, zstd: ZstdArgs, usual: ProtocolVersion) -> anyhow::Result<ConnectOptions> {
         if zstd.zstd {
             self.needs_version_5("--zstd")?;
@@ -413,10 +412,11 @@ impl LoginArgs {
 }
 
 impl ConnectArgs {
-    /// Where the broker is.
+    /// Returns the endpoint of the broker.
     ///
     /// # Errors
-    /// [`Misuse`] when options contradict one another; when they name files that cannot be used.
+    /// [`Misuse`] if options contradict one another; an error if they name files that cannot be
+    /// used.
     pub fn endpoint(&self) -> anyhow::Result<Endpoint> {
         let has_tls = self.has_tls();
         if self.transport.insecure && !has_tls {
@@ -474,7 +474,7 @@ impl ConnectArgs {
         Ok((versions, login.version_5_for))
     }
 
-    /// What CONNECT is to say in this version, if none was chosen.
+    /// Returns the options of CONNECT, with this protocol version if none was chosen.
     fn options(&self, session: &SessionArgs, version: ProtocolVersion) -> anyhow::Result<ConnectOptions> {
         let login = self.login.clone();
         let mut options =

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_said_is_refused_by_name() {
+    fn invalid_property_is_rejected_with_its_name() {
         for (words, told) in [
             (
                 &["puback", "reason-string", "x"][..],

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_elsewhere_is_found_in_any_range_that_has_a_part_of_it() {
+    fn shared_payload_is_found_in_every_overlapping_range() {
         let mut arena = Arena::new(Arc::default());
         let message = Bytes::from((0..=250).cycle().take(SHARED_BYTES_MIN).collect::<Vec<u8>>());
         let encode = |arena: &mut Arena, bytes: &[u8]| arena.encode(|out| out.extend_from_slice(bytes)).0;

@@ -6,8 +6,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use lotmq_changes::rare::{Rare, is_taken};
 use lotmq_session::Time;
-use lotmq_store::rare::{Rare, is_taken};
 
 /// Clock of whoever runs the core: the machine's, or a virtual one.
 pub trait Clock: Debug + Send + Sync {
@@ -17,10 +17,10 @@ pub trait Clock: Debug + Send + Sync {
     /// The wall clock, as time since 1970.
     fn wall(&self) -> Duration;
 
-    /// Milliseconds by which lifetimes are counted: Session and Message Expiry Intervals, and how
-    /// long something has waited. They began at the wall clock of the store's first start and pass
-    /// at one second a second whatever becomes of that clock, also while the broker is down. What
-    /// is stored of times to come is in them.
+    /// Lifetime clock in milliseconds, for Session and Message Expiry Intervals and waiting times.
+    /// It starts at the wall clock of the store's first start and then advances one second per
+    /// second. Changes of the wall clock do not affect it, and it also runs while the broker is
+    /// down. Stored times use it.
     fn lifetime_ms(&self) -> u64;
 
     /// Processor time that the calling thread has had.

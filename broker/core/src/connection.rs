@@ -1,9 +1,9 @@
-//! One network connection as the core knows it: who it is among others, what waits for it, and what
-//! others ask of its owner.
+//! One network connection as the core knows it: its identity, what waits for it, and requests of
+//! other threads to its owner.
 //!
 //! A connection belongs to the thread that it was given to. Foreign threads write to it (through
 //! the Client's [`Link`](crate::tenant::link::Link)) and ask its owner to look at it or to close
-//! it. What carries its bytes is its [`Transport`], which lies in the same memory.
+//! it. Its [`Transport`], which lies in the same memory, carries its bytes.
 //!
 //! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes
 //! never go to another peer. Not here: what its owner does with it (`owner`), and what lies between
@@ -65,9 +65,9 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     /// Whether a new connection of the Client waits until what has come on this one was read.
     has_successors: AtomicBool,
     asked: Mutex<Asked>,
-    /// What has come on it.
+    /// Traffic that came in on it.
     pub received: OwnTraffic,
-    /// What has gone out on it, or waits for its socket; added to under the lock of its Client's
+    /// Traffic that went out on it or waits for its socket. Added to under the lock of its Client's
     /// state.
     pub sent: OwnTraffic,
     /// Terms of the listener that accepted it.
@@ -179,9 +179,9 @@ pub trait Transport: Any + Send + Sync {
     /// Why it has ended, where nothing that came before is left to be handled.
     fn check_present(&self) -> Result<(), CloseReason>;
 
-    /// Whether the connection may keep its place now that its user is known: in a place beyond the
-    /// limit only an administrator may, and nobody may have more than his share of all places, in
-    /// which this one counts from then on.
+    /// Whether the connection may keep its place now that its user is known, and counts it for
+    /// them. Places beyond the limit are for administrators, and nobody may have more than their
+    /// share of all places.
     fn keeps_place(&self, claim: &PlaceClaim<'_>) -> bool;
 
     /// Bytes of incomplete input that are kept.

@@ -6,6 +6,5 @@ pub mod changes;
 pub mod commit_watcher;
 pub mod ended_runs;
 pub mod kept_values;
-pub mod log;
 pub mod storage;
 pub mod store_failure;

@@ -2,7 +2,7 @@
 //! prove that it would be noticed. Without the feature `fault-points` nobody can ask, and the
 //! answer is constant.
 
-/// What is done wrong.
+/// Fault that tests plant in the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A turn's messages for one session leave in reverse order.
@@ -12,7 +12,7 @@ pub enum Fault {
     /// PUBREL does not end the exchange, so a new message with its identifier is taken for a
     /// repeat.
     PubrelIgnored,
-    /// What is sent again has DUP 0.
+    /// Packets that are sent again have DUP 0.
     DupForgotten,
     /// One message more is in flight than the Client's Receive Maximum allows.
     ReceiveMaximumExceeded,

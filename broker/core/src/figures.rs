@@ -40,7 +40,7 @@ impl OwnCounter {
     }
 }
 
-/// What came from a Client, or went to it.
+/// Traffic from a Client or to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrafficSums {
     /// Application Messages.
@@ -49,8 +49,8 @@ pub struct TrafficSums {
     pub bytes: u64,
 }
 
-/// What came on a connection, as its owner counts it, or went out, as whoever holds its Client's
-/// state does.
+/// Traffic counters of a connection. Its owner counts what comes in; the holder of its Client's
+/// state counts what goes out.
 #[derive(Debug, Default)]
 pub struct OwnTraffic {
     pub(crate) messages: OwnCounter,
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_threads_have_counted_stays_when_they_are_gone() {
+    fn counters_of_ended_threads_stay_in_the_sums() {
         let all = Arc::new(AllFigures::default());
         let (mqtt, ws) = (all.listener("mqtt"), all.listener("ws"));
         assert_eq!((mqtt, ws, all.listener("mqtt")), (0, 1, 0));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Directory, DirectoryOptions, Identity, PasswordCost, Peer, Rulebook};
+use lotmq_changes::TenantId;
 use lotmq_codec::{ProtocolVersion, QoS, RetainHandling};
 use lotmq_definitions::Caching;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
-use lotmq_store::TenantId;
 
 use crate::message::Message;
 use crate::shares::Holding;

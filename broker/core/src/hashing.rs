@@ -1,9 +1,9 @@
-//! Hashes of tables in which more depends on a hash than where an entry lies: which topics are
+//! Hashes of tables in which a hash decides more than the place of an entry: which topics are
 //! remembered, and which get an alias.
 //!
-//! Whoever makes the [`Core`](crate::Core) says where they come from: in a broker nobody outside
-//! can tell which keys collide, in a simulation the same happens each time. Tables in which keys
-//! are only looked up have hashers of their own, and nothing is done in the order of such a table
+//! The creator of the [`Core`](crate::Core) chooses their source. In a broker nobody outside can
+//! predict collisions of keys; in a simulation the same happens each time. Tables that only look up
+//! keys have hashers of their own, and nothing is done in the order of such a table
 //! (`docs/decisions/code.md`).
 
 use std::hash::BuildHasher;

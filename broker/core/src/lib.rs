@@ -1,21 +1,21 @@
-//! Core of the broker: what each packet does, who gets a message, how sessions live, and when
-//! durable changes are acknowledged.
+//! Core of the broker: effects of packets, receivers of messages, lives of sessions, and
+//! acknowledgement of durable changes.
 //!
-//! On the path of a message: [`owner`] reads it, [`protocol`] decides what a packet means,
-//! [`routing`] who gets it, [`turn`] collects that for all connections of a thread and hands it to
-//! the store and to the [`Transport`](connection::Transport)s, [`durable`] answers when it is on
-//! the disk, [`client`] is the life of the sessions between. Start with [`Turn`](turn::Turn) and
+//! On the path of a message: [`owner`] reads it, [`protocol`] decodes its meaning, and [`routing`]
+//! finds its receivers. [`turn`] collects that for all connections of a thread and hands it to the
+//! store and to the [`Transport`](connection::Transport)s. [`durable`] answers when it is on the
+//! disk, and [`client`] is the life of the sessions between. Start with [`Turn`](turn::Turn) and
 //! [`Core`].
 //!
 //! Each of these knows those in front of it and none behind it: [`connection`], [`tenant`] with its
 //! sessions, [`routing`], [`turn`], [`client`], [`protocol`], [`owner`].
 //!
-//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a
-//! random bit, but for the seeds of hash tables; nothing allocates or copies per message and
-//! receiver on the way from socket to socket. What the core needs comes as values and traits:
+//! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws
+//! random bits, except seeds of hash tables. Nothing allocates or copies per message and receiver
+//! on the way from socket to socket. Values and traits give the core all that it needs:
 //! [`Clock`](clock::Clock), [`Transport`](connection::Transport), [`Above`],
 //! [`TenantHooks`](tenant::triggers::TenantHooks), [`GuestRunner`](turn::above::GuestRunner). Not
-//! here: what bytes mean (`codec`), flows of one session (`session`), matching (`router`),
+//! here: the meaning of bytes (`codec`), flows of one session (`session`), matching (`router`),
 //! permanence (`store`), shards and sockets, guests and management (`server`).
 //!
 //! Further invariants, with the tests that guard them:
@@ -30,34 +30,34 @@
 //!   `no_retained_message_of_a_further_subscription_comes_before_older_ones`.
 //! - Packets of a connection take effect before the next connection of the same Client gets the
 //!   session. Tests `a_disconnect_counts_though_the_next_connection_is_seen_before_it`,
-//!   `what_the_old_connection_has_sent_is_read_before_it_is_taken_over`,
-//!   `who_takes_over_waits_for_the_old_connection_for_a_while_only`,
-//!   `who_disconnects_and_is_back_at_once_leaves_no_will`.
+//!   `packets_on_the_old_connection_are_read_before_takeover`,
+//!   `takeover_waits_for_the_old_connection_for_a_limited_time`,
+//!   `immediate_reconnect_after_disconnect_publishes_no_will`.
 //! - A packet that finds no memory ends its connection and not the broker. Test
 //!   `a_packet_without_memory_for_it_ends_its_connection_and_nothing_else`.
 //! - The memory of long queues is bounded. Their messages are neither lost nor doubled, and keep
 //!   the order of each publisher. Tests
-//!   `a_long_queue_beside_a_store_loses_nothing_and_keeps_every_order`,
+//!   `long_stored_queue_loses_no_message_and_keeps_the_order`,
 //!   `a_queue_rests_in_the_store_and_comes_back_whole_in_order_and_once`,
 //!   `kill_9_in_the_midst_of_a_drain_costs_no_message_and_no_order`.
 //! - When the session of a shared subscriber ends, another member gets its undelivered messages
 //!   once, even after a crash. Tests
 //!   `members_of_a_group_leave_their_queue_to_others_after_a_restart_too`,
 //!   `kill_9_while_a_queue_is_handed_on_costs_nothing_and_doubles_nothing`,
-//!   `what_is_handed_on_survives_kill_9`.
+//!   `handed_over_messages_survive_kill_9`.
 //! - No answer reports "nothing to do" before the state that it rests on is on the disk. Tests
 //!   `a_second_unsubscribe_waits_for_the_first`,
 //!   `a_second_removal_of_a_retained_message_waits_for_the_first`,
 //!   `a_session_whose_end_is_on_its_way_to_the_disk_is_not_said_to_be_gone`.
 //! - Changes of a session reach the store in the order in which they were made, from any thread.
 //!   Tests `a_change_is_in_its_turn_until_that_is_handed_over_and_then_as_far_as_its_batch`,
-//!   `who_takes_over_from_another_thread_overtakes_nothing`.
+//!   `session_takeover_waits_for_unflushed_changes_of_another_thread`.
 //! - Memory for a Client that never reads is bounded, and other Clients do not notice it. A message
 //!   that waits for many Clients is in memory once. Tests
 //!   `a_client_that_never_reads_is_bounded_and_others_do_not_notice`,
 //!   `of_the_largest_size_for_many_who_do_not_read`.
 //! - A Client that writes more to the disk than its share delays nobody else. Test
-//!   `who_gives_the_disk_too_much_does_not_keep_others_from_theirs`.
+//!   `flooding_user_does_not_block_writes_of_other_users`.
 //! - No Client decides how long others on its shard wait. Long work goes on in later turns. Tests
 //!   `the_end_of_a_member_of_many_groups`, `ten_thousand_filters_in_one_packet`,
 //!   `filters_that_match_nothing`, `messages_with_many_receivers`, `a_topic_with_many_ways`,
@@ -73,7 +73,7 @@
 //!   notices a needed thread that has ended. Tests
 //!   `a_panic_about_one_message_ends_one_connection_and_nothing_else`,
 //!   `a_panic_in_reading_ends_one_connection_and_nothing_else`,
-//!   `what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not`.
+//!   `watchdog_records_only_tasks_that_ended_by_a_panic`.
 //!
 //! These hold by construction and are checked in review:
 //!

@@ -24,8 +24,8 @@ pub use reached::LimitsReached;
 pub(crate) use reached::Reached;
 pub(crate) use sums::*;
 
-/// Releases that wait for the disk on one shard before Clients that store something are read from
-/// no more: some 20 MB. What PUBREL and PUBREC wait for is hardly any bytes in the log.
+/// Releases on one shard that wait for the disk before the broker stops reading Clients that store
+/// something: some 20 MB. Exchanges that wait for PUBREL or PUBREC add hardly any bytes to the log.
 pub(crate) const RELEASES_WAITING_MAX: usize = 250_000;
 
 /// Bytes of a turn's batch that waits for room in the log, from which on no session that is to be
@@ -41,33 +41,33 @@ pub(crate) const ALLOWED_TOPIC_BYTES_MAX: usize = 1 << 10;
 /// count as one message.
 pub(crate) const FRAME_BYTES_PER_PACKET: u64 = 64;
 
-/// What a subscription takes besides its filter, in bytes: in the session, in the index of
+/// Cost of a subscription besides its filter, in bytes: in the session, in the index of
 /// subscriptions, and in the store.
 pub(crate) const SUBSCRIPTION_COST: u64 = 128;
 
-/// What a level of a Topic Filter may take in the index of subscriptions, in bytes.
+/// Most cost of a level of a Topic Filter in the index of subscriptions, in bytes.
 pub(crate) const FILTER_LEVEL_COST: u64 = 32;
 
 /// How many `+` a Topic Filter may have before further ones cost [`FURTHER_PLUS_COST`], and levels
 /// behind the first ones [`DEEP_LEVEL_COST`].
 pub(crate) const PLUSES_FREE: u64 = 2;
 
-/// What a further `+` counts for in bytes. Each doubles the filters that one topic can match: of
-/// one owner that are 110,000 at most, with [`FILTER_LEVEL_COST`] alone it was more than a million.
+/// Cost of a further `+` in bytes. Each doubles the filters that one topic can match. One owner has
+/// at most 110,000 of those; with [`FILTER_LEVEL_COST`] alone it was more than a million.
 pub(crate) const FURTHER_PLUS_COST: u64 = 1 << 10;
 
 /// Levels of a filter that cost [`FILTER_LEVEL_COST`] alone: in all of them together a topic has at
 /// most 2,048 ways. Topics of plants have six to nine levels.
 pub(crate) const DEEP_LEVELS_FROM: u64 = 10;
 
-/// What a level behind these counts for in bytes, in a filter with several `+`. One owner has at
-/// most 131,072 of them, for which a message that passes them all takes 3 ms; with
-/// [`FILTER_LEVEL_COST`] alone it took 3.5 s.
+/// Cost of a level behind these in bytes, in a filter with several `+`. One owner has at most
+/// 131,072 of them: a message that passes them all takes 3 ms. With [`FILTER_LEVEL_COST`] alone it
+/// took 3.5 s.
 pub(crate) const DEEP_LEVEL_COST: u64 = 4 << 10;
 
-/// What a shared subscription counts for besides, in bytes. One owner has at most 262,144 of them,
-/// so many members of groups may a message look at in vain; with [`SUBSCRIPTION_COST`] alone it was
-/// 1.8 million.
+/// Additional cost of a shared subscription in bytes. One owner has at most 262,144 of them, so a
+/// message looks at no more members of groups in vain. With [`SUBSCRIPTION_COST`] alone it was 1.8
+/// million.
 pub(crate) const SHARED_SUBSCRIPTION_COST: u64 = 2 << 10;
 
 /// Bytes of one thread's area for received data in a turn. Sixteen reads; only as much of it is
@@ -104,8 +104,8 @@ pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 /// Beyond this the Client, which sends and does not read, is not read from until it does.
 pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 
-/// What may wait for one Client of these, in bytes, also while more waits for all Clients than
-/// their bound.
+/// Control packets that may always wait for one Client, in bytes, even while all Clients together
+/// exceed their bound.
 pub(crate) const CONTROL_BYTES_MIN: u64 = 16 << 10;
 
 /// Topics whose routes one thread remembers for a tenant, at some 200 bytes each and the topic,
@@ -178,7 +178,7 @@ pub(crate) const WRITTEN_BYTES_MAX: usize = OWED_BYTES_MAX;
 /// ones.
 pub(crate) const RESUMED_BYTES_MAX: usize = WRITTEN_BYTES_MAX / 4 * 3;
 
-/// What a Client who goes on then is taken for at least, in bytes: to write little takes as long.
+/// Least cost in bytes of a Client that goes on then: a small write takes as long.
 pub(crate) const RESUMED_COST_MIN: usize = 4 << 10;
 
 /// Parts of [`OWED_BYTES_MAX`] in which a large message of QoS 0 for many is routed.
@@ -192,8 +192,8 @@ pub const SHARE_TIME: std::time::Duration = std::time::Duration::from_millis(2);
 /// the clock on the wall alone.
 pub(crate) const SURPRISE_MAX: std::time::Duration = std::time::Duration::from_micros(50);
 
-/// What counts as short work of a connection: a hundred small packets, for which a development
-/// build takes longer. While there is not time for all, it comes first.
+/// Most time for short work of a connection: a hundred small packets, for which a development build
+/// takes longer. If there is not time for all, short work comes first.
 pub(crate) const SHORT_TIME: std::time::Duration =
     std::time::Duration::from_micros(if cfg!(debug_assertions) { 500 } else { 100 });
 
@@ -202,8 +202,7 @@ pub(crate) const SHORT_TIME: std::time::Duration =
 /// turns of full length.
 pub(crate) const PASSED_OVER_TURNS_MAX: u32 = 24;
 
-/// What a connection that waits is expected to take at least, so that one turn calls at most 1,000
-/// of them.
+/// Least expected time of a connection that waits, so that one turn calls at most 1,000 of them.
 pub(crate) const SHARE_COST_MIN: std::time::Duration = std::time::Duration::from_micros(8);
 
 /// Packets that are handled, and receivers of messages, between two looks at the clock: some 50 µs.

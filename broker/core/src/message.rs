@@ -8,8 +8,8 @@ pub mod spans;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lotmq_changes::MessageId;
 use lotmq_codec::QoS;
-use lotmq_store::MessageId;
 
 /// Application Message, owned.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_to_live_is_rounded_up_and_never_0() {
+    fn remaining_expiry_is_rounded_up_and_never_zero() {
         let parts = MessageParts {
             topic: "t",
             properties: &[],

@@ -1,9 +1,9 @@
-//! Owner of connections: a thread that reads from them and handles what has come.
+//! Owner of connections: a thread that reads from them and handles their packets.
 //!
-//! It calls [`drive`](step::drive) whenever a connection is woken: that is all that a connection
-//! needs of a thread. What is due at a time, and when turns end, is in [`open`].
+//! It calls [`drive`](step::drive) whenever a connection is woken; a connection needs no more of a
+//! thread. Module [`open`] handles deadlines and the ends of turns.
 //!
-//! Not here: connections as other threads see them (`connection`), and what packets mean
+//! Not here: connections as other threads see them (`connection`), and the meaning of packets
 //! (`protocol`).
 
 pub mod end;

@@ -1,6 +1,6 @@
-//! What each packet of a Client does.
+//! Effect of each packet of a Client.
 //!
-//! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena.
+//! The connection's owner calls this packet by packet, with the packet's bytes in the turn's arena.
 //! An `Err` closes the connection.
 
 pub(crate) mod accept;

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
+use lotmq_changes::{
+    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    SubscriptionRow, TenantId, Waiting, WillRow,
+};
 use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
-};
-use lotmq_store::{
-    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
-    SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use tracing::warn;
 
@@ -36,8 +36,8 @@ use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
 use crate::turn::stored::{message, qos, queued};
 
-/// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not
-/// all users are known, as some rows of them are damaged, sessions of unknown ones stay.
+/// Restores the sessions of offline Clients. Expiry timers continue. If damaged rows hide some
+/// users, sessions of unknown users stay.
 pub fn sessions(
     context: &TurnContext,
     tenants: &[Arc<Tenant>],
@@ -80,7 +80,7 @@ fn latest(
             return true;
         }
         let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
-        // What waited, and what was sent at QoS 1 and not acknowledged.
+        // Messages that waited, and unacknowledged ones of QoS 1.
         let is_left = recovered.waiting.messages > 0
             || recovered.queue.iter().any(|delivery| qos(delivery.qos) == QoS::AtLeastOnce);
         if is_member && is_left {
@@ -244,8 +244,8 @@ fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillStat
 }
 
 fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
-    // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules
-    // are not restored yet; they are asked about each topic that is delivered.
+    // The store does not hold this decision, and the permissions may have changed, so it is made
+    // anew. Rules are not restored yet; they are asked about each topic that is delivered.
     let authorization = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
     Options {
         qos: qos(row.qos),

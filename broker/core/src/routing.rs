@@ -1,6 +1,6 @@
-//! Who gets a message: the routes of topics.
+//! Receivers of messages: the routes of topics.
 //!
-//! Not here: what matches what (`lotmq_router`), subscriptions (`tenant`), and how the messages
-//! leave (`turn`).
+//! Not here: matching of filters (`lotmq_router`), subscriptions (`tenant`), and the sending of the
+//! messages (`turn`).
 
 pub mod route;

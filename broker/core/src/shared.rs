@@ -10,16 +10,15 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::{Ids, Log};
 use lotmq_config::{Config, OnFull, SessionExpiryMax};
 use lotmq_session::SessionExpiry;
-use lotmq_store::Ids;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::durable::changes::Turns;
 use crate::durable::ended_runs::EndedRuns;
-use crate::durable::log::Log;
 use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::AllFigures;
@@ -132,7 +131,7 @@ pub struct Chance {
     pub hashing: Hashing,
 }
 
-/// What the data path needs of the configuration.
+/// Settings of the data path from the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Longest time for which a session outlives its connection.

@@ -1,14 +1,14 @@
-//! Shares of what a tenant keeps for sessions: how many of them outlive their connections, the
-//! bytes that they take in memory, and what is stored for those whose Clients are away.
+//! Shares of a tenant's resources for sessions: number of durable sessions, their bytes in memory,
+//! and stored bytes for offline Clients.
 //!
-//! Counted in all, for each owner, and for those who have said no name. An owner is a user, with
-//! those whom he has made as a manager of users, or the address that somebody without a name came
-//! from; after a restart the addresses of the latter are not known any more. One owner has at most
-//! half of the bytes, and so have all without a name together, so that nobody keeps all others out.
+//! Counted in all, for each owner, and for anonymous users together. An owner is a user with the
+//! users that they have made as a user manager, or the address of an anonymous user. The addresses
+//! are not known any more after a restart. One owner has at most half of the bytes, and so have all
+//! anonymous users together, so that nobody keeps all others out.
 //!
-//! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped.
-//! Whether something more may be taken is asked first and taken then: threads that ask at once may
-//! exceed a bound by what one of them takes.
+//! A session holds a [`Holding`], which returns its resources at the latest when it is dropped. A
+//! check for more room comes before the room is taken. So threads that check at once may exceed a
+//! bound by the room that one of them takes.
 
 pub mod feeding;
 pub mod owned_sum;
@@ -58,7 +58,7 @@ impl Totals {
 /// Owner of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
-    /// A user, by the payer of his account.
+    /// A user, by the number of the account that pays for theirs.
     User(u64),
     /// An anonymous user, by address as it is counted for connections.
     Address(u64),
@@ -113,7 +113,7 @@ pub struct Shares {
     feeding: AtomicUsize,
     /// Whether the messages stored for sessions of all tenants take as much as they may.
     are_all_queues_full: AtomicBool,
-    /// Whether they take so much that each owner is held to his part.
+    /// Whether they take so much that each owner is limited to their share.
     are_queues_shared_out: AtomicBool,
 }
 
@@ -270,8 +270,8 @@ impl Share {
         self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
     }
 
-    /// Number that tells the owner from those of all tenants, as long as his share lives. Clients
-    /// of a tenant without a user have the same.
+    /// Number that identifies the owner in all tenants while the share lives. All Clients of a
+    /// tenant without a user have the same number.
     pub fn account(&self) -> u64 {
         self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
     }
@@ -347,9 +347,9 @@ impl StoredQueues {
         self.all += bytes;
     }
 
-    /// Tells each owner whether he has what he may have of `max`, where `live` bytes are stored:
-    /// less than the sessions wait for where messages wait for several, which is taken off
-    /// everybody in proportion.
+    /// Decides for each owner whether they have reached their share of `max`, with `live` stored
+    /// bytes. A message that waits for several sessions is stored once, so `live` may be less than
+    /// the sum over the sessions. The difference reduces every owner's bytes in proportion.
     pub fn judge(self, live: u64, max: u64) {
         let stored = |bytes: u64| {
             let scaled = u128::from(bytes) * u128::from(live) / u128::from(self.all.max(1));
@@ -435,8 +435,8 @@ const LOOPBACK_KEY_V6: u64 = 1;
 /// First byte of the loopback addresses of IPv4.
 const LOOPBACK_NET_V4: u64 = 127;
 
-/// Key by which an address is counted: IPv6 by its first 64 bits, which one customer has for
-/// himself.
+/// Returns the key by which an address is counted: for IPv6 its first 64 bits, the prefix of one
+/// customer.
 pub fn address_key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Of IPv6, nothing begins with 32 bits of zero but the loopback.
@@ -512,7 +512,7 @@ mod tests {
         assert_eq!(judged(&[(&ann, 760), (&bob, 180)], 940), [true, true, false, false]);
         // Of several addresses none has much, and all together do.
         assert_eq!(judged(&[(&strangers[0], 400), (&strangers[1], 400)], 800), [false, false, true, true]);
-        // Ten sessions of his wait for the same.
+        // Ten sessions of Ann wait for the same messages.
         assert_eq!(judged(&[(&ann, 3000), (&bob, 300)], 600), [false; 4]);
         // Some are of nobody's sessions.
         assert_eq!(judged(&[(&bob, 150)], 950), [false, true, false, false]);

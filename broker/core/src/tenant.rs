@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use lotmq_auth::{Decide, Decision, Directory, Identity, Question, Rulebook, Scope};
+use lotmq_changes::{MembershipId, TenantId};
 use lotmq_router::{GroupId, Match};
-use lotmq_store::{MembershipId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::message::Message;
@@ -100,8 +100,8 @@ impl Tenant {
         }
     }
 
-    /// Whether the user is an administrator, who may exceed bounds on all users together, since he
-    /// must get in when they are met.
+    /// Whether the user is an administrator. Administrators may exceed bounds on all users
+    /// together, so that they can log in when these bounds are reached.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
         identity.user.is_some() && self.permissions.decide(&question).is_allowed()
@@ -119,8 +119,8 @@ impl Tenant {
             || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
     }
 
-    /// Decision of rules whether a Client gets messages of a topic, which its subscription asks
-    /// for. A denial is told, except of replies to commands, of which each may have his own.
+    /// Decision of rules whether a Client gets messages of a topic that matches its subscription.
+    /// Reports a denial, except for replies to commands, of which each user may read their own.
     pub(crate) fn delivers(&self, identity: &Identity, topic: &str) -> Decision {
         let decision = self.permissions.decision(&Question::subscribe(identity, topic));
         if !decision.authorization.is_allowed() && !system_topics::may_have_own_replies(identity, topic) {

@@ -1,13 +1,14 @@
-//! Turn of a thread: what it has read, what goes to whom, and the moment when everything leaves.
+//! Turn of a thread: it collects reads and messages, and at its end everything leaves.
 //!
-//! A turn begins with the first read after the last flush and ends when the thread's other ready connections have been read too (the flusher
-//! task stands behind them in the run queue), or when its memory is full. At its end, in this order: durable changes go to the store as one
-//! batch, each touched receiver is written once, triggered guests get their events, the arena is reset.
+//! A turn begins with the first read after a flush. It ends when its memory is full, or when the
+//! flusher task runs, which is behind the thread's other ready connections in the run queue. At its
+//! end it stores durable changes as one batch, writes once to each receiver, posts guest events and
+//! resets the arena.
 //!
-//! The same type serves threads without connections (guest executors, command workers): they route what they publish and flush when done.
+//! Threads without connections (guest executors, command workers) use it too and flush when done.
 //!
-//! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
-//! at once. Not here: who the receivers of a topic are (`routing`), what waits when a socket is full (`tenant::link`).
+//! Invariants: no span outlives the turn; each receiver's items leave in their order; no two
+//! Clients' states are locked at once. Not here: `routing`, output that waits (`tenant::link`).
 
 pub mod above;
 mod backlog;
@@ -47,9 +48,9 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Batch, StoreError, Ticket};
 use lotmq_session::Time;
-use lotmq_store::rare::{Rare, is_taken};
-use lotmq_store::{Batch, StoreError, Ticket};
 
 use crate::arena::Arena;
 use crate::connection::Connection;
@@ -169,7 +170,7 @@ struct LogView {
     waits_for_earlier: bool,
     /// Whether what the turn does now has to be one batch.
     is_one_batch: bool,
-    /// Whether the log took no more: the batch stays in the turn, and with it whatever waits for it.
+    /// Whether the log took no more. The batch and all that waits for it stay in the turn then.
     is_full: bool,
     /// Failure because of which nothing is stored for clients, once that was asked for.
     failure: Cell<Option<Option<StoreFailure>>>,
@@ -220,7 +221,7 @@ impl Turn {
         &self.thread.figures
     }
 
-    /// The broker's clock, as it was at most a [`TICK`](crate::turn::timers::TICK) ago: reading it for each message is not for free.
+    /// Cached time of the broker's clock, at most one [`TICK`](crate::turn::timers::TICK) old.
     pub fn now(&self) -> Time {
         self.moment.now
     }
@@ -241,7 +242,7 @@ impl Turn {
         self.time_shares.trim();
     }
 
-    /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
+    /// Reads the clocks. Called at every tick and commit, and when another thread begins a turn.
     pub fn tick(&mut self) {
         self.time_shares.others_work();
         self.log.failure.take();
@@ -253,8 +254,8 @@ impl Turn {
         self.work.stretch.is_over(&*self.core.clock)
     }
 
-    /// Whether that work has to stop between two packets. The clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
-    /// enough to write, or to start.
+    /// Whether that work has to stop between two packets: its time is over, or the turn is full.
+    /// Reads the clock once in [`STEPS_PER_LOOK`] steps, including those of route lookups.
     pub(crate) fn must_packets_wait(&mut self) -> bool {
         if self.time_shares.is_full() || self.has_many_guests() || is_taken(Rare::PacketsWait) {
             return true;
@@ -279,8 +280,8 @@ impl Turn {
         self.time_shares.enter(place);
     }
 
-    /// Calls, by their places, the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What
-    /// is to be woken when the runtime has looked at its sockets, if connections wait for that.
+    /// Calls the places that may go on in the next turn. `ended` is the coarse end time of the last
+    /// one. Returns a waker for the next look at the sockets, if connections wait for it.
     pub(crate) fn call_those_next(&mut self, ended: Duration, call: impl FnMut(u32)) -> Option<Waker> {
         let mut next = std::mem::take(&mut self.time_shares.next);
         let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
@@ -306,10 +307,10 @@ impl Turn {
         self.receivers.of(client)
     }
 
-    /// Appends an acknowledgement or another control packet for `client` on `connection`. Nothing happens when the Client is not on that
-    /// connection any more.
+    /// Appends a control packet, such as an acknowledgement, for `client` on `connection`. Does
+    /// nothing if the Client has left that connection.
     ///
-    /// A packet that is larger than the Client takes must not be sent \[MQTT-3.1.2-24\]; as it cannot be left out either, the connection ends.
+    /// Ends the connection if the packet is larger than the Client takes \[MQTT-3.1.2-24\].
     pub fn control(
         &mut self,
         client: &Arc<Client>,
@@ -331,13 +332,13 @@ impl Turn {
         self.entry(client).items.control(span);
     }
 
-    /// Carries out `release` when this turn's batch is committed, or at once when there is nothing to commit.
+    /// Carries out `release` after the commit of this turn's batch; at once if the batch is empty.
     pub(crate) fn when_committed(&mut self, release: Release) {
         self.call_flusher();
         self.releases.on_commit.push(release);
     }
 
-    /// Carries out `release` when everything that has been handed to the store so far is committed, this turn's batch included.
+    /// Carries out `release` after the commit of this batch and of all batches before it.
     ///
     /// For the answer to a repeated packet, which promises what the answer to the first one does.
     pub(crate) fn when_all_committed(&mut self, release: Release) {
@@ -345,8 +346,8 @@ impl Turn {
         self.when_committed(release);
     }
 
-    /// Tells `watcher` what becomes of what this turn publishes next, as far as it is stored. Called before each message, because a turn may hand over a part
-    /// between two.
+    /// Reports the outcome of the next publications of this turn to `watcher`, if they are stored.
+    /// Call it before each message, because a turn may hand over a part between two.
     pub fn watch_commit(&mut self, watcher: Arc<dyn CommitWatcher>) {
         self.when_committed(Release::Tell { watcher });
     }
@@ -362,8 +363,8 @@ impl Turn {
         client.changed.set(self.stamp());
     }
 
-    /// Notes that a message of a Client is in this turn, so that another thread lets nothing of its next connection come before it \[MQTT-4.6.0-6\]. False when another
-    /// connection has taken the session over.
+    /// Notes a message of a Client in this turn, so that its next connection cannot overtake it
+    /// \[MQTT-4.6.0-6\]. False if another connection has taken the session over.
     pub(crate) fn brings_message_of(&mut self, client: &Client, connection: &Connection) -> bool {
         if client.published.get() == self.log.seat.current() {
             return true;
@@ -382,12 +383,12 @@ impl Turn {
         client.published.get() == self.log.seat.current()
     }
 
-    /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
+    /// Whether a change of this turn would overtake the newest one, in the turn of another thread.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
         self.log.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)
     }
 
-    /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
+    /// Waits until no change of another thread can be overtaken; not on shards. False on a timeout.
     pub fn let_pass(&self, stamp: Stamp) -> bool {
         !self.is_overtaking(stamp) || self.core.turns.await_end(stamp, &*self.core.clock)
     }
@@ -420,20 +421,20 @@ impl Turn {
         self.arena.reset();
     }
 
-    /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid. What this turn acknowledges later waits for what goes
-    /// to the store now.
+    /// Writes everything out in the middle of a read if much has been encoded. Received bytes stay
+    /// valid. Later acknowledgements of this turn wait for the changes that go to the store now.
     pub(crate) fn relieve(&mut self) {
         if self.log.is_one_batch {
             return;
         }
         if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX || is_taken(Rare::TurnIsRelieved) {
             self.settle();
-            // Whoever has filled the turn is acknowledged behind this, for what has just gone to the store.
+            // Later acknowledgements wait for the changes that have just gone to the store.
             self.log.waits_for_earlier = true;
         }
     }
 
-    /// Makes changes that go to the store in one batch: they are there after a crash, or none of them is. The turn is relieved behind them.
+    /// Stores changes in one atomic batch, then relieves the turn.
     pub(crate) fn in_one_batch(&mut self, change: impl FnOnce(&mut Self)) {
         self.log.is_one_batch = true;
         change(self);
@@ -441,14 +442,14 @@ impl Turn {
         self.relieve();
     }
 
-    /// Writes everything out in the middle of a read, as before a Client gets another connection; received bytes stay valid.
+    /// Writes everything out in the middle of a read; received bytes stay valid.
     pub fn settle(&mut self) {
         self.write_out();
         self.arena.reset_scratch();
     }
 
     fn write_out(&mut self) {
-        // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
+        // Deliveries may add durable changes, and releases add items: repeat until nothing is left.
         while !self.receivers.is_empty()
             || self.has_guests_to_start()
             || self.has_unsubmitted()
@@ -515,7 +516,7 @@ impl Turn {
         !self.log.is_full && (may_leave || self.core.ended_runs.has_ended())
     }
 
-    /// Releases messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
+    /// Releases messages whose runs have ended, once the store has the effects of these runs.
     fn end_runs(&mut self) {
         if !self.batch.is_empty() {
             return;
@@ -567,7 +568,7 @@ impl Turn {
             home,
         };
         for entry in receivers.drain() {
-            // A fault of ours in what one receiver gets must not end the thread that serves all the others.
+            // A panic for one receiver must not end the thread that serves all the others.
             let delivered = catch_unwind(AssertUnwindSafe(|| delivery.deliver(entry, &mut context)));
             if delivered.is_err() {
                 entry.delivery_panicked();
@@ -630,7 +631,7 @@ impl Turn {
         }
     }
 
-    /// Waits for room in the log, which is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
+    /// Waits for room in the log. A shard goes on and retries after a commit; other threads sleep.
     fn wait_for_log(&mut self) {
         match &self.thread.home {
             Some(home) => {
@@ -651,7 +652,7 @@ impl Turn {
         self.log.is_full
     }
 
-    /// Failure because of which nothing is stored for clients: asked for once a turn, because each of their messages needs it.
+    /// Failure because of which the broker stores nothing for clients. Cached for the turn.
     pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
         let known = &self.log.failure;
         known.get().unwrap_or_else(|| {
@@ -661,7 +662,7 @@ impl Turn {
         })
     }
 
-    /// Whether `connection`, whose Client changes what must be stored, has to wait until the disk has caught up. It is called then.
+    /// Pauses `connection` if its Client's changes have to wait for the disk. True if paused.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
         let Some(home) = &self.thread.home else { return false };
         if !self.must_rest_for_store(client) {
@@ -679,7 +680,7 @@ impl Turn {
         self.is_store_busy_for(|| Some(client.share()))
     }
 
-    /// Whether the disk has to catch up before more of the owner of this share is stored; what is nobody's waits only when the log is nearly full.
+    /// Whether the disk is behind for this share; without one only if the log is nearly full.
     pub fn is_store_busy_for(&self, share: impl FnOnce() -> Option<Arc<Share>>) -> bool {
         let (log, more) = (&self.core.log, self.batch.bytes());
         self.is_log_full()
@@ -689,8 +690,8 @@ impl Turn {
                     || share().is_some_and(|share| share.feeds_too_much(log.congested_bytes()))))
     }
 
-    /// Calls connections that wait for the disk: those that must go on waiting register again. Call with every tick, because others may have become those who have
-    /// given it too much.
+    /// Calls the connections that wait for the disk; some register again. Call with every tick,
+    /// because others may now have exceeded their share of the disk.
     pub(crate) fn wake_paused(&mut self) {
         self.take_settled();
         for connection in std::mem::take(&mut self.pauses.for_store) {
@@ -743,7 +744,7 @@ impl Turn {
         self.wait_for_commit();
     }
 
-    /// Carries out releases that wait for the batch of another thread when that is committed; on a shard.
+    /// Carries out releases after the commit of another thread's batch; on a shard.
     pub fn release_when_committed(&mut self, ticket: Ticket, releases: Vec<Release>) {
         self.releases.hold(ticket, releases.into_iter());
         self.wait_for_commit();
@@ -779,7 +780,7 @@ impl Turn {
         }
     }
 
-    /// Carries out the releases whose commits are settled. Called when the store has committed, and now and then.
+    /// Carries out releases with settled commits. Called after commits, and now and then.
     pub fn commits_settled(&mut self) {
         if std::mem::take(&mut self.log.is_full) {
             self.call_flusher();

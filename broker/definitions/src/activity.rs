@@ -1,7 +1,7 @@
-//! What happened to a definition since it was deployed: runs, the last error, whether it is traced.
+//! Activity of a definition since its deployment: runs, the last error, and the trace state.
 //!
-//! Written from executor threads, read by commands. Everything is atomic or behind a lock that is
-//! held for a moment.
+//! Executor threads write it, commands read it. Everything is atomic or behind a lock that is held
+//! for a moment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -16,14 +16,14 @@ use crate::record::{ErrorRecord, MessageText, RunError};
 /// Places of one definition whose warnings are kept.
 const WARNINGS_MAX: usize = 16;
 
-/// Different errors of one definition that are kept until they are told.
+/// Different errors of one definition that are kept until they are reported.
 const UNTOLD_MAX: usize = 16;
 
-/// Codes of one definition of which the errors are counted one by one; what has another code is
-/// counted with all others of that kind.
+/// Codes of one definition whose errors are counted one by one; errors of further codes are counted
+/// together.
 const CODES_MAX: usize = 16;
 
-/// The last error, of a run with several its first one, and those that nobody was told of yet.
+/// The last error, which is the first one of its run, and the errors that were not reported yet.
 #[derive(Debug, Default)]
 struct Errors {
     last: Option<ErrorRecord>,
@@ -56,11 +56,10 @@ impl Errors {
     }
 }
 
-/// Beginning of codes whose errors differ by their messages: what the other side of a route has
-/// said.
+/// Prefix of codes whose errors differ by their messages: the texts of a route's peer.
 const SORTED_BY_MESSAGE: &str = "ROUTE_";
 
-/// What runs warned of at one place.
+/// Warning of runs at one place.
 #[derive(Debug)]
 struct RunWarning {
     code: Box<str>,
@@ -69,9 +68,9 @@ struct RunWarning {
     message: Box<str>,
     /// How often it happened.
     count: u64,
-    /// What the instance that told it last had counted by then.
+    /// Count that the last reporting instance had reached then.
     told: u64,
-    /// When it was told last.
+    /// Time of the last report.
     at: Timestamp,
 }
 
@@ -83,7 +82,7 @@ struct Warnings {
     total: u64,
 }
 
-/// What runs warned of at one place.
+/// Warning of runs at one place of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WarningAt {
     /// Code.
@@ -96,7 +95,7 @@ pub struct WarningAt {
     pub message: String,
     /// How often it happened since the deploy, as far as runs have told.
     pub count: u64,
-    /// When it was told last.
+    /// Time of the last report.
     pub at: Timestamp,
 }
 
@@ -202,9 +201,9 @@ impl Activity {
         self.record_errors(action, error, at, 1)
     }
 
-    /// Keeps an error as the last one and counts it as so many; one that follows another of its run
-    /// is told, and that one stays the last: what comes of an error hides it from nobody. Returns
-    /// how many there were since the deploy.
+    /// Keeps an error as the last one and counts it `times` times. A follow-up error of the same
+    /// run is reported, but the first one stays the last error: it is the cause. Returns the number
+    /// of errors since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         self.totals.errors.fetch_add(times, Ordering::Relaxed);
         let mut errors = self.errors.lock();
@@ -217,8 +216,7 @@ impl Activity {
         errors.sort(&new, times);
         let Errors { last, untold, is_last_untold, .. } = errors;
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
-        // The first one of a code is told whatever follows at once: what started it is the
-        // beginning.
+        // The first error of a code is always reported, because it shows the beginning.
         let is_replaced = |other: &ErrorRecord| is_same(other) && other.code_count > 1;
         untold.retain(|other| !is_replaced(other));
         if let Some(first) = last.as_mut().filter(|first| error.is_follow_up && !is_same(first)) {
@@ -232,8 +230,8 @@ impl Activity {
         count
     }
 
-    /// Puts back the last error of this version, which another process has noted; not in the place
-    /// of a newer one, and nobody is told of it.
+    /// Restores the last error of this version, which another process has noted. Never replaces a
+    /// newer one, and is not reported.
     pub fn restore_error(&self, record: ErrorRecord) {
         let mut errors = self.errors.lock();
         if errors.last.is_none() {
@@ -244,8 +242,8 @@ impl Activity {
         }
     }
 
-    /// How many errors of a code there were since the deploy, for whoever tells the first ones of
-    /// each code alone; from the 17th code on, of all codes that came so late.
+    /// Returns the number of errors of a code since the deploy, for reports of the first ones of
+    /// each code. From the 17th code on, it counts all later codes together.
     pub fn code_count(&self, code: &str) -> u64 {
         *place_of(&mut self.errors.lock().by_code, code)
     }
@@ -267,12 +265,11 @@ impl Activity {
         self.errors.lock().by_sort.clone()
     }
 
-    /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are
-    /// only counted. Returns how many there were of that place, and whether that is the first one
-    /// or has doubled since one was returned so.
+    /// Keeps a warning of a run, with the last text of each code and place, for at most 16 places.
+    /// Further ones are only counted. Returns the number of warnings of that place. The second part
+    /// is true for the first one, and when the number has doubled since then.
     ///
-    /// Programs tell a warning at doubled counts and say which; an instance that begins anew counts
-    /// anew.
+    /// Programs report a warning at doubled counts, with the count. A new instance counts anew.
     pub fn note_warning(&self, warning: &RunError<'_>, at: Timestamp) -> (u64, bool) {
         let mut warnings = self.warnings.lock();
         let Warnings { kept, late, total } = &mut **warnings;
@@ -303,7 +300,7 @@ impl Activity {
         self.warnings.lock().total
     }
 
-    /// What runs warned of, by place.
+    /// Returns the warnings of runs, by place.
     pub fn warnings_by_place(&self) -> Vec<WarningAt> {
         let warnings = self.warnings.lock();
         let of_place =
@@ -318,8 +315,8 @@ impl Activity {
         warnings.kept.iter().map(of_place).collect()
     }
 
-    /// What runs warned of, as people read it: `3:5: a number was compared with something else as
-    /// text (4 times so far) (LOT601)`.
+    /// Returns the warnings of runs as text:
+    /// `3:5: a number was compared with something else as text (4 times so far) (LOT601)`.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.warnings.lock();
         let shown = warnings.kept.iter().map(|RunWarning { code, line, column, message, count, .. }| {
@@ -339,12 +336,12 @@ impl Activity {
         self.refused.fetch_add(count, Ordering::Relaxed) == 0
     }
 
-    /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second
-    /// do. Gives the number of those that did not since the last one that did.
+    /// Whether a line of a run goes to the log: at most 50 lines of one definition in a second.
+    /// Returns the number of suppressed lines since the last one.
     ///
     /// # Errors
-    /// It does not: it is counted, and [`take_suppressed`](Self::take_suppressed) tells of it if no
-    /// other line does.
+    /// It does not go to the log but is counted. [`take_suppressed`](Self::take_suppressed) reports
+    /// it if no other line does.
     pub fn admit_line(&self, at: Timestamp) -> Result<u64, SuppressedLine> {
         let mut lines = self.lines.lock();
         let second = at.as_second();
@@ -417,12 +414,12 @@ impl Activity {
         &self.account
     }
 
-    /// The definition was removed, or somebody else has taken over its name.
+    /// Marks the definition as removed, or its name as taken over by another user.
     pub(crate) fn retire(&self) {
         self.is_retired.store(true, Ordering::Release);
     }
 
-    /// Whether the definition was removed, or somebody else has taken over its name.
+    /// Whether the definition was removed, or another user has taken over its name.
     pub fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Acquire)
     }
@@ -449,7 +446,7 @@ impl Activity {
     }
 }
 
-/// What stands behind the number in the text of a warning that was told before.
+/// Text behind the count of a repeated warning.
 const TIMES: &str = " times so far)";
 
 /// Text of a warning without the count at its end, and the count.
@@ -497,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn different_errors_are_all_told_and_the_same_ones_once() {
+    fn different_errors_are_all_reported_and_repeated_errors_once() {
         let activity = Activity::default();
         let note = |message: &str| {
             activity.record_error("Hot", &RunError { message, ..RunError::default() }, at(100));
@@ -515,7 +512,7 @@ mod tests {
         assert_eq!(told(), []);
         note("c");
         assert_eq!(told(), named(&[("c", 6)]));
-        // Of a flood of different ones some are left out, and the last one is told.
+        // A flood of different errors is cut, and the last one is reported.
         (0..100).for_each(|number| note(&format!("{number}")));
         let flood = told();
         assert_eq!((flood.len(), flood.last().unwrap().0.as_str()), (UNTOLD_MAX + 1, "99"));
@@ -586,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_of_a_run_is_shown_and_all_are_told() {
+    fn last_error_is_the_first_of_a_run_and_all_are_reported() {
         let activity = Activity::default();
         let note = |code: &str, is_follow_up: bool| {
             activity.record_error("Hot", &RunError { code, is_follow_up, ..RunError::default() }, at(100))
@@ -620,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_counts_what_happened_and_not_what_was_told() {
+    fn warning_count_covers_all_occurrences_including_unreported_ones() {
         let activity = Activity::default();
         let note = |message: &str| {
             let warning = RunError { code: "LOT601", message, line: 3, column: 5, ..RunError::default() };
@@ -638,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_events_are_counted_and_only_the_first_is_told() {
+    fn refused_events_are_counted_and_only_the_first_is_reported() {
         let activity = Activity::default();
         for _ in 0..2 {
             assert_eq!([(); 3].map(|()| activity.note_refused(1)), [true, false, false]);

@@ -1,8 +1,8 @@
 //! The memory of `ON CHANGE`: the last payload of each topic, as a hash. LoT reference §7.2.
 //!
 //! One per Action and version, so it starts empty at every deploy. Invariants: never more topics
-//! than its bound, the longest unseen is forgotten; what is kept has a fixed size, neither topics
-//! nor payloads.
+//! than its bound, the longest unseen is forgotten; entries have a fixed size and hold neither
+//! topics nor payloads.
 
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use crate::linked_slab::LinkedSlab;
 
-/// Which payload each topic had last.
+/// Last payload of each topic, as a hash.
 #[derive(Debug)]
 pub(crate) struct ChangeMemory {
     topics_max: usize,
@@ -76,7 +76,8 @@ fn topic_hash(topic: &str) -> u128 {
     u128::from(half(0)) << 64 | u128::from(half(1))
 }
 
-/// 128 bits of a fast hash: who makes two payloads of one topic collide only fools himself.
+/// Returns a 128-bit hash, fast and not cryptographic. A publisher that provokes a collision on a
+/// topic only harms itself.
 fn payload_hash(payload: &[u8]) -> u128 {
     let half = |seed| {
         let mut hasher = FixedState::with_seed(seed).build_hasher();

@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
 
-/// Names a definition for as long as something of its kind and name exists and belongs to the same
-/// owner; replacing keeps it, removing and adding again gives another, and so does another owner
-/// who takes it over: nothing that waits or runs for one owner reaches what the other has deployed.
-/// Ascends in the order of deployment and is not kept across restarts.
+/// Identifies a definition while something of its kind and name exists and belongs to the same
+/// owner. A replacement keeps it. Removing and adding again gives another one, and so does a new
+/// owner. So waiting events and runs of one owner never reach the definition of another. Ascends in
+/// the order of deployment and is not kept across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DefinitionId(pub u64);
 
-/// What a definition is. Each kind has its own name space.
+/// Kind of a definition. Each kind has its own name space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefinitionKind {
@@ -171,8 +171,8 @@ impl Origin {
         stored.to_string()
     }
 
-    /// What was stored, with the number of lines before; of an earlier version it is not known, and
-    /// taken to be 0.
+    /// Parses a stored origin, with the number of lines before. Rows of earlier versions lack that
+    /// number, which is then 0.
     pub fn from_stored(stored: &str) -> (Origin, u32) {
         #[derive(Default, Deserialize)]
         struct Place {
@@ -198,20 +198,20 @@ impl fmt::Display for Origin {
 /// The user to whom a definition belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// His name.
+    /// Name of the user.
     pub name: Arc<str>,
-    /// The number of his account, which another user of that name does not have; never 0.
+    /// Number of the account; never 0. Another user of the same name has another number.
     pub account: u64,
 }
 
 impl Owner {
-    /// Key of the share that he has of what is shared out.
+    /// Returns the key of the owner's share of bounded resources.
     pub fn payer(&self) -> u64 {
         payer(self.account)
     }
 }
 
-/// What is to be deployed. Kind and name of LoT definitions are those of the facts.
+/// Definition to deploy. Kind and name of LoT definitions are those of the facts.
 #[derive(Debug, Clone)]
 pub struct NewDefinition {
     /// Kind.
@@ -228,9 +228,9 @@ pub struct NewDefinition {
     /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is
     /// now.
     pub owner: Option<Owner>,
-    /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and
-    /// keeps the topics that it was granted, because the broker does not trust what an upload says
-    /// about itself.
+    /// Facts of the compiler. For a module: a trigger from its hints, and the topics that it was
+    /// granted as reads, writes and keeps. The broker does not trust the claims of an upload about
+    /// itself.
     pub facts: Arc<Facts>,
     /// When it was deployed first in this version; a recovered one keeps its time.
     pub installed_at: Timestamp,
@@ -239,7 +239,7 @@ pub struct NewDefinition {
     pub order: Option<u64>,
 }
 
-/// What a definition needs before it is armed. `Display` gives `Model X`, `Python Stat`.
+/// Dependency that a definition needs before it is armed. `Display` gives `Model X`, `Python Stat`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Need {
     /// A definition of this kind and name.
@@ -288,9 +288,9 @@ pub struct Definition {
     pub version: u64,
     /// Place in the load order, which a replacement keeps.
     pub order: u64,
-    /// What was deployed.
+    /// The definition as it was deployed.
     pub deployed: NewDefinition,
-    /// What happened since.
+    /// Runs, errors and traces since then.
     pub activity: Activity,
 }
 
@@ -315,7 +315,7 @@ impl Definition {
         self.activity.account().load(Ordering::Acquire)
     }
 
-    /// Key of the share that what it does counts in; 0 for nobody's.
+    /// Key of the share that its work counts in; 0 without an owner.
     pub fn payer(&self) -> u64 {
         payer(self.account())
     }
@@ -325,7 +325,8 @@ impl Definition {
         Arc::clone(self.activity.account())
     }
 
-    /// Takes away its owner for good, so that a later user of the same name is not taken for him.
+    /// Removes the owner for good, so that a later user of the same name does not get the
+    /// definition.
     pub fn disown(&self) {
         self.activity.disown();
     }
@@ -341,12 +342,12 @@ impl Definition {
         Need::Definition(self.kind(), Arc::clone(self.name()))
     }
 
-    /// What the compiler knows.
+    /// Returns the facts of the compiler.
     pub fn facts(&self) -> &Facts {
         &self.deployed.facts
     }
 
-    /// What starts a run; `None` for callable Actions and for kinds without a trigger.
+    /// Returns the trigger; `None` for callable Actions and for kinds without a trigger.
     pub fn trigger(&self) -> Option<&Trigger> {
         self.deployed.facts.trigger.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Which topics some definition reads, or keeps: all topic facts of a tenant in one index.
+//! Index of the topics that definitions read or keep: all topic facts of a tenant.
 //!
 //! Invariant: holds exactly the facts of the definitions that were added and not removed.
 

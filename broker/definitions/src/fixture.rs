@@ -1,5 +1,4 @@
-//! What the tests of this crate share: a registry on a virtual clock, and definitions from a few
-//! words.
+//! Test fixtures of this crate: a registry on a virtual clock, and short definitions.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `ON CONNECT`, `ON DISCONNECT` and `ON SUBSCRIBE`: who wants to hear of Clients. LoT reference
-//! §7.6.
+//! `ON CONNECT`, `ON DISCONNECT` and `ON SUBSCRIBE`: Actions that subscribe to events of Clients.
+//! LoT reference §7.6.
 //!
 //! The server asks [`Hooks::is_empty`] and its like once per change of the registry, so that
 //! nothing is spent when no Action defines a hook.

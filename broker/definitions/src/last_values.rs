@@ -1,16 +1,16 @@
 //! Last values: the newest payload of each cached topic, and the values that `KEEP` wrote. LoT
 //! reference §6.
 //!
-//! Written by whoever accepts a message (the server knows from
-//! [`Registry::caching`](crate::Registry::caching) whether a topic is cached) and by `KEEP`; read
-//! by running guests. Shared by all threads: 32 shards, each behind a short lock.
+//! Accepted messages (the server knows from [`Registry::caching`](crate::Registry::caching) whether
+//! a topic is cached) and `KEEP` write them, running guests read them. Shared by all threads: 32
+//! shards, each behind a short lock.
 //!
-//! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call;
-//! the entry that was written longest ago goes first; kept values are never evicted and have bounds
-//! of their own; neither are values of topics that a rule names, so that what others write does not
-//! decide for it; those whose names it computes go when all others have. Not here: retained
-//! messages, writes of the running guest, its trigger payload (they come before and after this in
-//! the order of reading).
+//! Invariants: live entries never exceed the bounds of topics and bytes for longer than one call.
+//! The entry that was written longest ago goes first. Kept values are never evicted and have bounds
+//! of their own. Values of topics that a rule names are not evicted either, so that foreign writes
+//! do not decide for it. Topics whose names a rule computes go last. Not here: retained messages,
+//! writes of the running guest, its trigger payload (they come before and after this in the order
+//! of reading).
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -106,9 +106,9 @@ pub struct LastValues {
     /// Topics that do not give way, or as the last ones.
     held: RwLock<HeldByRules>,
     unsaved: Mutex<Unsaved>,
-    /// Whose changes those are.
+    /// Shares of users in the unsaved changes.
     waiting: Arc<AccountShares>,
-    /// Tells whoever saves kept values that the first one waits.
+    /// Notifies the saver of kept values that the first one waits.
     tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -143,11 +143,11 @@ impl LastValues {
         }
     }
 
-    /// An accepted message on a cached topic becomes the topic's last value, in place of a kept one
-    /// too.
+    /// Makes an accepted message on a cached topic the topic's last value, also in place of a kept
+    /// one.
     ///
-    /// No allocation when the topic is there already and the payload is not longer than before. A
-    /// message that is larger than the whole cache only removes what was there.
+    /// No allocation when the topic has an entry and the payload is not longer than before. A
+    /// message that is larger than the whole cache only removes the entry.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
         if Shard::cost(topic, payload.len()) > self.limits.bytes_max {
             self.evictions.fetch_add(1, Ordering::Relaxed);
@@ -165,13 +165,14 @@ impl LastValues {
     }
 
     /// `KEEP TOPIC`: replaces the last value by one that survives a restart. The caller saves it
-    /// with [`take_unsaved`](LastValues::take_unsaved). One that somebody else has kept counts for
-    /// this keeper from now on.
+    /// with [`take_unsaved`](LastValues::take_unsaved). A value of another keeper counts for this
+    /// keeper from now on.
     ///
     /// # Errors
-    /// [`KeepRefused`] when it is new, longer or another one's, and this keeper has no room for it,
-    /// or when as many of his changes wait to be saved as he may have of kept values: those that
-    /// are gone wait, too, and who keeps ever new ones in their place may be faster than the disk.
+    /// [`KeepRefused`] when the value is new, longer or another keeper's, and this keeper has no
+    /// room. Also when the keeper has as many unsaved changes as it may have kept values. Removed
+    /// values count as unsaved changes, too: a program that replaces values may be faster than the
+    /// disk.
     pub fn keep(&self, keeper: ValueKeeper<'_>, topic: &str, payload: &[u8]) -> Result<(), KeepRefused> {
         self.check_unsaved(keeper, topic)?;
         let (hash, number) = self.place(topic);
@@ -256,8 +257,8 @@ impl LastValues {
         self.shards[shard].lock().is_kept(hash, topic)
     }
 
-    /// Has somebody told whenever a kept value changes while none waits to be saved: on the thread
-    /// that changes it, under locks of this, so it must not call back. Once.
+    /// Sets the callback for a change of a kept value while none waits to be saved. It runs on the
+    /// changing thread, under locks of this, so it must not call back. Only the first call counts.
     pub fn tell_saver(&self, tell: impl Fn() + Send + Sync + 'static) {
         let _ = self.tell_saver.set(Box::new(tell));
     }
@@ -294,7 +295,7 @@ impl LastValues {
         for topic in topics.into_iter().rev() {
             let topic: Arc<str> = topic.into();
             if let Entry::Vacant(unknown) = known.entry(Arc::clone(&topic)) {
-                // Whose it was is not known any more where it is gone.
+                // The owner of a removed value is unknown.
                 self.waiting.put_back(*unknown.insert(ValueKeeper::NOBODY.payer()), 1);
                 order.push_front(topic);
             }
@@ -396,9 +397,9 @@ impl LastValues {
         is_more(&self.topics, self.limits.topics_max as u64) || is_more(&self.bytes, self.limits.bytes_max)
     }
 
-    /// Lets the oldest go until there is room again for what was `written`. Of values whose names
-    /// rules compute, so many are passed over at a time; the bound gives way by a part meanwhile,
-    /// and beyond it they go, too: then there is little else.
+    /// Evicts the oldest entries until there is room again for the `written` bytes. Skips a bounded
+    /// number of values whose names rules compute; meanwhile the cache may exceed its bound by a
+    /// part. Beyond that part it evicts these values, too: then there is little else.
     fn evict(&self, written: u64) {
         let mut spared = 0;
         while self.is_over(None) {

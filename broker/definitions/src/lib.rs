@@ -1,5 +1,5 @@
-//! The definitions of a tenant: what is deployed, what starts it, what it may wait for, and the
-//! last values it reads.
+//! The definitions of a tenant: their triggers, their dependencies, and the last values that they
+//! read.
 //!
 //! On the path of a message: the server asks the [`Registry`] once per new topic which definitions
 //! [match](Registry::matches) and whether the topic is [cached](Registry::caching), and keeps both

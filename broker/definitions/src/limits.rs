@@ -6,8 +6,7 @@ use std::time::Duration;
 /// this is the broker's own bound, at about 2 KB each without their guests.
 pub const DEFINITIONS_MAX: usize = 100_000;
 
-/// What one owner who is no administrator has of these at most: three quarters of what others
-/// leave.
+/// Share of one owner who is no administrator: three quarters of the rest that others leave.
 pub const DEFINITIONS_PART: (u64, u64) = (3, 4);
 
 /// Most topics whose payload an `ON CHANGE` remembers per Action; the longest unused goes first.
@@ -22,16 +21,16 @@ pub const WATCHED_TOPIC_BYTES_MAX: usize = 1 << 10;
 /// Bytes of all topics and windows that the definitions of a tenant watch.
 pub const WATCHED_BYTES_MAX: u64 = 128 << 20;
 
-/// What one owner has of these at most: three quarters of what others leave.
+/// Share of one owner in these bytes: three quarters of the rest that others leave.
 pub const WATCHED_PART: (u64, u64) = (3, 4);
 
-/// What a topic that is watched for silence takes of them beside its name.
+/// Bytes that a topic watched for silence takes beside its name.
 pub(crate) const SILENCE_TOPIC_BYTES: u64 = 160;
 
-/// What a topic with a window takes of them beside its name.
+/// Bytes that a topic with a window takes beside its name.
 pub(crate) const WINDOW_TOPIC_BYTES: u64 = 200;
 
-/// What a step of a window takes of them.
+/// Bytes that a step of a window takes.
 pub(crate) const WINDOW_PANE_BYTES: u64 = 72;
 
 /// Most topics that an Action with `ON SILENCE` hears of; those that are silent do not count, and
@@ -84,9 +83,8 @@ pub(crate) const SPARED_BYTES: u64 = 64;
 /// go as well.
 pub(crate) const SPARED_BEYOND_PART: u64 = 8;
 
-/// What an entry of the cache costs beside its topic and payload, in bytes: slot, hash table,
-/// allocator. Measured with a million entries of 31 bytes, which took 170 each, and 8 more for
-/// whose it is.
+/// Bytes of a cache entry beside its topic and payload: slot, hash table, allocator. Measured with
+/// a million entries of 31 bytes, which took 170 each, and 8 more for the owner.
 pub const CACHE_ENTRY_BYTES: u64 = 144;
 
 /// Most topics with a value that programs of a tenant keep: those of `KEEP TOPIC`, states, windows.
@@ -96,8 +94,8 @@ pub const KEEP_TOPICS_MAX: usize = 1_000_000;
 /// Most bytes of what programs of a tenant keep, counted as for [`CACHE_BYTES_MAX`].
 pub const KEEP_BYTES_MAX: u64 = 256 << 20;
 
-/// What the definitions of one user have of these at most, and of the last errors: three quarters
-/// of what others leave.
+/// Share of one user in these bounds and in those of the last errors: three quarters of the rest
+/// that others leave.
 pub const KEEP_PART: (u64, u64) = (3, 4);
 
 /// Steps in which a user's share of these bytes is counted: a counter or a reading of some digits

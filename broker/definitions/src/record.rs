@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
-/// What went wrong in a run, as the host tells it.
+/// Error of a run, as the host reports it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunError<'a> {
     /// `LOTnnn`, or upper-case words.
@@ -50,7 +50,7 @@ pub struct ErrorRecord {
     pub timestamp: Timestamp,
     /// Errors of this definition since it was deployed.
     pub count: u64,
-    /// Those of them with this code; from the 17th code on, those of all codes that came so late.
+    /// Errors with this code; from the 17th code on, errors of all later codes together.
     #[serde(default, rename = "codeCount")]
     pub code_count: u64,
     /// File of its project that the line is in; empty when it came with a command.
@@ -118,7 +118,7 @@ pub struct TraceRecord {
     pub trigger: TraceTrigger,
     /// When it ran.
     pub timing: TraceTiming,
-    /// What it published, in order.
+    /// Published messages, in order.
     pub published: Vec<MessageText>,
     /// `success` or `error`.
     pub result: &'static str,
@@ -133,7 +133,7 @@ impl TraceRecord {
     }
 }
 
-/// What started a traced run.
+/// Trigger of a traced run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TraceTrigger {

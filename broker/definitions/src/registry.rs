@@ -38,7 +38,7 @@ pub use outcome::{Caching, Changed, InstallError, Installed, NotFound, OnExistin
 pub struct RegistryOptions {
     /// Local time of the broker, for calendar timers.
     pub zone: TimeZone,
-    /// Which topics are cached; `[lot] cache`.
+    /// Topics that are cached; `[lot] cache`.
     pub cache: CacheMode,
     /// Bounds of the last values.
     pub cache_limits: CacheLimits,
@@ -64,7 +64,7 @@ impl RegistryOptions {
     }
 }
 
-/// Which topics have a last value, LoT reference §6.
+/// Selection of the topics that have a last value, LoT reference §6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CacheMode {
     /// `read-topics`: those that some deployed definition reads.
@@ -107,7 +107,7 @@ pub struct Registry {
     pub(crate) trace_all_until: Option<jiff::Timestamp>,
 }
 
-/// A definition with what the registry knows about it.
+/// A definition with the state that the registry has for it.
 pub(crate) struct Entry {
     pub(crate) definition: Arc<Definition>,
     pub(crate) hold: Option<Hold>,
@@ -183,7 +183,7 @@ impl Registry {
     /// Deploys a definition: arms it, or leaves it pending, and arms those that waited for it.
     ///
     /// # Errors
-    /// [`InstallError`]; nothing has changed then and what was there runs on.
+    /// [`InstallError`]; then nothing has changed, and the former version runs on.
     pub fn install(
         &mut self,
         new: NewDefinition,
@@ -267,7 +267,7 @@ impl Registry {
         armed.filter(|definition| starts(definition)).cloned().collect()
     }
 
-    /// Whether the start that loads what is stored is not over.
+    /// Whether the stored definitions are still being loaded.
     pub fn is_loading(&self) -> bool {
         self.is_loading
     }
@@ -365,7 +365,7 @@ impl Registry {
         self.all().filter(move |definition| definition.kind() == kind)
     }
 
-    /// What `user` deployed, in the order of deployment.
+    /// Returns the definitions of a user, in the order of deployment.
     pub fn of_owner(&self, user: &str) -> impl Iterator<Item = &Arc<Definition>> {
         self.all().filter(move |definition| definition.owner().is_some_and(|owner| *owner.name == *user))
     }
@@ -374,14 +374,14 @@ impl Registry {
         self.entries.values().map(|entry| &entry.definition)
     }
 
-    /// What needs this definition, in the order of deployment; not itself.
+    /// Returns the definitions that need this one, in the order of deployment, without itself.
     pub fn dependents(&self, definition: &Definition) -> Vec<Arc<Definition>> {
         let ids = self.dependents.get(&definition.as_need()).into_iter().flatten();
         ids.filter(|id| **id != definition.id).filter_map(|id| self.by_id(*id).cloned()).collect()
     }
 
-    /// What needs something of this kind and name, whether that is there or not, in the order of
-    /// deployment.
+    /// Returns the definitions that need this kind and name, in the order of deployment. The needed
+    /// definition may be missing.
     pub fn dependents_of(&self, need: &Need) -> impl Iterator<Item = &Arc<Definition>> {
         let ids = self.dependents.get(need).into_iter().flatten();
         ids.filter_map(|id| self.by_id(*id))
@@ -408,8 +408,7 @@ impl Registry {
         let start = found.len();
         self.triggers.matches(topic, |_, definition| found.push(Arc::clone(definition)), |_| {});
         found[start..].sort_unstable_by_key(|definition| definition.id);
-        // Several filters of one definition may match; what the caller had before is of other
-        // definitions.
+        // Several filters of one definition may match; earlier entries are of other definitions.
         found.dedup_by_key(|definition| definition.id);
     }
 
@@ -449,7 +448,7 @@ impl Registry {
         self.windows.all()
     }
 
-    /// What an accepted message on this topic does to the last values.
+    /// Returns the effect of an accepted message on the last value of its topic.
     pub fn caching(&self, topic: &str) -> Caching {
         if self.cache == CacheMode::All || self.reads.covers(topic) {
             Caching::Store

@@ -1,7 +1,7 @@
-//! What commands tell about definitions: `-lotDiagnostic`, `-listEntities`, `-getPendingStatus`,
+//! Reports of commands about definitions: `-lotDiagnostic`, `-listEntities`, `-getPendingStatus`,
 //! the bare listing topics.
 //!
-//! Data with the keys of the commands reference §4 and §5; the envelope round it is the server's.
+//! Data with the keys of the commands reference §4 and §5; the server adds the envelope.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub struct Report {
     pub origin: String,
     /// Life-cycle state.
     pub state: State,
-    /// The trigger as LoT writes it; empty for what is only called.
+    /// The trigger as LoT writes it; empty for definitions that are only called.
     pub triggers: Vec<String>,
-    /// What it needs, and whether that is there.
+    /// Its dependencies, and whether each is there.
     pub dependencies: Vec<DependencyReport>,
     /// When the last run ended.
     #[serde(serialize_with = "rfc3339_option")]
@@ -37,7 +37,7 @@ pub struct Report {
     pub last_error: Option<ErrorRecord>,
     /// Runs since the deploy.
     pub runs: u64,
-    /// Why it is in state `error`, warnings of the deploy that still hold, and what runs warned of
+    /// Reason of the state `error`, warnings of the deploy that still hold, and warnings of runs
     /// since.
     pub warnings: Vec<String>,
     /// How many of the warnings, at their end, are of runs.
@@ -46,8 +46,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// The report without what runs saw: topics and payloads of messages, and texts that may quote
-    /// them.
+    /// Returns the report without data of runs: topics and payloads of messages, and texts that may
+    /// quote them.
     #[must_use]
     pub fn without_messages(mut self) -> Report {
         if let Some(error) = &mut self.last_error {
@@ -80,7 +80,7 @@ pub struct EntityRow {
     pub name: Arc<str>,
     /// `adhoc` or `project/file/cell`.
     pub origin: String,
-    /// Whose it is, which is not for everybody who may see the row.
+    /// Owner, hidden from some readers of the row.
     #[serde(skip)]
     pub owner: Option<Owner>,
 }
@@ -155,8 +155,8 @@ impl Registry {
         pending.map(row).collect()
     }
 
-    /// Payload of `Entities/ownership`: `action:N` and its place in a project; what was added by
-    /// hand is left out.
+    /// Payload of `Entities/ownership`: `action:N` and its place in a project; definitions that
+    /// were added by hand are left out.
     pub fn ownership(&self) -> BTreeMap<String, Origin> {
         let definitions = self.entries.values().map(|entry| &entry.definition);
         let owned = definitions.filter(|definition| definition.deployed.origin != Origin::AdHoc);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn triggers_are_shown_as_they_are_written() {
+    fn report_renders_triggers_in_source_syntax() {
         let at = TimeOfDay { hour: 18, minute: 0, second: 5 };
         let date = CalendarDate { year: 2026, month: 12, day: 24 };
         let every = |interval| Trigger::Every { interval };

@@ -1,11 +1,11 @@
 //! The timers of all definitions of a tenant. LoT reference §7.3 and §7.4.
 //!
 //! Intervals run on the monotonic clock, calendars on the wall clock. The caller sleeps for
-//! [`Schedule::next_timeout`], then takes what is [due](Schedule::due). Invariants: a fixed-rate
-//! timer keeps to multiples of its interval from the arming instant; however late the caller comes,
-//! each timer is due at most once per call, and what was missed is skipped; a calendar run that is
-//! later than [`CALENDAR_LATE_MAX`] is skipped too, but not one behind it that is in time. Not
-//! here: what runs, and whether the run before has ended.
+//! [`Schedule::next_timeout`], then takes the timers that are [due](Schedule::due). Invariants: a
+//! fixed-rate timer keeps to multiples of its interval from the arming instant. However late the
+//! caller comes, each timer is due at most once per call, and missed times are skipped. A calendar
+//! run that is later than [`CALENDAR_LATE_MAX`] is skipped too, but not one behind it that is in
+//! time. Not here: the runs, and whether the run before has ended.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -44,7 +44,7 @@ enum CalendarRule {
     Once,
 }
 
-/// What [`Schedule::arm`] did.
+/// Result of [`Schedule::arm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arming {
     /// The trigger is no timer.
@@ -108,7 +108,7 @@ impl Schedule {
         };
     }
 
-    /// How long the caller may sleep before it must ask what is due; `None` without a timer.
+    /// Returns how long the caller may sleep before the next timer is due; `None` without a timer.
     ///
     /// Never longer than [`CALENDAR_CHECK`] while a calendar timer is armed.
     pub(crate) fn next_timeout(&self, now: Now) -> Option<Duration> {
@@ -194,8 +194,8 @@ impl Schedule {
         }
     }
 
-    /// Notices when the wall clock was set back. What the new clock would have read at the last
-    /// call counts, so that an instant between that call and this one is not lost.
+    /// Detects a wall clock that was set back. Compares with the time that the new clock would have
+    /// read at the last call. So no instant between both calls is lost.
     fn observe(&mut self, now: Now) {
         let Some(last) = self.last.replace(now) else { return };
         let passed = signed(now.elapsed.saturating_sub(last.elapsed));

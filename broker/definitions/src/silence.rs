@@ -1,18 +1,18 @@
-//! `ON SILENCE OF … FOR …`: when the topics of an Action were last published to, and which of them
-//! have been silent for so long.
+//! `ON SILENCE OF … FOR …`: times of the last publications on the topics of an Action, and
+//! detection of silent topics.
 //!
-//! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each
-//! of its topics, which writes down the time; the thread of the timers asks the watches, only, for
-//! what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each
-//! message.
+//! One [`SilenceWatch`] for each armed Action. A thread that routes messages has an [`Ear`] for
+//! each of its topics, which records the time. Only the timer thread asks the watches for topics
+//! that are [due](SilenceWatch::due). A message does not move a deadline: the timer checks it when
+//! it comes.
 //!
 //! Topics that only a wildcard matches are kept while they are not silent, as rows below
-//! `$LOT/Silence/` among the last values, so that one that does not come back behind a restart is
-//! told: its silence counts from there on. When they were heard is not kept, so that a topic that
-//! is heard writes nothing. Invariants: a topic is in the table exactly as long as it is not
-//! silent, and then has one deadline that is not later than its silence; never more topics than its
-//! bound, nor more bytes of them than there is room. All times are monotonic, in milliseconds. Not
-//! here: who may know of the topic, and what runs.
+//! `$LOT/Silence/` among the last values. So a topic that stays silent after a restart is reported:
+//! its silence counts from the restart. The times are not kept, so a message writes nothing.
+//! Invariants: a topic is in the table exactly as long as it is not silent, and then has one
+//! deadline that is not later than its silence; never more topics than its bound, nor more bytes of
+//! them than there is room. All times are monotonic, in milliseconds. Not here: permissions on the
+//! topic, and the run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ struct Heard {
     at_ms: AtomicU64,
 }
 
-/// What went wrong since the last question.
+/// Losses since the last question.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct SilenceTrouble {
     /// Messages on topics for which there was no room, or that are too long.
@@ -124,8 +124,7 @@ impl Silences {
         self.watches.insert(definition.id, watch);
     }
 
-    /// Ends the watch of a definition, if it has one. What it has heard of stays among the kept
-    /// values.
+    /// Ends the watch of a definition, if it has one. Its topics stay among the kept values.
     pub(crate) fn disarm(&mut self, id: DefinitionId) {
         let Some(watch) = self.watches.remove(&id) else { return };
         watch.save_all();
@@ -134,7 +133,7 @@ impl Silences {
         }
     }
 
-    /// Forgets what the watch of a definition that is not armed has heard of.
+    /// Forgets the topics of a watch whose definition is not armed.
     pub(crate) fn forget(definition: &Definition, values: &LastValues) {
         if let Some(trigger @ Trigger::Silence { .. }) = definition.trigger() {
             WatchRows::new((SILENCE, VERSION..=VERSION), definition.name(), trigger).forget_all(values);
@@ -190,7 +189,7 @@ impl Table {
     }
 }
 
-/// What a topic takes of the room.
+/// Returns the bytes of room that a topic takes.
 fn room_of(topic: &str) -> u64 {
     SILENCE_TOPIC_BYTES + topic.len() as u64
 }
@@ -279,7 +278,7 @@ impl SilenceWatch {
         self.admit(topic, milliseconds(at).saturating_sub(self.after_ms));
     }
 
-    /// What went wrong since the last call.
+    /// Takes the losses since the last call.
     pub fn take_trouble(&self) -> SilenceTrouble {
         let take = |count: &AtomicU64| match count.load(Ordering::Relaxed) {
             0 => 0,
@@ -288,8 +287,8 @@ impl SilenceWatch {
         SilenceTrouble { refused: take(&self.refused), unkept: take(&self.unkept) }
     }
 
-    /// Keeps which topics were heard, and forgets those that are silent: a part of what has
-    /// changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many rows that were.
+    /// Saves which topics were heard, and removes rows of silent ones: a part of the changes, at
+    /// most once in [`WINDOW_SAVE_PERIOD`]. Returns the number of rows.
     pub fn save_some(&self, now: Duration) -> usize {
         let mut table = self.table.lock();
         let now_ms = milliseconds(now);
@@ -308,7 +307,7 @@ impl SilenceWatch {
     fn save(&self, table: &mut Table, bytes_max: usize) -> usize {
         let values = (&*self.values, ValueKeeper::of(&self.definition));
         let (mut bytes, mut rows) = (0, 0);
-        // What is over first: it makes room.
+        // Removes rows of silent topics first: that makes room.
         while bytes < bytes_max
             && let Some(topic) = table.gone.pop_first()
         {
@@ -338,9 +337,9 @@ impl SilenceWatch {
         (first != NEVER).then(|| Duration::from_millis(first).saturating_sub(now))
     }
 
-    /// Tells topics that have been silent for so long, at most `most`, those that have been so
-    /// longest first. None of them is told again before it has been heard again. Those that were
-    /// heard meanwhile take their part of `most`, too. Returns how much of that it was.
+    /// Reports at most `most` topics that are silent now, the longest silent first. A topic is
+    /// reported again only after it was heard again. Topics that were heard meanwhile use up a part
+    /// of `most`, too. Returns the used part.
     pub fn due(&self, now: Duration, most: usize, mut silent: impl FnMut(Arc<str>)) -> usize {
         let now_ms = milliseconds(now);
         if self.first_deadline_ms.load(Ordering::Acquire) > now_ms {
@@ -377,7 +376,7 @@ impl SilenceWatch {
     fn admit(&self, topic: &str, now_ms: u64) -> Option<Arc<Heard>> {
         let mut table = self.table.lock();
         if let Some(heard) = table.topics.get(topic) {
-            // What is in the table is not silent.
+            // A topic in the table is not silent.
             heard.again(now_ms);
             return Some(Arc::clone(heard));
         }
@@ -455,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_told_once_and_again_when_it_has_been_heard_anew() {
+    fn silent_topic_is_reported_once_until_a_new_message_arrives() {
         let watch = watch(&["p/+/beat"], 30_000, 10);
         assert_eq!((watch.next_timeout(ms(0)), silent(&watch, 100_000)), (None, vec![]));
         // Two threads have ears of their own.
@@ -512,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_told_is_told_later_unless_it_is_heard() {
+    fn unreported_silence_is_retried_unless_a_message_arrives() {
         let watch = watch(&["+"], 1_000, 9);
         let (a, b) = (watch.ear(&Arc::from("a")), watch.ear(&Arc::from("b")));
         a.hears(0);
@@ -567,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_watched_shares_room_with_all_others_and_gives_it_back() {
+    fn silence_watches_share_a_quota_and_release_it() {
         let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
         let room = AccountShares::new(4 * room_of("a"), (3, 4));
         let watch = |filter: &str| {

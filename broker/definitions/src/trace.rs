@@ -17,7 +17,7 @@ use crate::registry::{NotFound, Registry};
 pub struct TraceStatus {
     /// Name of the Action.
     pub action: Arc<str>,
-    /// Topic on which each run is told, to who may read it.
+    /// Topic on which each run is published, for users who may read it.
     pub topic: String,
     /// Until when its runs are traced, as RFC 3339 text in UTC.
     pub expires_utc: String,

@@ -1,10 +1,10 @@
-//! What an Action that watches topics remembers over a restart, as kept values: a row for each of
+//! Rows of an Action that watches topics, which survive a restart as kept values: one for each of
 //! its topics.
 //!
-//! They lie below `$LOT/`; the topic stands behind a NUL, which no Topic Name has, so that no
-//! Client and no program reaches them otherwise. A row begins with the version of its form and the
-//! number of the trigger that it belongs to; what belongs to another one is forgotten. Not here:
-//! what the rows say.
+//! They lie below `$LOT/`. A NUL is in front of the topic. No Topic Name has this byte, so no
+//! Client and no program reaches the rows otherwise. A row begins with the version of its format
+//! and the number of its trigger; rows of another trigger are forgotten. Not here: the contents of
+//! rows.
 
 use std::ops::RangeInclusive;
 
@@ -12,10 +12,10 @@ use lot_facts::Trigger;
 
 use crate::last_values::{LastValues, ValueKeeper};
 
-/// What rows of `ON WINDOW` are below.
+/// Level of the rows of `ON WINDOW`.
 pub(crate) const WINDOW: &str = "Window";
 
-/// What rows of `ON SILENCE` are below.
+/// Level of the rows of `ON SILENCE`.
 pub(crate) const SILENCE: &str = "Silence";
 
 /// Action whose row a topic has; `None` of another kept value.
@@ -37,8 +37,8 @@ pub(crate) struct WatchRows {
 }
 
 impl WatchRows {
-    /// Those of the Action of this name, as long as it has this trigger; `level` says what it
-    /// watches for, `versions` of their form are read.
+    /// Returns the rows of the Action of this name, as long as it has this trigger. `level` is the
+    /// kind of watch, `versions` are the readable formats.
     pub(crate) fn new(
         (level, versions): (&str, RangeInclusive<u8>),
         name: &str,
@@ -76,8 +76,8 @@ impl WatchRows {
         values.forget_all(|topic| topic.starts_with(&self.beginning));
     }
 
-    /// Shows the rows, by topic, with their version and what they say; those of another trigger,
-    /// and those that are not taken, are forgotten.
+    /// Shows the rows, by topic, with their version and contents. Forgets rows of another trigger
+    /// and rows that `take` rejects.
     pub(crate) fn load(&self, values: &LastValues, mut take: impl FnMut(&str, u8, &[u8]) -> bool) {
         let mut foreign = Vec::new();
         values.each_kept(|topic, kept| {
@@ -89,7 +89,7 @@ impl WatchRows {
         foreign.iter().for_each(|topic| values.forget(topic));
     }
 
-    /// Version of a row and what it says; `None` of another trigger, or another version.
+    /// Returns version and contents of a row; `None` for another trigger or another version.
     fn read<'a>(&self, row: &'a [u8]) -> Option<(u8, &'a [u8])> {
         let (version, rest) = row.split_first()?;
         let said = rest.strip_prefix(&self.trigger)?;

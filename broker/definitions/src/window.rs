@@ -1,18 +1,19 @@
-//! `ON WINDOW OF …`: figures of the numbers that came on each topic of an Action, and when its
-//! windows close.
+//! `ON WINDOW OF …`: figures of the numbers that came on each topic of an Action, and the ends of
+//! its windows.
 //!
 //! One [`WindowWatch`] for each armed Action. Threads that route messages
-//! [hand it](WindowWatch::take) each message; windows of messages close with one of them, windows
-//! of time when the thread of the timers asks for what is [due](WindowWatch::close_due). A window
-//! is a row of steps, [`Pane`]s, of which only those with messages are there. All windows of time
-//! of an Action close together, at multiples of the step from a Monday on, midnight or the time of
-//! day behind `FROM`, as the clock on the wall has it; from one end to the next the monotonic clock
-//! runs, so that a clock that is set makes one window at most half as long or half as long again.
+//! [hand it](WindowWatch::take) each message. A window of messages closes with one of them. A
+//! window of time closes when the timer thread asks for those that are
+//! [due](WindowWatch::close_due). A window is a row of steps, [`Pane`]s, without the empty ones.
+//! All windows of time of an Action close together, by the wall clock: at multiples of the step
+//! from a Monday on, from midnight, or from the time of day behind `FROM`. The monotonic clock
+//! measures from one end to the next. So a clock change makes one window at most half as long or
+//! half as long again.
 //!
-//! What windows hold is kept as rows below `$LOT/Window/` among the last values, and found again
-//! when the Action is armed with the same trigger. Invariants: never more topics than the bound,
-//! nor more panes for one of them than it has steps. Not here: who may know of the topic, and what
-//! runs.
+//! The contents of windows are kept as rows below `$LOT/Window/` among the last values. An Action
+//! that is armed with the same trigger loads them again. Invariants: never more topics than the
+//! bound, nor more panes for one of them than it has steps. Not here: permissions on the topic, and
+//! the run.
 
 mod pane;
 mod sample;
@@ -50,7 +51,7 @@ const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
 /// their millisecond together.
 const CLOCK_SET_MS: u64 = 1_000;
 
-/// By how much clocks change at most, for what a step may have besides its length.
+/// Longest clock change, added to the length of a step.
 const CLOCK_CHANGE_MS: u64 = 2 * 3_600_000;
 
 /// Ends to look at for one that is ahead when clocks change.
@@ -129,7 +130,7 @@ pub struct ClosedWindow {
     pub figures: Vec<u8>,
 }
 
-/// What a message did to a window.
+/// Effect of a message on a window.
 #[derive(Debug, PartialEq)]
 pub enum Sampled {
     /// It counts.
@@ -142,7 +143,7 @@ pub enum Sampled {
     Closed(Vec<u8>),
 }
 
-/// What went wrong since the last question.
+/// Losses since the last question.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct WindowTrouble {
     /// Messages on topics for which there was no room, or that are too long.
@@ -195,14 +196,14 @@ impl Windows {
         self.watches.insert(definition.id, Arc::new(watch));
     }
 
-    /// Ends the windows of a definition, if it has any. What they hold stays among the kept values.
+    /// Ends the windows of a definition, if it has any. Their contents stay among the kept values.
     pub(crate) fn disarm(&mut self, id: DefinitionId) {
         if let Some(watch) = self.watches.remove(&id) {
             watch.save_all();
         }
     }
 
-    /// Forgets what the windows of a definition that is not armed hold.
+    /// Forgets the windows of a definition that is not armed.
     pub(crate) fn forget(&self, definition: &Definition, values: &LastValues) {
         if let Some(trigger @ Trigger::Window { .. }) = definition.trigger() {
             WindowRows::new(definition.name(), trigger).forget_all(values);
@@ -303,7 +304,7 @@ impl WindowTable {
 }
 
 impl WindowWatch {
-    /// What a topic takes of the room, with all of its steps.
+    /// Returns the bytes of room that a topic takes, with all of its steps.
     fn room_of(&self, topic: &str) -> u64 {
         let steps = self.extent.steps().saturating_mul(WINDOW_PANE_BYTES);
         steps.saturating_add(WINDOW_TOPIC_BYTES + topic.len() as u64)
@@ -437,7 +438,7 @@ impl WindowWatch {
         self.note_next(&table);
     }
 
-    /// What went wrong since the last call.
+    /// Takes the losses since the last call.
     pub fn take_trouble(&self) -> WindowTrouble {
         let mut table = self.table.lock();
         WindowTrouble {
@@ -447,8 +448,8 @@ impl WindowWatch {
         }
     }
 
-    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`]. Returns how many
-    /// rows that were.
+    /// Saves a part of the changes, at most once in [`WINDOW_SAVE_PERIOD`]. Returns the number of
+    /// rows.
     pub fn save_some(&self, now: Now) -> usize {
         let now_ms = milliseconds(now.elapsed);
         let mut table = self.table.lock();
@@ -588,8 +589,8 @@ impl WindowWatch {
         self.start_counted(every, (before_ms, ended_ms)).unwrap_or(plain_ms)
     }
 
-    /// The same where the clocks have changed since `before_ms`: steps have the ends again that
-    /// they had. `None` where this one is none of them, as the clock was set.
+    /// The same after a clock change since `before_ms`: steps keep their former ends. `None` if
+    /// this is no former end because the clock was set.
     fn start_counted(&self, every: i64, (before_ms, ended_ms): (i64, i64)) -> Option<i64> {
         let steps = usize::try_from(self.extent.steps()).ok()?;
         let mut last: VecDeque<i64> = VecDeque::new();
@@ -630,8 +631,8 @@ impl TopicWindow {
         pane
     }
 
-    /// PaneFigures of a window of messages that closes with its newest pane; leaves what the next
-    /// one has of it.
+    /// Returns the figures of a window of messages that closes with its newest pane. Leaves the
+    /// panes of the next window.
     fn closed_by_messages(&mut self, steps: u64, now_ms: i64, zone: &TimeZone) -> Vec<u8> {
         let newest = self.panes.back().map_or(0, |pane| pane.number);
         let figures = self.figures(newest, steps);

@@ -1,8 +1,7 @@
-//! What is around guests beyond their world: clocks and chance, as they come to them through WASI
-//! and `ambient`.
+//! Clocks and random numbers that guests see through WASI and `ambient`.
 //!
-//! [`Machine`] has those of this machine. Whoever runs guests by a clock of his own gives them an
-//! [`Ambient`] of his own, too, so that nothing that they can see is of the machine.
+//! [`Machine`] uses the clocks and the random numbers of this machine. A host with a clock of its
+//! own implements [`Ambient`], so that guests see nothing of the machine.
 
 use std::{
     cell::RefCell,
@@ -21,12 +20,12 @@ pub trait Ambient: Send + Sync {
     /// 64 random bits.
     fn random(&self) -> u64;
 
-    /// Waits on the calling thread, as a script wants to. Where the clocks stand still meanwhile,
-    /// the script's own ones go on without them.
+    /// Blocks the calling thread, as a script asks for. If the clocks stand still meanwhile, only
+    /// the script's own clocks advance.
     fn sleep(&self, time: Duration);
 
-    /// A guest has waited on its fiber for so long, and nothing came. Where the clocks stand still
-    /// meanwhile they go on by that, so that a guest which waits until a point in time comes to it.
+    /// Reports that a guest waited on its fiber for this time and nothing arrived. A clock that
+    /// otherwise stands still advances by it, so that waits until a point in time end.
     fn waited(&self, _time: Duration) {}
 }
 
@@ -37,14 +36,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Those of this process.
+    /// Returns the clocks and random numbers of this process.
     #[must_use]
     pub fn here() -> &'static Self {
         static HERE: OnceLock<Machine> = OnceLock::new();
         HERE.get_or_init(Machine::start)
     }
 
-    /// The same with a time that begins now.
+    /// Returns the same with a monotonic clock that starts now.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now() }

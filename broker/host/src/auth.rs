@@ -1,11 +1,11 @@
-//! Guests of the world `auth`: they say who a client is.
+//! Guests of the world `auth`, which authenticate clients.
 //!
-//! An instance serves one call at a time; whoever drives it uses
-//! [`HostWork`](crate::fiber::HostWork) to end a `run` that waits.
+//! An instance serves one call at a time. Its driver ends a waiting `run` through
+//! [`HostWork`](crate::fiber::HostWork).
 //!
 //! Invariants: an answer that is handed on can be carried out as it is: its texts fit into packets,
 //! its filters and reason codes are valid, and it has a bounded length. Not here: the chain of
-//! guests, what a trap or a late answer means, and evaluating what a guest allows.
+//! guests, the handling of a trap or a late answer, and evaluating permissions.
 
 mod bindings;
 mod checks;

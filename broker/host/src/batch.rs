@@ -1,8 +1,8 @@
 //! Runs for many messages in one call of the guest, and their effects:
 //! `wit/guest/unstable-batches.wit`.
 //!
-//! Invariant: what a run in a batch wrote is carried out only if all of it passes the checks that
-//! `messages` would have made; whatever is not done here has had no effect and can run by itself.
+//! Invariant: the effects of a run in a batch are carried out only if all of them pass the checks
+//! of `messages`. A run that fails them has had no effect, and can run by itself.
 
 mod lists;
 
@@ -64,10 +64,10 @@ impl MessageBatch {
     }
 }
 
-/// What a guest answers: how many messages are done, the numbers of the effects, and their bytes.
+/// Answer of a guest: the number of finished messages, the numbers of the effects, and their bytes.
 pub(crate) type Answer = (u32, Vec<u32>, Vec<u8>);
 
-/// What the runs of a batch wrote, run by run.
+/// Effects that the runs of a batch wrote, run by run.
 pub(crate) struct Written {
     grants: Arc<Grants>,
     services: Arc<dyn Services>,
@@ -107,8 +107,8 @@ impl Written {
         self.done
     }
 
-    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message
-    /// has to run by itself.
+    /// Returns the outcome of the run of the next message, and puts its effects into `output`.
+    /// `None` when the message has to run by itself.
     pub(crate) fn next_run(&mut self, output: &mut RunOutput) -> Option<RunOutcome> {
         output.begin(&self.limits);
         let message = self.next;

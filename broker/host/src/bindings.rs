@@ -1,4 +1,4 @@
-//! Typed bindings of what guests export, generated from `wit/guest`.
+//! Typed bindings of guest exports, generated from `wit/guest`.
 //!
 //! Only exports and the types that they use: the host functions are linked by hand in
 //! [`functions`](crate::functions), because generated import traits copy every string and list out
@@ -24,7 +24,7 @@ wasmtime::component::bindgen!({
     additional_derives: [Clone, PartialEq],
 });
 
-/// Those of the world `model`.
+/// Bindings of the world `model`.
 pub(crate) mod model {
     wasmtime::component::bindgen!({
         path: "../../wit/guest",
@@ -40,7 +40,7 @@ pub(crate) mod model {
     });
 }
 
-/// Those of the world `rule`.
+/// Bindings of the world `rule`.
 pub(crate) mod rule {
     wasmtime::component::bindgen!({
         path: "../../wit/guest",

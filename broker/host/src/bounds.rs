@@ -1,4 +1,4 @@
-//! Bounds of what guests write, which the configuration sets for Clients as well.
+//! Bounds of messages that guests write; the configuration sets them for Clients as well.
 
 /// Bounds of the topics of messages and kept values, and of the text of their properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct MessageBounds {
 }
 
 impl Default for MessageBounds {
-    /// None but those of the standard, and what it advises.
+    /// Only the bounds that the standard sets or advises.
     fn default() -> Self {
         MessageBounds {
             topic_bytes: usize::MAX,

@@ -2,12 +2,11 @@
 //!
 //! A file is named after everything that its content depends on: engine version, configuration, CPU
 //! features and the component. Its content is encrypted and authenticated with a key that never
-//! leaves the machine: the texts of a program stand in its code.
+//! leaves the machine: the texts of a program are in its code.
 //!
 //! Invariants: native code is loaded only after its authentication code was checked, in memory that
-//! nobody else can change; whatever is wrong with a file, or with its disk, the component is
-//! compiled anew. Not here: the directory and who waits for it (`files`), and which components may
-//! be loaded at all (`validate`).
+//! no other process can change. If a file or its disk is faulty, the component is compiled anew.
+//! Not here: the directory and its waiters (`files`), and the checks of components (`validate`).
 
 mod files;
 pub(crate) mod native;
@@ -34,7 +33,7 @@ pub const CACHE_KEY_FILE: &str = "code.key";
 
 const KEY_BYTES: usize = 32;
 
-/// What the key for the files is derived for; another one with another form of the files.
+/// Context string for the derivation of the file key. Change it with the format of the files.
 const PURPOSE: &[u8] = b"lotmq compiled code, AES-256-GCM, nonce in front";
 
 /// The directory of compiled code.
@@ -65,8 +64,8 @@ impl CodeCache {
         })
     }
 
-    /// Opens a directory that several processes of a user share; `None` where that cannot be, or
-    /// somebody else may write to it: who can put a key there can put code there.
+    /// Opens a directory that several processes of a user share. `None` if that fails, or if
+    /// another user may write to it: a foreign key would allow foreign code.
     pub(crate) fn open_shared(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
         let told = |(path, error): (PathBuf, io::Error)| {
             tracing::debug!(path = %path.display(), %error, "the shared cache of compiled code is not used");
@@ -90,7 +89,7 @@ impl CodeCache {
         self.files.has(&self.name(wasm))
     }
 
-    /// The same of a binary that is read in parts, until one is `None`.
+    /// Like [`has`](Self::has) for a binary that is read in parts, until one is `None`.
     ///
     /// # Errors
     /// That of `next`.
@@ -109,7 +108,7 @@ impl CodeCache {
     pub(crate) fn store(&self, wasm: &[u8], native: &[u8]) {
         let name = self.name(wasm);
         let written = self.sealed(&name, native).and_then(|content| self.files.write(&name, content));
-        // A disk that does not answer is told of once.
+        // A disk that does not answer is reported once, elsewhere.
         if let Err(error) = written
             && error.kind() != io::ErrorKind::TimedOut
         {
@@ -138,7 +137,7 @@ impl CodeCache {
         native
     }
 
-    /// Decrypts what is authentic. The authentication covers the name, so that one file cannot
+    /// Decrypts authentic content. The authentication covers the name, so that one file cannot
     /// stand in for another.
     fn authentic(&self, name: &[u8; 32], mut content: Vec<u8>) -> Option<native::Authentic> {
         let (nonce, sealed) = content.split_first_chunk_mut::<NONCE_LEN>()?;
@@ -183,8 +182,8 @@ pub(crate) fn made_for_us_alone(dir: &Path) -> io::Result<()> {
     of_us_alone(dir)
 }
 
-/// Checks that nobody else can change what is in a directory: it is ours, as is its key, and others
-/// may not write to it, nor put another one in its place.
+/// Checks that no other user can change a directory. We own it and its key, and others may neither
+/// write to it nor replace it.
 fn of_us_alone(dir: &Path) -> io::Result<()> {
     let us = rustix::process::geteuid().as_raw();
     let refused = |what: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -223,7 +222,7 @@ fn read_or_make_key(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
     }
     let mut file =
         fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // Where files cannot be locked, whoever is alone needs no lock either.
+    // Ignores a file system without locks: a single process needs none.
     let _ = file.lock();
     let mut bytes = Vec::new();
     (&file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -10,8 +10,8 @@ use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator, TypeSecti
 
 use crate::limits::{FUNCTION_BYTES_MAX, FUNCTION_COMPLEXITY_MAX, MODULE_COMPLEXITY_MAX, MODULE_FLOW_MAX};
 
-/// What a loop costs, in blocks squared: 20,000 in one function take 36 s, 50,000 blocks that are
-/// none 4.4 s.
+/// Weight of a loop in the compile cost, in blocks squared. 20,000 loops in one function take 36 s,
+/// 50,000 other blocks 4.4 s.
 const LOOP_FLOW: u64 = 50;
 
 /// Why code is not compiled.
@@ -57,7 +57,7 @@ pub enum TooComplex {
         /// How many of them are loops.
         loops: u64,
     },
-    /// It is no code; what the reader says.
+    /// It is no code, with the text of the reader.
     #[error("{0}")]
     Malformed(String),
 }
@@ -68,7 +68,7 @@ impl From<BinaryReaderError> for TooComplex {
     }
 }
 
-/// What the functions of a component have so far.
+/// Sums over the functions of a component that were read so far.
 #[derive(Default)]
 pub(crate) struct Complexity {
     /// Parameters and results of each type of the core module that is being read.
@@ -89,7 +89,7 @@ struct Flow {
 }
 
 impl Flow {
-    /// What it costs to compile, in blocks squared.
+    /// Returns the cost of compilation, in blocks squared.
     fn cost(self) -> u64 {
         let squared = |count: u64| count.saturating_mul(count);
         squared(self.blocks).saturating_add(squared(self.loops).saturating_mul(LOOP_FLOW))
@@ -114,7 +114,7 @@ impl Complexity {
     /// Adds a function.
     ///
     /// # Errors
-    /// When it, or all together, would take too much to compile; what is no function body.
+    /// When it, or all together, would take too much to compile, or when it is no function body.
     pub(crate) fn add(&mut self, body: &FunctionBody<'_>) -> Result<(), TooComplex> {
         self.functions += 1;
         let number = self.functions;
@@ -142,7 +142,7 @@ impl Complexity {
 
     /// Locals times blocks of a function, and its control flow.
     fn of(&self, body: &FunctionBody<'_>) -> Result<(u64, Flow), BinaryReaderError> {
-        // Which type a function has stands elsewhere; its parameters are as many as any has.
+        // The type of the function is in another section. Assumes the largest arity of all types.
         let mut locals = self.arities.iter().copied().max().unwrap_or(0);
         for declared in body.get_locals_reader()? {
             locals += u64::from(declared?.0);

@@ -1,6 +1,6 @@
 //! Deadlines of runs, in processor time of the thread that they run on.
 //!
-//! Not here: what is done at a tick (`instance`), and how often ticks come (`ticker`).
+//! Not here: the work at a tick (`instance`), and the rate of ticks (`ticker`).
 
 use std::{cell::Cell, time::Duration};
 
@@ -16,7 +16,7 @@ pub(crate) struct Deadline {
     pub(crate) slice: Option<Duration>,
 }
 
-/// What to do at a tick.
+/// Decision at an epoch tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AtTick {
     GoOn,

@@ -2,8 +2,8 @@
 //!
 //! Invariants: epochs are on and move while guests run, fuel is off; the component model's own
 //! concurrency is off (it triples the cost of a call); native code comes from this machine's
-//! compiler or its authenticated cache, never from an upload. Not here: what a component must look
-//! like (`validate`), and running one (`instance`).
+//! compiler or its authenticated cache, never from an upload. Not here: the checks of a component
+//! (`validate`), and running one (`instance`).
 
 mod code;
 mod compiler;
@@ -65,13 +65,13 @@ pub struct EngineOptions {
     /// Linear memory of all instances together in bytes, but for those of rules. Default: no bound
     /// but those of the instances.
     pub all_memory_bytes_max: u64,
-    /// Address space that may be used, in bytes. Default: what the process may have (`ulimit -v`).
+    /// Address space that may be used, in bytes. Default: the limit of the process (`ulimit -v`).
     pub address_space_bytes: Option<u64>,
-    /// Memory mappings that the process may have. Default: what the system says
+    /// Memory mappings that the process may have. Default: the limit of the system
     /// (`vm.max_map_count`).
     pub mappings: Option<u64>,
-    /// Memory mappings that compiled code may have. Default: what the pool and a reserve for the
-    /// rest of the process leave.
+    /// Memory mappings that compiled code may have. Default: the rest that the pool and a reserve
+    /// for the process leave.
     pub code_mappings_max: Option<u64>,
     /// Memory of compiled code in bytes. Default: no bound.
     pub code_bytes_max: u64,
@@ -82,7 +82,7 @@ pub struct EngineOptions {
     /// it compiles to: they import each as the core module [`MAIN_MODULE`]. Native code, types and
     /// glue of a shell are made once for all of its world.
     pub shells: Vec<(World, Cow<'static, [u8]>)>,
-    /// Where the ticker is watched. Default: nowhere.
+    /// Watchdog for the ticker. Default: none.
     pub pulses: Pulses,
 }
 
@@ -114,9 +114,9 @@ pub enum EngineError {
         "no room for guests: the process may use {address_space_bytes} bytes of address space, {needed_bytes} are needed"
     )]
     AddressSpace {
-        /// What the process may use.
+        /// Bytes that the process may use.
         address_space_bytes: u64,
-        /// What the smallest pool needs.
+        /// Bytes that the smallest pool needs.
         needed_bytes: u64,
     },
     /// The engine refused its configuration, or could not reserve memory.
@@ -138,7 +138,7 @@ pub enum EngineError {
     Cache {
         /// The directory or file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The ticker thread could not be started.
@@ -179,9 +179,9 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the engine of a tool that a user calls, with his directory for compiled code. Where
-    /// that cannot be written, or somebody else can change what is in it, as in the home of a user
-    /// from which `root` has called the tool, each process compiles anew.
+    /// Starts the engine of a command-line tool with the user's directory for compiled code. The
+    /// tool compiles in each process if it cannot write there. It also does if other users can
+    /// change the files, for example when `root` runs the tool in a user's home.
     pub fn of_user(cache_dir: Option<PathBuf>, options: &EngineOptions) -> Result<Engine, EngineError> {
         let own = cache_dir.filter(|dir| made_for_us_alone(dir).is_ok());
         let kept = EngineOptions { cache_dir: own, ..options.clone() };
@@ -251,7 +251,7 @@ impl Engine {
         Ok(Engine(Arc::new(shared), CodeAccount::BROKER))
     }
 
-    /// The same engine, which counts the code that it compiles from now on for this account.
+    /// Returns the same engine for another account, which pays for code compiled from then on.
     #[must_use]
     pub fn for_account(&self, account: CodeAccount) -> Engine {
         Engine(Arc::clone(&self.0), account)
@@ -279,7 +279,7 @@ impl Engine {
         self.0.memory.instances_refused()
     }
 
-    /// What was reserved for instances.
+    /// Returns the resources that the pool reserved for instances.
     pub fn pool(&self) -> &Pool {
         &self.0.pool
     }
@@ -304,7 +304,8 @@ impl Engine {
         &self.0.patterns
     }
 
-    /// Those of rules, whose searches are shorter, and which no other guest is to push out.
+    /// Returns the patterns of rules. They have shorter searches, and other guests cannot evict
+    /// them.
     pub(crate) fn patterns_of_rules(&self) -> &Arc<PatternCache> {
         &self.0.patterns_of_rules
     }
@@ -334,9 +335,9 @@ impl Engine {
         &self.0.sockets
     }
 
-    /// Says how many connections all guests together may have accepted by listeners of their own:
-    /// what the system lets a process open may be fewer than
-    /// [`ACCEPTED_CONNECTIONS_MAX`](limits::ACCEPTED_CONNECTIONS_MAX), which are never more.
+    /// Sets how many connections all guests together may have accepted by listeners of their own.
+    /// The system may allow fewer open files than
+    /// [`ACCEPTED_CONNECTIONS_MAX`](limits::ACCEPTED_CONNECTIONS_MAX), which is the upper bound.
     pub fn bound_accepted(&self, connections: u64) {
         self.0.sockets.accepted.set_max(connections.min(limits::ACCEPTED_CONNECTIONS_MAX));
     }
@@ -363,13 +364,13 @@ impl Engine {
         &self.0.memory_of_rules
     }
 
-    /// Whether the code cache has optimised code of a binary. It may be gone when somebody needs
-    /// it.
+    /// Whether the code cache has optimised code of a binary. It may be evicted before it is used.
     pub fn is_cached(&self, binary: &[u8]) -> bool {
         self.0.cache.as_ref().is_some_and(|cache| cache.has(binary))
     }
 
-    /// The same of a binary that is read in parts, until `next` returns `None`.
+    /// Like [`is_cached`](Self::is_cached) for a binary that is read in parts, until `next` returns
+    /// `None`.
     ///
     /// # Errors
     /// That of `next`.
@@ -404,7 +405,7 @@ impl Engine {
         if let Some(found) = cache.and_then(|cache| cache.component(&self.0.engine, packed)) {
             return Ok(found);
         }
-        // Opened now and not before: who has no scripts has no files there, and no thread.
+        // Opened on demand, so that a broker without scripts has no files and no thread for it.
         let shared =
             self.0.shared_cache_dir.as_deref().and_then(|dir| CodeCache::open_shared(dir, &self.0.engine));
         if let Some(found) = shared.as_ref().and_then(|shared| shared.component(&self.0.engine, packed)) {

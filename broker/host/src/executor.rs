@@ -51,9 +51,8 @@ use std::{
 pub struct ExecutorOptions {
     /// Number of threads. Default: one per core.
     pub threads: usize,
-    /// Whether nothing begins to run but while somebody
-    /// [waits for the rest](Executor::wait_for_rest), so that it is that caller who decides when.
-    /// Default: no.
+    /// Whether definitions run only while a caller [waits for the rest](Executor::wait_for_rest),
+    /// so that the caller decides when. Default: no.
     pub is_stepped: bool,
     /// Time after which a definition that has more to do lets others run. Default
     /// [`limits::TURN_TIME_MAX`].
@@ -64,7 +63,7 @@ pub struct ExecutorOptions {
     /// Time after which the instance of a definition that has nothing to do is dropped. Default
     /// [`limits::INSTANCE_IDLE`].
     pub instance_idle: Duration,
-    /// Where its threads are watched.
+    /// Watchdog for the threads of the executor.
     pub pulses: Pulses,
 }
 
@@ -85,13 +84,13 @@ impl Default for ExecutorOptions {
 /// A run that has ended on an executor thread.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishedRun<'a> {
-    /// What ran.
+    /// Runner of the definition.
     pub runner: &'a Arc<Runner>,
-    /// What it ran for.
+    /// Event that started the run.
     pub event: &'a OwnedEvent,
-    /// Hops of the message that started it; what it published has one more.
+    /// Hops of the message that started it; its own messages have one more.
     pub hops: u8,
-    /// What the poster gave along with the event.
+    /// Value that the caller of `post` passed with the event.
     pub tag: u64,
     /// How it ended; never [`RunOutcome::SliceExpired`].
     pub outcome: &'a RunOutcome,
@@ -115,8 +114,8 @@ pub trait Sink: Send {
         false
     }
 
-    /// A turn is over, or one of its runs is about to wait: what was collected over several runs
-    /// should go out now.
+    /// Sends the effects collected over several runs. Called when a turn is over, or when one of
+    /// its runs is about to wait.
     fn turn_finished(&mut self);
 }
 
@@ -126,7 +125,7 @@ pub struct Executor {
     shared: Arc<Shared>,
 }
 
-/// What workers and definitions share.
+/// State that workers and definitions share.
 pub(crate) struct Shared {
     pub(crate) queue: RunQueue,
     /// Definitions that may have an instance.
@@ -140,15 +139,15 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Threads {
     started: Vec<JoinHandle<()>>,
-    /// None when the executor has ended: definitions that outlive it would keep what the sinks
-    /// know, which has definitions.
+    /// `None` when the executor has ended: definitions that outlive it would keep the state of the
+    /// sinks, which holds definitions.
     sink: Option<Box<MakeSink>>,
 }
 
 /// Makes the sink of the thread with a number.
 type MakeSink = dyn Fn(usize) -> Box<dyn Sink> + Send;
 
-/// What a thread is given when it starts.
+/// Arguments of a thread at its start.
 pub(crate) struct Seat {
     sink: Box<dyn Sink>,
     pulse: Arc<Pulse>,
@@ -190,8 +189,8 @@ impl Executor {
         Runner::new(spec, self.shared.clone())
     }
 
-    /// Makes a runner for a definition whose code is still being compiled: what is posted to it
-    /// waits for [`Runner::replace`].
+    /// Makes a runner for a definition whose code is still being compiled. Posted events wait for
+    /// [`Runner::replace`].
     pub fn add_compiling(&self, spec: CompilingSpec, engine: &Engine) -> Arc<Runner> {
         Runner::compiling(spec, engine.clone(), self.shared.clone())
     }
@@ -201,8 +200,8 @@ impl Executor {
         self.shared.queue.is_at_rest()
     }
 
-    /// Waits until no definition runs or has anything to do, or for so long. Whether that is so:
-    /// what the last runs wrote has gone out then.
+    /// Waits until no definition runs or has anything to do, or for so long. Returns whether that
+    /// is so: the effects of the last runs have gone out then.
     pub fn wait_for_rest(&self, patience: Duration) -> bool {
         self.shared.queue.wait_for_rest(Instant::now() + patience)
     }

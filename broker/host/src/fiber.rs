@@ -1,12 +1,12 @@
-//! Guests that wait: what the worlds `route` and `auth` share, which are those with network. Each
-//! instance is on a fiber of its own.
+//! Guests that wait: the common part of the worlds `route` and `auth`, which have network access.
+//! Each instance has a fiber of its own.
 //!
-//! Calls are `async`: while a host function waits, the fiber is suspended and the thread does
-//! something else. Whoever drives an instance makes one call at a time and uses [`HostWork`] to end
-//! one that waits.
+//! Calls are `async`: while a host function waits, the fiber is suspended and the thread does other
+//! work. The driver of an instance makes one call at a time and ends a waiting call through
+//! [`HostWork`].
 //!
-//! Invariants: an instance reaches only its endpoints, at addresses that the operator allows; guest
-//! code never runs longer than an epoch without giving the thread back; time in which the guest
+//! Invariants: an instance reaches only its endpoints, at addresses that the operator allows. Guest
+//! code never runs longer than an epoch without giving the thread back. Time in which the guest
 //! waits does not count against its limit.
 
 pub(crate) mod bindings;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Guest {
-    /// Makes an instance that reaches nothing. `grants` say what it is configured with.
+    /// Makes an instance that reaches nothing. `grants` have its configuration.
     ///
     /// # Errors
     /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room.
@@ -23,7 +23,7 @@ impl Guest {
 }
 
 impl RuleGuest {
-    /// Makes an instance that reaches nothing. `grants` say what it is configured with.
+    /// Makes an instance that reaches nothing. `grants` have its configuration.
     ///
     /// # Errors
     /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room.
@@ -34,12 +34,12 @@ impl RuleGuest {
 }
 
 impl RouteGuest {
-    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it
-    /// is configured with.
+    /// Makes an instance that reaches nothing and asks it for its description. `grants` have its
+    /// configuration.
     ///
     /// # Errors
     /// [`LoadError::StartFailed`] when it traps, runs for too long or has no room;
-    /// [`LoadError::DescribeFailed`] when it does so while it is asked.
+    /// [`LoadError::DescribeFailed`] when `describe` does so.
     pub fn first_look(&self, grants: Grants, limits: GuestLimits) -> Result<route::Description, LoadError> {
         let spec = RouteSpec {
             id: GuestId::default(),
@@ -59,8 +59,8 @@ impl RouteGuest {
 }
 
 impl AuthGuest {
-    /// Makes an instance that reaches nothing and asks it what the guest is. `grants` say what it
-    /// is configured with.
+    /// Makes an instance that reaches nothing and asks it for its description. `grants` have its
+    /// configuration.
     ///
     /// # Errors
     /// [`LoadError::StartFailed`] when it traps, and when it waits: there is nothing that it could

@@ -1,8 +1,7 @@
-//! What a fuzzer runs: foreign bytes as an uploaded component, up to the point where wasmtime takes
-//! over.
+//! Fuzz entry point: treats arbitrary bytes as an uploaded component, up to the call of wasmtime.
 //!
-//! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_component`]. Not for
-//! production use: it panics by design when what was accepted breaks a promise.
+//! The fuzz target and the replay of its corpus are thin wrappers around [`fuzz_component`]. Not
+//! for production use: it panics by design when an accepted component breaks a promise.
 
 use crate::validate::{ComponentSource, World, check, is_inert, is_ours};
 

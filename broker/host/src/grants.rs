@@ -1,5 +1,5 @@
-//! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or
-//! its custom sections say.
+//! Grants of a definition and the user that it acts for. Every host call checks them, whatever the
+//! facts or the custom sections of the definition say.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -38,8 +38,8 @@ impl TopicGrant {
         }
     }
 
-    /// Whether the server is asked about a write to a Topic Name, and nobody refuses it before:
-    /// what the grant covers, and with [`NotSystem`](TopicGrant::NotSystem) `$SYS/`.
+    /// Whether the server has to check a write to a Topic Name. The grant covers it, or it is below
+    /// `$SYS/` with [`NotSystem`](TopicGrant::NotSystem).
     pub(crate) fn reaches(&self, topic: &str) -> bool {
         self.covers(topic) || (*self == TopicGrant::NotSystem && is_system(topic))
     }
@@ -88,9 +88,9 @@ fn is_below(path: &str, folder: &str) -> bool {
 /// Values that a definition was granted: which it may read, and which it may set and remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueGrant {
-    /// Those that it may read.
+    /// Values that it may read.
     pub read: NameGrant,
-    /// Those that it may set and remove.
+    /// Values that it may set and remove.
     pub write: NameGrant,
 }
 
@@ -200,8 +200,7 @@ pub struct Authority {
 pub struct Acting {
     /// The version of the code.
     pub version: u64,
-    /// The account of its owner, shared with whoever knows when that goes; 0 for nobody from then
-    /// on.
+    /// Account of the owner. The server shares it and sets it to 0 when the owner is removed.
     pub account: Arc<AtomicU64>,
 }
 
@@ -243,7 +242,8 @@ pub struct Grants {
     pub serial_ports: NameGrant,
     /// Whether it may keep values of its own.
     pub state: bool,
-    /// What the operator has set for it: JSON on one line, which it may read; `None` for nothing.
+    /// Configuration that the operator set and the definition may read: JSON on one line. `None` if
+    /// there is none.
     pub config: Option<Arc<str>>,
 }
 
@@ -271,8 +271,8 @@ impl Grants {
         }
     }
 
-    /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to
-    /// write, all to read, all values.
+    /// Grants of every Action compiled from LoT (language reference §6): write all topics but
+    /// `$SYS/`, read all topics, read all values.
     pub fn action() -> Self {
         Grants {
             acting: Acting::default(),
@@ -292,7 +292,8 @@ impl Grants {
         }
     }
 
-    /// What every Model gets: as an Action, and its own memory below `$LOT/Models/` to read.
+    /// Grants of every Model: those of an Action without calls, plus its own memory below
+    /// `$LOT/Models/` to read.
     pub fn model() -> Self {
         Grants {
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into(), "$LOT/Models/#".into()])),

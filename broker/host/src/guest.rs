@@ -25,18 +25,18 @@ struct Shared {
     _code: CodeShare,
 }
 
-/// What makes instances, by world.
+/// Pre-linked guest that makes instances, by world.
 pub(crate) enum Pre {
     Action(ActionPre),
     Model(ModelExportsPre<RunState>),
 }
 
-/// What makes instances of an Action.
+/// Pre-linked Action that makes instances.
 pub(crate) struct ActionPre {
     pub(crate) instance: InstancePre<RunState>,
     pub(crate) handler: ActionExportsIndices,
-    /// The function that takes many messages. Only that of our own shell is used: nothing says what
-    /// those of others do.
+    /// The function that takes many messages. Used only of our own shell: those of others have no
+    /// defined meaning.
     pub(crate) on_messages: Option<ComponentExportIndex>,
 }
 

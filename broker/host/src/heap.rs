@@ -1,11 +1,11 @@
-//! How the C library's heap treats what the engine, compilers, executors and checks of passwords
-//! free.
+//! Tuning of the C library's heap for memory that the engine, compilers, executors and password
+//! checks free.
 //!
 //! A thousand instances leave some 12 MiB in a thread's heap when they are dropped. By default the
-//! library gives such memory back only beyond a threshold that grows with every large block that
-//! was ever freed, up to 64 MiB per thread, and only when a large block is freed, because small
-//! ones are not joined before. The same holds for the 19 MiB that a check of a password takes, and
-//! for what compiling the runtime and the shell takes.
+//! library gives such memory back only beyond a threshold. That threshold grows with every freed
+//! large block, up to 64 MiB per thread. It is checked only when a large block is freed, because
+//! small ones are not joined before. The same holds for the 19 MiB of a password check, and for the
+//! memory of compiling the runtime and the shell.
 #![allow(
     unsafe_code,
     reason = "the C library has no safe face for this; it saves a quarter of an idle definition's memory"
@@ -14,8 +14,8 @@
 use std::hint::black_box;
 
 /// Free memory at the end of a heap that is kept, and size from which blocks are mapped by
-/// themselves, in bytes. Below what a thousand instances leave; far above what comes and goes with
-/// each turn of a shard.
+/// themselves, in bytes. Below the rest of a thousand instances; far above the memory of one turn
+/// of a shard.
 #[cfg(target_env = "gnu")]
 const KEPT_BYTES: i32 = 4 * 1024 * 1024;
 

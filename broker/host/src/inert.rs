@@ -1,8 +1,9 @@
-//! The inert WASI set: what a standard library built for `wasm32-wasip2` asks for when it starts.
+//! The inert WASI set: the imports that a standard library built for `wasm32-wasip2` needs at
+//! start.
 //!
-//! Behind it are an empty environment, no arguments, no preopened folders, output to the log,
-//! clocks and random numbers of who runs it ([`Ambient`](crate::Ambient)). What needs more than
-//! that is a trap when it is called. The set is listed in `wit/inert-wasi.txt`.
+//! It has an empty environment, no arguments, no preopened folders, and output to the log. Clocks
+//! and random numbers come from [`Ambient`](crate::Ambient). A call of any other function traps.
+//! The set is listed in `wit/inert-wasi.txt`.
 //!
 //! Invariant: nothing here reaches a file, a socket, or another guest.
 
@@ -21,7 +22,7 @@ const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of output that one call may bring to the log.
 const LOG_BYTES_MAX: usize = 1024;
 
-/// What WASI resources stand for here: nothing.
+/// Placeholder for WASI resources, without state.
 struct Nothing;
 
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
@@ -68,18 +69,18 @@ pub(crate) fn link<T: Perceives + 'static>(
     link_with(linker, component, Waits::AreOver)
 }
 
-/// What a guest gets that wants to wait by WASI.
+/// Provider of the WASI functions with which a guest waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waits {
-    /// What it waits for is there, and it cannot sleep.
+    /// Provided here: every pollable is ready at once, and the guest cannot sleep.
     AreOver,
     /// Somebody else's: nothing from here.
     AreNotOurs,
 }
 
-/// Like [`link`], for a component of our own whose libraries import more of WASI than they call:
-/// all of it is there, and what is not of the inert set traps. What waits is provided by the
-/// caller.
+/// Like [`link`], for our own component whose libraries import more of WASI than they call. All
+/// imports resolve, and functions outside of the inert set trap. The caller provides the functions
+/// that wait.
 pub(crate) fn link_all<T: Perceives + 'static>(
     linker: &Linker<T>,
     component: &Component,
@@ -160,7 +161,7 @@ fn provide<T: Perceives + 'static>(
     }
 }
 
-/// What a guest waits for is there already, as output is always taken; it cannot sleep.
+/// Links pollables that are always ready: output is always accepted, and a guest cannot sleep.
 fn provide_waits<T: Perceives + 'static>(
     instance: &mut LinkerInstance<'_, T>,
     interface: &str,

@@ -1,4 +1,4 @@
-//! One live instance of an Action or Model, and what a run on it means.
+//! One live instance of an Action or Model, and its runs.
 //!
 //! Invariants: an instance that was stopped by force is never entered again; the effects of a run
 //! belong to the caller's [`RunOutput`] when the run has ended, however it ended. Not here: queues,
@@ -31,7 +31,7 @@ pub struct ActionInstance {
     is_poisoned: bool,
 }
 
-/// What can be called, by world.
+/// Exported functions, by world.
 enum Exports {
     Action(ActionExports, Option<OnMessages>),
     Model(ModelExports),
@@ -99,7 +99,8 @@ impl ActionInstance {
         self.store.data().deadline.get().has_ticked()
     }
 
-    /// Runs the guest for one event. `output` is cleared first and then holds what the run wrote.
+    /// Runs the guest for one event. `output` is cleared first and then holds the effects of the
+    /// run.
     pub fn run(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
         output.begin(&self.limits);
         self.enter(event, run, Deadline::new(self.limits.time), Pace::Coarse, output)
@@ -132,7 +133,7 @@ impl ActionInstance {
         }
         self.ticker.run_begins(Pace::Fine);
         let deadline = Deadline::new(self.limits.time).sliced(self.limits.slice);
-        // What the guest writes otherwise is nobody's.
+        // Discards effects that the guest writes outside of the runs of the batch.
         let mut stray = RunOutput::new();
         stray.begin(&self.limits);
         self.store.data_mut().begin(run, deadline, None, &mut stray);

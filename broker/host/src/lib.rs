@@ -2,12 +2,12 @@
 //! its own limits.
 //!
 //! ```text
-//! bytes --Engine::compile--> Guest --Executor::add--> Runner --post / InlineRuns::run--> ActionInstance::run
-//!                                                                        effects + outcome --> Sink
+//! bytes --Engine::compile--> Guest --Executor::add--> Runner
+//! Runner --post / InlineRuns::run--> ActionInstance::run --effects + outcome--> Sink
 //! ```
 //!
-//! Start with [`Engine`] and [`Executor`]. What a guest may ask of the broker is [`Services`]; what
-//! it wrote is in [`RunOutput`].
+//! Start with [`Engine`] and [`Executor`]. A guest calls the broker through [`Services`] and writes
+//! its effects to [`RunOutput`].
 //!
 //! Invariants: a guest is never entered again after a trap; runs of one definition never overlap
 //! and keep the order of its mailbox; every bound is in [`limits`]; `unsafe` is only in
@@ -35,7 +35,7 @@
 //!   Tests `a_trap_storm_delays_only_itself`,
 //!   `a_message_that_traps_again_and_again_pauses_and_the_others_go_on`.
 //! - A component may import its world and the inert WASI set: no sockets, no files, no HTTP. Tests
-//!   `what_is_not_a_fitting_component_is_refused_with_its_code`,
+//!   `unsuitable_component_is_rejected_with_an_error_code`,
 //!   `the_inert_set_has_no_sockets_and_no_http`.
 //! - Scripts share nothing. A script that exceeds its limits stops alone. Tests
 //!   `globals_live_from_call_to_call_and_no_other_script_sees_them`,

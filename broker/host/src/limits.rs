@@ -1,7 +1,7 @@
 //! Every bound of the host: name, unit, default, allowed range, and why this number.
 //!
-//! Defaults follow the language reference §7.8 and the commands reference §14.4. What a definition
-//! may have less or more of is in [`GuestLimits`]; the constants are the same for all.
+//! Defaults follow the language reference §7.8 and the commands reference §14.4. [`GuestLimits`]
+//! has the bounds that differ between definitions; the constants are the same for all.
 
 use std::time::Duration;
 
@@ -159,8 +159,8 @@ pub const PYTHON_WAIT: Duration = Duration::from_secs(30);
 pub const PYTHON_SLICE: Duration = Duration::from_millis(50);
 
 /// Threads that stand in for executor threads whose run waits for a script or a route. One owner
-/// has half of those that others leave at most; his further runs wait until one of his goes on.
-/// None is there before it is needed.
+/// may use half of the threads that others leave; further runs of that owner wait. Each thread
+/// starts when it is first needed.
 pub const STAND_INS_MAX: usize = 64;
 
 /// How long adding a script waits for the interpreter's native code, which is made once after an
@@ -364,8 +364,8 @@ pub const FUNCTION_COMPLEXITY_MAX: u64 = 4_000_000;
 /// The same of all functions of an upload together.
 pub const MODULE_COMPLEXITY_MAX: u64 = 64_000_000;
 
-/// What the control flow of all functions of an upload may cost to compile, in blocks squared,
-/// where a loop counts for fifty: some 10 s.
+/// Cost of the control flow of all functions of an upload, in blocks squared. A loop counts for
+/// fifty blocks. The bound takes some 10 s to compile.
 pub const MODULE_FLOW_MAX: u64 = 4_000_000_000;
 
 /// Bytes of native code that a compile worker may hand over. Code has up to ten times the bytes of
@@ -396,7 +396,7 @@ pub const CACHE_PATIENCE: Duration = Duration::from_secs(2);
 /// looked at when the directory is opened.
 pub const CACHE_UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
-/// What one definition may use. The engine's own bounds hold as well: see
+/// Limits of one definition. The engine's own bounds hold as well: see
 /// [`Engine::memory_bytes_max`](crate::Engine::memory_bytes_max).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuestLimits {
@@ -508,8 +508,8 @@ pub const HTTP_SERVER_CONNECTIONS_MAX: usize = 256;
 /// are at most three quarters of what others leave.
 pub const HTTP_SERVER_CONNECTIONS_ALL_MAX: usize = 4 * HTTP_SERVER_CONNECTIONS_MAX;
 
-/// Such connections that there may be from which on they are shared out between owners; of fewer,
-/// nobody's part would be as many as he needs.
+/// Fewest connections of HTTP clients that are shared out between owners. With fewer, the share of
+/// an owner would be too small to be useful.
 pub const HTTP_SERVER_CONNECTIONS_SHARED_MIN: usize = 4;
 
 /// Connections that all guests together have accepted by listeners of their own, at most; as many

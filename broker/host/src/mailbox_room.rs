@@ -1,7 +1,7 @@
-//! Room of a mailbox among those of all definitions: what waits beyond a first part is taken from
-//! their sum, of which one owner has at most a part of what others leave.
+//! Room of a mailbox in the sum of all mailboxes. Waiting bytes beyond a free part count in the
+//! sum. One owner has at most a part of the rest that others leave.
 //!
-//! It is taken and given back in steps, so that a definition which keeps up asks nobody.
+//! It is taken and given back in steps, so that a definition which keeps up needs no check.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ impl MailboxRoom {
         Self { account: payer(account), all: Arc::clone(all), taken: 0, was_scarce: false }
     }
 
-    /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it
-    /// is given back.
+    /// Acts for another account from now on. Room that is taken stays with the former account until
+    /// it is given back.
     pub(crate) fn acts_for(&mut self, account: u64) {
         if self.taken == 0 {
             self.account = payer(account);
@@ -54,7 +54,8 @@ impl MailboxRoom {
         self.taken > 0 && self.all.is_scarce_for(self.account)
     }
 
-    /// The same as of the last step. Who does not grow by one may have it as it is.
+    /// Returns the result of [`is_scarce`](Self::is_scarce) at the last change of the share. It is
+    /// exact enough for a mailbox that needs no further step.
     pub(crate) fn was_scarce(&self) -> bool {
         self.was_scarce
     }
@@ -80,7 +81,7 @@ impl Drop for MailboxRoom {
     }
 }
 
-/// What so many bytes take of the sum.
+/// Returns the bytes that a mailbox of this size takes from the sum, rounded up to whole steps.
 fn steps(bytes: usize) -> u64 {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     bytes.saturating_sub(MAILBOX_ROOM_FREE).div_ceil(MAILBOX_ROOM_STEP).saturating_mul(MAILBOX_ROOM_STEP)
@@ -92,7 +93,7 @@ mod tests {
     use crate::memory::shares;
 
     #[test]
-    fn what_is_taken_is_given_back_in_steps() {
+    fn mailbox_room_is_acquired_and_released_in_steps() {
         let all = shares(4 * MAILBOX_ROOM_STEP);
         let (step, free) = (MAILBOX_ROOM_STEP as usize, MAILBOX_ROOM_FREE as usize);
         let mut one = MailboxRoom::new(1, &all);

@@ -1,12 +1,11 @@
-//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them
-//! together; of the pool's instances, memories and tables, of the stacks for instances on fibers,
-//! and of sockets.
+//! Shares of guests in memory, pool places, fiber stacks and sockets. Memory is bounded for one
+//! instance, for all instances of one owner, and for all together.
 //!
-//! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep
-//! those of all others out, nor those of several together: each has less than the one before. What
-//! instances were granted is given back when they are dropped.
+//! One owner may use at most [`OWNER_PART`] of the rest that all others leave. So no owner, and no
+//! group of owners, can keep the others out: each further owner gets less. Dropping an instance
+//! gives its share back.
 //!
-//! Asked by the engine before each growth, the first one at instantiation included.
+//! The engine asks before each growth, the first one at instantiation included.
 
 use crate::limits::{MEMORIES_MAX, OWNER_PART, RULE_INSTANCES_PART, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use lotmq_shares::{AccountShares, HeldShare, NoShare, payer};
@@ -16,7 +15,7 @@ use wasmtime::ResourceLimiter;
 /// Most places of one instance in the pool: itself, memories and tables of its component.
 const PLACES_MAX: usize = 1 + MEMORIES_MAX as usize + TABLES_MAX as usize;
 
-/// Whose memory that of rules counts as, which is not bounded in sum.
+/// Account for the memory of rules, which has no bound in sum.
 pub(crate) const OF_RULES: u64 = u64::MAX;
 
 /// A sum that all instances of an engine share: of memory, in bytes, or of stacks.
@@ -38,9 +37,9 @@ pub(crate) struct SocketSums {
 pub(crate) enum Refusal {
     /// It has what one instance may have.
     Own,
-    /// Those of its owner have what all others leave to them.
+    /// Those of its owner have used up the rest that all others leave.
     Owner { max: u64 },
-    /// All guests together have what they may have.
+    /// All guests together have used up their bound.
     All { max: u64 },
 }
 

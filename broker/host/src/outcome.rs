@@ -2,8 +2,8 @@
 
 use crate::{RunError, Value};
 
-/// How a run ended. What it had written until then is in its [`RunOutput`](crate::RunOutput) in
-/// every case but one.
+/// Outcome of a run. Its [`RunOutput`](crate::RunOutput) has the effects that it wrote until then,
+/// in every case but one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunOutcome {
     /// To its end. The outputs of a call in the order in which the Action declares them; empty for
@@ -23,7 +23,7 @@ pub enum RunOutcome {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Trap {
-    /// What it did.
+    /// Cause of the trap.
     pub kind: TrapKind,
     /// One sentence for people, with the limit that was reached.
     pub message: String,
@@ -38,7 +38,7 @@ impl Trap {
     }
 }
 
-/// What a guest did to be stopped.
+/// Cause for which the host stopped a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrapKind {

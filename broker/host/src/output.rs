@@ -1,12 +1,12 @@
-//! What one run wrote, in program order, in one reusable buffer.
+//! Effects of one run, in program order, in one reusable buffer.
 //!
-//! Filled by the host functions while the guest runs; read by the server when the run has ended,
-//! also when it ended with an error.
+//! The host functions fill it while the guest runs. The server reads it when the run has ended,
+//! also after an error.
 //!
-//! Invariants: effects come out in the order in which they went in, those of nested calls at the
-//! place of the call; topics are valid Topic Names; the bounds of the run that was started from
-//! outside hold for all of it. Not here: carrying the effects out, and whether the definition may
-//! write at all (`functions::messages`).
+//! Invariants: effects keep their order; those of nested calls are at the place of the call. Topics
+//! are valid Topic Names. The bounds of the run that was started from outside hold for all of it.
+//! Not here: carrying the effects out, and the check whether the definition may write at all
+//! (`functions::messages`).
 
 use crate::{
     Authority, GuestLimits, Qos, limits,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GuestId(pub u64);
 
-/// What wrote an effect, as it was at that moment.
+/// Author of an effect, as it was at that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writer {
     /// The definition: the one that was started, or one that it called.
@@ -38,9 +38,9 @@ pub enum Severity {
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Of interest to who looks for a mistake in the guest.
+    /// For authors who look for a mistake in the guest.
     Trace,
-    /// Of interest to who wants to know how it decided.
+    /// For readers who want to know how the guest decided.
     Debug,
     /// Something that happens seldom and is as it should be.
     Info,
@@ -77,7 +77,7 @@ pub enum Effect<'a> {
         /// Seconds that it has to live; `None` when it never expires.
         expiry_seconds: Option<u32>,
     },
-    /// Make this the topic's last value, durably, and tell nobody.
+    /// Make this the topic's last value, durably, without a message.
     Keep {
         /// A valid Topic Name.
         topic: &'a str,
@@ -113,7 +113,7 @@ pub enum Effect<'a> {
     Metric {
         /// Its name; counters have names of their own.
         name: &'a str,
-        /// What becomes of it.
+        /// Change of its value.
         change: MetricChange,
     },
 }
@@ -169,7 +169,7 @@ struct Record {
 #[derive(Debug, Default)]
 pub struct RunOutput(Box<Buffers>);
 
-/// Where it lies: behind a pointer, because each run takes it into its state and gives it back.
+/// Storage of a [`RunOutput`], boxed because each run moves it into its state and back.
 #[derive(Debug, Default)]
 struct Buffers {
     text: String,
@@ -242,7 +242,7 @@ impl RunOutput {
         self.0.lines_dropped
     }
 
-    /// The last effect, if it is a line of level error: what a guest says that gives up.
+    /// Returns the last effect if it is a line of level error, such as the text of a panic.
     pub(crate) fn last_words(&self) -> Option<&str> {
         let last = self.0.records.last()?;
         matches!(last.kind, Kind::Log { level: LogLevel::Error }).then(|| self.text(last.head))
@@ -343,8 +343,8 @@ impl RunOutput {
         self.write(Kind::Forget, writer, topic, (&[], &[]))
     }
 
-    /// What this run wrote last to a topic, and who did: `None` when nothing, no value when it
-    /// forgot it.
+    /// Returns the last write of this run to a topic, with its writer. `None` if there is none; the
+    /// value is `None` if the run forgot it.
     pub(crate) fn last_written(&self, topic: &str) -> Option<(Writer, Option<&[u8]>)> {
         let topic = topic.as_bytes();
         let record = self.0.records.iter().rev().find(|record| {

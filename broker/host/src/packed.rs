@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_is_unpacked_and_what_is_not_or_is_too_long_is_refused() {
+    fn unpack_accepts_packed_components_and_rejects_invalid_or_oversized_data() {
         let pack = |bytes: &[u8]| {
             let mut packed = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
             zstd_safe::compress(&mut packed, bytes, 1).unwrap();

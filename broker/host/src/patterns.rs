@@ -1,8 +1,8 @@
 //! Compiled patterns of all instances: regular expressions with look-around.
 //!
-//! Kept for all instances together, so that the end of an idle one costs no compilation, and
-//! bounded in sum; an instance remembers which it has used lately. What a pattern may cost says
-//! `lot-patterns`.
+//! All instances share them, so that dropping an idle instance costs no compilation. They are
+//! bounded in sum. Each instance remembers the patterns that it used lately. The crate
+//! `lot-patterns` says which cost a pattern may have.
 //!
 //! Invariant: nothing is compiled under the lock. Not here: searching (`functions::backtracking`).
 
@@ -19,7 +19,7 @@ use std::{
     },
 };
 
-/// Bytes of what is kept of a pattern beside its text and its machines.
+/// Bytes of an entry beside the text and the machines of the pattern.
 const ENTRY_BYTES: u64 = 512;
 
 /// A pattern that was judged: a machine, or the reason why there is none.
@@ -68,7 +68,7 @@ impl PatternCache {
         Arc::new(PatternCache { kept: Mutex::default(), bytes_max, steps_max })
     }
 
-    /// Bytes of what is kept, about.
+    /// Returns the approximate size of the cache, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.kept.lock().bytes
     }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(patterns.used.borrow().len(), PATTERNS_MAX);
     }
 
-    /// The next instance does not compile it again, whoever it is of.
+    /// The next instance does not compile it again, whatever its owner.
     #[test]
     fn instances_share_what_is_compiled() {
         let cache = PatternCache::new(PATTERN_CACHE_BYTES_MAX, BACKTRACK_STEPS_MAX);
@@ -200,7 +200,7 @@ mod tests {
         let kept = cache.kept.lock();
         assert_eq!(kept.order.len(), kept.judged.len());
         drop(kept);
-        // What was let go is compiled anew.
+        // The cache compiles an evicted pattern again.
         assert!(get(&patterns, r"(?=0\w{1,20})a").regex.is_ok());
     }
 

@@ -9,7 +9,7 @@ use lotmq_codec::{
 };
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// What a payload is, as its publisher says.
+/// Payload Format Indicator of a message, as its publisher set it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(enum)]
 #[repr(u8)]
@@ -61,7 +61,7 @@ pub(crate) fn seconds_left(expires_at_ms: Option<u64>, now_ms: u64) -> Option<u3
     Some(u32::try_from(left).unwrap_or(u32::MAX))
 }
 
-/// What a list says of the payload.
+/// Returns the payload format of a property list.
 pub(crate) fn payload_format(list: Encoded<'_>) -> PayloadFormat {
     if list.payload_is_utf8() { PayloadFormat::Utf8 } else { PayloadFormat::Unspecified }
 }
@@ -73,7 +73,7 @@ pub(crate) fn user_properties(list: Encoded<'_>) -> Vec<UserProperty> {
 }
 
 impl MessageProperties {
-    /// Those of a message that has so long to live.
+    /// Properties of a message that has so long to live.
     pub(crate) fn of(raw: &[u8], expiry_seconds: Option<u32>) -> MessageProperties {
         let list = decoded(raw);
         MessageProperties {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_packet_may_have_is_refused() {
+    fn properties_not_allowed_in_mqtt_packets_are_rejected() {
         let long = "x".repeat(65_536);
         for properties in [
             MessageProperties { response_topic: Some("a/+".to_owned()), ..some() },

@@ -1,13 +1,13 @@
 //! Runs Python scripts: one guest for all of them, CPython with the standard library that scripts
 //! may use (`guests/python`), and an instance of its own for each.
 //!
-//! Called by `CALL PYTHON`, on the thread of the run that calls, and by whoever checks a script
-//! before it is stored.
+//! `CALL PYTHON` calls it on the thread of the calling run. The check of a new script calls it
+//! before the script is stored.
 //!
 //! Invariants: an instance holds one script and is never entered again after a trap; calls of one
 //! script never overlap, while those of different scripts do, at most [`PYTHON_AT_ONCE_MAX`]; a
 //! call takes at most [`PYTHON_TIME`] of processor time and of sleep together, which counts for no
-//! run. Not here: which scripts there are, and who may call them (`server`).
+//! run. Not here: the set of scripts, and the permission to call them (`server`).
 
 mod bindings;
 mod code;

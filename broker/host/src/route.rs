@@ -1,7 +1,7 @@
 //! Guests of the world `route`: connections with other systems.
 //!
-//! An instance is one connection to the other system; whoever drives it makes one call at a time.
-//! Not here: dialling again, retries, outboxes, status: that is the driver's, in `server`.
+//! An instance is one connection to the other system. Its driver makes one call at a time. Not
+//! here: reconnects, retries, outboxes and status, which are the driver's, in `server`.
 
 mod batches;
 mod bindings;

@@ -1,13 +1,13 @@
-//! Rules: guests that decide what a client may do. Asked on the thread that wants to know, because
-//! an answer takes some microseconds.
+//! Rules: guests that decide what a client may do. They run on the calling thread, because an
+//! answer takes some microseconds.
 //!
-//! A rule changes nothing but its own state and figures, and sees nothing but its question, its
-//! [`Subject`] and last values. What it read is told beside its verdict, so that the verdict can be
-//! remembered for as long as those reads would give the same.
+//! A rule changes nothing but its own state and figures. It sees only its question, its [`Subject`]
+//! and last values. It returns the values that it read beside its verdict. So the caller can
+//! remember the verdict for as long as those reads would give the same.
 //!
 //! Invariants: an instance that trapped is never entered again; a call takes at most
-//! [`RULE_TIME`](crate::limits::RULE_TIME) of processor time. Not here: which rules are asked in
-//! what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
+//! [`RULE_TIME`](crate::limits::RULE_TIME) of processor time. Not here: the order of rules,
+//! remembered verdicts, and the denial when a rule fails (`auth`).
 
 use crate::{
     BorrowedMessage, Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, RunContext,
@@ -29,7 +29,7 @@ use wasmtime::Store;
 
 pub use crate::services::question::{ModuleQuestion, Read, Request, Subject, Verdict};
 
-/// What a question is about, beyond its [`Request`].
+/// Context of a question, beyond its [`Request`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct About<'a> {
     /// The message that a client wants to publish, where it is known. Its topic and payload are
@@ -39,7 +39,7 @@ pub struct About<'a> {
     pub protocol_version: Option<u8>,
 }
 
-/// What came of asking.
+/// Outcome of a question to a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleOutcome {
     /// An answer.
@@ -182,8 +182,8 @@ impl fmt::Debug for RuleInstance {
 }
 
 impl RuleInstance {
-    /// Asks. `output` is cleared first and then holds what the rule reported; `subject` is who
-    /// asks, `None` for nobody.
+    /// Asks the rule. `output` is cleared first and then holds its reports. `subject` is the asking
+    /// user, `None` for an anonymous client.
     pub fn check(
         &mut self,
         (request, about): (&Request, About<'_>),
@@ -194,7 +194,7 @@ impl RuleInstance {
         self.enter((request, about), subject, (run, Deadline::new(self.limits.time)), output)
     }
 
-    /// Asks a module what a rule is asked; `run` is that of the module's definition.
+    /// Asks a module the question of a rule; `run` is that of the module's definition.
     pub fn check_for_rule(
         &mut self,
         question: &ModuleQuestion<'_>,
@@ -239,7 +239,8 @@ impl RuleInstance {
         let missing = state.missing();
         state.end(asked.as_ref(), output);
         match called {
-            // What it says then says nothing of what it was to look at.
+            // The verdict is worthless, because the rule could not see everything that it looked
+            // at.
             Ok(Ok(_)) if !missing.is_empty() => {
                 RuleOutcome::Failed(RunError::new(GRANT_MISSING, not_granted(&missing[..1])))
             }
@@ -257,7 +258,7 @@ impl RuleInstance {
         }
     }
 
-    /// What it read since the last call of this, in order.
+    /// Takes the values that the rule read since the last call, in order.
     pub fn take_reads(&mut self) -> Vec<Read> {
         self.store.data_mut().take_reads()
     }

@@ -1,4 +1,4 @@
-//! Custom sections of an uploaded binary: what it says about itself, which nobody has to believe.
+//! Custom sections of an uploaded binary: its own, untrusted claims about itself.
 
 use wasmparser::{Encoding, Parser, Payload};
 

@@ -1,8 +1,8 @@
-//! What the broker does for guests while they run.
+//! Services of the broker for guests while they run.
 //!
-//! The server implements [`Services`], one per tenant or definition; host functions call it on the
+//! The server implements [`Services`], one per tenant or definition. Host functions call it on the
 //! thread that runs the guest. Nothing here may wait, because host time does not count against a
-//! guest's limit; scripts and rows, which have limits of their own, are the exception: who waits
+//! guest's limit. Scripts and rows are the exception, with limits of their own: a run that waits
 //! for them goes [away](crate::away) meanwhile. Not here: writes (they go to the [`RunOutput`]),
 //! and the checks that need only the definition's [`Grants`](crate::Grants).
 
@@ -19,12 +19,12 @@ use crate::{
 use python::Called;
 use question::{ModuleQuestion, Verdict};
 
-/// Which run a service is asked for.
+/// Identity of the run that asks for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunContext {
     /// The definition that runs: the callee's within a nested call.
     pub definition: GuestId,
-    /// Hops of the message that started the outermost run; what it publishes has one more.
+    /// Hops of the message that started the outermost run; its own messages have one more.
     pub hops: u8,
     /// 0 for a run that was started from outside, one more per nested call.
     pub depth: u8,
@@ -46,7 +46,7 @@ pub struct NestedCall<'a> {
     pub run: RunContext,
     /// Message that the outermost run was started by, if any.
     pub trigger: Option<BorrowedMessage<'a>>,
-    /// Where the callee's effects go: behind those that the caller already had.
+    /// Output to which the callee appends its effects, behind those of the caller.
     pub output: &'a mut RunOutput,
     pub(crate) deadline: Deadline,
 }
@@ -63,7 +63,7 @@ pub struct ModelInstance {
 }
 
 impl ModelInstance {
-    /// What a Model returned for [`Event::Call`](crate::Event::Call).
+    /// Returns the instance that a Model returned for [`Event::Call`](crate::Event::Call).
     pub fn from_values(values: Vec<Value>) -> Option<Self> {
         let [Value::Bytes(payload), Value::Integer(qos), Value::Boolean(retain)] =
             <[Value; 3]>::try_from(values).ok()?
@@ -86,7 +86,7 @@ pub struct RowQuery<'a> {
     pub route: &'a str,
     /// The JSON text of the question.
     pub query: &'a str,
-    /// What columns are compared with.
+    /// Values that the query compares columns with.
     pub parameters: &'a [Value],
 }
 
@@ -147,9 +147,9 @@ pub enum StateRefused {
     Full,
 }
 
-/// What guests may ask of the broker. Grants were checked before unless said otherwise.
+/// Services that guests may ask the broker for. Grants were checked before unless said otherwise.
 pub trait Services: Send + Sync {
-    /// Name of the user to whom the definition belongs; `None` of one that is nobody's.
+    /// Name of the owner of the definition; `None` if it has no owner.
     fn owner(&self) -> Option<&str> {
         None
     }

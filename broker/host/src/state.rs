@@ -1,4 +1,4 @@
-//! What the host keeps beside each instance: the store's data.
+//! Host state beside each instance: the data of its store.
 //!
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
@@ -22,8 +22,8 @@ use std::{
 };
 use wasmtime::ResourceLimiter;
 
-/// Host state of one instance. What host functions change is in cells, because they hold the
-/// guest's memory borrowed meanwhile.
+/// Host state of one instance. Fields that host functions change are cells, because these functions
+/// borrow the guest's memory meanwhile.
 pub(crate) struct RunState {
     pub(crate) services: Arc<dyn Services>,
     pub(crate) grants: Arc<Grants>,
@@ -33,22 +33,22 @@ pub(crate) struct RunState {
     pub(crate) deadline: Cell<Deadline>,
     pub(crate) output: RefCell<RunOutput>,
     pub(crate) patterns: Patterns,
-    /// Who asks a rule; `None` in other worlds.
+    /// Subject that asks a rule; `None` in other worlds.
     pub(crate) subject: Option<Arc<dyn Subject>>,
-    /// What a rule is asked, if it may ask a module the same.
+    /// Question to a rule, if it may ask a module the same.
     pub(crate) question: Option<Arc<Request>>,
     /// MQTT version of the connection that asks a rule.
     pub(crate) protocol_version: Option<u8>,
-    /// What the run read, for worlds whose results are remembered.
+    /// Values that the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
     /// Codes of the broker that the run was given with errors, which it may hand on; there are no
     /// more than [`RUN_CODES`](crate::RUN_CODES) and kinds of traps.
     given: RefCell<Vec<String>>,
-    /// What the run wanted and was not granted.
+    /// Grants that the run lacked.
     missing: RefCell<Vec<(Capability, String)>>,
     /// Topic of the last write that the rules denied, if that was why the last refused one was.
     denied: RefCell<Option<String>>,
-    /// What is wrong with the topic of the last write, if that was why it was refused.
+    /// Reason for which the topic of the last write was invalid, if the host refused it for that.
     invalid: RefCell<Option<String>>,
     trigger: TriggerMessage,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not
@@ -119,8 +119,8 @@ impl RunState {
         &mut self.memory
     }
 
-    /// Whether the grants cover a topic or name; the server hears of what they do not cover when
-    /// the run ends.
+    /// Whether the grants cover a topic or name. When the run ends, the server is notified of
+    /// missing grants.
     pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {
@@ -149,15 +149,15 @@ impl RunState {
         *self.denied.borrow_mut() = is_denied.then(|| cut(topic, MISSING_NAME_BYTES_MAX).to_owned());
     }
 
-    /// What people are told of a write that was not allowed, where the rules denied it; the program
-    /// does not know which topic that was, nor why.
+    /// Takes the text that reports a write that the rules denied. The program knows neither the
+    /// topic nor the reason.
     pub(crate) fn denial(&self) -> Option<String> {
         let topic = self.denied.borrow_mut().take()?;
         let owner = owner_told(self.services.owner());
         Some(format!("the rules do not let {owner} publish to '{topic}'; nothing was written"))
     }
 
-    /// Notes a write to what is no topic, or none that may be that long or deep.
+    /// Notes a write to an invalid topic, or to one that is too long or too deep.
     pub(crate) fn note_invalid(&self, topic: &str) {
         let bounds = self.services.message_bounds();
         let what_is_wrong = match lotmq_router::topic_name_valid(topic) {
@@ -175,17 +175,17 @@ impl RunState {
         *self.invalid.borrow_mut() = Some(text);
     }
 
-    /// What people are told of a write to what is no topic, which the program does not know.
+    /// Takes the text that reports a write to an invalid topic, which the program does not know.
     pub(crate) fn invalid_topic(&self) -> Option<String> {
         self.invalid.borrow_mut().take()
     }
 
-    /// Whether a rule reads, which is not to take for all that there is what it may see.
+    /// Whether a rule reads. A rule must not take its visible values for all values.
     pub(crate) fn is_of_rule(&self) -> bool {
         self.reads.is_some()
     }
 
-    /// The first of what the run wanted and was not granted, as the grants are written.
+    /// Returns the first missing grants of the run, as the grants are written.
     pub(crate) fn missing(&mut self) -> Vec<String> {
         let written = |(capability, name): &(Capability, String)| match capability.word() {
             word if name.is_empty() => word.to_owned(),
@@ -194,8 +194,8 @@ impl RunState {
         self.missing.get_mut().iter().take(MISSING_TOLD_MAX).map(written).collect()
     }
 
-    // In a function of its own it would read at once what was written just before in smaller
-    // pieces, and wait for that: 8 ns of a run's 400.
+    // A function of its own would read fields that were just written in smaller pieces, and stall:
+    // 8 ns of a run's 400.
     #[inline(always)]
     pub(crate) fn begin(
         &mut self,
@@ -228,7 +228,7 @@ impl RunState {
 
     /// Code and text that the guest has given, unless it has made up a code of the broker.
     pub(crate) fn said<'a>(&self, code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
-        // What was no code at all has been given that one.
+        // `CODE_INVALID` replaces invalid codes, so it needs no permission.
         let is_own = code != CODE_INVALID && is_run_code(code);
         if is_own && !self.given.borrow().iter().any(|given| given == code) {
             return (CODE_INVALID, Cow::Owned(made_up(code, message)));
@@ -236,8 +236,8 @@ impl RunState {
         (code, Cow::Borrowed(message))
     }
 
-    /// Error with which the guest has ended its run, unless it has made up a code of the broker.
-    /// What it was not granted is told with it: the guest knows a state that is full, and not why.
+    /// Returns the error of a run, with a made-up broker code replaced. Adds the missing grants to
+    /// the message: the guest knows only that the call failed.
     pub(crate) fn ended_with(&self, error: RunError, missing: &[String]) -> RunError {
         let (code, message) = self.said(&error.code, &error.message);
         // An error of the broker that is handed on says why.
@@ -249,7 +249,7 @@ impl RunState {
         RunError { code: code.to_owned(), message, ..error }
     }
 
-    /// The state of a rule: it notes what it reads.
+    /// State of a rule: it records its reads.
     pub(crate) fn of_rule(
         services: Arc<dyn Services>,
         grants: Arc<Grants>,
@@ -261,19 +261,19 @@ impl RunState {
         state
     }
 
-    /// What writes: this code.
+    /// Returns the writer of the effects of this code.
     pub(crate) fn writer(&self) -> Writer {
         Writer { definition: self.run.definition, authority: self.authority }
     }
 
-    /// Whether what a writer wrote is this code's own: of its account, or of itself where it acts
-    /// for nobody.
+    /// Whether a writer's effects belong to this code: to its account, or to itself if it acts for
+    /// nobody.
     pub(crate) fn is_own(&self, writer: Writer) -> bool {
         let account = self.authority.account;
         writer.authority.account == account && (account != 0 || writer.definition == self.run.definition)
     }
 
-    /// Notes what a read gave, where that matters; what has no topic, once in a row.
+    /// Records a read, if reads are recorded. Reads without a topic count once in a row.
     pub(crate) fn note_read(&self, read: impl FnOnce() -> Read) {
         let Some(reads) = &self.reads else { return };
         let (mut reads, read) = (reads.borrow_mut(), read());
@@ -283,12 +283,12 @@ impl RunState {
         }
     }
 
-    /// What was read since the last call.
+    /// Takes the values that were read since the last call.
     pub(crate) fn take_reads(&mut self) -> Vec<Read> {
         self.reads.as_mut().map(|reads| std::mem::take(reads.get_mut())).unwrap_or_default()
     }
 
-    /// Ends a run that this message started, and tells what it was not granted.
+    /// Ends a run that this message started, and reports its missing grants.
     #[inline]
     pub(crate) fn end(&mut self, trigger: Option<&BorrowedMessage<'_>>, output: &mut RunOutput) {
         std::mem::swap(self.output.get_mut(), output);

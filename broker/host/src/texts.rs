@@ -3,14 +3,14 @@
 use crate::limits::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use std::borrow::Cow;
 
-/// Code in the place of what a guest gave as one and is none.
+/// Code that replaces an invalid code of a guest.
 pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
-/// What is said of a guest that ended itself, such as by a panic. Behind it, after a colon, stand
-/// its last words where it had some.
+/// Text for a guest that ended itself, such as by a panic. The last words of the guest follow after
+/// a colon, if there are any.
 pub const GAVE_UP: &str = "the guest gave up (panic or abort)";
 
-/// Code of what a module wanted and was not granted.
+/// Code of a module that lacked a grant.
 pub const GRANT_MISSING: &str = "GRANT_MISSING";
 
 /// Code of the error of a call to a definition whose code is still being compiled.
@@ -22,7 +22,7 @@ pub(crate) const MESSAGE_INVALID: &str = "MESSAGE_INVALID";
 /// Around the grant in the text of a run that ended for want of it.
 const WANTED: [&str; 2] = ["it wanted '", "', which it was not granted"];
 
-/// Text of a run that wanted what it was not granted, such as `state`.
+/// Returns the text of a run that lacked grants, such as `state`.
 pub(crate) fn not_granted(grants: &[String]) -> String {
     let [before, behind] = WANTED;
     format!("{before}{}{behind}", grants.join("', '"))
@@ -35,8 +35,8 @@ pub fn wanted_grant(text: &str) -> Option<&str> {
     text.strip_prefix(before)?.strip_suffix(behind)
 }
 
-/// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order.
-/// docs/codes.md explains them.
+/// Codes of the broker for runs, without those that begin with `GUEST_`, sorted. docs/codes.md
+/// explains them.
 pub const RUN_CODES: &[&str] = &[
     "ACCEPT_LIMIT",
     "ACTION_NOT_FOUND",
@@ -92,13 +92,13 @@ pub const RUN_CODES: &[&str] = &[
     "WRITE_LIMIT",
 ];
 
-/// Whether a code is one that the broker tells of runs: a guest may hand it on, and not make it up.
+/// Whether a code is reserved for the broker: a guest may hand it on, and not make it up.
 pub fn is_run_code(code: &str) -> bool {
     let is_of_guests = code.split_once('_').is_some_and(|(first, _)| first == "GUEST");
     is_of_guests || RUN_CODES.binary_search(&code).is_ok()
 }
 
-/// Whose a definition is, by the name of its owner, as people are told of what that one may not.
+/// Returns the owner of a definition as reports on denied operations call it.
 pub fn owner_told(owner: Option<&str>) -> String {
     match owner {
         Some(owner) => format!("its owner '{owner}'"),
@@ -106,13 +106,12 @@ pub fn owner_told(owner: Option<&str>) -> String {
     }
 }
 
-/// What a guest said under a code of the broker that it was not given: no code, with that word in
-/// front of the text.
+/// Returns a message that shows a made-up broker code in front of the guest's text.
 pub(crate) fn made_up(code: &str, message: &str) -> String {
     cut(&format!("'{code}' is a code of the broker: {message}"), MESSAGE_BYTES_MAX).to_owned()
 }
 
-/// What stands at the end of a line that was cut.
+/// Mark at the end of a shortened line.
 pub const CUT_MARK: &str = "…";
 
 /// A line for the log as it is, or cut with a mark at its end.
@@ -131,8 +130,8 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-/// Code and text of a guest, as they go on to people and to other guests. What is no code stands in
-/// front of the text, and [`CODE_INVALID`] in its place.
+/// Returns code and text of a guest for people and other guests. Replaces an invalid code by
+/// [`CODE_INVALID`] and shows it in front of the text.
 pub(crate) fn coded<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
     if is_code(code) {
         return (code, Cow::Borrowed(cut(message, MESSAGE_BYTES_MAX)));
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_code_is_in_the_text_and_both_are_bounded() {
+    fn invalid_error_code_moves_into_the_bounded_message() {
         let long = "A".repeat(CODE_BYTES_MAX);
         for code in ["NOT_A_NUMBER", "LOT501", "E2", &long] {
             assert_eq!(coded(code, "why"), (code, Cow::Borrowed("why")));

@@ -1,7 +1,7 @@
 //! The clock of running guests: one thread that moves the engine's epoch forward.
 //!
-//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone.
-//! Where it stands still, nothing ends a run that goes on for ever: its pulse says so.
+//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone. If
+//! it stands still, nothing ends an endless run; its pulse reports that.
 
 use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
 use lotmq_pulse::{Pulse, limits::BEAT_PERIOD};
@@ -35,7 +35,7 @@ pub(crate) struct Ticker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// What was asked for since the last tick, or [`PARKED`].
+    /// Pace that runs asked for since the last tick, or [`PARKED`].
     asked: AtomicU8,
     thread: OnceLock<Thread>,
 }
@@ -54,7 +54,7 @@ impl Ticker {
         })
     }
 
-    /// The same for anything that ticks until it is false.
+    /// Starts a thread that calls `tick` until it returns false.
     fn start_with(
         pulse: Arc<Pulse>,
         mut tick: impl FnMut() -> bool + Send + 'static,
@@ -134,7 +134,7 @@ mod tests {
         let pulses = Pulses::default();
         let (go, may_go) = mpsc::channel();
         let pulse = pulses.add("the ticker", PATIENCE);
-        // It ticks as often as it is told to.
+        // The test releases each tick.
         let ticker = Ticker::start_with(pulse, move || may_go.recv().is_ok()).unwrap();
         let until = |is_missed: bool| loop {
             let silent = pulses.silent(Instant::now() + PATIENCE);

@@ -14,8 +14,8 @@ const BACKTRACE: &str = "error while executing at wasm backtrace";
 /// Longest text of an engine error that is passed on.
 const TEXT_BYTES_MAX: usize = 500;
 
-/// Texts of the standard library of Rust about what a guest has not, each with where there is the
-/// like of it. The first that a text has counts.
+/// Texts of the standard library of Rust about unsupported functions, each with a replacement in a
+/// guest. The first match counts.
 const NOT_IN_A_GUEST: [(&str, &str); 6] = [
     (
         "time not implemented on this platform",
@@ -43,12 +43,13 @@ const NOT_IN_A_GUEST: [(&str, &str); 6] = [
     ),
 ];
 
-/// What a guest in Rust is told that gave up over what it has not.
+/// Returns the replacement for an unsupported function of the Rust standard library that made a
+/// guest panic.
 fn instead_of_std(words: &str) -> Option<&'static str> {
     NOT_IN_A_GUEST.iter().find(|(text, _)| words.contains(text)).map(|(_, instead)| *instead)
 }
 
-/// What is known of a run that was stopped.
+/// Facts about a stopped run, for its error message.
 pub(crate) struct StoppedRun<'a> {
     /// Why it was refused memory.
     pub(crate) memory_refused: Option<Refusal>,
@@ -86,7 +87,7 @@ pub(crate) fn explain(error: &wasmtime::Error, run: &StoppedRun<'_>) -> Trap {
         Some(_) | None => {}
     }
     let message = match last_words {
-        // As it is, with its line breaks: secrets in it are found and masked by whoever tells it.
+        // Unchanged, with its line breaks: the report masks secrets in it.
         Some(words) if kind == TrapKind::Unreachable => {
             let instead = instead_of_std(words).map(|instead| format!("; {instead}")).unwrap_or_default();
             format!("{message}: {}{instead}", cut(words, TEXT_BYTES_MAX))
@@ -143,8 +144,8 @@ fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {
     (kind, message)
 }
 
-/// The error and what it came of, without the frames of the guest, which say nothing to who wrote
-/// it in another language.
+/// Returns the error and its causes, without the frames of the guest. They mean nothing to authors
+/// in other languages.
 fn without_backtrace(error: &wasmtime::Error) -> String {
     let links = error.chain().map(ToString::to_string);
     links.filter(|text| !text.starts_with(BACKTRACE)).collect::<Vec<_>>().join(": ")
@@ -163,8 +164,8 @@ fn kind_of(trap: WasmTrap) -> TrapKind {
         WasmTrap::IntegerOverflow | WasmTrap::IntegerDivisionByZero | WasmTrap::BadConversionToInteger => {
             TrapKind::Arithmetic
         }
-        // What is not as the canonical ABI has it: where the guest's allocator calls the host, or
-        // texts and lists lie outside of its memory.
+        // Violations of the canonical ABI: the guest's allocator calls the host, or texts and lists
+        // lie outside of its memory.
         WasmTrap::CannotLeaveComponent
         | WasmTrap::CannotEnterComponent
         | WasmTrap::InvalidChar
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_what_a_guest_has_not_is_told_what_it_has() {
+    fn trap_of_unsupported_std_function_suggests_the_sdk_alternative() {
         for (words, expected) in [
             (
                 "panicked at library/std/src/sys/pal/wasm/../unsupported/time.rs:13:9:\ntime not implemented on this platform",

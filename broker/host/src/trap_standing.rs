@@ -1,7 +1,7 @@
-//! Traps of what others ask or call, and the pauses that follow.
+//! Circuit breaker for modules that others ask or call: traps, and the pauses that follow.
 //!
-//! Invariant: who traps costs the threads that ask it a bounded time: five runs within a minute,
-//! and then one for each pause.
+//! Invariant: a trapping module costs its callers a bounded time: five runs within a minute, and
+//! then one for each pause.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,14 +22,14 @@ pub struct TrapStanding {
     is_down: bool,
 }
 
-/// What a trap led to.
+/// Consequence of a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterTrap {
     /// It goes on.
     GoesOn,
     /// It has failed, and pauses so long.
     Failed(Duration),
-    /// It has failed, and waits until somebody starts it.
+    /// It has failed, and waits until an operator starts it.
     StaysDown,
 }
 
@@ -74,8 +74,8 @@ impl TrapStanding {
         AfterTrap::Failed(self.last_pause)
     }
 
-    /// Notes a trap of a module that does not begin again by itself. What others were being asked
-    /// meanwhile does not bring it back.
+    /// Notes a trap of a module that does not restart by itself. Answers to questions that were
+    /// under way do not restart it.
     pub fn stays_down(&mut self) -> AfterTrap {
         self.is_down = true;
         AfterTrap::StaysDown

@@ -1,7 +1,7 @@
 //! The values that cross between guests and the broker, as `wit/guest/types.wit` defines them.
 //!
-//! What is handed to a guest is borrowed (`Message`, `Client` …: generated from the WIT); what goes
-//! both ways is owned and defined here.
+//! Values that only go to a guest are borrowed (`Message`, `Client` …: generated from the WIT).
+//! Values that go both ways are owned and defined here.
 
 use crate::bindings::{
     exports::lotmq::guest::action_handler as handler,
@@ -106,8 +106,8 @@ impl RunError {
     }
 }
 
-/// Application BorrowedMessage, borrowed from whoever has it. A guest is handed the first five
-/// parts, and asks for the others.
+/// Application message, borrowed from its owner. A guest gets the first five fields, and asks for
+/// the others.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BorrowedMessage<'a> {
     /// Topic Name.
@@ -153,14 +153,14 @@ impl<'a> BorrowedMessage<'a> {
         }
     }
 
-    /// What a guest is handed of it.
+    /// Returns the part of the message that a guest receives.
     pub(crate) fn as_param(&self) -> generated::Message<'a> {
         let BorrowedMessage { topic, payload, qos, retain, client_id, .. } = *self;
         generated::Message { topic, payload, qos, retain, client_id }
     }
 }
 
-/// What starts a run, borrowed from whoever has it.
+/// Event that starts a run, borrowed from its owner.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A message matched the trigger.
@@ -210,23 +210,23 @@ pub struct OwnedMessage {
     pub qos: Qos,
     /// RETAIN flag with which it arrived.
     pub retain: bool,
-    /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for
-    /// other guests and the broker itself. Shared with the session, so that it costs no copy.
+    /// Client Identifier of the publisher, or `$route/` and the name of a route. Empty for other
+    /// guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
-    /// What few messages have, so that the others are two lines of the processor's cache and not
-    /// three, and of a size that allocators have lists of their own for.
+    /// Rare fields of a message. Without them it fits two cache lines instead of three, in a size
+    /// class of common allocators.
     pub extras: Option<Box<MessageExtras>>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,
-    /// What is held until everything that the message starts has ended.
+    /// Lease that is held until everything that the message starts has ended.
     pub lease: Option<Lease>,
 }
 
-// With the two counts before it, 120 bytes: the most for which glibc has lists that threads share
-// without a merge of what is free.
+// With the two reference counts, 120 bytes: the largest size for which glibc has lists that threads
+// share without a merge of free blocks.
 const _: () = assert!(size_of::<OwnedMessage>() <= 104);
 
-/// What a message of MQTT 5.0 may say besides, and who published it where that is asked for.
+/// Properties of MQTT 5.0 and the user of the publisher, if some definition asks for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageExtras {
     /// User of the publisher; none where nobody has logged in, and of messages of a former run of
@@ -239,7 +239,7 @@ pub struct MessageExtras {
 }
 
 impl MessageExtras {
-    /// Those of a message; `None` where it says nothing besides.
+    /// Returns the extras of a message; `None` if all fields are empty.
     pub fn of(
         user: Option<Arc<str>>,
         properties: bytes::Bytes,
@@ -261,7 +261,7 @@ impl Lease {
         Self(held)
     }
 
-    /// What it holds.
+    /// Returns the held value.
     #[must_use]
     pub fn into_held(self) -> Arc<dyn std::any::Any + Send + Sync> {
         self.0
@@ -357,7 +357,7 @@ impl OwnedClient {
     }
 }
 
-/// What starts a run, as it waits in a mailbox.
+/// Event that starts a run, as it waits in a mailbox.
 #[derive(Clone, Debug)]
 pub enum OwnedEvent {
     /// See [`Event::Message`].

@@ -1,8 +1,8 @@
-//! What a binary must be before it is compiled: a component that fits its world and imports only
-//! what is allowed.
+//! Checks of a binary before compilation: a component that fits its world and imports only allowed
+//! interfaces.
 //!
-//! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each
-//! capability is checked again at the call.
+//! Invariant: claims of the bytes about themselves can only lead to a rejection. Each capability is
+//! checked again at the call.
 
 mod load_error;
 
@@ -37,7 +37,7 @@ pub(crate) const RULE_MODULES: &str = "rule-modules";
 const EVERYBODY: &[&str] = &["types", "message-properties", "config", "logging", "metrics", "diagnostics"];
 
 impl World {
-    /// Worlds of which somebody may upload components.
+    /// Worlds whose components may be uploaded.
     pub const OF_UPLOADS: [World; 4] = [World::Action, World::Rule, World::Route, World::Auth];
 
     /// Its name in `wit/`.
@@ -140,7 +140,7 @@ impl World {
     }
 }
 
-/// Source of a component: who made it, and so what it may import.
+/// Source of a component, which decides its allowed imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ComponentSource {
     /// Our own LoT compiler, in this process: it may import core modules of the engine, or be one
@@ -150,7 +150,7 @@ pub enum ComponentSource {
     Upload,
 }
 
-/// What was seen on the way.
+/// Facts about a binary, collected during the checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) imports: Vec<String>,
@@ -166,11 +166,11 @@ pub(crate) struct Summary {
 const RUNTIME_MODULE: &str = "rt";
 const HOST_MODULE: &str = "host";
 
-/// Export that componentize-py leaves in every component that it makes. It means nothing to whoever
-/// has written one, so nobody is warned of it.
+/// Export that componentize-py leaves in every component that it makes. Its author does not know
+/// it, so there is no warning.
 const OF_COMPONENTIZE_PY: &str = "exports";
 
-/// What every module and component begins with.
+/// First bytes of every module and component.
 const MAGIC: &[u8] = b"\0asm";
 
 /// The inert WASI set, listed in `wit/`.
@@ -260,7 +260,7 @@ fn outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summar
                 return linked_outline(bytes, world, source);
             }
             Payload::Version { encoding: Encoding::Module, .. } => complexity.begin_module(),
-            // Those of our own compiler are bounded by it (LOT506).
+            // Our own compiler bounds its modules itself (LOT506).
             Payload::TypeSection(section) if source == ComponentSource::Upload => {
                 complexity.types(section).map_err(|error| LoadError::compile_failed(&error.to_string()))?;
             }

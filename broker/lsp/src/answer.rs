@@ -1,4 +1,4 @@
-//! Which requests are answered, and by what.
+//! Capabilities of the server, and the dispatch of requests to their handlers.
 
 use lsp_types::request::{
     CodeActionRequest, Completion, DocumentSymbolRequest, Formatting, GotoDefinition, HoverRequest, Request,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::analysis::Analysis;
 use crate::{completion, definition, diagnostics, formatting, hover, symbols};
 
-/// What the editor may ask for.
+/// Returns the capabilities that the server announces to the editor.
 pub(crate) fn capabilities() -> ServerCapabilities {
     ServerCapabilities {
         position_encoding: Some(PositionEncodingKind::UTF16),

@@ -1,5 +1,4 @@
-//! What may be written at a place: words, names of the workspace, topics of the workspace and of
-//! the broker.
+//! Completion: keywords, names of the workspace, and topics of the workspace and of the broker.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +66,7 @@ pub(crate) fn completion(analysis: &Analysis, params: &CompletionParams) -> Opti
     Some(CompletionResponse::List(CompletionList { is_incomplete, items }))
 }
 
-/// Where proposals are written.
+/// Range of the text that a completion replaces.
 struct Edit {
     range: Range,
 }
@@ -101,7 +100,7 @@ impl Edit {
     }
 }
 
-/// What the workspace defines of a kind.
+/// Returns completions for the definitions of one kind in the workspace.
 fn names(
     analysis: &Analysis,
     key: &str,
@@ -124,8 +123,8 @@ fn names(
     all.filter(|declaration| declaration.kind == kind).map(item).collect()
 }
 
-/// Topics that begin with what is typed: those of the workspace's sources, and those of the broker
-/// with their last values.
+/// Returns topics that begin with the typed text: those of the workspace's sources, and those of
+/// the broker with their last values.
 fn topics(analysis: &Analysis, key: &str, typed: &str) -> Vec<(String, String)> {
     let files = analysis.workspace.project(key).into_iter();
     let written = files.flat_map(|(_, file)| &file.topics);

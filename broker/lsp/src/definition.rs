@@ -1,4 +1,4 @@
-//! Where what stands at a place is defined.
+//! Go to definition of a name or variable.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ fn location(analysis: &Analysis, key: &str, range: &Range<usize>) -> Option<Loca
     Some(Location { uri: analysis.workspace.uri(key)?, range })
 }
 
-/// Where the definition around a place takes, or first sets, a variable.
+/// Returns the input or the first assignment of a variable in the definition around a byte offset.
 fn first_set(entities: &[Symbol], offset: usize, name: &str) -> Option<Range<usize>> {
     let entity = entities.iter().find(|entity| (entity.range.start..=entity.range.end).contains(&offset))?;
     let is_it = |symbol: &&Symbol| symbol.name == name && symbol.kind != SymbolKind::Output;

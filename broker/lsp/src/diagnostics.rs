@@ -1,4 +1,4 @@
-//! What the compiler says, as the protocol has it; its fixes as code actions.
+//! Conversion of compiler diagnostics and their fixes into LSP diagnostics and code actions.
 
 use lot_to_wasm::diagnostic::{Fix, TextSpan, codes};
 use lot_to_wasm::{Diagnostic, Severity};
@@ -51,7 +51,7 @@ fn place_in(key: &str, span: TextSpan, analysis: &Analysis) -> Option<Location> 
     Some(Location { uri: analysis.workspace.uri(key)?, range })
 }
 
-/// The sentence, and what a terminal shows below it.
+/// Returns the message, with the notes and suggestions that a terminal shows below it.
 fn message(found: &Diagnostic) -> String {
     let mut text = found.message.clone();
     if !found.label.is_empty() {
@@ -63,7 +63,7 @@ fn message(found: &Diagnostic) -> String {
     text
 }
 
-/// The fixes of what is wrong in a range.
+/// Returns the fixes of the diagnostics in a range.
 pub(crate) fn code_actions(analysis: &Analysis, params: &CodeActionParams) -> Option<CodeActionResponse> {
     let uri = &params.text_document.uri;
     let key = key(uri);

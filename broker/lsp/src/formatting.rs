@@ -8,7 +8,7 @@ use crate::analysis::Analysis;
 use crate::lines::Lines;
 use crate::workspace::key;
 
-/// The edits; none when the file is formatted, or has errors, which are told as diagnostics.
+/// Returns the edits; none when the file is formatted, or has errors, which are diagnostics.
 pub(crate) fn formatting(analysis: &Analysis, params: &DocumentFormattingParams) -> Option<Vec<TextEdit>> {
     let file = analysis.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
     let formatted = lot_to_wasm::format(&file.text).ok()?;

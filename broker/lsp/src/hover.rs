@@ -1,4 +1,4 @@
-//! What is told of the place below the pointer.
+//! Hover texts for the position of the pointer.
 
 use lot_to_wasm::editor::{Reference, SymbolKind, Target, keyword, kinds, outline, reference};
 use lsp_types::{Hover, HoverContents, HoverParams, MarkupContent, MarkupKind};
@@ -23,7 +23,7 @@ pub(crate) fn hover(analysis: &Analysis, params: &HoverParams) -> Option<Hover> 
     texts.extend(about.and_then(|about| of_reference(analysis, &key, &file.text, &about)));
     if let Some(value) = kinds(&file.text, offset, &analysis.workspace.other_programs(&key)) {
         let source = file.text.get(value.range.clone()).unwrap_or("");
-        // Of a long one its first line says which it is.
+        // The first line is enough to recognize a long value.
         let shown = source.lines().next().unwrap_or("");
         texts.insert(0, format!("```lot\n{shown}\n```\n{}", value.to_text()));
         range.get_or_insert(value.range);
@@ -54,7 +54,7 @@ fn of_reference(analysis: &Analysis, key: &str, text: &str, about: &Reference<'_
     }
 }
 
-/// A declaration as its first line, and what it says of itself; a Model with its fields.
+/// Renders a declaration as its first line and its description; a Model with its fields.
 fn shown(found: &SourceDeclaration) -> String {
     if let Some(lines) = &found.lines {
         return format!("```lot\n{lines}\n```");
@@ -76,7 +76,7 @@ fn declared(text: &str, about: &Reference<'_>, name: &str) -> Option<String> {
     Some(format!("```lot\nINPUT {name}{kind}\n```"))
 }
 
-/// The last values of what a topic or filter matches.
+/// Returns the last values of the topics that a topic or filter matches.
 fn topic_values(analysis: &Analysis, topic: &str) -> Option<String> {
     let found = analysis.live.as_ref()?.matching(topic, TOPICS_MAX);
     let shown = found.iter().map(|(topic, value)| {

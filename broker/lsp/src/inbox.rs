@@ -1,7 +1,7 @@
-//! What comes from the editor: messages in the framing of the protocol, headers and a body.
+//! Reader of messages from the editor, in the framing of the protocol: headers and a body.
 //!
-//! Invariant: whatever stands in the headers, no more memory is taken than [`MESSAGE_BYTES_MAX`],
-//! and for the headers [`HEADER_BYTES_MAX`].
+//! Invariant: a message takes at most [`MESSAGE_BYTES_MAX`] of memory, and its headers at most
+//! [`HEADER_BYTES_MAX`], whatever the headers claim.
 
 use std::io::{self, BufRead, Read as _};
 
@@ -65,7 +65,7 @@ fn headers(reader: &mut impl BufRead) -> Result<Option<String>, InboxError> {
     }
 }
 
-/// How long the body is, or what is wrong with the headers.
+/// Returns the length of the body in bytes, or the error in the headers.
 fn content_length(headers: &str) -> Result<u64, String> {
     let mut length = Err("no Content-Length before it".to_owned());
     for line in headers.lines().filter(|line| !line.trim().is_empty()) {

@@ -1,8 +1,8 @@
 //! A language server for LoT, which editors start and speak to through standard input and output.
 //!
 //! [`server`] takes messages and keeps [`workspace`] up to date; one module answers each kind of
-//! question. What the language means is the compiler's (`lot_to_wasm::editor`); here are places as
-//! editors count them, and the protocol.
+//! request. The compiler (`lot_to_wasm::editor`) knows the language. This crate converts positions
+//! to those of editors and speaks the protocol.
 
 mod analysis;
 mod answer;

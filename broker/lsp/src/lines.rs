@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_at_the_end_of_a_line_is_seen() {
+    fn range_at_the_line_end_covers_the_last_visible_character() {
         let lines = Lines::of("a > 5\n\nü😀\n");
         let at = |line, column| TextPosition { line, column };
         for (start, end, seen) in [

@@ -1,4 +1,4 @@
-//! What a broker delivers while the server runs: the last value of each topic.
+//! Subscription to a running broker, which keeps the last value of each topic.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,7 @@ impl LastValue {
 }
 
 impl Live {
-    /// Connects and remembers what comes; tries again when the connection is lost.
+    /// Connects and stores the received values; connects again when the connection is lost.
     pub(crate) fn start(url: Url, outbox: Outbox) -> std::io::Result<Self> {
         let live = Self::default();
         let values = live.clone();

@@ -1,4 +1,4 @@
-//! What goes to the editor: messages on standard output, whole, from whatever thread.
+//! Writer of whole messages to the editor on standard output, shared by all threads.
 
 use std::io;
 

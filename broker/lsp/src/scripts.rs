@@ -1,9 +1,9 @@
-//! Errors of Python scripts: each is run once when it is opened and when it is saved, as
-//! `lotmq check` does, on a thread of its own.
+//! Errors of Python scripts: each is run once when it is opened and when it is saved, as `lotmq
+//! check` does, on a thread of its own.
 //!
-//! That takes some milliseconds, a script that does not end five seconds, and the first one waits
-//! until the interpreter is ready. What is found in a text that has changed meanwhile is told to
-//! nobody. Only files that name themselves scripts are run: an editor may have others open.
+//! A run takes some milliseconds; a script that does not end is stopped after five seconds. The
+//! first run waits for the interpreter. The server drops results for a text that has changed
+//! meanwhile. It only runs files that name themselves scripts: an editor may have others open.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -34,7 +34,7 @@ type Latest = Arc<Mutex<BTreeMap<Key, Job>>>;
 pub(crate) struct Scripts {
     outbox: Outbox,
     latest: Latest,
-    /// Where the thread hears what has changed; there is none before the first script.
+    /// Channel to the thread, for the keys of changed files; `None` before the first script.
     thread: Option<Sender<Key>>,
 }
 
@@ -43,7 +43,7 @@ impl Scripts {
         Self { outbox, latest: Latest::default(), thread: None }
     }
 
-    /// Runs a file if it is a script, and tells the editor what is wrong with it.
+    /// Runs a file if it is a script, and publishes its errors as diagnostics.
     pub(crate) fn run(&mut self, key: &Key, uri: Uri, text: &str) {
         if !is_script(key) || script::name(text).is_err() {
             return;
@@ -51,11 +51,11 @@ impl Scripts {
         lock(&self.latest).insert(key.clone(), Job { uri, text: text.into() });
         let (outbox, latest) = (self.outbox, &self.latest);
         let thread = self.thread.get_or_insert_with(|| start(outbox, Arc::clone(latest)));
-        // It fails only when there is no interpreter, which was told.
+        // It fails only when there is no interpreter, which the thread has logged.
         let _ = thread.send(key.clone());
     }
 
-    /// Forgets what was found in a file whose text has changed.
+    /// Drops the results for a file whose text has changed.
     pub(crate) fn forget(&mut self, key: &Key) {
         lock(&self.latest).remove(key);
     }
@@ -86,7 +86,7 @@ fn serve(interpreter: &Interpreter, outbox: Outbox, latest: &Latest, changed: &R
         let Some(part) = part else { continue };
         let problem = interpreter.check(&part).err();
         let found = problem.map(|problem| diagnostic(&problem, &job.text)).into_iter().collect();
-        // Held until it is told, so that nobody tells something newer in between.
+        // Held until the diagnostics are sent, so that no thread sends newer ones in between.
         let latest = lock(latest);
         if latest.get(&key).is_some_and(|now| Arc::ptr_eq(&now.text, &job.text)) {
             outbox.publish(PublishDiagnosticsParams::new(job.uri, found, None));

@@ -1,7 +1,7 @@
 //! The life of a session: initialize, notifications that change files, requests, shutdown, exit.
 //!
-//! Diagnostics are told when no further message waits, so that fast typing costs one check for many
-//! changes.
+//! The server publishes diagnostics when no further message waits, so that fast typing costs one
+//! check for many changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ use crate::scripts::Scripts;
 use crate::workspace::{Key, Workspace, key};
 use crate::{answer, diagnostics, uri};
 
-/// Where a session is.
+/// Phase of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Before `initialize`.
@@ -45,9 +45,9 @@ pub(crate) struct Server {
     phase: Phase,
     analysis: Analysis,
     scripts: Scripts,
-    /// What the editor was told of each file, but for those of which there is nothing.
+    /// Diagnostics last sent to the editor for each file; files without diagnostics have no entry.
     told: BTreeMap<Key, Vec<lsp_types::Diagnostic>>,
-    /// Files that have changed since; their diagnostics are told in any case.
+    /// Files that have changed since; their diagnostics are published in any case.
     changed: BTreeSet<Key>,
     needs_check: bool,
     /// The editor looks after files if it is asked to.
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    /// Serves until the editor says `exit` or goes.
+    /// Serves until the editor sends `exit` or closes the input.
     pub(crate) fn run(&mut self, messages: &Receiver<Message>) -> Exit {
         loop {
             let message = match messages.try_recv() {
@@ -116,7 +116,7 @@ impl Server {
                 Response::new_ok(id, Value::Null)
             }
             (Phase::Running, method) => {
-                // Answers are about what the compiler says now.
+                // Answers use the current diagnostics.
                 self.check();
                 match answer::answer(&self.analysis, method, params) {
                     None => refused(ErrorCode::MethodNotFound, format!("{method} is not supported")),
@@ -204,7 +204,7 @@ impl Server {
         self.analysis.workspace.open(uri, text);
     }
 
-    /// Runs a script; what is found in it comes behind what the compiler says.
+    /// Runs a script; its errors follow the diagnostics of the compiler.
     fn run_script(&mut self, uri: Uri) {
         self.check();
         let key = key(&uri);
@@ -220,7 +220,7 @@ impl Server {
         self.needs_check = true;
     }
 
-    /// Asks the editor to tell of files that change on the disk.
+    /// Asks the editor to notify the server of files that change on the disk.
     fn watch(&self) {
         let glob = GlobPattern::String("**/*.{lot,lotnb,py}".to_owned());
         let watchers = vec![FileSystemWatcher { glob_pattern: glob, kind: None }];
@@ -234,7 +234,7 @@ impl Server {
         self.outbox.request(Request::new(1.into(), RegisterCapability::METHOD.to_owned(), params));
     }
 
-    /// Compiles what has changed, and tells the editor what is new.
+    /// Compiles changed files, and publishes diagnostics that have changed.
     fn check(&mut self) {
         if !std::mem::take(&mut self.needs_check) {
             return;
@@ -259,7 +259,8 @@ impl Server {
     }
 }
 
-/// The parameters of a notification, which nobody answers when they are wrong.
+/// Reads the parameters of a notification. Wrong ones are only logged: a notification has no
+/// answer.
 fn read<T: DeserializeOwned>(method: &str, params: Value) -> Option<T> {
     let read = serde_json::from_value(params);
     read.inspect_err(|error| note(&format!("warning: {method}: {error}"))).ok()

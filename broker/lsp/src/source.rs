@@ -1,4 +1,4 @@
-//! A file of the workspace: its text, the programs in it, and what they define.
+//! A file of the workspace: its text, the programs in it, and their definitions.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(crate) struct SourceFile {
     pub(crate) scripts: Vec<String>,
     /// Bytes where those of a notebook are written; empty for other files.
     written: Vec<Range<usize>>,
-    /// What it defines, in order.
+    /// Definitions of the file, in source order.
     pub(crate) declarations: Vec<SourceDeclaration>,
     /// Topics in its programs, without repeats.
     pub(crate) topics: Vec<String>,
@@ -28,18 +28,18 @@ pub(crate) struct SourceFile {
     pub(crate) is_lot: bool,
 }
 
-/// Declaration of a file: what it defines and others may name.
+/// Definition of a file that other files may name.
 pub(crate) struct SourceDeclaration {
     pub(crate) kind: DeclarationKind,
     /// As others name it: `Script.function` for Python.
     pub(crate) name: String,
     pub(crate) detail: String,
     pub(crate) description: Option<String>,
-    /// Names and types of what an Action takes.
+    /// Names and types of an Action's inputs.
     pub(crate) inputs: Vec<(String, String)>,
-    /// The first lines of a Model, which say what it has.
+    /// First lines of a Model, with its fields.
     pub(crate) lines: Option<String>,
-    /// Bytes of its name in the file; its start for what a notebook defines.
+    /// Bytes of its name in the file; for a definition in a notebook the start of the file.
     pub(crate) range: Range<usize>,
 }
 
@@ -62,7 +62,7 @@ fn first_lines(slice: &str) -> String {
 }
 
 impl SourceFile {
-    /// Reads a text; `name` tells what kind of file it is. A notebook that is none has no programs.
+    /// Reads a text; `name` determines the kind of file. An invalid notebook has no programs.
     pub(crate) fn new(name: &str, text: String) -> Self {
         let mut file = Self {
             programs: Vec::new(),
@@ -93,7 +93,7 @@ impl SourceFile {
         file
     }
 
-    /// What the compiler says of one of its programs, with places of the file.
+    /// Converts diagnostics of one program of the file to positions in the file.
     pub(crate) fn of_program(&self, index: usize, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
         match self.written.get(index) {
             Some(literal) if !found.is_empty() => {

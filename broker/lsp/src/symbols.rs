@@ -1,4 +1,4 @@
-//! What files define, as outlines and for search.
+//! Document symbols and workspace symbols: the definitions of files, as outlines and for search.
 
 use lot_facts::Kind;
 use lot_to_wasm::editor::{Symbol, SymbolKind, outline};
@@ -24,7 +24,7 @@ pub(crate) fn of_file(analysis: &Analysis, params: &DocumentSymbolParams) -> Opt
 
 #[allow(deprecated, reason = "the field has to be given")]
 fn shown(symbol: &Symbol, lines: &Lines<'_>) -> DocumentSymbol {
-    // Editors refuse an empty name, and a name outside of what it names.
+    // Editors refuse an empty name, and a name outside of its symbol.
     let name = if symbol.name.is_empty() { "\"\"" } else { &symbol.name };
     let whole = symbol.range.start.min(symbol.name_range.start)..symbol.range.end.max(symbol.name_range.end);
     DocumentSymbol {

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 
 use lsp_types::Uri;
 
-/// The file of a URI; `None` for what is no file of this machine.
+/// Returns the path of a file URI; `None` for any other URI.
 pub(crate) fn path_of(uri: &Uri) -> Option<PathBuf> {
     let is_file = uri.scheme().is_some_and(|scheme| scheme.eq_lowercase("file"));
     let host = uri.authority().map_or("", |authority| authority.host().as_str());

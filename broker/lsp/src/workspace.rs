@@ -17,10 +17,10 @@ use lsp_types::Uri;
 use crate::source::{SourceDeclaration, SourceFile};
 use crate::uri;
 
-/// Longest file that is read, in bytes: a few times what the longest program takes.
+/// Longest file that is read, in bytes: a multiple of the longest program.
 const FILE_BYTES_MAX: u64 = 8 * SOURCE_BYTES_MAX as u64;
 
-/// What names a file here: its path, or the URI of what is no file.
+/// Key of a file: its path, or its URI if it is not in the file system.
 pub(crate) type Key = String;
 
 /// Every file that is known.
@@ -57,7 +57,7 @@ impl Workspace {
         workspace
     }
 
-    /// Reads one file anew; what cannot be read is as if it were not there.
+    /// Reads one file again; a file that cannot be read counts as missing.
     pub(crate) fn read(&mut self, path: &Path) {
         let key = path.to_string_lossy().into_owned();
         let is_ours = self.folders.iter().any(|folder| path.starts_with(folder))
@@ -120,13 +120,13 @@ impl Workspace {
         others.flat_map(|(_, file)| file.programs.iter().map(String::as_str)).collect()
     }
 
-    /// What the project of a file defines.
+    /// Iterates over the definitions in the project of a file.
     pub(crate) fn declarations(&self, key: &str) -> impl Iterator<Item = (&Key, &SourceDeclaration)> {
         let files = self.project(key).into_iter();
         files.flat_map(|(key, file)| file.declarations.iter().map(move |declaration| (key, declaration)))
     }
 
-    /// What the compiler says of every file with LoT, by its key.
+    /// Compiles every file with LoT and returns its diagnostics by file key.
     pub(crate) fn check(&self) -> BTreeMap<Key, Vec<Diagnostic>> {
         let mut projects: BTreeMap<Option<&Path>, Vec<(&Key, &SourceFile)>> = BTreeMap::new();
         let mut alone = Vec::new();
@@ -145,7 +145,7 @@ impl Workspace {
     }
 }
 
-/// The path of a file below its folder: names of the folders above say nothing of it.
+/// Returns the path of a file below its folder, without the folders above.
 fn relative(folders: &[PathBuf], path: &Path) -> String {
     let below = folders.iter().find_map(|folder| path.strip_prefix(folder).ok());
     below.unwrap_or(path).to_string_lossy().into_owned()

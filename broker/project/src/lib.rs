@@ -1,9 +1,9 @@
-//! What a path on the command line stands for: a LoT program, a notebook, a Python script, or a
+//! Programs behind a path on the command line: a LoT program, a notebook, a Python script, or a
 //! folder with any number of them (LoT reference §13).
 //!
-//! Programs that come of one path know each other, whatever file or cell they are in. Not here:
-//! what they do when they run (`lotmq-runner`), and which types of routes a build runs, which the
-//! caller says.
+//! Programs of one path know each other, in whatever file or cell they are. Not here: their
+//! behaviour at run time (`lotmq-runner`), and the types of routes that a build runs. The caller
+//! passes those.
 
 mod script;
 
@@ -55,7 +55,7 @@ pub struct Compiled {
     /// Routes whose settings are refused, by the place of their program among the parts.
     refused: Vec<(usize, RefusedRoute)>,
     runs_route: RunsRoute,
-    /// What the scripts were run in.
+    /// Interpreter that ran the scripts.
     pub interpreter: Option<Interpreter>,
 }
 
@@ -67,7 +67,7 @@ struct RefusedRoute {
     line: usize,
 }
 
-/// What came of a program.
+/// Result of compiling or checking a program.
 enum Outcome {
     Lot(Compilation),
     Script(Result<CheckedScript, ScriptProblem>),
@@ -661,7 +661,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn that_python_does_not_run_here_is_told_once_and_is_no_fault_of_the_programs() {
+    fn missing_python_is_reported_once_and_is_not_a_program_error() {
         let part = |file: &str| Part {
             file: file.to_owned(),
             cell: None,

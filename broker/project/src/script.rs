@@ -39,7 +39,7 @@ pub struct CheckedScript {
 pub struct ScriptProblem {
     /// Its code, as those of diagnostics.
     pub code: &'static str,
-    /// What is wrong, as a sentence.
+    /// The problem, as a sentence.
     pub message: String,
     /// From 1; 0 when none has to do with it.
     pub line: u32,
@@ -64,10 +64,10 @@ impl Interpreter {
         &self.0
     }
 
-    /// Runs a script once, from top to bottom; its name, and those of its functions.
+    /// Runs a script once, from top to bottom. Returns its name and the names of its functions.
     ///
     /// # Errors
-    /// What is wrong with it, be it the machine.
+    /// The problem with the script, or with the machine.
     pub fn check(&self, part: &Part) -> Result<CheckedScript, ScriptProblem> {
         let given = part.script_name.as_deref().filter(|name| script::is_name(name));
         let name = match given {

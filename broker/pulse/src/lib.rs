@@ -1,10 +1,10 @@
-//! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
+//! Watchdog that detects stalled threads from the outside.
 //!
-//! A thread says when it begins a piece of work and when it waits for more. One that has been at
-//! the same piece for longer than a healthy one ever takes stands still. So does one that said when
-//! it would wait no longer and waits long after that: a thread that was stopped, or was never
-//! woken, looks from outside like one that nobody asks, unless it shows by itself that it could be
-//! asked. Nobody asks a thread for a sign of life, so an answer is there at once.
+//! A thread reports when it begins a piece of work and when it waits for more. It is stalled if it
+//! is at the same piece for longer than a healthy thread ever takes. It is also stalled if it still
+//! waits long after the time at which it announced to wake. A stopped thread looks like an idle
+//! one, so an idle thread wakes at least once per [`limits::BEAT_PERIOD`]. The watchdog only reads
+//! the reports, so its answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@
 //! assert_eq!(pulses.silent(much_later)[0].to_string(), "a worker should have woken 6 s ago");
 //! ```
 //!
-//! Not here: clocks. Who calls says what time it is.
+//! Not here: clocks. The caller passes the time.
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -34,7 +34,7 @@
 //!   `a_thread_of_tasks_of_which_one_blocks_is_missed`,
 //!   `the_thread_that_answers_for_all_is_missed`,
 //!   `a_ticker_that_stands_still_is_missed_and_one_that_has_nothing_to_do_is_not`,
-//!   `a_thread_that_stands_still_is_told_once_each_time`, `a_thread_that_stands_still_is_missed`,
+//!   `stalled_thread_is_reported_once_per_stall`, `a_thread_that_stands_still_is_missed`,
 //!   `a_writer_that_stands_still_is_missed`, `a_reader_that_stands_still_is_missed`.
 
 pub mod limits;
@@ -75,7 +75,7 @@ enum State {
 /// Thread that stands still. Renders as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silence {
-    /// What the thread is called.
+    /// Name of the thread.
     pub name: String,
     /// How long it has been at the same piece of work, or should have been awake.
     pub time: Duration,
@@ -188,7 +188,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     #[test]
-    fn who_is_at_one_piece_of_work_for_too_long_is_silent() {
+    fn thread_without_progress_for_too_long_is_reported_as_silent() {
         let pulses = Pulses::default();
         let (one, other) = (pulses.add("one", PATIENCE), pulses.add("other", 2 * PATIENCE));
         let begin = Instant::now();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_deep_within_speaks_for_its_thread() {
+    fn nested_calls_report_progress_for_their_thread() {
         let pulses = Pulses::default();
         let pulse = pulses.add("a thread", PATIENCE);
         let begin = Instant::now();

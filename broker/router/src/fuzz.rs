@@ -1,5 +1,5 @@
-//! What a fuzzer runs: foreign text as Topic Filters and a Topic Name, through the rules and
-//! through both indexes.
+//! Fuzz function that runs foreign text as Topic Filters and a Topic Name through the rules and
+//! both indexes.
 //!
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_topic`]. Not for
 //! production use: it panics by design when the indexes and the rules disagree.

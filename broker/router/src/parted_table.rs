@@ -24,8 +24,8 @@ const PLACES: u32 = 1 << PLACE_BITS;
 #[derive(Debug, Clone)]
 pub struct PartedTable<T> {
     parts: Vec<Part<T>>,
-    /// Which part has the places that begin with these bits; as many as the longest of their
-    /// beginnings needs.
+    /// Index of the part for each prefix of a place. The prefixes have as many bits as the longest
+    /// that a part needs.
     directory: Vec<u32>,
     len: usize,
 }
@@ -104,9 +104,9 @@ impl<T> PartedTable<T> {
         self.parts.iter().flat_map(|part| part.table.iter())
     }
 
-    /// Some thousand entries from this place on, 0 for the first, and the place of those that
-    /// follow; `None` behind the last. Who goes on with that place sees each entry once, also if
-    /// others come and go meanwhile.
+    /// Returns some thousand entries from this place on, and the place of the next ones. 0 is the
+    /// first place; `None` is behind the last. A caller that continues with that place sees each
+    /// entry once, also if others come and go meanwhile.
     pub fn page(&self, place: u32) -> Option<(impl Iterator<Item = &T>, u32)> {
         let part = &self.parts[*self.directory.get(self.at(place))? as usize];
         Some((part.table.iter(), part.end()))
@@ -122,7 +122,7 @@ impl<T> PartedTable<T> {
         self.directory[self.at(place_of(hash))] as usize
     }
 
-    /// Where the directory tells the part of a place.
+    /// Returns the index in the directory for a place.
     fn at(&self, place: u32) -> usize {
         (place >> (PLACE_BITS - self.directory.len().trailing_zeros())) as usize
     }

@@ -43,7 +43,7 @@ pub struct RetainedSlice<'a, V> {
     /// Matching topics with their values, in ascending byte order. May be empty although there is
     /// more to come.
     pub entries: Vec<(&'a Arc<str>, &'a V)>,
-    /// What to pass as `after` to get the next slice; `None` when all has been seen.
+    /// Value of `after` for the next slice; `None` after the last one.
     pub resume_after: Option<Arc<str>>,
 }
 

@@ -12,7 +12,7 @@ pub(crate) const SEPARATOR: char = '/';
 pub(crate) const SINGLE_LEVEL: &str = "+";
 /// As the last whole level of a filter: the parent and everything below it \[MQTT-4.7.1-1\].
 pub(crate) const MULTI_LEVEL: &str = "#";
-/// What the filter of a shared subscription starts with \[MQTT-4.8.2-1\].
+/// Prefix of the filter of a shared subscription \[MQTT-4.8.2-1\].
 const SHARE_PREFIX: &str = "$share/";
 
 /// Why a Topic Name or Topic Filter is not one. Always the peer's fault.
@@ -163,19 +163,19 @@ pub fn filter_includes(wide: &str, narrow: &str) -> bool {
 pub struct SharedFilter<'a> {
     /// Between `$share/` and the next `/`; never empty, without `/`, `+` and `#`.
     pub share_name: &'a str,
-    /// What the group subscribes to: a valid Topic Filter. Access rules decide by this part alone.
+    /// Valid Topic Filter that the group subscribes to. Access rules decide by this part alone.
     pub filter: &'a str,
 }
 
-/// Takes a shared filter apart; `None` if `filter` does not start with `$share/` and so is an
-/// ordinary one.
+/// Splits a shared filter into its parts; `None` for an ordinary filter, one without `$share/`.
 ///
 /// # Errors
-/// `$share//x`, `$share/g`, `$share/+/x` and the like are neither shared nor ordinary
-/// \[MQTT-4.8.2-1, -2\]: 0x8F. An ordinary filter is not looked at any further.
+/// 0x8F for `$share//x`, `$share/g`, `$share/+/x` and the like, which are neither shared nor
+/// ordinary \[MQTT-4.8.2-1, -2\]. An ordinary filter is not validated.
 ///
 /// ```
-/// let shared = lotmq_router::parse_shared("$share/workers/jobs/+")?.expect("it is a shared filter");
+/// let shared = lotmq_router::parse_shared("$share/workers/jobs/+")?;
+/// let shared = shared.expect("it is a shared filter");
 /// assert_eq!((shared.share_name, shared.filter), ("workers", "jobs/+"));
 /// # Ok::<(), lotmq_router::TopicError>(())
 /// ```

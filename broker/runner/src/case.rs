@@ -1,4 +1,4 @@
-//! What stands in a file with cases.
+//! Data model of a file with test cases.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -19,10 +19,10 @@ use crate::properties::{KEYS, WantedProperties};
 use crate::told::placed;
 use crate::visit::{RUN_TIME, Visit, brings, run_time};
 
-/// When a case begins that does not say when.
+/// Default start time of a case.
 const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-/// Keys that say what a step is.
+/// Keys that determine the kind of a step.
 const STEP_KINDS: [&str; 13] = [
     "topic",
     "subscribe",
@@ -52,7 +52,7 @@ pub(crate) struct Cases {
     /// Components that are there as modules, by name.
     #[serde(default)]
     pub(crate) modules: BTreeMap<String, CaseModule>,
-    /// What rules know of users, by name.
+    /// Groups and properties of users that rules can read, by user name.
     #[serde(default)]
     pub(crate) users: BTreeMap<String, CaseUser>,
     /// Environment values and secrets of all cases, of which a case has its own of a name in their
@@ -64,7 +64,7 @@ pub(crate) struct Cases {
     pub(crate) case: Vec<Case>,
 }
 
-/// What rules know of a user.
+/// Groups and properties of a user that rules can read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaseUser {
@@ -90,7 +90,7 @@ pub(crate) struct Case {
     pub(crate) secrets: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) when: Vec<Step>,
-    /// All that is published, returned and reported, in order.
+    /// Messages, results and reports that the case expects, in order.
     #[serde(default)]
     pub(crate) then: Vec<Expected>,
     /// Topics that are not looked at.
@@ -102,7 +102,8 @@ pub(crate) struct Case {
     /// Parts of lines for the log, in order; between them may be others.
     #[serde(default)]
     pub(crate) logs: Vec<String>,
-    /// What goes to routes that are not connected, in order; `None` where that is not looked at.
+    /// Messages for routes that are not connected, in order; `None` if the case does not check
+    /// them.
     pub(crate) routed: Option<Vec<Routed>>,
     /// Servers of its own that the program connects to, by the environment values that have their
     /// ports.
@@ -110,7 +111,7 @@ pub(crate) struct Case {
     pub(crate) far: BTreeMap<String, FarSide>,
 }
 
-/// What happens to the program.
+/// Step of a case: an event that happens to the program.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Step {
@@ -149,9 +150,9 @@ pub(crate) enum Step {
         /// Messages after which it is enough.
         brings: Option<u64>,
     },
-    /// A client of a route that listens says something.
+    /// A client of a route that listens talks to the route.
     Visit(Box<Visit>),
-    /// A client wants in, or something becomes of it, of which a guest for logins is told.
+    /// A login, or an event of a client, that a guest for logins handles.
     OfLogin(ClientLoginStep),
 }
 
@@ -211,12 +212,13 @@ impl Step {
     }
 }
 
-/// What the program does.
+/// Effect that a case expects of the program.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) enum Expected {
     Message {
-        /// Client Identifier of the subscriber that gets it; without one it is what was published.
+        /// Client Identifier of the receiving subscriber; `None` for the message as it was
+        /// published.
         to: Option<String>,
         topic: Topic,
         payload: Option<Payload>,
@@ -289,7 +291,7 @@ impl Expected {
     }
 }
 
-/// What something for a route is told by.
+/// Address of a message within a route: a topic or a table.
 #[derive(Debug)]
 pub(crate) enum RoutedPlace {
     /// Topic of the message.
@@ -298,7 +300,7 @@ pub(crate) enum RoutedPlace {
     Table(String),
 }
 
-/// What is to go to a route that is not connected.
+/// Message that a case expects for a route that is not connected.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Spanned<toml::Table>")]
 pub(crate) struct Routed {
@@ -436,13 +438,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    /// What is said about a case with these lines.
+    /// Returns the error message for a case with these lines.
     fn refused(lines: &str) -> String {
         toml::from_str::<Cases>(&format!("[[case]]\nname = \"x\"\n{lines}\n")).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_the_words_of_the_file() {
+    fn case_errors_name_the_keys_and_values_of_the_file() {
         for (lines, part) in [
             ("when = [{ topic = \"x\" }]", "a step lacks the key `payload`"),
             (

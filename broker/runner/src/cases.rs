@@ -28,8 +28,8 @@ const TIMERS_MAX: u64 = 86_400;
 /// How files with cases end.
 pub const SUFFIX: &str = ".test.toml";
 
-/// Runs the cases of a file whose names have the text `wanted` in them, and reports what came of
-/// each. They read nothing outside of `folder`.
+/// Runs the cases of a file whose names contain the text `wanted`, and reports the result of each.
+/// They read nothing outside of `folder`.
 ///
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.
@@ -48,9 +48,9 @@ pub fn test_file(
     Ok(())
 }
 
-/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the
-/// program that the file names, which may name the module. Where it `records`, far sides with a
-/// real server ask that one, and what they play else is written anew.
+/// Runs the cases of a file about a module, as [`test_file`] does those about a program. The
+/// program is the one that the file names, and it may name the module. If `records` is set, far
+/// sides with a real server record a new conversation with that server.
 ///
 /// # Errors
 /// As [`test_file`].
@@ -77,7 +77,7 @@ pub fn test_module(
     Ok(())
 }
 
-/// Says what the compiler has warned of, where cases have failed: it may be why.
+/// Prints the warnings of the compiler if cases have failed: a warning may explain a failure.
 fn tell_warnings(has_failures: bool, warnings: Option<String>) {
     if let Some(warnings) = warnings.filter(|_| has_failures) {
         output::note(&warnings);
@@ -100,7 +100,7 @@ fn run_all(
     let mut told = ToldOnce::default();
     let recordings = Recordings { folder: file.parent().unwrap_or(Path::new("")), root, anew: records };
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        // The others say what they have to say all the same.
+        // An error in one case does not stop the other cases.
         let complaints = run((embedding, program), (cases, case), recordings, &mut told);
         let complaints = complaints.unwrap_or_else(|error| vec![format!("{error:#}")]);
         report.add(file, &case.name, complaints)?;
@@ -108,8 +108,8 @@ fn run_all(
     Ok(())
 }
 
-/// What a file with cases is about: what it names, else the program or notebook of its name beside
-/// it.
+/// Returns the program of a file with cases: the file that it names, or else the program or
+/// notebook with the same name in the same folder.
 fn program_of((file, folder): (&Path, &TestFolder), named: Option<&str>) -> anyhow::Result<PathBuf> {
     let beside = |name: &str| match file.parent() {
         Some(folder) if folder != Path::new("") => folder.join(name),
@@ -142,7 +142,7 @@ fn with_modules(
     program.with_modules(embedding, &modules, place)
 }
 
-/// A program, and what the compiler warns of in it.
+/// Returns a program, and the warnings of the compiler.
 fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<String>)> {
     let mut compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
     anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
@@ -151,7 +151,7 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<(Program, Option<S
     Ok((Program::compile(embedding, compiled)?, warnings))
 }
 
-/// What has come of a case so far.
+/// Results of a case so far.
 #[derive(Default)]
 struct Course {
     seen: Vec<Seen>,
@@ -159,7 +159,7 @@ struct Course {
     visitors: Visitors,
 }
 
-/// Runs a case, and says what is not as it should be.
+/// Runs a case, and returns its failures.
 fn run(
     (embedding, program): (&Embedding, &Program),
     (all, case): (&Cases, &Case),
@@ -173,7 +173,7 @@ fn run(
     let mut course = Course::default();
     if let Err(error) = take_all(case, recordings, &mut broker, (&mut course, told)) {
         let Course { mut seen, mut complaints, .. } = course;
-        // What failed may be why.
+        // These events may explain the failure.
         let happened = broker.happened().unwrap_or_default();
         happened.into_iter().for_each(|happening| Seen::note(happening, &mut seen, told));
         complaints.push(format!("{error:#}"));
@@ -192,7 +192,7 @@ fn run(
     Ok(complaints)
 }
 
-/// Gives a broker what its program finds when it is deployed, and starts the far sides of a case.
+/// Prepares a broker with the data for the program, and starts the far sides of a case.
 fn prepare(
     broker: &mut EmbeddedBroker,
     (all, case): (&Cases, &Case),
@@ -237,7 +237,7 @@ fn take_all(
     Ok(())
 }
 
-/// Says how a last value is not what it should be.
+/// Returns the difference between a last value and the expected one.
 fn unkept(topic: &str, wanted: &Payload, broker: &EmbeddedBroker) -> Option<String> {
     let found = broker.value(topic);
     if found.as_deref().is_some_and(|found| wanted.is_like(found)) {

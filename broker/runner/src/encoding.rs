@@ -4,7 +4,7 @@
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 
-/// Bytes that are shown of what came.
+/// Most bytes of received data that a failure shows.
 const SHOWN_BYTES: usize = 400;
 
 /// Way to write bytes.

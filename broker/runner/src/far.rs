@@ -1,9 +1,9 @@
-//! Servers of a case, which the routes of its program connect to: what they send, and what they
-//! have got.
+//! Servers of a case, which the routes of its program connect to, with the data that they send and
+//! receive.
 //!
-//! What one does is its [`FarWork`]: what the case says ([`scripted`], over UDP [`datagrams`]),
-//! what a real server said once ([`played`], [`played_datagrams`]), or handing all on to that
-//! server and writing it down ([`recorder`], [`datagram_recorder`]).
+//! Each server has a [`FarWork`]. It plays the script of the case ([`scripted`], over UDP
+//! [`datagrams`]) or a recorded conversation ([`played`], [`played_datagrams`]). A recorder
+//! forwards all traffic to a real server and records it ([`recorder`], [`datagram_recorder`]).
 
 mod conversation;
 mod datagram_recorder;
@@ -37,25 +37,25 @@ use played_datagrams::PlayedDatagrams;
 use recorder::FarRecorder;
 use scripted::Scripted;
 
-/// Most bytes that one keeps of what it gets; more is an error of the case.
+/// Most received bytes that a server keeps; more is an error of the case.
 pub(crate) const GOT_MAX: usize = 1 << 20;
 
 /// Most connections that one has in a case; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Longest wait at the end of a case for what is on its way.
+/// Longest wait at the end of a case for data on its way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Period at which one looks what has come.
+/// Period at which a server polls for data.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A server on this machine, as its case describes it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FarSide {
-    /// What it sends to each connection at once.
+    /// Bytes that the server sends as soon as a client connects.
     sends: String,
-    /// Answers, by the end of what it has got since its last one.
+    /// Answers, by the end of the bytes received since the last answer.
     answers: BTreeMap<String, String>,
     /// Whether it ends its direction when it has sent that.
     ends: bool,
@@ -65,18 +65,18 @@ pub(crate) struct FarSide {
     loses: usize,
     /// How bytes are written in all these.
     encoding: Encoding,
-    /// All that it gets.
+    /// All data that it is to receive.
     gets: Option<Pieces>,
     /// A part of that.
     contains: Option<String>,
-    /// File with what a real server and the guest said to each other, seen from that of the case:
-    /// it says so again.
+    /// File with a recorded conversation between a real server and the guest. The far side replays
+    /// the server.
     recorded: Option<String>,
     /// The real server, host and port.
     server: Option<String>,
 }
 
-/// Where the files of a case are, and whether what is recorded is recorded anew.
+/// Location of the files of a case, and whether recordings are made anew.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recordings<'a> {
     /// Folder of the file with the cases.
@@ -92,18 +92,18 @@ impl Recordings<'_> {
     }
 }
 
-/// What a server does with its connections.
+/// Behaviour of a server towards its connections.
 trait FarWork: Send {
     /// Takes a connection, which does not block.
     fn accepted(&mut self, stream: TcpStream);
 
-    /// Does what can be done now.
+    /// Makes as much progress as possible without blocking.
     fn goes_on(&mut self);
 
     /// Whether nothing more is to be expected.
     fn is_done(&self) -> bool;
 
-    /// Ends, and says what is not as it should be.
+    /// Ends, and returns the failure, if there is one.
     fn judged(&mut self) -> Option<String>;
 }
 
@@ -173,7 +173,7 @@ impl FarSide {
         }
     }
 
-    /// What becomes of a file with a conversation.
+    /// Opens a file with a conversation, for replay or for a new recording.
     fn recording(&self, recorded: &str, recordings: Recordings<'_>) -> anyhow::Result<Recording<'_>> {
         let says_more = !self.sends.is_empty() || !self.answers.is_empty() || self.ends;
         let wants_more = self.gets.is_some() || self.contains.is_some();
@@ -189,11 +189,11 @@ impl FarSide {
     }
 }
 
-/// What becomes of a file with a conversation.
+/// Mode of a file with a conversation: record or replay.
 enum Recording<'a> {
-    /// It is written, with what this server says.
+    /// The conversation with this server is recorded to the file.
     Anew { server: &'a str, file: PathBuf },
-    /// What stands in it is said again.
+    /// The server replays the conversation from the file.
     Played(Conversation),
 }
 
@@ -202,7 +202,7 @@ impl RunningFarSide {
         self.port
     }
 
-    /// Says what it has not got, or got too much.
+    /// Returns the difference between the received and the expected data.
     pub(crate) fn judged(self) -> Option<String> {
         let until = Instant::now() + PATIENCE;
         while !self.work.lock().is_done() && Instant::now() < until {
@@ -238,7 +238,7 @@ fn serve(listener: Option<&TcpListener>, work: &Mutex<Box<dyn FarWork>>, is_over
 /// Bytes of the longest datagram.
 pub(crate) const DATAGRAM_BYTES_MAX: usize = 65_507;
 
-/// Reads what is there of a connection that does not block; `None` where it has ended.
+/// Reads the available bytes of a connection that does not block; `None` when it has ended.
 pub(crate) fn read(mut stream: &TcpStream) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 16 << 10];
     match stream.read(&mut bytes) {

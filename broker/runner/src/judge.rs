@@ -1,4 +1,4 @@
-//! What a program did, beside what it should have done.
+//! Comparison of the effects of a program with those that a case expects.
 
 use std::fmt;
 
@@ -22,7 +22,8 @@ const LINES_SHOWN_MAX: usize = 100;
 #[derive(Debug)]
 pub(crate) enum Seen {
     Message {
-        /// Client Identifier of the subscriber that got it; `None` of what was published.
+        /// Client Identifier of the receiving subscriber; `None` for the message as it was
+        /// published.
         to: Option<String>,
         topic: String,
         payload: Vec<u8>,
@@ -33,19 +34,19 @@ pub(crate) enum Seen {
     Denied(Denial),
     Returned(String),
     Error(String),
-    /// A line for the log, which is not among what is expected in order.
+    /// A line for the log, which is not compared in order with the expectations.
     Said(String),
-    /// What would have gone to the route of this name, which is not connected; not among that
-    /// either.
+    /// A message for the unconnected route of this name; it is not compared with the expected
+    /// effects.
     Routed(String, Forwarded),
     /// Warning of a run, which is shown where a case fails.
     Warned(String),
-    /// What a guest for logins answered, or did to clients.
+    /// An answer of a guest for logins, or its request to the broker about clients.
     OfLogins(SeenDeed),
 }
 
 impl Seen {
-    /// Remembers what happened.
+    /// Stores an event of the broker.
     pub(crate) fn note(
         Happening { definition, what }: Happening,
         seen: &mut Vec<Self>,
@@ -222,7 +223,7 @@ fn shown_qos(qos: QoS) -> &'static str {
     }
 }
 
-/// What is not as it should be: the first difference, and all that happened.
+/// Reports how a case failed: the first difference, and everything that happened.
 pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut unsaid = unsaid(case, seen);
     unsaid.extend(misrouted(case, seen));
@@ -248,8 +249,8 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
     unsaid.into_iter().chain(difference).chain(["all that happened:".to_owned()]).chain(all).collect()
 }
 
-/// An expectation beside what happened in its place. Of JSON for the same topic it is said where it
-/// differs.
+/// Formats an expectation and the event in its place. For JSON on the same topic it adds the
+/// differences.
 fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     let told = match (expected, found) {
         (Expected::OfLogins(wanted), Seen::OfLogins(deed)) => {
@@ -279,8 +280,8 @@ fn differing(expected: &Expected, found: &Seen) -> Vec<String> {
     }
 }
 
-/// Lines for the log that are expected and did not come, in their order: the first one, and all
-/// that came.
+/// Returns expected lines for the log that are missing, in their order: the first one, and all
+/// lines of the log.
 fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
     let mut said = seen.iter().filter_map(|seen| match seen {
         Seen::Said(text) => Some(text),
@@ -302,7 +303,7 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         .collect()
 }
 
-/// Warnings of the runs of a case that failed, each once: they often say why.
+/// Lists the warnings of the runs of a failed case, each once: they often explain the failure.
 pub(crate) fn warned(seen: &[Seen]) -> Vec<String> {
     listed("warnings of its runs:", seen.iter().filter(|seen| matches!(seen, Seen::Warned(_))))
 }
@@ -327,8 +328,8 @@ fn listed<'a>(heading: &str, found: impl Iterator<Item = &'a Seen>) -> Vec<Strin
     lines
 }
 
-/// The first difference in what goes to routes that are not connected, and all that went there,
-/// where the case looks at it.
+/// Returns the first difference in the messages for routes that are not connected, and all these
+/// messages, if the case checks them.
 fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
     let Some(wanted) = &case.routed else { return Vec::new() };
     let found: Vec<_> = seen.iter().filter(|seen| matches!(seen, Seen::Routed(..))).collect();
@@ -343,7 +344,7 @@ fn misrouted(case: &Case, seen: &[Seen]) -> Vec<String> {
     [difference, "all that went to routes:".to_owned()].into_iter().chain(all).collect()
 }
 
-/// What is said of a topic to which nothing was published in the whole case.
+/// Reports an expected topic to which nothing was published in the whole case.
 fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
     let Expected::Message { topic: wanted, .. } = expected else { return None };
     let topics = || {

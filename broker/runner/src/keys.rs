@@ -1,5 +1,5 @@
-//! Tables in a file with cases, read key by key: what is missing, of another type or not known is
-//! told in the words of the file.
+//! Reader of tables in a file with cases, key by key. It reports missing and unknown keys and wrong
+//! types in the words of the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,16 +15,16 @@ use crate::properties::{
     CORRELATION_KEYS, StatedProperties, TextOrBase64, UserPairs, WantedProperties, is_utf8,
 };
 
-/// The keys that say which Client does something.
+/// Keys that identify the client of a step.
 pub(crate) const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
 
-/// What rules may be seen to deny here.
+/// Scopes of rules whose denials a case can observe.
 const SCOPES: [&str; 5] = ["Connect", "Publish", "PublishSys", "Subscribe", "SubscribeSys"];
 
 /// The keys of a table that are not read yet.
 pub(crate) struct Keys {
     pub(crate) table: toml::Table,
-    /// What it describes.
+    /// Name of the described thing, for error messages.
     pub(crate) of: &'static str,
 }
 
@@ -33,7 +33,8 @@ impl Keys {
         self.table.contains_key(key)
     }
 
-    /// Which of several keys, one of which tells what it is, is there.
+    /// Returns the first of several keys that the table has. That key determines the kind of the
+    /// table.
     pub(crate) fn first_of(&self, keys: &[&'static str]) -> Result<&'static str, String> {
         let found = keys.iter().copied().find(|key| self.has(key));
         found.ok_or_else(|| {
@@ -246,7 +247,7 @@ impl Keys {
         properties.collect::<Result<_, String>>().map(UserPairs::ByName)
     }
 
-    /// Refuses what is left; `known` are the keys that may be there.
+    /// Rejects the remaining keys; `known` are the valid keys.
     pub(crate) fn finish(self, known: &[&[&str]]) -> Result<(), String> {
         match self.table.keys().next() {
             None => Ok(()),
@@ -262,7 +263,7 @@ impl Keys {
     }
 }
 
-/// What goes over a connection, or one by one as datagrams.
+/// Bytes of a connection, or a list of datagrams.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Pieces {

@@ -11,7 +11,7 @@
 //!   order. Repeated runs give the same result. Tests
 //!   `the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker`,
 //!   `rules_decide_the_same_in_lotmq_run_and_in_a_broker`,
-//!   `what_programs_see_of_time_and_chance_is_the_same_each_time`.
+//!   `replay_gives_programs_deterministic_time_and_random_values`.
 
 mod case;
 mod cases;

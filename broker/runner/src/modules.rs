@@ -19,8 +19,8 @@ pub struct NamedModule {
     pub name: String,
     /// File with its component.
     pub file: PathBuf,
-    /// Options of `-addModule`, each word of them by itself. Where they name no grant, it is
-    /// granted all that it asks for.
+    /// Options of `-addModule`, one word each. Without a grant among them, the module gets every
+    /// capability that it asks for.
     pub options: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl NamedModule {
     /// Reads `NAME=FILE` or `NAME=FILE:OPTIONS`, where options begin with a hyphen.
     ///
     /// # Errors
-    /// What is neither.
+    /// The text has neither form.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, rest) = text.split_once('=').ok_or("expected NAME=FILE.wasm or NAME=FILE.wasm:OPTIONS")?;
         let (file, options) = match rest.find(":-") {
@@ -48,10 +48,10 @@ impl NamedModule {
         self.options.get(at + 1).map(String::as_str)
     }
 
-    /// Compiles it; a path that does not begin at the root is seen from `folder`.
+    /// Compiles it; a relative path counts from `folder`.
     ///
     /// # Errors
-    /// When the file cannot be read, or a broker would refuse what is in it.
+    /// When the file cannot be read, or a broker would refuse its content.
     pub(crate) fn compile(&self, embedding: &Embedding, folder: &Path) -> anyhow::Result<EmbeddedProgram> {
         let component =
             read_component(&folder.join(&self.file)).with_context(|| format!("module {}", self.name))?;

@@ -19,7 +19,7 @@ impl TryFrom<toml::Value> for Payload {
     }
 }
 
-/// Refuses what TOML has and JSON has not.
+/// Rejects TOML values that JSON does not have.
 pub(crate) fn is_json(value: &toml::Value) -> Result<(), String> {
     match value {
         toml::Value::Datetime(time) => {
@@ -45,8 +45,8 @@ impl Payload {
         self.0.is_table() || self.0.is_array()
     }
 
-    /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the
-    /// same JSON, where numbers are the same by value.
+    /// Whether a payload equals this value: for a text the same bytes, for a number, a table or a
+    /// list the same JSON, in which numbers are compared by value.
     pub(crate) fn is_like(&self, found: &[u8]) -> bool {
         match &self.0 {
             toml::Value::Table(_)
@@ -67,8 +67,7 @@ impl Payload {
 /// Most differences that are named.
 const DIFFERENCES_MAX: usize = 5;
 
-/// What was expected and what was found, where both are JSON, in the same order, with the places at
-/// which they differ.
+/// Expected and found JSON with keys in the same order, and the places at which they differ.
 pub(crate) struct Compared {
     pub(crate) expected: String,
     pub(crate) found: String,
@@ -76,8 +75,7 @@ pub(crate) struct Compared {
     pub(crate) differences: String,
 }
 
-/// Compares JSON that was found with what was expected; `None` where one of them is none, or
-/// nothing differs.
+/// Compares found JSON with expected JSON; `None` if one of them is no JSON, or nothing differs.
 pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
     if !expected.is_structured() {
         return None;
@@ -102,7 +100,7 @@ pub(crate) fn compared(expected: &Payload, found: &[u8]) -> Option<Compared> {
     })
 }
 
-/// Notes where what was found is not what was wanted.
+/// Collects the places at which found and expected JSON differ.
 fn differ(wanted: &Value, found: Option<&Value>, path: &str, differences: &mut Vec<String>) {
     match (wanted, found) {
         (_, None) => differences.push(format!("{} is missing", place(path))),
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_shown_in_one_order_with_the_places_that_differ() {
+    fn json_comparison_renders_one_key_order_and_lists_the_differences() {
         for (wanted, found, shown, differences) in [
             (
                 "{ a = 1, b = { c = [1, 2], d = \"x\" } }",

@@ -1,5 +1,5 @@
-//! A program at work: fed with messages, by hand, from a recording or from a broker; what it does
-//! is printed.
+//! A running program that gets messages by hand, from a recording or from a broker. The player
+//! prints its effects.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -39,9 +39,10 @@ pub struct HandSent {
 pub struct Player {
     broker: EmbeddedBroker,
     printer: Printer,
-    /// That a recording goes back in time was told.
+    /// Whether the warning about a recording that goes back in time was printed.
     told_of_past: bool,
-    /// It was said that a message below `$SYS` or the like reaches nobody.
+    /// Whether the warning that a message below `$SYS` or the like reaches no subscriber was
+    /// printed.
     told_of_unheard: bool,
     /// The Client that messages come from which name none.
     client: Option<ClientIdentity>,
@@ -85,7 +86,7 @@ impl Player {
         Ok(())
     }
 
-    /// Delivers a message, and prints what follows.
+    /// Delivers a message, and prints the effects.
     ///
     /// # Errors
     /// When no packet holds it, a run does not end, or standard output takes no more.
@@ -116,7 +117,7 @@ impl Player {
         self.settle()
     }
 
-    /// Calls an Action with inputs, and prints what follows.
+    /// Calls an Action with inputs, and prints the effects.
     ///
     /// # Errors
     /// When there is no such Action, the inputs do not fit, or standard output takes no more.
@@ -164,8 +165,8 @@ impl Player {
         recorded.with_message(|message| self.publish_from(recorded.from.as_ref(), message))
     }
 
-    /// Runs beside a broker until `count` messages have come or `time` is over, and records what
-    /// comes.
+    /// Runs beside a broker until `count` messages have come or `time` is over, and records the
+    /// messages.
     ///
     /// # Errors
     /// When the broker cannot be followed, the file cannot be written, or a run does not end.
@@ -200,14 +201,14 @@ impl Player {
         Ok(client.disconnect()?)
     }
 
-    /// Exit code after all that has happened.
+    /// Returns the exit code for all events so far.
     #[must_use]
     pub fn exit(&self) -> Exit {
         if self.printer.has_failed { Exit::Failure } else { Exit::Success }
     }
 }
 
-/// Prints what happens as it happens.
+/// Prints events as they happen.
 struct Printer {
     json: bool,
     has_failed: bool,
@@ -278,7 +279,7 @@ fn denial_as_json(Denial { scope, topic, user, client_id, by }: &Denial) -> Stri
     json!({ "denied": scope, "topic": topic, "username": user, "client_id": client_id, "by": by }).to_string()
 }
 
-/// Shows what a script has printed.
+/// Prints the output of a script.
 pub(crate) fn tell_printed(text: &str) {
     if !text.is_empty() {
         output::note(text.trim_end());

@@ -37,10 +37,10 @@ impl Start {
 }
 
 impl Program {
-    /// Compiles what has no error.
+    /// Compiles the definitions without errors.
     ///
     /// # Errors
-    /// When the host refuses what our compiler made.
+    /// When the host refuses a component of our compiler.
     pub fn compile(embedding: &Embedding, compiled: lotmq_project::Compiled) -> anyhow::Result<Self> {
         let scripts = compiled.scripts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
         let python = compiled.interpreter.as_ref().map(|interpreter| interpreter.python().clone());
@@ -56,10 +56,10 @@ impl Program {
         Ok(Self { compiled: embedding.module(module)? })
     }
 
-    /// Adds modules, with paths seen from `folder`.
+    /// Adds modules, with paths relative to `folder`.
     ///
     /// # Errors
-    /// When a file cannot be read, or a broker would refuse what is in it.
+    /// When a file cannot be read, or a broker would refuse its content.
     pub fn with_modules(
         self,
         embedding: &Embedding,
@@ -85,7 +85,7 @@ impl Program {
         Ok(EmbeddedBroker::start(embedding, &self.compiled, (wall, zone))?)
     }
 
-    /// Deploys it, and says what it lacks.
+    /// Deploys the program, and prints the warnings of the broker.
     pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker, told: &mut ToldOnce) -> anyhow::Result<()> {
         let warnings = broker.deploy(&self.compiled)?;
         warnings.iter().for_each(|warning| told.tell(warning));

@@ -13,19 +13,19 @@ use lotmq_codec::{EncodeError, Properties, PropertyBuf, PropertyId, PropertyPlac
 pub struct StatedProperties {
     /// User Properties, in order.
     pub user: Vec<(String, String)>,
-    /// Whether the payload is UTF-8; `None` where nothing is said of it.
+    /// Whether the payload is UTF-8; `None` if the message does not indicate it.
     pub is_utf8: Option<bool>,
-    /// Where an answer is wanted.
+    /// Topic Name for the response.
     pub response_topic: Option<String>,
-    /// What the answer is to have.
+    /// Correlation Data for the response.
     pub correlation_data: Option<Vec<u8>>,
-    /// What the payload is.
+    /// Content Type of the payload.
     pub content_type: Option<String>,
     /// Seconds to live.
     pub expiry: Option<u32>,
 }
 
-/// The keys of a table that say them.
+/// Keys of a table for these properties.
 pub(crate) const KEYS: [&str; 7] = [
     "user",
     "response_topic",
@@ -65,10 +65,10 @@ pub(crate) struct TextOrBase64<'a> {
 }
 
 impl TextOrBase64<'_> {
-    /// The bytes.
+    /// Returns the bytes.
     ///
     /// # Errors
-    /// When there are both, and what is no base64.
+    /// When both keys are there, or the text is not base64.
     pub(crate) fn read(self) -> Result<Option<Vec<u8>>, String> {
         let [of_text, of_base64] = self.names;
         match (self.text, self.base64) {
@@ -133,7 +133,7 @@ impl StatedProperties {
 
 impl fmt::Display for StatedProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As a case would have it: what cannot be read is in base64.
+        // As in a case: binary data is in base64.
         let data = self.correlation_data.as_ref().map(|data| match std::str::from_utf8(data) {
             Ok(text) if !text.contains(char::is_control) => ("correlation data", text.to_owned()),
             _ => ("correlation data in base64", BASE64_STANDARD.encode(data)),
@@ -148,13 +148,13 @@ impl fmt::Display for StatedProperties {
     }
 }
 
-/// User Properties as a file says them.
+/// User Properties as written in a file.
 #[derive(Debug)]
 pub(crate) enum UserPairs {
     /// Values by name, those of one name in their order; where they are expected, others may be
     /// there.
     ByName(BTreeMap<String, Vec<String>>),
-    /// All that there are, in their order.
+    /// All properties, in order.
     InOrder(Vec<(String, String)>),
 }
 
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_comes_back_and_only_what_is_wanted_is_looked_at() {
+    fn properties_survive_encoding_and_only_wanted_ones_are_compared() {
         let all = StatedProperties {
             user: vec![pair("b", "1"), pair("a", "1"), pair("b", "2")],
             is_utf8: Some(true),

@@ -10,7 +10,7 @@ use serde_json::json;
 /// How results are printed.
 #[derive(Clone, Copy, Debug)]
 pub enum ReportForm {
-    /// A line for each case, with what is wrong below it.
+    /// A line for each case, with its failures below it.
     Text(Paint),
     /// An object for each case, one line each, and one with the counts at the end.
     Json,

@@ -1,14 +1,13 @@
 //! Folder that cases may read from and write to.
 //!
-//! Cases may come from anybody, as in a CI that tests a pull request. An error of the compiler
-//! quotes a line of what it has read.
+//! Cases may come from untrusted authors, as in a CI that tests a pull request. An error of the
+//! compiler quotes a line of the file that it has read.
 
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// Folder in which everything lies that cases read, and what they record: the one that was named
-/// for the test.
+/// Root of all files that cases read and record: the folder that was named for the test.
 #[derive(Clone, Debug)]
 pub struct TestFolder {
     /// Without symbolic links.
@@ -29,11 +28,11 @@ impl TestFolder {
         Ok(Self { root, shown })
     }
 
-    /// Checks that a path stays inside, whatever `..` and symbolic links are in it. A file that
-    /// does not exist yet counts by its folder.
+    /// Checks that a path stays inside, even with `..` and symbolic links in it. A file that does
+    /// not exist yet counts by its folder.
     ///
     /// # Errors
-    /// When it does not.
+    /// The path leads outside of the folder.
     pub(crate) fn check(&self, path: &Path) -> anyhow::Result<()> {
         let real = match path.canonicalize() {
             Ok(real) => real,

@@ -1,5 +1,5 @@
-//! Mistakes in a file with cases, told with their place, what is known there, and what was probably
-//! meant.
+//! Errors in a file with cases, with their place, the known names there, and the name that was
+//! probably meant.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::ops::Range;
 use lot_nearest::nearest_name;
 use lotmq_terminal::output::note;
 
-/// What people are told once, however often it comes up in the cases of a file or in a run.
+/// Messages that are printed only once for all cases of a file or of a run.
 #[derive(Debug, Default)]
 pub(crate) struct ToldOnce(BTreeSet<String>);
 
@@ -20,8 +20,8 @@ impl ToldOnce {
     }
 }
 
-/// Sign around the place in a message that has its own: what reads TOML knows only that of the list
-/// around a table.
+/// Sign around the place in a message that has its own place: the TOML reader only knows the place
+/// of the list around a table.
 const PLACE: char = '\u{1}';
 
 /// A message with the place that it is about.
@@ -36,7 +36,7 @@ fn place_of(message: &str) -> Option<(Range<usize>, &str)> {
     Some((start.parse().ok()?..end.parse().ok()?, message))
 }
 
-/// An error of the TOML or of what stands in it: its place, the line, and what was meant.
+/// Formats an error of the TOML or of its content: its place, the line, and the correction.
 #[must_use]
 pub fn told(text: &str, error: &toml::de::Error) -> String {
     let (own, message) = match place_of(error.message()) {
@@ -83,8 +83,8 @@ fn with_meant(message: &str) -> String {
     }
 }
 
-/// The message about what TOML does not have, or has otherwise, with what to write; `written` is
-/// what it is about.
+/// Adds a correction to the message about syntax that TOML does not have, or has otherwise;
+/// `written` is the wrong text.
 fn with_way_out(message: &str, written: &str) -> String {
     let word = written.split(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
     let is_value = !message.starts_with("unknown field");
@@ -108,7 +108,7 @@ mod tests {
     use crate::case::Cases;
 
     #[test]
-    fn a_mistake_is_told_with_its_place_and_what_was_meant() {
+    fn parse_error_contains_its_position_and_a_suggestion() {
         for (text, expected) in [
             (
                 "[[case]]\nname = \"x\"\nwhn = []\n",

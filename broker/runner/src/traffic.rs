@@ -1,4 +1,4 @@
-//! Recorded traffic: what a broker delivered and when, one JSON object on each line.
+//! Recorded traffic: messages from a broker with their times, one JSON object on each line.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -30,7 +30,7 @@ pub struct Recorded {
     pub retained: bool,
     /// Quality of service with which it comes.
     pub qos: QoS,
-    /// The Client that it comes from, where somebody has written that down: a broker does not tell.
+    /// Client that sent the message, if the file has it: a broker does not send it to subscribers.
     pub from: Option<ClientIdentity>,
     /// Its properties of MQTT 5.0.
     pub properties: StatedProperties,
@@ -238,7 +238,7 @@ pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<R
     ))
 }
 
-/// Bytes of a line: the largest message in base64, and what else is said of it.
+/// Bytes of a line: the largest message in base64, and its other keys.
 const LINE_BYTES_MAX: u64 = 512 << 20;
 
 /// Lines of a file, which end with an error where one is too long.
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn invalid_recorded_message_is_rejected() {
         let at = "\"at\":\"2026-01-15T10:30:00Z\"";
         for (line, part) in [
             (format!("{{{at},\"topic\":\"a\"}}"), "either `payload` or `base64`"),

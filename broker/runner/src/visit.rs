@@ -1,8 +1,8 @@
-//! Clients of a route that listens: what one says in a step of a case, and what it is to be
-//! answered.
+//! Clients of a route that listens: the data that a client sends in a step, and the expected
+//! response.
 //!
-//! The guest of the route runs for as long as its client needs, and what it brings meanwhile is
-//! delivered, so that an answer may wait for a message. Connections stay open to the end of the
+//! The guest of the route runs for as long as its client needs, and its messages are delivered
+//! meanwhile, so that an answer may wait for a message. Connections stay open to the end of the
 //! case.
 
 mod http;
@@ -20,10 +20,10 @@ use crate::keys::{Keys, listed};
 use http::HttpWords;
 use link::{LineWords, VisitLine};
 
-/// Time for which a guest runs that a step does not say.
+/// Default time for which a guest runs in a step.
 pub(crate) const RUN_TIME: Duration = Duration::from_secs(1);
 
-/// Longest wait for an answer that is expected, unless the step says another time.
+/// Default of the longest wait for an expected answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// Name of a client that has none.
@@ -38,11 +38,11 @@ const REQUEST_KEYS: [&str; 11] = [
     "request", "section", "method", "path", "headers", "body", "status", "gets", "contains", "for", "brings",
 ];
 
-/// What a client of a route says in a step.
+/// Step in which a client talks to a route.
 #[derive(Debug)]
 pub(crate) struct Visit {
     route: String,
-    /// Which of several clients of the route it is.
+    /// Name that tells several clients of the route apart.
     name: String,
     /// Section of the endpoint, where the route has several.
     section: Option<String>,
@@ -90,7 +90,7 @@ impl Visit {
         &self.route
     }
 
-    /// How it is told of.
+    /// Describes the step in the words of the file.
     fn described(&self) -> String {
         let name = if self.name == ONLY_ONE { String::new() } else { format!(", as = \"{}\"", self.name) };
         match &self.words {
@@ -99,7 +99,8 @@ impl Visit {
         }
     }
 
-    /// Where its route listens for it; `None` where it does not yet.
+    /// Returns the address at which the route listens for this client; `None` if it does not listen
+    /// yet.
     fn place(&self, served: &ServedRoute) -> Result<Option<ClientPlace>, String> {
         let places = served.places();
         let section_of = |endpoint: &str| format!("{}_CONFIG", endpoint.to_ascii_uppercase());
@@ -141,8 +142,8 @@ impl Words {
 }
 
 impl Visitors {
-    /// Lets a client say what its step says, and the guest run meanwhile; `settle` takes what has
-    /// happened. What was not as it should be is answered.
+    /// Lets a client do its step while the guest runs. `settle` takes the events of the broker.
+    /// Returns the reason if the step failed.
     pub(crate) fn take(
         &mut self,
         visit: &Visit,
@@ -160,7 +161,7 @@ impl Visitors {
             if left.is_zero() {
                 break;
             }
-            // What it brings is delivered before it goes on, as in a broker.
+            // As in a broker, messages of the guest are delivered before it continues.
             let after = broker.run_route(&visit.route, (left, Some(1)), || {
                 talk.goes_on();
                 talk.is_over(visit.brings.is_some())
@@ -183,7 +184,7 @@ impl Visitors {
         Ok(complaint.map(|complaint| format!("{}: {complaint}", visit.described())))
     }
 
-    /// Says what came to clients behind all that their steps have looked at.
+    /// Returns failures for data that clients received after the last check of their steps.
     pub(crate) fn judged(self) -> Vec<String> {
         let unseen = self.0.into_iter().filter_map(|((route, name), mut line)| {
             let more = line.unseen()?;
@@ -194,7 +195,7 @@ impl Visitors {
     }
 }
 
-/// A client that says what its step says.
+/// Client that carries out its step.
 struct Talk<'a> {
     visit: &'a Visit,
     served: &'a ServedRoute,
@@ -218,7 +219,7 @@ impl Talk<'_> {
             let Some(place) = self.visit.place(self.served)? else { return Ok(()) };
             let line = VisitLine::open(place)
                 .map_err(|error| format!("cannot connect to {}: {error}", place.address))?;
-            // What is sent to it alone reaches nobody else.
+            // Opening the port is safe: only this client listens on it.
             line.datagram_port().into_iter().for_each(|port| self.served.open_far_port(port));
             self.line = Some(line);
         }
@@ -233,8 +234,8 @@ impl Talk<'_> {
         Ok(())
     }
 
-    /// Whether the client has all that it waits for; it waits for nothing to the end of its time,
-    /// or of what the guest is to bring.
+    /// Whether the client has all that it waits for. A step without an expectation lasts to the end
+    /// of its time, or until the guest has brought its messages.
     fn is_over(&self, has_other_end: bool) -> bool {
         let Some(line) = self.line.as_ref().filter(|_| self.failed.is_none()) else {
             return self.failed.is_some();
@@ -278,7 +279,7 @@ pub(crate) fn brings(number: i64) -> Result<u64, String> {
     number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
 
-/// What came, beside what was expected.
+/// Formats the expected bytes and the received ones.
 fn unlike(wanted: &[u8], got: &[u8], encoding: Encoding) -> String {
     format!("expected to get {}, got {}", encoding.shown(wanted), encoding.shown(got))
 }

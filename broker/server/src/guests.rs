@@ -83,13 +83,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use lotmq_changes::SessionId;
 use lotmq_codec::QoS;
 use lotmq_config::Authority;
 use lotmq_definitions::{
     Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions, WindowWatch,
 };
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
-use lotmq_store::SessionId;
 use parking_lot::RwLock;
 use tracing::debug;
 
@@ -209,8 +209,7 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see
-    /// `events`.
+    /// Returns the definitions that messages on `topic` start, permitted or not; see `events`.
     pub(crate) fn triggers(
         &self,
         topic: &str,
@@ -248,7 +247,7 @@ impl Guests {
             .collect()
     }
 
-    /// What a message on `topic` does to the last values.
+    /// Returns the effect of a message on `topic` on the last values.
     pub(crate) fn caching(&self, topic: &str) -> Caching {
         self.registry.read().caching(topic)
     }

@@ -1,12 +1,13 @@
 //! The broker itself: listeners, shards, guests, commands and the `$SYS` tree.
 //!
 //! ```text
-//! server (start, stop) ─▶ management (commands, $SYS tree) ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
+//! server (start, stop) ─▶ management (commands, $SYS tree)
+//!     ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
 //! ```
 //!
-//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`, which
-//! decides what it means and who gets it, and writes it through the [`net`] of its receivers;
-//! [`guests`] start what it triggers, [`management`] takes what is for the broker itself. Start
+//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`. The core
+//! decides its effect and its receivers, and writes it through their [`net`]. [`guests`] start the
+//! definitions that it triggers, and [`management`] takes messages for the broker itself. Start
 //! with [`Server`].
 //!
 //! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks
@@ -33,30 +34,30 @@
 //! - A change in force is in the queue of the store, or enters it before anything that depends on
 //!   it. Otherwise the broker refuses the change. Commands, their audit records and route queues
 //!   use `Store::append`, whatever the length of the queue. All other changes use `Store::offer`
-//!   and wait while the queue is full. Tests `what_is_in_force_is_taken_however_much_waits`,
-//!   `who_was_removed_while_the_queue_was_full_stays_removed`,
+//!   and wait while the queue is full. Tests `append_is_accepted_even_if_the_store_queue_is_full`,
+//!   `user_removed_while_the_store_queue_is_full_stays_removed`,
 //!   `queues_are_made_while_that_of_the_store_is_full`,
-//!   `what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands`,
-//!   `what_the_log_does_not_take_is_saved_later`,
-//!   `who_keeps_settings_without_end_costs_others_nothing_that_they_were_promised`.
+//!   `variables_kept_during_a_full_queue_stay_ordered_with_commands`,
+//!   `value_rejected_by_the_store_is_saved_later`,
+//!   `kept_value_flood_does_not_lose_acknowledged_changes_of_other_users`.
 //! - Runs do not fill the queue of the store. Test
-//!   `what_runs_keep_fills_no_queue_and_the_newest_is_stored`.
+//!   `variables_kept_by_runs_do_not_fill_the_store_queue`.
 //! - With `lot.durable_triggers`, the effects of the runs reach the store before their message
 //!   leaves it. The next start repeats interrupted runs, also while it still compiles their target.
 //!   Tests `a_message_whose_runs_a_kill_interrupts_starts_them_again`,
 //!   `a_message_whose_runs_a_stop_interrupts_starts_them_again`,
-//!   `a_kill_while_code_is_compiled_loses_no_promised_run_and_a_stop_waits_for_no_compilation`.
+//!   `kill_during_compilation_loses_no_durable_run_and_stop_is_not_delayed`.
 //! - The cost of a user's definitions for others does not grow with their number. Each definition
 //!   still gets its messages in order. Tests
-//!   `what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number`,
+//!   `cost_for_other_publishers_is_independent_of_the_number_of_definitions`,
 //!   `each_owner_has_as_many_turns_however_many_tasks_others_have`,
 //!   `the_routes_of_one_user_do_not_hold_up_those_of_another`,
 //!   `nobodys_files_keep_those_of_others_waiting`,
-//!   `what_others_publish_comes_to_each_definition_in_order_and_whole`.
+//!   `messages_of_other_publishers_reach_each_definition_completely_and_in_order`.
 //! - No audit record and no published log line holds a secret, a password or a payload. Answered
-//!   commands are in the audit after `kill -9`. Tests `who_did_what_is_recorded_and_no_secret_is`,
+//!   commands are in the audit after `kill -9`. Tests `audit_records_every_command_and_no_secret`,
 //!   `no_line_holds_a_secret_a_password_or_a_payload`,
-//!   `what_was_answered_is_in_the_audit_after_kill_9_and_the_chain_is_whole`.
+//!   `answered_commands_survive_kill_9_in_an_intact_audit_chain`.
 //! - Logins, denials and readers push out no audit record of an administrator. Removed records are
 //!   noticed. Tests `neither_logins_nor_readers_push_out_what_administrators_did`,
 //!   `newest_records_that_somebody_took_out_of_the_file_are_missed`.
@@ -70,9 +71,9 @@
 //!   `only_what_is_wanted_is_heard`, `lines_beget_no_lines`.
 //! - The broker performs the writes of a run for the account that deployed the writing code, or not
 //!   at all (`guests/authority.rs`). Tests
-//!   `what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller`,
-//!   `what_was_written_before_a_take_over_is_dropped`,
-//!   `what_was_written_for_a_removed_user_is_dropped_even_if_there_is_one_of_his_name`.
+//!   `output_of_a_removed_callee_is_dropped`,
+//!   `output_from_before_a_change_of_owner_is_dropped`,
+//!   `output_for_a_removed_user_is_dropped_even_after_name_reuse`.
 //! - A definition reads, is triggered by, writes and calls only what the rules allow its owner
 //!   (`guests/rights.rs`). Tests `topics_are_read_as_far_as_the_owner_may`,
 //!   `messages_start_what_their_readers_have_deployed`,
@@ -86,9 +87,9 @@
 //!   `a_rule_that_cannot_be_restored_denies_what_it_was_about`, `nobody_locks_root_out`.
 //! - A run that waits for rows delays only its own definition, whose order it keeps. Tests
 //!   `runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order`,
-//!   `what_ran_before_goes_out_before_a_run_waits`.
+//!   `output_of_finished_runs_is_sent_before_a_run_waits`.
 //! - A QoS 1 or 2 message of a route is acknowledged to its guest when it is stored. Tests
-//!   `what_a_route_brings_is_not_done_while_the_disk_does_not_take_it`,
+//!   `incoming_route_message_fails_until_the_disk_stores_it`,
 //!   `kill_9_costs_nothing_of_what_was_done_for_a_route`.
 //! - A route reaches only the endpoints in its settings, except the addresses that the operator
 //!   refuses. The broker connects to the address that it checked. Tests
@@ -100,27 +101,27 @@
 //!   Test `a_guest_runs_and_takes_messages_by_turns_and_is_opened_again_when_the_other_side_ends`.
 //! - The backlog of a route is bounded. A replacement or a panic of the driver loses no message.
 //!   Tests `a_panic_of_the_driver_costs_no_message_and_keeps_the_order`,
-//!   `what_a_route_has_forwarded_is_kept_until_it_is_stored_there`,
-//!   `what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it`,
+//!   `message_forwarded_between_routes_is_kept_until_delivery`,
+//!   `mailbox_has_room_until_the_message_that_fills_it`,
 //!   `a_full_mailbox_refuses_what_arrives_and_counts_it`,
 //!   `a_route_that_fails_keeps_what_waits_for_its_replacement`.
 //! - An acknowledged message reaches the far side of its routes in the order of its publisher,
 //!   whichever process is killed. A removed route leaves nothing to its successor. Tests
-//!   `what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once`,
+//!   `acknowledged_messages_are_delivered_in_order_and_once_after_kill_9`,
 //!   `a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing`.
 //! - An outbox is read once, in the order of its numbers, and never beyond a batch that is not on
 //!   the disk. If the route keeps up, its driver reads from memory
 //!   (`guests/routes/fresh_posts.rs`), otherwise from the store. Memory does not grow with the
-//!   outbox. Tests `what_is_on_the_disk_is_read_once_and_in_order`,
+//!   outbox. Tests `messages_on_disk_are_read_once_and_in_order`,
 //!   `nothing_is_read_beyond_a_batch_that_is_not_on_the_disk`,
-//!   `what_was_left_is_read_in_slices_and_once`,
+//!   `stored_messages_are_read_once_in_slices`,
 //!   `a_long_backlog_is_on_the_disk_and_comes_in_order`.
 //! - A full outbox delays publishers of messages with a promise and sheds other messages. Test
 //!   `a_full_outbox_makes_publishers_wait_and_sheds_what_promises_nothing`.
 //! - A message that a route gives up becomes a dead letter in the commit that removes it from the
 //!   outbox (`guests/dead_letter_queue.rs`). The queue of dead letters is bounded. A dead letter
 //!   stays until a user decides about it, and leaves once. Tests
-//!   `what_was_refused_is_kept_over_a_kill_and_replayed_when_that_is_mended`,
+//!   `dead_letters_survive_a_kill_and_are_replayed_on_request`,
 //!   `the_oldest_of_too_many_go_and_are_counted`,
 //!   `a_removed_route_leaves_no_dead_letters_and_a_replaced_one_keeps_them`.
 //! - A policy of an asset narrows and never widens. A stopped asset does nothing until it is
@@ -128,12 +129,12 @@
 //!   `policies_narrow_and_never_widen`,
 //!   `a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_in_order`,
 //!   `topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes`,
-//!   `what_is_never_restarted_waits_for_run`.
+//!   `restart_policy_never_keeps_a_failed_asset_down_until_run`.
 //! - The broker checks a Will with the identity of the Client that set it. Tests
 //!   `a_will_is_asked_for_when_its_session_is_taken_over`,
 //!   `the_will_of_a_removed_user_is_discarded`.
 //! - A waiting message is delivered only to Clients that may have it at that time. Test
-//!   `what_waits_goes_to_those_only_who_may_have_it_by_then`.
+//!   `queued_messages_are_authorised_again_on_delivery`.
 //!
 //! # Adding a command
 //!
@@ -223,7 +224,6 @@ mod guests;
 mod limits;
 mod management;
 mod net;
-mod process;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -236,6 +236,7 @@ pub use guests::route_types::runs_route_type;
 pub use guests::seeds::is_seed;
 pub use guests::witness::{Denial, Forwarded, LoginDeed, Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
+pub use lotmq_process::time_zone::LocalZone;
 #[doc(hidden)]
 pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
@@ -244,7 +245,6 @@ pub use management::{backup, codes, projects};
 pub use net::listening_socket::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
-pub use process::time_zone::LocalZone;
 pub use server::admin::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};

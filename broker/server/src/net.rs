@@ -46,12 +46,12 @@ use self::inflated::Inflated;
 use self::not_opened::NotOpened;
 use self::shard::Shard;
 use crate::limits::{LOGINS_WAITING_PART, half_open_part};
-use crate::process::descriptors::Descriptors;
-use crate::process::watchdog::Watchdog;
 use lotmq_core::Core;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
+use lotmq_process::descriptors::Descriptors;
+use lotmq_process::watchdog::Watchdog;
 
 /// The network side of the broker: what all listeners and shards share.
 pub(crate) struct Net {

@@ -1,8 +1,7 @@
 //! Start and stop of the broker.
 //!
-//! The order of a start: store, engine, tenants with what the store held, guests and their `ON
-//! START`, and only then sockets; so the first Client finds everything in place, but for native
-//! code that takes long to compile (`cold_start`). A stop goes the other way round.
+//! A start opens the store, restores tenants, starts guests with their `ON START`, then opens
+//! sockets. Slow code may compile after that (`cold_start`). A stop goes in reverse.
 
 pub(crate) mod admin;
 mod cold_start;
@@ -27,13 +26,14 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
+use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
     Ambient, Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Machine, Sink, World,
 };
 use lotmq_pulse::Pulses;
-use lotmq_store::{Committed, MetaRow, OnCommit, OpenError, Recovered, Store, StoreError, StoreOptions};
+use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -76,25 +76,24 @@ use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
-use crate::process::alarm::Alarm;
-use crate::process::clock::SystemClock;
-use crate::process::descriptors::Descriptors;
-use crate::process::lifetimes::Anchor;
-use crate::process::machine;
-use crate::process::mappings;
-use crate::process::service_manager::ServiceManager;
-use crate::process::time_zone::LocalZone;
-use crate::process::watchdog::Watchdog;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
-use lotmq_core::durable::log::Log;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{Above, Chance, Core, Hashing};
+use lotmq_process::alarm::Alarm;
+use lotmq_process::clock::SystemClock;
+use lotmq_process::descriptors::Descriptors;
+use lotmq_process::lifetimes::Anchor;
+use lotmq_process::machine;
+use lotmq_process::mappings;
+use lotmq_process::service_manager::ServiceManager;
+use lotmq_process::time_zone::LocalZone;
+use lotmq_process::watchdog::Watchdog;
 
-/// Number of threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
+/// Number of threads that check passwords. One keeps a core busy with 50 checks a second.
 const LOGIN_THREADS: usize = 1;
 
 /// Name of the listener of the health port.
@@ -129,7 +128,7 @@ pub enum StartError {
     Damaged {
         /// The database file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the store.
         error: OpenError,
     },
     /// There is a store, and the configuration would leave it aside.
@@ -171,7 +170,7 @@ pub enum StartError {
     Certificate {
         /// As in the configuration: `mqtts`.
         listener: &'static str,
-        /// Which file, and what is wrong with it.
+        /// The file and its error.
         reason: String,
     },
 }
@@ -227,8 +226,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, restores what it holds and starts to listen. A listener that cannot be opened is logged; what that means for the others is in
-    /// `not_opened`.
+    /// Opens the store, restores its content and starts to listen. Logs listeners that cannot be
+    /// opened; see `not_opened`.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -273,7 +272,7 @@ impl Server {
         broker.logs.restore(&recovered.settings);
         let unfinished = left_runs::recover(&broker, &mut recovered.sessions)?;
         outboxes::recover(&broker, &mut recovered.sessions);
-        // What was put aside as damaged may come back, and what belongs to it is wanted then.
+        // Quarantined rows may come back, and then need the values that belong to them.
         let are_all_known = broker.quarantined.is_empty();
         recover::keeps(&tenants, &mut recovered, are_all_known);
         lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
@@ -292,7 +291,7 @@ impl Server {
         );
         assets::restore(&broker.hosting);
         assets::tell_lost(&broker.hosting);
-        // What the first of them brings, all others are there to take.
+        // Routes start last, when all receivers of their messages exist.
         let routes = route_drivers::start(&broker.hosting, orders)?;
         let left_runs = Arc::new(LeftRuns::default());
         let housekeeper = housekeeping::start(&broker, &left_runs)?;
@@ -478,7 +477,7 @@ impl Server {
         Ok(())
     }
 
-    /// Opens the health port, after the listeners: it says that they are open. Where it cannot be opened the broker works without it.
+    /// Opens the health port, after the listeners. The broker works without it if that fails.
     fn serve_health(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let mut sockets = Vec::new();
         for address in config.health_addresses() {
@@ -511,7 +510,7 @@ impl Server {
         &self.addresses
     }
 
-    /// Advice for whoever starts this broker at a terminal, about what is open to others; in one line.
+    /// Returns one line of advice for an operator at a terminal, about public access.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         let tenant = self.broker.tenants.default_tenant();
@@ -525,8 +524,9 @@ impl Server {
         root.is_some_and(|root| root.credential.verify(password.reveal().as_bytes()))
     }
 
-    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile makes it read changed certificates again, and calls `on_hang_up`, which must not block; a backup that is
-    /// to be restored has the broker started anew. The service manager that started the process (`NOTIFY_SOCKET`) is told that the broker is ready, lives and stops.
+    /// Waits for SIGTERM or SIGINT, then stops. SIGHUP reloads certificates and calls `on_hang_up`,
+    /// which must not block. Restarts for the restore of a backup. Reports its readiness, signs of
+    /// life and stop to the service manager (`NOTIFY_SOCKET`).
     ///
     /// # Errors
     /// [`StartError`] when it starts neither on the restored store nor on the former one.
@@ -551,7 +551,7 @@ impl Server {
         self.broker.housekeeping.wake();
     }
 
-    /// Closes all connections, lets runs under way end, writes what is waiting and closes the store.
+    /// Closes all connections, ends runs, writes waiting changes and closes the store.
     pub fn stop(self) {
         info!("stopping");
         self.broker.cold_start.stop();
@@ -563,7 +563,7 @@ impl Server {
         if let Some(admin) = self.admin {
             admin.stop();
         }
-        // Before the shards, which tell the guests of routes that what they bring at their end is stored.
+        // Before the shards, which report to route guests that their last messages are stored.
         self.broker.routes.stop();
         // A panic there has been reported by the thread itself.
         self.routes.into_iter().for_each(|thread| drop(thread.join()));
@@ -612,7 +612,7 @@ pub(crate) fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
         lotmq_config::Durability::Os => lotmq_store::Durability::Os,
         lotmq_config::Durability::None => lotmq_store::Durability::None,
     };
-    let queues = lotmq_store::RecoveredQueues::Sent;
+    let queues = lotmq_changes::RecoveredQueues::Sent;
     let linger = Duration::from_millis(config.store.linger_ms.into());
     let limits = lotmq_store::Limits { linger, ..lotmq_store::Limits::default() };
     StoreOptions {
@@ -634,7 +634,7 @@ fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
     })
 }
 
-/// What a broker finds round it beside its configuration and its store.
+/// Environment of a broker besides its configuration and its store.
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
@@ -648,7 +648,7 @@ pub(crate) struct Surroundings {
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) routes: Routes,
     pub(crate) watchdog: Arc<Watchdog>,
-    /// What became of a restore that it was started after.
+    /// Result of the restore before this start.
     pub(crate) report: Option<RestoreReport>,
 }
 
@@ -662,7 +662,7 @@ impl Surroundings {
         facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
-        mappings::report(&engine);
+        mappings::report(&engine, crate::limits::WORKING_THREADS_MAX);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             chance: chance(),
@@ -761,7 +761,7 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     })
 }
 
-/// What an engine for LoT has: the runtime, and a shell for each world that it compiles to.
+/// Options of an engine for LoT: the runtime, and a shell for each world that it compiles to.
 pub(crate) fn lot_engine() -> EngineOptions {
     let worlds =
         [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model), (World::Rule, LotWorld::Rule)];

@@ -7,10 +7,11 @@ use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::{Batch, EnvironmentRow, Op, StoreError, TenantId};
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_pulse::Silence;
-use lotmq_store::{Batch, EnvironmentRow, Op, Store, StoreError, TenantId};
+use lotmq_store::Store;
 
 use crate::Server;
 
@@ -115,7 +116,7 @@ pub(crate) fn fill(store: &Store) {
         let row =
             EnvironmentRow { tenant: TenantId::DEFAULT, name: "FILLER".into(), value: "v".repeat(bytes) };
         let mut batch = Batch::new();
-        // What is alone may be larger than what is to wait.
+        // A batch that is alone may be larger than the room for waiting ones.
         (0..bytes.div_ceil(40)).for_each(|_| batch.push(Op::PutEnv(&row)));
         batch
     };

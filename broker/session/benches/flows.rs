@@ -1,4 +1,4 @@
-//! What a message costs in the session alone.
+//! Benchmarks for the cost of one message in the session alone.
 //!
 //! `cargo bench -p lotmq-session`
 

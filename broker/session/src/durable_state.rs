@@ -1,12 +1,12 @@
-//! What of a session outlives its connection and the process: messages in flight, messages that
-//! wait, identifiers.
+//! The state of a session that outlives its connection and the process: in-flight and queued
+//! messages and identifiers.
 //!
-//! A store keeps it by single changes while the session runs, and gives it back whole at a start.
+//! While the session runs, a store records each change. At a start it returns the whole state.
 
 use crate::queue::{QueuedMessage, Resting};
 use lotmq_codec::{PacketId, QoS};
 
-/// What a message in flight to the Client waits for.
+/// Acknowledgement that a message in flight to the Client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InflightStep {
     /// QoS 1, sent.
@@ -45,7 +45,7 @@ impl InflightStep {
 pub struct InflightMessage<M> {
     /// Its identifier, kept when it is sent again.
     pub packet_id: PacketId,
-    /// What it waits for.
+    /// The acknowledgement that the message waits for.
     pub step: InflightStep,
     /// Its size as [`Session::offer`](crate::Session::offer) was told.
     pub bytes: u32,
@@ -67,7 +67,7 @@ pub struct DurableState<M> {
     pub resting: Resting,
     /// QoS 2 exchanges from the Client between PUBLISH and PUBREL, ascending.
     pub received: Vec<PacketId>,
-    /// Where the search for the next free identifier starts.
+    /// First packet identifier that the search for a free one tries.
     pub next_packet_id: PacketId,
 }
 

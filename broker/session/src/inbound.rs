@@ -9,7 +9,7 @@
 
 use lotmq_codec::PacketId;
 
-/// What to do with a PUBLISH that is in order.
+/// Verdict on a valid PUBLISH from the Client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InboundPublish {
     /// New: deliver it, then acknowledge as its QoS asks.
@@ -31,7 +31,7 @@ pub enum PublishRefusal {
     ReceiveMaximumExceeded {
         /// Messages in flight before this one.
         inflight: usize,
-        /// What we announced.
+        /// The Receive Maximum that the broker announced.
         receive_maximum: u16,
     },
     /// A QoS 1 PUBLISH with the identifier of an open QoS 2 exchange \[MQTT-2.2.1-3\]. 0x91 in
@@ -43,7 +43,7 @@ pub enum PublishRefusal {
     },
 }
 
-/// What a PUBREL met. The Client gets PUBCOMP either way.
+/// Outcome of a PUBREL. The Client gets PUBCOMP either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PubrelOutcome {
     /// The exchange is over; the identifier may be used anew. A durable session's store hears of it
@@ -68,7 +68,7 @@ struct OpenExchange {
 pub(crate) struct Inbound {
     open: Vec<OpenExchange>,
     counted: usize,
-    /// What [`Inbound::note_losses`] was told last.
+    /// Last value that the caller passed to [`Inbound::note_losses`].
     losses: u64,
 }
 

@@ -22,7 +22,7 @@ pub struct KeepAlive {
     active_at: Time,
 }
 
-/// What a passed deadline means.
+/// Result of a check at the Keep Alive deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepAliveVerdict {
     /// The Client was active meanwhile: ask again at this time.

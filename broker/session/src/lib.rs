@@ -17,10 +17,12 @@
 //!
 //! let options = SessionOptions { send_maximum: 1, ..SessionOptions::new(ProtocolVersion::V5) };
 //! let mut session = Session::new(options);
-//! let Offer::Send(first) = session.offer(QoS::AtLeastOnce, 10, || "first") else { panic!("the window has room") };
+//! let Offer::Send(first) = session.offer(QoS::AtLeastOnce, 10, || "first")
+//! else { panic!("the window has room") };
 //! assert_eq!(session.offer(QoS::AtLeastOnce, 10, || "second"), Offer::Queued);
 //! session.handle_puback(first).expect("the first message is in flight");
-//! let Some(Outbound::Publish { message, dup, .. }) = session.next_outbound() else { panic!("one waits") };
+//! let Some(Outbound::Publish { message, dup, .. }) = session.next_outbound()
+//! else { panic!("one waits") };
 //! assert_eq!((message, dup), ("second", false));
 //! ```
 //!

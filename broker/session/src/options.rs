@@ -1,4 +1,4 @@
-//! What a session is told when its Client connects.
+//! Options of a session, which the server sets at each CONNECT.
 
 use crate::limits;
 use lotmq_codec::ProtocolVersion;
@@ -6,8 +6,7 @@ use lotmq_codec::ProtocolVersion;
 /// Bounds and choices of a session, new with every connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionOptions {
-    /// What the Client speaks. Sessions move between versions when a Client comes back with another
-    /// one.
+    /// Protocol version of the Client. It changes if the Client comes back with another one.
     pub version: ProtocolVersion,
     /// Most unacknowledged QoS 1 and 2 messages from the Client: the Receive Maximum that we
     /// announced.

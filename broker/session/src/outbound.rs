@@ -13,7 +13,7 @@ pub enum Outbound<M> {
         packet_id: PacketId,
         /// 1 or 2.
         qos: QoS,
-        /// What to send.
+        /// The message to send.
         message: M,
         /// Whether it may have been sent before, on an earlier connection \[MQTT-3.3.1-1\].
         dup: bool,

@@ -274,7 +274,7 @@ impl<M> Queue<M> {
         taken: &mut u64,
     ) {
         let Some(last) = last else {
-            // What was counted is not there: it is damaged.
+            // The store has fewer messages than were counted: it is damaged.
             self.resting = Resting::default();
             return self.asked_no_more();
         };

@@ -49,7 +49,7 @@ struct Flows<M> {
     queue: Queue<M>,
 }
 
-/// What becomes of a message for the Client; see [`Session::offer`].
+/// Result of [`Session::offer`] for a message to the Client.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offer {
@@ -106,13 +106,13 @@ impl<M: Clone> Session<M> {
         self.is_connected
     }
 
-    /// What the Client speaks, or spoke when it was last here.
+    /// Returns the protocol version of the Client, or of its last connection if it is offline.
     #[must_use]
     pub const fn version(&self) -> ProtocolVersion {
         self.options.version
     }
 
-    /// What [`new`](Self::new) or the last [`resume`](Self::resume) was told.
+    /// Returns the options from [`new`](Self::new) or the last [`resume`](Self::resume).
     #[must_use]
     pub const fn options(&self) -> &SessionOptions {
         &self.options

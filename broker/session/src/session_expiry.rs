@@ -17,7 +17,7 @@ pub struct SessionExpiry(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("session expiry interval raised from 0 to {seconds} in DISCONNECT")]
 pub struct ExpiryRaised {
-    /// What DISCONNECT asked for.
+    /// Expiry interval that the DISCONNECT asked for, in seconds.
     pub seconds: u32,
 }
 
@@ -33,7 +33,7 @@ impl SessionExpiry {
         Self(seconds)
     }
 
-    /// What CONNECT asks for, at most `maximum`.
+    /// Returns the expiry interval of a CONNECT, capped at `maximum`.
     ///
     /// 5.0: the property, or 0; `clean` is Clean Start and says nothing about it. Before: `clean`
     /// is Clean Session, and a session that is not clean lives for `maximum`
@@ -47,7 +47,8 @@ impl SessionExpiry {
         }
     }
 
-    /// What DISCONNECT makes of it; without the property nothing changes (§3.14.2.2.2).
+    /// Returns the expiry interval after a DISCONNECT. Without the property it stays the same
+    /// (§3.14.2.2.2).
     ///
     /// # Errors
     /// [`ExpiryRaised`], if a session that ends with its connection is to live longer.

@@ -77,7 +77,7 @@ struct Timer<K> {
     key: Option<K>,
     deadline: u64,
     generation: NonZeroU32,
-    /// Where it lies.
+    /// Bucket of the wheel that holds the timer.
     place: Bucket,
     next: Option<Link>,
     previous: Option<Link>,

@@ -46,7 +46,7 @@ pub enum WillState<W> {
     },
 }
 
-/// What the end of a connection does to the Will.
+/// Decision about the Will at the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WillDecision<W> {
     /// Nothing: there is none.

@@ -29,14 +29,14 @@ pub enum AckRefusal {
     /// nothing.
     #[error("packet identifier {packet_id} is not in use")]
     PacketIdNotFound {
-        /// What the acknowledgement named.
+        /// Packet identifier in the acknowledgement.
         packet_id: PacketId,
     },
     /// The message is of the other QoS, or not as far: PUBCOMP before PUBREC, PUBACK for QoS 2. A
     /// protocol error, which closes the connection \[MQTT-4.13.1-1\].
     #[error("acknowledgement does not fit the state of packet identifier {packet_id}")]
     Unexpected {
-        /// What the acknowledgement named.
+        /// Packet identifier in the acknowledgement.
         packet_id: PacketId,
     },
 }
@@ -50,7 +50,7 @@ pub struct Acked<M> {
     pub qos: QoS,
 }
 
-/// What follows a PUBREC.
+/// Next step after a PUBREC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PubrecOutcome<M> {
     /// Send PUBREL. `message` is what the window need not keep any more, `None` if this PUBREC is a
@@ -91,13 +91,13 @@ pub(crate) struct Window<M> {
     /// To be sent again on this connection, in order. May name what is finished meanwhile.
     pubrels: VecDeque<PacketId>,
     publishes: VecDeque<PacketId>,
-    /// What this connection has taken from these lists; `None` once a new message was sent on it,
-    /// which comes after all of them.
+    /// Entries that this connection has taken from these lists. `None` after the first new message,
+    /// which follows all entries of the lists.
     resending: Option<Box<Resending>>,
 }
 
-/// What has happened to a window on a connection on which nothing new was sent yet. When the
-/// connection ends this is put back: a Client that comes again and again costs no more than was
+/// Record of the packets that a connection resent before its first new message. At its end the
+/// window restores them, so that a Client that reconnects again and again costs only as much as was
 /// sent to it.
 #[derive(Debug, Clone, Default)]
 struct Resending {
@@ -199,7 +199,7 @@ impl<M: Clone> Window<M> {
                 message
             }
         };
-        // Where PUBREC is repeated the PUBREL is listed already, or has been taken from the list.
+        // After a repeated PUBREC the PUBREL is already in the list, or was taken from it.
         if let Some(resending) = &mut self.resending
             && (was_unsent || message.is_some())
         {
@@ -304,8 +304,8 @@ impl<M: Clone> Window<M> {
         !self.pubrels.is_empty() || (self.unsent > 0 && self.len - self.unsent < maximum)
     }
 
-    /// What is to be sent again next on this connection; PUBREL first, because it needs no place
-    /// that is not held already.
+    /// Returns the next packet to resend on this connection. PUBREL comes first, because it already
+    /// holds a place in the window.
     pub(crate) fn next_resend(&mut self, maximum: usize) -> Option<Outbound<M>> {
         while let Some(packet_id) = self.pubrels.pop_front() {
             if let Ok(entry) = self.entry(packet_id)
@@ -475,13 +475,13 @@ mod tests {
         assert!(!window.has_room(100, WINDOW_BYTES_MAX), "they are kept over a restart");
         window.handle_puback(fourth).unwrap();
         assert!(window.has_room(100, WINDOW_BYTES_MAX));
-        // What is not kept takes no room.
+        // Messages that the window does not keep use no room.
         let mut window = Window::<u32>::new(PacketId::MIN);
         (0..20).for_each(|_| _ = window.add(QoS::AtLeastOnce, None, PART));
         assert!(window.has_room(100, WINDOW_BYTES_MAX));
         window.check_invariants().unwrap();
     }
-    /// What happens to a window that is not new messages.
+    /// Step of the property test on a window.
     #[derive(Debug, Clone)]
     enum Step {
         Resend(u8),
@@ -505,9 +505,10 @@ mod tests {
     }
 
     proptest! {
-        /// What is put back is what a look at the whole window lists, in the same order.
+        /// Restored entries equal the list that a scan of the whole window gives, in the same
+        /// order.
         #[test]
-        fn what_was_taken_is_put_back(steps in proptest::collection::vec(step(), 1..120)) {
+        fn restored_unsent_entries_equal_a_full_scan_of_the_window(steps in proptest::collection::vec(step(), 1..120)) {
             let mut window = Window::new(PacketId::MIN);
             let mut other = Window::new(PacketId::MIN);
             for number in 0..30 {

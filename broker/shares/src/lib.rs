@@ -1,5 +1,5 @@
-//! What is shared out between accounts: [`AccountShares`] of a sum, such as of memory, and
-//! [`FairTurns`] of those who wait, such as [`OwnerTurns`].
+//! Fair sharing between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`]
+//! of waiting items, such as [`OwnerTurns`].
 
 mod payer;
 mod turns;
@@ -48,7 +48,7 @@ pub enum NoShare {
     },
 }
 
-/// What an account has taken of a sum; dropping it gives it back.
+/// Part of a sum that an account holds; dropping it gives it back.
 #[derive(Debug)]
 pub struct HeldShare {
     of: Arc<AccountShares>,
@@ -57,7 +57,7 @@ pub struct HeldShare {
 }
 
 impl HeldShare {
-    /// Whose it is.
+    /// Returns the account that holds the share.
     pub fn account(&self) -> u64 {
         self.account
     }
@@ -131,8 +131,8 @@ impl AccountShares {
     }
 }
 
-/// What one account may have of `max` of which others have some: a part (numerator and denominator)
-/// of what those leave.
+/// Returns the quota of one account: a fraction (numerator and denominator) of the part of `max`
+/// that the others leave.
 pub fn share_of(max: u64, of_others: u64, (numerator, denominator): (u64, u64)) -> u64 {
     let left = max.saturating_sub(of_others);
     left / denominator * numerator + left % denominator * numerator / denominator
@@ -162,7 +162,7 @@ impl<K: Eq + Hash> AccountShares<K> {
         self.used.lock().of(account)
     }
 
-    /// What is taken.
+    /// Returns the sum of all shares.
     pub fn used(&self) -> u64 {
         self.used.lock().all
     }
@@ -187,7 +187,7 @@ impl<K: Eq + Hash> AccountShares<K> {
         own > self.part(&used, own).max(1)
     }
 
-    /// What an account may have that has `own`.
+    /// Returns the quota of an account that holds `own`.
     fn part(&self, used: &Used<K>, own: u64) -> u64 {
         share_of(self.max(), used.all - own, self.part)
     }
@@ -238,7 +238,7 @@ impl<K: Eq + Hash> AccountShares<K> {
 }
 
 impl<K: Eq + Hash> Used<K> {
-    /// What an account has.
+    /// Returns the share of an account.
     fn of(&self, account: &K) -> u64 {
         self.of.get(account).copied().unwrap_or_default()
     }

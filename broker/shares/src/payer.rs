@@ -1,7 +1,7 @@
-//! Who pays for what an account takes of a sum: the lower bits of its number.
+//! Payer of an account: the lower bits of the account's number.
 //!
-//! Accounts that somebody who is no administrator has made have those of his, so all of them have
-//! one share, whether their accounts are still there or not. Numbers are drawn in `auth`.
+//! An account that a non-administrator makes has the payer bits of its maker. So all these accounts
+//! have one share, whether they still exist or not. Module `auth` draws the numbers.
 
 /// Bits of an account's number that name its payer. As many as keep those apart that are not there
 /// at the same time, whom nothing else does; the others tell 8 million accounts of one payer apart.

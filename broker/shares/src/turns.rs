@@ -1,4 +1,5 @@
-//! Turns of those who wait: nobody's things keep those of others waiting, however many he has.
+//! Round robin between keys: the items of one key never block those of others, however many there
+//! are.
 
 use std::collections::VecDeque;
 
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_may_not_begin_keeps_his_turn() {
+    fn key_that_may_not_start_keeps_its_turn() {
         let mut queue = FairTurns::<&str, VecDeque<u32>>::default();
         for (key, number) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {
             queue.line(&key).push_back(number);

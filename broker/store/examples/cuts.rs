@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::*;
 use lotmq_disk::{Disk, Random};
 use lotmq_store::*;
 

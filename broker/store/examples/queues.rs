@@ -1,10 +1,11 @@
-//! What long queues cost: how fast a store with them opens, how much memory that takes, how many
-//! bytes it writes.
+//! Measures the cost of long queues: the time to open a store with them, its memory, the bytes that
+//! it writes.
 //!
 //! ```text
-//! cargo run --release -p lotmq-store --example queues -- make DIR SESSIONS MESSAGES PAYLOAD_BYTES
-//! cargo run --release -p lotmq-store --example queues -- open DIR
-//! cargo run --release -p lotmq-store --example queues -- written FILE SESSIONS MESSAGES PAYLOAD_BYTES RECEIVERS
+//! P="cargo run --release -p lotmq-store --example queues --"
+//! $P make DIR SESSIONS MESSAGES PAYLOAD_BYTES
+//! $P open DIR
+//! $P written FILE SESSIONS MESSAGES PAYLOAD_BYTES RECEIVERS
 //! ```
 //!
 //! `written` fills queues in batches of 320 messages, each for so many sessions, drains them one
@@ -25,10 +26,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use redb::backends::FileBackend;
 
-use lotmq_store::{
-    BackendFactory, Batch, Delivery, Durability, KeySource, MessageId, MessageRef, Op, PeerRow,
-    RecoveredQueues, SessionId, SessionRow, Store, StoreOptions, SubscriptionRow, TenantId,
+use lotmq_changes::{
+    Batch, Delivery, MessageId, MessageRef, Op, PeerRow, RecoveredQueues, SessionId, SessionRow,
+    SubscriptionRow, TenantId,
 };
+use lotmq_store::{BackendFactory, Durability, KeySource, Store, StoreOptions};
 use watched::{Call, Watched};
 
 /// Messages of one batch.

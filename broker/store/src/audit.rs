@@ -1,45 +1,20 @@
-//! The audit as it is read: records in the order of their numbers, decrypted.
+//! Reads the audit: decrypted records in the order of their numbers.
 //!
-//! What a record says, its number and its digest are the server's; here they are kept, in that
-//! order, and removed from the oldest on. So is what stretches of numbers stand for.
+//! The server decides the text, number and digest of a record. This module keeps records in order
+//! and removes the oldest first. It also finds the first and last numbers of each stretch.
 
 use std::ops::{ControlFlow, RangeInclusive};
 
+use lotmq_changes::table::{AuditRow, Table, audit_key, read};
+use lotmq_changes::{AuditEnds, AuditRecord, CommitError, CommitErrorKind, StoreError, TenantId};
 use redb::ReadTransaction;
 
-use crate::TenantId;
-use crate::error::StoreError;
+use crate::SnapshotError;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::secret::SecretCipher;
 use crate::snapshot::Snapshot;
 use crate::store::Store;
-use crate::table::{AuditRow, Table, audit_key, read};
-use crate::{CommitError, CommitErrorKind, SnapshotError};
-
-/// A record of the audit, read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRecord {
-    /// Its place in the order of its tenant's records.
-    pub number: u64,
-    /// When it was made, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// As it was given; `None` if it is locked, unless an older version has stored it.
-    pub digest: Option<[u8; 32]>,
-    /// What it says; `None` if it is locked: encrypted with another key.
-    pub text: Option<String>,
-}
-
-/// Where a stretch of the audit of a tenant begins and ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditEnds {
-    /// Number of the oldest record.
-    pub first: u64,
-    /// Number for the next one; records may be damaged and have their numbers nevertheless.
-    pub next: u64,
-    /// The newest one that can be read.
-    pub last: Option<AuditRecord>,
-}
 
 impl Store {
     /// Reads the records of a tenant with these numbers, oldest first, until `visit` has enough.
@@ -54,7 +29,7 @@ impl Store {
         numbers: RangeInclusive<u64>,
         mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        // Where the next snapshot goes on, if this one is lost.
+        // `from` is the number at which the next snapshot continues if this one is lost.
         let (mut from, mut damaged) = (Some(*numbers.start()), 0);
         let visited = self.in_snapshot(SnapshotError::is_lost, |snapshot| {
             let Some(first) = from.filter(|first| numbers.contains(first)) else { return Ok(()) };
@@ -123,7 +98,7 @@ fn each(
         for row in load::open(transaction, Table::Audit)?.range(first.as_slice()..=last.as_slice())? {
             let (key, value) = row?;
             let (number, row) = (number(key.value()), read(key.value(), value.value()).ok());
-            // What was read after that may be anything.
+            // Rows that were read after the loss of the snapshot may be garbage.
             if snapshot.is_lost() || visit(number, row).is_break() {
                 break;
             }

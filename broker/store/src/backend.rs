@@ -1,4 +1,4 @@
-//! Where redb's pages go: a file that is synced, a file that is not, or memory.
+//! Storage for the pages of redb: a file that is synced, a file that is not, or memory.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -20,7 +20,7 @@ pub(crate) use resync::{NoteFile, resynced};
 /// Makes the storage under the database; called again after an error, when the file is opened anew.
 pub type BackendFactory = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
 
-/// What an acknowledgement is worth.
+/// Guarantee of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// Every group is synced to the disk: survives `kill -9` and power loss. The default.
@@ -116,7 +116,7 @@ macro_rules! delegate_locks {
 
 pub(crate) use {delegate, delegate_locks};
 
-/// Whatever the factory made.
+/// Storage of any type that the factory made.
 #[derive(Debug)]
 pub(crate) struct AnyBackend(pub(crate) Box<dyn StorageBackend>);
 

@@ -1,15 +1,14 @@
 //! The check of everything in a database: every row, every message that waits, what is kept of
 //! them.
 
+use lotmq_changes::table::{self, Table};
+use lotmq_changes::{Corruption, RecoveredQueues, SessionRow};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use crate::component;
-use crate::error::Corruption;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::log::replay;
-use crate::recovered::RecoveredQueues;
-use crate::table::{self, SessionRow, Table};
 
 /// Reads everything once, and keeps nothing of it: the first thing that is damaged is an error.
 pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {

@@ -1,4 +1,4 @@
-//! What time it is for a store: by the machine, or by whoever drives it in steps.
+//! Clock of a store: the machine's, or one that the caller drives in steps.
 //!
 //! Not here: threads that stand still (`lotmq_pulse`), which are always those of the machine.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum Clock {
     /// That of the machine, since this moment.
     Machine(Instant),
-    /// What this says.
+    /// Time that this function returns.
     Given(Arc<dyn Fn() -> Duration + Send + Sync>),
 }
 

@@ -7,18 +7,17 @@
 use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
+use lotmq_changes::table::{
+    ComponentHash, ComponentRow, Row as _, Table, component_key, inline_component, named_key, read,
+};
+use lotmq_changes::{Corruption, ModuleRow, TenantId};
 use redb::{ReadTransaction, ReadableTable as _};
 
-use crate::TenantId;
-use crate::error::Corruption;
 use crate::load;
 use crate::load_error::LoadError;
-use crate::table::{
-    ComponentHash, ComponentRow, ModuleRow, Row as _, Table, component_key, inline_component, named_key, read,
-};
 
-/// What is wrong with a component of which a part is not where the one before ends, or that ends
-/// early.
+/// Reason for a damaged component: a part does not begin at the end of the one before, or the last
+/// part is missing.
 const INCOMPLETE: &str = "a part of the component is missing";
 
 /// The bytes of a component; `None` where no module of the tenant has it.
@@ -30,8 +29,8 @@ pub(crate) fn whole(
     let mut bytes = Vec::new();
     let total = each_part(transaction, (tenant, hash), 0, |part| {
         if bytes.is_empty() {
-            // Once, and not in steps of twice as many. What says so is checked, and yet of a file
-            // that anybody may have made.
+            // Reserve the memory once instead of doubling it. The length has a checksum, but
+            // anybody may have made the file.
             let room = usize::try_from(part.total).ok().and_then(|total| bytes.try_reserve_exact(total).ok());
             room.ok_or_else(|| damaged(&part, "the component is too long"))?;
         }
@@ -154,7 +153,7 @@ fn damaged(part: &ComponentRow, reason: &'static str) -> LoadError {
     Table::Components.corruption(&part.key(), reason).into()
 }
 
-/// What becomes of a component that is in the row of a module.
+/// Applies `take` to a component that is in the row of a module.
 fn inline<T>(
     transaction: &ReadTransaction,
     tenant: TenantId,

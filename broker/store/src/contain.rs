@@ -1,9 +1,9 @@
 //! Panics of the database, which end in an error instead of the process.
 //!
 //! redb verifies its pages only in a repair or an explicit check; on damaged ones it can panic (2
-//! of 3,000 flipped bits in the prototype). What touches a file that may be damaged runs in here.
-//! The panic is one line of the log; the process's panic hook, if it asks [`takes_panic`], need not
-//! print it as well.
+//! of 3,000 flipped bits in the prototype). Code that touches a file that may be damaged runs in
+//! here. The panic is one line of the log; the process's panic hook, if it asks [`takes_panic`],
+//! need not print it as well.
 //!
 //! Invariant: nothing that was borrowed is used again after a panic, but to be closed or loaded
 //! anew.
@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 
 thread_local! {
     static IS_CONTAINING: Cell<bool> = const { Cell::new(false) };
-    /// Where the last contained panic began.
+    /// Source location of the last contained panic.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -23,7 +23,7 @@ pub fn takes_panic(panic: &PanicHookInfo<'_>) -> bool {
     // Not there any more while the thread ends: then nobody catches anything.
     let takes = IS_CONTAINING.try_with(Cell::get).unwrap_or(false);
     if takes {
-        // Who holds it is in here.
+        // Only this module borrows it.
         let _ = PLACE.try_with(|place| *place.borrow_mut() = panic.location().map(ToString::to_string));
     }
     takes

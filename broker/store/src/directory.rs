@@ -91,7 +91,7 @@ pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
 pub(crate) fn leave_unmade(missing: &[PathBuf], lock: Option<DirectoryLock>) {
     let Some(innermost) = missing.first() else { return };
     if let Some(_held) = lock {
-        // Whatever is left stands in the way of nothing.
+        // A lock file that cannot be removed does no harm.
         let _ = std::fs::remove_file(innermost.join(LOCK_FILE));
     }
     for directory in missing {
@@ -166,7 +166,7 @@ fn lock(mut file: File, dir: &Path, path: PathBuf) -> Result<DirectoryLock, Open
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            // Somebody who was killed holds it until the system has cleaned up behind him.
+            // The lock of a killed process lasts until the system has cleaned up behind it.
             Err(TryLockError::WouldBlock) if start.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::WouldBlock) => {
                 let pid = read_pid(&mut file);

@@ -1,13 +1,10 @@
-//! Why the store could not be opened, and why something was not made durable.
-//!
-//! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
+//! Why the store could not be opened, copied or imported. All of these are failures of the
+//! environment.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::Ticket;
+use lotmq_changes::Corruption;
 
 /// Why [`Store::open`](crate::Store::open) refused. No file has been harmed in any of these cases.
 #[derive(Debug, thiserror::Error)]
@@ -32,18 +29,18 @@ pub enum OpenError {
         /// Bytes that must be free.
         needed_bytes: u64,
     },
-    /// What was named as data directory is something else.
+    /// The path of the data directory names something else.
     #[error("data directory '{}' is not a directory", path.display())]
     NotDirectory {
-        /// What was named.
+        /// That path.
         path: PathBuf,
     },
     /// The directory cannot be created, or a file in it cannot be created or written.
     #[error("'{}' is not writable: {source}", path.display())]
     NotWritable {
-        /// What could not be written.
+        /// Path that could not be written.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file was written by a newer version of this program.
@@ -65,7 +62,7 @@ pub enum OpenError {
     Corrupted {
         /// The database file.
         path: PathBuf,
-        /// What does not fit.
+        /// The contradiction that was found.
         detail: Corruption,
     },
     /// Rows are damaged without which something may be allowed that they deny.
@@ -76,7 +73,7 @@ pub enum OpenError {
     ProtectionDamaged {
         /// The data directory.
         directory: PathBuf,
-        /// Which, and what is wrong with them.
+        /// The damaged rows, with the fault of each.
         rows: String,
         /// Whether [`Store::quarantine`](crate::Store::quarantine) puts them aside.
         may_be_put_aside: bool,
@@ -89,7 +86,7 @@ pub enum OpenError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The writer thread could not be started.
@@ -107,88 +104,6 @@ fn protection_hint(directory: &Path, may_be_put_aside: bool) -> String {
 
 fn pid_text(pid: Option<u32>) -> String {
     pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
-}
-
-/// What is wrong with a damaged file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Corruption {
-    /// redb found its own structure damaged.
-    #[error("{0}")]
-    Structure(String),
-    /// redb met bytes that it did not expect at all; the panic was contained.
-    #[error("damaged beyond what the database can describe: {0}")]
-    Unreadable(String),
-    /// The file is a redb file of another program, or its table types differ.
-    #[error("table '{table}' does not belong to this program: {reason}")]
-    ForeignTable {
-        /// The table.
-        table: &'static str,
-        /// What redb said.
-        reason: String,
-    },
-    /// A row's checksum is wrong, or it does not decode.
-    #[error("row of table '{table}' with key {key}: {reason}")]
-    Row {
-        /// The table.
-        table: &'static str,
-        /// The key, in hexadecimal, at most 64 bytes of it, and the name that it ends with.
-        key: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A chunk of the log has a wrong checksum or does not decode.
-    #[error("log chunk {lsn}: {reason}")]
-    Chunk {
-        /// Number of its first record.
-        lsn: u64,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A table says that it has more rows than are found, or fewer.
-    #[error("table '{table}' says that it has {expected} rows, and {found} are found")]
-    RowsMissing {
-        /// The table.
-        table: &'static str,
-        /// What it says.
-        expected: u64,
-        /// What is there.
-        found: u64,
-    },
-    /// Part of the log is missing.
-    #[error("log continues at record {found} where record {expected} should be")]
-    LogGap {
-        /// The record that should come.
-        expected: u64,
-        /// The record that came.
-        found: u64,
-    },
-    /// A message is referred to and is not there.
-    #[error("message {message} is queued but its content is missing")]
-    MessageMissing {
-        /// The message.
-        message: u64,
-    },
-    /// The table of the schema version is empty in a file that has others.
-    #[error("schema version missing")]
-    SchemaMissing,
-}
-
-impl Corruption {
-    /// Whether the tree of the database is damaged, so that rows may be missing without a trace;
-    /// else it is what is named, and nothing besides.
-    pub(crate) fn is_of_tree(&self) -> bool {
-        match self {
-            Self::Structure(_)
-            | Self::Unreadable(_)
-            | Self::ForeignTable { .. }
-            | Self::RowsMissing { .. }
-            | Self::SchemaMissing => true,
-            Self::Row { .. } | Self::Chunk { .. } | Self::LogGap { .. } | Self::MessageMissing { .. } => {
-                false
-            }
-        }
-    }
 }
 
 /// Why an exported stream did not become a store. Nothing of it is left behind.
@@ -218,12 +133,12 @@ pub enum ImportError {
     /// The store is in memory; nothing can be put in the place of a file.
     #[error("the store is in memory and has no file (store.durability = none)")]
     NoFile,
-    /// What it holds does not make a store.
+    /// The contents do not make a store.
     #[error("{0}")]
     Load(String),
 }
 
-/// Why a snapshot was not written out. What was written of it is worth nothing.
+/// Error of writing out a snapshot. The partial output is of no use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -233,7 +148,7 @@ pub enum SnapshotError {
     /// Reading the store or writing the stream failed.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// What is read is damaged.
+    /// The data read is damaged.
     #[error("the store is damaged: {0}")]
     Damaged(#[from] Corruption),
 }
@@ -262,72 +177,4 @@ pub enum SecretKeyError {
     /// The system gave no random numbers.
     #[error("no random numbers from the system: {0}")]
     Random(getrandom::Error),
-}
-
-/// Why something is not, or not known to be, durable.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Too many bytes wait for the disk. Stop reading from those who publish durably, try again
-    /// later.
-    #[error("{waiting_bytes} bytes wait for the disk, limit {limit_bytes}")]
-    Full {
-        /// Bytes that wait already.
-        waiting_bytes: usize,
-        /// The bound.
-        limit_bytes: usize,
-    },
-    /// The store has been closed.
-    #[error("store is closed")]
-    Closed,
-    /// The writer is at something that does not end: it gives no snapshot meanwhile, and settles
-    /// nothing.
-    #[error("the disk has not answered for {} s", waited.as_secs())]
-    Hangs {
-        /// How long was waited.
-        waited: std::time::Duration,
-    },
-    /// The commit of the group that held the batch failed.
-    #[error("not stored: {0}")]
-    CommitFailed(CommitError),
-    /// The ticket is so old that its failure is no longer remembered.
-    #[error("outcome of ticket {} is no longer known", .0.number())]
-    OutcomeForgotten(Ticket),
-    /// No random numbers for a nonce; nothing was appended.
-    #[error("no random numbers from the system")]
-    Random,
-}
-
-/// Why a group was not committed.
-///
-/// The batches of the group are not promised to be there after a restart. They may be there all the
-/// same: when the sync itself failed, nobody can tell.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{detail}")]
-pub struct CommitError {
-    /// What kind of failure it was.
-    pub kind: CommitErrorKind,
-    /// The database's own words.
-    pub detail: Arc<str>,
-}
-
-impl CommitError {
-    pub(crate) fn corrupted(detail: impl fmt::Display) -> Self {
-        Self { kind: CommitErrorKind::Corrupted, detail: detail.to_string().into() }
-    }
-}
-
-/// The kinds of [`CommitError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommitErrorKind {
-    /// The disk is full (0x97 to a 5.0 Client).
-    NoSpace,
-    /// Reading, writing or syncing failed.
-    Io,
-    /// The file is damaged.
-    Corrupted,
-    /// The file was deleted, moved or replaced while it was open.
-    Gone,
-    /// The file failed before and could not be opened again yet.
-    Unavailable,
 }

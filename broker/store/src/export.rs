@@ -14,13 +14,13 @@
 
 use std::io::{self, Read, Write};
 
+use lotmq_changes::Corruption;
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION, TABLES, Table};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::error::{Corruption, ImportError};
+use crate::error::ImportError;
 use crate::load_error::{LoadError, from_redb};
-use crate::table::{
-    BackupClass, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QUEUES, QUEUES_NAME, SCHEMA_VERSION, TABLES, Table,
-};
+use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QUEUES, QUEUES_NAME, definition};
 
 const MAGIC: &[u8; 12] = b"lotmq-store\n";
 const FORMAT: u32 = 1;
@@ -276,7 +276,7 @@ fn insert(transaction: &WriteTransaction, size: &mut TableSize, rows: &[u8]) -> 
     }
     let known = Table::ALL.iter().find(|table| table.name() == size.name);
     let known = known.ok_or(ImportError::Damaged("a table that nobody knows"))?;
-    let mut table = transaction.open_table(known.definition()).map_err(stored)?;
+    let mut table = transaction.open_table(definition(*known)).map_err(stored)?;
     each(rows, size, |key, value| table.insert(key, value).map(drop).map_err(stored))
 }
 

@@ -5,10 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Batch;
-use crate::error::{CommitError, CommitErrorKind};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind};
 
-/// What is done wrong.
+/// Kind of injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Groups are reported as committed before they are.
@@ -39,7 +38,7 @@ impl Fault {
     }
 }
 
-/// What the names of places begin with at which the process is killed.
+/// Prefix of the points at which the process is killed.
 const KILL_AT: &str = "kill-at-";
 
 /// Kills the process as `kill -9` does when `LOTMQ_STORE_FAULT` names this place.
@@ -74,8 +73,8 @@ pub(crate) fn without_lost<'b>(
     batches.filter(|batch| !is_lost(batch)).collect::<Vec<_>>().into_iter()
 }
 
-/// What the fault begins with that is a disk whose state a file says, behind it the path of that
-/// file.
+/// Prefix of the fault that simulates a disk. A path follows it: the file that holds the state of
+/// the disk.
 const DISK: &str = "disk:";
 
 /// The file that says how the disk under the store does, if `LOTMQ_STORE_FAULT` wants one.

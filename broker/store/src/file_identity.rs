@@ -12,7 +12,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{CommitError, CommitErrorKind};
+use lotmq_changes::{CommitError, CommitErrorKind};
+
 use crate::group::failed;
 use crate::limits::{LOOK_PAUSE, LOOK_PAUSE_IDLE};
 

@@ -1,5 +1,4 @@
-//! What a fuzzer runs: bytes that no writer of ours has made, through everything that reads the
-//! file's contents.
+//! Fuzz functions that pass foreign bytes to all code that reads the file's contents.
 //!
 //! The fuzz targets and the replay of their corpus are thin wrappers round these functions.
 //! Checksums are passed by on purpose: behind them a fuzzer would see nothing. Not for production
@@ -7,17 +6,17 @@
 
 use std::fmt::Debug;
 
-use crate::SessionId;
-use crate::encoding::Decoder;
+use lotmq_changes::encoding::Decoder;
+use lotmq_changes::record::{Body, Deliveries, Record, decode_body, frames};
+use lotmq_changes::table::{ArchiveRow, AuditRow, ComponentRow, Row, SecretRow, read, seal};
+use lotmq_changes::{
+    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, SessionId,
+    SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
+};
+
 use crate::log::chunk::Chunk;
 use crate::log::index::LogIndex;
-use crate::log::record::{Body, Deliveries, Record, decode_body, frames};
 use crate::log::replay::NoPages;
-use crate::table::{
-    ArchiveRow, AuditRow, ComponentRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow,
-    ProjectRow, RetainedRow, Row, SecretRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
-    read, seal,
-};
 
 /// Sessions 1 to this many exist in [`fuzz_log`]; records of others are of sessions that are gone.
 const SESSIONS: u64 = 4;

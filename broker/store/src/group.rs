@@ -11,27 +11,24 @@ mod tables;
 
 use std::sync::Arc;
 
+use lotmq_changes::record::Records;
+use lotmq_changes::table::{Row, Table, audit_key, seal};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind, MessageId, MetaRow, RowChange, SessionId};
 use redb::{Database, ReadableTable, WriteTransaction};
 
-use crate::MessageId;
-use crate::SessionId;
-use crate::batch::{Batch, RowChange};
 use crate::directory::is_full;
-use crate::error::{CommitError, CommitErrorKind};
 use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
 use crate::log::index::{IndexError, LogIndex, Room};
-use crate::log::record::Records;
 use crate::log::relocate::{self, Budget, RelocateError};
 use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
-use crate::table::{MetaRow, Row, Table, audit_key, meta, seal};
 use cancel::Cancelled;
 use packer::Packer;
 use tables::{LogTable, Tables};
 
-/// What the writer must know to commit a group.
+/// State that the writer needs to commit a group.
 pub(crate) struct Committer {
     index: LogIndex,
     cipher: Arc<SecretCipher>,
@@ -150,7 +147,7 @@ impl Committer {
         counters: &Counters,
     ) -> Result<(), redb::Error> {
         let before_lsn = self.index.next_lsn;
-        let bytes: usize = batches.clone().map(|batch| batch.records.bytes().len()).sum();
+        let bytes: usize = batches.clone().map(|batch| batch.records().bytes().len()).sum();
         let bytes = bytes.saturating_sub(cancelled.bytes);
         let mut tables = Tables::new(transaction)?;
         if self.has_foreign_rows {
@@ -162,7 +159,7 @@ impl Committer {
             ops += batch.len();
             components::bring(batch, &mut tables)?;
             self.write_batch(batch, place, cancelled, &mut packer, &mut tables)?;
-            place += batch.records.len();
+            place += batch.records().len();
         }
         components::sweep(&mut tables)?;
         let late = self.index.early.records();
@@ -207,10 +204,10 @@ impl Committer {
         packer: &mut Packer,
         tables: &mut Tables<'_>,
     ) -> Result<(), redb::Error> {
-        let mut frames = batch.records.frames().zip(first..);
+        let mut frames = batch.records().frames().zip(first..);
         let is_left = |(frame, place): (_, usize)| (!cancelled.has(place)).then_some(frame);
         let mut written = 0;
-        for (after, change) in &batch.rows {
+        for (after, change) in batch.rows() {
             let some = frames.by_ref().take(after - written).filter_map(is_left);
             packer.write(some, &mut self.index, tables)?;
             written = *after;
@@ -266,7 +263,7 @@ impl Committer {
             return Ok(());
         }
         self.sessions_reserved = session.0.saturating_add(SESSION_IDS_RESERVED);
-        let row = MetaRow::number(meta::SESSIONS_RESERVED, self.sessions_reserved);
+        let row = MetaRow::number(MetaRow::SESSIONS_RESERVED, self.sessions_reserved);
         let key = row.key();
         tables.put(Table::Meta, &key, &seal(&key, &row))
     }
@@ -313,7 +310,7 @@ impl Committer {
             slack_bytes: self.limits.log_slack_bytes,
             before_lsn,
         };
-        let mut living = Records::default();
+        let mut living = Records::with_lists_of(relocate::LIST_BYTES_MAX);
         if self.is_damaged {
             return Ok(());
         }
@@ -379,8 +376,8 @@ fn no_random_numbers() -> redb::Error {
     redb::Error::Io(std::io::Error::other("no random numbers from the system"))
 }
 
-/// What it means that a page or a record of our own cannot be read: nothing must be written before
-/// the file was loaded anew.
+/// Converts a failed read of our own page or record. The store must load the file anew before it
+/// writes again.
 pub(crate) fn unreadable(error: IndexError) -> redb::Error {
     match error {
         IndexError::Storage(error) => error,
@@ -389,7 +386,7 @@ pub(crate) fn unreadable(error: IndexError) -> redb::Error {
     }
 }
 
-/// What a failed call of redb means to those who wait.
+/// Converts a failed call of redb into the error for the callers that wait.
 pub(crate) fn failed(error: impl Into<redb::Error>) -> CommitError {
     let error = error.into();
     let kind = if matches!(&error, redb::Error::Io(io) if is_full(io)) {

@@ -1,12 +1,12 @@
 //! The durable store: everything that must outlive the process, in one redb file with group commit.
 //!
-//! A shard collects what a turn must make durable in a [`Batch`], [`append`](Store::append)s it and
-//! gets a [`Ticket`]. One thread commits batches in groups and reports each group to `on_commit`;
+//! A shard collects what a turn must make durable in a `Batch`, [`append`](Store::append)s it and
+//! gets a `Ticket`. One thread commits batches in groups and reports each group to `on_commit`;
 //! acknowledgements wait for that report. [`Store::open`] returns what was stored before as
-//! [`Recovered`].
+//! `Recovered`.
 //!
 //! ```text
-//! shards, commands --append--> queue --groups--> writer thread --one transaction--> log chunks + rows
+//! shards, commands --append--> queue --groups--> writer thread --transaction--> log chunks + rows
 //!        ^                                            |
 //!        +------------ Committed(ticket) -------------+
 //! ```
@@ -18,17 +18,18 @@
 //! Invariants: batches are committed in the order of their tickets, each whole or not at all; what
 //! was reported as [`Committed::Through`] is there after `kill -9` and, with [`Durability::Fsync`],
 //! after a power loss; after an error the file is opened and checked again before anything is
-//! written. Not here: what a message means, when it expires, who may read it.
+//! written. Not here: batches, rows and log records with their bytes (`lotmq_changes`); what a
+//! message means, when it expires, who may read it.
 //!
 //! Further invariants, with the tests that guard them:
 //!
 //! - Reported commits survive `kill -9` and a power loss. The last three tests check the simulated
 //!   disk, and prove that the others detect faults. Tests
-//!   `what_was_reported_is_there_after_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
-//!   `what_was_acknowledged_survives_kill_9`,
+//!   `committed_data_survives_kill_9`, `kill_9_keeps_sessions_and_their_queues`,
+//!   `acknowledged_operations_survive_kill_9`,
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`,
 //!   `a_store_that_breaks_its_promise_is_found_out`, `a_disk_that_lies_about_syncing_is_found_out`,
-//!   `what_was_synced_is_there_and_what_was_not_is_there_or_lost_or_torn_between_sectors`.
+//!   `power_cut_keeps_synced_data_and_may_tear_unsynced_sectors`.
 //! - The store first rewrites all data that a failed sync may have lost. If this process is killed,
 //!   the next one does so (`backend/resync.rs`). Test
 //!   `nothing_that_was_reported_is_lost_when_the_power_goes`.
@@ -44,9 +45,9 @@
 //! - Damage is an error with its place, or the store sets the damaged data aside and reports it.
 //!   Contents are never wrong. A refused start has changed nothing. Tests
 //!   `a_flipped_bit_is_an_error_or_harmless`, `a_flipped_bit_in_key_or_value_is_found`,
-//!   `damaged_rows_are_put_aside_and_the_rest_serves`.
+//!   `damaged_rows_are_quarantined_and_other_rows_stay_available`.
 //! - Damage grants nobody a permission. Tests
-//!   `what_protects_is_not_put_aside_without_being_told_to`,
+//!   `damaged_rule_is_quarantined_only_by_explicit_command`,
 //!   `a_damaged_root_does_not_become_one_with_the_default_password`.
 //! - No file holds a secret in plain text. Test `no_file_holds_a_secret_in_plain_text`.
 //! - A backup shows one moment, whatever is written meanwhile. Tests
@@ -54,20 +55,17 @@
 //!   `a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_broker`.
 //! - A restore leaves the old store or the new one, each complete. Test
 //!   `kill_9_during_a_restore_leaves_the_old_store_or_the_new_one`.
-//! - Each table belongs to one part of a backup or to all parts. Test
-//!   `every_table_is_in_a_part_or_in_all`.
 //! - Each database of an earlier schema opens. Test
 //!   `a_fixture_of_every_schema_version_opens_with_all_its_contents`.
 
+mod as_log;
 mod audit;
 mod backend;
-mod batch;
 mod check;
 mod clock;
 mod component;
 mod contain;
 mod directory;
-mod encoding;
 mod error;
 mod export;
 #[cfg(feature = "fault-points")]
@@ -75,7 +73,6 @@ mod fault;
 mod file_identity;
 mod fuzz;
 mod group;
-mod ids;
 mod limits;
 mod load;
 mod load_error;
@@ -85,11 +82,8 @@ mod offline;
 mod outcomes;
 mod overlay;
 mod queue;
-#[doc(hidden)]
-pub mod rare;
 mod reader;
 mod recent;
-mod recovered;
 mod request;
 mod rescue;
 mod secret;
@@ -101,37 +95,19 @@ mod table;
 mod trouble;
 mod writer;
 
-pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability, NoNote, Note};
-pub use batch::{Batch, Op};
-#[cfg(feature = "fault-points")]
-pub use batch::{OpKind, lose_operations};
 pub use contain::takes_panic;
 pub use directory::{disk_bytes, free_bytes, is_full};
-pub use error::{
-    CommitError, CommitErrorKind, Corruption, ImportError, OpenError, SecretKeyError, SnapshotError,
-    StoreError,
-};
+pub use error::{ImportError, OpenError, SecretKeyError, SnapshotError};
 pub use export::TableSize;
 #[doc(hidden)]
 pub use fuzz::{fuzz_log, fuzz_row};
-pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
-pub use log::record::{Delivery, MessageRef};
 pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Metrics};
 pub use offline::Stats;
-pub use recovered::{
-    Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
-};
 pub use redb::{BackendError, StorageBackend};
-pub use request::{OnSlice, QueueSlice};
 pub use secret::{KeySource, RandomSource};
 pub use snapshot::Snapshot;
 pub use staged::{Installed, Staged};
 pub use store::{Store, StoreOptions};
-pub use table::{
-    BackupClass, DefinitionRow, EnvironmentRow, KeepRow, KeeperRow, MetaRow, ModuleRow, PeerRow, ProjectRow,
-    QuarantineRow, RetainedRow, SCHEMA_VERSION, SessionRow, SettingRow, SubscriptionRow, TABLES, TableInfo,
-    TenantRow, UserRow, WillRow,
-};
 pub use writer::{Committed, OnCommit, Stepper, Surroundings};

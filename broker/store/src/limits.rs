@@ -14,20 +14,6 @@ pub(crate) const fn chunk_class(k: u32) -> usize {
     (4096 << k) - 16
 }
 
-/// Largest message body (topic, properties, payload) that is kept inside a log record, in bytes.
-///
-/// Longer ones go to table `payloads` in parts: a record never spans chunks, and moving it never
-/// copies the payload.
-pub(crate) const BODY_INLINE_BYTES_MAX: usize = 32 * 1024;
-
-/// Most bytes for which a batch makes room at its first record, because the one before it had as
-/// many.
-pub(crate) const BATCH_ROOM_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
-/// few are.
-pub(crate) const DELIVERIES_BYTES_MAX: usize = if cfg!(test) { 8 } else { 16 * 1024 };
-
 /// Most entries in a page of table `queues`: about 2.5 KB, so that it fits a page of redb. In unit
 /// tests a few.
 pub(crate) const PAGE_ENTRIES_MAX: usize = if cfg!(test) { 4 } else { 256 };

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use lotmq_changes::table::{Row, SCHEMA_VERSION, SecretRow, Table, read, seal};
+use lotmq_changes::{
+    Corruption, MembershipId, MessageId, MetaRow, Recovered, RecoveredDelivery, RecoveredQueues,
+    RecoveredSecret, RecoveredSession, SessionId, SessionRow, SubscriptionRow, TenantId, TenantRow,
+};
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
 };
 
 use crate::backend::{AnyBackend, BackendFactory};
-use crate::error::Corruption;
 use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::contents::{Reader, Wanted};
@@ -15,13 +19,8 @@ use crate::log::index::{LogIndex, Pages};
 use crate::log::page::Entry;
 use crate::log::replay::{self, Replayed, Rows};
 use crate::overlay::Overlay;
-use crate::recovered::{Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession};
 use crate::secret::SecretCipher;
-use crate::table::{
-    LOG, MetaRow, PAYLOADS, QUEUES, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table,
-    TenantRow, meta, read, seal,
-};
-use crate::{MembershipId, MessageId, SessionId, TenantId};
+use crate::table::{LOG, PAYLOADS, QUEUES, definition};
 
 /// An open database and what the writer must know of it.
 pub(crate) struct Loaded {
@@ -60,7 +59,7 @@ pub(crate) fn open_backend(
     cache_bytes: usize,
 ) -> Result<(Database, bool), LoadError> {
     let (database, is_new) = open_as_it_is(backend, cache_bytes)?;
-    upgrade(&database, SCHEMA_VERSION, Table::ALL.iter().map(|table| (table.definition(), table.since())))?;
+    upgrade(&database, SCHEMA_VERSION, Table::ALL.iter().map(|table| (definition(*table), table.since())))?;
     Ok((database, is_new))
 }
 
@@ -104,22 +103,22 @@ fn upgrade(
     for (table, _) in tables.into_iter().filter(|&(_, since)| found < since) {
         transaction.open_table(table).map_err(from_redb)?;
     }
-    put(&transaction, &MetaRow::number(meta::SCHEMA, version))?;
+    put(&transaction, &MetaRow::number(MetaRow::SCHEMA, version))?;
     transaction.commit().map_err(from_redb)
 }
 
 fn create_schema(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_write().map_err(from_redb)?;
     for &table in Table::ALL {
-        transaction.open_table(table.definition()).map_err(from_redb)?;
+        transaction.open_table(definition(table)).map_err(from_redb)?;
     }
     transaction.open_table(LOG).map_err(from_redb)?;
     transaction.open_table(PAYLOADS).map_err(from_redb)?;
     transaction.open_table(QUEUES).map_err(from_redb)?;
     let default = TenantRow { id: TenantId::DEFAULT, name: "default".to_owned() };
     put(&transaction, &default)?;
-    put(&transaction, &MetaRow::number(meta::SCHEMA, SCHEMA_VERSION))?;
-    put(&transaction, &MetaRow::number(meta::NODE, 0))?;
+    put(&transaction, &MetaRow::number(MetaRow::SCHEMA, SCHEMA_VERSION))?;
+    put(&transaction, &MetaRow::number(MetaRow::NODE, 0))?;
     transaction.commit().map_err(from_redb)
 }
 
@@ -127,7 +126,7 @@ fn create_schema(database: &Database) -> Result<(), LoadError> {
 pub(crate) fn clear(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_write().map_err(from_redb)?;
     for &table in Table::ALL {
-        let mut table = transaction.open_table(table.definition()).map_err(from_redb)?;
+        let mut table = transaction.open_table(definition(table)).map_err(from_redb)?;
         table.retain(|_, _| false).map_err(from_redb)?;
     }
     transaction.commit().map_err(from_redb)
@@ -135,14 +134,14 @@ pub(crate) fn clear(database: &Database) -> Result<(), LoadError> {
 
 fn put<R: Row>(transaction: &redb::WriteTransaction, row: &R) -> Result<(), LoadError> {
     let key = row.key();
-    let mut table = transaction.open_table(R::TABLE.definition()).map_err(from_redb)?;
+    let mut table = transaction.open_table(definition(R::TABLE)).map_err(from_redb)?;
     table.insert(key.as_slice(), seal(&key, row).as_slice()).map_err(from_redb)?;
     Ok(())
 }
 
 pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
-    match number(&transaction, meta::SCHEMA)? {
+    match number(&transaction, MetaRow::SCHEMA)? {
         Some(found) if found > SCHEMA_VERSION => Err(LoadError::SchemaTooNew(found)),
         Some(1..=SCHEMA_VERSION) => Ok(()),
         _ => Err(Corruption::SchemaMissing.into()),
@@ -152,19 +151,19 @@ pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
 /// Numbers of sessions that `from` has reserved are reserved in `to`, too.
 pub(crate) fn carry_reserve(from: &ReadTransaction, to: &Database) -> Result<(), LoadError> {
     let reading = to.begin_read().map_err(from_redb)?;
-    let own = number(&reading, meta::SESSIONS_RESERVED)?.unwrap_or(0);
+    let own = number(&reading, MetaRow::SESSIONS_RESERVED)?.unwrap_or(0);
     drop(reading);
-    let Some(reserved) = number(from, meta::SESSIONS_RESERVED)?.filter(|reserved| *reserved > own) else {
+    let Some(reserved) = number(from, MetaRow::SESSIONS_RESERVED)?.filter(|reserved| *reserved > own) else {
         return Ok(());
     };
     let transaction = to.begin_write().map_err(from_redb)?;
-    put(&transaction, &MetaRow::number(meta::SESSIONS_RESERVED, reserved))?;
+    put(&transaction, &MetaRow::number(MetaRow::SESSIONS_RESERVED, reserved))?;
     transaction.commit().map_err(from_redb)
 }
 
 /// The version of a file's schema; 0 where it is not said.
 pub(crate) fn schema(transaction: &ReadTransaction) -> Result<u64, LoadError> {
-    Ok(number(transaction, meta::SCHEMA)?.unwrap_or(0))
+    Ok(number(transaction, MetaRow::SCHEMA)?.unwrap_or(0))
 }
 
 fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, LoadError> {
@@ -176,7 +175,7 @@ fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, Load
 pub(crate) type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(crate) fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
-    transaction.open_table(table.definition()).map_err(|error| LoadError::table(table.name(), error))
+    transaction.open_table(definition(table)).map_err(|error| LoadError::table(table.name(), error))
 }
 
 /// A table of a file that may be of an earlier version: `None` where the file gets it only when
@@ -185,7 +184,7 @@ pub(crate) fn open_if_made(
     transaction: &ReadTransaction,
     table: Table,
 ) -> Result<Option<RowTable>, LoadError> {
-    match transaction.open_table(table.definition()) {
+    match transaction.open_table(definition(table)) {
         Err(TableError::TableDoesNotExist(_)) if schema(transaction)? < table.since() => Ok(None),
         opened => opened.map(Some).map_err(|error| LoadError::table(table.name(), error)),
     }
@@ -280,9 +279,9 @@ pub(crate) fn drop_orphaned_payloads(database: &Database) -> Result<(), LoadErro
 }
 
 fn sessions_reserved(transaction: &ReadTransaction, sessions: &[SessionRow]) -> Result<u64, LoadError> {
-    let node = number(transaction, meta::NODE)?.unwrap_or(0) & 0xffff;
+    let node = number(transaction, MetaRow::NODE)?.unwrap_or(0) & 0xffff;
     let first = (node << 48) + 1;
-    let reserved = number(transaction, meta::SESSIONS_RESERVED)?.unwrap_or(first);
+    let reserved = number(transaction, MetaRow::SESSIONS_RESERVED)?.unwrap_or(first);
     let used = sessions.iter().map(|session| session.id.0.saturating_add(1)).max().unwrap_or(first);
     Ok(reserved.max(used).max(first))
 }
@@ -334,7 +333,7 @@ pub(crate) fn load_all(
 /// Whether there is anything that was encrypted.
 fn has_sealed_rows(transaction: &ReadTransaction) -> Result<bool, LoadError> {
     for table in [Table::Secrets, Table::Audit] {
-        let rows = transaction.open_table(table.definition()).map_err(from_redb)?;
+        let rows = transaction.open_table(definition(table)).map_err(from_redb)?;
         if rows.first().map_err(from_redb)?.is_some() {
             return Ok(true);
         }

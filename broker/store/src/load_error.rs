@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lotmq_changes::Corruption;
+use lotmq_changes::table::SCHEMA_VERSION;
 use redb::{DatabaseError, StorageError, TableError};
 
 use crate::contain;
 use crate::directory;
-use crate::error::{Corruption, OpenError};
+use crate::error::OpenError;
 use crate::limits::FREE_BYTES_MIN;
-use crate::table::SCHEMA_VERSION;
 
 /// Why a database could not be loaded, before the path is known.
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,16 @@
-//! What is done to a store that no broker has open: sizes, a check of everything, export, import,
+//! Maintenance of a store that no broker has open: sizes, a check of everything, export, import,
 //! compacting.
 
 use std::io::{Read, Write};
 use std::path::Path;
 
+use lotmq_changes::table::{BackupClass, TABLES, Table};
+use lotmq_changes::{Corruption, QuarantineRow};
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::{self, Durability};
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{Corruption, ImportError, OpenError};
+use crate::error::{ImportError, OpenError};
 use crate::export::{self, TableSize};
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
@@ -16,7 +18,7 @@ use crate::load_error::{LoadError, contained, from_redb};
 use crate::overlay::Overlay;
 use crate::rescue::{self, Consent};
 use crate::store::{Store, refuse_empty};
-use crate::table::{BackupClass, QuarantineRow, TABLES, Table};
+use crate::table::definition;
 
 /// Sizes of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +44,8 @@ impl Store {
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
     }
 
-    /// The version of a closed store's schema, below [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) in
-    /// one that an earlier version of this program has written. The file is only read.
+    /// The version of a closed store's schema, below `SCHEMA_VERSION` in one that an earlier
+    /// version of this program has written. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -68,7 +70,7 @@ impl Store {
         rescue::check(&file).map_err(|error| error.at(&file))
     }
 
-    /// What was damaged in a closed store and put aside. The file is only read.
+    /// Returns the damaged rows that a closed store has put aside. The file is only read.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -102,7 +104,7 @@ impl Store {
         with_database(path, |database| {
             let transaction = database.begin_write().map_err(from_redb)?;
             let mut count = 0;
-            let mut table = transaction.open_table(Table::Quarantine.definition()).map_err(from_redb)?;
+            let mut table = transaction.open_table(definition(Table::Quarantine)).map_err(from_redb)?;
             table
                 .retain(|_, _| {
                     count += 1;
@@ -176,7 +178,7 @@ fn import_locked(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, Im
     }
     let result = fill(&part, input);
     if result.is_err() {
-        // What matters is said by the first error.
+        // The first error is the one that matters.
         let _ = std::fs::remove_file(&part);
     }
     let sizes = result?;

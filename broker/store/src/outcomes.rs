@@ -10,10 +10,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lotmq_changes::{CommitError, StoreError, Ticket};
 use parking_lot::{Condvar, Mutex};
 
-use crate::Ticket;
-use crate::error::{CommitError, StoreError};
 use crate::limits::FAILED_RANGES_MAX;
 
 /// See the module's documentation.
@@ -40,27 +39,29 @@ struct Failures {
 impl Outcomes {
     pub(crate) fn committed(&self, through: Ticket) {
         let state = self.state.lock();
-        self.through.store(through.0, Ordering::Release);
+        self.through.store(through.number(), Ordering::Release);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The tickets after the last report have failed. What follows a failure for the same reason is
-    /// remembered with it.
+    /// Marks the tickets after the last report as failed. Consecutive failures for the same reason
+    /// share one entry.
     pub(crate) fn failed(&self, through: Ticket, error: CommitError) {
         let mut state = self.state.lock();
         let first = self.through.load(Ordering::Relaxed) + 1;
         match state.ranges.back_mut() {
-            Some((_, last, known)) if *last + 1 == first && known.kind == error.kind => *last = through.0,
-            Some(_) | None => state.ranges.push_back((first, through.0, error)),
+            Some((_, last, known)) if *last + 1 == first && known.kind == error.kind => {
+                *last = through.number()
+            }
+            Some(_) | None => state.ranges.push_back((first, through.number(), error)),
         }
         if state.ranges.len() > FAILED_RANGES_MAX
             && let Some((_, last, _)) = state.ranges.pop_front()
         {
             state.forgotten = last;
         }
-        self.failed_through.store(through.0, Ordering::Relaxed);
-        self.through.store(through.0, Ordering::Release);
+        self.failed_through.store(through.number(), Ordering::Relaxed);
+        self.through.store(through.number(), Ordering::Release);
         drop(state);
         self.changed.notify_all();
     }
@@ -71,13 +72,13 @@ impl Outcomes {
         self.changed.notify_all();
     }
 
-    /// What became of a ticket; `None` while it is under way.
+    /// Returns the result of a ticket; `None` while it is under way.
     pub(crate) fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
-        if ticket.0 > self.through.load(Ordering::Acquire) {
+        if ticket.number() > self.through.load(Ordering::Acquire) {
             return None;
         }
         // The ticket before the first stands for nothing.
-        if ticket.0 == 0 || ticket.0 > self.failed_through.load(Ordering::Relaxed) {
+        if ticket.number() == 0 || ticket.number() > self.failed_through.load(Ordering::Relaxed) {
             return Some(Ok(()));
         }
         Some(self.state.lock().of(ticket))
@@ -86,7 +87,7 @@ impl Outcomes {
     /// As [`Outcomes::wait`], as long as some ticket is settled every now and then.
     pub(crate) fn wait_for(&self, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while self.through.load(Ordering::Acquire) < ticket.0 {
+        while self.through.load(Ordering::Acquire) < ticket.number() {
             if state.is_ended {
                 return Err(StoreError::Closed);
             }
@@ -101,7 +102,7 @@ impl Outcomes {
 
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        while self.through.load(Ordering::Acquire) < ticket.0 {
+        while self.through.load(Ordering::Acquire) < ticket.number() {
             if state.is_ended {
                 return Err(StoreError::Closed);
             }
@@ -112,12 +113,13 @@ impl Outcomes {
 }
 
 impl Failures {
-    /// What became of a ticket that is settled.
+    /// Returns the result of a settled ticket.
     fn of(&self, ticket: Ticket) -> Result<(), StoreError> {
-        let failed = self.ranges.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.0));
+        let failed =
+            self.ranges.iter().rev().find(|(first, last, _)| (*first..=*last).contains(&ticket.number()));
         match failed {
             Some((_, _, error)) => Err(StoreError::CommitFailed(error.clone())),
-            None if ticket.0 <= self.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
+            None if ticket.number() <= self.forgotten => Err(StoreError::OutcomeForgotten(ticket)),
             None => Ok(()),
         }
     }
@@ -126,7 +128,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::CommitErrorKind;
+    use lotmq_changes::CommitErrorKind;
 
     fn error(kind: CommitErrorKind) -> CommitError {
         CommitError { kind, detail: "injected".into() }
@@ -135,66 +137,68 @@ mod tests {
     #[test]
     fn exactly_the_tickets_of_a_failed_group_fail() {
         let outcomes = Outcomes::default();
-        assert!(outcomes.settled(Ticket(1)).is_none());
-        assert!(outcomes.settled(Ticket(0)).unwrap().is_ok(), "nothing was appended yet");
-        outcomes.committed(Ticket(3));
-        outcomes.failed(Ticket(5), error(CommitErrorKind::Io));
-        outcomes.committed(Ticket(9));
+        assert!(outcomes.settled(Ticket::numbered(1)).is_none());
+        assert!(outcomes.settled(Ticket::numbered(0)).unwrap().is_ok(), "nothing was appended yet");
+        outcomes.committed(Ticket::numbered(3));
+        outcomes.failed(Ticket::numbered(5), error(CommitErrorKind::Io));
+        outcomes.committed(Ticket::numbered(9));
         for (ticket, is_ok) in [(1, true), (3, true), (4, false), (5, false), (6, true), (9, true)] {
-            assert_eq!(outcomes.wait(Ticket(ticket)).is_ok(), is_ok, "ticket {ticket}");
-            assert_eq!(outcomes.settled(Ticket(ticket)).unwrap().is_ok(), is_ok, "ticket {ticket}");
+            assert_eq!(outcomes.wait(Ticket::numbered(ticket)).is_ok(), is_ok, "ticket {ticket}");
+            assert_eq!(outcomes.settled(Ticket::numbered(ticket)).unwrap().is_ok(), is_ok, "ticket {ticket}");
         }
-        assert!(outcomes.settled(Ticket(10)).is_none());
+        assert!(outcomes.settled(Ticket::numbered(10)).is_none());
         outcomes.end();
-        assert!(matches!(outcomes.wait(Ticket(10)), Err(StoreError::Closed)));
+        assert!(matches!(outcomes.wait(Ticket::numbered(10)), Err(StoreError::Closed)));
     }
 
     #[test]
-    fn who_waits_with_patience_waits_as_long_as_anything_is_settled() {
+    fn wait_continues_while_the_store_makes_progress() {
         const PATIENCE: Duration = Duration::from_millis(500);
         let outcomes = Outcomes::default();
-        outcomes.committed(Ticket(1));
-        assert!(outcomes.wait_for(Ticket(1), Duration::ZERO).is_ok());
-        let hangs = outcomes.wait_for(Ticket(2), Duration::from_millis(1));
+        outcomes.committed(Ticket::numbered(1));
+        assert!(outcomes.wait_for(Ticket::numbered(1), Duration::ZERO).is_ok());
+        let hangs = outcomes.wait_for(Ticket::numbered(2), Duration::from_millis(1));
         assert!(matches!(hangs, Err(StoreError::Hangs { .. })), "{hangs:?}");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| outcomes.wait_for(Ticket(20), PATIENCE));
+            let waiting = scope.spawn(|| outcomes.wait_for(Ticket::numbered(20), PATIENCE));
             for number in 2..=20 {
                 std::thread::sleep(PATIENCE / 10);
-                outcomes.committed(Ticket(number));
+                outcomes.committed(Ticket::numbered(number));
             }
             assert!(waiting.join().unwrap().is_ok(), "longer than that in all");
         });
         outcomes.end();
-        assert!(matches!(outcomes.wait_for(Ticket(21), PATIENCE), Err(StoreError::Closed)));
+        assert!(matches!(outcomes.wait_for(Ticket::numbered(21), PATIENCE), Err(StoreError::Closed)));
     }
 
     #[test]
     fn a_failure_that_is_no_longer_remembered_is_never_called_a_success() {
         let outcomes = Outcomes::default();
         for number in 1..=FAILED_RANGES_MAX as u64 + 1 {
-            outcomes.failed(Ticket(number * 2 - 1), error(CommitErrorKind::Io));
-            outcomes.committed(Ticket(number * 2));
+            outcomes.failed(Ticket::numbered(number * 2 - 1), error(CommitErrorKind::Io));
+            outcomes.committed(Ticket::numbered(number * 2));
         }
-        assert!(matches!(outcomes.wait(Ticket(1)), Err(StoreError::OutcomeForgotten(Ticket(1)))));
-        assert!(matches!(outcomes.settled(Ticket(1)), Some(Err(StoreError::OutcomeForgotten(Ticket(1))))));
-        assert!(matches!(outcomes.wait(Ticket(3)), Err(StoreError::CommitFailed(_))));
-        assert!(outcomes.wait(Ticket(4)).is_ok());
+        let is_forgotten = |outcome: Result<(), StoreError>| matches!(outcome, Err(StoreError::OutcomeForgotten(ticket)) if ticket.number() == 1);
+        assert!(is_forgotten(outcomes.wait(Ticket::numbered(1))));
+        assert!(is_forgotten(outcomes.settled(Ticket::numbered(1)).unwrap()));
+        assert!(matches!(outcomes.wait(Ticket::numbered(3)), Err(StoreError::CommitFailed(_))));
+        assert!(outcomes.wait(Ticket::numbered(4)).is_ok());
     }
 
     #[test]
     fn a_disk_that_fails_for_long_takes_one_place_in_the_memory_of_failures() {
         let outcomes = Outcomes::default();
         for number in 1..=3 * FAILED_RANGES_MAX as u64 {
-            outcomes.failed(Ticket(number), error(CommitErrorKind::NoSpace));
+            outcomes.failed(Ticket::numbered(number), error(CommitErrorKind::NoSpace));
         }
-        outcomes.failed(Ticket(4 * FAILED_RANGES_MAX as u64), error(CommitErrorKind::Io));
+        outcomes.failed(Ticket::numbered(4 * FAILED_RANGES_MAX as u64), error(CommitErrorKind::Io));
         for (ticket, kind) in [
             (1, CommitErrorKind::NoSpace),
             (3 * FAILED_RANGES_MAX as u64, CommitErrorKind::NoSpace),
             (3 * FAILED_RANGES_MAX as u64 + 1, CommitErrorKind::Io),
         ] {
-            let Some(Err(StoreError::CommitFailed(error))) = outcomes.settled(Ticket(ticket)) else {
+            let Some(Err(StoreError::CommitFailed(error))) = outcomes.settled(Ticket::numbered(ticket))
+            else {
                 panic!("ticket {ticket} has failed");
             };
             assert_eq!(error.kind, kind, "ticket {ticket}");

@@ -22,7 +22,7 @@ use crate::backend::AnyBackend;
 /// Unit in which changed bytes are remembered.
 const BLOCK_BYTES: usize = 4096;
 
-/// What lies over a file.
+/// Copy-on-write layer over a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Overlay(Arc<Pending>);
 

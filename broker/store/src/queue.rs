@@ -6,14 +6,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Batch, StoreError, Ticket};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::Ticket;
-use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::error::StoreError;
 use crate::limits::{LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
-use crate::rare::{Rare, is_taken};
 use crate::request::{Damage, Reader, Request};
 
 /// The waiting batches, oldest first.
@@ -108,7 +106,7 @@ impl Queue {
         state.waiting_ops += batch.len();
         state.waiting.push_back(batch);
         state.last_ticket += 1;
-        let ticket = Ticket(state.last_ticket);
+        let ticket = Ticket::numbered(state.last_ticket);
         drop(state);
         self.arrived.notify_one();
         Ok(ticket)
@@ -158,7 +156,7 @@ impl Queue {
 
     /// The ticket of the batch that came last; none before the first.
     pub(crate) fn last_ticket(&self) -> Ticket {
-        Ticket(self.state.lock().last_ticket)
+        Ticket::numbered(self.state.lock().last_ticket)
     }
 
     /// Lets the writer end when the queue is empty; refuses what comes from now on.
@@ -238,7 +236,7 @@ impl Queue {
     fn group(&self, state: &mut State, takes_batches: bool) -> Group {
         let mut group = Group {
             batches: Vec::new(),
-            through: Ticket(0),
+            through: Ticket::numbered(0),
             bytes: 0,
             ops: 0,
             readers: Vec::new(),
@@ -261,12 +259,12 @@ impl Queue {
             group.batches.push(batch);
         }
         if takes_batches {
-            // What is left came lately, or fills the next group.
+            // The remaining batches came lately, or fill the next group.
             state.waiting_since = state.waiting_since.filter(|_| !state.waiting.is_empty());
         }
-        group.through = Ticket(state.last_ticket - state.waiting.len() as u64);
-        // What was appended before they asked may be more than one group.
-        let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.0);
+        group.through = Ticket::numbered(state.last_ticket - state.waiting.len() as u64);
+        // Batches that were appended before they asked may be more than one group.
+        let due = state.readers.extract_if(.., |(ticket, _)| *ticket <= group.through.number());
         group.readers = due.map(|(_, reader)| reader).collect();
         group
     }

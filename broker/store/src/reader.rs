@@ -11,18 +11,16 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
+use lotmq_changes::{CommitError, CommitErrorKind, QueueSlice, RecoveredDelivery, SessionId, StoreError};
 use lotmq_pulse::Pulse;
 use lotmq_pulse::limits::BEAT_PERIOD;
 use redb::ReadTransaction;
 
-use crate::SessionId;
-use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::load_error::{LoadError, contained};
-use crate::log::contents::RecoveredDelivery;
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::Slice;
 use crate::metrics;
-use crate::request::{Damage, QueueSlice, Request};
+use crate::request::{Damage, Request};
 use crate::shared::Shared;
 
 /// A request, and where its messages are.

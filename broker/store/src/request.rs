@@ -1,35 +1,11 @@
-//! What readers ask of the writer: a moment of the file, or a part of a queue; and what they tell
-//! it of damage that they met.
+//! Requests of readers to the writer: for a snapshot or a part of a queue, and reports of damage.
 
 use std::fmt;
 
+use lotmq_changes::{CommitError, MessageId, OnSlice, SessionId};
 use redb::ReadTransaction;
 
-use crate::error::{CommitError, Corruption, StoreError};
-use crate::log::contents::RecoveredDelivery;
-use crate::{MessageId, SessionId};
-
-/// Messages of a session's queue, in order.
-#[derive(Debug, Default)]
-pub struct QueueSlice {
-    /// Those that could be read.
-    pub deliveries: Vec<RecoveredDelivery>,
-    /// The last one, readable or not: the next slice begins behind it. `None` when there was none,
-    /// or the first was too large.
-    pub last: Option<MessageId>,
-    /// Nothing waits behind them.
-    pub is_last: bool,
-    /// Messages that are damaged on the disk: they are left out and stay there.
-    pub damaged: u32,
-    /// What is wrong with the first of them.
-    pub first_damage: Option<Corruption>,
-}
-
-/// What becomes of a request: called on the reader's thread, or on that of the writer when it
-/// fails. It must not block.
-pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
-
-/// Which messages are wanted.
+/// Request for a slice of a queue.
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) after: MessageId,

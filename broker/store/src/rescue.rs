@@ -1,15 +1,19 @@
-//! A damaged store made whole again: what can be read goes into a new file, what cannot is put
-//! aside in it, row by row.
+//! Repair of a damaged store: copies readable rows into a new file and puts the others aside in it,
+//! row by row.
 //!
 //! ```text
-//! look      the damaged file is read through an overlay that never writes: every row, every chunk of the log, large messages
-//! decide    what protects is not put aside without being told to; damage that no row explains is not guessed at
-//! copy      lotmq.redb.rescue gets everything that is whole, and table `quarantine` the rest; not table `queues`, which the log says again
-//! replace   lotmq.redb.damaged becomes a second name of lotmq.redb, then lotmq.redb.rescue is renamed to lotmq.redb
+//! look      reads the damaged file through an overlay that never writes: every row,
+//!           every chunk of the log, large messages
+//! decide    puts protecting rows aside only on request; does not guess at damage
+//!           that no row explains
+//! copy      lotmq.redb.rescue gets all that is whole, its table `quarantine` the rest;
+//!           table `queues` is left out, because the log says the same
+//! replace   lotmq.redb.damaged becomes a second name of lotmq.redb,
+//!           then lotmq.redb.rescue is renamed to lotmq.redb
 //! ```
 //!
-//! Invariants: the damaged file is never written; whenever the process ends, `lotmq.redb` is the
-//! old file or the new one, each whole. Not here: who is told (`server`).
+//! Invariants: the damaged file is never written. Whenever the process ends, `lotmq.redb` is the
+//! old file or the new one, each whole. Not here: reports to users (`server`).
 
 mod heal;
 mod inspect;
@@ -17,12 +21,13 @@ mod rebuild;
 
 use std::path::Path;
 
+use lotmq_changes::Corruption;
 use redb::{Builder, Database, ReadableDatabase as _};
 
 use crate::backend::{self, AnyBackend, BackendFactory};
 use crate::check;
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{Corruption, OpenError};
+use crate::error::OpenError;
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
@@ -38,10 +43,10 @@ const RESCUE_FILE: &str = "lotmq.redb.rescue";
 /// Second name of the damaged file, kept until the next one is damaged.
 const DAMAGED_FILE: &str = "lotmq.redb.damaged";
 
-/// What may be put aside.
+/// Rows that the repair may put aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
-    /// What is missed when it is not there.
+    /// Rows whose loss permits nothing.
     Ordinary,
     /// Also what denies something: without it that is allowed.
     Protecting,

@@ -12,18 +12,18 @@ use std::path::Path;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use lotmq_changes::TenantId;
+use lotmq_changes::table::{AuditRow, SecretRow, audit_key, named_key};
 use zeroize::Zeroizing;
 
-use crate::TenantId;
 use crate::error::SecretKeyError;
-use crate::table::{AuditRow, SecretRow, audit_key, named_key};
 
 /// Name of the key file within the data directory.
 const KEY_FILE: &str = "secret.key";
 /// Environment variable that takes precedence over the file.
 const KEY_VARIABLE: &str = "LOTMQ_SECRET_KEY";
 
-/// Where the key for secrets comes from.
+/// Source of the key for secrets.
 #[derive(Clone, Default)]
 pub enum KeySource {
     /// Environment variable `LOTMQ_SECRET_KEY` (64 hexadecimal digits) if it is set, else
@@ -63,7 +63,7 @@ pub(crate) struct SecretCipher {
 /// Source of random bytes: fills what it is given.
 pub type RandomSource = Box<dyn Fn(&mut [u8]) + Send + Sync>;
 
-/// Where nonces come from.
+/// Source of nonces.
 enum Nonces {
     System,
     Given(RandomSource),
@@ -168,8 +168,8 @@ fn derived(cipher: &Aes256Gcm, purpose: &[u8]) -> Aes256Gcm {
     Aes256Gcm::new((&*key).into())
 }
 
-/// What binds a record to its place. No name of a secret is: it stands behind a tenant's number,
-/// and those are small.
+/// Returns the associated data that binds a record to its place. No name of a secret equals it:
+/// such a name follows a tenant's number, and those are small.
 fn audit_data(tenant: TenantId, number: u64) -> Vec<u8> {
     [b"audit".as_slice(), &audit_key(tenant, number)].concat()
 }

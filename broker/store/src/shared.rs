@@ -1,11 +1,11 @@
-//! What the handle of a store, its writer and its readers share.
+//! State that the handle of a store, its writer and its readers share.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
+use lotmq_changes::{CommitError, CommitErrorKind};
 use lotmq_histogram::Histogram;
 
-use crate::error::{CommitError, CommitErrorKind};
 use crate::metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Counters};
 use crate::outcomes::Outcomes;
 use crate::queue::Queue;

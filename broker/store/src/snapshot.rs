@@ -1,12 +1,12 @@
-//! What an open store held at one moment, read while more is written.
+//! Snapshot of an open store: its contents at one moment, read while more is written.
 //!
 //! The writer thread makes the read transaction, the caller's thread reads in it. redb keeps the
-//! pages of a transaction, but not beyond a closing of its file: when a failed store is opened
-//! again, they are written over while the transaction still lives.
+//! pages of a transaction, but not beyond a closing of its file. When a failed store is opened
+//! again, they are overwritten while the transaction still lives.
 //!
-//! Invariant: nothing is handed on that was read after the file was closed; so a snapshot does not
-//! stand in the way of a store that must be opened again for longer than the writer chooses to wait
-//! (`trouble`). Not here: the form of the stream (`export`).
+//! Invariant: nothing is handed on that was read after the file was closed. So a snapshot delays
+//! the reopening of a failed store only as long as the writer chooses to wait (`trouble`). Not
+//! here: the form of the stream (`export`).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -15,17 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
+use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
+use lotmq_changes::{CommitError, TenantId};
 use redb::ReadTransaction;
 
-use crate::TenantId;
 use crate::component;
-use crate::error::{CommitError, SnapshotError};
+use crate::error::SnapshotError;
 use crate::export::{self, TableSize};
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::request::Damage;
 use crate::shared::Shared;
-use crate::table::{ArchiveRow, BackupClass, named_key};
 
 /// See the module's documentation.
 pub struct Snapshot {
@@ -75,8 +75,8 @@ impl Snapshot {
         Ok(row.map(|row| row.bytes))
     }
 
-    /// The component of a module, by the [hash](crate::ModuleRow::hash) in its row; `None` when no
-    /// module of the tenant has it.
+    /// The component of a module, by the [hash](lotmq_changes::ModuleRow::hash) in its row; `None`
+    /// when no module of the tenant has it.
     ///
     /// # Errors
     /// See [`SnapshotError`].

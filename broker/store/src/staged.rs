@@ -1,7 +1,8 @@
 //! A store made of a backup, beside the one in use, and its way into the place of that.
 //!
 //! ```text
-//! running:  stage     lotmq.redb.restore is made of the stream and read once, the store in use is not touched
+//! running:  stage     lotmq.redb.restore is made of the stream and read once,
+//!                     the store in use is not touched
 //! stopped:  install   parts that the backup does not have are copied into it from lotmq.redb
 //!                     lotmq.redb.before-restore becomes a second name of lotmq.redb
 //!                     lotmq.redb.restore is renamed to lotmq.redb
@@ -14,6 +15,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use lotmq_changes::table::{BackupClass, SecretRow, TABLES};
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, Durability};
@@ -26,7 +28,6 @@ use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::offline;
 use crate::store::Store;
-use crate::table::{BackupClass, SecretRow, TABLES};
 
 /// Second name of the store that was replaced last.
 const BEFORE_FILE: &str = "lotmq.redb.before-restore";

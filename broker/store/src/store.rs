@@ -8,17 +8,20 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lotmq_changes::{
+    Batch, CommitErrorKind, Corruption, Ids, MessageId, ModuleRow, OnSlice, Op, QueueSlice, Recovered,
+    RecoveredQueues, SessionId, StoreError, Ticket,
+};
 use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
-use crate::batch::{Batch, Op};
 use crate::clock::Clock;
 use crate::component::{self, Remarkable};
 use crate::directory::{self, DATABASE_FILE, DirectoryLock};
-use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
+use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
 use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
@@ -28,34 +31,31 @@ use crate::metrics::{COMMIT_BUCKETS, Metrics};
 use crate::overlay::Overlay;
 use crate::queue::{Pace, Queue};
 use crate::reader::{self, Work};
-use crate::recovered::{Recovered, RecoveredQueues};
-use crate::request::{OnSlice, QueueSlice, Reader, Request};
+use crate::request::{Reader, Request};
 use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::table::ModuleRow;
 use crate::trouble::Trouble;
 use crate::writer::{OnCommit, Stepper, Steps, Surroundings, Writer};
-use crate::{Ids, MessageId, SessionId, Ticket};
 
 /// How to open a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The data directory; made if it is not there. Not touched with [`Durability::None`].
     pub path: PathBuf,
-    /// What an acknowledgement is worth. Default [`Durability::Fsync`].
+    /// Guarantee of an acknowledgement. Default [`Durability::Fsync`].
     pub durability: Durability,
     /// Memory for redb's page cache, in bytes. Default 32 MiB; 8 MiB are enough for small machines.
     pub cache_bytes: usize,
-    /// Where the key for secrets comes from.
+    /// Source of the key for secrets.
     pub secret_key: KeySource,
-    /// Which messages of the queues are read when the store is opened. Default
+    /// Messages of the queues that are read when the store is opened. Default
     /// [`RecoveredQueues::Whole`].
     pub queues: RecoveredQueues,
     /// Tunable bounds.
     pub limits: Limits,
-    /// Where the threads of the store are watched.
+    /// Watchdog for the threads of the store.
     pub pulses: Pulses,
 }
 
@@ -79,14 +79,16 @@ impl StoreOptions {
 /// One thread owns the file. Dropping the store closes it like [`Store::close`].
 ///
 /// ```
-/// use lotmq_store::{Batch, Durability, EnvironmentRow, Op, Store, StoreOptions, TenantId};
+/// use lotmq_changes::{Batch, EnvironmentRow, Op, TenantId};
+/// use lotmq_store::{Durability, Store, StoreOptions};
 ///
 /// let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
 /// let (store, recovered) = Store::open(options, Box::new(|_committed| {}))?;
 /// assert!(recovered.is_new);
 ///
 /// let mut batch = Batch::new();
-/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: "north".into() };
+/// let name = "SITE".into();
+/// let row = EnvironmentRow { tenant: TenantId::DEFAULT, name, value: "north".into() };
 /// batch.push(Op::PutEnv(&row));
 /// let ticket = store.append(batch)?;
 /// store.wait(ticket)?;
@@ -95,12 +97,12 @@ impl StoreOptions {
 pub struct Store {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
-    /// What stands in for threads in a stepped store.
+    /// Replacement for threads in a stepped store.
     steps: Option<Arc<Steps>>,
     ids: Arc<Ids>,
     /// As in its limits.
     snapshot_wait: Duration,
-    /// Where its file is; `None` when that is not ours to replace.
+    /// Directory of the file; `None` when it is not ours to replace.
     pub(crate) directory: Option<PathBuf>,
     pub(crate) cipher: Arc<SecretCipher>,
 }
@@ -129,12 +131,12 @@ impl LoadedAll {
     }
 }
 
-/// What a store is made of when its file has been read.
+/// Parts of a store after its file has been read.
 struct Parts {
     loaded: LoadedAll,
     cipher: SecretCipher,
     factory: BackendFactory,
-    /// Where the file is; `None` when that is not ours to replace.
+    /// Directory of the file; `None` when it is not ours to replace.
     directory: Option<PathBuf>,
     place: Option<FileIdentity>,
     on_commit: OnCommit,
@@ -146,13 +148,13 @@ struct Assembled {
     store: Store,
     recovered: Recovered,
     writer: Writer,
-    /// What the writer gives to be read.
+    /// Read requests from the writer.
     work: Receiver<Work>,
     /// Modules with their components in the rows.
     with_inline: Vec<ModuleRow>,
 }
 
-/// What ends with the writer thread.
+/// Parts that end with the writer thread.
 struct Running {
     writer: JoinHandle<()>,
     reader: JoinHandle<()>,
@@ -228,13 +230,13 @@ impl Store {
         Self::start(&options, None, parts)
     }
 
-    /// Opens a store without threads on storage of the caller's own, for simulations: nothing
-    /// happens but in a [`Stepper::step`], and time is what `surroundings` say. `on_commit` is
-    /// called within the steps.
+    /// Opens a store without threads on storage of the caller's own, for simulations. Work happens
+    /// only in a [`Stepper::step`], and `surroundings` give the time. `on_commit` is called within
+    /// the steps.
     ///
-    /// What would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`],
-    /// [`Store::queue_slice`], [`Store::close`]) makes the steps itself. Dropping the stepper is a
-    /// crash; dropping the store does nothing.
+    /// Calls that would wait for a thread ([`Store::wait`], [`Store::commit`], [`Store::snapshot`],
+    /// [`Store::queue_slice`], [`Store::close`]) make the steps themselves. Dropping the stepper is
+    /// a crash; dropping the store does nothing.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -281,9 +283,9 @@ impl Store {
         Ok((store, recovered))
     }
 
-    /// Moves components that an earlier schema has put into the rows of their modules to the table
-    /// that they have now, one with each commit. Where there is no room for that, they stay where
-    /// they are, and are read there.
+    /// Moves components from the rows of their modules, as an earlier schema has them, to a table
+    /// of their own. Each commit moves one. Without enough disk space they stay in the rows and are
+    /// read there.
     fn move_components(&self, modules: &[ModuleRow]) {
         for module in modules {
             let needed = module.component_bytes.saturating_mul(2).saturating_add(FREE_BYTES_MIN);
@@ -381,15 +383,15 @@ impl Store {
         self.shared.counters.bytes.load(Relaxed).saturating_add(self.shared.queue.unsettled_bytes() as u64)
     }
 
-    /// What became of a batch; `None` while it is under way. Takes no lock while no batch from this
-    /// one on has failed.
+    /// Returns the result of a batch; `None` while it is under way. Takes no lock while no batch
+    /// from this one on has failed.
     ///
     /// [`OnCommit`] is called when there is news. A batch that failed may be stored later, with one
     /// that does not; see [`Store::has_lost`].
     ///
     /// # Errors
-    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when so
-    /// many have failed since that it cannot be told.
+    /// [`StoreError::CommitFailed`] when its group failed, [`StoreError::OutcomeForgotten`] when
+    /// too many have failed since.
     pub fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
         self.shared.outcomes.settled(ticket)
     }
@@ -400,9 +402,8 @@ impl Store {
         self.losses() > 0
     }
 
-    /// How many batches that had failed were given up since the store was opened. What was
-    /// committed while it did not change has everything in front of it that was handed over
-    /// meanwhile.
+    /// Returns the number of failed batches that were given up since the store was opened. As long
+    /// as it does not change, a commit includes everything that was handed over before.
     pub fn losses(&self) -> u64 {
         self.shared.counters.batches_lost.load(Relaxed)
     }
@@ -457,7 +458,7 @@ impl Store {
         self.shared.queue.congested_bytes()
     }
 
-    /// Where the numbers of new messages and sessions come from.
+    /// Returns the source of numbers for new messages and sessions.
     pub fn ids(&self) -> &Arc<Ids> {
         &self.ids
     }
@@ -472,7 +473,7 @@ impl Store {
         self.ids.next_session()
     }
 
-    /// What is stored now, to be read while more is written: everything that was appended before.
+    /// Takes a snapshot of everything that was appended before, to be read while more is written.
     ///
     /// It costs the writer nothing but the moment; as long as it lives, the file keeps what is
     /// deleted meanwhile.
@@ -485,7 +486,7 @@ impl Store {
         let shared = Arc::clone(&self.shared);
         let reader = Reader(Box::new(move |transaction| {
             let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared));
-            // Who asked may have ended meanwhile.
+            // The caller may have ended meanwhile.
             let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
         }));
         self.shared.queue.ask(reader)?;
@@ -503,9 +504,9 @@ impl Store {
         }
     }
 
-    /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk
-    /// fails, the store is opened again now and then. What takes longer than the time for which an
-    /// attempt is put off begins anew, and has twice as long then.
+    /// Reads in a snapshot, and in a new one if `is_lost` reports its loss. While the disk fails,
+    /// the store is opened again now and then. A read that outlasts the pause before such an
+    /// attempt starts anew, with twice the time.
     ///
     /// # Errors
     /// As [`Store::snapshot`]; those of `read` are inside.

@@ -1,9 +1,9 @@
-//! What the writer thread knows of a disk that is full or failing: why, when to try again, and what
-//! was refused meanwhile.
+//! State of the writer thread while the disk is full or failing: the reason, the time of the next
+//! attempt, and the refused batches.
 //!
-//! A batch whose group fails is refused to those who wait for it, and yet what it says has happened
-//! in memory: a session has ended, a message was delivered. So it is kept and committed in front of
-//! what comes after the recovery; the file follows the memory.
+//! The callers get an error for a batch whose group fails. But its effect has happened in memory: a
+//! session has ended, a message was delivered. So the writer keeps the batch and commits it before
+//! the batches that follow the recovery; the file follows the memory.
 //!
 //! Invariants: batches are kept in the order of their tickets; what is kept is bounded. Times are
 //! those of the store's clock. Not here: opening and committing (`writer`).
@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use crate::batch::Batch;
+use lotmq_changes::{Batch, CommitError, CommitErrorKind};
+
 use crate::directory;
-use crate::error::{CommitError, CommitErrorKind};
 use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX, SNAPSHOT_HOLDS_MAX};
 use crate::metrics::{self, Counters};
 
@@ -30,7 +30,7 @@ const TELL_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Trouble {
     failure: Option<Failure>,
-    /// What was refused, group by group.
+    /// Refused batches, group by group.
     kept: Vec<Arc<Vec<Batch>>>,
     kept_bytes: usize,
     /// When it was last said that something is not stored, and how many batches that was not said
@@ -41,7 +41,7 @@ pub(crate) struct Trouble {
     pause: Duration,
     /// Most bytes that are kept.
     bytes_max: usize,
-    /// Where space must be free; `None` when that cannot be known.
+    /// Directory that must have free space; `None` when that cannot be known.
     directory: Option<PathBuf>,
 }
 
@@ -72,11 +72,10 @@ impl Trouble {
         self.failure.as_ref().map(|failure| failure.next_attempt)
     }
 
-    /// Whether the disk may be asked now. When it was full it is not asked before some is free:
-    /// otherwise every small batch that finds a hole in the file would look like the end of the
-    /// trouble. Where somebody reads what the failure has left, the attempt, which would end that,
-    /// is put off for [`SNAPSHOT_HOLD_MAX`], and each time that this was not enough for twice as
-    /// long.
+    /// Returns whether the disk may be tried now. After a full disk it waits until some space is
+    /// free: otherwise every small batch that fits into a hole of the file would look like a
+    /// recovery. An attempt ends the snapshots of the failed file. While one is read, the attempt
+    /// waits for [`SNAPSHOT_HOLD_MAX`], and twice as long each time that this was not enough.
     ///
     /// # Errors
     /// Why not: the failure.
@@ -91,7 +90,7 @@ impl Trouble {
                 failure.next_attempt = now + self.pause;
                 return Err(failure.error.clone());
             }
-            // What has taken longer begins anew now, and has more time.
+            // A reader that took longer starts anew now, and gets more time.
             failure.hold_max = (failure.hold_max * 2).min(SNAPSHOT_HOLDS_MAX);
         }
         failure.held_since = None;
@@ -148,7 +147,7 @@ impl Trouble {
         }
     }
 
-    /// What is kept, oldest first.
+    /// Returns the refused batches, oldest first.
     pub(crate) fn kept(&self) -> Vec<Arc<Vec<Batch>>> {
         self.kept.clone()
     }
@@ -208,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_reads_for_long_has_twice_as_long_each_time() {
+    fn grace_period_for_long_reads_doubles_at_each_retry() {
         const SECOND: Duration = Duration::from_secs(1);
         let error = CommitError { kind: CommitErrorKind::Io, detail: "injected".into() };
         let mut trouble = Trouble::new(SECOND, 1 << 20, None);

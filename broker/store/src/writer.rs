@@ -8,15 +8,14 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind, StoreError, Ticket};
 use lotmq_pulse::Pulse;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
-use crate::Ticket;
 use crate::backend::BackendFactory;
-use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::contain::{self, contained};
-use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
 use crate::load;
@@ -24,7 +23,6 @@ use crate::load_error::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics;
 use crate::queue::{Group, Pace};
-use crate::rare::{Rare, is_taken};
 use crate::reader::Work;
 use crate::request::{Reader, Request};
 use crate::rescue;
@@ -36,7 +34,7 @@ mod stepped;
 pub(crate) use stepped::Steps;
 pub use stepped::{Stepper, Surroundings};
 
-/// What became of the batches up to a ticket, told on the writer thread once per group.
+/// Result of the batches up to a ticket, reported on the writer thread once per group.
 #[derive(Debug, Clone)]
 pub enum Committed {
     /// All batches up to this ticket that have not failed are durable.
@@ -65,13 +63,13 @@ pub(crate) struct Writer {
     /// beside `database`.
     pub(crate) view: Option<Database>,
     pub(crate) factory: BackendFactory,
-    /// Where the file is; `None` when it is none of ours.
+    /// Identity of the file; `None` when it is none of ours.
     pub(crate) place: Option<FileIdentity>,
     pub(crate) cache_bytes: usize,
     /// Damage was met: before anything else is written, all of the file is to be checked.
     pub(crate) must_check: bool,
     pub(crate) on_commit: OnCommit,
-    /// What is known of a disk that does not do what it should.
+    /// State of a disk that is full or failing.
     pub(crate) trouble: Trouble,
     /// To whoever reads queues.
     pub(crate) to_reader: Sender<Work>,
@@ -165,7 +163,7 @@ impl Writer {
 
     /// Nothing more comes: closes the file.
     fn finish(mut self) {
-        // What was refused and is in force all the same gets its last chance.
+        // Refused batches whose effect is in memory get a last attempt.
         if self.trouble.failure().is_some() {
             self.trouble.hurry(self.clock.now());
             self.try_to_recover();
@@ -425,8 +423,8 @@ impl Writer {
         self.shared.commit_times.observe_alone(took, 1);
         metrics::add(&counters.batches, group.batches.len() as u64);
         for batch in &group.batches {
-            metrics::add(&counters.records, batch.records.len() as u64);
-            metrics::add(&counters.rows, batch.rows.len() as u64);
+            metrics::add(&counters.records, batch.records().len() as u64);
+            metrics::add(&counters.rows, batch.rows().len() as u64);
         }
         let ops = group.ops as u64;
         metrics::set(&counters.group_last, ops);

@@ -18,7 +18,7 @@ pub enum Exit {
     TimeOver = 27,
 }
 
-/// What is wrong with a command line, where only we can tell and not clap.
+/// Misuse of the command line that clap cannot detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Misuse(pub String);

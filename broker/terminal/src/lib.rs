@@ -1,7 +1,7 @@
-//! What all subcommands share with one another: exit codes, standard output and standard error,
-//! colours, texts from elsewhere, values of options.
+//! Code that all subcommands share: exit codes, standard output and standard error, colours, texts
+//! from elsewhere, values of options.
 //!
-//! Not here: what a subcommand does, and options about the connection to a broker
+//! Not here: the work of a subcommand, and options about the connection to a broker
 //! (`lotmq-connect`).
 
 mod exit;

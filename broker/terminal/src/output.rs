@@ -25,12 +25,11 @@ pub fn line(text: &str) -> Result<(), StdoutError> {
     bytes(format!("{}\n", escaped(text)).as_bytes())
 }
 
-/// Writes a line with colours of [`Paint`](crate::Paint). What it quotes can at most choose one of
-/// these colours, unless the caller has
-/// made it [`printable`](crate::text::printable).
+/// Writes a line with colours of [`Paint`](crate::Paint). Quoted text can at most choose one of
+/// these colours, unless the caller has made it [`printable`](crate::text::printable).
 ///
 /// # Errors
-/// When standard output takes no more.
+/// Standard output takes no more.
 pub fn painted_line(text: &str) -> Result<(), StdoutError> {
     bytes(format!("{}\n", escaped_but_colours(text)).as_bytes())
 }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn error_causes_are_printed_once() {
         let cause = || io::Error::other("disk on fire");
         let error = Err::<(), _>(cause()).context("cannot read x").unwrap_err();
         assert_eq!(chain(&error), "cannot read x: disk on fire");

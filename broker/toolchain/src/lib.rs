@@ -1,16 +1,15 @@
-//! Finding, and where possible getting, a Rust that can build guests; and making components of what
-//! it builds.
+//! Rust toolchain that builds guests: finds one, installs parts if possible, and makes components
+//! of the modules.
 //!
-//! For `wasm32-unknown-unknown` two ways work. Where the compiler's own standard library for the
-//! target is installed (`rustup target add`), it is used as it is. Elsewhere the standard library
-//! is built from a `rust-src` of exactly the compiler's version: the one in the sysroot
-//! (`rustup component add rust-src`), or the distribution's package of that name unpacked in a
-//! [folder](SourceStore) of the caller's, for which no root is needed. The compiler ships the
-//! linker. The standard library of `wasm32-wasip2` can only be installed: it has a C library in
-//! itself.
+//! For `wasm32-unknown-unknown` two ways work. If the compiler's own standard library for the
+//! target is installed (`rustup target add`), it is used as it is. Otherwise the standard library
+//! is built from a `rust-src` of exactly the compiler's version. That is the one in the sysroot
+//! (`rustup component add rust-src`), or the distribution's package of that name. The package is
+//! unpacked in a [folder](SourceStore) of the caller, without root. The compiler ships the linker.
+//! The standard library of `wasm32-wasip2` can only be installed: it contains a C library.
 //!
-//! For `cargo xtask guests` and `lotmq guest`. Not here: which guests there are, and what becomes
-//! of the component.
+//! For `cargo xtask guests` and `lotmq guest`. Not here: the list of guests, and the use of the
+//! components.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -59,7 +58,7 @@ pub struct SourceStore<'a> {
 pub struct Toolchain {
     /// Compiler and source of the standard library.
     pub description: String,
-    /// What it builds for.
+    /// Target that it builds for.
     pub target: WasmTarget,
     standard_library: StandardLibrary,
 }
@@ -91,7 +90,7 @@ impl Toolchain {
         }
     }
 
-    /// Where the standard library's source is, when it is built.
+    /// Returns the path of the standard library's source, if the standard library is built.
     pub fn std_source(&self) -> Option<&Path> {
         match &self.standard_library {
             StandardLibrary::Source(library) => Some(library),
@@ -171,11 +170,11 @@ pub fn install(place: SourceStore<'_>, target: WasmTarget, tell: impl Fn(&str)) 
     find(place, target)
 }
 
-/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it. What is a
-/// component already, as the linker of `wasm32-wasip2` makes it, stays as it is.
+/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it. Returns a
+/// component unchanged, such as one from the linker of `wasm32-wasip2`.
 ///
 /// # Errors
-/// It is no such module.
+/// The module is neither.
 pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
     /// Magic, version and layer that a component begins with.
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

@@ -1,4 +1,4 @@
-//! What framing costs for one receiver: a packet alone, as in fan-out, and many at once. Run with
+//! Benchmark of framing for one receiver: a packet alone, as in fan-out, and many at once. Run with
 //! `cargo bench -p lotmq-websocket`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark, not product code")]
@@ -22,7 +22,7 @@ fn packet(payload: usize, number: usize) -> Vec<u8> {
     out
 }
 
-/// What fan-out gives a receiver: head and payload.
+/// Head and payload of one packet, as fan-out hands them to a receiver.
 #[divan::bench]
 fn one_packet_in_two_slices(bencher: Bencher<'_, '_>) {
     let packet = packet(64, 0);
@@ -34,7 +34,7 @@ fn one_packet_in_two_slices(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// What lies together in the buffer of a receiver.
+/// Packets that lie together in the buffer of a receiver.
 #[divan::bench]
 fn a_hundred_packets_in_one_slice(bencher: Bencher<'_, '_>) {
     let packets: Vec<u8> = (0..100).flat_map(|number| packet(64, number)).collect();

@@ -12,7 +12,7 @@ use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 pub struct Answered {
     /// Bytes of the answer; frames begin behind them.
     pub consumed: usize,
-    /// What was agreed on about compression.
+    /// Negotiated parameters of compression; `None` without compression.
     pub deflate: Option<DeflateParams>,
 }
 

@@ -9,7 +9,7 @@ use crate::violation::Violation;
 /// Bytes that are unmasked at once for the decompressor.
 const UNMASKED_BYTES: usize = 4096;
 
-/// What a control frame asks for.
+/// Action that a control frame asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A pong with this payload is to be sent; of several in a row it is enough to answer the last.
@@ -26,7 +26,7 @@ pub struct Progress {
     pub consumed: usize,
     /// Bytes of the output that were written.
     pub produced: usize,
-    /// What a control frame asked for. The call ends with it.
+    /// Action that a control frame asked for. The call ends with it.
     pub event: Option<Event>,
 }
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_close_frame_is_discarded() {
+    fn data_after_a_close_frame_is_discarded() {
         for (payload, code) in [(&b""[..], None), (b"\x03\xe8", Some(1000)), (b"\x0b\xb8why", Some(3000))] {
             let bytes = [frame(0x88, payload), frame(0x82, b"late"), vec![0xff; 9]].concat();
             assert_eq!(decode(&bytes), Ok((vec![], vec![Event::Close(code)])));

@@ -24,10 +24,10 @@ const WINDOW_BITS_MIN: u8 = 9;
 /// Level of compression, 1 to 9. The usual one: half the time of 9, and nearly all of its gain.
 const LEVEL: i32 = 6;
 
-/// What a sync flush ends with, and what a message leaves out. RFC 7692 §7.2.1.
+/// Last bytes of a sync flush, which a message omits. RFC 7692 §7.2.1.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// What both sides agreed on.
+/// Negotiated parameters of permessage-deflate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeflateParams {
     /// The server forgets what it sent before each message.
@@ -178,12 +178,12 @@ fn run(inflate: &mut Inflate, input: &[u8], output: &mut [u8]) -> Result<(usize,
     }
 }
 
-/// What one connection keeps for compressing what it sends.
+/// Compression state of one connection, for the messages that it sends.
 #[derive(Debug)]
 pub struct Outgoing {
     window_bits: u8,
     keeps_context: bool,
-    /// What was sent compressed, at most [`HISTORY_BYTES`] of it.
+    /// Bytes that were sent compressed, at most [`HISTORY_BYTES`].
     history: Vec<u8>,
 }
 

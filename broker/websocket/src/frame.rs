@@ -3,7 +3,7 @@
 use crate::limits::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
 use crate::violation::Violation;
 
-/// Which side we are.
+/// Own side of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Frames that come are masked, frames that go are not.
@@ -12,7 +12,7 @@ pub enum Role {
     Client,
 }
 
-/// What a frame is. MQTT has no text.
+/// Type of a frame. MQTT uses no text frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// Goes on with a message.
@@ -90,7 +90,7 @@ impl PartialHeader {
             self.have += 1;
             taken += 1;
             if self.have == 2 {
-                // What is wrong is told before more is waited for.
+                // Report an error before more bytes are needed.
                 self.check_start(role)?;
             }
         }

@@ -1,5 +1,5 @@
-//! What a fuzzer runs: foreign bytes as a handshake and as frames, cut in different ways; and as
-//! payload, there and back.
+//! Fuzz function that decodes foreign bytes as a handshake and as frames, cut in different ways,
+//! and makes round trips of payload.
 //!
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_websocket`]. Not for
 //! production use: it panics by design when a promise of the crate is broken.
@@ -33,7 +33,7 @@ pub fn fuzz_websocket(bytes: &[u8]) {
     for (piece, room) in [(1, 7), (64, 300)] {
         let pieces = decode(role, deflate, bytes, piece, room);
         if [&whole, &pieces].iter().any(|run| run.0.len() >= PAYLOAD_BYTES_MAX) {
-            // What is wrong behind the bound, one of them may have seen in the same call.
+            // One of them may have seen an error behind the bound in the same call.
             continue;
         }
         assert_eq!(whole.2.is_err(), pieces.2.is_err(), "the verdict depends on how the bytes come");

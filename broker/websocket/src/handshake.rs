@@ -15,16 +15,16 @@ const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Accepted {
     /// Bytes of the request; frames begin behind them.
     pub consumed: usize,
-    /// What is to be answered.
+    /// Response to send.
     pub response: Vec<u8>,
-    /// What was agreed on about compression.
+    /// Negotiated parameters of compression; `None` without compression.
     pub deflate: Option<DeflateParams>,
-    /// Who asks.
+    /// Sender and addressee of the request.
     pub asker: Asker,
 }
 
-/// What the fields of a request tell of who has sent it and whom it was sent to. A field that comes
-/// several times has its values joined by commas; bytes that are no text are replaced.
+/// Sender and addressee of a request, as its header fields state them. Values of a repeated field
+/// are joined by commas. Bytes that are not text are replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asker {
     /// `Host`: name and port under which the client reaches the server.
@@ -45,7 +45,7 @@ pub struct Refusal {
     pub status: u16,
     /// Why, for people.
     pub text: &'static str,
-    /// What is to be answered before the connection is closed.
+    /// Response to send before the connection is closed.
     pub response: Vec<u8>,
 }
 
@@ -144,7 +144,7 @@ const FIELDS_OF_CLIENTS: [&str; 16] = [
     "user-agent",
 ];
 
-/// What proves that the server understood the request.
+/// Returns the proof that the server understood the request (`Sec-WebSocket-Accept`).
 pub(crate) fn accept_key(key: &str) -> String {
     let mut sha1 = Sha1::from(key);
     sha1.update(MAGIC.as_bytes());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_adds_is_told_and_nothing_is_told_apart_from_its_double() {
+    fn handshake_reports_proxy_fields_and_joins_repeated_fields() {
         for (fields, host, origin, foreign) in [
             ("", "h", "http://elsewhere", None),
             ("user-agent: x\r\nSec-Fetch-Mode: websocket\r\nCookie: a=b\r\n", "h", "http://elsewhere", None),
@@ -298,8 +298,8 @@ mod tests {
             ("Version: 13", "Version: 8", 426),
             ("dGhlIHNhbXBsZSBub25jZQ==", "c2hvcnQ=", 400),
             ("chat, mqtt", "chat", 400),
-            // What it has not offered must not be chosen, and names of subprotocols are compared as
-            // they are (RFC 6455 §4.2.2).
+            // A server must not choose a subprotocol that was not offered. Their names are compared
+            // exactly (RFC 6455 §4.2.2).
             ("chat, mqtt", "MQTT", 400),
             ("Sec-WebSocket-Protocol: chat, mqtt\r\n", "", 400), // [MQTT-6.0.0-3]
             ("Host: h", "no field", 400),

@@ -13,9 +13,9 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// Longest header of a frame in bytes: two, a length of eight, a mask of four.
 pub const HEADER_BYTES_MAX: usize = 14;
 
-/// What was sent last to a peer, in bytes, that later messages may refer to. Most devices repeat
-/// themselves within a few hundred bytes; 8 KiB per connection instead of the 270 KiB of a
-/// compressor with the largest window.
+/// Bytes sent last to a peer that later messages may refer to. Most devices repeat themselves
+/// within a few hundred bytes. A connection needs 8 KiB, instead of the 270 KiB of a compressor
+/// with the largest window.
 pub const HISTORY_BYTES: usize = 8 << 10;
 
 /// A shorter message is not compressed: headers of deflate would eat what is gained.

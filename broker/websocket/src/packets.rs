@@ -1,13 +1,11 @@
-//! Packets of MQTT as messages of their own.
+//! Framing of MQTT packets: each packet is one message, in one frame.
 //!
-//! The standard lets packets and frames lie anyhow \[MQTT-6.0.0-2\], but there are clients that
-//! handle the first packet of a frame and sleep over the others, Paho's for C among them. So each
-//! packet is one message, in one frame.
+//! The standard allows any layout of packets in frames \[MQTT-6.0.0-2\]. Some clients, such as Paho
+//! for C, handle the first packet of a frame and miss the others.
 //!
-//! What is sent comes as a stream of bytes, in chunks that may begin and end anywhere: the frame of
-//! a packet that goes on in the next chunk is announced in its whole length. Invariant: while such
-//! a frame is under way ([`PacketFrames::is_inside`]) nothing else may be sent, no control frame
-//! either.
+//! The sent data is a stream of bytes, in chunks that may begin and end anywhere. If a packet goes
+//! on in the next chunk, its frame announces the whole length. Invariant: inside such a frame
+//! ([`PacketFrames::is_inside`]) nothing else may be sent, no control frame either.
 
 use std::ops::Deref;
 
@@ -24,7 +22,7 @@ const FIXED_HEADER_BYTES_MAX: usize = 5;
 /// has.
 const COPIED_BYTES_MAX: usize = 1024;
 
-/// Where in the stream of packets the next chunk begins.
+/// Position of the next chunk in the stream of packets.
 #[derive(Debug, Default)]
 pub struct PacketFrames {
     /// Bytes of the packet that the last chunk began, still to come.
@@ -36,7 +34,7 @@ pub struct PacketFrames {
     held: Vec<u8>,
 }
 
-/// What one chunk became.
+/// Frames of one chunk.
 #[derive(Debug)]
 pub struct Framed<'a> {
     made: Vec<u8>,
@@ -173,7 +171,7 @@ fn packet_len(bytes: impl Iterator<Item = u8>) -> Option<usize> {
     None
 }
 
-/// What is left of a chunk.
+/// Unprocessed rest of a chunk.
 struct Rest<'a, S> {
     slices: &'a [S],
     /// Bytes of the first slice that are done.
@@ -287,7 +285,8 @@ mod tests {
         found
     }
 
-    /// What is sent of a stream that is cut at these places, and each chunk once more.
+    /// Sends a stream that is cut at these places, and each chunk once more. Returns the bytes
+    /// sent.
     fn send(stream: &[u8], cuts: &[usize], inner: usize, deflate: Option<&DeflateParams>) -> Vec<u8> {
         let mut frames = PacketFrames::default();
         let mut compressor = Compressor::default();
@@ -342,7 +341,7 @@ mod tests {
 
         /// Compressed or not, the same stream arrives; in one chunk each packet is one message.
         #[test]
-        fn what_is_compressed_arrives(
+        fn compressed_stream_is_received_unchanged(
             bodies in prop::collection::vec(prop::sample::select(vec![0, 1, 5, 60, 127, 128, 300, 2000]), 1..20),
             mut cuts in prop::collection::vec(0..10_000_usize, 0..6),
             keeps in any::<bool>(),

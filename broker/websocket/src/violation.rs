@@ -1,6 +1,6 @@
 //! Violations of the protocol by a peer.
 
-/// What a peer did wrong.
+/// Error of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -10,7 +10,7 @@ pub enum Violation {
     /// MQTT travels in binary frames only \[MQTT-6.0.0-1\].
     #[error("a text frame, where MQTT has binary ones only")]
     Text,
-    /// What was to be decompressed, or the reason of a close frame, is damaged.
+    /// The compressed data, or the reason of a close frame, is damaged.
     #[error("the payload of a frame is damaged")]
     Payload,
 }

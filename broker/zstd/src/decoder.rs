@@ -7,7 +7,7 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 use crate::OutOfMemory;
 use crate::limits::WINDOW_LOG;
 
-/// What came is no zstd, or asks for a larger window than is allowed.
+/// Error of the stream: it is not zstd, or asks for a larger window than is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the zstd stream is damaged: {0}")]
 pub struct Violation(&'static str);
@@ -17,7 +17,7 @@ pub struct Violation(&'static str);
 pub struct Progress {
     /// Bytes of the input that are done with.
     pub consumed: usize,
-    /// Bytes written to the output. Where they fill it, there may be more without any input.
+    /// Bytes written to the output. If they fill it, more may follow without any input.
     pub produced: usize,
 }
 
@@ -47,7 +47,7 @@ impl Decoder {
     /// Decompresses until the input is used up or the output full.
     ///
     /// # Errors
-    /// [`Violation`]; the stream is of no more use. What was written before is lost.
+    /// [`Violation`]; the stream is of no more use. Output of earlier calls is lost.
     pub fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Progress, Violation> {
         let room = output.len();
         let mut input = InBuffer::around(input);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flushed_can_be_read_at_once_and_repeats_are_short() {
+    fn flushed_messages_are_readable_immediately_and_repeats_compress_well() {
         let (mut encoder, mut decoder) = (Encoder::new().unwrap(), Decoder::new().unwrap());
         let mut last = 0;
         for round in 0..300 {

@@ -1,5 +1,5 @@
-//! What a fuzzer runs: foreign bytes as a stream, cut in different ways; and as content, there and
-//! back.
+//! Fuzz function that decodes foreign bytes as a stream, cut in different ways, and makes round
+//! trips of content.
 //!
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_zstd`]. Not for
 //! production use: it panics by design when a promise of the crate is broken.

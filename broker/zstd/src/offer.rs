@@ -1,4 +1,4 @@
-//! What CONNECT asks for and CONNACK grants, as User Properties.
+//! User Properties by which CONNECT requests the zstd stream and CONNACK grants it.
 
 use crate::limits::FLUSH_MS_MAX;
 

@@ -3,8 +3,8 @@
 
 use crate::{RouteBlock, RouteFacts, RouteValue, TopicFact};
 
-/// A broker at a side of a bridge: `None` for this one, else address and port as its section says
-/// them.
+/// A broker at a side of a bridge: `None` for this one, else address and port as written in its
+/// section.
 pub type BridgeSide<'a> = Option<(&'a str, i64)>;
 
 /// Way of messages through a mapping of a bridge, in one direction.

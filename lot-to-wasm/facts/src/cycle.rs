@@ -1,5 +1,4 @@
-//! Definitions that start one another by what they publish, and bridges that carry it on: cycles,
-//! for warnings.
+//! Cycles of definitions that start one another by their messages, also over bridges: for warnings.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -11,8 +10,8 @@ use crate::{BridgeLeg, Facts, Kind, RouteFacts, TopicFact, Trigger};
 /// hops.
 const VISITED_MAX: usize = 64;
 
-/// Path of messages: a definition, from its trigger to what it publishes, or a mapping of a bridge,
-/// in one direction.
+/// Path of messages: a definition, from its trigger to its messages, or a mapping of a bridge, in
+/// one direction.
 #[derive(Debug, Clone)]
 pub struct MessagePath<'a> {
     facts: &'a Facts,
@@ -69,7 +68,7 @@ impl<'a> MessagePath<'a> {
         }
     }
 
-    /// Whether what it publishes may come to another path, or to itself.
+    /// Whether its messages may reach another path, or itself.
     pub fn may_pass_to(&self, other: &MessagePath<'_>) -> bool {
         let is_same = ptr::eq(self.facts, other.facts);
         match (&self.leg, &other.leg) {
@@ -99,14 +98,14 @@ impl Facts {
         is_hit && !(is_same && self.only_splits())
     }
 
-    /// Topics whose messages start it. What a silence starts waits for a timer in between.
+    /// Topics whose messages start it. A trigger on silence has none, because a timer comes in
+    /// between.
     fn filters_by_message(&self) -> &[String] {
         let trigger = self.trigger.as_ref().filter(|trigger| trigger.is_by_message());
         trigger.map(Trigger::filters).unwrap_or_default()
     }
 
-    /// Whether a Model does nothing but split JSON, and so never what it has published itself
-    /// (§9.5).
+    /// Whether a Model only splits JSON, and so never handles its own messages (§9.5).
     fn only_splits(&self) -> bool {
         let filters = self.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
         let [filter] = filters else { return false };
@@ -115,8 +114,8 @@ impl Facts {
     }
 }
 
-/// A shortest way from one back to itself, both ends included, by what `next` says that one starts;
-/// `None` when there is none within 64.
+/// Returns a shortest cycle through `start`, with `start` at both ends. `next` returns the items
+/// that an item starts. `None` when there is no cycle within 64 items.
 pub fn shortest_cycle<T: Copy + Ord>(start: T, mut next: impl FnMut(T) -> Vec<T>) -> Option<Vec<T>> {
     let mut reached_from: BTreeMap<T, T> = BTreeMap::new();
     let mut to_visit = VecDeque::from([start]);

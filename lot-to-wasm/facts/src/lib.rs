@@ -1,5 +1,4 @@
-//! What the LoT compiler knows about a program, for the broker: the fact record of LoT reference
-//! §17.
+//! Fact record of LoT reference §17, in which the compiler describes a program to the broker.
 //!
 //! The compiler writes one [`Facts`] per entity, as JSON, into the custom section [`SECTION`] of
 //! the component. The broker reads it to arm triggers, to decide which topics need a last value,
@@ -37,7 +36,7 @@ pub const SECTION: &str = "lotmq:facts";
 /// Version of this record. A reader refuses a higher one.
 pub const VERSION: u32 = 1;
 
-/// What kind of entity the facts describe.
+/// Kind of the entity that the facts describe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -95,7 +94,7 @@ pub struct Facts {
     /// Text of `DESCRIPTION`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What starts a run; `None` for a callable Action.
+    /// Trigger that starts a run; `None` for a callable Action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
     /// Filter of the messages of clients that a Model splits, beside those that its trigger names
@@ -108,8 +107,7 @@ pub struct Facts {
     /// Topics whose last value a run may read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<TopicFact>,
-    /// Topics of which only what is retained is read: that `TOPIC EXISTS` asks about, or that a
-    /// bridge carries.
+    /// Topics of which a run only reads retained messages: for `TOPIC EXISTS`, or for a bridge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained_reads: Vec<TopicFact>,
     /// Topics a run may publish to.
@@ -130,10 +128,10 @@ pub struct Facts {
     /// Programs called by name that are not written in LoT.
     #[serde(flatten)]
     pub programs: CalledPrograms,
-    /// Where `STORE IN` puts instances of a Model, in source order.
+    /// Routes and tables in which `STORE IN` puts instances of a Model, in source order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<RouteStore>,
-    /// What a run touches beside topics.
+    /// Effects of a run other than access to topics.
     #[serde(default)]
     pub effects: Effects,
     /// No `LOOP`, no `CALL ACTION` and no pattern with look-around: the number of steps has a
@@ -143,13 +141,13 @@ pub struct Facts {
     /// Definitions that must be there before this one is armed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// When a Rule is asked and on what its verdict depends; `None` for all other kinds.
+    /// Facts about when a Rule is asked, and the inputs of its verdict; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<RuleFacts>,
-    /// What a Route says; `None` for all other kinds.
+    /// Content of a Route; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Box<RouteFacts>>,
-    /// What a Panel or Theme says; `None` for all other kinds.
+    /// Content of a Panel or Theme; `None` for all other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view: Option<Box<ViewFacts>>,
 }
@@ -184,7 +182,7 @@ impl Facts {
     }
 
     /// Whether a run of this Action depends on nothing but topic and payload of its message, the
-    /// clock and chance, so that what other runs do makes no difference to it.
+    /// clock and chance, so that other runs do not affect it.
     pub fn is_pure(&self) -> bool {
         let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python, properties } =
             self.effects;
@@ -207,7 +205,7 @@ pub struct CalledPrograms {
     pub modules: Vec<String>,
 }
 
-/// What a run touches beside topics.
+/// Effects of a run other than access to topics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Effects {

@@ -1,5 +1,5 @@
-//! What a Route says: its type, settings, events and mappings, checked and with their canonical
-//! names (LoT reference §11, routes reference).
+//! Checked content of a Route: its type, settings, events and mappings with their canonical names
+//! (LoT reference §11, routes reference).
 //!
 //! A Route has no code of its own: the guest of its type runs it, with this as its configuration.
 //! Not here: which types there are and what fits them (`lot-to-wasm`), and what a type does (its
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 /// Port of a broker that names none.
 const MQTT_PORT: u16 = 1883;
 
-/// Returns whether a host is this machine whatever its network is: `localhost`, or an address of
-/// the loopback.
+/// Returns whether a host is this machine on any network: `localhost`, or an address of the
+/// loopback.
 pub fn is_loopback(host: &str) -> bool {
     let host = host.trim();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -65,8 +65,8 @@ impl RouteFacts {
         }
     }
 
-    /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags
-    /// of `DESTINATION_TOPIC` unless they are not `WRITABLE` (routes reference §5.2, §6).
+    /// Consumers of messages, each with its Topic Filter. Events and mappings use `SOURCE_TOPIC`,
+    /// tags `DESTINATION_TOPIC` unless they are not `WRITABLE` (routes reference §5.2, §6).
     pub fn takers(&self) -> impl Iterator<Item = (Taker<'_>, &str)> {
         let events = self.events.iter().map(|event| (Taker::Event(&event.name), event.text("SOURCE_TOPIC")));
         let sides = self.own_sides();
@@ -91,15 +91,15 @@ impl RouteFacts {
         answers.chain(tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC")))
     }
 
-    /// Where mappings without tags publish in this broker what they bring.
+    /// Topics of this broker to which mappings without tags publish incoming messages.
     pub fn brought(&self) -> impl Iterator<Item = &RouteValue> {
         let sides = self.own_sides();
         let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty());
         whole.flat_map(move |mapping| mapping.brought_to(sides).into_iter().flatten())
     }
 
-    /// Which sides of a mapping this broker is: the source, the destination. It is the source, but
-    /// for bridges, which say it (routes reference §6).
+    /// Whether this broker is the source and the destination of mappings. It is the source, except
+    /// in bridges, whose sections say it (routes reference §6).
     fn own_sides(&self) -> [bool; 2] {
         if self.kind != "MQTT_BRIDGE" {
             return [true, false];
@@ -119,7 +119,7 @@ impl RouteFacts {
     }
 }
 
-/// What takes messages of a topic: whoever a delivery is for.
+/// Consumer of messages of a topic: the part of a route that a delivery is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taker<'a> {
     /// The event of this name.
@@ -167,8 +167,8 @@ impl RouteBlock {
             .any(|key| self.text(key).is_some_and(|said| said.eq_ignore_ascii_case("SELF")))
     }
 
-    /// The settings of a mapping without tags whose filters say what it takes of this broker, which
-    /// is these sides of it.
+    /// Keys of the filters by which a mapping without tags reads from this broker, which is on
+    /// these sides of it.
     fn taken_from(
         &self,
         [is_source, is_destination]: [bool; 2],
@@ -194,8 +194,8 @@ impl RouteBlock {
         [there, back.filter(|_| is_source && self.goes("in"))]
     }
 
-    /// The first placeholder of an event that is filled with what a wildcard of its `SOURCE_TOPIC`
-    /// matches, without its braces: it has no value where the event is triggered by name.
+    /// Returns the first placeholder of an event that takes the level of a wildcard of its
+    /// `SOURCE_TOPIC`, without its braces: it has no value when the event is triggered by name.
     pub fn filled_by_wildcard(&self) -> Option<String> {
         let filter = self.text("SOURCE_TOPIC")?;
         let templates = self.settings.values().filter_map(|value| match value {
@@ -347,7 +347,7 @@ impl TemplatePart {
         if let TemplatePart::Text(text) = self { Some(text) } else { None }
     }
 
-    /// Whether it is filled with what a wildcard of a Topic Filter matches.
+    /// Whether it takes the level that a wildcard of a Topic Filter matches.
     pub fn is_of_wildcard(&self, filter: &str) -> bool {
         match self {
             TemplatePart::Topic => filter.contains(['+', '#']),
@@ -373,8 +373,8 @@ impl TemplatePart {
         }
     }
 
-    /// The placeholder without its braces, in its canonical spelling; `None` for what is filled for
-    /// no message.
+    /// Returns the placeholder without its braces, in its canonical spelling; `None` for one that
+    /// no message fills.
     pub fn placeholder(&self) -> Option<String> {
         Some(match self {
             TemplatePart::Text(_) | TemplatePart::JoinedEnv(_) | TemplatePart::JoinedUuid => return None,
@@ -437,7 +437,8 @@ mod tests {
         }
     }
 
-    /// What a mapping from `s` to `d` takes of this broker, and where it publishes in it.
+    /// Returns the topics that a mapping from `s` to `d` reads in this broker, and those it
+    /// publishes to.
     fn sides(
         kind: &str,
         [source, destination]: [(&str, &str); 2],

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What only a Rule has, LoT reference §10.
+/// Facts that only a Rule has, LoT reference §10.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleFacts {
@@ -13,19 +13,19 @@ pub struct RuleFacts {
     pub priority: u64,
     /// `FOR scope`, one of the table of §10.2, spelt as there.
     pub scope: String,
-    /// `TO TOPIC "pattern"`; `None` covers what the scope covers.
+    /// `TO TOPIC "pattern"`; `None` covers all topics of the scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
-    /// What the verdict depends on.
+    /// Inputs that the verdict depends on.
     #[serde(default)]
     pub inputs: RuleInputs,
 }
 
-/// What the verdict of a Rule depends on. With nothing here, it is always the same.
+/// Inputs that the verdict of a Rule depends on. Without any, the verdict is always the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct RuleInputs {
-    /// Whether somebody is logged in at all.
+    /// Whether a user is logged in.
     pub login: bool,
     /// Name of the user.
     pub user: bool,
@@ -53,7 +53,7 @@ pub struct RuleInputs {
     /// Properties of MQTT 5.0 of the message: such a verdict is good for that message only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub message_properties: bool,
-    /// What a module says, which may look at anything: such a verdict is good for that question
+    /// The answer of a module, which may depend on anything. The verdict is valid for that question
     /// only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub modules: bool,

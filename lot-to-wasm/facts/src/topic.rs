@@ -1,11 +1,11 @@
-//! Topic facts: what is known about a topic before the program runs.
+//! Topic facts: static knowledge about a topic before the program runs.
 //!
 //! Every run-time part of a topic that replaces one level becomes `+`; a part that may contain `/`
 //! becomes a trailing `#`.
 
 use serde::{Deserialize, Serialize};
 
-/// Which topics an operand can name, LoT reference §17.
+/// Set of topics that an operand can name, LoT reference §17.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TopicFact {
@@ -19,9 +19,9 @@ pub enum TopicFact {
 }
 
 impl TopicFact {
-    /// Whether a Topic Filter may match a message on this topic. Of a topic of which nothing is
-    /// known it is said not to: it could match everything, and a warning that is nearly always
-    /// wrong is not read.
+    /// Whether a Topic Filter may match a message on this topic. Returns `false` for a topic of
+    /// which nothing is known: it could match everything, and a warning that is nearly always wrong
+    /// is not read.
     pub fn may_match(&self, filter: &str) -> bool {
         match self {
             TopicFact::Exact(pattern) | TopicFact::Pattern(pattern) => overlaps(pattern, filter),

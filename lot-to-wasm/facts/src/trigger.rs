@@ -1,11 +1,11 @@
-//! Trigger facts: what starts a run, as a static record.
+//! Trigger facts: the trigger of a run, as a static record.
 //!
 //! All clock times are local times of the broker process unless an offset is given (LoT reference
 //! §7.4). Not here: the calendar arithmetic, which is the broker's.
 
 use serde::{Deserialize, Serialize};
 
-/// What starts a run of an Action, LoT reference §7.
+/// Trigger that starts a run of an Action, LoT reference §7.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "on", rename_all = "lowercase")]
 pub enum Trigger {
@@ -35,7 +35,7 @@ pub enum Trigger {
         /// Path of the number in the JSON of the payload; `None` when the payload is the number.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
-        /// What belongs to a window, and how often one closes.
+        /// Size of a window, and how often one closes.
         extent: WindowExtent,
     },
     /// `ON EVERY n UNIT`: at a fixed rate from the arming instant, first after one interval.
@@ -114,8 +114,8 @@ impl Trigger {
     }
 }
 
-/// What belongs to a window, and how often one closes: all at once, or in steps, of which the
-/// window has the last few.
+/// Size of a window, and how often one closes. A window has one step, or the last few of several
+/// steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WindowExtent {

@@ -1,10 +1,10 @@
-//! What a Panel or Theme says (LoT reference §13): for those who draw it, which the broker does
-//! not.
+//! Content of a Panel or Theme (LoT reference §13), for programs that draw it. The broker does not
+//! draw it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What only a Panel or Theme has.
+/// Facts that only a Panel or Theme has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ViewFacts {
     /// Whether it is distributed.
@@ -13,13 +13,13 @@ pub struct ViewFacts {
     pub tree: Value,
 }
 
-/// `WITH STATE` of a Panel. Only what is published is distributed; a Theme always is.
+/// `WITH STATE` of a Panel. Only a published Panel is distributed; a Theme always is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ViewState {
     /// Being worked on.
     Draft,
-    /// For everybody who may see it.
+    /// Visible to all users who may see it.
     #[default]
     Published,
     /// Kept, but not shown any more.

@@ -11,7 +11,7 @@ use regex_syntax::{
 };
 use std::convert::Infallible;
 
-/// Cost of a class whatever is in it.
+/// Base cost of a class.
 const CLASS: u64 = 30;
 /// Cost of a literal or a range among the items of a class.
 const ITEM: u64 = 8;
@@ -54,7 +54,7 @@ pub(crate) fn of(text: &str, ignores_case: bool, most: u64) -> (u64, u64) {
     (translating, CLASS + bytes)
 }
 
-/// Sums what translating the items of a class costs.
+/// Sums the cost of translating the items of a class.
 struct Items<'a> {
     text: &'a str,
     ignores_case: bool,

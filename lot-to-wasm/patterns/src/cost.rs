@@ -7,7 +7,7 @@ use crate::{
 use fancy_regex::{Assertion, Expr, LookAround};
 use std::collections::HashMap;
 
-/// Cost of a part whatever it is.
+/// Base cost of a part.
 const PART: u64 = 10;
 /// Cost of a byte of a literal.
 const LITERAL_BYTE: u64 = 8;
@@ -20,11 +20,10 @@ const ANY: u64 = 58;
 const GROUPS_FOR_DOUBLE: u64 = 16;
 /// Bytes of a compiled pattern for each cost of 1.
 const BYTES_PER_COST: u64 = 20;
-/// Bytes that a machine has beside its states, with what it has found out while it searched;
-/// measured.
+/// Bytes of a machine beside its states, including the cache of its searches; measured.
 const BYTES_OF_MACHINE: u64 = 16_384;
 
-/// What a pattern costs.
+/// Cost of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
     /// Tenths of a microsecond of compiling, about.
@@ -34,7 +33,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// Bytes that a compiled pattern has, about, with what its searches keep.
+    /// Approximate bytes of a compiled pattern, with the caches of its searches.
     pub fn bytes(&self) -> u64 {
         self.cost
             .saturating_mul(BYTES_PER_COST)
@@ -70,13 +69,13 @@ struct Walk<'t> {
     classes: HashMap<(&'t str, bool), u64>,
     /// Cost of translating the classes.
     translating: u64,
-    /// What is in each group, by its number less one.
+    /// Content of each group, indexed by the group number minus one.
     groups: Vec<&'t Expr>,
     has_references: bool,
 }
 
 impl<'t> Walk<'t> {
-    /// Notes the groups, and refuses what is not offered.
+    /// Collects the groups, and rejects constructs that are not offered.
     fn collect(&mut self, tree: &'t Expr) -> Result<(), PatternError> {
         match tree {
             Expr::SubroutineCall(_) | Expr::DefineGroup { .. } | Expr::AstNode(..) => {
@@ -130,8 +129,8 @@ impl<'t> Walk<'t> {
                 let once = self.size(child, is_behind)?;
                 return Ok(once.saturating_add(PART).saturating_mul(copies as u64));
             }
-            // What is looked for backwards is compiled a second time where it needs backtracking
-            // itself, or has groups.
+            // A look-behind that needs backtracking itself, or has groups, is compiled a second
+            // time.
             Expr::LookAround(child, LookAround::LookBehind | LookAround::LookBehindNeg) => {
                 let once = self.size(child, true)?;
                 let is_twice = self.is_hard(child, true) || child.has_descendant(is_group);
@@ -235,7 +234,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Machines of what a look-behind looks for: backwards, where its length varies, and forwards.
+    /// Machines for the content of a look-behind: backwards, if its length varies, and forwards.
     fn behind(&self, tree: &Expr) -> u64 {
         if is_one_character(tree) {
             return 1;

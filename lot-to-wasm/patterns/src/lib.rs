@@ -1,9 +1,9 @@
-//! Regular expressions that need backtracking (look-around, back references): what one may cost,
-//! and how it is compiled.
+//! Regular expressions that need backtracking (look-around, back references): their limits of cost,
+//! and their compilation.
 //!
-//! The compiler checks literals with it and the host compiles with it, so that what one takes is
-//! what the other takes. A pattern is priced by its tree before anything of it is compiled: 4 KB of
-//! text can ask for a minute of compiling and gigabytes.
+//! The compiler checks literals with it and the host compiles with it, so that both accept the same
+//! patterns. A pattern is priced by its tree before anything of it is compiled: 4 KB of text can
+//! ask for a minute of compiling and gigabytes.
 //!
 //! Invariants: the walk over the tree takes time in proportion to the pattern's length; depth is
 //! bounded by the parser (64 levels). Not here: patterns without these, which the LoT runtime
@@ -23,7 +23,7 @@ pub use cost::Price;
 pub struct CompiledPattern {
     /// Machine that searches.
     pub regex: Regex,
-    /// What it cost.
+    /// Cost of the pattern.
     pub price: Price,
 }
 
@@ -39,7 +39,7 @@ pub enum PatternError {
         "too large: it costs {cost}, limit {PATTERN_COST_MAX}; lower the upper bounds of repetitions such as {{1,1000}}, write [0-9A-Za-z_] for \\w and [A-Za-z] for \\p{{L}} where ASCII will do, use fewer look-arounds and groups ((?:…) instead of (…)), or split the pattern"
     )]
     TooLarge {
-        /// What it would cost; when it is refused early, of its first parts.
+        /// Cost of the pattern; after an early rejection, the cost of its first parts.
         cost: u64,
     },
     /// It has something that is not offered.
@@ -47,7 +47,7 @@ pub enum PatternError {
     NotOffered {
         /// In the plural.
         construct: &'static str,
-        /// What to write.
+        /// Construct to write instead.
         instead: &'static str,
     },
     /// It is not valid.
@@ -62,7 +62,7 @@ impl From<fancy_regex::Error> for PatternError {
     }
 }
 
-/// What a pattern costs. Nothing is compiled.
+/// Computes the cost of a pattern without compiling it.
 ///
 /// # Errors
 /// When it is too long, too large, or its syntax is wrong.
@@ -82,7 +82,7 @@ pub fn compile(pattern: &str, steps_max: usize) -> Result<CompiledPattern, Patte
     let regex = RegexBuilder::new(pattern)
         .backtrack_limit(steps_max)
         .seek(false)
-        // A second bound; what is priced fits.
+        // A second bound; a pattern within its price fits.
         .delegate_size_limit(price.bytes_of_machine_max())
         .delegate_dfa_size_limit(PATTERN_SEARCH_BYTES_MAX)
         // Those of look-behinds have nothing else to fall back on.

@@ -13,7 +13,7 @@ fn refusal(pattern: &str) -> PatternError {
     compile(pattern, STEPS_MAX).map(|compiled| compiled.price).expect_err(pattern)
 }
 
-/// Machines of a compiled pattern, and bytes of those that tell it.
+/// Returns the number of machines of a compiled pattern, and their size in bytes.
 fn measured(pattern: &str) -> fancy_regex::Result<(u64, usize)> {
     let mut tree = Expr::parse_tree(pattern)?;
     let explicit_capture_group_0 = internal::optimize(&mut tree);
@@ -192,7 +192,7 @@ fn pattern() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// What is taken has no more machines than it paid for, and no more memory than any may have.
+    /// An accepted pattern stays within its price in machines, and within the limit of memory.
     #[test]
     fn what_is_taken_is_within_its_price(pattern in pattern()) {
         if let Ok(price) = price(&pattern) {
@@ -204,7 +204,7 @@ proptest! {
         }
     }
 
-    /// Any text is judged, and what is judged is bounded.
+    /// Any text gets a price or an error, and the work for that is bounded.
     #[test]
     fn any_text_is_judged(pattern in r"[\PC(){}\[\]\\?*+|<=!:&^0-9a-e]{0,200}") {
         let _ = compile(&pattern, STEPS_MAX);

@@ -33,8 +33,8 @@ pub(crate) fn action(
     Some(checked)
 }
 
-/// What can be read of an Action, whatever is wrong with the rest of it: with the kinds of its
-/// variables, without facts.
+/// Checks the readable parts of an Action that may have errors elsewhere. The result has the kinds
+/// of its variables, but no facts.
 pub(super) fn in_part(
     action: &DefineAction,
     known: &dyn Known,
@@ -74,7 +74,7 @@ fn read(action: &DefineAction, known: &dyn Known, compat: Compat, sink: &mut Sin
     checked
 }
 
-/// What starts a run.
+/// Returns how a run of the Action starts.
 pub(super) fn start(action: &DefineAction) -> Start {
     match &action.entry {
         ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
@@ -89,7 +89,7 @@ fn variable(entry: super::scope::Entry) -> tree::Variable {
     tree::Variable { name: entry.name, kinds: given | unset, bound: None }
 }
 
-/// What an input holds after the cast of its argument; a missing one is Empty.
+/// Kinds of an input after the cast of its argument; a missing argument is Empty.
 fn input_kinds(kind: Option<InputKind>) -> KindSet {
     let kinds = match kind {
         None => KindSet::ANY,

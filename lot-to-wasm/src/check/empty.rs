@@ -1,5 +1,5 @@
-//! Casts of what may never have been written: they leave Empty as it is, where a zero may be meant
-//! (LoT reference §4).
+//! Casts of values that may never have been written: they leave Empty as it is, though the author
+//! may mean a zero (LoT reference §4).
 
 use super::Checker;
 use super::kind::KindSet;
@@ -134,7 +134,7 @@ pub(super) fn warn_of_constant(checker: &mut Checker<'_, '_, '_>, to: CastKind, 
     checker.error(draft.suggest(format!("write {zero} where that is meant, or EMPTY alone")));
 }
 
-/// What a value can be, where it is such a cast or a variable that holds one.
+/// Returns the kinds of a cast that leaves Empty as it is, or of a variable that holds one.
 fn cast_kinds(checker: &Checker<'_, '_, '_>, value: &Expression) -> Option<KindSet> {
     if let ExpressionKind::Variable(id) = &value.kind {
         return checker.scope.only_cast(*id);

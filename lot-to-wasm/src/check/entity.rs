@@ -1,4 +1,4 @@
-//! What is checked of Models as they stand, each on its own.
+//! Checks of one Model by itself, without the fields that it inherits.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::source::Span;
 use crate::syntax::Text;
 use crate::syntax::model::{DefineModel, Field, FieldSource};
 
-/// Reports what is wrong with a Model as it stands, whatever it inherits.
+/// Reports errors of a Model by itself, without those of the fields that it inherits.
 pub(super) fn model(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) {
     inheritance(model, known, sink);
     if let Some(topic) = &model.options.topic {
@@ -76,7 +76,7 @@ pub(super) fn filter_of_rule(topic: &Text, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether it is a Topic Filter; what is wrong is reported.
+/// Whether it is a Topic Filter; reports the error if it is not.
 fn is_filter(topic: &Text, sink: &mut Sink<'_>) -> bool {
     let problem = crate::topic::filter_problem(&topic.value);
     if let Some(problem) = problem {

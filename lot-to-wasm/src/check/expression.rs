@@ -437,7 +437,7 @@ impl Checker<'_, '_, '_> {
         self.node(span, KindSet::NONE, kind)
     }
 
-    /// What a value is as another type.
+    /// Checks a cast of a value to another type.
     pub(crate) fn cast(&mut self, value: &syntax::Expression, to: CastType, span: Span) -> Expression {
         if to == CastType::Bytes && value.kind == Source::Payload {
             return self.payload(span, ExpressionKind::PayloadBytes, KindSet::BYTES);
@@ -504,7 +504,7 @@ impl Checker<'_, '_, '_> {
                 ExpressionKind::CsvField { value, field: number.unwrap_or(1) }
             }
             Transform::Replace { search, replacement } => ExpressionKind::Replace {
-                // What is looked for may be a name in braces.
+                // The search text may be a name in braces.
                 search: if let Source::Text(text) = &search.kind {
                     Box::new(self.constant(search.span, Constant::Text(text.clone())))
                 } else {

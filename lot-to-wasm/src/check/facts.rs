@@ -1,4 +1,4 @@
-//! Facts: what the broker is told about an Action (LoT reference §17), read off the checked tree.
+//! Facts about an Action for the broker (LoT reference §17), collected from the checked tree.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::tree::{
 use crate::identifier::module_of;
 use crate::limits::SHORT_WRITES_MAX;
 
-/// What a body looks at of the message, or of the question of a rule, that starts it.
+/// Parts that a body reads of the message, or of the question to a rule, that starts it.
 pub(super) struct Looks {
     /// Its payload.
     pub(super) payload: bool,
@@ -23,7 +23,7 @@ pub(super) struct Looks {
     pub(super) topic_levels: Vec<u32>,
 }
 
-/// Fills in the facts of an Action and of every topic in it, and says what it looks at.
+/// Fills in the facts of an Action and of every topic in it, and returns the parts that it reads.
 pub(super) fn collect(action: &mut Action) -> Looks {
     let levels = Levels::of(action);
     let mut collector = Collector { facts: action.facts.clone(), levels, ..Collector::default() };
@@ -112,8 +112,8 @@ impl Collector {
         facts
     }
 
-    /// The payload of a silence is the topic's last value, which is there only of topics that
-    /// somebody reads. What is called may look at it, too.
+    /// The payload of a silence is the topic's last value, which the broker keeps only for topics
+    /// that some definition reads. A called Action may read it, too.
     fn last_values(&mut self, filters: &[String]) {
         if self.payload || !self.calls.is_empty() {
             let fact = |filter: &String| match filter.contains(['+', '#']) {
@@ -187,7 +187,7 @@ impl Collector {
         names.insert(name.to_owned());
     }
 
-    /// Fills in a topic's fact and tells it, when it can be used at all.
+    /// Fills in a topic's fact and returns it, when it can be used at all.
     fn topic(&mut self, topic: &mut Topic) -> Option<TopicFact> {
         for part in &mut topic.parts {
             match part {

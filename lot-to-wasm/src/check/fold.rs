@@ -1,7 +1,7 @@
-//! Constants: what is computed once, while compiling.
+//! Constant folding at compile time.
 //!
-//! Only what gives the same result at run time by definition: arithmetic on number literals, texts
-//! joined, casts between numbers.
+//! It only folds expressions with the same result at run time by definition: arithmetic on number
+//! literals, joined texts, and casts between numbers.
 
 use super::kind::KindSet;
 use super::tree::{Arithmetic, CastKind, Constant, Expression, ExpressionKind};
@@ -100,7 +100,7 @@ pub(super) fn text(constant: &Constant) -> Option<String> {
     })
 }
 
-/// Joins neighbouring constants of a concatenation; what is left when that is all.
+/// Joins neighbouring constants of a concatenation, and returns the remaining expression.
 pub(super) fn concat(parts: Vec<Expression>) -> ExpressionKind {
     let mut joined: Vec<Expression> = Vec::new();
     for part in parts {

@@ -1,21 +1,21 @@
-//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not
-//! logged in; and that it closes all (LoT reference §10.3, §10.4).
+//! Warnings about a Rule that allows more than it seems to, such as unnamed or anonymous users, and
+//! about one that locks everybody out (LoT reference §10.3, §10.4).
 
 use crate::check::tree::SessionWord;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
 use crate::syntax::{BinaryOperator, Entity, ExpressionKind};
 
-/// Scopes that a new broker allows to everybody, with the rule that does it.
+/// Scopes that a new broker allows to all users, with the rule that does it.
 const OPEN_SCOPES: [(&str, &str); 3] =
     [("Connect", "AllowConnect"), ("Publish", "AllowPublishTopic"), ("Subscribe", "AllowSubscribeTopic")];
 
-/// What a body may say.
+/// Verdicts that a body may give.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 struct PossibleVerdicts {
     allow: bool,
     deny: bool,
-    /// It may say nothing, so that rules with higher numbers are asked.
+    /// It may give no verdict, so that rules with higher numbers are asked.
     nothing: bool,
 }
 
@@ -49,8 +49,8 @@ impl PossibleVerdicts {
     }
 }
 
-/// Warns of a Rule that was read without errors; `all` is what its text or project defines, for
-/// rules that close the gap.
+/// Warns of a Rule that was read without errors; `all` are the entities of its text or project,
+/// some of which may close the gap.
 pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let Some(body) = &rule.body else { return };
     warn_of_open(rule, body, all, sink);
@@ -58,8 +58,8 @@ pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut
     warn_of_anonymous(body, sink);
 }
 
-/// A rule that only allows, and says nothing to whom it does not name: the seeded rule lets them
-/// in.
+/// Warns of a rule that only allows, and gives no verdict for users that it does not name: the
+/// seeded rule lets them in.
 fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let scope = OPEN_SCOPES.iter().find(|(scope, _)| *scope == rule.scope.text);
     let (Some((_, seed)), RuleBody::If { branches, .. }) = (scope, body) else { return };
@@ -84,7 +84,7 @@ fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink
     ));
 }
 
-/// A rule for logins that denies whoever is left, where no other one lets anybody in before.
+/// Warns of a rule for logins that denies all users left, when no earlier rule lets any user in.
 fn warn_of_lock_out(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let outcomes = PossibleVerdicts::of(body);
     let lets_in = |other: &DefineRule| {
@@ -128,8 +128,8 @@ fn covers(wide: &DefineRule, narrow: &DefineRule) -> bool {
     levels.next().is_none()
 }
 
-/// `USER IS NOT "x"` and its like in front of DENY: false of who is not logged in, who therefore
-/// passes.
+/// Warns of `USER IS NOT "x"` and its like in front of DENY: the condition is false for anonymous
+/// users, and so they pass.
 fn warn_of_anonymous(body: &RuleBody, sink: &mut Sink<'_>) {
     let RuleBody::If { branches, otherwise } = body else { return };
     for (index, (condition, then)) in branches.iter().enumerate() {

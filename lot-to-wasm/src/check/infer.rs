@@ -1,4 +1,4 @@
-//! Inference: what every expression and every variable can be.
+//! Inference of the kinds of every expression and variable.
 //!
 //! Kinds flow forward through the assignments of variables until nothing changes; sets only grow,
 //! so this ends. Variables are taken over the whole Action, reads that may come before any
@@ -88,7 +88,7 @@ fn bounded(node: &mut Expression, variables: &[Variable]) -> Option<Bound> {
         return bound;
     }
     match node.kind {
-        // What a read adds (Empty) was found while checking and stays.
+        // The check has already added the kinds of a read (Empty), and they stay.
         ExpressionKind::Variable(id) => {
             node.kinds |= variables.get(id.0 as usize).map_or(KindSet::ANY, |variable| variable.kinds);
         }
@@ -99,7 +99,7 @@ fn bounded(node: &mut Expression, variables: &[Variable]) -> Option<Bound> {
     None
 }
 
-/// What an expression gives, from the kinds of its children.
+/// Returns the kinds of an expression, from the kinds of its children.
 pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
     use ExpressionKind as Kind;
     match kind {
@@ -177,7 +177,7 @@ fn shown(format: &ShownTimeFormat) -> KindSet {
     }
 }
 
-/// What shows a time in UTC.
+/// Returns the kinds of a formatted time in UTC.
 fn in_utc(format: &TimestampFormat) -> KindSet {
     match format {
         TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_) => KindSet::INT,
@@ -185,7 +185,7 @@ fn in_utc(format: &TimestampFormat) -> KindSet {
     }
 }
 
-/// What shows a time in local time.
+/// Returns the kinds of a formatted local time.
 fn in_local_time(format: &LocalTimestampFormat) -> KindSet {
     match format {
         LocalTimestampFormat::Part(_) => KindSet::INT,

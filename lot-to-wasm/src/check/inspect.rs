@@ -1,4 +1,4 @@
-//! What the values of a checked Action can be, one by one: for editors.
+//! Lookup of the kinds of single values in a checked Action, for editors.
 
 use super::kind::KindSet;
 use super::scope::Scope;
@@ -9,7 +9,7 @@ use crate::diagnostic::Sink;
 use crate::source::Source;
 use crate::syntax::{DefineAction, Expression};
 
-/// What can be read of an Action, with what its variables can be.
+/// Readable parts of an Action, with the kinds of its variables.
 pub(crate) struct Inspection<'a> {
     action: &'a DefineAction,
     known: &'a dyn Known,
@@ -18,19 +18,19 @@ pub(crate) struct Inspection<'a> {
 }
 
 impl<'a> Inspection<'a> {
-    /// Whatever is wrong with the rest of the Action.
+    /// Inspects an Action, which may have errors.
     pub(crate) fn of(action: &'a DefineAction, known: &'a dyn Known, compat: Compat) -> Inspection<'a> {
         let source = Source::new("");
         let checked = super::action::in_part(action, known, compat, &mut Sink::new(&source));
         Inspection { action, known, compat, variables: checked.variables }
     }
 
-    /// What a variable of the Action can be; `None` when it has none of that name.
+    /// Returns the kinds of a variable of the Action; `None` if it has no variable of that name.
     pub(crate) fn variable(&self, name: &str) -> Option<KindSet> {
         self.variables.iter().find(|variable| variable.name == name).map(|variable| variable.kinds)
     }
 
-    /// What an expression of the Action can be.
+    /// Returns the kinds of an expression of the Action.
     pub(crate) fn kinds(&self, expression: &Expression) -> KindSet {
         let source = Source::new("");
         let mut quiet = Sink::new(&source);

@@ -1,10 +1,10 @@
-//! Value kinds: what a value can be while a program runs, and sets of them as the compiler infers
+//! Value kinds that a value can have while a program runs, and sets of them as the compiler infers
 //! them.
 //!
 //! The kinds are those of LoT reference §4, with text split by provenance: *data* (payloads, topic
 //! values, JSON scalars, ENV, call results, output of transforms) adds and compares as a number
-//! when it looks like one; *literal* text (literals of the program, results of concatenation,
-//! `AS STRING`) never does.
+//! when it looks like one; *literal* text (literals of the program, results of concatenation, `AS
+//! STRING`) never does.
 
 use std::fmt;
 
@@ -52,10 +52,10 @@ impl KindSet {
     pub const NUMBER_OR_NULL: KindSet = KindSet(Self::NUMBER.0 | Self::NULL.0);
     /// Either kind of text.
     pub const TEXT: KindSet = KindSet(Self::TEXT_DATA.0 | Self::TEXT_LITERAL.0);
-    /// What a JSON scalar, array, object or a missing member can be.
+    /// Kinds of a JSON scalar, array, object or a missing member.
     pub const FROM_JSON: KindSet =
         KindSet(Self::NULL.0 | Self::BOOL.0 | Self::NUMBER.0 | Self::TEXT_DATA.0 | Self::JSON.0);
-    /// What a called Action can return: every kind, text always as data.
+    /// Kinds that a called Action can return: every kind, text always as data.
     pub const RETURNED: KindSet = KindSet(Self::ANY.0 & !Self::TEXT_LITERAL.0);
     /// Every kind.
     pub const ANY: KindSet = KindSet((1 << 10) - 1);

@@ -12,8 +12,8 @@ use crate::limits::INFERENCE_PASSES_MAX;
 pub(super) struct Levels(Vec<bool>);
 
 impl Levels {
-    /// Those to which only such texts are assigned, of each other too. What a caller gives may be
-    /// anything.
+    /// Finds the variables to which only such texts are assigned, also from each other. An input of
+    /// a callable Action may hold anything.
     pub(super) fn of(action: &Action) -> Levels {
         let mut levels = Levels(vec![false; action.variables.len()]);
         let assigned = assigned(&action.body);

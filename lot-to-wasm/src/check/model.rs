@@ -3,7 +3,7 @@
 //!
 //! A Model is checked into the same tree as an Action: its fields are variables, computed in the
 //! order in which they need each other; an instance is a JSON literal of them. [`resolve`] finds
-//! all fields, [`field`] what names mean, [`topic`] what wildcards mean, [`instance`] writes the
+//! all fields, [`field`] resolves names, [`topic`] resolves wildcards, [`instance`] writes the
 //! statements.
 
 mod field;
@@ -37,7 +37,7 @@ pub(super) struct Plan<'a> {
     triggers: Vec<String>,
     /// There is no base topic, and some Model inherits from it.
     is_inherited: bool,
-    /// `STORE IN`, its own ones: what a parent stores, it stores of itself.
+    /// `STORE IN`, its own ones: a parent stores only its own instances.
     stores: &'a [Store],
     /// `FETCH FROM`, its own ones.
     fetches: &'a [Fetch],
@@ -55,7 +55,7 @@ impl Plan<'_> {
         self.header.is_collapsed || self.compat.model_output != ModelOutput::Fields
     }
 
-    /// Where a `STORE IN` puts instances: the table is called like the Model unless it is said.
+    /// Route and table of a `STORE IN`; the default name of the table is that of the Model.
     fn stored(&self, store: &Store) -> RouteStore {
         let table = store.table.as_ref().map_or(self.name, |table| &table.value);
         RouteStore { route: store.route.text.clone(), table: table.to_owned() }
@@ -101,7 +101,7 @@ pub(crate) fn model(
         judge(&plan, model.name.span, sink);
     }
     let run = run(&plan, known, sink);
-    // What is wrong with the fields was reported already, where a message starts the Model.
+    // If a message starts the Model, errors in the fields have been reported already.
     let mut quiet = Sink::new(sink.source());
     let reporting = if plan.triggers.is_empty() { &mut *sink } else { &mut quiet };
     let built = Builder::new(&plan, Purpose::Build, known, reporting).build();
@@ -128,7 +128,7 @@ pub(crate) fn model(
     })
 }
 
-/// What a message does; an empty callable when none does anything.
+/// Builds the run that a message starts; an empty callable if no message starts one.
 fn run(plan: &Plan<'_>, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::Action> {
     if !plan.triggers.is_empty() {
         return Builder::new(plan, Purpose::Run, known, sink).run();
@@ -145,7 +145,7 @@ fn run(plan: &Plan<'_>, known: &dyn Known, sink: &mut Sink<'_>) -> Option<tree::
     Some(tree::Action { name, entry, variables: Vec::new(), regexes: Vec::new(), body, facts })
 }
 
-/// The facts of the Model: those of a run, with what building an instance reads.
+/// The facts of the Model: those of a run, with the reads of building an instance.
 fn whole_facts(plan: &Plan<'_>, run: Facts, build: Facts) -> Facts {
     let mut facts = Facts { kind: Kind::Model, callable: None, ..run };
     if !plan.triggers.is_empty() {
@@ -206,8 +206,8 @@ fn refuse_what_needs_more(model: &syntax::DefineModel, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a header that does not fit the fields. Who inherits fields AS TRIGGER can have the base
-/// topic.
+/// Reports a header that does not fit the fields. A Model that inherits fields AS TRIGGER can have
+/// the base topic.
 fn judge(plan: &Plan<'_>, name: Span, sink: &mut Sink<'_>) {
     let Some(base) = plan.base else {
         if !plan.is_inherited && !triggers(&plan.fields).is_empty() {
@@ -258,8 +258,8 @@ fn judge_level(field: &Node, sink: &mut Sink<'_>) {
     sink.pin(None);
 }
 
-/// What may be assigned, see [`tree::Model::fields`].
-/// `None` while something that the Model is made of is not known.
+/// Fields that may be assigned, see [`tree::Model::fields`]. `None` while a Model that this one is
+/// made of is unknown.
 pub(crate) fn assignable_of(
     model: &syntax::DefineModel,
     known: &dyn Known,

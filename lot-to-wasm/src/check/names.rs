@@ -14,7 +14,7 @@ pub(super) fn each(expression: &Expression, found: &mut dyn FnMut(&Path)) {
     expression.kind.each_child(&mut |child| each(child, found));
 }
 
-/// As [`each`], for the filter of a query: what columns are compared with.
+/// As [`each`], for the filter of a query: the values that columns are compared with.
 pub(super) fn each_in_filter(filter: &Expression, found: &mut dyn FnMut(&Path)) {
     let ExpressionKind::Binary { operator, left, right } = &filter.kind else { return };
     if matches!(operator, BinaryOperator::And | BinaryOperator::Or) {

@@ -1,5 +1,5 @@
-//! What several expressions share: operands that must not be bytes, names and variables, words that
-//! need a message.
+//! Checks that several expressions share: operands that must not be bytes, names and variables,
+//! words that need a message.
 
 use super::kind::KindSet;
 use super::tree::{Constant, Expression, ExpressionKind, JsonPath, PublisherWord, SessionWord, VariableId};
@@ -49,7 +49,7 @@ impl Checker<'_, '_, '_> {
         Expression { at: self.at(span), kinds, kind }
     }
 
-    /// An expression whose kinds follow from what it is.
+    /// Creates an expression whose kinds follow from its own kind.
     pub(crate) fn computed(&self, span: Span, kind: ExpressionKind) -> Expression {
         self.node(span, super::infer::kinds_of(&kind), kind)
     }
@@ -177,8 +177,7 @@ impl Checker<'_, '_, '_> {
         });
     }
 
-    /// Reports a variable that looks like a state, told once: it is Empty in runs that do not set
-    /// it.
+    /// Reports once a variable that looks like a state: it is Empty in runs that do not set it.
     fn warn_of_state(&mut self, id: VariableId, span: Span) {
         let Some(name) = self.scope.entry(id).filter(|entry| !entry.is_read).map(|entry| entry.name.clone())
         else {
@@ -193,8 +192,8 @@ impl Checker<'_, '_, '_> {
         )));
     }
 
-    /// What to do where a variable is read that only a later statement sets: perhaps that of a run
-    /// before was meant.
+    /// Suggests KEEP TOPIC for a variable that only a later statement sets. The author may expect
+    /// the value of an earlier run.
     fn hint_of_runs(&self, name: &str) -> Option<String> {
         let is_set_later = self.scope.find(name).is_some();
         let is_started = matches!(self.start, Start::Triggered(_));
@@ -318,8 +317,8 @@ fn session_word_fits(word: SessionWord, trigger: &Trigger) -> bool {
     }
 }
 
-/// What to write for `msg.payload`, `msg.topic`, `payload.a` and the like. What to write for a
-/// value that has a word of its own and stands in braces, or for a member of the message there.
+/// Returns the replacement for a path in braces that names a value word, or a part of the message
+/// such as `msg.payload`, `msg.topic` or `payload.a`.
 fn value_in_braces(path: &Path) -> Option<String> {
     let word = path.name.to_ascii_uppercase();
     let is_word = path.steps.is_empty() && VALUE_WORDS.contains(&&*word);

@@ -1,5 +1,5 @@
-//! Regular expression literals: validity, which engine they need (LoT reference §5.3), and what
-//! those of one definition, and of one text, may cost together.
+//! Regular expression literals: their validity, their engine (LoT reference §5.3), and the limits
+//! of their cost in one definition and in one text.
 
 use std::cell::Cell;
 
@@ -15,10 +15,10 @@ use crate::syntax::{Expression, ExpressionKind, Text};
 use lot_patterns::PatternError;
 use lot_patterns::limits::{PATTERN_BYTES_MAX, PATTERN_COST_MAX};
 
-/// What the linear engine says of a pattern with more states than it may have.
+/// Error message of the linear engine for a pattern with too many states.
 const TOO_MANY_STATES: &str = "compiled regex exceeded size limit";
 
-/// What the patterns of a definition have cost so far.
+/// Cost so far of the patterns of a definition.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     /// Large ones of the linear engine.
@@ -37,7 +37,7 @@ enum Meant {
     Filter,
 }
 
-/// What a text that MATCHES compares as it stands looks like.
+/// Returns the kind of pattern that a text looks like; MATCHES compares the text literally.
 fn meant(text: &str) -> Option<Meant> {
     if text.contains('/') && text.split('/').any(|level| matches!(level, "+" | "#")) {
         return Some(Meant::Filter);
@@ -70,7 +70,7 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// What entities are compiled together as.
+/// Unit of entities that are compiled together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whole {
     Text,
@@ -87,7 +87,7 @@ impl Whole {
     }
 }
 
-/// What the patterns of all entities that are compiled together have cost so far.
+/// Cost so far of the patterns of all entities that are compiled together.
 #[derive(Debug)]
 pub(crate) struct PatternsOfText {
     whole: Whole,
@@ -136,7 +136,7 @@ impl PatternsOfText {
 /// Reason why a pattern is refused.
 #[derive(Debug)]
 enum PatternRefusal {
-    /// What is wrong with it, or with those of its definition.
+    /// The pattern is wrong, or the definition has too many expensive patterns.
     Bad(String),
     /// That those of the text together ask for too much.
     OfText(String),
@@ -179,8 +179,8 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// Whether patterns take longer than others may be kept waiting for: searches with backtracking do,
-/// and to compile what a new instance needs, if it is much.
+/// Whether patterns take longer than other runs may wait: searches with backtracking do, and so
+/// does compiling many patterns for a new instance.
 pub(super) fn take_long(regexes: &[Regex]) -> bool {
     let bytes: usize = regexes.iter().map(|regex| regex.pattern.len()).sum();
     regexes.len() > SHORT_PATTERNS_MAX
@@ -231,8 +231,8 @@ fn engine(
     Ok(RegexEngine::Backtracking)
 }
 
-/// Whether the linear engine takes a pattern. What has few states for its length is bounded by the
-/// length of the text; of others there may be a few.
+/// Whether the linear engine takes a pattern. The length of the text bounds patterns with few
+/// states for their length. There may be a few other patterns.
 fn is_linear(
     pattern: &str,
     spent: &mut Spent,

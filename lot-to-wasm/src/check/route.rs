@@ -1,5 +1,5 @@
-//! Routes: what stands in one against the tables of its [type](crate::route), and what the broker
-//! is told about it.
+//! Routes: checks their content against the tables of its [type](crate::route), and collects the
+//! facts for the broker.
 
 mod far;
 mod hint;
@@ -87,7 +87,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     Some(facts)
 }
 
-/// How the values of a mapping's tags are published, where they say nothing of it.
+/// Moves the QOS and RETAIN of a mapping to its tags that have none.
 fn defaults_of_tags(mapping: &mut RouteBlock) {
     for key in ["QOS", "RETAIN"] {
         let Some(value) = mapping.settings.remove(key) else { continue };
@@ -97,21 +97,21 @@ fn defaults_of_tags(mapping: &mut RouteBlock) {
     }
 }
 
-/// Topics that it publishes to: answers of events, values of tags, and what a mapping brings.
+/// Topics that it publishes to: answers of events, values of tags, and messages of mappings.
 fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     let brought = said.brought().filter_map(template::fact_of_filter);
     said.answered().filter_map(template::fact).chain(brought).collect()
 }
 
-/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes
-/// reference §7); of a module, what its events name in `READ_TOPIC`.
+/// Topics whose last values its guest may read: for a server those that `GET` answers with (routes
+/// reference §7), for a module those of `READ_TOPIC` in its events.
 fn reads(said: &RouteFacts) -> Vec<TopicFact> {
     let key = if serves(said) { "SOURCE_TOPIC" } else { "READ_TOPIC" };
     let named = said.events.iter().filter_map(|event| event.settings.get(key));
     named.filter_map(template::fact_of_filter).collect()
 }
 
-/// Topics of which its guest reads what is retained: of a bridge, what it carries (routes reference
+/// Topics of which its guest reads retained messages: those that a bridge carries (routes reference
 /// §6).
 fn retained_reads(said: &RouteFacts) -> Vec<TopicFact> {
     let is_bridge = said.kind == "MQTT_BRIDGE";
@@ -124,7 +124,7 @@ fn serves(said: &RouteFacts) -> bool {
     said.section("REST_API_CONFIG").is_some_and(|section| section.settings.contains_key("SERVER_PORT"))
 }
 
-/// The type that is meant by what people call its far side.
+/// Returns the type that a common name of its far side means.
 fn foreign_type(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_uppercase().replace('-', "_").as_str() {
         "MQTT" | "BRIDGE" | "MQTT_CLIENT" | "MQTT_BROKER" | "MQTTBRIDGE" => "MQTT_BRIDGE",
@@ -163,7 +163,7 @@ struct RouteChecker<'s, 'k> {
     name: &'s str,
     sink: &'s mut Sink<'k>,
     said: RouteFacts,
-    /// The parser has read every line, so that what is missing is missing.
+    /// The parser has read every line, so that a missing part is really missing.
     was_read: bool,
 }
 
@@ -178,12 +178,12 @@ struct BlockSchema<'a> {
     is_polled: bool,
 }
 
-/// What becomes of settings with other keys than a block's own.
+/// Treatment of settings that are not among a block's own keys.
 #[derive(Clone, Copy, PartialEq)]
 enum Others {
     /// Nobody knows them.
     Unknown,
-    /// They are what a module says.
+    /// A module defines them.
     Taken,
     /// The same, and placeholders in them are filled for each message.
     Filled,
@@ -228,7 +228,7 @@ impl RouteChecker<'_, '_> {
         match word.as_str() {
             "EVENT" => self.event(block),
             "MAPPING" => self.mapping(block),
-            // The parser has reported what stands outside of a mapping.
+            // The parser has reported blocks outside of a mapping.
             "TAG" | "METADATA" => {}
             _ => self.section(block, word),
         }
@@ -285,8 +285,8 @@ impl RouteChecker<'_, '_> {
         if self.kind.is_open { of_module } else { Others::Unknown }
     }
 
-    /// Where the values of tags are published: below the mapping's `SOURCE_TOPIC`, else below names
-    /// (routes reference §5.2).
+    /// Sets the topics to which the values of tags are published: below the mapping's
+    /// `SOURCE_TOPIC`, else below names (routes reference §5.2).
     fn topics_of_tags(&mut self, block: &AddBlock, mapping: &mut RouteBlock) {
         if mapping.tags.is_empty() {
             return;
@@ -343,7 +343,7 @@ impl RouteChecker<'_, '_> {
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
         let (title, keys) = (section.name, section.keys);
-        // What every route may have is known whole.
+        // All keys of the sections that every route may have are known.
         let is_own = self.kind.sections.iter().any(|own| own.name == word);
         let others = if is_own { self.others(Others::Taken) } else { Others::Unknown };
         let schema = BlockSchema { title, keys, others, is_polled: false };
@@ -371,7 +371,7 @@ impl RouteChecker<'_, '_> {
         }
     }
 
-    /// The port of a section that connects, which is the host's matter whoever runs the route.
+    /// Checks the port of a section that connects. The host uses it, for guests and modules alike.
     fn port(&mut self, block: &AddBlock, section: &RouteBlock) {
         let connects = ["HOST", "SERVER"].iter().any(|key| section.settings.contains_key(*key));
         let port = match section.settings.get("PORT") {
@@ -547,8 +547,8 @@ impl RouteChecker<'_, '_> {
         );
     }
 
-    /// A key that nobody knows: an error where it is that of a setting which the block needs and
-    /// has not, of one that says what is done with messages, or of one about TLS and logins.
+    /// Reports an unknown key. It is an error if it looks like a required key that is missing, like
+    /// one that determines the handling of messages, or like one about TLS and logins.
     fn unknown_setting(
         &mut self,
         (block, name): (&AddBlock, &Name),
@@ -597,9 +597,9 @@ impl RouteChecker<'_, '_> {
             .map(|key| key.name)
             .collect();
         let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
-        // One error stands at one place: the next is told when this is mended.
+        // Only one error fits at one place: the next is reported when this one is fixed.
         if let Some(key) = first {
-            // Who says that it is a server has forgotten the other place.
+            // With ENABLE_SERVER, the author has forgotten SERVER_PORT, not BASE_ADDRESS.
             let is_server = |setting: &Setting| setting.key.text.eq_ignore_ascii_case("ENABLE_SERVER");
             let name = match key.name {
                 "BASE_ADDRESS" if settings(block).any(is_server) => "SERVER_PORT",
@@ -611,7 +611,7 @@ impl RouteChecker<'_, '_> {
         }
     }
 
-    /// What runs a route of type WASM is named in one place, in plain text.
+    /// Checks that a route of type WASM names its module in the one place for it, in plain text.
     fn required_module(&mut self, name: &Name) {
         let [place, key] = PLACE_OF_MODULE;
         let is_named = |section: &RouteBlock| section.name == place && section.text(key).is_some();
@@ -626,7 +626,7 @@ impl RouteChecker<'_, '_> {
         let is_missing = |section: &&Section| {
             section.is_required && !self.said.sections.iter().any(|found| found.name == section.name)
         };
-        // Of a section that was refused the error is told already.
+        // The errors of a refused section are already reported.
         if self.sink.has_errors() {
             return;
         }
@@ -673,7 +673,7 @@ fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> 
     schema.keys.iter().filter(is_missing).collect()
 }
 
-/// The key that was probably meant by one that nobody knows.
+/// Returns the known key that an unknown one was probably meant to be.
 fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
     if schema.keys.iter().any(|key| key.is_called(name)) {
         return None;
@@ -695,7 +695,7 @@ fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
     settings(block).find(|setting| setting.key.text.eq_ignore_ascii_case(key))
 }
 
-/// Where the value of the setting with this key stands, or else its block.
+/// Returns the place of the value of the setting with this key, or else of its block.
 fn value_of(block: &AddBlock, key: &str) -> Span {
     key_of(block, key).map_or(block.kind.span, |setting| {
         setting.value.as_ref().map_or(setting.key.span, |value| value.span)

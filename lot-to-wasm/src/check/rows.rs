@@ -1,8 +1,8 @@
 //! Questions to a route that stores: `GET MODEL`, and `FETCH FROM` of a Model (LoT reference §8.7,
 //! §9.8).
 //!
-//! A question is a JSON text, known when the program is compiled, in which what columns are
-//! compared with are positions of parameters.
+//! A question is a JSON text, known when the program is compiled. The values that columns are
+//! compared with are positions of parameters in it.
 
 use serde_json::{Value as Json, json};
 
@@ -26,8 +26,8 @@ impl Checker<'_, '_, '_> {
         self.select(&query.route.text, question, query.filter.as_ref(), span)
     }
 
-    /// `FETCH FROM "R" WITH TABLE "t" WHEN …`: the latest row that fits, of the table that is
-    /// called like the Model unless it is said.
+    /// `FETCH FROM "R" WITH TABLE "t" WHEN …`: the latest row that fits. The default name of the
+    /// table is that of the Model.
     pub(super) fn fetch(&mut self, fetch: &Fetch, model: &str) -> Expression {
         let question = match &fetch.table {
             Some(table) => json!({ "table": table.value, "limit": 1 }),

@@ -1,8 +1,8 @@
 //! Checking a Rule (LoT reference §10): its header, and its conditions to one expression each.
 //!
 //! Two things keep a condition from being true by accident. Names (`USER`, `CLIENTID`, levels of
-//! the topic) are compared as texts, never as numbers, or `01` would be `1`. And whatever a
-//! condition says about the user, it is false when nobody is logged in.
+//! the topic) are compared as texts, never as numbers, or `01` would be `1`. And a condition about
+//! the user is always false when no user is logged in.
 
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lot_nearest::nearest;
@@ -63,9 +63,9 @@ pub const RULE_SCOPES: [&str; 32] = [
 /// Scopes whose questions have a topic.
 const TOPIC_SCOPES: [&str; 5] = ["Publish", "Subscribe", "PublishSys", "SubscribeSys", "CommandCall"];
 
-/// The scope whose questions about what programs may read and change have the name of a variable
-/// for a topic, as `secret/NAME/read`; those about commands have none, which is the empty text. So
-/// it takes no filter.
+/// The scope with questions about values that programs read and change. A question has the name of
+/// a variable as its topic, such as `secret/NAME/read`; one about a command has the empty text. So
+/// the scope takes no filter.
 const VARIABLE_SCOPE: &str = "SystemConfiguration";
 
 /// Scopes whose questions have a payload.
@@ -128,11 +128,11 @@ pub(crate) fn rule(
     Some(checked)
 }
 
-/// Number of the built-in rule about commands, which denies all whom it does not allow.
+/// Number of the built-in rule about commands, which denies all users that it does not allow.
 const COMMANDS_AT: i64 = 10;
 
-/// Whether a rule allows what the built-in rules keep to administrators, and does not look at who
-/// asks. Figures of the broker are meant for many.
+/// Whether a rule allows a request that the built-in rules reserve for administrators, without
+/// checking the user. Figures of the broker are meant for many users.
 fn is_open(rule: &DefineRule, body: &RuleBody, inputs: &RuleInputs) -> bool {
     let scope = rule.scope.text.as_str();
     let is_everybodys = ["Connect", "Publish", "Subscribe"].contains(&scope)
@@ -152,7 +152,7 @@ fn pattern(written: &str, compat: Compat) -> String {
     if is_subtree { format!("{written}/#") } else { written.to_owned() }
 }
 
-/// The scope that is meant by what others call the same right.
+/// Returns the scope for the name of the same right in other products.
 fn foreign_scope(scope: &str) -> Option<&'static str> {
     Some(match scope.to_ascii_lowercase().as_str() {
         "write" | "pub" | "send" => "Publish",
@@ -179,8 +179,8 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
             None => draft.suggest(scopes),
         });
     }
-    // The built-in rule about commands answers whoever comes behind it, so a rule about them needs
-    // a lower number.
+    // The built-in rule about commands answers before any rule with a higher number, so a rule
+    // about commands needs a lower number.
     if (0..100).contains(&rule.priority) && scope != "CommandCall" {
         // The words of the commands reference §8.
         let message = "Priorities 0-99 are meant for system rules.";
@@ -189,7 +189,7 @@ fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     }
     let Some(topic) = &rule.topic else { return };
     filter_of_rule(topic, sink);
-    // Who writes a + in the middle as well means one level by it.
+    // A further + in the middle shows that the author means one level by it.
     let is_only = topic.value.matches('+').count() == 1;
     if topic.value.ends_with("/+") && is_only && !compat.rule_trailing_plus {
         let draft = Draft::warning(codes::TRAILING_PLUS, topic.span, "a trailing /+ covers one level only");
@@ -352,8 +352,8 @@ impl Checker<'_, '_, '_> {
         if mentions_user { self.of_a_user(span, compared, false) } else { compared }
     }
 
-    /// A comparison of a Client Identifier with what is not known before, which holds for no
-    /// program: theirs is empty, as a level or a value may be.
+    /// A comparison of a Client Identifier with a computed value. It is false for programs, whose
+    /// Client Identifier is empty: a level or a value may be empty, too.
     fn of_a_client(
         &mut self,
         span: Span,
@@ -466,7 +466,7 @@ impl Checker<'_, '_, '_> {
         Expression { at, kinds: infer::kinds_of(&kind), kind }
     }
 
-    /// Reports what would make a verdict depend on more than §10.5 says.
+    /// Reports parts of a value that would make a verdict depend on more than §10.5 allows.
     fn pure(&mut self, mut value: Expression, span: Span) -> Expression {
         if let Some(what) = impurity(&mut value) {
             let message = format!("a rule cannot ask about {what}");
@@ -505,7 +505,7 @@ fn mentions(value: &Expression, word: SessionWord) -> bool {
     found
 }
 
-/// Whether `CLIENTID` is compared with anything but what the rule says itself.
+/// Whether `CLIENTID` is compared with anything but constants of the rule.
 fn is_client_id_computed(left: &Expression, right: &Expression) -> bool {
     let mentions = mentions(left, SessionWord::ClientId) || mentions(right, SessionWord::ClientId);
     mentions && !(is_client_id(left) && is_said(right))
@@ -532,7 +532,7 @@ fn is_said(value: &Expression) -> bool {
     }
 }
 
-/// What in a value is not among the inputs of a rule.
+/// Returns the name of a part of a value that is not among the inputs of a rule.
 #[allow(clippy::wildcard_enum_match_arm, reason = "only what is not pure is named")]
 fn impurity(value: &mut Expression) -> Option<&'static str> {
     let mut found = None;
@@ -552,14 +552,14 @@ fn impurity(value: &mut Expression) -> Option<&'static str> {
     found
 }
 
-/// Visits a tree from the top, below a node only when `visit` says so.
+/// Visits a tree from the top, below a node only when `visit` returns `true`.
 fn each(node: &mut Expression, visit: &mut dyn FnMut(&Expression) -> bool) {
     if visit(node) {
         node.kind.each_child_mut(&mut |child| each(child, visit));
     }
 }
 
-/// What the verdict depends on, but for what [`facts`] has found out already.
+/// Returns the inputs that the verdict depends on, except those that [`facts`] has already found.
 fn inputs(checked: &mut tree::Action) -> RuleInputs {
     let mut inputs = RuleInputs::default();
     let mut users = Users::default();
@@ -575,7 +575,7 @@ fn inputs(checked: &mut tree::Action) -> RuleInputs {
     inputs
 }
 
-/// How often a rule mentions the user's name, and compares it with a text that it says itself.
+/// How often a rule mentions the user's name, and how often it compares the name with a constant.
 #[derive(Default)]
 struct Users {
     mentioned: usize,

@@ -16,9 +16,9 @@ use crate::syntax::{ActionBody, DefineAction};
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) name: String,
-    /// Where it is first set.
+    /// Place of the first assignment.
     pub(crate) span: Span,
-    /// What has been assigned so far; an input begins with its declared kind.
+    /// Kinds assigned so far; an input begins with its declared kind.
     pub(crate) kinds: KindSet,
     /// How often statements assign it.
     assignments: usize,
@@ -26,9 +26,10 @@ pub(crate) struct Entry {
     constants: usize,
     /// The text of the program that was assigned, if the last assignment so far had one.
     text: Option<String>,
-    /// The last assignment so far was a cast that leaves Empty as it is, of what may be that.
+    /// The last assignment so far was a cast of a value that may be Empty, and leaves Empty as it
+    /// is.
     stays_empty: bool,
-    /// What was assigned is the value of a topic that may never have been written.
+    /// The assigned value comes from a topic that may never have been written.
     is_unset_topic: bool,
     /// Some read may give Empty.
     pub(crate) may_be_unset: bool,
@@ -37,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) is_given: bool,
 }
 
-/// What may and must have been set at a place.
+/// Variables that may, and those that must, have been set at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flow {
     may: Vec<bool>,
@@ -51,7 +52,7 @@ pub(crate) struct Scope {
     flow: Flow,
     /// Names beyond the bound.
     pub(crate) overflow: Option<Span>,
-    /// What names mean in a Model; `None` in an Action.
+    /// Meaning of names in a Model; `None` in an Action.
     pub(crate) fields: Option<Fields>,
 }
 
@@ -173,27 +174,28 @@ impl Scope {
         }
     }
 
-    /// Notes that what was just assigned is a text of the program.
+    /// Marks the last assignment as a text of the program.
     pub(crate) fn set_text(&mut self, id: VariableId, text: &str) {
         if let Some(entry) = self.entry(id) {
             entry.text = Some(text.to_owned());
         }
     }
 
-    /// Notes that what was just assigned is a cast that may give Empty.
+    /// Marks the last assignment as a cast that may give Empty.
     pub(crate) fn set_cast(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.stays_empty = true;
         }
     }
 
-    /// What a variable was cast to that may hold Empty all the same, by its only assignment.
+    /// Returns the kinds of the cast that is the only assignment of a variable, if Empty may pass
+    /// it.
     pub(crate) fn only_cast(&self, id: VariableId) -> Option<KindSet> {
         let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1)?;
         entry.stays_empty.then_some(entry.kinds)
     }
 
-    /// Notes that what was just assigned is the value of a topic that may never have been written.
+    /// Marks the last assignment as the value of a topic that may never have been written.
     pub(crate) fn set_unset(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.is_unset_topic = true;
@@ -206,7 +208,7 @@ impl Scope {
         entry.is_some_and(|entry| entry.is_unset_topic)
     }
 
-    /// Notes that what was just assigned is a constant of the program.
+    /// Marks the last assignment as a constant of the program.
     pub(crate) fn set_constant(&mut self, id: VariableId) {
         if let Some(entry) = self.entry(id) {
             entry.constants += 1;
@@ -230,7 +232,7 @@ impl Scope {
         entry.text.as_ref()
     }
 
-    /// Where the variables that a block assigns are set at its start: the block is a loop.
+    /// Marks the variables that a loop assigns as perhaps set at the start of its body.
     pub(crate) fn enter_loop(&mut self, body: &[Statement]) {
         let mut ids = Vec::new();
         each_assignment(body, &mut |name, _| ids.extend(self.find(name)));

@@ -1,4 +1,4 @@
-//! The checked tree of small programs: kinds of variables, parts of topics, what a write does with
+//! Tests of the checked tree of small programs: kinds of variables, parts of topics, writes with
 //! Empty.
 
 use lot_facts::TopicFact;
@@ -105,7 +105,7 @@ fn whole_numbers_that_cannot_overflow_stay_whole() {
     }
     for (statements, expected) in [
         ("SET i WITH 1\nSET i WITH {i} + 2\nSET i WITH {i} + 4", "i int 10"),
-        // What counters are added to, and what is calculated of them.
+        // Sums and products of counters.
         (
             "SET i WITH 0\nSET s WITH 0\nLOOP\n    SET i WITH {i} + 1\n    SET s WITH {s} + {i}\nUNTIL {i} == 9\nSET a WITH {s} * {i}",
             "i int 100001, s int 10000200001, a int 1000030000300001",
@@ -183,7 +183,7 @@ fn topics_take_what_the_trigger_matched() {
 }
 
 #[test]
-fn a_topic_that_is_none_is_no_fact_and_the_rest_is_told() {
+fn invalid_topic_is_omitted_from_the_facts() {
     for topic in ["\"\"", "\"a/#/b\"", "\"a\\u0000\"", "\"a+/\" + PAYLOAD", "\"a/\" + PAYLOAD + \"/#b\""] {
         let body = format!(
             "PUBLISH TOPIC {topic} WITH GET TOPIC {topic}\nKEEP TOPIC {topic} WITH 1\n\

@@ -1,5 +1,5 @@
-//! Texts of the program that hardly mean what they say: names in braces, which nothing replaces,
-//! and what is no number where one is counted with.
+//! Texts of the program that its author hardly meant literally: names in braces, which are not
+//! replaced, and texts that are no number in a calculation.
 
 use super::Checker;
 use super::kind::KindSet;
@@ -61,7 +61,7 @@ pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str
         }
         parts.push(if is_word { name.to_owned() } else { format!("{{{name}}}") });
         first.get_or_insert(name);
-        // What its text is meant to read is not unused as well.
+        // A variable that such a placeholder names counts as read.
         if let Some(id) = checker.scope.find(name).filter(|_| !is_word) {
             checker.scope.read(id);
         }
@@ -120,7 +120,7 @@ struct JsonText {
 }
 
 impl JsonText {
-    /// Reads what stands between values; `None` where a value would be a part of a key.
+    /// Reads the text between values; `None` where a value would be a part of a key.
     fn push_text(&mut self, text: &str) -> Option<()> {
         for (at, piece) in text.split('"').enumerate() {
             if at > 0 {

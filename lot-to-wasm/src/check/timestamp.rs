@@ -58,7 +58,7 @@ fn value_as(
     cast
 }
 
-/// The format behind TIMESTAMP; what stands in its place where there is none.
+/// Returns the format behind TIMESTAMP, or a constant if it is wrong.
 fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Result<TimestampFormat, Constant> {
     let Some(text) = format else { return Ok(TimestampFormat::Iso) };
     let Some(format) = timestamp_format(checker, text, ShownTime::Utc) else {
@@ -72,8 +72,8 @@ fn utc_format(checker: &mut Checker<'_, '_, '_>, format: Option<&Text>) -> Resul
     Ok(if is_iso { TimestampFormat::Iso } else { format })
 }
 
-/// The format behind LOCAL TIMESTAMP; what stands in its place where there is none. What is the
-/// same in all time zones is refused.
+/// Returns the format behind LOCAL TIMESTAMP, or a constant if it is wrong. Rejects formats that
+/// are the same in all time zones.
 fn local_format(
     checker: &mut Checker<'_, '_, '_>,
     format: Option<&Text>,
@@ -102,8 +102,7 @@ fn local_format(
     }
 }
 
-/// The format that a text names, of which it reports what is doubtful; `None` for a malformed
-/// pattern.
+/// Returns the format that a text names, and reports doubtful ones; `None` for a malformed pattern.
 fn timestamp_format(
     checker: &mut Checker<'_, '_, '_>,
     text: &Text,
@@ -123,8 +122,8 @@ fn timestamp_format(
     format
 }
 
-/// What to write instead of a time that is calculated with and shown as a text that is no number;
-/// `None` of any other value.
+/// Returns a replacement for a time that a calculation uses, if the format gives text and no
+/// number. `None` for any other value.
 #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else shows a time")]
 pub(super) fn advice_for_text(value: &Expression) -> Option<&'static str> {
     let (is_text, advice) = match &value.kind {
@@ -187,7 +186,7 @@ fn format(text: &str) -> Option<TimestampFormat> {
     })
 }
 
-/// Whose time a pattern shows.
+/// Time zone of the time that a pattern shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ShownTime {
     Utc,
@@ -198,10 +197,10 @@ enum ShownTime {
 /// Letters that stand for a part of the date or of the time.
 const FIELDS: &str = "yMdHhmsftz";
 
-/// Letters between parts that nobody takes for one: those of RFC 3339.
+/// Letters between parts that are not mistaken for a part: those of RFC 3339.
 const SEPARATORS: &str = "TZ";
 
-/// What a pattern says that its author hardly meant, and what to write instead.
+/// Returns a part of a pattern that its author hardly meant, and the replacement.
 fn doubt(pattern: &str, clock: ShownTime) -> Option<(String, String)> {
     let name = pattern.to_ascii_uppercase();
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {

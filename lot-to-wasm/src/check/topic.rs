@@ -12,7 +12,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{ExpressionKind as Source, Path, TopicOperand};
 
-/// What a topic is for.
+/// Purpose of a topic operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TopicUse {
     Read,
@@ -30,7 +30,7 @@ enum Piece {
 }
 
 impl Checker<'_, '_, '_> {
-    /// A Topic Filter: a topic operand whose wildcards stay what they are.
+    /// A Topic Filter: a topic operand whose wildcards stay unchanged.
     pub(crate) fn filter(&mut self, operand: &TopicOperand) -> Topic {
         let (pieces, _) = self.pieces(operand);
         let parts = pieces.into_iter().map(|piece| match piece {
@@ -148,7 +148,7 @@ impl Checker<'_, '_, '_> {
         self.error(draft.suggest(format!("join it: {}", sum.join(" + "))));
     }
 
-    /// Replaces whole-level wildcards in literals by what the trigger matched.
+    /// Replaces whole-level wildcards in literals by the levels that the trigger matched.
     fn captures(&mut self, pieces: Vec<Piece>) -> Vec<TopicPart> {
         let last = pieces.len().saturating_sub(1);
         let mut parts = Vec::new();
@@ -185,7 +185,7 @@ impl Checker<'_, '_, '_> {
         parts
     }
 
-    /// What a wildcard takes from the trigger; the filters may differ.
+    /// Returns the part of the trigger's topic that a wildcard matched; the filters may differ.
     fn capture(&mut self, span: Span, of: impl Fn(&str) -> TopicPart) -> TopicPart {
         let parts: Vec<TopicPart> = self.filters().iter().map(|filter| of(filter)).collect();
         let is_missing = parts.iter().any(|part| matches!(part, TopicPart::Missing)) || parts.is_empty();
@@ -227,7 +227,7 @@ impl Checker<'_, '_, '_> {
     }
 }
 
-/// The first `{name}` of a text: what is before it, the name, what is after it.
+/// Returns the first `{name}` of a text: the text before it, the name, the text after it.
 pub(super) fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {
@@ -283,7 +283,7 @@ pub(super) fn merge(parts: Vec<TopicPart>) -> Vec<TopicPart> {
     merged
 }
 
-/// Why a topic can never be one, whatever the run puts into it.
+/// Returns the reason why a topic is invalid in every run.
 fn problem(topic: &Topic) -> Option<&'static str> {
     let text = |part: &TopicPart| {
         let TopicPart::Text(text) = part else { return None };
@@ -292,7 +292,7 @@ fn problem(topic: &Topic) -> Option<&'static str> {
     topic.constant().map_or_else(|| topic.parts.iter().find_map(text), crate::topic::name_problem)
 }
 
-/// What is known about a topic before the run: `None` when it can never be used.
+/// Returns the facts about a topic before the run: `None` when it can never be used.
 pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     if topic.is_unresolvable() || problem(topic).is_some() {
         return None;
@@ -300,7 +300,7 @@ pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     Some(pattern_fact(topic, levels))
 }
 
-/// What is known about the topics that a computed filter matches.
+/// Returns the facts about the topics that a computed filter matches.
 pub(super) fn filter_fact(topic: &Topic, levels: &Levels) -> TopicFact {
     match pattern_fact(topic, levels) {
         TopicFact::Exact(filter) if filter == "#" => TopicFact::Any,

@@ -35,7 +35,7 @@ pub use crate::syntax::rule::Verdict;
 pub struct Action {
     /// Its name.
     pub name: String,
-    /// What starts a run.
+    /// Start of a run.
     pub entry: Entry,
     /// Local variables: inputs first, in order of declaration, then the others in order of first
     /// appearance. All are Empty when a run starts, except inputs.
@@ -44,23 +44,23 @@ pub struct Action {
     pub regexes: Vec<Regex>,
     /// The statements after `DO`.
     pub body: Vec<Statement>,
-    /// What the broker is told.
+    /// Facts for the broker.
     pub facts: Facts,
 }
 
 /// A Model that may be lowered.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// What a message does. Its facts are those of the Model. [`Entry::Callable`] when no message
-    /// starts it; its body is then empty.
+    /// Run that a message starts, with the facts of the Model. [`Entry::Callable`] with an empty
+    /// body when no message starts it.
     pub run: Action,
-    /// What building an instance for `PUBLISH MODEL` does before [`value`](Self::value) is there:
-    /// an [`Entry::Callable`] without inputs.
+    /// Steps of `PUBLISH MODEL` that build an instance before [`value`](Self::value) is there: an
+    /// [`Entry::Callable`] without inputs.
     pub build: Action,
     /// The instance as a JSON object, of the variables of [`build`](Self::build).
     pub value: Expression,
-    /// What may be assigned, with dots between levels; a name that ends with a dot stands for all
-    /// below it.
+    /// Fields that may be assigned, with dots between levels; a name that ends with a dot stands
+    /// for all fields below it.
     pub fields: Vec<String>,
     /// QoS of its messages.
     pub qos: u8,
@@ -68,11 +68,11 @@ pub struct Model {
     pub retain: bool,
 }
 
-/// What starts a run.
+/// Start of a run.
 #[derive(Debug, Clone)]
 pub enum Entry {
-    /// A trigger. [`Trigger::has_message`] says whether there are payload and topic; without them
-    /// the checker has refused [`ExpressionKind::Payload`] and its like.
+    /// A trigger. [`Trigger::has_message`] returns whether there are payload and topic; without
+    /// them the checker has refused [`ExpressionKind::Payload`] and its like.
     Triggered(Trigger),
     /// `CALL ACTION` or `-runAction`. The caller's trigger message is visible (OD-19): payload and
     /// topic are Empty without one.
@@ -84,7 +84,7 @@ pub enum Entry {
         outputs: Vec<Output>,
     },
     /// A Rule is asked. The body is made of [`CheckedKind::IfElse`] and [`CheckedKind::Verdict`]
-    /// alone; running to its end says nothing.
+    /// alone; running to its end gives no verdict.
     Asked,
 }
 
@@ -140,14 +140,14 @@ pub const RESULT: &str = "<result>";
 pub struct Regex {
     /// The pattern as written; both engines read `(?<name>` and `(?P<name>`.
     pub pattern: String,
-    /// Where it has to run.
+    /// Engine that it needs.
     pub engine: RegexEngine,
     /// Whether it has a group called `value`, whose text is then the result instead of the whole
     /// match (OD-24).
     pub has_value_group: bool,
 }
 
-/// Which engine a pattern needs.
+/// Engine that a pattern needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegexEngine {
     /// The linear engine inside the LoT runtime (regex-lite).
@@ -159,13 +159,13 @@ pub enum RegexEngine {
 /// A statement with its place.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    /// First character of the statement; what run-time reports name.
+    /// First character of the statement, the place in run-time reports.
     pub at: Position,
-    /// What it does.
+    /// Kind of the statement, with its operands.
     pub kind: CheckedKind,
 }
 
-/// Where named settings live.
+/// Store of named settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingStore {
     /// `ENV`.
@@ -174,7 +174,7 @@ pub enum SettingStore {
     Secret,
 }
 
-/// What a write does when its value is Empty. It is never carried out.
+/// Report for a write with an Empty value. Such a write is never carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenEmpty {
     /// Skipped with a warning record (OD-40).
@@ -193,12 +193,12 @@ pub struct Argument {
     pub value: Expression,
 }
 
-/// A topic operand, resolved as §5.4 and §5.5 say: the concatenation of its parts.
+/// Topic operand, resolved according to §5.4 and §5.5: the concatenation of its parts.
 #[derive(Debug, Clone)]
 pub struct Topic {
     /// At least one; neighbouring constant texts are merged.
     pub parts: Vec<TopicPart>,
-    /// What is known about it before the run.
+    /// Facts about the topic before the run.
     pub fact: TopicFact,
     /// First character of the operand.
     pub at: Position,
@@ -231,9 +231,9 @@ impl Topic {
 pub enum TopicPart {
     /// Constant text.
     Text(String),
-    /// The n-th level of the triggering topic, from 1: what a `+` of the trigger matched.
+    /// The n-th level of the triggering topic, from 1: the match of a `+` of the trigger.
     Level(u32),
-    /// What the `#` of the trigger matched: all levels from the n-th on. With `slash`, a `/` goes
+    /// All levels that the `#` of the trigger matched, from the n-th on. With `slash`, a `/` goes
     /// before them when there is at least one level, so that `out/#` gives `out` when the `#`
     /// matched nothing.
     Rest {

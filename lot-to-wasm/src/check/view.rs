@@ -1,9 +1,9 @@
-//! Checking Panels and Themes, and writing them as trees for those who draw them (LoT reference
+//! Checking Panels and Themes, and writing them as trees for programs that draw them (LoT reference
 //! §13).
 //!
 //! Clauses are open: what a client draws with them is its own, so an unknown one is no mistake and
-//! is passed on. What is checked is what the broker itself goes by (name, visibility, state), and
-//! the statements of `ON CLICK`, as those of a callable Action.
+//! is passed on. The check covers the name, the visibility and the state, which the broker uses,
+//! and the statements of `ON CLICK`, as those of a callable Action.
 
 use lot_facts::{Facts, Kind, ViewFacts, ViewState};
 use lot_nearest::nearest;
@@ -171,7 +171,7 @@ fn clause_value(values: &[PanelValue], sink: &Sink<'_>) -> Value {
     members.into()
 }
 
-/// What JSON can say as it stands; anything else is its text.
+/// Converts a literal to JSON; text that is not JSON becomes a string.
 fn literal(value: &Expression, sink: &Sink<'_>) -> Value {
     if let ExpressionKind::Text(text) = &value.kind {
         return json!(text);

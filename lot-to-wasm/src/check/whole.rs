@@ -8,8 +8,7 @@
 //! and any other sets a value whose bound is known. So no value of the group exceeds the largest of
 //! those bounds plus, for each assignment that adds, `n` times its number of executions.
 //!
-//! What is bounded is found from the inside out: a counter first, then a sum that counters are
-//! added to.
+//! The search goes from the inside out: first a counter, then a sum that counters are added to.
 
 use super::fold;
 use super::kind::KindSet;
@@ -17,10 +16,10 @@ use super::tree::walk::{Assignment, assigned};
 use super::tree::{Arithmetic, Constant, Expression, ExpressionKind, Function, Statement, Variable};
 use crate::limits::INFERENCE_PASSES_MAX;
 
-/// Largest bound of a variable, and of what is added to one of a group: the sum of two still fits.
+/// Largest bound of a variable, and of an addend of a group: the sum of two still fits.
 const BOUND_MAX: u64 = (1 << 62) - 1;
 
-/// What is known of the absolute value of a whole number.
+/// Upper bound of the absolute value of a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bound {
     /// It is at most this, beyond that of a variable of the group if it `counts`.
@@ -112,7 +111,7 @@ fn bound_more(assignments: &[Assignment<'_>], variables: &mut [Variable], passes
     is_more
 }
 
-/// Which variables may be bounded by each other.
+/// Groups of variables that may be bounded by each other.
 struct Groups {
     /// Whether it is one of them.
     is_open: Vec<bool>,
@@ -228,7 +227,7 @@ impl Groups {
             else {
                 continue;
             };
-            // What may be either was bounded as if it did both.
+            // A value that may set or add counts as both.
             *set = (*set).max(bound.by);
             if bound.counts {
                 let times = assignment.times.unwrap_or(u64::MAX);

@@ -16,8 +16,8 @@ pub(crate) fn warn_of_foreign_wildcard(filter: &str, span: Span, sink: &mut Sink
     with_fix(draft, filter, &with_own_wildcards(filter), span, sink);
 }
 
-/// Refuses such wildcards in the pattern of a rule: it would be about one topic that nobody uses,
-/// and protect nothing.
+/// Refuses such wildcards in the pattern of a rule. The rule would be about one topic that no
+/// client uses, and protect nothing.
 pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink<'_>) {
     if let Some(braces) = braces(pattern) {
         let message = format!("`{braces}` in the filter of a rule is text: nothing is filled in");
@@ -36,7 +36,7 @@ pub(super) fn refuse_foreign_wildcard(pattern: &str, span: Span, sink: &mut Sink
         ));
     };
     let own = with_own_wildcards(pattern);
-    // Who protects `a/*` hardly means that `a/b/c` is open.
+    // An author who protects `a/*` hardly means to leave `a/b/c` open.
     let own = own.strip_suffix("/+").map_or(own.clone(), |start| format!("{start}/#"));
     with_fix(draft.suggest(format!("write \"{own}\"")), pattern, &own, span, sink);
 }

@@ -18,8 +18,8 @@ struct CapitalWord<'l> {
     columns: [u32; 2],
 }
 
-/// The same errors of syntax; where nothing better is known of one, a word beside its place that is
-/// one edit from a keyword is told in place of the usual help.
+/// Replaces the usual help of syntax errors by a suggested keyword, if a word beside the place is
+/// one edit away from the keyword.
 pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic> {
     for it in &mut found {
         let is_of_syntax = (200..300).contains(&it.code.number()) && it.severity == Severity::Error;
@@ -30,7 +30,7 @@ pub(super) fn with_keywords_meant(mut found: Vec<Diagnostic>) -> Vec<Diagnostic>
     found
 }
 
-/// What is told of whatever stands where a line cannot go on so.
+/// Beginnings of suggestions that any syntax error may have.
 const USUAL: [&str; 9] = [
     "after the statements come only",
     "join values with +",
@@ -59,8 +59,8 @@ fn tell(found: &mut Diagnostic) {
     found.fix = Some(Fix { span: TextSpan { start, end }, replacement: near.to_owned() });
 }
 
-/// The misspelt word: whether it stands at the place of the error, its columns, what it is meant to
-/// be, and itself.
+/// Returns the misspelt word: whether it stands at the place of the error, its columns, its
+/// correction, and itself.
 fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)> {
     let (line, column) = (&found.source_line, found.span.start.column);
     let words = words(line);
@@ -72,7 +72,7 @@ fn misspelt(found: &Diagnostic) -> Option<(bool, [u32; 2], &'static str, String)
         gap.into_iter().all(char::is_whitespace)
     };
     let before = at.checked_sub(1).and_then(|at| words.get(at)).filter(touches);
-    // What follows a `WITH` that has no place is an option that is not known.
+    // A word behind a misplaced `WITH` is an unknown option.
     let is_with = here.is_some_and(|word| word.text == "WITH");
     let behind = words.iter().skip(at + 1).take(if is_with { 2 } else { 0 });
     let mut candidates = here.into_iter().chain(before).chain(behind);

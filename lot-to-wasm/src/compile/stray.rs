@@ -1,8 +1,8 @@
-//! Names that text between entities declares in the words of other languages, such as
-//! `#define HOT 80` and `function toF(c) {`.
+//! Names that text between entities declares in the words of other languages, such as `#define HOT
+//! 80` and `function toF(c) {`.
 //!
-//! That text is one mistake, and told. That the entities do not know such a name follows of it and
-//! is not told as well.
+//! The compiler reports that text as one mistake. It does not report as well that the entities do
+//! not know such a name.
 
 use crate::diagnostic::{Code, Diagnostic, Severity, codes};
 
@@ -12,7 +12,7 @@ const NAMES_MAX: usize = 100;
 /// Words in column 1 with which other languages declare a name.
 const DECLARING: [&str; 9] = ["#define", "function", "func", "fn", "def", "var", "let", "const", "static"];
 
-/// Codes by which text outside of entities is told.
+/// Codes of errors about text outside of entities.
 const TOLD_BY: [Code; 3] = [codes::OUTSIDE_ENTITY, codes::AFTER_BODY, codes::UNEXPECTED_CHARACTER];
 
 /// A declared name with its line, from 1.
@@ -34,13 +34,13 @@ pub(crate) fn declared(text: &str) -> Vec<Stray> {
     lines.filter_map(name).take(NAMES_MAX).collect()
 }
 
-/// Leaves out that a name is not known where the text that declares it is told; lines count from
+/// Drops errors about unknown names if the text that declares them is reported. Lines count from
 /// the start of the text.
 pub(crate) fn without_consequences(strays: &[Stray], all: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let told = |found: &&Diagnostic| {
         found.severity == Severity::Error && found.span.start.column == 1 && TOLD_BY.contains(&found.code)
     };
-    // Of several such lines the first is told.
+    // Only the first of several such lines is reported.
     let Some(first) = all.iter().filter(told).map(|found| found.span.start.line).min() else { return all };
     let is_declared = |name: &str| strays.iter().any(|stray| stray.line >= first && stray.name == name);
     let follows = |found: &Diagnostic| {

@@ -1,5 +1,5 @@
 //! The registry of diagnostic codes: 1xx characters and indentation, 2xx syntax, 3xx names, 4xx
-//! types and values, 5xx limits and lowering, 6xx what a compiled program reports while it runs.
+//! types and values, 5xx limits and lowering, 6xx reports of a running program.
 //!
 //! A released code is never reused or renumbered. Each has an explanation here and, below 6xx, a
 //! fixture in `tests/corpus/diagnostic/` that provokes it.
@@ -16,12 +16,12 @@ impl Code {
         self.0
     }
 
-    /// What it means, in a few words.
+    /// Returns the meaning of the code in a few words.
     pub fn title(self) -> &'static str {
         self.row().1
     }
 
-    /// What it means and what to do, in sentences.
+    /// Returns the meaning of the code and its remedy, in sentences.
     pub fn explanation(self) -> &'static str {
         self.row().2
     }

@@ -4,8 +4,8 @@ use super::Code;
 
 macro_rules! examples {
     ($($number:literal)*) => {
-        /// A program that provokes a code; `None` of what is told at run time, and of bounds that
-        /// only a long program reaches.
+        /// Returns a program that provokes a code. `None` for codes at run time, and for limits
+        /// that only a long program reaches.
         pub fn example(code: Code) -> Option<&'static str> {
             match code.number() {
                 $($number => Some(include_str!(concat!("../../tests/corpus/diagnostic/LOT", $number, ".lot"))),)*

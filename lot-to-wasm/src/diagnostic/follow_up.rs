@@ -1,9 +1,9 @@
-//! Errors that say nothing new: those that another one on their line explains, and a habit of
-//! another language that is told once.
+//! Removal of redundant errors: those that another error on their line explains, and repeats of a
+//! habit of another language.
 
 use super::{Code, Diagnostic, Severity, codes};
 
-/// Drops what follows from other errors of an entity. `found` is in source order.
+/// Drops errors that follow from other errors of an entity. `found` is in source order.
 pub(super) fn drop_from(found: &mut Vec<Diagnostic>) {
     fold_habits(found, |one, other| one.span.start.line == other.span.start.line);
     keep_one_of_a_line(found);
@@ -16,8 +16,8 @@ fn is_of_syntax(found: &Diagnostic) -> bool {
     found.severity == Severity::Error && found.code.number() < 300
 }
 
-/// How much an error of syntax says of what is wrong on its line: a bracket or character the least,
-/// then a word in small letters.
+/// Returns how well a syntax error explains the mistake on its line: a bracket or character the
+/// least, then a word in small letters.
 fn weight(found: &Diagnostic) -> u8 {
     match found.code {
         codes::UNEXPECTED_CHARACTER => 0,
@@ -30,9 +30,8 @@ fn weight(found: &Diagnostic) -> u8 {
 /// [Weight](weight) of an error that is sure of its place.
 const WEIGHT_MAX: u8 = 3;
 
-/// Of the errors of syntax on a line the first is kept that says most, and those beside it that are
-/// as sure of what to write; without its mistake the others may be none. Names on such a line are
-/// not looked up.
+/// Keeps the most specific syntax error of each line, and those beside it that have a sure fix. The
+/// others may only follow from the first mistake. Errors about names on such a line are dropped.
 fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     let mut kept: Vec<(u32, usize)> = Vec::new();
     for (at, it) in found.iter().enumerate().filter(|(_, it)| is_of_syntax(it)) {
@@ -46,7 +45,7 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
         let of_line = kept.iter().find(|(line, _)| *line == it.span.start.line);
         let is_name = it.severity == Severity::Error && it.code == codes::UNKNOWN_IDENTIFIER;
         let is_sure = weight(it) == WEIGHT_MAX && it.fix.is_some();
-        // What stands before a bracket does not leave it open.
+        // An error before a bracket is not the reason why the bracket stays open.
         let is_behind = |best: usize| {
             let is_one = it.code == codes::UNCLOSED_BRACKET && !it.message.starts_with("`{`");
             is_one && it.span.start.column > found[best].span.start.column
@@ -60,8 +59,8 @@ fn keep_one_of_a_line(found: &mut Vec<Diagnostic>) {
     found.retain(|_| keeps.pop().unwrap_or(true));
 }
 
-/// Where a block of another language is reported, its end needs no word, and where braces are,
-/// their indentation needs none.
+/// Drops errors that follow from a block of another language: at its end word, and at the
+/// indentation of braces.
 fn drop_ends_of_unknown_blocks(found: &mut Vec<Diagnostic>) {
     let (mut is_loop, mut has_braces) = (false, false);
     found.retain(|it| {

@@ -25,9 +25,9 @@ pub struct Entry {
     pub end_column: u32,
     /// The line where the place begins.
     pub source_lines: Vec<String>,
-    /// What to do, best first.
+    /// Suggestions, best first.
     pub suggestions: Vec<String>,
-    /// What the grammar allows here; left out when unknown.
+    /// Tokens that the grammar allows here; left out when unknown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<String>,
     /// More to know; left out when there is nothing.
@@ -48,7 +48,7 @@ pub struct Related {
     pub line: u32,
     /// Column from 1.
     pub column: u32,
-    /// What is there.
+    /// Description of the place.
     pub message: String,
 }
 

@@ -47,9 +47,9 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     text
 }
 
-/// A text that a terminal shows as it is, character by character: a tab is a blank, control
-/// characters are pictures of themselves, and what turns the direction of writing is a replacement
-/// character.
+/// Makes a text safe for a terminal, character by character: a tab becomes a blank, control
+/// characters become pictures of themselves, and characters that turn the direction of writing
+/// become replacement characters.
 pub fn printable(text: &str) -> String {
     let shown = |character: char| match character {
         '\t' => ' ',

@@ -1,4 +1,5 @@
-//! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
+//! Collector for the diagnostics of all phases: bounded, in source order, without repeats at one
+//! place.
 
 use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes, follow_up};
 use crate::check::PatternsOfText;
@@ -9,24 +10,24 @@ use crate::syntax::{Name, Path};
 /// Collects the diagnostics of one entity.
 ///
 /// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per
-/// start of a span, because a second one there is a consequence of the first. What
-/// [follows](follow_up) from others is dropped at the end.
+/// start of a span, because a second one there is a consequence of the first. Diagnostics that
+/// [follow](follow_up) from others are dropped at the end.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     source: &'a Source<'a>,
     found: Vec<(u32, Diagnostic)>,
     errors: usize,
     warnings: usize,
-    /// Where everything is reported whose own place is in another text.
+    /// Place at which diagnostics of another text are reported.
     pinned: Option<Span>,
-    /// Where the text that can be read ends, when the rest of it was swallowed.
+    /// End of the readable text, when the rest of it was swallowed.
     cut: Option<u32>,
-    /// Whether [extensions](codes::NON_PORTABLE) are told of.
+    /// Whether [extensions](codes::NON_PORTABLE) are reported.
     tells_of_extensions: bool,
     /// Whether the text is stored already, and its mistakes that were
     /// [accepted once](Draft::unless_stored) are warnings.
     is_stored: bool,
-    /// What the patterns of the whole text have cost; `None` where only the definition's own are
+    /// Cost so far of the patterns of the whole text; `None` where only the definition's own are
     /// bounded.
     patterns: Option<&'a PatternsOfText>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Draft {
     notes: Vec<String>,
     suggestions: Vec<String>,
     fix: Option<(Span, String)>,
-    /// A warning of what is stored already.
+    /// It is only a warning for a stored text.
     unless_stored: bool,
 }
 
@@ -82,13 +83,13 @@ impl Draft {
         Draft::new(Severity::Warning, code, span, message)
     }
 
-    /// What to write beside the place.
+    /// Sets the text beside the place.
     pub(crate) fn label(mut self, text: impl Into<String>) -> Draft {
         self.label = text.into();
         self
     }
 
-    /// What the grammar allows here.
+    /// Sets the tokens that the grammar allows here.
     pub(crate) fn expected(mut self, what: &[&str]) -> Draft {
         self.expected = what.iter().map(|text| (*text).to_owned()).collect();
         self
@@ -117,19 +118,19 @@ impl Draft {
         Draft { span, ..self }
     }
 
-    /// What to do.
+    /// Adds a suggestion.
     pub(crate) fn suggest(mut self, text: impl Into<String>) -> Draft {
         self.suggestions.push(text.into());
         self
     }
 
-    /// A change of the text that does what the first suggestion says.
+    /// Sets the change of the text that carries out the first suggestion.
     pub(crate) fn fix(mut self, span: Span, replacement: impl Into<String>) -> Draft {
         self.fix = Some((span, replacement.into()));
         self
     }
 
-    /// What was probably meant by what stands at the place of this diagnostic.
+    /// Suggests the name that was probably meant at the place of this diagnostic.
     pub(crate) fn did_you_mean(self, near: Option<&str>) -> Draft {
         let Some(near) = near else { return self };
         let span = self.span;
@@ -152,7 +153,7 @@ impl Draft {
         if is_plain { draft.fix(Span { end, ..path.span }, near) } else { draft }
     }
 
-    /// What to do, where something is known.
+    /// Adds a suggestion, if there is one.
     pub(crate) fn suggest_if(self, text: Option<String>) -> Draft {
         match text {
             Some(text) => self.suggest(text),
@@ -177,7 +178,7 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// The same, which tells of [extensions](codes::NON_PORTABLE) or not.
+    /// Sets whether [extensions](codes::NON_PORTABLE) are reported.
     pub(crate) fn telling_of_extensions(self, tells_of_extensions: bool) -> Sink<'a> {
         Sink { tells_of_extensions, ..self }
     }
@@ -192,7 +193,7 @@ impl<'a> Sink<'a> {
         Sink { patterns: Some(patterns), ..self }
     }
 
-    /// What the patterns of the whole text have cost.
+    /// Returns the cost so far of the patterns of the whole text.
     pub(crate) fn patterns(&self) -> Option<&'a PatternsOfText> {
         self.patterns
     }
@@ -202,15 +203,14 @@ impl<'a> Sink<'a> {
         self.source
     }
 
-    /// Reports at `place` from now on, whatever places the diagnostics name: what is checked stands
-    /// in another text.
+    /// Reports at `place` from now on, instead of the places of the diagnostics: the checked text
+    /// is another one.
     pub(crate) fn pin(&mut self, place: Option<Span>) {
         self.pinned = place;
     }
 
-    /// The text ends here for the phases: what was behind it has been swallowed by a mistake that
-    /// is reported. From now on there are no warnings, and no errors that the missing rest
-    /// explains.
+    /// The text ends here for the phases: a reported mistake has swallowed the rest. From now on
+    /// there are no warnings, and no errors that the missing rest explains.
     pub(crate) fn cut_at(&mut self, end: u32) {
         self.cut = Some(end);
     }
@@ -292,7 +292,7 @@ impl<'a> Sink<'a> {
         self.push(draft);
     }
 
-    /// As [`push`](Self::push), in place of all that was told of a longer span, warnings too.
+    /// As [`push`](Self::push), in place of all diagnostics of a longer span, warnings too.
     pub(crate) fn push_over_all(&mut self, covered: Span, draft: Draft) {
         let before = self.errors_found();
         self.found.retain(|(start, _)| !(covered.start..covered.end).contains(start));
@@ -314,8 +314,8 @@ impl<'a> Sink<'a> {
         found
     }
 
-    /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax
-    /// there say nothing, unless one knows what to write.
+    /// Drops syntax errors on a line with a missing quote, which is read the wrong way round behind
+    /// it. Errors whose fix adds a quote stay.
     fn drop_consequences_of_quotes(&mut self) {
         let unclosed = |found: &&(u32, Diagnostic)| found.1.code == codes::UNCLOSED_STRING;
         let lines: Vec<u32> = self.found.iter().filter(unclosed).map(|(_, it)| it.span.start.line).collect();

@@ -1,4 +1,4 @@
-//! The TextMate grammar, by which editors colour programs without asking anybody.
+//! The TextMate grammar, by which editors colour programs without a language server.
 
 use serde_json::{Value, json};
 

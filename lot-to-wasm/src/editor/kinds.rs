@@ -1,4 +1,4 @@
-//! What a value can be while a program runs.
+//! Kinds that a value can have while a program runs.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use crate::syntax::{self, Entity, Expression};
 pub struct Kinds {
     /// Bytes of the text: the expression.
     pub range: Range<usize>,
-    /// All that it can be while the program runs.
+    /// All kinds that it can have while the program runs.
     pub kinds: KindSet,
 }
 
@@ -49,13 +49,14 @@ impl Kinds {
     }
 }
 
-/// What the smallest expression at a byte of a text can be, or the variable that is named there;
-/// `None` where there is neither, and in what cannot be read. `others` are the texts that belong to
-/// the same project.
+/// Returns the kinds of the smallest expression at a byte of a text, or of the variable named
+/// there. `None` if there is neither, or if the definition cannot be read. `others` are the other
+/// texts of the project.
 ///
 /// ```
 /// use lot_to_wasm::editor::kinds;
-/// let text = "DEFINE ACTION A\nON START DO\n    SET \"n\" WITH 2 * 3.5\n    PUBLISH TOPIC \"t\" WITH {n}\n";
+/// let text = "DEFINE ACTION A\nON START DO\n    SET \"n\" WITH 2 * 3.5\n    \
+///     PUBLISH TOPIC \"t\" WITH {n}\n";
 /// let found = kinds(text, text.find("{n}").unwrap() + 1, &[]).unwrap();
 /// assert_eq!((&text[found.range], found.kinds.to_string().as_str()), ("{n}", "double"));
 /// ```
@@ -85,7 +86,7 @@ pub fn kinds(text: &str, offset: usize, others: &[&str]) -> Option<Kinds> {
             (None, None) => None,
         }
     });
-    // What only a line with an error sets can be nothing.
+    // A variable that only a line with an error sets has no kinds.
     found.filter(|found| found.kinds != KindSet::NONE)
 }
 

@@ -1,4 +1,4 @@
-//! The definitions of a text with what is in them.
+//! The outline of a text: its definitions with their parts.
 
 use std::ops::Range;
 
@@ -14,12 +14,12 @@ use crate::{ParsedEntity, parse};
 /// A definition, or a part of one that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Symbol {
-    /// What it is.
+    /// Kind of the symbol.
     pub kind: SymbolKind,
     /// Its name.
     pub name: String,
-    /// What editors show beside the name: its trigger, type or inputs; empty when there is nothing
-    /// to tell.
+    /// Text that editors show beside the name: its trigger, type or inputs; empty when there is
+    /// none.
     pub detail: String,
     /// `DESCRIPTION` of an Action.
     pub description: Option<String>,
@@ -27,11 +27,11 @@ pub struct Symbol {
     pub range: Range<usize>,
     /// Bytes of its name, without quotes and braces.
     pub name_range: Range<usize>,
-    /// What is in it.
+    /// Symbols inside this one.
     pub children: Vec<Symbol>,
 }
 
-/// What a [`Symbol`] is.
+/// Kind of a [`Symbol`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SymbolKind {
     /// A definition.
@@ -94,7 +94,7 @@ impl Outline<'_> {
         start + span.start as usize..start + span.end as usize
     }
 
-    /// The name without what is around it, unless it is written with escapes.
+    /// Range of the name without quotes and braces, unless it is written with escapes.
     fn name_range(&self, name: &Name) -> Range<usize> {
         let range = self.range(name.span);
         let within = self.text.get(range.clone()).and_then(|written| written.find(&name.text));
@@ -113,7 +113,7 @@ impl Outline<'_> {
         }
     }
 
-    /// What starts an Action, or what it takes and gives.
+    /// Returns the trigger of an Action, or its inputs and outputs.
     fn signature(&self, action: &DefineAction) -> String {
         match &action.entry {
             ActionBody::Triggered(trigger) if trigger.is_unreadable() => String::new(),

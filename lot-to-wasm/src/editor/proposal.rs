@@ -1,7 +1,7 @@
-//! What may be written at the cursor.
+//! Completions at the cursor.
 //!
 //! Three sources, in this order: the words before the cursor ([`AFTER`]), the parser, which names
-//! what it expects at the end of the text up to the cursor, and what begins or continues a value.
+//! the tokens that it expects at the cursor, and the words that begin or continue a value.
 
 use std::ops::Range;
 
@@ -13,15 +13,15 @@ use crate::check::RULE_SCOPES;
 use crate::statement::{self, Use};
 use crate::{function, route, trigger};
 
-/// Proposals: what may be written at the cursor.
+/// Completions at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposals {
-    /// Bytes of the text that it replaces: what is there of the word already.
+    /// Bytes of the text that it replaces: the part of the word that is written already.
     pub range: Range<usize>,
     /// Words of the language, likeliest first; of several words together the first is the one to
     /// look up.
     pub words: Vec<String>,
-    /// Names of what is defined elsewhere.
+    /// Names of definitions elsewhere.
     pub names: Option<Names>,
     /// Variables of the definition around the cursor.
     pub variables: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Proposals {
     pub in_string: bool,
 }
 
-/// Which names fit.
+/// Names that fit at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// Definitions of a kind.
@@ -42,7 +42,7 @@ pub enum Names {
     Topics,
 }
 
-/// Words that follow others. The last words before the cursor, and what may follow them.
+/// Words that follow others: the last words before the cursor, and the words that may follow them.
 const AFTER: &[(&[&str], &[&str])] = &[
     (&["KEEP"], &["TOPIC", "ENV", "SECRET"]),
     (&["DELETE"], &["TOPIC", "ENV", "SECRET"]),
@@ -122,7 +122,7 @@ const CONTINUATIONS: [&str; 12] = [
     "IN",
 ];
 
-/// What may be written at a byte of a text.
+/// Returns the completions at a byte of a text.
 ///
 /// ```
 /// use lot_to_wasm::editor::proposals;
@@ -157,7 +157,7 @@ fn width(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
-/// What is there of a word at the cursor.
+/// Returns the range of the word before the cursor.
 fn word_before(text: &str, offset: usize) -> Range<usize> {
     let before = text.get(..offset).unwrap_or("");
     let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
@@ -169,7 +169,7 @@ struct Cursor<'a, 't> {
     text: &'t str,
     tokens: &'a Tokens<'t>,
     offset: usize,
-    /// What is there already.
+    /// Range of the part of the word that is written already.
     range: Range<usize>,
     in_string: bool,
     /// The token that is being written, or the first one behind the cursor.

@@ -1,4 +1,4 @@
-//! What a word or string of a program refers to.
+//! References from words and strings of a program to definitions, variables and topics.
 
 use std::ops::Range;
 
@@ -8,18 +8,18 @@ use super::tokens::Tokens;
 use super::words::keyword;
 use crate::keyword::Keyword;
 
-/// What stands at a place.
+/// Reference at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference<'t> {
     /// Bytes of the text: the word, or the inside of the string.
     pub range: Range<usize>,
-    /// What it refers to.
+    /// Target of the reference.
     pub target: Target<'t>,
     /// It is the name of a definition, behind `DEFINE`.
     pub is_definition: bool,
 }
 
-/// What a word or string refers to.
+/// Target that a word or string refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'t> {
     /// A definition of this kind and name.
@@ -28,19 +28,20 @@ pub enum Target<'t> {
     Python(&'t str),
     /// A variable, input, output or field of the definition around it.
     Variable(&'t str),
-    /// A topic or a filter, or what one begins with.
+    /// A topic or a filter, or the beginning of one.
     Topic(&'t str),
     /// A word of the language.
     Keyword(Keyword),
 }
 
-/// What stands at a byte of a text, whatever is wrong with the text.
+/// Returns the reference at a byte of a text, which may have errors.
 ///
 /// ```
 /// use lot_to_wasm::editor::{Target, reference};
 /// let text = "DEFINE ACTION A\nON TOPIC \"in\" DO\n    CALL ACTION Other WITH x = 1\n";
 /// let at = text.find("Other").unwrap();
-/// assert_eq!(reference(text, at + 2).unwrap().target, Target::Entity(lot_facts::Kind::Action, "Other"));
+/// let action = Target::Entity(lot_facts::Kind::Action, "Other");
+/// assert_eq!(reference(text, at + 2).unwrap().target, action);
 /// ```
 pub fn reference(text: &str, offset: usize) -> Option<Reference<'_>> {
     let tokens = Tokens::around(text, offset)?;

@@ -2,7 +2,7 @@ use lot_facts::Kind;
 
 use super::*;
 
-/// What is proposed at `|`.
+/// Returns the completions at `|`.
 fn at_mark(text: &str) -> Proposals {
     let offset = text.find('|').expect("a mark");
     proposals(&text.replacen('|', "", 1), offset)
@@ -158,7 +158,7 @@ fn values_have_kinds() {
     assert_eq!(kinds(unset, unset.find("x\"").unwrap(), &[]), None, "nothing is known of it");
 }
 
-/// Programs with errors: what is left of them is looked at all the same.
+/// Editor queries also work in the readable parts of programs with errors.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
 fn any_place_of_wrong_programs_is_answered() {
@@ -189,7 +189,7 @@ fn any_place_of_any_text_is_answered() {
     }
 }
 
-/// The code in the texts about keywords, with what stands around it in a program.
+/// Code in the texts about keywords, completed to programs.
 fn examples() -> Vec<String> {
     let mut programs = Vec::new();
     for code in keywords().flat_map(|keyword| keyword.text.split('`').skip(1).step_by(2)) {
@@ -219,7 +219,7 @@ fn examples() -> Vec<String> {
 
 #[test]
 fn code_in_the_texts_about_keywords_is_lot() {
-    // What stands for a name or a value of the reader's.
+    // Placeholders for names and values in the texts, with real code.
     let stand_ins = [
         ("text", "\"t\""),
         ("number, digits", "2.5, 1"),

@@ -1,4 +1,4 @@
-//! The tokens around a place of a text, whatever is wrong with it.
+//! The tokens around a place of a text, which may have errors.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use crate::source::Source;
 use crate::split::split;
 use crate::token::{Token, TokenKind};
 
-/// Tokens that are looked at to find out what a line is about; more make no line of a program, but
-/// could make a text take for ever.
+/// Most tokens that are read to recognize a line. Lines of real programs have fewer, but a hostile
+/// text could take for ever.
 const LINE_TOKENS_MAX: usize = 256;
 
 /// The tokens of the entity around a place; offsets count from the start of the whole text.
 pub(super) struct Tokens<'t> {
     text: &'t str,
-    /// Where the entity begins and the next one does.
+    /// Bytes from the start of the entity to the start of the next one.
     pub(super) entity: Range<usize>,
     tokens: Vec<Token>,
 }
@@ -46,7 +46,7 @@ impl<'t> Tokens<'t> {
         self.tokens.len()
     }
 
-    /// Where a token stands.
+    /// Returns the range of a token in the text.
     pub(super) fn range(&self, index: usize) -> Range<usize> {
         self.tokens.get(index).map_or(0..0, |token| {
             let start = self.entity.start;
@@ -88,7 +88,7 @@ impl<'t> Tokens<'t> {
         )
     }
 
-    /// What a word or string names: a string without its quotes.
+    /// Returns the name in a word or string: a string without its quotes.
     pub(super) fn name(&self, index: usize) -> &'t str {
         let slice = self.slice(index);
         match slice.chars().next() {
@@ -100,8 +100,8 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// The token at a place: the word or string that the place is in, else the one that ends there,
-    /// else what is there.
+    /// Returns the token at a place: the word or string around the place, else the one that ends
+    /// there, else any token there.
     pub(super) fn at(&self, offset: usize) -> Option<usize> {
         let is_name = |index: &usize| self.is_word(*index) || self.is_string(*index);
         let is_around = |index: &usize| !self.is_layout(*index) && self.range(*index).contains(&offset);

@@ -1,4 +1,4 @@
-//! The tokens and comments of a text, in order: what the formatter arranges anew.
+//! The tokens and comments of a text, in order, which the formatter arranges anew.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ pub(super) enum What {
     Code(Code),
 }
 
-/// A token, with what the layout of its entity says about it.
+/// Token with its place in the layout of its entity.
 #[derive(Debug)]
 pub(super) struct Code {
     pub(super) kind: TokenKind,

@@ -113,14 +113,14 @@ fn width_at(text: &str, offset: usize) -> usize {
         .sum()
 }
 
-/// What the rows above say about the indentation of the next.
+/// State of the rows above that determines the indentation of the next row.
 #[derive(Default)]
 struct Layout {
     /// Of the row that began each open block, the innermost last: where it was, and its depth.
     blocks: Vec<(usize, usize)>,
     /// Of the last row that continued none: where it was, and where it goes.
     anchor: (usize, usize),
-    /// Where the rows go on which the open brackets are.
+    /// New columns of the rows with the open brackets.
     brackets: Vec<usize>,
 }
 

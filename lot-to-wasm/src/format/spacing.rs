@@ -4,15 +4,15 @@ use super::pieces::{Piece, What};
 use crate::statement::{self, Use};
 use crate::token::{Sign, TokenKind};
 
-/// Words beside those of statements behind which a bracket begins a value, not what a function
-/// takes.
+/// Words beside those of statements behind which a bracket begins a value, and not the arguments of
+/// a function.
 const BEFORE_VALUES: [&str; 11] =
     ["AND", "AND_THEN", "CONTAINS", "EQUAL", "EQUALS", "IN", "IS", "NOT", "OR", "TO", "WITH"];
 
 /// Words in front of a `-` that is an operator; behind others it may go on with a name.
 const BEFORE_MINUS: [&str; 5] = ["DOUBLE", "FLOAT", "INT", "PAYLOAD", "RESULT"];
 
-/// What a `-` behind an operand is taken for.
+/// Role of a `-` behind an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Minus {
     /// An operator, which has spaces around it.
@@ -21,9 +21,9 @@ pub(super) enum Minus {
     OfName,
 }
 
-/// The line anew: one space where there was any, none inside brackets, one around operators between
-/// operands and behind commas, and one around comments; those at the end stay as far off as they
-/// were. `code_before` is what stands on the lines before: an operator may go on with it.
+/// Formats the line: one space where there was any, none inside brackets, one around operators
+/// between operands and behind commas, and one around comments. Comments at the end keep their
+/// distance. `code_before` is the code on the lines before: an operator may continue it.
 pub(super) fn spaced<'p>(
     text: &str,
     pieces: &'p [Piece],
@@ -96,7 +96,7 @@ fn closes(piece: &Piece) -> bool {
     is_sign(piece, &[Sign::CloseParen, Sign::CloseBracket, Sign::CloseBrace])
 }
 
-/// Whether it follows what is before it without a space.
+/// Whether it follows the previous piece without a space.
 fn is_tight(piece: &Piece) -> bool {
     closes(piece) || is_sign(piece, &[Sign::Comma, Sign::Colon])
 }

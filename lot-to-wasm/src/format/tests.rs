@@ -69,8 +69,8 @@ fn lists_in_triggers_are_spaced() {
     }
 }
 
-/// What a `-` is part of can be told from the tree alone: where it would change with spaces, the
-/// text keeps what it has.
+/// Only the tree shows what a `-` is part of. If spaces would change that, the text keeps its
+/// spacing.
 #[test]
 fn a_minus_in_a_name_stays() {
     let payload = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH PAYLOAD-1\n";

@@ -33,11 +33,11 @@ pub(crate) const TRANSFORMS: &[TransformRow] = &[filter::ROW, replace::ROW, spli
 pub struct CallRow {
     /// Its name.
     pub keyword: &'static str,
-    /// What it is in the checked tree.
+    /// Function in the checked tree.
     pub function: Function,
     /// How many arguments it takes.
     pub arguments: RangeInclusive<usize>,
-    /// What it can give, for arguments that are not Empty.
+    /// Kinds of the result, for arguments that are not Empty.
     pub result: KindSet,
     /// An expression and its canonical text; run as a test.
     pub example: (&'static str, &'static str),

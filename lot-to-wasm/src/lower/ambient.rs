@@ -45,8 +45,8 @@ impl Generator<'_> {
         self.show_local(now, format);
     }
 
-    /// Pushes the text of a time that is computed. What is no time, Null or Empty, is pushed as it
-    /// is.
+    /// Pushes the text of a computed time. A value that is no time, Null or Empty, is pushed
+    /// unchanged.
     pub(super) fn timestamp_of(&mut self, format: &ShownTimeFormat, instant: &Expression) {
         let cell = self.code.local(ValType::I32);
         self.cell(instant);
@@ -143,7 +143,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Pushes the cell of a word about who published the message, Empty for nobody. Behind the
+    /// Pushes the cell of a word about the publisher of the message, Empty without one. Behind the
     /// payload stand QoS, RETAIN and the Client Identifier.
     pub(super) fn publisher(&mut self, word: PublisherWord) {
         let Some(message) = self.message else { return self.push_constant(&Constant::Empty) };

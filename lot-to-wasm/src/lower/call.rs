@@ -16,7 +16,7 @@ use crate::syntax::Position;
 const ARGUMENT_BYTES: u32 = 24;
 
 impl Generator<'_> {
-    /// Pushes the cell of what a route has.
+    /// Pushes the cell with the answer of a route.
     pub(super) fn select(&mut self, select: &Select, at: Position) {
         let Select { route, query, parameters } = select;
         let list = self.values(parameters, at);
@@ -81,7 +81,7 @@ impl Generator<'_> {
         self.runtime(Runtime::Crossing);
     }
 
-    /// Ends the run when the host's answer is an error; what it says goes behind `text`.
+    /// Ends the run when the host's answer is an error; the error's text goes behind `text`.
     pub(crate) fn pass_on_error(&mut self, code: codes::Code, text: String, at: Position) {
         self.push_answer_present();
         self.code.open_if();

@@ -35,8 +35,8 @@ pub(super) fn standalone(module: &Module, world: World, facts: &Facts) -> Vec<u8
     writer.builder.finish()
 }
 
-/// A component of a world that imports the runtime, and the core module of whatever definition it
-/// is instantiated for.
+/// A component of a world that imports the runtime, and the core module of the definition for which
+/// it is instantiated.
 pub(super) fn shell(world: World) -> Vec<u8> {
     let mut writer = Writer { builder: ComponentBuilder::default() };
     let runtime = writer.import_module(RUNTIME_IMPORT, &runtime_type());
@@ -71,7 +71,7 @@ struct Writer {
     builder: ComponentBuilder,
 }
 
-/// The core instances of a component, and what its exports need of them.
+/// The core instances of a component, and their parts that its exports need.
 struct Core {
     /// The runtime's instance.
     runtime: u32,
@@ -100,7 +100,7 @@ impl Writer {
         self.builder.import(name, ComponentTypeRef::Module(index))
     }
 
-    /// Instantiates the core modules, with what they import: of the host through a
+    /// Instantiates the core modules with their imports. The imports from the host go through a
     /// [gate](batch::gate), if there is to be one.
     fn core(&mut self, runtime: u32, main: u32, host: &[Host], is_gated: bool) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
@@ -308,7 +308,7 @@ impl Writer {
 const MEMORY: MemoryType =
     MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
 
-/// What the shell asks of the runtime: all that it exports for programs.
+/// Returns the type of the runtime module that the shell imports: all exports for programs.
 fn runtime_type() -> ModuleType {
     let mut runtime = ModuleType::new();
     runtime.export("memory", EntityType::Memory(MEMORY));
@@ -324,8 +324,8 @@ fn runtime_type() -> ModuleType {
     runtime
 }
 
-/// What the shell asks of a definition's core module: the exports of the world, and to import
-/// nothing but this.
+/// Returns the type of a definition's core module that the shell imports: the exports of the world,
+/// and no imports but these.
 fn main_type(world: World) -> ModuleType {
     let mut main = ModuleType::new();
     main.import("rt", "memory", EntityType::Memory(MEMORY));

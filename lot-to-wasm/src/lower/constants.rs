@@ -17,7 +17,7 @@ const AREA_BYTES: u32 = 32;
 /// Bytes of a cell.
 pub(crate) const CELL_BYTES: u32 = 16;
 
-/// Where a text is: offset from the start of the constants, and length in bytes.
+/// Location of a text: offset from the start of the constants, and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text {
     pub(super) offset: u32,
@@ -32,7 +32,7 @@ pub(super) struct Constants {
     known_cells: HashMap<CellKey, u32>,
 }
 
-/// What makes cells equal. Doubles by their bits.
+/// Key for equal cells. Doubles are compared by their bits.
 type CellKey = (u8, u64);
 
 /// Case numbers of the WIT variant `value`, as in `guests/lot-runtime/src/cell.rs`.

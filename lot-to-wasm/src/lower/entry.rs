@@ -43,10 +43,10 @@ pub(super) fn model_module(model: &Model) -> Result<Module, TooLarge> {
     generator.module(vec![(Helper::OnMessage, run), (Helper::Build, build)])
 }
 
-/// Where the triggering message is among the parameters of the export.
+/// Position of the triggering message among the parameters of the export.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Message {
-    /// Parameter that says whether there is one; `None` when there always is.
+    /// Parameter with the flag whether there is one; `None` when there always is.
     pub(crate) present: Option<u32>,
     /// Address of the topic; its length follows.
     pub(crate) topic: u32,
@@ -106,7 +106,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The module with these exports, and what they need.
+    /// The module with these exports, and their helper functions.
     fn module(mut self, mut functions: Vec<(Helper, Code)>) -> Result<Module, TooLarge> {
         functions.append(&mut self.pieces);
         TooLarge::check(functions.iter().map(|(_, code)| code))?;
@@ -243,8 +243,8 @@ impl<'a> Generator<'a> {
         self.place_variables();
     }
 
-    /// Ends the run without an error. What it took is given back; it stays readable for the host
-    /// until something is taken again.
+    /// Ends the run without an error. Its memory is given back, and stays readable for the host
+    /// until the next allocation.
     pub(crate) fn succeed(&mut self) {
         self.end_run();
         self.push_constant_address(RESULT);
@@ -401,7 +401,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// What an export says that does not belong to the Action's trigger.
+/// Error message of an export that does not belong to the Action's trigger.
 fn refusal(entry: &Entry) -> &'static str {
     match entry {
         Entry::Callable { .. } => "the action is called by name, nothing triggers it",

@@ -1,6 +1,6 @@
-//! Equality with a text of the program, which is equality of texts whatever the other side is
-//! (OD-18): compared in place, without a call; and of one value with each of several, as in
-//! `IN [a, b]` and `CASE a, b`.
+//! Equality with a text of the program, which is equality of texts for every kind of the other side
+//! (OD-18): compared in place, without a call; and of one value with each of several, as in `IN [a,
+//! b]` and `CASE a, b`.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -12,7 +12,7 @@ use crate::check::tree::{Candidate, Constant, Expression, ExpressionKind};
 /// Longest text that is compared in place; for a longer one the runtime is called.
 const IN_PLACE_BYTES_MAX: usize = 32;
 
-/// Where a text is: locals with its address and its length.
+/// Location of a text: locals with its address and its length.
 #[derive(Clone, Copy)]
 pub(crate) struct TextAt {
     address: u32,
@@ -21,8 +21,8 @@ pub(crate) struct TextAt {
     taken: Option<[Local; 2]>,
 }
 
-/// What is compared with several others: as text with texts of the program, as cell with everything
-/// else.
+/// Value that is compared with several others: as text with texts of the program, as cell with
+/// everything else.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject {
     cell: Option<Local>,
@@ -31,7 +31,7 @@ pub(crate) struct Subject {
 
 /// The text with which an expression is compared in place.
 ///
-/// Not one with U+FFFD, which stands for whatever was no UTF-8 when bytes are looked at as text.
+/// Not one with U+FFFD, which replaces invalid UTF-8 when bytes are looked at as text.
 pub(super) fn in_place(expression: &Expression) -> Option<&str> {
     let ExpressionKind::Constant(Constant::Text(text)) = &expression.kind else { return None };
     let is_short = text.len() <= IN_PLACE_BYTES_MAX;
@@ -73,7 +73,7 @@ impl Generator<'_> {
         TextAt { address: locals[0].index, length: locals[1].index, taken: Some(locals) }
     }
 
-    /// Evaluates once what is compared with these.
+    /// Evaluates once the value that is compared with these.
     pub(crate) fn subject<'e>(
         &mut self,
         value: &Expression,

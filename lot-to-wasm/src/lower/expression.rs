@@ -1,4 +1,4 @@
-//! Expressions: how values are represented, and code for all that are not operators.
+//! Expressions: representation of values, and code for all expressions that are not operators.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -437,7 +437,7 @@ impl Generator<'_> {
             Function::Pow => return self.fold(Runtime::Pow, rest),
             Function::Round if rest.is_empty() => Runtime::Round,
             Function::Round => return self.fold(Runtime::RoundTo, rest),
-            // What is missing among several is left out; in the end it is the number that it counts
+            // A missing value among several is left out; in the end it is the number that it counts
             // as.
             Function::Min | Function::Max => {
                 let of_two = if function == Function::Min { Runtime::Min } else { Runtime::Max };

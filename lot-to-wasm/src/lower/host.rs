@@ -45,7 +45,7 @@ pub(crate) enum Host {
     PublishModel,
 }
 
-/// How a function is declared in WIT and what it is lowered to by the canonical ABI.
+/// Declaration of a function in WIT, and its lowering by the canonical ABI.
 #[derive(Debug)]
 pub(super) struct Declaration {
     /// Interface of the package `lotmq:guest`.

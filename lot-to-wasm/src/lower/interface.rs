@@ -1,6 +1,6 @@
 //! The WIT types of `wit/guest`, as component types.
 //!
-//! A test compares what comes out with the WIT files, so that neither can change alone.
+//! A test compares the output with the WIT files, so that neither can change alone.
 
 use std::collections::HashMap;
 

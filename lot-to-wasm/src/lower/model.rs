@@ -1,4 +1,4 @@
-//! What only Models have: building an instance, assignments, and loops over lists.
+//! Code for Models only: building an instance, assignments, and loops over lists.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -49,7 +49,7 @@ impl Generator<'_> {
         self.refuse_unknown(Runtime::UnknownField, &fields.join("\0"), codes::RUN_UNKNOWN_FIELD, message);
     }
 
-    /// Pushes the address of what is assigned to a field or below it, or 0.
+    /// Pushes the address of the value assigned to a field or below it, or 0.
     fn push_assigned(&mut self, name: &str) {
         self.code.parameter(0);
         self.code.parameter(1);
@@ -57,7 +57,7 @@ impl Generator<'_> {
         self.runtime(Runtime::Assigned);
     }
 
-    /// Pushes the cell of what is assigned to a field.
+    /// Pushes the cell of the value assigned to a field.
     pub(super) fn assigned(&mut self, name: &str) {
         let found = self.code.local(ValType::I32);
         self.push_assigned(name);

@@ -33,7 +33,7 @@ pub(crate) enum Helper {
     Call,
     Build,
     Check,
-    /// Reports what the runtime noted: line, column, a counter for each kind of note.
+    /// Reports the notes of the runtime: line, column, a counter for each kind of note.
     Flush,
     /// Reports a warning the 1st, 2nd, 4th, 8th, … time: code, message, line, column, counter.
     Warn,
@@ -42,12 +42,12 @@ pub(crate) enum Helper {
     CheckWrite,
     /// Fills the result with an error: code, message, line, column; returns its address.
     Fail,
-    /// Some statements of an export: what the export has, and the address of the variables. Returns
-    /// the address of the result when the run has ended, else 0.
+    /// Some statements of an export: the parameters of the export, and the address of the
+    /// variables. Returns the address of the result when the run has ended, else 0.
     Piece(Piece),
 }
 
-/// Which piece, and of which export.
+/// Number of a piece, and the parameters of its export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Piece {
     pub(super) number: u32,

@@ -1,4 +1,4 @@
-//! Operators: arithmetic, concatenation, comparison, logic. Where both kinds are known they are
+//! Operators: arithmetic, concatenation, comparison, logic. With operands of known kinds they are
 //! machine instructions.
 
 use wasm_encoder::{Instruction, ValType};
@@ -13,7 +13,7 @@ use crate::check::tree::{Arithmetic, Candidate, Comparison, Constant, Expression
 /// Fewest operands, but the first, of a chain of AND or OR that is written as one block.
 const CHAIN_MIN: usize = 8;
 
-/// What Empty counts as beside a number.
+/// Kinds that count as a number when the other operand is a number.
 const NUMBER_OR_EMPTY: KindSet = KindSet::NUMBER.with(KindSet::EMPTY);
 
 impl Generator<'_> {
@@ -82,7 +82,7 @@ impl Generator<'_> {
         });
     }
 
-    /// Pushes what a value counts as in arithmetic of Doubles.
+    /// Pushes the number that a value counts as in arithmetic of Doubles.
     fn double_operand(&mut self, expression: &Expression) {
         match self.value(expression) {
             Representation::Double => {}

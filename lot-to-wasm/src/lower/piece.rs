@@ -1,9 +1,9 @@
 //! The code of blocks of statements. Those of long programs are several functions, each with some
 //! statements of a block.
 //!
-//! What making native code of one function takes grows with the square of its branches, in memory
-//! and in time: a model with 1,000 fields as one function takes 288 MiB, in pieces 5. The pieces
-//! share the variables, which are in memory then.
+//! The memory and time for the native code of one function grow with the square of its branches: a
+//! model with 1,000 fields as one function takes 288 MiB, in pieces 5 MiB. The pieces share the
+//! variables, which are in memory then.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -24,7 +24,7 @@ pub(super) fn is_long(body: &[Statement]) -> bool {
     !fits(body, &mut left)
 }
 
-/// Takes the number of statements off what is left.
+/// Takes the number of statements off the remaining number; whether they fit.
 fn fits(body: &[Statement], left: &mut usize) -> bool {
     body.iter().all(|statement| {
         let rest = left.checked_sub(1);

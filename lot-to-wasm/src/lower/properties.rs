@@ -17,7 +17,7 @@ use crate::syntax::Position;
 /// Case number of `invalid-properties` in the WIT enum `write-error`.
 const INVALID_PROPERTIES: i32 = 3;
 
-/// What `lot.payload` returns for no bytes at all.
+/// Return value of `lot.payload` for no bytes at all.
 const NOTHING: i64 = -1;
 
 /// Offsets in the parameters of `publish-with`, which the canonical ABI takes from memory.
@@ -32,7 +32,7 @@ mod record {
     pub(super) const USER_PROPERTIES: u64 = 68;
     pub(super) const BYTES: u32 = 76;
 
-    /// Where the option of a property is; its value follows 4 bytes behind.
+    /// Returns the offset of the option of a property; its value follows 4 bytes behind.
     pub(super) fn of(property: MessageProperty) -> u64 {
         match property {
             MessageProperty::MessageExpiry => 24,
@@ -74,7 +74,7 @@ pub(crate) struct MessageRecord<'g, 'a> {
     generator: &'g mut Generator<'a>,
     /// Local with their address.
     record: Local,
-    /// Where to go when nothing is published.
+    /// Label to jump to when nothing is published.
     end: Label,
     /// Place of the statement, for reports.
     at: Position,
@@ -171,8 +171,8 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.get(cell);
         self.generator.runtime(Runtime::DoubleOf);
         self.generator.code.set(seconds);
-        // A text that is no number gives 0 and a note, of which the report is told instead; what is
-        // NaN is in no range.
+        // A text that is no number gives 0 and a note, and this code reports it instead; NaN is in
+        // no range.
         self.generator.code.get(seconds);
         self.generator.code.push(Instruction::F64Const((-1.0).into()));
         self.generator.code.push(Instruction::F64Gt);
@@ -315,7 +315,7 @@ impl<'g, 'a> MessageRecord<'g, 'a> {
         self.generator.code.release(length);
     }
 
-    /// Reports the host's refusal of what was published with properties, if it refused.
+    /// Reports the host's refusal of a message with properties, if it refused.
     fn check_publication(&mut self) {
         self.generator.push_constant_address(ANSWER);
         self.generator.code.push(Instruction::I32Load8U(memory(0, 0)));

@@ -1,5 +1,4 @@
-//! What a program says while it runs: reports of the runtime's notes and of refused writes, and run
-//! errors.
+//! Reports of a running program: notes of the runtime, refused writes, and run errors.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -66,8 +65,8 @@ impl Generator<'_> {
         self.push_text(&code.to_string());
     }
 
-    /// Reports what the runtime noted since the last time, if the code since then could make it
-    /// note anything.
+    /// Reports the notes of the runtime since the last time, if the code since then could cause
+    /// any.
     pub(crate) fn flush_notes(&mut self, at: Position) {
         if !std::mem::take(&mut self.raises) {
             return;
@@ -170,8 +169,8 @@ impl Generator<'_> {
     }
 
     /// The body of [`Helper::Warn`]: parameters code, message (address and length each), line,
-    /// column, address of the counter. What is worth a warning is mostly so in each run: after the
-    /// first time the doubled count is told, so that a flood costs a few instructions a run.
+    /// column, address of the counter. The same warning may occur in each run. After the first
+    /// report, only doubled counts are reported, so that a flood costs a few instructions a run.
     pub(super) fn write_warn(&mut self) {
         const MESSAGE: u32 = 2;
         const COUNTER: u32 = 6;

@@ -1,4 +1,4 @@
-//! What the exported function of a Rule is: a question in, a verdict out.
+//! The exported function of a Rule: a question in, a verdict out.
 
 use wasm_encoder::Instruction;
 
@@ -42,8 +42,8 @@ impl Generator<'_> {
         self.push_verdict(None);
     }
 
-    /// Pushes whether a module allows what the Rule is asked about. Where it denies, or cannot say,
-    /// the Rule ends.
+    /// Pushes whether a module allows the request that the Rule is asked about. If the module
+    /// denies it, or has no answer, the Rule ends.
     pub(super) fn module_allows(&mut self, name: &str, at: Position) {
         self.push_text(name);
         self.push_constant_address(ANSWER);
@@ -60,7 +60,7 @@ impl Generator<'_> {
         self.code.push(Instruction::I32Eqz);
     }
 
-    /// Pushes what the module said.
+    /// Pushes the verdict of the module.
     fn push_said(&mut self) {
         self.push_constant_address(ANSWER);
         self.code.push(Instruction::I32Load8U(memory(VERDICT, 0)));

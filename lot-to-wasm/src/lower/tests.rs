@@ -1,5 +1,5 @@
-//! What is generated is a valid component that fits the WIT files. What it does is tested where it
-//! can run: in the host.
+//! Tests that generated code is a valid component that fits the WIT files. Tests of its behaviour
+//! are in the host, where it can run.
 
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use wasmparser::{Validator, WasmFeatures};
@@ -111,7 +111,7 @@ fn boxed(expression: Expression) -> Box<Expression> {
 fn the_shell_is_a_component_that_takes_any_action() {
     let shell = super::shell(super::World::Action);
     assert_valid(&shell, "shell");
-    // With runtime and core module put in, it is what the standalone form is.
+    // With runtime and core module put in, it equals the standalone form.
     assert!(wasmparser::Parser::is_component(&shell));
 }
 
@@ -372,7 +372,7 @@ fn core_text(source: &str) -> String {
     text.lines().filter(|line| !line.contains("@custom")).map(|line| format!("{line}\n")).collect()
 }
 
-/// Reviewed like code: what is called, what is a machine instruction, what is constant.
+/// Reviewed like code: the calls, the machine instructions, and the constants.
 #[test]
 fn generated_code_is_as_expected() {
     for (name, source) in [

@@ -22,7 +22,7 @@ pub(crate) enum Ready {
 
 impl Generator<'_> {
     /// Computes a topic. When it can turn out to have a wildcard without a counterpart,
-    /// [`Generator::missing`] tells afterwards.
+    /// [`Generator::missing`] returns this afterwards.
     pub(super) fn topic(&mut self, topic: &Topic) -> Ready {
         if let Some(text) = topic.constant() {
             return Ready::Constant(text.to_owned());

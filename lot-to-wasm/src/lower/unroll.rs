@@ -1,10 +1,9 @@
-//! Loop unrolling: the body of a short loop that calls nobody is written several times behind one
-//! head.
+//! Loop unrolling: the body of a short loop without calls is written several times behind one head.
 //!
 //! At the head of each loop the engine asks whether the run's time is over, which is a call, and
-//! numbers in registers of floating point do not outlive a call. Where a body is nothing but
-//! machine instructions on machine numbers, what it computes stays in registers from pass to pass
-//! but for one in [`COPIES`].
+//! numbers in registers of floating point do not outlive a call. If a body is nothing but machine
+//! instructions on machine numbers, its results stay in registers from pass to pass, except in one
+//! of [`COPIES`] passes.
 
 use super::entry::Generator;
 use super::equal::in_place;
@@ -17,7 +16,7 @@ const COPIES: u32 = 4;
 /// Most statements and operations of a body that is unrolled.
 const OPERATIONS_MAX: u32 = 48;
 
-/// What a loop may still have of statements and operations for being unrolled.
+/// Number of statements and operations that a loop may still have for being unrolled.
 pub(crate) struct UnrollBudget(u32);
 
 impl UnrollBudget {

@@ -1,7 +1,7 @@
-//! Where variables are: in locals, and in the memory of the run where there are many.
+//! Storage of variables: in locals, and for many variables in the memory of the run.
 //!
-//! What making native code takes grows with the locals that are alive times the branches: 1,000
-//! fields of a model took half a GiB.
+//! The memory for making native code grows with the number of live locals times the branches: 1,000
+//! fields of a model took 512 MiB.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -17,7 +17,7 @@ use crate::syntax::Position;
 /// Variables of a function that are locals; machine numbers before cells.
 const LOCALS_MAX: usize = 64;
 
-/// Bytes of a variable in memory, whatever it holds.
+/// Bytes of a variable in memory.
 const SLOT_BYTES: u32 = 8;
 
 /// Location of a variable.
@@ -34,7 +34,7 @@ enum At {
     Memory(u32),
 }
 
-/// Where the number of loop passes of the run is.
+/// Location of the counter of loop passes of the run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Passes(At);
 
@@ -91,7 +91,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Where passes are counted, from 0 on.
+    /// Returns the location of the counter of loop passes, which starts at 0.
     pub(crate) fn passes(&mut self) -> Passes {
         if self.in_pieces.is_some() {
             return Passes(At::Memory(0));

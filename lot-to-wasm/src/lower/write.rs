@@ -1,4 +1,4 @@
-//! Writes to topics: what is written, and what becomes of a write that cannot be.
+//! Writes to topics: the written bytes, and reports of writes that are not possible.
 
 use wasm_encoder::{Instruction, ValType};
 
@@ -13,7 +13,7 @@ use crate::check::tree::{Constant, Expression, ExpressionKind, Topic, WhenEmpty}
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
-/// What `lot.payload` returns for a value that must not be written.
+/// Return value of `lot.payload` for a value that must not be written.
 const NOTHING: i64 = -1;
 
 /// Bytes to write, ready to be pushed.
@@ -26,7 +26,7 @@ pub(crate) enum Content {
     Computed(Local),
 }
 
-/// What to do with a value.
+/// Kind of write for a value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Write {
     /// Publish it with this QoS and RETAIN flag.

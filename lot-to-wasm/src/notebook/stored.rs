@@ -1,4 +1,4 @@
-//! A cell as notebooks store it, read with what is wrong with it in the words of notebooks.
+//! A cell as notebooks store it. Errors of reading use the words of notebooks.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Where the text of a cell stands in its notebook, in which it is a JSON string with escapes.
+//! Source map from the text of a cell to its notebook, in which it is a JSON string with escapes.
 
 use std::ops::Range;
 
@@ -29,7 +29,7 @@ pub fn literals(notebook: &str) -> Vec<Range<usize>> {
     let stored: Vec<Placed<'_>> =
         serde_json::from_str(notebook.strip_prefix('\u{feff}').unwrap_or(notebook)).unwrap_or_default();
     let range = |cell: &Placed<'_>| {
-        // What is borrowed is a part of the notebook.
+        // The borrowed text is a part of the notebook.
         let start = (cell.value.get().as_ptr() as usize).saturating_sub(notebook.as_ptr() as usize);
         start..start + cell.value.get().len()
     };
@@ -44,7 +44,8 @@ impl Written {
     /// use lot_to_wasm::source::Position;
     /// let notebook = r#"[{"kind":2,"language":"lot","value":"a\n\"b"}]"#;
     /// let cell = Written::of(notebook, &literals(notebook)[0]);
-    /// assert_eq!(cell.position(Position { line: 2, column: 2 }), Position { line: 1, column: 43 });
+    /// let at = cell.position(Position { line: 2, column: 2 });
+    /// assert_eq!(at, Position { line: 1, column: 43 });
     /// ```
     pub fn of(notebook: &str, literal: &Range<usize>) -> Written {
         let text = notebook.get(literal.clone()).unwrap_or("");
@@ -75,8 +76,8 @@ impl Written {
     }
 }
 
-/// Where each character of a JSON string that begins at byte `start` of the notebook stands, in the
-/// text that it says and in the notebook.
+/// Returns the positions of each character of a JSON string, in its decoded text and in the
+/// notebook. The string begins at byte `start` of the notebook.
 fn places(literal: &str, start: usize, notebook: &Source<'_>) -> Vec<(Position, Position)> {
     let mut places = Vec::new();
     let (mut line, mut column) = (1, 1);

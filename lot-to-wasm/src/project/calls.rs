@@ -1,5 +1,5 @@
-//! Actions of a project that call themselves before they end, whatever comes: such calls end with
-//! an error.
+//! Actions of a project that call themselves on every path before they end: such calls end with an
+//! error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_in_a_circle_are_told_once_where_no_condition_stands_before_them() {
+    fn unconditional_call_cycle_is_reported_once() {
         let own = action("Own", "    CALL ACTION Own WITH n = {n} + 1");
         assert_eq!(told(&[&own]), ["5:17 calls itself before it ends, whatever comes: Own -> Own"]);
         let asked = action("Own", "    IF {n} > 0 THEN\n        CALL ACTION Own WITH n = {n} - 1");

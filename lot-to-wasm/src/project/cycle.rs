@@ -1,5 +1,5 @@
-//! Definitions of a project that start themselves by what they publish, as the broker tells when
-//! they are added.
+//! Definitions of a project that start themselves by their own messages, with the warning that the
+//! broker gives as well.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::editor::references;
 use crate::source::{Source, Span};
 
-/// Where a definition is: the number of its program, and its own in it.
+/// Location of a definition: the number of its program, and its own in it.
 pub(super) type ProgramPlace = (usize, usize);
 
 /// Warns of each cycle of definitions of these programs once, at the first of it, and of Actions
@@ -31,8 +31,8 @@ pub fn warn_of_cycles(programs: &mut [(&str, &mut Compilation)]) {
         for (at, place) in places.iter().enumerate() {
             let next = |at: usize| next.get(at).cloned().unwrap_or_default();
             let Some(way) = shortest_cycle(at, next) else { continue };
-            // A circle of the same definitions over other mappings of theirs is the same to whoever
-            // has to end it.
+            // A cycle of the same definitions over other mappings is the same cycle to the author
+            // who has to break it.
             let members = way.iter().filter_map(|it| places.get(*it)).copied();
             if told.insert(members.collect::<BTreeSet<ProgramPlace>>()) {
                 found.push((*place, warning(&Cycle::of(&way, &all))));
@@ -73,7 +73,7 @@ fn paths<'p>(programs: &'p [(&str, &mut Compilation)]) -> (Vec<ProgramPlace>, Ve
     all
 }
 
-/// Where the name of the definition is, in its text.
+/// Returns the place of a definition's name in the text of the definition.
 fn name_of(programs: &[(&str, &mut Compilation)], (program, entity): ProgramPlace) -> Span {
     let slice = programs
         .get(program)
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_told_once_whatever_file_its_members_are_in() {
+    fn trigger_cycle_is_reported_once_across_files() {
         let own = action("Own", "x/#", "x/out");
         assert_eq!(told(&[&own]), ["2:15 may trigger itself: Own -> Own"]);
         let (there, back) = (action("There", "a", "b"), action("Back", "+", "a/c"));
@@ -153,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn what_bridges_carry_back_is_a_cycle_unless_one_mapping_is_meant_to() {
+    fn bridge_loop_is_reported_as_a_cycle_unless_one_mapping_forms_it() {
         let far = ["SELF", "far"];
         let both = bridge("Up", far, &[("all", "a/#", "x/a/#", "both")]);
         assert_eq!(told(&[&both]), [""; 0]);
-        // The example of the documentation: what comes is not among what goes.
+        // The example of the documentation: incoming and outgoing topics do not overlap.
         let apart = bridge("Up", far, &[("up", "site/#", "s/#", "out"), ("down", "s/cmd/#", "cmd/#", "in")]);
         assert_eq!(told(&[&apart]), [""; 0]);
         let circle =

@@ -18,9 +18,9 @@ const LEVEL_CHARS_MIN: usize = 4;
 /// Topics of a project that are compared with each other.
 const TOPICS_MAX: usize = 2_000;
 
-/// Warns where the programs of a project, each a text with what came of it, publish to a topic that
-/// no trigger matches and that differs from the filter of one in a
-/// single level, by a letter or two. It is no error, since somebody else may read the topic.
+/// Warns of programs of a project that publish to a topic that no trigger matches, but that differs
+/// from a trigger's filter in a single level, by a letter or two. It is no error, since another
+/// client may read the topic.
 pub fn warn_of_misspelt_topics(programs: &mut [(&str, &mut Compilation)]) {
     let (mut heard, mut triggers) = (BTreeSet::new(), BTreeSet::new());
     for (text, _) in &*programs {
@@ -48,7 +48,7 @@ pub fn warn_of_misspelt_topics(programs: &mut [(&str, &mut Compilation)]) {
     }
 }
 
-/// What a program does with a topic.
+/// Use of a topic by a program.
 enum Place {
     /// It starts a definition, or a route takes its messages.
     Trigger,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_a_trigger_nearly_matches_is_told() {
+    fn topic_that_nearly_matches_a_trigger_is_reported() {
         let (from, to) = (action("raw/+", "lines/+/tmp"), action("line/+/tmp", "out"));
         let expected = "3:20 nothing in this project listens to \"lines/+/tmp\", and a trigger to \"line/+/tmp\"; did you mean line/+/tmp?";
         assert_eq!(told(&[&from, &to]), [expected]);

@@ -1,4 +1,4 @@
-//! Names of definitions that nobody in a project has.
+//! Names of definitions that no program of a project defines.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use crate::diagnostic::{Diagnostic, Draft, Sink, codes};
 use crate::editor::{Reference, Target, references};
 use crate::source::{Source, Span};
 
-/// What programs name: a definition of a kind, or a Python script.
+/// Target that a program names: a definition of a kind, or a Python script.
 type Named<'t> = (Option<Kind>, &'t str);
 
-/// Warns where the programs of a project, each a text with what came of it, name an Action, a
-/// Model, a Route or a script that none of them defines; `scripts` are the names of those. It is no
-/// error, since the broker may have it, and definitions with errors are left alone.
+/// Warns of programs of a project that name an Action, a Model, a Route or a script that none of
+/// them defines. `scripts` are the names of the scripts. It is no error, since the broker may have
+/// the definition; definitions with errors are left alone.
 pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&str]) {
     let mut defined: BTreeSet<Named<'_>> = scripts.iter().map(|name| (None, *name)).collect();
     for (text, _) in &*programs {
@@ -66,7 +66,7 @@ fn without_function(slice: &str, scripts: &[(&str, &[String])]) -> Vec<Diagnosti
     sink.finish()
 }
 
-/// What a reference names, unless it is something else.
+/// Returns the definition or script that a reference names, if it names one.
 fn named<'t>(reference: &Reference<'t>) -> Option<Named<'t>> {
     match reference.target {
         Target::Entity(kind, name) => Some((Some(kind), name)),
@@ -96,7 +96,7 @@ fn undefined(slice: &str, entity: &Entity, defined: &BTreeSet<Named<'_>>) -> Vec
     sink.finish()
 }
 
-/// What a broker does that has no such definition.
+/// Returns a note on how a broker without such a definition behaves.
 fn without(kind: Option<Kind>, entity: &Entity) -> String {
     let waiting = entity.kind.map_or("definition", Kind::title);
     match kind {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::{CompileOptions, compile_project};
 
-    /// Line, column and message of each warning, and what it suggests.
+    /// Line, column and message of each warning, and its suggestions.
     fn told(texts: &[&str], scripts: &[&str]) -> Vec<String> {
         let mut compilations = compile_project(texts, &CompileOptions::default());
         let mut programs: Vec<_> = texts.iter().copied().zip(&mut compilations).collect();
@@ -131,7 +131,7 @@ mod tests {
     const MODEL: &str = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";
 
     #[test]
-    fn names_that_nobody_defines_are_told_with_the_nearest_one() {
+    fn undefined_names_are_reported_with_the_nearest_match() {
         let action = "-- of it\n\nDEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"o\" WITH v = 1\n    CALL ACTION Nope\n    CALL PYTHON \"Stat.mean\" WITH (1) RETURN AS {m}\n    PUBLISH MODEL Readng TO \"p\" WITH v = {m}\n    TRIGGER \"E\" TO Rt\n";
         assert_eq!(
             told(&[action, MODEL], &["Stats"]),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_that_a_script_does_not_define_are_told() {
+    fn functions_missing_from_a_script_are_reported() {
         let text = "DEFINE ACTION A\nON START DO\n    CALL PYTHON \"Stat.spreed\"\n    CALL PYTHON \"Stat.mean\"\n    CALL PYTHON \"Other.x\"\n";
         let mut compilations = compile_project(&[text], &CompileOptions::default());
         let mut programs: Vec<_> = [text].into_iter().zip(&mut compilations).collect();
@@ -159,11 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_in_the_project_defines_is_fine() {
+    fn names_defined_anywhere_in_the_project_are_accepted() {
         let whole = "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Child TO \"o\" WITH v = 1\n    CALL ACTION \"A b\"\n    CALL PYTHON \"Stat.mean\"\n    TRIGGER \"E\" TO Rt\nDEFINE MODEL Child FROM Reading\n    ADD COLLECTION \"c\" OF Reading\n";
         let others = "DEFINE ACTION \"A b\"\nDO\n    PUBLISH TOPIC \"x\" WITH 1\nDEFINE ROUTE Rt WITH TYPE LOOPBACK\n    ADD EVENT \"E\"\n        WITH SOURCE_TOPIC \"a\"\n";
         assert_eq!(told(&[whole, MODEL, others], &["Stat"]), [""; 0]);
-        // One with errors is defined all the same, and says nothing of others.
+        // A definition with errors counts as defined, and gives no warnings itself.
         let wrong = "DEFINE MODEL Reading\n    ADD DUBLE \"v\" OF\nDEFINE ACTION B\nON START DO\n    CALL ACTION Nope WITH\n";
         let user = "DEFINE ACTION A\nON START DO\n    PUBLISH MODEL Reading TO \"o\" WITH v = 1\n";
         assert_eq!(told(&[wrong, user], &[]), [""; 0]);

@@ -51,7 +51,7 @@ macro_rules! tag_keys {
     };
 }
 
-/// What a mapping takes (§5.1). Its QOS and RETAIN are those of tags that say nothing of them.
+/// Keys of a mapping (§5.1). Its QOS and RETAIN are the defaults of its tags.
 const POLLED: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Topic),
     Key::new("DESTINATION_TOPIC", ValueKind::Filter),
@@ -91,7 +91,7 @@ const SERIAL_TAG: &[Key] = tag_keys!(MODBUS_AREA, Key::new("BYTE_ORDER", BYTE_OR
 
 const PLAIN_TAG: &[Key] = tag_keys!(AREA_OF_ADDRESS);
 
-/// Tag of a server, whose clients read what is published here.
+/// Tag of a server, whose clients read the values published here.
 const SERVED_TAG: &[Key] = &[
     Key::new("SOURCE_TOPIC", ValueKind::Filter).required(),
     Key::new("ADDRESS", ValueKind::Text).required(),
@@ -99,8 +99,7 @@ const SERVED_TAG: &[Key] = &[
     Key::new("DESTINATION_TOPIC", ValueKind::Topic),
 ];
 
-/// A server of a protocol of machines, of which nothing is public but the name (§5.9); what it
-/// takes is ours.
+/// A server of a protocol of machines, of which only the name is public (§5.9); its keys are ours.
 const fn server(name: &'static str, sections: &'static [Section]) -> RouteType {
     let mapping = Mapping { keys: &[], tag: Some(SERVED_TAG), rewrites: false };
     RouteType { sections, mapping: Some(mapping), ..RouteType::named(name) }

@@ -1,4 +1,4 @@
-//! Keys of settings and what their values are.
+//! Keys of settings and the types of their values.
 
 /// A key of a block.
 #[derive(Debug)]
@@ -7,24 +7,24 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// Other names that are accepted.
     pub(crate) aliases: &'static [&'static str],
-    /// What it takes.
+    /// Values that it takes.
     pub(crate) value: ValueKind,
     /// Whether it must be there.
     pub(crate) need: Need,
-    /// What counts without it, where that is one value whatever else is said.
+    /// Default value, if it does not depend on other settings.
     pub(crate) default: Option<&'static str>,
-    /// What it is for.
+    /// Purpose of the key.
     pub(crate) purpose: KeyPurpose,
     /// Values that the language has and that are refused, with the reason, behind the value.
     pub(crate) refused: Option<(&'static [&'static str], &'static str)>,
 }
 
-/// What a key is for.
+/// Purpose of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum KeyPurpose {
     /// The guest of the type does something by it, or the broker does.
     Runs,
-    /// Its value says once more what the type says, and is refused where it says something else.
+    /// Its value repeats what the type implies, and another value is refused.
     Confirms,
     /// It is for people who read the route.
     Tells,
@@ -43,7 +43,7 @@ pub(crate) enum Need {
     Unless(&'static [&'static str]),
 }
 
-/// What a value is. Numbers and booleans may be quoted (routes reference §1.2).
+/// Type of a value. Numbers and booleans may be quoted (routes reference §1.2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum ValueKind {
     /// Any text.
@@ -112,12 +112,12 @@ impl Key {
         Key { need: Need::Unless(others), ..self }
     }
 
-    /// What counts without it.
+    /// Sets the default value.
     pub(super) const fn by_default(self, default: &'static str) -> Key {
         Key { default: Some(default), ..self }
     }
 
-    /// It only says once more what the type says.
+    /// Marks a key whose value only repeats what the type implies.
     pub(super) const fn confirming(self) -> Key {
         Key { purpose: KeyPurpose::Confirms, ..self }
     }
@@ -142,15 +142,15 @@ impl Key {
         Key { aliases, ..self }
     }
 
-    /// Whether it says how a connection is protected, or who logs in.
+    /// Whether it concerns the protection of a connection, or the login.
     pub(crate) fn is_about_security(&self) -> bool {
         const WORDS: [&str; 10] =
             ["TLS", "SSL", "CERT", "PASS", "USERNAME", "AUTH", "TOKEN", "SECURITY", "CLIENT_KEY", "API_KEY"];
         WORDS.iter().any(|word| self.name.contains(word))
     }
 
-    /// Whether it says what is done, so that without it another thing is: rows of another table, a
-    /// request without its body, an answer for nobody, files of another format, another subject.
+    /// Whether the route does something else without it: rows of another table, a request without
+    /// its body, an answer without a recipient, files of another format, another subject.
     pub(crate) fn says_what_is_done(&self) -> bool {
         let is_it = matches!(
             self.value,
@@ -163,8 +163,8 @@ impl Key {
         is_it || ["TABLE", "INDEX", "SOURCE_TOPIC", "DESTINATION_TOPIC"].contains(&self.name)
     }
 
-    /// Whether its value has to be known before the route starts, as it says which messages are for
-    /// it.
+    /// Whether its value has to be known before the route starts, as it determines which messages
+    /// are for the route.
     pub(crate) fn is_read_at_deploy(&self) -> bool {
         self.value == ValueKind::Filter || ["DIRECTION", "BROKER", "SIDE"].contains(&self.name)
     }
@@ -181,7 +181,7 @@ impl Key {
 pub(crate) struct Section {
     /// Its name.
     pub(crate) name: &'static str,
-    /// What stands in it.
+    /// Keys of the section.
     pub(crate) keys: &'static [Key],
     /// Whether the route means nothing without it.
     pub(crate) is_required: bool,
@@ -199,13 +199,13 @@ impl Section {
     }
 }
 
-/// `QOS` of what a route publishes.
+/// `QOS` of the messages that a route publishes.
 pub(super) const QOS: Key = Key::new("QOS", ValueKind::Int(0, 2));
 
 /// The same, 0 by default.
 pub(super) const QOS_0: Key = QOS.by_default("0");
 
-/// `RETAIN` of what a route publishes.
+/// `RETAIN` of the messages that a route publishes.
 pub(super) const RETAIN: Key = Key::new("RETAIN", ValueKind::Bool).by_default("false");
 
 /// `SOURCE_TOPIC` of an event.
@@ -217,7 +217,7 @@ pub(super) const DESTINATION: Key = Key::new("DESTINATION_TOPIC", ValueKind::Top
 /// `ERROR_TOPIC` of an event (routes reference §3.3).
 pub(super) const ERRORS: Key = Key::new("ERROR_TOPIC", ValueKind::Topic);
 
-/// Keys of a section with those about whom TLS trusts and what it shows (ours;
+/// Keys of a section with those for TLS: trusted certificates and the own certificate (ours;
 /// docs/sdk/network.md), but for those that it has under these names itself.
 macro_rules! with_tls {
     ($($own:expr),* $(,)?) => {

@@ -1,8 +1,8 @@
-//! The types of routes, and what may stand in a route of each: the tables of the routes reference
-//! as data.
+//! The types of routes, with the sections and keys of each: the tables of the routes reference as
+//! data.
 //!
 //! One list, one value per type. The checker reads it; a type is added here and nowhere else in the
-//! compiler. Whether a broker has a guest that runs a type is the broker's matter.
+//! compiler. The broker knows whether it has a guest that runs a type.
 
 mod bridge;
 mod industrial;
@@ -32,21 +32,21 @@ pub(crate) struct RouteType {
     pub(crate) aliases: &'static [&'static str],
     /// Its sections besides [`COMMON`].
     pub(crate) sections: &'static [Section],
-    /// What `ADD EVENT` takes; `None` when the type has no events.
+    /// Keys of `ADD EVENT`; `None` when the type has no events.
     pub(crate) event: Option<&'static [Key]>,
-    /// What `ADD MAPPING` takes; `None` when the type has no mappings.
+    /// Content of `ADD MAPPING`; `None` when the type has no mappings.
     pub(crate) mapping: Option<Mapping>,
     /// Sections, events, mappings and keys may have any name: only the name of the type is public
-    /// so far, or a module says what it takes.
+    /// so far, or a module defines what it takes.
     pub(crate) is_open: bool,
 }
 
-/// What `ADD MAPPING` takes.
+/// Content of `ADD MAPPING`.
 #[derive(Debug)]
 pub(crate) struct Mapping {
     /// Its own keys.
     pub(crate) keys: &'static [Key],
-    /// What `ADD TAG` in it takes; `None` when there are no tags.
+    /// Keys of `ADD TAG` in it; `None` when there are no tags.
     pub(crate) tag: Option<&'static [Key]>,
     /// Publish topics take the wildcards of the filter that they are rewritten from (routes
     /// reference §6).
@@ -54,7 +54,7 @@ pub(crate) struct Mapping {
 }
 
 impl RouteType {
-    /// A type that takes nothing yet; the tables say what it has beyond that.
+    /// A type that takes nothing yet; the tables add what it has.
     const fn new(name: &'static str) -> RouteType {
         RouteType { name, aliases: &[], sections: &[], event: None, mapping: None, is_open: false }
     }

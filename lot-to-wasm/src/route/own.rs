@@ -125,7 +125,7 @@ pub(super) const TYPES: &[RouteType] = &[
         }),
         ..RouteType::new("NATS")
     },
-    // What a module takes besides, it says itself (commands reference §14.6).
+    // The module itself declares its further settings (commands reference §14.6).
     RouteType {
         event: Some(&[
             Key::new("SOURCE_TOPIC", ValueKind::Filter),

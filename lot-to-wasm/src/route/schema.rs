@@ -1,8 +1,8 @@
-//! JSON Schema of the settings of a type of routes, for those who write a route with a form instead
-//! of an editor: the tables of [`super`] once more, so that they cannot say different things.
+//! JSON Schema of the settings of a type of routes, for forms instead of an editor. It is made from
+//! the tables of [`super`], so that both always agree.
 //!
-//! Its members are those of the configuration that a guest is opened with. That one key may stand
-//! for another has no keyword which everybody reads, so it is said in the descriptions.
+//! Its members are those of the configuration that a guest is opened with. JSON Schema has no
+//! common keyword for a key that may replace another, so the descriptions mention it.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -117,7 +117,7 @@ fn of_value(kind: ValueKind) -> Json {
     }
 }
 
-/// What a text is.
+/// Returns a description of the texts that a kind of value takes.
 fn meaning(kind: ValueKind) -> Option<&'static str> {
     match kind {
         ValueKind::Url => Some("an address with http:// or https://"),
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::route::all;
 
-    /// The keys of a block with what the schema says of it.
+    /// Keys of a block with their schema.
     type Said = (&'static [Key], Json);
 
     /// All blocks of a type.

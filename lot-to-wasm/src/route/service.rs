@@ -29,7 +29,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("HEADERS", ValueKind::Text),
                 Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool).by_default("false"),
                 Key::new("SERVER_TOKEN", ValueKind::Text),
-                // Ours: where the server listens, and what it shows with TLS.
+                // Ours: the address on which the server listens, and its certificate for TLS.
                 Key::new("SERVER_BIND", ValueKind::Text).by_default("0.0.0.0"),
                 Key::new("SERVER_CERT_PATH", ValueKind::Text),
                 Key::new("SERVER_CERT", ValueKind::Text),

@@ -18,7 +18,7 @@ const STORING: &[Key] = &[
     Key::new("TABLE", ValueKind::Text).or(&["TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
 ];
 
-/// Old samples write what is stored as mappings (§4.4).
+/// Old samples write stored rows as mappings (§4.4).
 const MAPPING: Mapping = Mapping {
     keys: &[
         Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),

@@ -2,9 +2,8 @@
 //! (routes reference §9).
 //!
 //! A template has the keys that a route of its type must have, and those that most have. A field is
-//! `#NAME,type,description,validation,env#`, where `env` says whether the value may as well come
-//! from the environment. `ADD METADATA` at the end is for people and is left out when the rest is
-//! deployed.
+//! `#NAME,type,description,validation,env#`, where `env` is whether the value may come from the
+//! environment. `ADD METADATA` at the end is for people and is left out when the rest is deployed.
 
 use lot_nearest::nearest;
 
@@ -14,7 +13,7 @@ use super::{Mapping, RouteType, all, find};
 /// Module of a route that one runs.
 const MODULE: Key = Key::new(super::PLACE_OF_MODULE[1], ValueKind::Text);
 
-/// Where the other side of a route is of which no more is known.
+/// Address of the other side, for types of which no more is known.
 const HOST: Key = Key::new("HOST", ValueKind::Text);
 
 /// Keys that may be left out and stand in a template all the same.
@@ -70,7 +69,7 @@ const USUAL: &[&str] = &[
     "MEMORY_TYPE",
 ];
 
-/// What fields are for, by key.
+/// Descriptions of fields, by key.
 const DESCRIPTIONS: &[(&str, &str)] = &[
     ("ADDRESS", "Address of the value in the device"),
     ("ADDRESS_TYPE", "Area of the device that the address is in"),
@@ -199,8 +198,8 @@ impl Template {
         self.0.push('\n');
     }
 
-    /// What a route of an open type has in any case: the module that runs it, or how the other side
-    /// is reached.
+    /// Writes the lines that every route of an open type has: the module that runs it, or the
+    /// address of the other side.
     fn open(&mut self, kind: &'static RouteType) {
         self.line(4, &format!("ADD {}_CONFIG", kind.name));
         let is_module = kind.name == "WASM";
@@ -243,14 +242,14 @@ impl Template {
             }
             let is_wanted = match key.need {
                 Need::Always | Need::Unless(_) => true,
-                // What stands in the section is not asked for again in a tag.
+                // A tag does not repeat the keys of the section.
                 Need::Optional => USUAL.contains(&key.name) && !self.1.contains(&key.name),
             };
-            // What stores with a query needs no table.
+            // A QUERY replaces the table.
             if !is_wanted || (has_query && key.name == "TABLE") || instead.contains(&key.name) {
                 continue;
             }
-            // What would stand in its place is not asked for as well.
+            // An alternative to this key is not asked for as well.
             if let Need::Unless(others) = key.need {
                 instead = others;
             }
@@ -309,7 +308,8 @@ fn type_of(value: ValueKind) -> &'static str {
     }
 }
 
-/// What a value must be: words with `|` between them, the ends of a range with `-`.
+/// Returns the validation rule of a value: words with `|` between them, or the ends of a range with
+/// `-`.
 fn validation(value: ValueKind) -> String {
     match value {
         ValueKind::Words(words) => words.join("|"),
@@ -335,7 +335,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{CompileOptions, compile};
 
-    /// A value as somebody may fill it in.
+    /// Returns a value as a user may fill it in.
     fn sample(of: &str, name: &str, kind: &str, validation: &str) -> String {
         match (kind, validation.split_once('|')) {
             ("int", _) => validation.split('-').next().unwrap().to_owned(),
@@ -362,7 +362,7 @@ pub(super) mod tests {
         }
     }
 
-    /// A template whose fields are filled in, without what is there for people.
+    /// A template with its fields filled in, and without the block for people.
     pub(in crate::route) fn filled(template: &str) -> String {
         let (program, metadata) = template.split_once("    ADD METADATA\n").unwrap();
         assert!(metadata.lines().all(|line| line.starts_with("        WITH ")), "{metadata}");
@@ -391,7 +391,7 @@ pub(super) mod tests {
         for kind in all() {
             let (name, template) = route_template(kind.name).expect("each type has a template");
             assert_eq!(name, kind.name);
-            // The block for people is left out by whoever fills it in.
+            // A user who fills in the template leaves out the block for people.
             let whole = compile(&with_values(&template), &CompileOptions::default());
             let told: Vec<_> = whole.entities[0].diagnostics.iter().map(|told| told.code.number()).collect();
             assert!(told == [227] && whole.entities[0].output.is_none(), "{template}\n{told:?}");
@@ -403,8 +403,8 @@ pub(super) mod tests {
         }
     }
 
-    /// What the routes reference has as required, or as the surface, of types that are only checked
-    /// (§5.9, §8a).
+    /// Templates of types that are only checked have the required and the public keys of the routes
+    /// reference (§5.9, §8a).
     #[test]
     fn types_that_are_only_checked_have_what_is_known_of_them() {
         for (kind, fields) in [
@@ -429,7 +429,7 @@ pub(super) mod tests {
         }
         let (_, served) = route_template("MODBUS_SERVER").unwrap();
         assert!(!served.contains("EVERY") && !served.contains("HOST"), "{served}");
-        // What is not public of a type is taken.
+        // The compiler accepts keys of a type that are not public.
         let further = filled(&route_template("ADS").unwrap().1)
             .replace("    ADD MAPPING", "        WITH DISCOVERY_DEPTH 3\n    ADD MAPPING");
         let compilation = compile(&further, &CompileOptions::default());

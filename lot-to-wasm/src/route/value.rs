@@ -18,12 +18,12 @@ pub enum SettingPlace<'a> {
     Tag,
 }
 
-/// A text as the value of a setting, as if it were written there: for one that is known when the
-/// route starts only (`GET ENV`). Names are canonical. A text of a key that takes one, or that
-/// nobody knows, stays text.
+/// Converts a text to the value of a setting, as if it stood in the definition. For a value that is
+/// known only when the route starts (`GET ENV`). Names become canonical. A text stays text for a
+/// key that takes text, and for an unknown key.
 ///
 /// # Errors
-/// What the key takes, such as `a whole number from 1 to 65535`.
+/// The values that the key takes, such as `a whole number from 1 to 65535`.
 pub fn route_setting(
     kind: &str,
     place: SettingPlace<'_>,
@@ -44,13 +44,13 @@ pub fn route_setting(
         SettingPlace::Tag => kind.mapping.as_ref().and_then(|mapping| mapping.tag),
     };
     let key = keys.into_iter().flatten().find(|known| known.name == key);
-    // A URL that is none is for whoever connects to say, as where it is written out.
+    // The client that connects reports a wrong URL, as for a URL in the definition.
     let Some(key) = key.filter(|key| key.value != ValueKind::Url) else { return Ok(plain()) };
     Ok(of_kind(text, key.value)?.unwrap_or_else(plain))
 }
 
-/// A text as a value of a kind; `None` where the topic and its placeholders remain to be looked at,
-/// an error that says what is wanted.
+/// Converts a text to a value of a kind. `None` if the topic and its placeholders remain to be
+/// checked; an error with the accepted values.
 pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
     let trimmed = text.trim();
     let value = match kind {
@@ -107,7 +107,7 @@ pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>,
     Ok(value)
 }
 
-/// Whether what a URL says as its port is one, as far as it is said before the program runs.
+/// Whether the port of a URL is valid, as far as it is known before the program runs.
 fn has_port_if_any(url: &str) -> bool {
     let place = url.split_once("://").map_or(url, |(_, rest)| rest);
     let place = place.split(['/', '?', '#']).next().unwrap_or_default();

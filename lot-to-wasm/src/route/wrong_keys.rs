@@ -1,4 +1,4 @@
-//! Every key of every type that can be wrong, wrong: each is told by its name.
+//! Tests that each wrong value of every key of every type is reported with the name of the key.
 
 use super::key::{Key, Need, ValueKind};
 use super::template::tests::filled;
@@ -66,8 +66,8 @@ fn changed(program: &str, place: &str, key: &Key, value: Option<&str>) -> String
     lines.join("\n") + "\n"
 }
 
-/// Whether a message has this name in it, and the program is refused; of addresses is warned, as
-/// other schemes may mean something to somebody.
+/// Whether a message has this name in it, and the program is refused. Wrong addresses only give a
+/// warning, as other schemes may have a meaning elsewhere.
 fn is_told(program: &str, name: &str, kind: ValueKind) -> bool {
     let compilation = compile(program, &CompileOptions::default());
     let entity = &compilation.entities[0];
@@ -76,7 +76,7 @@ fn is_told(program: &str, name: &str, kind: ValueKind) -> bool {
 }
 
 #[test]
-fn every_key_that_can_be_wrong_is_told_by_its_name() {
+fn every_invalid_key_value_is_reported_with_the_key_name() {
     let (mut tried, mut untold) = (0, Vec::new());
     for kind in all().filter(|kind| !kind.is_open) {
         let program = filled(&route_template(kind.name).expect("it has a template").1);
@@ -88,7 +88,7 @@ fn every_key_that_can_be_wrong_is_told_by_its_name() {
                         untold.push(format!("{}:{place}: {} {value}", kind.name, key.name));
                     }
                 }
-                // What else a place needs is asked for first where nothing of it is there.
+                // An empty place has errors about its other keys first.
                 let is_missing = matches!(key.need, Need::Always) && program.contains(&format!("{place}\n"));
                 let without = changed(&program, &place, key, None);
                 if is_missing && !is_told(&without, &format!("needs {}", key.name), key.value) {

@@ -1,4 +1,4 @@
-//! Assignments of values to fields and inputs, and the variables that take what a call gives back.
+//! Assignments of values to fields and inputs, and the variables for the outputs of a call.
 //!
 //! ```text
 //! assign = ( path | string ) "=" value ;
@@ -136,7 +136,7 @@ pub(super) fn received(
     (variables, result)
 }
 
-/// Notes that a variable receives an output; the hidden one only when somebody may read it.
+/// Notes that a variable receives an output; the hidden one only when a later line may read it.
 fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<VariableId> {
     let id = checker.scope.find(name)?;
     checker.scope.set(id, KindSet::RETURNED);

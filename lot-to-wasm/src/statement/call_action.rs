@@ -94,7 +94,7 @@ impl CallAction {
 }
 
 impl CallAction {
-    /// Warns of inputs that get no value. Where another name is wrong, that one was probably meant.
+    /// Warns of inputs without a value. A misspelt argument was probably meant for one of them.
     fn check_missing(&self, signature: &Signature, checker: &mut Checker<'_, '_, '_>) {
         let given: Vec<String> = self.arguments.iter().map(|argument| argument.target.to_string()).collect();
         let inputs = || signature.inputs.iter().map(|input| input.name.as_str());

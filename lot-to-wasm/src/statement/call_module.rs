@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! callModule = "CALL" "MODULE" string [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ]
-//!              [ "RETURN" [ "AS" ] retVar { "," retVar } ] ;      (* the string: module [ "." function ] *)
+//!              [ "RETURN" [ "AS" ] retVar { "," retVar } ] ;
+//!                                                  (* the string: module [ "." function ] *)
 //! retVar     = ident | string | var ;
 //!
 //! CALL MODULE "calc.scale" WITH (value = PAYLOAD, by = 3) RETURN AS {r}

@@ -1,7 +1,8 @@
 //! `CALL PYTHON`: calls a function of a Python script (LoT reference §8.8, §12).
 //!
 //! ```text
-//! callPython = "CALL" "PYTHON" string [ "WITH" "(" [ value { "," value } ] ")" ] [ "RETURN" "AS" retVar ] ;
+//! callPython = "CALL" "PYTHON" string [ "WITH" "(" [ value { "," value } ] ")" ]
+//!              [ "RETURN" "AS" retVar ] ;
 //!
 //! CALL PYTHON "Stat.avg" WITH (1, 4) RETURN AS {r}
 //! ```
@@ -146,16 +147,16 @@ impl Construct for CallPython {
     }
 }
 
-/// Calls a function of a script. What goes wrong in Python is recorded by the host and gives the
-/// text `null`.
+/// Calls a function of a script. The host records an error of Python, and the call gives the text
+/// `null`.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// `Script.function`.
     pub function: String,
     /// Arguments in their order.
     pub arguments: Vec<tree::Expression>,
-    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when
-    /// nobody reads it.
+    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when it
+    /// is never read.
     pub result: Option<VariableId>,
 }
 

@@ -2,7 +2,8 @@
 //! §8.8).
 //!
 //! ```text
-//! callRoute = "CALL" "MCP" string [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ] [ "RETURN" "AS" retVar ]
+//! callRoute = "CALL" "MCP" string [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ]
+//!             [ "RETURN" "AS" retVar ]
 //!           | "CALL" ( "LLM" | "AGENT" ) string [ "METHOD" string ]
 //!             [ "WITH" [ "(" ] assign { "," assign } [ ")" ] ] [ "RETURN" "AS" retVar ] ;
 //!
@@ -22,7 +23,7 @@ use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, assignments, quoted, returns};
 use crate::syntax::{Name, Text};
 
-/// What kind of route is called.
+/// Kind of route that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
     /// `CALL MCP "Route.tool"`.
@@ -47,7 +48,7 @@ impl Service {
 /// `CALL MCP|LLM|AGENT "target" …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallRoute {
-    /// What kind of route.
+    /// Kind of the route.
     pub service: Service,
     /// `Route.tool` for MCP, else the route.
     pub target: Text,

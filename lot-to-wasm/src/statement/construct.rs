@@ -1,5 +1,5 @@
-//! What each statement's file fills in: how it begins, what it is as written, and what it is in the
-//! checked tree.
+//! Traits that each statement's file implements: its first words, its written form, and its form in
+//! the checked tree.
 
 use super::walk::Part;
 use super::{CheckedKind, StatementKind};
@@ -14,7 +14,7 @@ use crate::syntax::{Name, Position};
 /// A statement with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
-    /// What it is.
+    /// Kind of the statement.
     pub kind: StatementKind,
     /// From its first word to the end of its last line.
     pub span: Span,
@@ -26,7 +26,7 @@ pub(crate) struct Form {
     pub(super) words: &'static [&'static str],
     /// Reads what follows them.
     pub(super) parse: fn(&mut Parser<'_, '_>) -> Parsed<StatementKind>,
-    /// Only what a click in a panel does may be this.
+    /// It is valid only as the action of a click in a panel.
     pub(super) is_of_panels: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) trait Construct {
     /// Writes it as a nested list.
     fn write(&self, writer: &mut Writer);
 
-    /// Calls `visit` for the name of each Action that it calls whatever comes.
+    /// Calls `visit` for the name of each Action that it calls on every path.
     fn each_certain_call<'a>(&'a self, _visit: &mut dyn FnMut(&'a Name)) {}
 
     /// Whether it is a CALL, whose arguments may stand on lines of their own.
@@ -72,7 +72,7 @@ pub(crate) trait Executable {
     /// Writes its code. `at` is its place in the source, for reports.
     fn lower(&self, generator: &mut Generator<'_>, at: Position);
 
-    /// Whether it calls nobody and is small enough, so that a loop that it stands in may be
+    /// Whether it has no calls and is small enough, so that a loop that it stands in may be
     /// unrolled.
     fn is_unrollable(&self, _generator: &Generator<'_>, _budget: &mut UnrollBudget) -> bool {
         false

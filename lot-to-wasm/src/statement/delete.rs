@@ -20,11 +20,11 @@ use crate::syntax::{Position, Text, TopicOperand};
 /// `DELETE target`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {
-    /// What is removed.
+    /// Target to delete.
     pub target: DeleteTarget,
 }
 
-/// What `DELETE` removes.
+/// Target of `DELETE`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeleteTarget {
     /// The kept value of a topic.
@@ -92,7 +92,7 @@ pub enum Checked {
     Topic(tree::Topic),
     /// Removes an environment value or a secret.
     Setting {
-        /// Which of the two stores.
+        /// Store of the setting.
         store: SettingStore,
         /// Name of the value.
         name: String,

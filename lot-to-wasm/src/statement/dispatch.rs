@@ -28,8 +28,8 @@ pub(crate) fn is_first_word(word: &str) -> bool {
     first_of_each().any(|first| first.eq_ignore_ascii_case(word))
 }
 
-/// Whether what comes is meant for a statement, if not always one of LoT, rather than for the rest
-/// of the line before, which is a CALL or not.
+/// Whether the next tokens are meant as a statement, perhaps of another language, and not as the
+/// rest of the line before, which is a CALL or not.
 pub(crate) fn is_meant(parser: &Parser<'_, '_>, after_call: bool) -> bool {
     let is_argument = after_call && parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal);
     !is_argument && (nearest(parser.word(), first_of_each()).is_some() || mistake::known(parser).is_some())

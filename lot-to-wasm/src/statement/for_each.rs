@@ -2,8 +2,9 @@
 //! matches, one after the other (ours).
 //!
 //! ```text
-//! forEach = "FOR" "EACH" var { "WITH" ( "INDEX" | "NAME" ) var } "IN" ( value | "TOPICS" topic ) "DO" block ;
-//! var     = ident | string | "{" ident "}" ;          -- INDEX and NAME once each; NAME makes the value an object
+//! forEach = "FOR" "EACH" var { "WITH" ( "INDEX" | "NAME" ) var }
+//!           "IN" ( value | "TOPICS" topic ) "DO" block ;
+//! var     = ident | string | "{" ident "}" ;  -- INDEX and NAME once each; with NAME an object
 //!
 //! FOR EACH {row} WITH INDEX {i} IN GET JSON "rows" IN PAYLOAD DO
 //!     PUBLISH TOPIC "row/" + {i} WITH {row.value}
@@ -39,13 +40,13 @@ pub struct ForEach {
     pub index: Option<Name>,
     /// The variable that is their names; then they are those of an object.
     pub name: Option<Name>,
-    /// What is gone through.
+    /// Members that the loop visits.
     pub list: LoopMembers,
     /// The statements; empty only after an error.
     pub body: Vec<Statement>,
 }
 
-/// What a loop goes through.
+/// Members that a loop visits.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoopMembers {
     /// The members of a value.
@@ -158,7 +159,8 @@ impl ForEach {
         checker.error(draft);
     }
 
-    /// Reports an object whose members have no variable for their name, and names of what has none.
+    /// Reports an object without a variable for the names of members, and such a variable without
+    /// an object.
     fn check_shape(&self, span: Span, list: &tree::Expression, checker: &mut Checker<'_, '_, '_>) {
         let item = &self.item.text;
         let draft = match (shape(list), &self.name) {
@@ -259,7 +261,7 @@ impl Construct for ForEach {
 /// Once for each member.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// What is gone through, evaluated once.
+    /// Members that the loop visits, evaluated once.
     pub list: CheckedMembers,
     /// Holds the member.
     pub item: VariableId,
@@ -287,7 +289,7 @@ fn shape(value: &tree::Expression) -> Option<JsonShape> {
     }
 }
 
-/// What a loop goes through.
+/// Members that a loop visits.
 #[derive(Debug, Clone)]
 pub enum CheckedMembers {
     /// An array, or an object where names are wanted; anything else has no members.
@@ -297,7 +299,7 @@ pub enum CheckedMembers {
 }
 
 impl CheckedMembers {
-    /// What a member can be.
+    /// Returns the kinds of a member.
     fn kinds(&self) -> KindSet {
         match self {
             CheckedMembers::List(_) => KindSet::FROM_JSON,

@@ -80,8 +80,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::IfElse(IfElse { branches, otherwise }))
 }
 
-/// A condition with its THEN. Where it is wrong, which is reported, the block below is read all the
-/// same.
+/// Reads a condition with its THEN. Reports an error and goes on with the block below if the
+/// condition is wrong.
 fn condition(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Expression> {
     let start = parser.span();
     let read = parser.condition().and_then(|condition| {

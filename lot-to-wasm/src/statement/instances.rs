@@ -1,5 +1,5 @@
-//! What a `COLLECTION` of a Model becomes: an instance for each element of a JSON array (LoT
-//! reference §9).
+//! Code for a `COLLECTION` of a Model: an instance for each element of a JSON array (LoT reference
+//! §9).
 
 use wasm_encoder::Instruction;
 
@@ -19,7 +19,7 @@ pub struct Checked {
     pub element: VariableId,
     /// Computes the fields.
     pub body: Vec<Statement>,
-    /// What takes the element's place.
+    /// Instance that replaces the element.
     pub item: Expression,
     /// Receives the array of all items.
     pub result: VariableId,

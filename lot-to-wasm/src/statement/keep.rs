@@ -25,13 +25,13 @@ use crate::syntax::{Expression, Position, Text, TopicOperand};
 /// `KEEP target WITH value`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Keep {
-    /// What is set.
+    /// Target to set.
     pub target: KeepTarget,
     /// Its new value.
     pub value: Expression,
 }
 
-/// What `KEEP` sets.
+/// Target of `KEEP`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum KeepTarget {
     /// The last value of a topic.
@@ -107,22 +107,22 @@ impl Construct for Keep {
 pub enum Checked {
     /// Replaces a topic's last value.
     Topic {
-        /// Which topic.
+        /// Topic whose value is set.
         topic: tree::Topic,
         /// The value.
         value: tree::Expression,
-        /// What to do when the value is Empty.
+        /// Report for an Empty value.
         when_empty: WhenEmpty,
     },
     /// Sets an environment value or a secret, as text.
     Setting {
-        /// Which of the two stores.
+        /// Store of the setting.
         store: SettingStore,
         /// Name of the value.
         name: String,
         /// The value.
         value: tree::Expression,
-        /// What to do when the value is Empty.
+        /// Report for an Empty value.
         when_empty: WhenEmpty,
     },
 }

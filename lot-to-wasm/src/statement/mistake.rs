@@ -1,4 +1,4 @@
-//! What is said of a line that begins with none of the statements' words: most are those of other
+//! Errors for a line that begins with no word of a statement: most such lines are of other
 //! languages, or belong elsewhere.
 
 use lot_nearest::nearest;
@@ -28,7 +28,7 @@ fn braced_update<'p>(parser: &'p Parser<'_, '_>) -> Option<&'p str> {
     (is_braced && !name.is_empty()).then_some(name)
 }
 
-/// Where a word that begins no statement belongs.
+/// Returns a hint about the right place for a word that begins no statement.
 fn place_of(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
         "STORE" | "FETCH" | "ADD" => "it belongs to a model, a route or a panel: indent it below DEFINE",
@@ -45,7 +45,7 @@ fn place_of(word: &str) -> Option<&'static str> {
     })
 }
 
-/// What to write in place of statements of other languages.
+/// Returns the LoT replacement for a statement of another language.
 fn foreign(word: &str) -> Option<&'static str> {
     Some(match word {
         "PRINT" | "PRINTLN" | "ECHO" | "LOG" | "WRITE" | "CONSOLE" | "DEBUG" => {
@@ -166,7 +166,7 @@ fn case_of<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     Err(Reported)
 }
 
-/// What is said about a line that begins as in other languages, or with a word that belongs
+/// Returns the error for a line that begins as in other languages, or with a word that belongs
 /// elsewhere.
 pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
     let span = parser.here();

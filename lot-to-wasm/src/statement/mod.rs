@@ -1,10 +1,10 @@
-//! Statements: one file for each, with its grammar, how it is read, checked and shown, what is
-//! directly in it, and its code.
+//! Statements: one file for each, with its grammar, parser, checker, printer, direct parts and code
+//! generator.
 //!
-//! This file is the registry: a statement is its module and its row among the [`statements!`]. What
-//! the files share is behind these: the traits that they fill in ([`construct`]), the parser that
-//! picks one by its first words ([`dispatch`]), what is said of lines that begin none
-//! ([`mistake`]), and what several statements have ([`arguments`], [`publish_option`], [`value`]).
+//! This file is the registry: a statement is its module and its row among the [`statements!`]. The
+//! files share the traits that they implement ([`construct`]), the parser that picks one by its
+//! first words ([`dispatch`]), and the errors of lines that begin none ([`mistake`]). Several
+//! statements share [`arguments`], [`publish_option`] and [`value`].
 
 mod arguments;
 pub mod call_action;
@@ -53,14 +53,14 @@ macro_rules! statements {
     ) => {
         $(pub use $module::$name;)*
 
-        /// What a statement is.
+        /// Statement as written.
         #[derive(Debug, Clone, PartialEq)]
         pub enum StatementKind {
             $(#[doc = $doc] $name($name),)*
         }
 
         impl StatementKind {
-            /// What its file says of it.
+            /// Returns the statement as the trait that its file implements.
             pub(crate) fn construct(&self) -> &dyn Construct {
                 match self {
                     $(StatementKind::$name(node) => node,)*
@@ -68,7 +68,7 @@ macro_rules! statements {
             }
         }
 
-        /// What a statement of the checked tree is.
+        /// Statement of the checked tree.
         #[derive(Debug, Clone)]
         pub enum CheckedKind {
             $($(#[doc = $doc] $name($module::$checked),)?)*
@@ -76,7 +76,7 @@ macro_rules! statements {
         }
 
         impl CheckedKind {
-            /// What its file says of it.
+            /// Returns the statement as the trait that its file implements.
             pub(crate) fn executable(&self) -> &dyn Executable {
                 match self {
                     $($(CheckedKind::$name(node) => { let node: &$module::$checked = node; node })?)*
@@ -84,7 +84,7 @@ macro_rules! statements {
                 }
             }
 
-            /// The same, to change what is in it.
+            /// The same, as a mutable reference.
             pub(crate) fn executable_mut(&mut self) -> &mut dyn Executable {
                 match self {
                     $($(CheckedKind::$name(node) => { let node: &mut $module::$checked = node; node })?)*
@@ -151,7 +151,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static Word> {
     WORDS.iter().copied().flatten()
 }
 
-/// Whether this can be told by a word, if it is one of a statement.
+/// Whether a word has this role, if it is a word of a statement.
 pub(crate) fn is(word: &str, of: Use) -> bool {
     words().any(|known| known.word == word && known.is(of))
 }

@@ -34,7 +34,7 @@ use crate::token::TokenKind;
 pub struct PublishModel {
     /// The Model.
     pub model: Name,
-    /// Where to.
+    /// Topic to publish to.
     pub topic: TopicOperand,
     /// Fields that get a value.
     pub assignments: Vec<Assignment>,
@@ -72,8 +72,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::PublishModel(PublishModel { model, topic, assignments }))
 }
 
-/// The part of a target that is no field. Whatever is below a field that stands in `fields` with a
-/// dot at its end is free.
+/// Returns the part of a target that is no field. If `fields` has a field with a dot at its end,
+/// any name below that field is valid.
 fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
     let mut path = target.name.clone();
     let is_field = |path: &str| fields.iter().any(|field| field == path);
@@ -155,7 +155,7 @@ impl Construct for PublishModel {
 pub struct Checked {
     /// Name of the Model.
     pub model: String,
-    /// Where to.
+    /// Topic to publish to.
     pub topic: tree::Topic,
     /// Assignments by field, in source order.
     pub assignments: Vec<Argument>,
@@ -197,7 +197,7 @@ fn check_indices(target: &Path, checker: &mut Checker<'_, '_, '_>) {
     }
 }
 
-/// What may be assigned to a Model; `None` while something that it is made of is not known.
+/// Returns the assignable fields of a Model; `None` while a Model that it is made of is not known.
 fn whole(model: &DefineModel, known: &dyn Known) -> Option<Vec<String>> {
     let source = Source::new("");
     let mut quiet = Sink::new(&source);

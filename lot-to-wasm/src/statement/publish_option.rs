@@ -1,9 +1,10 @@
-//! What is said of a message beside topic and payload: options of `PUBLISH TOPIC` and `REPLY`.
+//! Options of `PUBLISH TOPIC` and `REPLY`: the parts of a message beside topic and payload.
 //!
 //! ```text
-//! pubOpt   = [ "WITH" | "AND" ] ( "RETAIN" | "QOS" [ "=" ] number | "QOS0" | "QOS1" | "QOS2" | property ) ;
-//! property = "USER" "PROPERTIES" | "USER" "PROPERTY" name "=" value
-//!          | ( "RESPONSE" "TOPIC" | "CORRELATION" "DATA" | "CONTENT" "TYPE" | "MESSAGE" "EXPIRY" ) value ;
+//! pubOpt   = [ "WITH" | "AND" ]
+//!            ( "RETAIN" | "QOS" [ "=" ] number | "QOS0" | "QOS1" | "QOS2" | property ) ;
+//! property = "USER" "PROPERTIES" | "USER" "PROPERTY" name "=" value | word value ;
+//! word     = "RESPONSE" "TOPIC" | "CORRELATION" "DATA" | "CONTENT" "TYPE" | "MESSAGE" "EXPIRY" ;
 //! name     = string | "{" name "}" | "(" value ")" ;
 //! ```
 
@@ -27,7 +28,7 @@ pub struct PublishOptions {
     pub retain: bool,
     /// Properties, in source order.
     pub properties: Vec<(Property<Expression>, Span)>,
-    /// Where the options stand, if there are any: they are not portable (OD-11).
+    /// Span of the options, if there are any: they are not portable (OD-11).
     pub span: Option<Span>,
 }
 
@@ -61,10 +62,10 @@ impl<E> Property<E> {
 /// Message with properties that is published.
 #[derive(Debug, Clone)]
 pub struct CheckedMessage {
-    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an
-    /// error record.
+    /// Topic to publish to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message
+    /// with an error record.
     pub topic: tree::Topic,
-    /// What; sent as canonical text, bytes as they are.
+    /// Payload; sent as canonical text, bytes unchanged.
     pub value: tree::Expression,
     /// 0, 1 or 2.
     pub qos: u8,
@@ -74,7 +75,7 @@ pub struct CheckedMessage {
     pub properties: Vec<Property<tree::Expression>>,
     /// Whether the topic is the message's response topic, whose lack is an error record of its own.
     pub is_reply: bool,
-    /// What to do when the value is Empty.
+    /// Report for an Empty value.
     pub when_empty: tree::WhenEmpty,
 }
 
@@ -135,7 +136,7 @@ fn property(parser: &mut Parser<'_, '_>) -> Parsed<Property<Expression>> {
 }
 
 impl PublishOptions {
-    /// The checked properties. What is given twice is reported.
+    /// Checks the properties. Reports a property that is given twice.
     pub(super) fn check(&self, checker: &mut Checker<'_, '_, '_>) -> Vec<Property<tree::Expression>> {
         for (at, (property, span)) in self.properties.iter().enumerate() {
             let words = match property {

@@ -25,9 +25,9 @@ use crate::syntax::{Expression, Position, TopicOperand};
 /// `PUBLISH TOPIC topic WITH value …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PublishTopic {
-    /// Where to.
+    /// Topic to publish to.
     pub topic: TopicOperand,
-    /// What.
+    /// Payload.
     pub value: Expression,
     /// How.
     pub options: PublishOptions,
@@ -83,7 +83,7 @@ impl Construct for PublishTopic {
 /// Topic of commands.
 const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 
-/// Commands that change who may do what, in lower case.
+/// Commands that change permissions, in lower case.
 const OF_PROTECTION: [&str; 17] = [
     "addproject",
     "addrule",
@@ -104,8 +104,8 @@ const OF_PROTECTION: [&str; 17] = [
     "unloadproject",
 ];
 
-/// Warns of a command that changes who may do what. Its verb is that of the text with which the
-/// value begins.
+/// Warns of a command that changes permissions. Its verb is that of the text with which the value
+/// begins.
 fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, span: Span) {
     let first =
         if let tree::ExpressionKind::Concat(parts) = &value.kind { parts.first() } else { Some(value) };
@@ -125,16 +125,16 @@ fn warn_of_command(checker: &mut Checker<'_, '_, '_>, value: &tree::Expression, 
 /// Publishes a message.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an
-    /// error record.
+    /// Topic to publish to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message
+    /// with an error record.
     pub topic: tree::Topic,
-    /// What; sent as canonical text, bytes as they are.
+    /// Payload; sent as canonical text, bytes unchanged.
     pub value: tree::Expression,
     /// 0, 1 or 2.
     pub qos: u8,
     /// The RETAIN flag.
     pub retain: bool,
-    /// What to do when the value is Empty.
+    /// Report for an Empty value.
     pub when_empty: WhenEmpty,
 }
 

@@ -1,4 +1,4 @@
-//! A message with properties: what `PUBLISH TOPIC` with some, and `REPLY`, become.
+//! A message with properties: the checked form of `PUBLISH TOPIC` with some, and of `REPLY`.
 
 use super::publish_option::{CheckedMessage, Property};
 use super::{CheckedKind, Executable};

@@ -23,7 +23,7 @@ use lot_facts::TopicFact;
 /// `REPLY WITH value …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplyWith {
-    /// What.
+    /// Payload.
     pub value: Expression,
     /// How.
     pub options: PublishOptions,

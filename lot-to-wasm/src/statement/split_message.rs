@@ -1,4 +1,4 @@
-//! What a message on the base topic of a Model becomes: each leaf of its JSON object, published
+//! Handling of a message on the base topic of a Model: each leaf of its JSON object is published
 //! below the topic (LoT reference §9.5).
 
 use wasm_encoder::{Instruction, ValType};
@@ -46,7 +46,7 @@ impl Executable for Checked {
             generator.code.branch_if(instance);
         }
         let nothing = generator.code.block();
-        // What guests publish, this one among them, has no Client Identifier and is not split.
+        // Messages of guests, including this one, have no Client Identifier and are not split.
         generator.code.parameter(CLIENT_ID_LENGTH);
         generator.code.push(Instruction::I32Eqz);
         generator.code.branch_if(nothing);

@@ -212,7 +212,7 @@ impl Construct for Switch {
     }
 }
 
-/// What is known of a candidate at compile time.
+/// Returns the value of a candidate that is known at compile time.
 fn constant_of(candidate: &Candidate) -> Option<&tree::Constant> {
     match candidate {
         Candidate::Empty => Some(&tree::Constant::Empty),
@@ -281,7 +281,7 @@ impl Executable for Checked {
         generator.release_subject(subject);
     }
 
-    /// Where texts of the program are compared with the payload.
+    /// A SWITCH that compares texts of the program with the payload can be unrolled.
     fn is_unrollable(&self, generator: &Generator<'_>, budget: &mut UnrollBudget) -> bool {
         let mut fits = |case: &Case| {
             case.candidates.iter().all(|candidate| generator.is_compared_in_place(candidate, budget))

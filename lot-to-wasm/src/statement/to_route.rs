@@ -1,4 +1,4 @@
-//! A write to a Route: what `TRIGGER` and `STORE IN` of a Model become.
+//! A write to a Route: the checked form of `TRIGGER`, and of `STORE IN` of a Model.
 
 use wasm_encoder::Instruction;
 
@@ -19,9 +19,9 @@ const NOT_ALLOWED: i32 = 1;
 pub struct Checked {
     /// The topic, always resolvable.
     pub topic: Topic,
-    /// What the route gets; of Empty it gets nothing, with a warning record.
+    /// Payload for the route. An Empty value is not sent, and gives a warning record.
     pub value: Expression,
-    /// What is told when there is no such route, event or table.
+    /// Error code and message when there is no such route, event or table.
     pub refusal: (Code, String),
 }
 
@@ -32,7 +32,7 @@ impl Executable for Checked {
         visit(Part::Value(value));
     });
 
-    /// What the host does not allow does not exist.
+    /// The host refuses a write to a route, event or table that does not exist as not allowed.
     fn lower(&self, generator: &mut Generator<'_>, at: Position) {
         let Some((end, topic)) = generator.begin_write(&self.topic, at) else { return };
         if let Some(content) = generator.content(&self.value, WhenEmpty::Report, end, at) {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! triggerEvt = "TRIGGER" ( string | ident ) "TO" ( ident | string ) [ "WITH" value ]
-//!            | "TRIGGER" string "TO" value "FOR" ( ident | string ) ;      -- v1: the first string names the route
+//!            | "TRIGGER" string "TO" value "FOR" ( ident | string ) ;
+//!                                                  -- v1: the first string names the route
 //!
 //! TRIGGER "Save" TO PlantDb WITH PAYLOAD
 //! ```
@@ -27,7 +28,7 @@ pub struct TriggerEvent {
     pub event: Name,
     /// The route.
     pub route: Name,
-    /// What the event gets as payload.
+    /// Payload of the event.
     pub value: Option<Expression>,
 }
 
@@ -61,8 +62,8 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl TriggerEvent {
-    /// Warns of an event that a known route does not have, or that fills what no trigger by name
-    /// has; a route that comes later may have it.
+    /// Warns of an event that a known route does not have, or that needs a value which a trigger by
+    /// name cannot fill; a route that comes later may have it.
     fn check_event(&self, checker: &mut Checker<'_, '_, '_>) {
         let Some(events) = checker.known.route_events(&self.route.text) else { return };
         if let Some(event) = events.iter().find(|event| event.name == self.event.text) {
@@ -91,7 +92,7 @@ impl TriggerEvent {
 }
 
 impl Construct for TriggerEvent {
-    /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1).
+    /// A publish to the topic by which permitted clients trigger events (routes reference §3.1).
     /// Without WITH the payload is empty.
     fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<CheckedKind> {
         for (what, name) in [("event", &self.event), ("route", &self.route)] {

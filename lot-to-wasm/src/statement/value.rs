@@ -1,4 +1,4 @@
-//! The value of a statement: the WITH before it, and what becomes of it when it is Empty.
+//! The value of a statement: the WITH before it, and the treatment of an Empty value.
 
 use lot_nearest::nearest;
 
@@ -38,8 +38,8 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
     Ok(())
 }
 
-/// The fix for a missing WITH, and what to do: in place of a word that is nearly one, of the `,`,
-/// `:` or `:=` that stands there, or before a value; none before anything else.
+/// Adds the suggestion and the fix for a missing WITH: in place of a misspelt one, of the `,`, `:`
+/// or `:=` that stands there, or before a value; no fix before anything else.
 #[allow(clippy::wildcard_enum_match_arm, reason = "nothing is known about every other token")]
 pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft, hint: String) -> Draft {
     if let Some(near) = nearest(parser.word(), ["WITH"]) {
@@ -63,8 +63,8 @@ pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft, hint: String) -
     }
 }
 
-/// What a write does with an Empty value: a FILTER without a match (OD-24) and bytes are skipped in
-/// silence.
+/// Returns whether a write with an Empty value is reported. A FILTER without a match (OD-24) and
+/// bytes are skipped in silence.
 pub(super) fn when_empty(source: &Expression, value: &tree::Expression) -> tree::WhenEmpty {
     if value.kinds.is(KindSet::BYTES) || ends_in_filter(source) {
         return tree::WhenEmpty::Silent;

@@ -1,4 +1,4 @@
-//! `ALLOW` and `DENY`: what a Rule says (LoT reference §10).
+//! `ALLOW` and `DENY`: the verdict of a Rule (LoT reference §10).
 //!
 //! They are read and checked with the Rule that they stand in.
 

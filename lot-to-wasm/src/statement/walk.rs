@@ -1,10 +1,10 @@
-//! What is directly in a statement: expressions, blocks of other statements, and variables that it
+//! Direct parts of a statement: expressions, blocks of other statements, and variables that it
 //! assigns.
 
 use super::Statement;
 use crate::syntax::{Expression, Name};
 
-/// What is directly in a statement.
+/// Direct part of a statement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part<'a> {
     /// An expression; those of a topic one by one.
@@ -13,7 +13,7 @@ pub(crate) enum Part<'a> {
     Block(&'a [Statement]),
     /// A variable that it assigns.
     Assigned(&'a Name),
-    /// What `RESULT` reads, which a call without `RETURN` assigns.
+    /// The value of `RESULT`, which a call without `RETURN` assigns.
     Result,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn each_expression<'a>(
     expressions.into_iter().for_each(|expression| visit(Part::Expression(expression)));
 }
 
-/// Calls `visit` for what a call assigns.
+/// Calls `visit` for each variable that a call assigns.
 pub(super) fn each_return<'a>(names: &'a [Name], visit: &mut dyn FnMut(Part<'a>)) {
     names.iter().for_each(|name| visit(Part::Assigned(name)));
     if names.is_empty() {

@@ -1,17 +1,17 @@
-//! The words of statements: what editors say of them, and where lines that are written wrongly
-//! begin and end by them.
+//! The words of statements: their description for editors, and their roles, by which the parser
+//! finds the bounds of wrong lines.
 
 /// A word with a meaning of its own.
 pub(crate) struct Word {
     /// As written.
     pub(crate) word: &'static str,
-    /// What can be told of a line by it.
+    /// Roles of the word in a line.
     pub(super) is: &'static [Use],
-    /// What it means, in a sentence or two, with code in backquotes.
+    /// Meaning of the word in a sentence or two, with code in backquotes.
     pub(crate) text: &'static str,
 }
 
-/// What can be told of a line by a word in it.
+/// Role of a word in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// It begins a statement or a part of one, and never a line inside brackets: there the bracket
@@ -32,7 +32,7 @@ pub(crate) enum Use {
 }
 
 impl Word {
-    /// Whether this can be told by it.
+    /// Whether the word has this role.
     pub(crate) fn is(&self, of: Use) -> bool {
         self.is.contains(&of)
     }

@@ -11,7 +11,7 @@ use lot_facts::InputKind;
 pub struct DefineAction {
     /// Its name.
     pub name: Name,
-    /// What starts a run.
+    /// Start of a run.
     pub entry: ActionBody,
     /// The statements after `DO`; empty only after an error.
     pub body: Vec<Statement>,
@@ -19,7 +19,7 @@ pub struct DefineAction {
     pub description: Option<Text>,
 }
 
-/// What starts a run of an Action.
+/// Start of a run of an Action.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ActionBody {
     /// `ON …`.

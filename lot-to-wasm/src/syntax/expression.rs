@@ -8,25 +8,25 @@ use crate::check::tree::{Function, MessageProperty, SessionWord, SettingStore};
 pub struct Text {
     /// The text.
     pub value: String,
-    /// Where it stands, with its quotes.
+    /// Place of the text, with its quotes.
     pub span: Span,
 }
 
 /// An expression with its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expression {
-    /// What it is.
+    /// Kind of the expression, with its operands.
     pub kind: ExpressionKind,
-    /// Where it stands.
+    /// Place of the expression.
     pub span: Span,
     /// Height of this tree, at least 1, at most [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX).
     pub depth: u16,
 }
 
-/// What an expression is. Parentheses leave no trace.
+/// Kind of an expression. Parentheses leave no trace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExpressionKind {
-    /// Could not be read; an error says why.
+    /// Could not be read; a reported error has the reason.
     Invalid,
     /// A whole number that fits 64 bits.
     Int(i64),
@@ -121,14 +121,14 @@ pub enum ExpressionKind {
     Array(Vec<Expression>),
     /// A text transform of a value, in prefix form or after `AND_THEN`.
     Apply {
-        /// What is done.
+        /// Transform to apply.
         transform: Box<Transform>,
-        /// To what.
+        /// Value to transform.
         value: Box<Expression>,
     },
     /// `UPPER(x)`, `MIN(a, b)`, …
     Call {
-        /// Which function.
+        /// Function to call.
         function: Function,
         /// Arguments.
         arguments: Vec<Expression>,
@@ -226,9 +226,9 @@ pub struct TopicOperand {
 pub struct Path {
     /// The first name.
     pub name: String,
-    /// What follows it.
+    /// Steps behind the first name.
     pub steps: Vec<PathStep>,
-    /// Where it stands, without braces.
+    /// Place of the path, without braces.
     pub span: Span,
 }
 
@@ -276,13 +276,13 @@ pub enum PathStep {
 /// `RANDOM …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Random {
-    /// What is drawn.
+    /// Kind of the random value.
     pub kind: RandomKind,
     /// Bounds of BETWEEN, none for UUID.
     pub bounds: Option<(Expression, Expression)>,
 }
 
-/// What `RANDOM` draws.
+/// Kind of random value that `RANDOM` draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RandomKind {
     /// `RANDOM UUID`.
@@ -310,7 +310,7 @@ pub struct ModelQuery {
     pub limit: Option<u32>,
 }
 
-/// What a text transform does (§5.3).
+/// Operation of a text transform (§5.3).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// `FILTER … USING REGEX "re"`.
@@ -319,9 +319,9 @@ pub enum Transform {
     FilterCsv(Text),
     /// `REPLACE a WITH b IN …`.
     Replace {
-        /// What to look for.
+        /// Text to search for.
         search: Expression,
-        /// What to put there.
+        /// Text to put in its place.
         replacement: Expression,
     },
     /// `TRIM`.
@@ -330,7 +330,7 @@ pub enum Transform {
     Split {
         /// Separator; `CSV` and none are a comma.
         separator: Option<Text>,
-        /// Which piece.
+        /// Number of the piece.
         at: Option<(u32, Span)>,
     },
 }

@@ -8,7 +8,7 @@ use super::{Name, Span};
 pub struct DefineModel {
     /// Its name.
     pub name: Name,
-    /// What stands on the header line.
+    /// Options on the header line.
     pub options: ModelOptions,
     /// Fields in source order.
     pub fields: Vec<Field>,
@@ -53,7 +53,7 @@ pub struct Field {
     pub kind: Option<FieldType>,
     /// Its name.
     pub name: Text,
-    /// Where its value comes from.
+    /// Source of its value.
     pub source: Option<FieldSource>,
     /// `AS TRIGGER`.
     pub is_trigger: bool,
@@ -72,7 +72,7 @@ pub enum FieldType {
     Collection(Name),
 }
 
-/// Where a field's value comes from.
+/// Source of a field's value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldSource {
     /// `TOPIC "t" [AS type]`: the live value of a topic.

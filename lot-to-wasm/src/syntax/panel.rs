@@ -34,9 +34,9 @@ pub struct Component {
 pub struct PanelClause {
     /// The leading words: `WITH TITLE`, `SET RANGE`, `BIND VALUE`.
     pub words: Vec<String>,
-    /// What follows.
+    /// Values and words behind them.
     pub values: Vec<PanelValue>,
-    /// Where it stands.
+    /// Place of the clause.
     pub span: Span,
 }
 

@@ -1,8 +1,8 @@
 //! The parser: tokens to syntax tree, by recursive descent with recovery.
 //!
 //! A parse function returns `Err(`[`Reported`]`)` when it could not go on; the error has then been
-//! put into the sink. Whoever reads a list of lines catches it, skips the rest of the line and its
-//! block, and goes on. Recursion is bounded by [`EXPRESSION_DEPTH_MAX`] and
+//! put into the sink. A function that reads a list of lines catches it, skips the rest of the line
+//! and its block, and goes on. Recursion is bounded by [`EXPRESSION_DEPTH_MAX`] and
 //! [`BLOCK_DEPTH_MAX`](crate::limits::BLOCK_DEPTH_MAX).
 //!
 //! Every loop consumes a token per turn or ends, so parsing terminates.
@@ -40,7 +40,7 @@ use crate::token::{Sign, Token, TokenKind};
 /// The end of a line, as messages name it.
 pub(crate) const LINE_END: &str = "the end of the line";
 
-/// What stopped a parse function has been reported.
+/// Error of a parse function that has already reported its cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reported;
 
@@ -96,7 +96,7 @@ impl<'k> Parser<'_, 'k> {
         &self.tokens[index]
     }
 
-    /// Where the next token stands.
+    /// Returns the place of the next token.
     pub(crate) fn span(&self) -> Span {
         self.peek().span
     }
@@ -221,8 +221,8 @@ impl Parser<'_, '_> {
         is
     }
 
-    /// Takes the next token if it is one of these keywords; tells which. One in another case is
-    /// taken too and reported.
+    /// Takes the next token if it is one of these keywords, and returns the keyword. One in another
+    /// case is taken too and reported.
     pub(crate) fn eat_any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
         keywords.iter().find(|keyword| self.eat_keyword(keyword)).copied()
     }
@@ -353,7 +353,7 @@ impl Parser<'_, '_> {
         Ok(name)
     }
 
-    /// Takes the end of the line or reports what stands there instead.
+    /// Takes the end of the line, or reports the token there.
     pub(crate) fn expect_line_end(&mut self, after: &str) -> Parsed<()> {
         if self.is_line_end() {
             self.skip_newlines();
@@ -463,8 +463,8 @@ impl Parser<'_, '_> {
         result
     }
 
-    /// What stands with commas between it in front of a closing bracket, which is taken too; a
-    /// comma may stand behind the last.
+    /// Reads items separated by commas up to a closing bracket, which is consumed too. A comma may
+    /// follow the last item.
     pub(crate) fn items<T>(
         &mut self,
         close: Sign,

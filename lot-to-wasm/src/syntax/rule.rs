@@ -14,11 +14,11 @@ pub struct DefineRule {
     pub scope: Name,
     /// `TO TOPIC "pattern"`.
     pub topic: Option<Text>,
-    /// What it decides; `None` only after an error.
+    /// Decision of the rule; `None` only after an error.
     pub body: Option<RuleBody>,
 }
 
-/// What a rule decides.
+/// Decision of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuleBody {
     /// `ALLOW` or `DENY`.
@@ -32,7 +32,7 @@ pub enum RuleBody {
     },
 }
 
-/// What a rule says.
+/// Verdict of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// `ALLOW`.
@@ -57,15 +57,15 @@ impl RuleBody {
 /// A condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleCondition {
-    /// What it asks.
+    /// Kind of the condition, with its operands.
     pub kind: RuleConditionKind,
-    /// Where it stands.
+    /// Place of the condition.
     pub span: Span,
     /// Height of its tree, at most [`TREE_DEPTH_MAX`](crate::limits::TREE_DEPTH_MAX).
     pub depth: u16,
 }
 
-/// What a condition of a rule asks.
+/// Kind of a condition of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RuleConditionKind {
     /// Could not be read.
@@ -115,8 +115,8 @@ pub enum RuleConditionKind {
 }
 
 impl RuleCondition {
-    /// The comparison with which it ends, behind whatever AND and OR. Values that stand there alone
-    /// are passed over.
+    /// Returns the last comparison of the condition, also inside of AND and OR. Values without a
+    /// comparison are skipped.
     pub(crate) fn last_compared(&self) -> Option<&RuleCondition> {
         match &self.kind {
             RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) => {
@@ -132,7 +132,7 @@ impl RuleCondition {
         }
     }
 
-    /// Whether a value is written without what it is compared with.
+    /// Whether a value is written without a comparison.
     fn is_value_alone(&self) -> bool {
         let value = match &self.kind {
             RuleConditionKind::UserIs { name, .. } => name.span,

@@ -9,10 +9,11 @@ use super::Entity;
 pub(crate) use expression::{text, topic};
 pub(crate) use statement::{assignments, block, returns, setting};
 
-/// An entity as nested lists, one per line where that reads better.
+/// Writes an entity as nested lists, one per line if that reads better.
 ///
 /// ```
-/// let (entities, _) = lot_to_wasm::parse("DEFINE ACTION A\nON START DO\n    SET x WITH 1 + 2 * 3\n");
+/// let source = "DEFINE ACTION A\nON START DO\n    SET x WITH 1 + 2 * 3\n";
+/// let (entities, _) = lot_to_wasm::parse(source);
 /// let text = lot_to_wasm::syntax::sexpr::entity(entities[0].tree.as_ref().unwrap());
 /// assert!(text.contains("(set x (+ 1 (* 2 3)))"));
 /// ```

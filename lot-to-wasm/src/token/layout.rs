@@ -3,8 +3,8 @@
 //! Inside brackets lines mean nothing. In Actions and Models a deeper line that begins with a word
 //! of [`CONTINUATIONS`] belongs to the line before. A line that is less deep than the one before
 //! must match an open block; one that matches none is reported once and read as a line of the block
-//! that was probably meant ([`level`]). A deeper line behind one that cannot end there, or that
-//! begins with what cannot begin one, is reported once and joined as well. Braces round blocks,
+//! that was probably meant ([`level`]). A deeper line is reported once and joined as well if the
+//! line before cannot end there, or if its first token cannot begin a line. Braces round blocks,
 //! which other languages have, open and close nothing: the parser reports the first.
 
 mod level;
@@ -54,7 +54,7 @@ pub(super) fn arrange(raw: Vec<RawToken>, joins_lines: bool, sink: &mut Sink<'_>
     };
     let mut end = Span::default();
     let mut raw = raw.into_iter().peekable();
-    // Indentation of a brace that was left out, for what follows it on its line.
+    // Indentation of a brace that was left out, for the next token on its line.
     let mut left_over = None;
     while let Some(RawToken { token, indent }) = raw.next() {
         end = token.span.after();
@@ -79,7 +79,7 @@ struct Layout<'s, 'k> {
     tokens: Vec<Token>,
     /// The open blocks; the first is the entity itself.
     levels: Vec<Level<'k>>,
-    /// Where the last line began, if it was misplaced not where its block is.
+    /// Column of the last line, if it was misplaced not that of its block.
     last_width: u32,
     /// Open brackets.
     brackets: Vec<(Sign, Span)>,
@@ -103,7 +103,7 @@ impl<'k> Layout<'_, 'k> {
         if self.continues(word, indent.width) || self.is_cut_in_two(token, word, indent.width) {
             return;
         }
-        // What is returned stands below a RETURN that is alone on its line.
+        // Returned values stand below a RETURN that is alone on its line.
         let head = if word == "RETURN" && !ends_line { "" } else { word };
         let is_stray = self.is_in_statement();
         self.end_line();
@@ -139,14 +139,14 @@ impl<'k> Layout<'_, 'k> {
     fn continues(&self, word: &str, width: u32) -> bool {
         let opens_block = self.tokens.is_empty() || block_follows(self.last_word());
         let is_continuation = word == "+" || CONTINUATIONS.contains(&word);
-        // Below a line that continues nothing, which is reported, stands what continues the line
+        // A line that continues nothing is reported. Below it, a continuation belongs to the line
         // before that one.
         let column = self.levels.iter().rev().find(|level| !level.is_stray).map_or(0, |level| level.width);
         self.joins_lines && is_continuation && !opens_block && width > column
     }
 
-    /// Whether the line is the rest of the one before, which cannot end as it does, or this one
-    /// begins with what begins no line: reported, and read as one line.
+    /// Whether the line is the rest of the one before: that one cannot end so, or this one begins
+    /// with a token that begins no line. Reports it, and reads both as one line.
     fn is_cut_in_two(&mut self, token: &Token, word: &str, width: u32) -> bool {
         let Some(last) = self.tokens.last().filter(|_| self.joins_lines && width >= self.top()) else {
             return false;
@@ -229,8 +229,8 @@ impl<'k> Layout<'_, 'k> {
         statement::is(word, Use::EndsWithValue) && !self.opens_block()
     }
 
-    /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it
-    /// does where it opens one.
+    /// Whether a line of this width begins a block. After a misplaced line, a deeper line begins
+    /// one only behind a line that opens one.
     fn opens_level(&self, width: u32) -> bool {
         let is_deeper = width > self.last_width && (width > self.top() || self.begins_block_line());
         is_deeper && !self.tokens.is_empty()
@@ -370,7 +370,7 @@ impl<'k> Layout<'_, 'k> {
             self.sink.push(draft.fix(span, ""));
             return;
         };
-        // What was opened after the matching bracket was never closed.
+        // Brackets opened after the matching one were never closed.
         let unclosed = self.brackets.split_off(depth + 1);
         self.brackets.pop();
         for (open, span) in unclosed {
@@ -392,7 +392,7 @@ impl<'k> Layout<'_, 'k> {
         let message = format!("`{}` is not closed", open.text());
         let draft = Draft::error(codes::UNCLOSED_BRACKET, span, message)
             .suggest(format!("write `{closing}` where the bracket ends"));
-        // Where it ends is known when there is only one line in it.
+        // The end of the bracket is only certain if it has a single line.
         let last = self.tokens.last().map_or(span, |token| token.span);
         let is_one_line = !self.sink.source().slice(span.to(last)).contains(['\n', '\r']);
         self.sink.push(if is_one_line { draft.fix(last.after(), closing) } else { draft });
@@ -417,8 +417,7 @@ fn begins_line(word: &str) -> bool {
     begins_statement(word) || LINE_STARTS.contains(&word) || statement::is(word, Use::BeginsLine)
 }
 
-/// Whether the deeper line behind a line with this word at its end is a block, whatever it begins
-/// with.
+/// Whether the deeper line behind a line with this word at its end is always a block.
 fn block_follows(word: &str) -> bool {
     word == "DO" || statement::is(word, Use::BlockFollows)
 }

@@ -1,7 +1,7 @@
 //! The scanner: characters to tokens, without regard to lines.
 //!
-//! Every byte is looked at a bounded number of times. What is no token is reported once per run of
-//! characters and left out as [`TokenKind::Unknown`].
+//! Every byte is looked at a bounded number of times. Characters that are no token are reported
+//! once per run, and left out as [`TokenKind::Unknown`].
 
 use super::{Sign, Token, TokenKind};
 use crate::diagnostic::{Draft, Sink, codes};
@@ -195,7 +195,7 @@ impl Scanner<'_, '_, '_> {
         let span = Span::new(start, start + length + 2);
         let text = self.sink.source().slice(span);
         let inside = text.get(2..length).unwrap_or("");
-        // `(*)` and what has the end of another comment in it are no comments.
+        // `(*)` and a text with the end of another comment in it are no comments.
         if length < 2 || inside.contains("*/") {
             return false;
         }
@@ -209,7 +209,7 @@ impl Scanner<'_, '_, '_> {
         true
     }
 
-    /// What comes now swallows the rest of the text.
+    /// Notes that the token that begins here swallows the rest of the text.
     fn cut(&mut self) {
         let end = self.tokens.last().map_or(0, |last| last.token.span.end);
         self.sink.cut_at(end);
@@ -299,8 +299,8 @@ impl Scanner<'_, '_, '_> {
         self.sink.push(draft.suggest("write a line break in it as \\n").fix(span, whole));
     }
 
-    /// Where a string that the line does not close ends below: at the only quote of a line, behind
-    /// lines without any.
+    /// Returns the end of a string that is not closed on its line: the only quote of a line below,
+    /// behind lines without quotes.
     fn end_below(&self, quote: char) -> Option<usize> {
         /// Lines that a string is believed to have.
         const LINES: usize = 20;
@@ -522,7 +522,7 @@ impl Scanner<'_, '_, '_> {
     }
 }
 
-/// What to write for a character that begins no token.
+/// Returns the replacement for a character that begins no token.
 fn help_for(first: char) -> Option<&'static str> {
     match first {
         '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{2018}' | '\u{2019}' => {
@@ -562,8 +562,8 @@ fn operand(comment: &str) -> Option<&str> {
     (is_number && (rest.is_empty() || goes_on)).then_some(operand)
 }
 
-/// What to write instead of a text in other quotes, which may have values in it, as JavaScript's
-/// templates.
+/// Returns the replacement for a text in other quotes. Such a text may contain values, like
+/// template literals of JavaScript.
 fn hint_of_quotes(text: &str) -> &'static str {
     if text.lines().next().is_some_and(|line| line.contains("${")) {
         return "write texts in straight quotes and join them with values: \"a = \" + {a}";

@@ -2,7 +2,8 @@
 //! month, are ours.
 //!
 //! ```text
-//! days  = day { ( "OR" | "," ) day } | "DAY" dayOfMonth { ( "OR" | "," ) dayOfMonth } "OF" "MONTH" ;
+//! days  = day { ( "OR" | "," ) day }
+//!       | "DAY" dayOfMonth { ( "OR" | "," ) dayOfMonth } "OF" "MONTH" ;
 //! dayOfMonth = number | "LAST" ;
 //! times = string { ( "OR" | "," ) string } ;
 //! ```

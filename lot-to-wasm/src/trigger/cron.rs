@@ -8,8 +8,8 @@ const DAY_NAMES: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 /// Times of day that are written out.
 const TIMES_SHOWN_MAX: usize = 6;
 
-/// The trigger behind `ON` for a schedule of five fields, or of six that begin with the seconds
-/// `0`. `None` for what no trigger says, such as single months.
+/// Returns the trigger behind `ON` for a schedule of five fields, or of six that begin with the
+/// seconds `0`. `None` for schedules that no trigger can express, such as single months.
 pub(super) fn trigger(schedule: &str) -> Option<String> {
     let fields: Vec<&str> = schedule.split_whitespace().collect();
     let [minute, hour, day, month, weekday] = match fields[..] {

@@ -1,7 +1,8 @@
 //! `ON SILENCE OF "pattern" FOR n UNIT`: when a topic has not been published to for so long. Ours.
 //!
 //! ```text
-//! silence = "SILENCE" "OF" [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string } "FOR" number unit ;
+//! silence = "SILENCE" "OF" [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string }
+//!           "FOR" number unit ;
 //! ```
 
 use lot_facts::Trigger;

@@ -1,7 +1,8 @@
 //! `ON TOPIC "pattern"`: each message accepted on a matching topic (LoT reference §7.1).
 //!
 //! ```text
-//! topicTrig = "TOPIC" string { ( "OR" | "," ) [ "TOPIC" ] string } ;      -- the list form is not portable (OD-10)
+//! topicTrig = "TOPIC" string { ( "OR" | "," ) [ "TOPIC" ] string } ;
+//!                                                  -- the list form is not portable (OD-10)
 //! ```
 
 use super::{Row, message_filter};

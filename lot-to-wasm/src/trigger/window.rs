@@ -1,10 +1,12 @@
 //! `ON WINDOW OF "pattern" …`: figures of the numbers that came on a topic, when its window closes.
-//! Ours.
+//! Ours. Without EVERY, a window of messages closes with each message. FROM gives a time of day,
+//! for windows of time that divide a day, or are days or weeks.
 //!
 //! ```text
-//! window = "WINDOW" "OF" [ "JSON" string "IN" ] [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string }
-//!          ( "EVERY" extent [ from ] | "LAST" extent [ "EVERY" extent [ from ] ] ) ;     -- without EVERY, of messages alone: with each of them
-//! from   = "FROM" string ;     -- a time of day, of windows of time that divide a day, or are days or weeks
+//! window = "WINDOW" "OF" [ "JSON" string "IN" ] [ "TOPIC" ] string
+//!          { ( "OR" | "," ) [ "TOPIC" ] string }
+//!          ( "EVERY" extent [ from ] | "LAST" extent [ "EVERY" extent [ from ] ] ) ;
+//! from   = "FROM" string ;
 //! extent = number unit | integer ( "MESSAGE" | "MESSAGES" ) ;
 //! ```
 

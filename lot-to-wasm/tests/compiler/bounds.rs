@@ -1,5 +1,5 @@
-//! The worst programs that are accepted: what they compile to is bounded, so that the machine code
-//! of no text costs more than some seconds and some hundred MiB.
+//! Tests that the output of the worst accepted programs is bounded, so that the machine code of no
+//! text costs more than some seconds and some hundred MiB.
 
 use std::fmt::Write as _;
 
@@ -126,7 +126,7 @@ fn component_bytes(what: &str, text: &str) -> Option<usize> {
 }
 
 #[test]
-fn what_is_accepted_compiles_to_a_bounded_component() {
+fn accepted_program_compiles_to_a_bounded_component() {
     for (what, shape) in SHAPES {
         let mut accepted = 0;
         for size in [300, 1000, 2500, 4900, 10_000, 20_000] {
@@ -140,7 +140,7 @@ fn what_is_accepted_compiles_to_a_bounded_component() {
     }
 }
 
-/// What the page of limits says of nesting and of statements is what one can write.
+/// Programs can have the nesting and the statements that the page of limits promises.
 #[test]
 fn limits_are_where_the_page_says() {
     let is_accepted = |text: &str| compile(text, &CompileOptions::default()).entities[0].output.is_some();
@@ -190,7 +190,7 @@ fn lists_of_some_thousand_values_are_accepted() {
 }
 
 #[test]
-fn what_is_only_checked_is_refused_as_well() {
+fn check_also_rejects_programs_with_too_much_code() {
     let text = SHAPES[0].1(20_000);
     let checked = check_project(&[&text], &CompileOptions::default());
     let found = checked[0].all_diagnostics();
@@ -254,7 +254,7 @@ fn entities_of_another_kind_than_the_wanted_one_are_read_alone() {
 }
 
 #[test]
-fn of_a_long_line_what_is_round_the_mistake_is_shown() {
+fn diagnostic_of_a_long_line_prints_only_the_text_around_the_error() {
     let text = on_topic(&format!(
         "    PUBLISH TOPIC \"o\" WITH \"{0}\" + {{nothing}} + \"{0}\"\n",
         "a".repeat(100_000)

@@ -46,7 +46,7 @@ fn telling_all() -> lot_to_wasm::CompileOptions<'static> {
 }
 
 #[test]
-fn extensions_are_told_of_only_when_asked() {
+fn language_extensions_are_reported_only_on_request() {
     let text = "DEFINE ACTION A\nON TOPIC \"t\" DO\n    PUBLISH TOPIC \"o\" WITH UPPER(PAYLOAD)\n";
     let told = |options: &lot_to_wasm::CompileOptions<'_>| {
         let all = lot_to_wasm::compile(text, options).all_diagnostics();
@@ -55,8 +55,8 @@ fn extensions_are_told_of_only_when_asked() {
     assert_eq!((told(&telling_all()), told(&lot_to_wasm::CompileOptions::default())), (1, 0));
 }
 
-/// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not
-/// compiled yet.
+/// Returns trees, facts of compiled entities, and all diagnostics but the one for an entity that is
+/// not compiled yet.
 fn describe(file: &str, text: &str) -> String {
     let (trees, _) = lot_to_wasm::parse(text);
     let compilation = lot_to_wasm::compile(text, &telling_all());

@@ -1,5 +1,4 @@
-//! One mistake gives one error, and the fix is the right one: programs with what is said about
-//! them, all of it.
+//! Tests that one mistake gives one error with the right fix: programs with all their diagnostics.
 
 mod bodies;
 mod habits;
@@ -15,9 +14,9 @@ fn check(text: &str) -> Vec<Diagnostic> {
     check_project(&[text], &CompileOptions::default()).remove(0).all_diagnostics()
 }
 
-/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves
-/// it, or the suggestion where there is no fix. A mistake that is told once has a row for each of
-/// its fixes.
+/// Returns the diagnostics of a program: per diagnostic its code and line, and the line as the fix
+/// leaves it, or the suggestion where there is no fix. A mistake that is reported once has a row
+/// for each of its fixes.
 fn said(text: &str) -> Vec<String> {
     let mut rows: Vec<(u32, String)> = check(text).iter().flat_map(|found| rows_of(text, found)).collect();
     rows.sort_by_key(|(line, _)| *line);
@@ -51,7 +50,7 @@ fn around(body: &str) -> String {
     format!("DEFINE ACTION A\nON TOPIC \"a/+\" DO\n{lines}\n{callee}")
 }
 
-/// All programs of the tables with what is said about them.
+/// Iterates over the programs of the tables with their diagnostics.
 fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
     let bodies = bodies::BODIES
         .iter()
@@ -131,7 +130,7 @@ ON TOPIC "a/+" DO
 }
 
 #[test]
-fn what_looks_like_a_mistake_and_is_none_is_accepted() {
+fn valid_program_that_resembles_a_mistake_is_accepted() {
     for body in [
         "SET t WITH 4\nSET x WITH GET TOPIC t/2\nKEEP TOPIC \"k\" WITH {x}",
         "SET not WITH 4\nSET x WITH not IS EMPTY\nKEEP TOPIC \"k\" WITH {x}",
@@ -146,7 +145,7 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
         "PUBLISH MODEL M TO \"m\" WITH\n    a = TOPIC,\n    b = 1,\n    c = 2\nPUBLISH MODEL M TO \"m\" WITH a = 1,\nKEEP TOPIC \"k\" WITH 1",
         "SWITCH TOPIC\n    CASE TOPIC\n        IF PAYLOAD > 1 THEN\n            KEEP TOPIC \"k\" WITH 1",
         "SET a WITH 1\nSET b WITH 2\nSET x WITH a/b\nKEEP TOPIC \"k\" WITH {x}",
-        // What the advice says.
+        // Programs that follow the suggestions.
         "IF (PAYLOAD > 1) != (PAYLOAD < 5) THEN\n    KEEP TOPIC \"k\" WITH 1",
         "IF PAYLOAD < 1 OR PAYLOAD > 5 THEN\n    KEEP TOPIC \"k\" WITH 1",
         "IF PAYLOAD MATCHES REGEX \"^-?[0-9.]+$\" THEN\n    KEEP TOPIC \"k\" WITH FILTER PAYLOAD USING REGEX \"^.{3}\"",
@@ -165,7 +164,7 @@ fn what_looks_like_a_mistake_and_is_none_is_accepted() {
 }
 
 #[test]
-fn what_was_accepted_once_is_refused_only_anew() {
+fn stored_definition_is_accepted_although_new_ones_are_rejected() {
     let rule = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"x/*\"\n    DENY\n";
     let route = "DEFINE ROUTE R WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        WITH HOST \"h\"\n        WITH USE_TSL TRUE\n    ADD MAPPING m\n        WITH SOURCE_TOPIC \"a\"\n";
     let event = |number: usize| format!("    ADD EVENT E{number}\n        WITH SOURCE_TOPIC \"a/#\"\n");

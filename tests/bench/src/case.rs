@@ -4,12 +4,12 @@ use crate::{load, median};
 use lotmq_test_support::{Broker, BrokerOptions};
 use std::time::Duration;
 
-/// What carries a message from `a/<n>` to `b/<n>`.
+/// Case: a way for messages from `a/<n>` to `b/<n>`.
 struct Case {
     name: &'static str,
     /// Actions to deploy; none for a plain pair.
     program: String,
-    /// Where publishers send.
+    /// Topics to which publishers send.
     to: &'static str,
 }
 

@@ -29,7 +29,7 @@ use crate::median;
 
 pub(crate) use self::modbus::device;
 
-/// What a run showed.
+/// Figures of a run.
 pub(crate) struct Figures {
     per_second: f64,
     per_cpu_second: f64,

@@ -1,8 +1,9 @@
-//! What a broker on a gateway takes: `lotmq-bench gateway [target/release/lotmq] [seconds]`.
+//! Resources of a broker on a gateway: `lotmq-bench gateway [target/release/lotmq] [seconds]`.
 //!
-//! Without anything; with a hundred actions and a bridge, each of which has run, at rest and with a
-//! thousand messages a second that each of them take part in; after a restart. Memory is what the
-//! process has of its own (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60).
+//! It measures an empty broker, a broker with a hundred actions and a bridge, and the same after a
+//! restart. Each action and the bridge has run before. The broker is measured at rest, and with a
+//! thousand messages a second in which each of them takes part. Memory is the process's own
+//! (`Pss_Anon` and `Pss_Shmem`), time is CPU time within the seconds (60).
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,11 @@
-//! What routes take that have nothing to do:
+//! Resources of routes that have nothing to do:
 //! `lotmq-bench idle-routes [target/release/lotmq] [seconds]`.
 //!
-//! A fresh broker for each kind; a hundred routes are added after one of the same kind, which pays
-//! for what they share. Memory is what the process has of its own (`Pss_Anon` and `Pss_Shmem`),
-//! time what it uses within the seconds (60), an idle broker's own subtracted. Connectors are
-//! connected: a bridge to another broker, `POSTGRESQL` to a server, where that is installed;
-//! `MODBUS_TCP` reads one register an hour.
+//! Each kind gets a fresh broker. It adds a hundred routes after one of the same kind, which pays
+//! for what they share. Memory is the process's own (`Pss_Anon` and `Pss_Shmem`). Time is CPU time
+//! within the seconds (60), less that of an idle broker. Connectors are connected: a bridge to
+//! another broker, `POSTGRESQL` to a server, if that is installed; `MODBUS_TCP` reads one register
+//! an hour.
 
 use std::fs;
 use std::time::Duration;

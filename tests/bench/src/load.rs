@@ -21,7 +21,7 @@ const PAYLOAD_BYTES: usize = 256;
 /// Time before the measurement starts.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// What a run showed.
+/// Figures of a run.
 pub(crate) struct Figures {
     pub(crate) per_second: f64,
     pub(crate) per_cpu_second: f64,

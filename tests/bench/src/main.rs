@@ -1,25 +1,25 @@
-//! What Actions cost in a whole broker: `cargo run --release -p lotmq-bench --
+//! Cost of Actions in a whole broker: `cargo run --release -p lotmq-bench --
 //! [target/release/lotmq,…] [seconds per run] [rounds] [words of a case]`.
 //!
-//! Publishers send to `a/<n>`, subscribers wait at `b/<n>`; an Action carries the messages over.
-//! Beside it, in the same interleaved rounds, the same publishers send straight to `b/<n>`: the
-//! pair rate. A fresh broker for each run; one line per case with the medians of messages per
-//! second and per CPU-second of the broker's process. Also: a thousand Actions that do not match,
-//! the time from a command to its Action's first answer, and the resident memory of a thousand.
-//! Several programs, separated by commas, are compared in the same rounds. With words of a case
-//! only cases with these in their names are run, and nothing else.
+//! Publishers send to `a/<n>`, subscribers wait at `b/<n>`, and an Action carries the messages
+//! over. In the same interleaved rounds, the same publishers also send straight to `b/<n>`: the
+//! pair rate. Each run has a fresh broker. Each case prints one line with the medians of messages
+//! per second and per CPU-second of the broker's process. Further cases: a thousand Actions that do
+//! not match, the time from a command to its Action's first answer, and the resident memory of a
+//! thousand. Several programs, separated by commas, are compared in the same rounds. With words of
+//! a case, only cases with these in their names run, and nothing else.
 //!
-//! `lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]` tells what connectors
-//! do, beside programs that do it by hand.
+//! `lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]` compares connectors
+//! with programs that do their work by hand.
 //!
-//! `lotmq-bench idle-routes [target/release/lotmq] [seconds]` tells what routes take that have
-//! nothing to do.
+//! `lotmq-bench idle-routes [target/release/lotmq] [seconds]` measures routes that have nothing to
+//! do.
 //!
-//! `lotmq-bench gateway [target/release/lotmq] [seconds]` tells what a broker with a hundred
-//! actions and a bridge takes.
+//! `lotmq-bench gateway [target/release/lotmq] [seconds]` measures a broker with a hundred actions
+//! and a bridge.
 //!
-//! `lotmq-bench uploads [target/release/lotmq]` tells what it takes from the upload of a module
-//! until it is live.
+//! `lotmq-bench uploads [target/release/lotmq]` measures the way from the upload of a module until
+//! it is live.
 //!
 //! `lotmq-bench null-broker --listen 127.0.0.1:2020` is another thing: a peer of brokers in
 //! measurements, which does as little as any of them could.
@@ -41,7 +41,7 @@ mod uploads;
 
 use std::time::Duration;
 
-/// What `--help` prints, behind any words.
+/// Text that `--help` prints, behind any words.
 const USAGE: &str = "
 lotmq-bench [target/release/lotmq,...] [seconds per run] [rounds] [words of a case]
 lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]

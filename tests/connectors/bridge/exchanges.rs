@@ -89,7 +89,7 @@ fn an_exchange_of_which_a_killed_broker_does_not_know_costs_no_message() {
         publish(&broker, &first);
         let mut far = FarBroker::accept(&listener, session_present, &mut unreleased);
         while far.message() != first.as_bytes() {}
-        // What it knows of the exchange is not on the disk yet.
+        // The state of the exchange is not on the disk yet.
         broker.kill();
         broker.start_again();
         let mut far = FarBroker::accept(&listener, 1, &mut unreleased);

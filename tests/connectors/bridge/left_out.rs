@@ -1,5 +1,5 @@
-//! What does not come over a bridge, and is told: what is too large for it, and what the other
-//! broker does not let it subscribe to.
+//! Messages that do not come over a bridge, and their reports: those too large for it, and those of
+//! subscriptions that the other broker refuses.
 
 use lotmq_test_support::eventually;
 
@@ -9,7 +9,7 @@ use crate::{Standing, broker, next, options, send, watch};
 /// Before 5.0 it comes and is skipped; with 5.0 the other broker is told how large a packet may be,
 /// and keeps it.
 #[test]
-fn what_is_larger_than_a_bridge_takes_is_left_out_and_told_where_it_comes() {
+fn bridge_skips_oversized_message_and_reports_it_with_mqtt_3_1_1() {
     for (version, is_told) in [("3.1.1", true), ("5", false)] {
         let Some(mosquitto) = Mosquitto::start(ANYBODY) else { return };
         let broker = broker();
@@ -28,7 +28,7 @@ fn what_is_larger_than_a_bridge_takes_is_left_out_and_told_where_it_comes() {
 }
 
 #[test]
-fn a_subscription_that_is_refused_is_told_and_all_else_goes_on() {
+fn rejected_subscription_is_reported_and_other_mappings_continue() {
     let (far, broker) = (options().start(), broker());
     far.command_ok(
         "-addRule DEFINE RULE Secret WITH PRIORITY 10 FOR Subscribe TO TOPIC \"secret/#\"\n    IF USER IS \"root\" THEN\n        ALLOW\n    ELSE\n        DENY",

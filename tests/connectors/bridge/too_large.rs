@@ -33,8 +33,8 @@ fn a_message_that_ends_every_connection_is_set_aside_and_no_other() {
     assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(1.0));
 }
 
-/// What is behind a message that is too large for a broker to which nothing has gone before, by
-/// topic; the order in which it arrives.
+/// Sends a first message that is too large for the other broker, and then the messages `behind` by
+/// topic. They arrive in the order `arrives`.
 fn passes_behind_a_first_that_is_too_large(behind: &[(&str, &str)], arrives: &[&str]) {
     let Some(mosquitto) = Mosquitto::start(&format!("{ANYBODY}\nmax_packet_size 2000")) else { return };
     let broker = broker();

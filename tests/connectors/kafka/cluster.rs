@@ -46,7 +46,7 @@ pub(super) struct Cluster {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Where its brokers are.
+    /// Addresses of its brokers.
     pub(super) servers: String,
 }
 
@@ -160,7 +160,7 @@ impl Fake {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// What it has appended, of each partition in order.
+    /// Returns the appended records, in order for each partition.
     pub(super) fn rows(&self) -> Vec<Row> {
         let lines = self.program.stdout.all().into_iter();
         let row = |line: String| {

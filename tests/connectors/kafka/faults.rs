@@ -1,5 +1,5 @@
-//! What goes wrong: brokers that end, freeze, are slow, refuse, or are none; certificates, logins
-//! and definitions that are wrong.
+//! Faults: brokers that end, freeze, are slow, refuse, or do not exist; wrong certificates, logins
+//! and definitions.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -108,7 +108,7 @@ fn a_slow_cluster_is_waited_for() {
 }
 
 #[test]
-fn what_passes_later_is_tried_again() {
+fn transient_cluster_errors_are_retried() {
     let Some(mut cluster) = Cluster::start(3) else { return };
     cluster.create("t", 1);
     let broker = broker();
@@ -175,7 +175,7 @@ fn login(mechanism: &str) -> String {
 }
 
 #[test]
-fn logins_are_proved_and_wrong_ones_told_without_the_password() {
+fn wrong_kafka_login_is_reported_without_the_password() {
     let broker = broker();
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let settings = json!({ "users": { "u": "hidden-right" }, "mechanism": mechanism });
@@ -199,7 +199,7 @@ fn logins_are_proved_and_wrong_ones_told_without_the_password() {
 }
 
 #[test]
-fn a_broker_with_a_certificate_of_nobody_is_told_nothing() {
+fn nothing_is_sent_to_kafka_broker_with_untrusted_certificate() {
     let authority = Authority::new();
     let signed = authority.server("127.0.0.1");
     let Some(fake) =
@@ -227,7 +227,7 @@ fn a_broker_with_a_certificate_of_nobody_is_told_nothing() {
 }
 
 #[test]
-fn malformed_answers_are_told_and_end_the_connection() {
+fn malformed_response_is_reported_and_ends_the_connection() {
     let answers: [(&[u8], &str); 7] = [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a frame of 1213486160 bytes came, the limit is 8388608"),
         (&[0, 0, 0, 4, 0, 0, 0, 9], "it has answered 9, which was not asked"),
@@ -245,7 +245,7 @@ fn malformed_answers_are_told_and_end_the_connection() {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                // What it is asked does not matter, but it is asked first.
+                // The request does not matter, but the server reads it first.
                 let _ = stream.read(&mut [0; 256]);
                 let _ = stream.write_all(answer);
                 let _ = stream.read_to_end(&mut Vec::new());
@@ -258,7 +258,7 @@ fn malformed_answers_are_told_and_end_the_connection() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let of = |settings: &str, mappings: &str| route("127.0.0.1:1", settings, mappings);
     for (definition, told) in [
@@ -283,7 +283,7 @@ fn a_definition_that_cannot_work_is_told() {
     }
     let warned = broker.command(&of("BROKERS \"a\"", OUT));
     assert!(warned.0.to_string().contains("Unknown setting 'BROKERS' in KAFKA_CONFIG"), "{warned:?}");
-    // What only the guest can judge stops the route.
+    // Only the guest can judge these mistakes, and they stop the route.
     for (definition, told) in [
         (
             of("USERNAME \"u\"\nSECURITY_PROTOCOL \"SSL\"", OUT),

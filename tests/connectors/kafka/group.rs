@@ -29,7 +29,7 @@ fn until_all(cluster: &mut Cluster, watcher: &mut Client, seen: &mut Vec<usize>,
 }
 
 #[test]
-fn partitions_are_shared_with_whoever_joins_and_come_back_when_it_leaves() {
+fn partitions_are_rebalanced_when_group_members_join_and_leave() {
     let Some(mut cluster) = Cluster::start(2) else { return };
     cluster.create("t", 4);
     let broker = broker();

@@ -23,7 +23,7 @@ impl Press {
         Press { _program: program, port }
     }
 
-    /// What it answers to a request of Modbus: function and what stands behind it.
+    /// Sends a Modbus request and returns the answer: its function and the bytes behind it.
     fn ask(&self, request: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         let bytes = u8::try_from(request.len() + 1).unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong on the way to a server and at its end.
+//! Faults on the way to a server and at its end.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -93,7 +93,7 @@ fn the_primary_of_a_replica_set_is_followed() {
 }
 
 #[test]
-fn who_is_not_let_in_stands_still_and_tells_no_secret() {
+fn failed_login_holds_messages_back_and_reveals_no_secret() {
     let both = ["SCRAM-SHA-1", "SCRAM-SHA-256"];
     let users = json!({
         "root": { "password": "root-password", "mechanisms": both },
@@ -242,7 +242,7 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
         let status = standing.until(&format!("{name}: so"));
         assert!(status.contains(told), "{status}");
     }
-    // What no document of a batch can pass with is rejected for each.
+    // An error that no document of a batch can avoid rejects each of them.
     server.now(&json!({ "refuse": { "insert": [2, "BadValue", "so"] } }));
     broker.command_ok(&route(&server.address(), "", &documents()));
     for _ in 0..3 {
@@ -271,7 +271,7 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
 }
 
 #[test]
-fn a_definition_that_cannot_work_is_told() {
+fn invalid_route_definition_is_reported() {
     let broker = broker();
     let good = "mongodb://127.0.0.1:1";
     for (definition, told) in [
@@ -322,7 +322,7 @@ fn a_definition_that_cannot_work_is_told() {
             route(good, "", &documents()).replace("\"plant\"", "\"a.b\""),
             "DATABASE is 'a.b', which is no name of a database",
         ),
-        // What comes with a value is found out when the route begins.
+        // The route checks these values when it begins.
         (
             route(good, "", &event("E", "in", "QUERY GET ENV \"VERB\" + \" x\"")),
             "E: QUERY begins with 'DROP', and not with INSERT, FIND",

@@ -14,9 +14,9 @@ pub(super) struct Server {
     folder: tempfile::TempDir,
     python: PathBuf,
     pub(super) port: u16,
-    /// What stands in front of the host in the client's address.
+    /// Text in front of the host in the client's address.
     login: String,
-    /// What stands behind it.
+    /// Text behind the host in the client's address.
     options: String,
     program: Option<Program>,
 }
@@ -72,7 +72,7 @@ impl Server {
         format!("mongodb://127.0.0.1:{}/", self.port)
     }
 
-    /// What pymongo says.
+    /// Returns the output of pymongo.
     pub(super) fn client(&self, arguments: &[&str]) -> String {
         let uri = format!("mongodb://{}127.0.0.1:{}/{}", self.login, self.port, self.options);
         let arguments = [&[CLIENT, &uri], arguments].concat();

@@ -166,7 +166,7 @@ fn a_service_is_encrypted_unless_its_address_says_otherwise() {
 }
 
 #[test]
-fn a_service_without_usable_records_is_told_and_asked_for_again() {
+fn unusable_srv_records_are_reported_and_queried_again() {
     let Some(server) = Server::start(&json!({})) else { return };
     let there = vec![("127.0.0.1", server.port)];
     let names = NameServer::start(Zone::default());
@@ -190,7 +190,7 @@ fn a_service_without_usable_records_is_told_and_asked_for_again() {
     send(&broker, "docs/1", r#"{"n":1}"#);
     names.change(|zone| *zone = Zone { servers: there, ..Zone::default() });
     server.until("docs", 1);
-    // What only a change of the definition can mend stands still.
+    // Only a change of the definition can correct these errors, so the route stands still.
     for (wrong, told) in [
         (address.replace("0.0.1", "0.0.1:27017"), "something else than one host without a port"),
         (
@@ -210,7 +210,7 @@ fn a_service_without_usable_records_is_told_and_asked_for_again() {
 }
 
 #[test]
-fn what_the_operator_refuses_is_refused_of_the_servers_of_a_service() {
+fn network_policy_applies_to_servers_found_by_srv_records() {
     let names = NameServer::start(Zone { servers: vec![("127.0.0.1", 9)], ..Zone::default() });
     let broker = options()
         .variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "false")

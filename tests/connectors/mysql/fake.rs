@@ -4,7 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-/// What passwords are mixed with.
+/// Nonce that clients mix into passwords.
 pub(super) const NONCE: &[u8; 20] = b"abcdefghijklmnopqrst";
 
 /// A packet of the protocol.
@@ -13,7 +13,7 @@ pub(super) fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
     [&length[..3], &[sequence], body].concat()
 }
 
-/// What a server begins with that logs in by this method.
+/// Returns the greeting of a server that uses this authentication method.
 pub(super) fn greeting(method: &str) -> Vec<u8> {
     // All of what clients of today are able to, but for TLS, compression and what only MariaDB has.
     let able: u32 = 0x00ff_f7df & !0x0020;

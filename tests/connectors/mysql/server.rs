@@ -10,7 +10,7 @@ pub(super) const USER: &str = "app";
 pub(super) const PASSWORD: &str = "correct-password";
 pub(super) const DATABASE: &str = "plant";
 
-/// What keeps a server small and fast, at the price of what a test does not need.
+/// Options that keep a server small and fast, without features that tests do not need.
 const SMALL: [&str; 6] = [
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-buffer-pool-size=16M",
@@ -131,7 +131,7 @@ fn is_root() -> bool {
     Program::run("id", &["-u"]).unwrap().stdout.trim() == "0"
 }
 
-/// Where the server is: Debian keeps it where only root's search path looks.
+/// Returns the path of the server. Debian keeps it in a folder that only root's search path has.
 fn program() -> PathBuf {
     let place = PathBuf::from("/usr/sbin/mariadbd");
     if place.is_file() { place } else { "mariadbd".into() }

@@ -1,4 +1,4 @@
-//! What the log says of a server that stays away.
+//! Log lines about a server that stays away.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};

@@ -24,7 +24,7 @@ fn a_column_that_changed_its_type_costs_no_message() {
     assert_eq!(next(&mut answers), "answer=[{\"v\":2}]");
     send(&broker, "row", r#"{"n":3}"#);
     server.until("SELECT count(*) FROM kept", "1");
-    // What is wrong is wrong, however fresh the statement is.
+    // A wrong value stays wrong, however fresh the statement is.
     for topic in ["in/c", "back/d"] {
         send(&broker, topic, "12.5x");
     }

@@ -1,5 +1,5 @@
-//! What is said of a route to a PostgreSQL server is true: of each of its events, of a server that
-//! does not answer, of a text that is replaced.
+//! True status of a route to a PostgreSQL server: per event, for a silent server, and for a
+//! replaced definition.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use serde_json::{Value as Json, json};
 use super::route;
 use crate::{broker, event, send};
 
-/// What `-listRoutes` says of the only route.
+/// Returns the row of the only route in `-listRoutes`.
 fn listed(broker: &Broker) -> Json {
     broker.command_ok("-listRoutes").data()[0].clone()
 }
 
 #[test]
-fn what_passes_of_one_event_hides_nothing_of_another() {
+fn success_of_one_event_does_not_hide_failure_of_another() {
     let Some(server) = PostgresServer::start() else { return };
     server.sql("CREATE TABLE a (n int)");
     let broker = broker();
@@ -47,7 +47,7 @@ fn what_passes_of_one_event_hides_nothing_of_another() {
         (row["connection"] == "Connected" && reason.contains("event `B`: ")).then_some(())
     });
     assert_eq!(listed(&broker)["waiting"], 1);
-    // What is tried again is over when it passes.
+    // The status drops the error of a message when its retry passes.
     server.sql("CREATE TABLE b (n int)");
     server.until("SELECT n FROM b", "1");
     eventually("nothing is wrong", || listed(&broker)["reason"].is_null().then_some(()));

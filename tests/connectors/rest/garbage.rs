@@ -71,7 +71,7 @@ fn asks_well(port: u16) {
 }
 
 #[test]
-fn what_is_no_http_is_refused_and_others_are_served() {
+fn malformed_http_is_rejected_and_other_clients_are_served() {
     let (broker, port) = serving();
     let mut posted = watch(&broker, "posted");
     let post = "POST /post HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
@@ -127,7 +127,7 @@ fn requests_behind_each_other_are_answered_in_order() {
 }
 
 #[test]
-fn who_sends_slowly_ends_and_holds_up_nobody() {
+fn slow_request_times_out_and_delays_no_other_client() {
     let (broker, port) = serving();
     let mut slow: Vec<TcpStream> = (0..100).map(|_| connected(port)).collect();
     for (at, stream) in slow.iter_mut().enumerate() {

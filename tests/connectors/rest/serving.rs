@@ -25,8 +25,8 @@ fn event(name: &str, settings: &str) -> String {
     format!("    ADD EVENT {name}\n{settings}")
 }
 
-/// What `curl` prints with these arguments: body, status and content type. `None`, where it is not
-/// installed.
+/// Returns the output of `curl` with these arguments: body, status and content type. Returns `None`
+/// if it is not installed.
 fn curl(arguments: &[&str]) -> Option<String> {
     let fixed = ["-sS", "--max-time", "60", "-w", " %{http_code} %{content_type}"];
     Program::run("curl", &[&fixed, arguments].concat()).map(|done| done.output().to_owned())
@@ -44,7 +44,7 @@ fn serving(more: &str, events: &str) -> (Broker, u16) {
 }
 
 #[test]
-fn last_values_are_told_and_bodies_are_published() {
+fn get_returns_last_values_and_bodies_are_published() {
     if !has_curl() {
         return;
     }
@@ -154,7 +154,7 @@ fn a_request_waits_for_the_message_that_answers_it() {
 }
 
 #[test]
-fn who_has_no_token_is_told_nothing() {
+fn request_without_token_is_rejected() {
     if !has_curl() {
         return;
     }

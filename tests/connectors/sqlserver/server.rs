@@ -46,7 +46,7 @@ impl Server {
         self.folder.path().join("plant.db").display().to_string()
     }
 
-    /// What it has written to standard error.
+    /// Returns its standard error.
     pub(super) fn errors(&self) -> String {
         self.program.as_ref().unwrap().stderr.text()
     }

@@ -1,10 +1,10 @@
-//! What can be wrong with a disk.
+//! Faults of a simulated disk.
 
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// What is asked of a disk.
+/// Kind of a call to a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Bytes are read.
@@ -13,7 +13,7 @@ pub enum Call {
     Write,
     /// The length is set.
     SetLen,
-    /// What was written is made durable.
+    /// Written bytes become durable.
     Sync,
 }
 
@@ -44,15 +44,15 @@ impl From<Failure> for io::Error {
 /// Calls that fail, by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planted {
-    /// Which calls.
+    /// Kind of the calls.
     pub call: Call,
     /// Their numbers among the calls of their kind, counted from 1.
     pub numbers: RangeInclusive<u64>,
-    /// What they fail with.
+    /// Error with which they fail.
     pub failure: Failure,
 }
 
-/// What is wrong with a disk; nothing by default.
+/// Faults of a disk; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// Calls that fail for sure.

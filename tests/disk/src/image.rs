@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is shared, and what a cache of the system writes as a whole.
+/// Page size in bytes: the unit that images share and that a cache of the system writes as a whole.
 pub(crate) const PAGE_BYTES: usize = 4096;
 
 /// Contents of a disk; a clone costs a counter for each page.

@@ -1,10 +1,9 @@
-//! A simulated disk with one file on it, for stores in tests: what a seed says goes wrong does.
+//! Simulated disk with one file on it, for stores in tests; a seed decides its faults.
 //!
-//! What is written is seen by reads at once, and durable with the next sync. When the power goes,
-//! each write that was not synced is there, is lost, or is torn between two sectors, whatever the
-//! order of the writes was. A disk costs memory for what was written to it, and the picture of it
-//! after a power cut costs little more than what was not synced: simulations cut the power a
-//! hundred thousand times.
+//! Reads see written data at once, and the next sync makes it durable. After a power cut, each
+//! unsynced write is there, is lost, or is torn between two sectors, in any order. A disk costs
+//! memory for the data written to it. Its image after a power cut costs little more than the
+//! unsynced data: simulations cut the power a hundred thousand times.
 //!
 //! ```text
 //! let mut disk = Disk::new(7);
@@ -13,9 +12,9 @@
 //! disk = disk.power_cut(&mut Random::new(8));   // what the store still does fails
 //! ```
 //!
-//! Invariants: what was synced and not changed since is there after every power cut, unless the
-//! disk lies or forgets; equal seeds and equal calls give equal disks. Not here: time (calls say
-//! how long they take, and [`Disk::on_wait`] lets time pass), and other files.
+//! Invariants: Synced data that did not change since survives every power cut, unless the disk lies
+//! or forgets. Equal seeds and equal calls give equal disks. Not here: time (calls return how long
+//! they take, and [`Disk::on_wait`] lets time pass), and other files.
 
 mod fault;
 mod image;
@@ -35,7 +34,7 @@ pub use fault::{Call, Failure, Faults, PerCall, Planted};
 use image::{Image, PAGE_BYTES};
 pub use random::Random;
 
-/// What a disk writes whole, in bytes.
+/// Sector size in bytes: the unit that a disk writes as a whole.
 pub const SECTOR_BYTES: usize = 512;
 
 /// Simulated disk, on until its power goes. Clones are the same disk.
@@ -43,11 +42,11 @@ pub const SECTOR_BYTES: usize = 512;
 pub struct Disk(Arc<Mutex<State>>);
 
 struct State {
-    /// What reads see.
+    /// Contents that reads see.
     current: Image,
-    /// What is there whatever happens.
+    /// Contents that survive every power cut.
     durable: Image,
-    /// What was changed since, in order.
+    /// Changes that are not durable yet, in order.
     unsynced: Vec<Change>,
     faults: Faults,
     /// Pages of `current` that were written.
@@ -60,13 +59,13 @@ struct State {
     is_off: bool,
     time: Duration,
     fingerprint: u64,
-    /// Who is told how long each call takes.
+    /// Callback that receives the duration of each call.
     on_wait: Option<OnWait>,
-    /// What a process has left for the next one in the memory of the system.
+    /// Whether a process has left a note for the next one in the memory of the system.
     has_note: bool,
 }
 
-/// What a call of a slow disk does while it takes time.
+/// Callback that runs while a call of a slow disk takes time.
 type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 
 #[derive(Debug, Clone)]
@@ -122,7 +121,7 @@ impl Disk {
         let mut state = self.0.lock();
         let takes = state.takes(call);
         let on_wait = state.on_wait.clone();
-        // Who goes on meanwhile may look at the disk.
+        // The callback may look at the disk, so it runs without the lock.
         drop(state);
         if let Some(on_wait) = on_wait.filter(|_| takes > Duration::ZERO) {
             on_wait(takes);
@@ -139,8 +138,8 @@ impl Disk {
         self.0.lock().is_off = true;
     }
 
-    /// Whether the power, or the process, is gone. What a store reports as committed afterwards,
-    /// nobody gets to hear.
+    /// Returns whether the power, or the process, is gone. Commits that a store reports afterwards
+    /// reach nobody.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.lock().is_off
@@ -221,7 +220,7 @@ impl Disk {
         self.0.lock().time
     }
 
-    /// What is on the disk, as reads see it.
+    /// Returns the contents of the disk, as reads see them.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().current.bytes()
@@ -233,8 +232,8 @@ impl Disk {
         self.0.lock().written * PAGE_BYTES
     }
 
-    /// What stands for all calls so far that have changed something, in their order: of two runs
-    /// with equal numbers both did the same.
+    /// Returns a fingerprint of all calls so far that have changed something, in their order. Two
+    /// runs with equal fingerprints did the same.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.0.lock().fingerprint
@@ -340,7 +339,7 @@ impl State {
         }
     }
 
-    /// What is left when the power goes.
+    /// Returns the contents that are left when the power goes.
     fn after_power_cut(&self, random: &mut Random) -> Image {
         let mut image = self.durable.clone();
         let mut changes: Vec<&Change> = self.unsynced.iter().collect();

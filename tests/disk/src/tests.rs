@@ -18,7 +18,7 @@ impl Plain {
     }
 }
 
-/// What is found after power cuts of all kinds.
+/// Returns the contents found after power cuts of all kinds.
 fn found(disk: &Disk, cuts: u64) -> BTreeSet<Vec<u8>> {
     (0..cuts).map(|seed| disk.found(&mut Random::new(seed)).bytes()).collect()
 }
@@ -67,7 +67,7 @@ fn reads_see_what_a_plain_disk_would_show_and_so_does_who_comes_after_a_sync() {
 }
 
 #[test]
-fn what_was_synced_is_there_and_what_was_not_is_there_or_lost_or_torn_between_sectors() {
+fn power_cut_keeps_synced_data_and_may_tear_unsynced_sectors() {
     let disk = Disk::new(0);
     disk.write(0, &[sector(1), sector(1), sector(1), sector(1)].concat()).unwrap();
     disk.sync_data().unwrap();
@@ -126,7 +126,7 @@ fn nothing_is_done_without_power_and_the_disk_is_on_when_it_is_found_again() {
 }
 
 #[test]
-fn what_a_killed_process_has_written_is_there_and_is_lost_with_the_power_if_it_was_not_synced() {
+fn writes_survive_a_killed_process_but_need_sync_for_power_loss() {
     let disk = Disk::new(0);
     disk.power_off_after(1);
     disk.write(0, &sector(1)).unwrap();
@@ -152,7 +152,7 @@ fn planted_calls_fail_and_no_others() {
 }
 
 #[test]
-fn some_calls_fail_by_chance_and_a_failed_write_may_be_there_in_part() {
+fn calls_fail_at_random_and_failed_writes_may_be_partial() {
     let disk = Disk::new(3);
     disk.set_faults(|faults| faults.errors_per_million.write = 300_000);
     let mut torn = 0;
@@ -231,7 +231,7 @@ fn calls_take_virtual_time() {
 }
 
 #[test]
-fn who_waits_for_a_call_may_look_at_the_disk_and_sees_it_as_it_was_before() {
+fn wait_callback_sees_the_disk_before_the_pending_call() {
     let disk = Disk::new(0);
     disk.set_faults(|faults| faults.takes.write = Duration::from_millis(2));
     let (seen, looks) = (Arc::new(Mutex::new(Vec::new())), disk.clone());

@@ -10,7 +10,7 @@ use lot_runtime::value::Origin;
 use lot_runtime::{Value, cast, function, json, number, text, timestamp, topic};
 use serde_json::Value as Json;
 
-/// What RFC 8259 allows around a value.
+/// Whitespace that RFC 8259 allows around a value.
 const JSON_BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Nesting from which on one of both parsers may refuse what the other takes.
@@ -48,7 +48,8 @@ fn check_document(document: &'static str) {
     }
 }
 
-/// What RFC 8259 leaves open and we take: numbers beyond doubles, lone surrogates, deep nesting.
+/// Returns whether RFC 8259 leaves the input open and our parser accepts it: numbers beyond
+/// doubles, lone surrogates, deep nesting.
 fn is_tolerated(error: &serde_json::Error) -> bool {
     let text = error.to_string();
     ["out of range", "surrogate", "hex escape", "recursion"].iter().any(|reason| text.contains(reason))

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
+use lotmq_changes::{Log, TenantId};
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::durable::log::Log;
 use lotmq_core::message::Message;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
@@ -31,7 +31,7 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::{Above, Chance, Core, Hashing};
 use lotmq_definitions::Caching;
 use lotmq_session::Time;
-use lotmq_store::{Durability, Store, StoreOptions, TenantId};
+use lotmq_store::{Durability, Store, StoreOptions};
 use parking_lot::Mutex;
 
 use crate::hooks::NoHooks;

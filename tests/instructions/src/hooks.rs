@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_auth::{Denier, Identity, PendingLogin, Question};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
@@ -18,7 +19,6 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::release::Release;
 use lotmq_core::{Above, Core};
-use lotmq_store::Ticket;
 
 /// Hooks that do nothing.
 pub(crate) struct NoHooks;

@@ -5,7 +5,7 @@
 //! of them in `valgrind --tool=callgrind`, which counts only below [`Broker::counted_turns`], and
 //! fails when a count is more than 2 % above `figures.txt`; `update` writes that file anew. The
 //! counts do not depend on the machine or its load. They do depend on the compiler, which the
-//! workspace names, and on the profile `instructions`.
+//! workspace names, and on the profile `release`.
 
 mod broker;
 mod callgrind;

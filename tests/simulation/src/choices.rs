@@ -1,4 +1,4 @@
-//! Where a simulation's decisions come from: a seed, or the bytes of a fuzzer.
+//! Source of a simulation's decisions: a seed, or the bytes of a fuzzer.
 //!
 //! Everything random goes through here, so equal sources give equal runs.
 

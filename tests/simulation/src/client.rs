@@ -28,7 +28,7 @@ pub(crate) enum Method {
     AtPubrel,
 }
 
-/// What CONNECT says.
+/// Content of a CONNECT packet.
 #[derive(Debug, Clone)]
 pub(crate) struct Hello {
     pub(crate) version: ProtocolVersion,
@@ -67,7 +67,7 @@ impl fmt::Debug for Got {
     }
 }
 
-/// Who published a message, at which QoS, and its place among all of that publisher.
+/// Identity of a message: its publisher, its QoS, and its place among all of that publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tag {
     pub(crate) publisher: u8,
@@ -107,8 +107,8 @@ impl Tag {
         payload
     }
 
-    /// Who has published it, and for what a definition has made of something else: who had
-    /// published that.
+    /// Returns the publisher of the message. For an effect of a definition, this includes the
+    /// publisher of its cause.
     fn publishers(self) -> Publishers {
         if !self.is_of_definition() {
             return (self.publisher, 0, 0);
@@ -142,7 +142,7 @@ impl fmt::Debug for Outgoing {
     }
 }
 
-/// What a Client publishes.
+/// Message that a Client publishes.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     /// In the book of promises.
@@ -154,7 +154,7 @@ pub(crate) struct Outgoing {
     pub(crate) payload: Vec<u8>,
 }
 
-/// What happened to a Client.
+/// Event that happened to a Client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     /// CONNACK has come and was a welcome. The Client's state belongs to this generation of its
@@ -177,7 +177,7 @@ pub(crate) enum Event {
     Got { got: Got, retain: bool, dup: bool, has_just_come: bool },
 }
 
-/// What was asked with a SUBSCRIBE or UNSUBSCRIBE.
+/// Request with a SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Debug)]
 struct Asked {
     packet_id: PacketId,
@@ -231,7 +231,8 @@ pub(crate) struct Client {
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
     newest: BTreeMap<OrderedLine, u32>,
-    /// What it has got that a crash may bring once more: of runs of definitions, and at QoS 0 and 1.
+    /// Received messages that a crash may bring once more: of runs of definitions, and at QoS 0 and
+    /// 1.
     repeatable: BTreeSet<(OrderedLine, u32)>,
     next_sequence: u32,
     pub(crate) seen: Seen,
@@ -247,12 +248,12 @@ pub(crate) struct Seen {
     pub(crate) handed_over: [usize; 3],
 }
 
-/// What a Client makes of bytes that have come.
+/// Result of bytes that have come to a Client.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// What it answers.
+    /// Bytes that it answers.
     pub(crate) answers: Vec<u8>,
-    /// What has happened to it.
+    /// Events that happened to it.
     pub(crate) events: Vec<Event>,
 }
 
@@ -440,10 +441,10 @@ impl Client {
         packet
     }
 
-    /// Bytes have come.
+    /// Takes bytes that have come.
     ///
     /// # Errors
-    /// What the broker did wrong.
+    /// The mistake of the broker.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Checked<Heard> {
         self.partial.extend_from_slice(bytes);
         let all = std::mem::take(&mut self.partial);
@@ -591,9 +592,9 @@ impl Client {
         (retain, dup, has_just_come): (bool, bool, bool),
         heard: &mut Heard,
     ) -> Checked {
-        // What a publisher sends again at QoS 1 may be routed again, behind newer ones.
+        // A message that a publisher repeats at QoS 1 may be routed again, behind newer ones.
         let tag = Tag::read(&got.payload).filter(|tag| tag.is_ordered() && tag.qos != QoS::AtLeastOnce);
-        // What a member of a group has not got when its session ends, another one gets, behind
+        // If the session of a group's member ends, another member gets its open messages, behind
         // newer ones.
         let is_of_group = |filter: &&'static str| {
             unshared(filter) != *filter && filter_matches(unshared(filter), &got.topic)
@@ -606,7 +607,7 @@ impl Client {
             // of a lower QoS, to sessions that are not there either, had left.
             let may_come_again = tag.is_of_definition() || got.qos != QoS::ExactlyOnce;
             let is_again = may_come_again && !self.repeatable.insert((key.clone(), tag.sequence));
-            // What comes with DUP has no place in the order: it may have come before, to a
+            // A message with DUP has no place in the order. It may have come before, to a
             // connection that was about to break.
             let newest = if dup { None } else { self.newest.insert(key, tag.sequence) };
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 
-use lotmq_store::OpKind;
+use lotmq_changes::OpKind;
 
-/// What is done wrong on purpose.
+/// Fault that is planted on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// By the core.
@@ -18,12 +18,12 @@ pub enum Fault {
     LyingDisk,
 }
 
-/// What guests do wrong.
+/// Fault of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GuestFault {
-    /// What a run publishes is published twice.
+    /// The messages of a run are published twice.
     Doubled,
-    /// What a run publishes is not published.
+    /// The messages of a run are not published.
     Lost,
     /// A message that has made too many hops starts one run more.
     OneHopMore,
@@ -57,7 +57,7 @@ thread_local! {
     static PLANTED: Cell<Option<GuestFault>> = const { Cell::new(None) };
 }
 
-/// What guests of this thread do wrong.
+/// Returns the planted fault of this thread's guests.
 pub(crate) fn planted() -> Option<GuestFault> {
     PLANTED.get()
 }
@@ -98,7 +98,7 @@ impl Fault {
         }
         PLANTED.set(if let Some(Self::Guest(fault)) = fault { Some(fault) } else { None });
         lotmq_core::fault::plant(of_core);
-        lotmq_store::lose_operations(lost);
+        lotmq_changes::lose_operations(lost);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a fuzzer runs: its bytes are the decisions of two Clients, and the book of promises judges
-//! the broker.
+//! Entry point of a fuzzer: its bytes are the decisions of two Clients, and the book of promises
+//! judges the broker.
 
 use crate::Settings;
 use crate::choices::Choices;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
+use lotmq_changes::SessionId;
 use lotmq_codec::QoS;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
@@ -28,7 +29,6 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
 use lotmq_core::turn::internal::encoded;
 use lotmq_definitions::{Caching, Definition};
-use lotmq_store::SessionId;
 
 use crate::client::{EFFECTS, Tag};
 use crate::fault::{GuestFault, planted};
@@ -80,8 +80,8 @@ static RELAYS: [Relay; 6] = {
     ]
 };
 
-/// What definitions make of a message that has made so many hops, directly or of what others have
-/// made of it.
+/// Returns the messages that definitions make of a message with so many hops, directly or through
+/// other definitions.
 pub(crate) fn made_of(topic: &str, cause: Tag, hops: u8) -> Vec<(Tag, &'static Relay)> {
     let mut all = Vec::new();
     if hops > HOPS_MAX {
@@ -95,20 +95,20 @@ pub(crate) fn made_of(topic: &str, cause: Tag, hops: u8) -> Vec<(Tag, &'static R
     all
 }
 
-/// The tag of what a definition makes of a message. What others have made of it already has the
-/// number of its first cause.
+/// Returns the tag of the message that a definition makes of another one. An effect as cause
+/// already has the number of its first cause.
 fn effect(relay: usize, cause: Tag, hops: u8) -> Tag {
     let sequence = match cause.is_of_definition() {
         true => cause.sequence,
         false => u32::from(cause.publisher) << 24 | cause.sequence,
     };
-    // What the last one makes of its own messages is told apart by their hops.
+    // The hops distinguish the messages that the last definition makes of its own ones.
     let is_own = relay + 1 == RELAYS.len();
     let number = relay as u8 + if is_own { hops.saturating_sub(1) } else { 0 };
     Tag { publisher: EFFECTS + number, qos: cause.qos, sequence }
 }
 
-/// What a broker has of guests.
+/// Kind of guests that a broker has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guests {
     None,
@@ -126,7 +126,7 @@ struct Event {
 }
 
 impl Event {
-    /// What would have come of the message.
+    /// Returns the effects that the message would have had.
     fn effects(&self) -> Vec<Tag> {
         let Some(cause) = Tag::read(self.message.parts().payload) else { return Vec::new() };
         let first = effect(self.relay, cause, self.hops);
@@ -135,7 +135,7 @@ impl Event {
     }
 }
 
-/// What one thread has noted.
+/// Events that one thread has noted.
 #[derive(Default)]
 struct Noted {
     events: VecDeque<Event>,
@@ -182,7 +182,7 @@ fn run(turn: &mut Turn, event: Event) {
 
 /// The definitions of a tenant.
 pub(crate) struct Relaying {
-    /// Where messages wait whose runs are promised.
+    /// Session in which messages wait whose runs are promised.
     pub(crate) promised: Option<SessionId>,
     pub(crate) are_there: bool,
 }
@@ -248,7 +248,7 @@ fn hops_max() -> u8 {
     HOPS_MAX + u8::from(planted() == Some(GuestFault::OneHopMore))
 }
 
-/// Whoever starts what was noted.
+/// Runner of the noted events.
 pub(crate) struct Relays;
 
 impl GuestRunner for Relays {

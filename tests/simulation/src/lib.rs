@@ -38,7 +38,7 @@ use world::World;
 /// Steps of a run unless told otherwise.
 pub const STEPS: usize = 1_000;
 
-/// What a run is like.
+/// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Steps before everything settles.
@@ -68,7 +68,7 @@ pub struct Failure {
     pub step: usize,
     /// How many steps it was to have.
     pub steps: usize,
-    /// What went wrong.
+    /// Description of the failure.
     pub what: String,
 }
 
@@ -82,14 +82,14 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a run did.
+/// Report of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// How often what happened.
     pub counts: BTreeMap<&'static str, usize>,
     /// How much time has passed in it.
     pub simulated: Duration,
-    /// What happened, if it was wanted.
+    /// Events of the run, if they were wanted.
     pub trace: Vec<String>,
 }
 

@@ -12,11 +12,11 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
+use lotmq_changes::{Log, Recovered, RecoveredQueues, SessionId, TenantId};
 use lotmq_config::Config;
 use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::durable::log::Log;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
@@ -27,10 +27,7 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::{Above, Chance, Core, Hashing, recover};
 use lotmq_disk::Disk;
-use lotmq_store::{
-    KeySource, Limits, Note, OnCommit, Recovered, RecoveredQueues, SessionId, Stepper, Store, StoreOptions,
-    Surroundings, TenantId,
-};
+use lotmq_store::{KeySource, Limits, Note, OnCommit, Stepper, Store, StoreOptions, Surroundings};
 use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};
@@ -70,7 +67,7 @@ pub(crate) enum Task {
     Store,
     /// Posted runs of guests.
     Guests,
-    /// What is due by the clock.
+    /// Work that is due by the clock.
     Housekeeping,
 }
 
@@ -295,7 +292,7 @@ impl Machine {
         self.surface.tasks.call(Task::Connection(id));
     }
 
-    /// What both ends of an open connection see.
+    /// Returns the wire between both ends of an open connection.
     pub(crate) fn wire(&self, id: ConnectionId) -> Option<&Mutex<Wire>> {
         self.connections.get(&id).map(|open| &*open.wire)
     }
@@ -322,7 +319,7 @@ impl Machine {
         passed.map(|shard| Task::Tick(shard.home.number)).collect()
     }
 
-    /// What may be done now.
+    /// Returns the tasks that may be done now.
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let now = self.time.now();
         let mut tasks: Vec<Task> = self.surface.tasks.0.lock().iter().copied().collect();
@@ -456,7 +453,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         guests::end();
-        // What refers to each other in circles would never be freed, and a run has many lives.
+        // Objects that refer to each other in circles would never be freed, and a run has many
+        // lives.
         self.tenant.forget_clients();
     }
 }
@@ -477,7 +475,7 @@ fn open(
     opened.map_err(|error| error.to_string())
 }
 
-/// What one life of a broker leaves for the next, on a disk in the simulation.
+/// Note that one life of a broker leaves for the next, on a disk in the simulation.
 #[derive(Debug)]
 struct NoteOn(Disk);
 

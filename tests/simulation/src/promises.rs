@@ -1,12 +1,12 @@
-//! The book of promises: what Clients asked for and were told, and from that what each must get,
-//! what each may get, and what nobody may.
+//! Book of promises: it derives from requests and answers the messages that each Client must get,
+//! may get, and must not get.
 //!
-//! It sees what Clients see and nothing else, so it holds for any broker: an operation has its
-//! effect at some moment between the step in which it was sent and the one in which its answer
-//! came, and without an answer perhaps never. What was answered outlives every crash.
+//! It sees what Clients see and nothing else, so it holds for any broker. An operation takes effect
+//! between the step that sent it and the step of its answer. Without an answer it perhaps never
+//! does. An answered operation outlives every crash.
 //!
-//! Steps are counted; they are the only order that the book knows. Virtual time matters for what
-//! expires alone.
+//! The book counts steps and knows no other order. Virtual time only matters for messages that
+//! expire.
 
 mod due;
 mod filters;
@@ -58,12 +58,12 @@ pub(crate) struct Published {
     pub(crate) over: Option<Step>,
 }
 
-/// Where a message comes from.
+/// Origin of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// PUBLISH.
     Publish,
-    /// What a definition makes of this message, if the message is taken.
+    /// Message that a definition makes of this one, if this one is taken.
     Effect(MessageId),
     /// The same, but a mailbox was full.
     RefusedEffect(MessageId),
@@ -87,7 +87,7 @@ impl Published {
     }
 }
 
-/// What one generation of a Client's sessions was told and got.
+/// Promises to one generation of a Client's sessions, and the messages that it got.
 #[derive(Debug, Default)]
 struct Book {
     filters: Filters,
@@ -125,7 +125,7 @@ pub(crate) struct Promises {
     restarted: Step,
     /// Somebody keeps no book: takes what is for a group, and clears what is retained.
     is_incomplete: bool,
-    /// What definitions keep.
+    /// Values that definitions keep.
     pub(crate) kept: KeptValues,
 }
 
@@ -236,7 +236,7 @@ impl Promises {
         }
     }
 
-    /// What becomes of a Will.
+    /// Sets the kind of a Will, given the current step.
     pub(crate) fn will(&mut self, tag: Tag, becomes: impl FnOnce(Step) -> Kind) {
         let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { return };
         self.messages[id].kind = becomes(self.step);
@@ -328,7 +328,7 @@ impl Promises {
         let is_own = usize::from(message.publisher) == client && message.kind == Kind::Publish;
         let book = self.book(client);
         let mut possible = book.filters.possible(message.topic, window);
-        // What another member of a group leaves may go to one that came later.
+        // A message that another member of a group leaves may go to one that came later.
         let later = book.filters.possible(message.topic, (message.sent, step)).into_iter();
         possible.extend(later.filter(|(filter, _)| unshared(filter) != *filter));
         ensure!(!possible.is_empty(), "c{client} is not subscribed to {got:?} any more, or not yet");

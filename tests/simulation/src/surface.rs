@@ -1,5 +1,4 @@
-//! What the core finds round it instead of a server: nobody to ask, and somebody who writes down
-//! what it tells.
+//! Surroundings of the core instead of a server: they answer no question, and record its reports.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -7,6 +6,7 @@ use std::sync::Arc;
 
 use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Denier, Identity, Opinion, PendingLogin, Question, Rule, Validity};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_core::Above;
 use lotmq_core::Core;
@@ -21,7 +21,6 @@ use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::release::Release;
-use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
 use crate::guests;
@@ -43,7 +42,7 @@ pub(crate) struct Surface {
     pub(crate) ended: Mutex<Vec<Ended>>,
     /// Why CONNECT packets were refused since this was taken last.
     pub(crate) refused: Mutex<Vec<String>>,
-    /// What waits for batches of threads without Clients.
+    /// Releases that wait for batches of threads without Clients.
     pub(crate) releases: Mutex<VecDeque<(Ticket, Vec<Release>)>>,
 }
 

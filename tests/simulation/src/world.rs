@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::rare::{self, Rare};
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 use lotmq_config::Config;
 use lotmq_disk::{Disk, PerCall, Random};
-use lotmq_store::rare::{self, Rare};
 
 use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;
@@ -27,7 +27,7 @@ use crate::{Fault, Settings};
 use odds::Odds;
 use silence::Silences;
 
-/// What the world's clock shows when a run begins.
+/// Time of the world's clock when a run begins.
 const BEGINNING: Duration = Duration::from_secs(1_000);
 
 /// Rounds of tasks after which a broker is at rest, unless its disk fails.
@@ -45,7 +45,7 @@ pub(crate) struct World {
     /// Messages that the mailbox of a definition takes.
     mailbox_max: usize,
     disk: Disk,
-    /// What power cuts leave.
+    /// Decides what power cuts leave.
     cuts: Random,
     /// None while the power is off.
     machine: Option<Machine>,
@@ -58,7 +58,7 @@ pub(crate) struct World {
     silences: Silences,
     /// Wills of connections, and whether they have a delay, in which they may be cancelled.
     wills: BTreeMap<ConnectionId, (Tag, bool)>,
-    /// Which acts and disturbances there are, and how often.
+    /// Acts and disturbances of the run, and how often they come.
     odds: Odds,
     /// A thread that stands still at the end of its turn.
     still_shard: Option<u16>,
@@ -75,15 +75,15 @@ pub(crate) struct World {
     is_disk_failing: bool,
     /// It has failed in this life of the broker, or may have.
     has_failed: bool,
-    /// The broker has given up changes that it could not make, which it counts. What was refused,
-    /// but was done, may be undone by a crash then: the run ends.
+    /// The broker has given up changes that it could not make, which it counts. A crash may then
+    /// undo a refused change that was done, so the run ends.
     has_lost: bool,
-    /// What happened, if it is wanted.
+    /// Events of the run, if they are wanted.
     trace: Option<Vec<String>>,
     counts: BTreeMap<&'static str, usize>,
 }
 
-/// What is wrong with the disk.
+/// Fault of the disk.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     /// So many of a hundred calls fail.
@@ -95,7 +95,7 @@ enum Trouble {
 /// A Client with what the world knows of its connection.
 pub(crate) struct Peer {
     client: Client,
-    /// What had to hold of its session when it sent CONNECT.
+    /// Whether its session had to be there, or had to be gone, when it sent CONNECT.
     presence: (bool, bool),
     ends: Ends,
     is_clean: bool,
@@ -106,7 +106,7 @@ pub(crate) struct Peer {
     is_alone: bool,
     /// When the broker closed its newest connection, in milliseconds.
     closed_ms: Option<u64>,
-    /// What it subscribes to, now and then.
+    /// Filters that it subscribes to, now and then.
     filters: Vec<&'static str>,
     /// Steps for which it stays away.
     away: usize,
@@ -157,7 +157,7 @@ impl World {
         let has_long_messages = choices.chance(15);
         let guests = choices.pick(&[Guests::None, Guests::AtMostOnce, Guests::Promised]);
         if guests != Guests::None {
-            // What comes of messages is seen by those only who are subscribed to it all the time.
+            // Only Clients that are subscribed all the time see the effects of messages.
             clients.iter_mut().for_each(|peer| peer.filters[0] = "g/#");
         }
         Self {
@@ -330,7 +330,7 @@ impl World {
         }
     }
 
-    /// What the broker has to do, now that links have as much room as they have.
+    /// Returns the tasks of the broker, with the room that links have now.
     fn tasks(&self) -> Vec<Task> {
         let Some(machine) = &self.machine else { return Vec::new() };
         for id in machine.open() {
@@ -459,7 +459,7 @@ impl World {
             if let Some(link) = self.links.get_mut(&id) {
                 link.down.send(&written, now_ms);
                 if is_closed {
-                    // What the broker wrote before it closed still arrives.
+                    // Bytes that the broker wrote before it closed still arrive.
                     link.down.is_ended = true;
                     link.up.is_deaf = true;
                     link.up.arrive_all();
@@ -534,7 +534,7 @@ impl World {
             let was_open = self.clients[who].client.is_open;
             let Heard { answers, events } = self.clients[who].client.receive(bytes)?;
             let is_whole = self.clients[who].client.has_whole_packets();
-            // What waited for CONNACK, which waits for the disk, was made before.
+            // A message that waited for CONNACK, which waits for the disk, was made before.
             let made = self.links.get_mut(&id).and_then(|link| link.down.made(is_whole)).filter(|_| was_open);
             self.put_up(id, &answers);
             for event in events {
@@ -573,7 +573,7 @@ impl World {
             }
             Event::Got { .. } => None,
             Event::Released => self.odds.cuts.released,
-            // Where nothing can be stored nothing is promised.
+            // A broker that can store nothing promises nothing.
             Event::Acknowledged { refusal: None, .. } if self.is_disk_failing => Some(4),
             // The first answer may still wait.
             Event::Acknowledged { is_repeated: true, .. } if is_behind => Some(4),

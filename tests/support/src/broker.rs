@@ -177,7 +177,7 @@ impl BrokerOptions {
         command.env("LOTMQ_AUTH_PASSWORD_CHARS_MIN", "1");
         // No file of the user's who runs the tests.
         command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
-        // Nor what others have left in his cache.
+        // No file from the cache of that user either.
         command.env("XDG_CACHE_HOME", "/dev/null/no-cache");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
@@ -191,9 +191,9 @@ pub struct Exited {
     pub status: ExitStatus,
     /// How long it lived.
     pub after: Duration,
-    /// What it wrote to standard output.
+    /// Text that it wrote to standard output.
     pub stdout: String,
-    /// What it wrote to standard error.
+    /// Text that it wrote to standard error.
     pub stderr: String,
 }
 
@@ -259,12 +259,12 @@ impl Broker {
         &self.data
     }
 
-    /// What it wrote to standard output so far: its addresses.
+    /// Returns its standard output so far: its addresses.
     pub fn output(&self) -> &Lines {
         &self.process.stdout
     }
 
-    /// What it wrote to standard error so far.
+    /// Returns its standard error so far.
     pub fn log(&self) -> &Lines {
         &self.process.stderr
     }

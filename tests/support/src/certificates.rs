@@ -177,7 +177,7 @@ impl Authority {
         signed
     }
 
-    /// What a client needs that trusts this authority.
+    /// Returns the TLS options of a client that trusts this authority.
     pub fn trusted(&self) -> TlsOptions {
         TlsOptions { authorities: Some(self.file()), ..TlsOptions::default() }
     }

@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-/// What a server does with a request.
+/// Reaction of a server to a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Sends these bytes and waits for the next request.
@@ -59,7 +59,7 @@ impl Answer {
 
 /// An HTTP server of a test. Dropping it ends it with its connections.
 pub struct HttpServer {
-    /// Where it listens.
+    /// Address on which it listens.
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -170,8 +170,8 @@ impl Shared {
             };
             // Its end is that of the client or of the test.
             if self.serve(connection, &mut served, &below).is_err() {
-                // What comes after the alert is read: a reset would take the alert away from the
-                // client.
+                // Reads the rest after the alert, because a reset would take the alert away from
+                // the client.
                 let _ = below.shutdown(Shutdown::Write);
                 let _ = std::io::copy(&mut &below, &mut std::io::sink());
             }

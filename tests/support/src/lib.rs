@@ -1,13 +1,13 @@
-//! What end-to-end tests need: a real broker in a process of its own, clients, commands, other
+//! Support for end-to-end tests: a real broker in a process of its own, clients, commands, other
 //! programs.
 //!
-//! A test starts a [`Broker`] on free ports with a data directory of its own, kills and restarts
-//! it, and talks to it with [`lotmq_client`], [`Broker::command`] or other people's programs
-//! ([`Program`]). Everything is gone when the test ends.
+//! A test starts a [`Broker`] on free ports with a data directory of its own. It kills and restarts
+//! the broker, and talks to it with [`lotmq_client`], [`Broker::command`] or other people's
+//! programs ([`Program`]). Everything is gone when the test ends.
 //!
-//! Invariants: nothing is shared between tests but native code, which is named after its content;
-//! every wait has an end and says what it waited for. All failures panic: these functions are for
-//! tests only.
+//! Invariants: Tests share nothing but native code, which is named after its content. Every wait
+//! has an end and reports what it waited for. All failures panic: these functions are for tests
+//! only.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -16,6 +16,7 @@
 
 mod broker;
 mod certificates;
+mod guest_builds;
 mod http;
 mod http_server;
 mod lines;
@@ -33,6 +34,7 @@ mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
 pub use certificates::{Authority, Signed};
+pub use guest_builds::{guests_changed, record_guest_builds};
 pub use http::{Response, get, get_from};
 pub use http_server::{Answer, Asked, HttpServer};
 pub use lines::Lines;

@@ -1,11 +1,11 @@
-//! What tests keep beside a binary for as long as it is that build.
+//! Files that tests keep beside a binary as long as it is the same build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// A path beside a binary that is another one for each build of it, and begins with `name`. What is
-/// there of former builds is removed.
+/// Returns a path beside a binary that begins with `name` and differs for each build. Removes the
+/// files of former builds.
 pub fn of_build(binary: &Path, name: &str) -> PathBuf {
     let built_at = fs::metadata(binary).and_then(|data| data.modified()).unwrap();
     let built_at = built_at.duration_since(UNIX_EPOCH).unwrap().as_nanos();

@@ -25,7 +25,7 @@ pub fn free_port() -> u16 {
     let folder = std::env::temp_dir().join("lotmq-test-ports");
     fs::create_dir_all(&folder).unwrap();
     let count = PORTS.end - PORTS.start;
-    // Where processes begin differs, so that each finds one soon.
+    // Each process begins at another port, so that it soon finds a free one.
     let first = u16::try_from(std::process::id() * 37 % u32::from(count)).unwrap_or_default();
     for _ in 0..count {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -160,7 +160,8 @@ fn run(name: &str, arguments: &[&str]) -> Option<Program> {
     Program::start("setpriv", &[&user[..], arguments].concat())
 }
 
-/// Where a program of PostgreSQL is: Debian has those of the server aside, by their version.
+/// Returns the path of a program of PostgreSQL. Debian keeps the server programs in a folder for
+/// each version.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(name)).collect();

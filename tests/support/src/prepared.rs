@@ -25,7 +25,7 @@ fn make(prepared: &Path, binary: &Path) {
     let data = folder.path().join("data");
     let mut broker = BrokerOptions::new(binary).data(&data).start();
     assert!(broker.stop().success());
-    // Where another process was faster, its own is as good.
+    // If another process was faster, its copy is as good.
     let _ = fs::rename(&data, prepared);
     assert!(prepared.exists(), "{}", prepared.display());
 }

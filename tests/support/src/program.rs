@@ -17,9 +17,9 @@ const REQUIRE_ALL: &str = "LOTMQ_TEST_REQUIRE_ALL";
 pub struct Program {
     child: Child,
     name: String,
-    /// What it writes to standard output.
+    /// Lines that it writes to standard output.
     pub stdout: Lines,
-    /// What it writes to standard error.
+    /// Lines that it writes to standard error.
     pub stderr: Lines,
 }
 
@@ -28,9 +28,9 @@ pub struct Program {
 pub struct Finished {
     /// Its exit status.
     pub status: ExitStatus,
-    /// What it wrote to standard output.
+    /// Text that it wrote to standard output.
     pub stdout: String,
-    /// What it wrote to standard error.
+    /// Text that it wrote to standard error.
     pub stderr: String,
 }
 

@@ -26,7 +26,7 @@ const MQTT: &[u8] = b"mqtt";
 pub struct QuicOptions {
     /// PEM file of the authority that it trusts.
     pub authority: std::path::PathBuf,
-    /// What it shows when it is asked.
+    /// Certificate that it presents on request.
     pub certificate: Option<Signed>,
     /// The protocol that it asks for (ALPN).
     pub protocol: Vec<u8>,
@@ -109,7 +109,7 @@ impl QuicTunnel {
         Self { address: address.recv().unwrap(), ends, orders }
     }
 
-    /// Where clients connect.
+    /// Returns the address to which clients connect.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

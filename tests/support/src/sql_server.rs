@@ -4,13 +4,13 @@ use crate::eventually;
 
 /// A server of an SQL database that a test has started.
 pub trait SqlServer {
-    /// What keeps the server standing still.
+    /// Guard that keeps the server frozen.
     type Frozen;
 
-    /// Runs statements, and gives their rows as lines with bars between the columns.
+    /// Runs statements and returns their rows as lines, with bars between the columns.
     ///
     /// # Errors
-    /// What the server says.
+    /// Returns the error text of the server.
     fn try_sql(&self, statements: &str) -> Result<String, String>;
 
     /// Ends it at once: nothing is finished, nobody is told.
@@ -31,7 +31,7 @@ pub trait SqlServer {
     /// When it was ended.
     fn freeze(&self) -> Self::Frozen;
 
-    /// What the server has complained of, if it is known.
+    /// Returns the complaints of the server, if they are known.
     fn complaints(&self) -> String {
         String::new()
     }

@@ -17,7 +17,7 @@ pub(super) enum Version {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Id {
     pub(super) version: Version,
-    /// What stands behind `MQTT-`.
+    /// Number behind `MQTT-`.
     pub(super) number: String,
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn portable(release: &PackagedRelease, contents: &PackageContents) ->
         contents.items.iter().filter_map(|item| Some((item.portable.as_ref()?, item))).collect();
     items.sort_by_key(|(place, _)| *place);
     for (place, item) in items {
-        // Whoever unpacks it is its owner, and nobody else's group is.
+        // The user who unpacks it owns it, so the modes of a group mean nothing.
         let mode = if item.mode == 0o755 { 0o755 } else { 0o644 };
         archive.file(&format!("{}/{place}", release.name()), mode, &item.bytes)?;
     }

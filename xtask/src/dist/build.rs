@@ -19,7 +19,7 @@ pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 /// `strip` of the profile does not reach a package that has a profile of its own.
 const LAST_FLAGS: [&str; 2] = ["-Clink-arg=-Wl,-z,pack-relative-relocs", "-Cstrip=symbols"];
 
-/// What a build left.
+/// Results of a build.
 pub(crate) struct Built {
     /// The binary for the packages.
     pub(crate) binary: PathBuf,

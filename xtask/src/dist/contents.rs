@@ -1,4 +1,4 @@
-//! What is in every package: the files, and where each lies in a system.
+//! Contents of every package: the files, and the place of each in a system.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,7 @@ pub(crate) const CONFIGURATION: &str = include_str!("../../../packaging/lotmq.to
 /// How the container's image is built.
 pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/container/Containerfile");
 
-/// Where the configuration lies.
+/// Path of the configuration.
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
 /// Pages of `docs` that are packed; the others are about how the broker is made and tested.
@@ -48,7 +48,7 @@ const PAGES: [&str; 18] = [
     "zstd-transport",
 ];
 
-/// What the page about metrics offers for other programs.
+/// Files that the page about metrics offers for other programs.
 const OF_METRICS: [&str; 3] =
     ["docs/grafana/broker.json", "docs/grafana/routes.json", "docs/prometheus/alerts.yml"];
 
@@ -157,7 +157,7 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// What is there to read, at its place; of it, scripts alone are there to be run.
+/// Makes a file to read, at its place. Only scripts are executable.
 pub(crate) fn document(page: &str, bytes: Vec<u8>) -> PackagedFile {
     let mode = if bytes.starts_with(b"#!") { 0o755 } else { 0o644 };
     PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(page), bytes).mode(mode)
@@ -181,7 +181,7 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     packed.collect()
 }
 
-/// What `lotmq guest build` makes a guest of, in its folder, beside what is in `src`.
+/// Files from which `lotmq guest build` makes a guest, in its folder, beside those in `src`.
 const OF_GUEST: [&str; 3] = ["Cargo.lock", "Cargo.toml", "guest.toml"];
 
 /// Guests of `sdk/examples`, and the crate that they are built with, at the same relative place.
@@ -227,7 +227,7 @@ fn collect(root: &Path, folder: &str, found: &mut BTreeSet<String>) -> Result<()
     Ok(())
 }
 
-/// What makes the broker a service.
+/// Returns the files that make the broker a service.
 pub(crate) fn of_service() -> [PackagedFile; 4] {
     [
         PackagedFile::new("usr/lib/systemd/system/lotmq.service", Some("lotmq.service"), SERVICE),
@@ -242,7 +242,7 @@ pub(crate) fn of_service() -> [PackagedFile; 4] {
     ]
 }
 
-/// What changed from version to version, under the name that links lead to.
+/// Returns the changes from version to version, under the name that links lead to.
 pub(crate) fn changelog(root: &Path) -> Result<PackagedFile> {
     const NAME: &str = "CHANGELOG.md";
     Ok(PackagedFile::new(&format!("usr/share/doc/lotmq/{NAME}"), Some(NAME), read(&root.join(NAME))?))

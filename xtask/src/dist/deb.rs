@@ -8,7 +8,7 @@ use crate::dist::PackagedRelease;
 use crate::dist::archive::PackageArchive;
 use crate::dist::contents::{PackageContents, gzip};
 
-/// What is run at an installation, a removal and after it.
+/// Scripts that run after an installation, before a removal and after it.
 pub(super) const SCRIPTS: [(&str, &str); 3] = [
     ("postinst", include_str!("../../../packaging/deb/postinst")),
     ("prerm", include_str!("../../../packaging/deb/prerm")),
@@ -33,7 +33,7 @@ pub(crate) fn package(release: &PackagedRelease, contents: &PackageContents) -> 
     Ok(ar)
 }
 
-/// Where Debian has what others have elsewhere.
+/// Returns the path on Debian of a file that others have elsewhere.
 fn debian_path(path: &str) -> String {
     path.replace("usr/share/zsh/site-functions", "usr/share/zsh/vendor-completions")
 }

@@ -1,4 +1,4 @@
-//! What the head of a binary says: whether it is linked statically.
+//! Head of a binary, which shows whether it is linked statically.
 
 /// Segment that names the program which loads the binary.
 const INTERPRETER: u32 = 3;

@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 
 use crate::dist::sources::Packages;
 
-/// What names of files with licences begin with, in upper case.
+/// Beginnings of the names of licence files, in upper case.
 const NAMES: [&str; 6] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE"];
 
 /// Longest text that is taken for a licence, in bytes.
 const TEXT_BYTES_MAX: u64 = 256 * 1024;
 
-/// What is inside and is no crate: where its texts lie in the repository, and in words.
+/// Parts inside that are no crates: the place of their licence texts in the repository, and a
+/// description.
 const OTHERS: [(&str, &str); 3] = [
     ("packaging/licences", "musl, the C library (MIT), and Rust's standard library (MIT OR Apache-2.0)"),
     (
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_crate_has_its_texts_in_the_repository() {
+    fn non_crate_dependencies_have_licence_texts_in_the_repository() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let text = document(root, &Packages::new()).unwrap();
         assert!(!text.contains("none of its own"), "{text}");

@@ -12,7 +12,7 @@ use crate::dist::contents::{PackageContents, PackagedFile, gzip};
 use crate::dist::redhat_header::{Region, RpmHeader, RpmValue};
 use crate::dist::{PackagedRelease, digest};
 
-/// What is run after an installation, before a removal and after it, each with the tag of the
+/// Scripts that run after an installation, before a removal and after it. Each has the tag of the
 /// script and that of its interpreter.
 const SCRIPTS: [(u32, u32, &str); 3] = [
     (1024, 1086, include_str!("../../../packaging/rpm/post")),
@@ -27,7 +27,7 @@ const FOLDERS: [&str; 3] = ["etc/lotmq", "usr/lib/lotmq", DOCUMENTATION];
 /// Folder of the pages to read.
 const DOCUMENTATION: &str = "usr/share/doc/lotmq";
 
-/// What it needs: a name, a version, and how that is meant (`rpmds.h`).
+/// Requirements of the package: a name, a version, and the flags of it (`rpmds.h`).
 const REQUIRED: [(&str, &str, u32); 5] = [
     ("/bin/sh", "", 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12),
     ("/usr/sbin/useradd", "", 1 << 10),
@@ -42,7 +42,7 @@ const RPMLIB: u32 = 1 << 24 | 2 | 8;
 /// A version that is exactly this one.
 const EQUAL: u32 = 8;
 
-/// What it uses if it is there.
+/// Packages that it uses if they are there.
 const RECOMMENDED: [&str; 2] = ["ca-certificates", "tzdata"];
 
 /// Flag of a file of configuration.
@@ -105,7 +105,8 @@ fn folders_of(path: &str) -> impl Iterator<Item = &str> {
     ends.filter(move |folder| below && folder.len() > DOCUMENTATION.len())
 }
 
-/// What rpm does with the file: configuration that it does not replace, documentation, a licence.
+/// Returns the flags of a file for rpm: configuration that rpm does not replace, documentation, a
+/// licence.
 fn flags(item: &PackagedFile) -> u32 {
     if item.is_configuration() {
         CONFIGURATION | 1 << 4

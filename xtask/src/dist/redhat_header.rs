@@ -12,7 +12,7 @@ pub(crate) enum RpmValue {
     Texts(Vec<String>),
 }
 
-/// Which of the two headers it is: digests, or all else.
+/// Kind of the header: digests, or all else.
 #[derive(Clone, Copy)]
 pub(crate) enum Region {
     Signatures = 62,
@@ -48,7 +48,7 @@ impl RpmHeader {
         }
         let entries = size(index.len() + 1);
         let own = [region as u32, BINARY, size(store.len()), ENTRY_BYTES];
-        // Where the index begins, seen from the end of the index.
+        // Offset of the index, counted from the end of the index.
         let trailer = [region as u32, BINARY, (entries * ENTRY_BYTES).wrapping_neg(), ENTRY_BYTES];
         store.extend(trailer.iter().flat_map(|number| number.to_be_bytes()));
         let mut bytes = vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];

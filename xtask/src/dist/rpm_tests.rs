@@ -1,6 +1,7 @@
-//! What an `.rpm` does to a machine: rpm itself installs it into a folder, upgrades and removes it
-//! there, and runs its scripts with busybox as the system and with programs that note how they were
-//! called.
+//! Effects of an `.rpm` on a small system in a folder, where rpm itself installs, upgrades and
+//! removes it.
+//!
+//! Its scripts run with busybox as the system, and with programs that note how they were called.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -18,7 +19,7 @@ const OF_BUSYBOX: [&str; 6] = ["sh", "stat", "chown", "chmod", "mkdir", "grep"];
 /// Number of the account that the stand-ins make.
 const ACCOUNT: u32 = 991;
 
-/// What a machine has besides a shell.
+/// Parts of a machine besides a shell.
 #[derive(Clone, Copy)]
 struct Machine {
     /// Whether systemd runs, and not just its files are there.
@@ -83,8 +84,8 @@ impl Root {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// A program that notes its call and does something besides. What asks for accounts or makes
-    /// folders is not noted.
+    /// Adds a program that notes its call and does something besides. Programs that ask for
+    /// accounts or make folders are not noted.
     fn program(&self, name: &str, body: &str) {
         let note = if ["getent", "install"].contains(&name) { "" } else { "echo \"${0##*/} $*\" >>/calls" };
         let path = format!("usr/sbin/{name}");
@@ -121,7 +122,7 @@ impl Root {
     }
 }
 
-/// Where a program is.
+/// Returns the path of a program.
 fn found(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
@@ -139,7 +140,7 @@ fn an_rpm_makes_the_account_restarts_what_runs_and_leaves_the_data() {
     assert_eq!(root.owner("var/lib/lotmq"), (ACCOUNT, ACCOUNT, 0o700));
     assert_eq!(root.rpm(&["-V", "lotmq"]), "", "what the scripts have changed is no damage");
 
-    // What an administrator has set stays, and so does what the broker has stored.
+    // The settings of an administrator stay, and so does the data of the broker.
     root.write("etc/lotmq/lotmq.toml", "# mine\n");
     chown(root.path("etc/lotmq/lotmq.toml"), Some(0), Some(0)).unwrap();
     root.write("var/lib/lotmq/store", "messages");
@@ -157,7 +158,7 @@ fn an_rpm_makes_the_account_restarts_what_runs_and_leaves_the_data() {
     }
     assert_eq!(root.read("etc/lotmq/lotmq.toml.rpmsave"), "# mine\n");
     assert_eq!(root.read("var/lib/lotmq/store"), "messages");
-    // Who comes back has the account and the data.
+    // A new installation finds the account and the data.
     assert_eq!(root.install("1.2.4"), first.split_once('\n').unwrap().1);
     assert_eq!(root.read("var/lib/lotmq/store"), "messages");
 }

@@ -1,5 +1,5 @@
-//! What the scripts of the `.deb` do to a machine: each run in a folder of its own, with programs
-//! that only note how they were called.
+//! Effects of the scripts of the `.deb`, each run in a folder of its own, with programs that only
+//! note how they were called.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -132,7 +132,7 @@ fn an_upgrade_restarts_the_service_whose_programs_could_not_be_compiled_before()
 }
 
 #[test]
-fn what_was_given_up_leaves_the_service_running() {
+fn aborted_package_operation_leaves_the_service_running() {
     let installed = Machine { has_account: true, has_data: true, ..DEBIAN };
     for step in ["abort-upgrade", "abort-remove", "abort-deconfigure"] {
         let (calls, _) = run("postinst", &[step, "1.0-1"], installed);

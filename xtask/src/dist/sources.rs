@@ -25,7 +25,7 @@ pub(crate) struct Package {
     pub(crate) folder: PathBuf,
     /// SHA-256 of what was fetched, in hexadecimal digits, as the lock file has it.
     pub(crate) checksum: Option<String>,
-    /// What it is inside: `lotmq`, or names of guests.
+    /// Programs that it is inside: `lotmq`, or names of guests.
     pub(crate) inside: BTreeSet<String>,
 }
 
@@ -122,7 +122,7 @@ fn add(packages: &mut Packages, linked: &Linked<'_>, features: &[&str]) -> Resul
     Ok(())
 }
 
-/// Output of `cargo metadata`, as far as it is read.
+/// Part of the output of `cargo metadata` that is read.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Described>,

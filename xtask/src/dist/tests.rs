@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
+use lotmq_test_support::guests_changed;
+
 use super::*;
 use crate::dist::contents::{PackagedFile, changelog, document, documentation, documents, of_service};
 use crate::page_links;
@@ -92,7 +94,7 @@ fn pages_to_read_are_there_and_in_no_image() {
     {
         assert!(pages.iter().any(|page| page == wanted), "{wanted}");
     }
-    // What the pages of the SDK name as examples lies where their links lead.
+    // Examples that the pages of the SDK name lie where their links lead.
     for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
         let text = fs::read_to_string(root.join(page)).unwrap();
         for link in text.split("](../../").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
@@ -116,6 +118,9 @@ fn pages_to_read_are_there_and_in_no_image() {
 
 #[test]
 fn the_examples_of_a_package_are_built_from_what_is_in_it() {
+    if !guests_changed() {
+        return;
+    }
     // Beside the folder of the tests lies the program under test, where it was built.
     let lotmq = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("lotmq");
     if !lotmq.is_file() {
@@ -138,8 +143,8 @@ fn the_examples_of_a_package_are_built_from_what_is_in_it() {
     for guest in guests {
         let mut build = Command::new(&lotmq);
         build.args(["guest", "build"]).current_dir(place.path().join(&guest));
-        // What they have in common is built once. The cargo that runs the tests tells its children
-        // of itself.
+        // The guests build their common crates once. Variables of the cargo that runs the tests are
+        // removed.
         build.env("CARGO_TARGET_DIR", place.path().join("target"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -171,7 +176,7 @@ fn each_link_of_a_page_leads_to_a_file_of_the_package() {
         }
     }
     assert!(links > 300, "{links}");
-    // Whoever reads the README or how it is installed is sent to pages that are there.
+    // Links of the README and of the page on installation lead to pages that are there.
     for page in ["README.md", "docs/install.md"] {
         let text = fs::read_to_string(root.join(page)).unwrap();
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
@@ -182,7 +187,7 @@ fn each_link_of_a_page_leads_to_a_file_of_the_package() {
     }
     let changelog = changelog(root).unwrap();
     assert_eq!(changelog.path, "usr/share/doc/lotmq/CHANGELOG.md", "links lead to it");
-    // What is left of a link is its text.
+    // A removed link leaves its text.
     let (_, durability) = packed.iter().find(|(path, _)| path == "docs/durability.md").unwrap();
     assert!(!String::from_utf8_lossy(durability).contains("](fuzzing.md)"));
 }
@@ -327,7 +332,7 @@ fn checksums_are_of_all_packages_and_what_sha256sum_checks() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("container-x86_64")).unwrap();
     let image = "container-x86_64/root.tar";
-    // What somebody else has put there is none of them, nor what is there no more.
+    // Files of somebody else are not among them, nor are files that are gone.
     for name in ["b.deb", "a.rpm", image, ".cargo-lock", "old.deb"] {
         fs::write(folder.path().join(name), name).unwrap();
     }

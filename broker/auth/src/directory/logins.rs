@@ -1,8 +1,8 @@
 //! Logins by password and by certificate.
 //!
-//! Passwords that were right before are known without hashing ([`remembered`](crate::remembered));
-//! whoever fails waits before the next one is looked at ([`attempts`](crate::attempts)), which also
-//! holds for looks at what is remembered.
+//! Passwords that were right before are known without hashing ([`remembered`](crate::remembered)).
+//! A failed login delays the next one ([`attempts`](crate::attempts)); that also holds for checks
+//! against remembered passwords.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ impl Directory {
         let pending = match account {
             None => PendingLogin::of_nobody(&self.decoy, attempt, request, password),
             Some(account) => {
-                // Who shares an address with somebody who guesses is not behind his guesses.
+                // After a failure, logins as this user from this address lose the priority of known
+                // places.
                 let is_familiar =
                     !has_failed && self.places.lock().knows(&account.name, request.peer.source());
                 PendingLogin { is_familiar, ..PendingLogin::of(&account, attempt, request, password) }
@@ -67,8 +68,8 @@ impl Directory {
         LoginStep::Verify(pending)
     }
 
-    /// Whether somebody has failed as that user from there since the last success. Who waits may
-    /// ask before his turn.
+    /// Returns whether a login as that user from there has failed since the last success. May be
+    /// called before the login has its turn.
     pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
         self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
     }
@@ -80,8 +81,8 @@ impl Directory {
         attempts.left_ms(attempts.key(source, user_name), now_ms)
     }
 
-    /// Logins that have to wait after others have failed, those that wait longest first, at most
-    /// `max`; and how many there are in all. Cost: O(what is known of failures).
+    /// Returns logins that have to wait after failures, at most `max`, those that wait longest
+    /// first, and their total number. Cost: O(rows of failures).
     pub fn login_waits(&self, now_ms: u64, max: usize) -> (Vec<LoginWait>, usize) {
         let accounts = self.accounts();
         let attempts = self.attempts.lock();
@@ -112,7 +113,7 @@ impl Directory {
         LoginStep::Admitted(pending.identity)
     }
 
-    /// Whoever came has proved who he is.
+    /// Records a successful login: clears its failures and adds its place.
     pub(super) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
         self.attempts.lock().succeeded(attempt);
         if let Some(user) = &identity.user {
@@ -120,8 +121,8 @@ impl Directory {
         }
     }
 
-    /// Users who have logged in from new places since the last call, each with all his places as
-    /// [`restore_places`](Directory::restore_places) takes them.
+    /// Returns users who have logged in from new places since the last call, each with all places
+    /// in the format of [`restore_places`](Directory::restore_places).
     pub fn take_new_places(&self) -> Vec<(Arc<str>, String)> {
         let changed = self.places.lock().take_changed();
         let text =
@@ -147,8 +148,8 @@ impl Directory {
         self.attempts.lock().key(request.peer.source(), user_name)
     }
 
-    /// A login by a certificate, which has been verified, of the user `name`; `None` when it names
-    /// nobody. What the request says of user and password counts for nothing.
+    /// Logs in the user of a verified certificate; `name` is `None` if it names no user. Ignores
+    /// user name and password of the request.
     pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
         match name.and_then(|name| self.account(name)) {
             Some(account) => LoginStep::Admitted(Identity::of(&account, request)),

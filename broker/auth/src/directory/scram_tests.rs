@@ -1,4 +1,4 @@
-//! Who may come by SCRAM, and what those hear who may not.
+//! Tests of logins by SCRAM: accepted users, and the answers to rejected ones.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -109,7 +109,7 @@ fn scram_admits_who_knows_the_password() {
 }
 
 #[test]
-fn names_are_not_told_by_the_challenge() {
+fn scram_challenge_does_not_reveal_whether_a_user_exists() {
     let (first, again) = (directory(Some(SECRET)), directory(Some(SECRET)));
     // In place of the nonce, which is random.
     let told = |directory: &Directory, user: &str| {
@@ -129,7 +129,7 @@ fn names_are_not_told_by_the_challenge() {
     assert_ne!(told(&first, "eve"), told(&first, "bob"));
 }
 
-/// What somebody prepares for the salt of a name is good for one password at most.
+/// A precomputed table for one salt serves for one password at most.
 #[test]
 fn every_password_has_its_own_salt() {
     let directory = directory(Some(SECRET));

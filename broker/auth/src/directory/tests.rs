@@ -41,8 +41,8 @@ fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity,
     }
 }
 
-/// Whoever guesses waits longer and longer, as this user and at this address only, and what he
-/// sends meanwhile is not looked at.
+/// Guesses wait longer each time, at this user and address only. The broker rejects attempts that
+/// come during the wait.
 #[test]
 fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
     let directory = directory();
@@ -68,7 +68,7 @@ fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
     );
     assert_eq!(at(2_999, "bob", "guess", REMOTE), Err(early), "the next one is longer");
     assert_eq!(at(3_000, "bob", "guess", REMOTE), Err(bad));
-    // Now that it is remembered it gets in beside whoever guesses, if not often.
+    // A remembered password is admitted now and then beside the attacker's guesses.
     assert!(at(4_500, "bob", "pw", REMOTE).is_ok());
     assert_eq!(at(4_500, "bob", "guess", REMOTE), Err(bad), "success forgets the failures");
 }
@@ -176,7 +176,7 @@ fn a_certificate_stands_for_name_and_password() {
         (Some(""), Err(LoginRefusal::CertificateOfNobody)),
         (None, Err(LoginRefusal::CertificateOfNobody)),
     ] {
-        // What CONNECT says besides counts for nothing.
+        // User name and password of CONNECT do not count.
         let result = match directory.certified_login(name, &request(Some("root"), Some("guess"), REMOTE)) {
             LoginStep::Admitted(identity) => Ok(identity.user),
             LoginStep::Refused(refusal) => Err(refusal),
@@ -317,7 +317,7 @@ fn every_change_moves_the_generation_and_restore_keeps_versions_apart() {
 }
 
 #[test]
-fn who_is_no_administrator_fills_no_more_of_the_users_than_his_part() {
+fn non_administrators_may_fill_three_quarters_of_the_user_limits() {
     let users = directory();
     let credential = cheap_credential("secret");
     let ann = Account::new("ann", credential.clone(), 1);
@@ -350,13 +350,13 @@ fn who_is_no_administrator_fills_no_more_of_the_users_than_his_part() {
         users.add_to_group_within(AccountRoom::OfOthers, "more", &format!("{number}{}", &long[..60])).is_err()
     }));
     set(AccountRoom::Whole, "more", "P", &value).unwrap();
-    // What becomes shorter has room, and what is removed makes some.
+    // A shorter value has room, and a removed one makes room.
     set(AccountRoom::OfOthers, "u0", "P0", "y").unwrap();
     users.remove_user("u0").unwrap();
     for number in 0..100 {
         set(AccountRoom::OfOthers, "u9", &format!("Q{number}"), &value).unwrap();
     }
-    // What was stored is put back, whatever it has.
+    // Stored accounts are restored even beyond the bounds.
     let again = directory();
     again.restore(users.accounts().iter().map(|account| Account::clone(account)));
     let fills = |number: usize| {

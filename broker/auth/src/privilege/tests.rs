@@ -23,7 +23,7 @@ fn fixture() -> (Arc<Directory>, Rulebook) {
     (Arc::clone(&directory), Rulebook::new(directory))
 }
 
-/// What rules name.
+/// Names that rules use.
 struct Named {
     users: &'static [&'static str],
     groups: &'static [&'static str],
@@ -77,7 +77,7 @@ fn rules_that_may_mean_any_user_name_all_who_are_there() {
 }
 
 #[test]
-fn what_rules_name_is_a_right() {
+fn user_change_needs_rights_named_by_rules() {
     let (directory, table) = fixture();
     for name in ["writer", "named", "tagged", "second"] {
         directory.add_user(name, cheap_credential("pw")).unwrap();

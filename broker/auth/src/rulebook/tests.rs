@@ -1,5 +1,5 @@
-//! The decision of LoT reference §10.4 with rules that are closures, and what is remembered of what
-//! they say.
+//! The decision of LoT reference §10.4 with rules that are closures, and the cache of their
+//! answers.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -173,7 +173,7 @@ fn built_in_rules_take_part_at_their_priorities() {
     let operation = Question::operation(&identity, Scope::ActionManagementCreation);
     let tree = Question::subscribe(&identity, "$SYS/Coreflux/Version");
     let allow = || says(|_| Opinion::Allow);
-    // Nobody but holders of the permission: "else deny" at 10 is final for what comes later.
+    // Only holders of the permission: "else deny" at 10 is final for later priorities.
     let book = book(vec![
         rule("Commands", 100, "CommandCall", None, allow()),
         rule("Actions", 100, "ActionManagementCreation", None, allow()),
@@ -274,7 +274,7 @@ impl Still for While {
 }
 
 #[test]
-fn what_came_of_reads_is_good_as_long_as_they_are() {
+fn cached_decision_is_valid_while_its_reads_are_unchanged() {
     let same = Arc::new(AtomicBool::new(true));
     let reads = Arc::clone(&same);
     let inputs = RuleInputs { reads: true, ..RuleInputs::default() };
@@ -322,7 +322,7 @@ fn a_payload_is_carried_only_to_rules_that_look_at_it() {
 }
 
 #[test]
-fn what_passes_is_not_remembered() {
+fn decision_with_validity_never_is_not_cached() {
     let (rule, calls) =
         counted(RuleInputs::default(), |_| Answer { opinion: Opinion::Deny, validity: Validity::Never });
     let book = book(vec![rule]);
@@ -348,7 +348,7 @@ fn every_change_moves_the_generation() {
 }
 
 #[test]
-fn who_gets_messages_is_known_without_asking_for_each_when_rules_look_at_nobody() {
+fn rules_without_client_inputs_decide_delivery_once_for_all_clients() {
     let book = book(seeds());
     assert_eq!(book.delivers_to_all("a"), None, "not asked yet");
     assert!(subscribes(&book, "a"));

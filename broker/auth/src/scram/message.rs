@@ -1,11 +1,11 @@
-//! What a client says in SCRAM, taken apart (RFC 5802 §7). Foreign bytes: anything that is not
-//! exactly so is refused.
+//! Parser of SCRAM client messages (RFC 5802 §7). The bytes are untrusted: any deviation is
+//! rejected.
 
 use std::borrow::Cow;
 
 use crate::limits::SCRAM_MESSAGE_BYTES_MAX;
 
-/// `n,,n=user,r=nonce`: who comes.
+/// `n,,n=user,r=nonce`: the user name of the client.
 #[derive(Debug, PartialEq)]
 pub(crate) struct ClientFirst<'a> {
     /// The part in front that says that there is no channel binding, and may name whom to act for.
@@ -18,8 +18,8 @@ pub(crate) struct ClientFirst<'a> {
 }
 
 impl<'a> ClientFirst<'a> {
-    /// `None` for what is no such message, wants channel binding or an extension that it calls
-    /// mandatory, or acts for somebody else.
+    /// Returns `None` for an invalid message, or one that wants channel binding, a mandatory
+    /// extension, or another authorization identity.
     pub(crate) fn parse(message: &'a [u8]) -> Option<Self> {
         let text = text(message)?;
         let (binding, rest) = text.split_once(',')?;
@@ -38,19 +38,19 @@ impl<'a> ClientFirst<'a> {
     }
 }
 
-/// `c=biws,r=nonce,p=proof`: that he knows the password.
+/// `c=biws,r=nonce,p=proof`: proves that the client knows the password.
 #[derive(Debug, PartialEq)]
 pub(super) struct ClientFinal<'a> {
     /// The header of the first message in base64.
     pub(super) binding: &'a str,
     pub(super) nonce: &'a str,
-    /// The message up to the comma before the proof, which is what the proof signs.
+    /// The message up to the comma before the proof: the part that the proof signs.
     pub(super) without_proof: &'a str,
     pub(super) proof: &'a str,
 }
 
 impl<'a> ClientFinal<'a> {
-    /// `None` for what is no such message.
+    /// Returns `None` for an invalid message.
     pub(super) fn parse(message: &'a [u8]) -> Option<Self> {
         let (without_proof, proof) = text(message)?.rsplit_once(",p=")?;
         let mut attributes = without_proof.split(',');

@@ -1,4 +1,4 @@
-//! What a server keeps of a password for SCRAM, and where salts come from.
+//! SCRAM verifier of a password, as a server stores it, and the source of salts.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -46,7 +46,7 @@ impl ScramVerifier {
         [&[VERSION][..], &self.salt, &iterations, &self.stored_key, &self.server_key].concat()
     }
 
-    /// Reads back what was stored; `None` for anything else.
+    /// Reads a stored verifier; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&[VERSION])?;
         let (salt, rest) = rest.split_first_chunk()?;
@@ -77,11 +77,11 @@ fn prepared(password: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     }
 }
 
-/// The secret of a tenant from which salts come of names that have none of their own: that nobody
-/// has, or without a password for SCRAM. `Debug` shows nothing of it.
+/// The secret of a tenant that derives salts for names without a salt: unknown users, and users
+/// without a SCRAM password. `Debug` shows nothing of it.
 ///
-/// Such a salt is the same whenever it is asked for, as that of a password is: one look at it does
-/// not tell the two apart.
+/// Such a salt is stable, like that of a password. So one look at it does not show which of the two
+/// it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ScramSecret(pub [u8; 32]);
 

@@ -9,8 +9,8 @@ use crate::peer::Peer;
 use crate::scope::is_under_sys;
 use crate::{Decide, DirectoryOptions, PasswordCost, Rulebook};
 
-/// Everybody who is different: nobody here and nobody elsewhere, a plain user, each flag, group
-/// admin, root, and a user who was removed while his session lives.
+/// All kinds of identities: anonymous here and elsewhere, a plain user, each flag, group admin,
+/// root, and a removed user whose session lives.
 const WHO: [&str; 10] =
     ["anon-local", "anon-remote", "plain", "config", "users", "logs", "assets", "admins", "root", "gone"];
 
@@ -51,7 +51,7 @@ impl Fixture {
         identity
     }
 
-    /// Those of [`WHO`] whom the table lets do it, in that order.
+    /// Returns the identities of [`WHO`] that the table allows, in that order.
     fn allowed(&self, question: impl Fn(&Identity) -> Question<'_>) -> Vec<&'static str> {
         let may = |who: &&str| self.table.decide(&question(&self.identity(who))).is_allowed();
         WHO.into_iter().filter(may).collect()
@@ -178,7 +178,7 @@ fn change_of_a_user_moves_the_generation() {
 }
 
 proptest! {
-    /// What is not under `$…` is open to all; under `$SYS` nobody without a permission gets past
+    /// Topics outside of `$…` are open to all. Under `$SYS`, a user without permissions sees only
     /// the broker tree.
     #[test]
     fn only_the_broker_tree_is_open_to_plain_users(filter in "(\\$SYS|\\$share/g|\\$x|a|\\+|#)(/(broker|Coreflux|\\+|#|a)){0,4}") {

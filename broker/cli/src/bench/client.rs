@@ -42,7 +42,7 @@ thread_local! {
     static ROOM: RefCell<Room> = RefCell::default();
 }
 
-/// What a client reads.
+/// Receiving side of a client.
 pub(crate) struct Incoming {
     socket: ReadHalf,
     layers: SharedLayers,
@@ -155,7 +155,7 @@ fn take_plain(layers: &mut Layers, room: &mut Vec<u8>, bytes: &mut Vec<u8>) -> i
     }
 }
 
-/// What a client writes.
+/// Sending side of a client.
 pub(crate) struct Outgoing {
     socket: WriteHalf,
     layers: SharedLayers,

@@ -12,7 +12,7 @@ use super::figures::Figures;
 use super::target::Target;
 use super::traffic::{Pace, Plan, measured, options};
 
-/// What the tasks share.
+/// State that the tasks share.
 struct Shared {
     is_measuring: Cell<bool>,
     figures: RefCell<Figures>,

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! Results of a run.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ struct Handshakes {
 
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// What is counted: `messages` or `connections`.
+    /// Unit of the count: `messages` or `connections`.
     counted: &'static str,
     /// Deliveries, or answers to CONNECT, within the measured time.
     pub(crate) delivered: u64,

@@ -23,7 +23,7 @@ pub(crate) struct Subscribers {
 
 /// Opens the subscribers, several at a time.
 pub(crate) async fn open(plan: &Plan) -> anyhow::Result<Subscribers> {
-    // What a broker takes for its first client is not each client's.
+    // The broker's cost of its first client is not typical of the others.
     let mut clients = open_some(plan, 0..1).await?;
     let process = plan.process.filter(|_| plan.is_scattered && plan.subscribers > 1);
     let before = process.map(resident_bytes).transpose()?;

@@ -1,4 +1,4 @@
-//! Where the broker is, and sockets to it that do not block the thread.
+//! Address of the broker, and sockets to it that do not block the thread.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -175,7 +175,7 @@ mod tests {
             ("127.0.0.1", 9_999, Some(Ipv4Addr::new(127, 0, 0, 1))),
             ("127.0.0.1", 10_000, Some(Ipv4Addr::new(127, 0, 0, 2))),
             ("127.0.0.9", 999_999, Some(Ipv4Addr::new(127, 0, 0, 100))),
-            // What has one address only is left to the system.
+            // The system chooses the source for a target with a single address.
             ("192.0.2.1", 10_000, None),
             ("::1", 10_000, None),
         ] {

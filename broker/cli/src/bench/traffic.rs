@@ -25,7 +25,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How often publishers that keep a rate send.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What is to be measured.
+/// Plan of a measurement.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
@@ -69,7 +69,7 @@ pub(crate) enum Pace {
     Rate(u32),
 }
 
-/// What the tasks share.
+/// State that the tasks share.
 struct Shared {
     start: Instant,
     is_measuring: Cell<bool>,

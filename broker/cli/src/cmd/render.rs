@@ -41,7 +41,7 @@ pub(super) fn text(envelope: &Value) -> Option<String> {
     Some(printable_lines(text).map(|line| line + "\n").collect())
 }
 
-/// What else a reply says.
+/// Returns a reply without its data.
 pub(super) fn without_data(envelope: &Value) -> Value {
     let mut envelope = envelope.clone();
     envelope["data"] = Value::Null;
@@ -61,7 +61,7 @@ fn problem(severity: &str, entry: &Value, sent: Option<&str>) -> String {
         "" => format!("{severity}: {message}\n"),
         code => format!("{severity}[{code}]: {message}\n"),
     };
-    // Where it is in a project.
+    // File and cell, for a problem in a project.
     let file = Some(text_of("file")).filter(|file| !file.is_empty());
     let file = file.map(|file| number_of("cell").map_or(file.to_owned(), |cell| format!("{file}#{cell}")));
     if let (Some(line), Some(column)) = (number_of("line"), number_of("column")) {
@@ -188,8 +188,8 @@ fn fields(object: &Map<String, Value>) -> String {
     text
 }
 
-/// The value of a key on one line: texts and numbers as they are, several of them with commas
-/// between, those of an object behind their keys. What has more within it is JSON.
+/// Renders the value of a key on one line. Texts and numbers stay as they are; lists have commas
+/// between items, and objects name the keys. Deeper values are JSON.
 fn cell(key: &str, value: &Value) -> String {
     let is_plain = |value: &Value| !value.is_array() && !value.is_object();
     match value {

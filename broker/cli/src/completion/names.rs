@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 3;
 /// Longest program that is read.
 const PROGRAM_BYTES_MAX: u64 = 1 << 20;
 
-/// What is named.
+/// Kind of names to complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum NameKind {
     /// Contexts
@@ -27,7 +27,7 @@ pub(super) enum NameKind {
     Definitions,
 }
 
-/// The names of a kind. What cannot be read has none.
+/// Returns the names of a kind. An unreadable source has none.
 pub(super) fn names(kind: NameKind) -> BTreeSet<String> {
     let here = Path::new(".");
     let names = match kind {

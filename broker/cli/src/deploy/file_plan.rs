@@ -1,5 +1,4 @@
-//! What the definitions of a file would change, in the form in which the broker tells it of a
-//! project.
+//! Plan of the changes by the definitions of a file, in the form of the broker's plan of a project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,20 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Kind that is asked about.
 const RULE: &str = "Rule";
 
-/// What the definitions of a file would change.
+/// Changes that the definitions of a file would make.
 pub(super) struct FilePlan {
     /// As the broker tells it of a project; scripts are not among it. A text that this user may not
     /// read is left out.
     pub(super) plan: Value,
-    /// Which of the commands change nothing.
+    /// Places of the commands that change nothing.
     pub(super) unchanged: BTreeSet<usize>,
     /// Fingerprints of what the commands find, where that is known: texts in whose place theirs
     /// come, and rules before which theirs are asked.
     pub(super) replaced: BTreeMap<usize, String>,
 }
 
-/// What these commands would add and change of what is `known`; `of_projects` are the projects out
-/// of which they would take something, by their places.
+/// Plans these commands on top of the `known` definitions. `of_projects` names the projects that
+/// lose a definition, by the place of the command.
 pub(super) fn of(
     client: &mut Client,
     commands: &[AddCommand],

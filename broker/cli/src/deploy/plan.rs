@@ -1,5 +1,5 @@
-//! What loading a project would change, as the broker tells it for `-dryRun`: shown, and asked
-//! about where it takes protection or somebody's work away.
+//! Plan of loading a project, as the broker reports it for `-dryRun`: shown, and asked about if it
+//! removes protection or somebody's work.
 
 mod difference;
 
@@ -117,7 +117,7 @@ fn opens(row: &Value) -> impl Iterator<Item = &str> {
     row["opens"].as_array().into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// What is said of a rule that may allow what built-in rules keep to administrators.
+/// Returns the remark on a rule that may allow actions which built-in rules keep to administrators.
 fn administration(row: &Value) -> Option<String> {
     row["administration"].as_str().map(|scope| format!("opens administration ({scope})"))
 }
@@ -135,19 +135,19 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// What is said of a definition that is taken out of a project, by hand.
+/// Returns the remark on a definition that is taken out of a project, by hand.
 fn taken_out(row: &Value) -> Option<String> {
     row["fromProject"].as_str().map(|project| format!("of project '{project}' until now"))
 }
 
-/// What is said of a definition that is the same in a project that ends.
+/// Returns the remark on a definition that is the same in a project that ends.
 fn moved(row: &Value) -> String {
     let project = row["project"].as_str().unwrap_or_default();
     let owner = row["owner"].as_str().map(|owner| format!(", with the rights of '{owner}'"));
     format!("as it is, of project '{project}' until now{}", owner.unwrap_or_default())
 }
 
-/// What is said of a definition that goes.
+/// Returns the remark on a definition that goes.
 fn going(row: &Value) -> String {
     let of_project = row["project"].as_str().map(|project| format!("of project '{project}'"));
     let what_goes = match kind(row) {
@@ -162,12 +162,13 @@ pub(crate) fn agreed(reply: &Value) -> String {
     reply["data"]["plan"].as_str().map(|plan| format!(" -agreed {plan}")).unwrap_or_default()
 }
 
-/// What should not happen unasked: rules that go or say something else, new ones that are asked
-/// before others which deny, rules that open administration, projects of other users, what other
-/// projects have, routes with what waits for them, what was added by hand and is taken over, and
-/// what waits for a route and is for events that go. `None` if there is nothing of that. Whether a
-/// rule allows more than before cannot be told from its text in general, so that every change of
-/// one is asked about, but that to one that only denies.
+/// Returns the changes that need consent, as text; `None` if there are none.
+///
+/// Rules need it if they go, change, come before rules that deny, or open administration. Projects
+/// of other users need it if they end, definitions of other projects if they go. Routes need it if
+/// they go with messages, or if messages wait for events that go. Definitions added by hand need it
+/// if they are taken over. A text does not tell in general whether a rule allows more than before.
+/// So every change of a rule counts, except one to a rule that only denies.
 pub(crate) fn concern(reply: &Value, by_hand_too: bool) -> Option<String> {
     let removed = || rows(reply, "removed");
     let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
@@ -235,8 +236,8 @@ pub(crate) fn left(row: &Value) -> Option<String> {
     (waiting + dead > 0).then(|| format!("{waiting} waiting message(s) and {dead} dead letter(s)"))
 }
 
-/// Whether the changed rule of a row may allow something that it did not before. What only denies,
-/// in the same header, does not.
+/// Returns whether the changed rule of a row may allow something that it did not before. A rule
+/// with the same header that only denies may not.
 fn may_allow_more(row: &Value) -> bool {
     let header =
         |text: &'_ str| code(text).first().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_says_something_else_is_a_concern_and_shown() {
+    fn changed_rule_needs_confirmation_and_its_diff_is_printed() {
         let deny = "DEFINE RULE R\n    DENY\n";
         for (after, kind, is_concern) in [
             ("DEFINE RULE R\n    ALLOW\n", "Rule", true),

@@ -17,8 +17,8 @@ const BROWSER_FEATURES: [(&str, &[&str]); 7] = [
     ("uuid", &["js"]),
 ];
 
-/// What of the crates that cargo says to have built is for browsers, and how it is switched off;
-/// `None` where nothing is.
+/// Lists the crates for browsers in cargo's messages, and how to switch them off; `None` if there
+/// are none.
 pub(super) fn told(messages: &str, target: &str) -> Option<String> {
     let (mut found, mut has_bindings) = (BTreeSet::new(), false);
     for message in messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {

@@ -160,7 +160,7 @@ pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result
     asked.args(["metadata", "--format-version", "1", "--no-deps", "--quiet"]);
     let asked = asked.output().context("cannot start cargo, which comes with rustup")?;
     let known = serde_json::from_slice::<Value>(&asked.stdout).ok();
-    // Where it cannot say that, it cannot build either, and says why.
+    // If cargo cannot report this, it cannot build either, and the build reports the reason.
     let directory = |name: &str| known.as_ref().and_then(|known| known.get(name)?.as_str());
     // The first is where cargo keeps what it builds, which may be somewhere else; before 1.91 it
     // has no word for that.
@@ -218,7 +218,7 @@ fn toolchain(target: WasmTarget, no_install: bool) -> anyhow::Result<Toolchain> 
     install(place, target, |what| output::note(&format!("trying {what}")))
 }
 
-/// Where sources of the standard library are kept that rustup does not know.
+/// Returns the folder for sources of the standard library that rustup does not know.
 fn sources() -> anyhow::Result<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));

@@ -82,7 +82,7 @@ fn collect(
 }
 
 /// Checks the configuration in the `guest.toml` of a guest by the schema that the guest brings.
-/// Where there is none, it says what is missing and goes on: a module that is there has its own.
+/// Without a configuration it only warns: a module that is installed has its own.
 ///
 /// # Errors
 /// Every setting that does not fit, with its line.

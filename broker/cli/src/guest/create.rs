@@ -22,9 +22,9 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 pub(super) struct NewArgs {
     /// Name of the guest, of its folder and of its module
     name: String,
-    /// What it is for: action runs when something happens, rule says what a client may do, route
-    /// connects the broker with another system, auth decides who may connect, but no login of this
-    /// version asks it (docs/sdk/auth.md)
+    /// Type of the guest: an action runs when something happens, a rule says what a client may do,
+    /// a route connects the broker with another system. An auth guest decides who may connect, but
+    /// no login of this version asks it (docs/sdk/auth.md)
     #[arg(short = 't', long = "type", default_value = "action")]
     kind: WantedType,
     /// Language of its source

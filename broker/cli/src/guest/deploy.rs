@@ -101,7 +101,7 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     let timeout = Duration::from_secs_f64(args.timeout);
     let command = args.command(&module, &request, (&granted, signature.as_deref()));
     let mut status = ModuleStatus::of(&module.name);
-    // What somebody has set there is not for an author to overwrite unasked.
+    // An author must not overwrite the broker's configuration of a module unasked.
     let is_kept = args.config.is_none() && !args.replace_config;
     let keeping = if is_kept { " -keepConfig" } else { "" };
     let forcing = if args.force { " -force" } else { "" };
@@ -150,7 +150,7 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// What is known when no reply has come, and what to do.
+/// Returns the message for a missing reply: the known state, and the next step.
 fn given_up(timeout: f64, last_word: Option<(&str, u64)>) -> String {
     let known = match last_word {
         Some((told, ago)) => format!("the last word of the broker, {ago} s ago, was that {told}; it"),
@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_gives_up_says_what_is_known_and_what_to_do() {
+    fn timeout_message_contains_the_last_status_and_a_next_step() {
         let told = given_up(180.0, Some(("it compiles the module, for 40 s so far", 181)));
         assert_eq!(
             told,

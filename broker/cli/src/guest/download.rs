@@ -69,7 +69,7 @@ pub(super) fn download(args: &DownloadArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What a broker sends that is asked for a component.
+/// Answer of a broker to the request for a component.
 enum Got {
     Component(Vec<u8>),
     /// The reply that says why not.
@@ -78,8 +78,8 @@ enum Got {
     Nothing,
 }
 
-/// What the broker sends: the component in one message, or in parts that are numbered from 0, and
-/// then the reply.
+/// Receives the component in one message, or in parts that are numbered from 0, followed by the
+/// reply.
 fn component(args: &DownloadArgs, client: &mut Client) -> anyhow::Result<Got> {
     let topic = format!("$SYS/Coreflux/Modules/{}/download", args.name);
     for filter in [OUTPUT_TOPIC.to_owned(), format!("{topic}/#")] {

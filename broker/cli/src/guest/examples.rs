@@ -48,7 +48,7 @@ impl GuestExample {
         }
     }
 
-    /// What its folder has.
+    /// Returns the files of the example's folder.
     pub(super) fn files(self) -> &'static [NamedText] {
         match self {
             Self::Answer => {
@@ -77,7 +77,7 @@ impl GuestExample {
 
     /// A text of it for a guest of this name in a folder of its own, with the SDK inside.
     pub(super) fn as_new(self, text: &str, name: &str) -> String {
-        /// Where the SDK lies in the repository.
+        /// Path of the SDK in the repository.
         const SDK: &str = "path = \"../../rust\"";
         const WORKSPACE: &str = "[workspace]\n";
         let quoted = |name: &str| format!("\"{name}\"");

@@ -62,7 +62,7 @@ pub(super) enum GuestLanguage {
     Python,
 }
 
-/// What stands in `guest.toml`.
+/// Contents of `guest.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GuestFile {
@@ -86,17 +86,17 @@ pub(super) struct GuestFolder {
     pub(super) name: String,
     pub(super) kind: GuestType,
     pub(super) language: GuestLanguage,
-    /// What it is built for, in Rust.
+    /// Target that it is built for, in Rust.
     pub(super) target: WasmTarget,
     /// Topics whose messages start it.
     pub(super) on: Vec<String>,
-    /// What it asks for, where its language has no other way to say so.
+    /// Rights that it asks for, if its language has no other way to say so.
     pub(super) asks: Option<Vec<String>>,
     /// JSON Schema of its configuration, where its language has no other way to say so.
     pub(super) schema: Option<Value>,
-    /// What it reads as its configuration.
+    /// Configuration of the guest.
     pub(super) config: Option<Value>,
-    /// Where that stands.
+    /// Lines of the configuration.
     pub(super) config_lines: ConfigLines,
 }
 
@@ -151,7 +151,7 @@ impl GuestFolder {
         Ok(Self { path, name, kind, language, on, asks, schema, target, config, config_lines })
     }
 
-    /// Where its component is written to.
+    /// Returns the path of its component.
     pub(super) fn component(&self) -> PathBuf {
         self.below("target").join(format!("{}.wasm", self.name))
     }
@@ -179,7 +179,7 @@ fn read_schema(file: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
 }
 
-/// What a guest is built for.
+/// Returns the target that a guest is built for.
 fn target(language: GuestLanguage, named: Option<&str>) -> Result<WasmTarget, String> {
     let Some(name) = named else { return Ok(WasmTarget::default()) };
     if language != GuestLanguage::Rust {

@@ -22,16 +22,16 @@ use crate::pasteable::pasteable;
 use crate::watch::{LOOK, connect_again, is_lost};
 use lotmq_terminal::text::{printable, printable_lines};
 
-/// Where modules are told about.
+/// Topic below which the broker publishes the state of modules.
 const MODULES: &str = "$SYS/Coreflux/Modules";
 
-/// Where routes are told about, which run modules of their world.
+/// Topic below which the broker publishes the state of routes, which run modules of their world.
 const ROUTES: &str = "$SYS/Coreflux/Routes";
 
-/// What the topic of the last error of a definition ends with.
+/// Suffix of the topic with the last error of a definition.
 const ERROR: &str = "/Error";
 
-/// What the topic of the lines of a definition ends with.
+/// Suffix of the topic with the log lines of a definition.
 const LOG: &str = "/Log";
 
 /// List the modules of a broker.
@@ -111,7 +111,7 @@ pub(super) fn is_there(client: &mut Client, name: &str, timeout: Duration) -> an
     Ok(reply.iter().flat_map(members).any(|row| row.get("name").and_then(Value::as_str) == Some(name)))
 }
 
-/// What a reply lists.
+/// Returns the items of a listing reply.
 fn members(reply: &Value) -> Vec<Value> {
     reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default()
 }
@@ -221,10 +221,10 @@ pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
 
 /// Show what a module has to say, and the routes that run it.
 ///
-/// That is its last error, and with -f also each further one and each line that it prints or logs,
-/// as they come, and on standard error which state it comes to, as failed. Lines stand in the order
-/// of their times. With -f a connection that is lost is made again. What it has printed before, the
-/// broker does not keep.
+/// That is its last error. With -f it also shows each further error and each line that it prints or
+/// logs, as they come. Each new state, such as failed, goes to standard error. Lines stand in the
+/// order of their times. With -f a connection that is lost is made again. The broker does not keep
+/// earlier lines of a module.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -274,7 +274,7 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// What `lotmq guest logs` has shown, over all its connections.
+/// Output of `lotmq guest logs` so far, over all its connections.
 #[derive(Default)]
 struct Told {
     is_following: bool,
@@ -313,7 +313,7 @@ impl Told {
             output::note(&format!("following {}; Ctrl-C ends", args.name));
         }
         let state = format!("{MODULES}/{}", args.name);
-        // What is retained comes at once.
+        // Retained messages come at once.
         let patience = Instant::now() + Duration::from_secs_f64(args.timeout.min(1.0));
         while self.left != Some(0) && !interruption.has_come() {
             let received = client.receive(LOOK);
@@ -436,7 +436,7 @@ fn subscribe(
         );
     }
     if is_first {
-        // Who may read the log alone is not told the state.
+        // A user who may read the log alone does not get the state.
         client.subscribe_to(&format!("{MODULES}/{name}"), QoS::AtLeastOnce)?;
     }
     followed.extend(new);
@@ -504,9 +504,9 @@ fn line(message: &Message, json: bool, words: Option<&str>) -> Option<String> {
     let suppressed = value.get("suppressed").and_then(Value::as_u64);
     let missing =
         suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
-    // What a guest says may be anybody's text: it must not look like a line of somebody else's.
+    // A guest's text may be anybody's: it must not look like a line of somebody else.
     let said: Vec<String> = printable_lines(text("text")).collect();
-    // What has a code may be the broker's.
+    // A line with a code may be the broker's.
     let is_coded = value.get("code").is_some();
     let said: Vec<String> = said.into_iter().map(|it| if is_coded { pasteable(&it) } else { it }).collect();
     Some(format!("{} {:<5} {route}{}{missing}", text("ts"), text("level"), said.join("\n    ")))
@@ -520,7 +520,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_panic_is_not_told_twice() {
+    fn panic_text_is_not_repeated_in_the_error() {
         let long = "x".repeat(1_000);
         let cut = format!("the guest gave up (panic or abort): {}", &long[..497]);
         for (error, words, expected) in [
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_says_has_its_name_in_front() {
+    fn route_log_lines_begin_with_the_route_name() {
         let said = |topic: &str, payload: Value| Message {
             topic: topic.to_owned(),
             payload: payload.to_string().into_bytes(),
@@ -568,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_was_shown_is_not_shown_again_however_it_is_told() {
+    fn error_reported_by_several_topics_is_printed_once() {
         let mut told = Told::default();
         let error = |timestamp: &str, count: u64, action: &str| {
             Message {

@@ -40,7 +40,8 @@ impl LastBuild {
         collect(&guest.path, &mut files).with_context(|| format!("cannot read {}", guest.path.display()))?;
         files.sort();
         let mut digest = Sha256::new();
-        // What another version of this program puts in front of them makes another component.
+        // The entry depends on the version of this program, and another entry makes another
+        // component.
         digest.update(entry(guest.kind, guest.language));
         digest.update(parts_of(guest));
         for file in files {
@@ -74,8 +75,9 @@ impl LastBuild {
     }
 }
 
-/// What of `guest.toml` is in the component: its world, what it asks for, and the schema of its
-/// configuration. What starts it and its configuration are options of the command that adds it.
+/// Returns the parts of `guest.toml` that are in the component: its world, the rights that it asks
+/// for, and the schema of its configuration. Its triggers and its configuration are options of the
+/// command that adds it.
 fn parts_of(guest: &GuestFolder) -> String {
     format!("{} {:?} {:?}\n", guest.kind.name(), guest.asks, guest.schema)
 }
@@ -117,11 +119,11 @@ mod tests {
         std::fs::write(path("target/a.wasm"), b"wasm").unwrap();
         build().remember(b"wasm").unwrap();
         assert_eq!(build().component().as_deref(), Some(&b"wasm"[..]));
-        // What is made or hidden is no source.
+        // Built and hidden files are no sources.
         std::fs::write(path("target/other"), "x").unwrap();
         std::fs::write(path(".cache"), "x").unwrap();
         assert!(build().component().is_some());
-        // What tests it and what it is added with neither.
+        // Neither are its tests, nor the options of the command that adds it.
         std::fs::create_dir_all(path("tests")).unwrap();
         let settings =
             "name = \"a\"\ntype = \"action\"\nlang = \"python\"\non = [\"a/#\"]\n\n[config]\nrate = 1\n";

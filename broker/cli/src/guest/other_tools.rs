@@ -37,7 +37,7 @@ pub(super) fn got(guest: &GuestFolder, no_install: bool) -> anyhow::Result<PathB
 }
 
 fn got_by_npm(folder: &Path, no_install: bool) -> anyhow::Result<()> {
-    // Where Node looks for it: here, and in the folders above.
+    // Folders in which Node looks for it: this one, and those above.
     if folder.ancestors().any(|above| above.join("node_modules").join(COMPONENTIZE_JS).is_dir()) {
         return Ok(());
     }

@@ -32,8 +32,8 @@ pub(super) const SDK: &[NamedText] = files!(
 /// them.
 pub(super) const LOCK: &str = include_str!("../../../../sdk/examples/action-answer/Cargo.lock");
 
-/// What the component of a guest begins with that another tool than cargo makes, and which calls
-/// the guest: a part for its language, and one for its world. Empty where there is none.
+/// Returns the entry code that calls a guest which another tool than cargo builds: a part for its
+/// language, and one for its world. Empty if there is none.
 pub(super) fn entry(kind: GuestType, language: GuestLanguage) -> String {
     let (of_language, of_world) = match (language, kind) {
         (GuestLanguage::Js, GuestType::Action) => (JS_ENTRY, text!("js/action/entry.js")),
@@ -60,7 +60,8 @@ pub(super) const APART: &str = ".in";
 /// Name that stands in the files of a template for that of the guest.
 pub(super) const PLACEHOLDER: &str = "my-guest";
 
-/// What the folder of a guest begins with; nothing of a type that is not made in a language.
+/// Returns the initial files of a guest's folder; none for a type that cannot be made in the
+/// language.
 pub(super) fn template(kind: GuestType, language: GuestLanguage) -> Vec<NamedText> {
     let of_language: &[NamedText] = match language {
         GuestLanguage::Rust => &[],

@@ -120,7 +120,7 @@ pub(super) fn check_type(embedding: &Embedding, guest: &GuestFolder, component: 
     Ok(())
 }
 
-/// What a component asks for, in one line.
+/// Lists the rights that a component asks for, in one line.
 pub(super) fn asks(request: &ComponentRequest) -> String {
     match request.asks.as_deref() {
         None if ["rule", "auth"].contains(&request.world) => {

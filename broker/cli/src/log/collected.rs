@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What has been written.
+/// Log output that has been collected.
 #[derive(Clone, Default)]
 pub(super) struct Collected(Arc<Mutex<Vec<u8>>>);
 

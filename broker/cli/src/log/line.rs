@@ -116,8 +116,7 @@ fn second_text(seconds: u64) -> [u8; SECOND_LEN] {
     second
 }
 
-/// Writes fields one by one; control characters as escapes, so that nobody can make a line of his
-/// own.
+/// Writes fields one by one. Control characters become escapes, so that no value can fake a line.
 struct Fields<'a, 'w> {
     writer: &'a mut Writer<'w>,
     is_first: bool,
@@ -263,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_left_out() {
+    fn log_line_omits_empty_fields() {
         let collected = Collected::default();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)

@@ -1,8 +1,8 @@
-//! What SIGHUP has to say of the configuration: no key is read again while the broker runs, so that
-//! each that has changed is told.
+//! Report on the configuration after SIGHUP: lists each changed key, because the running broker
+//! reads none again.
 //!
-//! Invariant: the same is told once, however often a file is written. Not here: certificates, which
-//! are read again (`lotmq_server`).
+//! Invariant: the same text is logged once, however often a file is written. Not here:
+//! certificates, which are read again (`lotmq_server`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_stands_behind_the_figures() {
+    fn status_screen_lists_problems_after_the_figures() {
         let condition = json!({
             "version": "1.0", "uptimeSeconds": 61, "timeZone": "Europe/Berlin", "state": "failing", "failures": ["nothing can be stored"],
             "clients": {"connected": 2, "sessions": 3, "subscriptions": 4},

@@ -24,7 +24,7 @@ enum Part {
     Field(Field),
 }
 
-/// What a placeholder stands for.
+/// Part of a message that a placeholder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     TopicAlias,

@@ -47,7 +47,7 @@ impl HeardTopic {
     fn shown(&self) -> String {
         let text = match std::str::from_utf8(&self.payload) {
             Ok(text) => text,
-            // What is cut may be cut within a character.
+            // A cut payload may end within a character.
             Err(error) if self.is_cut() && error.error_len().is_none() => {
                 std::str::from_utf8(&self.payload[..error.valid_up_to()]).unwrap_or_default()
             }
@@ -142,7 +142,7 @@ impl HeardTopics {
         tree
     }
 
-    /// What there was, in a sentence.
+    /// Returns the totals in a sentence.
     pub(super) fn summary(&self, elapsed: Duration) -> String {
         let mut summary = format!(
             "{} topics, {} messages in {:.1} s",

@@ -44,7 +44,7 @@ impl WatchedEvent {
         let kind = paint.text(colour, &format!("{:<6}", self.kind));
         let earlier = if self.is_earlier { "earlier: " } else { "" };
         let text = printable(&self.text);
-        // What a value or a trace says is a message.
+        // The text of a value or a trace is a message, not a text of the broker.
         let text = if matches!(self.kind, "error" | "warning") { pasteable(&text) } else { text };
         let guess = if self.kind == "value" && self.details["guessed"] == true { "?" } else { "" };
         let (time, name) = (paint.text(Colour::Dim, &time), printable(&self.name));
@@ -162,7 +162,7 @@ pub(super) fn kept_warning(row: &Value) -> WatchedEvent {
         Some(place) => format!("{code} at {place}: {message}"),
         None => format!("{message} ({code})"),
     };
-    // What is so for as long as it is told does not happen once and again.
+    // A lasting condition has no count of occurrences.
     let times = match row["count"].as_u64() {
         None => String::new(),
         Some(1) => " (first time)".to_owned(),

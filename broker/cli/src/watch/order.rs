@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_first_is_shown_first_whenever_it_came() {
+    fn late_events_are_printed_in_order_of_their_timestamps() {
         let (mut order, began) = (EventOrder::default(), Instant::now());
         [5, 3, 9].iter().for_each(|second| order.add(began, error(*second)));
         let soon = began + PATIENCE / 2;

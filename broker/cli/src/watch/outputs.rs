@@ -66,7 +66,8 @@ impl Outputs {
     }
 }
 
-/// Filters of what a source publishes. Where that may be any topic there is none: its traces tell.
+/// Returns the filters to which a source publishes. For a source that may publish to any topic
+/// there are none: its traces show the topics.
 fn filters(source: &str) -> Vec<String> {
     let compiled = check_project(&[source], &CompileOptions::default());
     let entities = compiled.into_iter().flat_map(|compiled| compiled.entities);
@@ -75,7 +76,8 @@ fn filters(source: &str) -> Vec<String> {
         TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter),
         TopicFact::Any => None,
     });
-    // What is shown already, and everything at once, is nobody's output.
+    // Topics that begin with `$` are shown already. A filter that begins with `#` names no
+    // publisher.
     filters.filter(|filter| !filter.starts_with(['$', '#']) && topic_filter_valid(filter).is_ok()).collect()
 }
 
@@ -97,7 +99,7 @@ mod tests {
         };
         assert_eq!(of(&outputs, "all"), Some(("Hot,Other".to_owned(), false)));
         assert_eq!(of(&outputs, "alarms/p1"), Some(("Hot".to_owned(), true)));
-        // Who names a topic is more likely than whose filter has it.
+        // A definition that names a topic is more likely than one whose filter matches it.
         let exact = "DEFINE ACTION One\nON TOPIC \"x\" DO\n    PUBLISH TOPIC \"alarms/p1\" WITH 1\n";
         outputs.define("$SYS/Coreflux/Actions/One", "One", exact);
         assert_eq!(of(&outputs, "alarms/p1"), Some(("One".to_owned(), false)));

@@ -19,7 +19,7 @@ const TOPICS_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct HeldValues(BTreeMap<String, Recent>);
 
-/// What was shown of a topic, and what waits to be.
+/// Last shown value of a topic, and the one that waits.
 #[derive(Debug)]
 struct Recent {
     shown_at: Instant,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_values_the_last_one_is_shown() {
+    fn throttle_prints_the_latest_of_many_values() {
         let mut throttle = HeldValues::default();
         let began = Instant::now();
         assert!(throttle.admit(began, value("1")).is_some());

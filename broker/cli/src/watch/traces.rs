@@ -68,7 +68,7 @@ impl Traces {
         Ok(())
     }
 
-    /// Ends those that were armed here. Where that does not work they end by themselves.
+    /// Ends the traces that were armed here. If that fails, they end by themselves.
     pub(super) fn end(&mut self, client: &mut Client) {
         for name in self.armed.drain(..) {
             let command = Publication::new(COMMAND_TOPIC, format!("-actionTrace remove {name}"));

@@ -1,4 +1,4 @@
-//! What the client does with each packet from the server.
+//! Handling of each packet from the server.
 
 use lotmq_codec::{Ack, AckType, PacketId, Properties, Publish, QoS, ReasonCode, ServerPacket, encode_ack};
 

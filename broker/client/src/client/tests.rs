@@ -12,7 +12,7 @@ const CONNECT_V5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\x3c\0\0\x01c";
 const CONNACK_V5: &[u8] = b"\x20\x03\0\0\0";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the scripted server does next.
+/// Next step of the scripted server.
 enum Step {
     /// It must receive exactly this.
     Expect(&'static [u8]),
@@ -81,7 +81,7 @@ fn connect_says_all_its_options() {
 }
 
 #[test]
-fn refusals_are_told_in_the_servers_words() {
+fn connect_error_contains_the_reason_string_of_the_server() {
     let text = |answer, options: &ConnectOptions| refusal(answer, options).to_string();
     assert_eq!(
         text(b"\x20\x02\0\x05", &options()),
@@ -207,7 +207,7 @@ fn topic_aliases_are_resolved() {
 }
 
 #[test]
-fn a_disconnect_of_the_server_is_told_with_its_reason() {
+fn server_disconnect_is_reported_with_its_reason() {
     let (mut client, thread) = connected(&v5(), vec![Send(b"\xe0\x01\x8e")]);
     let end = client.receive(SECOND).unwrap_err();
     assert_eq!(end.to_string(), "the server ended the connection: session taken over (0x8E)");
@@ -232,7 +232,7 @@ fn waiting_sends_signs_of_life() {
 }
 
 #[test]
-fn what_cannot_be_said_takes_no_identifier() {
+fn packet_that_fails_to_encode_takes_no_packet_identifier() {
     let (mut client, thread) = connected(&options(), vec![Expect(b"\xe0\0")]);
     let wildcard = Publication::new("a/#", "x").qos(QoS::AtLeastOnce);
     assert!(matches!(client.publish(&wildcard), Err(ClientError::Encode(_))));

@@ -36,7 +36,8 @@ macro_rules! limit_structs {
         }
 
         impl Limits {
-            /// What holds without any listener, as for a session that was stored.
+            /// Returns the limits for sessions without a listener, such as those restored from the
+            /// store.
             #[must_use]
             pub fn for_all(&self) -> ListenerLimits {
                 OwnLimits::default().or(self)

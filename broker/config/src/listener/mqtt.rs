@@ -5,9 +5,8 @@ use super::{ListenerPlan, Transport};
 super::listener! {
     /// MQTT over plain TCP.
     MqttListener at "listener.mqtt", |config| config.listener.mqtt, port 1883, json "Port" "BindIPForMQTT" => {
-        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for
-        /// it, at up to 960 KiB each; further ones are served without. 0 turns it off. What it is:
-        /// docs/zstd-transport.md.
+        /// Most clients at once that use the zstd stream transport of lotmq, at up to 960 KiB each.
+        /// Further ones are served without it. 0 turns it off. See docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
     }
 }

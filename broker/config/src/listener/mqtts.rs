@@ -13,9 +13,8 @@ super::listener! {
         /// password of its CONNECT count for nothing then; there must be an account of that name,
         /// and whoever the authority certifies as it is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
-        /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for
-        /// it, at up to 960 KiB each; further ones are served without. 0 turns it off. What it is:
-        /// docs/zstd-transport.md.
+        /// Most clients at once that use the zstd stream transport of lotmq, at up to 960 KiB each.
+        /// Further ones are served without it. 0 turns it off. See docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
     }
 }

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Op;
 use lotmq_codec::ProtocolVersion;
 use lotmq_config::ListenerLimits;
 use lotmq_session::{Session, SessionOptions, Time, WillState};
-use lotmq_store::Op;
 
 use crate::client::connack::connack;
 use crate::client::request::{Predecessor, Request};
@@ -57,9 +57,9 @@ pub enum NotAttached {
 /// Attaches `connection` to the session that its CONNECT asks for.
 ///
 /// # Errors
-/// [`NotAttached::AccountChanged`]: what ends the sessions of a removed user looks at those that there are, so none may be added behind it.
-/// [`NotAttached::InTurn`]: to be tried again when that turn has ended; the connection that has the session is being closed.
-/// [`NotAttached::NotHeardOut`]: to be tried again when the connection is called.
+/// [`NotAttached::AccountChanged`]: the end of a removed user's sessions would miss this one.
+/// [`NotAttached::InTurn`]: the session's connection is closing; retry when that turn has ended.
+/// [`NotAttached::NotHeardOut`]: retry when the connection is called.
 pub fn attach(
     tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
@@ -212,7 +212,7 @@ fn resume(
     let link = link((connection, state.holding.share()), request, true, is_durable);
     client.set_wire(Some(&link));
     state.link = Some(link);
-    // What rests in the store is still to be sent; it goes when the session ends.
+    // Messages in the store are still to be sent. Their rows go when the session ends.
     state.keeps_rows = state.session.needs_store();
     let (row, keeps_rows) = (row(client, &state), state.keeps_rows);
     drop(state);

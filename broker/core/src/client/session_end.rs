@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Op;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
-use lotmq_store::Op;
 use parking_lot::MutexGuard;
 
 use crate::client::will;
@@ -37,8 +37,8 @@ struct Left {
     deadlines: Vec<Time>,
 }
 
-/// Detaches a Client from a connection that has ended. Where another connection has taken the
-/// session over meanwhile, nothing changes.
+/// Detaches a Client from a connection that has ended. Changes nothing if another connection has
+/// taken the session over.
 pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &CloseReason, turn: &mut Turn) {
     let Some(left) = leave(client, connection, reason, turn) else { return };
     // After a crash between the two the Will would come twice.
@@ -212,7 +212,7 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     // Behind that: of those which were there, whoever is not among these has ended.
     let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &*turn.core.log);
     let mut of_user: Vec<_> = clients.iter().filter(|client| client.user.as_deref() == Some(user)).collect();
-    // What they leave to others comes in this order.
+    // Their messages reach other members in this order.
     of_user.sort_unstable_by_key(|client| client.session_id);
     for (number, client) in of_user.into_iter().enumerate() {
         client.state.lock().will.handle_normal_disconnect();

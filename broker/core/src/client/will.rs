@@ -10,8 +10,9 @@ use crate::tenant::system_topics;
 use crate::tenant::will::WillMessage;
 use crate::turn::Turn;
 
-/// Publishes a Will like a message of its Client. Who may is asked by
-/// [`publish_will`](super::session_end::publish_will). False when that happens in a later turn.
+/// Publishes a Will like a message of its Client. The caller,
+/// [`publish_will`](super::session_end::publish_will), has checked the permission. False if the
+/// rest follows in a later turn.
 pub(super) fn publish(
     will: &WillMessage,
     tenant: &Arc<Tenant>,

@@ -32,8 +32,8 @@ pub(crate) fn answer_refusal(
     let encoded = recipient.explain(&mut answer, words, |out, properties| {
         encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
     });
-    // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no
-    // packet of this size, closing is the answer.
+    // The broker only closes the connection if the version has no code [3.1.1: MQTT-3.2.2-6], or
+    // the Client takes no packet of this size.
     if encoded.is_ok() {
         connection.transport.write_directly(&answer);
     }
@@ -55,7 +55,7 @@ pub(crate) fn unstored_reason(recipient: Recipient, failure: StoreFailure) -> Re
     if recipient.version.has_properties() { failure.reason_code() } else { ReasonCode::ServerUnavailable }
 }
 
-/// What a Client is told of a session that cannot be stored.
+/// Explains to a Client that its session cannot be stored.
 pub(crate) fn unstored_words(failure: StoreFailure) -> String {
     format!("the session could not be stored: {failure}")
 }

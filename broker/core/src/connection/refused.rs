@@ -1,7 +1,7 @@
 //! Refused handshakes: a log line with the cause of each, limited in a flood.
 //!
-//! Who cannot connect sees an end of the connection, and often nothing else; what is wrong stands
-//! here. Refused logins have lines of their own, and so have limits.
+//! A refused client often sees only the end of the connection; the log has the cause. Refused
+//! logins have lines of their own, and so have limits.
 
 use std::fmt::Display;
 

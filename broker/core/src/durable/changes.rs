@@ -1,26 +1,25 @@
 //! Progress of durable changes: in a thread's turn, with the store, or on the disk.
 //!
 //! A change is made in memory first and is handed to the store when the turn that holds it ends.
-//! Until then it has no ticket, and what another thread hands over may overtake it. So whoever
-//! changes what is stored of a session marks it with the [`Stamp`] of the own turn, under the lock
-//! under which it makes the change. Whoever takes the session over, or answers that there is
-//! nothing to change, looks at the mark: the answer may rest on a change that is not on the disk.
+//! Until then it has no ticket, and changes that another thread hands over may overtake it. So a
+//! thread that changes the stored state of a session marks the session with the [`Stamp`] of its
+//! turn, under the same lock. A thread that takes the session over, or answers that there is
+//! nothing to change, checks the mark. Its answer may rest on a change that is not on the disk.
 //!
 //! Invariants: the changes of a session reach the store in the order in which they were made,
-//! whichever threads made them; a turn that was stamped ends, if only with its thread. Not here:
-//! what waits for a ticket (`turn::release`).
+//! whichever threads made them. A stamped turn ends, at the latest with its thread. Not here: work
+//! that waits for a ticket (`turn::release`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use lotmq_store::Ticket;
+use lotmq_changes::{Log, Ticket};
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::durable::log::Log;
 use crate::fault::{Fault, is_planted};
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.

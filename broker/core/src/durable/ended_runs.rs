@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lotmq_store::{Batch, MessageId, Op, SessionId};
+use lotmq_changes::{Batch, MessageId, Op, SessionId};
 use parking_lot::Mutex;
 
 /// Promised messages whose runs have ended.

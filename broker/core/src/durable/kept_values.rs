@@ -5,10 +5,8 @@
 //! take stays with the others that have changed.
 
 use lotmq_auth::AccountReference;
+use lotmq_changes::{Batch, KeepRow, Log, Op, StoreError, TenantId, Ticket};
 use lotmq_definitions::{LastValues, Owner};
-use lotmq_store::{Batch, KeepRow, Op, StoreError, TenantId, Ticket};
-
-use crate::durable::log::Log;
 
 /// Offers at most `topics_max` kept values that have changed to the log; `None` when nothing has.
 /// One caller at a time for each tenant, or an older value may come behind a newer one.
@@ -55,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_log_does_not_take_is_saved_later() {
+    fn value_rejected_by_the_store_is_saved_later() {
         let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };
         let store = Store::open(options, Box::new(|_| {})).unwrap().0;
         let values = LastValues::new(CacheLimits::default());

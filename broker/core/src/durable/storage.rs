@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::durable::log::Log;
+use lotmq_changes::Log;
 
 /// Storage space as it was last seen.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Storage {
     was_used_up: AtomicBool,
     /// Whether messages that wait for sessions take as much as they may.
     queues_are_full: AtomicBool,
-    /// Whether they take so much that each owner is held to his part.
+    /// Whether they take so much that each owner is limited to their share.
     queues_are_shared_out: AtomicBool,
 }
 
@@ -46,8 +46,8 @@ impl Storage {
         self.queues_are_full.load(Ordering::Relaxed)
     }
 
-    /// Whether waiting messages take so much that each owner is held to his
-    /// [part](crate::shares::part).
+    /// Whether waiting messages take so much that each owner is limited to their
+    /// [share](crate::shares::part).
     pub fn queues_are_shared_out(&self) -> bool {
         self.queues_are_shared_out.load(Ordering::Relaxed)
     }

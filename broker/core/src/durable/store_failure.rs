@@ -1,7 +1,7 @@
 //! Failures of the store, as Clients, commands and the health port are told of them.
 
+use lotmq_changes::{CommitErrorKind, StoreError};
 use lotmq_codec::ReasonCode;
-use lotmq_store::{CommitErrorKind, StoreError};
 
 /// Reason why nothing can be stored at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! Rate limit of log lines that clients cause: so many of each kind a second; the others are
 //! counted.
 //!
-//! Whoever connects as fast as the network allows would otherwise fill the disk with them.
+//! Without it a client that connects as fast as the network allows could fill the disk.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_more_than_his_share_gives_way() {
+    fn connection_above_its_share_of_unfinished_packets_is_rejected() {
         let sum = Unfinished::default();
         assert!(sum.change(0, 600, 1000), "alone there is room for more than half");
         assert!(sum.change(0, 300, 1000));

@@ -17,8 +17,8 @@ use crate::reason::close::{CloseReason, TransportFailure};
 use crate::turn::Turn;
 
 /// Logs the end of a connection of `peer` that failed before there was a Client; `failure` is the
-/// explanation of a layer below MQTT. Who leaves by himself, reaches a limit or is refused by
-/// CONNACK is told of elsewhere, or is nothing to tell people of.
+/// explanation of a layer below MQTT. Skips clients that leave by themselves, reach a limit or are
+/// refused by CONNACK: other code logs these, or no log line is needed.
 pub fn before_client(
     reason: &CloseReason,
     listener: &ListenerTerms,
@@ -69,9 +69,9 @@ pub(super) fn end(
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
         turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
-        // What this turn still holds for the Client leaves before the socket closes, and its
-        // replies to pipelined packets with it; what it has published does before the session may
-        // end, which another thread would not see then.
+        // The Client's output of this turn, including replies to pipelined packets, leaves before
+        // the socket closes. Its messages leave before the session may end, because another thread
+        // would not see them then.
         if turn.may_hold_for(&open.client) || turn.has_message_of(&open.client) {
             turn.flush();
         }

@@ -1,7 +1,7 @@
 //! A connection within the process: bytes that have arrived, and those that the broker writes, as
 //! far as there is room for them.
 //!
-//! Whoever holds the [`Wire`] is the peer: a simulation, or a program that runs beside a broker
+//! The holder of the [`Wire`] is the peer: a simulation, or a program that runs beside a broker
 //! without listeners.
 
 use std::collections::VecDeque;

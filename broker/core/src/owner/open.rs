@@ -1,9 +1,9 @@
 //! Open connections of one thread by their places, with the work that ticks and the ends of turns
 //! bring them.
 //!
-//! A connection has one place here from its start to its end. Whoever runs the thread says that a
-//! tick has passed ([`OpenConnections::time_passed`]) or that a turn has ended
-//! ([`OpenConnections::begin_turn`]); what is due then wakes the connections that it is due for.
+//! A connection has one place here from its start to its end. The thread calls
+//! [`OpenConnections::time_passed`] after a tick and [`OpenConnections::begin_turn`] after a turn.
+//! These wake the connections that have work due.
 //!
 //! Not here: what a connection does when it is woken (`step`).
 
@@ -154,8 +154,8 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
             Ok(open.until_certificate_ends(verdict))
         }
         Phase::Closed => Ok(KeepAliveVerdict::Off),
-        // Many passwords wait to be checked, or the store takes nothing. Who has left meanwhile is
-        // to take nobody's place.
+        // Many passwords wait to be checked, or the store takes nothing. A client that has left
+        // meanwhile must not take a place of others.
         Phase::LoggingIn(_) => input
             .look_for_end(&connection.transport)
             .map(|()| KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),

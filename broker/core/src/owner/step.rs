@@ -1,11 +1,11 @@
-//! One step of a connection by its owner: does what was asked for, reads once, handles whole
-//! packets, and ends the connection where that is due.
+//! One step of a connection by its owner: handles requests, reads once, handles whole packets, and
+//! ends the connection if that is due.
 //!
-//! Whoever has a task for each connection calls [`drive`] when the task is woken. Everything that
-//! is done later wakes it again: the transport when something has come, other threads
+//! A thread with a task for each connection calls [`drive`] when the task is woken. All later work
+//! wakes the task again: the transport when bytes have come, other threads
 //! ([`Connection::call_owner`]), the turn when there is time.
 //!
-//! Not here: packets (`intake`), what they mean (`protocol`), who wakes at a time (`open`).
+//! Not here: packets (`intake`), their meaning (`protocol`), wake-ups by time (`open`).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Op;
 use lotmq_codec::{Ack, AckType, PacketId, ReasonCode};
 use lotmq_session::{AckRefusal, PubrecOutcome, PubrelOutcome};
-use lotmq_store::Op;
 
 use crate::arena::Span;
 use crate::connection::Connection;

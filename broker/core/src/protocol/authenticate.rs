@@ -1,7 +1,7 @@
 //! Extended authentication: AUTH between CONNECT and CONNACK (§4.12).
 //!
-//! What is said in it and who comes out of it is decided by `auth`; here is how it travels. The
-//! first exchange must end within the time for CONNECT and counts as half open until then. One
+//! The `auth` crate decides the content and the outcome of an exchange; this module transports it.
+//! The first exchange must end within the time for CONNECT and counts as half open until then. One
 //! exchange at a time, one method per connection.
 
 use std::sync::Arc;

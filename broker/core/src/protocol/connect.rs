@@ -48,7 +48,7 @@ pub fn begin(
             return Err(CloseReason::Refused);
         }
     };
-    // What its version, known only now, does not allow [MQTT-1.5.5-1].
+    // Rejects a header that the version, known only now, does not allow [MQTT-1.5.5-1].
     if let Err(error) = header.check_from_client(connect.version) {
         return Err(refuse(connection, Recipient::of(&connect), ReasonCode::MalformedPacket, &error));
     }

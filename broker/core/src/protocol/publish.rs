@@ -1,16 +1,16 @@
 //! PUBLISH from a Client.
 //!
 //! Order of decisions: decode, resolve the alias, bound the topic, ask for permission, find the
-//! receivers, de-duplicate QoS 2, retain, route, acknowledge. What was acknowledged has been taken
-//! over; what must survive is acknowledged when it is durable.
+//! receivers, de-duplicate QoS 2, retain, route, acknowledge. An acknowledgement means that the
+//! broker has taken the message over. If the message must survive, it waits for the commit.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::{AskedMessage, Authorization, Decide as _, Denier, Identity, Question};
+use lotmq_changes::Op;
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
-use lotmq_store::Op;
 use tracing::trace;
 
 use super::discouraged;
@@ -89,23 +89,19 @@ pub(super) fn handle(
     let route = match found.or_else(|asking| turn.ask_on(asking, &open.client.tenant)) {
         Ok(route) => route,
         Err(asking) => {
-            // It is to come again as it came.
-            turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
-            open.unfinished = Some(Box::new(Unfinished::Asking(asking)));
+            defer(open, turn, header, packet, Unfinished::Asking(asking));
             return Ok(());
         }
     };
     if must_wait(turn, &received, &route) {
-        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
-        open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        defer(open, turn, header, packet, Unfinished::Asked(route));
         return Ok(());
     }
     let (client, qos) = (&open.client, received.message.qos);
     let by = Publisher::Client(client);
     if route.triggers.as_ref().is_some_and(|it| it.must_wait(&mut turn.notes(), &client.tenant, by, qos)) {
-        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
         turn.routes.put_back(&client.tenant, route);
-        open.unfinished = Some(Box::new(Unfinished::HeldBack));
+        defer(open, turn, header, packet, Unfinished::HeldBack);
         open.feeds_guests = true;
         return Ok(());
     }
@@ -121,6 +117,12 @@ pub(super) fn handle(
         Err(rest) => open.unfinished = Some(Box::new(Unfinished::Publish(rest))),
     }
     Ok(())
+}
+
+/// Restores the first byte of a PUBLISH, so that a later turn handles the packet again.
+fn defer(open: &mut Open, turn: &mut Turn, header: FixedHeader, packet: Span, unfinished: Unfinished) {
+    turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+    open.unfinished = Some(Box::new(unfinished));
 }
 
 /// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many
@@ -260,7 +262,7 @@ fn check(
     let (decision, denier) = decide.weigh(&question);
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
-    // A user may always set his own password, which takes a command.
+    // A user may always set their own password, which takes a command.
     let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(context, identity, payload);
     if !is_allowed && !is_his() {
         let denier = denier.unwrap_or(Denier::BuiltIn);
@@ -278,7 +280,7 @@ fn check(
     Ok(())
 }
 
-/// What rules are asked of a message beyond its topic and payload.
+/// Properties of a message that rules are asked about, beyond its topic and payload.
 fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
     let MessageParts { qos, retain, properties, expires_at_ms, .. } = message;
     AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }

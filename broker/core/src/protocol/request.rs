@@ -49,8 +49,8 @@ impl ConnectRefusal {
         if version.has_properties() || reason.connect_return_code().is_some() {
             return reason;
         }
-        // What is left is about the Will, for which 3.1.1 has no code. A Client that is told
-        // nothing takes it for a broken network, and comes back.
+        // The remaining reasons concern the Will, for which 3.1.1 has no code. Without any answer
+        // the Client assumes a network failure and comes back.
         ReasonCode::NotAuthorized
     }
 }

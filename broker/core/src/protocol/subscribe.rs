@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::{Authorization, Denier, Question};
+use lotmq_changes::{MembershipId, Op};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
 };
 use lotmq_config::ListenerLimits;
 use lotmq_router::TopicError;
-use lotmq_store::{MembershipId, Op};
 use tracing::debug;
 
 use super::{bounds, discouraged};
@@ -101,7 +101,7 @@ impl Subscribing {
         if is_durable || !granted.added.is_empty() {
             connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
             let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
-            // What was stored may be of earlier turns.
+            // Earlier turns may have stored some of the changes.
             turn.when_all_committed(Release::Subscribe { client, connection, granted: Box::new(granted) });
         } else {
             granted.answer(&open.client, connection, turn);
@@ -207,7 +207,7 @@ fn add(
         state.subscriptions.insert(&asked.filter, options);
         state.count(&client.client_id, client.is_durable());
         if asked.filter.starts_with(SHARED) {
-            // What is unacknowledged at its end goes to other members.
+            // Unacknowledged messages go to other members at its end.
             state.session.keep_inflight();
         }
         (options, client.tenant.subscribe(client, &asked.filter, options))
@@ -260,8 +260,8 @@ pub(super) fn unsubscribe(
     }
     let refusals = judge_unsubscribed(open, &filters)?;
     let codes = Vec::with_capacity(filters.len());
-    // What was removed before and is not on the disk yet is removed again: the answer rests on
-    // that.
+    // If an earlier removal is not on the disk yet, the turn writes it again, because the answer
+    // rests on it.
     let is_unsure = open.client.is_durable() && !turn.is_on_disk(open.client.changed.get());
     let filters = filters.into_iter().zip(refusals);
     Unsubscribing { packet_id, filters, codes, is_unsure }.go_on(connection, open, turn)

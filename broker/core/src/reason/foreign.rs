@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_mqtt_is_named() {
+    fn http_and_tls_are_detected_in_the_first_bytes() {
         for (bytes, expected) in [
             (&b"GET / HTTP/1.1\r\n"[..], Some(Foreign::Http)),
             (b"PRI * HTTP/2.0\r\n", Some(Foreign::Http)),

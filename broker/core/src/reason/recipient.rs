@@ -48,7 +48,7 @@ impl Recipient {
         let mut list = PropertyBuf::new();
         if self.version.has_properties() {
             let words = words.to_string();
-            // What cannot be said in a property, as a text with U+0000, is left out.
+            // Leaves out a text that a property cannot hold, such as one with U+0000.
             if !words.is_empty() {
                 let _ = list.push(PropertyId::ReasonString, PropertyValue::Utf8(&words));
             }

@@ -6,8 +6,8 @@
 //! routes would be thrown away unused, and making and freeing them costs as much as finding the
 //! receivers.
 //!
-//! Where rules must be asked about many receivers of a message that a Client sent, its route is the
-//! work of several turns (`asking`). Who of a group gets a message is chosen for each (`members`).
+//! If rules must be asked about many receivers of a Client's message, its route is the work of
+//! several turns (`asking`). `members` chooses a member of each group for each message.
 //!
 //! Invariants: a remembered route is used only while its tenant's generation is the one it was
 //! computed at; at most [`ROUTE_CACHE_TOPICS`] routes with [`ROUTE_CACHE_RECEIVERS`] receivers a
@@ -111,7 +111,7 @@ impl RouteCache {
     /// groups included where the `bytes` of the message are known.
     ///
     /// # Errors
-    /// What is left to be asked.
+    /// The remaining questions.
     pub fn begin(
         &mut self,
         tenant: &Arc<Tenant>,

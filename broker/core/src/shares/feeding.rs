@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use lotmq_store::Ticket;
+use lotmq_changes::Ticket;
 
 use crate::shares::Share;
 

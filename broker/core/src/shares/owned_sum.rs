@@ -1,5 +1,5 @@
-//! Sums of bytes that wait for clients: each owner has a part of what others leave, and of that his
-//! clients have even shares.
+//! Sums of bytes that wait for clients: each owner has a part of what others leave, and their
+//! clients have even shares of that part.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,9 +10,9 @@ use crate::limits::unfinished::Unfinished;
 /// Sum of bytes of one kind that wait for all clients, of which there is another one for those of
 /// each owner.
 ///
-/// An owner may have what [`part`] says, and in any case as much as each would have of an even
-/// division between all and one more: what others hold beyond their parts, by clients that had it
-/// before there were more of them, is not taken off his.
+/// An owner may have the bytes that [`part`] returns, or an even division between all owners and
+/// one more, if that is more. Bytes that others hold beyond their parts, from before there were
+/// more owners, do not reduce it.
 #[derive(Debug, Default)]
 pub struct OwnedSum {
     all: Arc<Unfinished>,
@@ -44,13 +44,13 @@ impl OwnedSum {
         part(bytes_max, of_others).max(bytes_max / (owners + 1))
     }
 
-    /// Whether an owner has more than his part.
+    /// Whether an owner exceeds their part.
     pub(crate) fn is_beyond(&self, owner: &Unfinished, bytes_max: u64) -> bool {
         owner.bytes() > self.part(owner, bytes_max)
     }
 
-    /// Bytes that may wait for one client of this owner: any number while the owner is within his
-    /// part, an even share of that then.
+    /// Bytes that may wait for one client of this owner: any number while the owner is within their
+    /// part, then an even share of it.
     pub(crate) fn share(&self, owner: &Unfinished, bytes_max: u64) -> u64 {
         let part = self.part(owner, bytes_max);
         if owner.bytes() > part { part / u64::from(owner.holders().max(1)) } else { u64::MAX }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_any_more_is_no_owner() {
+    fn owner_without_bytes_is_not_counted() {
         let sum = OwnedSum::default();
         let owners: Vec<Unfinished> = (0..3).map(|_| Unfinished::default()).collect();
         owners.iter().for_each(|owner| sum.change(owner, 0, 400));

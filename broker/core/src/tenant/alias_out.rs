@@ -204,7 +204,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// What a receiver makes of it.
+    /// Aliases as a receiver resolves them.
     #[derive(Default)]
     struct Receiver(HashMap<NonZeroU16, String>);
 
@@ -259,7 +259,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_may_not_grow_keeps_its_aliases_and_gets_no_others() {
+    fn alias_table_that_may_not_grow_keeps_existing_aliases_only() {
         let mut aliases = AliasesOut::new(10, &Hashing::fixed(0)).unwrap();
         assert_eq!(aliases.bytes(), 0);
         let first = NonZeroU16::MIN;
@@ -319,7 +319,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_used_more_takes_over() {
+    fn frequently_used_topics_replace_old_aliases() {
         // Ten topics fill the table; then ten others come.
         let share = hits(10, 10_000, |n| if n < 2000 { n % 10 } else { 100 + n % 10 });
         assert!(share > 9000, "{share} of 10000");

@@ -1,8 +1,8 @@
-//! A Client's session as the broker holds it: its state behind one short lock, and what other
-//! threads may read without it.
+//! A Client's session as the broker holds it: its state behind one short lock, and fields that
+//! other threads read without it.
 //!
-//! Sessions that outlive their connection stay here while their Client is away. Whoever routes to a
-//! Client locks its state once per turn.
+//! Sessions that outlive their connection stay here while their Client is away. A thread that
+//! routes to a Client locks its state once per turn.
 //!
 //! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state
 //! is locked by itself, never together with another's. Not here: what a turn does with it
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lotmq_auth::Identity;
+use lotmq_changes::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
 use lotmq_shares::payer;
-use lotmq_store::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
@@ -59,8 +59,8 @@ pub struct Client {
     /// Name of the user whose session it is as long as it lives; `None` for a Client that came
     /// without one.
     pub user: Option<Arc<str>>,
-    /// The number of his account; 0 without one. Here, and not with the identity behind the lock,
-    /// because each message that is retained asks for it.
+    /// Account number of the user; 0 without one. It is here, and not with the identity behind the
+    /// lock, because each retained message reads it.
     account: u64,
     /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its
     /// exchanges.
@@ -115,7 +115,7 @@ impl ClientState {
         self.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection))
     }
 
-    /// Takes the link away, whose connection is gone. What was held back on it has not left.
+    /// Removes the link, whose connection is gone. Packets that it held back have not left.
     pub(crate) fn lose_link(&mut self) -> Option<Link> {
         let link = self.link.take()?;
         link.held.packet_ids().for_each(|packet_id| self.session.has_not_left(packet_id));

@@ -2,9 +2,9 @@
 //! topics of the aliases that were set towards its Client, and messages that wait in a session
 //! which ends with the connection. Others rest in the store.
 //!
-//! Where all together keep too much of the former, each has an even share, as of what does not
-//! leave ([`Unfinished`](crate::limits::unfinished::Unfinished)); of the latter each user has a
-//! part, and of that his clients have even shares
+//! If all connections together keep too much of the former, each has an even share, as for unsent
+//! output ([`Unfinished`](crate::limits::unfinished::Unfinished)). Of the latter each user has a
+//! part, and the clients of a user have even shares of it
 //! ([`OwnedSum`](crate::shares::owned_sum::OwnedSum)).
 
 use crate::shared::Core;

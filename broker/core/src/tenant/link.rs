@@ -198,7 +198,7 @@ impl Link {
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
     pub fn tell(&mut self, reason: &CloseReason) {
         if self.is_wrapped && self.stage == Stage::Open {
-            // What other threads have left for the owner, who will not come to it any more.
+            // Output that other threads have left for the owner, which does not get to it any more.
             while !self.output.is_empty() && self.connection.transport.make_idle() {
                 self.push_wrapped();
             }
@@ -296,8 +296,8 @@ impl Link {
     /// so.
     fn count_waiting(&mut self) {
         let own = u32::try_from(self.output.own_len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
-        // Who waits for a large message that others have, too, is one of those who share what there
-        // is.
+        // A Client that waits for a large shared message counts as one of those who share the
+        // bytes.
         let waiting = own.max(u32::from(self.output.has_shared()));
         if waiting != self.counted {
             let core = &self.connection.listener.core;
@@ -334,7 +334,7 @@ impl Link {
         usize::try_from(part).unwrap_or(usize::MAX)
     }
 
-    /// Whether more waits for the Clients of its owner than his part of what may wait for all.
+    /// Whether the waiting output of its owner's Clients exceeds the owner's share.
     pub(crate) fn is_all_full(&self) -> bool {
         let core = &self.connection.listener.core;
         core.output_bytes.is_beyond(self.share.output(), core.config.limits.all_output_bytes)
@@ -390,7 +390,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// No connection. What is kept for the Client may be of any size.
+    /// No connection. Messages of any size may be kept for the Client.
     pub(crate) const AWAY: Self =
         Self { version: None, connection: 0, packet_bytes_max: u32::MAX, takes_aliases: false };
 

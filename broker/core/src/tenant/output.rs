@@ -1,10 +1,10 @@
 //! Output of a connection that its socket has not taken yet.
 //!
-//! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a
-//! buffer grows without being copied: hundreds of Clients that read nothing have theirs grow in one
-//! turn. What is left of a large message is its own memory, whose bytes all who wait for them
-//! share: else one message of 16 MiB took gigabytes for a thousand of them. Not here: how much may
-//! wait (`link`).
+//! Turns fill it at their end, and the connection's owner empties it. The bytes lie in chunks, so
+//! that a buffer grows without being copied: hundreds of Clients that read nothing have theirs grow
+//! in one turn. The rest of a large message is one piece of memory that all its receivers share.
+//! Else one message of 16 MiB took gigabytes for a thousand of them. Not here: how much may wait
+//! (`link`).
 
 use std::collections::VecDeque;
 
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_wait_for_is_not_its_own() {
+    fn shared_bytes_do_not_count_as_own_output() {
         let message = Bytes::from(vec![7; 9_000]);
         let mut output = Output::default();
         output.append(b"head");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_comes_out_as_it_went_in() {
+    fn long_output_keeps_its_bytes_and_order() {
         let all: Vec<u8> = (0..=250).cycle().take(5 * CHUNK_BYTES + 77).collect();
         for step in [all.len(), CHUNK_BYTES, CHUNK_BYTES - 1, 10_001, 100] {
             let mut output = Output::default();

@@ -6,13 +6,13 @@
 //! and stops when the time for it is over.
 //!
 //! A retained message may be under way to the Client already, behind older ones, in a turn that has
-//! not ended. Where the subscription was made before it was retained, it comes by that turn alone;
-//! else the replay waits until that turn has ended, and sends it then. So does one whose receivers
-//! get it in a later turn, because rules are asked about them: who was subscribed by then gets it
-//! there, behind older ones.
+//! not ended. If the subscription was made before the message was retained, that turn alone
+//! delivers it. Else the replay waits until that turn has ended, and sends it then. If rules are
+//! asked about its receivers, a later turn delivers it, behind older ones, to all that were
+//! subscribed by then.
 //!
 //! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them,
-//! what is replaced or cleared meanwhile is gone.
+//! messages that are replaced or cleared meanwhile are gone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -190,8 +190,8 @@ impl Replay {
         }
     }
 
-    /// The rest is for another connection: it is looked for anew behind the last topic that was
-    /// looked at. What of the tree was not sent is not: those messages were of their moment.
+    /// Restarts the rest for another connection behind the last topic that was looked at. Drops
+    /// unsent messages of the `$SYS` tree, because they are out of date by then.
     fn rest(&mut self) {
         if self.done < self.slice.len() {
             self.after = (!self.position.is_empty()).then(|| self.position.as_str().into());

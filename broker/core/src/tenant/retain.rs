@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashMap;
 use lotmq_auth::AccountReference;
+use lotmq_changes::{KeeperRow, MessageId};
 use lotmq_config::Limits;
 use lotmq_definitions::Owner;
 use lotmq_router::RetainedIndex;
-use lotmq_store::{KeeperRow, MessageId};
 
 use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;
@@ -29,7 +29,7 @@ pub enum Keeper {
     Broker,
     /// All Clients without a user.
     Nobody,
-    /// A user, whoever has his name later.
+    /// A user, or a later user of the same name.
     User(Owner),
 }
 
@@ -75,7 +75,7 @@ impl Keeper {
     }
 }
 
-/// Share of keepers: of a user and those whom he has made as a manager of users, there is one.
+/// Share of keepers. A user and the users that they have made as a user manager have one together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum KeeperShare {
     Broker,

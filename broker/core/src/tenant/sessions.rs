@@ -1,8 +1,8 @@
 //! The sessions of a tenant by user and Client Identifier.
 //!
-//! Every user has a space of identifiers of his own, and all who came without a name share one. So
-//! nobody gets, ends, takes over or keeps from him what is another user's, whatever identifier he
-//! sends, and no answer tells which there are.
+//! Every user has a separate space of Client Identifiers, and all anonymous users share one. So no
+//! Client can get, end, take over or block a session of another user, whatever identifier it sends.
+//! No answer reveals which identifiers exist.
 //!
 //! The key is read from the session itself: one beside it would take 32 bytes more of every
 //! connection.
@@ -11,11 +11,11 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
+use lotmq_changes::Log;
 use lotmq_router::PartedTable;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::durable::changes::{Stamp, Stamps, Standing, Turns};
-use crate::durable::log::Log;
 use crate::limits::ENDED_SESSIONS_UNSTORED_MAX;
 use crate::shared::Core;
 use crate::tenant::client::Client;

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lotmq_changes::MembershipId;
 use lotmq_codec::{QoS, RetainHandling};
-use lotmq_store::MembershipId;
 use smallvec::{SmallVec, smallvec};
 
 use crate::limits::{
@@ -24,7 +24,7 @@ pub struct Options {
     pub no_local: bool,
     /// Whether RETAIN is passed on as it was published.
     pub retain_as_published: bool,
-    /// Which retained messages follow SUBACK.
+    /// Retained messages that follow SUBACK.
     pub retain_handling: RetainHandling,
     /// The Subscription Identifier.
     pub identifier: Option<NonZeroU32>,
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// What is usual is not refused: a gateway with a thousand filters of four `+`.
+    /// A usual load is accepted: a gateway with a thousand filters of four `+`.
     #[test]
     fn a_gateway_has_room() {
         let filters = (0..1_000).map(|number| format!("+/+/+/+/device-{number:06}/state"));

@@ -21,8 +21,8 @@ pub fn is_system(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a subscription is to replies that a user may have without any right: those to his own
-/// commands.
+/// Whether a subscription is to the replies that every user may read without a right: those to
+/// their own commands.
 pub(crate) fn may_have_own_replies(identity: &Identity, filter: &str) -> bool {
     filter == OUTPUT_TOPIC && identity.user.is_some()
 }

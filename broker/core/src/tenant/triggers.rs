@@ -8,10 +8,10 @@ use std::any::Any;
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
+use lotmq_changes::Batch;
 use lotmq_codec::QoS;
 use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_session::Time;
-use lotmq_store::Batch;
 
 use crate::arena::Arena;
 use crate::durable::changes::{Seat, Stamp};
@@ -100,7 +100,7 @@ pub enum Publisher<'a> {
     Route(DefinitionId),
 }
 
-/// What a turn does when its batch is committed.
+/// Callback of a turn after the commit of its batch.
 pub(crate) trait TellsOnCommit {
     /// Tells the watcher what became of it.
     fn tell(&mut self, watcher: Arc<dyn CommitWatcher>);

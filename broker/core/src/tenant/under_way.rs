@@ -1,9 +1,9 @@
 //! Retained messages under way: the turns in which they were routed, as far as those may not have
 //! ended.
 //!
-//! A message is retained before its receivers have it, which is at the end of its turn. Who
-//! subscribes in between must not get it before older ones that are under way to him
-//! \[MQTT-4.6.0-6\]. Not here: the messages (`retain`), and what new subscriptions get of them
+//! A message is retained before its receivers get it, which is at the end of its turn. A Client
+//! that subscribes in between must not get it before older ones that are under way to it
+//! \[MQTT-4.6.0-6\]. Not here: the messages (`retain`), and their replay for new subscriptions
 //! (`replay`).
 
 use smallvec::SmallVec;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::Context;
 
 use lotmq_auth::{Denier, Identity, LoginRefusal, PendingLogin, Question};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
-use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
 use crate::arena::Span;
@@ -148,11 +148,11 @@ pub trait GuestRunner: Sync {
         cx: &Context<'_>,
     ) -> bool;
 
-    /// Starts what runs within the turn, before its messages are delivered. What that publishes
-    /// adds to the turn.
+    /// Starts guests that run within the turn, before its messages are delivered. Their
+    /// publications join the turn.
     fn start(&self, turn: &mut Turn);
 
-    /// Starts what runs beside the thread, when the turn's messages have been delivered.
+    /// Starts guests that run on other threads, after the turn's messages are delivered.
     fn post(&self, turn: &mut Turn);
 
     /// Notes the end of a turn. True when something is left for the next one.

@@ -1,19 +1,20 @@
-//! Backlog of a Client, and how it is sent: unfinished messages after a reconnect, its queue, retained messages of new subscriptions.
+//! Backlog of a Client, and its sending: unfinished messages after a reconnect, its queue, retained
+//! messages of new subscriptions.
 //!
-//! All of it leaves at the end of a turn, between the items before and behind it, under the lock of the Client's state; so it neither overtakes
-//! nor is overtaken by what is published meanwhile.
+//! All of it leaves at the end of a turn, in the order of the turn's items, under the lock of the
+//! Client's state. So it neither overtakes messages that are published meanwhile nor is overtaken.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::Decide as _;
+use lotmq_changes::rare::{Rare, is_taken};
+use lotmq_changes::{Delivery, MessageRef, Op};
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish, encode_publish_head,
 };
 use lotmq_session::{Offer, Outbound, PubrecOutcome};
-use lotmq_store::rare::{Rare, is_taken};
-use lotmq_store::{Delivery, MessageRef, Op};
 
 use crate::arena::{Arena, Span};
 use crate::durable::changes::Stamp;
@@ -29,13 +30,16 @@ use crate::turn::paging;
 use crate::turn::piece::Terms;
 use crate::turn::time_share::Share;
 
-/// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
+/// Bytes of retained messages that are sent between two clock reads. A read costs a twentieth of a
+/// message.
 const REPLAY_LOOK_BYTES: usize = 8 << 10;
 
-/// Cost of sending a retained message beyond its own bytes, in bytes that could be copied meanwhile.
+/// Cost of sending a retained message beyond its own bytes, in bytes that could be copied
+/// meanwhile.
 const REPLAY_MESSAGE_BYTES: usize = 512;
 
-/// A PUBLISH in the arena: its head, with a short payload behind it, and a large one where that lies.
+/// A PUBLISH in the arena: its head, with a short payload behind it, and a span for a large
+/// payload.
 type Packet = [Span; 2];
 
 fn len(packet: Packet) -> usize {
@@ -52,7 +56,8 @@ struct Sending<'a> {
     identifiers: &'a Identifiers,
 }
 
-/// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
+/// Encodes unfinished messages, then the queue, then retained messages, while there is room. True
+/// if more could be sent at once.
 pub(super) fn send_backlog(
     client: &Arc<Client>,
     state: &mut ClientState,
@@ -80,7 +85,7 @@ pub(super) fn send_backlog(
                     given_up += 1;
                     continue;
                 }
-                // It may get it if it may now, whatever held when it was published, or sent for the first time to another address.
+                // The current permission decides, not that at publication or at an earlier attempt.
                 let topic = queued.message.topic();
                 if state.queue_allowed_at != generation && permissions.delivers_to_all(topic) != Some(true) {
                     asked += 1;
@@ -124,8 +129,8 @@ pub(super) fn send_backlog(
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }
 
-/// Ends the exchange of a QoS 2 message that was sent and may not be sent again, as if the Client had it: with PUBREL, because it may wait for that, and would
-/// take the next message with this identifier for a repetition.
+/// Ends the exchange of a QoS 2 message that was sent and may not be sent again, with PUBREL. The
+/// Client may wait for it, and would take the next message with this identifier for a repeat.
 fn withheld(
     client: &Client,
     state: &mut ClientState,
@@ -143,7 +148,8 @@ fn withheld(
     pubrel(turn.arena, version, packet_id)
 }
 
-/// A message as it is sent from the queue: one that waited in memory alone, as those of the tree do, is stored now where it must be.
+/// Returns a queued message as it is sent. Stores it now if it must be stored and was in memory
+/// alone, such as a message of the `$SYS` tree.
 fn stored(
     client: &Client,
     state: &mut ClientState,
@@ -182,7 +188,8 @@ fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> S
     span
 }
 
-/// Ends the exchange of a message that is larger than the Client takes: another member of its group may take it.
+/// Ends the exchange of a message that is larger than the Client takes. Another member of its group
+/// may take it.
 fn end_too_large(
     client: &Arc<Client>,
     state: &mut ClientState,
@@ -213,7 +220,8 @@ fn give_up(
     }
 }
 
-/// Sends retained messages for new subscriptions; pauses when the window or the room is used up, or the time for it. True when it could go on at once.
+/// Sends retained messages for new subscriptions. Pauses when the window, the room or the time is
+/// used up. True if it could go on at once.
 fn replay(
     client: &Arc<Client>,
     state: &mut ClientState,
@@ -321,8 +329,8 @@ fn replay_for(
     Pause::NoRoom
 }
 
-/// Whether the output of all Clients has room for a retained message, however much of it the socket takes. One that is larger than its owner's part has where nothing else
-/// waits for him.
+/// Whether the output of all Clients has room for a retained message, however much the socket
+/// takes. A message larger than its owner's part fits if nothing else waits for that owner.
 fn fits_all_output(link: &Link, bytes: usize) -> bool {
     bytes < SHARED_BYTES_MIN || bytes.min(link.part_of_all()) <= link.room_of_all()
 }
@@ -371,13 +379,15 @@ fn replayed(
     (!held).then_some(packet)
 }
 
-/// Whether a message that is not stored for a session must be before it is sent. The identifier of a QoS 2 message is in use until the exchange has ended, after a
-/// crash too: without it another message would get the same one, and the Client would take that for a repetition \[MQTT-4.3.3-2\].
+/// Whether a message must be stored for a session before it is sent. The identifier of a QoS 2
+/// message is in use until the exchange has ended, even after a crash. Otherwise another message
+/// would get it, and the Client would take that for a repeat \[MQTT-4.3.3-2\].
 pub(crate) fn needs_copy(client: &Client, qos: QoS) -> bool {
     qos == QoS::ExactlyOnce && client.is_durable() && !is_planted(Fault::ReplayNotStored)
 }
 
-/// A copy of a message that is stored for one session alone: of a retained one, or of one that is stored for nobody else.
+/// Stores a copy of a message for one session alone. The message is a retained one, or is stored
+/// for nobody else.
 pub(crate) fn store_copy(
     client: &Client,
     message: &Message,
@@ -410,7 +420,8 @@ pub(crate) fn store_copy(
     Arc::new(message.with_number(id))
 }
 
-/// Encodes a message; `None` when the packet is larger than the Client takes, or when no packet can hold the message, which is counted.
+/// Encodes a message. `None` if the packet is larger than the Client takes, or, counted, if no
+/// packet can hold the message.
 fn encode(
     turn: &mut DeliveryContext<'_>,
     version: ProtocolVersion,

@@ -32,9 +32,9 @@ pub(crate) fn is_far_behind(turn: &Turn) -> bool {
 /// Whether every session that must get a message can keep it, in its queue and in the store; asked
 /// only where `limits.on_full` says that publishers hear of the rest.
 ///
-/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that
-/// session and counted. So is what exceeds `offline_deliveries_per_sec`: a message for more
-/// sessions than that never had room.
+/// Messages of other threads may still fill a queue meanwhile. Then the message is dropped for that
+/// session and counted. The same holds for a message that exceeds `offline_deliveries_per_sec`: if
+/// it goes to more sessions than that, it never had room.
 pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route) -> bool {
     if turn.core.settings.on_full != OnFull::Reject || publication.message.qos == QoS::AtMostOnce {
         return true;
@@ -149,7 +149,7 @@ pub(crate) fn unstorable(
     route: &Route,
 ) -> Option<StoreFailure> {
     let failure = turn.refuses_to_store()?;
-    // What makes room may have of the reserve what it takes.
+    // A message that frees space may use the reserve.
     let frees = failure == StoreFailure::Reserved && publication.message.payload.is_empty();
     if (publication.message.retain && !frees)
         || publication.source.is_some_and(|it| it.is_durable() && publication.message.qos == QoS::ExactlyOnce)

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, MessageId, Op};
 use lotmq_codec::{PacketId, QoS};
 use lotmq_session::Time;
-use lotmq_store::{Batch, MessageId, Op};
 
 use crate::arena::{Arena, Span};
 use crate::counters::TurnCounts;
@@ -50,9 +50,8 @@ pub struct Sent {
 impl Sent {
     /// Stores the identifier, so that the message is sent again with the same \[MQTT-4.4.0-1\].
     ///
-    /// True when the packet leaves only when that is durable: a QoS 2 message that was sent with an
-    /// identifier which a crash makes us forget would be delivered twice. What comes behind it
-    /// stays behind it.
+    /// True if the packet may leave only after the commit. After a crash the broker would forget
+    /// the identifier of a QoS 2 message and deliver it twice. Later packets stay behind it.
     pub fn waits(
         self,
         client: &Arc<Client>,

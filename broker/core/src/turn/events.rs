@@ -1,11 +1,12 @@
 //! Socket events of a shard: whether the runtime has looked for them lately.
 //!
 //! The runtime looks when it has nothing else to do, and otherwise once in 61 tasks that it has
-//! run; who always has something to send could have nearly as many turns to himself, a second in
-//! which nobody else is heard. So when the turns since the last look have taken long, connections
-//! are not read from before there was another one.
+//! run. A client that always sends could have nearly as many turns alone, a second in which no
+//! other is heard. So when the turns since the last look have taken long, no connection is read
+//! before the next look.
 //!
-//! Whoever runs the turns has the runtime wake a waker when it has looked: so it tells that it has.
+//! The thread registers a waker that the runtime wakes after a look, and learns of the look by
+//! that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_leaves_no_entries_behind() {
+    fn reconnecting_client_leaves_no_stale_expiry_entries() {
         const HOUR_MS: u64 = 3_600_000;
         let (tenant, absences) = (fixture::tenant(), ExpiryTimers::default());
         let [away, fickle] =

@@ -11,13 +11,13 @@ mod parts;
 
 use std::sync::Arc;
 
+use lotmq_changes::{Delivery, MembershipId, MessageRef, Op, SessionId};
 use lotmq_codec::{
     ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     encode_publish_head,
 };
 use lotmq_definitions::Caching;
 use lotmq_router::GroupId;
-use lotmq_store::{Delivery, MembershipId, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::arena::{Arena, Span};
@@ -143,7 +143,7 @@ impl Turn {
     /// route after the last.
     ///
     /// # Errors
-    /// What is left, for a later turn.
+    /// The remaining work, for a later turn.
     pub(crate) fn ask_on(
         &mut self,
         asking: Box<Asking>,

@@ -12,8 +12,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Ticket;
 use lotmq_definitions::Owner;
-use lotmq_store::Ticket;
 
 use crate::shares::feeding::Feeding;
 use crate::shares::{Share, Shares};

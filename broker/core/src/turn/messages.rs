@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::MessageId;
 use lotmq_router::GroupId;
-use lotmq_store::MessageId;
 
 use crate::arena::Arena;
 use crate::message::Message;

@@ -1,8 +1,8 @@
 //! Outbound side of a turn: writing to each of its receivers.
 //!
-//! Whatever thread routed the messages writes the receiver's socket itself, under the lock of the
-//! Client's state. Only when the socket is full are bytes copied, into the Client's own bounded
-//! buffer; from then on everything goes through that buffer until its owner has emptied it.
+//! The thread that routed the messages writes to the receiver's socket itself, under the lock of
+//! the Client's state. Only if the socket is full are bytes copied, into the Client's own bounded
+//! buffer. From then on everything goes through that buffer until its owner has emptied it.
 //!
 //! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that
 //! find no place are kept by the session, QoS 0 messages are dropped and counted; packet
@@ -12,9 +12,9 @@ mod passage;
 
 use std::sync::Arc;
 
+use lotmq_changes::MessageId;
 use lotmq_codec::PacketId;
 use lotmq_session::Offer;
-use lotmq_store::MessageId;
 
 use crate::arena::{Arena, Span};
 use crate::fault::{Fault, is_planted};
@@ -75,7 +75,7 @@ impl Delivery {
         figures.messages_sent.add(messages);
         link.connection.sent.bytes.add(bytes);
         link.connection.sent.messages.add(messages);
-        // What is held back until its identifier is stored is copied now and written later.
+        // Packets that wait for their stored identifier are copied now and written later.
         let written = bytes.max(turn.counts.publish_bytes_sent - before);
         self.postponed.note_written(usize::try_from(written).unwrap_or(usize::MAX));
         if link.must_buffer() {
@@ -247,7 +247,7 @@ impl Delivery {
         let piece = if is_again { piece.copied(turn.arena) } else { *piece };
         set_packet_id(turn.arena, &piece, packet_id);
         let sent = Sent { message: number, qos: *qos, packet_id };
-        // What waits leaves later, past others: it has its topic in full.
+        // A packet that waits leaves later, past others: it has its topic in full.
         let spans = [piece.head, piece.payload];
         if !sent.waits(client, state.link.as_mut(), spans, turn) {
             self.push_message(state, turn.arena, piece.head);

@@ -66,8 +66,8 @@ impl Owed {
         self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
     }
 
-    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for
-    /// what comes. What is too much for that fills every second turn.
+    /// Whether a turn may begin with so many bytes that earlier turns have left. The rest of the
+    /// turn is for new messages. A larger amount fills every second turn.
     pub(crate) fn may_resume(&self, bytes: usize) -> bool {
         self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX || (self.bytes == 0 && !self.was_filled)
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_earlier_turns_have_left_leaves_room_for_others() {
+    fn resumed_output_is_bounded_and_leaves_room_for_other_clients() {
         let mut owed = Owed::default();
         let mut resumes = |bytes: usize| {
             let mut resumed = 0;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_little_finds_room_in_a_full_turn_until_it_is_twice_as_full() {
+    fn small_output_is_admitted_until_a_turn_is_twice_full() {
         let mut owed = Owed::default();
         owed.begin(1);
         owed.note(OWED_BYTES_MAX);

@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
 use lotmq_session::{QueuedMessage, WantedSlice};
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
 use tracing::{error, warn};
 
 use crate::durable::store_failure::StoreFailure;

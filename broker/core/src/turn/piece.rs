@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lotmq_changes::MembershipId;
 use lotmq_codec::QoS;
-use lotmq_store::MembershipId;
 
 use crate::arena::{Arena, Span};
 use crate::message::Message;

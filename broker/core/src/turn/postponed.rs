@@ -1,20 +1,20 @@
 //! Postponed writing, which a turn leaves to later ones because it has written enough.
 //!
-//! 100 KB for a thousand Clients take 30 ms of the kernel's time, and ten times as long where their
-//! sockets are full and what is left of it is copied. So a turn that has written as much as it has
-//! time for puts further large messages of QoS 1 and 2 into the sessions of their receivers, as if
-//! their windows were full, and what waits in sessions stays there. The turns that follow send it,
-//! behind one another, each for as many Clients as it has time for.
+//! 100 KB for a thousand Clients take 30 ms of the kernel's time. It takes ten times as long if
+//! their sockets are full and the rest is copied. So a turn has limited time for writing. It puts
+//! further large messages of QoS 1 and 2 into the sessions of their receivers, as if their windows
+//! were full. Messages that wait in sessions stay there. The turns that follow send them, one
+//! behind the other, each for as many Clients as it has time for.
 //!
-//! What is acknowledged, stored and in which order it leaves is decided as if all were written at
-//! once: it is the session that has the message. Who publishes a large message for many waits until
-//! all of the one before have theirs (`protocol::publish`). QoS 0, which no session keeps, is
-//! routed in parts (`fan_out`).
+//! Acknowledgements, storage and the order of messages are decided as if all were written at once:
+//! the session has the message. The publisher of a large message for many waits until all receivers
+//! have the one before (`protocol::publish`). QoS 0, which no session keeps, is routed in parts
+//! (`fan_out`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use lotmq_store::rare::{Rare, is_taken};
+use lotmq_changes::rare::{Rare, is_taken};
 
 use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
 use crate::tenant::client::{Client, ClientState};

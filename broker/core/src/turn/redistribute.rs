@@ -11,9 +11,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lotmq_changes::{MembershipId, MessageId, Op, SessionId};
 use lotmq_router::GroupId;
 use lotmq_session::{InflightMessage, InflightStep, Session};
-use lotmq_store::{MembershipId, MessageId, Op, SessionId};
 
 use crate::message::Message;
 use crate::tenant::Tenant;

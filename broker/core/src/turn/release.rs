@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lotmq_changes::{Op, Ticket};
 use lotmq_codec::{AckType, PacketId, ReasonCode};
-use lotmq_store::{Op, Ticket};
 
 use crate::connection::Connection;
 use crate::connection::refusal;
@@ -128,10 +128,10 @@ impl Release {
         }
     }
 
-    /// Refuses the release because the store failed: 5.0 Clients are told, others are closed
-    /// without an acknowledgement. What was asked for before anybody knew of the failure has its
-    /// effect in memory all the same, and the store follows when it works again; only a
-    /// subscription is taken back.
+    /// Refuses the release because the store failed: 5.0 Clients get a reason code, others are
+    /// closed without an acknowledgement. A request from before the failure was known still has its
+    /// effect in memory, and the store follows when it works again. Only a subscription is
+    /// reverted.
     pub fn refused(self, turn: &mut Turn, failure: StoreFailure) {
         match self {
             Self::Acknowledge { client, connection, ack_type, packet_id, .. } => {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_store::{MessageId, Op, RetainedRow};
+use lotmq_changes::{MessageId, Op, RetainedRow};
 
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::message::Message;
@@ -18,7 +18,7 @@ use crate::turn::Turn;
 
 /// Whether a message can be retained, if it asks for that.
 ///
-/// What another thread adds meanwhile may still take the room: then it is delivered, not retained,
+/// Messages of other threads may still take the room meanwhile. Then it is delivered, not retained,
 /// and counted.
 pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
     if !publication.message.retain || publication.message.payload.is_empty() {
@@ -88,8 +88,8 @@ impl Tenant {
         let at = RetainedAt { generation, version };
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
-            // Where nothing is to be removed, because that is done and not on the disk yet, it is
-            // removed again: the answer rests on that.
+            // If an earlier removal is not on the disk yet, the turn writes it again, because the
+            // answer rests on it.
             let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &*turn.core.log);
             if is_written {
                 retained.removals.note(turn.stamp());

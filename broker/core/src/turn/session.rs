@@ -7,9 +7,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::task::Context;
 
+use lotmq_changes::{MessageId, Op};
 use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
 use lotmq_session::Session;
-use lotmq_store::{MessageId, Op};
 
 use crate::connection::Connection;
 use crate::reason::close::CloseReason;

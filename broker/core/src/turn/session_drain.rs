@@ -1,21 +1,21 @@
 //! Draining of ended sessions: undelivered messages go to other members of their shared
 //! subscriptions, and their subscriptions are removed.
 //!
-//! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and
-//! a million messages. What is short happens at once; everything else bit by bit on the
-//! housekeeping thread, all drains in turn. Each message leaves one queue in the batch in which it
-//! enters the other. The rows of the session stay until nothing is left of its queue, and say that
-//! it has ended: after a crash it is restored, ends again, and what is left goes on.
+//! The Client decides how long that takes: it may have ten thousand subscriptions and a million
+//! messages. Short drains happen at once; the housekeeping thread does everything else bit by bit,
+//! all drains in turn. Each message leaves one queue in the batch in which it enters the other. The
+//! rows of the session stay until its queue is empty, and say that it has ended. After a crash the
+//! broker restores it, ends it again and goes on with the rest.
 //!
-//! A session that is ending is still in the subscription index: nobody chooses it as a member of a
-//! group any more, and what is routed to it is dropped or goes to another member. Not here: which
+//! A session that is ending is still in the subscription index. It is no longer chosen as a member
+//! of a group, and messages routed to it are dropped or go to another member. Not here: which
 //! messages are for which group (`redistribute`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lotmq_changes::{MembershipId, MessageId, Op, QueueSlice, SessionId, StoreError};
 use lotmq_session::Session;
-use lotmq_store::{MembershipId, MessageId, Op, QueueSlice, SessionId, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
@@ -201,7 +201,7 @@ impl SessionDrain {
     /// which its row must stay.
     pub fn begin(&mut self, turn: &mut Turn) -> bool {
         if !self.is_member {
-            // What waited for it goes to nobody.
+            // Its waiting messages go to nobody.
             self.delete(turn);
         }
         let counts = self.session.as_ref().map(|session| session.counts()).unwrap_or_default();

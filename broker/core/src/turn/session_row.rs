@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::Peer;
+use lotmq_changes::{Op, PeerRow, SessionRow, WillRow};
 use lotmq_session::{SessionExpiry, Time, WillState};
-use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
 
 use crate::tenant::client::{Client, ClientState};
 use crate::tenant::will::WillMessage;

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lotmq_changes::RecoveredDelivery;
 use lotmq_codec::QoS;
-use lotmq_store::RecoveredDelivery;
 
 use crate::message::{Message, MessageParts};
 use crate::tenant::client::Queued;

@@ -99,8 +99,8 @@ impl Granted {
 }
 
 impl TakingBack {
-    /// Reverts subscriptions while there is time; answers after the last one. What is left
-    /// otherwise.
+    /// Reverts subscriptions while there is time; answers after the last one. Otherwise returns the
+    /// remaining ones.
     pub(crate) fn go_on(
         mut self,
         client: &Arc<Client>,

@@ -292,7 +292,7 @@ impl TimeShares {
         let (is_short, likely) = (account.is_short(), 4 * account.took() + SURPRISE_MAX);
         let is_next = account.is_next(self.turn);
         let is_ahead = !is_next && self.is_ahead(place);
-        // What is left is for the long work that was called as well.
+        // The remaining time is also for the long work that was called.
         let time = if is_ahead || (is_next && is_short) { READS_TIME_MAX } else { 2 * READS_TIME_MAX };
         let has_little = is_short && !is_ahead;
         let may_go_on = !(is_ahead && self.is_behind()) && self.owed.admits(has_little);
@@ -381,7 +381,7 @@ impl TimeShares {
             account.charge(took);
             *latest = account.until().max(*latest);
         }
-        // In the midst of somebody's work it is not his alone.
+        // Writing in the midst of a connection's work is not charged to it alone.
         if let Some((_, began)) = working {
             *began += took;
         }
@@ -516,7 +516,7 @@ impl TimeShares {
         self.stand_in_line();
         let waiting = u32::try_from(self.short.len() + self.long.len()).unwrap_or(u32::MAX);
         if waiting == 0 {
-            // Everybody had what he wanted.
+            // No connection waits any more.
             self.virtual_time = self.virtual_time.max(self.latest);
             return;
         }

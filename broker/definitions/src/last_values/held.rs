@@ -1,6 +1,6 @@
-//! Topics that rules read: what others write does not push out the values by which rules decide.
+//! Topics that rules read: writes of others do not evict the values by which rules decide.
 //!
-//! Not here: what becomes of a value that is held (`last_values`).
+//! Not here: the eviction of held values (`last_values`).
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(super) struct HeldByRules {
 }
 
 impl HeldByRules {
-    /// Adds what a rule reads.
+    /// Adds the reads of a rule.
     pub(super) fn add(&mut self, rule: DefinitionId, reads: &[TopicFact]) {
         for topic in named(reads) {
             *self.named.entry(topic.into()).or_default() += 1;

@@ -1,12 +1,11 @@
-//! Whose a kept value is, and what all kept values of somebody take of the sums that there are for
-//! them.
+//! Owner of a kept value, and the shares of owners in the sums of kept values.
 //!
-//! There is one sum for what programs keep, and another one for the last errors of definitions, so
-//! that neither leaves the other no room. Of each a user has at most [`KEEP_PART`] of what others
-//! leave. What is taken is counted in steps of [`KEEP_STEP_BYTES`], so that a value which changes
-//! by some digits asks nobody.
+//! There is one sum for values that programs keep, and another one for the last errors of
+//! definitions. So neither takes the room of the other. A user has at most [`KEEP_PART`] of the
+//! rest that others leave in each sum. Shares are counted in steps of [`KEEP_STEP_BYTES`], so a
+//! value that changes by some digits needs no check.
 //!
-//! Invariant: what is taken for somebody is what his kept values have, in steps.
+//! Invariant: the share of a user is the size of the user's kept values, in steps.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use crate::limits::{KEEP_PART, KEEP_STEP_BYTES, KEPT_ERROR_BYTES_MAX, KEPT_ERROR
 /// Sum that a kept value counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeptSum {
-    /// What programs keep: `KEEP TOPIC`, states, windows.
+    /// Values that programs keep: `KEEP TOPIC`, states, windows.
     Values,
     /// Last errors of definitions, which the broker keeps.
     Errors,
@@ -44,7 +43,7 @@ impl<'a> ValueKeeper<'a> {
         ValueKeeper { sum: KeptSum::Values, user: definition.owner() }
     }
 
-    /// Key of the share; 0 for nobody's.
+    /// Key of the share; 0 without an owner.
     pub(super) fn payer(&self) -> u64 {
         self.user.map_or(0, Owner::payer)
     }
@@ -60,7 +59,7 @@ impl<'a> ValueKeeper<'a> {
 pub struct KeptValue<'a> {
     /// Its bytes.
     pub payload: &'a [u8],
-    /// Whose share it counts in.
+    /// User whose share it counts in.
     pub keeper: ValueKeeper<'a>,
 }
 
@@ -70,9 +69,9 @@ pub struct KeptValue<'a> {
 pub struct KeepRefused {
     /// User whose share it was to count in.
     pub user: Option<Owner>,
-    /// What there is too much of: `topics` or `bytes`.
+    /// Unit that is used up: `topics` or `bytes`.
     pub unit: &'static str,
-    /// How much there may be, for him or for all.
+    /// The exceeded bound, of the user or of all.
     pub reason: NoShare,
 }
 
@@ -130,10 +129,11 @@ impl KeptRooms {
         }
     }
 
-    /// Takes room for a value of `bytes` in place of the one `before`, which may be another one's.
+    /// Takes room for a value of `bytes` in place of the one `before`, which may have another
+    /// keeper.
     ///
     /// # Errors
-    /// When there is none; then what was taken for the one before still is.
+    /// When there is none; then the former value keeps its room.
     pub(super) fn replace(
         &self,
         before: Option<(ValueKeeper<'_>, u64)>,
@@ -183,7 +183,7 @@ impl KeptRooms {
     }
 }
 
-/// What so many bytes take of the sum.
+/// Returns the bytes that a value takes from the sum, rounded up to whole steps.
 fn steps(bytes: u64) -> u64 {
     bytes.next_multiple_of(KEEP_STEP_BYTES)
 }

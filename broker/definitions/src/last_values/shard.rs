@@ -24,11 +24,11 @@ struct Entry {
     kind: EntryKind,
 }
 
-/// What an entry is.
+/// Kind of an entry.
 enum EntryKind {
     /// A live one, with the number of the write, which ascends over all shards.
     Live(u64),
-    /// What a program of this user keeps.
+    /// Value that a program of this user keeps.
     Value(Option<Owner>),
     /// Last error of a definition of this user.
     Error(Option<Owner>),
@@ -71,12 +71,12 @@ pub(super) struct Change {
     pub(super) bytes: i64,
     pub(super) keep_topics: i64,
     pub(super) keep_bytes: i64,
-    /// What a kept entry was that is none any more.
+    /// Kind of a kept entry that was removed or replaced.
     gone: Option<EntryKind>,
 }
 
 impl Change {
-    /// Whose a kept value was that is gone, and the bytes that it counted.
+    /// Returns the owner of a removed kept value, and the bytes that it counted.
     pub(super) fn gone(&self) -> Option<(ValueKeeper<'_>, u64)> {
         Some((self.gone.as_ref()?.keeper()?, self.keep_bytes.unsigned_abs()))
     }
@@ -110,7 +110,7 @@ impl Shard {
         self.entries.get(self.find(hash, topic)?).kept()
     }
 
-    /// Whose a kept value is, and the bytes that it counts.
+    /// Returns the owner of a kept value, and the bytes that it counts.
     pub(super) fn keeper(&self, hash: u64, topic: &str) -> Option<(ValueKeeper<'_>, u64)> {
         let entry = self.entries.get(self.find(hash, topic)?);
         entry.kind.keeper().map(|keeper| (keeper, entry.cost()))
@@ -120,7 +120,7 @@ impl Shard {
         self.get_kept(hash, topic).is_some()
     }
 
-    /// Topics and values of what is kept.
+    /// Returns topics and values of the kept entries.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&str, KeptValue<'_>)> {
         let entries = self.entries.numbers().map(|slot| self.entries.get(slot));
         entries.filter_map(|entry| Some((&*entry.topic, entry.kept()?)))

@@ -17,7 +17,7 @@ fn text(values: &LastValues, topic: &str) -> Option<String> {
     values.get(topic).map(|value| String::from_utf8(value).unwrap())
 }
 
-/// What the store would do with the kept values that changed.
+/// Takes the changed kept values, as the store does.
 fn take(values: &LastValues) -> Vec<(String, Option<String>)> {
     let mut saved = Vec::new();
     values.take_unsaved(usize::MAX, |topic, value| {
@@ -28,7 +28,7 @@ fn take(values: &LastValues) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn last_write_wins_whoever_wrote() {
+fn last_write_wins_for_published_and_kept_values() {
     let values = LastValues::new(CacheLimits::default());
     assert_eq!(text(&values, "t"), None);
     values.publish("t", b"1");
@@ -79,7 +79,7 @@ fn bytes_are_bounded_and_a_giant_evicts_only_itself() {
 }
 
 #[test]
-fn what_a_rule_names_does_not_give_way() {
+fn value_of_a_topic_named_by_a_rule_is_not_evicted() {
     let values = LastValues::new(CacheLimits { topics_max: 3, ..CacheLimits::default() });
     let reads = [TopicFact::Exact("locked".into())];
     let [first, second] = [1, 2].map(DefinitionId);
@@ -95,7 +95,7 @@ fn what_a_rule_names_does_not_give_way() {
     values.let_go(second, &reads);
     (3..6).for_each(|number| values.publish(&format!("other/{number}"), b"x"));
     assert_eq!(values.get("locked"), None);
-    // Where all are held, the bound gives way.
+    // If all entries are held, the cache exceeds its bound.
     let held: Vec<String> = (0..5).map(|number| format!("held/{number}")).collect();
     let reads: Vec<TopicFact> = held.iter().cloned().map(TopicFact::Exact).collect();
     values.hold(first, &reads);
@@ -104,7 +104,7 @@ fn what_a_rule_names_does_not_give_way() {
 }
 
 #[test]
-fn what_a_rule_may_name_goes_when_nothing_else_is_left() {
+fn values_matched_by_rule_patterns_are_evicted_last() {
     const MAX: usize = 10_000;
     let entry = Shard::cost("lock/1234", 1);
     let values = LastValues::new(limits(MAX, MAX as u64 * entry));
@@ -121,7 +121,7 @@ fn what_a_rule_may_name_goes_when_nothing_else_is_left() {
     assert_eq!(are_there(), 2_000);
     let figures = values.figures();
     assert!(figures.topics <= MAX as u64 && figures.bytes <= MAX as u64 * entry / 8 * 9, "{figures:?}");
-    // Where all are such, some of them go, in no order, for they have been passed over.
+    // If all entries are such, some of them go, in no order, because they were skipped before.
     (0..50_000).for_each(|number| values.publish(&format!("lock/of-{number}"), b"x"));
     assert!(are_there() < 2_000);
     assert!(values.figures().topics <= MAX as u64 / 8 * 9 + 1, "{:?}", values.figures());
@@ -187,7 +187,7 @@ fn nobody_keeps_all_that_a_tenant_may_keep() {
     values.keep(of(&ann), "a00", &payload).expect("it has that much already");
     values.keep(of(&ann), "a00", b"short").unwrap();
     assert!(values.keep(of(&ann), "a00", &payload).is_err(), "ben leaves less of it now");
-    // What another one writes counts for him: he has no room, and the value stays whose it was.
+    // A write by another user counts for that user. Ben has no room, so the value stays Ann's.
     assert!(values.keep(of(&ben), "a00", &[1; 900]).is_err());
     values.forget("b00");
     values.keep(of(&ben), "a00", &payload).unwrap();
@@ -210,7 +210,7 @@ fn last_errors_have_room_when_programs_keep_all_that_they_may() {
 }
 
 #[test]
-fn what_was_stored_is_there_again_however_much_it_is() {
+fn stored_values_are_restored_even_beyond_the_limit() {
     let ann = user("ann");
     let keep_bytes_max = 4000;
     let values = LastValues::new(CacheLimits { keep_bytes_max, ..CacheLimits::default() });
@@ -294,7 +294,7 @@ fn changes_that_wait_to_be_saved_are_bounded_though_their_values_are_gone() {
 }
 
 #[test]
-fn what_was_not_stored_comes_first_the_next_time() {
+fn unsaved_values_are_taken_first_at_the_next_save() {
     let values = LastValues::new(CacheLimits::default());
     let take = |topics_max| {
         let mut taken = Vec::new();
@@ -338,7 +338,7 @@ fn pruning_drops_live_entries_only() {
     assert_eq!(values.figures().bytes, Shard::cost("a/1", 1));
 }
 
-/// Four threads write, read, keep and save at once; afterwards the sums are those of what is there.
+/// Four threads write, read, keep and save at once; afterwards the sums match the entries.
 #[test]
 fn threads_leave_bounds_and_sums_intact() {
     let values = LastValues::new(limits(50, 20_000));
@@ -444,8 +444,8 @@ impl Model {
 }
 
 proptest! {
-    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and what the
-    /// store ends with.
+    /// The cache equals a plain list under any steps: bounds, order of eviction, sums, and the
+    /// final contents of the store.
     #[test]
     fn agrees_with_a_plain_list(
         steps in prop::collection::vec(step(), 0..120), topics_max in 1usize..8, bytes_max in 100u64..1500
@@ -493,7 +493,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_former_user_of_a_name_keeps_is_not_in_the_share_of_a_later_one() {
+fn kept_values_of_a_former_account_do_not_count_for_its_successor() {
     let values = LastValues::new(CacheLimits { keep_topics_max: 16, ..CacheLimits::default() });
     let (former, later) = (user("ann"), Owner { account: 2, ..user("ann") });
     let fill = |user: &Owner| {

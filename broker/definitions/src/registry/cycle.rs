@@ -1,9 +1,9 @@
-//! Cycles of definitions that trigger one another by what they publish, and of bridges that carry
-//! it round: a warning at deploy, LoT reference §17.
+//! Cycles of definitions that trigger one another by their messages, also through bridges: a
+//! warning at deploy, LoT reference §17.
 //!
-//! The loop guard stops such messages at run time; this says it before. A write to a topic that is
-//! known only at run time is left out: it could trigger everything, and a warning that is nearly
-//! always wrong is not read.
+//! The loop guard stops such messages at run time; this warns before. A write to a topic that is
+//! known only at run time is left out. It could trigger every definition, and nobody reads a
+//! warning that is nearly always wrong.
 
 use lot_facts::{Cycle, MessagePath, shortest_cycle};
 

@@ -46,8 +46,8 @@ impl Registry {
         }
     }
 
-    /// Whether a definition is in its owner's share of those of the tenant, as far as others than
-    /// administrators are held to it: three quarters of what others leave.
+    /// Checks that a definition fits its owner's share of the tenant's definitions, unless the
+    /// owner is an administrator. The share is three quarters of the rest that others leave.
     ///
     /// # Errors
     /// [`InstallError::TooManyOfOwner`].
@@ -71,7 +71,7 @@ impl Registry {
         self.entries.get(&id).is_some_and(|entry| entry.definition.owner() == new.owner.as_ref())
     }
 
-    /// Whose a definition is that the owner of `new` is not.
+    /// Returns the owner of a definition, unless `new` has the same one.
     fn other_owner(&self, id: DefinitionId, new: &NewDefinition) -> Option<Arc<str>> {
         let owner = self.entries.get(&id)?.definition.owner()?;
         (new.owner.as_ref() != Some(owner)).then(|| Arc::clone(&owner.name))
@@ -141,7 +141,7 @@ impl Registry {
         Some(definition)
     }
 
-    /// Finds out what is missing and arms or disarms accordingly.
+    /// Updates the missing dependencies, and arms or disarms accordingly.
     pub(super) fn settle(&mut self, id: DefinitionId, now: Now, changed: &mut Changed) {
         let Some(entry) = self.entries.get(&id) else { return };
         let missing: Vec<Need> = Need::all(entry.definition.facts()).filter(|need| !self.has(need)).collect();
@@ -226,7 +226,7 @@ impl Registry {
         changed.disarmed.push(definition);
     }
 
-    /// Drops what is no longer cached, if the reads became others.
+    /// Drops values that are no longer cached, if the reads have changed.
     pub(super) fn prune_cache(&self, before: Option<&Definition>, after: Option<&Definition>) {
         let reads = |definition: Option<&Definition>| -> Vec<TopicFact> {
             definition.map(|definition| definition.facts().reads.clone()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What changes of the registry lead to: states, warnings, refusals.
+//! Results of changes of the registry: states, warnings, refusals.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Need};
 
-/// What an accepted message does to the last values.
+/// Effect of an accepted message on the last values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
     /// Nothing: nobody reads this topic.
@@ -22,7 +22,7 @@ pub enum Caching {
     Store,
 }
 
-/// What to do when the name is taken.
+/// Policy for a name that is already taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExisting {
     /// Replace atomically, whosever it is: with `-replace`.
@@ -57,18 +57,18 @@ impl State {
     }
 }
 
-/// What the author should know about a definition that was accepted.
+/// Warning to the author of a definition that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
     /// It waits for these.
     Pending {
-        /// What is missing, in the order of the source.
+        /// Missing dependencies, in the order of the source.
         missing: Vec<Need>,
     },
     /// Its timer never fires: the instant is past.
     NeverRuns,
-    /// What it writes, or carries, comes back to itself.
+    /// Its writes, or messages that it carries, trigger it again.
     Cycle(Cycle),
 }
 
@@ -96,7 +96,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Which definitions started or stopped to be armed by a change, in the order of deployment.
+/// Definitions that a change armed or disarmed, in the order of deployment.
 #[derive(Debug, Default)]
 pub struct Changed {
     /// Newly armed versions: their guests are to be ready.
@@ -116,7 +116,7 @@ pub struct Installed {
     pub replaced: Option<Arc<Definition>>,
     /// Whether it runs.
     pub state: State,
-    /// What the author should know.
+    /// Warnings to the author.
     pub warnings: Vec<Warning>,
     /// Consequences, for this definition and for those that waited for it.
     pub changed: Changed,
@@ -125,7 +125,7 @@ pub struct Installed {
 /// A definition was removed.
 #[derive(Debug)]
 pub struct Removed {
-    /// What was removed.
+    /// The removed definition.
     pub definition: Arc<Definition>,
     /// Consequences.
     pub changed: Changed,
@@ -143,14 +143,14 @@ pub enum InstallError {
         /// Name.
         name: Arc<str>,
     },
-    /// It belongs to somebody else, and replacing it was not asked for.
+    /// It belongs to another user, and the command did not ask to replace it.
     #[error("{} '{name}' belongs to user '{owner}'. Use -replace to take it over.", kind.title())]
     OfAnother {
         /// Kind.
         kind: DefinitionKind,
         /// Name.
         name: Arc<str>,
-        /// Whose it is.
+        /// Its owner.
         owner: Arc<str>,
     },
     /// The tenant's bound.
@@ -162,9 +162,9 @@ pub enum InstallError {
     /// The share of its owner, beyond which only administrators have any.
     #[error("the definitions of this owner are {own} already; others leave {max} of {limit} to one user")]
     TooManyOfOwner {
-        /// How many he has.
+        /// Definitions of the owner.
         own: u64,
-        /// How many he may have.
+        /// Most definitions that the owner may have.
         max: u64,
         /// How many all may have.
         limit: usize,
@@ -174,7 +174,7 @@ pub enum InstallError {
     FilterInvalid {
         /// The text.
         filter: String,
-        /// What is wrong with it.
+        /// Reason why it is invalid.
         reason: TopicError,
     },
 }

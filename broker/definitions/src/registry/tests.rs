@@ -78,7 +78,7 @@ fn silence_is_watched_while_its_definition_is_armed() {
 }
 
 #[test]
-fn a_silence_that_began_before_a_restart_is_told_behind_it() {
+fn silence_that_began_before_a_restart_is_reported_after_it() {
     let silence = |after_ms| Trigger::Silence { filters: vec!["p/+/beat".into(), "gate".into()], after_ms };
     let hears = |world: &World, topic: &str, at_ms: u64| {
         let mut found = Vec::new();
@@ -188,7 +188,7 @@ fn a_replacement_keeps_its_place_in_the_load_order() {
 }
 
 #[test]
-fn who_takes_over_gets_a_definition_of_his_own() {
+fn new_owner_gets_a_new_definition_id() {
     let mut world = World::new();
     let owner = |name: &str, account| Some(Owner { name: name.into(), account });
     let mut add = |owner: Option<Owner>| {
@@ -554,8 +554,8 @@ fn timer_that_is_past_is_accepted_with_a_warning() {
 }
 
 proptest! {
-    /// Whatever is added, replaced and removed: what matches is what a plain list of the armed
-    /// says.
+    /// After any additions, replacements and removals, matches agree with a plain list of the armed
+    /// definitions.
     #[test]
     fn matches_agree_with_a_plain_list(
         steps in prop::collection::vec(

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A step of a window: figures of its messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Pane {
-    /// Which step, in the order of time.
+    /// Number of the step, in the order of time.
     pub(super) number: u64,
     /// Messages with a number.
     pub(super) count: u64,
@@ -40,8 +40,8 @@ impl Pane {
         self.last = number;
     }
 
-    /// What the squares of deviations grow by, beside their sum, when so many numbers with this sum
-    /// are added.
+    /// Returns the growth of the squared deviations, beside their sum, when so many numbers with
+    /// this sum are added.
     ///
     /// The method of Chan, Golub and LeVeque: no difference of large sums, so no digits are lost.
     fn squares_between(&self, count: u64, sum: f64) -> f64 {
@@ -110,8 +110,7 @@ fn local(ms: i64, zone: &TimeZone) -> String {
     instant.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
 }
 
-/// Whole numbers without a fraction, as LoT writes them; what is none, as a sum that is too large,
-/// is `null`.
+/// Formats whole numbers without a fraction, as LoT does. An overflow of a sum is `null`.
 fn number(number: f64) -> serde_json::Value {
     const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
     if number.fract() == 0.0 && number.abs() <= WHOLE_MAX {

@@ -14,7 +14,7 @@ pub(super) enum PathKey {
     Index(usize),
 }
 
-/// The steps of a path as `GET JSON` has it, `a.b[0]`; what is malformed finds nothing.
+/// Parses a path as in `GET JSON`, `a.b[0]`; a malformed one finds nothing.
 pub(super) fn steps(path: &str) -> Vec<PathKey> {
     let mut steps = Vec::new();
     for key in path.split('.') {

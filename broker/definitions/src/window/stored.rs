@@ -1,7 +1,6 @@
-//! What windows hold as kept values: a row for each topic, and one that says how far the clock has
-//! come.
+//! Windows as kept values: a row for each topic, and one with the progress of the clock.
 //!
-//! They lie below `$LOT/Window/`. Not here: how rows are told from those of others (`watch_rows`).
+//! They lie below `$LOT/Window/`. Not here: the names of rows (`watch_rows`).
 
 use std::collections::VecDeque;
 
@@ -45,7 +44,7 @@ pub(super) struct WindowClock {
 }
 
 impl WindowRows {
-    /// Those of the Action of this name, as long as it has this trigger.
+    /// Returns the rows of the Action of this name, as long as it has this trigger.
     pub(super) fn new(name: &str, trigger: &Trigger) -> WindowRows {
         WindowRows(WatchRows::new((WINDOW, VERSION_MIN..=VERSION), name, trigger))
     }

@@ -36,7 +36,7 @@ fn closed(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
+fn time_window_closes_by_the_clock_and_empty_windows_are_skipped() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
     for payload in ["1", "5", "warm", "3"] {
@@ -172,7 +172,7 @@ fn windows_of_messages_close_with_one_of_them() {
     assert_eq!(sums(1, 1), [1, 2, 3, 4, 5, 6]);
 }
 
-/// Start and end of windows as they are told.
+/// Returns start and end of the reported windows.
 fn ends(told: &[String]) -> Vec<(String, String)> {
     let of = |told: &String| {
         let figures: serde_json::Value = serde_json::from_str(&told[told.find('{').unwrap()..]).unwrap();
@@ -317,7 +317,7 @@ fn ends_are_those_of_before_a_restart() {
 fn ends_in_the_hour_that_is_skipped_or_comes_twice() {
     let minute = 60_000;
     for (wall, (every_ms, from_ms), expected) in [
-        // What the clocks jump over ends at the jump.
+        // An end in the skipped hour moves to the jump.
         (
             "2026-03-28T23:00:00Z",
             (120 * minute, 0),
@@ -346,7 +346,7 @@ fn ends_in_the_hour_that_is_skipped_or_comes_twice() {
                 "2026-03-29T03:45:00+02:00 2026-03-29T04:30:00+02:00",
             ],
         ),
-        // What comes twice ends the first time.
+        // An end in the repeated hour is at its first pass.
         (
             "2026-10-24T16:30:00Z",
             (480 * minute, 150 * minute),
@@ -517,7 +517,7 @@ fn a_topic_with_a_window_has_so_many_bytes() {
 }
 
 #[test]
-fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
+fn undelivered_window_is_retried_and_the_oldest_is_dropped_when_full() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
     watch.take("t/a", b"1", 0);
@@ -541,7 +541,7 @@ fn restarted(before: &World, extent: WindowExtent, seconds: i64) -> World {
     restarted_at(before, extent, before.now.wall + SignedDuration::from_secs(seconds))
 }
 
-/// The same at this instant.
+/// The same, with a restart at this instant.
 fn restarted_at(before: &World, extent: WindowExtent, wall: Timestamp) -> World {
     let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
     before.registry.values().each_kept(|topic, kept| {
@@ -674,12 +674,12 @@ proptest! {
     }
 }
 
-/// What happens to windows of twenty seconds.
+/// Event in the life of windows of twenty seconds.
 #[derive(Debug, Clone)]
 enum Happening {
     /// So many milliseconds pass until the timers are looked at.
     Pass(u64),
-    /// What has changed is kept.
+    /// The changes are saved.
     Save,
     /// The broker is killed, and starts again after so many milliseconds.
     Restart(u64),

@@ -99,8 +99,8 @@ fn of_rules(engine: &Engine) {
     }
 }
 
-/// What one call takes: what a program with many takes more than one with few. `None` when a run
-/// ends before all were made.
+/// Returns the time of one call: the difference between a program with many calls and one with few,
+/// for each call. `None` if a run ends early.
 fn of_a_call(
     number: usize,
     function: &HostFunction,

@@ -18,7 +18,7 @@ fn read(clock: ClockId) -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
 }
 
-/// What `work` takes by a clock, in each of some rounds, sorted.
+/// Returns the time that `work` takes by a clock, in each of some rounds, sorted.
 pub(crate) fn rounds(count: usize, clock: fn() -> Duration, mut work: impl FnMut()) -> Vec<Duration> {
     let mut times: Vec<Duration> = (0..count)
         .map(|_| {

@@ -1,8 +1,8 @@
 //! Cost of a call of the functions that only routes and authentication guests have, whose calls may
 //! wait: network, files, serial ports, arrivals, principals.
 //!
-//! The other side, a server of TCP, UDP and HTTP, has threads of its own that do not count. What
-//! the broker does on other threads, as for files, counts.
+//! The other side, a server of TCP, UDP and HTTP, has threads of its own that do not count. Work of
+//! the broker on other threads, as for files, counts.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -293,7 +293,7 @@ enum Caller {
 }
 
 impl Caller {
-    /// What the program answers.
+    /// Runs the program and returns its answer.
     async fn run(&mut self, program: &[u8]) -> Vec<u8> {
         match self {
             Self::Route(instance, ..) => instance.request("calls", program).await.unwrap().unwrap(),

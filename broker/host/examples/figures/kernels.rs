@@ -21,7 +21,7 @@ struct Kernel {
     /// The same without what is measured.
     base: &'static str,
     payload: Vec<u8>,
-    /// What the run publishes.
+    /// Expected payload of the published message.
     result: &'static str,
     native: fn(&[u8]) -> String,
     runs: u32,

@@ -23,7 +23,7 @@ pub(crate) fn source(number: usize) -> String {
 pub(crate) fn figures() {
     let dir = tempfile::tempdir().unwrap();
     // The code comes from the cache, as after a restart, so that the compiler's own memory does not
-    // count. What is published is payload 5000, which every threshold lets through.
+    // count. The published payload is 5000, which every threshold lets through.
     let engine = programs::engine(Some(dir.path()));
     let components: Vec<_> = (0..COUNT).map(|number| programs::compile(&source(number)).0).collect();
     for component in &components {

@@ -1,5 +1,5 @@
-//! What making native code of a text takes: for texts near the limits of the compiler, one in a
-//! process.
+//! Cost of the compilation of a text to native code: for texts near the limits of the compiler, one
+//! in a process.
 
 use std::fs;
 

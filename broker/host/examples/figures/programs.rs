@@ -19,7 +19,7 @@ pub(crate) struct Program {
     pub(crate) publishes: u32,
 }
 
-/// What is measured.
+/// The measured programs.
 pub(crate) const PROGRAMS: [Program; 7] = [
     Program {
         name: "forward",
@@ -135,7 +135,7 @@ pub(crate) fn load(engine: &Engine, component: &[u8]) -> Guest {
     of_world(World::Action).or_else(|_| of_world(World::Model)).unwrap()
 }
 
-/// What an executor is told of a definition.
+/// Returns the description of a definition for an executor.
 pub(crate) fn spec(id: u64, guest: Guest) -> RunnerSpec {
     RunnerSpec {
         id: GuestId(id),

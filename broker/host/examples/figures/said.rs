@@ -3,7 +3,7 @@
 
 use crate::interpreter::{Argument, Interpreter, Step, TEXTS};
 
-/// Where results go, as a place of 8 bytes.
+/// Place of results, in units of 8 bytes.
 const RESULT_PLACE: u8 = 1;
 
 /// An argument of a call, or what is written into memory.
@@ -14,15 +14,15 @@ pub(crate) enum Said {
     Text(&'static str),
     /// A list at the beginning of the structures, of so many elements.
     List(u32),
-    /// Where the structures begin.
+    /// Address of the structures.
     Structure,
-    /// Where the result goes.
+    /// Address of the result.
     Result,
     /// The handle that was kept last.
     Handle,
 }
 
-/// What a program does.
+/// Step of a program.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
     /// Calls a function of an interface.
@@ -33,7 +33,7 @@ pub(crate) enum Does {
     Write(u16, Said),
 }
 
-/// What the last of the calls answers when it has done what it is measured for.
+/// Expected answer of the last call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     /// `ok`, or a value that is no result.

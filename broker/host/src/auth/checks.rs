@@ -14,7 +14,7 @@ pub enum Unusable {
     /// A text that no packet holds.
     #[error("{what} is longer than 65,535 bytes or has a NUL in it")]
     Text {
-        /// Which text.
+        /// Name of the text.
         what: &'static str,
     },
     /// A name without which there is nobody.
@@ -39,7 +39,7 @@ pub enum Unusable {
     /// A Topic Filter that is none.
     #[error("'{filter}' is no Topic Filter")]
     Filter {
-        /// What it is.
+        /// The invalid filter.
         filter: String,
     },
     /// A grant that is about nothing.
@@ -116,7 +116,7 @@ fn shown(reason: Option<&str>, user_properties: &[UserProperty]) -> Result<(), U
     at_most(AUTH_TEXT_BYTES_MAX, "bytes of User Properties", bytes)
 }
 
-/// Checks that a reason code tells of a failure, in a packet of this type.
+/// Checks that a reason code means a failure, and is allowed in a packet of this type.
 pub(super) fn failure(
     code: u8,
     packet_type: PacketType,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_is_shown_fits_into_a_packet() {
+    fn login_answer_must_fit_into_an_mqtt_packet() {
         let shows = |reason: Option<&str>, value: &str, count| {
             let user_property = UserProperty { name: "n".into(), value: value.into() };
             let reason = reason.map(str::to_owned);

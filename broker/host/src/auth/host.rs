@@ -12,8 +12,8 @@ use crate::{
 use lotmq_codec::{PacketType, ReasonCode};
 use std::sync::Arc;
 
-/// What the broker does for authentication guests, besides what it does for all that wait. Only
-/// clients that this guest has let in are meant.
+/// Services of the broker for authentication guests, besides those for all guests that wait. They
+/// affect only clients that this guest has accepted.
 pub trait AuthServices: FiberServices {
     /// Ends connections and sessions; gives the number of sessions. The reason code may stand in a
     /// DISCONNECT of the server.

@@ -1,4 +1,4 @@
-//! An authentication guest and its instances: what the driver calls.
+//! An authentication guest and its instances: the calls of the driver.
 
 use super::{
     Answer, AuthServices, Description, Login, Subscription, Unusable,
@@ -21,16 +21,16 @@ use crate::{
 use std::{collections::HashMap, fmt, sync::Arc};
 use wasmtime::component::{HasSelf, Linker};
 
-/// What an instance may do and use.
+/// Identity, services and limits of an instance.
 #[derive(Clone)]
 pub struct AuthSpec {
     /// Names it to the server.
     pub id: GuestId,
-    /// What the broker does for it.
+    /// Services of the broker for it.
     pub services: Arc<dyn AuthServices>,
     /// Values that it may read, its state and configuration.
     pub grants: Arc<Grants>,
-    /// Where it may connect to, by name.
+    /// Endpoints that it may connect to, by name.
     pub endpoints: Arc<HashMap<String, Endpoint>>,
     /// Memory, and time per call; time in which it waits does not count.
     pub limits: GuestLimits,
@@ -115,7 +115,7 @@ impl AuthInstance {
         self.fiber.host_work()
     }
 
-    /// What the guest says it is.
+    /// Calls the guest for its description.
     pub async fn describe(&mut self) -> CallResult<Description> {
         let called = self.exports.lotmq_guest_auth_handler().call_describe(self.fiber.begin()).await;
         self.fiber.end(called)
@@ -202,7 +202,7 @@ impl AuthInstance {
     }
 }
 
-/// What a guest answered, with the text of a failure within its bound.
+/// Returns the answer of a guest, with the text of a failure cut to its bound.
 fn shortened<T>(mut answered: Result<T, String>) -> Result<T, String> {
     if let Err(text) = &mut answered {
         shorten(text);

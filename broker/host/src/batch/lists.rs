@@ -1,7 +1,7 @@
 //! A batch as guests get it: `wit/guest/unstable-batches.wit` and `unstable-route-batches.wit`.
 
-/// Lists of a batch on its way into a guest: what has a length has it among the numbers, and so
-/// many bytes behind those of what came before it.
+/// Lists of a batch on its way into a guest. Each part has its length among the numbers, and its
+/// bytes behind those of the parts before.
 #[derive(Debug, Default)]
 pub(crate) struct BatchLists {
     numbers: Vec<u32>,
@@ -14,7 +14,7 @@ impl BatchLists {
         BatchLists { numbers: Vec::with_capacity(numbers), bytes: Vec::with_capacity(bytes) }
     }
 
-    /// Forgets what is in them and keeps the memory.
+    /// Clears the lists and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.numbers.clear();
         self.bytes.clear();

@@ -1,9 +1,9 @@
-//! Files of the cache, read and written on a thread of their own: a disk that hangs keeps that
-//! thread, and whoever needs a file goes on without it after [`CACHE_PATIENCE`].
+//! Files of the cache, read and written on a thread of their own. A disk that hangs blocks only
+//! that thread; callers go on without the file after [`CACHE_PATIENCE`].
 //!
-//! Invariants: while the thread owes somebody an answer who has given it up, nobody else waits for
-//! it; so what waits for the thread is bounded by how many compile at once. No file is open to
-//! others. Not here: what is in the files (`cache`).
+//! Invariants: while an abandoned request is unanswered, no other caller waits for the thread. So
+//! the number of waiting requests is at most the number of concurrent compilations. Other users
+//! cannot open the files. Not here: the contents of the files (`cache`).
 
 use crate::limits::{CACHE_BYTES_MAX, CACHE_PATIENCE, CACHE_UNUSED_MAX};
 use std::{
@@ -109,7 +109,7 @@ impl Files {
             {
                 tracing::info!("compiled code is cached again");
             }
-            // Who asked may have gone on.
+            // The caller may have stopped waiting.
             let _ = answer.send(outcome);
         };
         let over = || io::Error::other("the cache is closed");
@@ -119,7 +119,7 @@ impl Files {
             Err(RecvTimeoutError::Disconnected) => return Err(over()),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        // First, so that the thread never takes off what was not counted.
+        // First, so that the thread never subtracts a request that was not counted.
         let others = self.given_up.fetch_add(1, Ordering::AcqRel);
         if state.swap(GIVEN_UP, Ordering::AcqRel) == DONE {
             self.given_up.fetch_sub(1, Ordering::AcqRel);
@@ -174,8 +174,8 @@ impl Directory {
         fs::remove_file(&part).ok();
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        // Where files cannot be locked, another process that starts at this moment may remove it,
-        // and the code is compiled once more.
+        // Without file locks, a process that starts at this moment may remove the file. Then the
+        // code is compiled once more.
         let _ = file.try_lock();
         file.write_all(content)?;
         fs::rename(&part, &path)?;
@@ -189,7 +189,7 @@ impl Directory {
     }
 }
 
-/// Removes what a crash left half written, what others can read, and what nobody has used for
+/// Removes half-written files, files that others can read, and files unused for
 /// [`CACHE_UNUSED_MAX`].
 fn remove_unused(dir: &Path) -> io::Result<()> {
     let oldest = SystemTime::now().checked_sub(CACHE_UNUSED_MAX).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_longest_ago_goes_first() {
+    fn cache_evicts_the_least_recently_used_file_first() {
         let dir = tempfile::tempdir().unwrap();
         for (name, age) in [("a.native", 30), ("b.native", 10), ("c.native", 20)] {
             write(dir.path(), name, 100, age);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_uses_any_more_goes_at_start() {
+    fn unused_cache_files_are_removed_at_start() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "old.native", 10, CACHE_UNUSED_MAX.as_secs() + 60);
         write(dir.path(), "new.native", 10, CACHE_UNUSED_MAX.as_secs() - 60);

@@ -36,7 +36,7 @@ const RESERVE_MAX: u64 = 65_536;
 /// gives its own back.
 const REPLACED_BEYOND_PART: u64 = 16;
 
-/// Account for which compiled code counts, and what it is held to.
+/// Account for which compiled code counts, and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeAccount {
     /// Number of who pays for it, see [`payer`](lotmq_shares::payer); 0 for nobody.
@@ -50,7 +50,7 @@ pub struct CodeAccount {
 pub enum CodeBound {
     /// Three quarters of what all others leave.
     Share,
-    /// The sum alone: of administrators, and of what was there before a restart.
+    /// The sum alone: for administrators, and for code that was there before a restart.
     Sum,
     /// That of a program, and a sixteenth of the sum more: it takes the place of another one of the
     /// same owner.

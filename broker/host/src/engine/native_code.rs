@@ -1,7 +1,7 @@
-//! Native code of binaries: in memory already, from the code cache, from a worker process, or made
-//! in this process. It is loaded only when its owner may have its bytes.
+//! Native code of binaries: from memory, from the code cache, from a worker process, or compiled in
+//! this process. It is loaded only when its owner may have its bytes.
 //!
-//! Not here: what a binary must look like (`validate`), and the worker (`compiler`).
+//! Not here: the checks of a binary (`validate`), and the worker (`compiler`).
 
 use std::sync::OnceLock;
 

@@ -34,7 +34,7 @@ const TABLES_PER_INSTANCE: u32 = 2;
 /// Memory mappings of a stack: itself, and its guard page.
 const MAPPINGS_PER_STACK: u64 = 2;
 
-/// Memory mappings of a memory: before its image, the image, behind it, and what is not in use.
+/// Memory mappings of a memory: before its image, the image, behind it, and the unused rest.
 const MAPPINGS_PER_MEMORY: u64 = 4;
 
 /// Mappings of the process for each stack: stacks take a sixteenth of them at most.
@@ -43,7 +43,7 @@ const STACKS_PER_MAPPINGS: u64 = 32;
 /// Part of the mappings of the process that the pool takes at most, one in so many.
 const POOL_MAPPINGS_PART: u64 = 2;
 
-/// Which kind of pool an engine has.
+/// Kind of the pool of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// 4 GiB of address space per memory.
@@ -52,7 +52,7 @@ pub enum PoolKind {
     Dense,
 }
 
-/// What an engine reserved.
+/// Resources that an engine reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Kind of the slots.
@@ -211,8 +211,7 @@ mod tests {
         candidates(&EngineOptions::default(), PLENTY).find(|pool| pool.bytes() <= budget)
     }
 
-    /// Nothing but their size is smaller in a dense pool, so that what runs on a server runs on a
-    /// gateway.
+    /// A dense pool is smaller only in its sizes, so that a guest of a server runs on a gateway.
     #[test]
     fn the_interpreter_of_scripts_fits_into_the_smallest_pool() {
         let packed = include_bytes!("../../../../guests/python/prebuilt/python.wasm.zst");

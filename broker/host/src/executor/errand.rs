@@ -1,4 +1,4 @@
-//! Errands: work that the server has for an owner, and that has its turn among the runs of his
+//! Errands: work of the server for an owner, which takes turns with the runs of the owner's
 //! definitions.
 
 use std::any::Any;
@@ -8,6 +8,6 @@ pub trait Errand: Any + Send + Sync {
     /// Number of the tenant, and payer of the owner.
     fn owner(&self) -> (u32, u64);
 
-    /// Forgets what is left to do: the executor has ended.
+    /// Discards the remaining work: the executor has ended.
     fn forget(&self);
 }

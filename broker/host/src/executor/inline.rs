@@ -1,16 +1,16 @@
 //! Runs of a definition on the thread that has the event, in short slices.
 //!
-//! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure): then
-//! each thread has an instance of its own for as long as it has events for it, and threads neither
-//! wait for one another nor write to the same memory. What has it for itself keeps it until these
-//! runs [end](InlineRuns::end), when their effects are in force and with their receivers: the next
-//! run, on whatever thread, reads what they wrote.
+//! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure). A pure
+//! definition has an instance for each thread that has events for it. These threads neither wait
+//! for one another nor write to the same memory. Any other run keeps the definition until these
+//! runs [end](InlineRuns::end). By then its effects are in force and with their receivers, so the
+//! next run reads them, on whatever thread.
 //!
-//! Where many messages wait for a pure definition, one call of its guest runs for all of them: most
-//! of what a small run costs is the way in and out.
+//! If many messages wait for a pure definition, one call of its guest runs all of them. Most of the
+//! cost of a small run is the call itself.
 //!
-//! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so
-//! that events of one thread keep their order.
+//! Invariant: an inline run begins only when nothing waits or runs that this thread has posted. So
+//! events of one thread keep their order.
 
 use super::{
     Runner,
@@ -156,7 +156,7 @@ impl InlineRuns {
         self.held(runner)?.run_batch(batch, hops)
     }
 
-    /// Lets go of what is held.
+    /// Releases all held definitions.
     pub fn end(&mut self) {
         self.held.clear();
         self.alone.clear();
@@ -199,7 +199,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        // With a panic in what it has written as well, it is as one of a worker.
+        // A panic in its effects counts like one of a worker.
         let _unwinding = EndsUnwinding(&self.runner);
         if !thread::panicking() {
             self.runner.end_turn(self.instance.take(), self.version);
@@ -230,7 +230,7 @@ impl Held {
         match outcome {
             RunOutcome::SliceExpired => Inline::Post,
             RunOutcome::Trapped(_) => {
-                // What runs otherwise goes on, and its next trap decides.
+                // Other runs go on, and the next trap decides.
                 runner.add_runs(&std::mem::take(&mut self.tally));
                 runner.trapped_while(Activity::Idle, Poison::of(event), INLINE_SLICE);
                 Inline::Finished(outcome)
@@ -272,8 +272,8 @@ pub struct BatchRuns {
 }
 
 impl BatchRuns {
-    /// How the run of the next message ended; what it wrote is in `output`. `None` when the message
-    /// has to run by itself.
+    /// Returns the outcome of the run of the next message, and puts its effects into `output`.
+    /// `None` when the message has to run by itself.
     pub fn next_run(&mut self, output: &mut RunOutput) -> Option<RunOutcome> {
         let outcome = self.written.next_run(output);
         match &outcome {

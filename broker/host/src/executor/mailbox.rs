@@ -1,4 +1,4 @@
-//! What waits for one definition, and what the definition is doing.
+//! Mailbox of one definition: its waiting events, and its activity.
 //!
 //! Invariants: never more messages or bytes than the bounds say; events leave in the order in which
 //! they came.
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What happens to an event that finds the mailbox full. Both are counted.
+/// Policy for an event that finds the mailbox full. Both variants count the lost events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// The new event is refused.
@@ -35,7 +35,7 @@ pub struct MailboxOptions {
     /// Bytes that may wait: topics, payloads, and 64 bytes per event. Default
     /// [`limits::MAILBOX_BYTES_MAX`].
     pub bytes_max: usize,
-    /// What happens at the bound.
+    /// Policy at the bound.
     pub when_full: WhenFull,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Job {
     pub(crate) tag: u64,
 }
 
-/// What a definition is doing.
+/// Activity of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activity {
     /// Waiting for its code, which is still being compiled.
@@ -138,7 +138,7 @@ pub(crate) struct Mailbox {
     pub(crate) is_pure: bool,
     pub(crate) backoff: Backoff,
     pub(crate) dropped: u64,
-    /// Those who wait until there is room.
+    /// Tasks that wait for room.
     waiters: Vec<Waker>,
     /// Messages that made it trap.
     pub(crate) poisons: Poisons,
@@ -178,7 +178,7 @@ impl Mailbox {
         self.queue.len()
     }
 
-    /// Takes an event while not more than `factor` times what the options say waits.
+    /// Takes an event while at most `factor` times the bounds of the options wait.
     pub(crate) fn push(
         &mut self,
         job: Job,
@@ -230,7 +230,7 @@ impl Mailbox {
         true
     }
 
-    /// Those to be called because there is room, or because the definition does not run any more.
+    /// Takes the tasks to wake, if there is room or the definition does not run any more.
     pub(crate) fn take_waiters(&mut self, options: &MailboxOptions) -> Vec<Waker> {
         if self.waiters.is_empty() || (self.is_busy() && self.is_filled(options)) {
             Vec::new()
@@ -292,8 +292,8 @@ impl Mailbox {
         self.room.acts_for(account);
     }
 
-    /// It trapped: what it is doing from now on. While its other runs end, the message pauses and
-    /// not the definition, but for as long as the run took.
+    /// Handles a trap and returns the next activity. If other runs end, only the message pauses,
+    /// and the definition for as long as the run took.
     pub(crate) fn trapped(&mut self, now: Instant, trapped: TrappedRun) -> Activity {
         self.instance = None;
         let TrappedRun { poison, took, .. } = trapped;
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_goes_back_to_the_front_or_is_counted() {
+    fn returned_jobs_go_to_the_front_or_count_as_dropped() {
         let mut mailbox = new_mailbox();
         for tag in 0..4 {
             mailbox.push(job(tag), &MailboxOptions::default(), 1).unwrap();

@@ -1,6 +1,5 @@
-//! In whose name definitions run. Threads, those that stand in for others, and the places of Python
-//! are shared out between owners, so that nobody's definitions hold up those of others, however
-//! many they are.
+//! Owner in whose name definitions run. Threads, stand-in threads and the places of Python are
+//! shared out between owners, so that the definitions of one owner do not block those of others.
 
 use std::cell::Cell;
 
@@ -13,7 +12,7 @@ pub(crate) struct RunOwner {
 }
 
 thread_local! {
-    /// Whose definition this thread runs.
+    /// Owner of the definition that this thread runs.
     static RUNS_FOR: Cell<RunOwner> = const { Cell::new(RunOwner { tenant: 0, account: 0 }) };
 }
 
@@ -23,7 +22,7 @@ impl RunOwner {
         RUNS_FOR.get()
     }
 
-    /// The calling thread runs something in his name from now on.
+    /// Makes the calling thread run for this owner from now on.
     pub(super) fn begins(self) {
         RUNS_FOR.set(self);
     }

@@ -1,9 +1,9 @@
 //! Messages that made a definition trap: each pauses by itself, so that the definition can go on
 //! with others.
 //!
-//! A message is known by a hash of its topic, payload and properties; what is not a message has
-//! none, and its traps are the definition's own. The hash has a key of this process, so nobody can
-//! choose a message that is taken for another.
+//! A message is known by a hash of its topic, payload and properties. Other events have none, and
+//! their traps are the definition's own. The hash has a key of this process, so no publisher can
+//! choose a message that collides with another.
 //!
 //! Invariant: at most [`POISONS_MAX`] are known; the one that may run again first makes room. Not
 //! here: pauses of the definition (`backoff`).
@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a message is known by.
+/// Hash that identifies a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Poison(u64);
 
@@ -34,7 +34,7 @@ impl Poison {
         hasher.write_u8(0xFF);
         hasher.write_usize(message.payload.len());
         hasher.write(message.payload);
-        // What is fatal may be in what it says besides.
+        // The cause of the trap may be in the properties.
         hasher.write(message.properties);
         Some(Self(hasher.finish()))
     }
@@ -91,7 +91,7 @@ impl Known {
 /// The code of a run that did not begin because its message pauses.
 pub const MESSAGE_PAUSED: &str = "MESSAGE_PAUSED";
 
-/// What is said of such a run.
+/// Returns the error of a run that is skipped for its message.
 pub(crate) fn refusal(pause: Duration) -> RunError {
     let message =
         format!("runs for this message were stopped by force; it is not tried again for {pause:.1?}");

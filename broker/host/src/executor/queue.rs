@@ -1,8 +1,9 @@
 //! The run queue: definitions and errands that have something to do, and definitions that pause.
 //!
-//! Tenants take turns, owners within a tenant do, and definitions of an owner; so one with a
-//! thousand busy definitions gets no more than another with one. An owner whose runs wait, each
-//! with its thread, gets no turn while half of the threads that others leave stand in for his.
+//! Tenants take turns, so do the owners within a tenant and the definitions of an owner. So an
+//! owner with a thousand busy definitions gets no more time than one with a single definition. Runs
+//! that wait for scripts or routes hold their threads. Their owner gets no turn while they use half
+//! of the stand-in threads that others leave.
 
 use super::{Errand, RunOwner, Runner};
 use lotmq_shares::OwnerTurns;
@@ -14,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-/// What a worker found.
+/// Work that a worker found.
 pub(crate) enum Next {
     /// Something to run.
     Run(Arc<Runner>),
@@ -49,21 +50,20 @@ struct Inner {
     is_closed: bool,
 }
 
-/// What waits for a turn.
+/// Work that waits for a turn.
 enum ReadyToRun {
     Runner(Arc<Runner>),
     Errand(Arc<dyn Errand>),
 }
 
-/// What a run waits for, with its thread.
+/// Reason for which a run waits and holds its thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunWait {
     /// The result of a Python script.
     Script,
     /// Rows of a route.
     Route,
-    /// The end of what it has written, which is much: messages that are handed to their receivers
-    /// and to the store.
+    /// The end of its large output: messages on their way to receivers and to the store.
     Writes,
 }
 
@@ -93,8 +93,8 @@ struct Waits {
 }
 
 impl Waits {
-    /// Whether a run of an owner may begin that perhaps waits, too: half of what others leave is
-    /// his, and one in any case.
+    /// Whether a run of an owner may begin that may have to wait, too. An owner may use half of the
+    /// threads that others leave, and one in any case.
     fn lets(&self, owner: RunOwner) -> bool {
         let own = self.by_owner.get(&owner).copied().unwrap_or(0);
         own == 0 || own < self.most.saturating_sub(self.all - own) / 2
@@ -136,7 +136,7 @@ impl RunQueue {
                 own.remove();
             }
         }
-        // What waited for that may run now.
+        // Definitions that this wait held back may run now.
         if !inner.ready.is_empty() && inner.sleeping > 0 {
             self.changed.notify_all();
         }
@@ -219,7 +219,7 @@ impl RunQueue {
         }
     }
 
-    /// Lets nothing begin to run but while somebody [waits for the rest](Self::wait_for_rest).
+    /// Holds all definitions, except while a caller [waits for the rest](Self::wait_for_rest).
     pub(crate) fn hold(&self) {
         self.inner.lock().is_held = true;
     }

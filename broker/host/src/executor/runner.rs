@@ -1,7 +1,8 @@
-//! The runner of a definition: its guest, its mailbox, its instance, its figures.
+//! Runner of a definition: its guest, mailbox, instance and figures.
 //!
-//! Invariants: whoever sets [`Activity::Running`] owns the instance until it sets something else; the run queue is never locked while the
-//! mailbox is; an old version's instance never runs after [`Runner::replace`] has returned, but for the run under way.
+//! Invariants: the thread that sets [`Activity::Running`] owns the instance until the next change;
+//! the run queue is never locked while the mailbox is; after [`Runner::replace`] has returned, an
+//! old version's instance starts no run.
 
 use super::{
     Errand, RunOwner, Shared,
@@ -35,13 +36,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
+/// Pause of a runner that does not restart by itself, in no queue: longer than any broker runs.
 const DOWN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// One of so many runs is measured.
 pub(super) const RUNS_PER_MEASURED: u64 = 8;
 
-/// What some runs add to the figures.
+/// Figures of some runs, to be added in one step.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) runs: u64,
@@ -49,14 +50,15 @@ pub(super) struct Tally {
     traps: u64,
     slices_expired: u64,
     measured: DurationCounts<RUN_BUCKETS>,
-    /// Time of the runs that were stopped, all of them; and of those among them that are measured as well.
+    /// Time of all stopped runs; behind it the time of those that are in `measured`, too.
     stopped: Duration,
     measured_stopped: Duration,
     measured_traps: u64,
 }
 
 impl Tally {
-    /// Counts a run of an instance; gives its time when it was measured. One that was stopped has taken long, and is measured in any case: as long as it was seen to run.
+    /// Counts a run; returns its time if it was measured. The time of a stopped run always counts,
+    /// as long as it was seen to run.
     pub(super) fn count(
         &mut self,
         outcome: &RunOutcome,
@@ -132,7 +134,7 @@ pub struct Runner {
     code: Mutex<Option<Code>>,
     mailbox_options: MailboxOptions,
     pub(super) mailbox: Mutex<Mailbox>,
-    /// Instances for nested calls and runs beside others; they know [`Mailbox::version`] without its lock.
+    /// Instances for nested calls and concurrent runs, with a copy of [`Mailbox::version`].
     pub(super) spares: Spares,
     executor: Arc<Shared>,
     figures: Figures,
@@ -163,7 +165,7 @@ struct Figures {
     slices_expired: AtomicU64,
     measured_runs: AtomicU64,
     run_times: Histogram<RUN_BUCKETS>,
-    /// Time of the runs that were stopped, and that of those among them that are in the histogram, with their number.
+    /// Time of all stopped runs; behind it time and number of those in the histogram.
     stopped_ns: AtomicU64,
     measured_stopped_ns: AtomicU64,
     measured_traps: AtomicU64,
@@ -257,12 +259,12 @@ impl Runner {
         RunOwner { tenant: self.tenant, account: payer(self.account.load(Ordering::Relaxed)) }
     }
 
-    /// Puts an event at the end of the mailbox. `tag` comes back with the [`FinishedRun`](crate::FinishedRun).
+    /// Appends an event to the mailbox. [`FinishedRun`](crate::FinishedRun) returns `tag`.
     pub fn post(&self, event: OwnedEvent, hops: u8, tag: u64) -> Result<Posted, PostError> {
         self.put(Job { event, hops, tag }, false, &mut RunnerStarts::default())
     }
 
-    /// Like [`post`](Self::post) for one of several events: none of them runs before the `starts` are dropped.
+    /// Like [`post`](Self::post) for one of several events: dropping `starts` starts their runs.
     pub fn post_one_of(
         &self,
         event: OwnedEvent,
@@ -272,8 +274,8 @@ impl Runner {
         self.put(Job { event, hops, tag: 0 }, false, starts)
     }
 
-    /// The same for an event whose sender waits when the mailbox is [crowded](Posted::Crowded): while the definition
-    /// runs, what was under way by then is taken up to [`HELD_BACK_FACTOR`] times the mailbox's bounds.
+    /// The same for a sender that waits when the mailbox is [crowded](Posted::Crowded). While the
+    /// definition runs, the mailbox takes up to [`HELD_BACK_FACTOR`] times its bounds.
     pub fn post_held_back(
         &self,
         event: OwnedEvent,
@@ -311,15 +313,15 @@ impl Runner {
         self.engine.mailbox_room(self.account.load(Ordering::Relaxed))
     }
 
-    /// Ready when less than a quarter of the mailbox is taken, or when the definition does not run, so that nobody is held up by one that
-    /// pauses. Otherwise the task is woken when that is so.
+    /// Ready when the mailbox is less than a quarter full, or when the definition does not run. So
+    /// a paused definition blocks no sender. Otherwise wakes the task later.
     pub fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let waits = self.mailbox.lock().wait_for_room(&self.mailbox_options, cx.waker());
         if waits { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Runs it as the callee of another definition, on the thread and with the remaining time of the caller. Calls may overlap with
-    /// runs of the mailbox and with one another: each has an instance of its own.
+    /// Runs it as the callee of another definition, on the thread and in the time of the caller.
+    /// Calls and runs of the mailbox may overlap: each has an instance of its own.
     pub fn call_nested(&self, call: NestedCall<'_>, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
         if self.stays_down() {
             let message = format!("'{}' has trapped and does not begin again by itself", self.name);
@@ -427,7 +429,8 @@ impl Runner {
         self.wake(mailbox);
     }
 
-    /// Removes it: what waits is dropped and counted, a run under way ends normally, further events are refused. How many events waited.
+    /// Removes it: drops and counts waiting events, rejects new ones. A run under way
+    /// ends normally. Returns the number of dropped events.
     pub fn close(&self) -> usize {
         let mut mailbox = self.mailbox.lock();
         let waited = mailbox.len();
@@ -493,7 +496,7 @@ impl Runner {
         running || mailbox.instance.is_some() || !self.spares.is_empty()
     }
 
-    /// Counts a sweep, and drops the instances when it has not run for two of them. Whether one is left.
+    /// Counts a sweep, and drops instances unused for two sweeps. Returns whether one is left.
     pub(super) fn cool_down(&self, at_once: bool) -> bool {
         const IDLE_SWEEPS: u8 = 2;
         let sweeps = self.idle_sweeps.load(Ordering::Relaxed).saturating_add(1);
@@ -521,7 +524,7 @@ impl Runner {
         has_mail
     }
 
-    /// A worker takes it over: gives the instance, if there is one. `None` when it was closed meanwhile.
+    /// Begins the turn of a worker; returns the instance, if there is one. `None` if it is closed.
     pub(super) fn begin_turn(&self) -> Option<(Option<Box<ActionInstance>>, u64)> {
         let mut mailbox = self.mailbox.lock();
         let begun = (mailbox.activity == Activity::Ready).then(|| Self::begin(&mut mailbox))?;
@@ -549,17 +552,17 @@ impl Runner {
         }
     }
 
-    /// Whether a run of this version may begin: no other code was put in place, and the definition was not closed.
+    /// Whether a run of this version may begin: the code was not replaced, nor the runner closed.
     pub(super) fn may_run(&self, version: u64) -> bool {
         self.spares.version() == version
     }
 
-    /// Puts back what [`take_jobs`](Self::take_jobs) moved and did not run. A definition that was closed meanwhile counts it as dropped.
+    /// Puts back jobs that did not run. A closed definition counts them as dropped.
     pub(super) fn put_back(&self, jobs: &mut VecDeque<Job>) {
         self.mailbox.lock().put_back(jobs);
     }
 
-    /// The turn is over: puts the instance back, and the definition into the run queue when there is more to do.
+    /// Ends the turn: puts back the instance, and enqueues the definition if events wait.
     pub(super) fn end_turn(&self, instance: Option<Box<ActionInstance>>, version: u64) {
         let mut mailbox = self.mailbox.lock();
         if mailbox.activity != Activity::Running {
@@ -587,7 +590,7 @@ impl Runner {
         self.stays_down.load(Ordering::Relaxed)
     }
 
-    /// Notes a trap, where it does not begin again after one: it pauses until somebody enables it. What waits stays.
+    /// Notes a trap of a guest that does not restart: it pauses until enabled, its events wait.
     fn go_down(&self) {
         if self.limits().restarts {
             return;
@@ -607,12 +610,12 @@ impl Runner {
         waiters.into_iter().for_each(Waker::wake);
     }
 
-    /// The turn ended with a trap, of a run for this message if it was one: the definition pauses, its events wait.
+    /// Ends a turn with a trap, for a run of this message if given: the definition pauses.
     pub(super) fn end_trapped(&self, poison: Option<Poison>, took: Duration) {
         self.trapped_while(Activity::Running, poison, took);
     }
 
-    /// A run ended with a trap: the definition pauses if it was doing this, and does nothing else meanwhile.
+    /// Notes a trap: the definition pauses if this is its activity.
     pub(super) fn trapped_while(&self, activity: Activity, poison: Option<Poison>, took: Duration) {
         let now = Instant::now();
         let ended_before = self.ended_otherwise();
@@ -641,7 +644,8 @@ impl Runner {
         load(&self.figures.runs).saturating_sub(load(&self.figures.traps))
     }
 
-    /// Why a run for this event does not begin: its message made others trap, and pauses. It is counted as dropped. Costs nothing where no message ever did.
+    /// Returns why no run begins for a message that caused traps and pauses. Counts it as dropped.
+    /// Costs nothing while no message has caused a trap.
     pub(super) fn refuses(&self, event: &Event<'_>) -> Option<RunError> {
         if !self.has_poisons.load(Ordering::Relaxed) {
             return None;
@@ -699,7 +703,7 @@ impl Runner {
         self.is_traced() || runs.is_multiple_of(RUNS_PER_MEASURED)
     }
 
-    /// How many of so many messages that wait may run in one call; 1 while they are to run one by one.
+    /// Returns how many of the waiting messages may run in one call; 1 disables batches.
     pub(super) fn batch_max(&self, waiting: usize) -> usize {
         if self.is_traced() {
             return 1;

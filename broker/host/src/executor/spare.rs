@@ -33,8 +33,7 @@ impl Spares {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Other code is in its place, of which new instances are made already: what waits is dropped,
-    /// what runs is dropped when it ends.
+    /// Replaces the version: drops idle instances, and running ones when they end.
     pub(super) fn replace(&self, version: u64) {
         self.version.store(version, Ordering::Release);
         self.clear();

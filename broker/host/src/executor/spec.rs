@@ -30,8 +30,7 @@ pub struct RunnerSpec {
 }
 
 /// Specification of a runner whose code is still being compiled.
-/// [`Runner::replace`](super::Runner::replace) gives it the code, with what a [`RunnerSpec`] has
-/// besides.
+/// [`Runner::replace`](super::Runner::replace) adds the code and the rest of a [`RunnerSpec`].
 #[derive(Clone, Debug)]
 pub struct CompilingSpec {
     /// Names it to the server.

@@ -47,8 +47,8 @@ pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
 /// meanwhile, and what ran before in the same turn goes out first.
 pub fn away<T>(kind: RunWait, work: impl FnOnce() -> T) -> T {
     let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
-    // While a result is taken it is borrowed: then what was collected goes out with the rest of
-    // that.
+    // While the sink takes a result it is borrowed. Then the collected effects go out with that
+    // result.
     if let Ok(mut sink) = sink.try_borrow_mut() {
         sink.turn_finished();
     }
@@ -88,7 +88,7 @@ impl Shared {
     }
 }
 
-/// What a thread does that stands in.
+/// Body of a stand-in thread.
 fn stand_in(shared: &Arc<Shared>, seat: Seat) {
     let pulse = Arc::clone(&seat.pulse);
     worker::run(shared, seat, || shared.stand_ins.stay(&pulse));

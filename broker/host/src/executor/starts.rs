@@ -1,13 +1,13 @@
-//! Starts of definitions that wait until all of several events were posted.
+//! Deferred starts of definitions, until all of several events were posted.
 //!
-//! What the first of them publishes must not overtake the others on their way to the mailboxes
+//! Effects of the first definition must not overtake the other events on their way to mailboxes
 //! further down.
 
 use std::sync::Arc;
 
 use super::Runner;
 
-/// Definitions that begin with what was posted to them when this is dropped.
+/// Definitions that start on their posted events when this is dropped.
 #[derive(Debug, Default)]
 pub struct RunnerStarts(Vec<Arc<Runner>>);
 

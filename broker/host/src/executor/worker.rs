@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where the results of a thread go; the host functions that wait know it too.
+/// Sink for the results of a thread; host functions that wait know it too.
 pub(super) type SharedSink = Rc<RefCell<Box<dyn Sink>>>;
 
 /// Works until the executor is dropped.
@@ -128,7 +128,7 @@ fn run_jobs(
         if !run_job(runner, &job, instance, sink, output, &mut taken.tally) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
-        // What is written takes its time as well, when it is carried out.
+        // Carrying out many writes takes time as well.
         let may_be_long = instance.was_long() || output.writes() > WRITES_PER_LOOK;
         if (number.is_multiple_of(8) || may_be_long) && began.elapsed() > runner.turn_time_max() {
             break;

@@ -1,4 +1,4 @@
-//! Typed bindings of what the worlds `route` and `auth` share, generated from `wit/guest`.
+//! Typed bindings of the common part of the worlds `route` and `auth`, generated from `wit/guest`.
 //! Functions that wait are `async` here and plain in the guest.
 #![allow(
     unsafe_code,

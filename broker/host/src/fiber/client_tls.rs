@@ -1,10 +1,10 @@
 //! TLS of an endpoint with servers, as its profile says.
 //!
-//! One thread does the handshakes of all routes, and whoever answers at the other end chooses the
-//! certificates: long chains are not looked at.
+//! One thread does the handshakes of all routes, and the other end chooses the certificates. So the
+//! host rejects long chains.
 //!
-//! Invariant: a connection is begun by what the files of the profile say then; where they cannot be
-//! used there is none.
+//! Invariant: a connection begins with the current files of the profile. Without usable files there
+//! is none.
 
 use super::{
     files,
@@ -35,7 +35,7 @@ impl fmt::Debug for ClientTls {
 }
 
 impl ClientTls {
-    /// Reads what a profile names. Asks the disk.
+    /// Reads the files of a profile from disk.
     ///
     /// # Errors
     /// See [`TlsFault`].
@@ -60,7 +60,7 @@ impl ClientTls {
         Ok(self.now().await?.0)
     }
 
-    /// The same of TLS 1.2 alone.
+    /// Returns the configuration for TLS 1.2 alone.
     pub(super) async fn config_1_2(&self) -> Result<Arc<ClientConfig>, TlsFault> {
         self.now().await?.1.ok_or(TlsFault::TooOld)
     }

@@ -1,9 +1,9 @@
-//! Connecting: from a host and a port to a connected socket, through the operator's word on each
+//! Connecting: from a host and a port to a connected socket, after the operator's check of each
 //! address.
 //!
-//! Invariants: what was checked is what is connected to, so that a name which resolves otherwise
-//! the next time leads nowhere else; a guest has a bounded number of look-ups under way, whatever
-//! it does with its time limits, and none of them holds a thread of routes up.
+//! Invariants: the socket connects to the checked address, so a name that resolves differently the
+//! next time leads nowhere else. A guest has a bounded number of look-ups under way, whatever its
+//! time limits. No look-up blocks a thread of routes.
 
 use super::{
     FiberServices,
@@ -38,7 +38,7 @@ pub(super) struct Place {
     pub(super) port: u16,
 }
 
-/// What an instance connects with.
+/// Services and shares with which an instance opens sockets.
 pub(super) struct Dialer {
     pub(super) services: Arc<dyn FiberServices>,
     pub(super) lookups: Arc<Semaphore>,
@@ -130,9 +130,9 @@ impl Dialer {
     }
 }
 
-/// Whether a connection is to itself: where nobody listens at a port of this machine, the system
-/// may give that very port to whoever connects to it, and connects both. It is reset then, so that
-/// the port is free for who is to listen there.
+/// Whether a connection is to itself. If no program listens at a local port, the system may assign
+/// that port to the connecting socket and connect both ends. The connection is then reset, so that
+/// the port is free for a listener.
 fn is_to_itself(stream: &TcpStream) -> bool {
     let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
     let is_so = local == peer;

@@ -1,8 +1,8 @@
-//! Where a route may connect to and listen: the endpoints that its definition names.
+//! Endpoints that a route may connect to and listen at, as its definition names them.
 //!
 //! An endpoint has one place of its own, and patterns for places that only the other side names,
-//! such as the brokers of a cluster. What a host name resolves to is another question, which the
-//! operator of the broker decides ([`refuses_address`](super::FiberServices::refuses_address)).
+//! such as the brokers of a cluster. The operator of the broker decides which resolved addresses
+//! are allowed ([`refuses_address`](super::FiberServices::refuses_address)).
 
 use super::{client_tls::ClientTls, server_tls::ServerTls};
 use std::{net::IpAddr, str::FromStr};
@@ -10,13 +10,13 @@ use std::{net::IpAddr, str::FromStr};
 /// Bytes of a host name. RFC 1035.
 const HOST_BYTES_MAX: usize = 253;
 
-/// Where a name leads.
+/// Place outside of the broker, by its name in the definition.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoint {
     /// Section of the definition that says all this.
     pub section: String,
-    /// Host name or address. Also what the certificate must be for, unless
-    /// [`Endpoint::server_name`] says otherwise.
+    /// Host name or address, which the certificate must match. [`Endpoint::server_name`] overrides
+    /// the name in the certificate.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -35,7 +35,7 @@ pub struct Endpoint {
 /// How the host serves HTTP at an endpoint.
 #[derive(Clone, Debug, Default)]
 pub struct HttpService {
-    /// What it shows to clients; `None` without TLS.
+    /// Certificate and key that it shows to clients; `None` without TLS.
     pub tls: Option<ServerTls>,
 }
 

@@ -1,10 +1,9 @@
-//! Places for operations on files. All guests together have few under way, each with a thread;
-//! owners who wait for one take turns, and each has at most a part of what others leave. So
-//! nobody's files, however many they are and however slow their disk is, keep those of others
-//! waiting.
+//! Bounded slots for operations on files of all guests, each with a thread. Waiting owners take
+//! turns, and each has at most a part of the slots that others leave. So the files of one owner,
+//! however many and slow, do not block those of others.
 //!
-//! Invariant: whoever waits could not begin, because all places are taken or his owner has what
-//! others leave to him.
+//! Invariant: an operation waits only if all slots are taken or its owner has used up the part that
+//! others leave.
 
 use crate::limits::{FILE_OPERATIONS_MAX, OWNER_PART};
 use lotmq_shares::{AccountShares, FairTurns};
@@ -15,7 +14,7 @@ use tokio::sync::oneshot;
 /// Places for operations on files.
 pub(super) struct FilePlaces {
     shares: Arc<AccountShares>,
-    /// Those who wait, by account.
+    /// Waiting operations, by account.
     waiting: Mutex<FairTurns<u64, VecDeque<oneshot::Sender<FilePlace>>>>,
 }
 
@@ -71,7 +70,7 @@ impl FilePlaces {
         }
         drop(waiting);
         for (account, next) in begin {
-            // Who has gone at this very moment leaves it to the next one.
+            // If the waiter has gone at this moment, dropping the place gives it to the next one.
             drop(next.send(self.place(account)));
         }
     }
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_begins_when_there_is_room() {
+    fn waiting_file_operation_starts_when_a_slot_is_free() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let places = FilePlaces::new();

@@ -23,18 +23,18 @@ use std::sync::{Arc, LazyLock};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use wasmtime::component::Resource;
 
-/// Whose operations those on certificates and keys count as, whoever connects with them: they are
-/// few and short.
+/// Account for operations on certificates and keys, whatever guest connects with them. They are few
+/// and short.
 pub(super) const OF_TLS: u64 = u64::MAX - 2;
 
 /// Places for operations of all guests.
 static UNDER_WAY: LazyLock<Arc<FilePlaces>> = LazyLock::new(FilePlaces::new);
 
-/// An open file: what the resource `file` stands for.
+/// An open file: the resource `file`.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestFile(Closing<OpenFile>);
 
-/// Names that are being listed: what the resource `listing` stands for.
+/// Names that are being listed: the resource `listing`.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestListing(Closing<Mutex<Dir>>);
 
@@ -169,8 +169,8 @@ impl Host for FiberState {
     }
 }
 
-/// A folder of the definition, for what the guest wants there; the server hears of what was not
-/// granted.
+/// Returns a folder of the definition, if it is granted for this use. The server is notified of
+/// missing grants.
 fn granted_folder(state: &FiberState, name: &str, capability: Capability) -> Result<RouteFolder, FileError> {
     let unknown = || FileError::Denied(format!("there is no folder '{name}'"));
     let folder = state.folders.get(name).ok_or_else(unknown)?;

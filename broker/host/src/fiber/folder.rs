@@ -1,9 +1,8 @@
-//! A folder of this machine that a route has, and what is done in it: calls of the system that wait
-//! for the disk.
+//! A folder of this machine that a route has, and its operations: system calls that wait for the
+//! disk.
 //!
-//! Invariant: the system resolves every path below the folder (`openat2` with `RESOLVE_BENEATH`),
-//! so that no name, no symbolic link and no change in the midst of an operation leads out of it;
-//! guests cannot make links.
+//! Invariant: the system resolves every path below the folder (`openat2` with `RESOLVE_BENEATH`).
+//! So no name, no symbolic link and no concurrent change leads out of it. Guests cannot make links.
 
 use super::bindings::lotmq::guest::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
 use crate::limits::{FILE_BYTES_MAX, FILE_PATH_BYTES_MAX, FILE_PATH_NAMES_MAX, FILES_FREE_MIN};
@@ -21,11 +20,11 @@ use std::{
 /// How often a path is looked up again that changed meanwhile.
 const LOOKUPS_MAX: usize = 16;
 
-/// Permissions of files and of folders that are made: their owner may write, his group may read.
+/// Permissions of new files and folders: the owner may write, the group may read.
 const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
 
-/// What it takes to look something up and no more.
+/// Flags that open a path for lookup only.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// A folder that a route has by name.
@@ -33,9 +32,9 @@ const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub struct RouteFolder {
     /// As its definition names it, and grants do.
     pub named: String,
-    /// What it lies below, which the operator has set: followed wherever it leads.
+    /// Root that the operator has set. Links in its own path are followed.
     pub root: PathBuf,
-    /// Where below the root; made when it is written to and not there.
+    /// Path below the root. The first write creates it if it is missing.
     pub below: String,
     /// Whether the guest may read there.
     pub may_read: bool,
@@ -67,7 +66,7 @@ impl RouteFolder {
             (false, true) => OFlags::WRONLY,
             (_, false) => OFlags::RDONLY,
         };
-        // What is no file must not be waited for.
+        // Opening a FIFO or a device must not block.
         let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let flags = flags
             | match mode {
@@ -302,7 +301,7 @@ fn parent<'a>(folder: &OwnedFd, path: &'a str) -> Result<(OwnedFd, &'a str), Fil
     beneath(folder, above, LOOK | OFlags::DIRECTORY).map(|above| (above, name))
 }
 
-/// Opens what a path leads to, below a folder.
+/// Opens a path below a folder.
 fn beneath(folder: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, FileError> {
     resolved(folder, path, flags).map_err(of_system)
 }
@@ -326,7 +325,7 @@ fn resolved(folder: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errn
     let mut last = Errno::AGAIN;
     for _ in 0..LOOKUPS_MAX {
         match fs::openat2(folder, path, flags, Mode::from_raw_mode(mode), resolve) {
-            // Something was renamed meanwhile, and the system could not tell whether that led out.
+            // After a concurrent rename, the system could not decide whether the path leads out.
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(error) => {
                 last = error;
@@ -411,7 +410,7 @@ mod tests {
         assert!(folder.rename("inner", "up/inner").is_err() && folder.remove("up/beside").is_err());
         folder.open("within/a", OpenMode::Create).unwrap().write(0, b"x").unwrap();
         assert_eq!(real::read(own.join("inner/a")).unwrap(), b"x");
-        // A link itself can go; what it leads to stays.
+        // A link itself can be removed; its target stays.
         folder.remove("absolute").unwrap();
         assert_eq!(real::read(&outside).unwrap(), b"secret");
     }
@@ -464,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_waited_for() {
+    fn opening_a_named_pipe_fails_without_blocking() {
         let root = tempfile::tempdir().unwrap();
         let folder = folder(root.path());
         folder.open("a", OpenMode::Create).unwrap();
@@ -477,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_keeps_free_is_kept_free() {
+    fn file_writes_respect_the_disk_reserve() {
         let root = tempfile::tempdir().unwrap();
         let folder = folder(root.path());
         folder.open("a", OpenMode::Create).unwrap().write(0, b"x").unwrap();

@@ -51,7 +51,7 @@ impl environment::Host for FiberState {
 }
 
 impl FiberState {
-    /// Whether the grants cover a name; the server hears of what they do not cover.
+    /// Whether the grants cover a name; the server is notified of missing grants.
     pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {

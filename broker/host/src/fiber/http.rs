@@ -1,13 +1,13 @@
 //! `http`: exchanges with HTTP servers. Capability: the endpoints of the instance, as for `net`,
-//! and what the operator allows of addresses. Bounds: exchanges and connections per instance, bytes
-//! of requests and responses, time.
+//! and the addresses that the operator allows. Bounds: exchanges and connections per instance,
+//! bytes of requests and responses, time.
 //!
-//! A request is checked ([`request`]), sent over a connection that is there or is made ([`pool`],
-//! [`stream`]) by a task of its own, and its response is read by the [`exchange`] as the guest
-//! wants it. What the bytes of a server mean, `hyper` decides.
+//! The host checks a request ([`request`]). A task sends it over a pooled or a new connection
+//! ([`pool`], [`stream`]). The [`exchange`] reads the response as the guest wants it. `hyper`
+//! parses the bytes of the server.
 //!
-//! Invariants: what an instance has open ends with it; an address is asked about for each request,
-//! also when the connection is there already.
+//! Invariants: everything that an instance has open ends with it; each request asks whether its
+//! address is allowed, also over an open connection.
 
 mod error;
 mod exchange;
@@ -45,7 +45,7 @@ use wasmtime::component::{Resource, ResourceTableError};
 /// exchanges that an instance can have dropped.
 const TURNS_FOR_ROOM: u32 = 4;
 
-/// What an instance has of HTTP.
+/// HTTP state of an instance.
 #[derive(Default)]
 pub(super) struct InstanceHttp {
     pool: Arc<HttpPool>,

@@ -1,14 +1,14 @@
 //! `http-server`: requests of HTTP clients. Capability: the endpoints of the instance that serve
-//! HTTP, and what the operator allows of addresses of this machine. Bounds: connections and open
-//! requests per server, taken requests per instance, bytes of requests and answers, time;
-//! connections and bytes of all servers together ([`callers`]).
+//! HTTP, and the local addresses that the operator allows. Bounds: connections and open requests
+//! per server, taken requests per instance, bytes of requests and answers, time; connections and
+//! bytes of all servers together ([`callers`]).
 //!
-//! A task accepts connections, each of which has a task of its own ([`connection`]) in which
-//! `hyper` reads requests; they wait in the [`queue`] of their server until the guest takes them,
+//! A task accepts connections. Each connection has a task of its own ([`connection`]), in which
+//! `hyper` reads requests. They wait in the [`queue`] of their server until the guest takes them,
 //! and for their answer as long as the guest has said.
 //!
-//! Invariants: no guest code runs for a client that is not called by the driver; whatever the guest
-//! does, each whole request is answered by it or by the host.
+//! Invariants: a client cannot start guest code; only the driver calls it. Each whole request is
+//! answered by the guest or by the host.
 
 mod answer;
 mod callers;
@@ -68,7 +68,7 @@ impl Drop for InstanceServers {
     }
 }
 
-/// A server: what the resource `server` stands for. Dropping it closes its socket at once.
+/// A server: the resource `server`. Dropping it closes its socket at once.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestServer {
     shared: Arc<ServerShared>,
@@ -78,7 +78,7 @@ pub struct GuestServer {
 /// Number of the next server of this process.
 static NEXT_SERVER: AtomicU64 = AtomicU64::new(0);
 
-/// What a server and its tasks share.
+/// State that a server and its tasks share.
 pub(super) struct ServerShared {
     number: u64,
     /// Account of its owner, in whose share of all servers it counts.
@@ -99,13 +99,13 @@ pub(super) struct ServerShared {
 impl Drop for GuestServer {
     fn drop(&mut self) {
         self.shared.socket.lock().take();
-        // Before what waits is dropped, so that it is told.
+        // Before the waiting requests are dropped, so that they get an answer.
         self.closing.send_replace(true);
         self.shared.queue.clear();
     }
 }
 
-/// The right to answer one request: what the resource `responder` stands for.
+/// The right to answer one request: the resource `responder`.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestResponder(Option<oneshot::Sender<answer::ServedAnswer>>);
 

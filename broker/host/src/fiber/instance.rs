@@ -1,4 +1,4 @@
-//! Instances on fibers: what the host does around each call of a guest that waits.
+//! Instances on fibers: the work of the host around each call of a guest that waits.
 
 use super::{
     bindings::lotmq::guest::{
@@ -25,7 +25,7 @@ pub(crate) trait OnFiber: Send + 'static {
     /// Their part of it.
     fn fiber(&mut self) -> &mut FiberState;
 
-    /// The same, to be looked at.
+    /// Shared reference to the same state.
     fn fiber_ref(&self) -> &FiberState;
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Fiber<T: OnFiber> {
     _stack: StackShare,
 }
 
-/// What a call of a guest gives: its own answer, or the trap that ended it.
+/// Result of a call of a guest: its own answer, or the trap that ended it.
 pub(crate) type CallResult<T> = Result<T, Trap>;
 
 impl<T: OnFiber> Fiber<T> {
@@ -95,7 +95,7 @@ impl<T: OnFiber> Fiber<T> {
         self.store.data().fiber_ref().has_computed()
     }
 
-    /// What came of a call.
+    /// Converts the result of a call; explains a trap.
     pub(crate) fn end<R>(&self, called: wasmtime::Result<R>) -> CallResult<R> {
         called.map_err(|error| {
             let state = self.store.data().fiber_ref();

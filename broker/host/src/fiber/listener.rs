@@ -19,7 +19,7 @@ const BACKLOG: i32 = 64;
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestListener {
     socket: TcpListener,
-    /// A connection that was found while somebody waited for one.
+    /// A connection that was found while the guest waited for one.
     arrived: Option<tokio::net::TcpStream>,
     endpoint: Endpoint,
     /// Its place, which is free again when it is dropped.
@@ -32,7 +32,7 @@ pub(super) fn own_address(endpoint: &Endpoint, services: &dyn FiberServices) -> 
     let no_address = || IoError::Denied(format!("'{}' is no address to listen at", endpoint.host));
     let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
     match services.refuses_listening(address) {
-        // Which names the address.
+        // This text names the address.
         Some(reason) => Err(IoError::Denied(format!("{}: LISTEN: {reason}", endpoint.section))),
         None => Ok(services.listens_in_place_of(SocketAddr::new(address, endpoint.port))),
     }
@@ -49,8 +49,8 @@ pub(super) fn not_listening(endpoint: &Endpoint, address: SocketAddr, error: &io
     IoError::Other(format!("{}: LISTEN: {why}", endpoint.section))
 }
 
-/// Why nobody can listen at an endpoint now, in the words in which a guest is told; `None` where
-/// somebody could. Nobody connects meanwhile: the socket that finds it out does not listen.
+/// Returns the reason why no guest can listen at an endpoint now, in the text for guests; `None` if
+/// one could. No client can connect meanwhile: the test socket does not listen.
 #[must_use]
 pub fn listening_refused(endpoint: &Endpoint, services: &dyn FiberServices) -> Option<String> {
     let tried = own_address(endpoint, services).and_then(|address| {

@@ -1,5 +1,5 @@
-//! Datagrams that the system has dropped because the socket of a guest had no room for them, as the
-//! last column of `/proc/net/udp` tells it for each socket.
+//! Datagrams that the system has dropped because the socket of a guest had no room for them. The
+//! last column of `/proc/net/udp` has the number for each socket.
 //!
 //! Invariant: the tables are read for all sockets together, for at most a hundredth of the time,
 //! however many sockets the machine has.
@@ -24,7 +24,7 @@ const REST: u32 = 100;
 /// Tables of the system, for IPv4 and IPv6.
 const TABLES: [&str; 2] = ["/proc/self/net/udp", "/proc/self/net/udp6"];
 
-/// What was read last, for all guests.
+/// Latest reading, for all guests.
 static READ: Mutex<Option<Reading>> = Mutex::new(None);
 
 /// Numbers of dropped datagrams by the inodes of sockets.
@@ -36,7 +36,7 @@ struct Reading {
 
 /// Count of the datagrams that were dropped at one socket.
 pub(super) struct LostDatagrams {
-    /// Its inode; `None` where the system does not tell it.
+    /// Its inode; `None` if the system does not return it.
     inode: Option<u64>,
     told: u32,
     /// When it is looked at again.
@@ -53,7 +53,7 @@ impl LostDatagrams {
         Self { inode, told: 0, due, services, run: dialer.run }
     }
 
-    /// Tells the broker what was dropped since it was told last, at most once in a while.
+    /// Reports newly dropped datagrams to the broker, at most once per period.
     pub(super) fn look(&mut self) {
         if Instant::now() >= self.due {
             self.due = Instant::now() + PERIOD;

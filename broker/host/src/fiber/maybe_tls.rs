@@ -37,7 +37,7 @@ impl MaybeTlsStream {
         Ok(())
     }
 
-    /// Reads what is there; `WouldBlock` when nothing is.
+    /// Reads available bytes; `WouldBlock` when there are none.
     pub(super) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.read(&self.stream, bytes),

@@ -1,5 +1,5 @@
 //! `net`: connections by the name of an endpoint. Capability: the endpoints of the instance, and
-//! what the operator allows of addresses. Bounds: sockets per instance, bytes per read and write,
+//! the addresses that the operator allows. Bounds: sockets per instance, bytes per read and write,
 //! time per connect.
 
 use super::{
@@ -344,7 +344,7 @@ pub(super) fn deadline(timeout_ms: u32) -> Instant {
     Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
 }
 
-/// Why a connection has no TLS, for whoever operates the side that connects.
+/// Returns the reason why a connection has no TLS, for the operator of the connecting side.
 pub(super) fn tls_reason(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     cause.map_or_else(|| error.to_string(), |cause| told(cause, Side::Client))

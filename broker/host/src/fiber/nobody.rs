@@ -1,12 +1,12 @@
-//! A broker's side that does nothing: for guests that are asked what they are before they may do
-//! anything.
+//! Broker side that does nothing, for guests that are asked for a description before they have
+//! grants.
 
 use std::net::IpAddr;
 
 use super::{FiberServices, HttpEvent};
 use crate::{Argument, LogLevel, MetricChange, NestedCall, RunContext, RunError, Services, Severity, Value};
 
-/// Services of nobody: there are no values, nothing is kept, and what is said is heard by no one.
+/// Services without any value or effect: reads find nothing, and output is discarded.
 pub(crate) struct BrokerOfNobody;
 
 impl Services for BrokerOfNobody {

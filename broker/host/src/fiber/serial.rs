@@ -22,11 +22,11 @@ use std::sync::Arc;
 use tokio::time::timeout_at;
 use wasmtime::component::Resource;
 
-/// An open port: what the resource `port` stands for.
+/// An open port: the resource `port`.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestPort {
     port: Arc<OpenPort>,
-    /// What its signals wait for, for as long as it is open.
+    /// State that its signals wait for, for as long as it is open.
     readable: Arc<Readable>,
     writable: Arc<Writable>,
 }

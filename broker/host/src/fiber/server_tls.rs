@@ -1,7 +1,6 @@
-//! TLS of an endpoint with clients: the certificate that the host shows where it serves.
+//! TLS of an endpoint with clients: the certificate of a server of the host.
 //!
-//! Invariant: a connection is begun with what the files hold then; where they cannot be used there
-//! is none.
+//! Invariant: a connection begins with the current files. Without usable files there is none.
 
 use super::{
     files,

@@ -17,7 +17,7 @@ pub(super) trait Signalling: Send + Sync {
     fn poll_signal(&self, context: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A signal: what the resource `signal` stands for. It keeps nothing open.
+/// A signal: the resource `signal`. It keeps nothing open.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestSignal(Weak<dyn Signalling>);
 

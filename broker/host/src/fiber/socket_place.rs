@@ -1,16 +1,15 @@
-//! Places of the sockets of guests: connections that they have accepted by listeners of their own,
-//! and, apart from those, what they open themselves: connections, also those of HTTP, UDP sockets
-//! and listeners. Of each all guests together have as many as the broker has file descriptors for,
-//! of which those of one owner have at most a part of what others leave. Those of an administrator
-//! have one in any case.
+//! Places of the sockets of guests, in two sums: connections that they have accepted by listeners
+//! of their own, and sockets that they open themselves (connections, also those of HTTP, UDP
+//! sockets and listeners). The file descriptors of the broker bound each sum. One owner has at most
+//! a part of the rest that others leave. Administrators may exceed it.
 
 use super::{FiberServices, bindings::lotmq::guest::net::IoError};
 use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use parking_lot::Mutex;
 use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
-/// Addresses of this machine from which bridges of this process are connected: what a broker
-/// accepts from one of them comes from itself.
+/// Local addresses from which bridges of this process are connected. A connection from one of them
+/// comes from this broker itself.
 static OF_BRIDGES: Mutex<Option<HashSet<SocketAddr>>> = Mutex::new(None);
 
 /// Whether a connection from this address is one that a bridge of this process has made.
@@ -19,7 +18,7 @@ pub fn is_of_own_bridge(peer: SocketAddr) -> bool {
     of_bridges.as_ref().is_some_and(|of_bridges| of_bridges.contains(&canonical(peer)))
 }
 
-/// The address as it is of IPv4, where a socket of IPv6 tells it otherwise.
+/// Returns an IPv4 address for an IPv4-mapped IPv6 address.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -65,7 +64,7 @@ impl Drop for SocketPlace {
     }
 }
 
-/// What is told of a connection that was turned away.
+/// Returns the text that reports a rejected connection.
 pub(super) fn turned_away(reason: NoShare) -> String {
     let (whose, max) = match reason {
         NoShare::Owner { max } => ("those that the guests of this owner have accepted are", max),

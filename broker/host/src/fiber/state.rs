@@ -1,4 +1,4 @@
-//! What the host keeps for one instance that waits, and what the broker does for it.
+//! Host state of one instance that waits, and the services of the broker for it.
 
 use super::{
     dial::LOOKUPS_MAX,
@@ -30,11 +30,11 @@ pub struct ListeningPlace<'a> {
     pub endpoint: &'a str,
     /// Address of this machine.
     pub address: SocketAddr,
-    /// What comes there.
+    /// Kind of traffic at that place.
     pub reception: Reception,
 }
 
-/// What comes to a guest that listens.
+/// Traffic that a listening guest receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reception {
     /// Connections, which it accepts itself.
@@ -48,7 +48,7 @@ pub enum Reception {
     },
 }
 
-/// What the broker does for guests that wait, besides [`Services`].
+/// Services of the broker for guests that wait, besides [`Services`].
 pub trait FiberServices: Services {
     /// Why guests reach nothing at all; `None` where that depends on the place. Asked before a name
     /// is looked up.
@@ -56,8 +56,8 @@ pub trait FiberServices: Services {
         None
     }
 
-    /// Why the operator of the broker lets no guest connect to an address; `None` where he does.
-    /// Asked of what names resolve to, for each connection.
+    /// Returns the reason why the operator lets no guest connect to an address; `None` if it is
+    /// allowed. The host asks for each connection, with the resolved address.
     fn refuses_address(&self, address: IpAddr) -> Option<String>;
 
     /// Why no guest may connect to a port of an address, for whatever reason.
@@ -65,10 +65,11 @@ pub trait FiberServices: Services {
         self.refuses_address(place.ip())
     }
 
-    /// Why the operator lets no guest listen at an address of this machine; `None` where he does.
+    /// Returns the reason why the operator lets no guest listen at an address of this machine;
+    /// `None` if it is allowed.
     fn refuses_listening(&self, address: IpAddr) -> Option<String>;
 
-    /// Where a guest listens that names an address of this machine.
+    /// Returns the address at which a guest listens instead of an address of this machine.
     fn listens_in_place_of(&self, address: SocketAddr) -> SocketAddr {
         address
     }
@@ -76,8 +77,8 @@ pub trait FiberServices: Services {
     /// A guest has begun to listen.
     fn listens(&self, _run: &RunContext, _listening: ListeningPlace<'_>) {}
 
-    /// Why the operator lets no guest open a serial port, by the path of its device; `None` where
-    /// he does.
+    /// Returns the reason why the operator lets no guest open a serial port, by the path of its
+    /// device; `None` if it is allowed.
     fn refuses_serial_port(&self, device: &str) -> Option<String>;
 
     /// Whether a guest is a bridge to other brokers, which may lead back to this one.
@@ -85,8 +86,8 @@ pub trait FiberServices: Services {
         false
     }
 
-    /// Whether guests act for an administrator, by his present rights: those have sockets beyond
-    /// what there may be. Asked only where there are none left.
+    /// Whether guests act for an administrator, by the current rights. Administrators may exceed
+    /// the bound of sockets. The host asks only when no sockets are left.
     fn acts_for_administrator(&self) -> bool {
         false
     }
@@ -119,7 +120,8 @@ pub(crate) struct Places {
 
 /// Host state of one instance that waits.
 pub(crate) struct FiberState {
-    /// First of all, so that requests without an answer are told that the instance has ended.
+    /// First field, dropped first: requests without an answer then learn that the instance has
+    /// ended.
     pub(super) servers: InstanceServers,
     pub(super) services: Arc<dyn FiberServices>,
     pub(crate) grants: Arc<Grants>,

@@ -22,8 +22,8 @@ use std::{
 use tokio::net::TcpStream;
 
 thread_local! {
-    /// Where bytes land that guests of this thread read, as many as one of them wants at most. Of a
-    /// buffer for each read all would be cleared, and little filled.
+    /// Read buffer of this thread, as large as the largest read of a guest. A new buffer for each
+    /// read would be zeroed in full and filled little.
     static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -150,7 +150,7 @@ impl Tcp {
         written.map_err(|error| io_error(&error))
     }
 
-    /// Reads what is there; `WouldBlock` when nothing is.
+    /// Reads available bytes; `WouldBlock` when there are none.
     pub(super) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match &mut self.zstd {
             Some(zstd) => zstd.read(&mut self.stream, bytes),
@@ -167,7 +167,7 @@ impl Tcp {
         self.stream.try_shutdown().map_err(|error| io_error(&error))
     }
 
-    /// What is below, for streams that are never packed.
+    /// Returns the stream below, for connections without compression.
     pub(super) fn stream(&mut self) -> &mut MaybeTlsStream {
         &mut self.stream
     }

@@ -22,7 +22,7 @@ const END_OF_MESSAGE: u8 = 0x01;
 /// Bytes of a packet before the login has agreed on others.
 const PACKET_BYTES_MAX: usize = 4096;
 
-/// What goes out in packets, and how far the packet has come that comes in.
+/// TDS packet framing: the outgoing bytes, and the read position in the incoming packet.
 #[derive(Default)]
 pub(super) struct TdsFrames {
     outgoing: Vec<u8>,
@@ -48,7 +48,7 @@ impl TdsFrames {
         }
     }
 
-    /// Sends what the socket takes; `WouldBlock` when something is left.
+    /// Sends the queued packets; `WouldBlock` when some are left.
     pub(super) fn send(&mut self, socket: &mut impl Write) -> io::Result<()> {
         while !self.outgoing.is_empty() {
             match socket.write(&self.outgoing)? {
@@ -59,12 +59,12 @@ impl TdsFrames {
         Ok(())
     }
 
-    /// What is in the packets that come.
+    /// Returns a reader of the contents of incoming packets.
     pub(super) fn reader<'a, S: Read>(&'a mut self, socket: &'a mut S) -> impl Read + 'a {
         Unwrapped { frames: self, socket }
     }
 
-    /// Ends the packets; what is left of one would be taken for TLS.
+    /// Ends the packets. The rest of an incomplete packet would be taken for TLS.
     pub(super) fn end(&self) -> io::Result<()> {
         if self.left == 0 && self.header_read == 0 {
             return Ok(());
@@ -135,7 +135,7 @@ mod tests {
         frames.send(&mut sent).unwrap();
         assert_eq!(sent.get(..8), Some(&[0x12, 0, 0x10, 0, 0, 0, 0, 0][..]));
         assert_eq!(sent.get(8192..8200), Some(&[0x12, 1, 0x07, 0x28, 0, 0, 2, 0][..]));
-        // An empty packet is nothing, and what is behind the last one is not touched.
+        // An empty packet yields nothing, and bytes behind the last packet stay.
         let whole = [&[0x12, 1, 0, 8, 0, 0, 0, 0], &sent[..], b"\x17\x03\x03"].concat();
         let (mut socket, mut frames, mut came) = (Slow(&whole), TdsFrames::default(), Vec::<u8>::new());
         while came.len() < records.len() {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet_of_a_handshake_is_told() {
+    fn unexpected_packet_in_the_tds_handshake_is_reported() {
         for (bytes, expected) in [
             (&b"\x0f\x01\0\x09\0\0\0\0\xfd"[..], "a packet of TDS of type 0x0f"),
             (b"\x12\x01\0\x07\0\0\0\0", "a packet of TDS of 7 bytes"),

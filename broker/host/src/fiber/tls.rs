@@ -21,11 +21,11 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// One side of TLS.
 pub(super) struct Tls {
     connection: Connection,
-    /// What the handshake goes in, until it is done.
+    /// Packets that wrap the handshake, until it is done.
     frames: Option<Box<TdsFrames>>,
     /// The other side has ended its direction.
     is_ended: bool,
-    /// The first bytes that came, by which is told who answers without TLS.
+    /// First received bytes, which identify a server without TLS.
     first: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ const HTTP: &[u8] = b"HTTP/";
 /// The socket as rustls wants it.
 struct Socket<'a>(&'a TcpStream);
 
-/// The same, with a copy of the first bytes.
+/// The socket with a copy of its first bytes.
 struct Noting<'a>(&'a TcpStream, &'a mut Vec<u8>);
 
 impl Read for Noting<'_> {
@@ -63,8 +63,7 @@ impl Write for Socket<'_> {
     }
 }
 
-/// What is told of a server that answers the begin of a handshake with these bytes, which are none
-/// of TLS.
+/// Returns the error for a server that answers the handshake with these bytes, which are not TLS.
 fn without_tls(first: &[u8]) -> &'static str {
     if first == HTTP {
         return "a server of HTTP without TLS answers there, and this connection is with TLS: http:// and not https://, or no TLS in its section";
@@ -173,8 +172,8 @@ impl Tls {
         self.poll_flush(stream, context).map(|_| ())
     }
 
-    /// Reads once from the socket. `WouldBlock` when nothing is there; what is wrong with what came
-    /// before is told every time.
+    /// Reads once from the socket. `WouldBlock` when nothing is there. An error in earlier input is
+    /// returned every time.
     fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
         let read = match &mut self.frames {
             Some(frames) => self.connection.read_tls(&mut frames.reader(&mut Socket(stream))),
@@ -221,7 +220,7 @@ impl Tls {
         frames.send(&mut Socket(stream))
     }
 
-    /// Sends what the socket takes; the rest waits.
+    /// Sends as much as the socket takes; the rest waits.
     fn try_send(&mut self, stream: &TcpStream) -> io::Result<()> {
         match self.send(stream) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),

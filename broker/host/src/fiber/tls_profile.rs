@@ -1,7 +1,7 @@
-//! What one endpoint trusts and shows in TLS, and how that is read of files and texts.
+//! Trust and identity of one endpoint in TLS, and how they are read from files and texts.
 //!
-//! Invariants: a file is looked up below its root, and no link leads out; no error has anything of
-//! what was read in it.
+//! Invariants: a file is looked up below its root, and no link leads out; no error contains
+//! anything that was read from it.
 
 use super::folder::open_beneath;
 use lotmq_chain::{
@@ -31,12 +31,12 @@ use std::{
 };
 use zeroize::Zeroizing;
 
-/// Profile of TLS of an endpoint: whom it trusts, what it shows, which versions it speaks.
+/// TLS profile of an endpoint: trusted servers, own identity, and versions.
 #[derive(Clone, Debug)]
 pub struct TlsProfile {
     /// Whom it trusts.
     pub trust: ServerTrust,
-    /// What it shows to servers that ask for it.
+    /// Certificate and key that it shows to servers that ask for them.
     pub identity: Option<TlsIdentity>,
     /// Whether it speaks TLS 1.3 and nothing older; else 1.2 as well.
     pub only_1_3: bool,
@@ -48,11 +48,11 @@ type Judge = (Arc<dyn ServerCertVerifier>, Vec<CertificateDer<'static>>);
 /// Servers that an endpoint trusts.
 #[derive(Clone, Debug)]
 pub enum ServerTrust {
-    /// Those whose certificates lead to one of these authorities.
+    /// Servers whose certificates lead to one of these authorities.
     Authorities(Arc<RootCertStore>),
-    /// The same, of authorities that are read of here.
+    /// The same, with authorities that are read from here.
     ReadFrom(TlsSource),
-    /// All, whoever they are.
+    /// All servers.
     Anybody,
 }
 
@@ -70,7 +70,7 @@ pub struct TlsIdentity {
 pub struct TlsSource {
     /// Setting that names it, for messages.
     pub setting: String,
-    /// Where they are.
+    /// The file or text that has them.
     pub contents: TlsContents,
 }
 
@@ -81,9 +81,9 @@ pub enum TlsContents {
     File {
         /// As the setting names it.
         named: String,
-        /// What it lies below, which the operator has set.
+        /// Root that the operator has set.
         root: PathBuf,
-        /// Where below the root.
+        /// Path below the root.
         below: String,
         /// The root as messages name it.
         within: String,
@@ -146,9 +146,9 @@ pub enum TlsFault {
     /// The key is another one's.
     #[error("{key} holds a key that does not belong to the certificate of {certificate}")]
     KeyMismatch {
-        /// Where the certificate is.
+        /// Source of the certificate.
         certificate: String,
-        /// Where the key is.
+        /// Source of the key.
         key: String,
     },
     /// Certificate and key cannot be used.
@@ -172,7 +172,7 @@ pub(super) type ProfileStamps = Vec<Option<FileStamp>>;
 #[derive(Debug)]
 pub(super) struct ReadProfile {
     pub(super) config: Arc<ClientConfig>,
-    /// The same of TLS 1.2 alone; `None` where that is not spoken.
+    /// Configuration for TLS 1.2 alone; `None` if the profile excludes it.
     pub(super) config_1_2: Option<Arc<ClientConfig>>,
     /// End of our certificate's validity, in milliseconds since 1970.
     pub(super) ends_at_ms: Option<u64>,

@@ -19,14 +19,14 @@ use tokio::{net::UdpSocket, time::Instant};
 /// Bytes of the longest datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 
-/// Bytes that a bound socket is to keep of what comes while its guest does something else.
+/// Receive buffer of a bound socket, in bytes, for datagrams that come while its guest is busy.
 const BOUND_UDP_BYTES: usize = 4 << 20;
 
 /// An open socket.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct Udp {
     socket: UdpSocket,
-    /// Who says whether datagrams may go to an address, on a socket for anybody.
+    /// Check of the addresses that datagrams may go to, for a socket without a fixed peer.
     bound: Option<Arc<dyn super::FiberServices>>,
     lost: LostDatagrams,
     /// Its place, which is free again when it is dropped.
@@ -132,8 +132,8 @@ fn connected(to: SocketAddr) -> std::io::Result<UdpSocket> {
     asynchronous(socket)
 }
 
-/// A socket that keeps what comes while the guest does something else, as much of it as the system
-/// allows.
+/// Returns a socket with a large receive buffer, for datagrams that come while the guest is busy.
+/// The system may limit it.
 fn roomy(socket: std::net::UdpSocket) -> std::io::Result<std::net::UdpSocket> {
     socket2::SockRef::from(&socket).set_recv_buffer_size(BOUND_UDP_BYTES)?;
     Ok(socket)

@@ -1,4 +1,4 @@
-//! The host's word that it has work for an instance: what the interest `host-work` waits for.
+//! Notification of an instance that the host has work for it: the interest `host-work`.
 
 use std::{
     sync::{

@@ -1,9 +1,9 @@
-//! The zstd stream of one connection: between the guest's plain bytes and what goes over TLS or the
-//! socket, without waiting.
+//! The zstd stream of one connection: between the guest's plain bytes and TLS or the socket,
+//! without waiting.
 //!
-//! Invariants: what waits to be sent is of one write, since the next is taken when all of it has
-//! gone; what is unpacked and what is not are a piece each; bytes that unpack to nothing hold no
-//! thread up.
+//! Invariants: unsent bytes are those of one write, because the next is accepted when all of it is
+//! sent. Compressed and decompressed input are one piece each. Input that decompresses to nothing
+//! does not block a thread.
 
 use super::maybe_tls::MaybeTlsStream;
 use lotmq_zstd::{Decoder, Encoder, OutOfMemory};
@@ -21,14 +21,14 @@ const READS_MAX: usize = 16;
 /// Both directions of a connection.
 pub(super) struct ZstdStream {
     encoder: Encoder,
-    /// What is packed and has not gone, from `sent`.
+    /// Compressed bytes that the socket has not taken, from `sent`.
     packed: Vec<u8>,
     sent: usize,
     decoder: Decoder,
-    /// What came and is not unpacked, from `taken`.
+    /// Received bytes that are still compressed, from `taken`.
     received: Vec<u8>,
     taken: usize,
-    /// What is unpacked and not read, from `read`.
+    /// Decompressed bytes that the guest has not read, from `read`.
     plain: Vec<u8>,
     read: usize,
     /// The last piece was a whole one: more may be in the decoder.
@@ -62,7 +62,7 @@ impl ZstdStream {
         })
     }
 
-    /// Reads what is there; `WouldBlock` when nothing is.
+    /// Reads available bytes; `WouldBlock` when there are none.
     pub(super) fn read(&mut self, stream: &mut MaybeTlsStream, bytes: &mut [u8]) -> io::Result<usize> {
         self.try_send(stream)?;
         let Filled::Yes = self.fill(stream)? else { return Err(io::ErrorKind::WouldBlock.into()) };
@@ -84,7 +84,7 @@ impl ZstdStream {
         Ok(bytes.len())
     }
 
-    /// Sends what was written; `WouldBlock` when something is left.
+    /// Sends the written bytes; `WouldBlock` when some are left.
     pub(super) fn send(&mut self, stream: &mut MaybeTlsStream) -> io::Result<()> {
         while let Some(rest) = self.packed.get(self.sent..)
             && !rest.is_empty()
@@ -94,7 +94,7 @@ impl ZstdStream {
         Ok(())
     }
 
-    /// Sends what the connection takes; the rest waits.
+    /// Sends as much as the connection takes; the rest waits.
     fn try_send(&mut self, stream: &mut MaybeTlsStream) -> io::Result<()> {
         match self.send(stream) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -117,7 +117,7 @@ impl ZstdStream {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                // A read says what is wrong.
+                // The next read returns the error.
                 Ok(Filled::Yes) | Err(_) => return Poll::Ready(()),
             }
         }
@@ -132,7 +132,7 @@ impl ZstdStream {
         stream.poll_writable(context)
     }
 
-    /// Waits until what was written has gone, or cannot go any more.
+    /// Waits until the written bytes are sent, or cannot be sent any more.
     fn poll_sent(&mut self, stream: &mut MaybeTlsStream, context: &mut Context<'_>) -> Poll<()> {
         loop {
             match self.send(stream) {
@@ -159,7 +159,7 @@ impl ZstdStream {
         Ok(Filled::NotYet)
     }
 
-    /// Unpacks a piece of what came; whether there was something in it.
+    /// Decompresses a piece of the input. Returns whether there was something in it.
     fn unpack(&mut self) -> io::Result<bool> {
         self.read = 0;
         self.plain.clear();

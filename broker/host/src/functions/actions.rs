@@ -27,7 +27,7 @@ fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>,
     }
     let mut called = nested(state, name, |call| state.services.call_action(call, name, inputs));
     if let Err(error) = &mut called {
-        // Who calls himself says once that he failed.
+        // An Action that calls itself reports the failure once.
         let own = format!("called action `{name}` failed: ");
         if let Some(cause) = error.message.strip_prefix(&own) {
             error.message = cause.into();

@@ -1,6 +1,5 @@
-//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: what a
-//! pattern may cost, how many bytes are kept, steps, and the time of the run, which a search counts
-//! against.
+//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: cost of a
+//! pattern, bytes in the cache, steps, and the time of the run, which a search counts against.
 
 mod watched;
 
@@ -45,8 +44,8 @@ fn find(
     check_time: &dyn Fn() -> Result<(), Stopped>,
 ) -> Result<Result<Option<Span>, fancy_regex::Error>, Stopped> {
     let watched = Watched::new(text, check_time);
-    // What the search had of the text is dropped here, and the engine resets its scratch memory
-    // before each search.
+    // The view of the text is dropped here, and the engine resets its scratch memory before each
+    // search.
     let found = catch_unwind(AssertUnwindSafe(|| {
         let captures = regex.captures(&watched)?;
         let found = captures.as_ref().and_then(|captures| captures.name("value").or_else(|| captures.get(0)));
@@ -105,7 +104,7 @@ mod tests {
         };
         assert!(matches!(find(&regex, &text, &check_time), Err(Stopped::Slice)));
         assert_eq!(asked.get(), 3, "nobody is asked after that");
-        // What was unwound through serves on.
+        // The regex still works after the unwinding.
         assert!(find(&regex, "abc9", &|| Ok(())).unwrap().unwrap().is_some());
     }
 }

@@ -1,9 +1,10 @@
-//! `config`: what the operator has set. No capability needed: it was given to this definition.
+//! `config`: the configuration from the operator. No capability needed: it was given to this
+//! definition.
 
 use crate::{Grants, state::RunState};
 use wasmtime::{StoreContextMut, component::Linker};
 
-/// What a definition without a configuration is told.
+/// Configuration of a definition that has none.
 const NONE: &str = "{}";
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
@@ -13,7 +14,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })
 }
 
-/// What a definition with these grants is told.
+/// Returns the configuration that a definition with these grants sees.
 pub(crate) fn configuration(grants: &Grants) -> String {
     grants.config.as_deref().unwrap_or(NONE).to_owned()
 }

@@ -1,5 +1,5 @@
-//! `current-message`: what the message says that the run, or the question, is about. No capability
-//! needed: whoever gets the message may know all of it. Never waits.
+//! `current-message`: further parts of the message of the run or question. No capability needed:
+//! the guest gets the message and may see all of it. Never waits.
 
 use crate::{
     BorrowedMessage,
@@ -12,7 +12,7 @@ use wasmtime::{
     component::{Linker, WasmStr},
 };
 
-/// What host functions without parameters are given.
+/// Store in host functions without parameters.
 type Store<'a> = StoreContextMut<'a, RunState>;
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {

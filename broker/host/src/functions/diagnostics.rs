@@ -7,7 +7,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 /// Code of LoT about a write that was not allowed.
 const NOT_ALLOWED: &str = "LOT611";
 
-/// Code of LoT about a write to what is no topic.
+/// LoT code for a write to an invalid topic.
 const INVALID_TOPIC: &str = "LOT604";
 
 #[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]

@@ -29,7 +29,7 @@ impl From<LimitReached> for WriteError {
     }
 }
 
-/// What `publish-with` is given.
+/// Parameters of `publish-with`.
 type Publishing = (WasmStr, WasmList<u8>, Qos, bool, MessageProperties);
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {

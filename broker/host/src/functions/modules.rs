@@ -18,7 +18,7 @@ use wasmtime::component::{ComponentType, Linker, Lower, WasmStr};
 /// Name of the input that says which function of a module is called.
 const FUNCTION: &str = "$function";
 
-/// What a module says, as `rule-modules` has it.
+/// Verdict of a module, as the interface `rule-modules` defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ComponentType, Lower)]
 #[component(enum)]
 #[repr(u8)]

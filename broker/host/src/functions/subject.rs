@@ -1,4 +1,5 @@
-//! `subject`: who asks a rule. No capability needed: nobody but rules can import it. Never waits.
+//! `subject`: the user that asks a rule. No capability needed: only rules can import it. Never
+//! waits.
 
 use crate::{services::question::Read, state::RunState};
 use wasmtime::{

@@ -59,8 +59,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })
 }
 
-/// The topics with a value that a filter matches: those that the broker has, and what the run has
-/// written and was started with. What others have written in it is asked about.
+/// Returns the topics with a value that match a filter: those of the broker, the writes of the run,
+/// and its trigger. Checks the read permission for writes of other definitions.
 fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     if topic_filter_valid(filter).is_err() {
         return Err(TopicsError::InvalidFilter);
@@ -90,14 +90,13 @@ fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
     Ok(found.into_iter().collect())
 }
 
-/// Whether what was written in this run may be read: one's own, and of others' what the owner may
-/// read.
+/// Whether an effect of this run may be read: an own one, or a foreign one that the owner may read.
 fn may_read(state: &RunState, writer: Writer, topic: &str) -> bool {
     state.is_own(writer) || state.services.may_read(&state.run, topic)
 }
 
-/// Looks in the order of the language reference §6: writes of this run, the trigger, then what the
-/// broker has. The trigger is handed on with a call.
+/// Looks up a value in the order of the language reference §6: writes of this run, the trigger,
+/// then the broker's values. A call hands the trigger on.
 fn last_value(state: &RunState, topic: &str, value: &mut Vec<u8>) -> bool {
     if let Some((writer, written)) = state.output.borrow().last_written(topic) {
         if !may_read(state, writer, topic) {

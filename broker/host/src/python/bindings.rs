@@ -1,4 +1,4 @@
-//! Typed bindings of what the Python guest exports, generated from `wit/python`.
+//! Typed bindings of the exports of the Python guest, generated from `wit/python`.
 #![allow(
     unsafe_code,
     unreachable_pub,

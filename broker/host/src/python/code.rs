@@ -61,7 +61,7 @@ impl Python {
         Python { shared: Arc::new(shared), ambient: Arc::new(Machine::start()) }
     }
 
-    /// The same interpreter for scripts with these clocks and this chance.
+    /// Returns the same interpreter for scripts with these clocks and random numbers.
     #[must_use]
     pub fn with_ambient(self, ambient: Arc<dyn Ambient>) -> Python {
         Python { ambient, ..self }
@@ -138,8 +138,8 @@ impl Python {
         place.ok_or(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() })
     }
 
-    /// Lets the call of an owner who has fewer running go first, in the midst of one that has run
-    /// for a slice. False where nobody waits for that.
+    /// Lets a call of an owner with fewer running calls go first, after this call has run for a
+    /// slice. Returns false if there is none.
     pub(super) fn give_way(&self, call: CallNumber) -> bool {
         self.shared.places.give_way(call)
     }
@@ -150,7 +150,7 @@ impl Python {
     }
 }
 
-/// Makes native code and tells those who wait. The engine lives at least as long.
+/// Compiles the native code and wakes the waiting calls. The engine lives at least as long.
 fn prepare(shared: &Weak<Shared>) {
     let Some(engine) = shared.upgrade().map(|shared| shared.engine.clone()) else { return };
     let began = Instant::now();

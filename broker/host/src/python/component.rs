@@ -1,6 +1,6 @@
-//! The interpreter's component, compressed as `cargo xtask guests` makes it: inside the binary, or
-//! in a file of its own beside it, as packages have it (without feature `embedded-python`), so that
-//! who has no scripts has neither its bytes nor its memory.
+//! The interpreter's component, compressed as `cargo xtask guests` makes it. It is inside the
+//! binary, or in a file beside it as in packages (without feature `embedded-python`). So a broker
+//! without scripts loads neither its bytes nor its memory.
 
 use std::borrow::Cow;
 #[cfg(any(test, not(feature = "embedded-python")))]
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_found_beside_the_binary_and_in_the_folder_of_libraries() {
+    fn python_component_is_found_next_to_the_binary_or_in_lib() {
         let root = tempfile::tempdir().unwrap();
         let places = places(&root.path().join("bin/lotmq"));
         let missing = read(&places).unwrap_err();

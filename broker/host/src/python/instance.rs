@@ -33,7 +33,7 @@ pub(super) struct ScriptState {
 }
 
 impl ScriptState {
-    /// Sleeps; whoever waits for a place has this one meanwhile.
+    /// Sleeps; a waiting call has its place meanwhile.
     pub(super) fn sleep(&mut self, time: Duration) {
         let ambient = Arc::clone(self.python.ambient());
         let before = ambient.monotonic();
@@ -59,7 +59,7 @@ impl ScriptState {
 }
 
 impl Perceives for ScriptState {
-    /// Where the clocks around it stand still, it is ahead of them for the rest of its call.
+    /// Includes the sleeps of the script during which the clocks of the host stood still.
     fn wall(&self) -> Duration {
         self.python.ambient().wall().saturating_add(self.slept_alone.1)
     }
@@ -73,7 +73,7 @@ impl Perceives for ScriptState {
     }
 }
 
-/// What came of entering the instance: what the script printed besides.
+/// Result of entering the instance, with the text that the script printed.
 pub(super) struct Entered {
     pub(super) result: Result<String, PythonError>,
     pub(super) output: String,

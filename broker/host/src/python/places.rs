@@ -92,7 +92,7 @@ pub(super) struct CallPlace<'a> {
 }
 
 impl CallPlaces {
-    /// Identity of a new script of this account; 0 for nobody's.
+    /// Returns the identity of a new script of this account; 0 if it has no owner.
     pub(super) fn script(&self, own: u64) -> ScriptIdentity {
         ScriptIdentity { number: self.calls.lock().number(), own }
     }
@@ -149,8 +149,8 @@ impl CallPlaces {
         self.wait(calls, number, None);
     }
 
-    /// Gives the place of a call to one that waits for an owner who has fewer running, and waits
-    /// for the next one. False if there is no such call.
+    /// Gives the place of a call to a waiting owner with fewer running calls, and waits for the
+    /// next place. Returns false if there is no such call.
     pub(super) fn give_way(&self, number: CallNumber) -> bool {
         let mut calls = self.calls.lock();
         calls.give_way(number) && self.wait(calls, number, None)
@@ -167,7 +167,7 @@ impl ScriptCalls {
     fn join(&mut self, script: ScriptIdentity, owner: RunOwner) -> CallNumber {
         let number = self.number();
         self.calls.push(ScriptCall { number, script, owner, state: CallState::Waits });
-        // An owner who is new comes after those who wait.
+        // A new owner comes after the waiting ones.
         if !self.served.iter().any(|(of, _)| *of == owner) {
             self.served.push((owner, number));
         }
@@ -247,7 +247,7 @@ impl ScriptCalls {
             if !is_candidate {
                 return None;
             }
-            // Everybody who waits for the script is served by this call.
+            // This call serves every call that waits for the script.
             let waiting = self.calls_of(call.script).filter(|(_, call)| call.state == CallState::Waits);
             let names = waiting.map(|(_, call)| call.owner).chain([call.owner]);
             let may = names.filter(|name| self.may_have(*name));
@@ -296,8 +296,8 @@ impl ScriptCalls {
         }
     }
 
-    /// Takes the place of a call whose owner has most of them, if all places are taken and a call
-    /// waits for an owner who has fewer.
+    /// Takes the place of a call whose owner has most of them, if all places are taken and an owner
+    /// with fewer calls waits.
     fn give_way(&mut self, number: CallNumber) -> bool {
         let Some(CallState::Runs(owner)) = self.state(number) else { return false };
         let own = self.running_of(owner);

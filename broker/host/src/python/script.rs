@@ -1,4 +1,4 @@
-//! A script: its text, what it defines, and the instance that holds it.
+//! A script: its text, its functions, and the instance that holds it.
 
 use super::{
     Called, Python, PythonError,
@@ -21,7 +21,7 @@ use std::{
 pub struct Script {
     python: Python,
     source: Box<str>,
-    /// Account whose guests' memory its own counts to; 0 for nobody's.
+    /// Account whose memory sum its own counts in; 0 if it has no owner.
     account: u64,
     /// Identity for the order of its calls. Only the call that has begun locks the instance.
     identity: ScriptIdentity,
@@ -36,8 +36,8 @@ impl fmt::Debug for Script {
 }
 
 impl Script {
-    /// A script of this account (0: of nobody's) that was checked before: it runs from top to
-    /// bottom when it is first called.
+    /// Returns a script of this account (0: no owner) that was checked before. It runs from top to
+    /// bottom at its first call.
     pub fn known(python: &Python, source: &str, account: u64) -> Script {
         let identity = python.script(payer(account));
         Script {
@@ -49,12 +49,12 @@ impl Script {
         }
     }
 
-    /// Runs a script of this account (0: of nobody's) from top to bottom. Gives the names of its
-    /// functions in their order, as a JSON array, and what it printed; waits for the interpreter's
-    /// native code at most [`PYTHON_LOAD_WAIT`].
+    /// Runs a script of this account (0: no owner) from top to bottom. Returns the names of its
+    /// functions in their order, as a JSON array, and the text that it printed. Waits for the
+    /// interpreter's native code at most [`PYTHON_LOAD_WAIT`].
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The error of the script, or of the interpreter.
     pub fn load(
         python: &Python,
         source: &str,
@@ -63,7 +63,7 @@ impl Script {
         Self::load_within(python, (source, account), PYTHON_LOAD_WAIT)
     }
 
-    /// The same with another time to wait, for who tells somebody meanwhile.
+    /// Like [`load`](Self::load) with another time to wait, for callers that report progress.
     ///
     /// # Errors
     /// As of [`load`](Self::load).

@@ -15,7 +15,7 @@ use wasmtime::{
     component::{Component, Linker, Resource, ResourceType, types::ComponentItem},
 };
 
-/// What WASI calls a pollable: here always a point in time.
+/// Pollable of WASI: here always a point in time.
 pub(super) struct Pollable;
 
 /// The points in time that a script waits for, by its own clock.
@@ -43,7 +43,7 @@ impl Waits {
     }
 }
 
-/// Adds it to what the interpreter is linked with.
+/// Adds it to the linker of the interpreter.
 pub(super) fn provide(linker: &mut Linker<ScriptState>, component: &Component) -> wasmtime::Result<()> {
     let engine = component.engine().clone();
     for (import, item) in component.component_type().imports(&engine) {

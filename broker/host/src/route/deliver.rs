@@ -17,7 +17,7 @@ const BATCHES: &str = interface!("route-batches");
 /// Name of the function in either of them.
 const DELIVER: &str = "deliver";
 
-/// What a guest answers.
+/// Answer of the guest.
 type Answered = (Result<Receipt, Failure>,);
 
 /// Function by which an instance takes deliveries; its arguments are lent.

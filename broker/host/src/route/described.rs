@@ -1,7 +1,7 @@
-//! What a route guest says of itself: asked once, when it is compiled, of an instance that may do
-//! nothing and whose broker knows nothing.
+//! Description of a route guest. The compiler asks it once, of an instance without grants and with
+//! a broker that knows nothing.
 //!
-//! Who cannot say it then says it, or why not, to whoever opens it.
+//! A guest that cannot answer then reports its description, or the reason, when it is opened.
 
 use super::{Description, Ingesting, RetainedMessage, RouteGuest, RouteServices, RouteSpec};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Asks a guest, on a thread of its own: whoever compiles may be on a runtime.
+/// Asks a guest on a thread of its own, because the caller may be on a runtime.
 pub(super) fn describe(guest: &RouteGuest) -> Option<Description> {
     std::thread::scope(|scope| scope.spawn(|| ask(guest)).join().ok().flatten())
 }

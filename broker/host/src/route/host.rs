@@ -15,10 +15,10 @@ use crate::{
 };
 use std::{pin::Pin, sync::Arc};
 
-/// What the broker says to messages that a route brings; pending while it is busy.
+/// Result of publishing messages that a route brings; pending while the broker is busy.
 pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + Send + 'a>>;
 
-/// What the broker does for route guests, besides what it does for all that wait.
+/// Services of the broker for route guests, besides those for all guests that wait.
 pub trait RouteServices: FiberServices {
     /// Publishes messages in order, all or none. Topics and properties were checked. The future is
     /// pending while the broker is busy.

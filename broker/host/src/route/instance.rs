@@ -1,4 +1,4 @@
-//! A route guest and its instances: what the driver calls.
+//! A route guest and its instances: the calls of the driver.
 
 use super::{
     Description, Failure, LentDelivery, Receipt, RouteServices,
@@ -25,16 +25,16 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-/// What an instance may do and use.
+/// Identity, services and limits of an instance.
 #[derive(Clone)]
 pub struct RouteSpec {
     /// Names it to the server.
     pub id: GuestId,
-    /// What the broker does for it.
+    /// Services of the broker for it.
     pub services: Arc<dyn RouteServices>,
     /// Topics that it may publish to, values that it may read.
     pub grants: Arc<Grants>,
-    /// Where it may connect to, by name.
+    /// Endpoints that it may connect to, by name.
     pub endpoints: Arc<HashMap<String, Endpoint>>,
     /// Folders in which it has files, by name.
     pub folders: Arc<HashMap<String, RouteFolder>>,
@@ -63,7 +63,7 @@ impl fmt::Debug for RouteGuest {
 }
 
 impl RouteGuest {
-    /// Checks and compiles a component, see [`Engine::compile`], and asks it what it is.
+    /// Checks and compiles a component, see [`Engine::compile`], and asks it for its description.
     pub fn compile<'a>(
         compiler: impl Into<Compiler<'a>>,
         component: &[u8],
@@ -89,7 +89,8 @@ impl RouteGuest {
         Ok(guest)
     }
 
-    /// What it has said that it is; `None` where it could not say it without being opened.
+    /// Returns the description of the guest. `None` if the guest could not give it without being
+    /// opened.
     pub fn description(&self) -> Option<&Description> {
         self.description.as_deref()
     }
@@ -149,8 +150,8 @@ impl RouteInstance {
         self.fiber.has_computed()
     }
 
-    /// What is called from now on comes of a message behind so many hops: of what the guest does
-    /// then, that is the cause.
+    /// Sets the hops of the message that causes the following calls. Effects of these calls count
+    /// from there.
     pub fn comes_behind(&mut self, hops: u8) {
         self.fiber.store.data_mut().fiber.run.hops = hops;
     }
@@ -161,7 +162,7 @@ impl RouteInstance {
         self.fiber.store.data().says_away
     }
 
-    /// What the guest says it is.
+    /// Calls the guest for its description.
     pub async fn describe(&mut self) -> CallResult<Description> {
         let store = begin(&mut self.fiber);
         let called = self.exports.lotmq_guest_route_handler().call_describe(store).await;
@@ -219,7 +220,7 @@ fn begin(fiber: &mut Fiber<RouteState>) -> &mut Store<RouteState> {
     store
 }
 
-/// What a guest answered, with the text of a failure within its bound.
+/// Returns the answer of a guest, with the text of a failure cut to its bound.
 fn shortened<T>(mut answered: Result<T, Failure>) -> Result<T, Failure> {
     if let Err(failure) = &mut answered {
         let (Failure::Retry(text) | Failure::Reconnect(text) | Failure::Reject(text) | Failure::Fatal(text)) =

@@ -1,7 +1,6 @@
-//! Deliveries that are lent: what a guest gets of them is copied from where it lies into its
-//! memory, and nowhere else.
+//! Borrowed deliveries: their texts and payloads are copied straight into the guest's memory.
 //!
-//! The same as the record `delivery` of the contract, whose texts are its own.
+//! The same as the record `delivery` of the contract, which owns its texts.
 
 use wasmtime::component::{ComponentType, Lower};
 
@@ -14,9 +13,9 @@ use super::bindings::{
 #[derive(Clone, Debug, ComponentType, Lower)]
 #[component(record)]
 pub struct LentDelivery<'a> {
-    /// Which it is for this route.
+    /// Sequence number of the delivery for this route.
     pub sequence: u64,
-    /// What takes it.
+    /// Event or mapping that takes it.
     pub to: LentAddressee<'a>,
     /// The message.
     pub message: LentMessage<'a>,
@@ -29,7 +28,7 @@ pub struct LentDelivery<'a> {
     pub placeholders: Vec<PlaceholderValues>,
 }
 
-/// What takes a delivery.
+/// Recipient of a delivery in the guest.
 #[derive(Clone, Copy, Debug, ComponentType, Lower)]
 #[component(variant)]
 pub enum LentAddressee<'a> {

@@ -34,11 +34,10 @@ impl IngestedMessage {
         BorrowedMessage { qos: *qos, retain: *retain, properties, ..BorrowedMessage::new(topic, payload) }
     }
 
-    /// What the guest brought.
+    /// Checks a message that the guest brought.
     ///
     /// # Errors
-    /// What is wrong with it, for people, when its topic or a property is not valid, or beyond the
-    /// bounds.
+    /// Reason, for people, when its topic or a property is not valid, or beyond the bounds.
     pub(super) fn checked(
         arrival: ingest::Arrival,
         bounds: &MessageBounds,
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_bounds_is_not_taken() {
+    fn ingested_message_beyond_the_bounds_is_rejected() {
         let narrow = MessageBounds { topic_bytes: 8, topic_levels: 3, ..MessageBounds::default() };
         let lenient = MessageBounds { takes_discouraged: true, ..narrow };
         for (topic, tag, bounds, is_taken) in [

@@ -1,4 +1,4 @@
-//! Calls of Python scripts: what they gave, or why nothing.
+//! Results and errors of calls of Python scripts.
 
 use crate::Trap;
 
@@ -71,17 +71,17 @@ impl PythonError {
     }
 }
 
-/// What a call of a script gave.
+/// Result of a call of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Called {
     /// Text as the function returned it; everything else as compact JSON, `None` as `null`.
     pub result: Result<String, PythonError>,
-    /// What it printed, cut at 16 KiB.
+    /// Text that it printed, cut at 16 KiB.
     pub output: String,
 }
 
 impl Called {
-    /// What a call of `Script.function` gives when there is no such script.
+    /// Returns the result of a call of `Script.function` when there is no such script.
     pub fn unknown(function: &str) -> Called {
         let name = function.split_once('.').map_or(function, |(script, _)| script).to_owned();
         Called { result: Err(PythonError::Unknown { name }), output: String::new() }

@@ -1,4 +1,4 @@
-//! Questions of rules: what a client wants to do, who asks, and what was read for the answer.
+//! Questions of rules: the operation of a client, its user, and the reads for the answer.
 
 use std::{fmt, sync::Arc};
 
@@ -6,12 +6,12 @@ use crate::{
     BorrowedMessage, bindings::rule::exports::lotmq::guest::rule_handler as handler, deadline::Deadline,
 };
 
-/// What a client wants to do, as a rule is asked.
+/// Operation of a client that a rule decides on.
 pub use handler::Request;
-/// What a rule says.
+/// Decision of a rule.
 pub use handler::Verdict;
 
-/// Who asks. Answers do not change while a rule runs.
+/// User that asks a rule. Answers do not change while a rule runs.
 pub trait Subject: Send + Sync {
     /// A property or flag of the user; `None` when it is not set or nobody is logged in.
     fn property(&self, name: &str) -> Option<String>;
@@ -20,14 +20,14 @@ pub trait Subject: Send + Sync {
     fn in_group(&self, name: &str) -> bool;
 }
 
-/// Something that a rule read, and what it got.
+/// Read of a rule, with its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
     /// The last value of a topic; `None` when there is none.
     Value {
         /// The topic.
         topic: Box<str>,
-        /// What it was.
+        /// The value that was read.
         value: Option<Box<[u8]>>,
     },
     /// Whether a topic has a retained message.
@@ -57,11 +57,11 @@ impl Read {
     }
 }
 
-/// What a rule asks a module: its own question.
+/// Question of a rule to a module: the one that the rule was asked.
 pub struct ModuleQuestion<'a> {
-    /// What a client wants to do.
+    /// Operation of the client.
     pub request: &'a Request,
-    /// Who asks, if anybody.
+    /// User that asks, if there is one.
     pub subject: Option<Arc<dyn Subject>>,
     pub(crate) message: Option<BorrowedMessage<'a>>,
     pub(crate) protocol_version: Option<u8>,

@@ -5,8 +5,8 @@ use crate::complexity::TooComplex;
 use crate::limits::MAPPINGS_PER_PROGRAM;
 use crate::{Trap, texts::cut};
 
-/// Why a binary was not taken. All but [`CompileFailed`](LoadError::CompileFailed) are the sender's
-/// fault; [`LoadError::code`] is what a reply says.
+/// Reason why a binary was rejected. All but [`CompileFailed`](LoadError::CompileFailed) are the
+/// sender's fault; [`LoadError::code`] is the code of the reply.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -27,7 +27,7 @@ pub enum LoadError {
     WorldMismatch {
         /// The world that was asked for.
         world: &'static str,
-        /// What is missing or different.
+        /// The missing or different part.
         reason: String,
     },
     /// The world exists, but guests of it cannot be loaded.
@@ -98,7 +98,7 @@ pub enum LoadError {
     /// nothing about the component.
     #[error("{message}")]
     CompilerEnded {
-        /// What happened, and what helps.
+        /// Report of the failure, with advice.
         message: String,
     },
     /// Others kept the machine or the places for compilers busy for too long. This says nothing
@@ -137,13 +137,13 @@ pub enum LoadError {
     /// It was stopped while it was instantiated for the first time.
     #[error("The module does not start: {0}.")]
     StartFailed(Trap),
-    /// It was stopped while it was asked what it is.
+    /// It was stopped during its `describe` call.
     #[error("The module does not say what it is: its `describe` was stopped: {0}.")]
     DescribeFailed(Trap),
-    /// What it says of its settings is no schema by which they can be checked.
+    /// Its settings have no schema by which they can be checked.
     #[error("The settings of the module cannot be checked: {reason}.")]
     SettingsSchema {
-        /// What is wrong with it, and where.
+        /// Error in the schema, with its place.
         reason: String,
     },
 }
@@ -234,7 +234,7 @@ fn no_code_memory(needed: u64, (used, max): (u64, u64), is_of_owner: bool) -> St
     )
 }
 
-/// What helps against another version of the contract.
+/// Returns the advice for a component with another version of the contract.
 fn other_contract(is_newer: bool) -> &'static str {
     match is_newer {
         true => "the module needs a newer lotmq, or is to be made again with the SDK of this one",

@@ -312,7 +312,7 @@ async fn orders_from_the_network_revoke_and_change_principals() {
             "revoke ann: 2 sessions",
             "update Selector::User(\"bob\") b/# (PUBLISH|SUBSCRIBE)",
             "widen bob b/#: 1 sessions",
-            // What cannot be used does not reach the broker.
+            // Invalid filters do not reach the broker.
             "widen bob b/#/c: 0 sessions",
             "widen  b: 0 sessions",
         ]

@@ -193,7 +193,7 @@ fn codes_of_the_broker_are_handed_on_and_not_made_up() {
             .instance(Arc::new(Broker::default()), Arc::default(), GuestLimits::default())
             .unwrap();
         let mut output = RunOutput::new();
-        // What one run was given, the next one was not.
+        // Each run starts without the codes of the run before.
         for _ in 0..2 {
             let outcome = instance.run(&message("in", b""), RunContext::new(GuestId(1)), &mut output);
             let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
@@ -211,7 +211,7 @@ fn refusal(bytes: &[u8], world: World, origin: ComponentSource) -> LoadError {
 }
 
 #[test]
-fn what_is_not_a_fitting_component_is_refused_with_its_code() {
+fn unsuitable_component_is_rejected_with_an_error_code() {
     let core = wat::parse_str("(module)").unwrap();
     let linked = wat::parse_str(r#"(component (import "rt" (core module)))"#).unwrap();
     let sockets =
@@ -337,7 +337,7 @@ fn further_exports_are_ignored_and_named() {
     assert_eq!(further, ["hi", "test:more/more"]);
 }
 
-/// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.
+/// Imports of a standard library of `wasm32-wasip2`, at another 0.2 version than the list names.
 const WASI: [&str; 5] = [
     "package wasi:io@0.2.3;
      interface poll { resource pollable { block: func(); } }
@@ -405,7 +405,7 @@ fn run_with_wasi(on_message: &str, ambient: Option<StandingStill>) -> (RunOutcom
 }
 
 #[test]
-fn who_prints_waits_for_nothing_and_who_sleeps_is_told_what_there_is() {
+fn guest_prints_without_blocking_and_sleep_traps_with_a_hint() {
     let prints = format!("(call $block (call $subscribe (call $stdout))) {PUBLISH_PAYLOAD}");
     assert_eq!(run_with_wasi(&prints, None), (RunOutcome::Done(Vec::new()), 1));
     let (slept, _) = run_with_wasi("(drop (call $sleep (i64.const 1)))", None);
@@ -416,7 +416,7 @@ fn who_prints_waits_for_nothing_and_who_sleeps_is_told_what_there_is() {
 }
 
 #[test]
-fn clocks_and_chance_of_wasi_are_those_that_it_is_run_with() {
+fn wasi_clocks_and_random_numbers_come_from_the_given_ambient() {
     let is_it = format!(
         "(call $wall (i32.const 32))
          (if (i32.and

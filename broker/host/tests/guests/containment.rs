@@ -1,4 +1,4 @@
-//! What a guest does wrong costs nobody else anything.
+//! Containment: a faulty guest costs the others nothing.
 
 use crate::support::{
     Broker, PUBLISH_PAYLOAD, Seen, Text, engine, executor, executor_with, message, owned, published,
@@ -161,7 +161,7 @@ fn a_call_copies_no_more_out_of_a_guest_however_small_the_guest_is() {
 }
 
 #[test]
-fn what_a_run_wrote_before_its_trap_still_comes_out() {
+fn output_of_a_run_before_its_trap_is_published() {
     let on_message = format!("{PUBLISH_PAYLOAD} unreachable");
     let (outcome, output) =
         run_once(Text { on_message: &on_message, ..Text::default() }, &message("in", b"1"));
@@ -214,7 +214,7 @@ fn a_definition_that_traps_on_everything_has_failed_and_comes_back_by_itself() {
     while !matches!(bad.state(), RunnerState::Failed(_)) {
         std::thread::yield_now();
     }
-    // What waits is kept, and what comes is taken; it is tried again after its pause.
+    // The mailbox keeps its events and accepts new ones. The definition runs again after its pause.
     bad.post(owned("in", b"7"), 0, 7).unwrap();
     assert_eq!((bad.metrics().dropped, bad.metrics().waiting), (0, 2));
     while seen.recv_timeout(Duration::from_secs(30)).unwrap().tag != 7 {}
@@ -460,7 +460,7 @@ fn events_wait_in_order_for_code_that_is_still_being_compiled() {
 }
 
 #[test]
-fn who_crowds_a_mailbox_is_called_when_there_is_room() {
+fn sender_to_a_crowded_mailbox_is_woken_when_room_is_free() {
     let (executor, barrier, seen) = fragile();
     let mailbox = MailboxOptions { messages_max: 8, ..MailboxOptions::default() };
     let runner = executor.add(RunnerSpec { mailbox, ..spec(1, GOOD.guest()) });
@@ -505,7 +505,7 @@ fn nobody_waits_for_a_definition_that_pauses() {
 }
 
 #[test]
-fn who_waits_for_the_rest_of_runs_finds_everything_done() {
+fn wait_for_rest_returns_after_all_runs_have_finished() {
     const LONG: Duration = Duration::from_secs(30);
     const MESSAGES: usize = 500;
     let (executor, seen) = executor(2);
@@ -518,7 +518,7 @@ fn who_waits_for_the_rest_of_runs_finds_everything_done() {
     }
     assert!(executor.wait_for_rest(LONG));
     assert_eq!(seen.try_iter().count(), 2 * MESSAGES);
-    // What waits behind a trap is still to be done.
+    // Events behind a trap still run.
     let bad = executor.add(spec(3, Text { on_message: PANIC, ..Text::default() }.guest()));
     for _ in 0..2 {
         bad.post(owned("in", b"x"), 0, 0).unwrap();

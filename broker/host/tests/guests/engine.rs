@@ -186,8 +186,8 @@ fn the_pool_fits_a_small_address_space() {
     }
 }
 
-/// What compiled definitions import, and what encloses them, is nobody's: a process without a
-/// directory of its own finds it in that of its user, and what is uploaded is not there.
+/// Core modules and shells are shared. A process without a cache directory finds their native code
+/// in that of its user. Uploads are not there.
 #[test]
 fn parts_of_the_engine_are_shared_and_uploads_are_not() {
     let home = tempfile::tempdir().unwrap();
@@ -209,7 +209,7 @@ fn parts_of_the_engine_are_shared_and_uploads_are_not() {
     engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap();
     small(options());
     assert_eq!(native(&dir), made, "it was found, and nothing else was written");
-    // Who has a directory of its own needs no other.
+    // A process with its own directory does not use the shared one.
     let own = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
     small(EngineOptions {

@@ -59,7 +59,7 @@ impl Guest {
         self.does(&json!({ "target": target })).await
     }
 
-    /// What the broker has heard since this was asked last.
+    /// Takes the HTTP events that the broker has received since the last call.
     fn events(&self) -> Vec<HttpEvent> {
         std::mem::take(&mut *self.broker.http.lock().unwrap())
     }
@@ -181,7 +181,7 @@ async fn with_tls_it_is_the_same() {
 }
 
 #[tokio::test]
-async fn what_comes_within_tls_and_is_none_is_an_error() {
+async fn plain_text_or_truncation_within_tls_is_an_error() {
     let (config, trusting) = certificates();
     let head = b"HTTP/1.1 200 OK\r\n\r\nsome".to_vec();
     let server =
@@ -230,7 +230,7 @@ async fn connections_are_kept_and_used_again() {
 }
 
 #[tokio::test]
-async fn what_a_kept_connection_brings_by_itself_is_nobody_s_response() {
+async fn unsolicited_data_on_a_kept_connection_is_not_a_response() {
     let server = HttpServer::start(|asked| {
         match asked.line() {
         "GET /two" => Answer::Keep(
@@ -342,7 +342,7 @@ async fn a_request_stays_one_request() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_in_time_is_given_up() {
+async fn http_request_times_out_when_the_server_does_not_answer() {
     let server = HttpServer::start(|asked| match asked.line() {
         "GET /head" => Answer::Stall(b"HTTP/1.1 200 OK\r\n".to_vec()),
         "GET /body" => Answer::Stall(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nabc".to_vec()),
@@ -412,7 +412,7 @@ async fn a_call_that_is_given_up_leaves_nothing_open() {
 }
 
 #[tokio::test]
-async fn exchanges_go_on_beside_each_other_and_between_calls() {
+async fn http_exchanges_proceed_concurrently_and_between_guest_calls() {
     let server = HttpServer::start(shop);
     let mut guest = Guest::at(&server).await;
     for target in ["/slow", "/a", "/slow"] {
@@ -450,8 +450,7 @@ async fn an_address_is_asked_about_for_every_request() {
     assert_eq!(guest.gets("/a").await, "200 GET /a ");
 }
 
-/// Whatever a server sends, an exchange ends by a response or an error, and the next one is none
-/// the worse.
+/// An exchange ends by a response or an error, whatever a server sends. The next exchange works.
 #[tokio::test]
 async fn any_bytes_of_a_server_end_an_exchange() {
     const PARTS: [&str; 24] = [

@@ -97,7 +97,7 @@ fn asked(port: u16, method: &str, target: &str, body: &str) -> String {
     raw(port, format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())
 }
 
-/// What the host says when the route has ended.
+/// Answer of the host when the route has ended.
 const ENDED: &str = r#"{"success":false,"error":"the route has ended"}"#;
 
 /// Status and body of an answer.
@@ -134,7 +134,7 @@ async fn requests_are_answered_by_the_guest_and_mistakes_by_the_host() {
     assert_eq!(told(&answer), (200, "POST /echo None\nabc"));
     let too_long = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\nb\r\n12345678901\r\n0\r\n\r\n";
     assert_eq!(told(&guest.serves(move |port| raw(port, too_long)).await).0, 413);
-    // Who is meant must be said, once, from HTTP/1.1 on: RFC 9112, §3.2.
+    // From HTTP/1.1 on, a request has exactly one `Host` header: RFC 9112, §3.2.
     for nonsense in [
         "GET\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
@@ -187,7 +187,7 @@ async fn an_answer_waits_for_a_message() {
 }
 
 #[tokio::test]
-async fn what_is_too_much_is_refused_and_what_waits_is_told_of_the_end() {
+async fn excess_requests_and_pending_requests_of_an_ended_instance_get_503() {
     let mut guest = opened("{}", granted()).await;
     let port = guest.port;
     // Nobody takes them: the guest does not run.
@@ -212,7 +212,7 @@ async fn what_is_too_much_is_refused_and_what_waits_is_told_of_the_end() {
 }
 
 #[tokio::test]
-async fn who_waits_for_an_instance_that_ends_is_told() {
+async fn waiting_request_gets_503_when_its_instance_ends() {
     let mut guest = opened("{}", granted()).await;
     let port = guest.port;
     let kept = std::thread::spawn(move || asked(port, "GET", "/keep", ""));

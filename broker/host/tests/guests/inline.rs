@@ -107,7 +107,7 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
     runner.replace(asking(), services, Arc::new(lotmq_host::Grants::action()), GuestLimits::default(), false);
     thread::scope(|scope| {
-        // What this thread held of the old code is not used any more.
+        // This thread drops its instance of the old code.
         let first = scope.spawn(|| runs.run(&runner, &message("in", b"x"), 0, &mut output));
         is_asked.recv_timeout(LONG).unwrap();
         assert_eq!(run(&runner), (Inline::Post, 0));
@@ -125,7 +125,7 @@ fn a_thread_has_a_definition_until_its_runs_have_ended() {
     for _ in 0..2 {
         assert_eq!(runs.run(&runner, &message("in", b"x"), 0, &mut output), done());
     }
-    // What those runs have written may not be in force.
+    // The effects of those runs may not be in force yet.
     assert_eq!(run(&runner), (Inline::Post, 0));
     runner.post(owned("in", b"x"), 0, 7).unwrap();
     assert!(seen.recv_timeout(Duration::from_millis(50)).is_err());
@@ -134,7 +134,7 @@ fn a_thread_has_a_definition_until_its_runs_have_ended() {
 }
 
 #[test]
-fn what_is_posted_together_begins_together() {
+fn events_posted_in_one_batch_start_when_the_batch_is_dropped() {
     let (executor, seen) = executor(1);
     let runner = executor.add(spec(1, asking()));
     let mut starts = RunnerStarts::default();
@@ -149,7 +149,7 @@ fn what_is_posted_together_begins_together() {
 }
 
 #[test]
-fn a_trap_beside_another_run_ends_only_itself_and_pauses() {
+fn trap_during_another_run_ends_only_its_run_and_pauses_the_runner() {
     let second = run_during_runs(1, true, |runner| {
         let trapped = run_with(runner, b"bad");
         assert!(matches!(trapped, (Inline::Finished(RunOutcome::Trapped(_)), 0)), "{trapped:?}");

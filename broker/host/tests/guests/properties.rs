@@ -18,7 +18,7 @@ fn list(properties: &[(PropertyId, PropertyValue<'_>)]) -> PropertyBuf {
     list
 }
 
-/// What the example that answers requests does with a message.
+/// Runs the example that answers requests for a message.
 fn answered(message: BorrowedMessage<'_>) -> (RunOutcome, RunOutput) {
     let guest = wrapped("sdk/examples/action-answer");
     let guest = engine().compile(&guest, World::Action, ComponentSource::Upload).unwrap();
@@ -70,7 +70,7 @@ fn a_message_without_properties_has_none() {
 }
 
 #[test]
-fn what_is_answered_below_sys_needs_a_right() {
+fn reply_to_a_sys_topic_needs_a_grant() {
     let request = list(&[(PropertyId::ResponseTopic, PropertyValue::Utf8("$SYS/answers"))]);
     let properties = request.properties().raw();
     let (outcome, output) =

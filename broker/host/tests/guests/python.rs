@@ -188,7 +188,7 @@ fn globals_live_from_call_to_call_and_no_other_script_sees_them() {
 }
 
 #[test]
-fn what_a_script_prints_comes_back_cut() {
+fn script_output_is_returned_truncated() {
     let (script, _, output) =
         Script::load(python(), "print('hello')\ndef f(n):\n    print('x' * n)\n    1 / (n - 1)\n", 0)
             .unwrap();
@@ -233,7 +233,7 @@ fn a_script_that_goes_too_far_is_stopped_and_begins_anew() {
 }
 
 #[test]
-fn clocks_and_chance_of_a_script_are_those_that_it_is_run_with() {
+fn script_clocks_and_random_numbers_come_from_the_given_ambient() {
     let source = "import time, random\nfrom datetime import datetime, timezone\ndef see(seconds):\n    began = time.monotonic()\n    \
                   time.sleep(seconds)\n    now = datetime.now(timezone.utc).isoformat()\n    \
                   return [time.time_ns(), now, time.monotonic() - began, random.random(), hash('x')]\n";
@@ -313,8 +313,7 @@ fn runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order() {
     });
 }
 
-/// What the broker does in the test: it says that it has begun, and waits until it is told to go
-/// on.
+/// Callee that reports its start and then waits until the test lets it go on.
 struct Waiting {
     began: Mutex<Sender<()>>,
     go_on: Mutex<Receiver<()>>,
@@ -365,7 +364,7 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
     until_all_have_woken(&pulses, 2);
 }
 
-/// What a thread's sink and its scripts say, in order.
+/// Sink that records the reports of a thread and its scripts, in order.
 struct Told(Sender<&'static str>);
 
 impl Sink for Told {
@@ -381,7 +380,7 @@ impl Sink for Told {
 }
 
 #[test]
-fn what_ran_before_goes_out_before_a_run_waits() {
+fn output_of_finished_runs_is_sent_before_a_run_waits() {
     let source = "DEFINE ACTION Calls\nON TOPIC \"in\" DO\n    IF PAYLOAD == \"wait\" THEN\n        CALL PYTHON \"S.f\" RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH PAYLOAD\n";
     let options = lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
     let [entity] = <[_; 1]>::try_from(lot_to_wasm::compile(source, &options).entities).unwrap();

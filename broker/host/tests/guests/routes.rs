@@ -31,7 +31,7 @@ pub(crate) struct Taker {
     /// Addresses that no route may connect to.
     pub(crate) refused: Mutex<Vec<IpAddr>>,
     pub(crate) arrivals: mpsc::UnboundedSender<IngestedMessage>,
-    /// What it has heard of exchanges over HTTP.
+    /// HTTP events that it has received.
     pub(crate) http: Mutex<Vec<HttpEvent>>,
     pub(crate) is_of_administrator: bool,
 }
@@ -351,7 +351,7 @@ async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
 }
 
 #[tokio::test]
-async fn what_is_no_tls_behind_a_handshake_ends_the_connection() {
+async fn plain_text_after_a_tls_handshake_ends_the_connection() {
     let (server, client) = certificates();
     let (goes_on, told) = std::sync::mpsc::channel::<()>();
     let port = listen(move |stream| {
@@ -417,7 +417,7 @@ async fn only_named_endpoints_can_be_dialled() {
     }
 }
 
-/// What a name resolves to is asked about, and what was asked about is connected to.
+/// The operator's check covers the resolved addresses, and the host connects only to these.
 #[tokio::test]
 async fn addresses_that_the_operator_refuses_are_not_connected_to_whatever_leads_there() {
     let refused: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
@@ -512,7 +512,7 @@ async fn nobodys_guests_accept_all_connections_that_there_may_be() {
     let (mut instance, mut arrivals, stream) = listening(&engine, 1).await;
     let closed = thread::spawn(move || {
         let mut rest = Vec::new();
-        // What it has sent was not read: it may be a reset.
+        // The host has not read all bytes, so the close may be a reset.
         (&stream).read_to_end(&mut rest).unwrap_or(0)
     });
     let run = async {
@@ -584,7 +584,7 @@ async fn a_guest_sends_and_receives_datagrams() {
     let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = far.local_addr().unwrap().port();
     let endpoint = Endpoint { host: "localhost".to_owned(), port, ..Endpoint::default() };
-    // What `localhost` is first may be `::1`, at which nobody listens here.
+    // `localhost` may resolve to `::1` first, at which nobody listens here.
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), ..endpoint };
     let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
     instance.open(&how("udp")).await.unwrap().unwrap();
@@ -728,13 +728,13 @@ async fn the_loopback_stores_and_finds_rows() {
     let refused = route.request("query", b"[]").await.unwrap();
     assert!(matches!(refused, Err(Failure::Reject(reason)) if reason == "a query names a table"));
     assert!(route.request("probe", b"{}").await.unwrap().is_ok());
-    // What a guest says of a failure goes to people, whatever it is.
+    // Any failure text of a guest goes to people.
     let refused = route.request(&"x".repeat(100_000), b"{}").await.unwrap();
     assert!(matches!(refused, Err(Failure::Reject(reason)) if reason.len() == MESSAGE_BYTES_MAX));
 }
 
 #[test]
-fn a_guest_that_cannot_say_what_it_is_is_told_from_one_that_does_not_start() {
+fn failed_describe_of_a_route_guest_is_a_compile_error() {
     const HANDLER: &str = "lotmq:guest/route-handler@0.2.0";
     let of = |describe: &str| {
         let core = format!(

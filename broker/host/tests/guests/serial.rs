@@ -57,7 +57,7 @@ impl Device {
         &mut self.ends.as_mut().unwrap().0
     }
 
-    /// What the guest has sent, so many bytes.
+    /// Reads so many bytes that the guest has sent.
     fn hears(&mut self, count: usize) -> String {
         let mut bytes = vec![0; count];
         self.other().read_exact(&mut bytes).unwrap();
@@ -162,7 +162,7 @@ async fn two_instances_use_a_line_by_turns() {
 }
 
 #[tokio::test]
-async fn a_device_that_was_unplugged_is_told_and_opened_again() {
+async fn unplugged_serial_device_is_reported_and_can_be_reopened() {
     let mut device = Device::new();
     let mut guest = Guest::with(device.line()).await;
     let mut idle = Guest::with(device.line()).await;
@@ -180,7 +180,7 @@ async fn a_device_that_was_unplugged_is_told_and_opened_again() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_is_told() {
+async fn serial_open_failure_is_reported_with_its_cause() {
     let device = Device::new();
     let plain = SerialSettings::default();
     let at = |path: &str| SerialLine { device: path.to_owned(), settings: plain };

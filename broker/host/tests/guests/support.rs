@@ -22,9 +22,9 @@ use std::{
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
-/// What every hand-made guest has: memory, a bump allocator that grows, its imports, and handlers
-/// that do nothing unless `on_message`, `on_event` or `call` say otherwise. A handler returns a
-/// pointer to its result; the one at 16 is `ok`.
+/// Parts of a hand-made guest. It has memory, a bump allocator that grows, its imports, and
+/// handlers that do nothing unless `on_message`, `on_event` or `call` say otherwise. A handler
+/// returns a pointer to its result; the one at 16 is `ok`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Text<'a> {
     pub(crate) more: &'a str,
@@ -151,9 +151,9 @@ pub(crate) struct Broker {
     pub(crate) state: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) callees: Mutex<HashMap<String, Arc<Runner>>>,
     pub(crate) deepest: Mutex<u8>,
-    /// What calls of scripts give; without it there is none.
+    /// Function that answers calls of scripts; without it there are no scripts.
     pub(crate) python: Option<PythonCall>,
-    /// What routes answer; without it there is none.
+    /// Function that answers queries; without it there are no routes.
     pub(crate) rows: Option<RowsCall>,
     /// Called when a guest asks for an environment value.
     pub(crate) asked: Option<Box<dyn Fn() + Send + Sync>>,
@@ -269,7 +269,7 @@ impl Services for Broker {
     }
 }
 
-/// What a sink saw of one run.
+/// Record of a sink about one run.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) definition: GuestId,

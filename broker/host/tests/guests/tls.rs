@@ -190,7 +190,7 @@ async fn files_are_read_again_when_they_have_changed() {
 }
 
 #[test]
-fn what_cannot_be_used_is_told_with_its_place() {
+fn unusable_tls_file_is_reported_with_its_property_and_path() {
     let authority = Authority::new();
     let signed = authority.client("route");
     let past = authority.client_until("past", SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));

@@ -90,7 +90,7 @@ async fn tls_begins_in_packets_of_tds_and_goes_on_without_them() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_no_tls_in_a_handshake_is_told() {
+async fn server_without_tls_in_the_tds_handshake_is_reported() {
     let authority = Authority::new();
     for (answer, told) in [
         (&b"\x0f\x01\0\x0d\0\0\0\0\xfd\0\0\0\0"[..], "a packet of TDS of type 0x0f"),

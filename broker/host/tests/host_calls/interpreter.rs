@@ -73,7 +73,7 @@ pub(crate) const TEXTS: &[&[u8]] = &[
 /// So many of them at the beginning are no UTF-8.
 pub(crate) const NO_TEXTS: usize = 2;
 
-/// What a program says after the numbers of the functions.
+/// Step of a program, as a byte behind the numbers of the functions.
 #[derive(Clone, Copy)]
 pub(crate) enum Step {
     /// Writes an argument to a place in the structures.
@@ -105,7 +105,7 @@ pub(crate) enum Argument {
     Length,
     /// Address of a place for results.
     Result,
-    /// What was kept.
+    /// The number that a step has kept.
     Kept,
     /// Address of a structure.
     Structure,
@@ -120,7 +120,7 @@ pub(crate) struct HostFunction {
     pub(crate) name: String,
     pub(crate) parameters: Vec<ValType>,
     results: Vec<ValType>,
-    /// What they mean; an address and a length are one.
+    /// Meanings of the parameters; an address and its length share one.
     pub(crate) meanings: Vec<Meaning>,
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct Interpreter {
     pub(crate) component: Vec<u8>,
 }
 
-/// Where a world's handler finds the program, and how it says the number of calls.
+/// Handler of a world that receives the program, and its way to return the number of calls.
 struct Entry {
     name: &'static str,
     /// The parameter with the address, before that with the length; `None` where all parameters are
@@ -181,8 +181,8 @@ impl Interpreter {
     }
 }
 
-/// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so
-/// they are in memory.
+/// Returns the offset of the last parameter of `step`, if the world has this function. It has too
+/// many parameters, so they are passed in memory.
 fn last_of_step(resolve: &Resolve, world: WorldId) -> Option<usize> {
     let mut sizes = SizeAlign::default();
     sizes.fill(resolve);
@@ -348,7 +348,7 @@ fn dispatch(out: &mut String, functions: &[HostFunction]) {
     out.push_str("(global.set $pc (global.get $end))\n");
 }
 
-/// What is done for each [`Step`], in their order.
+/// Code of each [`Step`], in their order.
 const STEPS: [&str; 7] = [
     "(i32.store (i32.add (global.get $structures) (i32.and (call $argument) (i32.const 0x7fc))) (call $argument))",
     "(i32.store (i32.add (i32.const 512) (i32.and (call $byte) (i32.const 0x3c))) (global.get $last))",

@@ -24,8 +24,8 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new() -> Self {
-        // What an instance began to open, and was given up, may meet the device of its number that
-        // is made anew, and set it up meanwhile.
+        // A cancelled instance may still open a device. A new pair may reuse its number and be set
+        // up by that instance.
         let pair = (0..PAIRS_TRIED).find_map(|_| SerialPort::pair().ok());
         let (other, port) = pair.expect("there are pseudo-terminals");
         other.write_all(b"what comes").unwrap();

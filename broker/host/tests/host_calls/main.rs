@@ -308,7 +308,7 @@ async fn a_route_calls_whatever_it_likes() {
                     tally.trapped(&trap);
                     break;
                 }
-                // What waits is dropped in the midst of its call.
+                // The call is dropped while it waits.
                 Err(_) => {
                     tally.ended(0, "given up");
                     break;

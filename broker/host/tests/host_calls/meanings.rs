@@ -1,9 +1,9 @@
-//! What the numbers mean that a host function is called with: which are addresses of texts, which
-//! choose a case.
+//! Meanings of the parameters of a host function: which are addresses of texts, which choose a
+//! case.
 
 use wit_parser::{Function, Handle, InterfaceId, Resolve, Type, TypeDefKind, WorldId, WorldItem};
 
-/// What the bindings of a language would pass.
+/// Meaning of a parameter, as the bindings of a language would pass it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// Any number.
@@ -16,15 +16,15 @@ pub(crate) enum Meaning {
     List,
     /// A handle.
     Handle,
-    /// Where parameters lie that are too many, or where the result goes.
+    /// Address of parameters in memory, or of the result.
     Memory,
 }
 
 /// Numbers of parameters beyond which they are in memory.
 const FLAT_MAX: usize = 16;
 
-/// What the numbers mean of each function that a world imports, by interface and name; an address
-/// and its length are one.
+/// Returns the meanings of the parameters of each imported function, by interface and name. An
+/// address and its length share one.
 pub(crate) fn meanings(resolve: &Resolve, world: WorldId) -> Vec<(String, String, Vec<Meaning>)> {
     let interfaces = resolve.worlds[world].imports.values().filter_map(|item| match item {
         WorldItem::Interface { id, .. } => Some(*id),

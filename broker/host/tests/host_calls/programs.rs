@@ -104,7 +104,7 @@ impl<'a> Programs<'a> {
             left = left.saturating_sub(self.parameter(program, *meaning, &function.module));
         }
         (0..left).for_each(|_| self.argument(program));
-        // What it may have returned is a handle.
+        // The result may be a handle.
         if is_maker(function) && self.random.is_one_of(9, 10) {
             program.extend([self.guest.step(Step::Load), self.small() % 2 * 4, RESULT_PLACE]);
         }
@@ -182,7 +182,7 @@ impl<'a> Programs<'a> {
     }
 }
 
-/// Where results go that are to be found again.
+/// Place of results that are to be found again.
 const RESULT_PLACE: u8 = 1;
 
 /// Whether a function gives a handle where it succeeds.

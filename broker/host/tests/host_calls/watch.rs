@@ -256,7 +256,7 @@ impl AuthServices for Watch {
     }
 }
 
-/// Who asks a rule.
+/// User that asks a rule.
 pub(crate) struct Somebody;
 
 impl Subject for Somebody {
@@ -294,7 +294,7 @@ pub(crate) fn login(connection: u64) -> Login {
     }
 }
 
-/// What a rule is asked, with a program as the payload.
+/// Returns the question to a rule, with a program as the payload.
 pub(crate) fn request(program: Vec<u8>) -> Request {
     Request {
         scope: "Publish".to_owned(),

@@ -12,8 +12,8 @@ use lotmq_host::{
 
 use crate::bench::{Deaf, State, action, engine, on_in};
 
-/// What a run did: how it ended and what it wrote; and which warnings it gave, which depends on
-/// those of the same instance before it.
+/// Record of a run: its outcome with its effects, and its warnings. The warnings depend on earlier
+/// runs of the same instance.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Seen {
     did: String,
@@ -60,7 +60,7 @@ fn told(outcome: &RunOutcome, output: &RunOutput) -> Seen {
     Seen { did, warnings: format!("{warnings:?}") }
 }
 
-/// What runs one by one do; each has all the time of a run.
+/// Instance that runs messages one by one, each with the time of a whole run.
 struct Alone(ActionInstance);
 
 impl Alone {
@@ -82,8 +82,8 @@ fn one_by_one(source: &str, messages: &[(&str, &[u8])]) -> Vec<Seen> {
     messages.iter().map(|message| alone.run(*message)).collect()
 }
 
-/// What the runs of a batch do, those that have to run by themselves included, and how many of them
-/// do not have to.
+/// Runs a batch, and the rest of its messages one by one. Returns all records, and the number of
+/// runs in the batch.
 fn together(source: &str, messages: &[(&str, &[u8])]) -> (Vec<Seen>, usize) {
     let guest = guest(source);
     let mut batch = MessageBatch::default();
@@ -159,7 +159,7 @@ fn runs_of_a_batch_do_what_they_do_alone() {
     }
 }
 
-/// What a grant or a topic forbids is told with its line, which only the run itself knows.
+/// Only a run of its own knows the line of a write that a grant or a topic forbids.
 #[test]
 fn a_run_whose_write_is_refused_is_made_again() {
     let source = on_in("PUBLISH TOPIC \"o\" + PAYLOAD WITH 1");
@@ -169,8 +169,8 @@ fn a_run_whose_write_is_refused_is_made_again() {
     assert!(seen[1].did.contains("LOT604"), "{seen:?}");
 }
 
-/// What runs write has its room in the guest: those that want more, and what comes behind them, run
-/// by themselves.
+/// A batch has bounded room in the guest for effects. Runs that need more, and the runs behind
+/// them, run one by one.
 #[test]
 fn a_run_that_writes_too_much_for_a_batch_runs_alone() {
     let line = "PUBLISH TOPIC \"o\" WITH PAYLOAD\n";
@@ -191,8 +191,7 @@ fn an_error_of_a_run_is_that_of_its_message() {
     assert!(seen.iter().all(|seen| seen.did.starts_with("Failed")), "{seen:?}");
 }
 
-/// What one run took is given back to the next; what the host handed over and what is written is
-/// not.
+/// A run frees its memory for the next run. The messages and the effects of a batch stay.
 #[test]
 fn long_texts_fit_into_the_memory_of_a_batch() {
     let source = action(

@@ -65,7 +65,7 @@ fn guests(source: &str, form: Form, compat: Compat) -> Vec<(String, lot_facts::F
     compilation.entities.into_iter().map(load).collect()
 }
 
-/// What guests may ask, and what they have written.
+/// State of the broker that guests read, and the effects that they have written.
 #[derive(Default)]
 pub(crate) struct State {
     /// Last values, kept ones included.
@@ -78,9 +78,9 @@ pub(crate) struct State {
     random: Mutex<u64>,
     /// Topics of the events of routes.
     pub(crate) events: Mutex<Vec<String>>,
-    /// What the one route answers that there is, `Db`: JSON, or nothing.
+    /// Answer of the only route, `Db`: JSON, or nothing.
     rows: Mutex<String>,
-    /// What it was asked: the question, and what columns are compared with.
+    /// Queries to the route, each with the values that columns are compared with.
     asked: Mutex<Vec<String>>,
 }
 
@@ -171,7 +171,7 @@ impl Services for State {
     }
 }
 
-/// What was published beside topic and payload, in the order in which it is encoded.
+/// Shows the properties of a published message, in the order in which they are encoded.
 fn show_properties(properties: &[u8]) -> String {
     let list = Properties::from_raw(properties, PropertyPlace::PublishFromServer).unwrap();
     let shown = list.iter().map(|(id, value)| match value {
@@ -310,13 +310,13 @@ impl Bench {
         self.deployed[0].instance.run_sliced(&Event::Message(message), run, &mut RunOutput::new())
     }
 
-    /// What the route `Db` answers from now on: JSON text, or nothing.
+    /// Sets the answer of the route `Db`: JSON text, or nothing.
     pub(crate) fn rows(&mut self, rows: &str) -> &mut Bench {
         rows.clone_into(&mut self.state.rows.lock());
         self
     }
 
-    /// What the route `Db` was asked since the last call.
+    /// Takes the queries to the route `Db` since the last call.
     pub(crate) fn asked(&mut self) -> Vec<String> {
         std::mem::take(&mut self.state.asked.lock())
     }
@@ -391,12 +391,12 @@ impl Bench {
         published
     }
 
-    /// What Actions have published since the last time, as `topic=payload`.
+    /// Takes the messages that Actions have published since the last call, as `topic=payload`.
     pub(crate) fn published(&mut self) -> Vec<String> {
         std::mem::take(&mut self.published)
     }
 
-    /// What Actions have reported since the last time, as `severity code line:column`.
+    /// Takes the reports of Actions since the last call, as `severity code line:column`.
     pub(crate) fn reports(&mut self) -> Vec<String> {
         std::mem::take(&mut self.reports)
     }

@@ -341,7 +341,7 @@ fn transforms_change_text() {
 
 /// §5.2: TIMESTAMP.
 #[test]
-fn the_clock_is_shown_in_utc() {
+fn timestamp_renders_in_utc() {
     for (expression, expected) in [
         ("TIMESTAMP", "2026-01-15T10:30:00.123Z".to_owned()),
         ("TIMESTAMP \"ISO\"", "2026-01-15T10:30:00.123Z".to_owned()),
@@ -360,7 +360,7 @@ fn the_clock_is_shown_in_utc() {
 
 /// Ours: LOCAL TIMESTAMP. The broker of the bench is in Nepal.
 #[test]
-fn the_clock_is_shown_in_local_time() {
+fn local_timestamp_renders_in_the_local_time_zone() {
     for (expression, expected) in [
         ("LOCAL TIMESTAMP", "2026-01-15T16:15:00.123+05:45"),
         ("LOCAL TIMESTAMP \"ISO\"", "2026-01-15T16:15:00.123+05:45"),
@@ -375,7 +375,7 @@ fn the_clock_is_shown_in_local_time() {
 
 /// Ours: TIMESTAMP … OF, LOCAL TIMESTAMP … OF.
 #[test]
-fn another_time_than_now_is_shown() {
+fn timestamp_of_a_value_renders_the_given_time() {
     for (expression, payload, expected) in [
         ("LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm\" OF PAYLOAD", "2026-01-15T18:30:00Z", "2026-01-16 00:15"),
         ("LOCAL TIMESTAMP OF PAYLOAD", "1768473000", "2026-01-15T16:15:00.000+05:45"),
@@ -457,7 +457,7 @@ fn numbers_that_a_double_would_round_are_compared_as_texts() {
 }
 
 #[test]
-fn what_is_not_there_is_in_nothing() {
+fn absent_value_is_contained_in_no_text() {
     for condition in [
         "PAYLOAD CONTAINS GET TOPIC \"none\"",
         "PAYLOAD STARTS_WITH GET TOPIC \"none\"",

@@ -1,4 +1,4 @@
-//! What goes wrong at run time is reported with its place and ends at most the run.
+//! Run-time errors: each is reported with its place and ends at most the run.
 
 use crate::bench::{Bench, on_in};
 use lotmq_host::RunOutcome;
@@ -37,7 +37,7 @@ fn a_run_does_not_hear_of_another_ones_faults() {
 }
 
 #[test]
-fn a_warning_is_told_when_its_count_has_doubled_and_an_error_each_time() {
+fn warnings_are_reported_at_doubled_counts_and_errors_each_time() {
     let program = on_in(
         "IF PAYLOAD > 50 THEN\n    SET \"x\" WITH 1\nSET \"y\" WITH PAYLOAD * 2\nSET \"z\" WITH 1 / {y}",
     );

@@ -1,11 +1,11 @@
-//! Programs made by chance: compiled and run in the sandbox, they do what a second implementation
-//! of the language reference says.
+//! Random programs, compiled and run in the sandbox, and compared with a second implementation of
+//! the language reference.
 //!
-//! A seed is a program with what happens to it ([`generate`]). It is printed as text ([`print`]),
-//! compiled, validated and run by the host ([`harness`]), and evaluated as a tree ([`evaluate`]);
-//! what is written, returned and reported must be the same. The evaluator knows nothing of the
-//! compiler, not even its parser: it was written from the reference. Where that is silent, nothing
-//! is compared, and counted.
+//! A seed is a program with the events that happen to it ([`generate`]). It is printed as text
+//! ([`print`]), compiled, validated and run by the host ([`harness`]), and evaluated as a tree
+//! ([`evaluate`]). Effects, results and reports must be the same. The evaluator shares nothing with
+//! the compiler, not even its parser: it was written from the reference. If the reference is
+//! silent, the test counts the case and compares nothing.
 //!
 //! `LOTMQ_PROGRAMS=100000` makes it a long run, `LOTMQ_SEED=7` begins there.
 
@@ -46,7 +46,7 @@ const PROGRESS_EACH: u64 = 5_000;
 /// Failures to look for before it gives up.
 const FAILURES_MAX: usize = 10;
 
-/// What a program did, compared with what it should have done.
+/// Result of the comparison of a program with the reference.
 enum Verdict {
     Same,
     /// The reference does not say what it does.
@@ -86,7 +86,7 @@ fn judge(program: &mut Program, form: Form, fault: Option<Fault>) -> Verdict {
 
 /// A failure, made as small as it gets.
 fn told(seed: u64, program: Program, form: Form) -> String {
-    // What makes a program smaller may make it wrong, which is another failure.
+    // A smaller program may be invalid, which is another failure.
     let is_refused = matches!(judge(&mut program.clone(), form, None), Verdict::Different(told) if told.starts_with(harness::REFUSED));
     let differs = |program: &mut Program| match judge(program, form, None) {
         Verdict::Different(told) if told.starts_with(harness::REFUSED) == is_refused => Some(told),

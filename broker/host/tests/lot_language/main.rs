@@ -1,9 +1,8 @@
 //! The tables of the LoT reference that concern Actions, run: text in, compiled by `lot-to-wasm`,
 //! executed in the sandbox, messages out.
 //!
-//! One binary, because it compiles much. What a broker adds around it (subscribers, retained
-//! messages, timers, durability) is a small model in [`bench`]; the same through sockets is in
-//! `tests/e2e`.
+//! One binary, because it compiles much. [`bench`] is a small model of the rest of a broker:
+//! subscribers, retained messages, timers, durability. `tests/e2e` has the same through sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 

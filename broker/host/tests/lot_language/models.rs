@@ -254,7 +254,7 @@ fn names_of_received_members_are_levels_of_topics_as_far_as_topics_can_have_them
     let expected = ["m/a/b=1", "m/a/b=2", "m/a/=3", "m/=4", "m//=5", "m/ =6", "m/ü=7"];
     assert_eq!(bench.send("m", slashes).published(), expected);
     assert_eq!(bench.reports(), [""; 0]);
-    // What no topic can have is named, and the others are published.
+    // The report names the invalid topics, and the others are published.
     let invalid = r##"{"a":1,"b+":2,"#":3,"c":{"d\u0000":4,"e":5}}"##;
     assert_eq!(bench.send("m", invalid).published(), ["m/a=1", "m/c/e=5"]);
     assert_eq!(bench.reports(), ["error LOT604 1:1"; 3]);

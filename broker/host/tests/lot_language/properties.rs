@@ -26,7 +26,7 @@ fn request() -> PropertyBuf {
     ])
 }
 
-/// What statements publish and report for a message.
+/// Returns the messages and reports of statements for a message.
 fn run_with(form: Form, statements: &str, properties: &PropertyBuf) -> (Vec<String>, Vec<String>) {
     let mut bench = Bench::with_form(&on_in(statements), form);
     let now_ms = u64::try_from(NOW_MS).unwrap();
@@ -68,7 +68,7 @@ fn properties_of_the_message_are_values() {
 }
 
 #[test]
-fn what_a_message_does_not_have_is_empty() {
+fn missing_message_properties_are_empty() {
     let all = "IF USER PROPERTY \"site\" == EMPTY AND RESPONSE TOPIC == EMPTY AND CORRELATION DATA == EMPTY AND CONTENT TYPE == EMPTY AND MESSAGE EXPIRY == EMPTY THEN\n    PUBLISH TOPIC \"o\" WITH \"none\"";
     check(all, &PropertyBuf::new(), &["o=none"], &[]);
     check(all, &request(), &[], &[]);
@@ -88,7 +88,7 @@ fn correlation_data_stays_as_it_came() {
 }
 
 #[test]
-fn what_is_published_has_the_properties_that_it_is_given() {
+fn published_message_has_the_properties_of_its_statement() {
     for (options, expected) in [
         ("WITH USER PROPERTY \"a\" = 1", "o=5 [a: 1]"),
         ("AND USER PROPERTY \"a\" = TRUE AND FALSE WITH QOS 1", "o=5 AtLeastOnce [a: false]"),
@@ -119,7 +119,7 @@ fn what_is_published_has_the_properties_that_it_is_given() {
 }
 
 #[test]
-fn what_no_packet_can_hold_is_reported_and_nothing_is_published() {
+fn property_that_no_packet_can_hold_is_reported_and_not_published() {
     for options in [
         "RESPONSE TOPIC \"a/+\"",
         "RESPONSE TOPIC \"\"",
@@ -138,7 +138,7 @@ fn what_no_packet_can_hold_is_reported_and_nothing_is_published() {
 }
 
 #[test]
-fn what_receivers_may_take_for_malformed_is_reported_and_nothing_is_published() {
+fn property_with_discouraged_characters_is_reported_and_not_published() {
     for option in [
         "USER PROPERTY \"a\" = PAYLOAD",
         "USER PROPERTY (PAYLOAD) = 1",
@@ -182,7 +182,7 @@ fn a_text_that_is_no_number_of_seconds_is_reported_and_nothing_is_published() {
 }
 
 #[test]
-fn what_goes_wrong_while_a_property_is_computed_is_told_at_its_statement() {
+fn failed_property_expression_is_reported_at_its_statement() {
     let statements = "PUBLISH TOPIC \"o\" WITH 1 WITH MESSAGE EXPIRY PAYLOAD / 0\nPUBLISH TOPIC \"o\" WITH 2 WITH USER PROPERTY \"a\" = PAYLOAD / 0";
     check(statements, &request(), &["o=1", "o=2"], &["error LOT602 3:5", "error LOT602 4:5"]);
 }
@@ -204,12 +204,12 @@ fn a_request_is_answered_with_its_own_correlation_data() {
 }
 
 #[test]
-fn what_is_no_request_gets_no_answer_and_the_run_goes_on() {
+fn reply_without_a_request_is_reported_and_the_run_continues() {
     let statements = "REPLY WITH 1\nPUBLISH TOPIC \"o\" WITH 2";
     check(statements, &PropertyBuf::new(), &["o=2"], &["error LOT622 3:5"]);
     let own = list(&[(PropertyId::ResponseTopic, PropertyValue::Utf8("$SYS/Coreflux/Command"))]);
     check(statements, &own, &["o=2"], &["error LOT611 3:5"]);
-    // Whoever is called without a message has none to answer.
+    // A run that was called without a message has no requester to answer.
     let mut bench =
         Bench::new("DEFINE ACTION A\nDO\n    REPLY WITH 1\n    PUBLISH TOPIC \"o\" WITH RESPONSE TOPIC\n");
     assert_eq!(bench.call(&[]), RunOutcome::Done(Vec::new()));

@@ -7,7 +7,7 @@ fn compared(column: &str, operator: &str, position: usize) -> String {
     format!(r#"{{"column":"{column}","operator":"{operator}","value":{position}}}"#)
 }
 
-/// What a route is asked for a condition, and with which values.
+/// Checks the query of a condition, with its values.
 #[test]
 fn get_model_asks_what_it_says() {
     let and = format!(r#"{{"and":[{},{}]}}"#, compared("a", "==", 0), compared("b", "==", 1));
@@ -78,8 +78,7 @@ fn a_route_that_is_missing_gives_null_and_a_record() {
     assert_eq!(bench.reports(), ["error ROUTE_UNKNOWN 3:18", "error ROUTE_UNKNOWN 5:29"]);
 }
 
-/// Where several values of one expression are asked for, the last one does not take the place of
-/// the first.
+/// Several queries in one expression keep their own values: the last does not replace the first.
 #[test]
 fn several_questions_in_one_expression() {
     let mut bench = Bench::new(&on_in(
@@ -126,7 +125,7 @@ fn a_row_fills_the_fields_without_a_source() {
     assert_eq!(bench.reports(), ["warning LOT601 6:5"]);
 }
 
-/// What `PUBLISH MODEL` assigns goes before the row, and is what the row is asked by.
+/// Assigned fields of `PUBLISH MODEL` win over the row, and select it.
 #[test]
 fn assigned_fields_are_not_filled() {
     let mut bench = Bench::new(&format!(

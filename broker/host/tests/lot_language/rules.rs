@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::bench::{State, engine};
 
-/// Who asks what.
+/// User, client and operation of a question.
 #[derive(Clone)]
 struct Ask {
     user: Option<&'static str>,
@@ -238,7 +238,7 @@ fn conditions_about_client_address_and_topic_hold_as_the_table_says() {
         ("TOPIC IS NOT \"a/b\"", ask("c1", "a/b"), false),
         ("TOPIC STARTS_WITH \"a/\" + CLIENTID", ask("c1", "a/c1/x"), true),
         ("TOPIC POSITION 3 IS EMPTY", ask("c1", "a/b"), true),
-        // What is not there is the beginning of nothing, and in nothing.
+        // A missing value is no prefix, no suffix and no part of a text.
         ("TOPIC STARTS_WITH GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
         ("TOPIC CONTAINS GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
         ("TOPIC ENDS_WITH GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
@@ -500,7 +500,7 @@ fn facts_name_exactly_what_a_verdict_depends_on() {
     }
 }
 
-/// What modules say, by name, and how often they were asked.
+/// Verdicts of modules, by name, and the record of their questions.
 #[derive(Default)]
 struct Modules {
     said: BTreeMap<&'static str, Result<Verdict, RunError>>,
@@ -591,7 +591,7 @@ fn a_module_allows_denies_or_has_nothing_to_say() {
         let RuleOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
         assert_eq!((&*error.code, &*error.message, error.line, error.column), ("LOT624", message, 2, 12));
         assert_eq!(facts.programs.modules, [module]);
-        // Whatever it says is for this one question.
+        // The answer holds for this question only.
         assert!(facts.rule.unwrap().inputs.modules);
     }
 }

@@ -111,7 +111,7 @@ fn loops_nest_and_share_the_budget() {
     let mut bench = Bench::new(&on_in(
         "PUBLISH TOPIC \"o\" WITH 1\nLOOP\n    SET \"x\" WITH 1\nUNTIL FALSE\nPUBLISH TOPIC \"o\" WITH 2",
     ));
-    // What ran before the error is carried out (OD-30).
+    // The effects before the error are carried out (OD-30).
     assert_eq!(bench.send("in", "").published(), ["o=1"]);
     let [error] = bench.failures().try_into().unwrap();
     assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 6, 5));
@@ -407,7 +407,7 @@ fn bytes_pass_untouched() {
 }
 
 #[test]
-fn what_is_no_text_passes_on_untouched_though_it_was_looked_at() {
+fn binary_payload_passes_unchanged_after_a_text_comparison() {
     let mut bench = Bench::new(&on_in(
         "SET x WITH PAYLOAD\nIF {x} CONTAINS \"a\" THEN\n    KEEP TOPIC \"k\" WITH {x}\nPUBLISH TOPIC \"o\" WITH LENGTH(GET TOPIC \"k\")",
     ));
@@ -416,7 +416,7 @@ fn what_is_no_text_passes_on_untouched_though_it_was_looked_at() {
 }
 
 #[test]
-fn what_is_no_text_crosses_to_others_as_text() {
+fn binary_value_becomes_text_when_passed_to_another_action() {
     let callee =
         "DEFINE ACTION Echo\nINPUT a\nDO\n    SET b WITH PAYLOAD\nRETURN\n    OUTPUT a\n    OUTPUT b\n";
     let caller = on_in("CALL ACTION Echo WITH a = PAYLOAD RETURN a, b\nPUBLISH TOPIC \"o\" WITH {a} + {b}");

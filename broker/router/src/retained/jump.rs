@@ -11,7 +11,7 @@ const BEHIND_SEPARATOR: &str = "0";
 /// The first text behind all topics that start with `$`.
 const BEHIND_DOLLAR: &str = "%";
 
-/// What to do about a stored topic; see [`Jumper::judge`].
+/// Verdict on a stored topic; see [`Jumper::judge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Jump {
     /// The filter matches it.
@@ -114,16 +114,16 @@ impl<'a> Jumper<'a> {
     }
 }
 
-/// Where a topic and a filter part.
+/// First difference between a topic and a filter.
 struct Mismatch<'a> {
     topic: &'a str,
-    /// Where the level that differs starts in `topic`.
+    /// Start of the level that differs, in `topic`.
     start: usize,
-    /// What the filter has there.
+    /// The filter's text of that level.
     level: &'a str,
     /// Whether the filter ends with this level.
     is_last: bool,
-    /// Where in `topic` the level ends that the last `+` before stood for.
+    /// End of the level in `topic` that the last `+` before stood for.
     last_plus: Option<usize>,
 }
 

@@ -186,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_filter_includes_it_matches(
+    fn filter_matches_all_topics_of_a_filter_that_it_includes(
         wide in vec(prop::sample::select(&["", "a", "+", "#", "$x"][..]), 1..4),
         narrow in vec(prop::sample::select(&["", "a", "+", "#", "$x"][..]), 1..4),
         topic in vec(prop::sample::select(&["", "a", "$x"][..]), 1..4),

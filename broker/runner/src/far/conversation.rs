@@ -1,5 +1,5 @@
-//! Recorded conversation of a guest with a server: what either said in turn, one JSON object on
-//! each line.
+//! Recorded conversation of a guest with a server: the turns of both sides, one JSON object on each
+//! line.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) enum Speaker {
     Server,
 }
 
-/// What one side said until the other one said something.
+/// Bytes that one side sent before the other side answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SaidTurn {
     pub(super) from: Speaker,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_turn_is_told_with_its_line() {
+    fn invalid_turn_is_reported_with_its_line() {
         for (line, part) in [
             (r#"{"connection":2,"from":"guest"}"#, "line 1: connection 2 is none of 1 to 1"),
             (r#"{"connection":1,"from":"guest","text":"a","base64":"YQ=="}"#, "line 1: `text` and `base64`"),

@@ -1,5 +1,5 @@
-//! A far side over UDP that hands on to a real server what the guest says, and back what that
-//! answers, and writes both down: a turn for each datagram.
+//! Recording proxy over UDP: forwards datagrams between the guest and a real server, and records a
+//! turn for each datagram.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ impl FarWork for DatagramRecorder {
 
     fn goes_on(&mut self) {
         let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
-        // An error is that of a datagram which nobody took.
+        // An error reports an earlier datagram that was not received.
         while self.failure.is_none()
             && let Ok((length, guest)) = self.socket.recv_from(&mut datagram)
             && let Some(number) = self.number_of(guest)
@@ -85,7 +85,7 @@ impl FarWork for DatagramRecorder {
             let datagram = datagram.get(..length).unwrap_or_default();
             self.note(number, Speaker::Guest, datagram);
             if let Some((_, server)) = self.sockets.get(number) {
-                // What is not sent was lost, as any datagram may be.
+                // A datagram that cannot be sent counts as lost.
                 let _ = server.send(datagram);
             }
             if self.bytes > GOT_MAX {

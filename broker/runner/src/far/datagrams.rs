@@ -1,4 +1,4 @@
-//! A far side over UDP, which does what its case says.
+//! A far side over UDP that follows the script of its case.
 
 use std::collections::HashMap;
 use std::net::{TcpStream, UdpSocket};
@@ -59,7 +59,7 @@ impl FarWork for FarDatagrams {
     fn goes_on(&mut self) {
         let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
         while self.bytes <= GOT_MAX {
-            // An error is that of an answer which nobody took.
+            // An error reports an earlier answer that was not received.
             let Ok((length, from)) = self.socket.recv_from(&mut datagram) else { return };
             let datagram = datagram.get(..length).unwrap_or_default();
             if self.loses > 0 {
@@ -69,7 +69,7 @@ impl FarWork for FarDatagrams {
             // One without bytes is kept as well.
             self.bytes += length.max(1);
             if let Some(answer) = self.answers.get(datagram) {
-                // What is not sent was lost, as any datagram may be.
+                // A datagram that cannot be sent counts as lost.
                 let _ = self.socket.send_to(answer, from);
             }
             self.got.push(datagram.to_vec());

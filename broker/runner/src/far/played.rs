@@ -1,4 +1,4 @@
-//! A server that says again what a real one said, when the guest has said again what it said.
+//! A server that replays a recorded conversation, if the guest sends the recorded bytes.
 
 use std::io::ErrorKind;
 use std::net::{Shutdown, TcpStream};
@@ -25,14 +25,14 @@ struct PlayedConnection {
     is_open: bool,
     /// Turns that are over.
     turn: usize,
-    /// What has come and is no part of a turn yet.
+    /// Received bytes that are not part of a turn yet.
     heard: Vec<u8>,
     unsent: Vec<u8>,
     /// Whether the server ends its direction behind that.
     ends: bool,
 }
 
-/// Reads what was recorded, with the `server` of the case, where it has one.
+/// Reads a recorded conversation, with the `server` of the case, if it has one.
 ///
 /// # Errors
 /// There is no such recording.
@@ -97,7 +97,7 @@ impl FarWork for Played {
     fn goes_on(&mut self) {
         for (number, (connection, turns)) in self.connections.iter_mut().zip(&self.said.0).enumerate() {
             if let Some(differs) = connection.goes_on(turns) {
-                // The guest is not to wait for an answer to what it never asked.
+                // The guest must not wait for an answer to a request that is not in the recording.
                 connection.is_open = false;
                 let _ = connection.stream.shutdown(Shutdown::Both);
                 self.differs.get_or_insert(format!("{differs} on connection {}", number + 1));
@@ -115,7 +115,7 @@ impl FarWork for Played {
 }
 
 impl PlayedConnection {
-    /// Does what can be done; says what the guest said in place of what it said then.
+    /// Goes on as far as possible; returns how the guest's bytes differ from the recorded ones.
     fn goes_on(&mut self, turns: &[SaidTurn]) -> Option<String> {
         if !self.is_open {
             return None;

@@ -1,5 +1,4 @@
-//! A far side over UDP that answers again what a real server answered, when the guest has said
-//! again what it said.
+//! A far side over UDP that replays recorded answers, if the guest sends the recorded datagrams.
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 
@@ -23,7 +22,7 @@ impl PlayedDatagrams {
         Self { socket, said, sockets: Vec::new(), differs: None }
     }
 
-    /// Takes a datagram; says where it is not the one that was recorded.
+    /// Takes a datagram; returns the difference if it is not the recorded one.
     fn take(&mut self, datagram: &[u8], guest: SocketAddr) -> Option<String> {
         let number = self.sockets.iter().position(|(known, _)| *known == guest).unwrap_or_else(|| {
             self.sockets.push((guest, 0));
@@ -43,7 +42,7 @@ impl PlayedDatagrams {
         }
         *turn += 1;
         while let Some(answer) = turns.get(*turn).filter(|answer| answer.from == Speaker::Server) {
-            // What is not sent was lost, as any datagram may be.
+            // A datagram that cannot be sent counts as lost.
             let _ = self.socket.send_to(&answer.bytes, guest);
             *turn += 1;
         }
@@ -67,7 +66,7 @@ impl FarWork for PlayedDatagrams {
 
     fn goes_on(&mut self) {
         let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
-        // An error is that of an answer which nobody took.
+        // An error reports an earlier answer that was not received.
         while self.differs.is_none()
             && let Ok((length, guest)) = self.socket.recv_from(&mut datagram)
         {

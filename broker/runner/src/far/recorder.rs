@@ -1,5 +1,5 @@
-//! A server that hands on to a real one what the guest says, and back what that says, and writes
-//! both down.
+//! Recording proxy: forwards bytes between the guest and a real server, and records the
+//! conversation.
 
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl FarRecorder {
     }
 }
 
-/// Writes down what was said, of this server, and says what for; the reason why not.
+/// Writes the conversation with this server to a file, and prints its purpose; returns the error.
 pub(super) fn write_down(said: &Conversation, file: &Path, (server, ways): (&str, &str)) -> Option<String> {
     if let Err(error) = std::fs::write(file, said.to_text()) {
         return Some(format!("cannot write {}: {error}", file.display()));
@@ -110,8 +110,7 @@ impl FarWork for FarRecorder {
 }
 
 impl RecordedConnection {
-    /// Hands on what there is; the answer is of how many bytes, and nothing where nobody has said a
-    /// word.
+    /// Forwards the available bytes. Returns their number, or `None` if neither side has sent any.
     fn goes_on(&mut self, turns: &mut Vec<SaidTurn>) -> Option<usize> {
         let mut said = None;
         if let Some(guest) = &self.guest {
@@ -133,7 +132,7 @@ impl RecordedConnection {
                     note(turns, Speaker::Server, &bytes);
                     self.to_guest.extend(bytes);
                 }
-                // Where the guest has ended before, that is why.
+                // The guest ended first, so the server only followed.
                 None if self.guest.is_none() => self.server = None,
                 None => {
                     said = Some(said.unwrap_or_default());
@@ -159,7 +158,7 @@ impl RecordedConnection {
     }
 }
 
-/// Adds what one side says to its turn, or as its turn.
+/// Appends bytes of one side to its turn, or begins a new turn.
 fn note(turns: &mut Vec<SaidTurn>, from: Speaker, bytes: &[u8]) {
     match turns.last_mut().filter(|turn| turn.from == from) {
         Some(turn) => turn.bytes.extend_from_slice(bytes),

@@ -1,4 +1,4 @@
-//! A server that does what its case says.
+//! A server that follows the script of its case.
 
 use std::net::{Shutdown, TcpStream};
 
@@ -6,14 +6,14 @@ use super::{FarSide, FarWork, GOT_MAX, read, write};
 use crate::encoding::Encoding;
 use crate::keys::Pieces;
 
-/// Connections of such a server, and what it has got of all of them.
+/// Connections of such a server, and the data received on all of them.
 pub(super) struct Scripted {
     script: FarScript,
     got: Vec<u8>,
     connections: Vec<FarConnection>,
 }
 
-/// What the case says, as bytes.
+/// Script of a far side, as bytes.
 struct FarScript {
     sends: Vec<u8>,
     /// Questions with their answers.
@@ -27,7 +27,7 @@ struct FarScript {
 struct FarConnection {
     stream: TcpStream,
     unsent: Vec<u8>,
-    /// What came since its last answer, of which only as much is kept as the longest question.
+    /// Bytes received since the last answer, cut to the length of the longest question.
     asked: Vec<u8>,
     has_ended: bool,
 }
@@ -90,7 +90,7 @@ impl FarWork for Scripted {
 }
 
 impl FarConnection {
-    /// Does what can be done; whether it is still open.
+    /// Makes as much progress as possible; returns whether the connection is still open.
     fn goes_on(&mut self, script: &FarScript, got: &mut Vec<u8>) -> bool {
         let Some(bytes) = read(&self.stream) else { return false };
         let room = (GOT_MAX + 1).saturating_sub(got.len());

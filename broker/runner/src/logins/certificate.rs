@@ -9,10 +9,10 @@ use crate::keys::Keys;
 const KEYS: [&str; 7] =
     ["subject", "issuer", "alternative_names", "serial", "not_after", "fingerprint", "pem"];
 
-/// Issuer that is not said.
+/// Default issuer.
 const ISSUER: &str = "CN=Test";
 
-/// End of the validity that is not said: 2100-01-01.
+/// Default end of the validity: 2100-01-01.
 const NOT_AFTER: Timestamp = Timestamp::constant(4_102_444_800, 0);
 
 /// Bytes of a SHA-256.

@@ -1,4 +1,4 @@
-//! What a guest for logins did, in the words of a file with cases.
+//! Actions of a guest for logins, in the words of a file with cases.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use toml::{Table, Value};
 /// A connection that nothing ends.
 pub(super) const NEVER: &str = "never";
 
-/// Answer of a guest, or what it did to clients: as an expectation that fits it in every key.
+/// Answer of a guest, or its action on clients, as the expectation that equals it in every key.
 #[derive(Debug)]
 pub(crate) struct SeenDeed(pub(super) Table);
 
@@ -155,8 +155,7 @@ pub(super) fn insert_bytes(data: &[u8], table: &mut Table) {
     table.insert(key.to_owned(), text.into());
 }
 
-/// A table as it would be written as an expectation: what it is first, and reason codes as MQTT
-/// writes them.
+/// Formats a table as an expectation: its kind first, and reason codes as MQTT writes them.
 pub(super) fn shown(table: &Table) -> String {
     let kinds = super::DEED_KINDS.into_iter().filter_map(|kind| table.get_key_value(kind));
     let others = table.iter().filter(|(key, _)| !super::DEED_KINDS.contains(&key.as_str()));

@@ -1,5 +1,5 @@
-//! What a guest for logins is to do: an answer, or something to clients, with what of it is looked
-//! at.
+//! Expected actions of a guest for logins: an answer, or a request about clients, with the keys to
+//! compare.
 
 use std::fmt;
 
@@ -26,12 +26,12 @@ const LIMIT_KEYS: [&str; 7] = [
     "connections",
 ];
 
-/// What is expected: keys and values as [`SeenDeed`] has them.
+/// Expected action: keys and values as [`SeenDeed`] has them.
 #[derive(Debug)]
 pub(crate) struct ExpectedDeed(Table);
 
 impl ExpectedDeed {
-    /// Reads what is expected, of this kind.
+    /// Reads an expectation of this kind.
     pub(crate) fn read(keys: &mut Keys, kind: &str) -> Result<Self, String> {
         let mut table = Table::new();
         match kind {
@@ -49,7 +49,7 @@ impl ExpectedDeed {
         Ok(Self(table))
     }
 
-    /// The keys that it may have, for what it says.
+    /// Keys that are valid for the kind of the expected action.
     pub(crate) fn keys(&self, kind: &str) -> Vec<&'static [&'static str]> {
         let answer = self.0.get("answer").and_then(Value::as_str);
         match (kind, answer) {
@@ -79,7 +79,7 @@ impl fmt::Display for ExpectedDeed {
     }
 }
 
-/// Whether what was found is as it is wanted.
+/// Whether a found value equals the expected one.
 fn fits(key: &str, wanted: &Value, found: Option<&Value>) -> bool {
     let Some(found) = found else {
         // No text is like an empty one.
@@ -177,7 +177,7 @@ fn grant(mut keys: Keys) -> Result<Value, String> {
     if let Some(wrong) = actions.iter().find(|action| !ACTIONS.contains(&action.as_str())) {
         return Err(format!("`{effect}` is a list of {}, found `{wrong}` in it", listed(&ACTIONS)));
     }
-    // In the order in which they are told.
+    // In the order in which failures list them.
     let actions: Vec<&str> =
         ACTIONS.into_iter().filter(|action| actions.iter().any(|named| named == action)).collect();
     let filter = keys.text("filter")?;

@@ -1,4 +1,4 @@
-//! What a client does, or what becomes of it, in a step.
+//! Steps of a case about logins: actions of a client, and events that affect it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,7 +38,7 @@ const LOGIN_KEYS: [&str; 24] = [
     "session_present",
 ];
 
-/// Keys that only a CONNECT of MQTT 5.0 can say.
+/// Keys that only a CONNECT of MQTT 5.0 can have.
 const OF_5: [&str; 10] = [
     "session_expiry_seconds",
     "receive_maximum",
@@ -67,7 +67,7 @@ const DEPARTURES: [&str; 7] = [
     "administrative",
 ];
 
-/// What happens to a guest for logins.
+/// Event for a guest for logins.
 #[derive(Debug)]
 pub(crate) enum ClientLoginStep {
     /// A client wants in.
@@ -81,7 +81,7 @@ pub(crate) enum ClientLoginStep {
     Step { client_id: String, data: Vec<u8> },
     /// It gives that up.
     Forget { client_id: String },
-    /// What it subscribed to was granted.
+    /// The broker granted subscriptions of a client.
     Subscribed { client_id: String, subscriptions: Vec<Subscription> },
     /// Its connection is over.
     Disconnected { client_id: String, reason: String },

@@ -12,7 +12,7 @@ const DEFAULT_METHODS: [&str; 2] = ["GET", "POST"];
 /// Fields of an answer that are read.
 const FIELDS_MAX: usize = 64;
 
-/// What a client asks.
+/// HTTP request of a client, with the expected response.
 #[derive(Debug)]
 pub(super) struct HttpWords {
     method: String,
@@ -27,7 +27,7 @@ pub(super) struct HttpWords {
 /// An answer.
 struct VisitAnswer<'a> {
     status: u16,
-    /// Bytes of the body, as the head says.
+    /// Bytes of the body according to the head.
     length: Option<usize>,
     /// As far as it has come.
     body: &'a [u8],
@@ -80,7 +80,7 @@ impl HttpWords {
         [text.into_bytes(), body].concat()
     }
 
-    /// Says what of the answer is not as it should be.
+    /// Returns the difference between the answer and the expected one.
     pub(super) fn judged(&self, line: &VisitLine) -> Option<String> {
         let Some(answer) = VisitAnswer::read(line.heard()).filter(|_| is_whole(line)) else {
             return Some(match line.is_over() {
@@ -124,7 +124,7 @@ pub(super) fn is_whole(line: &VisitLine) -> bool {
 }
 
 impl<'a> VisitAnswer<'a> {
-    /// Reads what has come; `None` while its head has not, and where it is none.
+    /// Reads the received bytes; `None` while the head is incomplete or if it is invalid.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut answer = httparse::Response::new(&mut fields);

@@ -19,7 +19,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Datagrams of which more have come than a client keeps.
 const DATAGRAMS_MAX: usize = 4096;
 
-/// What a client says over its line, and what it is to get.
+/// Bytes that a client sends over its connection, and those that it expects.
 #[derive(Debug)]
 pub(super) struct LineWords {
     sends: Option<Pieces>,
@@ -30,7 +30,7 @@ pub(super) struct LineWords {
     encoding: Encoding,
 }
 
-/// A line that is open, and what has come by it and was not looked at.
+/// An open connection, and the received data that no step has checked.
 pub(super) struct VisitLine {
     way: LineWay,
     unsent: Vec<u8>,
@@ -42,7 +42,7 @@ pub(super) struct VisitLine {
     datagrams: Vec<Vec<u8>>,
     /// Whether the guest has ended the connection.
     is_over: bool,
-    /// How what has come is shown, where all of it is looked at.
+    /// Encoding of received data in failures, if all of it is checked.
     looks: Option<Encoding>,
 }
 
@@ -71,7 +71,7 @@ impl LineWords {
         self.gets.is_some() || self.contains.is_some() || self.closes
     }
 
-    /// Whether what it says can be said where something else comes than that.
+    /// Checks that the words fit the transport of the section: connections or datagrams.
     pub(super) fn suits(&self, reception: Reception, section: &str) -> Result<(), String> {
         let pieces = || self.sends.iter().chain(&self.gets);
         match reception {
@@ -129,7 +129,7 @@ impl VisitLine {
         }
     }
 
-    /// Sends what the words say; of a connection as there is room.
+    /// Sends the data of the step; on a connection as far as there is room.
     pub(super) fn says(&mut self, words: &LineWords) -> Result<(), String> {
         self.ends |= words.ends;
         self.looks = words.gets.is_some().then_some(words.encoding);
@@ -152,7 +152,7 @@ impl VisitLine {
         self.unsent.extend(words.request());
     }
 
-    /// Does what can be done.
+    /// Makes as much progress as possible without blocking.
     pub(super) fn goes_on(&mut self) {
         match &self.way {
             LineWay::Connection(stream) if !self.is_over => {
@@ -195,7 +195,7 @@ impl VisitLine {
         self.unsent.is_empty()
     }
 
-    /// Whether it has what the words expect, or something that cannot become that.
+    /// Whether it has the expected data, or data that cannot become that.
     pub(super) fn has_what(&self, words: &LineWords) -> bool {
         let is_whole = match &words.gets {
             Some(Pieces::One(text)) => {
@@ -212,7 +212,7 @@ impl VisitLine {
         (is_whole && is_closed && words.contains(self)) || (self.is_over && !is_whole)
     }
 
-    /// Says what is not as it should be; what was looked at is taken.
+    /// Returns the difference from the expected data, and removes the checked data.
     pub(super) fn judged(&mut self, words: &LineWords) -> Option<String> {
         let encoding = words.encoding;
         let complaint = self.unlike(words);
@@ -259,7 +259,7 @@ impl VisitLine {
         }
     }
 
-    /// What has come and was not looked at, of a client that looks at all that comes.
+    /// Returns received data that no step has checked, if the client checks all data.
     pub(super) fn unseen(&mut self) -> Option<String> {
         self.goes_on();
         let has_more = !self.heard.is_empty() || !self.datagrams.is_empty();

@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 
 use super::in_common::reaches;
 
-/// What a module asks for: kinds and names, such as `write` and `scale/+/tons`.
+/// Grants that a module asks for: kinds and names, such as `write` and `scale/+/tons`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AskedGrants(Arc<[(Capability, Box<str>)]>);
 
@@ -59,12 +59,12 @@ fn covers(capability: Capability, asked: &str, wanted: &str) -> bool {
     }
 }
 
-/// What each module of a tenant asks for, by the name of its definition.
+/// Grants that each module of a tenant asks for, by the name of its definition.
 #[derive(Default)]
 pub(crate) struct Manifests(RwLock<BTreeMap<Arc<str>, AskedGrants>>);
 
 impl Manifests {
-    /// What a module asks for; nothing where it has no manifest, or is not there.
+    /// Returns the grants that a module asks for. Empty without a manifest or without the module.
     pub(crate) fn of(&self, module: &str) -> AskedGrants {
         self.0.read().get(module).cloned().unwrap_or_default()
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_covers_the_wanted_name_is_found() {
+    fn covering_grant_is_found_for_a_name() {
         let asked: AskedGrants = [
             (Capability::WriteTopic, "#".into()),
             (Capability::WriteTopic, "scale/+/tons".into()),

@@ -33,7 +33,7 @@ pub(crate) struct AuthModuleCode {
 }
 
 impl AuthModuleCode {
-    /// What an instance of it may do and use.
+    /// Builds the specification of an instance: its grants, endpoints and limits.
     pub(crate) fn spec(
         &self,
         (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),

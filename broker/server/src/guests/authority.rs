@@ -1,13 +1,12 @@
 //! Authority of guests: the accounts on whose behalf they act.
 //!
-//! Each version of a definition's code acts for the account that deployed it. Whatever it writes
-//! carries that from the moment of the host call ([`Writer`]); when the run has ended, it is held
-//! against what there is by then. What was written by a definition that is gone, or that belongs to
-//! another account by now, is dropped, counted and told. Where the same owner has put another
-//! version in place meanwhile, it goes out.
+//! Each version of a definition's code acts for the account that deployed it. Every write carries
+//! this account from the moment of the host call ([`Writer`]). When the run has ended, the broker
+//! compares the account with the current definition. It drops, counts and records the write if the
+//! definition is gone or belongs to another account by now. The write stays valid if the same owner
+//! has installed another version meanwhile.
 //!
-//! Invariant: nothing is done in the name of anybody but the account that deployed the code that
-//! wrote it, a caller's name least of all.
+//! Invariant: an effect acts only for the account that deployed its code, never for the caller.
 
 use std::sync::Arc;
 
@@ -47,7 +46,7 @@ fn account(users: &Directory, owner: &Owner) -> Option<Arc<Account>> {
     users.account(&owner.name).filter(|account| account.number == owner.account)
 }
 
-/// Identity of an owner for the rules, with his present rights; `None` when his account is gone.
+/// Identity of an owner for the rules, with current rights; `None` if the account is gone.
 pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
     let account = account(users, owner)?;
     Some(Identity {
@@ -100,8 +99,8 @@ impl<'a> Writers<'a> {
         registry.by_id(definition_id(writer.definition)).filter(is_standing).cloned()
     }
 
-    /// As [`standing`](Self::standing), for an effect that needs its owner's rights: with the owner
-    /// as he is now, or nobody where nobody deployed the definition.
+    /// Like [`standing`](Self::standing), for an effect that needs the rights of its owner. Returns
+    /// the owner's current identity, or no identity if nobody deployed the definition.
     pub(super) fn acting(&mut self, writer: Writer) -> Option<(Arc<Definition>, Option<Identity>)> {
         let definition = {
             let registry = self.tenant.programs().guests.registry.read();

@@ -1,14 +1,14 @@
-//! Compilation of definitions to native code: the first half of deploying one, which takes long and
-//! changes nothing.
+//! Compilation of definitions to native code: the slow first half of a deployment, which changes
+//! nothing.
 //!
 //! ```text
-//! text: -add…, projects, lotmq run; at a start `restore` ─▶ lot_to_wasm ─▶ CompiledDefinition::of_entity ─┐
-//! component: -addModule; at a start `modules` ─▶ Loader::module ─────────▶ CompiledDefinition::of_module ─┼─▶ install
-//! Python: -addPython, projects, lotmq run; at a start `restore` ─────────▶ scripts::compile ──────────────┘
+//! text: -add…, projects, lotmq run; at a start `restore` ─▶ lot_to_wasm ─▶ of_entity ─┐
+//! component: -addModule; at a start `modules` ─▶ Loader::module ─────────▶ of_module ─┼─▶ install
+//! Python: -addPython, projects, lotmq run; at a start `restore` ─▶ scripts::compile ──┘
 //! ```
 //!
-//! Every kind goes this way, and what runs it is decided here. The second half, which is the
-//! change, is [`install`](super::install).
+//! `of_entity` and `of_module` belong to `CompiledDefinition`. Every kind takes this path, and this
+//! module decides what runs it. [`install`](super::install) is the second half: the change.
 
 use std::sync::Arc;
 
@@ -59,13 +59,13 @@ pub(crate) struct Loader<'a> {
 /// Definition with its native code, which can be installed.
 #[derive(Clone)]
 pub(crate) struct CompiledDefinition {
-    /// What is going to be installed.
+    /// Definition to install.
     pub(crate) new: NewDefinition,
     pub(super) existing: OnExisting,
     pub(super) code: Code,
     /// Whether it is switched off from the beginning.
     pub(super) is_disabled: bool,
-    /// What a module asks for.
+    /// Grants that a module asks for.
     pub(super) asked: AskedGrants,
 }
 
@@ -127,7 +127,7 @@ pub(crate) struct ExecutorCode {
     pub(crate) guest: Guest,
     pub(crate) grants: Grants,
     pub(crate) limits: GuestLimits,
-    /// What a policy keeps it from.
+    /// Topics that a policy withholds from the module.
     pub(crate) policed: Option<PolicedTopics>,
 }
 

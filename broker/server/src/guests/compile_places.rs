@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_wanted_any_more_stops_waiting() {
+    fn cancelled_compilation_stops_waiting_for_a_slot() {
         let places = CompilePlaces::new(2);
         let held = at_once(&places, user(1));
         let (is_wanted, looks) = (AtomicBool::new(true), AtomicUsize::new(0));

@@ -26,7 +26,7 @@ use crate::limits::{
     COMPILE_PATIENCE, MODULE_WORKERS_MAX, PROGRAM_WORKERS_MAX, WORKER_MEMORY_PART, WORKER_MEMORY_RANGE,
     WORKER_PROGRAM_BYTES,
 };
-use crate::process::machine;
+use lotmq_process::machine;
 
 /// Worker processes of a broker.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl<'a> CompileFor<'a> {
     fn charge(&self) -> Option<WorkerCharge> {
         let is_bounded = match self.asker.rank {
             Rank::Broker => return None,
-            // Whoever looks after the broker installs also while guests have all their memory.
+            // Administrators may install even if guests use all their memory.
             Rank::Administrator => false,
             Rank::User => true,
         };

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use lotmq_codec::QoS;
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_host::PostError;
-use lotmq_store::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use tracing::warn;
 
 use super::effects::codec_qos;
@@ -26,8 +26,8 @@ use super::routes::mailbox::Post;
 use super::routes::outbox::Amount;
 use super::routes::stored_post::{self, StoredPost};
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
-use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 
 /// Pause between two tries of who takes letters out while another one does.
 const CLAIM_PAUSE: Duration = Duration::from_millis(10);
@@ -151,7 +151,7 @@ pub(super) fn trim(hosting: &Hosting, route: &Arc<RouteRunner>) {
         }
     };
     let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
-    // Where the broker stops, the next one goes on.
+    // If the broker stops, the next start continues.
     let _ = hosting.log.read_queue(session, MessageId(0), most, Box::new(reply));
 }
 
@@ -167,7 +167,7 @@ pub(super) fn remove_dropped(route: &Arc<RouteRunner>) {
     });
 }
 
-/// Which letters are meant.
+/// Selection of dead letters.
 pub(crate) enum Chosen {
     All,
     /// Those with these numbers.
@@ -191,7 +191,7 @@ impl Chosen {
     }
 }
 
-/// What was done with letters.
+/// Result of an operation on dead letters.
 #[derive(Debug, Default)]
 pub(crate) struct LettersTaken {
     pub(crate) letters: u64,
@@ -246,7 +246,7 @@ impl LetterTaking {
         Ok(Some(Self { claim, route, after, until, chosen, taken }))
     }
 
-    /// Where the next letters are to be read: the session, and the number behind which.
+    /// Position of the next letters to read: the session, and the number after which they begin.
     pub(crate) fn next(&self) -> (SessionId, MessageId) {
         (self.claim.session, self.after)
     }
@@ -254,7 +254,7 @@ impl LetterTaking {
     /// Takes the chosen ones out of a slice that was read; they are replayed where a tenant is
     /// given. Whether it is over.
     pub(crate) fn take(&mut self, slice: &QueueSlice, replay: Option<&Tenant>) -> bool {
-        let meant = |delivery: &&lotmq_store::RecoveredDelivery| {
+        let meant = |delivery: &&lotmq_changes::RecoveredDelivery| {
             delivery.message.id < self.until && self.chosen.has(delivery.message.id)
         };
         let (mut left, mut ids) = (Amount::default(), Vec::new());
@@ -299,7 +299,7 @@ impl LetterTaking {
         this_turn::with(|turn| outgoing::hand_in(turn, tenant, &self.route, (to, message), hops))
     }
 
-    /// What was done.
+    /// Returns the result.
     pub(crate) fn end(self) -> LettersTaken {
         self.taken
     }

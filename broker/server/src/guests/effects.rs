@@ -17,8 +17,6 @@ use super::records;
 use super::run::{Run, Started};
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
-use crate::process::clock::definitions_now;
-use crate::process::clock::timestamp;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
@@ -26,6 +24,8 @@ use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::clock::timestamp;
 
 /// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]
@@ -207,7 +207,7 @@ pub(super) fn codec_qos(qos: Qos) -> QoS {
     }
 }
 
-/// What an error says that a run has reported and gone on behind.
+/// Returns the text of an error that a run has reported without ending.
 fn reported_error(effect: &Effect<'_>) -> Option<String> {
     match effect {
         Effect::Report { severity: Severity::Error, code, message, .. } => {
@@ -342,8 +342,8 @@ pub(super) fn events_not_taken(
         PostError::Full { .. } | _ => (records::full_code(definition), &counters.guest_events_dropped),
     };
     counter.add(count);
-    // What the broker itself publishes about guests must not go round for ever: it is counted, not
-    // recorded.
+    // The broker counts its own messages about guests but does not record them. A record would
+    // trigger further messages without end.
     let has_record = !system_topics::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused(count));
     if has_record {
@@ -355,11 +355,11 @@ pub(super) fn events_not_taken(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::this_turn;
     use crate::testing::Running;
+    use lotmq_process::this_turn;
 
     #[test]
-    fn what_a_definition_publishes_counts_for_its_owner_until_it_is_stored() {
+    fn published_bytes_count_for_the_owner_until_they_are_stored() {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();

@@ -1,16 +1,16 @@
 //! Triggers of a turn: collected while messages are routed, started when the turn ends.
 //!
-//! Definitions that their facts call bounded run at once, on this thread, in a short slice;
-//! whatever takes longer, is busy or was not promised to be short goes to its mailbox and runs on
-//! an executor.
+//! Definitions with bounded facts run at once, on this thread, in a short slice. Definitions that
+//! take longer, are busy or are not known to be short get the event in their mailbox. An executor
+//! runs them.
 //!
-//! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. What is left waits
-//! for its next turn, behind the sockets of others, and the Clients whose messages start guests are
-//! not read from until nothing is left: so a flood slows its sender down and nobody else. The same
-//! holds for a Client whose messages crowd the mailbox of a bounded definition. Only his own
-//! definitions and an administrator's slow anybody down: those of
-//! [other owners](super::owner_groups) have a [part of the thread's time](super::others_time), and
-//! the rest goes, by owner, to [relays](super::relay).
+//! A thread that serves Clients gives these runs [`INLINE_TIME_MAX`] of a turn. The remaining
+//! events wait for the next turn, after the sockets of others. Until then the thread does not read
+//! from Clients whose messages start guests, so a flood slows down only its sender. The same holds
+//! for a Client whose messages fill the mailbox of a bounded definition. Only definitions of the
+//! sender or of an administrator slow a sender down. Those of [other owners](super::owner_groups)
+//! have a [part of the thread's time](super::others_time), and [relays](super::relay) of their
+//! owners take the rest.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -43,7 +43,6 @@ use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, OWN_EVENTS_PER_MESSAGE_MAX, STEPS_PER_INLINE_RUN};
-use crate::process::clock::timestamp;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
@@ -51,6 +50,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::triggers::{Listeners, Publisher, Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
+use lotmq_process::clock::timestamp;
 use lotmq_session::Time;
 
 /// Definitions that messages on one topic start.
@@ -93,8 +93,8 @@ pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trig
     rights::permitted(tenant, programs.guests.authority, topic, programs.triggers(topic))
 }
 
-/// Whether a publisher waits for a route that is full; those that he does not wait for shed what
-/// they have no room for.
+/// Returns whether a publisher waits for a full route. A route for which the publisher does not
+/// wait drops the messages that do not fit.
 fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>) -> bool {
     let guests = &tenant.programs().guests;
     let version = route.version();
@@ -218,8 +218,7 @@ impl Triggers for TopicTriggers {
     }
 }
 
-/// Notes an event. What a route takes is only handed over, so it waits for nothing of the turn but
-/// that the message is delivered.
+/// Notes an event. A route only receives the message, so it waits for nothing but the delivery.
 fn note(noted: &mut GuestEvents, event: GuestEvent) {
     match event.trigger.starts {
         Starts::Guest(_) => noted.add(event),
@@ -367,7 +366,7 @@ fn is_spent(turn: &Turn) -> bool {
 /// Starts the guests that this turn's messages trigger, until its time is over. Runs on this thread
 /// add to the turn, events included.
 fn start_guests(turn: &mut Turn) {
-    // What they trigger comes behind them.
+    // Events that these guests trigger are queued after these.
     let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
     while !is_spent(turn) && events.take_turn(|event, line| start_next(turn, event, line)) {}
     events.append(std::mem::take(&mut noted(&mut turn.guests).events));
@@ -594,7 +593,7 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
     let steps_before = turn.work.steps;
     effects::carry_out(turn, &event.trigger.definition, &run, output);
     noted(&mut turn.guests).guests_pay = false;
-    // What it has written to many takes longer than to have run.
+    // Messages to many receivers take longer than the run itself.
     let steps = turn.work.steps.saturating_sub(steps_before) + output.writes() as usize;
     noted(&mut turn.guests).budget.spend(steps / STEPS_PER_INLINE_RUN, &*turn.core.clock);
     if !turn.asked.is_empty() {

@@ -16,8 +16,8 @@ use super::route_types;
 use super::routes::Routes as Drivers;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
-use crate::process::clock::definitions_now;
-use crate::process::this_turn;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::this_turn;
 
 impl FiberServices for TenantServices {
     fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
@@ -98,7 +98,7 @@ impl FiberServices for TenantServices {
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
         let Some((tenant, definition)) = self.definition(run) else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
-        // What is recorded of the definition is not what its route shows of itself.
+        // The status of a route is kept apart from the records of its definition.
         if let Some(route) = tenant.programs().guests.route_by_id(definition.id) {
             let text = format!("{} ({code})", tenant.programs().variables.masked_text(message));
             let now = definitions_now(&*this_turn::with(|turn| Arc::clone(&turn.core)).clock).wall;

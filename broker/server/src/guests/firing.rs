@@ -22,7 +22,7 @@ pub(super) struct Cause<'a> {
     pub(super) received_ms: u64,
 }
 
-/// What comes of a message at a definition.
+/// Effect of a message on a definition.
 pub(super) enum Fires {
     /// Nothing.
     No,
@@ -32,11 +32,11 @@ pub(super) enum Fires {
     With(Vec<u8>),
 }
 
-/// What comes of a message: one `ON CHANGE` may have seen its payload before, `ON WINDOW` may wait
-/// for more.
+/// Returns the effect of a message. `ON CHANGE` ignores a repeated payload, and `ON WINDOW` may
+/// wait for more messages.
 pub(super) fn fires(tenant: &Arc<Tenant>, trigger: &TriggeredDefinition, cause: &Cause<'_>) -> Fires {
     let Cause { topic, payload, is_of_guest, origin, received_ms } = *cause;
-    // What a guest publishes is not split, and what a route brings does not go back to it.
+    // Models that split JSON ignore messages of guests. A route does not get its own messages back.
     if (trigger.is_for_clients && is_of_guest) || origin.is_some_and(|id| id == trigger.definition.id) {
         return Fires::No;
     }

@@ -17,7 +17,7 @@ pub(crate) fn command<'a>(module: &str, grants: impl IntoIterator<Item = &'a str
     format!("-grantModule {module}{}", options.collect::<String>())
 }
 
-/// What a module has of a kind, for people, such as `it has read:raw/#`.
+/// Describes the grants of one kind that a module has, such as `it has read:raw/#`.
 pub(crate) fn of_kind(grants: &Grants, capability: Capability) -> String {
     let word = capability.word();
     let listed = |all: &[Box<str>]| {
@@ -56,7 +56,7 @@ pub(crate) fn of_kind(grants: &Grants, capability: Capability) -> String {
         Capability::ReadFile => names(&grants.files.read),
         Capability::WriteFile => names(&grants.files.write),
         Capability::OpenSerialPort => names(&grants.serial_ports),
-        // What it has is not among these, or there is one of the kind only.
+        // These grants are not in this list, or the kind has only one.
         Capability::Connect | Capability::KeepState => format!("it has no {word}"),
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_and_what_grants_more_is_told() {
+    fn grant_hint_lists_existing_grants_and_the_granting_command() {
         let filters = |all: &[&str]| TopicGrant::Filters(all.iter().map(|it| (*it).into()).collect());
         let grants = Grants { read: filters(&["a/#", "b"]), ..Grants::default() };
         assert_eq!(of_kind(&grants, Capability::ReadTopic), "it has read:a/#, read:b");

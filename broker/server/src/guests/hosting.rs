@@ -16,12 +16,12 @@ use super::cold_start::ColdStart;
 use super::compile_workers::CompileWorkers;
 use super::route_types::RouteTypes;
 use super::routes::Routes;
-use crate::process::alarm::Alarm;
-use crate::process::clock::definitions_now;
-use crate::process::watchdog::Watchdog;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{Chance, Core};
+use lotmq_process::alarm::Alarm;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::watchdog::Watchdog;
 
 /// Hosting of the guests of all tenants: engine, executor and the threads of routes, on top of core
 /// and store.

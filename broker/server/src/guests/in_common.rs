@@ -1,6 +1,6 @@
-//! What two grants have in common: of a route and its module, and of either and its policies.
+//! Intersection of two grants: of a route and its module, and of either and its policies.
 //!
-//! Invariant: what comes of two is in both.
+//! Invariant: the result is contained in both grants.
 
 use std::net::IpAddr;
 
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_two_filters_have_in_common_is_what_both_match() {
+    fn common_filter_matches_exactly_the_topics_of_both_filters() {
         let filters = [
             "#", "+", "a", "a/#", "a/+", "+/b", "a/b", "+/+", "+/#", "a/+/c", "+/b/#", "a/b/c", "$SYS/#",
             "$SYS/a", "$x/+", "/", "/+", "a/",

@@ -28,7 +28,7 @@ use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Time between two looks whether the disk has caught up: some commits.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -72,7 +72,7 @@ async fn ingest(
         let runner = runner.ok_or(IngestError::Closed)?;
         wait_for_room(services, &tenant, &runner, first).await;
         wait_for_outboxes(&tenant, &run, &runner, first).await;
-        // What its owner may is asked behind the wait, in which it may have changed.
+        // The rights of the owner may have changed during the wait, so they are checked after it.
         match check_rights(services, &run, first) {
             // The guest is to hear that none was taken when none was: with the next attempt.
             Err(IngestError::NotAllowed) if !storing.is_empty() => return Err(IngestError::NotStored),
@@ -89,7 +89,7 @@ async fn ingest(
         match stored.await {
             Ok(Ok(())) => {}
             Ok(Err(_failure)) => return Err(IngestError::NotStored),
-            // Whoever would have told it has ended with the broker.
+            // The broker stopped before it could report the result.
             Err(_) => return Err(IngestError::Closed),
         }
     }

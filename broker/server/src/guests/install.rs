@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use lotmq_auth::Rule;
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
     Changed, Definition, DefinitionKind, Installed, NewDefinition, NotFound, Now, Owner, Removed, ValueKeeper,
 };
 use lotmq_host::{Acting, CompilingSpec, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
 
 use super::cold_start::Pass;
@@ -27,8 +27,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
-/// Installs a definition, which is in force then, and models again that are made of it. What it
-/// needs to survive is added to `batch`.
+/// Installs a definition, puts it in force, and rebuilds the models that are made of it. Adds the
+/// changes for the store to `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; nothing has changed then.
@@ -46,8 +46,8 @@ pub(crate) fn install(
 }
 
 impl CompiledProgram {
-    /// Installs a definition or a script; `None` of a script. What it needs to survive is added to
-    /// `batch`.
+    /// Installs a definition or a script; returns `None` for a script. Adds the changes for the
+    /// store to `batch`.
     ///
     /// # Errors
     /// [`DeployError`]; nothing has changed then.
@@ -67,11 +67,11 @@ impl CompiledProgram {
     }
 }
 
-/// Installs a script, or replaces the one of that name; what waited for it is armed. What it needs
-/// to survive is added to `batch`.
+/// Installs a script or replaces the one of that name. Arms the definitions that waited for it and
+/// adds the changes for the store to `batch`.
 ///
 /// # Errors
-/// When there are too many, or it is somebody else's; nothing has changed then.
+/// If there are too many scripts, or another user owns it; nothing has changed then.
 pub(crate) fn install_script(
     tenant: &Tenant,
     hosting: &Hosting,
@@ -258,7 +258,7 @@ pub(super) fn give_up(tenant: &Tenant, hosting: &Hosting, waiting: &Definition, 
     true
 }
 
-/// Refuses a definition that would be more than the share of its owner, if he is no administrator.
+/// Rejects a definition that exceeds the quota of its owner, unless the owner is an administrator.
 fn check_share(tenant: &Tenant, new: &NewDefinition) -> Result<(), DeployError> {
     // Rules are asked without the lock, for they may look at definitions.
     let Err(refused) = tenant.programs().guests.registry.read().check_share(new) else { return Ok(()) };
@@ -375,8 +375,8 @@ impl Guests {
             return;
         }
         match installed.replaced.as_deref() {
-            // Whatever name its keeper has: the former owner may be a removed user who was called
-            // as the new one is.
+            // Clears the memory of every keeper: the former owner may be a removed user with the
+            // name of the new one.
             Some(former) if former.id != id => self.clear_memory(tenant, former.name(), |_| true, batch),
             // At a start that was done before, of what is known to be others' (`kept_claims`).
             None if is_loading => {}
@@ -388,8 +388,8 @@ impl Guests {
         }
     }
 
-    /// Removes what models of this name remembered for the owners that are chosen. It stays when a
-    /// model is removed, and is for whoever kept it, as long as he is a user.
+    /// Removes the memory that models of this name keep for the chosen owners. The memory outlives
+    /// its model and belongs to the user who kept it as long as that user exists.
     fn clear_memory(
         &self,
         tenant: &Tenant,
@@ -401,9 +401,8 @@ impl Guests {
         self.clear_chosen(tenant, |topic, user| topic.starts_with(&memory) && is_chosen(user), batch);
     }
 
-    /// Removes what models that are gone remembered for a user who is removed: the next one of his
-    /// name is somebody else. What models remember that are there goes with them, as they are
-    /// nobody's then.
+    /// Removes the memory that removed models kept for a removed user. The next user of that name
+    /// is another person. Existing models lose their owner, and their memory goes with them.
     pub(crate) fn clear_memory_of_removed(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         let registry = self.registry.read();
         let is_left = |topic: &str| {
@@ -420,7 +419,7 @@ impl Guests {
         is_chosen: impl Fn(&str, Option<&Owner>) -> bool,
         batch: &mut Batch,
     ) {
-        // What is on its way to the store is in front of the batch then.
+        // Changes on their way to the store come before the batch.
         let mut cleared = self.saving.lock();
         let mut topics = Vec::new();
         self.values.each_kept(|topic, kept| {
@@ -434,7 +433,7 @@ impl Guests {
     /// Removes the state of a definition, for good with `batch`: the next definition of its name,
     /// perhaps another user's, must not find it after a crash either.
     fn clear_state(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
-        // What is on its way to the store is in front of the batch then.
+        // Changes on their way to the store come before the batch.
         let mut cleared = self.saving.lock();
         let topics = self.states.clear(&self.values, definition);
         self.clear(tenant, topics, &mut cleared, batch);
@@ -458,8 +457,8 @@ impl Guests {
         }
     }
 
-    /// Ends the runner that an installation took over from another owner: waiting events were meant
-    /// for his definition, and came under his rights.
+    /// Ends the runner that an installation took over from another owner. Waiting events were meant
+    /// for the former owner's definition and came under the former owner's rights.
     pub(super) fn end_taken_over(
         &self,
         tenant: &Tenant,
@@ -549,8 +548,8 @@ impl Guests {
         }
     }
 
-    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user
-    /// of that name. His routes are reopened, as what they were opened with was his.
+    /// Removes the owner from the definitions of `user`, so that they do not pass to the next user
+    /// of that name. Reopens the user's routes, because they were opened with the user's rights.
     pub(crate) fn disown(&self, user: &str) {
         let definitions: Vec<_> = self.registry.read().of_owner(user).cloned().collect();
         definitions.iter().for_each(|definition| definition.disown());
@@ -590,8 +589,8 @@ pub(crate) fn row(tenant: &Tenant, definition: &Definition) -> Option<Definition
     })
 }
 
-/// What is stored beside the text of a definition: the present state of a Panel, and the facts of a
-/// Rule, which say what it was about when its text does not compile any more.
+/// Data to store beside the text of a definition: the state of a Panel, or the facts of a Rule. The
+/// facts describe the Rule when its text no longer compiles.
 fn state(definition: &Definition) -> Vec<u8> {
     let facts = definition.facts();
     let of_view = facts.view.as_ref().map(|view| serde_json::to_vec(&view.state));

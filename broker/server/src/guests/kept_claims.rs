@@ -1,13 +1,13 @@
-//! Whose what programs keep for themselves is, at a start: states, windows, silences, and what
-//! models remember.
+//! Ownership check at start for data that programs keep: states, windows, silences and the memory
+//! of models.
 //!
-//! It goes with its definition, or with another owner of its name. A crash, or a restore of a part
-//! of a backup, may leave what was of a former one.
+//! The data is removed with its definition, or when its name gets another owner. After a crash or a
+//! partial restore of a backup, data of a former owner may be left.
 
 use std::collections::HashMap;
 
+use lotmq_changes::{DefinitionRow, ModuleRow};
 use lotmq_definitions::{DefinitionKind, Owner, watching_action};
-use lotmq_store::{DefinitionRow, ModuleRow};
 
 use super::{rights, states};
 use crate::guests::HasPrograms as _;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_of_a_former_definition_or_owner_is_foreign() {
+    fn kept_value_of_a_former_definition_or_owner_is_foreign() {
         let owners: Owners<'_> = [
             (("action", "A"), ("ann", Some(1))),
             (("model", "M"), ("ann", Some(1))),

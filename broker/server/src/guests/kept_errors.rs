@@ -1,14 +1,13 @@
-//! Last errors of definitions on their way to the store, so that a restart does not hide what has
-//! failed.
+//! Last errors of definitions on their way to the store, so that they survive a restart.
 //!
-//! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. Those of a
-//! tenant are written together, at most once in [`ERRORS_KEPT_EVERY`] and before the broker ends: a
-//! program that fails at each message costs a gateway's flash six writes an hour. What a crash
-//! takes with it are the errors since the last of these. They count in a sum of their own, so that
-//! programs which keep much leave room for them.
+//! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. The broker
+//! writes all errors of a tenant together, at most once in [`ERRORS_KEPT_EVERY`] and before it
+//! ends. So a program that fails at each message costs the flash of a gateway six writes an hour. A
+//! crash loses the errors since the last write. The errors count in a sum of their own, so programs
+//! that keep much leave room for them.
 //!
-//! Invariant: what is kept is of the version that is deployed; it goes when that is replaced or
-//! removed.
+//! Invariant: a kept error belongs to the deployed version. It is removed when that version is
+//! replaced or removed.
 
 use std::time::Duration;
 

@@ -1,20 +1,20 @@
-//! Promised runs that a crash or a stop has left: they start again at the next start, before the
-//! first Client.
+//! Promised runs that a crash or a stop has interrupted: they start again at the next start, before
+//! the first Client.
 //!
-//! What runs have published comes first, then what they were started with, so that it does not come
-//! to the same definitions behind its successors; otherwise they start in order. Those that find no
-//! room by the time the listeners open are started by the housekeeper. How messages come to be kept
-//! is in `promised`.
+//! Messages that runs have published come first, then the messages that started these runs. So they
+//! reach the same definitions before their successors; otherwise runs start in order. The
+//! housekeeper starts the runs that find no room by the time the listeners open. See `promised` for
+//! how the broker keeps the messages.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use lotmq_store::{
-    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, Store,
-    StoreError,
+use lotmq_changes::{
+    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, StoreError,
 };
+use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -27,12 +27,12 @@ use super::promised::{Promise, PromisedMessage};
 use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::process::this_turn;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::stored;
+use lotmq_process::this_turn;
 
 /// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another
 /// \[MQTT-3.1.3-6\].
@@ -140,8 +140,7 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
         return;
     }
     *left_runs.0.lock() = unfinished;
-    // What is still being compiled may have no room for all of them, and does not hold the
-    // listeners.
+    // A compiling definition may have no room for all runs. It does not delay listeners.
     let wait = if hosting.cold_start.is_over() { START_WAIT } else { COLD_START_WAIT };
     let deadline = Instant::now() + wait;
     this_turn::install(Arc::clone(&hosting.context), None);

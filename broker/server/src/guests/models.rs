@@ -7,11 +7,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 use lot_facts::Kind;
 use lot_to_wasm::{CompileOptions, Form};
+use lotmq_changes::Batch;
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Owner, State};
 use lotmq_host::{Argument, ModelInstance, NestedCall, RunError};
 use lotmq_pulse::goes_on;
-use lotmq_store::Batch;
 use tracing::warn;
 
 use super::Guests;
@@ -83,12 +83,12 @@ impl Guests {
     }
 }
 
-/// Whether a model may be compiled with the text that one of its parts, and what that is made of,
-/// has now, which runs with the rights of the model's owner: that of the same owner or of `root`,
-/// or one that he has seen, because it was there when he deployed the model.
+/// Checks that a model may be compiled with the current text of one of its parts and of their
+/// parts. This text runs with the rights of the model's owner. Trusted are texts of the same owner
+/// or of `root`, and texts that were installed before the owner deployed the model.
 ///
 /// # Errors
-/// Why not.
+/// The reason why it may not.
 pub(super) fn may_be_made_of(
     tenant: &Tenant,
     (owner, since): (Option<&Owner>, Timestamp),
@@ -104,8 +104,7 @@ pub(super) fn may_be_made_of(
             || part.owner().is_some_and(|owner| *owner.name == *lotmq_auth::ROOT)
             || part.deployed.installed_at <= since
     };
-    // What a part is made of itself counts as well: the part is not deployed anew when that
-    // changes.
+    // Parts of a part count as well: a change of theirs does not redeploy the part.
     let mut parts = vec![part];
     let mut seen = 0;
     while let Some(name) = parts.get(seen).copied() {

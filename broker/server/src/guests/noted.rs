@@ -1,8 +1,7 @@
-//! What a thread has noted for guests: the events of its turns, and the messages for routes, until
-//! they are started or posted.
+//! Events and messages for routes that a thread has noted, until they are started or posted.
 //!
-//! Filled while messages are routed and by runs; [`events`](super::events) takes from it. Not here:
-//! what starts, when, and where.
+//! The routing of messages and runs add entries, and [`events`](super::events) takes them. Not
+//! here: the decision what starts, when, and where.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -47,8 +46,7 @@ pub(super) struct GuestEvents {
     pub(super) others_time: OthersTime,
     /// Messages for relays, until the turn's messages have been delivered.
     pub(super) relayed: VecDeque<(Arc<OwnerRelay>, RelayedMessage)>,
-    /// Whether a run is under way for which its publisher may have to wait, so that he may for what
-    /// follows from it.
+    /// Whether the publisher may have to wait for the current run, and so for its effects.
     pub(super) guests_pay: bool,
     /// Events for mailboxes, until the turn's messages have been delivered.
     pub(super) posts: EventQueue<GuestEvent>,
@@ -135,7 +133,7 @@ impl GroupEvent {
         Some(GuestEvent { trigger: Arc::clone(trigger), ..self.first.clone() })
     }
 
-    /// What is left of it, on its way to the relay; `None` when nothing is.
+    /// Converts the remaining definitions to a message for the relay; `None` if none is left.
     pub(super) fn into_relayed(self) -> Option<(Arc<OwnerRelay>, RelayedMessage)> {
         let Self { first, group, next } = self;
         (next < group.triggers.len()).then(|| first.relayed((&group.relay, &group.triggers, next)))
@@ -153,7 +151,7 @@ impl GuestEvent {
         self.source.as_ref().map_or_else(former, |client| &client.client_id)
     }
 
-    /// User of the Client that published the message, for what may ask for him.
+    /// User of the Client that published the message, for definitions that may ask for the user.
     pub(super) fn user(&self) -> Option<Arc<str>> {
         let definition = &self.trigger.definition;
         let effects = &definition.facts().effects;
@@ -235,7 +233,7 @@ pub(super) fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
     guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
 }
 
-/// What all events of one message have.
+/// Data that all events of one message share.
 #[derive(Clone, Copy)]
 pub(super) struct Noting<'a> {
     /// Line in which they wait.
@@ -243,7 +241,7 @@ pub(super) struct Noting<'a> {
     pub(super) message: &'a Arc<Message>,
     /// When it was received, in milliseconds since 1970.
     pub(super) received_ms: u64,
-    /// What keeps it in the store.
+    /// Promise that keeps the message in the store.
     pub(super) promise: Option<&'a Arc<Promise>>,
 }
 

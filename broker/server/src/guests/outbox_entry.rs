@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use lotmq_changes::MessageId;
 use lotmq_host::Lease;
-use lotmq_store::MessageId;
 use parking_lot::Mutex;
 
 use super::routes::RouteRunner;

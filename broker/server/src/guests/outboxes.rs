@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use lotmq_changes::{Batch, Op, RecoveredSession, SessionId, SessionRow, StoreError, Waiting};
 use lotmq_definitions::{Definition, DefinitionKind};
-use lotmq_store::{Batch, Op, RecoveredSession, SessionId, SessionRow, StoreError, Waiting};
 use tracing::{error, info, warn};
 
 use super::hosting::Hosting;

@@ -1,19 +1,19 @@
-//! Outgoing messages: those for routes, put into outboxes in the batch of whoever publishes them,
-//! so that an acknowledgement covers them.
+//! Outgoing messages for routes: they enter outboxes in the batch of the publisher, so that an
+//! acknowledgement covers them.
 //!
-//! One record serves all routes that a message is for; where several parts of a route take it,
-//! there is one for each. What was put there wakes the routes when it is on the disk. Not here: the
-//! outbox itself (`routes::outbox`), messages that wait in memory alone (`events`).
+//! One record serves all routes that a message is for. If several parts of a route take it, each
+//! part gets a record. The routes wake when the record is on the disk. Not here: the outbox itself
+//! (`routes::outbox`), and messages that wait in memory alone (`events`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use lotmq_changes::{Delivery, MessageRef, Op, SessionId};
 use lotmq_codec::QoS;
 use lotmq_definitions::Definition;
 use lotmq_host::limits::HOPS_MAX;
 use lotmq_host::{Lease, MessageExtras, OwnedMessage, PostError};
-use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::{SmallVec, smallvec};
 
 use super::effects::codec_qos;
@@ -28,11 +28,11 @@ use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
 use super::{Guests, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::process::clock::timestamp;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::timestamp;
 
 /// Fate of a message at something that it starts.
 pub(super) enum Fate {
@@ -48,7 +48,7 @@ pub(super) enum Fate {
 /// Fates of a message at its triggers; few topics have more than one.
 pub(super) type Fates = SmallVec<[Fate; 2]>;
 
-/// Where a message is put: a route, with what of it takes the message.
+/// Destination of a message: a route, and its parts that take the message.
 struct Target {
     route: Arc<RouteRunner>,
     session: SessionId,

@@ -1,9 +1,9 @@
-//! Definitions that messages on one topic start, apart by whether their publishers may have to wait
-//! for them: those of administrators and routes one by one, the others by their owner.
+//! Definitions that messages on one topic start, split by whether publishers may have to wait for
+//! them. Those of administrators and routes start one by one, the others grouped by owner.
 //!
-//! To receive what others publish gives nobody the right to slow them down. So what definitions of
-//! one owner cost a publisher who is not he does not grow with their number: see `others_time` for
-//! what of it runs in his turn, and `relay` for the rest.
+//! A subscriber must not slow down its publishers. So the cost for the publisher does not grow with
+//! the number of definitions that another owner has. See `others_time` for the part that runs in
+//! the publisher's turn, and `relay` for the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use lotmq_core::tenant::publication::Publication;
 
 /// Definitions of one owner, who is no administrator, that messages on one topic start.
 pub(super) struct OwnerGroup {
-    /// His payer, with those of whom he shares; 0 for those that belong to nobody.
+    /// Payer of the owner, shared by all with the same quota; 0 without an owner.
     payer: u64,
     pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
     pub(super) relay: Arc<OwnerRelay>,
 }
 
 impl OwnerGroup {
-    /// Whether whoever publishes this may have to wait for them: their owner, or what he has
-    /// deployed, while `guests_pay`.
+    /// Returns whether the publisher may have to wait for them. This holds for their owner and,
+    /// while `guests_pay`, for programs of that owner.
     pub(super) fn is_of(&self, publication: &Publication<'_>, guests_pay: bool) -> bool {
         let publisher = match publication.source {
             Some(client) => client.payer(),

@@ -1,9 +1,8 @@
-//! Policies of an asset: bounds that an administrator sets for a route or a module, beside what its
-//! text and its grants say.
+//! Policies of an asset: bounds that an administrator sets for a route or a module, beside its text
+//! and grants.
 //!
-//! Invariant: a policy narrows. What it names beyond what the route or the module has is not given.
-//! Not here: where they are kept (`route_orders`, `management::assets`), and how they are read from
-//! a command.
+//! Invariant: a policy narrows. It never gives more than the route or the module has. Not here: the
+//! place that stores policies (`route_orders`, `management::assets`), and the parser of commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,7 +56,7 @@ pub(crate) enum Restart {
     /// After traps and lost connections.
     #[default]
     OnFailure,
-    /// Whatever ended it, also what its guest says that only people can correct.
+    /// After every end, also after a failure that needs a correction by the operator.
     Always,
 }
 
@@ -73,7 +72,7 @@ impl Default for Autostart {
 }
 
 impl Policies {
-    /// What stays of these at the name of an asset that goes: bounds of an administrator, for its
+    /// Returns the bounds that stay at the name of a removed asset: an administrator's, for the
     /// owner. `None` if there are none.
     pub(crate) fn kept(&self, owner: Option<&Owner>) -> Option<Self> {
         let mut kept_for = self.kept_for.clone();
@@ -84,7 +83,7 @@ impl Policies {
         Self { kept_for, ..Self::default() }.without_asset()
     }
 
-    /// What stays of these at the name that an asset had: its bounds go with it.
+    /// Policies that stay at the former name of a renamed asset. Its bounds move along.
     pub(crate) fn moved(&self) -> Option<Self> {
         Self { kept_for: self.kept_for.clone(), ..Self::default() }.without_asset()
     }
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_lacks_by_its_policies_is_told_with_them() {
+    fn guest_error_caused_by_a_policy_names_the_policy() {
         let policies = Policies { memory: Some(1), time: Some(5), ..Policies::default() };
         let memory = "memory minimum size of 19 pages exceeds memory limits (GUEST_HOST_CALL)";
         let told = policies.told_in(memory.to_owned(), "Up");
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_a_module_is_narrowed_and_nothing_takes_its_place() {
+    fn topic_policy_narrows_module_triggers_without_replacement() {
         let started_by = |on: &[&str], topics: &[&str]| {
             let mut facts = Facts::new(lot_facts::Kind::Action, "m");
             let on = on.iter().map(|filter| (*filter).to_owned()).collect();

@@ -26,14 +26,14 @@ pub(crate) struct Programs {
     pub(crate) variables: Variables,
     /// Modules that policies keep from messages.
     pub(crate) policed: PolicedModules,
-    /// What modules ask for.
+    /// Grants that modules ask for.
     pub(crate) manifests: Manifests,
     /// Relays of owners of definitions.
     relays: Mutex<RelaysInUse>,
     /// Turns of the definitions that are told of silences, and of those that are told of windows.
     pub(super) silences_told: ToldInTurn,
     pub(super) windows_told: ToldInTurn,
-    /// What rules keep from subscribers.
+    /// Messages that rules withhold from subscribers.
     pub(super) withheld: Withheld,
     /// State that the management above keeps for the tenant; guests do not look into it.
     pub(crate) above: Box<dyn Any + Send + Sync>,
@@ -57,7 +57,7 @@ impl Programs {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not.
+    /// Returns the definitions and routes that messages on `topic` start, permitted or not.
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
         self.guests.triggers(topic, &self.relays)
     }

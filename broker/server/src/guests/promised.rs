@@ -13,8 +13,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Delivery, MessageId, MessageRef, Op, SessionId};
 use lotmq_codec::QoS;
-use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 
 use super::Guests;
 use crate::guests::HasPrograms as _;
@@ -80,8 +80,8 @@ pub(super) fn promise(notes: &mut TurnNotes<'_>, starting: &Starting<'_>) -> Opt
     Some(Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message }))
 }
 
-/// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a
-/// message.
+/// Stored form of the data of a message beside topic and payload. It takes the place of the PUBLISH
+/// properties and contains them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PromisedMessage<'a> {
     /// Number of runs that had led to it.
@@ -93,7 +93,7 @@ pub(super) struct PromisedMessage<'a> {
 }
 
 /// Bit of the first byte that says that expiry, length of the Client Identifier and properties are
-/// there. What older versions stored has hops and the Client Identifier alone.
+/// there. Older versions stored only hops and the Client Identifier.
 const HAS_PROPERTIES: u8 = 0x80;
 
 impl<'a> PromisedMessage<'a> {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_runs_are_told_comes_back_as_it_was_stored() {
+    fn stored_trigger_message_survives_encoding() {
         for kept in [
             PromisedMessage::default(),
             PromisedMessage { hops: 3, client_id: "c1", expires_at_ms: Some(7), properties: b"\x01\x01" },
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_version_stored_is_read_and_damage_is_not() {
+    fn trigger_message_of_an_older_version_is_read_and_damage_is_ignored() {
         for (bytes, expected) in [
             (
                 &b"\x02client"[..],

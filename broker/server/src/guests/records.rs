@@ -19,11 +19,11 @@ use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
-use crate::process::clock::{definitions_now, timestamp, utc_text};
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use lotmq_process::clock::{definitions_now, timestamp, utc_text};
 
 /// Definitions whose changed error record waits to be published; more than this are published
 /// together by the next sweep of all.
@@ -291,7 +291,7 @@ fn wait_for_sweep(tenant: &Tenant, line: HeardLine) -> bool {
     has_room
 }
 
-/// What the next sweep has to tell of lines.
+/// Log lines that the next sweep publishes.
 #[derive(Default)]
 pub(super) struct UntoldLines {
     /// Lines of modules that rules ask.
@@ -316,8 +316,8 @@ pub(super) fn publish_line(turn: &mut Turn, tenant: &Arc<Tenant>, line: &HeardLi
     }
 }
 
-/// Writes a line to the log, without the values of secrets, if it is not one of too many; what
-/// somebody is subscribed to. What was reported has a code.
+/// Writes a line to the log without the values of secrets, unless the rate limit drops it. Returns
+/// the line for subscribers, if there are any. Reported lines have a code.
 fn written(
     tenant: &Tenant,
     definition: &Definition,
@@ -401,7 +401,7 @@ fn heard(
 ) -> HeardLine {
     let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": text });
-    // Who follows a module hears all routes that it runs.
+    // A subscriber of a module receives the lines of all routes that run it.
     if definition.kind() == DefinitionKind::Route {
         line["route"] = (&**definition.name()).into();
     }
@@ -617,7 +617,7 @@ mod tests {
             ("'41' is beyond 40", "{\"a\":41}", "'…' is beyond 40"),
             ("card 4111111111111111 is refused", "4111111111111111", "card … is refused"),
             ("serial 1234567 is unknown", "{\"s\":\"A-1234567\"}", "serial … is unknown"),
-            // What the message says by itself stays.
+            // Text that does not come from the payload stays.
             ("no answer within 5 s from port 5432", "5", "no answer within 5 s from port 5432"),
             (
                 "no answer within 5 s from port 5432",

@@ -1,13 +1,13 @@
-//! Relay of an owner: messages for definitions of his that their publishers do not wait for.
+//! Relay of an owner: queue for messages to definitions whose publishers do not wait for them.
 //!
-//! What is handed over here costs a publisher the same however many definitions it starts. On an
-//! executor thread, when the owner has his turn, a message goes from here to the mailboxes of those
-//! that it starts. A relay that is full sheds messages, and tells each definition of them.
+//! A message costs its publisher the same however many definitions it starts. An executor thread
+//! moves it to their mailboxes when the owner has a turn. A full relay drops messages and reports
+//! this to each definition.
 //!
-//! Invariants: messages leave in the order in which they came; while one waits or is being handed
-//! on, [`is_ahead`](OwnerRelay::is_ahead) says so, and whatever else starts a definition of this
-//! owner comes behind it; all that wait are bounded, in number and in bytes. Not here: which owners
-//! publishers wait for (`owner_groups`), and how messages are handed on (`relaying`).
+//! Invariants: messages leave in the order of their arrival. While one waits or is being passed on,
+//! [`is_ahead`](OwnerRelay::is_ahead) is true, and all other events for this owner's definitions
+//! come after it. The number and the bytes of waiting messages are bounded. Not here: the owners
+//! for which publishers wait (`owner_groups`), and how messages are passed on (`relaying`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl Errand for OwnerRelay {
 }
 
 impl OwnerRelay {
-    /// Relay for the owner of what a runner runs, by the number of the tenant and his payer.
+    /// Creates the relay for the owner of a runner, by the tenant's number and the owner's payer.
     pub(super) fn new(owner: (u32, u64), runner: &Runner) -> Arc<Self> {
         let inbox = RelayInbox {
             messages: VecDeque::new(),
@@ -118,7 +118,7 @@ impl OwnerRelay {
         Arc::new(Self { owner, ahead: Arc::default(), inbox: Mutex::new(inbox) })
     }
 
-    /// Line in which events of the owner's definitions wait that he has caused.
+    /// Queue of the events of the owner's definitions that the owner has caused.
     pub(super) fn line(&self) -> EventLine {
         let (tenant, payer) = self.owner;
         EventLine { tenant, payer }
@@ -163,8 +163,8 @@ impl OwnerRelay {
         }
     }
 
-    /// What was shed since the last call, and the next message; where there is none, not until the
-    /// relay is called again.
+    /// Returns the messages dropped since the last call, and the next message. After `None` the
+    /// caller asks again only when the relay is called again.
     pub(super) fn next(&self) -> (Vec<Shed>, Option<RelayedMessage>) {
         let mut inbox = self.inbox.lock();
         let (shed, next) = (std::mem::take(&mut inbox.shed), inbox.next());

@@ -1,5 +1,5 @@
-//! Relaying: messages go from the relay of an owner to the mailboxes of those of his definitions
-//! that they start, on an executor thread, when he has his turn.
+//! Relaying of messages from the relay of an owner to the mailboxes of the definitions that they
+//! start. An executor thread does it when the owner has a turn.
 
 use std::sync::Arc;
 

@@ -11,9 +11,9 @@ use lot_to_wasm::diagnostic::{Diagnostic, Severity};
 use lot_to_wasm::{CompileOptions, Form, Output};
 use lotmq_auth::built_in::built_in;
 use lotmq_auth::{Rule, Scope};
+use lotmq_changes::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};
@@ -24,10 +24,10 @@ use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::COMMIT_PATIENCE;
-use crate::process::clock::definitions_now;
-use crate::process::restoring::Restoring;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::restoring::Restoring;
 
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -295,7 +295,7 @@ fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRo
         Ok(rule) => return rule,
         Err(reason) => reason,
     };
-    // What it was about stands beside its text.
+    // The store keeps the facts of the rule beside its text.
     let facts = serde_json::from_slice::<RuleFacts>(&row.state).ok();
     let known = facts.filter(|facts| facts.scope.parse::<Scope>().is_ok());
     error!(
@@ -357,8 +357,8 @@ struct Starting {
     report: Receiver<RunReport>,
 }
 
-/// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended
-/// then has an error record.
+/// Runs `ON START` of all tenants and waits for it for at most 5 s. A run that has not ended by
+/// then gets an error record.
 pub(crate) fn run_starts(hosting: &Hosting) {
     let mut waiting = Vec::new();
     let now = definitions_now(&*hosting.context.core.clock);

@@ -1,15 +1,12 @@
-//! Rights of a definition's code to read, write and call: those that the rules give its owner, as
-//! if he acted himself.
+//! Rights of a definition's code to read, write and call: the rights that the rules give its owner.
 //!
-//! Asked at the host calls, after the grants, by
-//! [`TenantServices`](super::services::TenantServices); triggers are decided where a topic's route
-//! is made. Whom the rules deny nothing (`root`) is not asked about; other answers are remembered
-//! by each thread for as long as the rules and the users stay as they are. With
-//! `lot.authority = "broker"` nothing is asked at all. What belongs to nobody may what a Client
-//! without a user may.
+//! [`TenantServices`](super::services::TenantServices) asks at the host calls, after the grants.
+//! Triggers are decided when a topic's route is made. The broker does not ask about an owner whom
+//! no rule denies anything (`root`). Each thread caches other answers as long as rules and users
+//! stay the same. With `lot.authority = "broker"` it asks nothing at all. A definition without
+//! owner has the rights of a Client without user.
 //!
-//! Not here: in whose name something is done that takes effect later (`authority`), and what the
-//! grants leave out (`host`).
+//! Not here: the account for later effects (`authority`), and missing grants (`host`).
 
 use std::cell::RefCell;
 use std::hash::BuildHasher;
@@ -112,8 +109,8 @@ impl Rights {
         self.asks(tenant, Scope::SystemConfiguration, &format!("{kind}/{name}/{access}"), None)
     }
 
-    /// Whether it may call code that acts for another account: that of its own owner, or anybody's
-    /// where he may run actions.
+    /// Returns whether the code may call a definition: one of the same owner, or any if its owner
+    /// may run actions.
     pub(crate) fn may_call(&self, tenant: &Tenant, callee: &Definition) -> bool {
         match &self.reach {
             Reach::All => true,
@@ -124,8 +121,8 @@ impl Rights {
         }
     }
 
-    /// Whether it may write to a topic that stands for an event or a table of this route: that of
-    /// its own owner, or where he may publish there.
+    /// Returns whether the code may write to a topic for an event or a table of this route. This
+    /// needs the same owner, or the right to publish there.
     pub(crate) fn may_feed(&self, tenant: &Tenant, topic: &str, route: &Definition) -> bool {
         match &self.reach {
             Reach::All => true,
@@ -192,9 +189,8 @@ pub(super) fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
     mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
 }
 
-/// Whether what belongs to `owner` may hold up whoever publishes: its owner himself, and, for an
-/// administrator's by his present rights, everybody. To receive what others publish gives nobody
-/// the right to stop them.
+/// Returns whether a definition of `owner` may slow down the publisher. It may if both are the same
+/// user, or if the owner is an administrator by current rights. A subscriber must not stop others.
 pub(crate) fn may_hold_up(
     tenant: &Tenant,
     mode: Authority,
@@ -204,18 +200,18 @@ pub(crate) fn may_hold_up(
     owner.map(|owner| &owner.name) == publisher || may_hold_up_all(tenant, mode, owner)
 }
 
-/// Whether what belongs to `owner` may hold up everybody, as an administrator's by his present
-/// rights.
+/// Returns whether a definition of `owner` may slow down everybody: an administrator's may, by
+/// current rights.
 pub(super) fn may_hold_up_all(tenant: &Tenant, mode: Authority, owner: Option<&Owner>) -> bool {
     !is_asked(mode, owner) || is_of_administrator(tenant, owner)
 }
 
-/// Whether what belongs to `owner` is an administrator's, by his present rights.
+/// Returns whether `owner` is an administrator, by current rights.
 pub(crate) fn is_of_administrator(tenant: &Tenant, owner: Option<&Owner>) -> bool {
     tenant.is_administrator(&identity_of(tenant, owner))
 }
 
-/// Identity for the rules: the owner with his present rights, or an anonymous one.
+/// Identity for the rules: the owner with current rights, or an anonymous one.
 pub(super) fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
     let known = owner.and_then(|owner| authority::identity(&tenant.users, owner));
     known.unwrap_or_else(|| Identity::anonymous("".into(), Peer::Guest))
@@ -272,8 +268,8 @@ pub(super) fn may_hear(tenant: &Tenant, mode: Authority, topic: &str, definition
     }
 }
 
-/// Whether the owner of a definition may read the messages of a topic: as if he had subscribed with
-/// its filters.
+/// Decides whether the owner of a definition may read the messages of a topic, as if subscribed
+/// with the filters of the definition.
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));

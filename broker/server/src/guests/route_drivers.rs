@@ -76,9 +76,8 @@ const VALUE_INVALID: &str = "VALUE_INVALID";
 /// Code of a place that the operator refuses.
 const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
 
-/// What is wrong with the places that a route names to connect to and to listen at, by code, as far
-/// as that is known without asking anybody: what is missing to make them endpoints, and what the
-/// operator refuses.
+/// Returns warnings about the places to which a route connects or at which it listens, by code. It
+/// asks no other system: it reports missing settings and places that the operator refuses.
 pub(crate) fn place_warnings(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
@@ -112,7 +111,7 @@ pub(crate) fn place_warnings(
         let reason = services.refuses_listening(endpoint.host.parse().ok()?)?;
         Some(format!("the route does not listen at port {}: {reason}", endpoint.port))
     });
-    // Where nothing is listened at anyway that is told when it is tried.
+    // Without a network the driver reports the failure when it tries to listen.
     let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();
     let refused = refused.into_iter().map(|told| (ADDRESS_REFUSED, told));
     without.into_iter().map(|told| (ENDPOINT_MISSING, told)).chain(refused).collect()
@@ -145,8 +144,8 @@ pub(crate) fn place_refusal(described: &Description, route: &RouteFacts, wants_o
     }
 }
 
-/// What is told of the sections of a module's route that name no place and are meant to: those with
-/// a port, and, where it names none at all and `wants_one`, the only one.
+/// Describes the sections of a module's route that lack a place. These are the sections with a port
+/// and, if no section has a place and `wants_one`, the only one.
 fn without_place(route: &RouteFacts, wants_one: bool) -> Vec<String> {
     let Some(module) = route_modules::named(route) else { return Vec::new() };
     let own: Vec<_> = route.sections.iter().filter(|section| !schema::is_of_host(&section.name)).collect();

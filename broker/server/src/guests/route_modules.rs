@@ -30,7 +30,7 @@ const SETTING: &str = "MODULE";
 #[derive(Clone)]
 pub(crate) struct RouteModule {
     pub(crate) guest: RouteGuest,
-    /// What it may do, within what the text of its route names.
+    /// Grants of the module, within the names in the text of its route.
     pub(crate) grants: Grants,
     /// Places that it may connect to and listen at, as `host:port`; see
     /// [`reaches`](super::in_common::reaches).

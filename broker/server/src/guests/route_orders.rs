@@ -1,14 +1,14 @@
-//! Standing orders for routes, by name: whether each is to run, and within which policies. What
-//! nobody has given an order about runs without bounds of its own.
+//! Standing orders for routes, by name: whether each runs, and within which policies. A route
+//! without an order runs without bounds of its own.
 //!
-//! An order outlives a replacement of its route, and goes with the route. It is stored as a
-//! setting, in the batch of whatever changes it.
+//! An order outlives a replacement of its route and is removed with the route. The broker stores it
+//! as a setting, in the batch of the change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tracing::error;
@@ -31,8 +31,8 @@ pub(crate) struct RouteOrder {
 pub(crate) struct RouteOrders(RwLock<BTreeMap<Box<str>, Arc<RouteOrder>>>);
 
 impl RouteOrders {
-    /// Restores the orders of a tenant, at a start. What is not to begin by itself is stopped. One
-    /// that cannot be read is left out, and stays in the store.
+    /// Restores the orders of a tenant at start. Stops routes without autostart. Skips an order
+    /// that cannot be read and leaves it in the store.
     pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow]) {
         let mut orders = self.0.write();
         for row in settings.iter().filter(|row| row.tenant == tenant) {
@@ -93,7 +93,7 @@ mod tests {
     use crate::guests::policies::Autostart;
 
     #[test]
-    fn what_is_not_to_begin_by_itself_is_stopped_at_a_start() {
+    fn route_without_autostart_is_stopped_at_broker_start() {
         let orders = RouteOrders::default();
         let (mut batch, id) = (Batch::new(), TenantId::DEFAULT);
         let policies = Policies { autostart: Autostart(false), ..Policies::default() };

@@ -24,7 +24,7 @@ pub(crate) struct RouteType {
     pub(crate) name: &'static str,
     /// Component of its guest, packed.
     component: &'static [u8],
-    /// What of its own settings says where it connects to.
+    /// Sections whose settings name the places to connect to.
     pub(crate) places: &'static [SectionPlace],
 }
 
@@ -98,8 +98,8 @@ pub(crate) enum TlsOf {
     AtOnceAt(u16),
 }
 
-/// What a type connects with, in a few words: the row of its table in the documentation, of which
-/// this is no copy. Empty where there is none.
+/// Returns a few words about the systems that a type connects to. They are the row of its table in
+/// the documentation, not a copy; empty if there is no row.
 pub(crate) fn connects_with(name: &str) -> &'static str {
     static TABLE: &str = include_str!("../../../../docs/routes/README.md");
     let named = format!("`{name}`");
@@ -241,7 +241,7 @@ pub(crate) static TYPES: &[RouteType] = &[
             served: None,
         }],
     },
-    // What it opens is the serial port of its section.
+    // This type opens the serial port of its section.
     RouteType { name: "MODBUS_SERIAL", component: MODBUS, places: &[] },
     RouteType {
         name: "SIEMENS_S7",

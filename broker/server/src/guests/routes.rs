@@ -2,14 +2,15 @@
 //! type (routes reference).
 //!
 //! ```text
-//! fan-out, TRIGGER, $SYS/…/Events/… ─▶ batch ─▶ store (outbox) ─▶ RouteRunner (mailbox, standing) ◀── threads of routes: Drivers ─▶ RouteInstances
-//!                                        commands, status topic ◀──────┘                               └─▶ ingest: messages of the other system
+//! fan-out, TRIGGER, $SYS/…/Events/… ─▶ batch ─▶ store (outbox) ─▶ RouteRunner (mailbox, standing)
+//! commands, status topic ◀─ RouteRunner ◀─ Drivers (route threads) ─▶ RouteInstances ─▶ ingest
 //! ```
 //!
-//! Invariants: a mailbox is bounded, and so is an outbox; what the guest has not accepted is
-//! delivered again or counted as failed; a replaced route goes on with what waits. Not here: what
-//! drives them ([`route_drivers`](super::route_drivers)), how messages come into outboxes
-//! (`outgoing`), how a route gets its outbox and its drivers (`outboxes`).
+//! `ingest` takes messages of the other system. Invariants: mailboxes and outboxes are bounded.
+//! Messages that the guest has not accepted are delivered again or counted as failed. A replaced
+//! route continues with the waiting messages. Not here: the drivers
+//! ([`route_drivers`](super::route_drivers)), the way of messages into outboxes (`outgoing`), and
+//! the setup of outboxes and drivers (`outboxes`).
 
 mod absence;
 pub(crate) mod asked_run;
@@ -78,8 +79,7 @@ const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 #[derive(Clone)]
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
-    /// What the guest says of the far side, which is empty where it says nothing, or why that was
-    /// not reached.
+    /// Answer of the guest about the far side (may be empty), or the reason of a failure.
     pub(crate) found: Probed,
     /// Whether that was tried over a connection of its own.
     pub(crate) is_new: bool,
@@ -202,7 +202,7 @@ impl Guests {
         let answered = route.ask(question.body.clone(), ROWS_WAIT, now).recv_timeout(ROWS_WAIT);
         let answer = match answered {
             Ok(answer) => answer.map_err(refused)?,
-            // What nobody waits for any more is dropped, a little before that is found out here.
+            // The route drops a question that nobody waits for, slightly before this timeout.
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 let waited_sec = ROWS_WAIT.as_secs();
                 return Err(RowsError::TimedOut { route: name.to_owned(), waited_sec });
@@ -236,9 +236,8 @@ impl Guests {
         }
     }
 
-    /// Reopens the routes that were opened with an environment value or secret which the rules do
-    /// not let their owner read any more, and those that may stand for want of one which he may
-    /// read by now.
+    /// Reopens the routes that use an environment value or secret which their owner may no longer
+    /// read. Also reopens stopped routes with such values: the owner may have the right now.
     pub(crate) fn rights_changed(&self, tenant: &Tenant) {
         let routes: Vec<_> = self.routes.read().values().cloned().collect();
         for route in routes {
@@ -301,9 +300,8 @@ impl Guests {
         without_code(&registry, module).map_or_else(|| Ok(Arc::clone(module)), Err)
     }
 
-    /// What a route that was deployed lacks to run: its module, which is not there or switched off,
-    /// or a guest of this build for its type. `None` where there is no such route, or it lacks
-    /// nothing.
+    /// Returns the reason why a deployed route cannot run: its module is missing or switched off,
+    /// or this build has no guest for its type. `None` if the route does not exist or can run.
     pub(crate) fn lacks(&self, name: &str) -> Option<String> {
         let known = self.registry.read().get(DefinitionKind::Route, name).cloned()?;
         let said = known.facts().route.as_deref()?;

@@ -151,8 +151,8 @@ impl Ask for GuestRule {
 }
 
 impl GuestRule {
-    /// Validity of an answer that depends on these reads. Where a module was asked, nothing is
-    /// remembered by the inputs that its facts name.
+    /// Returns the validity of an answer that depends on these reads. If the rule asked a module,
+    /// the broker does not cache the answer by the inputs in the facts.
     fn validity(&self, reads: Vec<Read>) -> Validity {
         if reads.is_empty() {
             return Validity::Lasting;
@@ -188,7 +188,8 @@ fn request(question: &Question<'_>) -> Request {
     }
 }
 
-/// What the rule may ask besides. A message that is asked about arrives now.
+/// Returns facts about the question that the rule may ask for. A message in question arrives
+/// now.
 fn about<'a>(question: &Question<'a>, now_ms: u64) -> About<'a> {
     let message = question.message.map(|message| BorrowedMessage {
         qos: qos(QoS::from_bits(message.qos).unwrap_or(QoS::AtMostOnce)),

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lot_to_wasm::script;
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{OnExisting, Origin, Owner};
 use lotmq_host::Value as Argument;
 use lotmq_host::python::{Called, Python, PythonError, Script};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -110,11 +110,10 @@ impl Scripts {
         all.len() < SCRIPTS_MAX || all.contains_key(name)
     }
 
-    /// Adds a script, or replaces the one of that name. What it needs to survive is added to
-    /// `batch`.
+    /// Adds a script, or replaces the one of that name. Adds the changes for the store to `batch`.
     ///
     /// # Errors
-    /// When there are too many, or it is somebody else's; nothing has changed then.
+    /// If there are too many scripts, or another user owns it; nothing has changed then.
     pub(super) fn install(
         &self,
         tenant: &Tenant,
@@ -276,7 +275,7 @@ pub(crate) fn name(source: &str) -> Result<&str, ScriptError> {
 /// Compiles a script, which runs it once, as [`Script::load`] does.
 ///
 /// # Errors
-/// What is wrong with it, with its line.
+/// The fault of the script, with its line.
 pub(crate) fn compile(
     python: &Python,
     name: &str,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lotmq_auth::built_in::SEEDS;
+use lotmq_changes::{Batch, Op, QuarantineRow, SettingRow};
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, Op, QuarantineRow, SettingRow};
 use tracing::{error, warn};
 
 use super::compile::{CompiledDefinition, DeployError, Loader};
@@ -31,7 +31,7 @@ pub(super) fn plant(
     if settings.iter().any(is_seeded) {
         return;
     }
-    // What was removed must not come back because the note of it is damaged.
+    // Removed rules must not return because the note of their removal is damaged.
     if quarantined.iter().any(|row| row.table == SETTINGS) {
         error!(
             tenant = &*tenant.name,

@@ -70,7 +70,7 @@ impl MissingGrants {
     }
 }
 
-/// What is told besides of a topic that came with a request.
+/// Suffix of a message about the missing grant for a response topic.
 const OF_REQUEST: &str = "; it is the response topic of a request, which whoever asks has chosen: grant a filter that those of all who are to be answered match";
 
 /// Text for people: what a module was not granted, what it has of the kind, and how it gets that.
@@ -81,7 +81,7 @@ fn told_missing(
     (capability, name, grant): (Capability, &str, &str),
 ) -> String {
     let asked = || tenant.programs().manifests.of(module).covering(capability, name);
-    // Where a program is tested nobody gives commands.
+    // In program tests nobody gives commands.
     let granting = match tenant.programs().guests.witness.get() {
         Some(_) => format!("'{grant}' in what it asks for (`manifest!`, `asks` of guest.toml)"),
         None => granting::command(module, [asked().as_deref().unwrap_or(grant)]),
@@ -345,8 +345,8 @@ impl Services for TenantServices {
         trigger: Option<&BorrowedMessage<'_>>,
     ) {
         let Some((tenant, definition)) = self.definition(run) else { return };
-        // What is compiled from LoT has all that its statements can want; elsewhere, reading gives
-        // nothing.
+        // Code compiled from LoT has all grants that its statements need. Without a grant, a read
+        // of other code returns nothing.
         let module = match definition.facts().route.as_deref() {
             Some(route) => route_modules::named(route),
             None => (definition.kind() == DefinitionKind::Module).then(|| &**definition.name()),

@@ -1,8 +1,8 @@
 //! Runs of `ON SILENCE`: topics that have been silent for so long, on the thread of the timers.
 //!
-//! What a silence tells is checked again as it is told: the owner may have lost the right since the
-//! topic was heard, and of a topic that never was, nobody has asked. A run that its mailbox does
-//! not take is not lost but tried again. Not here: when a topic is silent (`definitions`).
+//! The broker checks the rights again when it starts the run. The owner may have lost the right
+//! since the last message, and the right to a topic without messages was never checked. A run that
+//! does not fit into its mailbox is retried. Not here: when a topic is silent (`definitions`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,7 @@ fn tell(tenant: &Tenant, watch: &SilenceWatch, topic: &str, now: Now) -> bool {
     let decision = rights::may_hear(tenant, guests.authority, topic, definition);
     if decision.authorization != Authorization::Allow {
         if watch.names(topic) {
-            // He may get the right later.
+            // The owner may get the right later.
             watch.count_from(topic, now.elapsed);
         }
         return false;

@@ -20,9 +20,9 @@ use super::run_action::RunReport;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::WRITES_AT_ONCE_MAX;
-use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::this_turn;
 
 /// Sink of one executor thread.
 pub(crate) struct GuestSink {

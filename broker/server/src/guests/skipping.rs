@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What was taken out.
+/// Result of an order to skip messages.
 #[derive(Debug, Default)]
 pub(crate) struct Skipped {
     pub(crate) messages: u64,
@@ -60,19 +60,19 @@ impl CommitWatcher for Failed {
     }
 }
 
-/// Makes dead letters of the oldest messages that wait, `most` at most, and waits until that is on
-/// the disk. One that is in a call of the guest is left to it: it is waited for, for a while. What
-/// is left is tried at once, as what stood in its way may be gone.
+/// Makes dead letters of the `most` oldest waiting messages and waits until they are on the disk. A
+/// message in a call of the guest stays with the guest; the function waits for it for a while. The
+/// remaining messages are retried at once, because their obstacle may be gone.
 ///
 /// # Errors
-/// When there is no place for them, or the disk does not take them.
+/// If there is no place for dead letters, or the disk does not take them.
 pub(crate) fn skip(
     hosting: &Hosting,
     tenant: &Arc<Tenant>,
     route: &Arc<RouteRunner>,
     most: u64,
 ) -> Result<Skipped, SkipError> {
-    // What is in memory alone takes room that it did not have.
+    // Messages in memory alone need new room on the disk.
     let has_room = route.is_stored() || !hosting.storage.queues_are_full();
     let session = dead_letter_queue::session(hosting, tenant, route).filter(|_| has_room);
     let session = session.ok_or(SkipError::NoPlace)?;

@@ -26,8 +26,7 @@ const KEY: char = '\0';
 /// Keys of one definition, with the bytes of their values.
 type Held = BTreeMap<Box<str>, usize>;
 
-/// What the definitions of a tenant have, by the beginning of their topics. `None` before it was
-/// looked for.
+/// Keys of a tenant's definitions, by topic prefix; `None` before the first lookup.
 #[derive(Default)]
 pub(crate) struct States(Mutex<Option<HashMap<String, Held>>>);
 
@@ -113,7 +112,7 @@ fn beginning(of: &Definition) -> String {
     format!("{START}{}/{}/{KEY}", of.kind().key(), of.name())
 }
 
-/// What all definitions have, as the kept values say.
+/// Collects the keys of all definitions from the kept values.
 fn found(values: &LastValues) -> HashMap<String, Held> {
     let mut all: HashMap<String, Held> = HashMap::new();
     values.each_kept(|topic, kept| {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use lot_to_wasm::CompileOptions;
+use lotmq_changes::{Batch, DefinitionRow, Op, TenantId};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
+use lotmq_store::{Store, StoreOptions};
 
 use super::{CompiledDefinition, Guests, RunActionError, RunRequest, install};
 use crate::guests::HasPrograms as _;
@@ -55,7 +56,7 @@ fn an_action_answers_a_message() {
 }
 
 #[test]
-fn what_cannot_be_restored_keeps_its_place_and_not_its_removed_owner() {
+fn unrestorable_definition_keeps_its_order_and_loses_its_removed_owner() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "fsync");
     let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
@@ -92,7 +93,7 @@ fn what_cannot_be_restored_keeps_its_place_and_not_its_removed_owner() {
 const DEAR: &str = "DEFINE ACTION Dear\nON TOPIC \"in\" DO\n    IF PAYLOAD MATCHES REGEX \"(?=.)(\\w{1,1000}){1,50}\" THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
 
 #[test]
-fn what_does_not_compile_any_more_is_told_kept_and_repaired() {
+fn stored_definition_that_no_longer_compiles_is_reported_kept_and_replaceable() {
     let dir = tempfile::tempdir().unwrap();
     Running::start_in(dir.path(), "fsync").server.stop();
     let row = DefinitionRow {
@@ -354,7 +355,7 @@ fn run_action_starts_every_kind_of_action() {
 }
 
 #[test]
-fn a_command_that_waits_for_a_removed_action_is_told_at_once() {
+fn command_waiting_for_a_removed_action_fails_immediately() {
     let running = Running::start("none");
     deploy(
         &running,
@@ -406,7 +407,7 @@ fn flood(running: &Running, topic: &str, count: u32) {
     for number in 1..=count {
         sender.send_publish(&Publication::new(topic, number.to_string())).unwrap();
     }
-    // What the turn of the first one starts beside it starts behind its answers.
+    // Runs that start in the turn of the first ping begin after its answer.
     for _ in 0..2 {
         sender.ping().unwrap();
     }
@@ -448,7 +449,7 @@ fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
 /// An Action that may take long does not slow its senders down; what its mailbox does not take is
 /// counted, and recorded together.
 #[test]
-fn what_a_full_mailbox_does_not_take_is_counted_together() {
+fn events_rejected_by_a_full_mailbox_are_recorded_as_one_error() {
     let running = Running::start("none");
     deploy(
         &running,

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::limits::TOLD_PER_ROUND;
 
-/// Whose turn it is in the next round.
+/// Round-robin cursor: the definition at which the next round begins.
 pub(crate) struct ToldInTurn(Mutex<DefinitionId>);
 
 impl Default for ToldInTurn {
@@ -18,7 +18,7 @@ impl Default for ToldInTurn {
     }
 }
 
-/// What was done in a round.
+/// Result of a round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RoundTold {
     /// Runs that were started.
@@ -28,9 +28,9 @@ pub(crate) struct RoundTold {
 }
 
 impl ToldInTurn {
-    /// Has those that watch, in the order of their definitions, told what is due: `tell` is given
-    /// the most that it may do, and returns how much that was and how many runs it started. Who has
-    /// used up the round is the first of the next one.
+    /// Runs one round: lets each watch report its due events, in the order of definitions. `tell`
+    /// gets a bound and returns the number of reports and of started runs. A watch that reaches the
+    /// end of the round is first in the next one.
     pub(crate) fn round<T>(
         &self,
         watches: &[T],

@@ -1,8 +1,8 @@
-//! What a definition waits for and never hears of, because its owner may not read it: told to
-//! whoever deploys it, and at any time by the status, as rights change later.
+//! Triggers of a definition that never fire because its owner may not read the topic. Reported at
+//! deployment and by the status at any time, because rights change later.
 //!
-//! Asks the rules as a subscription of the owner to the filter would. Not here: which messages
-//! reach it (`rights`).
+//! Asks the rules as a subscription of the owner to the filter would. Not here: the messages that
+//! reach the definition (`rights`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,8 +105,8 @@ fn told(tenant: &Tenant, definition: &Definition, answers: &mut Answers) -> Vec<
     unheard(tenant, definition, answers).into_iter().map(warning).collect()
 }
 
-/// Where a filter stands in a text: line, column and the line itself; nowhere where it is put
-/// together of pieces.
+/// Finds a filter in a text: line, column and the text of the line. `None` if the program composes
+/// the filter from pieces.
 fn place<'a>(source: &'a str, filter: &str) -> Option<(u32, usize, &'a str)> {
     let quoted = ['"', '\''].map(|quote| format!("{quote}{filter}{quote}"));
     source.lines().enumerate().find_map(|(index, line)| {

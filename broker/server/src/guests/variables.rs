@@ -15,9 +15,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, EnvironmentRow, Op, RecoveredSecret, StoreError, TenantId, Ticket};
 use lotmq_config::{Limits, VariableNames, is_of_broker, process_variable};
 use lotmq_core::limits::Limit;
-use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
+use lotmq_store::Store;
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
@@ -30,8 +31,7 @@ use crate::limits::{
 /// Value that is wiped from memory when it is dropped.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
 
-/// Names whose changes by runs are not with the store yet. Those that change again and again come
-/// behind all that were there before.
+/// Names with changes by runs that are not stored yet. A repeated change queues at the end.
 #[derive(Default)]
 struct UnsavedNames {
     /// Those that are saved next.
@@ -83,14 +83,12 @@ impl VariableRoom {
         }
     }
 
-    /// What of it there may be for a program to add something: three quarters. The rest is for
-    /// commands, which administrators give.
+    /// Part that programs may fill: three quarters. The rest is for the commands of administrators.
     fn of_programs(self) -> Self {
         Self { count: self.count - self.count.div_ceil(4), bytes: self.bytes - self.bytes / 4 }
     }
 
-    /// Checks that there is room for a value of so many bytes among those of so many; `before` are
-    /// the bytes of the one that it replaces.
+    /// Checks that a value fits in. `before` is the size of the value that it replaces.
     fn check(
         self,
         (count, bytes): (usize, usize),
@@ -208,8 +206,7 @@ pub(crate) enum VariableError {
     /// There would be more than `limits.variables`, or for a program three quarters of them.
     #[error("There are already {0}.")]
     TooMany(usize),
-    /// They would be more bytes than `limits.variable_bytes`, or for a program three quarters of
-    /// them.
+    /// More bytes than `limits.variable_bytes`, or for a program three quarters of them.
     #[error("All of them would take more than {0} bytes.")]
     TooManyBytes(usize),
     /// The store takes nothing.
@@ -267,8 +264,8 @@ impl Variables {
         }
     }
 
-    /// Value for `GET ENV`: from the store, then `.env`, then those variables of the process that
-    /// the configuration lists; of the latter two nothing that configures the broker.
+    /// Returns the value for `GET ENV`: from the store, then `.env`, then a listed variable of the
+    /// process. The latter two never contain settings of the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         let of_process = || self.process.contains(name).then(|| process_variable(name)).flatten();
         if let Some(value) = self.environment.read().values.get(name) {
@@ -282,8 +279,7 @@ impl Variables {
         self.secrets.read().values.get(name)?.as_deref().cloned()
     }
 
-    /// Masks the values of secrets in bytes for people to read: of all secrets, as a value may have
-    /// come by a message or a call.
+    /// Masks all secrets in bytes for people to read; a value may have come by any message.
     pub(crate) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.secrets.read().masking.masked(text)
     }
@@ -298,8 +294,7 @@ impl Variables {
         lossy(self.masked(text.as_bytes()))
     }
 
-    /// Masks secrets in the text of an error, which a guest, or the host for it, may have cut: a
-    /// long one loses its end.
+    /// Masks secrets in the text of an error that may have been cut. A long text loses its end.
     pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_CUT_BYTES_MIN))
     }
@@ -314,8 +309,7 @@ impl Variables {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_PRINTED_BYTES_MIN))
     }
 
-    /// List for `-listEnv`: names and values, by name, with those of `.env` that the store does not
-    /// have.
+    /// Returns the list for `-listEnv`, by name, with the names of `.env` that the store lacks.
     pub(crate) fn environment_list(&self) -> Vec<(Box<str>, Box<str>)> {
         let mut all = self.file.clone();
         all.extend(self.environment.read().values.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -359,11 +353,10 @@ impl Variables {
         Ok(ticket)
     }
 
-    /// Removes a variable for a command; `None` when there is none of that name in the store, which
-    /// the store's last ticket makes durable.
+    /// Removes a variable for a command; returns its ticket, `None` if it is not stored.
     ///
     /// # Errors
-    /// When the store takes nothing.
+    /// If the store takes nothing.
     pub(crate) fn remove_environment(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut environment = self.environment.write();
         let is_there = environment.values.contains_key(name);
@@ -376,8 +369,8 @@ impl Variables {
         Ok(is_there.then_some(ticket))
     }
 
-    /// Sets a variable for a run, or removes it. True when that waits to be
-    /// [saved](Variables::save), where nothing has before.
+    /// Sets or removes a variable for a run. True if it is the first change that waits to be
+    /// [saved](Variables::save).
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
@@ -420,11 +413,10 @@ impl Variables {
         Ok(ticket)
     }
 
-    /// Removes a secret for a command; `None` when there is none of that name, which the store's
-    /// last ticket makes durable.
+    /// Removes a secret for a command; returns its ticket, `None` if there is no such secret.
     ///
     /// # Errors
-    /// When the store takes nothing.
+    /// If the store takes nothing.
     pub(crate) fn remove_secret(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut secrets = self.secrets.write();
         let is_there = secrets.values.contains_key(name);
@@ -471,29 +463,27 @@ impl Variables {
         !self.environment.read().unsaved.is_empty() || !self.secrets.read().unsaved.is_empty()
     }
 
-    /// Hands changes by runs to the store, unless it fails, is behind, or has not stored the former
-    /// ones: then they stay, of each name the newest.
+    /// Saves changes by runs. They stay if the store fails, is behind or still saves former ones.
     pub(crate) fn save(&self, store: &Store) {
         if !self.has_unsaved() {
             return;
         }
-        // Whoever saves at this moment leaves what has just changed to the next round.
+        // A save in progress leaves the newest changes to the next round.
         let Some(mut saving) = self.saving.try_lock() else { return };
         let is_busy = saving.is_some_and(|former| store.settled(former).is_none());
         if is_busy || store.failure().is_some() || store.is_congested(0) {
             return;
         }
-        // What the store does not take stays.
+        // Changes that the store rejects stay.
         if let Ok(ticket) = self.offer(store) {
             *saving = Some(ticket);
         }
     }
 
-    /// Hands all changes by runs to the store, also those for which somebody else is about to do
-    /// so.
+    /// Hands all changes by runs to the store, also those that another caller is about to save.
     ///
     /// # Errors
-    /// When it does not take them: then they stay.
+    /// If the store does not take them: then they stay.
     pub(crate) fn hand_over(&self, store: &Store) -> Result<(), StoreError> {
         let mut saving = self.saving.lock();
         while self.has_unsaved() {
@@ -686,13 +676,13 @@ mod tests {
     }
 
     /// A store on the disk.
-    fn stored(directory: &std::path::Path) -> (Store, lotmq_store::Recovered) {
+    fn stored(directory: &std::path::Path) -> (Store, lotmq_changes::Recovered) {
         let options = StoreOptions { durability: Durability::Os, ..StoreOptions::new(directory) };
         Store::open(options, Box::new(|_| {})).unwrap()
     }
 
     #[test]
-    fn what_runs_keep_fills_no_queue_and_the_newest_is_stored() {
+    fn variables_kept_by_runs_do_not_fill_the_store_queue() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
         let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());
@@ -715,7 +705,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands() {
+    fn variables_kept_during_a_full_queue_stay_ordered_with_commands() {
         let directory = tempfile::tempdir().unwrap();
         let (store, _) = stored(directory.path());
         let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE, room());

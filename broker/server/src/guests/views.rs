@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use lot_facts::{Facts, ViewFacts, ViewState};
+use lotmq_changes::{Batch, DefinitionRow};
 use lotmq_definitions::{Definition, Installed, NewDefinition};
-use lotmq_store::{Batch, DefinitionRow};
 
 use super::compile::{CompiledDefinition, DeployError};
 use super::install::install;

@@ -1,9 +1,8 @@
-//! Runs of `ON WINDOW`: windows that have closed, on the thread of the timers; those of messages
-//! close in the turn of their last one.
+//! Runs of `ON WINDOW`: windows that have closed, on the thread of the timers. Windows of messages
+//! close in the turn of their last message.
 //!
-//! What a window tells is checked again as it is told: the owner may have lost the right since. A
-//! run that its mailbox does not take is tried again. Not here: when a window closes, and what it
-//! says (`definitions`).
+//! The broker checks the rights of the owner again when it starts the run. A run that does not fit
+//! into its mailbox is retried. Not here: when a window closes, and its figures (`definitions`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +16,9 @@ use super::told_in_turn::RoundTold;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
 use crate::limits::ROWS_PER_TOLD;
-use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::timestamp;
 
 /// Code of the error of a definition whose windows reach a bound.
 const WINDOW_LIMIT: &str = "WINDOW_LIMIT";

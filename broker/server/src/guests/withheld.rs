@@ -1,9 +1,9 @@
-//! Messages that rules keep from a Client whose subscription asks for them, with warnings in the
-//! log: at the first decision for each user, then at doubled counts.
+//! Messages that rules deny to a Client whose subscription asks for them. The log has a warning at
+//! the first decision for each user, then at doubled counts.
 //!
-//! The subscription was granted, so nothing else says why nothing arrives. What is counted are
-//! decisions: that about a topic which comes again holds for all its messages. Not here: denials
-//! that the Client is told of (`management::denials`).
+//! The subscription was granted, so nothing else says why nothing arrives. The counter counts
+//! decisions. A cached decision for a topic holds for all its messages. Not here: denials that the
+//! Client sees (`management::denials`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,8 +41,8 @@ impl Withheld {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
             }
-            // Whoever watches sees each of them. The log is below `$SYS/`: a line for what is
-            // denied of it would be denied in turn.
+            // The debug level logs each decision. The log is below `$SYS/`, so a line about a
+            // denial there would be denied in turn.
             None if !topic.starts_with("$SYS/") && enabled!(target: "rules", Level::DEBUG) => {
                 debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), "delivery denied by a rule");
             }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_user_is_told_of_first_and_then_at_doubled_counts() {
+    fn delivery_denials_are_reported_per_user_first_and_at_doubled_counts() {
         let withheld = Withheld::default();
         let ada: Arc<str> = "ada".into();
         let told: Vec<u64> = (0..9).filter_map(|_| withheld.count(Some(&ada))).collect();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn number_of_remembered_users_is_bounded() {
         let withheld = Withheld::default();
         for number in 0..2 * WITHHELD_USERS_MAX {
             withheld.count(Some(&number.to_string().into()));

@@ -10,7 +10,7 @@ use lotmq_definitions::RunError;
 use lotmq_host::auth::{Answer, Principal, Selector};
 use lotmq_host::{Qos, Value};
 
-/// What a definition did.
+/// Observed action of a definition.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Deed {
     /// It published a message, which is on its way to its receivers.
@@ -59,7 +59,7 @@ pub struct Published {
 /// Message that would have gone to the other side of a route that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// What of the route takes it, with its noun.
+    /// Part of the route that takes it, with its noun.
     pub to: String,
     /// Topic Name.
     pub topic: String,
@@ -67,14 +67,14 @@ pub struct Forwarded {
     pub payload: Vec<u8>,
 }
 
-/// What a module for logins answers to a login, or does to Clients that it has let in.
+/// Answer of a login module to a login, or its action on Clients that it has let in.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LoginDeed {
     /// It answers to a login or to a step of an enhanced authentication.
     Answered {
         /// Client Identifier that CONNECT had.
         client_id: String,
-        /// What it answers.
+        /// The answer.
         answer: Answer,
     },
     /// It ends connections and sessions.
@@ -90,12 +90,12 @@ pub enum LoginDeed {
     Updated {
         /// Whose.
         whom: Selector,
-        /// Who they are from now on.
+        /// Their new identity.
         principal: Principal,
     },
 }
 
-/// What is told about a definition.
+/// Warning or error about a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Whether it is an error, not a warning.
@@ -129,7 +129,7 @@ impl fmt::Display for Report {
 /// Something that rules did not let a Client do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// What it was, as rules spell it: `Publish`, `Subscribe`, `Connect`.
+    /// Scope as rules spell it: `Publish`, `Subscribe`, `Connect`.
     pub scope: &'static str,
     /// Topic Name or Topic Filter; `None` of what is about neither.
     pub topic: Option<String>,
@@ -137,7 +137,7 @@ pub struct Denial {
     pub user: Option<String>,
     /// Client Identifier.
     pub client_id: String,
-    /// Which rule it was, and where it stands.
+    /// Rule that denied it, and where that rule is defined.
     pub by: String,
 }
 

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use lotmq_auth::{
     Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordError, ROOT, ScramSecret, ScramVerifier,
 };
+use lotmq_changes::{Batch, Op, RecoveredSecret, StoreError, TenantId, UserRow};
 use lotmq_config::{Config, Secret};
-use lotmq_store::{Batch, Op, RecoveredSecret, Store, StoreError, TenantId, UserRow};
+use lotmq_store::Store;
 use zeroize::Zeroizing;
 
 use crate::management::login_places;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lotmq_auth::Directory;
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +25,7 @@ const SETTING: &str = "assets.module/";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct AssetRecord {
     pub(crate) policies: Policies,
-    /// What makes it an instance of its own; `None` for the policies of an uploaded module.
+    /// Record of an installed instance; `None` for the policies of an uploaded module.
     pub(crate) instance: Option<InstanceRecord>,
 }
 
@@ -62,12 +62,12 @@ struct StoredInstance {
     installed_at_ms: u64,
 }
 
-/// What was last seen of an asset.
+/// Last observed state of an asset.
 #[derive(Debug)]
 struct SeenAsset {
     state: &'static str,
     since_ms: u64,
-    /// What subscribers were told.
+    /// Last state that subscribers received.
     told: Option<String>,
 }
 
@@ -79,8 +79,8 @@ pub(crate) struct Assets {
 }
 
 impl Assets {
-    /// Restores the records of a tenant, at a start. What is not to begin by itself is stopped. One
-    /// that cannot be read is left out, and stays in the store.
+    /// Restores the records of a tenant, at a start. Stops assets that must not start by
+    /// themselves. A record that cannot be read is left out and stays in the store.
     pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow], users: &Directory) {
         let mut records = self.records.write();
         for row in settings.iter().filter(|row| row.tenant == tenant) {

@@ -12,9 +12,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::{Definition, DefinitionKind, Owner, State};
 use lotmq_host::{RunnerState, World};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
@@ -28,8 +28,8 @@ use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule};
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
 
 /// Kind of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Asset {
     pub(crate) fn info(&self, tenant: &Tenant, now_ms: u64) -> Value {
         let standing = self.standing(tenant);
         let seen_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
-        // What does not say it itself has its state since somebody looks.
+        // Assets that report no time get the time at which their state was first seen.
         let since_ms = standing.since_ms.unwrap_or(seen_ms);
         let mut info = json!({
             "name": self.name,
@@ -370,8 +370,8 @@ pub(crate) fn arm(
     guests::install(tenant, hosting, compiled.into_definition(), batch).map(drop)
 }
 
-/// Puts the instances of modules that are there to work, at a start. What of an instance is stored
-/// stays so, whatever becomes of it.
+/// Starts the installed instances of modules, at a start. The stored data of an instance stays,
+/// even if the instance fails.
 pub(crate) fn restore(hosting: &Arc<Hosting>) {
     for tenant in hosting.tenants.all().iter() {
         for (name, record) in tenant.managed().assets.instances() {

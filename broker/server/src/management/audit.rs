@@ -25,7 +25,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
-use lotmq_store::{Store, StoreError, TenantId, Ticket};
+use lotmq_changes::{StoreError, TenantId, Ticket};
+use lotmq_store::Store;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{debug, error, info};

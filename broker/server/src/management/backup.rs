@@ -2,7 +2,8 @@
 //! reference §12.3.
 //!
 //! ```text
-//! -backup         store -> snapshot -> zip in a file without a name -> chunks to the one who asked, as fast as he takes them
+//! -backup         store -> snapshot -> zip in a file without a name
+//!                 -> chunks to the Client that asked, as fast as it takes them
 //! -restoreBackup  zip -> checked -> store beside the one in use -> reply -> stop, swap, start
 //! ```
 //!
@@ -19,7 +20,8 @@ mod download;
 mod manifest;
 mod spool;
 
-use lotmq_store::{BackupClass, Staged};
+use lotmq_changes::table::BackupClass;
+use lotmq_store::Staged;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_table_is_in_a_part_or_in_all() {
-        for table in lotmq_store::TABLES {
+        for table in lotmq_changes::table::TABLES {
             let is_in_part = Part::ALL.iter().any(|part| part.class() == table.backup);
             assert!(
                 is_in_part

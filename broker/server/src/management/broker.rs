@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use lotmq_store::QuarantineRow;
+use lotmq_changes::QuarantineRow;
 
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;
@@ -36,7 +36,7 @@ impl Broker {
     /// Whether nothing happens but by the clock: all shards rest, no command runs, no definition
     /// waits for a silence or for the end of a window, and no kept value for the store.
     ///
-    /// What ends it wakes the housekeeper.
+    /// Every event that ends this state wakes the housekeeper.
     pub(crate) fn rests(&self) -> bool {
         let is_watched = |tenant: &Arc<Tenant>| {
             let programs = tenant.programs();

@@ -541,8 +541,8 @@ mod tests {
     }
 
     #[test]
-    fn no_guest_makes_up_what_is_told_of_runs() {
-        // What the SDK gives for an exception in JavaScript or Python is the guest's own.
+    fn guests_cannot_use_run_error_codes_of_the_broker() {
+        // The code for an exception in JavaScript or Python comes from the guest's SDK.
         let of_broker = |code: &&Code| code.place == Occasion::Run && code.name != "EXCEPTION";
         for code in all().filter(of_broker) {
             assert!(lotmq_host::is_run_code(code.name), "{} belongs into RUN_CODES", code.name);

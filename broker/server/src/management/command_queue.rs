@@ -53,7 +53,7 @@ pub(crate) struct Job {
     pub(crate) definition: Option<Arc<str>>,
     pub(crate) payload: Zeroizing<Vec<u8>>,
     pub(crate) load: Load,
-    /// Whether its user sets his own password by it.
+    /// Whether it sets the password of its own user.
     pub(crate) is_own_password: bool,
     /// Number of guest runs that led to it; its messages have as many hops.
     pub(crate) hops: u8,
@@ -247,7 +247,7 @@ impl Commands {
         OwnPassword { commands: self, session }
     }
 
-    /// Whether the session has not had the answer yet to the command by which its user sets his own
+    /// Whether the session still waits for the answer to a command that sets its user's own
     /// password.
     pub(crate) fn is_setting_own_password(&self, session: u64) -> bool {
         self.setting_own_password.lock().contains(&session)
@@ -273,7 +273,7 @@ impl Commands {
                 return None;
             }
             if let Some(job) = state.begin_next() {
-                // What has ended may have made room for more than one.
+                // A command that has ended may have made room for more than one.
                 if !state.ready.is_empty() {
                     self.ready.notify_one();
                 }

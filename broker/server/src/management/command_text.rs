@@ -180,7 +180,7 @@ pub(crate) fn arguments(mut text: &str) -> Result<Vec<String>, ArgumentError> {
 /// Body of a command that adds an entity.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EntityBody<'t> {
-    /// What it defines.
+    /// Text of the entity.
     pub(crate) text: &'t str,
     /// Policy for an entity of that name: `-replace` or `-replaceOwn`, the latter for rules, which
     /// are not replaced at all without a word.

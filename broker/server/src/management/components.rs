@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use lotmq_changes::TenantId;
 use lotmq_host::Engine;
-use lotmq_store::{Snapshot, SnapshotError, Store, TenantId};
+use lotmq_store::{Snapshot, SnapshotError, Store};
 
 use super::module_catalog::Module;
 use crate::guests::DeployError;

@@ -1,9 +1,8 @@
 //! Denials by rules, with warnings in the log: at the first denial of each user and scope, then at
 //! doubled counts.
 //!
-//! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is
-//! denied a thousand messages a second writes ten lines. What was denied to whom is in the audit as
-//! well.
+//! The log shows an administrator why no messages arrive, and a Client that is denied a thousand
+//! messages a second writes ten lines. The audit also records each denial.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,7 +65,8 @@ impl Denials {
     }
 }
 
-/// Who has denied what was asked, and where that rule stands: `rule Valves (rules/valves.lot:3)`.
+/// Returns the name and place of the rule that denied a request: `rule Valves
+/// (rules/valves.lot:3)`.
 pub(crate) fn by(tenant: &Tenant, denier: &Denier) -> String {
     let place = match denier {
         Denier::Rule(name) => place(tenant, name),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_one_is_told_and_then_at_doubled_counts() {
+    fn denials_are_reported_first_and_then_at_doubled_counts() {
         let denials = Denials::default();
         let ada: Arc<str> = "ada".into();
         let told: Vec<u64> =
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn number_of_remembered_users_is_bounded() {
         let denials = Denials::default();
         for number in 0..2 * KNOWN_MAX {
             denials.note(Some(&number.to_string().into()), Scope::Publish, last(0));

@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lotmq_auth::{Denier, Identity, PendingLogin, Question, Scope};
+use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
-use lotmq_store::Ticket;
 use tracing::{debug, info, warn};
 
 use crate::guests::witness::Denial;
@@ -147,7 +147,7 @@ impl Above for Broker {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }
-            // Whoever watches sees each of them.
+            // Readers of the debug log see each of them.
             None => {
                 debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), "denied by a rule");
             }

@@ -1,11 +1,11 @@
-//! Places from which users have logged in, as they are stored: so that after a start, too, a flood
-//! of guesses keeps nobody waiting who comes from where he was before.
+//! Stored places from which users have logged in, so that after a restart too, known places do not
+//! wait during a flood of guesses.
 //!
-//! Not a promise: a place is stored some time after the login, and one that is lost costs a wait
-//! while somebody guesses.
+//! Not a promise: a place is stored some time after the login. A lost place costs a wait during a
+//! flood of guesses.
 
 use lotmq_auth::Directory;
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 
 /// Prefix of the names of settings that hold a user's places.
 const SETTING: &str = "users.places/";
@@ -13,8 +13,8 @@ const SETTING: &str = "users.places/";
 /// Stores the places that are new since the last call.
 pub(crate) fn put_new(batch: &mut Batch, tenant: TenantId, users: &Directory) {
     for (user, value) in users.take_new_places() {
-        // Whoever was removed meanwhile has none; the next start removes what a login that ended
-        // just then leaves.
+        // A user who was removed meanwhile has none. The next start removes the row of a login that
+        // ended just then.
         batch.push(Op::PutSetting(&SettingRow { tenant, name: name(&user), value }));
     }
 }

@@ -1,10 +1,9 @@
 //! Logins: the threads on which passwords are checked, apart from everything that serves messages.
 //!
-//! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and for
-//! nobody else: those that wait take turns by address and by user ([`fair_queue`]), and every
-//! second turn is of somebody who comes from where the user that he names has logged in before. The
-//! threads get what the others leave of the processor: somebody who guesses passwords keeps them
-//! busy all the time.
+//! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and
+//! delay nobody else. Waiting logins take turns by address and by user ([`fair_queue`]). Every
+//! second turn goes to a login from a place where its user has logged in before. The threads get
+//! the processor time that others leave: a password guesser keeps them busy all the time.
 //!
 //! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to
 //! wait before a password is looked at at all (`lotmq_auth`).
@@ -24,7 +23,7 @@ use tracing::{error, warn};
 pub(crate) use check::check;
 use fair_queue::FairQueue;
 
-use crate::limits::ROUND_SILENCE_MAX;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Check of a password.
 pub(crate) struct Check {
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
+    fn panic_in_a_login_check_is_reported_and_other_checks_continue() {
         let logins = Logins::start(1, 10, &Pulses::default()).unwrap();
         let (sender, receiver) = channel();
         logins.add(origin(1, 1), check(|| panic!("on purpose"), &sender));

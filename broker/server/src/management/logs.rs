@@ -2,16 +2,17 @@
 //! logs. Commands reference §5 and §11.2.
 //!
 //! ```text
-//! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it? -> queue -> publish, by the housekeeper -> subscribers
+//! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it?
+//!     -> queue -> publish, by the housekeeper -> subscribers
 //! ```
 //!
-//! What somebody wants is worked out when subscriptions change, and twice a second. While nobody is
-//! subscribed, the filter of the layer refuses every event where it arises, and nothing is
-//! formatted or kept.
+//! The wanted lines are worked out when subscriptions change, and twice a second. While nobody is
+//! subscribed, the filter of the layer refuses every event at its source, and nothing is formatted
+//! or kept.
 //!
-//! Invariants: what waits is bounded, more is counted and dropped, and no thread waits for another;
-//! a line that arises while lines are published is none of them, and no line starts a definition,
-//! so that lines do not beget lines. Lines are the broker's, so they are published in the tenant
+//! Invariants: the queue is bounded, and further lines are counted and dropped. No thread waits for
+//! another. A line that arises while lines are published is not published, and no line starts a
+//! definition, so lines cause no lines. Lines are the broker's, so they are published in the tenant
 //! `default` alone. Not here: the lines on standard error (`cli`).
 
 mod layer;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_store::SettingRow;
+use lotmq_changes::SettingRow;
 use parking_lot::{Mutex, RwLock};
 use tracing::{Event, warn};
 
@@ -32,7 +33,6 @@ pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
 use crate::limits::LOG_LINES_WAITING_MAX;
-use crate::process::alarm::Alarm;
 #[cfg(test)]
 use line::Level;
 use line::Line;
@@ -40,6 +40,7 @@ use lotmq_core::counters::Counters;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal;
+use lotmq_process::alarm::Alarm;
 use wanted::Wanted;
 
 /// Shortest time between two publications of lines, which are published together.

@@ -45,8 +45,8 @@ pub(crate) struct ModuleOptions {
 }
 
 impl ModuleOptions {
-    /// All that the module may do. What was stored without grants has its topics and its state, and
-    /// no values, secrets or calls.
+    /// Returns the grants of the module. A module that was stored without grants has its topics and
+    /// its state, but no values, secrets or calls.
     pub(crate) fn granted(&self) -> GrantSet {
         self.granted.clone().unwrap_or_else(|| {
             let mut granted = self.topics.as_ref().map_or_else(default_topics, grants::of_topics);
@@ -62,12 +62,12 @@ pub(crate) fn default_topics() -> GrantSet {
     grants::of_topics([&"#".to_owned()])
 }
 
-/// What a component says of itself in its manifest.
+/// Content of a component's manifest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Said {
-    /// What it asks for; `None` without a manifest.
+    /// Grants that it asks for; `None` without a manifest.
     pub(crate) asked: Option<GrantSet>,
-    /// What it is for, for people.
+    /// Its description for users.
     pub(crate) description: String,
     /// JSON Schema of its configuration.
     pub(crate) configuration: Option<Value>,
@@ -94,8 +94,7 @@ pub(crate) struct Module {
     pub(crate) hash: [u8; 32],
     /// Bytes of its component.
     pub(crate) component_bytes: usize,
-    /// What its component says of itself, once that was compiled; of a version before, since a
-    /// start, nothing.
+    /// Manifest of its component, known after compilation. A former version has none after a start.
     pub(crate) said: Said,
     pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,

@@ -2,8 +2,8 @@
 //! Commands reference §14.
 //!
 //! A module is a definition of kind `Module` in the registry, deployed through the same code as
-//! LoT; kept here is what the registry has no place for. What the bytes say about themselves is a
-//! [hint]: the facts may name a trigger, the manifest what is asked for; every capability is what
+//! LoT. The catalog keeps the data that the registry has no place for. The bytes of a module only
+//! give a [hint]: the facts may name a trigger, and the manifest asks for grants. Every capability
 //! was [granted](super::module_catalog::grants).
 //!
 //! Invariant: a module is in the [catalog](super::module_catalog) exactly while its definition is
@@ -19,10 +19,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
+use lotmq_changes::{Batch, ModuleRow, Op};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, State};
 use lotmq_host::limits::{ROUTE_TIME, RULE_TIME};
 use lotmq_host::{Capability, GuestLimits, RunnerState, World, imports_of_upload};
-use lotmq_store::{Batch, ModuleRow, Op};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tracing::{error, warn};
@@ -40,8 +40,8 @@ use crate::management::components;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
-use crate::process::restoring::Restoring;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::restoring::Restoring;
 
 use hint::HintRefusal;
 
@@ -93,7 +93,7 @@ impl CompiledModule {
         Self { uploaded: Some(component), ..self }
     }
 
-    /// What the registry is told of it, with the code.
+    /// Returns its definition for the registry, with the code.
     pub(crate) fn into_definition(self) -> CompiledDefinition {
         self.definition
     }
@@ -211,11 +211,10 @@ fn compile_world(
     Ok(CompiledModule { module, uploaded: None, definition, further_exports, refused_trigger })
 }
 
-/// Installs a module, in the place of the one of its name. What it needs to survive is added to
-/// `batch`.
+/// Installs a module and replaces the one of its name. Adds its durable changes to `batch`.
 ///
 /// # Errors
-/// [`DeployError`]; what was there runs on.
+/// [`DeployError`]; the former module runs on.
 pub(crate) fn install(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -237,11 +236,11 @@ pub(crate) fn install(
     Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
 }
 
-/// Puts a module with another configuration in the place of itself; the version before it stays
-/// what it is. What it needs to survive is added to `batch`.
+/// Replaces the configuration of a module; the version before it stays the same. Adds its durable
+/// changes to `batch`.
 ///
 /// # Errors
-/// [`DeployError`]; what was there runs on.
+/// [`DeployError`]; the former module runs on.
 pub(crate) fn reconfigure(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -394,7 +393,7 @@ fn missed(tenant: &Tenant, name: &str) -> u64 {
     registry.get(DefinitionKind::Module, name).map_or(0, |definition| definition.activity.missed())
 }
 
-/// What a module asks for, and could have, of that which was not granted.
+/// Returns the grants that a module asks for and could have, but was not granted.
 pub(crate) fn not_granted(module: &Module, granted: &GrantSet) -> GrantSet {
     let asked = module.said.asked.iter().flatten();
     let missing = asked.filter(|it| grants::is_available(module.world, it) && !grants::covers(granted, it));
@@ -422,7 +421,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
             "version": former.options.version,
             "sha256": data_encoding::HEXLOWER.encode(&former.hash),
             "bytes": former.component_bytes,
-            "installedUtc": crate::process::clock::utc_text(former.installed_at_ms),
+            "installedUtc": lotmq_process::clock::utc_text(former.installed_at_ms),
         })
     });
     json!({
@@ -433,7 +432,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "sha256": data_encoding::HEXLOWER.encode(&module.hash),
         "bytes": module.component_bytes,
         "state": state,
-        "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
+        "installedUtc": lotmq_process::clock::utc_text(module.installed_at_ms),
         "owner": module.owner.as_ref().map(|owner| &*owner.name),
         "usedBy": used_by,
         "former": former,
@@ -636,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_a_module_is_told_or_hinted_or_what_it_may_touch() {
+    fn module_trigger_is_its_on_filters_or_else_its_topics() {
         let module = |options: ModuleOptions| Module {
             world: World::Action,
             name: "m".into(),

@@ -2,12 +2,13 @@
 //! Commands reference §12.
 //!
 //! ```text
-//! zip64, path ─▶ archive (checked) ─▶ store          -loadProject ─▶ compiled ─▶ installed, as what the project owns
+//! zip64, path ─▶ archive (checked) ─▶ store
+//! -loadProject ─▶ compiled ─▶ installed, as what the project owns
 //! ```
 //!
-//! Invariants: what a loaded project owns says so in its origin, belongs to no other one, and is
-//! what is removed when it is unloaded; of the files only a list is in memory; of each project the
-//! version before is kept, too. Not here: what is told of them (`tenant_projects`), the commands,
+//! Invariants: entities of a loaded project name it in their origin, belong to no other one, and
+//! are removed when it is unloaded. Only a list of the files is in memory. The former version of
+//! each project is kept, too. Not here: reports about them (`tenant_projects`), and the commands,
 //! which also compile and install them (`command::projects`).
 
 pub(crate) mod archive;
@@ -22,8 +23,8 @@ pub use opened::{opened_administration, replacement_fingerprint};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -31,8 +32,8 @@ use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use crate::guests::authority;
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
 
 /// Setting of a tenant that names its loaded projects.
 const ACTIVE: &str = "project.active";

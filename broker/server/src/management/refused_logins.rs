@@ -20,7 +20,7 @@ pub(crate) struct RefusedLogins {
 pub(crate) struct RefusedLogin {
     /// Client Identifier, the beginning of a long one.
     pub(crate) client_id: String,
-    /// Where it came from.
+    /// Address that it came from.
     pub(crate) endpoint: String,
     /// Why, as the log says it.
     pub(crate) reason: String,

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{REMOVED_NAMES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
@@ -81,8 +81,8 @@ impl RemovedNames {
         (!is_over).then_some(removed_at)
     }
 
-    /// Whether who is no administrator may have another name rest: he must not push out those that
-    /// rest already, which he could give then.
+    /// Whether a user who is no administrator may let another name rest. They must not push out
+    /// resting names, because they could then give these names away.
     pub(crate) fn have_room_for_others(&self, (now_ms, rest): (u64, Duration)) -> bool {
         let rests = |at: &u64| Duration::from_millis(now_ms.saturating_sub(*at)) < rest;
         self.resting.lock().values().filter(|at| rests(at)).count() < REMOVED_NAMES_OF_OTHERS_MAX

@@ -1,14 +1,14 @@
-//! `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands
-//! reference §5 and §6.
+//! `$SYS` tree: topics about the broker, and topics that Clients may write. Commands reference §5
+//! and §6.
 //!
 //! Retained topics have no stored message: their payload is computed when somebody subscribes
-//! ([`snapshot`]), and published to those who are there when it changes ([`publish`]) or when its
-//! time has come (the thread of [`clockwork`]). What Clients write comes in through
+//! ([`snapshot`]). It is published to subscribers when it changes ([`publish`]) or when its time
+//! has come (the thread of [`clockwork`]). Messages of Clients come in through
 //! `command::published`.
 //!
 //! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its
-//! session; no payload holds a password or secret; a listing is computed only while somebody
-//! subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
+//! session. No payload holds a password or secret. A listing is computed only while a Client is
+//! subscribed to it. Not here: permissions to subscribe (`auth`), effects of commands (`command`).
 
 mod bridges;
 mod clients;

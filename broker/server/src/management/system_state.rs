@@ -1,5 +1,5 @@
-//! State of the `$SYS` tree: what it keeps from round to round, of the process and of each tenant.
-//! What is told of it is computed in [`sys`](super::sys).
+//! State of the `$SYS` tree: values that it keeps between rounds, of the process and of each
+//! tenant. [`sys`](super::sys) computes the published topics from it.
 
 mod bridges;
 mod listing;

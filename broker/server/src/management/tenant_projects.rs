@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use lotmq_changes::{DefinitionRow, ProjectRow, SettingRow};
 use lotmq_definitions::Origin;
-use lotmq_store::{DefinitionRow, ProjectRow, SettingRow};
 use serde_json::{Value, json};
 
 use crate::guests::HasPrograms as _;

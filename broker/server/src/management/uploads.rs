@@ -1,14 +1,15 @@
-//! Uploads of modules in parts: what has come of each, from whom, and until when. Commands
-//! reference §14.3.
+//! Uploads of modules in parts: received bytes, Client and deadline of each. Commands reference
+//! §14.3.
 //!
 //! ```text
-//! -addModule … -size -sha256 ─▶ begin ─▶ take (each part) … the last one ─▶ ReceivedUpload ─▶ the command again, with the bytes
+//! -addModule … -size -sha256 ─▶ begin ─▶ take (each part) … the last one
+//!                               ─▶ ReceivedUpload ─▶ the command again, with the bytes
 //!                                        cancel, take_expired ─▶ Ended
 //! ```
 //!
-//! Invariants: parts are taken of the Client that began the upload, by user and Client Identifier,
-//! and of nobody else; numbers and bytes are bounded for each user and for all of the broker, and
-//! what is announced counts from the beginning. Nothing here looks into the bytes.
+//! Invariants: only the Client that began the upload may send parts, by user and Client Identifier.
+//! Numbers and bytes are bounded for each user and for the whole broker, and announced bytes count
+//! from the beginning. Nothing here looks into the bytes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -39,7 +40,7 @@ pub(crate) struct Uploads {
     reserved: Arc<AtomicUsize>,
 }
 
-/// What an upload is announced to be.
+/// Announced properties of an upload.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Announced {
     pub(crate) size: usize,
@@ -64,8 +65,8 @@ pub(crate) struct UploadOrigin {
 }
 
 impl UploadOrigin {
-    /// Whether somebody is the one who began it: by user and Client Identifier, as his session may
-    /// be another by now.
+    /// Whether this Client began it: by user and Client Identifier, as the session may be another
+    /// one by now.
     fn is_of(&self, tenant: &Tenant, identity: &Identity) -> bool {
         self.tenant.number == tenant.number
             && self.identity.user == identity.user
@@ -83,7 +84,7 @@ struct Upload {
     came_at: Time,
     told_at: Option<Time>,
     room: Arc<UploadRoom>,
-    /// Where its command is once all has come.
+    /// State of its command after all parts have come.
     ending: Option<Arc<Ending>>,
 }
 
@@ -149,7 +150,7 @@ pub(crate) struct Begun {
 pub(crate) enum NoUpload {
     #[error("You have {MODULE_UPLOADS_PER_USER_MAX} uploads of modules under way: {}; finish or cancel one.", under_way.join(", "))]
     OfUser {
-        /// Which they are, each with its module.
+        /// Names of these uploads, each with its module.
         under_way: Vec<String>,
     },
     #[error(
@@ -202,7 +203,7 @@ impl PartRefusal {
     }
 }
 
-/// What a part that was taken leads to.
+/// Result of an accepted part.
 #[derive(Default)]
 pub(crate) struct PartTaken {
     /// Progress to be told, where it is time.
@@ -217,7 +218,7 @@ pub(crate) struct Ended {
     pub(crate) origin: UploadOrigin,
 }
 
-/// What became of an upload that was cancelled.
+/// Result of the cancellation of an upload.
 pub(crate) enum CancelledUpload {
     /// It has ended.
     Ended(Ended),
@@ -346,8 +347,7 @@ impl Uploads {
                 ending,
                 room: Arc::clone(&upload.room),
             };
-            // What is told next is that it is compiled, by another thread: this would come behind
-            // it.
+            // The next report is that another thread compiles it. Progress would come after that.
             return Ok(PartTaken { progress: None, complete: Some((upload.origin.clone(), received)) });
         }
         let is_due = upload.told_at.is_none_or(|told_at| now.since(told_at) >= MODULE_UPLOADS_TOLD_PAUSE);

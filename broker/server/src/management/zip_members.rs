@@ -1,8 +1,8 @@
-//! Members of the zips that people send: no name stands twice, and each member has one name.
+//! Members of the zips that clients send: no name occurs twice, and each member has one name.
 //!
-//! A reader that goes by names takes the last of two members, one that streams takes the first; and
-//! names stand in the directory of a zip and in front of each member. What one has looked at,
-//! another would not use.
+//! A reader that goes by names takes the last of two members, one that streams takes the first.
+//! Names stand in the directory of a zip and in front of each member. So a reader could use another
+//! member than the one that was checked.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -25,8 +25,8 @@ use super::listening_socket::ListeningSocket;
 use super::shard::{Arrival, place, take_none};
 use super::socket::{self, SocketKind};
 use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_AT_ONCE_MAX, ACCEPTED_IN_PLACE_MAX};
-use crate::process::this_turn;
 use lotmq_core::connection::peer::Peer;
+use lotmq_process::this_turn;
 
 /// Pause after a failed accept; a broker without free descriptors must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

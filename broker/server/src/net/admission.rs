@@ -1,12 +1,12 @@
 //! Admission of new connections: bounds at once and per second, of the broker, of a listener, of an
 //! address.
 //!
-//! Asked before anything is read, and again for the address that a PROXY header tells. Who is not
-//! let in is closed without a word.
+//! Checked before anything is read, and again for the address in a PROXY header. A connection that
+//! is not admitted is closed without an answer.
 //!
-//! Invariant: what an [`Admission`] took is given back exactly once, at the latest when it is
-//! dropped. Not here: the counts themselves (`gate`, `half_open`), and what becomes of the socket
-//! (`accept`).
+//! Invariant: an [`Admission`] gives back its places exactly once, at the latest when it is
+//! dropped. Not here: the counts themselves (`gate`, `half_open`), and the further way of the
+//! socket (`accept`).
 
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -117,8 +117,8 @@ impl Admission {
         Ok(place)
     }
 
-    /// Whether who has logged in may keep this place: beyond the bound only an administrator may,
-    /// and nobody else has more than his share.
+    /// Whether a client that has logged in may keep this place. Beyond the bound only an
+    /// administrator may, and nobody else may exceed their share.
     pub(crate) fn is_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
@@ -131,8 +131,8 @@ impl Admission {
         keeps
     }
 
-    /// Counts the place for who has logged in, at the listener and at the broker. False when he has
-    /// what others leave to him of either.
+    /// Counts the place for a client that has logged in, at the listener and at the broker. False
+    /// if its user has reached their share at either.
     fn counts_for(&self, claim: &PlaceClaim<'_>) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let mut standing = self.standing.lock();

@@ -31,8 +31,8 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
 
-use crate::process::clock::wall_ms;
 use lotmq_core::counters::Counters;
+use lotmq_process::clock::wall_ms;
 
 /// Period at which the files are looked at: one `stat` each.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);
@@ -179,8 +179,8 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
-    /// How often its authorities were replaced. Who reads it before [`ListenerTls::current`] gets
-    /// at least the authorities of this generation.
+    /// Number of times that its authorities were replaced. A caller that reads it before
+    /// [`ListenerTls::current`] gets at least the authorities of this generation.
     pub(crate) fn authorities_generation(&self) -> u64 {
         self.authorities_generation.load(Ordering::Acquire)
     }
@@ -223,8 +223,8 @@ impl ListenerTls {
         (mode & READ_BY_ALL != 0).then_some((&self.files.key, mode))
     }
 
-    /// Reads the files again if something else is in them; whether they were. Who writes the same
-    /// into them again and again, as tools for configuration do, costs no session its resumption.
+    /// Reads the files again if their content has changed; returns whether it has. Tools that write
+    /// the same content again and again cost no session its resumption.
     fn check(&self, counters: &Counters) -> bool {
         let stamps = self.files.stamps();
         if self.seen.lock().stamps == stamps {
@@ -338,9 +338,9 @@ impl Files {
         })?;
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         if asks_for_certificates {
-            // A session that is resumed comes with a certificate that was judged long ago, and each
-            // resumption would prolong that: who shows one proves each time that it is his and
-            // still good.
+            // A resumed session would keep a certificate that was checked long ago, and each
+            // resumption would prolong that. So each connection proves anew that the certificate is
+            // its own and still valid.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
             return Ok(Loaded { config, ends_at_ms, authorities });
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_once_a_day_when_it_is_near() {
+    fn certificate_expiry_is_reported_once_a_day_when_near() {
         let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key);
@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_everybody_can_read_is_told_once() {
+    fn world_readable_key_is_reported_once() {
         let (_folder, certificate, key) = files();
         let mut tls = Tls::default();
         tls.key = Some(key.clone());

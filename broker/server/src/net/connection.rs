@@ -27,7 +27,6 @@ use crate::net::relayed::Relayed;
 use crate::net::rest;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
-use crate::process::this_turn;
 use lotmq_core::connection::peer::Certified;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::place_claim::PlaceClaim;
@@ -39,6 +38,7 @@ use lotmq_core::owner::step::drive;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::shares::address_key;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 
 /// Connection by a socket.
 pub(crate) type SocketConnection = Connection<SocketSide>;

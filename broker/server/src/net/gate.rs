@@ -61,8 +61,8 @@ impl Gate {
         Err(limit)
     }
 
-    /// Counts a connection that is admitted for who has logged in on it, of `open_max`. False when
-    /// he has more than others leave to him then.
+    /// Counts an admitted connection, of `open_max`, for the user who has logged in on it. False if
+    /// the user then exceeds the share that others leave.
     pub(super) fn give(&self, open_max: u32, claim: &PlaceClaim<'_>) -> bool {
         self.holders.set_max(open_max.into());
         let account = claim.share.account();

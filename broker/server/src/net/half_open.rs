@@ -1,24 +1,22 @@
-//! Half-open connections of one listener, or of all, which are without CONNECT, by the address that
-//! they come from. At the bound, the address with most of them gives way to a newcomer that has
-//! fewer: its oldest connection is closed. Where all have the same, and for more of the address
-//! that has most, the newcomer is closed instead, so that devices of one address which come back
-//! all at once do not end each other's handshakes.
+//! Half-open connections (without CONNECT) of one listener, or of all, by their address. At the
+//! bound, the address with most of them gives way to a newcomer that has fewer: its oldest
+//! connection is closed. The newcomer is closed instead if all have the same, or if its address has
+//! most. So devices of one address which come back all at once do not end each other's handshakes.
 //!
 //! In the table of all listeners, an address counts at each of them for itself. If no address gives
 //! way there, the listener with most connections does. So a flood at one listener keeps nobody from
 //! logging in at another one, not even from the same address.
 //!
-//! Programs of this machine have some more places, for the case that strangers of very many
-//! addresses hold all others; where those are taken, too, the oldest of the newcomer's address
-//! gives way, or of the address with most, so that an administrator is let in whoever else is
-//! silent.
+//! Programs of this machine have some more places, in case strangers from very many addresses hold
+//! all others. If those are taken, too, the oldest of the newcomer's address gives way, or of the
+//! address with most. So an administrator is always let in.
 //!
-//! Which address has most is kept track of only when there are many, so that it costs nothing as
-//! long as nobody has to give way.
+//! The address with most of them is tracked only when there are many. That costs nothing as long as
+//! no connection has to give way.
 //!
-//! Invariants: there are at most as many as may be and those to spare; what is in the table is
-//! taken out exactly once. The lock is held for a number of steps that grows with the logarithm of
-//! the connections, on average, and never while a connection is called.
+//! Invariants: the table has at most its bound and the spare places, and each entry is taken out
+//! exactly once. On average the steps under the lock grow with the logarithm of the connections. No
+//! connection is called under it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -349,7 +347,8 @@ mod tests {
         assert_eq!(enter(5).unwrap_err(), Limit::HalfOpen, "all have one");
         assert_eq!(half_open.count(), 4);
         assert!(![&second, &third].into_iter().any(gave_way));
-        // Who has given way leaves nothing behind, and nothing happens to who has come so far.
+        // A connection that has given way leaves no entry, and one that has left is not closed any
+        // more.
         half_open.leave(&second.waiting);
         for entered in &crowd {
             half_open.leave(&entered.waiting);
@@ -377,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_the_told_address_counts() {
+    fn client_address_from_the_proxy_counts_for_half_open_limits() {
         let (half_open, listener) = (HalfOpen::default(), HalfOpen::default());
         let proxy = 9;
         let told: Vec<Entered> = (0..3).map(|_| half_open.enter(at(0, proxy), 3, 0).unwrap()).collect();
@@ -430,7 +429,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn whoever_gives_way_is_of_the_address_with_most(steps in proptest::collection::vec((0..5_u64, 0..24_usize), 1..300)) {
+        fn full_half_open_table_evicts_from_the_address_with_most_connections(steps in proptest::collection::vec((0..5_u64, 0..24_usize), 1..300)) {
             const MOST: u32 = 16;
             let half_open = HalfOpen::default();
             // Address and place of each that is there, the oldest first.

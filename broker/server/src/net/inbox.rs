@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_more_than_there_is_room_for_waits_and_nothing_is_lost() {
+    fn sender_to_a_full_inbox_waits_and_no_order_is_lost() {
         const ORDERS: usize = 3 * ORDERS_MAX;
         let inbox = Arc::new(Inbox::default());
         let leaving = Arc::clone(&inbox);
@@ -202,7 +202,7 @@ mod tests {
         const ORDERS: usize = 20 * ORDERS_PER_LOOK + 3;
         const LOOKS: usize = 3;
         let inbox = Arc::new(Inbox::default());
-        // What was done: an order, or the turn of another task.
+        // Log of the steps: an order, or the turn of another task.
         let log = Arc::new(Mutex::new(Vec::new()));
         let (served, noted) = (Arc::clone(&inbox), Arc::clone(&log));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_room_is_let_go_when_the_shard_stops() {
+    fn sender_waiting_for_room_is_released_when_the_shard_stops() {
         let inbox = Arc::new(Inbox::default());
         (0..ORDERS_MAX).for_each(|number| inbox.leave(number));
         let waiting = Arc::clone(&inbox);

@@ -1,9 +1,9 @@
 //! Layers between the socket of a connection and its MQTT packets: TLS, WebSocket, zstd. Plain
 //! connections have none.
 //!
-//! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Whoever
-//! owns the connection encrypts: a turn on another thread leaves plain bytes in the Client's buffer
-//! and calls the owner (`outbound`).
+//! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Only the
+//! owner of the connection encrypts: a turn on another thread leaves plain bytes in the Client's
+//! buffer and calls the owner (`outbound`).
 //!
 //! Invariants: its lock is the innermost, nothing else is locked while it is held; new bytes are
 //! encoded only when those encoded before have left the process, so that at most one chunk of

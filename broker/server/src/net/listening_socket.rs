@@ -79,7 +79,7 @@ impl AsFd for ListeningSocket {
 /// Opens a listening socket.
 ///
 /// # Errors
-/// What the system says, with the address in use being the usual one.
+/// The error of the system, usually that the address is in use.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -117,8 +117,8 @@ impl Drop for SocketFile {
 /// Opens a listening Unix socket. The file of a broker that did not clean up is replaced.
 ///
 /// # Errors
-/// What the system says; `AddrInUse` when somebody listens there, `AlreadyExists` when the file is
-/// something else.
+/// The error of the system; `AddrInUse` if a process listens there, `AlreadyExists` if the file is
+/// no socket.
 pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_this_machine_are_told_from_others() {
+    fn local_hosts_are_distinguished_from_remote_ones() {
         for host in
             ["localhost", "LOCALHOST:1", "127.0.0.1:5000", "127.8.0.1", "[::1]:80", "[::ffff:127.0.0.1]"]
         {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passed_a_proxy_is_foreign_whatever_else_it_says() {
+    fn request_through_a_proxy_is_never_local() {
         let asker =
             Asker { host: Some("localhost".into()), foreign_field: Some("Via".into()), ..Asker::default() };
         let foreign = Foreign::of(&asker, false, &WebOrigins::default());

@@ -47,10 +47,10 @@ use crate::limits::{
     QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
-use crate::process::watchdog::{self, beat};
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;
+use lotmq_process::watchdog::{self, beat};
 
 /// Time that closing connections may take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -106,7 +106,7 @@ impl Quic {
 /// Opens the socket of a listener.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
@@ -302,7 +302,7 @@ impl Configs {
             .expect("the provider has AES-128-GCM, which the first packets are encrypted with");
         let mut config = ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::clone(transport));
-        // What comes before a connection is accepted; they are accepted at once.
+        // Bounds on packets before a connection is accepted. Connections are accepted at once.
         config.max_incoming(QUIC_INCOMING_MAX).incoming_buffer_size(QUIC_WINDOW_BYTES.into());
         config.incoming_buffer_size_total(QUIC_INCOMING_BYTES_MAX);
         Arc::new(config)

@@ -1,8 +1,8 @@
 //! Rest of a shard: one that had nothing to do for a while leaves out its ticks until a timer is
 //! due, it must show that it lives, or something comes.
 //!
-//! What comes is noticed where the shard begins to work after it has been idle; a busy one pays
-//! nothing for it.
+//! A shard notices input when it begins to work after it has been idle. A busy one pays nothing for
+//! it.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

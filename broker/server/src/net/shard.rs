@@ -23,10 +23,10 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::Ticket;
 use lotmq_config::Placement;
 use lotmq_pulse::limits::BEAT_PERIOD;
 use lotmq_pulse::{Pulse, Pulses};
-use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
@@ -41,9 +41,6 @@ use super::run_queue::SchedStat;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
 use crate::limits::{RUN_QUEUE_TICKS, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
-use crate::process::clock::thread_cpu;
-use crate::process::this_turn;
-use crate::process::watchdog::Watched;
 use lotmq_core::clock::Stretch;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::peer::Peer;
@@ -57,6 +54,9 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::turn::release::Release;
 use lotmq_core::turn::timers::TICK;
+use lotmq_process::clock::thread_cpu;
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::Watched;
 
 /// Time that connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -516,7 +516,7 @@ fn time_passed(local: &Local, overfull: &mut u64) {
 async fn rest(local: &Local, overfull: &mut u64) {
     let shard = &local.shard;
     shard.rest.begin();
-    // What others did before they could see that the shard rests.
+    // Handles changes that others made before they could see that the shard rests.
     time_passed(local, overfull);
     while shard.rest.is_on() {
         let time = time_to_rest(local);

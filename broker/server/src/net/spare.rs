@@ -1,13 +1,12 @@
 //! Spare connections: local ones that were admitted beyond the bound, to find out whether an
 //! administrator connects.
 //!
-//! Who contests their places with connections that say nothing keeps nobody out: a newcomer is
-//! always let in, and of those that have not said who they are the oldest of the address with most
-//! gives way to it. A login under way gives way only to who comes from an address with fewer of
-//! them.
+//! A flood of silent connections keeps nobody out. A newcomer is always let in, and the oldest
+//! silent connection of the address with most gives way to it. A login under way gives way only to
+//! a newcomer from an address with fewer of them.
 //!
-//! Invariant: at most as many are here as may be. Not here: how many there are in all
-//! (`admission`), and that anybody but an administrator is turned away.
+//! Invariant: at most as many are here as may be. Not here: the total number (`admission`), and the
+//! refusal of everybody but administrators.
 
 use std::sync::Arc;
 
@@ -75,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_says_nothing_gives_way_and_logins_only_to_those_with_fewer() {
+    fn silent_connections_are_evicted_first_and_logins_only_for_smaller_sources() {
         let half_open = HalfOpen::default();
         let spares = Spares::default();
         let come = |address| {

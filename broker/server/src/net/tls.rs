@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_close_notify_is_not_waited_for() {
+    fn data_after_close_notify_is_discarded() {
         let (mut tls, mut client) = pair();
         client.writer().write_all(b"last words").unwrap();
         client.send_close_notify();

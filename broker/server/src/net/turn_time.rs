@@ -1,18 +1,17 @@
 //! Length of a shard's turns, in processor time: while one lasts, nobody else on the shard is
 //! served.
 //!
-//! The processor's clock costs a system call, so it is looked at once a tick of the kernel's coarse
-//! clock at most (1 to 10 ms), which costs next to nothing. What is measured as one turn may
-//! contain that much of those before it; a turn of another thread, or of another process, is not in
-//! it.
+//! The processor's clock costs a system call. So it is read at most once a tick of the kernel's
+//! coarse clock (1 to 10 ms), which costs next to nothing. The measured time of a turn may contain
+//! that much of earlier turns, but no turn of another thread or process.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use crate::limits::TURN_TIME_LONG;
-use crate::process::clock::{coarse, thread_cpu};
 use lotmq_core::counters::Counters;
 use lotmq_core::turn::home::Home;
+use lotmq_process::clock::{coarse, thread_cpu};
 
 thread_local! {
     /// Last reading of this thread's processor time, with its time by the coarse clock.

@@ -131,7 +131,7 @@ impl WebSocket {
     /// used up or the latter is full.
     ///
     /// # Errors
-    /// When the peer broke the protocol. What it is told waits among the replies.
+    /// When the peer broke the protocol. The answer to it waits among the replies.
     pub(crate) fn decode(
         &mut self,
         input: &[u8],

@@ -60,7 +60,7 @@ impl Zstd {
         })
     }
 
-    /// What was granted.
+    /// Returns the granted parameters.
     pub(crate) fn offer(&self) -> Offer {
         self.offer
     }

@@ -33,12 +33,11 @@ use tracing::{debug, warn};
 
 use self::permits::{Permit, Permits};
 use crate::guests::late_code::Compiling;
-use crate::limits::{
-    HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
-};
+use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use crate::management::broker::Broker;
 use crate::management::sys::{failures, state};
-use crate::process::watchdog::{self, beat};
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::watchdog::{self, beat};
 
 /// The health port while it is open.
 pub(crate) struct Admin {
@@ -122,8 +121,7 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, perm
     let ended = async {
         tokio::select! {
             ended = connection => ended,
-            // What has been asked for and not been answered is lost: the connection was idle for
-            // longer than all others.
+            // Unanswered requests are lost: the connection was idle for longer than all others.
             () = permit.end.notified() => Ok(()),
         }
     };
@@ -163,8 +161,8 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         }
         "/metrics" => {
             let _turn = served.writing_metrics.lock().await;
-            // Who asks for `/health` waits for one text, and not for all that were asked for in a
-            // row before.
+            // A request for `/health` waits for one text only, not for all texts that were
+            // requested before.
             tokio::task::yield_now().await;
             response(StatusCode::OK, METRICS, metrics::text(&served.broker))
         }

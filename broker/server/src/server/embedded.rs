@@ -7,8 +7,8 @@
 //! more thread runs the definitions that do not run in a turn, and the owner waits for it. So what
 //! a program does comes in an order that is always the same.
 //!
-//! Rules are asked as in any broker, the three of a new one among them. What definitions do is done
-//! as by those that `root` has deployed.
+//! Rules apply as in any broker, the three default rules included. Definitions run with the rights
+//! of `root`.
 //!
 //! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`]
 //! returns nothing is left to be done before time passes. Not here: commands and the `$SYS` tree.
@@ -33,11 +33,12 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
 use lotmq_auth::{PasswordCost, ROOT};
+use lotmq_changes::Batch;
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry, ValueKeeper};
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
-use lotmq_store::{Batch, Store};
+use lotmq_store::Store;
 
 pub use crate::guests::routes::{ClientPlace, ClientPlaces};
 pub use client::{Arriving, ClientIdentity};
@@ -58,8 +59,6 @@ use crate::guests::witness::Witness;
 use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
-use crate::process::this_turn;
-use crate::process::watchdog::Watchdog;
 use ambient::VirtualAmbient;
 use clients::Clients;
 use error::{refused, variable};
@@ -72,6 +71,8 @@ use lotmq_core::tenant::system_topics::is_system;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
 use lotmq_core::{Chance, Hashing};
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::Watchdog;
 use program::ProgramEntity;
 use time::VirtualTime;
 
@@ -82,7 +83,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Password of users, who say without it who they are.
 const PASSWORD: &str = "-";
 
-/// Which hashes are used: always the same.
+/// Seed of the hash functions: always the same.
 const HASHES: u64 = 1;
 
 /// How often the owner's thread looks whether a run waits for it.
@@ -181,8 +182,8 @@ impl EmbeddedBroker {
         })
     }
 
-    /// Deploys a program; its `ON START` runs with the next [`settle`](Self::settle). What people
-    /// should know of it, as warnings.
+    /// Deploys a program; its `ON START` runs with the next [`settle`](Self::settle). Returns
+    /// warnings for the user.
     ///
     /// # Errors
     /// [`EmbeddedError::Refused`].
@@ -282,8 +283,8 @@ impl EmbeddedBroker {
         self.publish_from(&from, message)
     }
 
-    /// A message arrives from a Client, who connects if he has not yet; a user of whom nothing is
-    /// known has neither groups nor properties. What the message starts runs with the next
+    /// Publishes a message as a Client, and connects the Client first if necessary. An unknown user
+    /// has neither groups nor properties. Runs that the message starts happen with the next
     /// [`settle`](Self::settle), at the latest.
     ///
     /// # Errors
@@ -306,7 +307,7 @@ impl EmbeddedBroker {
         self.clients.publish(client, message).map(drop)
     }
 
-    /// A Client subscribes to what a filter matches; he connects first, if he has not yet.
+    /// Subscribes a Client to a filter, and connects the Client first if necessary.
     ///
     /// # Errors
     /// As of [`publish_from`](Self::publish_from).
@@ -461,9 +462,8 @@ impl EmbeddedBroker {
         self.time.now().wall
     }
 
-    /// Waits until everything is done that can be without time passing, but for that in which the
-    /// guest of a route waits; timers that are due then fire when time passes next. What happened
-    /// since this was called last, in order.
+    /// Waits until everything is done that needs no time to pass, except waits of route guests. Due
+    /// timers fire when time passes next. Returns the events since the last call, in order.
     ///
     /// # Errors
     /// [`EmbeddedError::Endless`], [`EmbeddedError::EndlessRoutes`] and
@@ -478,7 +478,7 @@ impl EmbeddedBroker {
         }
     }
 
-    /// What has happened so far, where [`settle`](Self::settle) or a step has failed.
+    /// Returns the events so far, after [`settle`](Self::settle) or a step has failed.
     ///
     /// # Errors
     /// [`EmbeddedError::TooMuch`].
@@ -529,7 +529,7 @@ impl EmbeddedBroker {
         let Some(routes) = &self.routes else { return Ok(()) };
         let mut is_done = false;
         routes.drive_until(|| {
-            // What a route brings is done when it is stored.
+            // A message that a route brings is done when it is stored.
             self.take_commits();
             is_done = is_over();
             is_done || Instant::now() > deadline

@@ -18,15 +18,16 @@ use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::left_runs::LeftRuns;
 use crate::guests::told_in_turn::RoundTold;
-use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
+use crate::limits::RESTING_PERIOD;
 use crate::management::broker::Broker;
-use crate::process::clock::definitions_now;
-use crate::process::heap::Heap;
-use crate::process::this_turn;
-use crate::process::watchdog::Watched;
 use lotmq_core::client::housekeeping;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::definitions_now;
+use lotmq_process::heap::Heap;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::Watched;
 
 /// Longest sleep while there is something to look after: kept values are durable within 100 ms.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -195,8 +196,8 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     tenant.remove_expired(turn);
 }
 
-/// Drains the sessions that the stop of the broker has ended. What rests in the store is drained
-/// after the next start.
+/// Drains the sessions that the stop of the broker has ended. The next start drains messages that
+/// are in the store.
 fn end_the_last() {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {

@@ -1,6 +1,6 @@
 //! Reports of a start or a stop about lost or quarantined data.
 
-use lotmq_store::QuarantineRow;
+use lotmq_changes::QuarantineRow;
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;

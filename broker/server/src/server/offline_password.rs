@@ -5,16 +5,17 @@ use std::io;
 use std::path::PathBuf;
 
 use lotmq_auth::{Directory, DirectoryOptions, PasswordError, UserError};
+use lotmq_changes::{Batch, Recovered, StoreError, TenantId};
 use lotmq_config::{Config, Durability};
 use lotmq_core::counters::Counters;
 use lotmq_pulse::Pulses;
-use lotmq_store::{Batch, Recovered, Store, StoreError, TenantId};
+use lotmq_store::Store;
 use serde_json::json;
 
 use super::{StartError, store_options};
 use crate::management::accounts::{self, AccountsError, Scram};
 use crate::management::audit::{Audit, Event, Kind, Record};
-use crate::process::clock::wall_ms;
+use lotmq_process::clock::wall_ms;
 
 /// Name of users' passwords in the audit, as that of a verb.
 const VERB: &str = "passwd";

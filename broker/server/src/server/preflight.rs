@@ -1,6 +1,5 @@
-//! What a start would refuse of a configuration whose values are right: certificates that cannot be
-//! used, and two listeners on one port; and what it takes and is of no use: a certificate that has
-//! expired, and folders for routes that are not there, which stop the routes that name them.
+//! Checks before a start: errors such as unusable certificates and ports used twice, and warnings
+//! such as expired certificates and missing folders of routes.
 //!
 //! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not
 //! here: ports that other programs have.
@@ -14,7 +13,7 @@ use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 use super::{HEALTH, StartError, unusable};
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::listening_socket;
-use crate::process::clock::wall_ms;
+use lotmq_process::clock::wall_ms;
 
 /// Something that a start would refuse.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct RefusedAtStart {
     pub reason: String,
 }
 
-/// What is about a certificate that ends: all listeners have the same one.
+/// Key in messages about the end of a certificate: all listeners have the same one.
 const CERTIFICATE: &str = "tls.certificate";
 
 /// All that is wrong with what `config` names: each file of certificates once, then each port that
@@ -49,8 +48,8 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     refused
 }
 
-/// What a start takes: a certificate that expires soon, a key that is open to others, folders for
-/// routes that are not there.
+/// Returns the warnings of a start: a certificate that expires soon, a key that is open to others,
+/// missing folders for routes.
 #[must_use]
 pub fn warned(config: &Config) -> Vec<RefusedAtStart> {
     let end = certificate_near_end(config).filter(|(_, is_over)| !is_over).map(|(until, _)| {
@@ -116,8 +115,8 @@ pub(super) fn check(config: &Config) -> Result<(), StartError> {
     port_given_twice(config).map_or(Ok(()), |told| Err(StartError::PortTwice(told)))
 }
 
-/// Which port two listeners were given, with the places of both; `None` where there is none, or
-/// nobody has set the second one.
+/// Returns the port that two listeners share, with the places of both settings. `None` if there is
+/// none, or if the second one is a default.
 #[must_use]
 pub fn port_given_twice(config: &Config) -> Option<String> {
     let is_set = |refused: &RefusedAtStart| config.origin(&refused.key) != &ValueOrigin::Default;
@@ -209,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_port_for_two_is_told_of_the_second() {
+    fn port_used_twice_is_reported_for_the_second_listener() {
         for (keys, told) in [
             (&[("listener.mqtt.port", "1883"), ("listener.ws.port", "5000")][..], &[][..]),
             (&[("listener.mqtt.port", "1700"), ("listener.ws.port", "1700")], &["listener.ws.port"]),

@@ -9,11 +9,11 @@ pub(crate) use tenants::{keeps, tenants};
 
 #[cfg(test)]
 mod tests {
-    use lotmq_store::{Batch, Op, SessionRow, TenantId};
+    use lotmq_changes::{Batch, Op, SessionRow, TenantId};
 
     use crate::testing::Running;
 
-    /// A crash may come between the end of a user and that of his sessions.
+    /// A crash may come between the removal of a user and the end of their sessions.
     #[test]
     fn sessions_come_back_by_user_and_identifier_and_none_of_a_user_who_is_gone() {
         let dir = tempfile::tempdir().unwrap();

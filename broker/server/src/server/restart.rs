@@ -1,8 +1,8 @@
 //! Restart within the process, on a store that was made from a backup.
 //!
-//! The broker stops as it does at its end, the files are swapped, and it starts on the ports that
-//! it had. What cannot be started is undone: then the broker runs on what it had before. Not here:
-//! how the files are swapped (`lotmq_store::Staged`).
+//! The broker stops as usual, swaps the files, and starts on the ports that it had. If it cannot
+//! start, it puts the former files back and runs on them. Not here: the swap of the files
+//! (`lotmq_store::Staged`).
 
 use std::net::SocketAddr;
 
@@ -13,8 +13,8 @@ use tracing::{error, info};
 use crate::Server;
 use crate::management::backup::RestoreReport;
 use crate::net::listening_socket::ListenAddress;
-use crate::process::clock::wall_ms;
 use crate::server::StartError;
+use lotmq_process::clock::wall_ms;
 
 /// Former run of a broker that is started again: its addresses, and the outcome of the restore.
 #[derive(Default)]

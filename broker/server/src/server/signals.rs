@@ -7,8 +7,8 @@ use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::process::service_manager::ServiceManager;
 use crate::server::Server;
+use lotmq_process::service_manager::ServiceManager;
 
 /// Event for which a running broker waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,6 @@ async fn due(looks: Option<&mut Interval>) {
 pub fn survive_file_size_limit() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _guard = runtime.enter();
-    // What the signal does by default stays switched off when nobody listens to it any more.
+    // The default action stays disabled after the listener is dropped.
     signal(SignalKind::from_raw(Number::XFSZ.as_raw())).map(drop)
 }

@@ -1,11 +1,11 @@
 //! Configuration of a running broker for tools of the same user: a Unix socket in the data
 //! directory.
 //!
-//! The broker keeps its store locked. `lotmq store warm` compiles what is stored while the former
-//! version of the broker still runs, so it asks here. Whoever connects gets an export of
-//! definitions, modules and users, and nothing of messages, sessions or secrets. Only the broker's
-//! user and root can connect: the socket has mode 0600. Bounds: one connection at a time, and
-//! [`WRITE_PATIENCE`] for each part.
+//! The broker keeps its store locked. `lotmq store warm` compiles stored programs while the former
+//! version of the broker still runs, so it asks here. A client gets an export of definitions,
+//! modules and users, but no messages, sessions or secrets. Only the broker's user and root can
+//! connect: the socket has mode 0600. Bounds: one connection at a time, and [`WRITE_PATIENCE`] for
+//! each part.
 
 use std::io::{self, BufWriter, Write as _};
 use std::net::Shutdown;
@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use lotmq_changes::table::BackupClass;
 use lotmq_config::{Config, Durability};
-use lotmq_store::{BackupClass, SnapshotError, Store};
+use lotmq_store::{SnapshotError, Store};
 use socket2::SockRef;
 use tracing::{debug, info, warn};
 
@@ -109,7 +110,7 @@ fn serve(listener: &UnixListener, store: &Store) {
 fn hand_out(stream: &mut UnixStream, store: &Store) -> Result<(), Box<dyn std::error::Error>> {
     stream.set_write_timeout(Some(WRITE_PATIENCE))?;
     let mut out = BufWriter::with_capacity(PART_BYTES, stream);
-    // What was written before a snapshot was lost cannot be taken back, so it is not tried again.
+    // Bytes written before a snapshot was lost cannot be taken back, so there is no retry.
     let snapshot: Result<_, SnapshotError> = store.snapshot()?.export(&CLASSES, &mut out);
     snapshot?;
     Ok(out.flush()?)

@@ -15,9 +15,9 @@ use tracing::{info, warn};
 use self::in_flight::InFlight;
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
-use crate::process::disk_room;
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::StoredQueues;
+use lotmq_process::disk_room;
 
 /// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a
 /// million.

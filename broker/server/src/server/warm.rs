@@ -24,11 +24,12 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lotmq_auth::PasswordCost;
+use lotmq_changes::Recovered;
 use lotmq_config::{Config, Durability};
 use lotmq_definitions::{DefinitionKind, State};
 use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
-use lotmq_store::{ImportError, OpenError, Recovered, Store};
+use lotmq_store::{ImportError, OpenError, Store};
 
 use super::{StartError, Surroundings, assemble, chance, engine, recover, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;
@@ -37,10 +38,10 @@ use crate::guests::routes::Routes;
 use crate::guests::{GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
-use crate::process::clock::SystemClock;
-use crate::process::lifetimes::Anchor;
-use crate::process::machine;
-use crate::process::watchdog::Watchdog;
+use lotmq_process::clock::SystemClock;
+use lotmq_process::lifetimes::Anchor;
+use lotmq_process::machine;
+use lotmq_process::watchdog::Watchdog;
 
 /// Directory within that of the data in which the copy of the configuration lies meanwhile.
 const COPY_DIRECTORY: &str = "warm";
@@ -77,7 +78,7 @@ pub enum WarmError {
     Io {
         /// Which.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The store cannot be read.
@@ -165,7 +166,7 @@ struct ConfigurationCopy {
 
 impl Drop for ConfigurationCopy {
     fn drop(&mut self) {
-        // What is left is removed by the next one.
+        // The next run removes the rest.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -8,13 +8,13 @@ use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
 use lotmq_client::Client;
 use lotmq_codec::QoS;
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{ask_later, resume_asked};
+use lotmq_process::this_turn;
 
 /// A rule that lets everybody have everything, and is asked about each message. An answer takes so
 /// long.
@@ -107,7 +107,7 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
 }
 
 #[test]
-fn who_subscribes_before_a_routed_message_is_retained_gets_it() {
+fn subscriber_that_joins_before_a_routed_message_is_retained_gets_it() {
     let running = Running::start("none");
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
@@ -130,7 +130,7 @@ fn who_subscribes_before_a_routed_message_is_retained_gets_it() {
 }
 
 #[test]
-fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
+fn subscriber_that_joins_during_a_long_rule_check_gets_the_message() {
     const RECEIVERS: usize = 100;
     let running = Running::start("none");
     let _receivers = receivers(&running, RECEIVERS);
@@ -156,7 +156,7 @@ fn who_subscribes_while_many_are_asked_about_gets_what_is_retained_then() {
 }
 
 #[test]
-fn who_gets_messages_later_does_not_get_the_last_of_them_before() {
+fn deferred_messages_reach_a_new_subscriber_once_and_in_order() {
     const MESSAGES: usize = 5;
     let running = Running::start("none");
     let _receivers = receivers(&running, 40);

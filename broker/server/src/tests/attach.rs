@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use lotmq_changes::Op;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
-use lotmq_store::Op;
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
@@ -15,6 +14,7 @@ use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::session_row::row;
+use lotmq_process::this_turn;
 
 /// That of a Client without a name.
 const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
@@ -31,7 +31,7 @@ fn session(running: &Running) -> (Arc<Tenant>, Arc<Client>) {
 }
 
 #[test]
-fn who_takes_over_from_another_thread_overtakes_nothing() {
+fn session_takeover_waits_for_unflushed_changes_of_another_thread() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
     let address = running.address();
@@ -70,7 +70,7 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
 }
 
 #[test]
-fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
+fn session_ended_during_a_turn_of_another_thread_stays_ended() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
     let first = connect(running.address(), &lasting());

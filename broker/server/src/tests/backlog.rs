@@ -1,15 +1,15 @@
-//! What is sent behind a subscription.
+//! Tests of messages that are sent behind a subscription.
 
 use std::sync::Arc;
 
 use lotmq_client::Publication;
 use lotmq_codec::QoS;
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, receive};
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::session_key::SessionKey;
+use lotmq_process::this_turn;
 
 #[test]
 fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {

@@ -17,7 +17,7 @@ fn command(root: &mut Client, command: &str) -> Value {
 }
 
 #[test]
-fn who_was_removed_while_the_queue_was_full_stays_removed() {
+fn user_removed_while_the_store_queue_is_full_stays_removed() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
     let store = &running.server.broker.store;

@@ -7,7 +7,7 @@ use lotmq_client::{ConnectOptions, PropertyBuf, PropertyId, PropertyValue, Publi
 use crate::testing::{PATIENCE, Running, connect};
 
 #[test]
-fn what_a_member_of_a_group_was_not_sent_goes_to_another_one() {
+fn unsent_message_of_a_shared_subscription_goes_to_another_member() {
     const MESSAGES: usize = 10;
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_on(dir.path(), "os", &[("LOTMQ_STORE_LINGER_MS", "300")]);

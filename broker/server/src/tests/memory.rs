@@ -1,5 +1,5 @@
-//! What is left in memory of a broker that has stopped while its process goes on, as it does to
-//! restore a backup.
+//! Memory that a stopped broker leaves in use while its process goes on, as it does to restore a
+//! backup.
 
 use std::sync::Arc;
 use std::time::Instant;

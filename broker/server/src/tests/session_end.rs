@@ -5,13 +5,13 @@ use std::thread;
 
 use lotmq_client::{Client as Peer, ConnectOptions};
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::client::session_end::{end_now, end_of_user};
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
+use lotmq_process::this_turn;
 
 const USER: &str = "bob";
 /// Those that are connected when their user is removed.
@@ -35,7 +35,7 @@ fn with_sessions(dir: &std::path::Path, ids: &[String]) -> (Running, Arc<Tenant>
     (running, tenant, peers)
 }
 
-/// Whatever is stored after that, the next user of the name too, is behind the ends.
+/// Later writes to the store, even those of the next user of the name, are behind the ends.
 #[test]
 fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_ones() {
     let dir = tempfile::tempdir().unwrap();

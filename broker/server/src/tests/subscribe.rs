@@ -9,13 +9,13 @@ use lotmq_codec::{
     encode_subscribe,
 };
 
-use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::tenant::replay::Replays;
 use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::release::Release;
 use lotmq_core::turn::suback::{Added, Granted};
+use lotmq_process::this_turn;
 
 /// So many that no share of time suffices to take all of them back.
 const FILTERS: usize = 5_000;
@@ -26,7 +26,7 @@ fn packet(peer: &mut Peer) -> (PacketType, Vec<u8>) {
 }
 
 #[test]
-fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
+fn subscriptions_rejected_by_the_store_are_rolled_back_before_the_suback() {
     let running = Running::start("os");
     let broker = Arc::clone(&running.server.broker);
     let (version, tenant) = (ProtocolVersion::V5, broker.tenants.default_tenant());

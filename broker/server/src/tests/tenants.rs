@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, Op, TenantId, TenantRow};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_store::{Batch, Op, Store, StoreOptions, TenantId, TenantRow};
+use lotmq_store::{Store, StoreOptions};
 
 use crate::net::accept::serve;
 use crate::net::listening_socket::{ListeningSocket, bind};
@@ -63,8 +64,8 @@ fn tenants_with_the_same_names_never_meet() {
     let running = Running::start_in(dir.path(), "fsync");
     let addresses = [listen(&running, "default"), listen(&running, "acme")];
     for (address, payload) in addresses.into_iter().zip(["of default", "of acme"]) {
-        // What was queued for the session of this tenant, then what is retained in it, and nothing
-        // else before the barrier.
+        // The queue of this tenant's session, then its retained message, and nothing else before
+        // the barrier.
         let mut client = connect(address, &clean_off(session.clone()));
         assert_eq!(receive(&mut client), ("a/b".into(), payload.into()));
         client.subscribe_to("a/+", QoS::AtLeastOnce).unwrap();

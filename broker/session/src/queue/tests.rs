@@ -69,7 +69,7 @@ struct World {
     numbered: [VecDeque<u64>; PUBLISHERS],
     delivered: [Vec<u64>; PUBLISHERS],
     committed: [Vec<u64>; PUBLISHERS],
-    /// What is in the store for the session and has not been sent.
+    /// Unsent messages of the session in the store.
     store: BTreeMap<u64, ()>,
     /// Whether those in flight are known to the store does not matter: slices begin behind them.
     asked: Option<WantedSlice>,
@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_long_queue_beside_a_store_loses_nothing_and_keeps_every_order(
+    fn long_stored_queue_loses_no_message_and_keeps_the_order(
         steps in prop::collection::vec(step(), 1..200),
     ) {
         run(&steps);

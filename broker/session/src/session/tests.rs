@@ -271,7 +271,7 @@ fn full_queue_refuses_and_counts() {
 }
 
 #[test]
-fn what_is_given_up_does_not_block_the_queue() {
+fn dropped_outbound_message_does_not_block_the_queue() {
     let mut session = session(1);
     (1..=3).for_each(|message| {
         let _ = session.offer(AtLeastOnce, 1, || message);
@@ -363,7 +363,7 @@ fn state_survives_export_and_import() {
 }
 
 #[test]
-fn what_was_held_back_is_not_sent_again() {
+fn message_that_never_left_is_not_marked_as_duplicate() {
     let mut session = Session::new(options(10));
     for number in 1..=3 {
         assert_eq!(
@@ -427,7 +427,7 @@ fn idle_session_gives_its_memory_back_and_goes_on_counting() {
 }
 
 #[test]
-fn who_is_held_back_has_little_in_flight_and_long_messages_rest() {
+fn throttled_session_limits_in_flight_bytes_and_defers_long_messages() {
     let mut session = session(100);
     session.resume(SessionOptions { send_maximum: 100, ..SessionOptions::new(ProtocolVersion::V5) });
     assert!(!session.set_window_bytes(100), "nothing waits");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_burst_needed_is_given_back_and_the_next_one_finds_its_places() {
+    fn packet_slots_of_a_burst_are_freed_and_reused() {
         let mut slots = SlotPages::new();
         for messages in [1, 40, 700, 30_000, 900_u16] {
             for number in 1..=messages {

@@ -52,7 +52,7 @@ struct World {
     client: Client,
     to_client: VecDeque<Packet>,
     to_server: VecDeque<Packet>,
-    /// What the session let through to be routed.
+    /// Messages that the session passed on for routing.
     routed: Vec<(QoS, u32)>,
     offered: Vec<(QoS, u32)>,
     published: Vec<(QoS, u32)>,
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    /// What the Client sends again when it is back.
+    /// Returns the packets that the Client resends after a reconnect.
     fn resend(&self) -> impl Iterator<Item = Packet> {
         self.sent.iter().map(|&Sent { packet_id, qos, message, is_received }| match is_received {
             true => Packet::Pubrel(packet_id),

@@ -82,7 +82,7 @@ impl Flight {
     }
 }
 
-/// What a session should be, in lists.
+/// Reference model of a session, with plain lists.
 #[derive(Debug)]
 struct Model {
     is_connected: bool,

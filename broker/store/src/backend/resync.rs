@@ -1,16 +1,15 @@
-//! Storage that makes good for a sync that has failed before anything else is changed.
+//! Storage that writes lost data again after a failed sync, before anything else is changed.
 //!
-//! When a sync fails, systems forget: they take what could not be written for written, reads show
-//! it, and the next sync says that all is well. The database would build on it, and write over what
-//! it takes for replaced; a power cut then costs the whole file. So the places that were written
-//! since the last good sync are remembered, and written once more, as reads show them, and synced
-//! before the first change that follows.
+//! After a failed sync, systems forget: they treat unwritten pages as written, reads show these
+//! pages, and the next sync reports success. The database would build on them, and overwrite pages
+//! that it considers replaced. A power cut then costs the whole file. So this storage remembers the
+//! places written since the last good sync. Before the next change it writes them once more, as
+//! reads show them, and syncs.
 //!
-//! A process that is killed before that takes what it remembers with it, and the system's cache
-//! does not end with the process. So a [`Note`] is left when a sync fails: whoever finds it writes
-//! the whole file again first. Where there is none, the first sync of a process counts for the
-//! whole file as well, since systems tell an error of what was written in the background to the
-//! next who syncs.
+//! A process that is killed before that loses its memory of them, but the system's cache survives
+//! the process. So a failed sync leaves a [`Note`]: the next process that finds it writes the whole
+//! file again first. Without a note, the first sync of a process covers the whole file as well:
+//! systems report an error of a background write to the next process that syncs.
 //!
 //! Invariant: no sync is good while something is forgotten. Not here: what the failure means
 //! (`writer`).
@@ -73,7 +72,7 @@ impl Note for NoteFile {
     }
 }
 
-/// Where no other process comes after this one.
+/// Note of a storage that no later process opens.
 #[derive(Debug)]
 pub struct NoNote;
 

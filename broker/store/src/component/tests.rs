@@ -2,23 +2,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::encoding::{Decoder, Malformed, Put as _};
+use lotmq_changes::table::{Row, seal};
+use lotmq_changes::{Batch, Op, Recovered};
 use redb::ReadableDatabase as _;
 
 use super::*;
 use crate::backend::{self, NoNote};
-use crate::encoding::{Decoder, Malformed, Put as _};
 use crate::limits::COMPONENT_PART_BYTES;
-use crate::table::seal;
-use crate::{
-    Batch, Durability, KeySource, Op, OpenError, Recovered, Stats, Stepper, Store, StoreOptions, Surroundings,
-};
+use crate::table::definition;
+use crate::{Durability, KeySource, OpenError, Stats, Stepper, Store, StoreOptions, Surroundings};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
 /// A module as schemas 1 and 2 have it.
 struct OfSchema2(ModuleRow, Vec<u8>);
 
-impl crate::table::Row for OfSchema2 {
+impl Row for OfSchema2 {
     const TABLE: Table = Table::Modules;
 
     fn key(&self) -> Vec<u8> {
@@ -93,7 +93,7 @@ fn of_schema_2() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     tamper(directory.path(), |transaction| {
-        let mut modules = transaction.open_table(Table::Modules.definition()).unwrap();
+        let mut modules = transaction.open_table(definition(Table::Modules)).unwrap();
         for (is_former, first) in [(false, 1), (true, 2)] {
             let old = OfSchema2(row("m", is_former, first), component(first));
             modules.insert(&*old.key(), &*seal(&old.key(), &old)).unwrap();
@@ -230,7 +230,7 @@ fn the_first_start_moves_components_out_of_the_rows_that_schema_2_has_them_in() 
 }
 
 #[test]
-fn what_could_not_be_moved_is_read_where_it_is() {
+fn unmigrated_component_is_read_from_its_old_place() {
     let directory = of_schema_2();
     let (store, _stepper, recovered) = open_stepped(directory.path());
     assert_eq!(recovered.modules, [row("m", false, 1), row("m", true, 2)]);
@@ -250,7 +250,7 @@ fn what_could_not_be_moved_is_read_where_it_is() {
     store.close();
     assert_eq!(sizes(directory.path()).0, 6);
 
-    // What is removed is not moved before.
+    // A removed component is not moved before.
     let directory = of_schema_2();
     let (store, _stepper, _) = open_stepped(directory.path());
     commit(&store, [delete("m", true)]);
@@ -270,7 +270,7 @@ fn damaged(world: &str, change: impl FnOnce(&mut redb::Table<'_, &[u8], &[u8]>, 
     [m, row("n", false, 2), row("n", true, 1)].iter().for_each(|row| put(&store, row));
     drop(store);
     tamper(directory.path(), |transaction| {
-        let mut parts = transaction.open_table(Table::Components.definition()).unwrap();
+        let mut parts = transaction.open_table(definition(Table::Components)).unwrap();
         change(&mut parts, &component_key(TENANT, &[1; 32], COMPONENT_PART_BYTES as u64));
     });
     directory
@@ -283,7 +283,7 @@ fn flip(parts: &mut redb::Table<'_, &[u8], &[u8]>, key: &[u8]) {
 }
 
 #[test]
-fn a_damaged_component_is_put_aside_with_the_modules_that_have_it() {
+fn damaged_component_is_quarantined_with_its_modules() {
     type Change = fn(&mut redb::Table<'_, &[u8], &[u8]>, &[u8]);
     let flipped: Change = flip;
     let missing: Change = |parts, key| drop(parts.remove(key).unwrap());
@@ -318,7 +318,7 @@ fn a_damaged_component_is_put_aside_with_the_modules_that_have_it() {
 }
 
 #[test]
-fn a_module_that_protects_is_not_put_aside_with_its_component_without_being_told_to() {
+fn damaged_rule_module_is_quarantined_only_by_explicit_command() {
     let directory = damaged("rule", flip);
     let refused = Store::open(options(directory.path()), Box::new(|_| {})).unwrap_err();
     assert!(matches!(refused, OpenError::ProtectionDamaged { may_be_put_aside: true, .. }), "{refused}");
@@ -336,7 +336,7 @@ fn damage_that_is_met_while_the_store_is_open_is_named() {
         put(&store, &row("m", false, 1));
         drop(store);
         tamper(directory.path(), |transaction| {
-            let mut parts = transaction.open_table(Table::Components.definition()).unwrap();
+            let mut parts = transaction.open_table(definition(Table::Components)).unwrap();
             flip(&mut parts, &component_key(TENANT, &[1; 32], 0));
         });
         redb::Database::open(path).unwrap()

@@ -1,23 +1,22 @@
-//! What of a group need not be written, because it is over before the group is: messages that all
-//! their receivers have acknowledged.
+//! Finds records of a group that need not be written: those of messages that all their receivers
+//! have acknowledged within the group.
 //!
 //! While a commit lasts, messages and their acknowledgements wait together for the next one. A
-//! message whose every delivery is taken out again behind it in the same group leaves nothing:
-//! neither its record nor those of its acknowledgements are written. Whoever published it is told
-//! with the group all the same, as everybody has it who had to get it. Of older messages only the
-//! record that they were sent is left out.
+//! message whose every delivery is dequeued later in the same group leaves nothing. Neither its
+//! record nor those of its acknowledgements are written. Its publisher gets the report of the group
+//! all the same, as every receiver has the message. Of older messages only the record that they
+//! were sent is left out.
 //!
 //! Invariant: with the records that are left the log says the same as with all of them. Not here:
 //! large messages, which have rows; lists of deliveries that are continued; QoS 2, whose
 //! acknowledgements leave something.
 
 use hashbrown::{HashMap, HashSet};
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, Record, is_dequeue};
+use lotmq_changes::{Batch, MessageId, SessionId};
 
-use crate::batch::Batch;
-use crate::encoding::Malformed;
 use crate::log::index::LogIndex;
-use crate::log::record::{Body, Record, is_dequeue};
-use crate::{MessageId, SessionId};
 
 /// Records of a group that are left out, by their places in it.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ impl Cancelled {
         batches: impl Iterator<Item = &'b Batch> + Clone,
         index: &LogIndex,
     ) -> Result<Self, Malformed> {
-        let frames = || batches.clone().flat_map(|batch| batch.records.frames()).enumerate();
+        let frames = || batches.clone().flat_map(|batch| batch.records().frames()).enumerate();
         let mut cancelled = Self::default();
         let mut dequeues = HashMap::new();
         for (place, frame) in frames() {
@@ -62,7 +61,7 @@ impl Cancelled {
                     let mut sessions = Vec::new();
                     for delivery in deliveries {
                         let session = delivery?.session;
-                        // What was in the queue before is taken out of it by this record alone.
+                        // Only this record removes a delivery that was in the queue before.
                         if !is_over(place, session, id) || index.may_hold(session, id) {
                             sessions.clear();
                             break;
@@ -101,8 +100,8 @@ impl Cancelled {
 
     /// Whether nothing of the group is left, so that there is nothing to commit.
     pub(super) fn is_all<'b>(&self, mut batches: impl Iterator<Item = &'b Batch> + Clone) -> bool {
-        let records: usize = batches.clone().map(|batch| batch.records.len()).sum();
-        records > 0 && self.places.len() == records && batches.all(|batch| batch.rows.is_empty())
+        let records: usize = batches.clone().map(|batch| batch.records().len()).sum();
+        records > 0 && self.places.len() == records && batches.all(|batch| batch.rows().is_empty())
     }
 
     pub(super) fn has(&self, place: usize) -> bool {

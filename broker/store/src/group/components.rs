@@ -6,20 +6,20 @@
 
 use std::collections::HashSet;
 
-use crate::TenantId;
-use crate::batch::{Batch, RowChange};
-use crate::limits::COMPONENT_PART_BYTES;
-use crate::table::{
-    ComponentHash, ComponentRow, ModuleRow, Row as _, Table, component_key, component_of, inline_component,
-    named_key, read, seal,
+use lotmq_changes::table::{
+    ComponentHash, ComponentRow, Row as _, Table, component_key, component_of, inline_component, named_key,
+    read, seal,
 };
+use lotmq_changes::{Batch, ModuleRow, RowChange, TenantId};
+
+use crate::limits::COMPONENT_PART_BYTES;
 
 use super::tables::{Tables, after_prefix};
 
 /// Moves the components that rows of a batch name, and that it does not bring, out of the rows that
 /// they are in.
 pub(super) fn bring(batch: &Batch, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
-    for (_, change) in &batch.rows {
+    for (_, change) in batch.rows() {
         if let RowChange::PutModule { tenant, hash, component: None, .. } = change
             && !is_there(*tenant, hash, tables)?
             && let Some(component) = inline(*tenant, hash, tables)?
@@ -106,7 +106,8 @@ pub(super) fn sweep(tables: &mut Tables<'_>) -> Result<(), redb::Error> {
     std::mem::take(&mut tables.less_named).into_iter().try_for_each(|tenant| sweep_tenant(tenant, tables))
 }
 
-/// The same of one tenant. Where a row cannot be read, they stay: it may be mended.
+/// Does the same for one tenant. If a row cannot be read, all components stay: the row may be
+/// repaired.
 fn sweep_tenant(tenant: TenantId, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
     let (mut named, mut is_damaged) = (HashSet::new(), false);
     tables.each_with(Table::Modules, &named_key(tenant, ""), |key, value| {

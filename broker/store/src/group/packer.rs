@@ -1,11 +1,12 @@
 //! Packs the records of a group into chunks, stores them and tells the index.
 
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::Frames;
+
 use super::tables::{LogTable, Tables};
 use super::unreadable;
-use crate::encoding::Malformed;
 use crate::log::chunk::ChunkBuilder;
 use crate::log::index::LogIndex;
-use crate::log::record::Frames;
 
 /// The chunk being filled.
 pub(super) struct Packer {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lotmq_changes::table::{Table, unseal};
+use lotmq_changes::{MessageId, RetainedRow, SessionId, TenantId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::limits::PAYLOAD_PART_BYTES_MAX;
@@ -9,8 +11,7 @@ use crate::log::index::{IndexError, Pages, WritePages};
 use crate::log::page::{self, Entries, MARK_KEY};
 use crate::log::relocate::{ReadChunk, RelocateError};
 use crate::log::replay::page_in;
-use crate::table::{LOG, PAYLOADS, QUEUES, Table, retained, unseal};
-use crate::{MessageId, SessionId, TenantId};
+use crate::table::{LOG, PAYLOADS, QUEUES, definition};
 
 pub(super) type LogTable<'t> = redb::Table<'t, u64, &'static [u8]>;
 type RowTable<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
@@ -93,7 +94,7 @@ impl<'t> Tables<'t> {
         use std::collections::btree_map::Entry;
         match self.rows.entry(table) {
             Entry::Occupied(open) => Ok(open.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(self.transaction.open_table(table.definition())?)),
+            Entry::Vacant(place) => Ok(place.insert(self.transaction.open_table(definition(table))?)),
         }
     }
 
@@ -102,7 +103,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// What `look` sees in the row of this key; `None` where there is none.
+    /// Applies `look` to the row of this key; `None` if there is none.
     pub(super) fn with_row<T>(
         &mut self,
         table: Table,
@@ -157,7 +158,7 @@ impl<'t> Tables<'t> {
     pub(super) fn retained_version(&mut self, key: &[u8]) -> Result<Option<u64>, redb::Error> {
         let stored = self.table(Table::Retained)?.get(key)?;
         Ok(stored.and_then(|value| {
-            unseal(key, value.value()).ok().and_then(|(_, body)| retained::version_of(body))
+            unseal(key, value.value()).ok().and_then(|(_, body)| RetainedRow::version_of(body))
         }))
     }
 

@@ -4,9 +4,10 @@
 //! covers the number of the first record and everything behind the checksum. The newest chunk is
 //! never dropped, so the next message id survives an empty log.
 
-use crate::encoding::{Decoder, Malformed};
+use lotmq_changes::encoding::{Decoder, Malformed};
+use lotmq_changes::record::{Frames, frames};
+
 use crate::limits::{CHUNK_BYTES_MAX, chunk_class};
-use crate::log::record::{Frames, frames};
 
 const VERSION: u8 = 1;
 pub(crate) const HEADER_BYTES: usize = 15;

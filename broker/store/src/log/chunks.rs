@@ -99,7 +99,7 @@ impl Chunks {
     }
 
     fn place(&self, lsn: u64) -> Option<usize> {
-        // What is new is in the newest chunk.
+        // New records are in the newest chunk.
         if self.all.back().is_some_and(|newest| newest.first_lsn <= lsn) {
             return Some(self.all.len() - 1);
         }

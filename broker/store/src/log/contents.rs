@@ -5,61 +5,19 @@
 //!
 //! Invariant: what is damaged is an error that names it, never wrong contents.
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Beginning, Body, Record, StoredDelivery, decode_body};
+use lotmq_changes::{Corruption, MessageId, MessageRef, RecoveredDelivery, SessionId, StoredMessage};
 use redb::ReadTransaction;
 
-use crate::encoding::Malformed;
-use crate::error::Corruption;
 use crate::load_error::LoadError;
 use crate::log::chunk::{Chunk, HEADER_BYTES};
 use crate::log::page::Entry;
-use crate::log::record::{Beginning, Body, MessageRef, Record, StoredDelivery, decode_body};
 use crate::table::{LOG, PAYLOADS};
-use crate::{MembershipId, MessageId, SessionId, TenantId};
-
-/// A message in the queue of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecoveredDelivery {
-    /// The message; shared between the sessions that have it.
-    pub message: Arc<StoredMessage>,
-    /// QoS of the delivery.
-    pub qos: u8,
-    /// RETAIN flag of the delivery.
-    pub retain: bool,
-    /// RETAIN flag of the PUBLISH.
-    pub published_retain: bool,
-    /// Subscription Identifiers to send along.
-    pub subscription_ids: Vec<u32>,
-    /// The Packet Identifier under which it was sent.
-    pub packet_id: Option<NonZeroU16>,
-    /// Membership by which it came; `None` where that was a subscription of the session's own.
-    pub membership: Option<MembershipId>,
-}
-
-/// A message, read back. The fields are those of [`MessageRef`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Its number.
-    pub id: MessageId,
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// Topic Name.
-    pub topic: String,
-    /// Properties of the PUBLISH.
-    pub properties: Bytes,
-    /// Payload.
-    pub payload: Bytes,
-    /// QoS of the PUBLISH.
-    pub qos: u8,
-    /// When it was received, in milliseconds since 1970.
-    pub published_at_ms: u64,
-    /// When it expires, in milliseconds since 1970.
-    pub expires_at_ms: Option<u64>,
-}
 
 /// A delivery whose message is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +29,7 @@ pub(crate) struct Wanted {
 
 type LogTable = redb::ReadOnlyTable<u64, &'static [u8]>;
 
-/// What was read last of the log, and of messages that several want.
+/// Reader of the log that caches the last chunk, and the last message with several receivers.
 pub(crate) struct Reader<'t> {
     transaction: &'t ReadTransaction,
     log: LogTable,
@@ -88,8 +46,8 @@ struct OpenChunk {
     /// Its first record.
     first: u64,
     value: redb::AccessGuard<'static, &'static [u8]>,
-    /// Where its records begin, as far as anybody has asked, and where the next one would: walking
-    /// there anew for each of some 200 messages took a fifth of the time of draining a queue.
+    /// Starts of its records, as far as they were read, and of the next one. Without this cache a
+    /// walk for each of some 200 messages took a fifth of the time of draining a queue.
     places: Vec<usize>,
 }
 
@@ -117,8 +75,8 @@ impl<'t> Reader<'t> {
         Ok(Self { transaction, log, chunk: None, message: None, beginning: None })
     }
 
-    /// Reads all of these and hands each to `found`, with its place among them. What cannot be read
-    /// goes to `damaged`, which may go on without it by returning no error.
+    /// Reads all of these and hands each to `found`, with its place among them. Unreadable ones go
+    /// to `damaged`; if that returns no error, the read goes on without them.
     pub(crate) fn read(
         &mut self,
         wanted: &[Wanted],

@@ -2,8 +2,7 @@
 //! bytes they take together.
 
 use hashbrown::HashMap;
-
-use crate::MessageId;
+use lotmq_changes::MessageId;
 
 /// See the module's documentation.
 #[derive(Debug, Default, PartialEq, Eq)]

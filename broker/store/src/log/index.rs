@@ -1,14 +1,14 @@
-//! What is alive in the log, and where: an entry per living delivery, in memory or in a page of
-//! table `queues`.
+//! Index of the living deliveries in the log: an entry for each, in memory or in a page of table
+//! `queues`.
 //!
 //! The writer feeds it every record in order ([`LogIndex::apply`]), live and at replay alike, so
 //! that both come to the same result. A session that nothing happened to for long is written out
 //! ([`LogIndex::page_out`]) and read back page by page when something does.
 //!
 //! Invariants ([`LogIndex::check_invariants`]): a chunk's counts are the sums over the living items
-//! in it; the log from the *mark* on and the rows of table `queues` together say all that the whole
-//! log says. Dequeue and inflight records are never alive: they matter only while the record that
-//! they refer to is in the log, which is always in front of them: one that comes before it is
+//! in it. The log from the *mark* on and the rows of table `queues` together say all that the whole
+//! log says. Dequeue and inflight records are never alive. They matter only while the record that
+//! they refer to is in the log, which is always in front of them. One that comes before it is
 //! written again (`early`). Replaying records that rows know of already changes nothing: of each
 //! delivery the last record decides. Not here: the contents of messages, which stay on disk.
 
@@ -16,17 +16,16 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use hashbrown::HashMap;
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, Deliveries, Record, decode_body};
+use lotmq_changes::{Corruption, MessageId, SessionId};
 
-use crate::encoding::Malformed;
-use crate::error::Corruption;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::chunks::{Chunks, SMALL_RECORD_BYTES};
 use crate::log::externals::Externals;
 use crate::log::page::{Entries, Entry, Identifiers};
-use crate::log::record::{Body, Deliveries, Record, decode_body};
 use crate::log::session::LiveSession;
 use crate::recent::Recent;
-use crate::{MessageId, SessionId};
 
 mod early;
 mod paging;
@@ -61,13 +60,13 @@ impl From<redb::StorageError> for IndexError {
     }
 }
 
-/// Where pages are read.
+/// Reader of pages.
 pub(crate) trait Pages {
     /// The entries of a page that is there.
     fn page(&self, session: SessionId, first: MessageId) -> Result<Entries, IndexError>;
 }
 
-/// Where its rows are written.
+/// Writer of the index's rows.
 pub(crate) trait WritePages: Pages {
     fn put(&mut self, session: SessionId, row: u64, value: &[u8]) -> Result<(), IndexError>;
     fn remove(&mut self, session: SessionId, row: u64) -> Result<(), IndexError>;
@@ -552,10 +551,10 @@ impl LogIndex {
         assert_eq!(self.chunks.total_bytes(), self.chunks.iter().map(|chunk| chunk.bytes).sum::<u64>());
     }
 
-    /// A page that was found at the start. False when it cannot be.
+    /// Adds a page that was found at the start. Returns false when it cannot be.
     ///
-    /// What has died since it was written, and whose records are gone from the log with those that
-    /// say so, is left out.
+    /// Entries that have died since it was written are left out if the log has neither them nor the
+    /// records of their death.
     pub(crate) fn found_page(
         &mut self,
         session: SessionId,

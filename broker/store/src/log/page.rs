@@ -13,8 +13,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use crate::encoding::{Decoder, Malformed, Put};
-use crate::{MessageId, SessionId};
+use lotmq_changes::encoding::{Decoder, Malformed, Put};
+use lotmq_changes::{MessageId, SessionId, Waiting};
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 5;
@@ -49,7 +49,16 @@ pub(crate) struct Entry {
     pub(crate) is_external: bool,
 }
 
-/// What is known of a page without reading it.
+impl Entry {
+    /// Counts it among those that wait, unless it was sent.
+    pub(crate) fn count_in(&self, waiting: &mut Waiting) {
+        if self.packet_id.is_none() {
+            waiting.add(self.size);
+        }
+    }
+}
+
+/// Facts of a page that are known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PageInfo {
     pub(crate) first: MessageId,
@@ -59,38 +68,14 @@ pub(crate) struct PageInfo {
     pub(crate) waiting: Waiting,
 }
 
-/// Messages that wait for a session and have not been sent, and their bytes as the bounds of a
-/// queue count them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
-    /// How many.
-    pub messages: u32,
-    /// Topic, properties and payload of them all.
-    pub bytes: u64,
-}
-
-impl Waiting {
-    pub(crate) fn add(&mut self, entry: &Entry) {
-        if entry.packet_id.is_none() {
-            self.messages = self.messages.saturating_add(1);
-            self.bytes = self.bytes.saturating_add(entry.size.into());
-        }
-    }
-
-    pub(crate) fn add_all(&mut self, other: Self) {
-        self.messages = self.messages.saturating_add(other.messages);
-        self.bytes = self.bytes.saturating_add(other.bytes);
-    }
-}
-
 /// The entries of a page, ascending.
 pub(crate) type Entries = Vec<(MessageId, Entry)>;
 
-/// What is in a page; `None` for an empty one.
+/// Returns the summary of a page; `None` for an empty one.
 pub(crate) fn info(entries: &Entries) -> Option<PageInfo> {
     let (first, last) = (entries.first()?.0, entries.last()?.0);
     let mut waiting = Waiting::default();
-    entries.iter().for_each(|(_, entry)| waiting.add(entry));
+    entries.iter().for_each(|(_, entry)| entry.count_in(&mut waiting));
     Some(PageInfo { first, last, entries: u32::try_from(entries.len()).unwrap_or(u32::MAX), waiting })
 }
 
@@ -201,7 +186,7 @@ impl Identifiers {
         finish((session.0, IDENTIFIERS), out)
     }
 
-    /// What [`Identifiers::encode`] wrote.
+    /// Decodes a value of [`Identifiers::encode`].
     pub(crate) fn decode(session: SessionId, value: &[u8]) -> Result<(Self, u64), &'static str> {
         let body = open((session.0, IDENTIFIERS), value)?;
         Self::read(body).map_err(|error| error.0)

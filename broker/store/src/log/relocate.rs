@@ -4,10 +4,16 @@
 //! Only whole chunks from the old end are emptied: their living records are written again at the
 //! head, in the same transaction that removes the chunks. Work per group is bounded by [`Budget`].
 
+use lotmq_changes::encoding::Malformed;
+use lotmq_changes::record::{Body, DELIVERIES_BYTES_MAX, Deliveries, Record, Records, StoredDelivery};
+use lotmq_changes::{Delivery, MessageId, SessionId};
+
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
-use crate::log::record::{Body, Deliveries, Delivery, Record, Records, StoredDelivery};
-use crate::{MessageId, SessionId};
+
+/// Bytes of deliveries after which a list is continued in the next record; in unit tests lists of a
+/// few are.
+pub(crate) const LIST_BYTES_MAX: u16 = if cfg!(test) { 8 } else { DELIVERIES_BYTES_MAX };
 
 /// How many of the oldest chunks to empty now.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +48,7 @@ pub(crate) fn choose(index: &LogIndex, budget: Budget) -> Vec<u64> {
 /// Why a chunk could not be emptied.
 #[derive(Debug)]
 pub(crate) enum RelocateError {
-    /// What is wrong with it, or with the one that has the body of one of its messages.
+    /// The fault of this chunk, or of one that holds the body of one of its messages.
     Damaged(&'static str),
     Index(IndexError),
 }
@@ -56,8 +62,8 @@ impl From<IndexError> for RelocateError {
     }
 }
 
-impl From<crate::encoding::Malformed> for RelocateError {
-    fn from(error: crate::encoding::Malformed) -> Self {
+impl From<Malformed> for RelocateError {
+    fn from(error: Malformed) -> Self {
         Self::Damaged(error.0)
     }
 }
@@ -68,7 +74,7 @@ impl From<redb::StorageError> for RelocateError {
     }
 }
 
-/// Where chunks are read.
+/// Reader of chunks.
 pub(crate) trait ReadChunk {
     /// Lets `work` see the value of a chunk, which is there.
     fn with<T>(

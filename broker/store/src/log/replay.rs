@@ -1,17 +1,16 @@
-//! What is alive in the log, learnt at start: from the rows of table `queues` and the records
-//! behind the mark, or from all of the log.
+//! Rebuilds the index of the log at start: from the rows of table `queues` and the records behind
+//! the mark, or from all of the log.
 
+use lotmq_changes::{Corruption, MessageId, SessionId};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 
-use crate::error::Corruption;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::{self, Entries, IDENTIFIERS, Identifiers, MARK_KEY};
 use crate::table::{LOG, QUEUES, QUEUES_NAME};
-use crate::{MessageId, SessionId};
 
-/// What was learnt.
+/// Result of a replay.
 pub(crate) struct Replayed {
     pub(crate) index: LogIndex,
     /// The rows of table `queues` do not belong to it: they go with the first group.
@@ -230,7 +229,7 @@ impl Pages for Rows {
     }
 }
 
-/// Where there is no page.
+/// Empty source of pages.
 pub(crate) struct NoPages;
 
 impl Pages for NoPages {

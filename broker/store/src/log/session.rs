@@ -1,12 +1,13 @@
-//! What is alive of one session: entries in memory, and pages of entries on the disk.
+//! Living deliveries of one session: entries in memory, and pages of entries on the disk.
 //!
-//! Invariants: no entry in memory lies within a page, so that whoever is asked for a message looks
-//! in one place.
+//! Invariant: no entry in memory lies within a page, so the store looks for a message in one place
+//! only.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::MessageId;
-use crate::log::page::{Entry, Identifiers, PageInfo, Waiting};
+use lotmq_changes::{MessageId, Waiting};
+
+use crate::log::page::{Entry, Identifiers, PageInfo};
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub(crate) struct LiveSession {
 impl LiveSession {
     /// The page that a message would be in.
     pub(crate) fn page_of(&self, message: MessageId) -> Option<&PageInfo> {
-        // What is new lies behind all pages.
+        // New messages lie behind all pages.
         if self.pages.back().is_none_or(|page| page.last < message) {
             return None;
         }
@@ -59,11 +60,11 @@ impl LiveSession {
         self.has_identifiers_row || !self.pages.is_empty() || !self.stale.is_empty()
     }
 
-    /// What waits for it, on the disk and in memory.
+    /// Returns the waiting messages, on the disk and in memory.
     pub(crate) fn waiting(&self) -> Waiting {
         let mut waiting = Waiting::default();
         self.pages.iter().for_each(|page| waiting.add_all(page.waiting));
-        self.entries.values().for_each(|entry| waiting.add(entry));
+        self.entries.values().for_each(|entry| entry.count_in(&mut waiting));
         waiting
     }
 

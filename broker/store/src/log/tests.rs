@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
+use lotmq_changes::{
+    Batch, Delivery, MembershipId, MessageId, MessageRef, Op, PeerRow, Recovered, RecoveredSession,
+    SessionId, SessionRow, TenantId,
+};
 use proptest::prelude::*;
 
 use crate::backend::shared_memory;
-use crate::log::record::{Delivery, MessageRef};
-use crate::{
-    Batch, KeySource, Limits, MembershipId, MessageId, Op, PeerRow, Recovered, SessionId, SessionRow, Store,
-    StoreOptions, TenantId,
-};
+use crate::log::relocate::LIST_BYTES_MAX;
+use crate::{KeySource, Limits, Store, StoreOptions};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -55,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What is told of a message, to the first session that gets it, before the message comes.
+/// Record about a message for the first session that gets it, written before the message comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Early {
     Nothing,
@@ -64,7 +65,7 @@ enum Early {
     Received,
 }
 
-/// What a session must have.
+/// Expected state of a session.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 struct SessionModel {
     queue: BTreeMap<u64, (usize, Option<u16>)>,
@@ -220,7 +221,7 @@ fn enqueue(
     if let Some(first) = chosen.first() {
         tell_early(model, batch, *first, id, early);
         if early != Early::Nothing && id.0.is_multiple_of(3) {
-            store.commit(std::mem::take(batch)).unwrap();
+            store.commit(batch.take()).unwrap();
         }
     }
     let message = MessageRef {
@@ -258,7 +259,7 @@ fn tell_early(model: &mut Model, batch: &mut Batch, session: SessionId, message:
 }
 
 fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
-    let session = |found: &crate::RecoveredSession| {
+    let session = |found: &RecoveredSession| {
         let mut model = SessionModel::default();
         assert!(found.queue.is_sorted_by_key(|delivery| delivery.message.id));
         for delivery in &found.queue {
@@ -281,7 +282,7 @@ fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
     recovered.sessions.iter().map(session).collect()
 }
 
-/// What waits can be read slice by slice.
+/// Checks that waiting messages can be read slice by slice.
 fn check_slices(store: &Store, model: &Model) {
     for (session, expected) in &model.sessions {
         let mut found = Vec::new();
@@ -303,12 +304,12 @@ fn run(steps: &[Step]) {
     let open = || Store::open_on(options(), memory(), Box::new(|_| {})).unwrap();
     let (mut store, _) = open();
     let mut model = Model::default();
-    let mut batch = Batch::new();
+    let mut batch = Batch::with_lists_of(LIST_BYTES_MAX);
     put_session(&store, &mut model, &mut batch);
     for step in steps {
         apply(&store, &mut model, &mut batch, step);
         if matches!(step, Step::Commit | Step::Reopen) {
-            store.commit(std::mem::take(&mut batch)).unwrap();
+            store.commit(batch.take()).unwrap();
             let count = store.metrics().entries_in_memory;
             assert!(count <= limits().entries_in_memory_max as u64, "{count} entries in memory");
             check_slices(&store, &model);
@@ -323,7 +324,7 @@ fn run(steps: &[Step]) {
             assert!(!has_messages || store.next_message_id() <= next);
         }
     }
-    store.commit(std::mem::take(&mut batch)).unwrap();
+    store.commit(batch.take()).unwrap();
     // The bound of one group's cleaning may have been reached; a few more groups finish it.
     for _ in 0..100 {
         store.commit(Batch::new()).unwrap();

@@ -21,10 +21,10 @@ use std::io::{self, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
+use lotmq_changes::Corruption;
 use redb::StorageBackend;
 use twox_hash::XxHash3_128;
 
-use crate::error::Corruption;
 use crate::load_error::LoadError;
 use crate::table::QUEUES_NAME;
 
@@ -135,7 +135,7 @@ fn is_valid(header: &[u8], slot: usize) -> bool {
     slot[0] == VERSION && u128_at(slot, SLOT_CHECKSUM) == Some(checksum(&slot[..SLOT_CHECKSUM]))
 }
 
-/// Where pages are.
+/// Layout of the pages in the file.
 #[derive(Debug)]
 struct Geometry {
     region_header_bytes: u64,
@@ -172,7 +172,7 @@ impl Geometry {
 #[derive(Debug, Clone, Copy, Default)]
 struct Sizes([Option<usize>; 2]);
 
-/// What is in the leaves of a tree.
+/// Contents of the leaves of a tree.
 #[derive(Debug, Clone, Copy)]
 enum Leaves {
     /// Tables, ours or redb's.
@@ -256,7 +256,7 @@ impl<'f, B: StorageBackend> Walk<'f, B> {
         Ok(after)
     }
 
-    /// What should be a page is none.
+    /// Notes that a page is not one.
     fn none(&mut self, place: u64, expected: u128) -> Result<u128, LoadError> {
         self.damaged.insert(place);
         if self.heals { Err(unreadable("a page is none")) } else { Ok(expected) }
@@ -317,7 +317,7 @@ fn entries(page: &[u8]) -> usize {
     page.get(2..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u16::from_le_bytes).into()
 }
 
-/// Where what the checksum covers ends; `None` if that cannot be.
+/// Returns the end of the bytes under the checksum; `None` if that cannot be.
 fn end(page: &[u8], sizes: [Option<usize>; 2]) -> Option<usize> {
     let count = entries(page);
     let last = count.checked_sub(1)?;
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_stays_as_it_is() {
+    fn healing_leaves_an_intact_file_unchanged() {
         let bytes = crashed();
         let memory = in_memory(&bytes);
         assert!(heal(&memory).unwrap().is_empty());

@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
+use lotmq_changes::encoding::Decoder;
+use lotmq_changes::record::{Body, Record};
+use lotmq_changes::table::{self, Row as _, Table};
+use lotmq_changes::{Corruption, MessageId, SessionId, SessionRow};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use crate::component;
-use crate::encoding::Decoder;
-use crate::error::Corruption;
 use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::log::chunk::Chunk;
-use crate::log::record::{Body, Record};
 use crate::log::replay;
-use crate::table::{self, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, Row as _, SessionRow, Table};
-use crate::{MessageId, SessionId};
+use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME};
 
 /// Kinds of definitions and worlds of modules without which less happens, and nothing more is
 /// allowed.
@@ -46,7 +46,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// What was found.
+/// Result of the inspection.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) damage: Vec<Damage>,
@@ -101,7 +101,8 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
 fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
     replay::check_each_row(transaction)?;
     if !findings.damage.is_empty() {
-        // What is missing from the log is missing there, too; the table is not kept anyway.
+        // Messages missing from the log are missing in the table, too; the table is not kept
+        // anyway.
         return Ok(());
     }
     let (sessions, _) = load::checked_rows::<SessionRow>(transaction)?;
@@ -126,7 +127,8 @@ fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) ->
     all_there(table.name(), opened.len()?, found)
 }
 
-/// What is damaged in the tree may hide rows without a trace; the count in it tells.
+/// Compares the number of rows with the count in the table. Damage in the tree may hide rows
+/// without another trace.
 fn all_there(table: &'static str, expected: u64, found: u64) -> Result<(), LoadError> {
     if expected == found { Ok(()) } else { Err(Corruption::RowsMissing { table, expected, found }.into()) }
 }

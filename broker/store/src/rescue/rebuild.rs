@@ -3,21 +3,22 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use lotmq_changes::record::Records;
+use lotmq_changes::table::{Row, Table, seal};
+use lotmq_changes::{Corruption, MessageId, QuarantineRow, SessionId};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 
 use super::inspect::deliveries_of_lost;
 use super::{Damage, Findings, RESCUE_FILE, forget, install, open_healed};
 use crate::backend;
 use crate::check;
-use crate::error::{Corruption, OpenError};
+use crate::error::OpenError;
 use crate::export;
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::log::chunk::ChunkBuilder;
-use crate::log::record::Records;
-use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QuarantineRow, Row, Table, seal};
-use crate::{MessageId, SessionId};
+use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, definition};
 
 /// Bytes of one transaction.
 const TRANSACTION_BYTES: usize = 32 << 20;
@@ -96,7 +97,7 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
 
 /// Whether there is such a table; that none is missing has been found out by now.
 fn has(damaged: &ReadTransaction, table: Table) -> bool {
-    !matches!(damaged.open_table(table.definition()), Err(redb::TableError::TableDoesNotExist(_)))
+    !matches!(damaged.open_table(definition(table)), Err(redb::TableError::TableDoesNotExist(_)))
 }
 
 /// Writes rows in transactions of bounded size.
@@ -136,7 +137,7 @@ impl Copy<'_> {
 
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         self.write(key.len() + value.len(), |transaction| {
-            transaction.open_table(table.definition())?.insert(key, value)?;
+            transaction.open_table(definition(table))?.insert(key, value)?;
             Ok(())
         })
     }

@@ -1,9 +1,8 @@
-//! The writer without a thread: whoever drives a stepped store decides when a group is committed,
+//! The writer without a thread: the caller of a stepped store decides when a group is committed,
 //! and what time it is.
 //!
-//! For simulations, which must see the same things happen in the same order each time. What happens
-//! in a step is what the threads do with a group; the queues that were asked for are read at the
-//! end of it.
+//! For simulations, which must see the same things happen in the same order each time. A step does
+//! with a group what the threads do. At its end it reads the queues that were requested.
 //!
 //! Invariants: between two steps nothing happens; equal calls in equal order write equal bytes. Not
 //! here: when to step.
@@ -22,14 +21,14 @@ use crate::reader::Work;
 use crate::secret::RandomSource;
 use crate::shared::Shared;
 
-/// What a stepped store asks instead of the machine.
+/// Environment that a stepped store uses instead of the machine.
 pub struct Surroundings {
     /// Time since some start; never runs backwards.
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Where nonces of secrets and of the audit come from. With a key that protects anything, no 12
+    /// Source of nonces for secrets and for the audit. With a key that protects anything, no 12
     /// bytes may come twice.
     pub random: RandomSource,
-    /// What a process that comes after this one finds of it besides the file.
+    /// Note for the next process, stored outside the file.
     pub note: Box<dyn Note>,
 }
 
@@ -86,17 +85,17 @@ impl Drop for Stepper {
     }
 }
 
-/// What a stepped store and its [`Stepper`] share.
+/// State that a stepped store and its [`Stepper`] share.
 pub(crate) struct Steps {
     shared: Arc<Shared>,
     /// `None` after the end. Locked for as long as a step takes.
     machinery: Mutex<Option<Machinery>>,
 }
 
-/// What threads would own.
+/// State that threads would own.
 struct Machinery {
     writer: Writer,
-    /// What is to be read.
+    /// Read requests.
     work: Receiver<Work>,
 }
 

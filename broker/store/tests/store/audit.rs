@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use lotmq_store::BackupClass::{Audit, Configuration};
+use lotmq_changes::table::BackupClass::{Audit, Configuration};
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::fixture::audit;

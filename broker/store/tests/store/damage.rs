@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::{ReadableTable, TableDefinition};
 
@@ -12,7 +14,7 @@ use crate::support::*;
 /// Longer files are not checked page by page whenever they are opened.
 const CHECKED_AT_OPEN_BYTES_MAX: usize = 32 << 20;
 
-/// What became of a damaged file.
+/// Result of opening a damaged file.
 enum Outcome {
     /// Refused; the file is as it was.
     Refused(OpenError),
@@ -237,7 +239,7 @@ fn a_changed_chunk_is_found_by_its_own_checksum() {
         let recovered = tamper(|transaction| lsn = flip_chunk(transaction, place)).unwrap();
         let expected = Corruption::Chunk { lsn, reason: "checksum does not match" };
         assert_eq!(reasons(&recovered), [expected.to_string()]);
-        // What is in the other chunks is there, in order.
+        // The contents of the other chunks are there, in order.
         let all = [4, 5, 6, 7];
         let left: Vec<u64> =
             all.into_iter().enumerate().filter(|(at, _)| at + 1 != place).map(|(_, id)| id).collect();
@@ -340,7 +342,7 @@ fn a_changed_row_is_found_and_named() {
 }
 
 #[test]
-fn a_damaged_session_is_put_aside_with_its_subscriptions() {
+fn damaged_session_is_quarantined_with_its_subscriptions() {
     let first = 1_u64.to_be_bytes();
     let recovered = flip("sessions", &[&[0; 4], &first[..]].concat()).unwrap();
     let reasons = reasons(&recovered);
@@ -350,7 +352,7 @@ fn a_damaged_session_is_put_aside_with_its_subscriptions() {
 }
 
 #[test]
-fn what_protects_is_not_put_aside_without_being_told_to() {
+fn damaged_rule_is_quarantined_only_by_explicit_command() {
     // A rule, and a thing whose kind cannot be told.
     for kind in ["rule", "rulf"] {
         let directory = tempfile::tempdir().unwrap();
@@ -548,7 +550,7 @@ fn killed_sample() -> (Vec<u8>, BTreeSet<String>, [String; 2]) {
 }
 
 #[test]
-fn a_flipped_bit_in_a_file_that_was_not_closed_is_put_aside_too() {
+fn flipped_bit_in_a_file_that_was_not_closed_is_quarantined() {
     let (bytes, expected, descriptions) = killed_sample();
     let used: Vec<_> = (0..bytes.len()).filter(|place| bytes[*place] != 0).collect();
     let mut seed = 0x0ff5_e71e_57a7_0001;
@@ -569,6 +571,6 @@ fn a_flipped_bit_in_a_file_that_was_not_closed_is_put_aside_too() {
             Outcome::Refused(other) => panic!("byte {place}: {other}"),
         }
     }
-    // Where a flip lands differs from run to run, with the layout of the file.
+    // The layout of the file varies, so the hit page differs from run to run.
     assert!(rescued > flips() / 64, "{rescued} rescued");
 }

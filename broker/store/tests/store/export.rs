@@ -1,6 +1,7 @@
 //! A store as a stream and back; the check of a closed store.
 
-use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
 use lotmq_store::*;
 
 use crate::fixture::{describe, fill};
@@ -87,7 +88,7 @@ fn a_refused_import_makes_no_directory() {
         Store::import(&place, &mut &*bytes).unwrap_err();
         assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is left of var/data");
     }
-    // What was there stays, and what works makes all of it.
+    // Directories that existed before stay, and a successful import makes the missing ones.
     std::fs::create_dir(empty.path().join("var")).unwrap();
     Store::import(&place, &mut &b"none"[..]).unwrap_err();
     assert!(!place.exists() && empty.path().join("var").exists());
@@ -113,7 +114,7 @@ fn a_store_is_not_overwritten_and_one_that_is_not_there_not_made() {
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "nothing was written into it");
 }
 
-/// What keeps the store from being opened, the check finds.
+/// The check finds all damage that keeps the store from being opened.
 #[test]
 fn the_check_finds_every_flip_that_matters() {
     let (source, _) = filled();

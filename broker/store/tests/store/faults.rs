@@ -4,6 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Call, Disk, Failure, Faults, Planted};
 use lotmq_store::*;
 
@@ -126,7 +127,7 @@ fn a_module_is_removed_from_a_disk_that_is_full_and_makes_room_for_another() {
     let bytes_max = disk.written_bytes() + (256 << 10);
     disk.set_faults(|faults| faults.bytes_max = Some(bytes_max));
     commit(&store, [Op::DeleteModule { tenant: TenantId::DEFAULT, name: "Ballast", is_former: false }]);
-    // What was removed is free behind the next ones.
+    // The space of removed data is free after the next few commits.
     for number in 0..4 {
         put_session(&store, 0, &number.to_string());
     }

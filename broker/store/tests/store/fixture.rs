@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;
@@ -19,8 +21,8 @@ fn path(version: u64, form: &str) -> PathBuf {
 /// User of the kept values.
 const KEEPER: &str = "keeper";
 
-/// What was found in a file of the present version, as one of an earlier version has it: schema 1
-/// does not say who has kept a value.
+/// Converts contents found in a file of the present version to those of an earlier version: schema
+/// 1 does not name the user of a kept value.
 fn as_of(version: u64, now: &str) -> String {
     match version {
         1 => now.replace(&format!("user: {:?}", Some(KEEPER)), "user: None"),

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::InMemoryBackend;
 
@@ -181,7 +182,7 @@ fn too_much_waiting_is_refused_until_it_is_committed() {
 }
 
 #[test]
-fn what_is_in_force_is_taken_however_much_waits() {
+fn append_is_accepted_even_if_the_store_queue_is_full() {
     let directory = tempfile::tempdir().unwrap();
     let limits =
         Limits { waiting_bytes_max: 10_000, linger: Duration::from_secs(3_600), ..Limits::default() };
@@ -277,7 +278,7 @@ fn commit_as_one_group(fill: impl FnOnce(&Store, SessionId) -> Vec<Batch>) -> (M
 }
 
 #[test]
-fn what_is_acknowledged_in_its_own_group_is_never_written() {
+fn message_acknowledged_in_its_own_commit_group_is_never_written() {
     let (metrics, recovered) = commit_as_one_group(|store, session| {
         (0..10)
             .flat_map(|_| {
@@ -297,7 +298,7 @@ fn what_is_acknowledged_in_its_own_group_is_never_written() {
 }
 
 #[test]
-fn what_only_some_have_acknowledged_is_written_for_the_others() {
+fn partly_acknowledged_message_is_written_for_the_remaining_sessions() {
     let mut expected = 0;
     let (metrics, recovered) = commit_as_one_group(|store, session| {
         let (id, again) = (store.next_message_id(), store.next_message_id());

@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::rounds;
@@ -49,7 +50,7 @@ fn child() {
 }
 
 #[test]
-fn what_was_reported_is_there_after_kill_9() {
+fn committed_data_survives_kill_9() {
     kill_at_random(Durability::Fsync);
 }
 

@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::Arc;
 
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::InMemoryBackend;
 
@@ -11,7 +13,7 @@ use crate::damage::large_module;
 use crate::support::*;
 
 const PAGE_BYTES: usize = 4096;
-/// What the first byte of a leaf is.
+/// First byte of a leaf page.
 const LEAF: u8 = 1;
 
 fn open_on(memory: &Arc<InMemoryBackend>) -> Store {

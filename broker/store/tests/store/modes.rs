@@ -1,5 +1,6 @@
 //! The three durabilities.
 
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;

@@ -1,9 +1,11 @@
-//! What `open` says when it cannot, each told apart.
+//! Errors of `open`: each failure has its own.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::TableDefinition;
 
@@ -39,7 +41,7 @@ fn child() {
 }
 
 #[test]
-fn a_second_process_is_told_who_the_first_is() {
+fn second_process_gets_an_error_with_the_pid_of_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let (_store, _) = open(directory.path());
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Disk, Faults, PerCall, Random};
 use lotmq_store::*;
 
@@ -46,7 +47,7 @@ fn new_disk() -> Disk {
     disk
 }
 
-/// What a store has come to at the end of its process.
+/// State of a store at the end of its process.
 struct Life {
     /// The last round that was reported.
     reported: u64,
@@ -72,7 +73,7 @@ fn live(disk: &Disk, reported: u64, rounds_max: usize, random: &mut Random) -> L
         Err(_) => return Life { reported, has_lost: false },
     };
     rounds::check(&recovered, reported);
-    // What was stored and not reported counts as well from now on: it has been seen.
+    // Batches that were stored and not reported count as well from now on: they have been seen.
     let done = recovered.settings[0].value.parse::<u64>().unwrap();
     for round in (done + 1..).take(rounds_max) {
         let mut batch = Batch::new();
@@ -91,7 +92,7 @@ fn live(disk: &Disk, reported: u64, rounds_max: usize, random: &mut Random) -> L
     Life { reported: done + committed.load(SeqCst), has_lost: store.has_lost() }
 }
 
-/// What goes wrong with a disk besides.
+/// Returns further faults of a disk.
 fn faults(random: &mut Random) -> Faults {
     let none = Faults::default();
     match random.below(3) {

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use lotmq_changes::*;
 use lotmq_pulse::Pulses;
 use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 use lotmq_store::*;

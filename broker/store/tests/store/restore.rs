@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use lotmq_store::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Configuration, Messages, Secret, Sessions};
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::fixture::{describe, fill};
@@ -31,7 +33,7 @@ fn files(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_is_in_the_backup_is_as_it_was_and_the_rest_stays() {
+fn restore_replaces_classes_of_the_backup_and_keeps_other_data() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     fill(&store);
@@ -85,7 +87,7 @@ fn all_parts_make_the_store_that_was_backed_up() {
 }
 
 #[test]
-fn what_cannot_be_restored_changes_nothing_and_leaves_nothing() {
+fn failed_restore_changes_nothing_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     fill(&store);

@@ -1,6 +1,7 @@
 //! Every operation, stored and read back by another opening of the file.
 
 use bytes::Bytes;
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;
@@ -19,8 +20,8 @@ fn a_new_store_has_the_default_tenant_and_nothing_else() {
 
 fn rows() -> Recovered {
     let tenant = TenantId(3);
-    let mut rows = Recovered::default();
-    rows.tenants = vec![TenantRow { id: tenant, name: "plant".into() }];
+    let tenants = vec![TenantRow { id: tenant, name: "plant".into() }];
+    let mut rows = Recovered { tenants, ..Recovered::default() };
     rows.retained = vec![RetainedRow {
         tenant,
         topic: "a/b".into(),

@@ -2,7 +2,7 @@
 //! can be read off.
 
 use bytes::Bytes;
-use lotmq_store::*;
+use lotmq_changes::*;
 
 use crate::support::*;
 

@@ -1,5 +1,6 @@
 //! Secrets are in no file in plain text, and open with their key only.
 
+use lotmq_changes::*;
 use lotmq_store::*;
 
 use crate::support::*;

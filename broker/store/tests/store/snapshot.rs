@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use lotmq_store::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
+use lotmq_changes::*;
 use lotmq_store::*;
 use redb::backends::FileBackend;
 
@@ -36,7 +38,7 @@ fn step(store: &Store, session: SessionId) -> Result<Ticket, StoreError> {
     store.append(batch)
 }
 
-/// What each step leaves: the newest message of the queue is the one that the setting names.
+/// Checks the state after any step: the setting names the newest message of the queue.
 fn check(recovered: &Recovered, session: SessionId) -> u64 {
     let queue = queue(recovered, session);
     let last: u64 = recovered.settings[0].value.parse().unwrap();
@@ -268,7 +270,7 @@ fn a_store_that_fails_on_is_not_opened_again_while_somebody_reads_what_it_has_le
 }
 
 #[test]
-fn who_wants_a_snapshot_of_a_store_that_hangs_is_told() {
+fn snapshot_of_a_hanging_store_returns_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let waited = Duration::from_millis(200);
     let limits = Limits { snapshot_wait: waited, ..Limits::default() };
@@ -290,7 +292,7 @@ fn who_wants_a_snapshot_of_a_store_that_hangs_is_told() {
 }
 
 #[test]
-fn who_reads_goes_on_in_a_new_snapshot_while_the_store_is_opened_again() {
+fn reader_continues_in_a_new_snapshot_after_the_store_reopens() {
     let directory = tempfile::tempdir().unwrap();
     let (store, fails) = failing_store(directory.path());
     let session = put_session(&store, 0, "c");
@@ -323,10 +325,10 @@ fn peak_bytes() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) * 1024
 }
 
-/// `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store export_beside --
-/// --nocapture` says what it costs.
+/// Run with `LOTMQ_SNAPSHOT_MESSAGES=1000000 cargo test --release -p lotmq-store --test store
+/// export_during -- --nocapture` to print the cost.
 #[test]
-fn an_export_beside_a_writer_is_whole_and_its_memory_does_not_grow_with_the_store() {
+fn export_during_writes_is_complete() {
     let messages: u64 = std::env::var("LOTMQ_SNAPSHOT_MESSAGES").map_or(5_000, |text| text.parse().unwrap());
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+use lotmq_changes::*;
 use lotmq_disk::{Call, Disk, PerCall};
 use lotmq_store::*;
 use parking_lot::Mutex;
@@ -182,7 +183,7 @@ fn nothing_happens_between_steps() {
 }
 
 #[test]
-fn who_would_wait_makes_the_steps() {
+fn blocking_calls_run_the_steps_of_a_stepped_store() {
     let machine = Machine::new();
     let (store, stepper, _) = machine.open();
     store.commit(set(1)).unwrap();
@@ -247,7 +248,7 @@ fn a_failed_store_is_opened_again_by_the_clock_it_was_given() {
 }
 
 #[test]
-fn what_is_called_within_a_step_makes_none() {
+fn calls_within_a_step_run_no_steps() {
     let machine = Machine::new();
     let inner: Arc<Mutex<Option<Arc<Store>>>> = Arc::default();
     let found = Arc::new(Mutex::new(None));

@@ -5,6 +5,7 @@ mod watched;
 use std::num::NonZeroU16;
 use std::path::Path;
 
+use lotmq_changes::*;
 use lotmq_store::*;
 
 pub(crate) use watched::{Call, Watched};

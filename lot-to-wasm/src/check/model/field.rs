@@ -1,4 +1,4 @@
-//! What names mean in a Model: fields, nested ones with dots, and a field's own last value.
+//! Meaning of names in a Model: fields, nested ones with dots, and a field's own last value.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Fields {
     pub(super) is_inherited: bool,
 }
 
-/// Which field a name means, and how many steps of its path that takes.
+/// Returns the field that a name means, and the number of path steps that this takes.
 pub(super) fn resolve(
     variables: &BTreeMap<String, VariableId>,
     current: &str,

@@ -1,5 +1,5 @@
 //! The statements that compute an instance of a Model, field by field in the order in which they
-//! need each other. [`value`] has what a field is set to, [`publish`] what becomes of the instance.
+//! need each other. [`value`] computes the values of fields, [`publish`] publishes the instance.
 
 mod fetch;
 mod publish;
@@ -24,7 +24,7 @@ use crate::statement::{instances, set};
 use crate::syntax::{self, Position};
 pub(super) use publish::split;
 
-/// What an instance is for.
+/// Purpose of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A message started it; it is published.
@@ -42,7 +42,7 @@ pub(super) struct Builder<'p, 's, 'k, 'n> {
     purpose: Purpose,
     checker: Checker<'s, 'k, 'n>,
     body: Vec<Statement>,
-    /// What is kept when the instance is complete: where, and the field.
+    /// Values to keep when the instance is complete: topic and field.
     kept: Vec<(Topic, VariableId)>,
     /// The rows of `FETCH FROM`, in source order.
     fetched: Vec<VariableId>,
@@ -76,7 +76,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         Builder { plan, purpose, checker, body: Vec::new(), kept: Vec::new(), fetched: Vec::new() }
     }
 
-    /// What a message on a topic of a field that triggers does.
+    /// Builds the run for a message on the topic of a field that triggers.
     pub(super) fn run(mut self) -> Option<Action> {
         let filters = self.plan.filters();
         let publishes = self.instance(self.plan.base?)?;
@@ -89,7 +89,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         Some(self.finish(Entry::Triggered(Trigger::Topic { filters }), body))
     }
 
-    /// What builds an instance, and the instance.
+    /// Returns the statements that build an instance, and the instance.
     pub(super) fn build(mut self) -> Option<(Action, Expression)> {
         self.fields(&self.plan.fields, "")?;
         self.keep();
@@ -113,7 +113,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         Action { name, entry, variables: variables.collect(), regexes, body, facts }
     }
 
-    /// Computes the fields; what then publishes them.
+    /// Computes the fields, and returns the statements that publish them.
     fn instance(&mut self, base: &syntax::Text) -> Option<Vec<Statement>> {
         self.fields(&self.plan.fields, "")?;
         self.keep();

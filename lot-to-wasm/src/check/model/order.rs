@@ -19,7 +19,8 @@ pub(super) struct Leaf<'a> {
     pub(super) around: Vec<(String, String)>,
 }
 
-/// The leaves in source order. `prefix` is the path of what they are in, with a dot at its end.
+/// The leaves in source order. `prefix` is the path of the field around them, with a dot at its
+/// end.
 pub(super) fn leaves<'a>(fields: &'a [Node], prefix: &str) -> Vec<Leaf<'a>> {
     let mut found = Vec::new();
     for node in fields {
@@ -74,8 +75,8 @@ fn meant(path: &Path, current: &str, variables: &BTreeMap<String, VariableId>) -
     variables.keys().filter(|other| **other == name || other.starts_with(&below)).cloned().collect()
 }
 
-/// What computing an instance takes: the leaves, by their positions, and behind them the rows that
-/// are fetched.
+/// Steps that compute an instance: the leaves by position, and behind them the rows that are
+/// fetched.
 pub(super) struct Steps {
     /// For each step those that come before it.
     after: Vec<BTreeSet<usize>>,
@@ -100,7 +101,7 @@ impl Steps {
             after[index].remove(&index);
         });
         let mut filled_by = vec![Vec::new(); leaves.len()];
-        // What a row is asked by is not filled from it, nor from the rows after it.
+        // A field that the query of a row needs is not filled from that row, nor from later rows.
         let mut asked_by = BTreeSet::new();
         for (number, fetch) in fetches.iter().enumerate() {
             let step = leaves.len() + number;
@@ -152,7 +153,7 @@ impl Steps {
     }
 }
 
-/// Adds a leaf and what it needs, however far that goes; steps behind the leaves are left out.
+/// Adds a leaf and all its direct and indirect needs; steps behind the leaves are left out.
 fn add_with_needs(leaf: usize, after: &[BTreeSet<usize>], all: &mut BTreeSet<usize>) {
     let mut open = vec![leaf];
     while let Some(leaf) = open.pop() {

@@ -22,7 +22,7 @@ pub(super) struct Node {
     pub(super) children: Vec<Node>,
     /// Fields of an element, when it is a collection.
     pub(super) elements: Option<Vec<Node>>,
-    /// Where it stands in the Model that is compiled, when it is not its own: `FROM`, `OF`.
+    /// Place of `FROM` or `OF` in the compiled Model, for a field of another Model.
     pub(super) pinned: Option<Span>,
     pub(super) span: Span,
 }
@@ -49,7 +49,7 @@ impl Node {
     }
 }
 
-/// What a header comes to with what it inherits.
+/// Header of a Model, merged with the headers that it inherits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Header {
     pub(super) is_collapsed: bool,
@@ -79,8 +79,8 @@ pub(crate) fn find(known: &dyn Known, name: &str) -> Option<DefineModel> {
     }
 }
 
-/// Follows parents and collections. What is not known yet has no fields. `None` where there are too
-/// many fields, with an error in the sink.
+/// Follows parents and collections. An unknown Model has no fields. Returns `None`, with an error
+/// in the sink, if there are too many fields.
 pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Resolved> {
     let mut resolver =
         Resolver { known, sink, above: vec![model.name.text.clone()], count: 0, depends_on: BTreeSet::new() };

@@ -1,4 +1,4 @@
-//! Topics of a Model: what their wildcards take from the message that started an instance (LoT
+//! Topics of a Model, whose wildcards take levels from the message that started an instance (LoT
 //! reference §9.4).
 
 use lot_facts::TopicFact;
@@ -10,7 +10,8 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::Position;
 
-/// A topic as a Model writes it: `+`, `{name}` and `#` stand for what the trigger matched.
+/// A topic as a Model writes it: `+`, `{name}` and `#` stand for the levels that the trigger
+/// matched.
 pub(super) fn filter_of(template: &str) -> String {
     let levels = template.split('/').map(|level| if name_of(level).is_some() { "+" } else { level });
     levels.collect::<Vec<_>>().join("/")
@@ -43,8 +44,8 @@ pub(super) fn resolve(template: &str, triggers: &[String], at: Position) -> Topi
     Topic { parts: merge(parts), fact: TopicFact::Any, at }
 }
 
-/// What all wildcards of the triggers matched that every one of them has, one after the other:
-/// names an instance.
+/// Returns the levels matched by the wildcards that all triggers have in common, one after the
+/// other. They name an instance.
 pub(super) fn instance(triggers: &[String]) -> Vec<TopicPart> {
     let common = triggers.iter().map(|trigger| wildcards(trigger)).min().unwrap_or(0);
     let mut parts = Vec::new();
@@ -96,11 +97,11 @@ fn of_triggers(triggers: &[String], of: impl Fn(&str) -> TopicPart) -> TopicPart
 }
 
 impl Checker<'_, '_, '_> {
-    /// The topic of a field: its wildcards take what the trigger matched.
+    /// The topic of a field: its wildcards take the levels that the trigger matched.
     pub(in crate::check) fn model_topic(&mut self, template: &str, span: Span) -> Topic {
         let triggers = self.scope.fields.as_ref().map(|fields| fields.triggers.clone()).unwrap_or_default();
         let topic = resolve(template, &triggers, self.at(span));
-        // A model without a base topic is started by nobody, but one that inherits from it is.
+        // A model without a base topic is never started, but a model that inherits from it is.
         if misses(&topic) && !self.scope.fields.as_ref().is_some_and(|fields| fields.is_inherited) {
             let draft =
                 Draft::warning(codes::NO_CAPTURE, span, "wildcard without a counterpart in the trigger");

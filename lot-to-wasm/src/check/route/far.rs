@@ -1,7 +1,7 @@
-//! Settings that say where the far side is, as they stand in the text: what can be no place, and
-//! what of a connection string would not be followed.
+//! Checks of settings with the address of the far side: invalid addresses, and parts of a
+//! connection string that the route would ignore.
 //!
-//! Not here: what comes from the environment or a secret, which is known when the route is opened.
+//! Not here: values from the environment or a secret, which are known when the route is opened.
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 
@@ -23,10 +23,10 @@ const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CR
 /// Seconds of a statement without `QUERY_TIMEOUT` (routes reference §4.2).
 const QUERY_TIMEOUT: i64 = 30;
 
-/// What is wrong with a text, and what to do.
+/// Problem with a text, and its fix.
 type Problem = (String, String);
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     hosts(kind, &HOSTS, block, sink);
     if SQL_TYPES.contains(&kind) {
@@ -63,8 +63,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// What is wrong with a pattern of a time, as .NET has them: letters that are no part of a time
-/// would stand in each row as they are.
+/// Returns the problem with a .NET pattern of a time: letters that are no part of a time would
+/// appear literally in each row.
 fn date_problem(pattern: &str) -> Option<String> {
     let (mut quote, mut is_escaped, mut has_part) = (None, false, false);
     for letter in pattern.chars() {
@@ -118,7 +118,7 @@ pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>)
     let message = format!(
         "ACTIVITY_TIMEOUT is {answer} s, and a statement may take {statement} s (QUERY_TIMEOUT): it would be given up while it runs, and run again"
     );
-    // Whoever has not thought of statements may have none that take so long.
+    // The default of QUERY_TIMEOUT only gives a warning: no statement may take so long.
     let draft = match is_said {
         true => Draft::error(codes::SETTING_VALUE, span, message).unless_stored(),
         false => Draft::warning(codes::SETTING_VALUE, span, message),
@@ -126,7 +126,7 @@ pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>)
     sink.push(draft.suggest("write more seconds than QUERY_TIMEOUT has, or a shorter QUERY_TIMEOUT"));
 }
 
-/// Reports what is so of a section that a module says: it connects where it names a host.
+/// Reports errors of a section that a module defines. With a host, the section connects.
 pub(super) fn in_open_section(kind: &str, block: &AddBlock, sink: &mut Sink<'_>) {
     let has_port = settings(block).any(|setting| setting.key.text.eq_ignore_ascii_case("PORT"));
     hosts(kind, if has_port { &["HOST", "SERVER"] } else { &["HOST"] }, block, sink);
@@ -172,8 +172,8 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
         None => (host, ""),
     };
     let port = behind.strip_prefix(':')?;
-    // Other words stand in front of the colon in SQL Server's way of writing, and are told when it
-    // is opened.
+    // SQL Server's syntax has other words in front of the colon. They are checked when the route is
+    // opened.
     if kind == "SQLSERVER" && !is_port(port) {
         return None;
     }
@@ -219,7 +219,7 @@ fn connection_string(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &
     }
 }
 
-/// Reports a connection string that says no server.
+/// Reports a connection string without a server.
 fn names_server(text: &str, span: Span, sink: &mut Sink<'_>) {
     let pairs = lotmq_connection_string::pairs(text);
     let is_there = pairs.iter().any(|(key, value)| SERVER_KEYS.contains(&&**key) && !value.trim().is_empty());

@@ -1,8 +1,8 @@
-//! What is proposed for a value that its key does not take: what was plausibly meant, or what
-//! counts by default, and never less protection than the text asks for.
+//! Suggestions for a value that its key does not take: the value that was probably meant, or the
+//! default, and never less protection than the text asks for.
 //!
-//! Where nothing is plausible there is the range, or nothing: the message says already what the key
-//! takes.
+//! If no value is plausible, the suggestion is the range or nothing: the message already says what
+//! the key takes.
 
 use lot_nearest::{nearest, nearest_within};
 
@@ -15,14 +15,14 @@ const NO: [&str; 9] = ["no", "off", "0", "n", "false", "none", "never", "disable
 const YES: [&str; 12] =
     ["yes", "on", "1", "y", "true", "always", "enable", "enabled", "prefer", "require", "required", "strict"];
 
-/// What a key takes that the type needs in place of a text, for people.
+/// Suggests a value that the key takes in place of a text, for people.
 pub(super) fn hint(kind: &str, key: &Key, text: &str) -> Option<String> {
     let text = text.trim();
     let write = |value: String| Some(format!("write WITH {} {value}", key.name));
     match key.value {
         ValueKind::Bool => match means(text) {
             Some(is) => write(if is { "TRUE" } else { "FALSE" }.to_owned()),
-            // What is not understood decides nothing.
+            // An unknown text gives no preference.
             None => Some(format!("write WITH {} TRUE, or FALSE", key.name)),
         },
         ValueKind::Words(words) => word(key, words, text),
@@ -60,8 +60,7 @@ pub(super) fn is_place(text: &str) -> bool {
     is_host && !text.contains("://")
 }
 
-/// What a text says that is to be TRUE or FALSE, in other words; `verify-full` and its like ask for
-/// something.
+/// Reads a text as TRUE or FALSE that says it in other words. `verify-full` and its like mean TRUE.
 pub(super) fn means(text: &str) -> Option<bool> {
     let text = text.trim().to_ascii_lowercase();
     match (NO.contains(&&*text), YES.contains(&&*text) || text.starts_with("verify")) {
@@ -75,7 +74,7 @@ pub(super) fn means(text: &str) -> Option<bool> {
 fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String> {
     let meant =
         word_of_others(text, words).or_else(|| part_of_one(text, words)).or_else(|| near(text, words));
-    // Whoever slips is not led to less protection.
+    // A misspelt value never leads to a suggestion of less protection.
     let is_weak = |word: &&str| {
         key.is_about_security() && ["0", "NONE", "PLAINTEXT"].contains(&&*word.to_ascii_uppercase())
     };
@@ -86,7 +85,7 @@ fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String>
     Some(format!("write WITH {} \"{default}\"", key.name))
 }
 
-/// The word of a table that is meant by what others call it, where one of them is of this table.
+/// Returns the word of a table for a synonym of other products, if the table has that word.
 fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
     let meant: &[&str] = match text.to_ascii_lowercase().as_str() {
         "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => &["both"],
@@ -123,8 +122,8 @@ fn near(text: &str, words: &[&'static str]) -> Option<&'static str> {
     }
 }
 
-/// The number that is meant by a text with a unit, that others know by a name, or that counts by
-/// default. Where the text is a number, any of the range may be meant.
+/// Number that a text with a unit means, or that other products know by a name, or the default.
+/// `None` if the text is a number: any number of the range may be meant.
 fn number(kind: &str, key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
     if text.parse::<i128>().is_ok() {
         return None;
@@ -207,7 +206,7 @@ mod tests {
     use super::*;
     use crate::route::{COMMON, all};
 
-    /// What is proposed for a value of a key of a type.
+    /// Returns the suggestion for a value of a key of a type.
     fn proposed(kind: &str, name: &str, text: &str) -> String {
         let kind = all().find(|it| it.name == kind).unwrap();
         let sections = kind.sections.iter().chain(COMMON).map(|section| section.keys);
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_proposed_is_what_was_meant_and_never_weaker() {
+    fn suggested_value_matches_the_intent_and_is_never_weaker() {
         for (kind, key, text, expected) in [
             ("MQTT_BRIDGE", "CLEAN_SESSION", "no", "write WITH CLEAN_SESSION FALSE"),
             ("MQTT_BRIDGE", "USE_TLS", "off", "write WITH USE_TLS FALSE"),

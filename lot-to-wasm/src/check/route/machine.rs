@@ -1,8 +1,7 @@
-//! Routes to machines as they stand in the text: addresses of tags that can be none, and settings
-//! with which a connector can do nothing.
+//! Checks of routes to machines: invalid addresses of tags, and settings that no connector can use.
 //!
-//! Not here: how addresses are written, which `lot-tags` says to the connectors as well; and what
-//! comes from the environment, which is known when the route is opened.
+//! Not here: the syntax of addresses, which the connectors also take from `lot-tags`; and values
+//! from the environment, which are known when the route is opened.
 
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lot_tags::modbus::{self, ModbusUnit};
@@ -13,7 +12,7 @@ use super::value_of;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::syntax::route::{AddBlock, RouteItem};
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
         "OPCUA" => of_opcua(block, section, sink),
@@ -24,7 +23,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// Reports what is so of the tags of a route, when all of it was read.
+/// Checks the tags of a route, when all of it was read.
 pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let mut is_of_nobody = None;
     for (block, mapping, tag) in tags(items, said) {
@@ -51,7 +50,7 @@ pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_
     }
 }
 
-/// Tags with the blocks that they stand in, and what the text says of them and of their mapping.
+/// Iterates over tags with their blocks, and their settings with those of the mapping.
 fn tags<'a>(
     items: &'a [RouteItem],
     said: &'a RouteFacts,
@@ -75,7 +74,7 @@ fn named<'a>(item: &'a RouteItem, kind: &str) -> Option<(&'a AddBlock, &'a str)>
     Some((block, &name.text))
 }
 
-/// What an address has to fit; `None` where that is not known yet.
+/// Returns the shape that an address must fit; `None` while the shape is unknown.
 fn shape(tag: &RouteBlock) -> Option<TagShape> {
     let is_readable = tag.settings.get("WRITABLE") == Some(&RouteValue::Bool(false));
     let length = match tag.settings.get("LENGTH") {
@@ -102,7 +101,7 @@ fn address_flaw(
             let unit = [tag, mapping].into_iter().find_map(|block| block.settings.get("SLAVE_ID"));
             let is_everybody = said.kind == "MODBUS_SERIAL"
                 && matches!(unit, Some(RouteValue::Int(number)) if *number == i64::from(modbus::EVERYBODY));
-            // Fewer registers may be set for the section, of which the connector tells.
+            // A section may set fewer registers, and then the connector reports the error.
             let number = if is_everybody { modbus::EVERYBODY } else { 1 };
             let unit = ModbusUnit { number, registers_max: modbus::REGISTERS_MAX };
             modbus::place(address, tag.text("ADDRESS_TYPE"), shape, unit).err()
@@ -160,7 +159,7 @@ fn of_opcua(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// What a section says of security, as far as it stands in the text.
+/// Returns the security settings of a section, as far as the text has them.
 fn security(section: &RouteBlock) -> SecuritySettings {
     SecuritySettings {
         uses: match section.settings.get("USE_SECURITY") {

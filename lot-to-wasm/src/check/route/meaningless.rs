@@ -1,8 +1,8 @@
-//! Values of the right kind that the guest of a type can do nothing with: told with the definition,
-//! and not with the first message.
+//! Checks of values that have the right kind, but that the guest of a type cannot use. The error
+//! comes with the definition, and not with the first message.
 //!
-//! Not here: what a guest finds out only from its far side, and all of a value that is known when
-//! the route is opened.
+//! Not here: errors that a guest finds only at its far side, and values that are known when the
+//! route is opened.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem};
 use crate::topic::{filter_help, filter_problem};
 
-/// Commands of Redis that are written often, for what is nearly one of them: modules of the server
-/// may bring any other.
+/// Common commands of Redis, for suggestions for a misspelt command. Modules of the server may
+/// bring any other command.
 const REDIS_COMMANDS: &str = "\
     APPEND DECR DECRBY DEL EVAL EXPIRE GEOADD GET GETDEL GETSET HDEL HGET HGETALL HINCRBY HINCRBYFLOAT \
     HMGET HMSET HSET HSETNX INCR INCRBY INCRBYFLOAT KEYS LINDEX LLEN LPOP LPUSH LRANGE LREM LSET LTRIM \
@@ -26,7 +26,7 @@ const REDIS_COMMANDS: &str = "\
     SPUBLISH SREM STRLEN TTL TYPE UNLINK XADD XDEL XLEN XRANGE XREAD XTRIM ZADD ZINCRBY ZRANGE ZREM \
     ZSCORE";
 
-/// Reports what is so of a section of a type that the broker knows.
+/// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     match kind {
         "EMAIL" => sender(block, section, sink),
@@ -49,8 +49,8 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
     }
 }
 
-/// Warns of files that each start of the route begins anew where nobody has said so: what was
-/// written before is lost with them.
+/// Warns of files that the route truncates at each start without an explicit setting: earlier data
+/// is lost.
 fn begins_anew(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let is_other_each_time = match section.settings.get("FILE_PATTERN") {
         None => false,
@@ -98,7 +98,7 @@ fn block_key<'a>(block: &AddBlock, keys: &[&'a str]) -> &'a str {
     keys.iter().find(|key| super::key_of(block, key).is_some()).unwrap_or(&keys[0])
 }
 
-/// Reports what is so of a route when all of it was read.
+/// Checks a route when all of it was read.
 pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
     if said.kind == "MQTT_BRIDGE" && said.mappings.is_empty() && !sink.has_errors() {
         let message = "nothing passes this bridge: it has no mapping";
@@ -107,13 +107,13 @@ pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports what is so of one side of a bridge.
+/// Checks one side of a bridge.
 fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     needs_user(block, section, sink);
     let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
         .into_iter()
         .find(|key| section.settings.contains_key(*key));
-    // Who has switched it off may have left the rest for the day when it is on again.
+    // If USE_TLS is off, the author may keep the other settings for the day when it is on again.
     if let Some(key) = certificate.filter(|_| !section.settings.contains_key("USE_TLS")) {
         let message = format!("{key} is of TLS, and there is no USE_TLS");
         let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), message).unless_stored();
@@ -121,7 +121,7 @@ fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports a password of nobody.
+/// Reports a password without a user name.
 fn needs_user(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let has = |key: &str| section.settings.contains_key(key);
     if has("PASSWORD") && !has("USERNAME") && !has("TOKEN") {
@@ -144,10 +144,9 @@ fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     sink.push(Draft::error(codes::SETTING_VALUE, value_of(block, "HEADERS"), message).unless_stored());
 }
 
-/// Reports what is so of the topics of a mapping between MQTT and a system that has other
-/// wildcards.
+/// Checks the topics of a mapping between MQTT and a system that has other wildcards.
 pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
-    // What the other side calls its topics, and what to write there.
+    // The other side's word for a topic, and the syntax to write there.
     let (theirs, way) = match kind {
         "NATS" => ("subject", "subjects of NATS have * for one token and, at the end, > for the rest"),
         "KAFKA" => ("topic of Kafka", "a topic of Kafka has a name without wildcards"),
@@ -169,7 +168,7 @@ pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sin
     }
 }
 
-/// Reports what is so of an event, or of a mapping that does an event's work.
+/// Checks an event, or a mapping that does an event's work.
 pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     for key in ["QUERY", "COMMAND"] {
         let is_empty = |value: &RouteValue| template::plain(value).is_some_and(|text| text.trim().is_empty());
@@ -196,8 +195,8 @@ pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &
     }
 }
 
-/// Reports tags that publish at the same topic: who reads it cannot tell them apart, and of
-/// retained values sees one.
+/// Reports tags that publish at the same topic. A subscriber cannot tell them apart, and gets only
+/// one of the retained values.
 pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
     fn blocks(items: &[RouteItem]) -> impl Iterator<Item = &AddBlock> {
         items.iter().filter_map(|item| match item {
@@ -218,7 +217,7 @@ pub(super) fn same_topics(items: &[RouteItem], sink: &mut Sink<'_>) {
     }
 }
 
-/// Reports what is so of a tag.
+/// Checks a tag.
 pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink: &mut Sink<'_>) {
     let is_writable = tag.settings.get("WRITABLE") == Some(&RouteValue::Bool(true));
     if is_writable && !tag.settings.contains_key("DESTINATION_TOPIC") {
@@ -275,9 +274,9 @@ fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
     });
 }
 
-/// Whether a query of files that begins with one of its words has what belongs behind it.
+/// Whether a query of files that begins with one of its words has the operands of that word.
 fn is_file_query(query: &RouteValue) -> bool {
-    // What a message fills in is a part, whatever it is.
+    // Each placeholder counts as some text, whatever the message fills in.
     let text: String = if let RouteValue::Template(parts) = query {
         parts.iter().map(|part| part.text().unwrap_or("x")).collect()
     } else if let Some(text) = template::plain(query) {
@@ -334,7 +333,7 @@ fn addresses(list: &str) -> Vec<&str> {
     .collect()
 }
 
-/// The sender of mails: one that the text does not say is told when the route is opened, too.
+/// Checks the sender of mails. A missing sender is reported again when the route is opened.
 fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let way = "add a line WITH FROM \"name@example.com\"";
     let Some(key) = ["FROM", "USERNAME"].into_iter().find(|key| section.settings.contains_key(*key)) else {
@@ -351,8 +350,8 @@ fn sender(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     }
 }
 
-/// Whether a text may be an address of mail, as `name@example.com` or `Jo <name@example.com>`. What
-/// stands in quotes may be anything.
+/// Whether a text may be a mail address, as `name@example.com` or `Jo <name@example.com>`. Text
+/// with quotes only needs an `@`.
 fn is_mail_address(text: &str) -> bool {
     let text = text.trim();
     let address = text.rsplit_once('<').map_or(text, |(_, behind)| behind.trim_end_matches('>'));
@@ -377,7 +376,7 @@ fn first_word(block: &RouteBlock, key: &str) -> Option<String> {
     };
     match text.split_once(char::is_whitespace) {
         Some((word, _)) => Some(word.to_owned()),
-        // What a placeholder goes on with is no word yet.
+        // A text that continues with a placeholder is not a whole word yet.
         None => (whole.is_some() || text.contains([':', '{'])).then(|| text.to_owned()),
     }
 }

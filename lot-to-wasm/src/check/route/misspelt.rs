@@ -1,5 +1,5 @@
-//! Placeholders of routes that are misspelt. What has braces and is no placeholder stays text, as
-//! JSON is full of braces; so only what nobody writes but to have it filled is told.
+//! Misspelt placeholders of routes. Other text in braces stays text, as JSON is full of braces.
+//! Only text that must be meant as a placeholder is reported.
 
 use lot_facts::TemplatePart;
 use lot_nearest::nearest;
@@ -14,7 +14,7 @@ const HEADS: [&str; 6] = ["payload", "value", "topic", "timestamp", "env", "secr
 /// Placeholders of one word.
 const WORDS: [&str; 4] = ["payload", "value", "topic", "timestamp"];
 
-/// Warns of what is all but a placeholder in a text.
+/// Warns of misspelt placeholders in a text.
 pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
     for (at, written, meant) in found(text) {
         let place = place(text, span, at, written);
@@ -25,8 +25,8 @@ pub(super) fn warn(key: &str, text: &str, span: Span, sink: &mut Sink<'_>) {
     }
 }
 
-/// Where in the source stands what begins at a byte of a text whose literal is at `span`; `None` of
-/// a text with escapes, in which nothing stands where it is read.
+/// Returns the source span of a part of a text whose literal is at `span`. Returns `None` if the
+/// literal has escapes, because its offsets differ from those of the text.
 pub(super) fn place(text: &str, span: Span, at: usize, written: &str) -> Option<Span> {
     let is_plain = (span.end - span.start) as usize == text.len() + 2;
     let place =
@@ -34,7 +34,7 @@ pub(super) fn place(text: &str, span: Span, at: usize, written: &str) -> Option<
     is_plain.then(|| Span { start: place(at), end: place(at + written.len()) })
 }
 
-/// What is misspelt in a text, with where it begins and what is meant.
+/// Finds misspelt placeholders of a text, with their byte offsets and corrections.
 fn found(text: &str) -> Vec<(usize, &str, String)> {
     let mut found = Vec::new();
     for (open, _) in text.match_indices('{') {
@@ -69,7 +69,7 @@ fn unclosed(inside: &str) -> Option<(&str, String)> {
     is_one.then(|| (word, format!("{{{word}}}")))
 }
 
-/// What is meant by what stands between braces; `None` where it is right, or means something else.
+/// Returns the correction of a placeholder; `None` if it is correct or means something else.
 pub(super) fn meant(inside: &str) -> Option<String> {
     match placeholder(inside) {
         Some(Ok(TemplatePart::Field(name))) => return word(&name).map(|word| format!("{{{word}}}")),
@@ -93,7 +93,7 @@ pub(super) fn meant(inside: &str) -> Option<String> {
     Some(format!("{{{head}.{tail}}}"))
 }
 
-/// What follows `payload.`, where it is meant well.
+/// Corrects the text behind `payload.`.
 fn of_payload(tail: &str) -> String {
     let (first, rest) = tail.split_once('.').map_or((tail, None), |(first, rest)| (first, Some(rest)));
     let rest = rest.filter(|rest| !rest.is_empty());
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_all_but_a_placeholder_is_told() {
+    fn misspelt_placeholder_is_reported_with_a_suggestion() {
         for (text, expected) in [
             ("a {value.jsn} b", "{value.jsn}={value.json}"),
             ("{paylod.json.t}", "{paylod.json.t}={payload.json.t}"),

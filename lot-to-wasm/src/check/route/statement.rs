@@ -1,7 +1,7 @@
-//! Statements of MONGODB and OPENSEARCH that no message can make one, as their guests read them:
-//! told with the definition, and not with the first message.
+//! Checks of statements of MONGODB and OPENSEARCH that are invalid for every message, as their
+//! guests read them. The error comes with the definition, and not with the first message.
 //!
-//! Not here: what the values of a message decide, and all of a text of which a part is known when
+//! Not here: errors that depend on the values of a message, and texts of which a part is known when
 //! the route is opened.
 
 use lot_facts::{RouteBlock, RouteValue, TemplatePart};
@@ -19,13 +19,13 @@ const HOLE: char = '\u{1}';
 const MONGODB: &str = "INSERT FIND UPDATE DELETE";
 const OPENSEARCH: &str = "INDEX SEARCH";
 
-/// What is wrong with a statement, and what to do.
+/// Problem with a statement, and its fix.
 struct Problem {
     text: String,
     help: Option<String>,
 }
 
-/// Reports what is so of an event, or of a mapping that does an event's work.
+/// Checks an event, or a mapping that does an event's work.
 pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     let check = match kind {
         "MONGODB" => of_mongodb,
@@ -74,7 +74,7 @@ fn problem(text: impl Into<String>, help: impl Into<Option<String>>) -> Problem 
     Problem { text: text.into(), help: help.into() }
 }
 
-/// The first word, in capital letters, with what stands behind it and its blanks.
+/// Returns the first word, in capital letters, and the text behind it and its blanks.
 fn first_word<'a>(text: &'a str, words: &'static str, all: &str) -> Result<(&'static str, &'a str), Problem> {
     let text = text.trim_start();
     let end = text.find(|letter: char| letter.is_whitespace() || letter == HOLE || letter == '{');
@@ -92,7 +92,7 @@ fn first_word<'a>(text: &'a str, words: &'static str, all: &str) -> Result<(&'st
     Err(problem(format!("begins with {begins}, and not with {all}"), near))
 }
 
-/// What stands up to the next blank, and what stands behind that.
+/// Splits a text at its first blank.
 fn up_to_blank(text: &str) -> (&str, &str) {
     let (name, rest) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
     (name, rest.trim_start())
@@ -156,7 +156,7 @@ fn of_opensearch(text: &str) -> Result<(), Problem> {
     }
 }
 
-/// Reads an object of JSON, or a placeholder in its place; what stands behind it.
+/// Reads an object of JSON, or a placeholder in its place; returns the text behind it.
 fn object(text: &str) -> Result<String, Problem> {
     if let Some(rest) = text.strip_prefix(HOLE) {
         return Ok(rest.to_owned());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_makes_a_statement_is_told() {
+    fn statement_that_can_never_be_valid_is_reported() {
         const WHERE: &str = "write WHERE with conditions, or {} where all documents are meant";
         const VERBS: &str = "INSERT, FIND, UPDATE or DELETE";
         for (text, expected) in [
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_message_may_make_one_is_right() {
+    fn statement_that_may_become_valid_is_accepted() {
         for text in [
             "INSERT x <>",
             "insert x-<> {\"a\": <>, \"b\": \"at <>\", \"c\\\"\": \"two\nlines\"}",

@@ -50,7 +50,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
     }
 }
 
-/// Whether a text with placeholders is one that its key takes; what is wrong with it is reported.
+/// Whether a key takes a text with placeholders; reports the error if it does not.
 pub(super) fn fits(value: &RouteValue, span: Span, key: &Key, sink: &mut Sink<'_>) -> bool {
     let RouteValue::Template(parts) = value else { return true };
     let mut refused = |problem: &str, code| {
@@ -134,8 +134,8 @@ fn literal(part: &TemplatePart) -> &str {
     if let TemplatePart::Text(text) = part { text } else { "" }
 }
 
-/// Cuts a text at its placeholders. What has braces and is none stays text: JSON bodies are full of
-/// them.
+/// Cuts a text at its placeholders. Other text in braces stays text: JSON bodies are full of
+/// braces.
 pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
     let mut parts = Vec::new();
     let mut plain = String::new();
@@ -165,7 +165,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<TemplatePart>, String> {
     Ok(parts)
 }
 
-/// What stands between braces; `None` when it is no placeholder.
+/// Reads the text between braces as a placeholder; `None` when it is none.
 pub(super) fn placeholder(inside: &str) -> Option<Result<TemplatePart, String>> {
     let (head, tail) = inside.split_once('.').map_or((inside, None), |(head, tail)| (head, Some(tail)));
     let number = |digits: &str| -> Option<Result<u32, String>> {
@@ -228,7 +228,7 @@ pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
 /// The topics of a filter, as a mapping writes it; one with placeholders may be any.
 pub(super) fn fact_of_filter(value: &RouteValue) -> Option<TopicFact> {
     let Some(text) = plain(value) else { return Some(TopicFact::Any) };
-    // What a shared subscription at another broker brings keeps its topic, without a name of the
+    // Messages of a shared subscription at another broker have the topic without the name of the
     // group.
     let shared = text.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
     let text = shared.map_or(text.clone(), |(_group, filter)| filter.to_owned());
@@ -311,8 +311,8 @@ pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<
     }
 }
 
-/// A mapping by which a guest brings messages, each at a topic that it says itself: wildcards bound
-/// these topics, and nothing fills placeholders.
+/// Checks a mapping by which a guest brings messages, each at a topic that the guest sets:
+/// wildcards bound these topics, and nothing fills placeholders.
 pub(super) fn brought_by_guest(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     if !checked.tags.is_empty() || !checked.goes("in") {
         return;
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_told_from_other_braces() {
+    fn placeholders_are_distinguished_from_other_braces() {
         use TemplatePart as P;
         let text = |text: &str| P::Text(text.to_owned());
         for (template, expected) in [

@@ -46,7 +46,7 @@ const NAMES: [&str; 35] = [
     "SSLTLS",
 ];
 
-/// Names of the keys that say it, the better one first.
+/// Names of the keys that ask for TLS, the better one first.
 const KEYS: [&str; 3] = ["USE_TLS", "USE_SSL", "USE_SECURITY"];
 
 /// Whether a setting of this name asks for TLS.
@@ -55,7 +55,7 @@ pub(super) fn is_one(name: &str) -> bool {
     NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
 }
 
-/// The key that says it among those of a block.
+/// Returns the key that asks for TLS among those of a block.
 pub(super) fn key_among(keys: &'static [Key]) -> Option<&'static Key> {
     KEYS.iter().find_map(|name| keys.iter().find(|key| key.name == *name))
 }
@@ -111,7 +111,7 @@ pub(super) fn tells(
     true
 }
 
-/// What the value says, where it is written.
+/// Returns whether the setting asks for TLS; `None` if its value does not show it.
 fn asks_for_it(setting: &Setting) -> Option<bool> {
     match setting.value.as_ref().map(|value| &value.kind) {
         None => Some(true),

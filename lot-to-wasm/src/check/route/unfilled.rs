@@ -1,9 +1,9 @@
-//! Placeholders of routes that stand where nothing fills them, and levels that no topic has. They
-//! would go out as they stand, or be nothing, without a word.
+//! Placeholders of routes that stand where nothing fills them, and levels that no topic has.
+//! Without a report they would go out literally, or be empty.
 //!
-//! A filter says which messages come, and has none; a mapping's topics take the wildcards of the
-//! other side; a tag's topic is one. What a server's event may name are the parameters of its path
-//! (routes reference §7).
+//! A filter says which messages come, and has none. Topics of a mapping take the wildcards of the
+//! other side; the topic of a tag is one topic. An event of a server may only name the parameters
+//! of its path (routes reference §7).
 
 use lot_facts::{RouteBlock, RouteFacts, RouteValue, TemplatePart};
 use lot_nearest::nearest;
@@ -15,20 +15,20 @@ use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem, Setting};
 
-/// What is told of a filter.
+/// Note for a placeholder in a filter.
 const OF_FILTER: &str = "a filter says which messages come, before there is one; it has + and #";
 
-/// What is told of the topics of a mapping.
+/// Note for a placeholder in the topics of a mapping.
 const OF_MAPPING: &str = "a + or # of it takes what that of the other side matched";
 
-/// What is told of a table.
+/// Note for a placeholder in the name of a table.
 const OF_TABLE: &str =
     "all messages of an event go to one table or index; another event, or a QUERY, is for another one";
 
 /// Keys of a table or an index.
 const TABLES: [&str; 5] = ["TABLE", "TABLE_NAME", "INDEX", "INDEX_NAME", "COLLECTION"];
 
-/// What is told of the topic of a tag.
+/// Note for a placeholder in the topic of a tag.
 const OF_TAG: &str = "what is read from a device comes with no message that could fill them";
 
 /// Reports placeholders in the topics of a mapping: those that it publishes to take wildcards. A
@@ -56,7 +56,7 @@ pub(super) fn in_tag(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>
     }
 }
 
-/// Reports what the events of a checked route have of it.
+/// Reports such placeholders and levels in the events of a checked route.
 pub(super) fn in_events(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     for item in items {
         let RouteItem::Block(block @ AddBlock { kind, name: Some(name), .. }) = item else { continue };
@@ -124,7 +124,7 @@ fn text_of(setting: &Setting) -> Option<(&Setting, &str, Span)> {
     Some((setting, value::written(setting)?, span))
 }
 
-/// What stands between braces in a text, with the braces, and where it begins.
+/// Iterates over the texts in braces, including the braces, with their byte offsets.
 fn braced(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.match_indices('{').filter_map(|(open, _)| {
         let end = text[open + 1..].find(['{', '}'])? + open + 1;
@@ -167,8 +167,7 @@ fn is_served(event: &RouteBlock, said: &RouteFacts) -> bool {
     }
 }
 
-/// Reports what stands in braces in the topics of an event of a server, and is no parameter of its
-/// path.
+/// Reports placeholders in the topics of an event of a server that are no parameter of its path.
 fn of_path(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     let name = |part: &TemplatePart| {
         if let TemplatePart::Field(name) = part { Some(name.clone()) } else { None }

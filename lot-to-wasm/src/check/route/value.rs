@@ -15,7 +15,7 @@ use crate::source::Span;
 use crate::syntax::route::Setting;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, RandomKind};
 
-/// What a private key in PEM has in its first line.
+/// Text in the first line of a private key in PEM.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
 /// The value of a setting whose key takes anything.
@@ -147,7 +147,7 @@ fn later(parts: Vec<RoutePart>, span: Span, key: &Key, sink: &mut Sink<'_>) -> O
     }
 }
 
-/// What an expression is worth when the route starts.
+/// Value of an expression when the route starts.
 enum Constant {
     Text(String),
     Int(i64),

@@ -9,13 +9,13 @@ use crate::syntax::{CastType, Position};
 pub struct Expression {
     /// First character.
     pub at: Position,
-    /// What its value can be. `INT` alone says of a calculation that it cannot overflow.
+    /// Kinds that its value can have. `INT` alone means that a calculation cannot overflow.
     pub kinds: KindSet,
     /// How it is computed.
     pub kind: ExpressionKind,
 }
 
-/// What a value is compared with by `IN [a, b, …]` and `CASE a, b`.
+/// Candidate that `IN [a, b, …]` or `CASE a, b` compares a value with.
 #[derive(Debug, Clone)]
 pub enum Candidate {
     /// The word EMPTY: whether the value is Empty, Null or a text without characters.
@@ -25,7 +25,7 @@ pub enum Candidate {
 }
 
 impl Candidate {
-    /// What is evaluated, if anything is.
+    /// Returns the expression to evaluate, if there is one.
     pub(crate) fn value(&self) -> Option<&Expression> {
         match self {
             Candidate::Empty => None,
@@ -33,7 +33,7 @@ impl Candidate {
         }
     }
 
-    /// What is evaluated, to be changed.
+    /// Returns the expression to evaluate, as a mutable reference.
     pub(crate) fn value_mut(&mut self) -> Option<&mut Expression> {
         match self {
             Candidate::Empty => None,
@@ -65,7 +65,7 @@ pub enum ExpressionKind {
     GetTopic(Topic),
     /// A member of a JSON document. Missing member or unparsable source: Null.
     GetJson {
-        /// Which member.
+        /// Path to the member.
         path: JsonPath,
         /// The document: JSON text or a JSON value.
         source: Box<Expression>,
@@ -83,7 +83,7 @@ pub enum ExpressionKind {
     LocalTimestamp(LocalTimestampFormat),
     /// Another time than now; Null and Empty stay as they are.
     TimestampOf {
-        /// What is shown of it.
+        /// Format in which the time is shown.
         format: ShownTimeFormat,
         /// The time: a value cast `AS TIMESTAMP`.
         instant: Box<Expression>,
@@ -108,7 +108,7 @@ pub enum ExpressionKind {
     /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this
     /// trigger.
     Session(SessionWord),
-    /// `CLIENTID`, `USER` of who published the message; Empty for nobody.
+    /// `CLIENTID`, `USER` of the publisher of the message; Empty without one.
     Publisher(PublisherWord),
     /// A property of the message that started the run, or that a Rule is asked about; Empty when it
     /// has none.
@@ -122,8 +122,8 @@ pub enum ExpressionKind {
     UserProperty(String),
     /// Whether the user that asks a Rule is in a group.
     InGroup(String),
-    /// Whether a module allows what a Rule is asked about. Where it denies, so does the Rule, at
-    /// once.
+    /// Whether a module allows the request that a Rule is asked about. If the module denies it, the
+    /// Rule denies it at once.
     ModuleAllows(String),
     /// `-x`: the operand by `num`.
     Negate(Box<Expression>),
@@ -210,9 +210,9 @@ pub enum ExpressionKind {
     /// Empty stays Empty, as in every text transform, so that a FILTER without a match still skips
     /// the statement (OD-24).
     Replace {
-        /// What to look for.
+        /// Text to search for.
         search: Box<Expression>,
-        /// What to put there.
+        /// Text to put in its place.
         replacement: Box<Expression>,
         /// Where.
         value: Box<Expression>,
@@ -226,16 +226,17 @@ pub enum ExpressionKind {
         value: Box<Expression>,
         /// Separator, not empty.
         separator: String,
-        /// Which piece.
+        /// Number of the piece, from 1; all pieces if there is none.
         at: Option<u32>,
     },
-    /// In a Model: what `PUBLISH MODEL` assigned to a field or below it; Empty when nothing.
+    /// In a Model: the value that `PUBLISH MODEL` assigned to a field or below it; Empty without
+    /// one.
     Assigned(String),
     /// In a Model: whether anything was assigned to a field or below it.
     IsAssigned(String),
     /// Whether the value is Empty or Null.
     IsAbsent(Box<Expression>),
-    /// In a Model: a cast to the field's type, in which Empty and Null stay what they are.
+    /// In a Model: a cast to the field's type, which leaves Empty and Null unchanged.
     Fit {
         /// Target.
         to: CastKind,
@@ -262,7 +263,7 @@ pub struct Select {
     /// The question as JSON, see `rows.select` in `wit/guest`: values of conditions are positions
     /// in [`parameters`](Self::parameters).
     pub query: String,
-    /// What columns are compared with.
+    /// Values that columns are compared with.
     pub parameters: Vec<Expression>,
 }
 
@@ -362,7 +363,7 @@ impl From<CastType> for CastKind {
     }
 }
 
-/// Which JSON a cast asks for.
+/// Shape of JSON that a cast asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonShape {
     /// `AS JSON`: any.
@@ -472,7 +473,7 @@ pub enum SessionWord {
     SubscribeQos,
 }
 
-/// Words about who published the message of a run.
+/// Words about the publisher of the message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublisherWord {
     /// `CLIENTID`, text.

@@ -1,8 +1,7 @@
-//! Walkers over the checked tree, for those who look at its parts and not at what they are parts
-//! of.
+//! Walkers over the checked tree, which visit its parts whatever they are parts of.
 //!
-//! What is directly in a statement says the statement's own file ([`statement`](crate::statement)),
-//! what is in an expression is said here.
+//! The file of each statement lists the parts of the statement ([`statement`](crate::statement)).
+//! This file lists the parts of an expression.
 //!
 //! Not here: the syntax tree.
 
@@ -19,18 +18,18 @@ pub(crate) enum Times {
     Once,
     /// By all loops of a run together so often.
     Passes(u64),
-    /// As often as the data say.
+    /// The number depends on the data.
     Unknown,
 }
 
-/// What a statement needs of the broker beside its topics and values.
+/// Resource that a statement needs from the broker beside its topics and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need<'a> {
-    /// As many steps as the data say.
+    /// A number of steps that depends on the data.
     Unbounded,
     /// The payload of the message.
     Payload,
-    /// Properties of the message, or of what is published.
+    /// Properties of the message, or of a published message.
     Properties,
     /// A named setting.
     Setting(SettingStore, &'a str),
@@ -46,7 +45,7 @@ pub(crate) enum Need<'a> {
     Model(&'a str),
 }
 
-/// What is directly in a statement: topics `T`, expressions `E`, and blocks `B` of statements.
+/// Direct part of a statement: topics `T`, expressions `E`, and blocks `B` of statements.
 pub(crate) enum Part<'a, T, E, B> {
     /// A topic that is written.
     Topic(T, TopicUse),
@@ -69,7 +68,7 @@ pub(crate) type PartRef<'a> = Part<'a, &'a Topic, &'a Expression, &'a [Statement
 pub(crate) type PartMut<'a> = Part<'a, &'a mut Topic, &'a mut Expression, &'a mut [Statement]>;
 
 /// Both walkers of a statement of the checked tree ([`Executable`](crate::statement::Executable)),
-/// by one description of what is directly in it.
+/// from one description of its direct parts.
 macro_rules! parts {
     (|$node:pat_param, $visit:ident| $body:block) => {
         fn each_part<'a>(&'a self, $visit: &mut dyn FnMut($crate::check::tree::walk::PartRef<'a>)) {
@@ -123,7 +122,7 @@ impl Topic {
 pub(crate) struct Assignment<'a> {
     /// The variable.
     pub(crate) variable: VariableId,
-    /// Its value; `None` for what comes from elsewhere.
+    /// Its value; `None` for a value that comes from elsewhere.
     pub(crate) value: Option<&'a Expression>,
     /// How often it is carried out in a run, at most; `None` when that is not known.
     pub(crate) times: Option<u64>,

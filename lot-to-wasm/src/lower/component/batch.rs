@@ -1,9 +1,9 @@
 //! Many messages in one call: the interface `action-batches` of the [shell](super::shell), around a
 //! core module that knows nothing of it.
 //!
-//! A program writes through the gate. While a batch is under way, the gate keeps what is written in
-//! the guest's memory; otherwise it passes it to the host. The entrance calls the program for each
-//! message of a batch. Both are modules of the shell, so all definitions share their code.
+//! A program writes through the gate. During a batch, the gate keeps the writes in the guest's
+//! memory; otherwise it passes them to the host. The entrance calls the program for each message of
+//! a batch. Both are modules of the shell, so all definitions share their code.
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection,
@@ -145,10 +145,10 @@ fn gated(function: Host, host: u32, write: u32) -> Vec<Instruction<'static>> {
 /// A module that exports the functions that it imports, those of a module of the world, and for
 /// Actions one that calls theirs.
 ///
-/// The [`shell`](super::shell) lifts its exports instead of the Action's own. What module those
-/// come from is known only when the shell is instantiated, so wasmtime looks each of them up by
-/// name and makes a reference to it anew at every call; an import of a module that it has compiled
-/// with the component is neither.
+/// The [`shell`](super::shell) lifts its exports instead of the Action's own. The module of those
+/// is known only when the shell is instantiated, so wasmtime looks each of them up by name and
+/// makes a reference to it anew at every call. An import of a module that is compiled with the
+/// component needs neither.
 pub(super) fn entrance(world: World) -> Vec<u8> {
     let mut writer = Writer::default();
     let mut on_message = None;
@@ -172,7 +172,7 @@ fn on_messages(on_message: u32, [begin, next, write, end]: [u32; 4]) -> Vec<Inst
     use Instruction::{
         Br, BrIf, Call, Drop, End, I32Const, I32Eqz, I32Load, I32Load8U, If, LocalGet, LocalTee, Loop,
     };
-    /// Where a message is; then what its run ended with.
+    /// Local with the address of a message; then with the result of its run.
     const PLACE: u32 = 4;
     let mut code = vec![LocalGet(0), LocalGet(1), LocalGet(2), LocalGet(3), Call(begin)];
     code.extend([Instruction::Block(BlockType::Empty), Loop(BlockType::Empty)]);

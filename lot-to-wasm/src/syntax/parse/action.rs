@@ -35,7 +35,7 @@ struct Draught {
 }
 
 impl Parser<'_, '_> {
-    /// The Action after its name. Errors are reported; what could be read is returned.
+    /// Reads the Action after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn action(&mut self, name: Name) -> DefineAction {
         let mut draught = Draught::default();
         loop {
@@ -365,7 +365,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// What else stands behind the name says nothing about the lines below.
+    /// Reports further text behind the name, and goes on with the lines below.
     fn after_name(&mut self) -> Parsed<()> {
         let name = self.slice(self.previous());
         let (word, span) = (self.word(), self.span());
@@ -445,7 +445,7 @@ impl Parser<'_, '_> {
         self.sink.push(draft.suggest("write ON TOPIC \"…\" DO, then the statements, indented by 4 spaces"));
     }
 
-    /// An entity whose DEFINE was forgotten: what is below belongs to it.
+    /// Reads an entity whose DEFINE was forgotten: the lines below belong to it.
     fn without_define(&mut self) -> Parsed<()> {
         self.missing_first_word("DEFINE", &["DEFINE"]);
         while !self.is_end() {
@@ -454,8 +454,8 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Whether a line in column 1 is none of LoT, nor meant for one: `var x = 1`, `if (x) {`. What
-    /// is written in capitals is a slip.
+    /// Whether a line in column 1 is of another language and not meant as LoT: `var x = 1`, `if (x)
+    /// {`. A line in capitals counts as misspelt LoT.
     fn is_foreign_line(&self) -> bool {
         let word = self.word();
         let is_called = self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen);
@@ -470,8 +470,8 @@ impl Parser<'_, '_> {
         self.word().starts_with(char::is_lowercase)
     }
 
-    /// Lines of another language behind the statements, with what is below them: told once, with
-    /// their number.
+    /// Reports lines of another language behind the statements, and the blocks below them, as one
+    /// error with their number.
     fn foreign_lines(&mut self, place: &str) {
         let (first, found) = (self.span(), self.found());
         loop {
@@ -545,5 +545,5 @@ impl Parser<'_, '_> {
     }
 }
 
-/// What becomes of lines of another language.
+/// Suggestion for lines of another language.
 const NO_FOREIGN_LINES: &str = "leave them out: statements stand below DO, indented by 4 spaces, as SET \"x\" WITH 1; what several actions need is an action of its own, DEFINE ACTION name";

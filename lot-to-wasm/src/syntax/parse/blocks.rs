@@ -233,7 +233,7 @@ impl Parser<'_, '_> {
         (span, text)
     }
 
-    /// After an error in a statement: skips its line, its block, and what belongs to it (`ELSE`,
+    /// After an error in a statement: skips its line, its block, and its further parts (`ELSE`,
     /// `UNTIL`).
     pub(crate) fn recover(&mut self) {
         loop {
@@ -250,10 +250,10 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The block of a line that was not understood, whose `Indent` was taken: its statements are
-    /// read, so that their own mistakes are told as well, and left out.
+    /// Reads the block of a line that was not understood, whose `Indent` was taken. Its statements
+    /// are left out, but their own mistakes are reported.
     fn block_without_opener(&mut self) {
-        // What belongs to a statement of its own says nothing without it.
+        // A part of a statement cannot be checked without that statement.
         let is_part = ["CASE", "DEFAULT", "OUTPUT"].contains(&self.word());
         if self.blocks >= BLOCK_DEPTH_MAX || is_part || !statement::is_meant(self, false) {
             return self.skip_block();

@@ -248,8 +248,8 @@ impl Parser<'_, '_> {
         Ok(left)
     }
 
-    /// Whether NOT stands here; in another case only before what begins a value, because oldest
-    /// programs have bare names.
+    /// Whether NOT stands here. In another case it counts only before the beginning of a value,
+    /// because oldest programs have bare names.
     fn is_negation(&self) -> bool {
         let begins_value = match &self.peek_at(1).kind {
             TokenKind::Word => matches!(
@@ -267,7 +267,7 @@ impl Parser<'_, '_> {
         self.fail(draft.suggest("join two comparisons with AND"))
     }
 
-    /// The operator here: what it is, how it binds, and how many tokens it takes.
+    /// Returns the operator here, its binding strength, and its number of tokens.
     pub(crate) fn operator(&self) -> Option<(BinaryOperator, Level, usize)> {
         match &self.peek().kind {
             TokenKind::Sign(sign) => sign_operator(*sign).map(|(operator, level)| (operator, level, 1)),

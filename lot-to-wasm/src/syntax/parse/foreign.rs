@@ -1,5 +1,4 @@
-//! What people write who come from other languages: reported with what it is here, and read as
-//! that.
+//! Syntax of other languages: reported with its LoT replacement, and read as if that were written.
 
 use lot_nearest::nearest_within;
 
@@ -12,7 +11,7 @@ use crate::token::{Sign, TokenKind};
 /// Words for ELSE IF elsewhere.
 const ELSE_IFS: [&str; 4] = ["ELSEIF", "ELSIF", "ELIF", "ELSE_IF"];
 
-/// Types, and what other languages call them.
+/// Types, and their names in other languages.
 const FOREIGN_TYPES: [(&str, &[&str]); 7] = [
     ("INT", &["INTEGER", "LONG", "SHORT", "INT32", "INT64"]),
     ("DOUBLE", &["FLOAT", "NUMBER", "REAL", "DECIMAL", "NUMERIC"]),
@@ -86,7 +85,7 @@ impl Parser<'_, '_> {
         self.ends_after_next().then_some(sign)
     }
 
-    /// Takes one of these types; what another language calls one of them is reported, and taken.
+    /// Takes one of these types; the name of one in another language is reported, and taken.
     pub(crate) fn type_word<T: Copy>(&mut self, types: &[(&'static str, T)], after: &str) -> Parsed<T> {
         if let Some((_, found)) = types.iter().find(|(name, _)| self.eat_keyword(name)) {
             return Ok(*found);
@@ -219,7 +218,7 @@ impl Parser<'_, '_> {
         Some(Text { value, span })
     }
 
-    /// What is said of `=>` and `=<`, of which the first sign has been read.
+    /// Returns the error for `=>` and `=<`, whose first sign has been read.
     pub(crate) fn turned_comparison(&self) -> Option<Draft> {
         let right = match self.peek().kind {
             TokenKind::Sign(Sign::Greater) => ">=",
@@ -236,7 +235,7 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// What is said of a number of per cent, of which `%` has been read.
+    /// Returns the error for a percentage, whose `%` has been read.
     pub(crate) fn percentage(&self) -> Option<Draft> {
         let span = self.previous();
         let number = self.at.checked_sub(2).and_then(|index| self.tokens.get(index))?;
@@ -283,8 +282,8 @@ impl Parser<'_, '_> {
         !is_layout && self.peek_at(ahead).span.start == before.end
     }
 
-    /// Which of these words the next one is, with letters that have changed places or one that is
-    /// wrong.
+    /// Returns the one of these words that the next word is a misspelling of: with one wrong
+    /// letter, or with letters that have changed places.
     pub(crate) fn misspelt(&self, words: &[&'static str]) -> Option<&'static str> {
         let word = self.word();
         nearest_within(1, word, words.iter().copied()).filter(|near| word.len() > 2 && *near != word)
@@ -300,7 +299,7 @@ impl Parser<'_, '_> {
         self.misspelt(&CLAUSES)
     }
 
-    /// Reports what follows a whole statement on its line.
+    /// Reports further tokens behind a whole statement on its line.
     pub(crate) fn after_statement<T>(&mut self) -> Parsed<T> {
         let message = format!("expected the end of the line after the statement, found {}", self.found());
         let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&[super::LINE_END]);

@@ -1,5 +1,5 @@
-//! Operators and values as other languages write them: reported with what is written here, and read
-//! as that where it can be told.
+//! Operators and values of other languages: reported with their LoT replacement, and read as that
+//! if it is unambiguous.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
@@ -24,7 +24,7 @@ const COMPARISONS: [(&str, &str); 12] = [
     ("INCLUDES", "CONTAINS"),
 ];
 
-/// Functions that other languages have, with what to write instead; in any case.
+/// Functions of other languages, with their LoT replacement; in any case.
 const FUNCTIONS: [(&[&str], &str); 27] = [
     (&["CONCATENATE", "CONCAT", "FORMAT", "JOIN"], "join texts with +"),
     (&["LEN", "SIZE", "STRLEN", "CHAR_LENGTH"], "write LENGTH(value)"),
@@ -70,7 +70,7 @@ const FUNCTIONS: [(&[&str], &str); 27] = [
     ),
 ];
 
-/// Methods of values in other languages, with what to write for `PAYLOAD.method(…)`.
+/// Methods of values in other languages, with the replacement for `PAYLOAD.method(…)`.
 const METHODS: [(&[&str], &str); 10] = [
     (&["get"], "write GET JSON \"path\" IN PAYLOAD"),
     (&["startswith", "startsWith"], "write PAYLOAD STARTS_WITH \"text\""),
@@ -84,13 +84,13 @@ const METHODS: [(&[&str], &str); 10] = [
     (&["loads", "parse"], "a JSON text is read as it is: GET JSON \"path\" IN PAYLOAD"),
 ];
 
-/// What to write for a function of another language.
+/// Returns the LoT replacement for a function of another language.
 pub(crate) fn function_hint(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
     FUNCTIONS.iter().find(|(names, _)| names.contains(&upper.as_str())).map(|(_, hint)| *hint)
 }
 
-/// What to write for a bare word that is a value in other languages.
+/// Returns the LoT replacement for a bare word that is a value in other languages.
 pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     Some(match word {
         "None" | "none" | "NONE" | "nil" | "NIL" | "undefined" | "Undefined" | "Nothing" | "nothing"
@@ -108,8 +108,8 @@ pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
     })
 }
 
-/// How to ask for what other languages call a type, `PAYLOAD IS NUMBER`: a value has none that
-/// could be asked for.
+/// Returns the replacement for a test of a type of other languages, `PAYLOAD IS NUMBER`: values of
+/// LoT have no type to ask for.
 pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
         "NUMBER" | "NUMERIC" | "INT" | "INTEGER" | "FLOAT" | "DOUBLE" | "REAL" | "DECIMAL" => {
@@ -132,8 +132,8 @@ pub(crate) fn type_hint(word: &str) -> Option<&'static str> {
 }
 
 impl Parser<'_, '_> {
-    /// What is said of an operator of another language that stands here, behind the operand that
-    /// begins at `start`.
+    /// Returns the error for an operator of another language behind the operand that begins at
+    /// `start`.
     pub(super) fn foreign_operator(&mut self, start: Span) -> Option<Draft> {
         let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
         let left = self.slice(Span { end: self.previous().end, ..start }).to_owned();
@@ -409,8 +409,8 @@ impl Parser<'_, '_> {
         Some(self.node(start, ExpressionKind::Double(number)))
     }
 
-    /// What is said of a word that touches the number or word before it, or of a value behind a
-    /// function's name.
+    /// Returns the hint for a word that touches the number or word before it, or for a value behind
+    /// a function's name.
     pub(super) fn touching(&self) -> Option<(String, Option<(Span, String)>)> {
         let before = self.previous();
         let (last, word) = (self.slice(before), self.word());

@@ -148,7 +148,7 @@ impl Parser<'_, '_> {
         )
     }
 
-    /// Reports what stands after an entity is complete.
+    /// Reports further tokens after an entity is complete.
     pub(crate) fn expect_entity_end(&mut self, what: &str) {
         while self.peek().kind == TokenKind::Newline || self.peek().kind == TokenKind::Dedent {
             self.advance();
@@ -166,7 +166,7 @@ impl Parser<'_, '_> {
     }
 }
 
-/// A name in quotes as it may stand without them: what no name has becomes `_`.
+/// A name in quotes as it may stand without them: characters that no name has become `_`.
 fn bare_name(text: &str) -> Option<String> {
     let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     let bare: String = text.trim().chars().map(|c| if is_usual(c) { c } else { '_' }).collect();

@@ -1,5 +1,5 @@
-//! Properties of MQTT 5.0: those of the message as values, and how clauses about those of what is
-//! published begin.
+//! Properties of MQTT 5.0: those of the message as values, and the beginnings of clauses about
+//! those of a published message.
 //!
 //! Their words are keywords only side by side: each alone is a name as any other.
 
@@ -35,7 +35,7 @@ pub(super) fn is_property(parser: &Parser<'_, '_>) -> bool {
     property_at(parser, 0).is_some() || (parser.word() == "USER" && parser.word_at(1) == "PROPERTY")
 }
 
-/// Whether a clause about a property of what is published begins `ahead` places after the next
+/// Whether a clause about a property of a published message begins `ahead` tokens after the next
 /// word.
 pub(crate) fn is_clause_at(parser: &Parser<'_, '_>, ahead: usize) -> bool {
     let is_user =

@@ -21,7 +21,7 @@ const FIELD_TYPES: [(&str, CastType); 8] = [
 ];
 
 impl Parser<'_, '_> {
-    /// The Model after its name. Errors are reported; what could be read is returned.
+    /// Reads the Model after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn model(&mut self, name: Name) -> DefineModel {
         self.in_model = true;
         let mut options = ModelOptions::default();
@@ -214,7 +214,7 @@ impl Parser<'_, '_> {
         is_missing
     }
 
-    /// Reports AS TRIGGER in front of what the field takes, which ends here.
+    /// Reports AS TRIGGER in front of the source of the field, which ends here.
     fn report_order(&mut self, trigger: Span) {
         let source = Span { start: trigger.end, ..self.previous() };
         let text = format!("{} AS TRIGGER", self.slice(source).trim());

@@ -1,4 +1,4 @@
-//! Options of what is published.
+//! Options of published messages.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};

@@ -6,7 +6,7 @@ use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, Pan
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
-    /// The Panel after its name. Errors are reported; what could be read is returned.
+    /// Reads the Panel after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn panel(&mut self, name: Name) -> DefinePanel {
         let mut panel = DefinePanel { name, clauses: Vec::new(), components: Vec::new() };
         while !self.is_line_end() {
@@ -28,7 +28,7 @@ impl Parser<'_, '_> {
         panel
     }
 
-    /// The Theme after its name. Errors are reported; what could be read is returned.
+    /// Reads the Theme after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn theme(&mut self, name: Name) -> DefineTheme {
         let mut settings = Vec::new();
         self.lines(|parser| {

@@ -1,5 +1,5 @@
-//! Primary expressions: literals, variables, what comes from outside, and everything in brackets
-//! (LoT reference §3, §5.2).
+//! Primary expressions: literals, variables, values from outside, and everything in brackets (LoT
+//! reference §3, §5.2).
 
 use super::{Parsed, Parser, Reported, habit, message, window};
 use crate::check::json_path;
@@ -96,7 +96,7 @@ impl Parser<'_, '_> {
         if let Some(session) = session_word(word) {
             return self.leaf(ExpressionKind::Session(session));
         }
-        // What follows most of these words is a value again, and so on.
+        // Most of these words take a value, which may begin with such a word again.
         self.deeper(|parser| parser.word_with_operands(start))
     }
 
@@ -181,8 +181,8 @@ impl Parser<'_, '_> {
         self.node(start, ExpressionKind::Topic)
     }
 
-    /// A number, a variable or a parenthesised expression: what stands after it is not part of the
-    /// position.
+    /// Reads a number, a variable or a parenthesised expression. Tokens after it are not part of
+    /// the position.
     fn position_operand(&mut self) -> Parsed<Expression> {
         let is_operand = match self.peek().kind {
             TokenKind::Int(_) | TokenKind::Sign(Sign::OpenParen | Sign::OpenBrace) => true,
@@ -294,7 +294,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Reports what stands in place of a path.
+    /// Reports the token in place of a path.
     fn json_path_missing(&mut self, start: Span) -> Parsed<Expression> {
         let what = ["STRING", "{variable}", "`(`"];
         let is_keyword = self.word().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
@@ -357,7 +357,7 @@ impl Parser<'_, '_> {
         self.node(start, kind(format))
     }
 
-    /// What stands behind TIMESTAMP: `["WITH"] ["F"]`.
+    /// Reads the format behind TIMESTAMP: `["WITH"] ["F"]`.
     fn timestamp_format(&mut self) -> Parsed<Option<Box<Text>>> {
         if self.is_word("WITH") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
             self.advance();
@@ -522,7 +522,7 @@ impl Parser<'_, '_> {
         self.path_steps_of(None)
     }
 
-    /// The same, behind a name that may be told.
+    /// The same, behind a name that errors may mention.
     fn path_steps_of(&mut self, name: Option<(&str, Span)>) -> Parsed<Vec<PathStep>> {
         let mut steps = Vec::new();
         loop {
@@ -624,7 +624,7 @@ fn literal(word: &str) -> Option<ExpressionKind> {
     })
 }
 
-/// Keywords that never begin a value: what stands before them is missing its value.
+/// Keywords that never begin a value: a keyword or operator before them lacks its value.
 fn is_clause(word: &str) -> bool {
     matches!(
         word,

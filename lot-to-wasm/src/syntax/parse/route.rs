@@ -1,5 +1,5 @@
-//! `DEFINE ROUTE`: blocks of settings (LoT reference §3, §11). Keys and sections are checked by
-//! whoever knows the route's type.
+//! `DEFINE ROUTE`: blocks of settings (LoT reference §3, §11). The check of the route's type
+//! validates keys and sections.
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
@@ -8,7 +8,7 @@ use crate::syntax::{BinaryOperator, Expression, ExpressionKind, Name, Path};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
-    /// The Route after its name. Errors are reported; what could be read is returned.
+    /// Reads the Route after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn route(&mut self, name: Name) -> DefineRoute {
         let mut route = DefineRoute { name, kind: None, items: Vec::new() };
         route.kind = self.route_type().ok();
@@ -114,7 +114,7 @@ impl Parser<'_, '_> {
         Ok(RouteItem::Setting(Setting { key, value }))
     }
 
-    /// Reports what stands behind a number without a blank, as in `0x4020` and `10s`.
+    /// Reports text that touches a number, as in `0x4020` and `10s`.
     fn no_number_with_more(&mut self) -> Parsed<()> {
         let is_number = self.slice(self.previous()).starts_with(|sign: char| sign.is_ascii_digit());
         let touching = self.touching().filter(|_| is_number && !self.is_line_end()).map(|(hint, _)| hint);

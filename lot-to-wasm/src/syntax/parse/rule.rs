@@ -11,7 +11,7 @@ use crate::syntax::{BinaryOperator, Expression, ExpressionKind, Name};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
-    /// The Rule after its name. Errors are reported; what could be read is returned.
+    /// Reads the Rule after its name. Errors are reported; the readable parts are returned.
     pub(crate) fn rule(&mut self, name: Name) -> DefineRule {
         let scope = Name { text: String::new(), span: name.span, quoted: false };
         let mut rule = DefineRule { name, priority: 0, scope, topic: None, body: None };
@@ -90,8 +90,8 @@ impl Parser<'_, '_> {
         Ok(true)
     }
 
-    /// Reports what stands below a rule that ended, where it is a verdict or a question: it lacks
-    /// its ELSE. `column` is that in which the rule began.
+    /// Reports a verdict or a question below a rule that ended: it lacks its ELSE. `column` is that
+    /// in which the rule began.
     fn second_verdict(&mut self, body: &RuleBody, column: u32) -> bool {
         self.skip_newlines();
         let (word, span) = (self.word(), self.span());
@@ -114,7 +114,7 @@ impl Parser<'_, '_> {
         true
     }
 
-    /// What people write behind the header, and what there is instead.
+    /// Reports common mistakes behind the header, with their replacement.
     fn more_in_header(&mut self) -> Parsed<()> {
         self.skip_foreign_opener();
         if self.is_keyword("DO") {
@@ -380,7 +380,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// What to write for a condition that begins with a value, or with a function.
+    /// Suggests a replacement for a condition that begins with a value, or with a function.
     fn turned_condition(&self, draft: Draft) -> Draft {
         let begins_value =
             matches!(self.peek().kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_));
@@ -482,7 +482,7 @@ impl Parser<'_, '_> {
         Ok(level.pop().map_or(RuleConditionKind::Invalid, |whole| whole.kind))
     }
 
-    /// Behind `USER IS [NOT]`: a name, or where the question says one.
+    /// Reads the operand of `USER IS [NOT]`: a name, or a part of the question with one.
     fn user_is(&mut self, user: Expression, negated: bool) -> Parsed<RuleConditionKind> {
         if !matches!(self.word(), "TOPIC" | "CLIENTID") {
             return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });

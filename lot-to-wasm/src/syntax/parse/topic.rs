@@ -22,12 +22,12 @@ impl Parser<'_, '_> {
     }
 
     /// The topic of GET TOPIC inside an expression: after the first part, a `+` belongs to the
-    /// topic only when what follows it is evidently a piece of one.
+    /// topic only when a part of a topic evidently follows.
     pub(crate) fn read_topic(&mut self) -> Parsed<TopicOperand> {
         let start = self.span();
         let is_whole = matches!(self.peek().kind, TokenKind::Sign(Sign::OpenParen))
             || crate::function::TRANSFORMS.iter().any(|row| self.is_word(row.keyword));
-        // Oldest programs divide what a bare name names: `GET TOPIC name/2`.
+        // Oldest programs divide the value of a bare name: `GET TOPIC name/2`.
         let is_quotient = matches!(self.peek_at(2).kind, TokenKind::Int(_) | TokenKind::Double(_));
         let first =
             if is_quotient { self.primary() } else { self.first_topic_part(Self::primary, "GET TOPIC") };
@@ -45,8 +45,8 @@ impl Parser<'_, '_> {
         Ok(self.topic(start, parts))
     }
 
-    /// A text that goes on with the topic, though nothing in it says so: the value may have been
-    /// meant.
+    /// Warns of a text that continues the topic without a sign of it: the author may have meant the
+    /// value.
     fn warn_of_text(&mut self, start: Span, plus: Span, parts: &[Expression], part: &Expression) {
         let ExpressionKind::Text(text) = &part.kind else { return };
         if text.starts_with(['/', '-', '_', '.', ':']) || ends_open(parts) {
@@ -86,9 +86,9 @@ impl Parser<'_, '_> {
         );
     }
 
-    /// What follows of a chain of `+` whose next operator stands `ahead` places further: with the
-    /// topic, all of it is meant. Operands are texts,
-    /// numbers, what stands in brackets, and words that name a part of a topic.
+    /// Returns the rest of a chain of `+` whose next operator is `ahead` tokens further. In a
+    /// topic, the chain is the whole topic. Operands are texts, numbers, expressions in brackets,
+    /// and words that name a part of a topic.
     fn rest_of_sum(&self, ahead: usize) -> &str {
         let mut end = ahead;
         while self.peek_at(end).kind == TokenKind::Sign(Sign::Plus) {

@@ -1,4 +1,4 @@
-//! Statements as text: what their constructs write, and what several of them have in common.
+//! Statements as text: the output of their constructs, and the parts that several of them share.
 
 use super::expression::text;
 use super::{Writer, quoted};

@@ -41,9 +41,9 @@ const PARTNERS: [(&str, &[&str]); 7] = [
 /// Words that begin a line of the entity itself, in an Action.
 const HEADS: [&str; 6] = ["DEFINE", "ON", "INPUT", "DO", "RETURN", "DESCRIPTION"];
 
-/// Which of the open blocks a line that stands in the column of none was meant for: that of the
-/// statement which it continues, else the nearest one, and of two as near the one that the line
-/// before is in. Only lines with a word of their own stand beside DEFINE.
+/// Returns the open block that a misplaced line was meant for: the block of the statement that it
+/// continues, else the nearest block. Of two equally near blocks, the one of the line before wins.
+/// Only lines with a word of their own stand beside DEFINE.
 pub(super) fn meant(levels: &[Level<'_>], width: u32, word: &str, has_heads: bool) -> usize {
     let is_beside_body = levels.get(1).is_some_and(|body| width < body.width);
     if has_heads && is_beside_body && HEADS.contains(&word) {

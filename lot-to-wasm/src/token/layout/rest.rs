@@ -1,4 +1,4 @@
-//! Lines that are the rest of the one before, without a word that would say so.
+//! Lines that continue the one before, without a word that shows it.
 
 use crate::statement::{self, Use};
 use crate::token::{Sign, Token, TokenKind};

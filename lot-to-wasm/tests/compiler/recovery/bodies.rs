@@ -1,8 +1,8 @@
-//! Statements with mistakes, and all that is said about them: per diagnostic its code and line, and
-//! after `=>` what its fix makes of the lines, or after `:` its suggestion.
+//! Statements with mistakes, and all their diagnostics: per diagnostic its code and line, and after
+//! `=>` the lines as the fix leaves them, or after `:` its suggestion.
 
-/// Statements of an action that has a message, with all that is said about them. Its first two
-/// lines stand before them.
+/// Statements of an action that has a message, with all their diagnostics. The first two lines of
+/// the action stand before them.
 #[rustfmt::skip]
 pub(super) const BODIES: &[(&str, &[&str])] = &[
     (r#"IF PAYLOAD > 1 THEN

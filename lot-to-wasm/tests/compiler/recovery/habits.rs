@@ -1,5 +1,4 @@
-//! What people write who come from other languages, and all that is said about it; as
-//! [`super::bodies`].
+//! Habits from other languages, with their diagnostics; as [`super::bodies`].
 
 /// Statements of an action that has a message.
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! What people write in their first hours, and all that is said about it; as [`super::bodies`].
+//! Mistakes of newcomers in their first hours, with their diagnostics; as [`super::bodies`].
 
 /// Statements of an action that has a message.
 #[rustfmt::skip]

@@ -1,6 +1,6 @@
-//! Whole texts with mistakes, and all that is said about them, as in [`bodies`](super::bodies).
+//! Whole texts with mistakes, and all their diagnostics, as in [`bodies`](super::bodies).
 
-/// Whole texts, with all that is said about them.
+/// Whole texts, with all their diagnostics.
 #[rustfmt::skip]
 pub(super) const TEXTS: &[(&str, &[&str])] = &[
     (r#"DEFINE ACTION A

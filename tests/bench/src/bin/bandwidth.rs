@@ -104,7 +104,7 @@ fn main() {
     std::process::exit(0);
 }
 
-/// What the interfaces of this namespace have carried, but for the loopback.
+/// Traffic of the interfaces of this namespace, but for the loopback.
 struct Traffic {
     bytes: u64,
     packets: u64,
@@ -285,7 +285,7 @@ fn topic(number: usize) -> String {
     )
 }
 
-/// What a device measures.
+/// Measurements of a device.
 struct Machine {
     number: usize,
     serial: u64,

@@ -1,7 +1,8 @@
-//! What connectors are measured beside: programs on our client crate and on the libraries that one
-//! takes for the protocol, each a process of its own (`lotmq-bench native-…`). They promise what a
-//! route promises: a message is acknowledged when the other side has it, and the session outlives
-//! the connection.
+//! Reference programs for connectors, on our client crate and on the usual libraries of the
+//! protocol, each a process of its own (`lotmq-bench native-…`).
+//!
+//! They promise what a route promises: they acknowledge a message when the other side has it, and
+//! the session outlives the connection.
 
 mod bridge;
 mod http;
@@ -12,7 +13,7 @@ use std::io::Write as _;
 
 use lotmq_client::{Client, ConnectOptions, QoS};
 
-/// What a program says when it may begin, and when it has done its work; then it waits to be
+/// Line that a program prints when it may begin, and when it has done its work. Then it waits to be
 /// killed, so that its time can be read.
 pub(super) const READY: &str = "ready";
 
@@ -45,8 +46,8 @@ fn wait_for_the_end() -> ! {
     }
 }
 
-/// A client at a broker that gets what is below `in` at QoS 1, in a session that outlives the
-/// connection, and acknowledges it itself. What it sends goes together for a millisecond.
+/// Connects a client that gets the messages below `in` at QoS 1 and acknowledges them itself. Its
+/// session outlives the connection. It collects its output for a millisecond.
 fn subscriber(broker: &str) -> Client {
     let options = ConnectOptions::v5("native").session_expiry(3600).manual_acks().flush_ms(1);
     let mut client = Client::connect(broker, &options).unwrap();

@@ -1,4 +1,4 @@
-//! What waits while the other side is away, on the disk, and how fast it goes when that is back.
+//! Backlog on the disk while the other side is away, and its speed when that is back.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -65,7 +65,7 @@ fn waiting(broker: &Broker) -> f64 {
     route_figure(broker, "waiting")
 }
 
-/// What the files of a folder take on the disk.
+/// Returns the bytes that the files of a folder take on the disk.
 fn disk_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap();
     entries

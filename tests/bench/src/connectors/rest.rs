@@ -10,7 +10,7 @@ use lotmq_test_support::free_port;
 use super::publishers::Publishers;
 use super::{Figures, Meter, Native, add_route, broker, rounds, route_figure, served, wait_for};
 
-/// What is sent and told.
+/// Payload of messages, calls and answers.
 pub(super) const BODY: &[u8; 32] = b"{\"machine\":\"press\",\"value\":81.5}";
 
 /// Calls that are made in a run.

@@ -169,7 +169,7 @@ fn acknowledgements_of_a_pair_go_back() {
 }
 
 #[test]
-fn what_it_cannot_pass_on_unread_is_refused() {
+fn null_broker_rejects_qos_1_message_with_two_subscribers() {
     let address = start();
     let _both = [1, 2].map(|number| subscriber(address, &format!("s{number}"), "t", QoS::AtLeastOnce));
     let mut publisher = client(address, "p");

@@ -1,19 +1,17 @@
-//! What definitions have for the life of one broker: mailboxes of posted runs, and kept values.
+//! State of definitions in the life of one broker: mailboxes of posted runs, and kept values.
 //!
-//! A mailbox takes so many messages and refuses the others, which is told; the run does not happen
-//! then, and what is behind it is not concerned. A value that a run keeps is saved by the
-//! housekeeping thread, as the broker does (`lotmq_core::durable::kept_values`), and is restored at
-//! the next start.
+//! A mailbox takes so many messages, and refuses and reports the others. A refused run does not
+//! happen, and messages behind it are not concerned. The housekeeping thread saves the kept values
+//! of runs, as the broker does (`lotmq_core::durable::kept_values`). The next start restores them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use lotmq_changes::{KeepRow, Log, TenantId, Ticket};
 use lotmq_core::durable::kept_values;
-use lotmq_core::durable::log::Log;
 use lotmq_core::turn::Turn;
 use lotmq_definitions::{CacheLimits, LastValues, ValueKeeper};
-use lotmq_store::{KeepRow, TenantId, Ticket};
 
 use super::{Event, Promise, run};
 use crate::client::Tag;
@@ -31,7 +29,7 @@ pub(crate) struct Kept {
     pub(crate) is_there: bool,
 }
 
-/// What has happened to definitions.
+/// Event that happened to definitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Told {
     /// A mailbox was full: these effects do not come about.
@@ -92,7 +90,7 @@ pub(super) fn tell(what: Told) {
     with(|life| life.told.push(what));
 }
 
-/// What has happened since this was taken last.
+/// Takes the events since the last call.
 pub(crate) fn take_told() -> Vec<Told> {
     with(|life| std::mem::take(&mut life.told)).unwrap_or_default()
 }
@@ -168,8 +166,7 @@ pub(super) fn keep(topic: &'static str, is_there: bool) {
     });
 }
 
-/// Puts back what was kept in a former life of the broker. What there is of each topic: its
-/// version.
+/// Restores the values that a former life of the broker kept. Returns the version of each topic.
 pub(crate) fn restore(rows: &[KeepRow]) -> BTreeMap<String, u32> {
     if planted() == Some(GuestFault::ValuesForgotten) {
         return BTreeMap::new();
@@ -201,14 +198,14 @@ pub(crate) fn save(log: &dyn Log, wall_ms: u64) {
     }
     with(|life| {
         let saved = kept_values::save(&life.values, log, (TenantId::DEFAULT, wall_ms), usize::MAX);
-        // What the log has not taken comes with the next ones.
+        // Values that the log has not taken come with the next ones.
         if let Ok(Some(ticket)) = saved {
             life.saving.push_back((ticket, life.newest.clone()));
         }
     });
 }
 
-/// Tells what has come to the disk. What failed is stored in front of everything else when the disk
+/// Reports the values that are on the disk. The values of a failed save go first when the disk
 /// works again.
 pub(crate) fn saves_settled(log: &dyn Log) {
     with(|life| {

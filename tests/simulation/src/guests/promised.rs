@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{
+    Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, TenantId,
+};
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 use lotmq_core::turn::stored;
-use lotmq_store::{
-    Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, Store, TenantId,
-};
+use lotmq_store::Store;
 
 use super::{Event, RELAYS, Told, hops_max, life};
 use crate::fault::{GuestFault, planted};

@@ -2,9 +2,9 @@
 
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 
+use lotmq_changes::rare;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::publication::Publication;
-use lotmq_store::rare;
 
 use super::*;
 use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag, WillOf, encode_message};
@@ -16,7 +16,7 @@ struct Stage {
     disk: Disk,
     time: Arc<WorldTime>,
     clients: Vec<Client>,
-    /// What the application of each has got.
+    /// Messages that the application of each has received.
     got: Vec<Vec<Got>>,
     /// Session Present of the CONNACK packets, in their order.
     present: Vec<bool>,
@@ -173,9 +173,9 @@ impl Stage {
     }
 }
 
-/// Shard 1 has routed a message to a session that outlives its connection, and stores it, when
-/// shard 0 resumes the session for a connection with which it ends. What waited for it before rests
-/// in the store, and is read from there: the message, too.
+/// Shard 1 has routed a message to a session that outlives its connection, and stores it. Meanwhile
+/// shard 0 resumes the session for a connection with which it ends. Earlier messages rest in the
+/// store, and the broker reads all from there, the new one too.
 #[test]
 fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
     let mut stage = Stage::new(2);
@@ -200,7 +200,7 @@ fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
 /// that go to the disk; one that comes by another shard meanwhile is not stored, and stays behind
 /// them all the same \[MQTT-4.6.0-6\].
 #[test]
-fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
+fn unstored_message_does_not_overtake_messages_waiting_for_the_disk() {
     let mut stage = Stage::new(2);
     stage.receive_maximum = 8;
     stage.connects(0, 2, true, 60);
@@ -224,8 +224,8 @@ fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
     assert_eq!(stage.got(0), sent);
 }
 
-/// What the broker tells a Client that is away at QoS 2 waits in memory, and is stored when it is
-/// sent: the identifier stays in use after a crash.
+/// A message of the broker for a Client that is away at QoS 2 waits in memory. The broker stores it
+/// when it sends it, so that the identifier stays in use after a crash.
 #[test]
 fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
     let mut stage = Stage::new(2);
@@ -255,7 +255,7 @@ fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
 
 /// Retained messages that a connection has not brought come on the next one, each once.
 #[test]
-fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
+fn remaining_retained_messages_are_sent_on_the_next_connection() {
     for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
         let mut stage = Stage::new(2);
         stage.connects(1, 1, true, 0);
@@ -294,7 +294,7 @@ fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
 /// A subscription is made anew with a lower QoS while retained messages of the former one are still
 /// to be sent: they come at that of the new one \[MQTT-3.8.4-8\].
 #[test]
-fn what_is_left_of_retained_messages_comes_at_the_qos_that_was_granted_last() {
+fn remaining_retained_messages_use_the_last_granted_qos() {
     let mut stage = Stage::new(2);
     stage.connects(1, 1, true, 0);
     stage.comes_to_rest();
@@ -326,7 +326,7 @@ fn what_is_left_of_retained_messages_comes_at_the_qos_that_was_granted_last() {
 /// subscription, which it ends before its session ends: the others of the group get what came by
 /// the group, once, after a restart of the broker too.
 #[test]
-fn what_came_by_another_subscription_is_not_for_the_group() {
+fn copy_from_another_subscription_is_not_handed_to_the_group() {
     for (other_filter, restarts) in [("a", false), ("a", true), ("$share/h/a", false), ("$share/h/a", true)] {
         let mut stage = Stage::new(4);
         stage.connects(0, 2, true, 60);
@@ -405,7 +405,7 @@ fn nothing_is_acknowledged_early(messages: u16) {
 /// Packets that there was no time for wait because of the broker only as long as the Client reads
 /// its own output: else it is closed as silent \[MQTT-3.1.2-22\].
 #[test]
-fn who_reads_nothing_and_says_nothing_is_closed_though_packets_of_it_wait() {
+fn silent_client_that_reads_nothing_is_closed_despite_pending_packets() {
     const KEEP_ALIVE: u16 = 30;
     const PINGREQ: [u8; 2] = [0xC0, 0];
     let mut stage = Stage::new(2);
@@ -514,7 +514,7 @@ fn a_will_comes_once_although_its_turn_was_relieved() {
 /// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on
 /// another one \[MQTT-4.6.0-6\].
 #[test]
-fn what_a_new_connection_publishes_comes_behind_what_the_old_one_did() {
+fn messages_of_a_new_connection_follow_those_of_the_old_one() {
     for has_ended in [false, true] {
         let mut stage = Stage::new(2);
         stage.connects(0, 2, true, 0);
@@ -661,10 +661,9 @@ fn a_disconnect_counts_though_the_next_connection_is_seen_before_it() {
     }
 }
 
-/// What a Client has sent on the connection that it leaves for another one comes before what it
-/// sends on that.
+/// Packets on the connection that a Client leaves come before those on its next connection.
 #[test]
-fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
+fn packets_on_the_old_connection_are_read_before_takeover() {
     for next in [5, 6] {
         let mut stage = Stage::new(2);
         stage.connects(0, 2, true, 0);
@@ -685,7 +684,7 @@ fn what_the_old_connection_has_sent_is_read_before_it_is_taken_over() {
 /// The thread of the connection that is to be taken over stands still: the next one does not wait
 /// for it without end.
 #[test]
-fn who_takes_over_waits_for_the_old_connection_for_a_while_only() {
+fn takeover_waits_for_the_old_connection_for_a_limited_time() {
     let mut stage = Stage::new(1);
     stage.connects(0, 4, true, 0);
     stage.comes_to_rest();

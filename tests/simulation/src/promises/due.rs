@@ -1,4 +1,4 @@
-//! What must have come when everything has settled.
+//! Messages that must have come when everything has settled.
 
 use lotmq_codec::QoS;
 
@@ -41,8 +41,8 @@ impl Promises {
         }
     }
 
-    /// From when on, and until when, a definition has made of a message what it makes of it. Where
-    /// runs are not promised a crash may cost them.
+    /// Returns the steps between which a definition has certainly made its effect of a message. A
+    /// crash may cost runs that are not promised.
     fn is_made(&self, cause: &Published) -> Option<(Step, Step)> {
         let is_certain = cause.qos > QoS::AtMostOnce
             && cause.taken.is_some()
@@ -129,15 +129,15 @@ impl Promises {
         Some(members)
     }
 
-    /// What an observer found retained for a topic: a message, or nothing.
+    /// Checks what an observer found retained for a topic: a message, or nothing.
     ///
     /// # Errors
-    /// When that was replaced by something else.
+    /// If it was replaced by something else.
     pub(crate) fn check_retained(&self, topic: &'static str, found: Option<&[u8]>) -> Checked {
         let all = self.messages.iter().filter(|message| message.topic == topic && message.retain);
         let all: Vec<_> = all.filter(|message| message.kind != Kind::DiscardedWill).collect();
         let tag = found.and_then(crate::client::Tag::read);
-        // Whose effect certainly came later than that of another.
+        // Another message has certainly replaced this one.
         let is_replaced = |message: Option<&Published>| {
             let until = message.map_or(0, Published::until);
             all.iter()

@@ -1,8 +1,8 @@
-//! Values that definitions keep: which of them a crash may leave.
+//! Values that definitions keep: the versions that a crash may leave.
 //!
-//! A value that was on the disk is there after a crash, or one that a run kept later; nothing that
-//! was replaced before, and nothing that nobody kept. What is kept comes to the disk within a
-//! second, as long as that works.
+//! After a crash there is the value that was on the disk, or one that a run kept later. Values that
+//! were replaced before, or that nobody kept, are not there. A kept value comes to the disk within
+//! a second, as long as the disk works.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ impl Ends {
     }
 }
 
-/// What is known of the session that a Client had last.
+/// Knowledge of the session that a Client had last.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Presence {
     /// There was a CONNACK.
@@ -113,8 +113,8 @@ impl Promises {
         (presence.is_asked, presence.may_have_ended) = (true, true);
     }
 
-    /// What must hold of the session of a Client that sends CONNECT now: that it is there, that it
-    /// is not.
+    /// Returns whether the session of a Client that sends CONNECT now must be there, and whether it
+    /// must be gone.
     pub(crate) fn presence(&self, client: usize) -> (bool, bool) {
         (self.must_be_present(client), self.must_be_gone(client))
     }

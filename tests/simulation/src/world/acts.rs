@@ -1,4 +1,4 @@
-//! What Clients, links, disk and time do.
+//! Acts of Clients, links, disk and time.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task, shard_of};
 use crate::promises::{Ends, Kind, Published};
 
-/// Where much time passes, the broker is watched for so many stretches of it.
+/// Stretches of time in which the broker is watched while much time passes.
 const WATCHED_STRETCHES: usize = 15;
 /// Bytes of long messages: some are stored outside of the log, some are written in parts, some take
 /// several reads and turns.

@@ -1,10 +1,10 @@
-//! What a run is made of: each seed draws which acts and disturbances it has at all, and how often.
+//! Composition of a run: each seed draws its acts and disturbances, and how often they come.
 //!
-//! Swarm testing (Groce, Zhang, Eide, Chen, Regehr 2012): runs that all have everything at about
-//! the same rate hide what shows only where one thing is frequent and what would repair or cover it
-//! is missing. A row that is lost in a crash, for one, is written again with the next message, or
-//! goes with the session that a clean start ends. Some runs are usual ones all the same, since some
-//! mistakes need a little of everything.
+//! Swarm testing (Groce, Zhang, Eide, Chen, Regehr 2012): runs with everything at about the same
+//! rate hide some mistakes. These show only if one act is frequent, and if the acts that would
+//! repair or cover it are missing. For one, a row that a crash loses is written again with the next
+//! message. Or it goes with the session that a clean start ends. Some runs are usual ones all the
+//! same, since some mistakes need a little of everything.
 
 use lotmq_codec::{ProtocolVersion, QoS};
 use lotmq_disk::PerCall;
@@ -36,11 +36,11 @@ const HURRY: usize = 14;
 pub(super) struct Odds {
     /// How likely each act is.
     pub(super) acts: [usize; USUAL_ACTS.len()],
-    /// What is published and subscribed to.
+    /// QoS of messages and subscriptions.
     pub(super) qos: [QoS; 4],
     /// Sessions outlive their connections, and nobody asks for clean ones.
     pub(super) keeps_sessions: bool,
-    /// What Clients draw their filters from: with few of them they meet more often.
+    /// Filters from which Clients draw theirs: with few of them they meet more often.
     pub(super) filters: Vec<&'static str>,
     /// Clients subscribe as soon as their sessions begin.
     pub(super) subscribes_at_once: bool,
@@ -141,7 +141,7 @@ impl Odds {
         };
     }
 
-    /// What a Client says at its start, as this run has it.
+    /// Changes the CONNECT of a Client as this run has it.
     pub(super) fn apply(&self, hello: &mut Hello) {
         if self.keeps_sessions {
             if hello.version == ProtocolVersion::V3_1 {

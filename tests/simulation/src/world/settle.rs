@@ -70,7 +70,7 @@ impl World {
         self.connect(who, Some(hello))
     }
 
-    /// Whatever is under way arrives, and the broker does what it has to. False when there was
+    /// Delivers everything that is under way, and lets the broker work. Returns false if there was
     /// nothing.
     fn everything_arrives(&mut self) -> Checked<bool> {
         let busy =
@@ -111,8 +111,8 @@ impl World {
         Ok(())
     }
 
-    /// What definitions have kept is on the disk a second later, and nothing is stored for runs
-    /// that have ended.
+    /// Checks that kept values are on the disk a second later, and that nothing is stored for ended
+    /// runs.
     fn check_by_the_clock(&mut self) -> Checked {
         let (mut unsaved, mut left) = (Vec::new(), 0);
         for _ in 0..SECONDS_BY_THE_CLOCK {
@@ -166,7 +166,7 @@ impl World {
         Err("the observer does not settle".to_owned())
     }
 
-    /// What is under way between the observer and the broker arrives. False when there was nothing.
+    /// Delivers everything between the observer and the broker. Returns false if there was nothing.
     fn observer_hears(
         &mut self,
         observer: &mut Client,

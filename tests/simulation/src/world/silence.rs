@@ -24,7 +24,7 @@ struct Silence {
     patience_ms: u64,
     /// When the broker has read something of it last, or has let it be silent once more.
     since_ms: u64,
-    /// What was read last may be part of a long packet, which is worth one interval more when the
+    /// The bytes read last may be part of a long packet. This is worth one interval more when the
     /// first one is over.
     may_have_more: bool,
 }
@@ -61,7 +61,7 @@ impl World {
         let now_ms = self.time.now_ms();
         for (id, silence) in &mut self.silences.0 {
             let Silence { patience_ms, since_ms, .. } = *silence;
-            // What was not read may be its next packet: then it is the broker who does not listen.
+            // Unread bytes may be its next packet: then it is the broker that does not listen.
             let is_read = machine.wire(*id).is_some_and(|wire| wire.lock().is_read());
             if !is_read || now_ms <= since_ms + patience_ms + SLACK_MS {
                 continue;

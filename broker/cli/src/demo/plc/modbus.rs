@@ -56,7 +56,7 @@ pub(super) fn reply(header: &[u8; HEADER_BYTES], request: &[u8], press: &mut Pre
     [&[transaction_high, transaction_low, 0, 0, high, low, unit], &pdu[..]].concat()
 }
 
-/// What stands behind the function in the answer to it.
+/// Returns the bytes that follow the function code in the answer.
 fn answer(function: u8, body: &[u8], press: &mut Press) -> Result<Vec<u8>, Exception> {
     match function {
         1 => Ok(counted(&packed(part(&press.coils(), body, READ_BITS_MAX)?))),

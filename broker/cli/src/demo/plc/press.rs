@@ -48,8 +48,8 @@ impl Press {
         let [celsius, speed] = self.setpoints;
         let (warm, fast) =
             if self.runs { (f64::from(celsius.cast_signed()) / 10.0, f64::from(speed)) } else { (HALL, 0.0) };
-        // What is left of a difference after these seconds; so it does not matter how often
-        // somebody asks.
+        // Remaining fraction of a difference after these seconds. So the frequency of calls does
+        // not matter.
         let left = |of: f64| (-seconds / of).exp();
         self.celsius = warm + (self.celsius - warm) * left(WARMING_SECONDS);
         let too_fast = self.parts_per_minute - fast;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured_is_not_written_and_nothing_by_halves() {
+    fn press_rejects_writes_to_read_only_registers_without_partial_writes() {
         let mut press = new();
         for (first, words) in [(0, &[1][..]), (6, &[1, 1]), (8, &[1, 2]), (9, &[1]), (u16::MAX, &[1])] {
             assert_eq!(press.write_registers(first, words), Err(NotWritable), "{first}");

@@ -1,4 +1,4 @@
-//! What differs between the two texts of a definition, as a unified diff, bounded.
+//! Unified diff between the two texts of a definition, bounded.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_shown_with_what_is_around_it() {
+    fn diff_contains_context_lines_and_has_a_length_limit() {
         let text =
             |middle: &str| (1..=9).map(|n| if n == 5 { middle.into() } else { format!("l{n}\n") }).collect();
         let (before, after): (String, String) = (text("a\n"), text("b\u{1b}[2J\n"));

@@ -1,4 +1,5 @@
-use lotmq_store::{Batch, Durability, EnvironmentRow, Op, Store, StoreOptions, TenantId};
+use lotmq_changes::{Batch, EnvironmentRow, Op, TenantId};
+use lotmq_store::{Durability, Store, StoreOptions};
 
 use super::*;
 use crate::clock::StillClock;

@@ -101,7 +101,7 @@ impl Asking {
     /// Asks about further receivers until the time `is_over`.
     ///
     /// # Errors
-    /// What is left, for a later turn.
+    /// The remaining work, for a later turn.
     pub(crate) fn go_on_until(
         mut self: Box<Self>,
         cache: &mut RouteCache,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_while_many_are_asked_about_is_asked_about_while_there_is_time() {
+    fn client_that_subscribes_during_a_long_route_lookup_is_included() {
         let (tenant, _clients, answers) = asked(false, "asked/#");
         let mut cache = RouteCache::new(Hashing::fixed(0));
         let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_after_a_message_was_retained_has_it_as_the_retained_one() {
+    fn client_that_subscribes_after_the_retain_is_not_a_route_target() {
         let (tenant, _clients, _) = asked(false, "asked/#");
         let mut cache = RouteCache::new(Hashing::fixed(0));
         let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");

@@ -1,10 +1,10 @@
 //! Fan-out in parts: a large message for many receivers is the work of several turns.
 //!
 //! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken
-//! apart: of others each receiver must have his, and the store all of them, before they are
-//! acknowledged. Between the parts nothing more is read from the publisher, so the order of its
-//! messages stays; when its connection ends, the thread goes on with the rest, its Will on the same
-//! topic behind it. So it does with what no PUBLISH brings (`asked`).
+//! apart. Others are acknowledged only when each receiver has theirs and the store has all of them.
+//! Between the parts the thread reads nothing more from the publisher, so the order of its messages
+//! stays. If its connection ends, the thread goes on with the rest, its Will on the same topic
+//! behind it. Messages without a PUBLISH are handled likewise (`asked`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) fn is_in_parts(qos: QoS, (payload_len, bytes): (usize, usize), route:
 /// one that is too much for a turn.
 ///
 /// # Errors
-/// What is left of it, for a later turn.
+/// The rest of the message, for a later turn.
 pub(crate) fn publish_in_parts(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -77,7 +77,7 @@ impl Remainder {
     /// Routes further parts while there is time, at least one in a turn that has room.
     ///
     /// # Errors
-    /// What is left of it, for a later turn.
+    /// The rest of the message, for a later turn.
     pub fn go_on(
         mut self: Box<Self>,
         turn: &mut Turn,
@@ -151,7 +151,7 @@ impl Remainder {
         fan_out.keep(turn, tenant);
         self.fan_out.is_durable |= fan_out.is_kept;
         if is_last && !self.is_told {
-            // What they start is not to be overtaken by what comes of it.
+            // The runs that they start must not be overtaken by their results.
             self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
             self.fan_out.starts_guests = self.route.triggers.is_some();
         }

@@ -212,7 +212,7 @@ fn steady_connections_are_served_while_others_come_and_go() {
 
 proptest::proptest! {
     #[test]
-    fn whoever_waits_is_passed_over_for_a_bounded_number_of_turns(seed: u64) {
+    fn waiting_client_is_passed_over_for_a_bounded_number_of_turns(seed: u64) {
         let mut shard = Shard::new(seed);
         let places = 1 + u32::try_from(shard.chance.below(200)).unwrap();
         (0..places).for_each(|place| shard.shares.enter(place));

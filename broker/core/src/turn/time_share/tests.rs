@@ -98,7 +98,7 @@ fn nobody_waits_while_there_is_time() {
 }
 
 #[test]
-fn who_does_little_is_served_in_the_turn_that_follows() {
+fn quiet_client_is_served_in_the_following_turn() {
     const FLOODING: u32 = 500;
     let quiet = FLOODING;
     let mut shard = Shard::new(FLOODING + 1);
@@ -127,7 +127,7 @@ fn who_does_little_is_served_in_the_turn_that_follows() {
 }
 
 #[test]
-fn who_does_little_waits_little_when_hundreds_begin_to_flood_at_once() {
+fn quiet_client_waits_briefly_when_hundreds_of_clients_start_flooding() {
     const FLOODING: u32 = 500;
     let quiet = FLOODING;
     // New ones, and such as have done as little as the quiet one.
@@ -197,7 +197,7 @@ fn those_that_flood_alike_have_equal_time() {
 }
 
 #[test]
-fn who_does_little_is_served_beside_those_whose_messages_take_long_to_write() {
+fn quiet_client_is_served_promptly_among_publishers_of_expensive_messages() {
     const PUBLISHING: u32 = 10;
     let quiet = PUBLISHING;
     for publishers_before in [1, 100] {
@@ -248,7 +248,7 @@ fn a_turn_is_bounded_when_all_who_did_little_have_much_to_write_at_once() {
 }
 
 #[test]
-fn what_was_taken_for_short_keeps_nobody_from_going_on() {
+fn work_misjudged_as_short_does_not_starve_long_work() {
     const FLOODING: u32 = 100;
     let mut shard = Shard::new(FLOODING + 1);
     (0..60).for_each(|_| drop(shard.turn(0..FLOODING, |_| MS / 50)));

@@ -1,8 +1,8 @@
-//! Memory of compile workers, which counts for whoever they compile for.
+//! Memory of compile workers, charged to the owner of the compiled definition.
 //!
 //! Workers share the sum of the memory of instances, so that an owner who fills it with guests does
 //! not get another part of it for a compiler. The first [`WORKER_MEMORY_FREE`] bytes are free.
-//! Invariant: what was charged is given back when the worker has ended.
+//! Invariant: the charge is given back when the worker has ended.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl WorkerMemory {
 }
 
 impl WorkerCharge {
-    /// Charges what a worker has now, beyond [`WORKER_MEMORY_FREE`] bytes.
+    /// Charges the current memory of a worker, beyond [`WORKER_MEMORY_FREE`] bytes.
     ///
     /// # Errors
     /// [`LoadError::CompileQuota`] when the account may not have as much.

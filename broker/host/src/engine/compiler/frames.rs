@@ -1,7 +1,7 @@
 //! Frames between the broker and a compile worker: a job in, native code or a text out.
 //!
 //! A job is a head of fixed size and the binary. An answer is one byte for its kind, the length,
-//! and the bytes. Numbers are little-endian. Invariant: whoever reads allocates no more than it has
+//! and the bytes. Numbers are little-endian. Invariant: the reader allocates no more than it has
 //! received, and never more than the bound.
 
 use std::io::{self, Read, Write};
@@ -118,7 +118,7 @@ pub(super) fn read_answer(from: &mut impl Read) -> io::Result<WorkerAnswer> {
     }
 }
 
-/// Reads so many bytes. Memory grows with what has come.
+/// Reads so many bytes. Memory grows with the received bytes.
 fn read_bytes(from: &mut impl Read, length: usize, max: usize) -> io::Result<Vec<u8>> {
     if length > max {
         return Err(invalid("a frame that is too long"));

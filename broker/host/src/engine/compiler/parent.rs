@@ -223,7 +223,7 @@ fn is_from_outside(signal: i32) -> bool {
     [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].iter().any(|of| of.as_raw() == signal)
 }
 
-/// Reads what a process has written that has ended.
+/// Reads the error output of a process that has ended.
 fn last_words(from: ChildStderr) -> String {
     let mut bytes = Vec::new();
     let _ = from.take(WORKER_ERROR_BYTES_MAX as u64).read_to_end(&mut bytes);

@@ -1,4 +1,5 @@
-//! Why exchanges fail: from what sockets, TLS and `hyper` say to what guests and figures are told.
+//! Errors of exchanges: converts those of sockets, TLS and `hyper` into those for guests and
+//! figures.
 
 use super::super::bindings::lotmq::guest::{http::HttpError, http_server::RespondError, net::IoError};
 use super::super::net::tls_reason;
@@ -40,7 +41,7 @@ pub enum ServedEvent {
         /// Bytes of its body that came.
         received: u64,
     },
-    /// What came was no request, or one whose head is too long: it never was open.
+    /// The client sent no valid request, or one whose head is too long. It never was open.
     Unreadable,
     /// A connection was closed because there were too many: it brought no request.
     TurnedAway,
@@ -129,7 +130,7 @@ impl From<IoError> for HttpError {
     }
 }
 
-/// What is wrong with an answer, said as with a request.
+/// Reports an invalid answer with the same text as an invalid request.
 impl From<HttpError> for RespondError {
     fn from(error: HttpError) -> RespondError {
         match error {
@@ -146,7 +147,7 @@ impl From<HttpError> for RespondError {
     }
 }
 
-/// What `hyper` says of an exchange over an open connection.
+/// Converts an error of `hyper` in an exchange over an open connection.
 pub(super) fn of_hyper(error: &hyper::Error) -> HttpError {
     if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
         return of_io(cause);
@@ -162,7 +163,7 @@ pub(super) fn of_hyper(error: &hyper::Error) -> HttpError {
     }
 }
 
-/// What the connection says, or the decoder of chunks.
+/// Converts an error of the connection or of the decoder of chunks.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]
 fn of_io(error: &io::Error) -> HttpError {
     use io::ErrorKind;

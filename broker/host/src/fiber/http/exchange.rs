@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Whom the events of exchanges are told, and about whom.
+/// Receiver of the events of exchanges, with the run that they concern.
 #[derive(Clone)]
 pub(in crate::fiber) struct Reporter {
     pub(super) services: Arc<dyn FiberServices>,
@@ -41,7 +41,7 @@ impl Reporter {
     }
 }
 
-/// An exchange: what the resource `exchange` stands for.
+/// An exchange: the resource `exchange`.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct GuestExchange {
     state: ExchangeState,
@@ -64,7 +64,7 @@ struct Answer {
     head: ResponseHead,
     /// Whether the guest has had the head.
     is_told: bool,
-    /// What comes, and over what; `None` at the end.
+    /// Body that is still arriving, and its connection; `None` at the end.
     coming: Option<(Incoming, HttpConnection)>,
     /// The piece that has come last.
     piece: Bytes,
@@ -103,7 +103,7 @@ impl GuestExchange {
         }))
     }
 
-    /// Waits until the guest need not wait for what it wants next: the head, and then the body.
+    /// Waits until the next part is there: the head, and then the body.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match ready!(self.poll_answer(context)) {
             Ok(Answer { is_told: true, .. }) => self.poll_piece(context).map(|_| ()),

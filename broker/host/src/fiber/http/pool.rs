@@ -55,7 +55,7 @@ pub(super) struct HttpConnection {
     name: String,
     sender: SendRequest<RequestBody>,
     address: IpAddr,
-    /// What reads and writes it.
+    /// Task that reads and writes it.
     _driver: OwnedTask<()>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct HttpPool {
 struct Idle {
     /// With the time when they came, the one that was used last at the end.
     connections: VecDeque<(Instant, HttpConnection)>,
-    /// What closes them when their time is over, while there are any.
+    /// Task that closes expired connections, while there are any.
     closer: Option<OwnedTask<()>>,
 }
 
@@ -148,7 +148,7 @@ impl HttpConnection {
         let made = settings.handshake(HttpStream::new(tcp)).await;
         let (sender, driver) = made.map_err(|error| of_hyper(&error))?;
         let driver = OwnedTask(tokio::spawn(async move {
-            // Whose request it was, or whose response, is told.
+            // The request or the response reports the error.
             let _ = driver.await;
         }));
         Ok(HttpConnection { name, sender, address, _driver: driver })
@@ -159,7 +159,7 @@ impl HttpPool {
     /// A connection to an endpoint that takes a request, and whose address is still allowed.
     async fn take(&self, name: &str, dialer: &Dialer) -> Option<HttpConnection> {
         while let Some(mut connection) = self.kept(name) {
-            // So that its driver has seen what has come meanwhile, such as its end.
+            // Lets the driver see events that came meanwhile, such as the end.
             yield_now().await;
             let is_allowed = dialer.services.refuses_address(connection.address).is_none();
             if !is_allowed || connection.sender.is_closed() {

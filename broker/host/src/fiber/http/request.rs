@@ -1,7 +1,7 @@
 //! A guest's request, checked and as `hyper` sends it.
 //!
-//! Invariant: what a guest puts into a request stays one request: nothing of it ends a line, and
-//! how long it is and how the connection is used says the host.
+//! Invariant: a request of a guest stays one request. No part of it can end a line, and the host
+//! sets its length and the use of the connection.
 
 use super::super::{
     bindings::lotmq::guest::http::{self, Header, HttpError},
@@ -33,7 +33,7 @@ const OF_HOST: [&str; 9] = [
     "upgrade",
 ];
 
-/// What a request has besides its lines and values: blanks, and the ends of lines.
+/// Bytes of a header field besides name and value: the separator and the end of the line.
 const FIELD_BYTES: usize = 4;
 
 /// Body of a request.
@@ -46,7 +46,7 @@ pub(super) struct Prepared {
     pub(super) response_bytes_max: u64,
 }
 
-/// Bytes of a body, which count as long as somebody has them.
+/// Bytes of a body, which count until they are dropped.
 struct Counted {
     bytes: Vec<u8>,
     _room: OwnedSemaphorePermit,
@@ -135,7 +135,7 @@ pub(in super::super) fn checked_headers(headers: Vec<Header>) -> Result<HeaderMa
     Ok(fields)
 }
 
-/// Bytes of a body, which take room as long as somebody has them.
+/// Returns the bytes of a body, which take room until they are dropped.
 fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
     if bytes.is_empty() {
         return Ok(Bytes::new());
@@ -150,8 +150,8 @@ fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
     Ok(Bytes::from_owner(Counted { bytes, _room }))
 }
 
-/// What the server is called: the name that its certificate must be for, with the port where that
-/// is not the usual one.
+/// Returns the value of the `Host` header: the name in the certificate, with the port if it is not
+/// the default.
 fn host(endpoint: &Endpoint) -> String {
     let name = endpoint.server_name.as_ref().unwrap_or(&endpoint.host);
     let name = if name.contains(':') { format!("[{name}]") } else { name.clone() };
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_more_than_one_request_is_none() {
+    fn request_smuggling_through_target_method_or_header_is_rejected() {
         for target in ["", "a", "*", "http://a/", "/a b", "/a\r\nX: y", "/a#b", "/\u{e4}", "/\0", "/\u{7f}"] {
             let refused = made(asked("GET", target, &[], Vec::new())).unwrap_err();
             assert!(matches!(refused, HttpError::Invalid(_)), "{target:?}: {refused:?}");

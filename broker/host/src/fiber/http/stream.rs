@@ -43,17 +43,17 @@ impl HttpStream {
         }
     }
 
-    /// The same, with so much time for the other side to take something.
+    /// Sets the time in which the other side has to take something.
     pub(in super::super) fn sending_within(self, time: Duration) -> Self {
         HttpStream { send_time: Some(time), ..self }
     }
 
-    /// The same, for requests, which have to be [strict](StrictRequests).
+    /// Checks requests, which have to be [strict](StrictRequests).
     pub(in super::super) fn of_requests(self) -> Self {
         HttpStream { requests: Some(StrictRequests::default()), ..self }
     }
 
-    /// What came of sending; an error when nothing was taken for too long.
+    /// Returns the result of sending, or an error if the other side took nothing for too long.
     fn within_time<T>(
         &mut self,
         sent: Poll<io::Result<T>>,
@@ -79,7 +79,7 @@ impl Read for HttpStream {
         if *is_refused {
             return Poll::Ready(Ok(()));
         }
-        // Who sends for ever gives the other routes their turn.
+        // An endless sender yields to other routes.
         let turn = ready!(coop::poll_proceed(context));
         let most = bytes.remaining().min(read.len());
         let part = &mut read[..most];

@@ -1,7 +1,7 @@
 //! Answers: those of guests, checked, and those of the host.
 //!
-//! Invariant: what a guest puts into an answer stays one answer: nothing of it ends a line, and how
-//! long it is says the host.
+//! Invariant: an answer of a guest stays one answer. No part of it can end a line, and the host
+//! sets its length.
 
 use super::callers::WholeRequest;
 use crate::{
@@ -94,7 +94,7 @@ fn room_for(body: &[u8], account: u64, of_instance: &Arc<Semaphore>) -> Result<A
     Ok(AnswerRoom { _of_instance: of_instance, _of_all: of_all })
 }
 
-/// Bytes of an answer, with what is held until they are sent.
+/// Bytes of an answer, with the resources that are held until they are sent.
 struct SentBody {
     bytes: Bytes,
     _held: (Option<AnswerRoom>, Option<WholeRequest>),

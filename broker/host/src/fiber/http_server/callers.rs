@@ -1,16 +1,16 @@
-//! Connections of clients to the HTTP servers of all routes, and which of them gives way when there
-//! are too many.
+//! Client connections to the HTTP servers of all routes, and the choice of the connection that
+//! gives way when there are too many.
 //!
-//! Each server has a bound of connections and one of bytes of bodies, and all servers together have
-//! two more, of which those of one owner have at most a part of what others leave, unless he is an
-//! administrator. Where one is reached, the address that holds most of it, at the servers that it
-//! is a bound of, gives way to a newcomer who would hold less: of its connections that have brought
-//! no whole request, the one that has taken longest is closed. One of the newcomer's own address
-//! does if it has taken [`HTTP_SERVER_PATIENCE`], so that behind a proxy nobody is shut out by who
-//! says nothing. Else the newcomer is turned away.
+//! Each server has a bound of connections and one of bytes of bodies. All servers together have two
+//! more. One owner may use a part of the rest that others leave; an administrator may exceed it.
+//! When a bound is reached, the address that holds most of it gives way to a newcomer that would
+//! hold less. Of its connections without a whole request, the host closes the one that has taken
+//! longest. A connection of the newcomer's own address gives way after [`HTTP_SERVER_PATIENCE`]. So
+//! silent clients behind a proxy do not lock out the others. Otherwise the host rejects the
+//! newcomer.
 //!
 //! Invariant: a client whose whole request waits for its answer, or whose answer is being sent,
-//! gives way to nobody.
+//! does not give way.
 
 use crate::limits::{
     HTTP_SERVER_BYTES_ALL_MAX, HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_CONNECTIONS_MAX,
@@ -33,12 +33,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Those of this process.
+/// Callers of this process.
 static CALLERS: LazyLock<Arc<Callers>> =
     LazyLock::new(|| Arc::new(Callers::of(HTTP_SERVER_CONNECTIONS_ALL_MAX, HTTP_SERVER_BYTES_ALL_MAX)));
 
-/// Says how many connections the HTTP servers of all routes together may have: what the system lets
-/// a process open may be fewer than [`HTTP_SERVER_CONNECTIONS_ALL_MAX`], which are never more.
+/// Sets how many connections the HTTP servers of all routes together may have. The system may allow
+/// fewer open files than [`HTTP_SERVER_CONNECTIONS_ALL_MAX`], which is the upper bound.
 pub fn bound_http_callers(connections: usize) {
     CALLERS.bound(connections.min(HTTP_SERVER_CONNECTIONS_ALL_MAX));
 }
@@ -46,7 +46,7 @@ pub fn bound_http_callers(connections: usize) {
 /// Connections of clients to HTTP servers.
 pub(super) struct Callers {
     most: AtomicUsize,
-    /// Those that there are, by the account of the servers' owner.
+    /// Open connections, by the account of the servers' owner.
     shares: Arc<AccountShares>,
     /// Bytes of bodies that servers may still take, all together.
     bytes: Arc<Semaphore>,
@@ -66,7 +66,7 @@ pub(super) struct OwnedServer {
     pub(super) account: u64,
 }
 
-/// Which servers' connections give way: those of what has reached its bound.
+/// Scope whose bound is reached; connections in it give way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {
     Server,
@@ -81,7 +81,7 @@ struct Rows {
     by_number: BTreeMap<u64, Row>,
 }
 
-/// Whose a connection is: its server, and the address that it comes from.
+/// Owner of a connection: its server, and the address that it comes from.
 type Owner = (u64, IpAddr);
 
 struct Row {
@@ -91,7 +91,7 @@ struct Row {
     state: Arc<CallerState>,
 }
 
-/// What a connection is at, which changes with each request and without the lock of all.
+/// Progress of a connection, which changes with each request and without the lock of all.
 struct CallerState {
     progress: Mutex<Progress>,
     gives_way: Notify,
@@ -139,7 +139,7 @@ impl Drop for ByteShare {
 }
 
 impl Callers {
-    /// Those of this process.
+    /// Returns the callers of this process.
     pub(super) fn of_process() -> Arc<Callers> {
         Arc::clone(&CALLERS)
     }
@@ -160,8 +160,8 @@ impl Callers {
         self.shares.set_max(most as u64);
     }
 
-    /// One more connection to a server, of an owner who may exceed his share or not; `None` where
-    /// nobody gives way to it.
+    /// Adds a connection to a server. `may_exceed` returns whether the owner may exceed the share.
+    /// Returns `None` if no connection gives way to it.
     pub(super) fn enter(
         self: &Arc<Self>,
         called: OwnedServer,
@@ -200,8 +200,8 @@ impl Callers {
 }
 
 impl Rows {
-    /// The connection that gives way to `newcomer`, who wants `wanted` more of what `held` says
-    /// that each holds; of those of which `bound` is one.
+    /// Returns the connection that gives way to `newcomer`, within the scope of `bound`. `held`
+    /// returns the usage of a connection; `wanted` is the newcomer's additional usage.
     fn giver(
         &self,
         (newcomer, account): (Owner, u64),
@@ -239,8 +239,9 @@ impl Caller {
         self.state.gives_way.notified().await;
     }
 
-    /// Room for further bytes of its body, which `of_server` has as well, and its owner's share
-    /// unless he may exceed it; `None` where nobody gives way.
+    /// Reserves room for further bytes of its body: at the server, in the owner's share, and in
+    /// all. `may_exceed` returns whether the owner may exceed the share. Returns `None` if no
+    /// connection gives way.
     pub(super) async fn room(
         &self,
         of_server: &Arc<Semaphore>,
@@ -269,7 +270,7 @@ impl Caller {
         let take_own = || {
             all.byte_shares.put_back(*account, bytes);
             if all.byte_shares.is_beyond(account) {
-                // Nobody is told of these, who have never been anybody's.
+                // No waiter is notified, because these bytes were never granted.
                 all.byte_shares.give_back(*account, bytes);
                 return None;
             }
@@ -353,7 +354,7 @@ impl BodyRoom {
     }
 }
 
-/// What one client may have for himself: an address of IPv4, a network of 64 bits of IPv6.
+/// Returns the network of one client: an address of IPv4, 64 bits of IPv6.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         address @ IpAddr::V4(_) => address,
@@ -392,12 +393,12 @@ mod tests {
         let mut busy: Vec<_> = (0..3).map(|_| Arc::new(enter(&all, (1, 1), address(1)).unwrap())).collect();
         let other = enter(&all, (2, 2), address(2)).unwrap();
         let whole = busy[0].has_whole_request();
-        // Who has most himself is turned away, and one of another address gets in.
+        // The address that holds most is rejected, and another address gets in.
         assert!(enter(&all, (1, 1), address(1)).is_none());
         let newcomer = enter(&all, (3, 3), address(3)).unwrap();
         assert_eq!(busy.iter().map(|it| gives_way(it)).collect::<Vec<_>>(), [false, true, false]);
         busy[1].gives_way().await;
-        // Two of one address are not more than who comes would have.
+        // Two of one address are not more than the newcomer's address would have.
         assert!(enter(&all, (3, 3), address(3)).is_none());
         grow_old(&all);
         let _third = enter(&all, (3, 3), address(3)).unwrap();
@@ -426,7 +427,7 @@ mod tests {
         closing.await.unwrap();
         assert!(gives_way(&greedy));
         assert_eq!((all.bytes.available_permits(), server.available_permits()), (60, 960));
-        // Nobody holds more than who asks for that much.
+        // No address holds more than the newcomer would.
         let large = enter(&all, (3, 1), address(3)).unwrap();
         assert!(large.room(&room, 70, || false).await.is_none());
         drop(taken);
@@ -450,7 +451,7 @@ mod tests {
             "an administrator"
         );
         drop(whole);
-        // One of hers gives way to another one of hers, and none of his.
+        // A connection of Ann gives way to another one of Ann, and none of Bob's does.
         assert!(enter(&all, (3, ANN), address(3)).is_some());
         assert!(!gives_way(&of_bob));
         let room = Arc::new(Semaphore::new(1000));

@@ -1,4 +1,4 @@
-//! Connections of clients: accepting them, and what is done with each request that one brings.
+//! Connections of clients: accepting them, and serving each request.
 
 use super::{
     ServerShared,
@@ -94,7 +94,7 @@ pub(super) async fn accept(shared: Arc<ServerShared>, mut closing: watch::Receiv
 async fn accepted(shared: &ServerShared) -> io::Result<(TcpStream, SocketAddr)> {
     poll_fn(|context| match &*shared.socket.lock() {
         Some(socket) => socket.poll_accept(context),
-        // The server has ended; whoever waits here is told otherwise.
+        // The server has ended; waiting tasks learn it otherwise.
         None => Poll::Pending,
     })
     .await
@@ -128,7 +128,7 @@ impl Client {
             .serve_connection(stream, service);
         let mut connection = pin!(connection);
         tokio::select! {
-            // What a client does wrong, `hyper` answers.
+            // `hyper` answers malformed requests.
             ended = connection.as_mut() => {
                 if ended.is_err_and(|error| error.is_parse()) {
                     reporter.note(HttpEvent::Served(ServedEvent::Unreadable));
@@ -138,7 +138,7 @@ impl Client {
             _ = closing.wait_for(|is_closing| *is_closing) => {}
         }
         connection.as_mut().graceful_shutdown();
-        // Who takes longer is cut off.
+        // The host closes connections that take longer.
         let _ = timeout(HTTP_SERVER_GRACE, connection).await;
     }
 

@@ -1,7 +1,7 @@
-//! What is counted of a request while it is open.
+//! Counts of a request while it is open.
 //!
-//! Invariant: each request that has come ends once, by an answer or without one, whatever becomes
-//! of its task.
+//! Invariant: each request that has come ends once, by an answer or without one, even if its task
+//! is dropped.
 
 use super::answer::{ServedAnswer, bytes_of};
 use crate::fiber::http::{HttpEvent, Reporter, ServedEvent};

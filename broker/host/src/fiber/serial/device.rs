@@ -1,9 +1,9 @@
-//! Serial devices that are open: one descriptor for all instances of this process that have the
-//! same device, and whose turn it is.
+//! Open serial devices: one descriptor for all instances of this process that use the same device,
+//! and their turns.
 //!
-//! Invariants: a device is open once; what may wait for a driver, opening and closing, runs on a
-//! thread that may wait, also when nobody waits for it any more; a device that was unplugged is
-//! opened anew, whoever still has the former one.
+//! Invariants: a device is open once. Opening and closing may wait for a driver, so they run on a
+//! blocking thread, even after the caller gave up. An unplugged device is opened anew, even if an
+//! instance still has the former one.
 
 use super::{super::bindings::lotmq::guest::serial::SerialError, line::SerialLine, line::SerialSettings};
 use crate::limits::SERIAL_OPENINGS_MAX;
@@ -48,7 +48,7 @@ pub(super) struct Device {
     is_gone: AtomicBool,
 }
 
-/// The device of a line, which somebody else may have already.
+/// Opens the device of a line, or shares it with another instance.
 pub(super) async fn open(line: SerialLine) -> Result<Arc<Device>, SerialError> {
     let permit = OPENINGS.acquire().await;
     let opened = spawn_blocking(move || {
@@ -78,7 +78,7 @@ fn shared(line: &SerialLine) -> Result<Arc<Device>, SerialError> {
 /// The place of a device; those that nobody has any more are let go.
 fn place(number: u64) -> Place {
     let mut places = PLACES.lock();
-    // One that somebody is opening has a second owner.
+    // The place of a device that is being opened has a second owner.
     places.retain(|_, place| Arc::strong_count(place) > 1 || place.lock().strong_count() > 0);
     Arc::clone(places.entry(number).or_default())
 }
@@ -125,8 +125,8 @@ impl Drop for Device {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
         if self.settings.is_exclusive {
-            // At once, for whoever opens it next: closing waits until all has left that was
-            // written. Of a device that is gone neither matters.
+            // Frees the device at once for the next program: closing waits until all written bytes
+            // are sent. An error means that the device is gone.
             let _ = ioctl_tiocnxcl(&file);
             let _ = flock(&file, FlockOperation::Unlock);
         }
@@ -174,7 +174,7 @@ fn opening_error(error: &io::Error) -> SerialError {
     match error.kind() {
         io::ErrorKind::NotFound => SerialError::NotFound,
         io::ErrorKind::ResourceBusy => SerialError::Busy("another program has it".to_owned()),
-        // It may pass: the system makes a device first, and says then who may open it.
+        // It may pass: the system creates a device first and sets its permissions then.
         io::ErrorKind::PermissionDenied => SerialError::Other(format!("the broker may not open it: {error}")),
         _ if is_gone(error) => SerialError::NotFound,
         _ => SerialError::Other(error.to_string()),

@@ -1,5 +1,4 @@
-//! Settings of a serial line: what the definition of a route says of it, and how the kernel is
-//! told.
+//! Settings of a serial line: from the definition of a route to the kernel.
 
 use serial2::{CharSize, FlowControl, Parity, Settings, StopBits};
 use std::{fmt, io};
@@ -24,7 +23,7 @@ pub struct SerialSettings {
     pub parity: SerialParity,
     /// Bits between two characters.
     pub stop_bits: StopBits,
-    /// How one side tells the other one to wait.
+    /// Flow control: the way in which one side makes the other one wait.
     pub flow_control: FlowControl,
     /// Whether no other program may have the device open.
     pub is_exclusive: bool,
@@ -83,7 +82,7 @@ impl fmt::Display for SerialSettings {
 }
 
 impl SerialSettings {
-    /// Puts them in the place of a device's settings; what comes and goes are bytes as they are.
+    /// Replaces a device's settings; input and output are raw bytes.
     pub(super) fn apply(&self, settings: &mut Settings) -> io::Result<()> {
         settings.set_raw();
         settings.set_baud_rate(self.baud_rate)?;
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_shown_as_people_write_them() {
+    fn serial_settings_render_in_common_notation() {
         let plain = SerialSettings::default();
         assert_eq!(plain.to_string(), "9600 8N1");
         let other = SerialSettings {

@@ -96,7 +96,7 @@ impl OpenPort {
     }
 }
 
-/// A descriptor whose readiness the reactor of this thread tells.
+/// Registers a descriptor at the reactor of this thread, which reports its readiness.
 #[expect(
     deprecated,
     reason = "its successor is `unsafe`, for types whose descriptor may change; that of a `File` is its own and stays"

@@ -1,9 +1,9 @@
-//! A text that notices how long it is searched.
+//! A text that bounds the time of its search.
 //!
-//! The engine bounds the steps of a search, but a single step may read the text to its end, so that
-//! a million of them can take hours. It reads the text through a trait, though: here each look is
-//! counted, a look at a long text for more, and after some of them somebody who knows the time is
-//! asked whether to go on. There is no way to tell the engine to stop but to unwind through it.
+//! The engine bounds the steps of a search. But a single step may read the text to its end, so a
+//! million of them can take hours. The engine reads the text through a trait. This one counts each
+//! read, and a read of a long text for more. After some reads it calls a function that checks the
+//! time. The only way to stop the engine is to unwind through it.
 
 use std::{
     cell::Cell,
@@ -30,7 +30,7 @@ const BYTES_PER_LOOK: usize = 16 * 1024;
 /// See the module's documentation.
 pub(super) struct Watched<'a> {
     text: &'a str,
-    /// What a look counts for.
+    /// Count of one look.
     weight: usize,
     looks: Cell<usize>,
     asked: Cell<Instant>,

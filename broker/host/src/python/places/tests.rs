@@ -111,7 +111,7 @@ fn call_that_waits_for_a_place_does_not_hold_its_script() {
     let of_vic = places.call(script, VIC);
     assert!(places.runs(of_vic));
     places.ends(of_vic);
-    // The same at a script of somebody else, where eve's call comes first.
+    // The same at another user's script, where eve's call comes first.
     let shared = places.script(9);
     let of_eve = places.call(shared, EVE);
     places.loops(MALLORY, 1);

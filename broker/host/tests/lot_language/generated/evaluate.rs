@@ -1,7 +1,7 @@
 //! The reference evaluator: runs a tree as the language reference says, and nothing of the
 //! compiler's.
 //!
-//! Where the reference is silent, it stops with [`Stop::Unspecified`] instead of guessing.
+//! If the reference is silent, it stops with [`Stop::Unspecified`] instead of guessing.
 
 mod expression;
 mod model;
@@ -19,7 +19,7 @@ use topic::Place;
 /// Passes that the loops of one run may make (§7.8).
 const PASSES_MAX: u32 = 100_000;
 
-/// What a run did to the broker.
+/// Effect of a run on the broker.
 #[derive(Clone, PartialEq)]
 pub(super) enum Effect {
     Publish { topic: String, payload: Vec<u8>, qos: u8, retain: bool },
@@ -39,7 +39,7 @@ impl std::fmt::Debug for Effect {
     }
 }
 
-/// What came of one event.
+/// Outcome of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub(super) effects: Vec<Effect>,
@@ -55,7 +55,7 @@ impl Outcome {
     }
 }
 
-/// What lives from run to run.
+/// State that survives a run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
     pub(super) topics: BTreeMap<String, Vec<u8>>,
@@ -93,11 +93,11 @@ impl World {
     }
 }
 
-/// What a program is expected to do.
+/// Expected effects and reports of a program.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
     pub(super) outcomes: Vec<Outcome>,
-    /// What is told; line 0 is where the reference leaves the line open.
+    /// Expected reports; line 0 if the reference leaves the line open.
     pub(super) reports: BTreeSet<Report>,
     /// Those that the reference neither asks for nor forbids.
     pub(super) open: BTreeSet<Report>,
@@ -196,7 +196,7 @@ struct Run<'a> {
     passes: u32,
 }
 
-/// What one action sees.
+/// Names and values that one action can see.
 struct Frame<'a> {
     action: &'a str,
     /// Filters of its trigger.
@@ -410,7 +410,7 @@ impl<'a> Run<'a> {
     }
 
     fn report(&mut self, code: &'static str, frame: &Frame<'_>) {
-        // What models report is not compared: the reference does not fix it.
+        // Reports of models are not compared: the reference does not fix them.
         if !frame.action.is_empty() {
             let reports = if self.is_open { &mut self.open } else { &mut self.reports };
             reports.insert((frame.action.to_owned(), code, frame.line));

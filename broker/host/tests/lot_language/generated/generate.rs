@@ -24,7 +24,7 @@ pub(super) fn program(seed: u64) -> Program {
     if generator.random.one_in(6) { generator.streaming_model() } else { generator.actions() }
 }
 
-/// What may be named where the generator is.
+/// Names that the generator may use at its position.
 #[derive(Default, Clone)]
 struct Scope {
     /// There is a PAYLOAD.
@@ -195,7 +195,8 @@ impl Generator {
         }
     }
 
-    /// What devices send: numbers in all spellings, words, JSON, and what is none of these.
+    /// Returns a payload as devices send it: numbers in all spellings, words, JSON, and other
+    /// texts.
     fn payload(&mut self) -> Vec<u8> {
         const PLAIN: &[&str] = &[
             "0",

@@ -20,7 +20,7 @@ use crate::bench::{Deaf, State, client, departure, engine, subscription};
 /// How the answer begins for a program with errors.
 pub(super) const REFUSED: &str = "refused";
 
-/// What a program really did.
+/// Observed outcomes and reports of a program.
 pub(super) struct Observed {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) reports: BTreeSet<(String, String, u32)>,

@@ -38,7 +38,7 @@ impl Json {
         Json::parse(&double_text(value)).unwrap_or(Json::Null)
     }
 
-    /// What `GET JSON` makes of a node: scalars come back as their kind.
+    /// Returns the value that `GET JSON` gives for a node: scalars come back as their kind.
     pub(super) fn into_value(self) -> Value {
         match self {
             Json::Null => Value::Null,

@@ -6,7 +6,7 @@ use super::json::Json;
 use super::tree::{Operator, Type};
 use super::value::{Answer, Number, Stop, Value, bool_word, truth_of_text};
 
-/// What a calculation has to tell besides its value.
+/// Warning of a calculation, besides its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Note {
     /// A text was used as a number, and counted as 0 or was compared as text.
@@ -210,7 +210,7 @@ pub(super) fn compare(
     notes: &mut Vec<Note>,
 ) -> Answer<bool> {
     let (left_text, right_text) = (left.text(), right.text());
-    // What was never written is in no text.
+    // A value that was never written is in no text.
     let is_there = !matches!(right, Value::Empty | Value::Null);
     Ok(match operator {
         Operator::Contains => is_there && left_text.contains(&right_text),

@@ -1,5 +1,5 @@
-//! A tree as text. What may be spelt in several ways is spelt by chance; parentheses stand where
-//! precedence (§5.1) asks for them, and here and there besides.
+//! Prints a tree as text, with a random choice between spellings. Parentheses are where precedence
+//! (§5.1) needs them, and at random places.
 
 use super::random::Random;
 use super::tree::{
@@ -42,7 +42,7 @@ mod level {
 struct Printer {
     text: String,
     line: u32,
-    /// Where the last line that says something ends.
+    /// End of the last line, before blank lines and comments between lines.
     said: usize,
     random: Random,
 }
@@ -360,7 +360,7 @@ impl Printer {
             E::Negate(_) => tight(level::UNARY),
             E::Cast(..) => tight(level::CAST),
             E::If { .. } => tight(level::VALUE),
-            // What follows it may become a part of it (§5.4).
+            // The tokens behind it may become a part of it (§5.4).
             E::GetTopic(_) | E::TopicExists(_) => tight(level::COMPARISON),
             // `IN` and `AS` would become a part of it.
             E::GetJson { source: None, .. } => tight(level::AND),
@@ -554,7 +554,7 @@ impl Printer {
         }
     }
 
-    /// Where a document or text comes from.
+    /// Prints the source of a document or text.
     fn source(&mut self, source: &Expression) {
         match source {
             Expression::Payload | Expression::Variable(_) | Expression::Text(_) | Expression::Result => {
@@ -683,7 +683,7 @@ impl Printer {
     }
 }
 
-/// What [`Printer::way_of`] decides.
+/// Decision of [`Printer::way_of`].
 struct Way {
     level: u8,
     /// As `x AND_THEN …`.

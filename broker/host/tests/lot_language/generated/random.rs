@@ -1,4 +1,4 @@
-//! Where everything random comes from, so that equal seeds give equal programs.
+//! Random numbers from a seed, so that equal seeds give equal programs.
 
 /// SplitMix64.
 pub(super) struct Random(u64);

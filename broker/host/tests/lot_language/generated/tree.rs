@@ -1,14 +1,14 @@
-//! What a generated program is: a tree of its own, so that neither parser nor checker of the
-//! compiler is believed.
+//! A generated program: a tree of its own, so that the test trusts neither the parser nor the
+//! checker of the compiler.
 
 /// Definitions, and what happens to them.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
-    /// What runs; the first one gets the events. Callees follow.
+    /// The actions; the first one gets the events. Callees follow.
     pub(super) actions: Vec<Action>,
     /// Models that actions publish, parents first.
     pub(super) models: Vec<Model>,
-    /// What happens, in order.
+    /// The events, in order.
     pub(super) events: Vec<Event>,
     /// Last values when it begins.
     pub(super) topics: Vec<(String, Vec<u8>)>,
@@ -26,7 +26,7 @@ pub(super) struct Action {
     pub(super) body: Vec<Statement>,
 }
 
-/// What starts an action.
+/// Trigger of an action.
 #[derive(Debug, Clone)]
 pub(super) enum Trigger {
     /// `ON TOPIC`, with one filter or several.
@@ -209,7 +209,7 @@ pub(super) enum Expression {
 }
 
 impl Expression {
-    /// What it is made of.
+    /// Returns the operands of the expression.
     pub(super) fn operands_mut(&mut self) -> Vec<&mut Expression> {
         use Expression as E;
         match self {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::json::Json;
 
-/// What stops the evaluation of a program.
+/// Reason why the evaluation of a program stops.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stop {
     /// The run ends with this error.
@@ -36,7 +36,7 @@ pub(super) enum Value {
     Time(i64),
 }
 
-/// Where a text comes from.
+/// Origin of a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Origin {
     Literal,
@@ -114,7 +114,7 @@ impl Value {
         }
     }
 
-    /// What is written to a topic.
+    /// Returns the payload that the value has in a topic.
     pub(super) fn payload(&self) -> Vec<u8> {
         match self {
             Value::Bytes(bytes) | Value::Text { raw: Some(bytes), .. } => bytes.clone(),

@@ -13,9 +13,8 @@ use serde_json::Value;
 use crate::guests::HasPrograms as _;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
-/// What every program here does: a command that only a manager of users may give, a plain message,
-/// a sign that it has begun, and then it waits for a route, which is for at most five seconds each
-/// time.
+/// Body of every program here: a command that only a manager of users may give, a plain message and
+/// a sign that it has begun. Then it waits for a route, at most 5 s each time.
 const EFFECTS: &str = "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"
     PUBLISH TOPIC \"plain\" WITH \"out\"
     KEEP ENV \"BEGAN\" WITH \"yes\"
@@ -32,7 +31,7 @@ struct World {
     dropped_before: u64,
 }
 
-/// A user with his password for a name, who may configure the system but not manage users.
+/// Adds a user with a fixed password, who may configure the system but not manage users.
 fn add_user(root: &mut Client, name: &str) {
     ok(root, &format!("-addUser {name} password"));
     ok(root, &format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
@@ -164,7 +163,7 @@ fn called() -> (String, String) {
 const NOTHING: &str = "DEFINE ACTION Run\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"o\" WITH 1\n";
 
 #[test]
-fn what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller() {
+fn output_of_a_removed_callee_is_dropped() {
     let mut world = World::new();
     let (callee, caller) = called();
     let mut cfg = world.user("cfg");
@@ -177,7 +176,7 @@ fn what_a_removed_callee_wrote_is_not_done_in_the_name_of_its_caller() {
 }
 
 #[test]
-fn what_a_callee_wrote_that_was_taken_over_meanwhile_is_dropped_and_told() {
+fn output_of_a_replaced_callee_is_dropped_and_reported_to_its_caller() {
     let mut world = World::new();
     let (callee, caller) = called();
     let mut cfg = world.user("cfg");
@@ -190,14 +189,14 @@ fn what_a_callee_wrote_that_was_taken_over_meanwhile_is_dropped_and_told() {
     assert_eq!(refused["message"], "Action 'Limits' belongs to user 'cfg'. Use -replace to take it over.");
     ok(&mut world.root, &format!("-addAction -replace {new}"));
     assert_eq!(world.end(), (false, false, true));
-    // It was in a run of his; the Action of that name is not the one that wrote it.
+    // A run of that user's code wrote it; the current Action of that name did not.
     assert!(ok(&mut world.root, "-lotDiagnostic Range").contains("AUTHORITY_GONE"));
     assert!(!ok(&mut world.root, "-lotDiagnostic Limits").contains("AUTHORITY_GONE"));
     world.running.server.stop();
 }
 
 #[test]
-fn what_was_written_before_a_take_over_is_dropped() {
+fn output_from_before_a_change_of_owner_is_dropped() {
     let mut world = World::new();
     let mut cfg = world.user("cfg");
     ok(&mut cfg, &format!("-addAction {}", triggered("Run")));
@@ -208,7 +207,7 @@ fn what_was_written_before_a_take_over_is_dropped() {
 }
 
 #[test]
-fn what_was_written_before_its_owner_has_replaced_it_goes_out() {
+fn output_from_before_a_replacement_by_the_owner_is_published() {
     let mut world = World::new();
     ok(&mut world.root, &format!("-addAction {}", triggered("Run")));
     world.start();
@@ -218,7 +217,7 @@ fn what_was_written_before_its_owner_has_replaced_it_goes_out() {
 }
 
 #[test]
-fn what_was_written_for_a_removed_user_is_dropped_even_if_there_is_one_of_his_name() {
+fn output_for_a_removed_user_is_dropped_even_after_name_reuse() {
     for is_added_again in [false, true] {
         let mut world = World::new();
         let mut cfg = world.user("cfg");
@@ -311,8 +310,8 @@ fn a_project_is_deployed_for_who_has_stored_it() {
     assert_eq!(owner("Give").as_deref(), Some("cfg"));
     world.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
     assert_eq!(receive(&mut world.watcher).1, "out");
-    // What others have stored is not replaced in passing, and what others have added by hand is
-    // left alone.
+    // A new project does not replace projects of other users. It leaves alone what other users have
+    // deployed by hand.
     let other = project(&gives.replace("Give", "Own"));
     assert_eq!(code(&mut world.root, &format!("-addProject zip64:{other} plant")), "OF_ANOTHER");
     ok(&mut world.root, "-unloadProject -force");
@@ -339,7 +338,7 @@ fn a_project_deploys_rules_only_for_who_may_add_rules() {
     let mut cfg = world.user("cfg");
     let rule = project("DEFINE RULE Open WITH PRIORITY 1 FOR Publish TO TOPIC \"closed/#\"\n    ALLOW\n");
     assert_eq!(code(&mut cfg, &format!("-addProject zip64:{rule} plant load")), "PERMISSION_DENIED");
-    // Nor does somebody else lend it his right.
+    // Another user does not lend the right either.
     assert_eq!(code(&mut world.root, "-loadProject plant"), "PERMISSION_DENIED");
     assert!(!ok(&mut world.root, "-listRules").contains("\"Open\""));
     world.running.server.stop();

@@ -73,7 +73,7 @@ fn owners_take_turns_among_jobs_of_one_order() {
 }
 
 #[test]
-fn a_retry_is_told_waits_for_its_time_and_ends_with_the_broker() {
+fn compile_retry_is_listed_waits_and_ends_with_the_broker() {
     let cold_start = Arc::new(ColdStart::default());
     cold_start.push_later(job(1, CompileOrder::Large, 7));
     let attempts = FailedAttempts { failures: 7, reason: "signal 9".to_owned() };

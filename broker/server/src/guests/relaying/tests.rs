@@ -13,8 +13,8 @@ use crate::guests::effects::{GuestMessage, Sender};
 use crate::guests::noted::{look, noted};
 use crate::guests::others_time::OthersTime;
 use crate::limits::OWN_EVENTS_PER_MESSAGE_MAX;
-use crate::process::this_turn;
 use crate::testing::{Running, receive};
+use lotmq_process::this_turn;
 
 /// A broker in which `ann`, who is no administrator, may deploy Actions.
 fn broker_of_ann() -> (Running, Client) {
@@ -36,7 +36,7 @@ fn actions(names: std::ops::Range<usize>, filter: &str, body: &str) -> String {
 }
 
 #[test]
-fn what_definitions_of_an_owner_cost_others_does_not_grow_with_their_number() {
+fn cost_for_other_publishers_is_independent_of_the_number_of_definitions() {
     const ACTIONS: usize = 20;
     let (running, mut ann) = broker_of_ann();
     let body = "    IF PAYLOAD == \"x\" THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
@@ -155,7 +155,7 @@ fn message_for_many_definitions_of_its_publisher_costs_the_thread_one_event() {
 }
 
 #[test]
-fn what_others_publish_comes_to_each_definition_in_order_and_whole() {
+fn messages_of_other_publishers_reach_each_definition_completely_and_in_order() {
     const COUNT: u32 = 1_500;
     let (running, mut ann) = broker_of_ann();
     let body = format!(
@@ -180,7 +180,7 @@ fn what_others_publish_comes_to_each_definition_in_order_and_whole() {
 }
 
 #[test]
-fn what_finds_no_room_is_told_to_each_definition_that_it_is_for() {
+fn dropped_event_is_reported_to_each_definition_that_it_triggers() {
     const ACTIONS: usize = 3;
     const TOO_MANY: usize = 5;
     let (running, mut ann) = broker_of_ann();

@@ -1,5 +1,5 @@
-//! What the programs of somebody who may only deploy reach of what he may not reach himself,
-//! through real sockets and commands, with and without the switch.
+//! Programs of a user who may only deploy, and the topics and commands that this user may not use.
+//! Runs through real sockets and commands, with and without the switch.
 
 use lotmq_client::{Client, Publication, QoS};
 
@@ -92,7 +92,7 @@ fn told(root: &mut Client, command: &str, text: &str) {
 }
 
 #[test]
-fn what_hears_nothing_says_so() {
+fn definition_with_a_denied_trigger_is_reported() {
     for (mut world, is_open) in modes() {
         let text =
             "DEFINE ACTION Ears\nON TOPIC \"go\" OR \"private/+\" DO\n    PUBLISH TOPIC \"out\" WITH 1";
@@ -113,7 +113,7 @@ fn what_hears_nothing_says_so() {
         let row = r#""type":"Action","name":"Ears","origin":"adhoc","unheard":["private/+"]"#;
         let listed = ok(&mut world.root, "-listEntities");
         assert!(listed.contains(&format!("{row},\"owner\":\"dep\"")), "{listed}");
-        // Whose things are is for the owner and for who may configure the system.
+        // Only the owner and users who may configure the system see the owner.
         assert!(ok(&mut world.dep, "-listEntities").contains("\"owner\":\"dep\""));
         ok(&mut world.root, "-addUser eye password");
         for (name, scope) in [("EyeCalls", "CommandCall"), ("EyeReplies", "SubscribeSys")] {
@@ -124,15 +124,15 @@ fn what_hears_nothing_says_so() {
         }
         let listed = ok(&mut user(&world.running, "eye", "password"), "-listEntities");
         assert!(listed.contains("Ears") && !listed.contains("\"owner\""), "{listed}");
-        // Who may has no warning; what is taken away later is found, and over when it is given
-        // back.
+        // A user with the right gets no warning. A right that is removed later is reported until it
+        // is restored.
         ok(&mut world.root, "-removeRule NoSubscribe");
         assert!(!ok(&mut world.root, "-brokerStatus").contains("TRIGGER_DENIED"));
         let none = "-addRule DEFINE RULE None WITH PRIORITY 50 FOR Subscribe TO TOPIC \"go\"\n    IF USER IS \"dep\" THEN\n        DENY\n";
         ok(&mut world.root, none);
         let status = ok(&mut world.root, "-brokerStatus");
         assert!(status.contains("the rules do not let its owner 'dep' read 'go'"), "{status}");
-        // What it publishes is told at the first denial, with the topic.
+        // The first denial of a publish reports the topic.
         ok(
             &mut world.dep,
             "-addAction DEFINE ACTION Says\nON TOPIC \"say\" DO\n    PUBLISH TOPIC \"private/x\" WITH 1",
@@ -175,7 +175,7 @@ fn topics_are_read_as_far_as_the_owner_may() {
 }
 
 #[test]
-fn what_a_model_remembers_is_not_for_the_next_owner_of_its_name() {
+fn model_state_is_not_passed_to_the_next_owner_of_its_name() {
     let mut world = World::new(&[]);
     let mut watcher = world.running.client("of sums");
     watcher.subscribe_to("sum/+", QoS::AtMostOnce).unwrap();
@@ -209,7 +209,7 @@ fn what_a_model_remembers_is_not_for_the_next_owner_of_its_name() {
 }
 
 #[test]
-fn what_others_write_in_a_run_is_read_as_far_as_the_owner_may() {
+fn values_written_by_callees_are_readable_within_the_rights_of_the_owner() {
     for (mut world, is_open) in modes() {
         ok(
             &mut world.root,
@@ -233,8 +233,8 @@ fn what_others_write_in_a_run_is_read_as_far_as_the_owner_may() {
         let all = "[k],[p],[o],[m],private/copy,private/kept,private/said";
         assert_eq!(world.says("dep", &read), if is_open { all } else { "[],[],[o],[m]" });
         assert_eq!(world.says("root", &read), all);
-        // The other way round: what is called reads nothing of who calls it, but for what he was
-        // started by.
+        // The other direction: a callee reads nothing with the rights of its caller, except the
+        // message that started the caller.
         let body = format!("{}{}", shown("GET TOPIC \"private/mine\""), shown("PAYLOAD"));
         ok(&mut world.dep, &format!("-addAction DEFINE ACTION Library\nDO\n{body}"));
         let said = world
@@ -344,7 +344,7 @@ fn of_the_process_only_listed_names_are_seen() {
 }
 
 #[test]
-fn what_another_has_deployed_runs_for_those_who_may_run_actions() {
+fn definitions_of_other_users_run_only_with_the_right_to_run_actions() {
     for (mut world, is_open) in modes() {
         ok(
             &mut world.root,
@@ -401,7 +401,7 @@ fn a_model_is_made_of_no_text_that_another_has_changed_since() {
         if !is_open {
             told(&mut world.root, "-lotDiagnostic model Whole", "was changed since, and belongs to dep");
             publish(&mut world);
-            // Who deploys it again has seen the text.
+            // A new deployment counts as consent to the changed text.
             assert_eq!(world.says("root", ""), "");
             ok(&mut world.root, whole);
         }
@@ -465,7 +465,7 @@ fn topics_of_the_broker_start_what_their_readers_have_deployed() {
     );
     ok(&mut world.root, "-listEnv");
     let said = world.says("root", "");
-    // What answers its owner's own command may have come.
+    // The reply to a command of the owner may have arrived.
     assert!(!said.contains("listEnv") && !said.contains("\"root\""), "{said}");
     world.running.server.stop();
 }

@@ -21,11 +21,11 @@ const SECRET_NAMES: [&str; 7] =
 /// Schema of packages that say nothing of their configuration.
 pub(crate) const ANYTHING: &str = "{}";
 
-/// Checks a configuration, `is_part` of which more stands elsewhere; a whole one is completed with
-/// defaults.
+/// Checks a configuration and completes a whole one with defaults. With `is_part`, more of it is
+/// stored elsewhere.
 ///
 /// # Errors
-/// What is wrong with it, or with the schema.
+/// The faults of the configuration or of the schema.
 pub(crate) fn checked(schema: &str, configuration: Json, is_part: bool) -> Result<Json, String> {
     let looked = match is_part {
         true => schema::checked_part(schema, configuration),
@@ -34,7 +34,7 @@ pub(crate) fn checked(schema: &str, configuration: Json, is_part: bool) -> Resul
     looked.map_err(|reason| reason.to_string())
 }
 
-/// What is wrong with a configuration, one by one; nothing where it fits.
+/// Returns the faults of a configuration, one by one; empty if it is valid.
 pub(crate) fn problems(schema: &str, configuration: Json, is_part: bool) -> Vec<String> {
     let looked = match is_part {
         true => schema::checked_part(schema, configuration),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_route_says_itself_wins() {
+    fn settings_of_the_route_override_the_asset_configuration() {
         let said = json!({"sections":{"LINE":{"NAME":"of the route"}}});
         let laid = laid_under(said, Some(r#"{"sections":{"LINE":{"NAME":"x","BAUD":1},"MORE":{"A":1}}}"#));
         assert_eq!(laid, json!({"sections":{"LINE":{"NAME":"of the route","BAUD":1},"MORE":{"A":1}}}));

@@ -1,13 +1,14 @@
 //! Configuration of a route guest: the settings of its definition as JSON.
 //!
 //! ```text
-//! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
+//! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}},
+//!  "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
 //! ```
 //!
-//! Environment values are in it, but for those of settings in which a private key can be. Secrets
-//! are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
-//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their
-//! names; their values come with each message. When the settings were checked, [`about`] is added.
+//! It contains environment values, except in settings that can hold a private key. It contains no
+//! secrets: `{"secret": "NAME"}` names one, and `{"parts": […]}` joins texts and names. A text with
+//! placeholders is `{"template": […], "placeholders": […]}`: the texts between them, and their
+//! names. Their values come with each message. [`about`] is added after the check.
 
 use std::collections::BTreeSet;
 
@@ -47,10 +48,9 @@ pub(super) fn configuration(
     Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings }))
 }
 
-/// What a guest is told of its route besides the settings, as member `route`: its name, `start`,
-/// which is another one whenever the route begins anew and the same when it is only connected
-/// again, whether the instance is there to `probe`, beside the one that works, and for bridges the
-/// `broker`: another one for each tenant and start.
+/// Builds member `route` of the configuration: facts about the route beside its settings. `start`
+/// changes when the route begins anew, but not when it only reconnects. `probe` marks an instance
+/// that probes beside the working one. `broker` is for bridges, one for each tenant and start.
 pub(super) fn about(
     name: &str,
     number: Option<u64>,
@@ -195,8 +195,8 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
         if values.len() == 1 { values.remove(0) } else { json!({ "parts": values }) }
     }
 
-    /// A text with placeholders; without any, that text. What they name has to be set: it would be
-    /// missing for each message.
+    /// Returns a text with placeholders, or plain text if there are none. The values that it names
+    /// must be set, because every message would lack them.
     fn template(&mut self, parts: &[TemplatePart]) -> Json {
         let mut texts = vec![String::new()];
         let mut placeholders = Vec::new();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_environment_makes_of_a_setting_is_left_open() {
+    fn settings_from_environment_variables_stay_unresolved() {
         let env = RoutePart::Env("HOST".into());
         let section = block(
             "C",
@@ -323,7 +323,7 @@ mod tests {
                 ("D", RouteValue::Parts(vec![text("pre-"), secret])),
                 ("E", RouteValue::Bool(true)),
                 ("F", RouteValue::Digits("1.10".into())),
-                // Where private keys can be.
+                // Settings that can hold private keys.
                 ("CLIENT_CERT", RouteValue::Parts(vec![env("HOST")])),
                 ("CLIENT_KEY", RouteValue::Parts(vec![RoutePart::Secret("PW".into())])),
             ],

@@ -16,12 +16,11 @@ use crate::guests::routes::mailbox::Addressee;
 /// Work of looking at a setting.
 const SETTING_WORK: usize = 16;
 
-/// Values of the placeholders of a message's event or mapping, with their bytes; none for a row and
-/// for what a tag gets. A message that has waited has the time of its arrival, however often it is
-/// tried. What was done is counted.
+/// Returns the values of the placeholders for the event or mapping of a message, with their bytes.
+/// Rows and tags have none. A retried message keeps the time of its arrival. Counts the work.
 ///
 /// # Errors
-/// Why it can never pass.
+/// The reason why the message can never pass.
 pub(super) fn placeholders(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
@@ -81,9 +80,9 @@ pub(super) fn delivery<'a>(
     LentDelivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
-/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping
-/// (routes reference §3.3). It has the message as it is `shown`, without secrets. What was done is
-/// counted.
+/// Builds the report of a message that can never pass, with the topic `ERROR_TOPIC` of its event or
+/// mapping (routes reference §3.3). The report contains the message as `shown`, without secrets.
+/// Counts the work.
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
@@ -117,8 +116,7 @@ fn subject(message: &OwnedMessage, at: Timestamp) -> Subject<'_> {
     Subject { topic: &message.topic, payload: &message.payload, at }
 }
 
-/// What contradicts itself in the receipt for so many deliveries; `None` when it says what became
-/// of them.
+/// Returns the contradiction in a receipt for so many deliveries; `None` if the receipt is valid.
 pub(super) fn contradiction(receipt: &Receipt, deliveries: usize) -> Option<String> {
     let accepted = receipt.accepted as usize;
     if accepted > deliveries {

@@ -1,8 +1,10 @@
-//! Driver of one instance of a route: opens it, hands it waiting messages, and does what the classes of failure ask for (routes reference §3.3, §3.4).
+//! Driver of one instance of a route: opens it, hands it waiting messages and handles failures by
+//! their class (routes reference §3.3, §3.4).
 //!
-//! Every instance is a task on one of the threads of routes, each of which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
-//! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told. What happens to one instance concerns the others
-//! only where the class is `fatal`: then the route stands still.
+//! Every instance is a task on one of the threads of routes and has turns of its own. While a guest
+//! waits, others run. Messages are lost only by a stated policy. The driver delivers again what the
+//! guest has not accepted, and counts and reports messages that can never pass. A failure of one
+//! instance stops the others only if its class is `fatal`: then the whole route stops.
 
 mod answer;
 mod asking;
@@ -54,9 +56,9 @@ use crate::guests::{outboxes, outgoing, records};
 use crate::limits::{
     PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
 };
-use crate::process::this_turn;
 use away::Away;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 use paths::Paths;
 use proof::LostFarSide;
 use running::Runs;
@@ -71,7 +73,7 @@ pub(super) struct Driver {
     pub(super) route: Arc<RouteRunner>,
     /// Place of the instance.
     pub(super) seat: RouteSeat,
-    /// Where the instance that was opened last may connect to, as `host:port`.
+    /// Places to which the instance that was opened last may connect, as `host:port`.
     pub(super) far: Mutex<Vec<String>>,
 }
 
@@ -79,18 +81,18 @@ pub(super) struct Driver {
 enum Ended {
     /// Another version, the end, or no need of this instance any more.
     Changed,
-    /// It could not be opened, because the far side is away or the guest broke: pause, then a new instance.
+    /// It could not open: the far side is away or the guest broke. A new instance follows a pause.
     NotOpened(String),
     /// The same of one that was open.
     Away(String),
-    /// It broke when it was handed messages, of which those that break it are set aside: nothing is known against the far side.
+    /// The guest broke at messages, and those are set aside. The far side may be well.
     Broke(String),
     /// Only people can correct it.
     Fatal(String),
 }
 
 impl Ended {
-    /// What people are told.
+    /// Returns the reason for the operator.
     fn reason(self) -> String {
         match self {
             Ended::NotOpened(reason) | Ended::Away(reason) | Ended::Broke(reason) | Ended::Fatal(reason) => {
@@ -101,7 +103,7 @@ impl Ended {
     }
 }
 
-/// First message of what was handed over when an instance was given up, with what of the route takes it.
+/// First message of a batch that an instance had when it was given up, with its taker.
 struct Handed {
     event: String,
     topic: String,
@@ -126,7 +128,7 @@ struct Made {
     abilities: Abilities,
     configuration: String,
     figures: Option<Arc<ModuleFigures>>,
-    /// Where the host serves HTTP for it.
+    /// Endpoints at which the host serves HTTP for it.
     served: Vec<Endpoint>,
 }
 
@@ -136,7 +138,7 @@ struct Opened {
     abilities: Abilities,
     /// Counts of its module; `None` of a guest of this build.
     figures: Option<Arc<ModuleFigures>>,
-    /// Where the host serves HTTP for it.
+    /// Endpoints at which the host serves HTTP for it.
     served: Vec<Endpoint>,
 }
 
@@ -155,7 +157,7 @@ struct Serving<'a> {
     away: Away,
     work: TurnWork,
     paths: Paths,
-    /// What was handed over last, where that is why it ends.
+    /// First message of the last batch, if that batch is the reason for the end.
     handed: Option<Handed>,
     /// When it was opened.
     opened: Instant,
@@ -167,7 +169,7 @@ impl Driver {
         let _driving = self.seat.driving();
         let mut pause = Pause::reconnecting();
         let mut paused_for = None;
-        // Version of which an instance was open and has lost the far side in a call: that the next one is open proves nothing.
+        // Version whose open instance lost the far side in a call: reopening proves nothing.
         let mut lost = None;
         // How often instances broke at messages while nothing passed.
         let mut breaks = 0;
@@ -176,7 +178,7 @@ impl Driver {
                 self.seat.superseded(number).await;
                 continue;
             }
-            // What its predecessor has failed at says nothing of a version.
+            // Failures of the former version do not count for a new one.
             if paused_for.replace(number) != Some(number) {
                 pause =
                     Pause::reconnecting().fast_for(version.fast_attempts()).at_most(version.longest_pause());
@@ -212,7 +214,7 @@ impl Driver {
                         self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
                     lost = Some((number, proof::loss(&self, &version, (began, before))));
-                    // What has failed rests for longer and longer by itself, and what breaks the guest is set aside.
+                    // Failed takers back off by themselves; breaking messages are set aside.
                     let mut once = Pause::reconnecting().at_most(version.longest_pause());
                     let rests = handed.is_some_and(|handed| handed.rests);
                     let may_hurry = rests || (broke && breaks <= ROUTE_BREAKS_IN_A_ROW_MAX);
@@ -220,7 +222,7 @@ impl Driver {
                 }
                 Ended::Fatal(reason) => {
                     let reason = self.masked(&reason);
-                    // What one instance finds out holds for all of them, and is told once.
+                    // The reason of one instance holds for all and is reported once.
                     if self.seat.stand_still(number, &reason, self.now()) {
                         self.failed(&version, ("ROUTE_STOPPED", &reason), handed.as_ref());
                     }
@@ -263,7 +265,7 @@ impl Driver {
         }
     }
 
-    /// Pauses before the next instance, unless another one has connected since there were so many connections beside it.
+    /// Pauses before the next instance, at most until another one has connected since `beside`.
     async fn pause_beside(&self, number: u64, beside: u64, pause: &mut Pause) {
         if !self.is_at_once() {
             tokio::select! {
@@ -280,7 +282,7 @@ impl Driver {
         Ended::Changed
     }
 
-    /// Opens an instance and works with it; `lost`: how the one before has lost the far side in a call, if it has.
+    /// Opens an instance and works with it. `lost` says how the former one lost the far side.
     async fn serve(
         &self,
         (number, lost): (u64, Option<LostFarSide>),
@@ -338,7 +340,7 @@ impl Driver {
             instance,
             abilities,
             figures,
-            // Where time stands still nothing comes by itself.
+            // With a stepped clock no run comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
             away: Away::not_said(version),
@@ -369,7 +371,8 @@ impl Driver {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
-    /// Opens an instance of the code that the route has now: for the version of this number, if it is wanted with its abilities, or to probe.
+    /// Opens an instance of the current code: for version `number` if it is wanted with its
+    /// abilities, or for a probe.
     async fn open(
         &self,
         version: &Version,
@@ -453,7 +456,7 @@ impl Driver {
         let asked = tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await;
         let probed = match asked {
             Ok(Ok(Ok(answer))) => Ok(self.said(&answer)),
-            // Whoever rejects the operation does not know it, and was opened.
+            // A guest that rejects the operation does not know it, but it was opened.
             Ok(Ok(Err(Failure::Reject(_)))) => Ok(String::new()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
             Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
@@ -489,7 +492,8 @@ impl Driver {
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
-    /// Tells that the instance is not connected, and what was handed over to it when that was so. The log is told first, and then at doubled counts.
+    /// Reports that the instance is not connected, with the first message of its batch. Logs the
+    /// first failure, then at doubled counts.
     fn failed(&self, version: &Version, (code, reason): (&str, &str), handed: Option<&Handed>) {
         let payload: &[u8] = handed.map_or(&[], |handed| &handed.payload);
         if let Some(count) = self.route.count_failure(reason) {
@@ -512,7 +516,7 @@ impl Driver {
         this_turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
     }
 
-    /// What a guest says of the far side, as people see it; empty where it says nothing.
+    /// Returns the guest's text about the far side, as users see it. Empty if there is none.
     fn said(&self, answer: &[u8]) -> String {
         let text = String::from_utf8_lossy(answer);
         if matches!(text.trim(), "" | "{}") {
@@ -523,7 +527,7 @@ impl Driver {
         said
     }
 
-    /// Masks the values of secrets in a text (routes reference §2), and passwords of connection strings.
+    /// Masks secrets in a text (routes reference §2), and passwords of connection strings.
     fn masked(&self, text: &str) -> String {
         let text = means::with_places(text, &self.far.lock());
         let text = means::with_refused_write(&text, || self.route.refused_write());
@@ -603,7 +607,7 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(failure))) => {
                 failing::has_lost(self, &batch, &text_of(failure.clone()));
-                // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
+                // A message that always causes this moves to the front of the waiting ones.
                 match matches!(failure, Failure::Reconnect(_)) && failing::may_rest(self, &batch) {
                     true => failing::rests(self, batch),
                     false => batch.put_back_lost(),
@@ -621,7 +625,7 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) => {
-                // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
+                // No answer: the far side is away, or the batch is too large for one call.
                 let reason = self.version.too_long("deliver", &self.instance);
                 failing::has_lost(self, &batch, &reason);
                 failing::rests_or_is_halved(self, batch);
@@ -632,13 +636,13 @@ impl Serving<'_> {
 
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         if let Some(reason) = contradiction(receipt, batch.len()) {
-            // What it has done is not known, as behind a trap.
+            // The effect of the call is unknown, as after a trap.
             failing::broken_at(self, batch, &reason);
             return Some(Ended::Broke(reason));
         }
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency) = (0, 0, DurationCounts::default());
-        // What has got something done, and whether anything of it has passed.
+        // Takers with a finished message, and whether a message of theirs has passed.
         let mut done: Vec<(Addressee, bool)> = Vec::new();
         let now_ms = self.driver.now_ms();
         let rejected = receipt.rejected.iter().rev();
@@ -678,7 +682,7 @@ impl Serving<'_> {
             self.pause = Pause::retrying();
             self.away = Away::not_said(&self.version);
         }
-        // What was not accepted goes back with the batch.
+        // Messages that were not accepted go back with the batch.
         if accepted == 0 && !batch.is_empty() {
             failing::retry(
                 self,
@@ -706,7 +710,8 @@ impl Serving<'_> {
         }
     }
 
-    /// Hands a message to another route as a row of a table there, if that is one of the same owner or he may.
+    /// Hands a message to another route as a row of a table. That route must have the same owner,
+    /// or the owner must have the right.
     fn store(&self, route: &str, table: &str, post: &Post) -> Result<(), String> {
         let guests = &self.driver.tenant.programs().guests;
         let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
@@ -762,7 +767,7 @@ fn ended(failure: Failure) -> Ended {
     }
 }
 
-/// What ends an instance that is not open yet.
+/// Converts the end of an instance that is not open yet.
 fn not_opened(ended: Ended) -> Ended {
     match ended {
         Ended::Away(reason) | Ended::Broke(reason) => Ended::NotOpened(reason),

@@ -1,8 +1,8 @@
 //! Endpoints of a route: the places that its settings name, for its guest.
 //!
-//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its
-//! own name: of `SQL_CONFIG` it is `sql`. Where a section of a type of this build connects and
-//! serves, what it serves has `_server` behind that name.
+//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint of its
+//! own name: `SQL_CONFIG` makes `sql`. If a section of a built-in type both connects and serves,
+//! the name of the serving endpoint ends with `_server`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -104,7 +104,7 @@ pub(super) struct SectionTls {
 pub(super) struct GrantedPlaces<'a> {
     pub(super) module: &'a str,
     pub(super) places: &'a [Box<str>],
-    /// What the module asks for, if that is known.
+    /// Grants that the module asks for, if known.
     pub(super) asked: Option<&'a AskedGrants>,
 }
 
@@ -163,7 +163,7 @@ impl<N: Names> Section<'_, N> {
             (_, None, _) if http.is_some() => Err(NoEndpoint::ServesNowhere { section: self.name() }),
             (None, None, None) => Ok(None),
             (None, Some(listen), None) => {
-                // What is no place needs no grant.
+                // A text that names no place needs no grant.
                 let endpoint = self.listening(listen.clone())?;
                 self.check(&listen)?;
                 Ok(Some(Endpoint { http, ..endpoint }))
@@ -224,9 +224,8 @@ impl<N: Names> Section<'_, N> {
     }
 
     /// Checks that the operator allows a host that is an address, as `localhost` is
-    /// \[RFC 6761 §6.3\]: no attempt would end otherwise, and whoever connects with the first
-    /// message only would seem well until then. What a name stands for is known when it is looked
-    /// up.
+    /// \[RFC 6761 §6.3\]. Without this check every attempt would fail, and a guest that connects at
+    /// the first message would seem well until then. Names are checked when they are looked up.
     fn check_address(&self, host: &str, port: u16) -> Result<(), NoEndpoint> {
         let address: Option<IpAddr> = match host.trim_matches(['[', ']']) {
             name if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
@@ -350,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_whose_value_is_not_set_is_told_of_the_value() {
+    fn missing_endpoint_value_is_attributed_to_the_unset_variable() {
         let unset = || RouteValue::Parts(vec![RoutePart::Env("NOWHERE".to_owned())]);
         for (settings, is_of_value) in [
             (&[("HOST", text("a")), ("PORT", unset())][..], true),
@@ -440,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_the_operator_refuses_is_told_and_names_are_looked_up_later() {
+    fn address_denied_by_the_operator_is_reported_and_names_resolve_later() {
         let refuses = |address: IpAddr| address.is_loopback().then(|| format!("{address} is refused"));
         let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
         let at = |host: &str, more: &[(&str, RouteValue)]| {
@@ -459,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_endpoint_is_told() {
+    fn invalid_endpoint_settings_are_reported() {
         let host = || ("HOST", text("plc"));
         let port = || ("PORT", RouteValue::Int(502));
         for (settings, expected) in [

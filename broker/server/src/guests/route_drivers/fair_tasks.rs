@@ -44,7 +44,7 @@ struct FairTask {
 #[derive(Default)]
 struct ReadyTasks {
     turns: Mutex<OwnerTurns<Arc<TaskCall>>>,
-    /// What gives the next turn.
+    /// Waker of the task that gives turns.
     giver: Mutex<Option<Waker>>,
 }
 
@@ -103,8 +103,8 @@ impl FairTasks {
         call.wake();
     }
 
-    /// Gives turns, for ever. Between two the thread looks what else there is, sockets and timers
-    /// included, so that whoever waits for them has his turn as soon as others.
+    /// Gives turns forever. Yields between two turns, so that sockets, timers and their waiting
+    /// tasks get a turn as soon as others.
     pub(super) async fn take_turns(self) {
         loop {
             let call = poll_fn(|cx| self.0.next(cx)).await;
@@ -116,7 +116,7 @@ impl FairTasks {
     /// Gives a task its turn. One that has ended has none.
     fn turn(&self, call: &Arc<TaskCall>) {
         let Some(mut task) = self.0.resting.borrow_mut().remove(&call.number) else { return };
-        // Whatever wakes it from now on is for another turn.
+        // A wake-up from now on is for another turn.
         call.is_ready.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(call));
         let polled =
@@ -125,7 +125,7 @@ impl FairTasks {
             task.call.account.store((task.account)(), Ordering::Relaxed);
             self.0.resting.borrow_mut().insert(call.number, task);
         } else {
-            // What it held may panic as well.
+            // The drop of the task may panic as well.
             drop(catch_unwind(AssertUnwindSafe(|| drop(task))));
         }
     }

@@ -53,7 +53,7 @@ pub(crate) enum NoFolder {
     OfBroker { root: PathBuf },
 }
 
-/// What the operator says of folders.
+/// Folders that the operator allows for an owner.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
     /// Folders below which routes have theirs; without any they have them below `own`.
@@ -70,8 +70,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// What the operator says of the folders of an owner in a tenant; whether he is an
-    /// administrator is to be known.
+    /// Reads the folders for an owner in a tenant from the configuration. The caller knows whether
+    /// the owner is an administrator.
     pub(super) fn of(
         config: &Config,
         tenant: &str,
@@ -114,10 +114,9 @@ impl Site {
     }
 }
 
-/// The folder in the data directory below which routes of an owner have theirs, and their
-/// certificates: each user's in one of his own, so that none reads or overwrites another one's
-/// files. What belongs to nobody, as a route whose user was removed, has one as well: that of
-/// `root` is around all others.
+/// Folder in the data directory that contains the folders and certificates of an owner's routes.
+/// Each user has a separate one, so that no user reads or overwrites files of another. Routes
+/// without owner, for example of a removed user, share one. The folder of `root` contains all.
 pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
     match owner {
         None => of_tenant.join("nobody"),
@@ -126,11 +125,11 @@ pub(super) fn of_owner(of_tenant: &Path, owner: Option<&Owner>) -> PathBuf {
     }
 }
 
-/// Puts the folder of a user who is removed aside, as `<name>.<seconds since 1970>`, which is no
-/// user's: a later one of his name is somebody else.
+/// Moves the folder of a removed user aside, as `<name>.<seconds since 1970>`. No user has that
+/// name, so a later user of the old name does not get the files.
 ///
 /// # Errors
-/// What the system says, but that there is none.
+/// Errors of the system, except that the folder is missing.
 pub(crate) fn put_aside(of_tenant: &Path, user: &str, now_ms: u64) -> io::Result<()> {
     let folder = of_tenant.join("users").join(file_name(user));
     let aside = folder.with_file_name(format!("{}.{}", file_name(user), now_ms / 1000));
@@ -233,7 +232,7 @@ pub(super) fn folders(
     Ok(folders)
 }
 
-/// Where the folder of a file is, below the same root; that root itself is `.`.
+/// Returns the path of a file's folder below the same root; `.` for the root itself.
 fn folder_of(file: &str) -> String {
     file.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned()
 }
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_free_is_the_operator_s_choice_on_other_disks() {
+    fn operator_chooses_the_disk_reserve_on_other_disks() {
         let place = tempfile::tempdir().unwrap();
         let site = site(place.path());
         assert_eq!(site.reserve_at(Path::new("/proc")), 7);

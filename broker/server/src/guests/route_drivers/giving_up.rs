@@ -18,12 +18,12 @@ use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::version::Version;
 use crate::guests::services::TenantServices;
 use crate::guests::{dead_letter_queue, effects, records};
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Work of giving up a message, besides what is copied of it: some 50 µs.
 const GIVING_UP_WORK: usize = 32 << 10;
 
-/// Gives up a message for a reason, in which no secret stands. What was done is counted.
+/// Gives up a message for a reason that contains no secret. Counts the work.
 pub(super) fn give_up(
     (hosting, tenant, route): (&Hosting, &Arc<Tenant>, &Arc<RouteRunner>),
     (version, services): (&Version, &TenantServices),

@@ -14,17 +14,17 @@ pub(super) struct WrongValue {
     block: String,
     key: String,
     wanted: String,
-    /// What it is, or that it is a secret.
+    /// Value that was found, or that it is a secret.
     found: String,
-    /// Where it comes from, as it is written.
+    /// Source of the value, as the definition writes it.
     from: String,
 }
 
-/// The settings of a route with the values that it has now, of the kinds that their keys take. What
-/// has no value yet, or is a secret, stays what names it.
+/// Returns the settings of a route with their current values, converted to the types of their keys.
+/// Values that are not set yet and secrets stay references.
 ///
 /// # Errors
-/// The first value that is none.
+/// The first value with a wrong type.
 pub(super) fn typed(route: &RouteFacts, names: &impl Names) -> Result<RouteFacts, WrongValue> {
     let mut route = route.clone();
     let kind = route.kind.clone();
@@ -77,7 +77,7 @@ fn read_setting(
     Ok(())
 }
 
-/// What is joined, as a definition has it.
+/// Formats the joined parts of a value as a definition writes them.
 fn written(parts: &[RoutePart]) -> String {
     let part = |part: &RoutePart| match part {
         RoutePart::Text(text) => format!("\"{text}\""),

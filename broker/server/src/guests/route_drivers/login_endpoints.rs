@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_endpoint_is_told_with_its_name() {
+    fn invalid_login_endpoint_is_reported_with_its_name() {
         for (configuration, told) in [
             (
                 r#"{"endpoints":[]}"#,

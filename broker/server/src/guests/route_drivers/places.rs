@@ -78,7 +78,7 @@ pub(super) fn placed(
 /// Gives each section that connects to a host and says no port the one that the schema of its guest
 /// has as default.
 pub(super) fn with_default_ports(route: &mut RouteFacts, schema: &str) {
-    // What is no schema is told when the route is opened.
+    // The opening of the route reports an invalid schema.
     let Ok(schema) = serde_json::from_str::<serde_json::Value>(schema) else { return };
     let sections = &schema["properties"]["sections"]["properties"];
     for block in &mut route.sections {
@@ -98,7 +98,7 @@ struct Server {
     port: Option<u16>,
     /// Further ones, as patterns.
     others: Vec<String>,
-    /// What the address itself says of TLS; `None` where it says nothing.
+    /// TLS flag of the address itself; `None` if the address does not say.
     is_secure: Option<bool>,
     /// Whether any certificate will do.
     is_trusting: bool,
@@ -165,7 +165,7 @@ impl<N: Names> Section<'_, N> {
             })?,
         };
         let mut settings = self.block.settings.clone();
-        // Where the section connects as well, TLS without more is that of its address.
+        // If the section connects as well, the plain TLS settings belong to its address.
         let is_far = self.server()?.is_some();
         settings.retain(|key, _| {
             key.starts_with("SERVER_CERT")
@@ -324,7 +324,7 @@ impl<N: Names> Section<'_, N> {
             }
             TlsOf::AtOnceAt(_) => "USE_STARTTLS",
         };
-        // Where nothing is said the guest may begin with TLS when the other side offers it.
+        // Without a setting the guest may start TLS if the other side offers it.
         let may_begin = matches!(self.place.tls, TlsOf::AtOnceAt(_)).then_some(RouteValue::Bool(true));
         if let Some(said) = said.or(may_begin) {
             block.settings.insert(key.to_owned(), said);
@@ -357,7 +357,7 @@ fn server_of_url(text: &str) -> Option<Server> {
     Some(Server { is_secure, ..Server::new(host, port) })
 }
 
-/// What a URL says as its port, whether it is one or not; `None` where it says none.
+/// Returns the text of the port in a URL, valid or not; `None` if there is none.
 fn port_text(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?.as_str();
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
@@ -454,7 +454,7 @@ mod tests {
     const SQL: Far =
         Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" };
 
-    /// What of a section with these settings says a place, in one line.
+    /// Formats the place in a section with these settings, in one line.
     fn said(far: Far, tls: TlsOf, settings: &[(&str, &str)]) -> Result<String, String> {
         let place =
             SectionPlace { section: "X_CONFIG", far, port: 10, secure_port: Some(20), tls, served: None };
@@ -609,7 +609,7 @@ mod tests {
         }
     }
 
-    /// What of a section with these settings serves HTTP, in one line.
+    /// Formats the HTTP server in a section with these settings, in one line.
     fn serving(settings: &[(&str, &str)]) -> Result<String, String> {
         let served = ServedPlace { port: "SERVER_PORT", bind: "SERVER_BIND", switch: "ENABLE_SERVER" };
         let far = Far::Url { url: "URL" };
@@ -665,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_place_is_told_without_its_secrets() {
+    fn invalid_address_is_reported_without_its_secrets() {
         let url = Far::Url { url: "URL" };
         for (far, settings, expected) in [
             (

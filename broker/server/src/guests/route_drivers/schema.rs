@@ -137,7 +137,7 @@ pub(crate) fn read(schema: &str) -> Result<Json, SchemaError> {
     Ok(schema)
 }
 
-/// What is told of a configuration that is none.
+/// Error text for a configuration that is no JSON object.
 pub(super) const NO_OBJECT: &str =
     "the configuration is no JSON object, and its schema describes the members of one";
 
@@ -253,7 +253,8 @@ fn understand_default(schema: &Json, default: &Json, place: &str) -> Result<(), 
     Err(SchemaError::Default { place: place.to_owned(), problems: check.problems.join("; ") })
 }
 
-/// What a keyword that is checked should be and is not; `None` for one that is not checked.
+/// Returns the expected form of a checked keyword whose value is malformed. `None` for a keyword
+/// that is not checked.
 fn malformed(keyword: &str, value: &Json) -> Option<Option<Cow<'static, str>>> {
     let is_type = |name: &Json| name.as_str().is_some_and(|name| TYPES.contains(&name));
     let all = |is_so: &dyn Fn(&Json) -> bool| value.as_array().is_some_and(|items| items.iter().all(is_so));
@@ -383,7 +384,7 @@ impl Check {
             }
         }
         if self.work > ROUTE_SCHEMA_WORK_MAX {
-            // What was not tried may fit.
+            // An alternative that was not tried may fit.
             lacks = vec![TOO_MUCH_WORK.to_owned()];
         }
         if lacks.is_empty() {
@@ -601,7 +602,7 @@ const ALTERNATIVES_TOLD_MAX: usize = 8;
 /// Bytes of what an alternative lacks that are told: what is longer is made of alternatives itself.
 const ALTERNATIVE_TOLD_BYTES_MAX: usize = 1_000;
 
-/// What a pattern has to be.
+/// Description of a valid pattern.
 const PATTERN_WORDS: &str = "a regular expression that can be searched";
 
 /// Steps that a search for a pattern may take: of a text of settings it takes few.
@@ -640,7 +641,7 @@ fn is_within(schema: &Json, value: &Json) -> bool {
     })
 }
 
-/// What a schema wants, for people.
+/// Describes the values that a schema accepts, for the user.
 fn expected(schema: &Json) -> String {
     if let Some(words) = schema["enum"].as_array() {
         let words: Vec<String> =

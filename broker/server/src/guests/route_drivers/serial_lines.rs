@@ -1,8 +1,8 @@
 //! Serial ports of a route: the devices of this machine that its settings name, for its guest.
 //!
-//! Each section with a `COM_PORT` is a serial port by its own name: of `MODBUS_CONFIG` it is
-//! `modbus`. Which devices may be opened says the operator (`routes.serial_ports`), who is asked
-//! when the guest opens it.
+//! Each section with a `COM_PORT` is a serial port of its own name: `MODBUS_CONFIG` makes `modbus`.
+//! The operator lists the devices that routes may open (`routes.serial_ports`). The check happens
+//! when the guest opens one.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_serial_port_is_told() {
+    fn invalid_serial_settings_are_reported() {
         let port = || ("COM_PORT", text("/dev/ttyS1"));
         for (settings, expected) in [
             (

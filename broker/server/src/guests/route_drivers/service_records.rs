@@ -30,7 +30,7 @@ const SERVERS_MAX: usize = 50;
 /// Time for both questions, whatever the name servers do.
 const LOOKUP_TIME: Duration = Duration::from_secs(10);
 
-/// Where this system names its name servers.
+/// File in which this system lists its name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Options that a TXT record may have.
@@ -216,7 +216,7 @@ pub(super) fn with_servers(route: &RouteFacts, records: &[ServiceRecords]) -> Ro
     route
 }
 
-/// What the guest is told of the records, by section.
+/// Returns the records by section, as JSON for the guest.
 pub(super) fn told(records: &[ServiceRecords]) -> Json {
     let members = records.iter().map(|found| (found.section.clone(), found.told()));
     members.collect::<Map<_, _>>().into()

@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_for_a_message_is_counted() {
+    fn template_work_per_message_is_counted() {
         use TemplatePart as P;
         let payload = br#"{"a":{"b":[1,2,3]}}"#;
         let subject = Subject { topic: "a/b", payload, at: Timestamp::UNIX_EPOCH };

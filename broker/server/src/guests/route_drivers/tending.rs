@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_store::{Op, QueueSlice, StoreError};
+use lotmq_changes::{Op, QueueSlice, StoreError};
 use tracing::{error, warn};
 
 use super::giving_up::give_up;
@@ -19,8 +19,8 @@ use crate::guests::routes::RouteRunner;
 use crate::guests::routes::outbox::OutboxStretch;
 use crate::guests::services::TenantServices;
 use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
-use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::this_turn;
 
 /// Pause between two looks whether a store that has failed works again.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);

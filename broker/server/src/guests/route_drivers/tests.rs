@@ -207,7 +207,7 @@ fn datagrams_that_find_no_room_are_counted() {
 }
 
 #[test]
-fn what_a_guest_brings_when_the_broker_ends_is_there_when_it_is_back() {
+fn message_ingested_at_shutdown_is_delivered_after_restart() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let settings = [AT_HOME, &[("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")]].concat();
@@ -232,7 +232,7 @@ fn what_a_guest_brings_when_the_broker_ends_is_there_when_it_is_back() {
 }
 
 #[test]
-fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
+fn address_not_allowed_by_the_operator_stops_the_route_with_an_error() {
     let far = TcpListener::bind("127.0.0.1:0").unwrap();
     let running = broker(&[]);
     deploy(&running, &at(far.local_addr().unwrap()));
@@ -334,7 +334,7 @@ fn a_route_that_does_much_for_each_message_of_a_batch_leaves_others_their_turns(
 }
 
 #[test]
-fn a_message_is_for_the_first_events_of_a_route_that_match_and_the_others_are_told() {
+fn message_reaches_a_bounded_number_of_events_and_the_others_are_reported() {
     const EVENTS: usize = TAKERS_MAX + 2;
     for mode in ["memory", "disk"] {
         let running = Running::start("none");

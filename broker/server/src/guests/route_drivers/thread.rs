@@ -24,11 +24,12 @@ use crate::guests::hosting::Hosting;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::{Order, Orders, RouteRunner, Task};
-use crate::limits::{ROUND_SILENCE_MAX, ROUTE_GOODBYE_MAX, ROUTE_THREADS_MAX};
-use crate::process::this_turn;
-use crate::process::watchdog::{self, Watched, beat};
+use crate::limits::{ROUTE_GOODBYE_MAX, ROUTE_THREADS_MAX};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::internal;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::this_turn;
+use lotmq_process::watchdog::{self, Watched, beat};
 
 /// Period at which a route publishes its standing when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
@@ -75,7 +76,7 @@ fn start_one(hosting: &Arc<Hosting>, number: usize, orders: Orders) -> std::io::
     })
 }
 
-/// Routes that their owner drives on his own thread, step by step.
+/// Routes that the caller drives step by step on its own thread.
 pub(crate) struct SteppedRoutes {
     runtime: Runtime,
     tasks: LocalSet,
@@ -168,7 +169,7 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
                     if is_heard_of {
                         driver.route.is_heard_of();
                     }
-                    // Whoever asked may have gone.
+                    // The caller may have gone.
                     let _ = answer.try_send(probed);
                     if !is_heard_of {
                         listen(driver).await;

@@ -47,7 +47,7 @@ const SERVED_KEY: Pair = ["SERVER_KEY_PATH", "SERVER_KEY"];
 /// Settings for the host alone, because a private key can be in them.
 const WITHHELD: [&str; 5] = [CERTIFICATE[1], KEY[1], PASSWORD, SERVED_CERTIFICATE[1], SERVED_KEY[1]];
 
-/// What a private key in PEM has in its first line.
+/// Marker in the first line of a private key in PEM.
 const PRIVATE: &str = "PRIVATE KEY";
 
 /// Reason why the settings of a section make no TLS.
@@ -104,7 +104,7 @@ pub(super) struct NamedTls {
     only_1_3: bool,
 }
 
-/// What the sections of a route ask for.
+/// TLS settings that the sections of a route ask for.
 #[derive(Debug, Default)]
 pub(super) struct NamedSections {
     far: Vec<NamedTls>,
@@ -117,7 +117,7 @@ impl NamedSections {
     }
 }
 
-/// What a section that serves shows.
+/// Certificate and key of a section that serves.
 #[derive(Debug)]
 struct NamedIdentity {
     section: String,
@@ -134,7 +134,7 @@ struct Named {
     value: String,
 }
 
-/// What the sections of a route ask for. A section that connects nowhere asks for nothing.
+/// Returns the TLS settings of the sections of a route. A section that does not connect has none.
 pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Result<NamedSections, NoTls> {
     let mut named = NamedSections::default();
     for block in &route.sections {
@@ -198,7 +198,7 @@ impl NamedTls {
 }
 
 impl NamedIdentity {
-    /// What the section shows, by its name.
+    /// Reads the certificate and key, with the name of the section.
     fn read(self, site: &Site) -> Result<(String, ServerTls), NoTls> {
         let NamedIdentity { section, certificate, key, only_1_3 } = self;
         let is_of_files = certificate.is_path || key.as_ref().is_some_and(|key| key.is_path);
@@ -258,7 +258,7 @@ impl<N: Names> Section<'_, N> {
         }))
     }
 
-    /// What a section that serves shows; `None` without TLS.
+    /// Returns the certificate and key of a section that serves; `None` without TLS.
     fn served(&self) -> Result<Option<NamedIdentity>, NoTls> {
         let [by_tls, by_ssl] = AT_ONCE.map(|key| self.flag(key));
         let (by_tls, by_ssl) = (by_tls?, by_ssl?);
@@ -280,8 +280,8 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    /// Whoever says what TLS shows and trusts does not mean to do without it, unless a setting says
-    /// so.
+    /// Rejects a section that sets certificates but no TLS switch. It would silently connect
+    /// without TLS.
     fn check_not_asked(&self) -> Result<(), NoTls> {
         let has = |key: &&str| self.block.settings.contains_key(*key);
         if AT_ONCE.iter().chain([&ON_DEMAND]).any(has) {
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_tls_is_told() {
+    fn invalid_tls_settings_are_reported() {
         let on = || ("USE_TLS", RouteValue::Bool(true));
         let pem = "-----BEGIN PRIVATE KEY-----";
         for (settings, expected) in [

@@ -1,5 +1,5 @@
-//! Time for which a route is not connected, and why. What is given up meanwhile says nothing of
-//! that.
+//! Time for which a route is not connected, and the reason. Messages given up meanwhile do not
+//! change the reason.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -17,11 +17,11 @@ pub(crate) struct RunBounds {
     pub(crate) is_enough: Arc<AtomicBool>,
 }
 
-/// What a probe has found out: what the guest says of the far side, if it says anything, or why
-/// that was not reached.
+/// Result of a probe: the guest's answer about the far side, which may be empty, or the reason why
+/// the far side was not reached.
 pub(in crate::guests) type Probed = Result<String, String>;
 
-/// Where an instance that is open says whether the far side answers. Who asks meanwhile shares it.
+/// Channel on which an open instance reports the result of a probe. Later callers share it.
 pub(in crate::guests) type AskedProbe = SyncSender<Probed>;
 
 /// Run that waits for an instance.

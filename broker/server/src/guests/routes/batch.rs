@@ -1,8 +1,8 @@
 //! Batch of messages on their way to an instance of the guest of a route.
 //!
-//! Invariant: a message leaves it when it is done. Whatever ends the work on it otherwise, a panic
-//! or the end of its task, what is left waits again, in its place. The mailbox hears of both at the
-//! latest when the batch ends.
+//! Invariant: a message leaves the batch when it is done. If the work ends otherwise, by a panic or
+//! the end of its task, the remaining messages wait again in their places. The mailbox learns of
+//! both at the latest when the batch ends.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl PostBatch {
         }
     }
 
-    /// What all of it is for; `None` where it is for several.
+    /// Returns the taker of all messages; `None` if there are several takers.
     pub(in crate::guests) fn for_one(&self) -> Option<&Addressee> {
         let to = &self.posts.front()?.to;
         self.posts.iter().all(|post| post.to == *to).then_some(to)

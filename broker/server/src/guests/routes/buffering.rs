@@ -50,7 +50,7 @@ pub(in crate::guests) struct Buffering {
 }
 
 impl Buffering {
-    /// Buffering that a definition asks for. Where time stands still nothing waits for a disk.
+    /// Buffering that a definition asks for. With a stepped clock nothing waits for a disk.
     pub(in crate::guests) fn of(said: &RouteFacts, defaults: &Defaults, is_at_once: bool) -> Self {
         let number = |name| number(said, name);
         let word = |name| said.section("ROUTE_CONFIG").and_then(|section| section.text(name));
@@ -84,7 +84,7 @@ impl Buffering {
         }
     }
 
-    /// Where messages wait, where that is not in the store.
+    /// Name of the buffer in which messages wait; `None` for the store.
     pub(in crate::guests) fn volatile(&self) -> Option<&'static str> {
         match self.mode {
             BufferMode::None => Some("none"),
@@ -129,8 +129,8 @@ pub(in crate::guests) fn unsaid_memory(said: &RouteFacts) -> Option<String> {
         .next()
 }
 
-/// Whether messages for a route wait in the store where it does not say otherwise: not for one that
-/// has tags and no events. What is written to a machine late is worse than what is not written.
+/// Whether messages for a route wait in the store by default. Routes with tags and without events
+/// have no outbox: a late write to a machine is worse than none.
 fn has_outbox(said: &RouteFacts) -> bool {
     !said.events.is_empty() || said.mappings.iter().all(|mapping| mapping.tags.is_empty())
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_is_the_reference_s_default() {
+    fn unset_buffer_settings_use_the_reference_defaults() {
         let buffering = Buffering::of(&bare(), &Defaults::default(), false);
         assert_eq!((buffering.mode, buffering.bytes_max), (BufferMode::Disk, 1 << 30));
         assert_eq!((buffering.ttl_ms, buffering.capacity), (None, None));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_holds_for_every_qos() {
+    fn overload_policy_of_the_route_applies_to_every_qos() {
         let said = route(&[
             ("BUFFER_MODE", text("memory")),
             ("BUFFER_MAX_BYTES", RouteValue::Int(i64::MAX)),

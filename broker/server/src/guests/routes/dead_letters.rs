@@ -13,10 +13,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SessionId, Waiting};
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_host::OwnedMessage;
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId, Waiting};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
@@ -25,7 +25,7 @@ use super::outbox::Amount;
 use super::runner::RouteRunner;
 use super::stored_post;
 use crate::limits::{DEAD_LETTER_REASON_BYTES, DEAD_LETTERS_MAX, DEAD_LETTERS_SHOWN};
-use crate::process::clock::utc_text;
+use lotmq_process::clock::utc_text;
 
 /// Version of the form of a letter in the store.
 const VERSION: u8 = 1;
@@ -57,7 +57,7 @@ struct DeadState {
     leaving: BTreeSet<MessageId>,
 }
 
-/// What is shown of a letter without reading it.
+/// Summary of a dead letter, shown without a read from the disk.
 #[derive(Clone, Debug)]
 struct Note {
     id: u64,
@@ -141,8 +141,7 @@ impl DeadState {
             self.dropped_ids.push(delivery.message.id);
         }
         if slice.is_last && slice.deliveries.is_empty() && self.came == came {
-            // What was counted and has never come to the disk; nothing has come since that was
-            // read.
+            // The rest was counted but never reached the disk. Nothing has come since the read.
             self.waiting = Amount::default();
         }
     }
@@ -234,7 +233,7 @@ impl EnteringLetter {
 }
 
 impl CommitWatcher for EnteringLetter {
-    /// What becomes of it, it is known when it is dropped.
+    /// Does nothing: the drop reports the end of the write.
     fn settled(&self, _: Result<(), StoreFailure>) {}
 }
 
@@ -314,7 +313,7 @@ fn bytes_max(route: &RouteRunner) -> u64 {
     route.version().buffering.bytes_max / BYTES_SHARE
 }
 
-/// What a dead letter says besides the message.
+/// Data of a dead letter beside the message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Letter<'a> {
     pub(crate) reason: &'a str,
@@ -427,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_are_shown_and_none_that_has_left() {
+    fn dead_letter_list_holds_the_newest_without_removed_ones() {
         let mut dead = DeadState::default();
         dead.open(SessionId(7), Waiting::default());
         assert_eq!(dead.open(SessionId(8), Waiting::default()), SessionId(7));

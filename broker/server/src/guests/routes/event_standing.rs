@@ -1,5 +1,5 @@
-//! Standing of what of a route takes messages: its events, mappings, tags and tables, each for
-//! itself. What passes by one says nothing of another.
+//! Status of the takers of a route: its events, mappings, tags and tables, each apart. A success of
+//! one proves nothing about another.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct OfEvent {
     trouble: Option<Trouble>,
 }
 
-/// What keeps the messages of an event from passing: nothing of it has passed since.
+/// Failure that affects an event: no message of the event has passed since it began.
 #[derive(Clone, Debug)]
 struct Trouble {
     reason: String,
@@ -67,7 +67,7 @@ impl EventStandings {
         self.0.get(event)?.last_success
     }
 
-    /// What is in the way of an event, the newest of several: the event, the reason and the time.
+    /// Returns the newest failure among the events: the event, the reason and the time.
     pub(super) fn trouble(&self) -> Option<(&Addressee, &str, Timestamp)> {
         let troubles = self.0.iter().filter_map(|(event, of)| Some((event, of.trouble.as_ref()?)));
         let newest = troubles.max_by_key(|(_, trouble)| trouble.at);

@@ -16,7 +16,7 @@ pub(crate) struct FailingTags {
     text: Option<String>,
 }
 
-/// What a guest answers.
+/// Answer of a guest about its tags.
 #[derive(serde::Deserialize)]
 struct Told {
     failing: u64,
@@ -53,7 +53,7 @@ impl FailingTags {
         self.reasons.first_key_value().map_or("", |(tag, _)| tag)
     }
 
-    /// What people are told; `None` where all have values.
+    /// Text for the operator; `None` if all tags have values.
     pub(crate) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_of_tags_is_bounded_and_masked() {
+    fn report_of_failing_tags_is_bounded_and_masked() {
         let read = |answer: &str| FailingTags::read(answer.as_bytes(), |text| text.replace("hunter2", "***"));
         for answer in ["", "[]", "{}", r#"{"failing":"1"}"#, r#"{"failing":-1}"#] {
             assert_eq!(read(answer), None, "{answer}");

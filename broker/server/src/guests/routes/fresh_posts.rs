@@ -1,27 +1,26 @@
 //! Fresh posts of an outbox: messages at its end that are in memory since they entered, so that a
 //! route which keeps up reads nothing back.
 //!
-//! They are one stretch of the queue. What is below its first number is read from the store
-//! beforehand, so a route that has fallen behind keeps up again without a moment in which nothing
-//! waits:
+//! They are one range of the queue. The store is read first for messages below its first number. So
+//! a route that has fallen behind keeps up again, even if the queue is never empty:
 //!
 //! ```text
 //! read │ gap: to be read │ fresh │ missed: the next gap
 //!                        └ from
 //! ```
 //!
-//! Threads of Clients note them, and a thread of routes makes posts of them: memory that one thread
-//! asks for and another gives back costs both more than the copy.
+//! Threads of Clients note them, and a thread of routes makes posts of them. Memory that one thread
+//! allocates and another frees costs both more than the copy.
 //!
-//! Invariant: all that entered with a number from `from` on, and below the first that was missed,
-//! are here until they are taken; none is taken before the gap is read.
+//! Invariant: all messages with a number from `from` on, and below the first missed one, are here
+//! until they are taken. None is taken before the gap is read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use lotmq_changes::MessageId;
 use lotmq_host::OwnedMessage;
-use lotmq_store::MessageId;
 
 use super::mailbox::{Addressee, Post};
 use super::outbox::Amount;
@@ -100,7 +99,7 @@ pub(in crate::guests) struct FreshPosts {
     amount: Amount,
     /// Number at which the stretch begins; `None` where there is none.
     from: Option<MessageId>,
-    /// What has entered below it and was not read.
+    /// Messages that have entered below it and were not read.
     gap: Amount,
     /// Whether something behind the messages was missed.
     has_missed: bool,
@@ -202,8 +201,8 @@ impl FreshPosts {
         (taken, amount)
     }
 
-    /// Where nothing is kept and none may come, or nothing is to be read before it, the next
-    /// message begins a stretch.
+    /// Resets the range if it is empty and either messages were missed or nothing is to be read
+    /// before it. The next message begins a new one.
     fn end_if_empty(&mut self) {
         if self.posts.is_empty() && (self.has_missed || self.gap.messages == 0) {
             *self = Self::default();

@@ -1,7 +1,7 @@
-//! Hold on the messages of a route: while somebody takes the oldest out, no instance takes any.
+//! Hold on the messages of a route: while a caller removes the oldest ones, no instance takes any.
 //!
-//! What an instance has is left to it: the far side may have it by now. It waits again when the
-//! call under way has ended without it.
+//! An instance keeps the messages that it has, because the far side may have them by now. They wait
+//! again if the current call ends without them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::runner::RouteRunner;
 /// Hold on a route; it ends when this is dropped.
 pub(in crate::guests) struct RouteHold(Arc<RouteRunner>);
 
-/// What can be taken out now.
+/// Messages that a caller can remove now.
 pub(in crate::guests) enum HeldPosts {
     /// The oldest messages, at least one.
     Posts(Vec<Post>),

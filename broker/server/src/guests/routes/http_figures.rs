@@ -68,8 +68,7 @@ impl ServedFigures {
         match event {
             ServedEvent::Came => self.open += 1,
             ServedEvent::Answered { status, is_refused, received, sent } => {
-                // What came before the route was deployed anew by another owner was not counted
-                // here.
+                // Requests from before a deployment by another owner were not counted here.
                 self.open = self.open.saturating_sub(1);
                 self.has_status(status);
                 self.refused += u64::from(is_refused);

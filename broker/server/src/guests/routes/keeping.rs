@@ -9,9 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use lotmq_changes::{MessageId, QueueSlice, SessionId, Waiting};
 use lotmq_codec::QoS;
 use lotmq_session::Time;
-use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
 use parking_lot::MutexGuard;
 use tracing::warn;
 
@@ -49,7 +49,7 @@ pub(in crate::guests) enum PostPlace {
     Nowhere,
 }
 
-/// What asks for a place.
+/// Context of a query for room: tenant, broker, time and QoS.
 #[derive(Clone, Copy)]
 pub(in crate::guests) struct RoomQuery<'a> {
     pub(in crate::guests) tenant: &'a Tenant,
@@ -58,7 +58,7 @@ pub(in crate::guests) struct RoomQuery<'a> {
     pub(in crate::guests) qos: QoS,
 }
 
-/// What was read back.
+/// Result of a read from the outbox.
 pub(in crate::guests) struct ReadBack {
     /// Messages that are damaged on the disk.
     pub(in crate::guests) damaged: u64,
@@ -107,9 +107,9 @@ impl SharedRoute {
             || (core.storage.queues_are_shared_out() && tenant.shares.of_user(owner()).are_queues_full())
     }
 
-    /// Whether more may be in memory of what waits in the store, where that is to be so many
-    /// messages and bytes at most, with those `besides` the mailbox. What stands aside is bounded
-    /// by itself, so that others find room.
+    /// Whether memory may hold more of the stored messages. The bounds apply to ready messages,
+    /// with those `besides` the mailbox. Messages that stand aside have bounds of their own, so
+    /// that others find room.
     fn has_memory_for(&self, (messages_max, bytes_max): (usize, usize), besides: Amount) -> bool {
         let (ready, ready_bytes) = self.mailbox.ready();
         let (all, all_bytes) = self.mailbox.waiting();
@@ -128,7 +128,7 @@ impl SharedRoute {
         }
     }
 
-    /// When a publisher looks again who has to wait; `None` where he has not.
+    /// Returns when a waiting publisher checks again; `None` if it need not wait.
     fn waits_until(&mut self, asking: &RoomQuery<'_>) -> Option<Time> {
         if self.is_closed || !self.is_full(asking) {
             self.outbox.full_since = None;
@@ -161,7 +161,7 @@ impl RouteRunner {
         self.shared.lock().outbox.session()
     }
 
-    /// What waits in its outbox, with what is on its way to the far side.
+    /// Number and bytes of the messages in its outbox, including those on their way.
     pub(crate) fn outbox_waiting(&self) -> Amount {
         self.shared.lock().outbox.waiting()
     }
@@ -284,7 +284,7 @@ impl RouteRunner {
         if !shared.has_memory_for((ROUTE_READ_AHEAD_MESSAGES, ROUTE_READ_AHEAD_BYTES), Amount::default()) {
             return None;
         }
-        // Where nothing is in memory, it goes on in any case.
+        // With no ready message in memory, it reads in any case.
         if shared.mailbox.ready().0 > 0 && !shared.mailbox.holds_besides(ROUTE_SLICE_BYTES) {
             return None;
         }
@@ -412,7 +412,7 @@ impl RouteRunner {
         expiry.into_iter().chain(again).min()
     }
 
-    /// What a status tells besides its standing.
+    /// Facts for the status beside the standing.
     pub(crate) fn beside(&self) -> Beside {
         let dead = self.dead_letters.figures();
         let (linger, oldest) = {

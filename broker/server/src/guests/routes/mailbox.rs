@@ -3,26 +3,27 @@
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
-//!                ▲                                └▶ put_back(lane, last messages), put_back_halved, put_back_singly, put_back_lost or put_back_resting
+//!                ▲                                └▶ put_back…(lane, last messages)
 //!                └────────────────────────────────────┘
 //! ```
 //!
-//! What has the same key (topic, or what `ORDER_KEY` says, or table) must not overtake each other.
-//! As long as a message of a key is not done, all further ones of it go to its lane; where there is
-//! none, the next goes to the emptiest lane whose instance is connected. So an instance has nothing
-//! to do with what another one works on. Within a lane an event, mapping or table that has failed
-//! rests, and the messages of others pass ([`rests`]).
+//! The key is the topic, the text of `ORDER_KEY`, or the table. Messages with the same key must not
+//! overtake each other. While a message of a key is not done, all further ones of it go to its
+//! lane. Otherwise the next one goes to the emptiest lane whose instance is connected. So two
+//! instances never work on the same key. Within a lane, an event, mapping or table that has failed
+//! backs off, and the messages of others pass ([`rests`]).
 //!
-//! Invariants: nothing more is taken where as many messages or bytes wait as the bounds say, but
-//! what is put back and what was admitted before; each message is in one lane, waiting or taken,
-//! until it is done; all of a key are in the same lane; a lane has what is ready in the order of
-//! the sequence numbers, which need not be without gaps, and so what stands aside; the number of
-//! lanes and what is the key change only while nothing is taken. Messages of several lanes are done
-//! in any order. Policy when full: the arriving message is refused, counted and told. What waits
-//! survives a replacement of the route; of a restart what was promised (`promised`), which each
-//! message holds as long as it waits or is on its way. What waits in memory counts in the sum of
-//! all mailboxes ([`MailboxRoom`]); of what is in the store, only as much comes here as finds room
-//! there.
+//! Invariants:
+//! - A full mailbox takes only messages that are put back or were admitted before.
+//! - Each message is in one lane, waiting or taken, until it is done. All of a key share a lane.
+//! - A lane keeps ready messages in the order of their sequence numbers, which may have gaps. The
+//!   same holds for messages that stand aside.
+//! - The number of lanes and the key change only while nothing is taken. Lanes finish in any order.
+//!
+//! A full mailbox rejects, counts and reports the arriving message. Waiting messages survive a
+//! replacement of the route. A restart keeps promised ones (`promised`): each message holds its
+//! promise as long as it waits or is on its way. Messages in memory count in the sum of all
+//! mailboxes ([`MailboxRoom`]). Of stored messages, only as many come here as find room there.
 
 mod lane;
 mod order_key;
@@ -52,9 +53,9 @@ pub(crate) struct Mailbox {
     lanes: Vec<Lane>,
     /// Number of lanes that there are to be.
     lanes_wanted: usize,
-    /// What the key of a message is; `None` for its topic.
+    /// Rule for the key of a message; `None` for its topic.
     order: Option<OrderKey>,
-    /// What it is to be.
+    /// Rule that applies after the next distribution.
     order_wanted: Option<OrderKey>,
     /// Lanes whose instances are connected.
     open: BTreeSet<usize>,
@@ -81,7 +82,7 @@ struct KeyInUse {
     posts: usize,
 }
 
-/// What a mailbox or an outbox is full of.
+/// Bound that a full mailbox or outbox has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::guests) struct Filled {
     pub(in crate::guests) count: u64,
@@ -224,7 +225,7 @@ impl Mailbox {
         }
     }
 
-    /// What waits and what was admitted.
+    /// Number and bytes of waiting and admitted messages.
     fn occupied(&self) -> (usize, usize) {
         sum([self.waiting(), self.admitted].into_iter())
     }
@@ -245,8 +246,8 @@ impl Mailbox {
         self.admitted = (self.admitted.0 - 1, self.admitted.1 - kept);
     }
 
-    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane. Who was not
-    /// admitted asks for [room](Self::has_room) before.
+    /// Takes a message with its time of arrival in lifetime milliseconds; returns its lane. A
+    /// caller that was not admitted asks for [room](Self::has_room) first.
     pub(crate) fn post(
         &mut self,
         to: Addressee,
@@ -298,7 +299,7 @@ impl Mailbox {
             self.next_sequence = self.next_sequence.max(post.sequence.saturating_add(1));
             is_sorted &= self.put(Post { ripe_at, ..post }).1;
         }
-        // What is in memory alone may have overtaken them.
+        // Messages in memory alone may have overtaken them.
         if !is_sorted {
             self.lanes.iter_mut().for_each(Lane::settle);
         }
@@ -491,7 +492,7 @@ impl Mailbox {
         self.lanes.iter_mut().for_each(Lane::begin_anew);
     }
 
-    /// What rests is tried again now.
+    /// Retries takers that back off at once.
     pub(super) fn end_pauses(&mut self) {
         self.lanes.iter_mut().for_each(Lane::end_pauses);
     }
@@ -531,8 +532,8 @@ impl Mailbox {
         self.lanes.len() == self.lanes_wanted && self.order == self.order_wanted
     }
 
-    /// Makes as many lanes as there are to be, if nothing is taken. What was refused is tried as a
-    /// whole again.
+    /// Creates the wanted number of lanes if nothing is taken. Batches that were split are tried as
+    /// a whole again.
     fn distribute(&mut self) {
         if self.is_distributed() || self.lanes.iter().any(Lane::has_taken) {
             return;

@@ -1,9 +1,9 @@
-//! Orders to the threads of routes: to drive an instance of one that was deployed, to tell how it
-//! stands, or to probe one.
+//! Orders to the threads of routes: to drive an instance of a deployed route, to publish its
+//! status, or to probe it.
 //!
-//! Invariants: one order at most waits for each instance of a route, so whoever deploys does not
-//! wait, which he must not, as drivers want the locks that he holds; few probes wait, and whoever
-//! asks for one waits until there is room, or until the broker stops.
+//! Invariants: at most one order waits for each instance of a route, so a deployment does not wait.
+//! It must not wait, because drivers want the locks that it holds. Few probes wait. The caller of a
+//! probe waits until there is room, or until the broker stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -49,7 +49,7 @@ pub type ClientPlaces = BTreeMap<String, ClientPlace>;
 pub struct ClientPlace {
     /// Its address.
     pub address: SocketAddr,
-    /// What clients bring there.
+    /// Kind of traffic that clients bring there.
     pub reception: Reception,
 }
 
@@ -73,7 +73,7 @@ pub(in crate::guests) struct Order {
     pub(in crate::guests) task: Task,
 }
 
-/// What there is to do for a route.
+/// Task for a thread of routes.
 pub(in crate::guests) enum Task {
     /// To drive the instance of this number until it has no place any more.
     Drive(usize),
@@ -95,7 +95,7 @@ impl Orders {
 }
 
 impl Routes {
-    /// Where time stands still; with a reason why guests reach no network, where they do not.
+    /// Creates routes with a stepped clock; `network_refused`: why guests have no network.
     pub(crate) fn at_once(network_refused: Option<&'static str>) -> Self {
         Self { is_at_once: true, network_refused, ..Self::default() }
     }
@@ -138,7 +138,7 @@ impl Routes {
         }
     }
 
-    /// Where a route has begun to listen for its clients.
+    /// Returns the places at which a route has begun to listen for its clients.
     pub(crate) fn served_places(&self, route: &str) -> ClientPlaces {
         self.served.lock().get(route).cloned().unwrap_or_default()
     }
@@ -204,7 +204,7 @@ mod tests {
     use crate::testing::{Running, connect, receive};
 
     #[test]
-    fn who_probes_more_routes_than_a_thread_takes_waits_and_none_is_lost() {
+    fn excess_route_probes_wait_and_none_is_lost() {
         const PROBES: usize = 3 * PROBES_MAX;
         let running = Running::start("none");
         let broker = Arc::clone(&running.server.broker);

@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::task::Waker;
 use std::time::Instant;
 
+use lotmq_changes::{MessageId, SessionId, Waiting};
 use lotmq_session::Time;
-use lotmq_store::{MessageId, SessionId, Waiting};
 
 use super::fresh_posts::{FreshBytes, FreshPost, FreshPosts};
 use super::mailbox::Post;
@@ -34,11 +34,11 @@ pub(in crate::guests) type LeftOutboxes = Mutex<HashMap<Box<str>, (SessionId, Wa
 pub(in crate::guests) struct RouteOutbox {
     /// Session in whose queue messages wait; `None` where none does.
     session: Option<SessionId>,
-    /// What waits in the store and was not read.
+    /// Messages that wait in the store and were not read.
     unread: Amount,
-    /// What of it is in memory, too.
+    /// Unread messages that are in memory, too.
     fresh: FreshPosts,
-    /// What was read and is not done.
+    /// Messages that were read and are not done.
     in_hand: Amount,
     /// Number up to which everything was read.
     read_until: MessageId,
@@ -55,7 +55,7 @@ pub(in crate::guests) struct RouteOutbox {
     pub(in crate::guests) full_since: Option<Time>,
     /// Whether it has become full and nobody was told.
     pub(in crate::guests) is_full_anew: bool,
-    /// Who waits for room.
+    /// Publishers that wait for room.
     waiting: Vec<Waker>,
     /// Numbers of messages that are done and still in the queue.
     pub(in crate::guests) done: Vec<MessageId>,
@@ -117,14 +117,14 @@ impl RouteOutbox {
         self.session
     }
 
-    /// What waits, with what is on its way to the far side.
+    /// Number and bytes of waiting messages, including those on their way to the far side.
     pub(in crate::guests) fn waiting(&self) -> Amount {
         let mut all = self.unread;
         all.add(self.in_hand);
         all
     }
 
-    /// What waits and was not read.
+    /// Number and bytes of waiting messages that were not read.
     pub(in crate::guests) fn unread(&self) -> Amount {
         self.unread
     }
@@ -155,7 +155,7 @@ impl RouteOutbox {
         self.fresh.enters((id, bytes), has_room, post);
     }
 
-    /// What is in memory before it was read.
+    /// Number and bytes of unread messages that are in memory.
     pub(in crate::guests) fn fresh(&self) -> Amount {
         self.fresh.amount()
     }
@@ -240,7 +240,7 @@ impl RouteOutbox {
             self.unread.remove(self.fresh.gap_is_read());
         }
         if is_end && self.entering.is_empty() && self.read_until >= self.newest {
-            // What was counted and has never come to the disk.
+            // The rest was counted but never reached the disk.
             self.unread = Amount::default();
             self.fresh = FreshPosts::default();
         }

@@ -21,7 +21,7 @@ pub(super) struct PaceMark {
     pub(super) latency_ms: u64,
 }
 
-/// What a route has done lately: since 10 to 70 s, or since it began.
+/// Rates of a route over the last 10 to 70 s, or since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Rates {
@@ -45,7 +45,7 @@ impl RoutePace {
         }
     }
 
-    /// What it has done lately.
+    /// Returns the recent rates.
     pub(super) fn rates(&self, now: PaceMark) -> Rates {
         self.before.or(self.last).map_or_else(Rates::default, |since| Rates::between(since, now))
     }

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_meanwhile_gets_the_same_answer_and_who_asks_later_a_new_one() {
+    fn concurrent_probes_share_one_result_and_later_probes_run_again() {
         let (probing, probes) = (Probing::default(), AtomicU64::new(0));
         let probe = || Probe {
             latency: Duration::from_secs(probes.fetch_add(1, Ordering::SeqCst)),

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_dropped() {
+    fn expired_question_is_dropped() {
         let mut questions = Questions::default();
         let given_up = questions.ask(b"1".to_vec(), 1, Duration::ZERO);
         let _second = questions.ask(b"2".to_vec(), 1, LONG);

@@ -1,5 +1,5 @@
-//! What a route brought and may not publish, beside what else is wrong with it: either may be true
-//! while the other is.
+//! Writes that a route may not publish, reported beside its other failures. Either can occur
+//! without the other.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +10,7 @@ const COUNTS: SignedDuration = SignedDuration::from_mins(5);
 /// another one.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedWrite {
-    /// What it may not publish, and what grants it.
+    /// Denied topic, and the grant that allows it.
     what: String,
     since: Timestamp,
     /// When it has tried last.

@@ -1,4 +1,4 @@
-//! What waits for parts of a route that a text which replaces it does not have.
+//! Waiting messages for parts of a route that its new text no longer has.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use super::mailbox::Post;
 use super::runner::RouteRunner;
 use crate::limits::GONE_EVENTS_SHOWN;
 
-/// What becomes of what waits when this replaces the text of the route, where that is worth to be
-/// told: messages for events, mappings and tags that go become dead letters. Told is what was read
-/// of the outbox, which is its beginning.
+/// Returns a warning about waiting messages if a new text replaces the text of the route. Messages
+/// for removed events, mappings and tags become dead letters. Counts only the part of the outbox
+/// that was read, which is its beginning.
 pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
     let shared = route.shared.lock();
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
-    // What has gone before was told then.
+    // A former replacement has reported the earlier ones.
     let is_gone = |post: &&Post| post.to.is_gone(said) && !post.to.is_gone(shared.version.said());
     for post in shared.mailbox.posts().filter(is_gone) {
         *gone.entry(post.to.to_string()).or_default() += 1;

@@ -49,11 +49,11 @@ impl Question {
         Some(Question { body: Json::from(body).to_string().into_bytes(), is_for_one })
     }
 
-    /// Reads an answer as a value: an object for one row, an array for several, null for none. Rows
-    /// beyond the bound are left out.
+    /// Reads an answer as a value: an object for one row, an array for several, null for none.
+    /// Drops rows beyond the bound.
     ///
     /// # Errors
-    /// What is wrong with an answer that is no rows.
+    /// The reason why an answer does not consist of rows.
     pub(super) fn rows(&self, answer: &[u8]) -> Result<Rows, String> {
         let wrong = |error: serde_json::Error| format!("the answer is no rows: {error}");
         let mut rows: Vec<&RawValue> = serde_json::from_slice(answer).map_err(wrong)?;

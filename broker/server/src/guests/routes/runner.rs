@@ -12,9 +12,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lotmq_changes::Ids;
 use lotmq_core::clock::Clock;
 use lotmq_host::{MailboxRoom, OwnedMessage, PostError, limits::HOPS_MAX};
-use lotmq_store::Ids;
 use parking_lot::Mutex;
 use smallvec::{SmallVec, smallvec};
 use tokio::sync::Notify;
@@ -33,7 +33,7 @@ use super::standing::{Connection, DeliveryFigures, Standing, stopped};
 use super::told_failures::ToldFailures;
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
-use crate::process::clock::definitions_now;
+use lotmq_process::clock::definitions_now;
 
 /// Runner of a route.
 pub(crate) struct RouteRunner {
@@ -81,7 +81,7 @@ pub(super) struct SharedRoute {
     pub(super) drivers: usize,
     /// Run that waits for the guest, where time stands still.
     pub(super) asked_run: Option<AskedRun>,
-    /// Who wants to know whether the far side answers.
+    /// Caller that waits for the result of a probe.
     pub(super) asked_probe: Option<AskedProbe>,
     /// Number of those who keep instances from taking messages.
     pub(super) holds: usize,
@@ -214,7 +214,7 @@ impl RouteRunner {
         shared.begin_anew(self.now());
         drop(shared);
         self.stands.notify_one();
-        // What waits may be too old for the new version.
+        // Waiting messages may be too old for the new version.
         self.outbox_called.notify_one();
     }
 
@@ -353,9 +353,8 @@ impl RouteRunner {
         refused.map_or(Ok(()), Err)
     }
 
-    /// What of it takes a message of so many bytes on a topic that reaches it; and what tells of
-    /// those that do not get it, where there are too many. Where policies are why nothing does,
-    /// that is counted, and told the first time.
+    /// Returns the takers of a message, and an error if too many takers match. Returns no taker if
+    /// policies refuse the topic: it counts each refusal and logs the first.
     pub(in crate::guests) fn takers(&self, topic: &str, bytes: usize) -> (Takers, Option<PostError>) {
         let version = self.version();
         if version.allows(topic) {
@@ -468,7 +467,7 @@ impl RouteRunner {
             return None;
         }
         let (answer, answered) = sync_channel(1);
-        // Who asked before, and has no answer yet, waits no more.
+        // A former caller without an answer stops waiting.
         shared.asked_probe = Some(answer);
         shared.call_all();
         Some(answered)
@@ -577,7 +576,7 @@ impl RouteRunner {
         self.shared.lock().standing.write_is_still_refused(now);
     }
 
-    /// What it may not publish, with what to do about it, where it has tried lately.
+    /// Returns the write that the rules denied lately, with the remedy.
     pub(in crate::guests) fn refused_write(&self) -> Option<String> {
         self.shared.lock().standing.refused_write().map(str::to_owned)
     }
@@ -680,7 +679,7 @@ impl SharedRoute {
                 true => BatchDue::Now,
                 false => BatchDue::Never,
             },
-            // What stands in the way of a question does not wait for a batch to fill.
+            // Messages in front of a question do not wait for a full batch.
             Some(behind) if self.mailbox.holds_before(instance, behind) => BatchDue::Now,
             Some(behind) if self.oldest().is_none_or(|oldest| oldest >= behind) => BatchDue::Now,
             Some(_) | None => self.mailbox.due(instance),

@@ -394,7 +394,7 @@ impl RouteRunner {
         shared.version.takes_for_several() || shared.standing.knows_others(to)
     }
 
-    /// What comes back may have waited for too long by now, or does soon.
+    /// Gives messages back and wakes the outbox, because they may be too old by now or soon.
     fn comes_back(&self, change: impl FnOnce(&mut SharedRoute)) {
         self.give_back(change);
         self.outbox_called.notify_one();

@@ -81,25 +81,25 @@ pub(crate) struct Standing {
     /// Whether one of its instances has lost the far side in a call, and nothing has been heard of
     /// it since: what the others believe of their connections is from before.
     is_doubtful: bool,
-    /// What is wrong with what its guest does by itself.
+    /// Failures of runs that the guest makes by itself.
     runs: RunTrouble,
     absence: Absence,
     started: Timestamp,
     pub(crate) deliveries: DeliveryFigures,
-    /// What its guest has told of itself.
+    /// Facts that its guest has reported about itself.
     pub(crate) told: ToldByGuest,
     /// Its tags that have no value; `None` where its guest has told nothing of tags.
     pub(crate) failing_tags: Option<Arc<FailingTags>>,
 }
 
-/// What the guest of a route has told of itself.
+/// Facts that the guest of a route has reported about itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToldByGuest {
-    /// Which way the messages of each query go.
+    /// Path of the messages of each query.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
     /// Query that the other side does not take as it is.
     refused_query: Option<RefusedQuery>,
-    /// What it has reported last, which is neither a failure nor a reason to be away.
+    /// Last warning of the guest, which is neither a failure nor a reason to be away.
     reported: Option<(String, Timestamp)>,
 }
 
@@ -108,17 +108,17 @@ pub(crate) struct ToldByGuest {
 struct RefusedQuery {
     /// Event or mapping that it is for.
     name: String,
-    /// Which it is, and why.
+    /// The query, and the reason.
     text: String,
     since: Timestamp,
 }
 
-/// What is wrong with what the guest of a route does by itself.
+/// Failures of runs that the guest of a route makes by itself.
 #[derive(Clone, Debug, Default)]
 struct RunTrouble {
     /// Since when all runs have failed, and brought nothing.
     fail_since: Option<Timestamp>,
-    /// What it could not publish last, because it may not.
+    /// Last write that the rules denied.
     refused_write: Option<RefusedWrite>,
 }
 
@@ -262,7 +262,7 @@ impl Standing {
         for of in &mut self.instances {
             *of = OfInstance { was_connected: of.was_connected, ..OfInstance::NEW };
         }
-        // What was wrong when it was stopped is so until it runs.
+        // Failures from before a stop stay until the route runs again.
         if !self.is_stopped {
             self.events.begin_anew();
             self.recent.clear();
@@ -338,7 +338,7 @@ impl Standing {
     /// Notes that messages of an event have passed.
     pub(in crate::guests) fn event_passed(&mut self, event: &Addressee, now: Timestamp) {
         self.events.passed(event, now);
-        // Whatever was said of it before.
+        // A message of this query has passed, so the query works.
         self.told.refused_query.take_if(|query| event.to_string() == query.name);
     }
 
@@ -391,7 +391,7 @@ impl Standing {
         }
     }
 
-    /// What it may not publish, where it has tried lately.
+    /// Returns the write that the rules denied lately.
     pub(super) fn refused_write(&self) -> Option<&str> {
         self.runs.refused_write.as_ref().map(RefusedWrite::what)
     }
@@ -530,7 +530,7 @@ impl Standing {
         PaceMark { at, delivered: self.succeeded, brought, latency_ms }
     }
 
-    /// What it has done lately.
+    /// Returns the recent rates.
     pub(crate) fn rates(&self, now: Timestamp) -> Rates {
         self.deliveries.pace.rates(self.mark(now))
     }
@@ -559,7 +559,7 @@ impl Standing {
         self.last_error().is_some() && !is_of_now
     }
 
-    /// What it was last told that went wrong: of several, while it is connected, what is not over.
+    /// Returns the last error. While the route is connected, a failure that persists comes first.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error_at().map(|(reason, _)| reason)
     }
@@ -623,8 +623,8 @@ impl Standing {
         matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting)
     }
 
-    /// What is wrong with it, where something is: [`reason`](Self::reason), else a query that the
-    /// other side does not take; and, of one that is connected, which of its tags have no value.
+    /// Returns the current fault: [`reason`](Self::reason), else a query that the other side
+    /// rejects. Adds the tags without a value if the route is connected.
     pub(crate) fn trouble(&self) -> Option<String> {
         let reason = self.reason_or(self.told.refused_query.as_ref());
         let tags = self.failing_tags.as_ref().and_then(|tags| tags.text());
@@ -637,8 +637,8 @@ impl Standing {
         }
     }
 
-    /// What has failed so often just now that it is not well, though something has passed since and
-    /// nothing is known to be wrong.
+    /// Returns a failure of this minute that is frequent enough to count, though something has
+    /// passed since and no fault is known.
     pub(crate) fn failed_lately(&self, now: Timestamp) -> Option<String> {
         if self.trouble().is_some() || self.rate(now) <= FEW_FAILURES {
             return None;
@@ -659,12 +659,11 @@ impl Standing {
         self.failing_tags.as_ref().map(|tags| tags.count())
     }
 
-    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come
-    /// back by itself. What only waits is `Yellow`, where the oldest message of an event has waited
-    /// for long and nothing of that event has passed meanwhile: a far side that answers nothing is
-    /// away before anybody has said so. `waits` says how long that is. So is one of whose tags some
-    /// have no value, or with a query that the other side does not take. One that may not publish
-    /// what it brings, or all of whose runs fail for long, is `Red`, however seldom they are tried.
+    /// Health: `Green`, `Yellow` or `Red`. A stopped route is `Red` at once, because it does not
+    /// recover by itself. A route is `Yellow` if an event's oldest message has waited for long and
+    /// nothing of it has passed: such a far side may be away without a report. `waits` holds these
+    /// times. It is also `Yellow` with a tag without a value or a rejected query. A route whose
+    /// writes are denied, or whose runs all fail for long, is `Red`, however rare they are.
     pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_for(now).is_some_and(|time| time > AWAY_MAX);
@@ -711,9 +710,8 @@ impl Standing {
         self.away_for(now).filter(|away| is_connecting && *away > time)
     }
 
-    /// What is waited for, where nothing is known to be wrong and nothing has been heard for a
-    /// while of a connection, or of what was handed over: a far side that is frozen takes all and
-    /// answers nothing.
+    /// Describes a missing answer: a connection or a delivery without any sign for a while, and no
+    /// known fault. A far side that hangs takes everything and answers nothing.
     pub(crate) fn unanswered(&self, waits: &[EventWait], now: Timestamp) -> Option<String> {
         if self.trouble().is_some() {
             return None;

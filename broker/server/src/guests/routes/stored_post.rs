@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lotmq_changes::{RecoveredDelivery, SessionId};
 use lotmq_host::{MessageExtras, OwnedMessage};
-use lotmq_store::{RecoveredDelivery, SessionId};
 use smallvec::SmallVec;
 
 use super::mailbox::Addressee;
@@ -23,7 +23,7 @@ const VERSION_WITH_TIME: u8 = 2;
 /// Bytes of one; what most have is on the stack.
 pub(in crate::guests) type StoredPostBytes = SmallVec<[u8; 192]>;
 
-/// What is stored beside topic, payload, QoS and time.
+/// Stored data of a message beside topic, payload, QoS and time.
 #[derive(Debug, PartialEq)]
 pub(in crate::guests) struct StoredPost<'a> {
     /// Number of guest runs that led to the message.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_not_read() {
+    fn damaged_stored_message_is_rejected() {
         let all = takers();
         for received_ms in [None, Some(5)] {
             let post =

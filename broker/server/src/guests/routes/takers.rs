@@ -1,7 +1,7 @@
 //! Takers of a route: its events, mappings and tags, found by the topic of a message.
 //!
-//! What a message costs is bounded here: each taker has a copy of it in the outbox, made in the
-//! turn of whoever publishes it.
+//! This module bounds the cost of a message: each taker gets a copy in the outbox, made in the turn
+//! of the publisher.
 
 use lot_facts::RouteFacts;
 use lot_to_wasm::limits::TAKERS_MAX;

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_first_and_then_at_doubled_counts() {
+    fn failure_reason_is_reported_first_and_then_at_doubled_counts() {
         let mut told = ToldFailures::default();
         let counts: Vec<u64> = (0..9).filter_map(|_| told.count("away")).collect();
         assert_eq!(counts, [1, 2, 4, 8]);

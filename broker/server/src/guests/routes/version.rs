@@ -92,7 +92,7 @@ pub(crate) struct Version {
     /// Facts of the definition with the values that its settings had when it was opened last, where
     /// these come from elsewhere.
     settled: Option<Arc<RouteFacts>>,
-    /// What takes messages.
+    /// Events, mappings and tags that take messages.
     takers: Arc<RouteTakers>,
     /// Topic Filters of those that policies let it take.
     allowed: Option<Vec<Box<str>>>,
@@ -177,7 +177,7 @@ impl Version {
         }
     }
 
-    /// What takes messages, whether policies let it or not.
+    /// Returns the takers of messages, permitted by policies or not.
     pub(super) fn takers(&self) -> &RouteTakers {
         &self.takers
     }
@@ -217,9 +217,8 @@ impl Version {
         }
     }
 
-    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for
-    /// each call of the guest. Where that is not written, a statement of a database has ended
-    /// before.
+    /// Time limit for each call of the guest, by `ACTIVITY_TIMEOUT`. After it a far side without an
+    /// answer counts as away. The default is longer than the timeout of a database statement.
     pub(in crate::guests) fn call_time(&self) -> Duration {
         let seconds = |section, key| {
             self.number(section, key).and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
@@ -230,8 +229,8 @@ impl Version {
         if self.is_at_once { time.min(ROUTE_CASE_CALL_TIME) } else { time }
     }
 
-    /// What is said of a call of its guest that did not come back in time. It is named where nobody
-    /// but the guest can be why: it has computed all the while, or time stands still.
+    /// Describes a call of the guest that did not return in time. Names the call if only the guest
+    /// can be the cause: it has computed all the time, or the clock is stepped.
     pub(in crate::guests) fn too_long(&self, call: &str, instance: &RouteInstance) -> String {
         let seconds = self.call_time().as_secs();
         match (instance.has_computed(), self.is_at_once) {
@@ -261,7 +260,7 @@ impl Version {
     /// Number of instances that its guest is to have, by `INSTANCES`, or `POOL_SIZE` of a database.
     pub(super) fn instances(&self) -> usize {
         if self.is_at_once {
-            // What happens comes in an order that is always the same.
+            // A single instance keeps the order of events the same in each run.
             return 1;
         }
         let said =

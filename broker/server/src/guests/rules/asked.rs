@@ -1,5 +1,5 @@
-//! What rules and modules of world `rule` have in common: what they are, what their runs write, and
-//! who hears of their errors.
+//! Common part of rules and modules of world `rule`: their identity, the output of their runs, and
+//! the reports of their errors.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -29,7 +29,7 @@ pub(super) struct AskedDefinition {
     pub(super) hosting: Weak<Hosting>,
 }
 
-/// What an error came of.
+/// Question that led to an error: topic and Client.
 #[derive(Clone, Copy)]
 pub(super) struct AskedPlace<'a> {
     pub(super) topic: Option<&'a str>,
@@ -47,8 +47,7 @@ impl AskedDefinition {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let (ambient, zone) = (Arc::clone(&hosting.ambient), hosting.zone.clone());
         let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
-        // Whoever decides what others may is not asked about himself: what a module may read is
-        // what it was granted.
+        // Rules do not apply to code that decides about others; only its grants do.
         let services = Arc::new(TenantServices {
             hosting: Weak::clone(&hosting),
             tenant: Weak::clone(&tenant),

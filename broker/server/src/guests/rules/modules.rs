@@ -140,7 +140,7 @@ impl RuleModule {
         let mut output = RunOutput::new();
         let definition = guest_id(tenant, self.asked.definition.id);
         let outcome = instance.check_for_rule(question, definition, &mut output);
-        // What it says is remembered by nobody, whatever it read.
+        // The reads do not matter, because nothing caches the answer.
         drop(instance.take_reads());
         self.asked.definition.activity.run_ended(self.asked.now());
         self.asked.carry_out(tenant, place, &output);
@@ -187,7 +187,7 @@ impl RuleModule {
     fn trapped(&self, tenant: &Tenant, place: AskedPlace<'_>, trap: Trap) -> RunError {
         self.figures.traps.fetch_add(1, Ordering::Relaxed);
         self.asked.failed(place, of_trap(&trap));
-        // Where the machine had no room, that is nothing of the module's.
+        // A lack of memory in the pool is not the module's fault.
         if trap.kind != TrapKind::Pool {
             let mut standing = self.figures.standing.lock();
             let after = match self.limits.restarts {

@@ -1,5 +1,5 @@
-//! Rules in a whole broker: failing closed, and the built-in ones as texts. What users see is in
-//! `tests/e2e/rules.rs`.
+//! Rules in a whole broker: failing closed, and the built-in ones as texts. See
+//! `tests/e2e/rules.rs` for the behavior that users see.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,9 +10,9 @@ use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{
     Account, Answer, Ask, Authorization, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, covers,
 };
+use lotmq_changes::{Batch, DefinitionRow, Op, TenantId};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op, TenantId};
 
 use crate::guests::compile::CompiledDefinition;
 use crate::guests::install::{install, put};
@@ -173,7 +173,7 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
             put(&tenant, &broker.hosting, compiled, &mut Batch::new()).unwrap().1.expect("it is a rule")
         })
         .collect();
-    // What the texts say together, by §10.4.
+    // Combined decision of the texts, by §10.4.
     let by_text = |question: &Question<'_>| {
         let account = question.identity.user.as_ref().and_then(|user| tenant.users.account(user));
         for priority in [10, 20] {
@@ -227,7 +227,7 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
         let questions = questions.chain(publishes);
         for question in questions.chain(operations.map(|scope| Question::operation(&identity, *scope))) {
             let authorization = tenant.permissions.decide(&question);
-            // What only the table can say: less than what was asked for.
+            // Only the table can allow less than the question asks for.
             if matches!(authorization, Authorization::AllowOnly(_)) {
                 continue;
             }

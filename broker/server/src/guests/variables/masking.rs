@@ -25,13 +25,13 @@ use crate::limits::MASKED_BYTES_MIN;
 /// Text in place of a secret.
 const MASK: &[u8] = b"***";
 
-/// Letters of a value in base64 by which it is found. What follows them is masked with them, so
-/// longer forms would find nothing more.
+/// Base64 characters of a value that the search uses, at most. The characters that follow are
+/// masked with them, so longer forms would find nothing more.
 const BASE64_FORM_LETTERS_MAX: usize = 64;
 
-/// What is percent-encoded in URLs, by who writes them: all but what RFC 3986 §2.3 names
-/// unreserved; JavaScript's `encodeURIComponent` (ECMA-262 §19.2.6); user information, paths and
-/// queries of the URL standard (§1.3); its forms, where a space is `+` besides.
+/// Percent-encoded characters in URLs, by standard: all but the unreserved ones of RFC 3986 §2.3,
+/// JavaScript's `encodeURIComponent` (ECMA-262 §19.2.6), and user information, paths and queries of
+/// the URL standard (§1.3). Forms of that standard also write a space as `+`.
 const URL_SETS: [&AsciiSet; 6] = [UNRESERVED, COMPONENT, USER_INFORMATION, PATH, QUERY, FORM];
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
@@ -115,7 +115,7 @@ impl Masking {
                 at += 1;
                 continue;
             };
-            // What stands before it in its base64 may be masked already.
+            // Base64 characters before the match may be masked already.
             kept.extend_from_slice(text.get(copied..found.start).unwrap_or_default());
             kept.extend_from_slice(MASK);
             at = found.end;
@@ -157,7 +157,7 @@ impl Masking {
 }
 
 impl Form {
-    /// What is masked of a text in which the form stands at this place.
+    /// Returns the range to mask if the form occurs at `at`.
     fn place(&self, text: &[u8], at: usize) -> Range<usize> {
         let end = at + self.text.len();
         if !self.is_base64 {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_here_is_masked_whole() {
+    fn secret_at_the_cut_is_masked_completely() {
         let masking = masking(&["hunter2-secret"]);
         for (text, bytes_max, expected) in [
             ("a hunter2-secret b", 4, "a ***"),

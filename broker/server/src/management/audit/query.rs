@@ -8,8 +8,9 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use lotmq_changes::{AuditRecord, StoreError};
 use lotmq_pulse::goes_on;
-use lotmq_store::{AuditRecord, Store, StoreError};
+use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::chain::{self, Digest};
@@ -232,7 +233,7 @@ impl Audit {
                             let own = chain::digest(&digest, record.number, record.at_ms, text.as_bytes());
                             record.digest == Some(own)
                         };
-                        // What follows a record that is locked cannot be told.
+                        // After a locked record the chain cannot be checked.
                         number == before + 1 && digest.is_none_or(is_behind)
                     });
                     if !follows && status.broken_at.is_none() {
@@ -246,8 +247,7 @@ impl Audit {
             before = Some((number, record.digest));
             ControlFlow::Continue(())
         })?;
-        // What was noted since may be stored already; what was noted before must be, once it was
-        // handed over.
+        // Later records may be stored already. Earlier ones must be, once they were handed over.
         let end = before.map_or(0, |(number, _)| number);
         if is_flushed && end < head.number && status.broken_at.is_none() && status.damaged == 0 {
             status.broken_at = Some(end + 1);

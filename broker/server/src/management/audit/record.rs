@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::limits::AUDIT_FIELD_BYTES_MAX;
-use crate::process::clock::utc_text;
+use lotmq_process::clock::utc_text;
 
 /// Event that is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

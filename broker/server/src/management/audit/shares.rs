@@ -1,18 +1,19 @@
-//! Shares of actors in a sequence of records: however many changes somebody makes, the newest of
-//! everybody else stay.
+//! Shares of actors in a sequence of records: however many changes one actor makes, the newest of
+//! all others stay.
 //!
-//! Half of the sequence is everybody's in even shares; a user manager has one with all whom he
-//! makes, so that nobody's becomes smaller by that. Where records must go, the oldest do, but for
-//! those of actors who have no more than their share: these are noted anew behind all others, with
-//! the number and digest that they had first. So numbers stay without a gap, and the chain whole.
+//! Half of the sequence is shared out evenly. A user manager has one share with all users that they
+//! make, so that the shares of others do not shrink. If records must go, the oldest do, except
+//! records of actors within their share. These are written again behind all others, with their
+//! first number and digest. So numbers stay without a gap, and the chain whole.
 //!
-//! A share is at most half an even one, so at most half of what is looked at is noted anew: whoever
-//! writes a record causes one more at most.
+//! A share is at most half an even one, so at most half of the examined records are written again.
+//! A new record causes at most one more.
 
 use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
-use lotmq_store::{AuditRecord, Store, StoreError};
+use lotmq_changes::{AuditRecord, StoreError};
+use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::trail::Trail;

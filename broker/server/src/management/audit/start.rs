@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lotmq_changes::{Batch, MetaRow, Op};
 use lotmq_config::Config;
-use lotmq_store::{Batch, MetaRow, Op};
 use serde_json::{Map, Value, json};
 use tracing::warn;
 
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_keys_are_told_with_both_values() {
+    fn changed_keys_are_recorded_with_old_and_new_value() {
         let keys = |pairs: &[(&str, u32)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<BTreeMap<_, _>>()
         };

@@ -1,12 +1,12 @@
-//! Logins, denials, and commands that change nothing, of one address: the first few of a minute
-//! have records of their own, the others are summed up in one. Where the user has proved who he is,
-//! he is told apart from others of the same address; what somebody only says that he is makes no
-//! difference. Of commands the first with a verb and a result has a record besides, so that many of
-//! one hide no other.
+//! Sums of logins, denials and read-only commands of one address: the first few of a minute have
+//! their own records, others are summed up. Users who have proved their identity are told apart
+//! within an address; a claimed name makes no difference. The first command with a verb and a
+//! result also has a record, so that many of one hide no other.
 //!
-//! Invariants: of each sort at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, the
-//! events of others are counted together; at most so many records a second as [`per_second`] says,
-//! whatever how many addresses send. One lock, no allocation for an address that is known.
+//! Invariants: of each sort at most [`AUDIT_ADDRESSES_MAX`] addresses are told apart at a time, and
+//! events of others are counted together. There are at most as many records a second as
+//! [`per_second`] returns, however many addresses send. One lock, no allocation for an address that
+//! is known.
 
 use std::hash::BuildHasher as _;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-use lotmq_store::{Batch, Durability, Op, StoreOptions};
+use lotmq_changes::{Batch, Op};
+use lotmq_store::{Durability, StoreOptions};
 
 use super::*;
 use crate::limits::AUDIT_WAITING_MAX;
@@ -169,7 +170,7 @@ fn newest_records_that_are_gone_are_missed_at_once_and_after_a_restart() {
 }
 
 #[test]
-fn heads_are_told_when_they_are_stored_and_at_the_end() {
+fn audit_heads_are_reported_at_most_once_per_minute_after_storing() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
     let told = |now_ms, is_stored| {
@@ -191,7 +192,7 @@ fn heads_are_told_when_they_are_stored_and_at_the_end() {
 }
 
 #[test]
-fn what_finds_no_room_is_counted_and_told() {
+fn audit_records_without_room_are_counted_in_a_lost_record() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(100_000)).unwrap();
     for _ in 0..AUDIT_WAITING_MAX + 5 {
@@ -230,7 +231,7 @@ fn change(user: &str) -> Record<'_> {
 }
 
 #[test]
-fn who_changes_much_pushes_out_what_he_did_himself() {
+fn frequent_changes_of_a_user_evict_that_users_audit_records_first() {
     let (store, counters) = (store(), Counters::default());
     let mut audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
     let mut now_ms = 0;
@@ -261,7 +262,7 @@ fn who_changes_much_pushes_out_what_he_did_himself() {
 }
 
 #[test]
-fn who_makes_users_makes_nobodys_share_smaller() {
+fn creating_users_does_not_shrink_the_audit_share_of_others() {
     let (store, counters) = (store(), Counters::default());
     let mut audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
     let mut now_ms = 0;
@@ -285,7 +286,7 @@ fn who_makes_users_makes_nobodys_share_smaller() {
 }
 
 #[test]
-fn what_is_noted_anew_costs_a_record_for_each_that_comes_at_most() {
+fn audit_rewrites_at_most_one_record_per_new_record() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();
     for n in 0..3_000_u64 {

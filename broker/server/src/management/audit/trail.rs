@@ -2,19 +2,20 @@
 //! retention.
 //!
 //! ```text
-//! push: a numbered record, chained to the one before -> batch in memory -> flush: the store, with the head in the same batch
+//! push: a numbered record, chained to the one before -> batch in memory
+//!     -> flush: the store, with the head in the same batch
 //! ```
 //!
-//! The head says how many records there are and what the digest of the newest is, encrypted as they
-//! are, so that it is noticed when the newest are taken away. That file and head are put back
-//! together to an earlier state can only be seen from outside, which is why heads are told
-//! ([`Trail::head_to_tell`]).
+//! The head holds the number of records and the digest of the newest, encrypted as they are. So a
+//! loss of the newest is noticed. Only an outside observer can see that file and head were both put
+//! back to an earlier state. So heads are published ([`Trail::head_to_tell`]).
 //!
-//! Invariants: numbers are given without a gap; a head that is told is on the disk.
+//! Invariants: numbers are given without a gap; a published head is on the disk.
 
 use std::ops::RangeInclusive;
 
-use lotmq_store::{AuditRecord, Batch, Op, Store, StoreError, TenantId, Ticket};
+use lotmq_changes::{AuditRecord, Batch, Op, StoreError, TenantId, Ticket};
+use lotmq_store::Store;
 use tracing::error;
 
 use super::chain::{self, Digest};
@@ -263,8 +264,8 @@ impl Trail {
         if self.batch.is_empty() {
             return None;
         }
-        // Where actors have shares, room is made with regard to them (`shares`), unless that fails
-        // for long.
+        // A sequence with shares of actors makes room by them (`shares`), unless that fails for
+        // long.
         let spare = if self.kind == Kind::Changes { self.records_max / 4 } else { 0 };
         if self.next - self.first > self.records_max + spare {
             // A hundredth more than must go, so that most commits touch the newest rows only.

@@ -9,8 +9,9 @@
 use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
 
+use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
 use lotmq_pulse::goes_on;
-use lotmq_store::{BackupClass, SCHEMA_VERSION, Snapshot, SnapshotError};
+use lotmq_store::{Snapshot, SnapshotError};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zip::result::ZipError;

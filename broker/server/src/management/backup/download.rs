@@ -14,9 +14,9 @@ use lotmq_pulse::goes_on;
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE, BACKUP_RATE_MIN};
-use crate::process::this_turn;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::internal;
+use lotmq_process::this_turn;
 
 /// Most chunks that are sent and not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;

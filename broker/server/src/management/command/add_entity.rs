@@ -9,11 +9,11 @@ use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::editor::references;
 use lot_to_wasm::project::warn_of_calls;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_changes::Batch;
 use lotmq_definitions::{
     DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
 };
 use lotmq_pulse::goes_on;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::newly_named::NewlyNamed;
@@ -125,7 +125,7 @@ fn add_one(
     let of_text: Vec<Diagnostic> =
         entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
     let (errors, mut warnings) = split(&of_text);
-    // Whoever corrects what is wrong corrects that as well.
+    // A user who fixes the errors fixes these warnings as well.
     let of_compiler = warnings.clone();
     let failed = |message: String, errors| Outcome {
         kind,

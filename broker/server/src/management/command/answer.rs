@@ -14,7 +14,6 @@ use super::reply::Reply;
 use crate::management::backup::Download;
 use crate::management::broker::Broker;
 use crate::management::command_queue::{Job, ResponseTo};
-use crate::process::this_turn;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
@@ -23,6 +22,7 @@ use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{Asker, Forms};
 use lotmq_core::turn::internal;
+use lotmq_process::this_turn;
 
 /// Publishes topics for the asker alone, and waits until the session that asked has taken them: a
 /// reply of QoS 0 behind a large message would find no room.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use lot_nearest::nearest_name;
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::refused;
@@ -223,7 +223,7 @@ fn put(
     let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone())?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    // What was checked without the lock of changes is checked again with it.
+    // Repeats under the lock of changes the checks that were made without it.
     let is_package = managed.modules.get(&package.name).is_some_and(|now| Arc::ptr_eq(&now, &package));
     let is_before = before.is_none_or(|(former, before)| {
         managed.assets.get(former).is_some_and(|now| Arc::ptr_eq(&now, before))

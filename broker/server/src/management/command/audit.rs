@@ -134,7 +134,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("STORE_IN_MEMORY", "The broker writes no files: store.durability is none."));
     }
     let root = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
-    // Where on the machine the data directory lies is nobody's business.
+    // Hides the place of the data directory on the machine.
     let shown = format!("files/{}/{path}", call.tenant.name);
     flush(call);
     let selection = Selection { day, filter: None };
@@ -169,7 +169,7 @@ impl HalfWritten {
 
 impl Drop for HalfWritten {
     fn drop(&mut self) {
-        // Who has asked is told of the failure that came first.
+        // The caller gets the error that came first.
         self.0.take().map(std::fs::remove_file);
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Identity;
+use lotmq_changes::StoreError;
 use lotmq_config::{Config, Durability};
-use lotmq_store::{ImportError, StoreError};
+use lotmq_store::ImportError;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
@@ -24,10 +25,10 @@ use crate::management::backup::{
     WriteError,
 };
 use crate::management::broker::Broker;
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
+use lotmq_process::clock::utc_text;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
@@ -122,7 +123,7 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
 /// was written to may hang.
 struct Chunks<'a> {
     broker: &'a Arc<Broker>,
-    /// Who takes it.
+    /// Client that takes the backup.
     taker: (&'a Tenant, &'a Identity),
     /// Spool file; `None` while it is read.
     spool: Option<Spool>,

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use serde_json::{Value, json};
 
 use super::ownership::Removal;
@@ -127,7 +127,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     told(&taken, "removed", data(&taken))
 }
 
-/// What was done. Refused where a number is that of no dead letter: those of the others are done.
+/// Reports the result. Refuses if a number is that of no dead letter; the others are done.
 fn told(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal> {
     let (count, missing) = (taken.letters, &taken.missing);
     if missing.is_empty() {

@@ -1,8 +1,8 @@
 //! `-setEnv`, `-removeEnv`, `-listEnv`. Commands reference §10.
 
 use lotmq_auth::Scope;
+use lotmq_changes::Ticket;
 use lotmq_core::limits::Limit;
-use lotmq_store::Ticket;
 use serde_json::json;
 
 use super::reply::{Done, Refusal, missing_argument};

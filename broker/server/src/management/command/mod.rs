@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_meant_is_a_verb() {
+    fn synonyms_suggest_existing_verbs() {
         for (written, meant) in MEANT {
             assert!(verbs().any(|verb| verb.name == *meant), "{meant}");
             assert!(!verbs().any(|verb| verb.name.eq_ignore_ascii_case(written)), "{written}");
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_told_from_arguments() {
+    fn verbs_that_take_text_are_recognized() {
         for (written, expected) in [
             ("-addAction", true),
             ("--set-env", true),
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_compiles_and_what_waits_is_told_from_the_rest() {
+    fn commands_are_classified_by_the_work_they_cause() {
         for (written, work) in [
             ("-addAction", Work::Compiles),
             ("--add-route", Work::Compiles),
@@ -451,7 +451,7 @@ mod tests {
         ] {
             assert_eq!(load_of(written.as_bytes()).work, work, "{written}");
         }
-        // Whatever has a text of LoT, of Python or of a module is compiled.
+        // Every verb that takes the text of a program or a module compiles it.
         let sources = ["<LoT text>", "lot64:", "zip64:", "<Python"];
         for verb in verbs().filter(|verb| sources.iter().any(|source| verb.usage.contains(source))) {
             assert!(matches!(verb.work, Work::Compiles | Work::CompilesModule), "{}", verb.name);

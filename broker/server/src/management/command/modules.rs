@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::World;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -201,9 +201,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
-/// Takes over the configuration of the module in whose place another one comes, and says so where
-/// the command has one that means something else. What another owner configured is not for whoever
-/// replaces it, as of a rollback.
+/// Takes over the configuration of the module that is replaced, and warns if the command has
+/// another one. A configuration of another owner is not taken over, as in a rollback.
 fn keep_config(
     call: &Call<'_>,
     name: &str,
@@ -233,7 +232,7 @@ fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Re
     // The settings of a route are laid over that of its module.
     let is_part = world == World::Route;
     let is_given = config.is_some();
-    // Where there is none the guest gets an empty one, which has to be right, too.
+    // Without a configuration the guest gets an empty one, which has to be valid, too.
     let config = config.unwrap_or_else(|| json!({}));
     let checked = asset_configuration::checked(&schema.to_string(), config, is_part);
     checked.map(|config| is_given.then_some(config)).map_err(|reason| {
@@ -324,7 +323,7 @@ fn tell_not_asked(done: Done, name: &str, world: World) -> Done {
     done.with_warning("NOT_ASKED_YET", &warning)
 }
 
-/// What is asked for and granted now, and what a replacement changed of both.
+/// Returns the grants requested and granted now, and their changes by a replacement.
 fn changes(call: &Call<'_>, former: &Module) -> Value {
     let change = |before: &GrantSet, after: &GrantSet| {
         let added: Vec<_> = after.difference(before).collect();
@@ -385,8 +384,8 @@ fn install(
     Ok((installed, known, stopped))
 }
 
-/// Checks that a module may be put in its place; gives the one that is there. What is checked
-/// without the lock of changes is checked again with it.
+/// Checks that a module may be put in its place; returns the one that is there. Called without the
+/// lock of changes, and again with it.
 fn check_place(
     call: &Call<'_>,
     (name, world, bytes_of_new): (&str, World, usize),
@@ -423,7 +422,7 @@ fn check_place(
             format!("Tenant '{tenant}' already stores {bytes} bytes of modules, limit {MODULES_BYTES_MAX}.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
-    // What takes the place of one's own, and is no more, is not more than one has.
+    // A replacement of the user's own module that is not larger needs no more of their share.
     let own = known.as_deref().filter(|known| known.owner == call.owner());
     if own.is_none() {
         let owners = modules.owners_besides(name).into_iter().map(|owner| (owner, 1));
@@ -451,7 +450,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.managed().modules.remove(name);
     call.tenant.managed().assets.remove(call.tenant.id, name, owner.as_ref(), &mut batch);
     for is_former in [false, true] {
-        batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
+        batch.push(lotmq_changes::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
     }
     if has_error(&removed.definition) {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());
@@ -539,8 +538,8 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.component_bytes }),
     );
     let signed_by = stored_signed_by(call, &former)?;
-    // What another owner configured is not for whoever rolls back: there may be passwords in it,
-    // and the module of his that reads it may tell them.
+    // The user who rolls back gets no configuration of another owner: it may hold passwords, which
+    // the module that reads it may reveal.
     let config = former.options.config.clone().filter(|_| authority::is_own(call, &former));
     let what = if config == former.options.config {
         "rolled back"

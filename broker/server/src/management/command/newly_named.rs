@@ -1,5 +1,5 @@
-//! Groups and properties that a rule begins to name, and the users who hold them already: until a
-//! rule names them, whoever manages users gives them as he likes.
+//! Groups and properties that a rule begins to name, with their present holders: until a rule names
+//! them, user managers give them freely.
 
 use lot_facts::RuleFacts;
 use lotmq_auth::{ADMIN_GROUP, Account, Flag};

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::{DefinitionKind, Origin, Owner};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::reply::{Refusal, problem};
@@ -129,7 +129,7 @@ pub(super) fn remove_displaced<'a>(
     removed.map(warning).collect()
 }
 
-/// What becomes by hand of a thing that belongs to a project.
+/// Change by hand to an entity that belongs to a project.
 #[derive(Clone, Copy)]
 pub(super) enum ByHand {
     /// Another one takes its place.

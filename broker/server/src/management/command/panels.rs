@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lot_facts::ViewState;
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::{Definition, DefinitionKind};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::{add, add_text, refused};

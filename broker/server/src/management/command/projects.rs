@@ -13,9 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
+use lotmq_changes::{Batch, Op};
 use lotmq_core::limits::Limit;
 use lotmq_definitions::OnExisting;
-use lotmq_store::{Batch, Op, Snapshot, SnapshotError};
+use lotmq_store::{Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use super::environment::limit_reached;
@@ -28,7 +29,7 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
 use crate::management::tenant_projects;
-use crate::process::clock::utc_text;
+use lotmq_process::clock::utc_text;
 use plan::ProjectPlan;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
@@ -388,7 +389,7 @@ fn insert(call: &Call<'_>, project: &Arc<Project>, former: FormerVersion) {
     projects.insert(Arc::clone(project));
 }
 
-/// What becomes of the version before when a project is stored.
+/// Former version of a project after the project is stored.
 enum FormerVersion {
     /// The same files were stored again.
     Stays,

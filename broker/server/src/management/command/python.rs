@@ -1,9 +1,9 @@
 //! `-addPython`, `-removePython`, `-removeAllPythonScripts`. Commands reference §4.
 
 use lotmq_auth::Scope;
+use lotmq_changes::{Batch, Op};
 use lotmq_definitions::{Need, OnExisting, Origin};
 use lotmq_host::python::PythonError;
-use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
 use super::dependents::left_without;

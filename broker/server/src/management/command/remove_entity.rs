@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::{DefinitionKind, Need};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;

@@ -1,7 +1,7 @@
 //! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys
 //! in a fixed order.
 
-use lotmq_store::StoreError;
+use lotmq_changes::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::management::command_text::{ArgumentError, CommandText, MisplacedReque
 use crate::management::components::ComponentUnread;
 use lotmq_core::durable::store_failure::StoreFailure;
 
-/// What stands for a reason that the asker may not know.
+/// Text in place of a reason that the caller may not know.
 pub(super) const WITHHELD: &str = "its user, and who may configure the system, are told why";
 
 /// Type of the entity that a command is about.
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_told_who_did_what_and_no_data() {
+    fn shortened_reply_names_user_and_command_without_data() {
         let heading = Heading {
             command: Some("listEnv"),
             request_id: Some("a1"),

@@ -93,7 +93,7 @@ struct Row {
     project: Option<Arc<str>>,
     errors: u64,
     since: Option<String>,
-    /// What is wrong with it, where something is.
+    /// Reason of its failure, if it fails.
     reason: Option<String>,
     /// Number of tags that have no value.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ struct Row {
     dead_letters: u64,
     /// Dead letters that are not kept any more.
     dead_letters_dropped: u64,
-    /// Which way the messages of each query go.
+    /// Path that the messages of each query take.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     paths: BTreeMap<String, String>,
     /// Figures of the requests that it serves, where it has served any.
@@ -134,7 +134,7 @@ struct Received {
 struct Waiting {
     waiting: u64,
     waiting_bytes: u64,
-    /// Where they wait, where a crash of the broker loses them.
+    /// Buffer of waiting messages, if a crash of the broker loses them.
     #[serde(skip_serializing_if = "Option::is_none")]
     buffer: Option<&'static str>,
     /// Most bytes that may wait.
@@ -212,8 +212,8 @@ fn row(call: &Call<'_>, route: &RouteRunner, now: Timestamp) -> Row {
     }
 }
 
-/// What is wrong with a route, as the asker may know it: reasons quote messages, and what the far
-/// side has said to them.
+/// Returns the reason of a failure, if the caller may know it. Reasons quote messages, and answers
+/// of the far side to them.
 fn told(call: &Call<'_>, route: &RouteRunner, trouble: Option<String>) -> Option<String> {
     trouble.map(|trouble| match call.may_see_messages(route.version().definition.owner()) {
         true => trouble,
@@ -301,7 +301,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok(connects_now(call, &route, &name).with_data(data))
         }
         (Ok(_), None) => match why().filter(|_| route.waiting().0 > 0) {
-            // What waits was handed over and did not pass, which a probe does not find out.
+            // The message that waits was handed over and failed, which a probe does not find out.
             Some(reason) => {
                 // The one that is open stays: a guest may hold what others wait for.
                 match probe.is_new {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::{BUILT_INS, built_in};
+use lotmq_changes::Batch;
 use lotmq_definitions::{DefinitionKind, OnExisting};
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::definition_verbs;

@@ -212,7 +212,7 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
     let account = identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
     let counts_for = match (&account, &identity.user) {
         (Some(account), _) => account.counts_for.as_deref(),
-        // He has removed himself.
+        // The user has removed their own account.
         (None, Some(_)) => Some(""),
         (None, None) => None,
     };

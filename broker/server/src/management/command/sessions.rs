@@ -13,9 +13,9 @@ use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
-use crate::process::this_turn;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::client::Client;
+use lotmq_process::this_turn;
 
 pub(super) static LIST: Verb = Verb {
     name: "listSessions",

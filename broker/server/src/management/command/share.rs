@@ -8,8 +8,8 @@ use super::reply::Refusal;
 use super::verb::Call;
 use crate::limits::USER_PART;
 
-/// Refuses a user, who is no administrator, what would be more than his share: `more` beside what
-/// there is, as `of` says with the owner of each piece. `what` names it.
+/// Refuses an amount beyond the share of a user who is no administrator: `more` is added to the
+/// existing pieces. `of` lists these with their owners, and `what` names them.
 ///
 /// # Errors
 /// `QUOTA_EXCEEDED`.
@@ -31,7 +31,7 @@ pub(super) fn check_share(
     Err(Refusal::new("QUOTA_EXCEEDED", message))
 }
 
-/// What a user has, with those in whose share he is, and all others.
+/// Sums up what a user has, with all users in the same share, and what all others have.
 fn sums(user: Option<&Owner>, of: impl Iterator<Item = (Option<Owner>, usize)>) -> (u64, u64) {
     of.fold((0, 0), |(own, of_others), (owner, amount)| {
         let is_own = owner.as_ref().map(Owner::payer) == user.map(Owner::payer);

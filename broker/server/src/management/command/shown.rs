@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_allowed_is_shown() {
+    fn command_arguments_are_masked_except_allowed_ones() {
         for (shown, body, expected) in [
             (Shown::All, "", None),
             (Shown::All, "  ", None),

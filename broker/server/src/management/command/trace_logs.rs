@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use lotmq_auth::{Decide as _, Question, Scope};
-use lotmq_store::{Batch, Op};
+use lotmq_changes::{Batch, Op};
 use serde_json::{Value, json};
 
 use super::reply::{Done, Refusal, missing_argument};

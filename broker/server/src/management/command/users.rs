@@ -1,7 +1,7 @@
 //! `-addUser`, `-removeUser`, `-changeUserPassword`, `-listUsers`. Commands reference §7.1.
 //!
-//! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply
-//! is out.
+//! The sweep of `sys` finds the sessions that a removal or a new password ends, once the reply is
+//! out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use lotmq_auth::{
     Account, AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError,
     check_user_change,
 };
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 use tracing::warn;
 use zeroize::Zeroizing;
@@ -27,10 +27,10 @@ use crate::management::command_text::{self, CommandText};
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::sys;
-use crate::process::clock::utc_text;
-use crate::process::this_turn;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
+use lotmq_process::this_turn;
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
@@ -124,8 +124,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let leaves = call.tenant.managed().removed_names.leaves(&user);
-    // Before it is stored that he is gone: a broker that is killed in between has him, and his
-    // files where somebody finds them.
+    // Comes before the removal is stored. A broker that is killed in between still has the user,
+    // and the files are where somebody finds them.
     put_files_aside(call, &user);
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
@@ -144,7 +144,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.programs().scripts.disown(&user);
     call.tenant.managed().projects.disown(&user);
     accounts_changed(call);
-    // However many sessions he has, only who gives his name again waits for their ends.
+    // Only a command that gives the name again waits for the ends of the sessions.
     drop(changes);
     this_turn::with(|turn| {
         turn.tick();
@@ -246,7 +246,7 @@ impl NamedByRules for Named<'_> {
     }
 }
 
-/// Whether a command sets the user's own password, which he may always give. It needs no
+/// Whether a command sets the user's own password, which they may always do. It needs no
 /// CommandCall.
 pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
     let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {

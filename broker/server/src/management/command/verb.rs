@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
+use lotmq_changes::{Batch, Ticket};
 use lotmq_definitions::Owner;
-use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
 use super::is_own_password;
@@ -78,7 +78,7 @@ impl Permission {
         }
     }
 
-    /// What who lacks it is told; `None` when CommandCall is enough.
+    /// Returns the missing right for a refusal; `None` if CommandCall is enough.
     pub(crate) fn need(self) -> Option<String> {
         match self {
             Self::CommandCall => None,
@@ -222,12 +222,12 @@ impl Call<'_> {
         is_own || Permission::Scope(Scope::SystemConfiguration).admits(self.tenant, self.identity)
     }
 
-    /// Checks that the user who gave the command exists and may give it: when its turn comes, and
-    /// again with the lock of changes, as a program may take minutes to compile. What he adds must
-    /// not be left to another user of his name, nor come behind the answer that he may not add it.
+    /// Checks that the user who gave the command exists and may give it. Called when its turn
+    /// comes, and again with the lock of changes, as a program may take minutes to compile. A later
+    /// user of the same name must not get its result, and a result must not follow a refusal.
     ///
     /// # Errors
-    /// When his account was removed or has another password, or he has lost the right.
+    /// If the account was removed, has another password, or has lost the right.
     pub(crate) fn check_current(&self) -> Result<(), Refusal> {
         let may_call = Question::publish(self.identity, system_topics::COMMAND_TOPIC);
         let may_call = || {

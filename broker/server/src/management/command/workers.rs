@@ -11,7 +11,7 @@ use tracing::error;
 use super::run;
 use crate::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use crate::management::broker::Broker;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Starts the threads.
 ///
@@ -36,7 +36,7 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
         let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
         if ran.is_err() {
             error!("a command ended by a panic");
-            // What it left in the turn is of no use to anybody; a new one is clean.
+            // The turn may hold an unfinished command; a new one is clean.
             this_turn::install(Arc::clone(&broker.context), None);
             run::panicked(broker, &job);
         }

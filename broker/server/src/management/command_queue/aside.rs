@@ -12,9 +12,8 @@ use lotmq_pulse::{Pulses, goes_on};
 
 use super::shares::Payer;
 use super::user_places::{PlacesMax, UserPlaces};
-use crate::limits::{
-    READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX, ROUND_SILENCE_MAX,
-};
+use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX};
+use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Period at which the progress of a read is checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -65,9 +64,9 @@ impl Aside {
             let place = place;
             of_thread.install();
             let read = read();
-            // Whoever has the answer may ask again at once.
+            // A caller with the answer may ask again at once.
             drop(place);
-            // Who asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(read);
         };
         std::thread::Builder::new()
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_for_a_disk_that_hangs_is_told_and_there_are_never_many_of_them() {
+    fn reads_from_a_hanging_disk_time_out_and_are_bounded() {
         let (aside, pulses) = (Aside::default(), Pulses::default());
         let user = |name: &str| Payer::named(0, name);
         assert_eq!(aside.read(user("a"), &pulses, || 7).unwrap(), 7);

@@ -45,11 +45,11 @@ impl Payer {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CommandRoom {
     pub(super) bytes: usize,
-    /// Whether its user sets his own password by it, which everybody may: few places are for that.
+    /// Whether it sets its user's own password. Everybody may do that, in a few places of its own.
     pub(super) is_own_password: bool,
 }
 
-/// What the commands of somebody take: places, bytes, threads.
+/// Resources that the commands of one payer use: places, bytes, threads.
 #[derive(Debug, Default)]
 struct Share {
     waiting: usize,
@@ -90,7 +90,7 @@ impl CommandShares {
             && self.users.get(payer).is_none_or(|share| share.has_room(room, 1))
     }
 
-    /// Which of somebody's commands may begin, by their load.
+    /// Returns which commands of a payer may begin, by their load.
     pub(super) fn admission(&self, payer: &Payer) -> impl Fn(Load) -> bool + use<> {
         let threads = |share: Option<&Share>| share.map(|share| share.threads).unwrap_or_default();
         let (all, tenant) = (self.all.threads, threads(self.tenants.get(&payer.tenant)));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_nothing_left_has_no_entry() {
+    fn user_without_commands_has_no_entry() {
         let (mut shares, user) = (CommandShares::default(), Payer::named(1, "a"));
         let load = Load::new(Work::Waits, 0);
         let room = CommandRoom { bytes: 10, is_own_password: false };

@@ -1,12 +1,13 @@
 //! Waiting until what a command has changed is on the disk: as long as the disk stores anything.
 //!
-//! From one that hangs nothing comes, not even an error. Whoever has waited for [`COMMIT_PATIENCE`]
-//! is told so, and those behind him at once, until what he waited for is settled: their threads
-//! answer other commands meanwhile.
+//! A disk that hangs reports nothing, not even an error. A command that has waited for
+//! [`COMMIT_PATIENCE`] fails, and later commands fail at once, until its change is settled. Their
+//! threads answer other commands meanwhile.
 
 use std::time::Duration;
 
-use lotmq_store::{Store, StoreError, Ticket};
+use lotmq_changes::{StoreError, Ticket};
+use lotmq_store::Store;
 use parking_lot::Mutex;
 
 use crate::limits::COMMIT_PATIENCE;

@@ -16,7 +16,7 @@ pub(super) struct PlacesMax {
     pub(super) user: usize,
 }
 
-/// What goes on, also that which nobody waits for any more.
+/// Places in use by payer, including work that nobody waits for any more.
 #[derive(Debug)]
 pub(crate) struct UserPlaces {
     max: PlacesMax,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Identity, LoginRefusal, LoginStep, PendingLogin};
-use lotmq_store::Batch;
+use lotmq_changes::Batch;
 use tracing::warn;
 
 use super::{Check, GivenUp, Logins};

@@ -246,14 +246,14 @@ mod tests {
                 }
                 assert_eq!(queue.push(from(9_999), (9_999, true), "other"), None);
                 let places = before(&mut queue, "other");
-                // Four lines and his own take turns, of which every third is of that kind.
+                // Four lines and the user's own take turns, and every third turn is of that kind.
                 assert!(places <= 15, "{name}, {size}: behind {places}");
             }
         }
     }
 
     #[test]
-    fn who_shares_an_address_with_a_flood_is_found_by_his_name() {
+    fn user_is_served_soon_despite_a_flood_from_the_same_address() {
         let mut queue = Queue::new(4_096);
         (0..4_000).for_each(|_| assert_eq!(queue.push(from(1), (1, true), "flood"), None));
         assert_eq!(queue.push(from(1), (2, true), "other"), None);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_takes_from_whoever_has_most() {
+    fn full_login_queue_evicts_from_the_source_with_most_entries() {
         let mut queue = Queue::new(10);
         (0..10).for_each(|n| assert_eq!(queue.push(from(1), (n, false), "flood"), None));
         assert_eq!(queue.push(from(1), (77, false), "more"), Some("more"), "the flood's own next one");

@@ -59,8 +59,8 @@ impl Wants {
         let is_wanted = |(level, category): (Level, Category)| {
             level.number() <= VERBOSITY[category as usize].load(Ordering::Relaxed)
         };
-        // Where another layer wants an event that this one does not, the filter is asked for each:
-        // mostly nothing is wanted.
+        // If another layer wants an event that this one does not, the filter is asked for each such
+        // event. Mostly none is wanted.
         MOST.load(Ordering::Relaxed) > 0 && metadata.is_event() && line::of(metadata).is_some_and(is_wanted)
     }
 }

@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 
 use crate::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
-use crate::process::clock::utc_text;
+use lotmq_process::clock::utc_text;
 
 /// Level of a line. `Trace` is for trace logs only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,7 +155,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn read(event: &Event<'_>, level: Level, category: Category) -> Self {
         let mut line = Self {
-            at_ms: crate::process::clock::wall_ms(),
+            at_ms: lotmq_process::clock::wall_ms(),
             level,
             category,
             target: event.metadata().target(),

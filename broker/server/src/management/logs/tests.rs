@@ -3,7 +3,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
-/// What listens belongs to the process, so one test at a time.
+/// Listeners belong to the whole process, so one test runs at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn read(name: &str, arguments: &str) -> Result<TraceLog, TraceLogError> {
@@ -92,7 +92,7 @@ fn trace_logs_have_the_lines_that_meet_all_their_conditions() {
 }
 
 #[test]
-fn what_is_said_while_lines_are_published_is_no_line() {
+fn log_lines_emitted_during_publishing_are_not_published() {
     let lines = heard(&[Level::Info], &[], |_| {
         layer::unheard(|| info!(target: "client", "of a line"));
         info!(target: "client", "of something else");
@@ -134,11 +134,11 @@ fn trace_logs_are_read_and_stored() {
         assert_eq!(found, expected.as_ref().copied(), "{name} {arguments}");
         let Ok(log) = log else { continue };
         let arguments: Vec<String> = arguments.split_whitespace().map(str::to_owned).collect();
-        let row = log.setting(lotmq_store::TenantId::DEFAULT, &arguments);
+        let row = log.setting(lotmq_changes::TenantId::DEFAULT, &arguments);
         let restored = TraceLog::restored(&row).unwrap().unwrap();
         assert_eq!((restored.level, &restored.filter, &restored.name), (log.level, &log.filter, &log.name));
     }
-    let other = SettingRow { tenant: lotmq_store::TenantId::DEFAULT, name: "x".into(), value: "y".into() };
+    let other = SettingRow { tenant: lotmq_changes::TenantId::DEFAULT, name: "x".into(), value: "y".into() };
     assert!(TraceLog::restored(&other).is_none());
     let long = "x".repeat(crate::limits::TRACE_LOG_FILTER_BYTES_MAX + 1);
     assert_eq!(read("a", &format!("info {long}")).unwrap_err(), TraceLogError::TooLong(long.len()));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use lotmq_changes::{SettingRow, TenantId};
 use lotmq_router::{filter_matches, topic_filter_valid};
-use lotmq_store::{SettingRow, TenantId};
 
 use super::line::{Category, Level, Line};
 use crate::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};

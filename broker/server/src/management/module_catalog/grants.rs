@@ -185,13 +185,13 @@ fn is_path(text: &str) -> bool {
     is_plain(text) && text.split('/').all(|name| name != "..")
 }
 
-/// What a component says of itself.
+/// Manifest of a component.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleManifest {
-    /// What it asks for.
+    /// Grants that it asks for.
     pub(crate) asks: Vec<NamedGrant>,
-    /// What it is for, for people.
+    /// Its description for users.
     #[serde(default)]
     pub(crate) description: String,
     /// JSON Schema of its configuration.
@@ -199,7 +199,7 @@ pub(crate) struct ModuleManifest {
     pub(crate) configuration: Option<Value>,
 }
 
-/// What a component asks for; `None` without a manifest.
+/// Returns the grants that a component asks for; `None` without a manifest.
 ///
 /// # Errors
 /// [`ManifestError`].
@@ -214,7 +214,7 @@ fn has_raw_string(section: &[u8]) -> bool {
     behind.into_iter().any(|item| item.starts_with("r\"") || item.starts_with("r#"))
 }
 
-/// What a component says of itself; `None` without a manifest.
+/// Returns the manifest of a component; `None` if it has none.
 ///
 /// # Errors
 /// [`ManifestError`].
@@ -245,9 +245,9 @@ pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, Manif
     Ok(Some(manifest))
 }
 
-/// What is wrong with the configuration of a manifest that is no JSON, with the place in its own
-/// text; `None` where something else is wrong. Our macro puts the text of the schema, as its author
-/// has written it, between this and the last brace.
+/// Returns the JSON error in the configuration of a manifest, with the place in its own text.
+/// `None` if something else is wrong. Our macro puts the text of the schema, as its author has
+/// written it, between this and the last brace.
 fn not_json(section: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(section).ok()?;
     let (before, rest) = text.split_once("],\"configuration\":")?;
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_and_shown_in_the_same_words() {
+    fn grant_text_survives_parsing_and_rendering() {
         for text in [
             "read:raw/#",
             "write:a b/ä",

@@ -135,8 +135,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
             return Err(ArchiveError::Special(path));
         }
         let damaged = |error| ArchiveError::Damaged { path: path.clone(), error };
-        // What is no program is read, too: a damaged archive is told of now, not when somebody
-        // downloads it.
+        // Reads other files too, so that damage shows now and not at a download.
         let mut bounded = (&mut file).take(left + 1);
         let mut text = is_program(&path).then(Vec::new);
         let len = match &mut text {

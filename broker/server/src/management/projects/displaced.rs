@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use lot_facts::Kind;
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::Mutex;
 
 /// Prefix of the kind in the store's table of definitions.

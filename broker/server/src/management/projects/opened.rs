@@ -1,5 +1,5 @@
-//! What a rule opens, told from the texts of rules alone: an administrator's rights, and what rules
-//! behind it deny.
+//! Rights that a rule opens, found in the texts of rules alone: rights of administrators, and
+//! requests that rules behind it deny.
 //!
 //! Asked by the plans of projects and by the tools for single files, so that both ask the same
 //! questions. Not here: what a rule says of a question, of which conditions decide.
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_agreed_to_is_another_when_a_rule_comes_that_denies() {
+    fn replacement_fingerprint_changes_when_a_denying_rule_is_added() {
         const NEW: &str = "DEFINE RULE New WITH PRIORITY 50 FOR Publish TO TOPIC \"a/#\"\n    ALLOW\n";
         const DENY: &str = "DEFINE RULE D WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"\n    DENY\n";
         let of = |rules: &[(&'static str, &'static str)]| {

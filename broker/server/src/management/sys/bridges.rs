@@ -2,8 +2,8 @@
 //! connected and `0` when it is not.
 //!
 //! mosquitto sets a Will of `0` there and publishes `1` when it is connected. Only the Client that
-//! the topic names may, and of several users' Clients of that name the one whose state is there, as
-//! long as he has a session; whether it may is asked like all else (built-in rule
+//! the topic names may do so. If several users have a Client of that name, it is the one whose
+//! state is there, as long as it has a session. Rules are asked as for all else (built-in rule
 //! `AllowPublishBridgeState`). The states are in memory only
 //! ([`BridgeStates`](crate::management::system_state::BridgeStates)).
 

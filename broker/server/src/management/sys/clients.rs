@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::rows::Rows;
 use crate::limits::LISTING_ROWS_MAX;
-use crate::process::clock::utc_text;
 use lotmq_core::clock::Clock;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
+use lotmq_process::clock::utc_text;
 
 /// Page of `-listClients` or `-listSessions`.
 pub(crate) struct Page {

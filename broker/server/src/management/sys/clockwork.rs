@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
+use lotmq_changes::{Batch, Op};
 use lotmq_session::Time;
-use lotmq_store::{Batch, Op};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -17,21 +17,22 @@ use super::figures::Figures;
 use super::untrusted::AuthorityWatch;
 use super::{full_queues, listing, monitor, publish};
 use crate::guests::asset_names;
-use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
+use crate::limits::RESTING_PERIOD;
 use crate::management::assets::Asset;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
 use crate::management::exposure::Exposure;
 use crate::management::login_places;
 use crate::management::managed::Managing as _;
-use crate::process::clock::utc_text;
-use crate::process::lifetimes::Anchoring;
-use crate::process::this_turn;
-use crate::process::usage;
-use crate::process::watchdog::{StillThreads, Watched};
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::utc_text;
+use lotmq_process::lifetimes::Anchoring;
+use lotmq_process::limits::ROUND_SILENCE_MAX;
+use lotmq_process::this_turn;
+use lotmq_process::usage;
+use lotmq_process::watchdog::{StillThreads, Watched};
 
 /// Period of the thread's rounds while anything happens. Sessions of a removed user end within a
 /// second (commands reference §7.1).
@@ -248,7 +249,7 @@ impl Clockwork {
         }
         for tenant in broker.tenants.all().iter() {
             if expires {
-                // What the wall clock has jumped over has not passed.
+                // Time that the wall clock has skipped has not passed.
                 let now_ms = broker.clock.wall_ms().min(broker.clock.lifetime_ms());
                 tenant.managed().audit.expire(&broker.store, now_ms);
             }
@@ -261,7 +262,7 @@ impl Clockwork {
     /// Stores what the next start needs to know of the time.
     fn anchor(&mut self) {
         if self.broker.store_failure().is_some() {
-            // What was on its way may be lost: it is written again when the store works.
+            // A write under way may be lost: it is repeated when the store works.
             self.anchoring = Anchoring::default();
             return;
         }
@@ -320,7 +321,7 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     for module in modules {
         let info = crate::management::modules::info(tenant, &module);
         let now = format!("{} {}", info["state"].as_str().unwrap_or_default(), info["usedBy"]);
-        // What was told when it was installed, or when the broker started.
+        // State that was reported when it was installed, or when the broker started.
         let as_installed = if module.options.is_disabled { "disabled []" } else { "enabled []" };
         let before = told.insert((tenant.number, Arc::clone(&module.name)), now.clone());
         if before.as_deref().unwrap_or(as_installed) != now {
@@ -458,7 +459,7 @@ mod tests {
     use crate::testing::{PATIENCE, Running, connect};
 
     #[test]
-    fn who_waits_for_the_answer_to_his_own_password_is_spared_and_no_other_session() {
+    fn session_that_changes_its_own_password_stays_connected_until_its_reply() {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();

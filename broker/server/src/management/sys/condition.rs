@@ -24,8 +24,8 @@ use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
 use crate::management::system_state::dropped;
 use crate::net::not_opened;
-use crate::process::clock::utc_text;
-use crate::process::{disk_room, machine, time_zone, usage};
+use lotmq_process::clock::utc_text;
+use lotmq_process::{disk_room, machine, time_zone, usage};
 
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;
@@ -267,7 +267,7 @@ fn unheard(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     rows
 }
 
-/// What runs of definitions warned of, by place; at most so many as a listing has.
+/// Returns the warnings from runs of definitions, by place; at most as many as a listing has.
 fn warnings(tenant: &Tenant) -> Vec<Value> {
     let registry = tenant.programs().guests.registry.read();
     let of = |definition: &Arc<Definition>| {

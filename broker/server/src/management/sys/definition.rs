@@ -44,7 +44,7 @@ impl Leaf {
             (Self::Visu, Some(_)) => (kind == DefinitionKind::Panel).then(source).flatten(),
             (Self::Tree, Some(view)) => Some(view.tree.to_string()),
             (Self::Description, Some(_)) | (Self::Visu | Self::Tree, None) => None,
-            // What is told about a module instead of a source is its own document.
+            // A module has a document of its own instead of a source.
             (Self::Source | Self::Description, None) if kind == DefinitionKind::Module => None,
             (Self::Source, None) => source(),
             (Self::Description, None) => Some(definition.description()),

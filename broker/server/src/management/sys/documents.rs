@@ -2,8 +2,8 @@
 //! computes its payload. Commands reference §5.
 
 use lotmq_auth::built_in::BUILT_INS;
+use lotmq_changes::{QuarantineRow, TenantId};
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::{QuarantineRow, TenantId};
 use serde_json::{Map, Value, json};
 
 use super::clients;
@@ -14,8 +14,8 @@ use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
-use crate::process::usage;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::usage;
 
 /// Topic with the function that computes its payload.
 pub(super) struct Document {
@@ -119,7 +119,7 @@ fn quarantine(broker: &Broker, tenant: &Tenant) -> String {
 fn version() -> String {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        // What the original calls itself where its clients ask for a version.
+        // Version that the original reports to its clients.
         "compat": "2.14",
         "product": "lotmq",
         "build": option_env!("LOTMQ_BUILD").unwrap_or(env!("CARGO_PKG_VERSION")),
@@ -145,7 +145,7 @@ fn license(broker: &Broker, tenant: &Tenant) -> String {
 pub(crate) fn config(broker: &Broker, tenant: &Tenant) -> String {
     let mut shown = broker.config.to_json();
     if tenant.number != 0 {
-        // What belongs to `root` of `default` alone (commands reference §7.5).
+        // All other keys belong to `root` of `default` alone (commands reference §7.5).
         shown.retain(|key, _| matches!(key.as_str(), "Name" | "AnonymousLogin"));
         shown.insert("Tenant".to_owned(), json!(&*tenant.name));
     }

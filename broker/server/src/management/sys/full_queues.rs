@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::utc_text;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Sessions";
 

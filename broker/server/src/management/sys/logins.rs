@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::process::clock::utc_text;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
+use lotmq_process::clock::utc_text;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Logins";
 
@@ -47,7 +47,7 @@ pub(crate) fn refused(
     event(turn, tenant, refused, client_id, user, connection);
 }
 
-/// What happened to a Client.
+/// Login event of a Client.
 struct Event<'a> {
     word: &'static str,
     result: u8,

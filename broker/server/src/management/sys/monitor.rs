@@ -6,9 +6,9 @@ use super::figures::Figures;
 
 use crate::management::broker::Broker;
 use crate::management::system_state::dropped;
-use crate::process::clock::utc_text;
-use crate::process::usage;
 use lotmq_core::tenant::Tenant;
+use lotmq_process::clock::utc_text;
+use lotmq_process::usage;
 
 /// All topics below `$SYS/broker/` with their payloads.
 pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> {

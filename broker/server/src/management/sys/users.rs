@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_are_shown_without_passwords() {
+    fn user_list_contains_no_passwords() {
         let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
         let users = Directory::new(options).unwrap();
         users.add_user("bob", users.hash("secret").unwrap()).unwrap();

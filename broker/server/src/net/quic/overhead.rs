@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_data_and_acknowledgements_cost_is_no_overhead() {
+    fn data_and_acknowledgement_bytes_do_not_count_as_overhead() {
         assert_eq!(overhead(&stats(START_BYTES, 0, 0), 0), 0);
         assert_eq!(overhead(&stats(START_BYTES + 1_000, 0, 0), 0), 1_000);
         // A thousand small messages, and a subscriber who acknowledges what it gets.

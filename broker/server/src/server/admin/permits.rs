@@ -9,13 +9,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::limits::HTTP_CONNECTIONS_MAX;
+use lotmq_process::limits::HTTP_CONNECTIONS_MAX;
 
 /// Permits of the port.
 #[derive(Default)]
 pub(super) struct Permits(Mutex<State>);
 
-/// Who has permits, in the order in which they would have to give way.
+/// Holders of permits, in the order in which they would have to give way.
 ///
 /// Connections have numbers in the order in which they came, their activities in the order in which
 /// they were.
@@ -154,7 +154,7 @@ mod tests {
     }
     /// Each would look at all of them, for hours, if it were not found by its place.
     #[test]
-    fn whoever_makes_room_is_found_among_many() {
+    fn permit_to_evict_is_found_quickly_among_many() {
         let permits = Permits::new(20_000);
         let probe = permits.take(IpAddr::from([10, 255, 0, 1]));
         let crowd = |number: u16| {

@@ -33,9 +33,10 @@ mod tests {
     use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
     use super::*;
-    use crate::limits::{COMMAND_SILENCE_MAX, ROUND_SILENCE_MAX};
+    use crate::limits::COMMAND_SILENCE_MAX;
     use crate::management::logins::Check;
     use crate::testing::{PATIENCE, Running, until_silent};
+    use lotmq_process::limits::ROUND_SILENCE_MAX;
 
     fn health(running: &Running) -> String {
         let listeners = running.server.addresses();
@@ -156,7 +157,7 @@ mod tests {
             assert!(Instant::now() < deadline, "{:?}", kinds(Instant::now() + COMMAND_SILENCE_MAX));
             std::thread::yield_now();
         }
-        // What those that wait say now is over then, and all that they may be late.
+        // Waits that threads announce now are over then, with all possible lateness.
         let at = Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
         while let left = kinds(at)
             && !left.is_empty()

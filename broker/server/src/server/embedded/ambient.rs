@@ -10,7 +10,7 @@ use lotmq_host::Ambient;
 
 use super::time::VirtualTime;
 
-/// Where the random numbers of the owner's thread begin, and those of the executor's.
+/// Seeds of the random numbers of the owner's thread and of the executor's.
 const SEEDS: (u64, u64) = (1, 2);
 
 /// Clocks and chance of guests, as the owner lets time pass.

@@ -27,7 +27,7 @@ use super::EmbeddedError;
 use crate::guests::witness::{Denial, Published};
 use crate::management::denials;
 
-/// What definitions see as the Client that published what came from outside, where nobody is named.
+/// Client Identifier of outside messages whose Client has no name, as definitions see it.
 const CLIENT_ID: &str = "lotmq-run";
 
 /// Largest packet that MQTT knows.
@@ -113,7 +113,7 @@ pub(super) struct LocalClient {
     pub(super) refused: Option<ReasonCode>,
     /// The broker has closed the connection.
     pub(super) is_closed: bool,
-    /// What has come and nobody has taken.
+    /// Received messages that nobody has taken.
     pub(super) received: VecDeque<Published>,
 }
 

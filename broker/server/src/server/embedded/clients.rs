@@ -23,7 +23,7 @@ use super::EmbeddedError;
 use super::client::{Arriving, ClientIdentity, EVERYTHING, LocalClient, ORDINARY};
 use crate::guests::witness::Published;
 use crate::management::broker::Broker;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 /// Client Identifier of the one that sees everything.
 const OBSERVER: &str = "lotmq-observer";
@@ -211,12 +211,12 @@ impl Clients {
         this_turn::with(|turn| self.open.time_passed(turn, &self.broker.tenants.all()));
     }
 
-    /// What the one has got that sees everything.
+    /// Returns the messages of the observer, which receives everything.
     pub(super) fn observed(&mut self) -> Option<&mut VecDeque<Published>> {
         self.connected.first_mut().map(|observer| &mut observer.received)
     }
 
-    /// What the others have got.
+    /// Returns the messages of the other Clients.
     pub(super) fn delivered(&mut self) -> impl Iterator<Item = (&ClientIdentity, Published)> {
         self.connected.iter_mut().skip(1).flat_map(|client| {
             let LocalClient { identity, received, .. } = client;

@@ -1,4 +1,4 @@
-//! What embedded brokers have in common: engine and configuration.
+//! Engine and configuration that embedded brokers share.
 
 use jiff::Timestamp;
 use lot_facts::RouteFacts;
@@ -21,7 +21,7 @@ use crate::server::lot_engine;
 /// Instances of guests at once; those of a program that is tested.
 const INSTANCES_MAX: u32 = 64;
 
-/// What embedded brokers have in common: made once, because it takes a moment.
+/// Shared parts of embedded brokers. Made once, because that takes a moment.
 pub struct Embedding {
     pub(super) engine: Engine,
     pub(super) config: Config,
@@ -48,8 +48,8 @@ impl Embedding {
         Ok(Self { engine, config: configuration()?, rules, network_refused: None })
     }
 
-    /// What is wrong with the configuration of a component that is to be a module, one by one;
-    /// nothing where it fits, or where the component has no schema.
+    /// Returns the errors in the configuration of a component for a module, one by one. Empty if it
+    /// is valid, or if the component has no schema.
     ///
     /// # Errors
     /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
@@ -60,8 +60,8 @@ impl Embedding {
         module::config_problems(component, config)
     }
 
-    /// What is wrong with a text that is to name a grant, as a manifest asks for one; `None` where
-    /// it does.
+    /// Returns the error in a text that should name a grant as in a manifest; `None` if it is
+    /// valid.
     pub fn grant_problem(text: &str) -> Option<String> {
         text.parse::<NamedGrant>().err().map(|error| error.to_string())
     }
@@ -133,7 +133,7 @@ fn configuration() -> Result<Config, ConfigError> {
         ("LOTMQ_LOT_AUTHORITY", "broker".to_owned()),
         ("LOTMQ_LOT_PROCESS_ENV", names.join(",")),
         ("LOTMQ_AUDIT_ENABLED", "false".to_owned()),
-        // Whoever runs a program here is at home on this machine.
+        // Programs run here for a user of this machine.
         ("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true".to_owned()),
     ];
     Config::load(Sources {

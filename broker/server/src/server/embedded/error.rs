@@ -32,7 +32,7 @@ pub enum EmbeddedError {
     /// A component does not load.
     #[error("{} ({})", .0, .0.code())]
     Component(#[from] LoadError),
-    /// What a component says of what it asks for cannot be used.
+    /// The manifest of a component cannot be used.
     #[error("the manifest cannot be used: {reason} (MANIFEST_INVALID)")]
     Manifest {
         /// Why.
@@ -90,7 +90,7 @@ pub enum EmbeddedError {
     /// A Client cannot be called so.
     #[error("client identifier `{client_id}`: {reason}")]
     ClientIdentifier {
-        /// What it was to be called.
+        /// The identifier that was asked for.
         client_id: String,
         /// Why.
         reason: String,
@@ -127,7 +127,7 @@ pub enum EmbeddedError {
     /// The module for logins does not want what a case asks of it.
     #[error("`describe` of the guest does not name {call}, so nobody calls it")]
     NotNamed {
-        /// What it is.
+        /// Name of the call.
         call: String,
     },
     /// There is no enhanced authentication that goes on.

@@ -1,5 +1,5 @@
-//! What definitions did and rules denied: seen by a witness as it is done, and with the messages as
-//! a Client has got them that sees everything.
+//! Events of definitions and denials by rules: an observer records them, and a Client that is
+//! subscribed to everything receives the messages.
 
 use std::collections::VecDeque;
 
@@ -17,11 +17,11 @@ use crate::guests::witness::{Deed, Denial, Forwarded, LoginDeed, Published, Repo
 pub struct Happening {
     /// Name of the definition that did it; empty where none did.
     pub definition: String,
-    /// What it was.
+    /// Kind of the event.
     pub what: What,
 }
 
-/// What happened.
+/// Event of an embedded broker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// It published a message, as who is subscribed to everything has got it.
@@ -49,7 +49,7 @@ pub enum What {
     OfLogins(LoginDeed),
 }
 
-/// What was noted, until the owner takes it, and the Clients that a module for logins has let in.
+/// Recorded events until the owner takes them, and the Clients that a login module has let in.
 #[derive(Default)]
 pub(super) struct Deeds {
     notes: Mutex<Notes>,
@@ -180,8 +180,8 @@ impl Deeds {
         EmbeddedError::TooMuch { happenings_max: HAPPENINGS_MAX, bytes_max: HAPPENED_BYTES_MAX }
     }
 
-    /// What happened since this was called last: messages as they were received, among everything
-    /// else in the order in which it was done, and then what the other Clients have got.
+    /// Returns the events since the last call: messages as received, in the order of all events,
+    /// and then the messages of the other Clients.
     pub(super) fn take(&self, clients: &mut Clients) -> Result<Vec<Happening>, EmbeddedError> {
         let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.notes.lock());
         if is_too_much {
@@ -210,7 +210,7 @@ impl Deeds {
             };
             all.push(Happening { definition, what });
         }
-        // What nobody was seen to publish.
+        // Messages without an observed publisher.
         let others = received.drain(..).map(What::Published);
         all.extend(others.map(|what| Happening { definition: String::new(), what }));
         let delivered = clients.delivered().map(|(to, message)| {

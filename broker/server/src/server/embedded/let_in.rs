@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_selector_means_is_counted_also_while_its_client_is_away() {
+    fn selector_counts_include_absent_clients_with_a_session() {
         let mut let_in = LetIn::default();
         for (connection, client_id, user, lasts) in
             [(1, "a", "ann", true), (2, "b", "ann", false), (3, "c", "bob", false)]

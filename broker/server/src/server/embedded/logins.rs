@@ -51,7 +51,7 @@ struct Comer {
 
 /// Client that wants in.
 pub struct NewLogin<'a> {
-    /// What its CONNECT says; the number of the connection is given to it.
+    /// Fields of its CONNECT; the connection number is filled in.
     pub login: Login,
     /// Whether CONNACK says that its session is there.
     pub session_present: bool,
@@ -59,7 +59,7 @@ pub struct NewLogin<'a> {
     pub enhanced: Option<(String, &'a [u8])>,
 }
 
-/// What is asked about a client, and what was answered.
+/// Answer to a question about a client.
 type Answered = Result<Answer, Unusable>;
 
 impl LoginModule {
@@ -329,7 +329,8 @@ impl EmbeddedBroker {
         Ok(self.login_module()?.open.is_some())
     }
 
-    /// What an instance may do and use; why it has not what its configuration says.
+    /// Returns the rights and resources of an instance, or the reason why it cannot have those of
+    /// its configuration.
     fn login_spec(&mut self) -> Result<Result<AuthSpec, String>, EmbeddedError> {
         let module = self.login_module()?;
         let (name, code) = (Arc::clone(&module.name), module.code.clone());
@@ -387,7 +388,7 @@ impl EmbeddedBroker {
     }
 }
 
-/// What is told of a call that does not come back.
+/// Returns the message about a call that does not return.
 fn endless(call: &str) -> String {
     format!("no answer within {} s: its call of `{call}` does not come back", CALL_TIME.as_secs())
 }

@@ -18,8 +18,8 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::modules;
 use crate::server::lot_engine;
 
-/// A component and the options of `-addModule` that it is added with. Where they name no grant, it
-/// is granted all that it asks for.
+/// Component with its options of `-addModule`. If they name no grant, it gets all grants that it
+/// asks for.
 #[derive(Clone, Debug)]
 pub struct EmbeddedModule {
     /// Name of the module.
@@ -28,7 +28,7 @@ pub struct EmbeddedModule {
     pub component: Vec<u8>,
     /// Topics whose messages start it.
     pub on: Vec<String>,
-    /// What it reads as its configuration.
+    /// Its configuration.
     pub config: Option<Value>,
     /// Further options, each word of them by itself.
     pub options: Vec<String>,
@@ -51,16 +51,16 @@ impl EmbeddedModule {
     }
 }
 
-/// What a component says of itself: it is read, not compiled, which takes seconds for megabytes.
+/// Metadata of a component, read without compiling. Compiling takes seconds for megabytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ComponentRequest {
     /// Name of the world whose handler it exports, `action` if it exports none.
     pub world: &'static str,
-    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds
-    /// `action` and `route` would have all topics whose names do not begin with `$`.
+    /// Grants that its manifest asks for. `None` without a manifest: then the worlds `action` and
+    /// `route` get all topics whose names do not begin with `$`.
     pub asks: Option<Vec<String>>,
-    /// What of that no module of its world can have.
+    /// Requested grants that no module of its world can have.
     pub cannot_have: Vec<String>,
 }
 
@@ -86,11 +86,11 @@ impl ComponentRequest {
     }
 }
 
-/// What a component is, as far as a broker looks at it before it is run.
+/// Properties of a component that a broker checks before it runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ComponentOutline {
-    /// What it says of itself.
+    /// Metadata of the component.
     pub request: ComponentRequest,
     /// Interfaces that it imports, with versions.
     pub imports: Vec<String>,
@@ -128,8 +128,8 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
     Ok(ComponentOutline { request, imports, further_exports })
 }
 
-/// What is wrong with the configuration of a component that is to be a module, by the schema of its
-/// manifest; of a route without one by that of its `describe`.
+/// Returns the errors in the configuration of a component for a module, by the schema of its
+/// manifest. For a route without a manifest, the schema of its `describe` applies.
 ///
 /// # Errors
 /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].

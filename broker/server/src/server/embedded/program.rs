@@ -17,9 +17,9 @@ pub struct EmbeddedProgram {
     pub(super) entities: Vec<ProgramEntity>,
     /// Names and texts of its scripts.
     pub(super) scripts: Vec<(String, String)>,
-    /// What they run in.
+    /// Python that runs the scripts.
     pub(super) python: Option<Python>,
-    /// What people should know of it.
+    /// Warnings for the user.
     pub(super) warnings: Vec<String>,
 }
 

@@ -23,13 +23,13 @@ impl EmbeddedBroker {
     pub const RUN_MAX: Duration = ROUTE_RUN_TIME;
 
     /// Lets the guest of a route run by itself, as a broker does between two deliveries: once,
-    /// until it comes back. When `time` of this machine is over, it has brought so many messages,
-    /// or `is_enough` says so, which is asked again and again, it is told that there is other work.
-    /// Clocks go on meanwhile, as this machine's does; timers that are due then fire behind it. The
-    /// answer is the time after which it wants to run again; `None` where it has not run well.
+    /// until it returns. Signals other work to the guest after `time` of this machine, after so
+    /// many messages, or when `is_enough` returns true. `is_enough` is called again and again.
+    /// Clocks follow this machine's clock meanwhile; due timers fire afterwards. Returns the time
+    /// after which the guest wants to run again; `None` if the run failed.
     ///
-    /// What it does is told by the next [`settle`](Self::settle), and an error where it has failed,
-    /// or could not run.
+    /// The next [`settle`](Self::settle) reports its effects, and an error if it failed or could
+    /// not run.
     ///
     /// # Errors
     /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`];
@@ -86,7 +86,7 @@ impl EmbeddedBroker {
         Ok(after)
     }
 
-    /// What clients of a route see of it.
+    /// Returns the view of a route that its clients have.
     ///
     /// # Errors
     /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`].
@@ -95,8 +95,8 @@ impl EmbeddedBroker {
         Ok(ServedRoute { hosting, route, name: name.to_owned() })
     }
 
-    /// Waits for so long, by the clock of this machine, which clocks here follow, or until
-    /// `is_enough`, which is asked again and again. What the host does for routes goes on.
+    /// Waits for this time by the clock of this machine, which clocks here follow, or until
+    /// `is_enough`, which it calls again and again. The host's work for routes goes on.
     ///
     /// # Errors
     /// [`EmbeddedError::EndlessRoutes`].

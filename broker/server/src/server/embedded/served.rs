@@ -1,4 +1,4 @@
-//! What clients of a route see of it while it runs.
+//! View of a running route that its clients have.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct ServedRoute {
 }
 
 impl ServedRoute {
-    /// Where it listens by now, by endpoint.
+    /// Returns the addresses at which it listens now, by endpoint.
     #[must_use]
     pub fn places(&self) -> ClientPlaces {
         self.hosting.routes.served_places(&self.name)

@@ -81,7 +81,7 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
     assert_eq!(settled(&mut broker), ["Boot: boot=up (QoS 0 retained)"]);
 
     broker.publish(&Arriving::new("in", b"4")).unwrap();
-    // What is short runs in the turn that the message comes in, the rest beside it.
+    // Short runs happen in the turn of the message, the others beside it.
     assert_eq!(settled(&mut broker), ["Short: short=4 (QoS 1)", "Long: long=8 (QoS 2)"]);
     assert_eq!(broker.value("kept").as_deref(), Some(&b"4"[..]));
 
@@ -106,7 +106,7 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
 /// All that is due by the clock waits for a round, so that one tells a bounded number of silences;
 /// every definition has its turn.
 #[test]
-fn silences_are_told_in_rounds() {
+fn silences_are_reported_in_bounded_rounds() {
     const DEFINITIONS: usize = 20;
     const TOPICS: usize = 50;
     let embedding = Embedding::new().unwrap();
@@ -135,7 +135,7 @@ fn silences_are_told_in_rounds() {
 }
 
 #[test]
-fn errors_are_told_and_published_as_in_any_broker() {
+fn embedded_broker_reports_and_publishes_errors() {
     let embedding = Embedding::new().unwrap();
     let program = compile(&embedding, EVERYTHING);
     let mut broker = start(&embedding, &program);
@@ -198,7 +198,7 @@ ON TOPIC "save/+" DO
 "#;
 
 #[test]
-fn what_does_not_pass_a_route_is_told_by_what_would_become_of_it() {
+fn failed_route_message_is_reported_by_failure_class() {
     let embedding = Embedding::new().unwrap();
     let program = compile(&embedding, ROUTES);
     let mut broker = start(&embedding, &program);
@@ -223,7 +223,7 @@ fn what_does_not_pass_a_route_is_told_by_what_would_become_of_it() {
 }
 
 #[test]
-fn what_comes_out_has_one_order() {
+fn output_order_is_deterministic() {
     let embedding = Embedding::new().unwrap();
     let program = compile(&embedding, ROUTES);
     let all = || {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lotmq_core::clock::Clock;
 use lotmq_definitions::Now;
 
-use crate::process::clock::definitions_now;
+use lotmq_process::clock::definitions_now;
 
 /// How long a thread waits for another one, by the machine's clock, at a time.
 const PAUSE: Duration = Duration::from_micros(100);
@@ -80,8 +80,7 @@ impl Clock for VirtualTime {
         Duration::ZERO
     }
 
-    /// What it waits for is done by another thread, which needs time of the machine and none of
-    /// these.
+    /// Another thread does the awaited work, which takes real time and no virtual time.
     fn pause(&self, _: Duration) {
         std::thread::sleep(PAUSE);
     }

@@ -1,12 +1,12 @@
 //! Recovery of what was deployed: modules, definitions and projects.
 
-use lotmq_store::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
+use lotmq_changes::{DefinitionRow, ModuleRow, ProjectRow, SettingRow};
 
 use crate::guests;
 use crate::guests::outboxes;
 use crate::management::broker::Broker;
 use crate::management::{assets, modules, tenant_projects};
-use crate::process::restoring::Restoring;
+use lotmq_process::restoring::Restoring;
 
 /// Deploys it again. No route is opened before the module that it names, and those that decide on
 /// what it publishes.

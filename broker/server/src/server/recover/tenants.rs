@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lotmq_auth::{AccountReference, Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_changes::{KeepRow, QuarantineRow, Recovered, TenantId};
 use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
-use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
+use lotmq_store::Store;
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
@@ -139,9 +140,9 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
     }
 }
 
-/// Restores the values that were kept: also those beyond the bounds of today, which were within
-/// those of the day when they were kept. What was of other definitions than those that are stored
-/// is left out; see [`kept_claims`] for `are_all_known`.
+/// Restores the kept values, including those beyond today's bounds that were within the bounds of
+/// their day. Drops values of definitions that are not stored; see [`kept_claims`] for
+/// `are_all_known`.
 pub(crate) fn keeps(tenants: &[Arc<Tenant>], recovered: &mut Recovered, are_all_known: bool) {
     let mut users: HashMap<String, Owner> = HashMap::new();
     for KeepRow { tenant, topic, payload, user, .. } in std::mem::take(&mut recovered.keeps) {

@@ -1,11 +1,11 @@
 //! Bound on messages that are in memory for sessions: in flight and kept to be sent again, or next
 //! to be sent.
 //!
-//! What one session may have is bounded by its window; here is what all of them may have. It is
-//! found out by looking at the sessions, not counted as messages come and go: one for a thousand
-//! sessions is in memory once, which only its references tell. An owner whose sessions hold more
-//! than his [part](shares::part) has them held back: they have little in flight, and what is longer
-//! rests in the store until others are acknowledged.
+//! The window of a session bounds its messages; this module bounds those of all sessions. It looks
+//! at the sessions and does not count messages: a message for a thousand sessions is in memory
+//! once, which only its references show. If the sessions of an owner hold more than the owner's
+//! [share](shares::part), they are held back. They have little in flight, and the rest stays in the
+//! store until others are acknowledged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use parking_lot::Mutex;
 
 use crate::guests::Hosting;
 use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
-use crate::process::clock::thread_cpu;
-use crate::process::usage;
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::{self, Share};
 use lotmq_core::tenant::client::{Client, ClientState};
+use lotmq_process::clock::thread_cpu;
+use lotmq_process::usage;
 
 /// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;
@@ -113,7 +113,7 @@ impl Holders {
         let all: u64 = self.0.values().map(|held| held.bytes).sum();
         let named =
             self.0.values().filter(|held| held.bytes > 0 && held.share.tenant_of_anonymous().is_none());
-        // What everybody may have, however much others have already.
+        // Minimum for each owner, however much others already have.
         let least = bytes_max / OWNERS_PART / (named.count() as u64 + 1);
         let window_bytes = |bytes: u64, sessions: u64| {
             let is_full = bytes >= shares::part(bytes_max, all.saturating_sub(bytes)).max(least);

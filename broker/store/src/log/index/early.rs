@@ -1,20 +1,21 @@
-//! What is told of a delivery before the delivery itself comes.
+//! Records about a delivery that come before the delivery itself.
 //!
 //! A thread of the broker writes a message to its receivers first and hands its batch to the store
-//! then. A receiver may have answered by that time, and the thread that read the answer may have
-//! been faster with its own batch. What the answer says holds all the same: it is remembered here,
-//! and written again behind the delivery when that comes.
+//! then. A receiver may have answered by that time. The thread that read the answer may have been
+//! faster with its own batch. The answer counts all the same: the index remembers it, and writes it
+//! again behind the delivery when that comes.
 //!
-//! Bounded: of what is told of deliveries that never come, as a second acknowledgement, the oldest
-//! is forgotten.
+//! Bounded: of records about deliveries that never come, as a second acknowledgement, the oldest is
+//! forgotten.
 
 use std::num::NonZeroU16;
 
-use crate::log::record::Records;
-use crate::recent::Recent;
-use crate::{MessageId, SessionId};
+use lotmq_changes::record::Records;
+use lotmq_changes::{MessageId, SessionId};
 
-/// What was said of a delivery.
+use crate::recent::Recent;
+
+/// Content of such a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// It has been sent with this Packet Identifier.
@@ -27,9 +28,9 @@ pub(crate) enum Told {
 #[derive(Debug, Default)]
 pub(crate) struct Early {
     told: Recent<(SessionId, MessageId), Told>,
-    /// What came true in the group that is being written, and is still to be written itself.
+    /// Records whose delivery came in the group that is being written, still to be written again.
     due: Vec<(SessionId, MessageId, Told)>,
-    /// What of it has been written.
+    /// Those of them that have been written.
     written: Vec<(SessionId, MessageId, Told)>,
 }
 

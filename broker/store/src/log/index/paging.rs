@@ -1,10 +1,11 @@
 //! Entries between memory and table `queues`.
 
+use lotmq_changes::{MessageId, SessionId};
+
 use super::{IndexError, LogIndex, Pages, WritePages};
 use crate::limits::{PAGE_ENTRIES_MAX, PAGED_OUT_MIN};
 use crate::log::page::{self, Entries, Entry, IDENTIFIERS};
 use crate::log::session::LiveSession;
-use crate::{MessageId, SessionId};
 
 /// When entries are written out.
 #[derive(Debug, Clone, Copy)]

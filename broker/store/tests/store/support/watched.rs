@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use redb::{BackendError, StorageBackend};
 
-/// What is asked of the storage.
+/// Kind of call to the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Read,
@@ -19,7 +19,7 @@ pub(crate) enum Call {
 /// Told of each call and its number of bytes before it is made; not made when this fails.
 type Before = Box<dyn Fn(Call, usize) -> io::Result<()> + Send + Sync>;
 
-/// See the module's documentation. What is in it may be there for longer than one store.
+/// See the module's documentation. The inner storage may outlive one store.
 pub(crate) struct Watched<B> {
     inner: Arc<B>,
     before: Before,

@@ -19,7 +19,7 @@ impl Builder<'_, '_, '_, '_> {
         self.fetched.push(row);
     }
 
-    /// What rows say about a field; `None` when it is not filled from any.
+    /// Returns the value of a field from fetched rows; `None` when no row fills it.
     pub(super) fn fetched_value(&mut self, leaf: &Leaf<'_>, fillers: &[usize]) -> Option<Expression> {
         let rows: Vec<_> = fillers.iter().filter_map(|number| self.fetched.get(*number).copied()).collect();
         if rows.is_empty() {

@@ -1,4 +1,4 @@
-//! How an instance is published, what is kept of it, and how received JSON is split.
+//! Code that publishes an instance, keeps values of it, and splits received JSON.
 
 use super::{Builder, WHOLE};
 use crate::check::kind::KindSet;
@@ -53,7 +53,7 @@ impl Builder<'_, '_, '_, '_> {
         into.push(Statement { at: WHOLE, kind: publish.into() });
     }
 
-    /// Remembers what fields read of themselves next time.
+    /// Keeps the values that fields read of themselves in the next run.
     pub(super) fn keep(&mut self) {
         for (topic, variable) in std::mem::take(&mut self.kept) {
             let value = self.variable(variable);

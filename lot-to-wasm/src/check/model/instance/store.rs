@@ -2,7 +2,7 @@
 //! reference §9.8).
 //!
 //! It is written to the topic that stands for the table, as `TRIGGER` writes to that of an event;
-//! the broker knows who may.
+//! the broker checks the permission.
 
 use lot_facts::RouteStore;
 

@@ -1,5 +1,5 @@
-//! The value of a field of an instance: its own source, what was assigned to it or the member of an
-//! element, in the type of the field.
+//! The value of a field of an instance, in the type of the field: its own source, an assigned
+//! value, or the member of an element.
 
 use super::{Builder, Purpose, WHOLE};
 use crate::check::kind::KindSet;
@@ -39,7 +39,7 @@ impl Builder<'_, '_, '_, '_> {
                         | syntax::ExpressionKind::TimestampOf(_)
                 );
                 let checked = self.checker.operand(value);
-                // A TIMESTAMP is shown as its pattern says; anything else is read as a time.
+                // A TIMESTAMP is formatted by its pattern; any other value is read as a time.
                 let kind = if is_text && node.kind == Some(CastType::Timestamp) {
                     Some(CastType::String)
                 } else {
@@ -68,7 +68,7 @@ impl Builder<'_, '_, '_, '_> {
         self.computed(ExpressionKind::Cast { to, value: Box::new(value) })
     }
 
-    /// What was assigned to the field, or to one around it; else its own value.
+    /// Returns the value assigned to the field, or to one around it; else its own value.
     pub(super) fn assigned_or(&mut self, leaf: &Leaf<'_>, own: Expression) -> Expression {
         let mut value = own;
         for (around, way) in &leaf.around {

@@ -26,7 +26,7 @@ pub(super) fn carry(from: &str, to: &str, messages: usize) {
             on_their_way.push_back((sent, message));
             continue;
         }
-        // What has been acknowledged meanwhile comes without waiting; so half of the window goes at
+        // Messages that were acknowledged meanwhile need no wait, so half of the window goes at
         // once.
         for _ in 0..(on_their_way.len() / 2).max(1) {
             let (sent, message) = on_their_way.pop_front().unwrap();

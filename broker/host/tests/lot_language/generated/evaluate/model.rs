@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Where a field that names itself has its value from the publication before (§9.2; for COLLAPSED
+/// Returns the topic with the previous value of a field that refers to itself (§9.2; for COLLAPSED
 /// models `docs/decisions`).
 fn own_place(model: &Model, whole: &Whole<'_>, field: &Field, base: &str, captures: &[String]) -> String {
     if !whole.collapsed {

@@ -4,7 +4,7 @@ use super::{Effect, Fault, Frame, Run};
 use crate::generated::tree::{Topic, TopicPart};
 use crate::generated::value::{Answer, Stop, Value};
 
-/// What a topic operand came to.
+/// Result of a topic operand.
 pub(super) enum Place {
     Name(String),
     /// It has a wildcard for which the trigger has none.
@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         Place::Name(levels.join("/"))
     }
 
-    /// What the wildcards of the first filter that matches took: levels of `+`, levels of `#`.
+    /// Returns the levels that the wildcards of the first matching filter took: of `+`, and of `#`.
     fn captures(&self, filters: &[String]) -> (Vec<String>, Option<Vec<String>>) {
         let Some((topic, _)) = &self.message else { return (Vec::new(), None) };
         filters.iter().find_map(|filter| matched(filter, topic)).unwrap_or_default()
@@ -100,7 +100,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What wildcards of a filter took from a topic; `None` when it does not match.
+/// Returns the levels that the wildcards of a filter took from a topic; `None` if it does not
+/// match.
 pub(super) fn matched(filter: &str, topic: &str) -> Option<(Vec<String>, Option<Vec<String>>)> {
     let (filter, topic): (Vec<&str>, Vec<&str>) = (filter.split('/').collect(), topic.split('/').collect());
     let mut pluses = Vec::new();

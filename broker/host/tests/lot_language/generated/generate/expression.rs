@@ -87,7 +87,7 @@ impl Generator {
         }
     }
 
-    /// What stands alone.
+    /// Returns an expression without operands.
     pub(super) fn leaf(&mut self) -> Expression {
         match self.random.below(if self.scope.counts { 26 } else { 24 }) {
             24 | 25 => self.counter(),

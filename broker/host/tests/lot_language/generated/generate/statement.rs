@@ -55,7 +55,7 @@ impl Generator {
         (self.random.pick(VARIABLES)).to_owned()
     }
 
-    /// What is written or set.
+    /// Returns an expression to write or to set.
     fn value(&mut self) -> Expression {
         let depth = self.random.between(0, 3);
         self.expression(depth)

@@ -6,8 +6,8 @@ use crate::generated::tree::{Expression, Function, Operator, Statement, Statemen
 /// Variables that hold whole numbers, unless something makes doubles of them.
 const COUNTERS: &[&str] = &["n", "m"];
 
-/// Where counters begin: around zero, where doubles cease to tell whole numbers apart, where a
-/// compiler may no longer count with machine numbers, and at the ends.
+/// Start values of counters: around zero, at the precision limit of doubles, near the limit of
+/// machine numbers in a compiler, and at the ends.
 const STARTS: &[i64] = &[
     0,
     0,
@@ -86,7 +86,7 @@ impl Generator {
                 otherwise: if self.random.one_in(6) { None } else { Some(Box::new(self.counted(1))) },
             },
             11 => whole(self.random.pick(STARTS)),
-            // What makes something else of it.
+            // Operations that change its type.
             12 if self.random.one_in(3) => calculate(Operator::Divide, variable, Expression::Int(2)),
             12 if self.random.one_in(3) => calculate(Operator::Add, variable, Expression::Double(0.5)),
             12 if self.random.one_in(2) => self.leaf(),

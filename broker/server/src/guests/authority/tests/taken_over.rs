@@ -7,7 +7,7 @@ use lotmq_host::{InlineRuns, MessageBatch, RunOutput};
 use super::*;
 use crate::guests::effects;
 use crate::guests::run::Run;
-use crate::process::this_turn;
+use lotmq_process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();
@@ -33,7 +33,7 @@ fn module(world: &mut World) -> String {
 }
 
 #[test]
-fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
+fn module_output_from_before_removal_or_ownership_change_is_dropped() {
     for change in ["-removeModule m -force", "-addModule m -replace -force", "-removeUser cfg", "own"] {
         let mut world = World::new();
         let component = module(&mut world);
@@ -57,7 +57,7 @@ fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
 
 /// The runs of a batch end together, and their effects are carried out one after the other.
 #[test]
-fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanwhile() {
+fn batch_output_is_dropped_when_the_owner_of_its_definition_changes() {
     let source = "DEFINE ACTION Many\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"plain\" WITH PAYLOAD\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil\" + PAYLOAD + \" password\"\n";
     let removed = "-removeAction Many -force".to_owned();
     let taken_over = format!("-addAction -replace {source}");
@@ -121,7 +121,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
 }
 
 #[test]
-fn what_waits_for_a_definition_does_not_come_to_who_takes_it_over() {
+fn waiting_events_are_dropped_when_a_definition_changes_its_owner() {
     for by in ["cfg", "root"] {
         let mut world = World::new();
         let mut cfg = world.user("cfg");
@@ -146,7 +146,7 @@ fn what_waits_for_a_definition_does_not_come_to_who_takes_it_over() {
 }
 
 #[test]
-fn what_waits_for_a_route_does_not_come_to_who_takes_it_over() {
+fn waiting_messages_are_dropped_when_a_route_changes_its_owner() {
     let route = |fails: &str| {
         format!(
             "-addRoute -replace DEFINE ROUTE Out WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL \"{fails}\"\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"up\"\n        WITH DESTINATION_TOPIC \"plain\"\n"
@@ -170,7 +170,7 @@ fn what_waits_for_a_route_does_not_come_to_who_takes_it_over() {
 }
 
 #[test]
-fn the_error_of_a_run_is_not_told_to_who_has_taken_the_name_over() {
+fn error_of_a_run_is_not_reported_to_a_new_owner() {
     for by in ["cfg", "root"] {
         let mut world = World::new();
         ok(&mut world.root, "-changeUserSettings cfg AllowedUserManagement true");
@@ -199,7 +199,7 @@ fn the_error_of_a_run_is_not_told_to_who_has_taken_the_name_over() {
 }
 
 #[test]
-fn a_command_that_runs_an_action_is_told_what_went_out() {
+fn run_action_reply_lists_published_messages_and_warns_of_dropped_ones() {
     let mut world = World::new();
     let (callee, caller) = called();
     let mut cfg = world.user("cfg");

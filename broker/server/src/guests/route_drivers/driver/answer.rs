@@ -16,7 +16,7 @@ impl Serving<'_> {
             question.answer(Err(reason));
             return None;
         }
-        // What is brought with the answer has no cause among messages.
+        // Messages that the guest sends with the answer are not caused by a message.
         self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
         let call_time = self.version.call_time();
@@ -81,15 +81,14 @@ impl Serving<'_> {
 }
 
 impl Serving<'_> {
-    /// Asks the far side over the connection that is open whether it is there, and tells those who
-    /// want to know. What a guest rejects it cannot be asked: that it is connected is all there is
-    /// to know.
+    /// Asks the far side over the open connection whether it is there, and reports the answer to
+    /// those who asked. If the guest rejects the question, the open connection is the whole answer.
     pub(super) async fn probe_as_asked(&mut self, asker: AskedProbe) -> Option<Ended> {
         let (told, ended) = self.probed().await;
         if told.is_ok() {
             self.driver.route.is_heard_of();
         }
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = asker.try_send(told);
         ended
     }

@@ -8,8 +8,7 @@ use super::{Ended, count_call, trapped};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 
-/// What a guest tells of itself when the host asks it for that; `None` where it does not know the
-/// question.
+/// Asks a guest about itself and returns its answer; `None` if it does not know the question.
 pub(super) async fn told_when_asked(
     operation: &str,
     version: &Version,

@@ -12,7 +12,7 @@ use crate::guests::routes::pause::Pause;
 use crate::guests::routes::seat::RouteSeat;
 use crate::guests::routes::version::Version;
 
-/// What a guest has said of a far side that is away.
+/// Back-off after a guest has reported that the far side is away.
 pub(super) struct Away {
     /// Whether it has, and nothing has been heard of the far side since.
     is_said: bool,

@@ -1,7 +1,6 @@
-//! What becomes of messages that did not pass: they come again, rest, are taken apart, or are given
-//! up.
+//! Handling of messages that did not pass: they are retried, back off, are split, or are given up.
 //!
-//! Not here: which failure asks for which of them (`driver`), and what giving up is (`giving_up`).
+//! Not here: the choice by class of failure (`driver`), and the end of a message (`giving_up`).
 
 use std::time::Instant;
 
@@ -22,7 +21,7 @@ pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reaso
     if serving.instance.says_away() {
         return away::keeps(serving, batch, reason);
     }
-    // Whoever takes out what fails does that when it is back.
+    // An order to end pauses that comes from now on ends the pause below.
     let hurries = serving.driver.seat.hurries();
     let Some(post) = batch.first() else { return };
     let first_time = Retries { count: 1, since: Instant::now() };
@@ -98,8 +97,8 @@ pub(super) fn refused(serving: &Serving<'_>, mut batch: PostBatch, reason: &str)
     }
 }
 
-/// Handles a batch at which the guest broke: a single message is rejected; several come again one
-/// by one. What was done of them before that is done once more, and not once for each half.
+/// Handles a batch at which the guest broke. It rejects a single message and retries several one by
+/// one. Effects before the break happen a second time, but not once for each half.
 pub(super) fn broken_at(serving: &Serving<'_>, batch: PostBatch, reason: &str) {
     if batch.len() == 1 {
         return refused(serving, batch, reason);

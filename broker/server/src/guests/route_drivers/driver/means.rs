@@ -1,5 +1,5 @@
-//! What an instance is given: its code, and the places, folders, serial ports and certificates that
-//! its settings name, within what is allowed.
+//! Resources of an instance: its code, and the places, folders, serial ports and certificates that
+//! its settings name, within the bounds.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,7 +56,7 @@ impl Driver {
         let of_text = own.grants(of_text);
         let asked = |address| services.refuses_address(address);
         let refuses: &(dyn Fn(IpAddr) -> Option<String> + Sync) = &asked;
-        // Where there is no network at all, what is tried says so.
+        // Without any network each attempt reports that by itself.
         let refuses = services.refuses_network().is_none().then_some(refuses);
         match &version.code {
             RouteCode::Own(guest) => {
@@ -164,7 +164,7 @@ impl Driver {
         })
     }
 
-    /// What the operator says of folders and files of routes, of this owner.
+    /// Folders and files of routes that the operator allows for this owner.
     fn site(&self, owner: Option<&Owner>) -> folders::Site {
         let is_of_administrator = rights::is_of_administrator(&self.tenant, owner);
         folders::Site::of(&self.hosting.config, &self.tenant.name, (owner, is_of_administrator))
@@ -195,7 +195,7 @@ impl Driver {
 /// Most places that a reason names.
 const PLACES_SHOWN: usize = 3;
 
-/// Where an instance connects to, as `host:port`.
+/// Returns the places to which an instance connects, as `host:port`.
 pub(super) fn far(spec: &RouteSpec) -> Vec<String> {
     let far = spec.endpoints.values().filter(|endpoint| !endpoint.listens);
     let mut places: Vec<String> = far.map(|far| format!("{}:{}", far.host, far.port)).collect();
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_not_be_published_is_named() {
+    fn publish_error_names_the_missing_grant() {
         let refused = || Some("module 'm' was not granted 'write:a'".to_owned());
         assert_eq!(
             with_refused_write("cannot publish: not-allowed", refused),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_listens_is_named() {
+    fn connect_error_contains_the_endpoint_address() {
         let places = ["10.0.0.1:502".to_owned()];
         assert_eq!(
             with_places("unit 1: nothing listens there", &places),

@@ -15,8 +15,8 @@ const LOOKS_MAX: u32 = 50;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Whether the ports of a route that serves are its own, or free. Which of its instances has one is
-/// known a moment after that.
+/// Checks that the ports of a serving route are its own, or free. The broker knows the instance
+/// that has a port only a moment later.
 pub(super) async fn may_listen(
     route: &RouteRunner,
     served: &[Endpoint],

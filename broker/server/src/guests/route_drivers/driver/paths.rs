@@ -34,7 +34,7 @@ pub(super) struct Paths {
 impl Paths {
     /// Those of an instance that has just been opened.
     pub(super) fn of(driver: &Driver, version: &Version, abilities: Abilities) -> Paths {
-        // Where time stands still nobody sees the standing.
+        // With a stepped clock nobody sees the status.
         let has_some = abilities.contains(Abilities::REQUEST)
             && !driver.is_at_once()
             && queries(version.said()).next().is_some();
@@ -80,8 +80,8 @@ fn tell(driver: &Driver, version: &Version, paths: BTreeMap<String, String>) {
     }
 }
 
-/// What the first query is for that the other side does not take, and a text with that, why, and
-/// how many others there are.
+/// Returns the name of the first query that the other side rejects. Also returns a text with the
+/// name, the reason and the number of others.
 fn refused(paths: &BTreeMap<String, String>) -> Option<(String, String)> {
     let mut refused = paths.iter().filter(|(_, path)| path.starts_with(UNPREPARED));
     let (name, path) = refused.next()?;
@@ -98,7 +98,7 @@ fn queries(said: &RouteFacts) -> impl Iterator<Item = &str> {
     blocks.filter(|block| block.settings.contains_key("QUERY")).map(|block| &*block.name)
 }
 
-/// What a guest has answered of the queries that there are; `None` where that is no answer.
+/// Reads the answer of a guest about the existing queries; `None` if it is not valid.
 fn paths(said: &RouteFacts, answer: &[u8]) -> Option<BTreeMap<String, String>> {
     let told: BTreeMap<String, String> = serde_json::from_slice(answer).ok()?;
     let path = |name: &str| {

@@ -43,8 +43,8 @@ pub(super) async fn prove(
     let Opened { instance, abilities, figures, .. } = opened;
     let runs = abilities.contains(Abilities::RUN) && !driver.is_at_once();
     if driver.route.waiting().0 > 0 {
-        // What waits is handed over at once, and shows it better than a question, which the other
-        // side may take for a request.
+        // A waiting message goes out at once and proves more than a question, which the other side
+        // may take for a request.
         return Ok(false);
     }
     if !abilities.contains(Abilities::REQUEST) {
@@ -52,7 +52,7 @@ pub(super) async fn prove(
     }
     count_call(figures.as_ref());
     match tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await {
-        // Who was believed that before, and then lost the far side, has not asked it.
+        // If a loss followed an earlier good answer, the guest has not asked the far side.
         Ok(Ok(Ok(_))) => Ok(loss == LostFarSide::First || !runs),
         // It may not know the question.
         Ok(Ok(Err(Failure::Reject(_)))) => Ok(!runs),

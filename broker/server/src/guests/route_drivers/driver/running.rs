@@ -36,7 +36,7 @@ const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest pause behind a run that has failed and brought something all the same.
 const LONGEST_PAUSE_OF_PART: Duration = Duration::from_secs(1);
 
-/// What a run that failed says of the far side.
+/// Conclusion about the far side from a run that failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Silence {
     /// Nothing.
@@ -92,7 +92,7 @@ impl Serving<'_> {
         let call_time = self.version.call_time();
         let work = self.instance.host_work();
         let has_work = self.away.has_work(&self.driver.seat, self.number);
-        // What it brings now has no cause here.
+        // Messages that this run brings are not caused by a message.
         self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
         let before = self.driver.route.brought();
@@ -129,7 +129,7 @@ impl Serving<'_> {
                     Failure::Retry(_) => Silence::IfItLasts,
                     Failure::Reconnect(_) | Failure::Reject(_) | Failure::Fatal(_) => Silence::None,
                 };
-                // Where only a part of it has failed the rest goes on at its pace.
+                // If only a part of it has failed, the rest goes on at its pace.
                 let longest = if has_brought { LONGEST_PAUSE_OF_PART } else { Duration::MAX };
                 self.runs_after_failing(&text_of(failure), silence, longest);
                 self.ask_for_tags(true).await
@@ -142,7 +142,7 @@ impl Serving<'_> {
 
     /// Lets the guest run once, where time stands still, and tells how that went.
     pub(super) async fn run_as_asked(&mut self, AskedRun { bounds, outcome }: AskedRun) -> Option<Ended> {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let tell = |went| drop(outcome.try_send(went));
         if !self.abilities.contains(Abilities::RUN) {
             tell(Err("its guest does not run by itself: it has no ability RUN".to_owned()));

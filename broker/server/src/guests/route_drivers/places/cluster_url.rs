@@ -44,7 +44,7 @@ impl<'t> ClusterUrl<'t> {
         Some(Self { is_service, hosts, options })
     }
 
-    /// What stands behind the question mark.
+    /// Returns the text behind the question mark.
     pub(in crate::guests::route_drivers) fn options(&self) -> &'t str {
         self.options
     }

@@ -66,7 +66,7 @@ fn topics_of_mappings_and_tags_are_for_the_host() {
 }
 
 #[test]
-fn texts_fit_a_pattern_and_secrets_are_not_shown() {
+fn texts_are_checked_against_patterns_and_secrets_are_not_printed() {
     let schema = r#"{"properties": {
         "code": {"type": "string", "pattern": "^[A-Z]{2}-\\d+$"},
         "pin": {"type": "string", "pattern": "^\\d{4}$", "writeOnly": true},
@@ -92,7 +92,7 @@ fn texts_fit_a_pattern_and_secrets_are_not_shown() {
 }
 
 #[test]
-fn a_pattern_is_told_with_its_meaning_and_an_example() {
+fn pattern_mismatch_is_reported_with_description_and_example() {
     let schema = r#"{"properties": {"code": {
         "type": "string", "pattern": "^[A-Z]{2}-\\d+$", "description": "letters of the plant, and a number", "examples": ["AB-12"]}}}"#;
     let told = checked(schema, json!({ "code": "ab" })).unwrap_err().to_string();
@@ -127,7 +127,7 @@ fn one_of_several_alternatives_has_to_fit() {
 }
 
 #[test]
-fn alternatives_are_not_tried_for_ever_and_told_once() {
+fn alternatives_are_tried_within_a_limit_and_reported_once() {
     let refused: Vec<Json> = (0..1_000).map(|_| json!({ "type": "boolean" })).collect();
     let of = |last: Json, items: usize| {
         let alternatives = [&refused[..], &[last]].concat();
@@ -142,7 +142,7 @@ fn alternatives_are_not_tried_for_ever_and_told_once() {
 }
 
 #[test]
-fn what_is_wrong_with_settings_is_told() {
+fn invalid_route_settings_are_reported() {
     let event = || json!({ "QUERY": "q" });
     for (line, event, told) in [
         (json!({}), event(), "LINE_CONFIG: UNIT is missing"),

@@ -61,7 +61,7 @@ pub(super) struct DnsQuestion<'a> {
     pub(super) kind: TYPE,
 }
 
-/// What a message means for a question.
+/// Meaning of a message as an answer to a question.
 #[derive(Debug, PartialEq)]
 enum Reply {
     /// Records of the type that was asked for; none if the name has none, or is not there.
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_promises_more_than_there_is_does_no_harm() {
+    fn truncated_or_inflated_dns_reply_is_handled_safely() {
         let whole = answer(7, |_| ());
         for length in 0..whole.len() {
             let read = reply(&whole[..length], (7, ASKED));

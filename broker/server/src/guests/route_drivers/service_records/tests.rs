@@ -96,7 +96,7 @@ fn so_many_servers_are_chosen_as_the_address_says() {
 }
 
 #[test]
-fn what_is_no_service_is_refused_by_its_reason() {
+fn invalid_service_url_is_rejected_with_a_reason() {
     for (text, expected) in [
         ("mongodb+srv://u:p@Cluster.plant.example/d?w=1", Ok(("cluster.plant.example", "mongodb", 0))),
         ("mongodb+srv://h.a.b./?srvServiceName=line&srvMaxHosts=2", Ok(("h.a.b", "line", 2))),

@@ -1,11 +1,11 @@
-//! Lane of a mailbox: what waits for one instance of the guest, and what that instance has taken.
+//! Lane of a mailbox: messages that wait for one instance of the guest or that it has taken.
 //!
-//! What takes messages and has failed rests for a while ([`Rests`](super::rests)): its messages
-//! stand aside, and those of others pass them.
+//! A taker that has failed backs off for a while ([`Rests`](super::rests)). Its messages stand
+//! aside, and those of other takers pass them.
 //!
-//! Invariants: what is ready is in the order of its sequence numbers, and so is what stands aside;
-//! nothing is ready whose key stands aside; one batch at most is taken at a time, in the order of
-//! its sequence numbers.
+//! Invariants: ready messages and those that stand aside are each in the order of their sequence
+//! numbers. No ready message has a key that stands aside. At most one batch is taken at a time, in
+//! the order of its sequence numbers.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::time::Instant;
@@ -42,7 +42,7 @@ pub(super) struct Lane {
     posts: VecDeque<Post>,
     /// Bytes of them.
     bytes: usize,
-    /// What rests, with the messages that stand aside meanwhile.
+    /// Takers that back off, with the messages that stand aside meanwhile.
     rests: Rests,
     /// Sequence number up to which each batch is of one event, mapping or table: messages of
     /// several have failed together, and it is to be found out whose fault that is.
@@ -154,8 +154,8 @@ impl Lane {
         }
     }
 
-    /// The same of what is ready. What comes again and parts of what was refused do not wait for a
-    /// batch to fill.
+    /// Like [`due`](Self::due), for ready messages only. Retries and parts of a split batch do not
+    /// wait for a full batch.
     fn ready_due(&self, batches: &Batches) -> BatchDue {
         let Some(first) = self.posts.front() else { return BatchDue::Never };
         let is_full = self.posts.len() >= batches.messages || self.bytes >= batches.bytes;
@@ -271,7 +271,7 @@ impl Lane {
         rests
     }
 
-    /// What has passed rests no more.
+    /// Ends the back-off of a taker whose message has passed.
     pub(super) fn has_passed(&mut self, to: &Addressee) {
         if self.rests.end(to) {
             self.settle();
@@ -284,7 +284,7 @@ impl Lane {
         self.posts.iter_mut().for_each(|post| post.retries = None);
     }
 
-    /// What rests is tried again now.
+    /// Retries takers that back off at once.
     pub(super) fn end_pauses(&mut self) {
         self.rests.end_pauses();
     }

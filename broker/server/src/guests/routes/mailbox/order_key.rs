@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
 use lot_facts::{RouteFacts, RouteValue, TemplatePart};
 
-/// What a text with placeholders of the topic depends on: messages of which it is the same do not
-/// overtake each other. A topic is looked through once, however long the text is.
+/// Parts of the topic that form the key. Messages with the same key do not overtake each other. A
+/// topic is scanned once, however long the text is.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::guests) enum OrderKey {
     Topic,
@@ -29,7 +29,7 @@ impl OrderKey {
         }
     }
 
-    /// What the compiler takes there has no other parts than text, levels and the topic.
+    /// Reads the key from a text. The compiler allows only plain text, levels and the topic there.
     fn of_text(parts: &[TemplatePart]) -> Self {
         let mut levels = BTreeSet::new();
         for part in parts {
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_in_a_text_again_is_looked_at_once() {
+    fn order_key_deduplicates_repeated_placeholders() {
         use TemplatePart as P;
         let text = |text: &str| P::Text(text.to_owned());
         let levels = |levels: &[u32]| OrderKey::Levels(levels.iter().copied().collect());

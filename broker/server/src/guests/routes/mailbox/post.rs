@@ -65,12 +65,12 @@ pub(crate) enum Addressee {
     Table(Arc<str>),
 }
 
-/// What of a route takes one message; one thing for most.
+/// Takers of one message in a route; mostly one.
 pub(in crate::guests) type Takers = SmallVec<[Addressee; 1]>;
 
 impl Post {
-    /// What must not overtake each other: messages of one topic or of one `ORDER_KEY`, and rows of
-    /// one table.
+    /// Ordering key: the topic, the `ORDER_KEY`, or the table of a row. Messages of one key do not
+    /// overtake each other.
     pub(super) fn owned_key(&self) -> PostKey<Box<str>> {
         match self.key() {
             PostKey::Table(table) => PostKey::Table(table.into()),
@@ -158,7 +158,7 @@ impl Addressee {
         !matches!(self, Self::Table(_)) && self.block(said).is_none()
     }
 
-    /// What the definition says of it; nothing of a table, and of what is there no more.
+    /// Returns its block in the definition; `None` for a table or a removed taker.
     pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
         match self {
             Self::Event(name) => said.event(name),
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_that_names_what_it_is_about_is_not_told_twice() {
+    fn reason_that_names_its_subject_is_not_prefixed_again() {
         let tag = Addressee::Tag("Fast".into(), "Setpoint".into());
         for (to, reason, expected) in [
             (&tag, "tag Fast/Setpoint is not written: 7", "tag Fast/Setpoint is not written: 7"),

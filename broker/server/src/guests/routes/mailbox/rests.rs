@@ -1,12 +1,12 @@
-//! What rests in a lane of a mailbox because its messages have failed, and the messages that stand
-//! aside meanwhile.
+//! Takers in a lane of a mailbox that back off after a failure, and their messages that stand aside
+//! meanwhile.
 //!
-//! One event whose table is missing must not hold the others up: it is tried again after pauses of
-//! its own. Messages of others with the key of one that stands aside stand behind it, so that no
-//! key is overtaken.
+//! An event whose table is missing must not delay the others, so it is retried after pauses of its
+//! own. Messages of others with a key that stands aside queue behind it, so that messages of one
+//! key stay in order.
 //!
-//! Invariants: what stands aside is in the order of its sequence numbers once the lane has settled;
-//! at most [`EVENT_STANDINGS_MAX`] rest at a time.
+//! Invariants: once the lane has settled, messages that stand aside are in the order of their
+//! sequence numbers. At most [`EVENT_STANDINGS_MAX`] takers back off at a time.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::post::{Addressee, Post, PostKey};
 use crate::guests::routes::pause::Pause;
 use crate::limits::EVENT_STANDINGS_MAX;
 
-/// What rests in a lane.
+/// Takers of a lane that back off.
 #[derive(Debug, Default)]
 pub(super) struct Rests {
     of: BTreeMap<Addressee, Rest>,

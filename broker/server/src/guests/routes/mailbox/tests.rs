@@ -42,7 +42,7 @@ fn pass_before(mailbox: &mut Mailbox, lane: usize, before: u64) -> Vec<u64> {
 }
 
 #[test]
-fn who_cannot_pass_is_found_by_halves_and_the_order_is_kept() {
+fn rejected_message_is_found_by_bisection_and_order_is_kept() {
     for bad in [0, 1, 63, 500, 998, 999] {
         let mut mailbox = Mailbox::new();
         posts(&mut mailbox, 1000);
@@ -70,7 +70,7 @@ fn who_cannot_pass_is_found_by_halves_and_the_order_is_kept() {
 }
 
 #[test]
-fn who_breaks_the_guest_is_found_one_by_one_and_what_came_before_is_done_twice_at_most() {
+fn message_crashing_the_guest_is_found_and_others_run_at_most_twice() {
     for bad in [1, 2, 40, 100] {
         let mut mailbox = Mailbox::new();
         posts(&mut mailbox, 100);
@@ -117,7 +117,7 @@ fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
 }
 
 #[test]
-fn what_was_taken_comes_again_in_its_order_and_alone_if_wanted() {
+fn returned_messages_keep_their_order_and_can_be_retried_singly() {
     let mut mailbox = Mailbox::new();
     posts(&mut mailbox, ROUTE_BATCH_MAX + 1);
     let batch = mailbox.take(0, u64::MAX);
@@ -186,7 +186,7 @@ fn a_part_that_is_tried_again_stays_that_part() {
 }
 
 #[test]
-fn what_ends_the_connection_comes_whole_and_then_by_halves_until_it_stands_in_front() {
+fn batch_that_ends_the_connection_is_retried_whole_then_halved() {
     let mut mailbox = Mailbox::new();
     posts(&mut mailbox, 8);
     let mut sizes = Vec::new();
@@ -215,7 +215,7 @@ fn what_ends_the_connection_comes_whole_and_then_by_halves_until_it_stands_in_fr
 }
 
 #[test]
-fn what_ends_the_connection_alone_comes_with_a_few_of_those_behind_it() {
+fn message_that_ends_the_connection_is_sometimes_retried_with_following_ones() {
     let mut mailbox = Mailbox::new();
     mailbox.post(event(), (message(&vec![0; ROUTE_BATCH_BYTES_MAX]), 0), 0);
     let mut sizes = Vec::new();
@@ -244,7 +244,7 @@ fn what_ends_the_connection_alone_comes_with_a_few_of_those_behind_it() {
 }
 
 #[test]
-fn what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it() {
+fn mailbox_has_room_until_the_message_that_fills_it() {
     let mut mailbox = Mailbox::new();
     mailbox.bound(2, ROUTE_MAILBOX_BYTES_MAX);
     mailbox.lanes_are(2);
@@ -264,7 +264,7 @@ fn what_waits_and_what_is_on_its_way_has_room_up_to_the_message_that_fills_it() 
 }
 
 #[test]
-fn what_waits_in_memory_counts_in_the_sum_of_all_mailboxes() {
+fn messages_in_memory_count_toward_the_sum_of_all_mailboxes() {
     let options = EngineOptions { all_memory_bytes_max: 4 << 20, ..EngineOptions::default() };
     let engine = Engine::new(&options).unwrap();
     let large = message(&vec![0; 100_000]);
@@ -291,7 +291,7 @@ fn what_waits_in_memory_counts_in_the_sum_of_all_mailboxes() {
 }
 
 #[test]
-fn what_waits_in_the_store_comes_to_memory_as_far_as_the_sum_has_room() {
+fn stored_messages_are_loaded_while_the_account_has_memory() {
     let options = EngineOptions { all_memory_bytes_max: 4 << 20, ..EngineOptions::default() };
     let engine = Engine::new(&options).unwrap();
     let mailbox = |account| {
@@ -329,7 +329,7 @@ fn messages_of_a_topic_follow_each_other_and_others_go_where_there_is_least() {
 }
 
 #[test]
-fn what_is_not_connected_gets_no_new_topics_and_hands_over_what_waits() {
+fn disconnected_lane_gets_no_new_topics_and_hands_over_waiting_messages() {
     let mut mailbox = Mailbox::new();
     mailbox.lanes_are(2);
     mailbox.lane_is(1, true);
@@ -487,7 +487,7 @@ proptest! {
 }
 
 #[test]
-fn what_has_the_same_order_key_goes_to_the_same_lane() {
+fn messages_with_one_order_key_use_one_lane() {
     let by = |parts: &[TemplatePart]| {
         let said = RouteFacts {
             kind: "T".into(),

@@ -37,7 +37,7 @@ fn amount(messages: u64) -> Amount {
 }
 
 #[test]
-fn what_was_left_is_read_in_slices_and_once() {
+fn stored_messages_are_read_once_in_slices() {
     let mut outbox = opened(3);
     let first = outbox.begin_reading().unwrap();
     assert_eq!(first, stretch(0, 100));
@@ -73,7 +73,7 @@ fn nothing_is_read_beyond_a_batch_that_is_not_on_the_disk() {
 }
 
 #[test]
-fn what_comes_while_the_end_is_read_is_read_next() {
+fn message_that_arrives_during_the_last_read_is_read_next() {
     let mut outbox = opened(1);
     let wanted = outbox.begin_reading().unwrap();
     outbox.batch_begins(MessageId(101));
@@ -100,7 +100,7 @@ fn a_failed_batch_holds_the_reading_until_the_store_works() {
 }
 
 #[test]
-fn what_became_a_dead_letter_is_not_removed_without_it() {
+fn dead_letter_is_not_in_the_removal_list_of_the_outbox() {
     let mut outbox = opened(3);
     let stretch = outbox.begin_reading().unwrap();
     outbox.has_read(stretch, Amount { messages: 3, bytes: 30 }, (Some(MessageId(3)), true));
@@ -111,14 +111,14 @@ fn what_became_a_dead_letter_is_not_removed_without_it() {
 }
 
 #[test]
-fn what_is_done_with_the_route_is_forgotten() {
+fn closed_outbox_reports_and_forgets_its_waiting_messages() {
     let mut outbox = opened(4);
     assert_eq!(outbox.close(), 4);
     assert_eq!((outbox.session(), outbox.begin_reading()), (None, None));
 }
 
 #[test]
-fn what_a_route_keeps_up_with_is_not_read_back() {
+fn fresh_messages_are_not_read_back_from_disk() {
     let mut outbox = opened(0);
     outbox.batch_begins(MessageId(101));
     for id in [102, 103] {
@@ -132,7 +132,7 @@ fn what_a_route_keeps_up_with_is_not_read_back() {
 }
 
 #[test]
-fn what_did_not_fit_is_read_and_nothing_overtakes_it() {
+fn message_without_room_is_read_from_disk_and_not_overtaken() {
     let mut outbox = opened(0);
     outbox.batch_begins(MessageId(101));
     for (id, has_room) in [(102, true), (105, true), (103, false), (104, true)] {
@@ -169,14 +169,14 @@ fn a_route_that_was_behind_keeps_up_again_while_messages_come() {
 }
 
 #[test]
-fn what_is_far_behind_keeps_nothing_in_memory() {
+fn outbox_far_behind_keeps_no_fresh_messages_in_memory() {
     let mut outbox = opened(ROUTE_FRESH_MESSAGES as u32 + 1);
     outbox.enters((MessageId(102), 10), true, |_| post(102));
     assert_eq!(outbox.fresh(), amount(0));
 }
 
 #[test]
-fn what_is_in_memory_goes_on_though_something_before_it_was_lost() {
+fn fresh_message_is_delivered_after_a_lost_batch() {
     let mut outbox = opened(0);
     outbox.batch_begins(MessageId(101));
     enters(&mut outbox, 102);
@@ -230,7 +230,7 @@ struct ThreadBatch {
     entered: Vec<u64>,
 }
 
-/// What a reader has found: the stretch, the messages, and whether nothing is behind them.
+/// Result of a read: the range, the messages, and whether nothing is behind them.
 type Found = (OutboxStretch, Vec<u64>, bool);
 
 struct Model {
@@ -326,7 +326,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn what_is_on_the_disk_is_read_once_and_in_order(steps in prop::collection::vec(step(), 0..80)) {
+    fn messages_on_disk_are_read_once_and_in_order(steps in prop::collection::vec(step(), 0..80)) {
         let mut model = Model::new();
         steps.iter().for_each(|step| model.step(step));
         model.finish();

@@ -11,8 +11,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
 use crate::guests::routes::mailbox::Addressee;
 use crate::guests::skipping;
-use crate::process::this_turn;
 use crate::testing::{Running, connect, receive};
+use lotmq_process::this_turn;
 
 /// A version of a route with so many instances, of a broker that drives another one.
 fn version(running: &Running, instances: usize) -> Version {
@@ -49,7 +49,7 @@ fn post(route: &RouteRunner, topic: &str) {
     route.post(Addressee::Event("E".into()), message, 0).unwrap();
 }
 
-/// What a seat has to do now, if anything.
+/// Returns the current work of a seat, if any.
 fn work(seat: &RouteSeat) -> Option<Work> {
     let (number, _) = seat.current().unwrap();
     match pin!(seat.next_work(number)).poll(&mut Context::from_waker(Waker::noop())) {
@@ -81,7 +81,7 @@ fn a_question_comes_behind_what_any_instance_was_handed_and_holds_nobody_else_up
     let _answer = route.ask(b"?".to_vec(), Duration::from_secs(3600), Timestamp::UNIX_EPOCH);
     post(&route, "c");
     post(&route, "b");
-    // What the instance has before the question goes alone, so that it is not kept waiting.
+    // Messages of the instance from before the question go alone, so that it does not wait.
     let (of_second, topics) = batch(&second);
     assert_eq!(topics, ["b"]);
     pass(of_second);
@@ -89,7 +89,7 @@ fn a_question_comes_behind_what_any_instance_was_handed_and_holds_nobody_else_up
     let (of_second, topics) = batch(&second);
     assert_eq!(topics, ["b"]);
     pass(of_second);
-    // What comes back is still before it.
+    // A returned message still comes before it.
     drop(of_first);
     let (of_first, topics) = batch(&first);
     assert_eq!(topics, ["a"]);
@@ -165,7 +165,7 @@ fn why_instances_are_not_connected_is_counted_together_until_one_is() {
 }
 
 #[test]
-fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
+fn fatal_error_stops_all_instances_until_a_new_version_is_deployed() {
     let running = Running::start("none");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
@@ -175,7 +175,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     assert_eq!(route.standing().connection(), Connection::Connected);
     assert!(second.stand_still(number, "no", now) && !first.stand_still(number, "no", now));
     assert!(!first.works(number) && !second.works(number));
-    // Who is late with a connection, or with a failure of its own, does not hide it.
+    // A late connection or a late failure of another instance does not hide it.
     first.connected(number, now);
     assert!(!first.is_away(number, "nobody is there", now));
     assert_eq!(route.standing().connection(), Connection::Disconnected);
@@ -185,16 +185,16 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     route.replace(version(&running, 2));
     let (former, (number, _)) = (number, first.current().unwrap());
     assert!(first.works(number));
-    // What happens to the version before is not told of this one.
+    // Events of the former version do not count for this one.
     assert!(!second.is_away(former, "nobody is there", now) && second.is_away(number, "away", now));
     assert_eq!(route.standing().reason().as_deref(), Some("away"));
     running.server.stop();
 }
 
 #[test]
-fn what_stood_behind_a_message_that_is_taken_out_is_tried_at_once() {
+fn message_after_a_skipped_one_is_tried_immediately() {
     let running = Running::start("none");
-    // What rests has an end.
+    // A back-off has an end.
     let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _timers = timers.enter();
     let route = route(&running, 1);
@@ -223,7 +223,7 @@ fn what_stood_behind_a_message_that_is_taken_out_is_tried_at_once() {
 }
 
 #[test]
-fn who_pauses_is_woken_by_a_connection_of_another_also_by_one_during_its_own_attempt() {
+fn paused_instance_wakes_when_another_connects_even_during_its_own_attempt() {
     let running = Running::start("none");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));

@@ -1,12 +1,12 @@
-//! What of a route is told beside its [standing](super::Standing), which others know.
+//! Facts about a route beside its [standing](super::Standing), which come from other parts.
 
 use super::super::event_standing::EventWait;
 
-/// What a status tells besides the standing.
+/// Facts for a status beside the standing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
-    /// Where messages wait, where a crash of the broker loses them: `memory`, or `none` where they
-    /// wait for nobody who is away.
+    /// Buffer that loses messages at a crash of the broker: `memory`, or `none` if no messages wait
+    /// for an absent far side.
     pub(crate) volatile: Option<&'static str>,
     /// Number and bytes of the messages that wait.
     pub(crate) waiting: (u64, u64),

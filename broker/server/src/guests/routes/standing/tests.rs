@@ -47,7 +47,7 @@ fn health_follows_the_errors_and_the_absence() {
 }
 
 #[test]
-fn what_has_failed_lately_is_told_with_its_event() {
+fn recent_failures_are_reported_with_their_event() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -92,7 +92,7 @@ fn waits(name: &str, seconds: i64) -> [EventWait; 1] {
 }
 
 #[test]
-fn who_answers_nothing_is_not_green_while_messages_wait() {
+fn route_is_not_green_while_messages_wait_unanswered() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -110,7 +110,7 @@ fn who_answers_nothing_is_not_green_while_messages_wait() {
 }
 
 #[test]
-fn who_connects_for_long_is_not_green() {
+fn route_that_connects_for_too_long_is_not_green() {
     let start = Timestamp::UNIX_EPOCH;
     let standing = Standing::new(start);
     let told = |seconds| {
@@ -126,7 +126,7 @@ fn who_connects_for_long_is_not_green() {
 }
 
 #[test]
-fn what_passes_of_one_event_says_nothing_of_another() {
+fn success_of_one_event_does_not_clear_errors_of_another() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -155,7 +155,7 @@ fn what_passes_of_one_event_says_nothing_of_another() {
 }
 
 #[test]
-fn what_is_made_good_does_not_count() {
+fn failures_followed_by_success_do_not_affect_health() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -202,7 +202,7 @@ fn a_tag_without_a_value_is_seen_as_long_as_it_has_none() {
 }
 
 #[test]
-fn what_stands_still_is_red_and_says_why() {
+fn stopped_route_is_red_with_its_reason() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -221,7 +221,7 @@ fn what_stands_still_is_red_and_says_why() {
 }
 
 #[test]
-fn uptime_is_shown_with_days_from_the_first() {
+fn uptime_includes_days_from_the_first_full_day() {
     for (seconds, expected) in [(0, "00:00:00"), (86_399, "23:59:59"), (93_784, "1.02:03:04")] {
         assert_eq!(uptime(SignedDuration::from_secs(seconds)), expected);
     }
@@ -254,7 +254,7 @@ fn how_often_it_is_tried_to_connect_says_nothing_of_the_health() {
 }
 
 #[test]
-fn what_is_given_up_meanwhile_does_not_hide_why_it_is_not_connected() {
+fn dropped_message_does_not_hide_the_connection_error() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -287,7 +287,7 @@ fn runs_that_fail_are_red_after_a_minute_however_seldom_they_are_tried() {
 }
 
 #[test]
-fn who_has_lost_the_far_side_is_connected_when_something_passes() {
+fn reconnecting_route_is_connected_after_a_successful_delivery() {
     let start = Timestamp::UNIX_EPOCH;
     let after = |seconds| start + SignedDuration::from_secs(seconds);
     let mut standing = Standing::new(start);
@@ -307,7 +307,7 @@ fn who_has_lost_the_far_side_is_connected_when_something_passes() {
 }
 
 #[test]
-fn what_comes_back_by_itself_is_counted_apart_from_what_is_ordered() {
+fn automatic_restarts_are_counted_separately_from_ordered_reconnects() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     // It is tried until it is there.
@@ -337,7 +337,7 @@ fn what_comes_back_by_itself_is_counted_apart_from_what_is_ordered() {
 }
 
 #[test]
-fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
+fn refused_write_is_the_status_reason_for_five_minutes() {
     let start = Timestamp::UNIX_EPOCH;
     let mut standing = Standing::new(start);
     standing.connection_is(0, Connection::Connected, start);
@@ -358,7 +358,7 @@ fn what_may_not_be_published_is_the_reason_until_it_is_long_ago() {
 }
 
 #[test]
-fn what_goes_wrong_behind_what_may_not_be_published_is_told_as_well() {
+fn other_errors_are_reported_together_with_a_refused_write() {
     let start = Timestamp::UNIX_EPOCH;
     let after = |seconds| start + SignedDuration::from_secs(seconds);
     let mut standing = Standing::new(start);
@@ -389,7 +389,7 @@ fn what_goes_wrong_behind_what_may_not_be_published_is_told_as_well() {
 }
 
 #[test]
-fn what_may_not_be_published_stands_before_what_follows_from_it() {
+fn refused_write_is_listed_before_its_consequences() {
     let start = Timestamp::UNIX_EPOCH;
     let after = |minutes| start + SignedDuration::from_mins(minutes);
     let mut standing = Standing::new(start);

@@ -58,7 +58,7 @@ fn with_manifest(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn written_backup_is_read_back() {
     let bytes = backup();
     let mut archive = open(&bytes, ROOM).unwrap();
     assert_eq!(
@@ -72,7 +72,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn what_is_no_whole_backup_is_refused_with_the_reason() {
+fn incomplete_or_damaged_backup_is_rejected_with_the_reason() {
     let good = backup();
     let members = unpacked(&good);
     let [(_, store), (_, configuration), (_, manifest)] = &members[..] else { panic!("three members") };

@@ -50,7 +50,7 @@ pub(in crate::management::command) static HELP: Verb = Verb {
     execute: help,
 };
 
-/// What a package says of itself.
+/// Texts of a package.
 pub(in crate::management::command) struct PackageText {
     /// JSON Schema of its configuration.
     pub(in crate::management::command) schema: String,

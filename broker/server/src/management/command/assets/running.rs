@@ -2,7 +2,7 @@
 //! §13.1.
 
 use lotmq_auth::Scope;
-use lotmq_store::Batch;
+use lotmq_changes::Batch;
 use serde_json::json;
 
 use super::super::ownership::Removal;

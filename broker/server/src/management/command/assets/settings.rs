@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_definitions::Owner;
 use lotmq_host::limits::ROUTE_TIME;
 use lotmq_host::{Capability, GuestLimits, World};
-use lotmq_store::Batch;
 use serde_json::Value;
 
 use super::super::add_entity::refused;
@@ -242,7 +242,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     let setter = Setter::of(call, asset.owner(call.tenant).as_ref());
-    // What narrows the rights that it runs with.
+    // Set if the policy narrows the rights that the asset runs with.
     let policy_of_rights = format!("policy '{policy}'");
     let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
     let mut not_followed = Vec::new();

@@ -1,6 +1,6 @@
-//! Authority of those who say what runs in somebody's name: the code of a module, which runs for
-//! whoever installed an asset or wrote a route, and configurations. Who gives rules their code is
-//! asked before (`may_install`).
+//! Authority over code that runs with the rights of others: configurations, and modules, which run
+//! for the users who have assets or routes of them. `may_install` is asked first about users who
+//! give rules their code.
 
 use std::iter;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ pub(super) fn foreign(call: &Call<'_>, module: &str) -> Vec<(AssetKind, Arc<str>
     users.filter(|(_, _, owner)| !may_decide(call, owner.as_ref())).collect()
 }
 
-/// Checks that the caller decides what an asset of `owner` does with his rights, and with those of
-/// the owners of routes that run it as a `module`: by `sets`, of which people are told.
+/// Checks that the caller may decide what an asset of `owner` does with the owner's rights. The
+/// same holds for owners of routes that run it as a `module`. `sets` names the change in messages.
 ///
 /// # Errors
 /// RUNS_FOR_OTHERS, with the first that does.
@@ -104,8 +104,8 @@ fn check_users(
     Err(Refusal::new("RUNS_FOR_OTHERS", told(&first, &whose, who)))
 }
 
-/// Whether the caller decides what is done with somebody's rights: his own, or of all but `root`,
-/// whom no rule binds, as an administrator, who could do it himself.
+/// Whether the caller may decide about the use of an owner's rights. Users may for their own, and
+/// administrators for all but `root`, whom no rule binds. An administrator could do it anyway.
 fn may_decide(call: &Call<'_>, owner: Option<&Owner>) -> bool {
     let own = call.owner();
     (own.is_some() && owner == own.as_ref()) || (is_admin(call) && !owner.is_some_and(is_root))
@@ -115,8 +115,7 @@ fn is_root(owner: &Owner) -> bool {
     *owner.name == *ROOT
 }
 
-/// Whether a module's configuration may be taken over by the caller. What nobody owns any more is
-/// not everybody's.
+/// Whether the caller may take over a module's configuration. Without an owner, only `root` may.
 pub(super) fn is_own(call: &Call<'_>, module: &Module) -> bool {
     call.identity.is_root() || (module.owner.is_some() && module.owner == call.owner())
 }
@@ -138,8 +137,8 @@ fn all_routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, 
     routes(call, module).chain(instances.into_iter().flat_map(|name| routes(call, &name)))
 }
 
-/// Routes that run a module of this name, with their owners. What an Action calls runs in the name
-/// of its own.
+/// Returns the routes that run a module of this name, with their owners. A module that an Action
+/// calls runs in the name of the module's own owner.
 fn routes(call: &Call<'_>, module: &str) -> impl Iterator<Item = (Arc<str>, Option<Owner>)> + use<> {
     let users = call.tenant.programs().guests.users_of_module(module);
     users.into_iter().filter_map(|user| match user.kind() {

@@ -16,8 +16,8 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lotmq_changes::TenantId;
 use lotmq_pulse::goes_on;
-use lotmq_store::TenantId;
 
 use super::parts;
 use crate::guests::compile::Loader;
@@ -45,7 +45,7 @@ impl Drop for Wanted {
     }
 }
 
-/// Where the component of a module is.
+/// Place of the component of a module.
 pub(in crate::management::command) enum ComponentPlace {
     /// It came with the command, and is to be stored.
     Uploaded(Bytes),
@@ -87,7 +87,7 @@ pub(in crate::management::command) fn compile(
     if upload.is_some() {
         parts::tell_compiling(call, &name, Duration::ZERO);
     }
-    // What an upload has reserved stays so until its bytes are gone.
+    // The reservation of an upload stays until its bytes are gone.
     let tenant = call.tenant.id;
     let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use lotmq_store::Batch;
+use lotmq_changes::Batch;
 
 use super::authority;
 use crate::guests;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use lotmq_auth::Scope;
+use lotmq_changes::Batch;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::Capability;
-use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::compiling::ComponentPlace;
@@ -104,7 +104,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(stopped.tell(call, name, done))
 }
 
-/// What `-grant` names, and the other arguments.
+/// Returns the grants of `-grant`, and the other arguments.
 fn grants_in(call: &Call<'_>) -> Result<(GrantSet, Vec<String>), Refusal> {
     let (mut named, mut rest) = (GrantSet::new(), Vec::new());
     let mut arguments = call.all_arguments()?.into_iter();

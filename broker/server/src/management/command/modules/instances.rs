@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
-use lotmq_store::Batch;
 
 use super::compiling::{self, ComponentPlace};
 use crate::guests::Guests;
@@ -42,11 +42,11 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
         && managed.assets.get(name).is_some_and(|now| Arc::ptr_eq(&now, &record))
         && managed.assets.effective(&record) == policies;
     if !is_present {
-        // Whoever has changed it since then has done this, too.
+        // The later change has done this, too.
         return Ok(());
     }
     let compiled = compiled?;
-    // What is stored of it is as it was.
+    // Its stored data stays the same.
     assets::arm(call.tenant, &call.broker.hosting, compiled, &mut Batch::new()).map_err(refused)
 }
 

@@ -17,12 +17,12 @@ pub(crate) fn options_in(text: &str) -> Result<Vec<String>, Refusal> {
     Ok(command_text::arguments(text)?)
 }
 
-/// Makes a module of a component, and says what is to be known of it. One whose options name no
-/// grant is granted all that it asks for; its world is the one whose handler it exports, unless the
-/// options name another.
+/// Makes a module of a component, and returns warnings about it. If its options name no grant, it
+/// gets all that it asks for. Its world is that of the handler it exports, unless the options name
+/// another.
 ///
 /// # Errors
-/// What `-addModule` would refuse, and options that mean something to a broker with clients only.
+/// Refusals as of `-addModule`, and options that need a broker with clients.
 pub(crate) fn module(
     name: &str,
     component: &[u8],

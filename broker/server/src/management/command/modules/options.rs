@@ -32,11 +32,11 @@ pub(super) struct ModuleRequest {
     wasm64: Option<String>,
     /// Announced bytes.
     pub(super) size: Option<usize>,
-    /// What `-grant` names.
+    /// Grants of `-grant`.
     named: GrantSet,
     /// Whether all that the module asks for is granted.
     grants_all: bool,
-    /// What `-net` names.
+    /// Grants of `-net`.
     net: GrantSet,
     /// Tenant that is named.
     pub(super) tenant: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct ModuleRequest {
     pub(super) warnings: Vec<OptionWarning>,
 }
 
-/// What a module may take the place of.
+/// Modules that a new module may replace.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Replacing {
     /// Whether of one of its name.
@@ -131,9 +131,9 @@ impl ModuleRequest {
     }
 }
 
-/// What a module is granted: what the options name, and of what its manifest asks for what there
-/// is, if the options say so. A module without a manifest has all topics where the options name no
-/// more than places of the network; one of the worlds `rule` and `auth` has none.
+/// Returns the grants of a module: those of the options, and, if the options say so, the available
+/// ones of its manifest. A module without a manifest gets all topics if the options name at most
+/// places of the network, except in worlds `rule` and `auth`.
 pub(super) fn granted(
     world: World,
     asked: &ModuleRequest,
@@ -185,10 +185,10 @@ pub(in crate::management::command) fn is_module_name(name: &str) -> bool {
 /// Beginning of the argument that is the component.
 const WASM64: &str = "wasm64:";
 
-/// Reads what the text of a command says, without looking at who says it.
+/// Parses the options in the text of a command, whoever gives it.
 ///
 /// # Errors
-/// What is no option, or has no value that it can have.
+/// An unknown option, or one with an invalid value.
 pub(super) fn read_options(
     verb: &Verb,
     mut arguments: impl Iterator<Item = String>,
@@ -317,14 +317,14 @@ fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
     number.ok_or_else(|| out_of_range(option, maximum, text))
 }
 
-/// Size of a component. What is no more than too long is refused by whoever knows how the component
-/// comes.
+/// Parses the size of a component. The caller, who knows how the component comes, refuses one that
+/// is too long.
 fn size(option: &str, text: &str) -> Result<usize, Refusal> {
     let size = text.parse().ok().filter(|size| *size > 0);
     size.ok_or_else(|| out_of_range(option, MODULE_UPLOAD_BYTES_MAX, text))
 }
 
-/// Time of a run. What is longer than a module of its world may have is refused when that is known.
+/// Parses the time of a run. The limit of the module's world is checked when it is known.
 fn time_ms(option: &str, text: &str) -> Result<usize, Refusal> {
     let time = text.parse().ok().filter(|time| *time > 0);
     time.ok_or_else(|| {

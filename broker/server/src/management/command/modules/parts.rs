@@ -1,9 +1,9 @@
 //! Uploads of modules in parts: `-addModule … -size -sha256`, the parts that are published,
 //! `-cancelModuleUpload`, and the end. Commands reference §14.3.
 //!
-//! What an upload has become is in `uploads`. When the last part has come, the command is executed
-//! again, with the bytes and a queue of its own: what a user may do is looked at twice, and its
-//! Client is not kept waiting.
+//! The state of an upload is in `uploads`. When the last part has come, the command is executed
+//! again, with the bytes and a queue of its own. So the user's rights are checked twice, and the
+//! Client does not wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,6 @@ use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
 };
-use crate::process::clock::utc_text;
-use crate::process::this_turn;
 use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::Tenant;
@@ -42,6 +40,8 @@ use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::Asker;
 use lotmq_core::turn::internal;
+use lotmq_process::clock::utc_text;
+use lotmq_process::this_turn;
 
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",
@@ -141,7 +141,7 @@ pub(crate) fn is_part(topic: &str) -> bool {
 
 /// Module, upload and index that a topic names.
 fn part_of(topic: &str) -> Option<(&str, &str, &str)> {
-    // What is behind the identifier is the index, and refused where it is none.
+    // The level behind the identifier is the index. The caller refuses a text that is no index.
     let mut levels = topic.strip_prefix(MODULES)?.splitn(4, '/');
     let (name, upload, id, index) = (levels.next()?, levels.next()?, levels.next()?, levels.next()?);
     (upload == "upload").then_some((name, id, index))

@@ -1,8 +1,8 @@
 //! Compilation and installation of a project: compiled as a whole, then installed entity by entity
 //! in load order.
 //!
-//! What is wrong with one entity does not keep out the others (commands reference §12.2); each is
-//! told of with its file, cell and line.
+//! An error in one entity does not keep out the others (commands reference §12.2). Each error is
+//! reported with its file, cell and line.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds, warn_of_calls};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
     Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
 };
 use lotmq_pulse::goes_on;
-use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
 use super::given_back::{self, origin_of};
@@ -58,7 +58,7 @@ struct Item {
     compiled: Result<CompiledProgram, ()>,
 }
 
-/// What becomes of what waits for a route that is replaced, where that is worth to be told.
+/// Returns a note on messages that wait for a replaced route, if users need to know it.
 fn told_of_replacement(tenant: &Tenant, compiled: &Result<CompiledProgram, ()>) -> Option<String> {
     let Ok(CompiledProgram::Definition(definition)) = compiled else { return None };
     let said = definition.new.facts.route.as_deref()?;
@@ -263,7 +263,8 @@ impl CompiledProject {
         self.items.push(Item { title: kind.title(), name: entity.name, place, source, compiled });
     }
 
-    /// What comes, as replies list it, each with its text and with what is there under its name.
+    /// Returns the new entities as replies list them, each with its text and the present one of its
+    /// name.
     pub(crate) fn compared(&self, tenant: &Tenant) -> Vec<(Value, &str, Option<Present>)> {
         let good = self.items.iter().filter(|item| item.compiled.is_ok());
         good.map(|item| {
@@ -277,7 +278,7 @@ impl CompiledProject {
         .collect()
     }
 
-    /// What is wrong with the programs, and what of them would be refused.
+    /// Returns the errors of the programs, and the entities that would be refused.
     pub(crate) fn would_fail(
         self,
         tenant: &Tenant,
@@ -428,11 +429,10 @@ fn gone_row(tenant: &Tenant, kind: &str, name: &str) -> Value {
     }
 }
 
-/// Installs a project in the place of those that it `ends`, its own version before among them: what
-/// comes again is replaced in one step, what does not is removed, rules at the end, so that at no
-/// moment less is denied than before or afterwards. Where a text of the project has errors, nothing
-/// that it had is removed: that may be what the text was to say. The caller holds the lock of
-/// changes.
+/// Installs a project in the place of those that it `ends`, its own version before among them. It
+/// replaces entities that come again in one step and removes the others. Rules go last, so that at
+/// no moment less is denied than before or afterwards. If a text of the project has errors, nothing
+/// is removed, because the text may define it. The caller holds the lock of changes.
 pub(crate) fn install(
     call: &mut Call<'_>,
     project: &Project,

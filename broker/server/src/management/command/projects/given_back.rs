@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, Origin};
-use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::error;
 
 use crate::guests::HasPrograms as _;
@@ -49,7 +49,7 @@ pub(super) fn is_of_a_project(tenant: &Tenant, kind: &str, name: &str) -> bool {
     origin_of(tenant, kind, name).is_some_and(|origin| origin != Origin::AdHoc)
 }
 
-/// Where a definition or script comes from that is there, by its kind as the store writes it.
+/// Returns the origin of an existing definition or script, by its kind as the store writes it.
 pub(super) fn origin_of(tenant: &Tenant, kind: &str, name: &str) -> Option<Origin> {
     if kind == scripts::KIND {
         return tenant.programs().scripts.origin(name);

@@ -40,12 +40,12 @@ pub(super) fn told(
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
 }
 
-/// What would become of what is there, with a fingerprint of it: of what would be done, and of the
-/// definitions that it would be done to.
+/// Plan of changes to the existing entities, with a fingerprint of the changes and of the
+/// definitions that they affect.
 ///
-/// The fingerprint is that of another plan as soon as the same command would do something else, or
-/// do it to other texts; messages that wait do not count. The caller holds the lock of changes
-/// where it is to hold for what is done next.
+/// The fingerprint changes as soon as the same command would do something else, or do it to other
+/// texts. Waiting messages do not count. The caller holds the lock of changes if the plan is to
+/// hold for the next step.
 pub(super) struct ProjectPlan {
     lists: Vec<(&'static str, Vec<Value>)>,
     /// Number of definitions that stay as they are; `None` where nothing comes.
@@ -110,13 +110,13 @@ impl ProjectPlan {
     /// Adds it to the data of a reply.
     ///
     /// `added`, `changed`, `movesHere` (as it is in a project that ends), `takesOver` (added by
-    /// hand), `removed` and `givenBack` list entities, `unloads` the other projects that end, where
-    /// there are any, and `ofOthers` those of them that belong to other users, with their owners;
-    /// `unchanged` is a number. What changes of the same owner's has its texts, `before` and
-    /// `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; his files hold them anyway. A rule that is
-    /// added names in `opens` those that it is asked before and that deny what it may allow, and
-    /// one that is added or changed in `administration` its scope, where it may allow what built-in
-    /// rules keep to administrators. `plan` is the fingerprint.
+    /// hand), `removed` and `givenBack` list entities. `unloads` lists the other projects that end,
+    /// and `ofOthers` those that belong to other users, with their owners. `unchanged` is a number.
+    /// Changes of the same owner have their texts, `before` and `after`, up to
+    /// [`PLAN_TEXT_BYTES_MAX`] in all; the owner's files hold them anyway. An added rule names in
+    /// `opens` the rules behind it that deny what it may allow. An added or changed rule has its
+    /// scope in `administration`, if it may allow rights that built-in rules keep to
+    /// administrators. `plan` is the fingerprint.
     pub(super) fn tell(self, data: &mut Value) {
         data["plan"] = self.fingerprint().into();
         for (key, rows) in self.lists {
@@ -175,8 +175,8 @@ fn see_present(seen: &mut Sha256, present: &Present) {
     see(seen, present.owner.as_deref());
 }
 
-/// What would be removed of the loaded projects that it `ends`, with the project of what is of
-/// another one.
+/// Returns the entities that would be removed with the loaded projects that it `ends`. An entity of
+/// another project comes with the name of that project.
 fn removed(
     tenant: &Tenant,
     project: &str,
@@ -197,7 +197,7 @@ fn removed(
     rows
 }
 
-/// What comes, by what becomes of what is there.
+/// Coming entities, by their effect on the existing ones.
 #[derive(Default)]
 struct Coming {
     added: Vec<Value>,
@@ -238,7 +238,7 @@ impl Coming {
             let is_owners = owner.as_deref() == project.owner.as_ref().map(|owner| &*owner.name);
             let is_same = has_this_text;
             let is_own = of == project.name;
-            // What stays in another project is told as an error.
+            // An entity that stays in another project is reported as an error.
             if !is_own && !ends(&of) {
                 continue;
             }

@@ -18,8 +18,8 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use lotmq_core::tenant::Tenant;
 
-/// Checks that the owner of a project may deploy an entity: he needs the right of the command for
-/// it, and what another user has added by hand is left alone, if it `spares_others`.
+/// Checks that the owner of a project may deploy an entity. They need the right of the command for
+/// it. With `spares_others`, an entity that another user has added by hand is left alone.
 pub(super) fn check_owner(
     tenant: &Tenant,
     project: &Project,
@@ -54,11 +54,11 @@ pub(super) fn check_owner(
     }
 }
 
-/// Checks that whoever gives the command may remove what the projects that it `ends` own and what
-/// does not come again: with the rights of the commands for it.
+/// Checks that the caller has the rights to remove entities of the projects that it `ends`.
+/// Entities that come again are not removed.
 ///
 /// # Errors
-/// PERMISSION_DENIED with the first definition that he may not remove.
+/// PERMISSION_DENIED with the first definition that the caller may not remove.
 pub(crate) fn may_remove_owned(
     call: &Call<'_>,
     ends: &dyn Fn(&str) -> bool,
@@ -81,8 +81,8 @@ pub(crate) fn may_remove_owned(
     Ok(())
 }
 
-/// The loaded projects that it `ends` and that belong to other users than who gives the command,
-/// with their owners. What belongs to nobody is not among them.
+/// Returns the loaded projects that it `ends` and that belong to other users than the caller, with
+/// their owners. Skips projects without an owner.
 pub(super) fn of_others(call: &Call<'_>, ends: &dyn Fn(&str) -> bool) -> Vec<(Arc<str>, Owner)> {
     let own = call.owner();
     let projects = &call.tenant.managed().projects;

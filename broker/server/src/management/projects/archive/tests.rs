@@ -82,7 +82,7 @@ fn a_path_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_however_small_it_looks() {
+fn oversized_project_archive_is_rejected_even_if_compressed_small() {
     let zeros = vec![0; usize::try_from(PROJECT_UNPACKED_BYTES_MAX).unwrap() / 2 + 1];
     let archive = write([("a.bin".to_owned(), zeros.clone()), ("b.lot".to_owned(), zeros)]).unwrap();
     assert!(archive.len() < 1 << 20, "a bomb of {} bytes", archive.len());
@@ -94,7 +94,7 @@ fn what_is_too_large_is_refused_however_small_it_looks() {
 }
 
 #[test]
-fn damage_is_told_with_its_file_and_place() {
+fn archive_damage_is_reported_with_file_and_position() {
     assert!(refusal(b"no zip").starts_with("the archive cannot be read: "));
     assert_eq!(
         refusal(&zip_of(&[("a/x.lot", b"line\nl\xc3\xa4\xff", 0o644)])),

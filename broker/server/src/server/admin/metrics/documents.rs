@@ -1,5 +1,5 @@
-//! What is written from the table of families for people and their tools: the page of all metrics,
-//! a board for Grafana, rules of alerts for Prometheus.
+//! Documents made from the table of metric families: the page of all metrics, a Grafana dashboard,
+//! alert rules for Prometheus.
 //!
 //! `tests/tidy` writes and compares them.
 

@@ -61,7 +61,7 @@ macro_rules! families {
 }
 pub(super) use families;
 
-/// What samples are read from: the broker, and what is looked up or added up once for all families.
+/// Source of the samples: the broker, and values that are read or summed once for all families.
 pub(super) struct Reading<'a> {
     pub(super) broker: &'a Broker,
     pub(super) sums: FigureSums,

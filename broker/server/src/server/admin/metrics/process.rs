@@ -1,7 +1,7 @@
 //! Families about the process, by the names that all exporters have for them.
 
 use super::family::{FamilyRow, families};
-use crate::process::{descriptors, machine, usage};
+use lotmq_process::{descriptors, machine, usage};
 
 /// Families about the process.
 pub(super) static PROCESS: &[FamilyRow] = families! {

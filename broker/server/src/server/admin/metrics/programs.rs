@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_definitions_are_told_apart() {
+    fn definitions_beyond_the_limit_are_summed_as_other() {
         let named = |number: usize| DefinitionReading {
             name: number.to_string(),
             runs: 1,

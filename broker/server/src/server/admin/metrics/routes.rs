@@ -86,7 +86,7 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| of.http().served.has_any().then_some(of.http().served.sent_bytes));
 };
 
-/// What the figures of a route are read from.
+/// Source of the figures of a route.
 pub(super) struct RouteReading {
     tenant: String,
     route: String,

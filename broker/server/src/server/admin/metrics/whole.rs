@@ -31,9 +31,9 @@ pub(super) static BROKER: &[FamilyRow] = families! {
     Gauge "lotmq_commands_waiting" [] "Commands that wait or run."
         |it, to| to.one(it.broker.commands.waiting());
     Gauge "lotmq_resident_memory_bytes" [] "Memory of the process."
-        |_, to| to.one(crate::process::usage::memory().0);
+        |_, to| to.one(lotmq_process::usage::memory().0);
     Counter "lotmq_cpu_seconds_total" [] "Processor time of the process."
-        |_, to| to.one(crate::process::usage::cpu_time().as_secs_f64());
+        |_, to| to.one(lotmq_process::usage::cpu_time().as_secs_f64());
     Gauge "lotmq_sessions_ending" [] "Sessions that have ended and whose queues other members of their groups are being given."
         |it, to| to.one(it.broker.context.session_drains.len());
     Gauge "lotmq_listeners_not_opened" [] "Addresses that the configuration names and that could not be opened."

@@ -85,8 +85,8 @@ impl TagsAsked {
         }
     }
 
-    /// Tells whoever watches that tags have lost their values, when none lacked one before, and in
-    /// the log that all have them again. What comes and goes is told now and then.
+    /// Records that tags have lost their values if none lacked one before. Logs when all have
+    /// values again. Limits the rate for tags that come and go.
     fn tells(&mut self, driver: &Driver, version: &Version, told: Option<&FailingTags>) {
         let Some(text) = told.and_then(FailingTags::text) else {
             if std::mem::take(&mut self.is_told) {

@@ -40,7 +40,7 @@ fn others_pass_what_rests_but_for_messages_of_its_topics() {
     let good = mailbox.take(0, u64::MAX);
     assert_eq!(good.iter().map(|post| post.sequence).collect::<Vec<_>>(), [2, 5]);
     mailbox.done(0, &good);
-    // What comes meanwhile takes the place that is its own.
+    // Messages that arrive meanwhile queue in their own place.
     post(&mut mailbox, "good", "a");
     post(&mut mailbox, "good", "b");
     post(&mut mailbox, "bad", "b");
@@ -53,7 +53,7 @@ fn others_pass_what_rests_but_for_messages_of_its_topics() {
 }
 
 #[test]
-fn what_has_rested_is_tried_with_half_as_many_until_something_passes() {
+fn paused_messages_are_retried_in_halved_batches_until_one_passes() {
     let mut mailbox = Mailbox::new();
     (0..8).for_each(|_| post(&mut mailbox, "bad", "a"));
     for expected in [8, 4, 2, 1, 1] {
@@ -70,7 +70,7 @@ fn what_has_rested_is_tried_with_half_as_many_until_something_passes() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever fails how often: each message passes once, and those of a topic in their order.
+    /// Each message passes once, and those of a topic in their order, however often takers fail.
     #[test]
     fn each_message_passes_once_and_topics_keep_their_order(
         posts in prop::collection::vec((0_usize..4, 0_usize..5), 1..60),

@@ -1,0 +1,159 @@
+//! Why something was not made durable, and what is wrong with a damaged file.
+//!
+//! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Ticket;
+
+/// Damage of a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// redb found its own structure damaged.
+    #[error("{0}")]
+    Structure(String),
+    /// redb met bytes that it did not expect at all; the panic was contained.
+    #[error("damaged beyond what the database can describe: {0}")]
+    Unreadable(String),
+    /// The file is a redb file of another program, or its table types differ.
+    #[error("table '{table}' does not belong to this program: {reason}")]
+    ForeignTable {
+        /// The table.
+        table: &'static str,
+        /// Message of redb.
+        reason: String,
+    },
+    /// A row's checksum is wrong, or it does not decode.
+    #[error("row of table '{table}' with key {key}: {reason}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The key, in hexadecimal, at most 64 bytes of it, and the name that it ends with.
+        key: String,
+        /// Description of the damage.
+        reason: &'static str,
+    },
+    /// A chunk of the log has a wrong checksum or does not decode.
+    #[error("log chunk {lsn}: {reason}")]
+    Chunk {
+        /// Number of its first record.
+        lsn: u64,
+        /// Description of the damage.
+        reason: &'static str,
+    },
+    /// A table says that it has more rows than are found, or fewer.
+    #[error("table '{table}' says that it has {expected} rows, and {found} are found")]
+    RowsMissing {
+        /// The table.
+        table: &'static str,
+        /// Number of rows that it declares.
+        expected: u64,
+        /// Number of rows that are found.
+        found: u64,
+    },
+    /// Part of the log is missing.
+    #[error("log continues at record {found} where record {expected} should be")]
+    LogGap {
+        /// The record that should come.
+        expected: u64,
+        /// The record that came.
+        found: u64,
+    },
+    /// A message is referred to and is not there.
+    #[error("message {message} is queued but its content is missing")]
+    MessageMissing {
+        /// The message.
+        message: u64,
+    },
+    /// The table of the schema version is empty in a file that has others.
+    #[error("schema version missing")]
+    SchemaMissing,
+}
+
+impl Corruption {
+    /// Whether the tree of the database is damaged, so that rows may be missing without a trace;
+    /// else it is what is named, and nothing besides.
+    pub fn is_of_tree(&self) -> bool {
+        match self {
+            Self::Structure(_)
+            | Self::Unreadable(_)
+            | Self::ForeignTable { .. }
+            | Self::RowsMissing { .. }
+            | Self::SchemaMissing => true,
+            Self::Row { .. } | Self::Chunk { .. } | Self::LogGap { .. } | Self::MessageMissing { .. } => {
+                false
+            }
+        }
+    }
+}
+
+/// Why something is not, or not known to be, durable.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Too many bytes wait for the disk. Stop reading from those who publish durably, try again
+    /// later.
+    #[error("{waiting_bytes} bytes wait for the disk, limit {limit_bytes}")]
+    Full {
+        /// Bytes that wait already.
+        waiting_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// The store has been closed.
+    #[error("store is closed")]
+    Closed,
+    /// The writer is at something that does not end: it gives no snapshot meanwhile, and settles
+    /// nothing.
+    #[error("the disk has not answered for {} s", waited.as_secs())]
+    Hangs {
+        /// How long was waited.
+        waited: std::time::Duration,
+    },
+    /// The commit of the group that held the batch failed.
+    #[error("not stored: {0}")]
+    CommitFailed(CommitError),
+    /// The ticket is so old that its failure is no longer remembered.
+    #[error("outcome of ticket {} is no longer known", .0.number())]
+    OutcomeForgotten(Ticket),
+    /// No random numbers for a nonce; nothing was appended.
+    #[error("no random numbers from the system")]
+    Random,
+}
+
+/// Why a group was not committed.
+///
+/// The batches of the group are not promised to be there after a restart. They may be there all the
+/// same: when the sync itself failed, nobody can tell.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub struct CommitError {
+    /// Kind of the failure.
+    pub kind: CommitErrorKind,
+    /// The database's own words.
+    pub detail: Arc<str>,
+}
+
+impl CommitError {
+    /// Error of a damaged file.
+    pub fn corrupted(detail: impl fmt::Display) -> Self {
+        Self { kind: CommitErrorKind::Corrupted, detail: detail.to_string().into() }
+    }
+}
+
+/// The kinds of [`CommitError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitErrorKind {
+    /// The disk is full (0x97 to a 5.0 Client).
+    NoSpace,
+    /// Reading, writing or syncing failed.
+    Io,
+    /// The file is damaged.
+    Corrupted,
+    /// The file was deleted, moved or replaced while it was open.
+    Gone,
+    /// The file failed before and could not be opened again yet.
+    Unavailable,
+}
