@@ -99,6 +99,7 @@ fn the_sdk_for_rust_passes_its_own_tests() {
     let tested =
         cargo.args(["test", "--locked", "--lib", "--features", "route,serde_json"]).output().unwrap();
     let told = String::from_utf8_lossy(&tested.stdout);
-    let is_well = tested.status.success() && told.contains("periods_are_kept_and_what_was_missed_is_told");
+    let is_well =
+        tested.status.success() && told.contains("schedule_keeps_its_periods_and_counts_missed_ones");
     assert!(is_well, "{told}{}", String::from_utf8_lossy(&tested.stderr));
 }

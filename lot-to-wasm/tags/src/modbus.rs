@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_reason() {
+    fn invalid_address_is_rejected_with_a_reason() {
         let own = |text, kind| (text, None, kind, None, (1, false));
         let all = |text, kind, is_written| (text, None, kind, None, (EVERYBODY, is_written));
         for ((text, area, kind, length, (unit, is_written)), expected) in [

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_becomes_a_policy_and_a_mode() {
+    fn security_settings_resolve_to_a_policy_and_a_mode() {
         let asked = |uses, policy: &str, mode: &str| SecuritySettings {
             uses,
             policy: SecurityPolicy::of(policy),

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_reason() {
+    fn invalid_address_is_rejected_with_a_reason() {
         let unknown = "it is none such as DB1.DBW4, DB1.DBX8.0, DB1.DBS10.20, MB2, M10.1, IW0, QB1, T1 or C1";
         let read_only = "an input, a timer or a counter cannot be written";
         for (text, kind, is_written, expected) in [

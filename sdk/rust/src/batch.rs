@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_is_refused_for_what_is_wrong() {
+    fn malformed_batch_is_rejected_with_the_reason() {
         let (numbers, bytes) = example();
         let changed = |index: usize, number: u32| {
             let mut changed = numbers.clone();

@@ -615,7 +615,7 @@ mod tests {
     use crate::testing::{set_endpoint, set_host_work};
 
     #[test]
-    fn what_has_come_is_read_though_the_host_has_work_all_the_time() {
+    fn arrived_data_is_read_even_under_constant_host_work() {
         let far = UdpSocket::bind("127.0.0.1:0").unwrap();
         set_endpoint("far", far.local_addr().unwrap());
         let (socket, heard) = (AsyncUdp::open("far", 1_000).unwrap(), Rc::new(Cell::new(0)));

@@ -81,7 +81,7 @@ mod tests {
     use crate::testing::set_time_ms;
 
     #[test]
-    fn periods_are_kept_and_what_was_missed_is_told() {
+    fn schedule_keeps_its_periods_and_counts_missed_ones() {
         set_time_ms(1_000_000);
         let mut schedule = Schedule::new().every(100).every(250);
         let due = |index, missed| Some(Due { index, missed });

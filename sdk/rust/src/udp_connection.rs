@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_go_both_ways_and_who_is_silent_is_told() {
+    fn datagrams_travel_both_ways_and_silence_times_out() {
         let (far, near) = far();
         near.send(b"one").unwrap();
         let mut bytes = [0; 10];
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_got_lost_is_asked_again_and_a_late_answer_is_none() {
+    fn lost_request_is_repeated_and_late_answers_are_ignored() {
         let (far, near) = far();
         let station = std::thread::spawn(move || {
             let mut bytes = [0; 10];

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_got_lost_is_asked_again_and_late_answers_are_others() {
+    fn lost_datagram_is_requested_again_and_late_answers_are_ignored() {
         let station = station(&[2], 2);
         let receipt = Datagrams::deliver(vec![delivery("press", "read 1")]).unwrap();
         assert_eq!((receipt.accepted, receipt.rejected.len()), (1, 0));

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_beside_a_delivery_ends_the_next_run() {
+    fn connection_end_between_runs_ends_the_next_run() {
         let (stream, lines) = opened();
         drop((stream, lines));
         while !HAS_ENDED.get() {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_published_ends_the_connection() {
+    fn failed_publish_ends_the_connection() {
         let (mut stream, _lines) = opened();
         refuse_published(Some(ingest::IngestError::NotStored));
         stream.write_all(b"line\n").unwrap();

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_written_and_classes_of_failure_are_told() {
+    fn messages_are_written_and_failures_are_classified() {
         let asked = station(&["PONG", "OK", "ERROR no such point", "BUSY"]);
         Guest::open(CONFIGURATION.to_owned()).unwrap();
         let write = |point: &str| Delivery {

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_locked_or_long_is_denied() {
+    fn publish_to_a_locked_plant_or_with_a_long_payload_is_denied() {
         assert_eq!(Guest::check(publishing("plant/press", "21.5")).unwrap(), Verdict::Allow);
         assert_eq!(Guest::check(publishing("plant/press", [b'x'; 65])).unwrap(), Verdict::Deny);
         set_last_value("plant/locked", b"true");
