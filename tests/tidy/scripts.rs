@@ -127,10 +127,7 @@ fn unchanged_dependencies_are_checked_once() {
 #[test]
 fn a_finding_about_dependencies_fails() {
     for (what, call) in [
-        (
-            "licences",
-            "cargo deny --log-level error --all-features --manifest-path guests/Cargo.toml",
-        ),
+        ("licences", "cargo deny --log-level error --all-features --manifest-path guests/Cargo.toml"),
         ("advisories", "cargo deny --offline --log-level error --all-features --manifest-path sdk/examples"),
     ] {
         let bench = Bench::new(&[call]).with_database();

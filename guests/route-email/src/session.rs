@@ -379,7 +379,9 @@ mod tests {
         ] {
             let says: &'static str = format!("{}\r\n", refused(says)).leak();
             let failure = session(&[before, &[says]].concat()).log_in(offers, user, password).unwrap_err();
-            let (Failure::Fatal(reason) | Failure::Reconnect(reason)) = failure else { panic!("{failure:?}") };
+            let (Failure::Fatal(reason) | Failure::Reconnect(reason)) = failure else {
+                panic!("{failure:?}")
+            };
             assert!(reason.ends_with(told), "{reason}");
         }
         let cut: &'static str = format!("535 AUTH PLAIN {}\r\n", &in_one[..24]).leak();

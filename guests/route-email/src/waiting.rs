@@ -67,7 +67,9 @@ impl Waiting {
     pub(crate) fn load(now_ms: i64) -> Waiting {
         let mut waiting = Waiting { mails: BTreeMap::new(), busy: busy() };
         for key in state::keys() {
-            let Some(sequence) = key.strip_prefix(MAIL).and_then(|number| number.parse().ok()) else { continue };
+            let Some(sequence) = key.strip_prefix(MAIL).and_then(|number| number.parse().ok()) else {
+                continue;
+            };
             match kept(&key).and_then(|kept| mail(&kept)).filter(|mail| now_ms - mail.at_ms < MAIL_MS) {
                 Some(mail) => _ = waiting.mails.insert(sequence, mail),
                 None => state::remove(&key),

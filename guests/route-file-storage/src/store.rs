@@ -194,7 +194,12 @@ impl Store {
         Ok(OpenFile { path: path.to_owned(), content, records, length })
     }
 
-    fn look_at_csv(&self, path: &str, length: u64, delimiter: char) -> Result<(Content, u64, u64), FileError> {
+    fn look_at_csv(
+        &self,
+        path: &str,
+        length: u64,
+        delimiter: char,
+    ) -> Result<(Content, u64, u64), FileError> {
         let mut scan = Scan::new(HEADER_BYTES_MAX);
         if length > 0 {
             let mut file = self.folder.open(path)?;
@@ -378,7 +383,8 @@ impl OpenFile {
             own.peek().is_some() && !own.any(|name| columns.contains(name))
         };
         records.iter().find(has_nothing)?;
-        let shown: Vec<&str> = columns.iter().filter(|name| is_own(name)).take(COLUMNS_SHOWN).map(String::as_str).collect();
+        let shown: Vec<&str> =
+            columns.iter().filter(|name| is_own(name)).take(COLUMNS_SHOWN).map(String::as_str).collect();
         let more = if columns.len() > COLUMNS_SHOWN { ", …" } else { "" };
         Some(format!("a record has none of the columns of '{}': {}{more}", self.path, shown.join(", ")))
     }

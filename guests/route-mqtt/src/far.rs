@@ -248,7 +248,9 @@ impl Far {
         let endpoint = self.config.endpoint;
         match has_room {
             true => format!("{endpoint}: it is connected, and has not answered for {} s", within_ms / 1000),
-            false => format!("{endpoint}: what it has sent waits to be stored here, and its answer behind that"),
+            false => {
+                format!("{endpoint}: what it has sent waits to be stored here, and its answer behind that")
+            }
         }
     }
 

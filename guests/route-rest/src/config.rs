@@ -270,10 +270,7 @@ mod tests {
         for (own, expected) in [
             (&[][..], &[("X-Site", "north"), ("Accept", "a"), ("accept", "b")][..]),
             (&[("x-site", "south")], &[("Accept", "a"), ("accept", "b"), ("x-site", "south")]),
-            (
-                &[("ACCEPT", "c"), ("ACCEPT", "d")],
-                &[("X-Site", "north"), ("ACCEPT", "c"), ("ACCEPT", "d")],
-            ),
+            (&[("ACCEPT", "c"), ("ACCEPT", "d")], &[("X-Site", "north"), ("ACCEPT", "c"), ("ACCEPT", "d")]),
         ] {
             assert_eq!(with_own(&common, of(own)), of(expected));
         }

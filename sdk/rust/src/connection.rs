@@ -107,7 +107,9 @@ pub fn described(error: &IoError) -> String {
         IoError::Closed => "the connection has ended".to_owned(),
         IoError::WouldBlock => "it is not ready".to_owned(),
         IoError::Tls(reason) => format!("TLS: {reason}"),
-        IoError::LimitReached => "this instance has as many connections, sockets and listeners as it may, 64".to_owned(),
+        IoError::LimitReached => {
+            "this instance has as many connections, sockets and listeners as it may, 64".to_owned()
+        }
     }
 }
 
