@@ -15,7 +15,7 @@ use crate::modules::{compiled, refused, scale};
 use crate::{broker, next, options, send, watch};
 
 /// A guest that has a line for each message.
-const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+const ECHO: &[u8] = include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 /// The example of world `rule`.
 const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");

@@ -10,7 +10,7 @@ use crate::modules::scale;
 use crate::options;
 
 /// The guest with a table of users.
-const TABLE: &[u8] = include_bytes!("../../guests/auth-table/prebuilt/auth-table.wasm");
+const TABLE: &[u8] = include_bytes!("../../sdk/examples/auth-table/prebuilt/auth-table.wasm");
 
 fn unstable() -> BrokerOptions {
     options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")

@@ -1,6 +1,6 @@
 //! The examples: each is without a warning, formatted, and does what its cases say.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -38,7 +38,7 @@ fn examples_are_checked_formatted_and_do_what_their_cases_say() {
     assert_eq!(tested, 6);
 }
 
-/// Guests of `sdk/examples`, with their components; behind them those of `guests` that have cases.
+/// Guests of `sdk/examples` that have cases, with their components.
 const GUESTS: [(&str, &[u8]); 8] = [
     ("action-answer", include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm")),
     ("action-scale", include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm")),
@@ -47,7 +47,7 @@ const GUESTS: [(&str, &[u8]); 8] = [
     ("route-lines", include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm")),
     ("route-points", include_bytes!("../../sdk/examples/route-points/prebuilt/route-points.wasm")),
     ("rule-guard", include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm")),
-    ("route-post", include_bytes!("../../guests/route-post/prebuilt/route-post.wasm")),
+    ("route-post", include_bytes!("../../sdk/examples/route-post/prebuilt/route-post.wasm")),
 ];
 
 /// Program of the cases of an action, which name none.
@@ -75,16 +75,12 @@ fn put_cases(example: &Path, folder: &Path, (name, module): (&str, &[u8])) {
 #[test]
 fn guests_do_what_their_cases_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folders = ["sdk/examples", "guests"].map(|place| std::fs::read_dir(root.join(place)).unwrap());
-    let folders: Vec<PathBuf> = folders.into_iter().flatten().map(|it| it.unwrap().path()).collect();
-    let is_example = |folder: &PathBuf| folder.parent().is_some_and(|place| place.ends_with("examples"));
-    let has_cases = |folder: &PathBuf| folder.join("cases.test.toml").is_file();
-    let meant = folders.iter().filter(|folder| is_example(folder) || has_cases(folder));
-    assert_eq!(meant.count(), GUESTS.len());
+    let examples = root.join("sdk/examples");
+    let folders = std::fs::read_dir(&examples).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(folders.filter(|folder| folder.join("cases.test.toml").is_file()).count(), GUESTS.len());
     for (name, module) in GUESTS {
-        let from = folders.iter().find(|folder| folder.ends_with(name)).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        put_cases(from, folder.path(), (name, module));
+        put_cases(&examples.join(name), folder.path(), (name, module));
         let ran = Program::run(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap();
         let told = format!("{name}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.ends_with(", 0 failed") && !ran.stdout.starts_with("0 passed"), "{told}");
@@ -103,6 +99,7 @@ fn the_sdk_for_rust_passes_its_own_tests() {
     let tested =
         cargo.args(["test", "--locked", "--lib", "--features", "route,serde_json"]).output().unwrap();
     let told = String::from_utf8_lossy(&tested.stdout);
-    let is_well = tested.status.success() && told.contains("periods_are_kept_and_what_was_missed_is_told");
+    let is_well =
+        tested.status.success() && told.contains("schedule_keeps_its_periods_and_counts_missed_ones");
     assert!(is_well, "{told}{}", String::from_utf8_lossy(&tested.stderr));
 }

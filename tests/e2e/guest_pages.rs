@@ -54,7 +54,7 @@ fn sources() -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    for folder in ["sdk/templates", "sdk/examples", "guests"] {
+    for folder in ["sdk/templates", "sdk/examples", "guests", "tests/guests"] {
         collect(&root().join(folder), &mut found);
     }
     found
@@ -265,10 +265,10 @@ fn component_of(command: &str) -> &'static [u8] {
     let (name, world) = (command.split(' ').nth(1).unwrap(), command.contains("-world route"));
     match (name, world) {
         ("scale", false) => include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm"),
-        ("line", true) => include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm"),
-        ("log", true) => include_bytes!("../../guests/route-files/prebuilt/route-files.wasm"),
-        ("post", true) => include_bytes!("../../guests/route-post/prebuilt/route-post.wasm"),
-        ("scale", true) => include_bytes!("../../guests/route-serial/prebuilt/route-serial.wasm"),
+        ("line", true) => include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm"),
+        ("log", true) => include_bytes!("../../tests/guests/route-files/prebuilt/route-files.wasm"),
+        ("post", true) => include_bytes!("../../sdk/examples/route-post/prebuilt/route-post.wasm"),
+        ("scale", true) => include_bytes!("../../tests/guests/route-serial/prebuilt/route-serial.wasm"),
         other => panic!("no component of {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use lotmq_test_support::{Finished, Program};
 
 use crate::LOTMQ;
 
-const TABLE: &[u8] = include_bytes!("../../guests/auth-table/prebuilt/auth-table.wasm");
+const TABLE: &[u8] = include_bytes!("../../sdk/examples/auth-table/prebuilt/auth-table.wasm");
 
 /// Users of the guest, where it finds the systems that it asks, and what it may.
 const FRONT: &str = r#"

@@ -14,7 +14,7 @@ use crate::module_routes::Standing;
 use crate::{next, options, send};
 
 /// A guest that has a command for each message: what to do with files.
-const FILES: &[u8] = include_bytes!("../../guests/route-files/prebuilt/route-files.wasm");
+const FILES: &[u8] = include_bytes!("../../tests/guests/route-files/prebuilt/route-files.wasm");
 
 fn with_files() -> BrokerOptions {
     options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")

@@ -13,7 +13,7 @@ use crate::module_routes::Standing;
 use crate::{options, send};
 
 /// A guest that posts each message.
-const POST: &[u8] = include_bytes!("../../guests/route-post/prebuilt/route-post.wasm");
+const POST: &[u8] = include_bytes!("../../sdk/examples/route-post/prebuilt/route-post.wasm");
 
 fn with_modules() -> BrokerOptions {
     options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")

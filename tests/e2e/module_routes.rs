@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::{LOTMQ, next, options, send};
 
 /// A guest that has a line for each message, both ways.
-const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+const ECHO: &[u8] = include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 fn at_home() -> BrokerOptions {
     options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
@@ -66,7 +66,7 @@ impl Standing {
 
 #[test]
 fn a_new_version_tells_which_routes_it_does_not_run() {
-    const POST: &[u8] = include_bytes!("../../guests/route-post/prebuilt/route-post.wasm");
+    const POST: &[u8] = include_bytes!("../../sdk/examples/route-post/prebuilt/route-post.wasm");
     let broker = at_home().start();
     broker.command_ok(&module("-grantAll -net 127.0.0.1:*"));
     broker.command_ok(&route("127.0.0.1:7".parse().unwrap(), ""));

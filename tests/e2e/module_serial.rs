@@ -14,7 +14,7 @@ use crate::module_routes::Standing;
 use crate::{next, options, send};
 
 /// A guest that has a command for each message: what to do with its serial port.
-const SERIAL: &[u8] = include_bytes!("../../guests/route-serial/prebuilt/route-serial.wasm");
+const SERIAL: &[u8] = include_bytes!("../../tests/guests/route-serial/prebuilt/route-serial.wasm");
 
 fn module(options: &str) -> String {
     format!("-addModule serial -world route {options} wasm64:{}", STANDARD.encode(SERIAL))

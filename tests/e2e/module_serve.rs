@@ -17,7 +17,7 @@ use crate::module_routes::Standing;
 use crate::{next, options, send};
 
 /// A guest that serves HTTP.
-const SERVE: &[u8] = include_bytes!("../../guests/route-serve/prebuilt/route-serve.wasm");
+const SERVE: &[u8] = include_bytes!("../../sdk/examples/route-serve/prebuilt/route-serve.wasm");
 
 fn at_home() -> BrokerOptions {
     let modules = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true");

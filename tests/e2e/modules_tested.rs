@@ -16,8 +16,8 @@ use crate::{LOTMQ, broker};
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
 const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
 const LINES: &[u8] = include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm");
-const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
-const SERVE: &[u8] = include_bytes!("../../guests/route-serve/prebuilt/route-serve.wasm");
+const ECHO: &[u8] = include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
+const SERVE: &[u8] = include_bytes!("../../sdk/examples/route-serve/prebuilt/route-serve.wasm");
 
 /// Runs `lotmq` in a folder.
 fn lotmq(folder: &Path, arguments: &str) -> Finished {

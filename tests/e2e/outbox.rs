@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{options, send};
 
 /// A guest that has a line for each message, and waits until the far side has it.
-pub(crate) const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+pub(crate) const ECHO: &[u8] = include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 fn at_home() -> BrokerOptions {
     options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")

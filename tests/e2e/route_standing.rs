@@ -15,7 +15,7 @@ use crate::module_routes::{Standing, accept, line};
 use crate::{LOTMQ, next, options, send};
 
 /// A guest that has a line for each message, both ways.
-const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+const ECHO: &[u8] = include_bytes!("../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 /// A system that acknowledges each line, over any number of connections.
 const DEVICE: &str = r#"

@@ -80,10 +80,10 @@ fn code_of_guest(guest: &str) -> String {
     let mut manifests = vec![folder.join("Cargo.toml")];
     while let Some(manifest) = manifests.pop() {
         let text = fs::read_to_string(&manifest).unwrap();
-        let paths = text.split("path = \"").skip(1).filter_map(|rest| rest.split('"').next());
-        for path in paths.filter_map(|path| path.rsplit('/').next()) {
-            let library = root().join("guests/lib").join(path);
-            if library.is_dir() && seen.insert(path.to_owned()) {
+        let dependencies = text.split("[dependencies]").nth(1).unwrap_or_default().lines();
+        for name in dependencies.filter_map(|line| line.strip_suffix(".workspace = true")) {
+            let library = root().join("guests/lib").join(name);
+            if library.is_dir() && seen.insert(name.to_owned()) {
                 all.push_str(&code(&library.join("src")));
                 manifests.push(library.join("Cargo.toml"));
             }

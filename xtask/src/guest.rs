@@ -8,14 +8,19 @@ use anyhow::{Context, Result, bail};
 use lotmq_toolchain::WasmTarget;
 use sha2::{Digest, Sha256};
 
+use crate::workspace::WorkspacePart;
+
 /// Folders below which every folder with a `Cargo.toml` is a guest.
-const PLACES: [&str; 2] = ["guests", "sdk/examples"];
+const PLACES: [&str; 3] = ["guests", "sdk/examples", "tests/guests"];
+
+/// Folder of the workspace that guests below `guests` and `tests/guests` are members of.
+const WORKSPACE: &str = "guests";
 
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// Parts of a crate that go into a module, its own one and those of crates that depend on it. The
-/// lock file of the guest holds for all, so a crate's is left out, as are cases, pages and tests.
+/// Parts of a crate that go into its module, and into those of crates that depend on it. Cases, pages
+/// and tests do not.
 const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
 
 /// Modules of these names, files and folders, are compiled for tests alone.
@@ -90,15 +95,36 @@ impl Guest {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Returns the profile that it is built with: `profile` of its manifest, by default `release`.
+    ///
+    /// # Errors
+    /// A manifest that cannot be parsed.
+    pub(crate) fn profile(&self) -> Result<String> {
+        let said = self.said()?;
+        Ok(said.get("profile").and_then(toml::Value::as_str).unwrap_or("release").to_owned())
+    }
+
     /// Returns the table `[package.metadata.guest]` of its manifest.
     fn said(&self) -> Result<toml::Table> {
+        let table = self.manifest()?;
+        let of_guest = table.get("package").and_then(|package| package.get("metadata")?.get("guest"));
+        Ok(of_guest.and_then(toml::Value::as_table).cloned().unwrap_or_default())
+    }
+
+    fn manifest(&self) -> Result<toml::Table> {
         let manifest = self.folder.join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest)
             .with_context(|| format!("cannot read {}", manifest.display()))?;
-        let table: toml::Table =
-            text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
-        let of_guest = table.get("package").and_then(|package| package.get("metadata")?.get("guest"));
-        Ok(of_guest.and_then(toml::Value::as_table).cloned().unwrap_or_default())
+        text.parse().with_context(|| format!("cannot parse {}", manifest.display()))
+    }
+
+    /// Part of the workspace in `guests` that it is made of; `None` for guests with a workspace of
+    /// their own, and for those that are no crate.
+    fn workspace(&self, root: &Path) -> Result<Option<WorkspacePart>> {
+        if self.language == Language::Python || self.manifest()?.contains_key("workspace") {
+            return Ok(None);
+        }
+        WorkspacePart::read(&root.join(WORKSPACE), &self.name, &self.profile()?).map(Some)
     }
 
     /// SHA-256, in hexadecimal, over the paths and the contents of its [sources](Self::sources).
@@ -118,25 +144,27 @@ impl Guest {
         Ok(data_encoding::HEXLOWER.encode(&hash.finalize()))
     }
 
-    /// Paths and contents of everything the module is made of: of the crate and the crates it
-    /// depends on by path what is compiled, its lock file, and all of the folders that
-    /// `[package.metadata.guest] inputs` names.
+    /// Paths and contents of everything that the module is made of: the compiled files of the crate
+    /// and of its path dependencies, its lock file or its [part](WorkspacePart) of the workspace,
+    /// and all files of the folders that `[package.metadata.guest] inputs` names.
     ///
     /// # Errors
     /// A manifest that cannot be read or a named input that does not exist.
     pub(crate) fn sources(&self, root: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
         let mut files = BTreeMap::new();
-        for folder in self.input_folders(root)? {
+        let workspace = self.workspace(root)?;
+        for folder in self.input_folders(root, workspace.as_ref())? {
             if folder.join("Cargo.toml").is_file() {
                 OF_CRATE.iter().try_for_each(|part| collect(&folder.join(part), &mut files))?;
             } else {
                 collect(&folder, &mut files)?;
             }
         }
-        match self.language {
-            Language::Rust => collect(&self.folder.join("Cargo.lock"), &mut files)?,
+        match (self.language, workspace) {
+            (Language::Rust, Some(workspace)) => files.extend(workspace.files()?),
+            (Language::Rust, None) => collect(&self.folder.join("Cargo.lock"), &mut files)?,
             // The other files are for people.
-            Language::Python => files.retain(|path, _| {
+            (Language::Python, _) => files.retain(|path, _| {
                 path.extension().is_some_and(|extension| extension == "py" || extension == "wit")
                     || path.ends_with("requirements.txt")
             }),
@@ -159,17 +187,18 @@ impl Guest {
         Ok(unnoticed.map(|path| path.display().to_string()).collect())
     }
 
-    fn input_folders(&self, root: &Path) -> Result<BTreeSet<PathBuf>> {
+    fn input_folders(&self, root: &Path, workspace: Option<&WorkspacePart>) -> Result<BTreeSet<PathBuf>> {
         if self.language == Language::Python {
             return Ok(BTreeSet::from([self.folder.clone(), self.world(root)]));
         }
         let mut found = BTreeSet::new();
-        let mut waiting = vec![self.folder.clone()];
+        let mut waiting = workspace.map(WorkspacePart::patches).unwrap_or_default();
+        waiting.push(self.folder.clone());
         while let Some(folder) = waiting.pop() {
             if !found.insert(folder.clone()) {
                 continue;
             }
-            waiting.extend(referenced_folders(&folder)?);
+            waiting.extend(referenced_folders(&folder, workspace)?);
         }
         Ok(found)
     }
@@ -208,27 +237,25 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// Returns the folders that a crate's manifest points to: path dependencies, patches and declared
-/// inputs. The parts of `folder` itself are added elsewhere.
-fn referenced_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Returns the folders that a crate's manifest points to: path dependencies, also those that the
+/// workspace names, and declared inputs. The parts of `folder` itself are added elsewhere.
+fn referenced_folders(folder: &Path, workspace: Option<&WorkspacePart>) -> Result<Vec<PathBuf>> {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = std::fs::read_to_string(&manifest) else { return Ok(Vec::new()) };
     let table: toml::Table = text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
-    let patched =
-        table.get("patch").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
-    let mut named: Vec<&str> = ["dependencies", "build-dependencies"]
+    let dependencies = ["dependencies", "build-dependencies"]
         .iter()
-        .filter_map(|section| table.get(*section))
-        .chain(patched)
-        .filter_map(toml::Value::as_table)
-        .flat_map(toml::Table::values)
-        .filter_map(|dependency| dependency.get("path")?.as_str())
-        .collect();
+        .filter_map(|section| table.get(*section)?.as_table())
+        .flatten()
+        .filter_map(|(name, dependency)| match dependency.get("path") {
+            Some(path) => Some(folder.join(path.as_str()?)),
+            None => dependency.get("workspace").and_then(|_| workspace?.dependency(name)),
+        });
     let declared = table
         .get("package")
         .and_then(|package| package.get("metadata")?.get("guest")?.get("inputs")?.as_array());
-    named.extend(declared.into_iter().flatten().filter_map(toml::Value::as_str));
-    named.into_iter().map(|path| existing(&normalised(&folder.join(path)), &manifest)).collect()
+    let declared = declared.into_iter().flatten().filter_map(|path| Some(folder.join(path.as_str()?)));
+    dependencies.chain(declared).map(|path| existing(&normalised(&path), &manifest)).collect()
 }
 
 fn existing(path: &Path, manifest: &Path) -> Result<PathBuf> {
@@ -292,19 +319,25 @@ mod tests {
         (root, guest)
     }
 
-    const CRATE: [(&str, &str); 12] = [
+    const CRATE: [(&str, &str); 14] = [
+        (
+            "guests/Cargo.toml",
+            "[workspace.dependencies]\nown = { path = \"lib/own\" }\n[patch.crates-io]\n\
+             patched = { path = \"one/patched\" }\n[profile.release]\n",
+        ),
+        ("guests/Cargo.lock", "[[package]]\nname = \"one\"\nversion = \"1\"\n"),
         (
             "guests/one/Cargo.toml",
-            "[dependencies]\nlib = { path = \"../lib/own\" }\n[patch.crates-io]\npatched = { path = \"patched\" }\n\
+            "[dependencies]\nown.workspace = true\nother = { path = \"../lib/other\" }\n\
              [package.metadata.guest]\ninputs = [\"../../texts\"]\n",
         ),
-        ("guests/one/Cargo.lock", ""),
         ("guests/one/build.rs", ""),
         ("guests/one/src/lib.rs", ""),
         ("guests/one/src/part/deep.rs", ""),
         ("guests/one/wit/world.wit", ""),
         ("guests/one/patched/Cargo.toml", ""),
         ("guests/one/patched/src/lib.rs", ""),
+        ("guests/lib/other/src/lib.rs", ""),
         ("guests/lib/own/Cargo.toml", ""),
         ("guests/lib/own/src/lib.rs", ""),
         ("texts/page.md", ""),
@@ -317,7 +350,9 @@ mod tests {
         let hash = || guest.source_hash(root.path()).unwrap();
         let mut before = hash();
         for (path, content) in CRATE {
-            std::fs::write(root.path().join(path), format!("{content}# more")).unwrap();
+            // In a file of the workspace a comment does not count.
+            let more = if path.starts_with("guests/Cargo") { "source = \"more\"" } else { "# more" };
+            std::fs::write(root.path().join(path), format!("{content}{more}")).unwrap();
             let now = hash();
             assert_ne!(now, before, "{path}");
             before = now;

@@ -14,6 +14,7 @@ mod manifest;
 mod page_links;
 mod python;
 mod rebuild;
+mod workspace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

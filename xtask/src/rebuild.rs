@@ -64,7 +64,7 @@ fn rebuild_one(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Entr
     std::fs::write(&path, &module).with_context(|| format!("cannot write {}", path.display()))?;
     println!("{}: {} bytes", guest.name, module.len());
     Ok(Entry {
-        // After the build: it may have completed the guest's lock file.
+        // After the build: it may have completed the lock file.
         sources: guest.source_hash(root)?,
         module: guest::sha256(&module),
         toolchain: toolchain.description.clone(),
@@ -124,14 +124,12 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
 /// Builds one guest and returns its module. Its lock file decides the dependencies.
 fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let target_folder = root.join("target/guests/build");
+    let profile = guest.profile()?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(&guest.folder).args(["build", "--quiet", "--release", "--lib"]);
+    // One package for each call: members of the workspace must not share features.
+    command.current_dir(&guest.folder).args(["build", "--quiet", "--lib", "--package", &guest.name]);
+    command.args(["--profile", &profile]);
     command.env("CARGO_TARGET_DIR", &target_folder);
-    command.env("CARGO_PROFILE_RELEASE_LTO", "true");
-    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
-    command.env("CARGO_PROFILE_RELEASE_PANIC", "abort");
-    command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
-    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     let mut flags = [vec![remap(root, "/lotmq")], flags(toolchain)?].concat();
     flags.extend(guest.cfgs()?.iter().map(|cfg| format!("--cfg={cfg}")));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
@@ -143,7 +141,7 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
         bail!("guest `{}` does not build", guest.name);
     }
     let crate_name = guest.name.replace('-', "_");
-    let path = target_folder.join(toolchain.target.name()).join("release").join(crate_name);
+    let path = target_folder.join(toolchain.target.name()).join(profile).join(crate_name);
     let of_ending = |ending| {
         let path = path.with_extension(ending);
         std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))

@@ -1,4 +1,4 @@
-//! What one PUBLISH costs to decode and to encode. Run with `cargo bench -p lotmq-codec`.
+//! Benchmarks of decoding and encoding a PUBLISH. Run with `cargo bench -p lotmq-codec`.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark, not product code")]
 

@@ -1,4 +1,5 @@
-//! Encoding of what has properties: their list itself, and packets that must not be too large because of it.
+//! Encoders for property lists and for packets that shrink to fit the receiver's Maximum Packet
+//! Size.
 
 use crate::ProtocolVersion;
 use crate::error::EncodeError;
@@ -21,13 +22,15 @@ pub(crate) fn put_properties(
     Ok(())
 }
 
-/// Appends a packet that must not be larger than `limit` bytes, the receiver's Maximum Packet Size.
+/// Appends a packet of at most `limit` bytes, the receiver's Maximum Packet Size.
 ///
-/// `encode` is called with `properties`, and once more without Reason String and User Properties if the packet came out too large:
-/// those are what an acknowledgement has to drop first \[MQTT-3.2.2-19\], \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
+/// Calls `encode` with `properties`. If the packet is too large, calls it again without Reason
+/// String and User Properties, which an acknowledgement drops first: \[MQTT-3.2.2-19\],
+/// \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
 ///
 /// # Errors
-/// Those of `encode`; [`EncodeError::PacketTooLarge`] when the smaller packet is too large as well. Nothing is appended then.
+/// Returns the errors of `encode`, and [`EncodeError::PacketTooLarge`] if the smaller packet is too
+/// large as well. Nothing is appended then.
 pub fn encode_within(
     out: &mut Vec<u8>,
     limit: u32,

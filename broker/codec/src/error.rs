@@ -1,12 +1,13 @@
-//! What can be wrong with a packet, and the one table that says which reason code the peer is told.
+//! Errors of packets, and the one table that maps them to the reason codes for the peer.
 //!
-//! [`FrameError`] and [`DecodeError`] are always the peer's fault and always end the connection \[MQTT-4.13.1-1\];
-//! [`EncodeError`] is ours: the caller asked for a packet that cannot exist.
+//! [`FrameError`] and [`DecodeError`] are always the peer's fault and always end the connection
+//! \[MQTT-4.13.1-1\]. [`EncodeError`] is ours: the caller asked for a packet that cannot exist.
 
 use crate::property_id::{PropertyId, PropertyPlace};
 use crate::{PacketType, ReasonCode};
 
-/// Why a fixed header was refused, before its body arrived. The peer's fault; [`ReasonCode::from`] says what it is told.
+/// Reason to reject a fixed header before its body arrives.
+/// The peer is at fault; [`ReasonCode::from`] returns the reason code for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -16,7 +17,8 @@ pub enum FrameError {
         /// The first byte as received.
         first_byte: u8,
     },
-    /// Flags that the type does not allow \[MQTT-2.1.3-1\]; for PUBLISH also QoS 3 and DUP at QoS 0.
+    /// Flags that the packet type does not allow \[MQTT-2.1.3-1\]. For PUBLISH also QoS 3, and DUP
+    /// at QoS 0.
     #[error("{packet_type} with invalid flags 0b{flags:04b}")]
     FlagsInvalid {
         /// The type of the packet.
@@ -52,7 +54,8 @@ pub enum FrameError {
     },
 }
 
-/// Why the body of a packet was refused. The peer's fault; [`ReasonCode::from`] says what it is told.
+/// Reason to reject the body of a packet.
+/// The peer is at fault; [`ReasonCode::from`] returns the reason code for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -110,13 +113,15 @@ pub enum DecodeError {
     /// Authentication Data without Authentication Method (§3.1.2.11.10).
     #[error("authentication data without authentication method")]
     AuthenticationMethodMissing,
-    /// The Topic Name has a wildcard \[MQTT-3.3.2-2\], or is empty before 5.0 \[3.1.1: MQTT-4.7.3-1\].
+    /// Topic Name with a wildcard \[MQTT-3.3.2-2\], or an empty one before 5.0
+    /// \[3.1.1: MQTT-4.7.3-1\].
     #[error("topic name is empty or has a wildcard")]
     TopicNameInvalid,
     /// The Topic Name is empty and there is no Topic Alias (§3.3.2.1).
     #[error("topic name is empty and there is no topic alias")]
     TopicNameMissing,
-    /// SUBSCRIBE or UNSUBSCRIBE without any filter \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; SUBACK or UNSUBACK without any code.
+    /// SUBSCRIBE or UNSUBSCRIBE without a filter \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\], or SUBACK or
+    /// UNSUBACK without a code.
     #[error("no topic filter")]
     NoTopicFilter,
     /// Reserved bits of the Subscription Options are not 0 \[MQTT-3.8.3-5\].
@@ -142,7 +147,8 @@ pub enum DecodeError {
         /// The type of the packet.
         packet_type: PacketType,
     },
-    /// Bits 7 to 1 of the Connect Acknowledge Flags are not 0, or Session Present is 1 with a failure.
+    /// Bits 7 to 1 of the Connect Acknowledge Flags are not 0, or Session Present is 1 in a
+    /// failure.
     #[error("invalid connect acknowledge flags 0b{flags:08b}")]
     ConnackFlagsInvalid {
         /// The flags byte.
@@ -159,7 +165,7 @@ pub enum DecodeError {
     PropertyNotAllowed {
         /// The property.
         id: PropertyId,
-        /// Where it stood.
+        /// List that held the property.
         place: PropertyPlace,
     },
     /// A property twice that may occur only once (§2.2.2.2).
@@ -194,7 +200,8 @@ pub enum EncodeError {
     /// A string with U+0000; the receiver would close the connection \[MQTT-1.5.4-2\].
     #[error("string contains U+0000")]
     StringContainsNul,
-    /// A body above 268 435 455 bytes, or a packet above the receiver's Maximum Packet Size \[MQTT-3.1.2-24\].
+    /// Body above 268,435,455 bytes, or packet above the receiver's Maximum Packet Size
+    /// \[MQTT-3.1.2-24\].
     #[error("packet of {len} bytes is too large")]
     PacketTooLarge {
         /// Bytes of the part that is too large.
@@ -217,7 +224,7 @@ pub enum EncodeError {
     PropertyNotAllowed {
         /// The property.
         id: PropertyId,
-        /// Where it would have stood.
+        /// List that would have held the property.
         place: PropertyPlace,
     },
     /// A Topic Name that is empty without Topic Alias or has a wildcard.
@@ -244,7 +251,8 @@ impl From<FrameError> for ReasonCode {
     }
 }
 
-/// The table of refusals. What 3.1.1 says instead is [`ReasonCode::connect_return_code`] of the result; outside CONNACK it only closes.
+/// Table from decode errors to 5.0 reason codes. For 3.1.1, [`ReasonCode::connect_return_code`]
+/// converts the result; outside CONNACK the server only closes the connection.
 impl From<DecodeError> for ReasonCode {
     fn from(error: DecodeError) -> Self {
         match error {
@@ -262,7 +270,8 @@ impl From<DecodeError> for ReasonCode {
             | DecodeError::ConnackFlagsInvalid { .. }
             | DecodeError::PropertyUnknown { .. } => Self::MalformedPacket,
             DecodeError::PropertyNotAllowed { id, place } => match (id, place) {
-                // [MQTT-3.3.4-6] names the protocol error; elsewhere §2.2.2.2 calls the packet malformed.
+                // [MQTT-3.3.4-6] calls this a Protocol Error; elsewhere §2.2.2.2 calls the packet
+                // malformed.
                 (PropertyId::SubscriptionIdentifier, PropertyPlace::PublishFromClient) => Self::ProtocolError,
                 _ => Self::MalformedPacket,
             },

@@ -1,15 +1,17 @@
-//! The fixed header: where a packet ends, judged before its body has arrived (§2.1).
+//! Fixed header: finds the end of a packet before its body has arrived (§2.1).
 //!
-//! First step for every byte that a peer sends. What cannot become a legal packet is refused here, so that nothing is buffered
-//! for it: an illegal type or flags on the first byte, a fifth length byte, a packet above the announced maximum.
-//! Not here: whether this peer may send the type now; [`FixedHeader::check_from_client`] answers what depends on the version
-//! alone, the session the rest.
+//! This is the first step for every byte that a peer sends. It rejects headers that cannot start a
+//! legal packet, so the broker buffers nothing for them. These are an illegal type or illegal
+//! flags, a fifth length byte, and a packet above the announced maximum.
+//! Not here: whether this peer may send the type now. [`FixedHeader::check_from_client`] checks
+//! what depends on the version alone; the session checks the rest.
 
 use crate::error::FrameError;
 use crate::limits::VAR_INT_BYTES_MAX;
 use crate::{PacketType, ProtocolVersion};
 
-/// The decoded fixed header of a packet. Made by [`fixed_header`] only, so its type and flags are legal, in one version at least.
+/// Decoded fixed header of a packet. Only [`fixed_header`] builds it, so its type and flags are
+/// legal in at least one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FixedHeader {
@@ -30,7 +32,8 @@ impl FixedHeader {
         self.packet_type
     }
 
-    /// Bytes of the whole packet, fixed header included; what Maximum Packet Size limits \[MQTT-3.1.2-24\].
+    /// Returns the size of the whole packet in bytes, with its fixed header. Maximum Packet Size
+    /// limits this value \[MQTT-3.1.2-24\].
     #[must_use]
     #[inline]
     pub const fn packet_len(&self) -> usize {
@@ -46,11 +49,14 @@ impl FixedHeader {
         self.header_len as usize == 1 + var_int_len(self.remaining_len)
     }
 
-    /// Refuses what no Client of this version may send, whatever its body.
+    /// Rejects packets that no Client of this version may send, whatever their body is.
     ///
     /// # Errors
-    /// [`FrameError::NotFromClient`] for the server's own types and for AUTH before 5.0; [`FrameError::FlagsInvalid`] for DUP in other packets
-    /// than PUBLISH since 3.1.1 \[MQTT-2.1.3-1\]; [`FrameError::LengthNotShortest`] in 5.0 \[MQTT-1.5.5-1\]. Before 5.0 no rule forbids a longer form.
+    /// - [`FrameError::NotFromClient`]: a type that only servers send, or AUTH before 5.0.
+    /// - [`FrameError::FlagsInvalid`]: DUP in a packet other than PUBLISH since 3.1.1
+    ///   \[MQTT-2.1.3-1\].
+    /// - [`FrameError::LengthNotShortest`]: 5.0 only \[MQTT-1.5.5-1\]. Earlier versions allow
+    ///   longer forms.
     #[inline]
     pub const fn check_from_client(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_client(version) {
@@ -59,11 +65,12 @@ impl FixedHeader {
         self.check_form(version)
     }
 
-    /// Refuses what no server of this version may send, whatever its body.
+    /// Rejects packets that no server of this version may send, whatever their body is.
     ///
     /// # Errors
-    /// [`FrameError::NotFromServer`] for the Client's own types and for DISCONNECT and AUTH before 5.0;
-    /// [`FrameError::FlagsInvalid`] and [`FrameError::LengthNotShortest`] as for Clients.
+    /// [`FrameError::NotFromServer`] for a type that only Clients send, and for DISCONNECT and AUTH
+    /// before 5.0. [`FrameError::FlagsInvalid`] and [`FrameError::LengthNotShortest`] as for
+    /// Clients.
     pub const fn check_from_server(&self, version: ProtocolVersion) -> Result<PacketType, FrameError> {
         if !self.packet_type.from_server(version) {
             return Err(FrameError::NotFromServer { packet_type: self.packet_type });
@@ -85,14 +92,16 @@ impl FixedHeader {
     }
 }
 
-/// Reads the fixed header at the start of `bytes`; `Ok(None)` when more bytes are needed.
+/// Reads the fixed header at the start of `bytes`. Returns `Ok(None)` if it needs more bytes.
 ///
-/// Looks at 5 bytes at most. `max_packet_size` limits the whole packet in bytes, fixed header included.
+/// Reads at most 5 bytes. `max_packet_size` limits the whole packet in bytes, with its fixed
+/// header.
 ///
 /// # Errors
-/// [`FrameError::TypeIllegal`] and [`FrameError::FlagsInvalid`] as soon as the first byte is there,
-/// [`FrameError::LengthMalformed`] as soon as the fourth length byte announces a fifth,
-/// [`FrameError::TooLarge`] before any byte of the body has arrived.
+/// - [`FrameError::TypeIllegal`] and [`FrameError::FlagsInvalid`] as soon as the first byte is
+///   there.
+/// - [`FrameError::LengthMalformed`] as soon as the fourth length byte announces a fifth.
+/// - [`FrameError::TooLarge`] before any byte of the body has arrived.
 #[inline]
 pub fn fixed_header(bytes: &[u8], max_packet_size: u32) -> Result<Option<FixedHeader>, FrameError> {
     let Some((&first_byte, rest)) = bytes.split_first() else { return Ok(None) };
@@ -111,7 +120,7 @@ pub fn fixed_header(bytes: &[u8], max_packet_size: u32) -> Result<Option<FixedHe
     Ok(Some(FixedHeader { first_byte, header_len, remaining_len, packet_type }))
 }
 
-/// Bytes that the variable byte integer `value` takes in its shortest form, 1 to 4 (§1.5.5, Table 1-1).
+/// Returns the bytes of the shortest variable byte integer for `value`, 1 to 4 (§1.5.5, Table 1-1).
 #[must_use]
 #[inline]
 pub(crate) const fn var_int_len(value: u32) -> usize {

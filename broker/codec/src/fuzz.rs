@@ -1,7 +1,8 @@
-//! What a fuzzer runs: foreign bytes through every decoder, and what is accepted through the encoders and back.
+//! Fuzz entry point: decodes foreign bytes with every decoder, then encodes and decodes accepted
+//! packets again.
 //!
-//! The fuzz target and the corpus replay test are thin wrappers round [`fuzz_packet`]. Not for production use: it allocates, and
-//! panics by design when one of the crate's promises is broken.
+//! The fuzz target and the corpus replay test are thin wrappers round [`fuzz_packet`]. Not for
+//! production use: it allocates, and panics by design if the crate breaks one of its promises.
 
 use std::num::NonZeroU32;
 
@@ -13,10 +14,12 @@ use crate::{
     encode_suback, encode_subscribe, encode_unsuback, encode_unsubscribe, fixed_header,
 };
 
-/// Reads `bytes` as one packet in every version and direction; what is accepted must survive encoding and decoding unchanged.
+/// Reads `bytes` as one packet in every version and direction. An accepted packet must survive
+/// encoding and decoding unchanged.
 ///
 /// # Panics
-/// When a decoder accepts what our encoders cannot say, or say differently, or names a wrong place in the body.
+/// Panics if a decoder accepts a packet that our encoders cannot write or write differently, or if
+/// it returns a wrong offset in the body.
 pub fn fuzz_packet(bytes: &[u8]) {
     let Ok(Some(header)) = fixed_header(bytes, PACKET_BYTES_MAX) else { return };
     assert!(usize::from(header.header_len) <= bytes.len(), "a header longer than the input");

@@ -1,11 +1,13 @@
 //! MQTT 3.1, 3.1.1 and 5.0 packets on byte slices: the lowest layer of the broker.
 //!
-//! Decoders borrow from the bytes received and allocate nothing; encoders append to the caller's `Vec<u8>`. The path of a
-//! message starts at [`fixed_header`], which judges type, flags and length before the body has arrived, goes on in
-//! [`Publish::decode`], and ends in [`encode_publish_head`] or in the received bytes themselves, sent on in place.
+//! Decoders borrow from the received bytes and allocate nothing; encoders append to the caller's
+//! `Vec<u8>`. A message starts at [`fixed_header`], which checks type, flags and length before the
+//! body arrives. Then [`Publish::decode`] reads it. It leaves through [`encode_publish_head`], or
+//! the broker sends the received bytes in place.
 //!
-//! Invariants: no input makes a decoder panic or read past the end; what a decoder accepts is legal in every rule that can be
-//! judged from one packet alone; what an encoder appends the decoder of the other side accepts.
+//! Invariants: no input makes a decoder panic or read past the end. Decoders accept only packets
+//! that keep every rule that one packet alone can show. The decoder of the other side accepts all
+//! that an encoder appends.
 //! Not here: anything that needs a session, a clock or a socket.
 //!
 //! ```
@@ -14,7 +16,8 @@
 //! let received = [0x30, 0x05, 0, 1, b't', b'h', b'i']; // PUBLISH, QoS 0, topic "t", payload "hi"
 //! let header = fixed_header(&received, 1024)?.expect("the header is complete");
 //! let body = &received[usize::from(header.header_len)..header.packet_len()];
-//! let ClientPacket::Publish(publish) = ClientPacket::decode(&header, body, ProtocolVersion::V3_1_1)? else { panic!() };
+//! let packet = ClientPacket::decode(&header, body, ProtocolVersion::V3_1_1)?;
+//! let ClientPacket::Publish(publish) = packet else { panic!() };
 //! assert_eq!((publish.topic, publish.payload), ("t", &b"hi"[..]));
 //! # Ok::<(), lotmq_codec::DecodeError>(())
 //! ```

@@ -51,12 +51,14 @@ pub enum ClientPacket<'a> {
 }
 
 impl<'a> ClientPacket<'a> {
-    /// Reads a packet from a Client; `body` is the `header.remaining_len` bytes behind its fixed header.
+    /// Reads a packet from a Client. `body` is the `header.remaining_len` bytes after its fixed
+    /// header.
     ///
-    /// `version` is that of the connection; a CONNECT brings its own and ignores it.
+    /// `version` is the version of the connection; a CONNECT ignores it and uses its own.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's Clients do not send.
+    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that Clients of this
+    /// version do not send.
     pub fn decode(
         header: &FixedHeader,
         body: &'a [u8],
@@ -106,10 +108,12 @@ pub enum ServerPacket<'a> {
 }
 
 impl<'a> ServerPacket<'a> {
-    /// Reads a packet from a server; `body` is the `header.remaining_len` bytes behind its fixed header.
+    /// Reads a packet from a server. `body` is the `header.remaining_len` bytes after its fixed
+    /// header.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that this version's servers do not send.
+    /// [`DecodeError`] as its variants say; [`DecodeError::Frame`] for a type that servers of this
+    /// version do not send.
     pub fn decode(
         header: &FixedHeader,
         body: &'a [u8],

@@ -1,9 +1,10 @@
-//! The Packet Identifier, which ties acknowledgements to what they acknowledge (§2.2.1).
+//! Packet Identifier, which links acknowledgements to their packets (§2.2.1).
 
 use std::fmt;
 use std::num::NonZeroU16;
 
-/// A Packet Identifier, 1 to 65535. The two directions of a connection are independent spaces \[MQTT-2.2.1-4\].
+/// Packet Identifier, 1 to 65,535. Each direction of a connection has its own identifiers
+/// \[MQTT-2.2.1-4\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PacketId(pub NonZeroU16);
 

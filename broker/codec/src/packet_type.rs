@@ -1,4 +1,4 @@
-//! The sixteen Control Packet types and the fixed-header flags that each must have (§2.1.2, §2.1.3).
+//! The 16 Control Packet types and the fixed-header flags that each must have (§2.1.2, §2.1.3).
 
 use std::fmt;
 
@@ -41,7 +41,8 @@ pub enum PacketType {
 }
 
 impl PacketType {
-    /// The type with these four bits; `None` for 0, which is reserved in every version, and above 15.
+    /// Returns the type with these four bits. Returns `None` for 0, which every version reserves,
+    /// and for values above 15.
     #[must_use]
     #[inline]
     pub const fn from_bits(bits: u8) -> Option<Self> {
@@ -104,7 +105,8 @@ impl PacketType {
         }
     }
 
-    /// Whether these are the flags of a packet that is sent again, where 3.1 allows DUP and later versions do not (3.1, §3.6, §3.8 and §3.10).
+    /// Returns whether `flags` mark a repeated packet in 3.1, which allows DUP here and later
+    /// versions do not (3.1, §3.6, §3.8 and §3.10).
     #[must_use]
     #[inline]
     pub(crate) const fn repeats_in_3_1(self, flags: u8) -> bool {

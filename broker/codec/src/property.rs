@@ -1,6 +1,7 @@
-//! Lists of 5.0 properties: [`Properties`] is a validated one as received, [`PropertyBuf`] one that we write (§2.2.2).
+//! Lists of 5.0 properties: [`Properties`] is a received list after validation, [`PropertyBuf`] a
+//! list that we write (§2.2.2).
 //!
-//! What a property is and where it may stand: `property_id`.
+//! The module `property_id` lists the properties and the packets that may carry them.
 
 mod buf;
 mod list;

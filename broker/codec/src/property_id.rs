@@ -1,6 +1,7 @@
-//! The one table of 5.0 properties: identifier, type, range, repetition, and the packets that may carry each (§2.2.2.2).
+//! The one table of 5.0 properties: identifier, type, range, repetition and the packets that may
+//! carry each (§2.2.2.2).
 //!
-//! A property is added here and nowhere else. Absence means what the doc of each row says.
+//! Add a property here and nowhere else. The doc of each row says what its absence means.
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ pub(crate) enum Kind {
     Utf8Pair,
 }
 
-/// Which values of its type a property may have.
+/// Values that a property may have within its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Range {
     Any,
@@ -36,7 +37,7 @@ pub(crate) enum Occurs {
     OftenInPublish,
 }
 
-/// Where a list of properties stands. PUBLISH and DISCONNECT differ by direction.
+/// Place of a property list. PUBLISH and DISCONNECT have one for each direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum PropertyPlace {
@@ -159,15 +160,16 @@ properties! {
     PayloadFormatIndicator = 0x01, "payload format indicator", Byte ZeroOrOne Once, [Will PublishFromClient PublishFromServer];
     /// Seconds until the message expires. Absent: never.
     MessageExpiryInterval = 0x02, "message expiry interval", FourByte Any Once, [Will PublishFromClient PublishFromServer];
-    /// What the payload is, by the application's convention. Absent: not said.
+    /// Content type of the payload, by a convention of the application. Absent: unknown.
     ContentType = 0x03, "content type", Utf8 Any Once, [Will PublishFromClient PublishFromServer];
     /// The Topic Name for a response; makes the message a request. Absent: no request.
     ResponseTopic = 0x08, "response topic", Utf8 TopicName Once, [Will PublishFromClient PublishFromServer];
-    /// Tells the requester which request a response answers. Absent: nothing to tell.
+    /// Identifies the request that a response answers. Absent: no identification needed.
     CorrelationData = 0x09, "correlation data", Binary Any Once, [Will PublishFromClient PublishFromServer];
     /// Number of a subscription, 1 to 268 435 455. Absent: the subscription has none.
     SubscriptionIdentifier = 0x0B, "subscription identifier", VarInt NonZero OftenInPublish, [PublishFromServer Subscribe];
-    /// Seconds that the session outlives its connection, 0xFFFFFFFF for ever. Absent in CONNECT: 0; elsewhere: unchanged.
+    /// Seconds that the session outlives its connection; 0xFFFFFFFF means for ever. Absent: 0 in
+    /// CONNECT, unchanged elsewhere.
     SessionExpiryInterval = 0x11, "session expiry interval", FourByte Any Once, [Connect Connack DisconnectFromClient];
     /// The Client Identifier that the server chose. Absent: the Client's own is used.
     AssignedClientIdentifier = 0x12, "assigned client identifier", Utf8 Any Once, [Connack];
@@ -177,7 +179,8 @@ properties! {
     AuthenticationMethod = 0x15, "authentication method", Utf8 Any Once, [Connect Connack Auth];
     /// Data of the extended authentication; only together with a method. Absent: none.
     AuthenticationData = 0x16, "authentication data", Binary Any Once, [Connect Connack Auth];
-    /// Whether Reason String and User Properties may be sent on failures (1) or only in PUBLISH, CONNACK, DISCONNECT (0). Absent: 1.
+    /// Packets that may carry Reason String and User Properties: 1 means all, 0 only PUBLISH,
+    /// CONNACK and DISCONNECT. Absent: 1.
     RequestProblemInformation = 0x17, "request problem information", Byte ZeroOrOne Once, [Connect];
     /// Seconds between the end of the connection and the Will. Absent: 0.
     WillDelayInterval = 0x18, "will delay interval", FourByte Any Once, [Will];
@@ -189,7 +192,8 @@ properties! {
     ServerReference = 0x1C, "server reference", Utf8 Any Once, [Connack DisconnectFromServer];
     /// Text for people about the reason code. Absent: none.
     ReasonString = 0x1F, "reason string", Utf8 Any Once, [Connack Puback Pubrec Pubrel Pubcomp Suback Unsuback DisconnectFromClient DisconnectFromServer Auth];
-    /// Unacknowledged QoS 1 and 2 messages that the sender of this accepts, at least 1. Absent: 65 535.
+    /// Unacknowledged QoS 1 and 2 messages that the sender of this property accepts, at least 1.
+    /// Absent: 65,535.
     ReceiveMaximum = 0x21, "receive maximum", TwoByte NonZero Once, [Connect Connack];
     /// Highest Topic Alias that the sender of this accepts. Absent: 0, none.
     TopicAliasMaximum = 0x22, "topic alias maximum", TwoByte Any Once, [Connect Connack];
@@ -201,7 +205,8 @@ properties! {
     RetainAvailable = 0x25, "retain available", Byte ZeroOrOne Once, [Connack];
     /// A name and a value of the application's own; may repeat, order counts. Absent: none.
     UserProperty = 0x26, "user property", Utf8Pair Any Often, [Connect Will Connack PublishFromClient PublishFromServer Puback Pubrec Pubrel Pubcomp Subscribe Suback Unsubscribe Unsuback DisconnectFromClient DisconnectFromServer Auth];
-    /// Largest packet in bytes that the sender of this accepts, at least 1. Absent: no limit but the format's.
+    /// Largest packet in bytes that the sender of this property accepts, at least 1. Absent: the
+    /// limit of the format.
     MaximumPacketSize = 0x27, "maximum packet size", FourByte NonZero Once, [Connect Connack];
     /// Whether the server has wildcard subscriptions. Absent: 1.
     WildcardSubscriptionAvailable = 0x28, "wildcard subscription available", Byte ZeroOrOne Once, [Connack];

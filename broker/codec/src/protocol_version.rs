@@ -1,4 +1,5 @@
-//! Which MQTT a connection speaks; decided once by its CONNECT and an argument of everything else.
+//! MQTT version of a connection. CONNECT decides it once; every other function takes it as an
+//! argument.
 
 /// The protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +22,7 @@ impl ProtocolVersion {
         }
     }
 
-    /// The Protocol Level byte behind the name (called Protocol Version in 5.0).
+    /// Returns the Protocol Level byte after the name (called Protocol Version in 5.0).
     #[must_use]
     pub const fn level(self) -> u8 {
         match self {

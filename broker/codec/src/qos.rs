@@ -14,7 +14,8 @@ pub enum QoS {
 }
 
 impl QoS {
-    /// The level with the wire value `bits`; `None` for 3, which is malformed \[MQTT-3.3.1-4\], and above.
+    /// Returns the QoS with the wire value `bits`. Returns `None` for 3, which is malformed
+    /// \[MQTT-3.3.1-4\], and above.
     #[must_use]
     #[inline]
     pub const fn from_bits(bits: u8) -> Option<Self> {

@@ -6,7 +6,8 @@ use crate::limits::VAR_INT_BYTES_MAX;
 use crate::scan::{has_any, has_discouraged, is_printable_without};
 use crate::{PacketId, PacketType, ReasonCode};
 
-/// A position in a packet's body. Reads advance it; a failed read leaves it where it was or the decode ends there.
+/// Read position in the body of a packet. Each read advances it. After a failed read it stays, or
+/// the decode ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -20,13 +21,14 @@ impl<'a> Reader<'a> {
         Self { rest: body, has_discouraged: false }
     }
 
-    /// What has not been read yet.
+    /// Returns the unread bytes.
     #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether a string that was read has code points that the standards advise against; see [`has_discouraged`].
+    /// Returns whether a string so far has code points that the standards discourage; see
+    /// [`has_discouraged`].
     #[inline]
     pub(crate) const fn has_discouraged(&self) -> bool {
         self.has_discouraged
@@ -81,7 +83,8 @@ impl<'a> Reader<'a> {
         PacketId::new(self.u16()?).ok_or(DecodeError::PacketIdZero)
     }
 
-    /// A variable byte integer; a fifth byte and a form longer than needed are refused \[MQTT-1.5.5-1\].
+    /// Reads a variable byte integer. Rejects a fifth byte, and a form longer than needed
+    /// \[MQTT-1.5.5-1\].
     pub(crate) fn var_int(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0u32;
         for count in 0..VAR_INT_BYTES_MAX {
@@ -105,14 +108,16 @@ impl<'a> Reader<'a> {
         self.take(usize::from(len))
     }
 
-    /// A UTF-8 encoded string: well-formed \[MQTT-1.5.4-1\] and without U+0000 \[MQTT-1.5.4-2\]. A byte order mark stays \[MQTT-1.5.4-3\].
+    /// Reads a UTF-8 string: well-formed \[MQTT-1.5.4-1\] and without U+0000 \[MQTT-1.5.4-2\].
+    /// Keeps a byte order mark \[MQTT-1.5.4-3\].
     #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;
         if is_printable_without(text.as_bytes(), []) { Ok(text) } else { self.unusual(text, []) }
     }
 
-    /// A string without wildcards; it may be empty. One pass over the bytes looks for all that is forbidden.
+    /// Reads a string without wildcards, which may be empty. One pass over the bytes finds all
+    /// forbidden ones.
     #[inline]
     pub(crate) fn string_without_wildcards(&mut self) -> Result<&'a str, DecodeError> {
         let text = self.utf8()?;

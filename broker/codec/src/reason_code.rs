@@ -1,6 +1,7 @@
-//! The one table of reason codes: 5.0 values, what each is called, which packets carry it, and what 3.1.1 can say instead.
+//! The one table of reason codes: 5.0 value, name, packets that carry it, and its equivalent in
+//! 3.1.1.
 //!
-//! Nobody else writes a reason code as a number. 5.0 §2.4, Table 2-6; 3.1.1 §3.2.2.3, Table 3.1.
+//! No other file writes a reason code as a number. 5.0 §2.4, Table 2-6; 3.1.1 §3.2.2.3, Table 3.1.
 
 use std::fmt;
 
@@ -8,7 +9,8 @@ use crate::{PacketType, ProtocolVersion, QoS};
 
 macro_rules! reason_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $text:literal, $return_code:expr, [$($packet:ident)+];)+) => {
-        /// Why something succeeded or failed, as 5.0 numbers it (§2.4). From 0x80 on it is a failure.
+        /// Reason code of 5.0: the cause of a success or failure (§2.4). Values from 0x80 are
+        /// failures.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum ReasonCode {
@@ -36,9 +38,10 @@ macro_rules! reason_codes {
                 }
             }
 
-            /// The CONNACK return code of 3.1 and 3.1.1 that says this, 0 to 5.
+            /// Returns the equivalent CONNACK return code of 3.1 and 3.1.1, 0 to 5.
             ///
-            /// `None` when none fits: then the server closes without CONNACK \[3.1.1: MQTT-3.2.2-6\].
+            /// Returns `None` if none fits; the server then closes without CONNACK
+            /// \[3.1.1: MQTT-3.2.2-6\].
             #[must_use]
             pub const fn connect_return_code(self) -> Option<u8> {
                 match self {
@@ -64,7 +67,7 @@ reason_codes! {
     GrantedQos2 = 0x02, "granted QoS 2", None, [Suback];
     /// The Client leaves and wants its Will sent \[MQTT-3.1.2-8\].
     DisconnectWithWillMessage = 0x04, "disconnect with will message", None, [Disconnect];
-    /// The message was accepted; nobody subscribes to its topic.
+    /// The broker accepted the message, but its topic has no subscribers.
     NoMatchingSubscribers = 0x10, "no matching subscribers", None, [Puback Pubrec];
     /// UNSUBSCRIBE named a filter that was not subscribed.
     NoSubscriptionExisted = 0x11, "no subscription existed", None, [Unsuback];
@@ -96,7 +99,8 @@ reason_codes! {
     Banned = 0x8A, "banned", Some(5), [Connack];
     /// The server shuts down.
     ServerShuttingDown = 0x8B, "server shutting down", None, [Disconnect];
-    /// The authentication method is not supported. Table 2-6 names DISCONNECT too, the table that binds it (§3.14.2.1) does not.
+    /// The authentication method is not supported. Table 2-6 also lists DISCONNECT, but the binding
+    /// table in §3.14.2.1 does not.
     BadAuthenticationMethod = 0x8C, "bad authentication method", None, [Connack];
     /// Nothing came for 1.5 times the Keep Alive \[MQTT-3.1.2-22\].
     KeepAliveTimeout = 0x8D, "keep alive timeout", None, [Disconnect];
@@ -122,7 +126,7 @@ reason_codes! {
     QuotaExceeded = 0x97, "quota exceeded", Some(3), [Connack Puback Pubrec Suback Disconnect];
     /// An administrator closed the connection.
     AdministrativeAction = 0x98, "administrative action", None, [Disconnect];
-    /// The payload is not what Payload Format Indicator says.
+    /// The payload does not match the Payload Format Indicator.
     PayloadFormatInvalid = 0x99, "payload format invalid", None, [Connack Puback Pubrec Disconnect];
     /// The server has no retained messages.
     RetainNotSupported = 0x9A, "retain not supported", None, [Connack Disconnect];
@@ -152,7 +156,7 @@ impl ReasonCode {
         self as u8
     }
 
-    /// Whether this says that something failed: 0x80 and above (§2.4).
+    /// Returns whether the code is a failure: 0x80 and above (§2.4).
     #[must_use]
     #[inline]
     pub const fn is_failure(self) -> bool {
@@ -176,7 +180,8 @@ impl ReasonCode {
         }
     }
 
-    /// The byte that SUBACK carries: the code itself in 5.0; before that every failure is 0x80 \[3.1.1: MQTT-3.9.3-2\].
+    /// Returns the byte for SUBACK: the code itself in 5.0. Before 5.0 every failure is 0x80
+    /// \[3.1.1: MQTT-3.9.3-2\].
     #[must_use]
     pub const fn suback_byte(self, version: ProtocolVersion) -> u8 {
         if self.is_failure() && !version.has_properties() {
@@ -186,7 +191,8 @@ impl ReasonCode {
         }
     }
 
-    /// The code that a CONNACK return code of 3.1 or 3.1.1 stands for; `None` above 5, which is reserved.
+    /// Returns the reason code for a CONNACK return code of 3.1 or 3.1.1. Returns `None` above 5,
+    /// which is reserved.
     #[must_use]
     pub const fn from_connect_return_code(return_code: u8) -> Option<Self> {
         Some(match return_code {

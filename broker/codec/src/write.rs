@@ -1,13 +1,16 @@
-//! The small writers that every encoder is made of. All append to the caller's `Vec`; on an error nothing stays appended.
+//! Small writers that all encoders use. Each appends to the caller's `Vec`; after an error nothing
+//! stays appended.
 
 use crate::error::EncodeError;
 use crate::frame::var_int_len;
 use crate::limits::{FIELD_BYTES_MAX, VAR_INT_MAX};
 use crate::scan::has_any;
 
-/// Appends one packet: `first_byte`, the length of what `body` appends, and that.
+/// Appends one packet: `first_byte`, then the length of the body, then the bytes that `body`
+/// appends.
 ///
-/// The length byte is a placeholder while the body is written; a body above 127 bytes is moved once to make room.
+/// Writes a placeholder of one length byte first. Moves a body above 127 bytes once to make room
+/// for more.
 pub(crate) fn frame(
     out: &mut Vec<u8>,
     first_byte: u8,
@@ -75,7 +78,8 @@ pub(crate) fn put_binary(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), EncodeEr
     Ok(())
 }
 
-/// Appends a UTF-8 encoded string; one with U+0000 is refused, since the receiver would close \[MQTT-1.5.4-2\].
+/// Appends a UTF-8 string. Rejects U+0000, because the receiver would close the connection
+/// \[MQTT-1.5.4-2\].
 #[inline]
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeError> {
     if has_any(text.as_bytes(), [0]) {

@@ -1,18 +1,22 @@
-//! Connection strings of databases, in both of their forms: `Host=…;Port=…;Database=…`, and `scheme://user:password@host:port/database?…`.
+//! Connection strings of databases, in both forms: `Host=…;Port=…;Database=…`, and
+//! `scheme://user:password@host:port/database?…`.
 //!
-//! The host reads in them where a route's server is and whether TLS is asked for, its guest who logs in and to which database: both with this, so that they cannot take
-//! the same text for different things. Not here: what the keys of one database mean.
+//! The host reads the server's address and the use of TLS from them; the guest reads login and
+//! database. Both use this crate, so that they cannot read the same text differently.
+//! Not here: the meaning of keys of one database.
 
 use percent_encoding::percent_decode_str;
 
-/// Keys, in lower case, and values: of an address those behind its question mark, else all. A value may stand between quotes, which are doubled within it; none of them
-/// is trimmed but those without quotes.
+/// Returns the keys, in lower case, and their values. For an address these are the pairs after its
+/// question mark. Quotes may enclose a value and are doubled within it. Only values without quotes
+/// are trimmed.
 ///
 /// ```
 /// use lotmq_connection_string::pairs;
 /// let text = |key: &str, value: &str| (key.to_owned(), value.to_owned());
 /// assert_eq!(pairs("Host=db; Pwd='a;''b'"), [text("host", "db"), text("pwd", "a;'b")]);
-/// assert_eq!(pairs("postgres://app:x@db/plant?SSLMode=veri%66y-full"), [text("sslmode", "verify-full")]);
+/// let pairs = pairs("postgres://app:x@db/plant?SSLMode=veri%66y-full");
+/// assert_eq!(pairs, [text("sslmode", "verify-full")]);
 /// ```
 #[must_use]
 pub fn pairs(text: &str) -> Vec<(String, String)> {
@@ -31,7 +35,7 @@ pub fn is_address(text: &str) -> bool {
     text.contains("://")
 }
 
-/// A part of an address without its percent escapes. What is no UTF-8 then becomes U+FFFD.
+/// Decodes the percent escapes in a part of an address. Invalid UTF-8 becomes U+FFFD.
 #[must_use]
 pub fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
@@ -70,7 +74,7 @@ fn separated(text: &str) -> Vec<(String, String)> {
     pairs
 }
 
-/// What stands before the quote that ends a value, and what behind it.
+/// Returns the text before the quote that ends a value, and the text after it.
 fn quoted(text: &str, quote: char) -> (String, &str) {
     let (mut value, mut rest) = (String::new(), text);
     while let Some((before, behind)) = rest.split_once(quote) {

@@ -445,8 +445,8 @@ mod tests {
 
     #[test]
     fn a_component_shows_by_its_exports_which_world_it_is_for() {
-        let echo = include_bytes!("../../../guests/route-echo/prebuilt/route-echo.wasm");
-        let table = include_bytes!("../../../guests/auth-table/prebuilt/auth-table.wasm");
+        let echo = include_bytes!("../../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
+        let table = include_bytes!("../../../sdk/examples/auth-table/prebuilt/auth-table.wasm");
         assert_eq!(world_by_exports(echo), Some(World::Route));
         assert_eq!(world_by_exports(table), Some(World::Auth));
         for none in [&b""[..], b"no wasm", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0", &echo[..echo.len() / 2]]

@@ -1,10 +1,11 @@
-//! What compiled programs call. The table of names and types on the other side is `lot-to-wasm/src/lower/runtime.rs`, and a
-//! test there compares the two.
+//! Exports for compiled programs. `lot-to-wasm/src/lower/runtime.rs` has the matching table of
+//! names and types; a test there compares both.
 //!
-//! Cells are passed by address, text as address and length, results of bytes as both in one 64-bit number. A program's
-//! start function calls `reserve`, copies its constants, `relocate`s their texts, makes its patterns with `regex`, and ends
-//! with `seal`. At the end of each run it calls `reset`: what the run took is given back, and stays readable for the host until
-//! something is taken again.
+//! Cells are passed by address, text as address and length, and byte results as both in one 64-bit
+//! number. A program's start function calls `reserve`, copies its constants and calls `relocate`
+//! for their texts. Then it makes its patterns with `regex` and calls `seal`. Each run ends with
+//! `reset`, which frees the memory of the run. The host can still read that memory until the next
+//! allocation.
 
 #![allow(unsafe_code, reason = "exports to compiled programs")]
 
@@ -77,8 +78,9 @@ export! {
     }
 }
 
-// Batches, see `batch`. `next` gives where address and length of topic and payload are, `end` where the number of messages that are done is, and
-// address and length of the numbers and bytes of their effects.
+// Batches, see `batch`. `next` returns the place of four numbers: address and length of topic and
+// payload. `end` returns the place of the number of finished messages, and of address and length of
+// the numbers and bytes of their effects.
 export! {
     "lot.batch-begin" batch_begin(lengths: *const u32, count: u32, bytes: u32, size: u32) {
         // SAFETY: a `list<u32>` from the host.
@@ -278,7 +280,8 @@ export! {
         let found = list_of(arguments, count).iter().find(|argument| text_at(argument.name, argument.name_length) == wanted);
         found.map_or(0, |argument| argument.value.as_ptr() as u32)
     }
-    // The name of the first argument that is not among the names, which are separated by NUL; 0 when there is none.
+    // Returns the name of the first argument that is not among the names, which NUL separates; 0 if
+    // all are.
     "lot.unknown-input" unknown_input(arguments: u32, count: u32, names: u32, length: u32) -> Pair {
         let known = text_at(names, length);
         let name_of = |argument: &Argument| text_at(argument.name, argument.name_length);
@@ -305,7 +308,7 @@ export! {
         let names_given = list_of(arguments, count).iter().map(|argument| text_at(argument.name, argument.name_length));
         model::unknown(names_given, text_at(names, length)).map_or(0, |name| pair(name.as_bytes()))
     }
-    // Paths and values of the leaves of a JSON object, one after the other; 0 when it cannot be read.
+    // Returns alternating paths and values of the leaves of a JSON object; 0 if it cannot be read.
     "lot.leaves" leaves(value: Ref) -> Pair { model::leaves(value.get()).map_or(0, Ref::store_list) }
     // The members of a JSON array.
     "lot.elements" elements(value: Ref) -> Pair { Ref::store_list(model::elements(value.get())) }

@@ -5,7 +5,8 @@ use crate::number::{self, Number};
 use crate::pending;
 use crate::value::{Origin, Value, keep};
 
-/// `a + b`: a sum when both are numbers, numeric data or Empty beside a number; else a concatenation, which is a literal.
+/// `a + b`: a sum if both are numbers, numeric data, or Empty beside a number. Else a
+/// concatenation, which is a literal.
 pub fn add(a: Value, b: Value) -> Value {
     if let (Value::Int(a), Value::Int(b)) = (a, b) {
         return add_ints(a, b);
@@ -46,7 +47,7 @@ fn expected_length(value: Value) -> usize {
     }
 }
 
-/// What a value counts as in a sum: literals never do.
+/// Returns the number of a value in a sum; `None` for literals.
 fn summand(value: Value) -> Option<Number> {
     match value {
         Value::Int(number) => Some(Number::Int(number)),
@@ -62,7 +63,8 @@ fn summand(value: Value) -> Option<Number> {
     }
 }
 
-/// What a value counts as in `- * / %`: Empty is 0; what is no number is 0 and noted (OD-15).
+/// Returns the number of a value in `- * / %`: 0 for Empty. Other values that are no number are 0
+/// and raise a bit (OD-15).
 pub fn operand(value: Value) -> Number {
     let found = match value {
         Value::Int(number) => Some(Number::Int(number)),

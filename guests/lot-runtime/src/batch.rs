@@ -1,15 +1,18 @@
-//! Runs for many messages in one call: their effects are collected here instead of being handed to the host one by one.
+//! Runs for many messages in one call. Their effects are collected here instead of being handed to
+//! the host one by one.
 //!
-//! A program knows nothing of it. The component around it passes effects through [`write`], which takes them while a batch is
-//! under way, and calls the program once for each message that [`next`] gives.
+//! Programs do not know about batches. The component around a program passes effects to [`write`],
+//! which collects them during a batch. It calls the program once for each message that [`next`]
+//! returns.
 //!
-//! Invariant: what the host put in and what the runs wrote outlive the memory of each run, which begins behind them.
+//! Invariant: the input of the host and the effects of the runs outlive the memory of each run,
+//! which begins after them.
 
 use std::cell::RefCell;
 
 use crate::memory;
 
-/// Numbers that describe an effect: message, kind, length of its head, length of its body, line, column.
+/// Numbers per effect: message, kind, length of its head, length of its body, line, column.
 const NUMBERS_PER_EFFECT: usize = 6;
 /// Effects for which there is room when a run begins.
 const EFFECTS_PER_RUN: usize = 32;
@@ -28,7 +31,7 @@ struct Batch {
     written: Vec<u8>,
     /// How long both were when the run under way began.
     began: (usize, usize),
-    /// The run under way wrote more than there was room for: somebody else has to make it.
+    /// The current run wrote more than the room; the caller has to repeat it without a batch.
     is_full: bool,
 }
 
@@ -46,7 +49,8 @@ pub(crate) fn next() -> Option<(&'static [u8], &'static [u8])> {
     BATCH.with_borrow_mut(|batch| batch.as_mut()?.next())
 }
 
-/// Takes an effect of the run under way: its kind, head and body, line and column. False when there is no batch.
+/// Collects an effect of the current run: kind, head, body, line and column. Returns false if there
+/// is no batch.
 pub(crate) fn write(kind: u32, head: &[u8], body: &[u8], place: (u32, u32)) -> bool {
     BATCH.with_borrow_mut(|batch| match batch {
         Some(batch) => {
@@ -57,7 +61,8 @@ pub(crate) fn write(kind: u32, head: &[u8], body: &[u8], place: (u32, u32)) -> b
     })
 }
 
-/// Ends the batch: how many messages are done, and what their runs wrote. It stays readable until memory is taken again.
+/// Ends the batch. Returns the number of finished messages and the effects of their runs, which
+/// stay readable until the next allocation.
 pub(crate) fn end() -> (u32, &'static [u32], &'static [u8]) {
     let mut batch = BATCH.take().unwrap_or_default();
     if batch.is_full {

@@ -1,4 +1,5 @@
-//! `AS type` (§4, explicit casts). A cast never fails: what cannot be read gives the zero of the type and is noted.
+//! `AS type` (§4, explicit casts). A cast never fails: an unreadable value becomes the zero of the
+//! type and raises a bit.
 
 use crate::compare::truth_of_text;
 use crate::number::{self, Number};
@@ -95,7 +96,8 @@ fn failed() -> Number {
     Number::Int(0)
 }
 
-/// `AS ARRAY`: a JSON array or object as it is, a scalar as the only member of an array; text that is no JSON is Null.
+/// `AS ARRAY`: keeps a JSON array or object, and wraps a scalar in an array. Text that is not JSON
+/// becomes Null.
 pub fn to_array(value: Value) -> Value {
     match to_json(value) {
         json @ Value::Json(_) => json,
@@ -136,7 +138,8 @@ pub fn to_json(value: Value) -> Value {
 /// From this number on, an epoch is in milliseconds: as seconds it would be the year 5138.
 const EPOCH_MS_FROM: f64 = 1e11;
 
-/// `AS TIMESTAMP`: ISO texts, `yyyy-MM-dd HH:mm:ss`, and epochs in seconds or milliseconds; else Null.
+/// `AS TIMESTAMP`: reads ISO texts, `yyyy-MM-dd HH:mm:ss`, and epochs in seconds or milliseconds.
+/// Other values become Null.
 pub fn to_timestamp(value: Value) -> Value {
     let from_number = |number: Number| {
         let number = number.as_f64();

@@ -1,5 +1,6 @@
-//! Values as compiled programs hold them: 16 bytes in this memory, laid out as the canonical ABI lays out the variant
-//! `value` of the WIT package, so that lists of values cross to the host as they are.
+//! Values of compiled programs: cells of 16 bytes in this memory. They have the layout of the
+//! variant `value` of the WIT package in the canonical ABI, so lists of values cross to the host
+//! unchanged.
 
 #![allow(unsafe_code, reason = "cells are addressed by programs that the compiler made")]
 
@@ -23,7 +24,7 @@ mod tag {
 const ORIGIN_LITERAL: u8 = 0;
 /// Text that is data.
 const ORIGIN_DATA: u8 = 1;
-/// Data that nobody has yet looked at: perhaps not UTF-8.
+/// Data that is unchecked: perhaps not UTF-8.
 const ORIGIN_RAW: u8 = 2;
 /// Data that was a string in JSON.
 const ORIGIN_QUOTED: u8 = 3;
@@ -32,7 +33,8 @@ const ORIGIN_DIGITS: u8 = 4;
 
 /// Of JSON: an array that [`append`](Ref::append) has made.
 const APPENDED: u8 = 1;
-/// Of JSON: one that it has made of such an array, without its closing bracket, so that the next member is written behind it.
+/// JSON that [`append`](Ref::append) made from such an array, without its closing bracket, so that
+/// the next member is written after it.
 const OPEN: u8 = 2;
 
 /// A value in memory.
@@ -40,7 +42,7 @@ const OPEN: u8 = 2;
 #[repr(C, align(8))]
 pub(crate) struct Cell {
     tag: u8,
-    /// Where a text comes from, or whether an array is open. Padding for the canonical ABI.
+    /// Origin of a text, or whether an array is open. Padding for the canonical ABI.
     origin: u8,
     padding: [u8; 6],
     /// Number, or address (low half) and length (high half) of text.
@@ -55,7 +57,7 @@ pub(crate) struct Ref(*mut Cell);
 /// Address (low half) and length (high half) of bytes.
 pub(crate) type Pair = u64;
 
-/// What `payload` returns for a value that must not be written.
+/// Result of `payload` for a value that must not be written.
 pub(crate) const NOTHING: Pair = u64::MAX;
 
 /// Address and length of bytes.
@@ -69,8 +71,9 @@ fn bytes_of(bits: Pair) -> &'static [u8] {
 
 /// Bytes that a program names by address and length.
 pub(crate) fn bytes_at(address: u32, length: u32) -> &'static [u8] {
-    // SAFETY: the compiler passes only parts of its constants, of arguments from the host and of results of this module;
-    // none of them is changed while a run can read it. Runs end before their memory is used again.
+    // SAFETY: the compiler passes only parts of its constants, of host arguments and of results of
+    // this module. None of them changes while a run can read it. Runs end before their memory is
+    // used again.
     unsafe { std::slice::from_raw_parts(address as usize as *const u8, length as usize) }
 }
 
@@ -83,7 +86,8 @@ pub(crate) fn text_at(address: u32, length: u32) -> &'static str {
 impl Ref {
     /// Reads the value. Data that is not UTF-8 is read as bytes.
     pub(crate) fn get(self) -> Value {
-        // SAFETY: programs pass addresses of cells only, see above; nothing else refers to them during the call.
+        // SAFETY: programs pass addresses of cells only, see above; nothing else refers to them
+        // during the call.
         let cell = unsafe { &mut *self.0 };
         match cell.tag {
             tag::NULL => Value::Null,
@@ -99,7 +103,8 @@ impl Ref {
         }
     }
 
-    /// What is sent for the value: bytes as they came, else the canonical text. Nothing for Empty and for no bytes.
+    /// Returns the payload to send for the value: bytes as received, else the canonical text;
+    /// `NOTHING` for Empty.
     pub(crate) fn payload(self) -> Pair {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };
@@ -118,8 +123,8 @@ impl Ref {
         Cell { tag: tag::TEXT, origin: ORIGIN_RAW, padding: [0; 6], bits }.store()
     }
 
-    /// A copy of a value that the host put into memory, whose texts are data. JSON that somebody else has made is JSON only if it is valid:
-    /// else it is a text, which is quoted where JSON is built of it.
+    /// Copies a value from the host; its texts are data. Foreign JSON stays JSON only if it is
+    /// valid. Else it becomes a text, which is quoted inside new JSON.
     pub(crate) fn adopt(self) -> Self {
         // SAFETY: as in `get`.
         let cell = unsafe { *self.0 };

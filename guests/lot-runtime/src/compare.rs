@@ -34,7 +34,8 @@ pub fn equals(a: Value, b: Value) -> bool {
     a.text() == b.text()
 }
 
-/// Whether a value is a number in text that a `DOUBLE` would round, and no `INT`: an identifier of 20 digits is not equal to its neighbour.
+/// Returns whether a value is a number in text that a `DOUBLE` would round and that is no `INT`.
+/// Such identifiers of 20 digits must not equal their neighbours.
 fn has_more_digits_than_double(value: Value) -> bool {
     let Value::Text(text, _) = value else { return false };
     text.len() > DOUBLE_DIGITS
@@ -55,8 +56,8 @@ fn bytes_of(value: Value) -> &'static [u8] {
     }
 }
 
-/// How `a` stands to `b` for `< > <= >=`: as numbers when both look numeric, literals included; else as truth values, as
-/// texts. `None` only for NaN.
+/// Compares `a` with `b` for `< > <= >=`: as numbers if both look numeric, literals included; else
+/// as truth values, else as texts. Returns `None` only for NaN.
 pub fn order(a: Value, b: Value) -> Option<Ordering> {
     let (left, right) = (numeric(a), numeric(b));
     if let (Some(left), Some(right)) = (left, right) {
@@ -131,12 +132,14 @@ pub fn ends_with(a: Value, b: Value) -> bool {
     is_there(b) && bytes_of(a).ends_with(bytes_of(b))
 }
 
-/// Whether a value was ever written; every text has the empty one in it, so that a rule which looks for a missing entry would allow everything.
+/// Returns whether a value was ever written. Every text contains the empty text, so without this
+/// check a rule that looks for a missing entry would allow everything.
 fn is_there(value: Value) -> bool {
     !matches!(value, Value::Empty | Value::Null)
 }
 
-/// `a IN b`: equality with a member of a JSON array or object, also as text; any other value that is there is its only member.
+/// `a IN b`: equality with a member of a JSON array or object, also in text form. Any other `b`
+/// except Empty and Null is its only member.
 pub fn is_in(a: Value, b: Value) -> bool {
     let text = match b {
         Value::Empty | Value::Null => return false,
@@ -173,7 +176,7 @@ fn order_numbers(a: Number, b: Number) -> Option<Ordering> {
     }
 }
 
-/// Both as truth values, when one is and the other can be told.
+/// Returns both as truth values, if one is a truth value and the other converts to one.
 fn truths(a: Value, b: Value) -> Option<(bool, bool)> {
     match (a, b) {
         (Value::Bool(a), b) => Some((a, tellable(b)?)),

@@ -70,7 +70,8 @@ pub fn square_root(value: Value) -> Value {
     if number < 0.0 { Value::Null } else { Value::Double(number.sqrt()) }
 }
 
-/// `MIN(a, b)`. A list stands for its least member. What is Null or Empty is left out: then the other one as it is.
+/// `MIN(a, b)`. A list stands for its least member. If one value is Null or Empty, the result is
+/// the other, unchanged.
 pub fn minimum(a: Value, b: Value) -> Value {
     pick(a, b, |a, b| a <= b)
 }

@@ -1,8 +1,9 @@
-//! Texts that a run makes longer and longer, as `{s} + "x"` and `APPEND({list}, x)` do in a loop: what is added is written behind the text that
-//! there is, where copying it each time would take memory that grows with the square of the passes.
+//! Texts that grow in a loop, by `{s} + "x"` and `APPEND({list}, x)`. An addition is written in
+//! place after the existing text; copies would take memory that grows with the square of the
+//! passes.
 //!
-//! Invariant: no text that was handed out changes. A longer one has the shorter one as its beginning, and only the longest of a buffer is
-//! continued; who makes something else of a shorter one gets a copy.
+//! Invariant: no text changes once it is handed out. A longer text begins with the shorter one, and
+//! only the longest text of a buffer grows in place. An extension of a shorter text gets a copy.
 
 #![allow(unsafe_code, reason = "texts that share their beginning")]
 
@@ -10,7 +11,8 @@ use std::cell::RefCell;
 
 use crate::value::keep;
 
-/// Shortest text that is continued in place; a copy of a shorter one costs less than looking for it.
+/// Shortest text, in bytes, that grows in place. A copy of a shorter one costs less than the search
+/// for its buffer.
 pub const BYTES_MIN: usize = 256;
 
 /// Texts that may grow by turns.
@@ -105,8 +107,9 @@ impl Buffer {
     /// Writes behind what is there, for which there is room, and hands out all of it.
     fn push(&mut self, more: &str) -> &'static str {
         debug_assert!(self.length + more.len() <= self.capacity);
-        // SAFETY: `start` is a block of `capacity` bytes that is there until the run ends. What is written lies behind all that was handed
-        // out, and cannot overlap `more`, which was. The bytes are two texts one after the other, so they are UTF-8.
+        // SAFETY: `start` is a block of `capacity` bytes that exists until the run ends. The
+        // written range lies after all bytes that were handed out, and cannot overlap `more`, which
+        // was handed out. The bytes are two texts in sequence, so they are UTF-8.
         unsafe {
             self.start.add(self.length).copy_from_nonoverlapping(more.as_ptr(), more.len());
             self.length += more.len();

@@ -1,8 +1,9 @@
-//! JSON: reading members out of texts and building texts.
+//! JSON: reads members of texts and builds texts.
 //!
-//! Nothing is ever parsed into a tree. A scanner walks over the text once, checks all of it, and remembers where the wanted
-//! member was; structured values stay what they are, a piece of text. That keeps the kinds and the spelling of numbers, and
-//! one walk over a payload of a few hundred bytes costs less than the allocations of a tree.
+//! No text is parsed into a tree. A scanner walks over the text once, checks all of it, and
+//! remembers the place of the wanted member. Structured values stay a piece of text, which keeps
+//! the kinds and the spelling of numbers. One walk over a payload of a few hundred bytes costs less
+//! than the allocations of a tree.
 
 mod build;
 mod path;
@@ -16,14 +17,15 @@ use crate::number::{self, Number};
 use crate::value::{Origin, keep};
 use scan::Scanner;
 
-/// The value of a whole JSON text: a scalar in its kind, or compact text. `None` when it is not valid.
+/// Returns the value of a whole JSON text: a scalar in its kind, or compact text. Returns `None` if
+/// the text is not valid.
 pub fn read(text: &'static str) -> Option<Value> {
     let mut scanner = Scanner::new(text);
     let (start, end) = scanner.document()?;
     Some(value_of(text.get(start..end)?))
 }
 
-/// The value of a text that somebody else calls JSON: a text where it is none.
+/// Returns the value of a foreign JSON text, or a text if it is no JSON.
 pub fn from_outside(text: &'static str) -> Value {
     read(text).unwrap_or(Value::Text(text, Origin::Data))
 }
@@ -43,8 +45,8 @@ pub fn values(text: &'static str) -> Option<Vec<Value>> {
     Some(values.into_iter().filter_map(|(start, end)| text.get(start..end)).map(value_of).collect())
 }
 
-/// Names and values of the members of a JSON object, one after the other; `None` when the text is no
-/// object. A name is a text that was a string in JSON.
+/// Returns alternating names and values of the members of a JSON object; `None` if the text is no
+/// object. A name counts as a text from a JSON string.
 pub fn named_members(text: &'static str) -> Option<Vec<Value>> {
     let mut ranges = Vec::new();
     Scanner::new(text).object(|name, value| ranges.push((name, value)))?;
@@ -62,14 +64,15 @@ pub fn first(text: &str) -> u8 {
     Scanner::new(text).first()
 }
 
-/// What the text is between its quotes when it is a JSON string.
+/// Returns the text of a JSON string; `None` if the text is no JSON string.
 pub fn string(text: &'static str) -> Option<Value> {
     let is_quoted = first(text) == b'"';
     is_quoted.then(|| read(text)).flatten()
 }
 
-/// Calls `leaf` with path and value of each member of a JSON object that is no object itself, those of nested objects too; levels of the
-/// path are joined by `/`. `None`, and nothing is called, when the text is not exactly one object.
+/// Calls `leaf` with path and value of each leaf of a JSON object: each member, at any depth, that
+/// is no object itself. `/` joins the levels of the path. Returns `None` without calls if the text
+/// is not exactly one object.
 pub fn leaves_of(text: &'static str, prefix: &str, leaf: &mut dyn FnMut(String, Value)) -> Option<()> {
     let mut pairs = Vec::new();
     Scanner::new(text).object(|key, value| pairs.push((key, value)))?;

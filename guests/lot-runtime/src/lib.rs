@@ -1,17 +1,20 @@
-//! The LoT runtime: what compiled LoT programs share.
+//! The LoT runtime: shared functions of all compiled LoT programs.
 //!
-//! A compiled Action is a small core module that imports this one's memory and functions. It keeps the variables of the
-//! program as *cells* (16 bytes in this memory, [`cell`]) or, where it knows their kind, as machine numbers, and calls in
-//! here for everything that depends on the kinds of its operands: arithmetic, comparison, text, JSON, topics, time.
+//! A compiled Action is a small core module that imports the memory and functions of this one. It
+//! keeps the program's variables as *cells* (16 bytes in this memory, [`cell`]), or as machine
+//! numbers if it knows their kind. It calls this module for operations that depend on the kinds of
+//! operands: arithmetic, comparison, text, JSON, topics, time.
 //!
-//! Invariants: no imports, so that the broker compiles it once and shares its code among all Actions; memory of a run is
-//! given back at once when the run ends ([`memory`]); nothing here fails: what cannot be done has the value that the
-//! language prescribes and raises a bit in [`pending`], which the program reports with its line.
+//! Invariants: the module has no imports, so the broker compiles it once and shares its code among
+//! all Actions. The memory of a run is freed when the run ends ([`memory`]). Nothing here fails. An
+//! impossible operation returns the value that the language prescribes and raises a bit in
+//! [`pending`], which the program reports with its line.
 //!
-//! Cells hold addresses of 32 bits, so what deals with them is there on machines that have such addresses: on WebAssembly, and where
-//! Miri runs `tests/program.rs`. On other machines the values and functions are there for tests and fuzzers.
+//! Cells hold addresses of 32 bits. Code for cells exists only on machines with such addresses: on
+//! WebAssembly, and where Miri runs `tests/program.rs`. On other machines, values and functions
+//! exist for tests and fuzzers.
 //!
-//! Not here: clock, chance, topics, publishing. Those are imports of the compiled program.
+//! Not here: clock, random numbers, topics, publishing. Those are imports of the compiled program.
 
 #[cfg(target_pointer_width = "32")]
 mod abi;

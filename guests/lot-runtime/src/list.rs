@@ -1,6 +1,7 @@
 //! Lists: APPEND, LAST, SUM, MEAN, STDDEV, STDDEV_POP.
 //!
-//! A list is a JSON array or the text of one; any other value is its only member, Empty and Null have none. A member that is Null is left out of sums and means.
+//! A list is a JSON array or its text. Any other value is a list of itself; Empty and Null are
+//! lists without members. Sums and means skip members that are Null.
 
 use crate::arithmetic::{add, operand};
 use crate::cast::to_array;
@@ -29,7 +30,8 @@ pub fn open(list: Value) -> &'static str {
     }
 }
 
-/// The same list with a value behind its last member, without its closing bracket either, so that it can [grow](growing).
+/// Appends a value to a list without a closing bracket. The result has none either, so that it can
+/// [grow](growing).
 pub fn append_open(list: &'static str, value: Value) -> &'static str {
     let mut more = String::from(if list.len() > 1 { "," } else { "" });
     json::append_value(&mut more, value);

@@ -1,10 +1,12 @@
-//! Memory that is given back as a whole when a run ends.
+//! Allocator whose memory is freed as a whole when a run ends.
 //!
-//! There are two parts. What exists before the first run (the program's constants, its compiled patterns) lasts. What a run
-//! takes, arguments from the host included, is taken in a row and given back by [`end_run`]; nothing is freed in between,
-//! except the latest block. When the initial memory is used up, the memory grows by whole pages.
+//! There are two parts. Allocations before the first run last: the program's constants and its
+//! compiled patterns. Allocations of a run, with the host's arguments, lie in sequence, and
+//! [`end_run`] frees them. Until then only the latest block can be freed. When the initial memory
+//! is full, the memory grows by whole pages.
 //!
-//! Invariant: lasting memory never lies behind the start of a run's memory within one chunk, so `end_run` cannot give it back.
+//! Invariant: within one chunk, lasting memory never lies after the start of a run's memory, so
+//! `end_run` cannot free it.
 
 #![allow(unsafe_code, reason = "an allocator")]
 #![allow(static_mut_refs, reason = "the module has one thread")]
@@ -39,9 +41,9 @@ impl Chunk {
 struct Memory {
     /// Whether the program is being set up or a pattern is at work: what is taken lasts.
     lasting: bool,
-    /// Where lasting memory is taken.
+    /// Chunk for lasting memory.
     kept: Chunk,
-    /// Where the run's memory is taken.
+    /// Chunk for the memory of the run.
     run: Chunk,
     /// All chunks of the run's memory, of which `run` is number `current`.
     chunks: [Chunk; RUN_CHUNKS_MAX],
@@ -124,7 +126,7 @@ impl Memory {
     }
 }
 
-/// What lies between the module's data and the end of its initial memory.
+/// Returns the memory between the module's data and the end of its initial memory.
 fn initial() -> Chunk {
     let (start, end) = pages::initial();
     Chunk { start, next: start, end }
@@ -142,8 +144,8 @@ struct Allocator;
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-// SAFETY: blocks never overlap, because `Chunk::take` only moves forward, back over the latest block, or, at the end of a
-// run, over blocks that nothing refers to any more. The module has one thread.
+// SAFETY: blocks never overlap. `Chunk::take` only moves forward, back over the latest block, or,
+// at the end of a run, over blocks without references. The module has one thread.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: one thread, and no reference into MEMORY outlives a call.
@@ -172,7 +174,8 @@ unsafe impl GlobalAlloc for Allocator {
         if size <= layout.size() {
             return block;
         }
-        // SAFETY: `size` is not 0 and the alignment is that of an existing block; the new block does not overlap the old.
+        // SAFETY: `size` is not 0 and the alignment is that of an existing block; the new block
+        // does not overlap the old.
         unsafe {
             let fresh = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !fresh.is_null() {
@@ -199,7 +202,7 @@ pub(crate) fn begin_runs() {
     end_batch();
 }
 
-/// What was taken since the last run ended outlives those that follow, until the batch ends.
+/// Keeps all memory since the end of the last run until the batch ends.
 pub(crate) fn begin_run_of_batch() {
     // SAFETY: one thread.
     let memory = unsafe { &mut MEMORY };

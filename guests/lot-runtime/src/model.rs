@@ -1,10 +1,12 @@
-//! What Models need beside the rest: values by the assignments of `PUBLISH MODEL`, the leaves of received JSON, members of arrays.
+//! Functions of Models: values from the assignments of `PUBLISH MODEL`, leaves of received JSON,
+//! and members of arrays.
 
 use crate::json::{self, append_quoted, append_value, leaves_of, members};
 use crate::number;
 use crate::value::{Origin, Value, keep, text_of};
 
-/// The value of a field whose definition names no type (§15): numbers and truth values where the text looks like one and was no string in JSON.
+/// Returns the value of a field without a type in its definition (§15). A text that looks like a
+/// number or truth value becomes one, unless it was a JSON string.
 pub fn inferred(value: Value) -> Value {
     let Value::Text(text, Origin::Literal | Origin::Data) = value else { return value };
     match text.trim() {
@@ -15,7 +17,8 @@ pub fn inferred(value: Value) -> Value {
     }
 }
 
-/// The value assigned to `name`; built of what is assigned below it (`name.a`, `name[0].a`) when nothing is assigned to itself.
+/// Returns the value assigned to `name`. Without one, builds it from the assignments below it
+/// (`name.a`, `name[0].a`).
 pub fn assigned(arguments: &[(&'static str, Value)], name: &str) -> Option<Value> {
     if let Some((_, value)) = arguments.iter().find(|(of, _)| *of == name) {
         return Some(*value);
@@ -33,7 +36,8 @@ pub fn assigned(arguments: &[(&'static str, Value)], name: &str) -> Option<Value
     })
 }
 
-/// The first argument that is none of the names, which are separated by NUL. A name that ends with a dot stands for all below it.
+/// Returns the first argument that is not in `names`, which NUL separates. A name that ends with a
+/// dot covers all names below it.
 pub fn unknown<'a>(mut arguments: impl Iterator<Item = &'a str>, names: &str) -> Option<&'a str> {
     let covers = |known: &str, name: &str| match known.strip_suffix('.') {
         Some(above) => name.strip_prefix(above).is_some_and(|rest| rest.starts_with(['.', '['])),
@@ -42,8 +46,9 @@ pub fn unknown<'a>(mut arguments: impl Iterator<Item = &'a str>, names: &str) ->
     arguments.find(|name| !names.split('\0').any(|known| covers(known, name)))
 }
 
-/// Paths and values of the leaves of a JSON object, one after the other: scalars and arrays, nested members as `a/b`. Nothing when the text
-/// is something else; `None` when it begins as an object and is none, or one that is nested too deep.
+/// Returns alternating paths and values of the leaves of a JSON object: scalars and arrays, nested
+/// members as `a/b`. Returns nothing for other texts. Returns `None` for a text that begins as an
+/// object but is invalid or nested too deep.
 pub fn leaves(value: Value) -> Option<Vec<Value>> {
     let mut leaves = Vec::new();
     let text = value.text();
@@ -101,7 +106,8 @@ enum Tree {
 }
 
 impl Tree {
-    /// Puts a value where a path leads: `.key` and `[index]`, any number of them. Recursion ends with the path, which the parser bounds.
+    /// Puts a value at a path of `.key` and `[index]` steps. Recurses once per step; the parser
+    /// limits the path.
     fn put(&mut self, path: &'static str, value: Value) {
         if path.is_empty() {
             *self = Tree::Leaf(value);

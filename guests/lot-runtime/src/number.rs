@@ -27,8 +27,8 @@ impl Number {
     }
 }
 
-/// The number that a text is (§4): surrounding ASCII space, a sign, digits with an optional `.` and exponent. Whole numbers
-/// that fit 64 bits are `Int`, others `Double`.
+/// Parses a number (§4): surrounding ASCII space, a sign, digits with an optional `.` and exponent.
+/// Whole numbers that fit into 64 bits are `Int`, others `Double`.
 pub fn parse(text: &str) -> Option<Number> {
     let text = text.trim_ascii();
     let bytes = text.as_bytes();
@@ -52,8 +52,9 @@ pub fn parse(text: &str) -> Option<Number> {
     text.parse::<f64>().ok().map(Number::Double)
 }
 
-/// The number that a text from outside stands for where JSON is built of it. `None` also of what loses something as a number, as names do that look like one: leading
-/// zeros, a `+`, digits beyond those that a floating-point number has, and what is greater than any.
+/// Returns the number for a foreign text in new JSON. Returns `None` if the number would lose
+/// information, as in names that look like numbers. Such texts have leading zeros, a `+`, more
+/// digits than a double has, or a value above the largest double.
 pub fn reading(text: &str) -> Option<Number> {
     let digits = text.trim_ascii().trim_start_matches('-').as_bytes();
     if matches!(digits, [b'0', b'0'..=b'9', ..] | [b'+', ..]) {
@@ -68,8 +69,7 @@ pub fn reading(text: &str) -> Option<Number> {
     }
 }
 
-/// Digits of a decimal number that tell it from its neighbours: without an exponent, and without
-/// zeros in front of the first other digit.
+/// Returns the number of significant digits of a decimal: without an exponent and leading zeros.
 pub fn significant_digits(text: &str) -> usize {
     let mantissa = text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
     mantissa.filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count()
@@ -98,7 +98,7 @@ pub fn order_whole(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Digits that tell any floating-point number from its neighbours.
+/// Digits that distinguish any double from its neighbours.
 const READING_DIGITS_MAX: usize = 17;
 
 /// 1 to 18 digits, which always fit.
@@ -117,8 +117,8 @@ fn parse_short_int(digits: &[u8]) -> Option<i64> {
     Some(number)
 }
 
-/// Up to 15 digits with a point among them, as sensors send them. Both the digits as a whole number and the power of ten are doubles
-/// without rounding, so that their quotient is the nearest double.
+/// Parses up to 15 digits with a point, as sensors send them. The digits as a whole number and the
+/// power of ten are exact doubles, so their quotient is the nearest double.
 fn parse_short_decimal(bytes: &[u8]) -> Option<f64> {
     const DIGITS_MAX: usize = 15;
     const POWERS: [f64; DIGITS_MAX + 1] =
@@ -141,7 +141,8 @@ fn parse_short_decimal(bytes: &[u8]) -> Option<f64> {
     Some(whole as f64 / POWERS.get(places?)?)
 }
 
-/// Whether the bytes are `digits[.digits][e[±]digits]`; keeps out `inf`, `nan` and lone points, which Rust's parser takes.
+/// Returns whether the bytes are `digits[.digits][e[±]digits]`. Rejects `inf`, `nan` and lone
+/// points, which Rust's parser accepts.
 fn looks_decimal(bytes: &[u8]) -> bool {
     let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(0);
@@ -190,8 +191,8 @@ pub fn append_int(out: &mut String, number: i64) {
 /// Decimal places that the quick way of [`append_double`] tries.
 const QUICK_PLACES: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 
-/// Appends the shortest text that reads back as the same number: without exponent from 1e-5 to 1e15, without a
-/// trailing `.0` (OD-13); `null` for what is no number.
+/// Appends the shortest text that reads back as the same number. It has no exponent from 1e-5 to
+/// 1e15 and no trailing `.0` (OD-13). Appends `null` for NaN and infinity.
 pub fn append_double(out: &mut String, number: f64) {
     if !number.is_finite() {
         out.push_str("null");
@@ -203,8 +204,8 @@ pub fn append_double(out: &mut String, number: f64) {
     }
 }
 
-/// Numbers with few decimal places and at most 15 digits: the first scale at which the number is whole gives the shortest
-/// text, because decimals of up to 15 digits are told apart by every double.
+/// Appends a number with few decimal places and at most 15 digits. The first scale at which it is
+/// whole gives the shortest text, because doubles distinguish all decimals of up to 15 digits.
 fn append_quickly(out: &mut String, number: f64) -> bool {
     if number != 0.0 && number.abs() < 1e-5 {
         return false;

@@ -1,7 +1,7 @@
-//! The module's linear memory: where its free part begins, and how it grows.
+//! Linear memory of the module: the start of its free part, and its growth.
 //!
-//! On another machine with addresses of 32 bits a block of the system's stands in for it, so that Miri can run what is `unsafe` here
-//! (`tests/program.rs`).
+//! On another machine with addresses of 32 bits, a block of the system replaces it, so that Miri
+//! can run the `unsafe` code (`tests/program.rs`).
 
 /// Bytes of a page of WebAssembly.
 pub(crate) const PAGE: usize = 64 * 1024;
@@ -14,7 +14,7 @@ mod imp {
 
     use super::PAGE;
 
-    /// What lies between the module's data and the end of its initial memory.
+    /// Returns the range between the module's data and the end of its initial memory.
     pub(crate) fn initial() -> (usize, usize) {
         unsafe extern "C" {
             static __heap_base: u8;
@@ -49,7 +49,7 @@ mod imp {
     /// Pages at most.
     const PAGES_MAX: usize = 256;
 
-    /// Where the first page is.
+    /// Address of the first page.
     static FIRST: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
     /// The first page that is not there yet, counted from address 0.
     static END: AtomicUsize = AtomicUsize::new(0);

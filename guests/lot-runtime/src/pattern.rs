@@ -1,6 +1,8 @@
-//! Regular expressions without look-around and back-references. The compiler sends others to the host.
+//! Regular expressions without look-around and back-references. The compiler sends others to the
+//! host.
 //!
-//! A program's patterns are compiled once, when its instance is made, in memory that outlives the runs.
+//! A program's patterns are compiled once, when its instance is made, in memory that outlives the
+//! runs.
 
 use regex_lite::Regex;
 
@@ -21,7 +23,8 @@ impl Pattern {
         let regex = Regex::new(pattern).ok()?;
         let has_value_group = regex.capture_names().flatten().any(|name| name == VALUE_GROUP);
         let compiled = Self { regex, has_value_group };
-        // The first search makes the search state, which belongs into the same memory as the pattern.
+        // The first search allocates the search state, which must lie in the same memory as the
+        // pattern.
         compiled.filter("");
         Some(compiled)
     }

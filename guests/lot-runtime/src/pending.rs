@@ -1,7 +1,8 @@
-//! What went wrong since the program last looked.
+//! Errors since the program last looked, as bits of one word.
 //!
-//! Helpers cannot report by themselves: they know neither the line nor the host. They raise a bit here; the compiled
-//! program tests the word after each statement that can raise one and reports it with its line and column.
+//! Helpers know neither the line nor the host, so they cannot report errors. They raise a bit here.
+//! The compiled program tests the word after each statement that can raise one, and reports it with
+//! line and column.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -26,7 +27,7 @@ pub fn take() -> u32 {
     PENDING.swap(0, Ordering::Relaxed)
 }
 
-/// Where the word is, so that compiled programs can test it without a call.
+/// Returns the address of the word, so that compiled programs can test it without a call.
 #[cfg(target_pointer_width = "32")]
 pub(crate) fn address() -> usize {
     PENDING.as_ptr() as usize

@@ -4,7 +4,8 @@ use crate::arithmetic::operand;
 use crate::number::Number;
 use crate::value::Value;
 
-/// `RANDOM INT BETWEEN a AND b`: both ends inclusive; swapped when `a` is greater. The bias is below 2^-64 × span.
+/// `RANDOM INT BETWEEN a AND b`: includes both ends, and swaps them if `a` is greater. The bias is
+/// below 2^-64 × span.
 pub fn int_between(bits: u64, a: Value, b: Value) -> Value {
     let whole = |value: Value| match operand(value) {
         Number::Int(number) => number,
@@ -18,7 +19,8 @@ pub fn int_between(bits: u64, a: Value, b: Value) -> Value {
     Value::Int((i128::from(low) + offset as i128) as i64)
 }
 
-/// `RANDOM DOUBLE BETWEEN a AND b`: from the lower end to below the upper; swapped when `a` is greater.
+/// `RANDOM DOUBLE BETWEEN a AND b`: from the lower end to below the upper. Swaps the ends if `a` is
+/// greater.
 pub fn double_between(bits: u64, a: Value, b: Value) -> Value {
     let (a, b) = (operand(a).as_f64(), operand(b).as_f64());
     let (low, high) = (a.min(b), a.max(b));

@@ -35,7 +35,8 @@ impl Civil {
         Self { offset_minutes: offset_seconds / 60, ..Self::from_ms(shifted) }
     }
 
-    /// The parts of an instant in milliseconds since 1970-01-01, in UTC. After H. Hinnant, "chrono-compatible low-level date algorithms".
+    /// Splits an instant in milliseconds since 1970-01-01 into its parts, in UTC. After H. Hinnant,
+    /// "chrono-compatible low-level date algorithms".
     pub(crate) fn from_ms(ms: i64) -> Self {
         let days = ms.div_euclid(DAY_MS);
         let of_day = ms.rem_euclid(DAY_MS);

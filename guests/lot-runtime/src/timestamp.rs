@@ -14,7 +14,8 @@ pub fn timestamp(ms: i64, pattern: &str) -> Value {
     }
 }
 
-/// `LOCAL TIMESTAMP "pattern"` at an instant in milliseconds, on clocks that are ahead of UTC by an offset.
+/// `LOCAL TIMESTAMP "pattern"` at an instant in milliseconds, for clocks that are ahead of UTC by
+/// an offset.
 pub fn local_timestamp(ms: i64, offset_seconds: i32, pattern: &str) -> Value {
     let civil = Civil::local(ms, offset_seconds);
     match pattern {

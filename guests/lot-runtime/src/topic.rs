@@ -10,8 +10,8 @@ pub fn position(topic: &'static str, position: i64) -> Value {
     topic.split('/').nth(skipped).map_or(Value::Empty, |level| Value::Text(level, Origin::Data))
 }
 
-/// The levels of a topic from the n-th on, which a trailing `#` matched; with `slash`, a `/` goes before them when there
-/// is at least one.
+/// Returns the levels of a topic from the n-th on, which a trailing `#` matched. With `slash`, puts
+/// a `/` before them if there is at least one.
 pub fn rest(topic: &'static str, from: u32, slash: bool) -> Value {
     let mut start = 0;
     for _ in 1..from {
@@ -28,7 +28,8 @@ pub fn rest(topic: &'static str, from: u32, slash: bool) -> Value {
     }
 }
 
-/// Which of some filters, separated by NUL, is the first to match a topic; their number when none does.
+/// Returns the index of the first filter that matches a topic; NUL separates the filters. Returns
+/// their number if none does.
 pub fn first_match(filters: &str, topic: &str) -> usize {
     filters.split('\0').take_while(|filter| !matches(filter, topic)).count()
 }

@@ -1,12 +1,13 @@
-//! The values of the language.
+//! Values of the language.
 //!
-//! Texts live as long as the run: in the compiled module they are in memory that is given back as a whole when the run
-//! ends, so they are handed round as `'static` and never copied without need.
+//! Texts live until the run ends. The compiled module frees their memory as a whole, so they are
+//! passed as `'static` and copied only if needed.
 
 use crate::number::{self, Number};
 use crate::time;
 
-/// Where a text comes from. A literal operand makes `+` a concatenation and `==` a comparison of texts (OD-16, OD-18).
+/// Origin of a text. A literal operand makes `+` a concatenation and `==` a comparison of texts
+/// (OD-16, OD-18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// A literal of the program, the result of a concatenation, or a cast to STRING.

@@ -1,7 +1,9 @@
-//! The life of a compiled program, by the exports alone: for Miri, on a machine with addresses of 32 bits (`scripts/memory`).
+//! Life cycle of a compiled program, through the exports alone. For Miri on a machine with
+//! addresses of 32 bits (`scripts/memory`).
 //!
-//! Memory is that of the runtime's own allocator, in this whole process. So there is no test harness, and what is taken during a run must
-//! not be used after `lot.reset`. On machines with wider addresses there are no exports, and nothing happens.
+//! The runtime's own allocator serves this whole process. So there is no test harness, and memory
+//! of a run must not be used after `lot.reset`. Machines with wider addresses have no exports, and
+//! the test does nothing.
 #![allow(unsafe_code, reason = "a program passes addresses")]
 
 #[cfg(not(target_pointer_width = "32"))]
@@ -9,7 +11,7 @@ fn main() {}
 
 #[cfg(target_pointer_width = "32")]
 fn main() {
-    // What standard output takes for itself, it takes before the first run.
+    // Standard output allocates its memory here, before the first run.
     println!("a compiled program on this machine");
     story::whole();
     println!("1 passed, 0 failed");
@@ -130,9 +132,9 @@ mod story {
         length: u32,
     }
 
-    /// What the start function leaves behind.
+    /// Values that the start function leaves behind.
     struct Program {
-        /// Where the runtime raises its bits.
+        /// Address of the word in which the runtime raises its bits.
         pending: u32,
         /// A cell with the text `hall`, and one with the number 40.
         cells: [Cell; 2],
@@ -150,10 +152,10 @@ mod story {
         unsafe { at(address).copy_from_nonoverlapping(content.as_ptr(), content.len()) }
     }
 
-    /// What the host reads; it copies.
+    /// Copies bytes, as the host does.
     fn read(pair: Pair) -> Vec<u8> {
         let mut copy = vec![0; (pair >> 32) as usize];
-        // SAFETY: the runtime says that these bytes are there.
+        // SAFETY: the runtime guarantees that these bytes exist.
         unsafe { copy.as_mut_ptr().copy_from_nonoverlapping(at(pair as u32), copy.len()) };
         copy
     }
@@ -192,7 +194,7 @@ mod story {
         assert_eq!(String::from_utf8_lossy(&read(text(cell))), expected);
     }
 
-    /// What the start function of a compiled program does.
+    /// Does the work of a compiled program's start function.
     fn start() -> Program {
         const TEXTS: &str = "halla.b[0];{\"a\":?,\"b\":?}^v(?<value>[0-9]+)$";
         let base = reserve(32 + TEXTS.len() as u32);
@@ -255,7 +257,7 @@ mod story {
         assert_ne!(number(program.pending, 0), 0, "the division by zero was noted");
         write(program.pending, &[0; 4]);
 
-        // More than the memory that there is at first: it grows, and the latest block grows where it is or moves.
+        // More than the initial memory: it grows, and the latest block grows in place or moves.
         let many = from_host(&b"z".repeat(filler));
         let twice = concat3(data(many.address, many.length), hall, data(many.address, many.length));
         assert_eq!(read(text(twice)).len(), 2 * filler + 4);
@@ -309,7 +311,8 @@ mod story {
         reset();
     }
 
-    /// A list and a text that grow in a loop, in less memory than copies of them would take, and what was made of them on the way.
+    /// A list and a text grow in a loop, in less memory than copies would take. Earlier results
+    /// stay unchanged.
     fn loops() {
         let zeros = from_host(&b"0".repeat(300));
         let (mut numbers, mut joined) = (int(1), data(zeros.address, zeros.length));
@@ -335,7 +338,8 @@ mod story {
         reset();
     }
 
-    /// A batch of messages, each of which is passed on in capitals. `repeats` is how often, for more than there is room for.
+    /// Runs a batch of messages; each is passed on in capitals. `repeats` is the number of
+    /// repetitions, to exceed the room.
     fn batch(messages: &[&str], repeats: u32) -> u32 {
         let joined: String = messages.iter().map(|message| format!("in/{message}")).collect();
         let lengths = realloc(std::ptr::null_mut(), 0, 4, 8 * messages.len());

@@ -1,4 +1,4 @@
-//! The configuration: the server, the sender, and what the mail of each event and mapping is made of.
+//! Configuration: the server, the sender, and the parts of the mail for each event and mapping.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -32,7 +32,7 @@ pub(crate) enum Protection {
     Never,
 }
 
-/// What a mail is made of.
+/// Templates of a mail.
 #[derive(Debug)]
 pub(crate) struct Form {
     pub(crate) recipient: Template,
@@ -40,7 +40,7 @@ pub(crate) struct Form {
     pub(crate) body: Body,
 }
 
-/// What stands in a mail.
+/// Content of a mail.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// The payload.

@@ -1,6 +1,7 @@
 //! HTML with values of messages in it, which never become markup.
 //!
-//! The placeholders of a setting are filled by the host; those of a template file here, of the same message.
+//! The host fills the placeholders of a setting; this module fills those of a template file, from
+//! the same message.
 
 use std::borrow::Cow;
 
@@ -100,7 +101,7 @@ impl Page {
     }
 }
 
-/// What stands in braces; `None` where it is no placeholder.
+/// Parses the text in braces. Returns `None` if it is no placeholder.
 fn placeholder(inner: &str) -> Result<Option<Placeholder>, String> {
     let (first, rest) = inner.split_once('.').map_or((inner, None), |(first, rest)| (first, Some(rest)));
     let number = |text: &str| match text.parse::<usize>() {

@@ -15,10 +15,12 @@ use crate::html::escaped;
 /// Recipients of one mail; servers take at least so many (RFC 5321, §4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
 
-/// Bytes that a line of a head may have without a blank to fold it at, of the 998 that a line of a mail may have (RFC 5322, §2.1.1).
+/// Most bytes of a header line without a blank for folding. A line of a mail may have 998 (RFC
+/// 5322, §2.1.1).
 const UNFOLDED_BYTES_MAX: usize = 900;
 
-/// Bytes of a text that go into one encoded word, which has 75 characters at most in a line of 76 (RFC 2047, §2), behind the name of the field.
+/// Bytes of text in one encoded word. A word has at most 75 characters, in a line of 76 (RFC 2047,
+/// §2) after the field name.
 const ENCODED_BYTES_MAX: usize = 39;
 
 /// A mail that can be handed over.
@@ -32,7 +34,7 @@ pub(crate) struct Letter {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Makes the mail of a message. An error says why it can be none.
+/// Builds the mail of a message. Returns the reason if that is impossible.
 pub(crate) fn letter(
     form: &Form,
     from: &Mailbox,
@@ -40,7 +42,7 @@ pub(crate) fn letter(
     now_ms: i64,
 ) -> Result<Letter, String> {
     let recipients = recipients(&form.recipient.filled(delivery))?;
-    // The same after a retry, so that a mail that came twice can be told from two.
+    // A retry has the same id, so that a repeated mail can be recognized.
     let id = format!("<{}.{}.lotmq@{}>", delivery.received_ms, delivery.sequence, from.email.domain());
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
     let mut builder = Message::builder().from(from.clone()).message_id(Some(id.clone())).date(date);
@@ -55,7 +57,7 @@ pub(crate) fn letter(
     Ok(Letter { id, from: from.email.clone(), recipients, bytes: message.formatted() })
 }
 
-/// A mail with this subject: as it is where blanks divide it into lines that servers take, else in encoded words.
+/// Sets the subject: unchanged if blanks allow lines that servers accept, else as encoded words.
 fn with_subject(builder: MessageBuilder, subject: String) -> MessageBuilder {
     if is_foldable(&subject) {
         return builder.subject(subject);
@@ -75,7 +77,8 @@ fn is_foldable(text: &str) -> bool {
     })
 }
 
-/// A text as encoded words of RFC 2047, each on a line of its own; what is between them is no part of the text.
+/// Converts a text to encoded words of RFC 2047, each on its own line. Decoders drop the space
+/// between them.
 fn encoded_words(text: &str) -> String {
     let (mut words, mut rest) = (Vec::new(), text);
     while !rest.is_empty() {
@@ -99,7 +102,8 @@ fn part(body: &Body, delivery: &Delivery) -> Result<SinglePart, String> {
     })
 }
 
-/// A text with the line ends of the network: servers refuse a line feed or a carriage return alone, either of which has been taken for the end of a mail.
+/// Converts line ends to CRLF. Servers reject a lone line feed or carriage return, because either
+/// has been taken for the end of a mail.
 fn with_line_ends(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n")
 }

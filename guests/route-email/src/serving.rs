@@ -1,4 +1,4 @@
-//! An open route: a session with the server, which is begun anew where the server has ended it meanwhile.
+//! Open route: a session with the server. Starts a new session if the server has ended the old one.
 
 use lettre::Address;
 use lotmq_guest::route::{Addressee, Connection, Delivery, Failure, Receipt, ambient, deliver_each, failure};

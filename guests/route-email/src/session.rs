@@ -20,7 +20,7 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// Letters of what was sent that are masked where a server repeats a part of it.
 const REPEATED_CHARS_MIN: usize = 8;
 
-/// What the server answers.
+/// Reply of the server.
 #[derive(Debug)]
 struct Reply {
     code: u16,
@@ -35,19 +35,19 @@ pub(crate) struct Offers {
     login: bool,
 }
 
-/// What became of a mail that was not sent to all.
+/// Recipients that have not got a mail.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Left {
-    /// Those to whom it can be sent later, with what the server said.
+    /// Recipients for a later try, with the answers of the server.
     pub(crate) later: Vec<(Address, String)>,
-    /// Those to whom it can never be sent, with what the server said.
+    /// Recipients that were refused for good, with the answers of the server.
     pub(crate) refused: Vec<String>,
 }
 
 /// A session.
 pub(crate) struct Session<S> {
     stream: S,
-    /// What the server sent beyond the last reply.
+    /// Bytes from the server after the last reply.
     received: Vec<u8>,
 }
 
@@ -75,7 +75,8 @@ impl<S: Read + Write> Session<S> {
         }
     }
 
-    /// Asks for TLS. What came in the clear behind the answer would be taken for protected: there must be nothing.
+    /// Asks for TLS. Rejects plain-text bytes after the answer, which would otherwise count as
+    /// protected.
     pub(crate) fn wants_tls(&mut self) -> Result<(), Failure> {
         let reply = self.command("STARTTLS")?;
         match (reply.code, self.received.is_empty()) {
@@ -139,7 +140,7 @@ impl<S: Read + Write> Session<S> {
         if reply.code == 250 { Ok(left) } else { Err(reply.failure()) }
     }
 
-    /// Gives up a mail that was begun; also tells whether the session is still there.
+    /// Cancels a started mail. Fails if the session has ended.
     pub(crate) fn forget(&mut self) -> Result<(), Failure> {
         self.expect("RSET", 250)
     }
@@ -212,7 +213,8 @@ impl Offers {
 }
 
 impl Reply {
-    /// What is read when the server says no: who may not send without a login never will.
+    /// Returns the failure for a negative reply. A server that requires a login never accepts mail
+    /// without one.
     fn failure(&self) -> Failure {
         let reason = self.described("refuses the mail");
         match self.code {
@@ -231,8 +233,9 @@ impl Reply {
     }
 }
 
-/// Text of a server without what was sent to it in base64: each word of its letters that is one of these, or part of one, or has one in it, is masked. A part that is
-/// shorter than [`REPEATED_CHARS_MIN`] stands in a text by chance.
+/// Masks base64 texts in a server's reply that were sent to it before. This affects each word that
+/// equals one, is a part of one, or contains one. Ignores parts shorter than
+/// [`REPEATED_CHARS_MIN`], which match by chance.
 fn without_sent(text: &str, sent: &[&str]) -> String {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
     let is_sent = |word: &str| {
@@ -278,7 +281,7 @@ mod tests {
     use std::collections::VecDeque;
     use std::io;
 
-    /// A server that says these things, one behind each command, whatever that is.
+    /// Test server that sends these replies in sequence, one after each command.
     struct Scripted {
         says: VecDeque<&'static str>,
         heard: Vec<u8>,
@@ -376,7 +379,9 @@ mod tests {
         ] {
             let says: &'static str = format!("{}\r\n", refused(says)).leak();
             let failure = session(&[before, &[says]].concat()).log_in(offers, user, password).unwrap_err();
-            let (Failure::Fatal(reason) | Failure::Reconnect(reason)) = failure else { panic!("{failure:?}") };
+            let (Failure::Fatal(reason) | Failure::Reconnect(reason)) = failure else {
+                panic!("{failure:?}")
+            };
             assert!(reason.ends_with(told), "{reason}");
         }
         let cut: &'static str = format!("535 AUTH PLAIN {}\r\n", &in_one[..24]).leak();

@@ -1,7 +1,9 @@
-//! Mails that a part of their recipients has not got yet, and the recipients who take none now. Both outlive the connection and the broker, so that nobody gets a mail
-//! twice, and the time of a busy recipient does not begin anew.
+//! Mails that some recipients have not got yet, and busy recipients. Both outlive the connection
+//! and the broker, so that nobody gets a mail twice and a busy recipient's time does not start
+//! again.
 //!
-//! That time is the recipient's, not that of each mail: mails come in order, and those behind would wait as often as there are mails to him.
+//! That time belongs to the recipient, not to a mail. Mails are sent in order, so with a time per
+//! mail, later mails would wait once for each mail to the same recipient.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,8 @@ use serde_json::{Value as Json, json};
 
 use crate::session::Left;
 
-/// Mails that are known at a time: more than events and mappings that have one at once. Of one beyond them some get it twice.
+/// Most mails to remember, more than events and mappings can have at once. Beyond it, some
+/// recipients get a mail twice.
 const MAILS_MAX: usize = 200;
 
 /// Milliseconds after which a mail is forgotten that never came again.
@@ -20,7 +23,8 @@ const MAIL_MS: i64 = 24 * 60 * 60 * 1000;
 /// Recipients that are known to be busy at a time.
 const BUSY_MAX: usize = 100;
 
-/// Milliseconds for which a recipient may be busy: servers that take nothing of who is new to them (greylisting) do so for some five minutes.
+/// Milliseconds for which a recipient may be busy. Servers with greylisting reject new senders for
+/// about five minutes.
 const PATIENCE_MS: i64 = 10 * 60 * 1000;
 
 /// Milliseconds after which it does not matter any more that a recipient was busy.
@@ -35,7 +39,8 @@ const BUSY: &str = "busy";
 /// Beginning of the keys of mails.
 const MAIL: &str = "mail.";
 
-/// Who is still to get a mail, by its Message-ID: sequence numbers may come again behind the end of a broker.
+/// Remaining recipients of a mail, by its Message-ID, because sequence numbers may repeat after the
+/// end of a broker.
 #[derive(Debug)]
 struct Mail {
     id: String,
@@ -58,11 +63,13 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// What is known from before.
+    /// Loads the state of earlier connections.
     pub(crate) fn load(now_ms: i64) -> Waiting {
         let mut waiting = Waiting { mails: BTreeMap::new(), busy: busy() };
         for key in state::keys() {
-            let Some(sequence) = key.strip_prefix(MAIL).and_then(|number| number.parse().ok()) else { continue };
+            let Some(sequence) = key.strip_prefix(MAIL).and_then(|number| number.parse().ok()) else {
+                continue;
+            };
             match kept(&key).and_then(|kept| mail(&kept)).filter(|mail| now_ms - mail.at_ms < MAIL_MS) {
                 Some(mail) => _ = waiting.mails.insert(sequence, mail),
                 None => state::remove(&key),
@@ -71,7 +78,7 @@ impl Waiting {
         waiting
     }
 
-    /// Who is still to get this mail, where it was sent to others.
+    /// Returns the remaining recipients of this mail, if others have got it.
     pub(crate) fn left_of(&self, sequence: u64, id: &str) -> Option<&Left> {
         self.mails.get(&sequence).filter(|mail| mail.id == id).map(|mail| &mail.left)
     }
@@ -83,7 +90,7 @@ impl Waiting {
             state::remove(&key_of(oldest));
         }
         let mail = Mail { id: id.to_owned(), at_ms: now_ms, left };
-        // What finds no room there is known while the connection lasts.
+        // A mail without room in the state is known only while the connection lasts.
         let _ = state::set(&key_of(sequence), written(&mail).to_string().as_bytes());
         self.mails.insert(sequence, mail);
     }
@@ -95,7 +102,8 @@ impl Waiting {
         }
     }
 
-    /// Notes which of these recipients are busy, and takes out of `left` those who have been so for too long: they count as refused.
+    /// Notes which recipients are busy. Moves those that were busy for too long from later to
+    /// refused in `left`.
     pub(crate) fn heed(&mut self, recipients: &[Address], left: &mut Left, now_ms: i64) {
         let before = self.busy.len();
         let is_later = |address: &Address| left.later.iter().any(|(later, _)| later == address);
@@ -186,7 +194,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What is left of a try at which `busy@x.org` was busy, and `a@x.org` not.
+    /// Returns the remaining recipients after a try at which `busy@x.org` was busy and `a@x.org`
+    /// was not.
     fn tried(waiting: &mut Waiting, minute: i64) -> Left {
         let busy = (address("busy@x.org"), "the server does not take busy@x.org now: 450 later".to_owned());
         let mut left = Left { later: vec![busy], refused: Vec::new() };
@@ -207,7 +216,7 @@ mod tests {
             over.refused,
             ["the server does not take busy@x.org now: 450 later, and has not for 10 min"]
         );
-        // Each later mail is tried once, until he takes one.
+        // Each later mail is tried once, until the recipient accepts one.
         assert!(tried(&mut waiting, 11).later.is_empty());
         waiting.heed(&[address("busy@x.org")], &mut Left::default(), START_MS + 12 * MINUTE_MS);
         assert_eq!(tried(&mut Waiting::load(START_MS), 13).later.len(), 1);

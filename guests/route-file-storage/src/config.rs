@@ -1,4 +1,4 @@
-//! What the definition says of files, and what its events and mappings do.
+//! File settings of the definition, and the tasks of its events and mappings.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(crate) struct FileConfig {
     pub(crate) start: String,
 }
 
-/// What an event or a mapping does.
+/// Task of an event or a mapping.
 #[derive(Debug)]
 pub(crate) struct Taker {
     pub(crate) query: Option<(Template, Query)>,

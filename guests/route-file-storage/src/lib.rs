@@ -21,7 +21,7 @@ use std::cell::RefCell;
 use store::Store;
 use time::Time;
 
-/// What is told of a disk without room: the broker keeps some of it free, on whichever disk the folder is.
+/// Error text for a full disk. The broker keeps some space free on every disk with such a folder.
 const NO_SPACE: &str =
     "its disk is full, or has no more than the broker keeps free (limits.disk_reserve_bytes and an eighth)";
 
@@ -84,7 +84,7 @@ impl State {
                 Err(Failure::Reject(reason)) => {
                     receipt.rejected.push(Rejection { index: receipt.accepted, reason });
                 }
-                // What is before it goes by itself, so that it fails for itself the next time.
+                // Earlier messages are accepted alone, so this one fails by itself the next time.
                 Err(_) if receipt.accepted > 0 => break,
                 Err(failure) => {
                     self.store.forget();
@@ -102,7 +102,7 @@ impl State {
         Ok(receipt)
     }
 
-    /// Writes what a delivery says; gives what is answered.
+    /// Writes the records of a delivery and returns its answer.
     fn write(&mut self, delivery: &Delivery) -> Result<Option<Arrival>, Failure> {
         let unknown = || Failure::Reject("the definition has nothing that takes it".to_owned());
         let taker = match &delivery.to {
@@ -136,7 +136,8 @@ impl State {
     }
 }
 
-/// Publishes answers, by the positions of their deliveries; what cannot be published is told, because its record is written and must not come again.
+/// Publishes answers, by the positions of their deliveries. Reports unpublished answers as
+/// rejected, because their records are written and must not come again.
 fn publish(answers: Vec<(u32, Arrival)>) -> Result<Vec<Rejection>, Failure> {
     let (positions, arrivals): (Vec<u32>, Vec<Arrival>) = answers.into_iter().unzip();
     if arrivals.is_empty() || ingest::publish(&arrivals).is_ok() {
@@ -181,7 +182,7 @@ fn add(
     Ok(count)
 }
 
-/// What is published of a delivery that was written.
+/// Returns the answer to a delivery that was written.
 fn answer(taker: &Taker, delivery: &Delivery, affected: usize) -> Option<Arrival> {
     let topic = taker.answer.as_ref()?.filled(delivery);
     let (qos, retain) = taker.publishing;

@@ -1,6 +1,6 @@
 //! Bounds of files.
 
-/// Records of a file where none are said. From the routes reference §4.6.
+/// Default number of records in a file. From the routes reference §4.6.
 pub(crate) const RECORDS_MAX: u64 = 10_000;
 
 /// Bytes of a JSON file, which is written anew with each batch: it is in memory as a whole.

@@ -1,6 +1,7 @@
 //! Queries of events: `CLEAN:{table: name, data: record}` and `APPEND file text`.
 //!
-//! A query is cut into its parts when the route opens, so that what a message brings never becomes a part of it.
+//! A query is parsed when the route opens, so that values of a message never become part of its
+//! syntax.
 
 use lotmq_guest::route::{Template, Value, text_of};
 use serde_json::{Map, Value as Json};
@@ -18,7 +19,7 @@ enum Piece {
     Value(usize),
 }
 
-/// What is done with a message.
+/// Operation on a message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Query {
     /// A record becomes one of a table.
@@ -82,7 +83,8 @@ impl Pieces {
         self.0.iter().map(text).collect()
     }
 
-    /// The records that it says: a JSON object, or several in an array. Values within JSON of the query become values, or parts of texts, of that JSON.
+    /// Returns the records: a JSON object, or several in an array. Values within the query's JSON
+    /// become JSON values or parts of its texts.
     pub(crate) fn records(&self, values: &[Value]) -> Result<Vec<Map<String, Json>>, String> {
         let text = match &self.0[..] {
             [Piece::Value(_)] => self.text(values),

@@ -1,4 +1,4 @@
-//! Files while they are written: records are gathered for each file of a batch, and are on the disk behind [`Store::flush`].
+//! Open files: gathers records for each file of a batch. [`Store::flush`] writes them to the disk.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Write as _};
@@ -50,7 +50,7 @@ impl Store {
     pub(crate) fn new(config: FileConfig) -> Store {
         let store = Store { folder: Folder::named("file_storage"), config, open: VecDeque::new() };
         if !store.config.appends {
-            // What was begun at another start is begun anew.
+            // Files of an earlier start are begun anew.
             for key in state::keys().iter().filter(|key| key.starts_with(BEGUN)) {
                 let of_this = state::get(key).is_some_and(|start| start == store.config.start.as_bytes());
                 if !of_this {
@@ -61,7 +61,8 @@ impl Store {
         store
     }
 
-    /// Adds the records of a message to a file: all of them, or none where one has nothing that the file has a column for.
+    /// Adds the records of a message to a file: all, or none if one record has no value for any
+    /// column of the file.
     pub(crate) fn add(&mut self, path: &str, records: &[Map<String, Json>]) -> Result<(), Failure> {
         let file = self.take(path, false)?;
         let problem = file.unfit(records, self.config.timestamp.is_some());
@@ -143,7 +144,8 @@ impl Store {
         self.look(path, is_text).map_err(|error| failure(path, error))
     }
 
-    /// A file that was taken before, looked at again where somebody has put it aside, emptied or changed it since it was written. One that is begun anew keeps its columns.
+    /// Returns a known file, and reads it again if somebody moved, emptied or changed it since the
+    /// last write. A file that begins anew keeps its columns.
     fn as_it_is(&self, file: OpenFile) -> Result<OpenFile, Failure> {
         if file.is_unwritten() {
             return Ok(file);
@@ -176,7 +178,8 @@ impl Store {
         if state::get(&key).is_some() {
             return false;
         }
-        // A file that cannot be remembered is continued: nothing of it must be lost when the route is connected again.
+        // A file that cannot be remembered is continued, so that a reconnect of the route does not
+        // overwrite it.
         state::set(&key, self.config.start.as_bytes()).is_ok()
     }
 
@@ -191,7 +194,12 @@ impl Store {
         Ok(OpenFile { path: path.to_owned(), content, records, length })
     }
 
-    fn look_at_csv(&self, path: &str, length: u64, delimiter: char) -> Result<(Content, u64, u64), FileError> {
+    fn look_at_csv(
+        &self,
+        path: &str,
+        length: u64,
+        delimiter: char,
+    ) -> Result<(Content, u64, u64), FileError> {
         let mut scan = Scan::new(HEADER_BYTES_MAX);
         if length > 0 {
             let mut file = self.folder.open(path)?;
@@ -203,7 +211,7 @@ impl Store {
                 }
             }
             if scan.whole < length {
-                // What was being written when the machine went down comes again.
+                // The broker delivers records again whose write a crash interrupted.
                 self.folder.write(path)?.set_length(scan.whole)?;
             }
         }
@@ -273,7 +281,7 @@ impl Store {
         }
         let written = file.write_all(unwritten).map_err(of_io).and_then(|()| file.sync());
         if let Err(error) = written {
-            // What is left of it is cut when it is looked at again, at the latest.
+            // The next look at the file cuts the rest, if this fails.
             let _ = file.set_length(*length);
             return Err(error);
         }
@@ -357,7 +365,8 @@ impl OpenFile {
         self
     }
 
-    /// What is told of the first record of which nothing would be in the file: it has none of its columns, but for that of the time, which the route fills itself.
+    /// Returns the error for the first record without any column of the file. The time column does
+    /// not count, because the route fills it itself.
     fn unfit(&self, records: &[Map<String, Json>], is_timed: bool) -> Option<String> {
         let Content::Csv { columns, .. } = &self.content else { return None };
         let is_own = |name: &String| !(is_timed && name == "timestamp");
@@ -374,7 +383,8 @@ impl OpenFile {
             own.peek().is_some() && !own.any(|name| columns.contains(name))
         };
         records.iter().find(has_nothing)?;
-        let shown: Vec<&str> = columns.iter().filter(|name| is_own(name)).take(COLUMNS_SHOWN).map(String::as_str).collect();
+        let shown: Vec<&str> =
+            columns.iter().filter(|name| is_own(name)).take(COLUMNS_SHOWN).map(String::as_str).collect();
         let more = if columns.len() > COLUMNS_SHOWN { ", …" } else { "" };
         Some(format!("a record has none of the columns of '{}': {}{more}", self.path, shown.join(", ")))
     }
@@ -396,8 +406,9 @@ fn of_io(error: std::io::Error) -> FileError {
     }
 }
 
-/// The class of failure that an error of a file is: what is not allowed only people can correct; what has a folder or a file in its place can never be written; a folder that is gone is made when the route is opened
-/// again; a disk that is full or fails may take it later.
+/// Returns the class of failure for a file error. A missing permission needs an operator. A folder
+/// or file in the way rejects the record. A missing folder is created when the route opens again. A
+/// full or failing disk may work later.
 fn failure(path: &str, error: FileError) -> Failure {
     match error {
         FileError::Denied(reason) => Failure::Fatal(format!("'{path}': {reason}")),

@@ -1,4 +1,4 @@
-//! Times as texts: by patterns of .NET in records, and by those of strftime in names of files. All in UTC.
+//! Times as texts, in UTC: with patterns of .NET in records, and of strftime in file names.
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -31,8 +31,8 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// A time by its milliseconds since 1970. Days become a date by eras of 400 years that begin in March (Hinnant, "chrono-Compatible Low-Level Date
-    /// Algorithms").
+    /// Converts milliseconds since 1970 to a time. Computes the date in eras of 400 years that
+    /// begin in March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     pub(crate) fn of(ms: i64) -> Time {
         let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
         let shifted = days + 719_468;
@@ -89,7 +89,7 @@ impl Time {
                     text.extend(escaped.next());
                     escaped.as_str()
                 }
-                // It says that one letter alone is a pattern.
+                // In .NET, `%` marks a single letter as a pattern.
                 '%' => &rest[1..],
                 _ => {
                     self.net_letters(first, count, &mut text);
@@ -129,7 +129,8 @@ impl Time {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 
-    /// By a pattern of strftime, of which the numeric conversions and names are known; what is none stays.
+    /// Formats with a pattern of strftime: numeric conversions and names. Other text stays
+    /// unchanged.
     pub(crate) fn by_strftime(&self, pattern: &str) -> String {
         let mut text = String::new();
         let mut characters = pattern.chars();

@@ -22,7 +22,7 @@ pub(crate) struct Config {
     pub(crate) events: BTreeMap<String, Event>,
 }
 
-/// Where points go.
+/// Target of points.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// Of InfluxDB 1.
@@ -31,14 +31,14 @@ pub(crate) enum Place {
     Bucket { bucket: String, organization: Option<String>, token: String },
 }
 
-/// What an event does with a message.
+/// Task of an event.
 #[derive(Debug)]
 pub(crate) enum Event {
     Write(PointOf),
     Ask { question: QuestionOf, template: Template, answer: Option<Answer> },
 }
 
-/// Where a result goes.
+/// Destination of a result.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) topic: Template,

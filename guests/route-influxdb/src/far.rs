@@ -88,7 +88,8 @@ fn heeded(HttpResponse { status, body, .. }: &HttpResponse) -> Result<(), Failur
     let said: String = said.chars().take(REASON_CHARS_MAX).collect();
     let reason = format!("the server answered {status}{}{said}", if said.is_empty() { "" } else { ": " });
     Err(match status {
-        // A database or a bucket that is not there may be made: messages wait as for a server that is away.
+        // Somebody may still create a missing database or bucket: messages wait as for a server
+        // that is away.
         404 => Failure::Reconnect(reason),
         // Nothing is written by who may not; people correct that.
         300..=399 | 401 | 403 | 405 => Failure::Fatal(reason),

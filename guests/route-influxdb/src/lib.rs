@@ -1,4 +1,5 @@
-//! The route type `INFLUXDB`: points of what messages say, and questions, over the HTTP interfaces of InfluxDB 1, 2 and 3.
+//! The route type `INFLUXDB`: writes points from messages and asks queries, over the HTTP
+//! interfaces of InfluxDB 1, 2 and 3.
 
 mod config;
 mod far;

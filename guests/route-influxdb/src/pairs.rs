@@ -1,4 +1,5 @@
-//! Lists of names and values such as `line={topic.1},machine=press`: what is a name and what a value is found in the definition's text, and not in what a message says.
+//! Lists of names and values such as `line={topic.1},machine=press`. The definition's text alone
+//! decides names and values, never a message.
 
 use lotmq_guest::route::{Template, Value};
 

@@ -26,7 +26,7 @@ pub(crate) enum Precision {
 }
 
 impl Precision {
-    /// What a setting says.
+    /// Parses a setting.
     pub(crate) fn of(word: &str) -> Precision {
         match word {
             "s" => Precision::Seconds,
@@ -205,7 +205,8 @@ fn is_literal(text: &str) -> bool {
     number || matches!(text, "true" | "false")
 }
 
-/// A value as a field: numbers are floats unless it is to be a whole one, so that `21` and `21.5` of one field are of one type. `None` where there is no value.
+/// Returns a value as a field; `None` for no value. Numbers are floats unless `is_whole`, so that
+/// `21` and `21.5` of one field have one type.
 fn field_of(value: &Value, is_whole: bool) -> Result<Option<String>, String> {
     Ok(Some(match value {
         Value::Empty | Value::Null => return Ok(None),
@@ -241,7 +242,8 @@ fn text(said: &str) -> String {
     format!("\"{}\"", said.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The fields of a payload: the members of an object, with the names of those around it in front, or `value`.
+/// Returns the fields of a payload: the members of an object, prefixed with the names of enclosing
+/// ones, or `value`.
 fn member_fields(payload: &[u8]) -> Result<Vec<String>, String> {
     let said = std::str::from_utf8(payload).map_err(|_| "the payload is not UTF-8")?;
     // RFC 8259, §8.1: a parser may ignore a byte order mark.

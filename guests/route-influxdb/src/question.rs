@@ -1,4 +1,4 @@
-//! Questions in InfluxQL: values of a message are bound to them, or escaped in the name of something.
+//! Questions in InfluxQL: values of a message are bound, or escaped within names.
 
 use lotmq_guest::route::{Template, Value, text_of};
 use serde_json::{Map, Value as Json};
@@ -149,10 +149,10 @@ fn parameter(value: &Value) -> Result<Json, String> {
     })
 }
 
-/// The rows of an answer, as objects of their columns and tags.
+/// Returns the rows of an answer, as objects of their columns and tags.
 ///
 /// # Errors
-/// What the server says is wrong with the question.
+/// Returns the server's error about the question.
 pub(crate) fn rows(answer: &Json) -> Result<Vec<Json>, String> {
     let mut rows = Vec::new();
     for result in answer["results"].as_array().into_iter().flatten() {

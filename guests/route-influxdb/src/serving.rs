@@ -1,4 +1,5 @@
-//! What an open route does with messages: neighbouring points go with one request, questions one by one.
+//! Message handling of an open route: one request for neighbouring points, and one for each
+//! question.
 
 use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, Rejection, ingest, unpublished};
 use serde_json::Value as Json;
@@ -28,7 +29,8 @@ impl Serving {
         Serving { far: Far::new(&config), config }
     }
 
-    /// Carries out a batch in its order. What is written twice is there once: a point has its time from the message.
+    /// Handles a batch in order. A point that is written twice exists once, because its time comes
+    /// from the message.
     pub(crate) fn deliver(&self, batch: &[Delivery]) -> Result<Receipt, Failure> {
         let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
         while let Some(rest) = batch.get(receipt.accepted as usize..).filter(|rest| !rest.is_empty()) {
@@ -66,7 +68,8 @@ impl Serving {
         Ok(())
     }
 
-    /// The points of the first messages, as many as go together; none where the first one is a question.
+    /// Returns the points of the first messages that fit into one request; none if the first one is
+    /// a question.
     fn points(&self, batch: &[Delivery]) -> Points {
         let mut points = Points::default();
         for delivery in batch {

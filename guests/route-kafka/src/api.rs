@@ -1,5 +1,6 @@
-//! Requests of the protocol that are used here, each with the versions that are spoken: up to the last ones that name topics by their names, and those of
-//! groups up to the last ones without fields of variable length, which librdkafka's mock cluster does not read. Kafka 0.11 to 4.x knows one of each.
+//! Requests of the Kafka protocol in use, with their supported versions. They end at the last ones
+//! that use topic names. For groups they end at the last ones without fields of variable length,
+//! which librdkafka's mock cluster cannot read. Kafka 0.11 to 4.x supports one version of each.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 /// A request that brokers answer.
 pub(crate) trait Api: Encodable + HeaderVersion {
-    /// What it is called where people read of it.
+    /// Name of the request in messages for people.
     const NAME: &'static str;
     const KEY: i16;
     /// Versions that are spoken, the first and the last.

@@ -1,4 +1,5 @@
-//! Who of a group reads which partitions, where this member has to say it: in ranges, as the clients of Kafka in Java do it.
+//! Range assignment of a group's partitions to members, as in Kafka's Java clients. The leader of
+//! the group runs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

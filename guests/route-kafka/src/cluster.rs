@@ -22,7 +22,8 @@ use crate::limits::{CONNECT_MS, METADATA_MS, PARTITIONS_MAX};
 use crate::link::Link;
 use crate::sasl::Login;
 
-/// What a connection is for. A broker answers one request behind the other, and lets those for records and those of a group wait.
+/// Purpose of a connection. A broker answers requests in sequence, and delays those for records and
+/// of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     Write,
@@ -30,7 +31,7 @@ pub(crate) enum Purpose {
     Group,
 }
 
-/// What is known of a topic.
+/// Metadata of a topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Topic {
     /// The leaders of its partitions, by their numbers; `None` of one that has none now.
@@ -42,7 +43,7 @@ pub(crate) struct Cluster {
     pub(crate) config: Rc<Config>,
     brokers: RefCell<BTreeMap<i32, Peer>>,
     topics: RefCell<BTreeMap<String, Topic>>,
-    /// To whoever of the servers in the definition is there.
+    /// To any reachable server of the definition.
     first: RefCell<Option<Rc<Link>>>,
     links: RefCell<BTreeMap<(Purpose, i32), Rc<Link>>>,
 }
@@ -60,12 +61,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Longest wait for an answer that comes at once, in milliseconds. Less than the host waits for us.
+    /// Returns the longest wait for an immediate answer, in milliseconds. It is less than the wait
+    /// of the host.
     pub(crate) fn patience_ms(&self) -> u64 {
         self.config.patience_ms / 10 * 9
     }
 
-    /// Longest wait for a connection, and for each answer while it is opened: all servers of the definition are to have their turn.
+    /// Returns the longest wait for a connection, and for each answer during its opening. All
+    /// servers of the definition must get a turn.
     fn connect_ms(&self) -> u64 {
         let each = self.patience_ms() / u64::try_from(self.config.servers.len()).unwrap_or(1).max(1);
         each.clamp(1, CONNECT_MS)
@@ -79,7 +82,8 @@ impl Cluster {
     /// Asks who is there and who leads what.
     pub(crate) async fn refresh(&self) -> Result<(), Failure> {
         let link = self.any().await?;
-        // The cluster may make topics that are written to, if it does that; one that is read and not there is a mistake, or comes yet.
+        // The cluster may create topics that the route writes to. A missing topic to read is a
+        // mistake, or may appear later.
         let written = self.config.written().map(str::to_owned).collect();
         let read = self.config.read();
         self.ask(&link, written, true).await?;
@@ -105,12 +109,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// What is known of a topic.
+    /// Returns the metadata of a topic.
     pub(crate) fn topic(&self, name: &str) -> Option<Topic> {
         self.topics.borrow().get(name).cloned()
     }
 
-    /// Who leads a partition.
+    /// Returns the leader of a partition.
     pub(crate) fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
         match self.topics.borrow().get(topic)? {
             Topic::Known(leaders) => *leaders.get(usize::try_from(partition).ok()?)?,

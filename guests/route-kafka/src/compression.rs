@@ -1,4 +1,5 @@
-//! Compression of the records of a batch, in pure Rust. What a broker sends is never more than [`RECORDS_BYTES_MAX`] when it is decompressed.
+//! Compression of the records of a batch, in pure Rust. Decompressed data of a broker never exceeds
+//! [`RECORDS_BYTES_MAX`].
 
 use std::io::{Read, Write};
 
@@ -17,7 +18,7 @@ pub(crate) enum Codec {
     Zstd = 4,
 }
 
-/// What Kafka's clients put in front of snappy, which says that blocks with their lengths follow.
+/// Header of Kafka's clients before snappy data: blocks with their lengths follow.
 const SNAPPY_HEADER: &[u8; 16] = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01";
 
 impl Codec {

@@ -1,4 +1,4 @@
-//! What the definition says: a cluster, and what goes to its topics and comes from them.
+//! Configuration of the definition: a cluster, and the mappings to and from its topics.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) const ENDPOINT: &str = "kafka";
 /// Port of a server that names none.
 const PORT: u16 = 9092;
 
-/// Seconds after which a broker that has not answered is away, where none are said: those of the host.
+/// Default seconds until a silent broker counts as away, the same as those of the host.
 const ACTIVITY_SECONDS: u64 = 60;
 
 /// Bytes of the name of a topic, from Kafka's own rules.
@@ -131,7 +131,8 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses what would go in circles: records of a topic that are published where the messages for it come from.
+    /// Rejects circles: records of a topic that are published to topics whose messages go to the
+    /// same topic.
     fn check(&self, filters: &[(String, String)]) -> Result<(), Failure> {
         for inward in &self.inward {
             let Some(published) = inward.destination.plain() else { continue };

@@ -1,6 +1,7 @@
-//! The consumer: records of the partitions that the group has given to this member are published here, and then noted as read.
+//! Consumer: publishes records of this member's partitions here, and then commits their offsets.
 //!
-//! Nothing is noted before it is stored here, so that what is under way when a connection ends comes once more, and nothing is lost.
+//! It commits nothing before the message is stored here. So unfinished records come again after the
+//! end of a connection, and nothing is lost.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ enum Stop {
 pub(crate) struct Consumer {
     cluster: Rc<Cluster>,
     group: Group,
-    /// Where reading goes on.
+    /// Next offset to read of each partition.
     positions: RefCell<BTreeMap<Place, i64>>,
     /// How far it is noted.
     noted: RefCell<BTreeMap<Place, i64>>,
@@ -106,7 +107,7 @@ impl Consumer {
                     self.cluster.refresh().await?;
                 }
                 Stop::Rejoin => {
-                    // What cannot be noted any more is read once more.
+                    // The group reads records again whose offset cannot be committed any more.
                     let _ = self.note().await?;
                     return Ok(());
                 }
@@ -178,7 +179,8 @@ impl Consumer {
             if matches!(self.note().await?, Told::Rejoin) {
                 return Ok(Stop::Rejoin);
             }
-            // Whoever was answered last comes first the next time, so that none is left behind.
+            // The partition after the last answered one comes first the next time, so that none
+            // starves.
             places.rotate_left(1);
         }
     }
@@ -276,7 +278,7 @@ impl Consumer {
         unnoted.map(|(place, offset)| (place.clone(), *offset)).collect()
     }
 
-    /// Finds where partitions begin of which the group has read nothing: at their first record or at their end.
+    /// Finds the start of partitions without a committed offset: their first record or their end.
     async fn begin(&self, places: Vec<Place>) -> Result<(), Failure> {
         for place in places {
             let offset = self.beginning(&place).await?;

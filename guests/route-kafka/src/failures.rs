@@ -1,9 +1,9 @@
-//! What the errors of a cluster mean for the host.
+//! Mapping from errors of a cluster to failures for the host.
 
 use kafka_protocol::ResponseError as Code;
 use lotmq_guest::route::Failure;
 
-/// What becomes of records that a partition does not take.
+/// Treatment of records that a partition rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// They are there already.

@@ -48,7 +48,7 @@ pub(crate) enum Told {
     Rejoin,
 }
 
-/// What the group has given to this member.
+/// Assignment of the group to this member.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) share: Share,
@@ -196,7 +196,7 @@ impl Group {
         self.told("Heartbeat", answer.error_code).await
     }
 
-    /// Where the group goes on reading each partition; what it has not read yet is not there.
+    /// Returns the committed offset of each partition; partitions without one are missing.
     pub(crate) async fn committed(&self, places: &[Place]) -> Result<BTreeMap<Place, i64>, Failure> {
         let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
         places.iter().for_each(|(topic, partition)| topics.entry(topic).or_default().push(*partition));
@@ -270,7 +270,7 @@ impl Group {
         let Some(link) = link.filter(|_| generation >= 0) else { return };
         let goodbye = async {
             if !offsets.is_empty() {
-                // What is not noted is read once more.
+                // The group reads records without a committed offset again.
                 let _ = link.call(&self.commit_of(offsets), LEAVE_MS).await;
             }
             let request =
@@ -293,7 +293,8 @@ impl Group {
         if self.state.borrow().id == id {
             return;
         }
-        // What cannot be kept joins as a new member, and the group waits until the former one counts as gone.
+        // Without this state the route joins as a new member, and the group waits until the former
+        // one times out.
         let _ = state::set(KEY, format!("{}\n{}", &*self.id.0, &*id).as_bytes());
         self.state.borrow_mut().id = id;
     }
@@ -343,7 +344,7 @@ fn kept_member(group: &GroupId) -> StrBytes {
     StrBytes::from_string(id.to_owned())
 }
 
-/// What a member reads, in version 0 of the form that consumers have agreed on among themselves.
+/// Encodes the topics that a member reads, in version 0 of the common consumer format.
 fn subscription(topics: &[String]) -> Bytes {
     let mut form = BytesMut::new();
     form.put_i16(0);
@@ -374,7 +375,7 @@ fn assignment(share: &Share) -> Bytes {
     form.freeze()
 }
 
-/// A share, of any version of its form; nothing where the one that divides has said nothing of this member.
+/// Decodes an assignment of any version. It is empty if the leader assigned nothing to this member.
 fn assigned_share(mut form: Bytes) -> Option<Share> {
     let mut share = Share::new();
     if form.is_empty() {
@@ -414,7 +415,7 @@ mod tests {
         let share = Share::from([("t".to_owned(), vec![0, 2]), ("u".to_owned(), vec![])]);
         assert_eq!(assigned_share(assignment(&share)), Some(share));
         assert_eq!(assigned_share(Bytes::new()), Some(Share::new()));
-        // What later versions have behind it does not matter, what is cut off does.
+        // Additional fields of later versions do not matter, but missing bytes do.
         let long = [&subscription(&topics)[..], &[1, 2, 3]].concat();
         assert_eq!(subscribed(long.into()), Some(topics.to_vec()));
         assert_eq!(subscribed(Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff, 0])), None);

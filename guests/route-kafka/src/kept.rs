@@ -1,7 +1,7 @@
-//! What lasts over the connections of a route, so that nothing is written twice because a connection ended: the batches that may have been written, and
-//! the messages that were written behind one that was not.
+//! State that outlives connections of a route and prevents duplicates: batches that may have been
+//! written, and messages written after an unwritten one.
 //!
-//! Nothing here leaves a message out by its number alone: each is known by a fingerprint of its content, too.
+//! No message is skipped by its number alone: a fingerprint of its content must match, too.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,8 @@ impl Kept {
     }
 
     pub(crate) fn save(&self) {
-        // What does not fit costs doubles when the connection ends, and no message; but what was kept before must not stay.
+        // State that does not fit costs duplicates when the connection ends, but no message. Older
+        // state must not stay.
         if state::set(KEY, &self.form()).is_err() {
             let _ = state::set(KEY, &[FORM]);
         }

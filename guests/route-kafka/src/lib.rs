@@ -1,6 +1,8 @@
-//! Routes of type `KAFKA`: messages to the topics of a cluster, and records of them to this broker.
+//! Routes of type `KAFKA`: messages to the topics of a cluster, and records from them to this
+//! broker.
 //!
-//! A delivery is accepted when all replicas have it; how far a group has read is noted when what was read is stored here.
+//! A delivery is accepted when all replicas have it. An offset of a group is committed when the
+//! records before it are stored here.
 
 mod api;
 mod assign;
@@ -35,7 +37,7 @@ use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Rou
 use producer::Producer;
 use race::{Boxed, first};
 
-/// What is open: the cluster, what is written to it, and who reads from it.
+/// Open route: the cluster, its producer and its consumer.
 struct Open {
     cluster: Rc<Cluster>,
     producer: RefCell<Producer>,
@@ -46,7 +48,7 @@ thread_local! {
     static OPEN: RefCell<Option<Rc<Open>>> = const { RefCell::new(None) };
     /// Failure of a task, until the host knows of it, and who waits for one.
     static FAILED: RefCell<(Option<Failure>, Option<Waker>)> = const { RefCell::new((None, None)) };
-    /// Which opening the tasks are of: those of a former one end.
+    /// Number of the current opening. Tasks of a former opening end.
     static OPENING: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -106,7 +108,7 @@ impl Route for Kafka {
     }
 }
 
-/// What is open, unless a task has failed.
+/// Returns the open route, unless a task has failed.
 fn opened() -> Result<Rc<Open>, Failure> {
     if let Some(failure) = FAILED.with_borrow_mut(|(failure, _)| failure.take()) {
         return Err(failure);
@@ -114,7 +116,7 @@ fn opened() -> Result<Rc<Open>, Failure> {
     OPEN.with_borrow(|open| open.clone()).ok_or_else(|| Failure::Reconnect("not open".to_owned()))
 }
 
-/// Asks the cluster from time to time who leads what, which also tells whether it is there.
+/// Refreshes the leaders of partitions from time to time, which also detects a lost cluster.
 async fn tend(cluster: Rc<Cluster>) -> Failure {
     loop {
         sleep(Duration::from_millis(cluster.interval_ms())).await;
@@ -124,7 +126,7 @@ async fn tend(cluster: Rc<Cluster>) -> Failure {
     }
 }
 
-/// Runs a task to its failure, which the next call tells.
+/// Runs a task to its failure, which the next call reports.
 async fn until_failure(task: impl Future<Output = Failure>) {
     let opening = OPENING.get();
     let failure = task.await;

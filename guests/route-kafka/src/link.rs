@@ -1,6 +1,8 @@
-//! A connection to one broker: requests go out one behind the other, and answers come in the same order, each to whoever has asked.
+//! Connection to one broker. Requests are sent in sequence, and answers arrive in the same order,
+//! each for its caller.
 //!
-//! One task pumps: it writes what waits and reads what comes. It ends with the connection, or when nobody has the link any more.
+//! One task does the reads and writes. It ends with the connection, or when the last user drops the
+//! link.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +28,8 @@ pub(crate) struct Link {
     connection: AsyncConnection,
     state: RefCell<State>,
     versions: RefCell<Versions>,
-    /// When the broker ends it unless it logs in again, in milliseconds of the clock that never goes back.
+    /// Time at which the broker ends the connection without a new login, in milliseconds of the
+    /// monotonic clock.
     expires_ms: Cell<Option<u64>>,
 }
 
@@ -37,7 +40,7 @@ struct State {
     input: BytesMut,
     /// Requests without an answer, in order.
     asked: VecDeque<i32>,
-    /// Who waits for an answer. Who does not wait any more is not there.
+    /// Wakers of waiting callers by request; a caller that stopped waiting has no entry.
     waiting: BTreeMap<i32, Option<Waker>>,
     answers: BTreeMap<i32, Bytes>,
     pump: Option<Waker>,
@@ -45,7 +48,7 @@ struct State {
 }
 
 impl Link {
-    /// Connects, to the endpoint itself or to a place that the cluster has named. Suspends the whole guest.
+    /// Connects to the endpoint itself or to an address from the cluster. Suspends the whole guest.
     pub(crate) fn open(
         place: &Peer,
         is_endpoint: bool,

@@ -6,7 +6,7 @@ use lotmq_guest::route::{Arrival, Delivery, PayloadFormat, Properties, UserPrope
 use crate::config::{Inward, Outward};
 use crate::records::Record;
 
-/// Headers that hold what MQTT says of a message besides its user properties.
+/// Headers for the MQTT attributes of a message besides its user properties.
 const TOPIC: &str = "mqtt.topic";
 const CONTENT_TYPE: &str = "mqtt.content-type";
 const RESPONSE_TOPIC: &str = "mqtt.response-topic";
@@ -36,7 +36,7 @@ fn headers_of(delivery: &Delivery) -> Vec<(String, Option<Bytes>)> {
     headers
 }
 
-/// A record as a message here. Where it comes from is in its user properties.
+/// Converts a record to a message of this broker. The user properties hold its origin.
 pub(crate) fn arrival_of(record: &Record, inward: &Inward, partition: i32) -> Result<Arrival, String> {
     let topic = inward.destination.filled(record.key.as_deref());
     let topic = topic.map_err(|reason| format!("its key {reason}"))?.into_owned();

@@ -1,7 +1,9 @@
-//! The producer: messages to the partitions of topics, each acknowledged by all replicas, none of them twice and in order.
+//! Producer: writes messages to the partitions of topics in order, each acknowledged by all
+//! replicas and none twice.
 //!
-//! One batch of a partition is on its way at a time, with the number of this producer and of its first record: so the broker knows a batch that it has
-//! already, also when the answer to it got lost with the connection ([`kept`](crate::kept)). Which messages are done is told to the host from the first on.
+//! One batch of a partition is in flight at a time. It has the number of this producer and of its
+//! first record. So the broker recognizes a repeated batch, even if a lost connection took the
+//! answer ([`kept`](crate::kept)). The host gets the progress from the first message on.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -46,7 +48,7 @@ struct Item {
     record: Record,
 }
 
-/// What became of a message.
+/// Result of a message.
 #[derive(Clone, Debug, PartialEq)]
 enum Outcome {
     Written,
@@ -76,7 +78,8 @@ impl Producer {
         Producer { identity: None, next: BTreeMap::new(), kept: Kept::load() }
     }
 
-    /// Writes messages, as many as can be now, and says how far from the first on they are done.
+    /// Writes as many messages as possible now. Returns the number of finished ones from the first
+    /// on.
     pub(crate) async fn deliver(
         &mut self,
         cluster: &Cluster,
@@ -113,7 +116,8 @@ impl Producer {
         self.told(call, deliveries, ended)
     }
 
-    /// What the host is told: those from the first on that are done. What was written behind them is left out when it comes again.
+    /// Returns the receipt for the host: finished messages from the first one on. Remembers later
+    /// finished ones, to skip them when they come again.
     fn told(
         &mut self,
         call: Call,
@@ -185,7 +189,8 @@ impl Producer {
         Ok(call)
     }
 
-    /// Sends one batch of each partition and heeds the answers; a reason where a partition has to wait.
+    /// Sends one batch of each partition and processes the answers. Returns a reason if a partition
+    /// has to wait.
     async fn round(
         &mut self,
         cluster: &Cluster,
@@ -268,7 +273,8 @@ impl Producer {
         Ok(sent)
     }
 
-    /// Forgets batches that may have been written and do not come again as they were: their numbers must not be used for others.
+    /// Forgets batches that may have been written and do not come again unchanged. Their sequence
+    /// numbers must not be reused for others.
     fn heed_kept(&mut self, call: &Call) {
         let identity = self.identity;
         let mut is_used_up = false;
@@ -406,7 +412,8 @@ impl Call {
         }
     }
 
-    /// Rejects those of a batch that the broker has named, or the only one; else the batch is halved.
+    /// Rejects the messages of a batch that the broker reported, or its only message. Else halves
+    /// the batch.
     fn refused(&mut self, place: &Place, count: usize, wrong: Vec<(usize, String)>, reason: &str) {
         if count <= 1 {
             let reason = wrong.into_iter().next().map_or_else(|| reason.to_owned(), |(_, reason)| reason);

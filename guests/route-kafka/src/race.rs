@@ -7,7 +7,8 @@ use std::task::Poll;
 /// A future whose kind does not matter.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// What the first of them gives; the others are dropped. Waits for ever where there are none.
+/// Returns the output of the first future to finish, and drops the others. Waits for ever if there
+/// are none.
 pub(crate) async fn first<T>(mut futures: Vec<Boxed<'_, T>>) -> T {
     poll_fn(|cx| {
         futures
@@ -21,7 +22,7 @@ pub(crate) async fn first<T>(mut futures: Vec<Boxed<'_, T>>) -> T {
     .await
 }
 
-/// What all of them give, in their order.
+/// Returns the outputs of all futures, in their order.
 pub(crate) async fn all<T>(futures: Vec<Boxed<'_, T>>) -> Vec<T> {
     let mut futures: Vec<Option<Boxed<'_, T>>> = futures.into_iter().map(Some).collect();
     let mut outputs: Vec<Option<T>> = futures.iter().map(|_| None).collect();

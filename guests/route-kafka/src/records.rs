@@ -1,7 +1,9 @@
-//! Batches of records as the log of a partition has them, in their version 2: written for a producer, and read from what a broker sends.
+//! Record batches of a partition's log, in version 2: encoded for a producer, and decoded from a
+//! broker.
 //!
-//! Not those of the crate `kafka-protocol`: it sets memory aside for as many records as a batch says, loses headers that come twice, and does not tell
-//! how far a batch reaches whose last records were compacted away.
+//! This code replaces that of the crate `kafka-protocol`. The crate allocates memory for as many
+//! records as a batch claims, and loses repeated headers. It also hides the end of a batch whose
+//! last records were compacted away.
 
 use bytes::{Buf, Bytes};
 
@@ -20,10 +22,10 @@ pub(crate) struct Record {
     pub(crate) headers: Vec<(String, Option<Bytes>)>,
 }
 
-/// Who writes a batch, and which of its records come first.
+/// Producer of a batch, and the number of its first record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Writer {
-    /// -1 for nobody.
+    /// -1 for none.
     pub(crate) producer_id: i64,
     pub(crate) epoch: i16,
     pub(crate) base_sequence: i32,
@@ -240,7 +242,7 @@ mod tests {
             let mut two = Bytes::from([&batch[..], &batch[..20]].concat());
             let read = next(&mut two).unwrap().unwrap();
             assert_eq!((read.end, read.records), (3, records()), "{codec:?}");
-            // What is cut off comes again.
+            // The broker sends a cut batch again.
             assert_eq!(next(&mut two), Ok(None));
         }
     }

@@ -1,7 +1,9 @@
-//! The route type `LOOPBACK`: a far side that is not far. It stores rows in memory, answers events and queries, and fails when it is told to.
+//! The route type `LOOPBACK`: a far side in memory. It stores rows, answers events and queries, and
+//! fails on demand.
 //!
-//! For trying things out without a database, and for the tests of everything that is the same for all routes. Its tables live as long as the
-//! instance: they are gone when the route is replaced or has failed with class `reconnect`.
+//! It lets users try routes without a database, and tests the behaviour that all routes share. Its
+//! tables live as long as the instance. They are gone when the route is replaced or has failed with
+//! class `reconnect`.
 
 mod config;
 mod failing;
@@ -50,7 +52,8 @@ impl Route for Loopback {
             let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
             for delivery in &batch {
                 match state.deliver(delivery) {
-                    // The rest comes again, before the host takes the delay for an other side that does not answer.
+                    // Stops early, before the host takes the delay for a far side that does not
+                    // answer. The rest comes again.
                     Ok(()) if state.config.delay_ms.saturating_mul(receipt.accepted + 1) >= DELAY_MS_MAX => {
                         receipt.accepted += 1;
                         return Ok(receipt);
@@ -59,7 +62,7 @@ impl Route for Loopback {
                     Err(Failure::Reject(reason)) => {
                         receipt.rejected.push(Rejection { index: receipt.accepted, reason });
                     }
-                    // What was done before must not be done again.
+                    // The receipt prevents that finished messages are done again.
                     Err(_) if receipt.accepted > 0 => return Ok(receipt),
                     Err(failure) => return Err(failure),
                 }

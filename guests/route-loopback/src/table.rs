@@ -18,7 +18,7 @@ impl Table {
         }
     }
 
-    /// The rows that a query wants; the newest first unless it says in which order.
+    /// Returns the rows that match a query, the newest first unless it has another order.
     pub(crate) fn select(&self, query: &Query) -> Vec<Json> {
         let mut found: Vec<&Json> = self.rows.iter().rev().filter(|row| query.takes(row)).collect();
         if let Some((column, descends)) = query.order() {
@@ -31,8 +31,9 @@ impl Table {
     }
 }
 
-/// `{"table": t, "where": {…}, "order": {"column": c, "descending": b}, "limit": n}`; all but the table may be missing. A condition is
-/// `{"and": […]}`, `{"or": […]}`, `{"not": condition}` or `{"column": c, "operator": o, "value": v}`.
+/// Query: `{"table": t, "where": {…}, "order": {"column": c, "descending": b}, "limit":
+/// n}`; only the table is required. A condition is `{"and": […]}`, `{"or": […]}`, `{"not":
+/// condition}` or `{"column": c, "operator": o, "value": v}`.
 #[derive(Debug)]
 pub(crate) struct Query(Map<String, Json>);
 

@@ -1,4 +1,5 @@
-//! Addresses of tags: a place in a unit, as `lot-tags` reads it (routes reference §5.5), and the values that stand there.
+//! Addresses of tags: a place in a unit, as `lot-tags` parses it (routes reference §5.5), and the
+//! values there.
 
 use lot_tags::modbus::{self, ModbusArea, ModbusPlace, ModbusUnit};
 use lotmq_guest::route::Failure;
@@ -77,7 +78,7 @@ impl Address {
         }
         let values = bytes.chunks_mut(self.value_bytes(settings)).map(|bytes| {
             self.order.arrange(bytes);
-            // What is smaller than a register is its low byte; a truth value is any bit of it.
+            // A value smaller than a register is its low byte; a truth value is any bit of it.
             let is_small = settings.shape.kind.bytes() == 1 && settings.shape.kind != DataType::Bool;
             Value::decode(settings.shape.kind, bytes.get(usize::from(is_small)..)?)
         });

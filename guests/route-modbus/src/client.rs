@@ -1,7 +1,7 @@
-//! Client of units: requests, replies, tries, and what becomes of a unit that does not answer.
+//! Client of units: requests, replies, retries, and the handling of silent units.
 //!
-//! Requests are made by `rmodbus`. Replies are taken apart here: of that crate's (0.13) parser a short reply makes a panic, and the exceptions 0x0A and 0x0B
-//! of gateways are unknown to it.
+//! `rmodbus` encodes requests. This file decodes replies: the parser of that crate (0.13) panics on
+//! a short reply, and does not know the gateway exceptions 0x0A and 0x0B.
 
 use lot_tags::modbus::ModbusArea;
 use lotmq_guest::route::{Failure, Level, ambient, log, net};
@@ -50,7 +50,8 @@ impl Client {
         units.into_iter().for_each(|unit| self.units.know(unit));
     }
 
-    /// Makes a request and tries it as often as it may; gives what is behind the function code of the reply. Of one to everybody there is no reply.
+    /// Makes a request and retries it. Returns the reply after its function code. A broadcast has
+    /// no reply.
     fn ask(&mut self, unit: u8, timeout_ms: u32, make: Make<'_>) -> Result<Vec<u8>, Refusal> {
         let began_ms = ambient::monotonic_ms();
         // The others behind the same line wait meanwhile.
@@ -103,7 +104,8 @@ impl Client {
         Err(Refusal::Silent(told))
     }
 
-    /// The reply of a unit. One in the name of 0 or 255 is its own over TCP; the log says so once.
+    /// Returns the reply of a unit. Over TCP a reply from 0 or 255 counts as its own; the log notes
+    /// that once.
     fn of_unit(&mut self, unit: u8, mut reply: Vec<u8>) -> Vec<u8> {
         let Some(from) = reply.first_mut().filter(|from| **from != unit && self.line.is_any_unit(**from))
         else {
@@ -117,7 +119,8 @@ impl Client {
         reply
     }
 
-    /// The end of all tries: a unit that is silent is left alone for a while; when none answers, the connection is worth nothing.
+    /// Handles the end of all tries. A silent unit is skipped for a while. If no unit answers, the
+    /// connection counts as lost.
     fn given_up(&mut self, unit: u8, refusal: Refusal) -> Refusal {
         let reason = match &refusal {
             Refusal::Silent(reason) => reason.clone(),
@@ -245,7 +248,8 @@ fn bits_of(value: &Value) -> Vec<u8> {
     }
 }
 
-/// What is behind the function code of a reply, or the exception that it is; an error where it is no reply to that function of that unit.
+/// Returns the reply after its function code, or its exception code. Returns an error if it is no
+/// reply to that function of that unit.
 fn parted(unit: u8, function: u8, reply: &[u8]) -> Result<Result<Vec<u8>, u8>, String> {
     match reply {
         [from, answered, rest @ ..] if *from == unit && *answered == function => Ok(Ok(rest.to_vec())),
@@ -262,7 +266,7 @@ fn is_busy(code: u8) -> bool {
     matches!(code, 5 | 6)
 }
 
-/// Whether a gateway says that the unit is away.
+/// Returns whether a gateway reports the unit as away.
 fn is_away(code: u8) -> bool {
     matches!(code, 0x0A | 0x0B)
 }

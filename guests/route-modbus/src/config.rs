@@ -60,14 +60,15 @@ pub(crate) struct SerialConfig {
     silence_ms: u32,
 }
 
-/// Speed beyond which the silence before a frame does not depend on it: Modbus over Serial Line 1.02, §2.5.1.1.
+/// Speed above which the silence before a frame is constant: Modbus over Serial Line 1.02,
+/// §2.5.1.1.
 const FAST: u64 = 19_200;
 
 /// Microseconds of that silence.
 const FAST_SILENCE_US: u64 = 1_750;
 
 impl SerialConfig {
-    /// Reads the section. What its settings are checks the host, which applies them.
+    /// Reads the section. The host checks the settings, because it applies them.
     pub(crate) fn read(configuration: &Configuration, timeout_ms: u32) -> Result<SerialConfig, Failure> {
         let section = configuration.section("MODBUS_CONFIG");
         let word = |key: &str| section.text(key).map(|text| text.unwrap_or_default().to_ascii_uppercase());

@@ -1,7 +1,8 @@
 //! The route types `MODBUS_TCP` and `MODBUS_SERIAL`: coils and registers of Modbus units as tags.
 //!
-//! What is the same for all protocols with tags, polling, scaling and publishing, is the crate `route-tags`; here are addresses, requests and the units behind
-//! one connection. Only [`tcp`] and [`serial`] know how frames travel: each is a [`Line`](line::Line).
+//! The crate `route-tags` does polling, scaling and publishing for all tag protocols. This crate
+//! has addresses, requests and the units of one connection. Only [`tcp`] and [`serial`] know how
+//! frames travel: each is a [`Line`](line::Line).
 
 mod address;
 mod client;
@@ -54,7 +55,7 @@ impl Route for Modbus {
         let mut client = Client::new(line(&configuration, &config)?, config);
         client.know_units(tags.addresses().filter(|it| !it.is_everybody).map(|it| it.unit));
         let mut plant = Plant::new(client, tags);
-        // A gateway, or the kernel of a device that hangs, takes connections for units that are not there.
+        // Gateways, and kernels of hung devices, accept connections for units that do not exist.
         plant.probe()?;
         PLANT.set(Some(plant));
         Ok(())

@@ -1,4 +1,4 @@
-//! What carries requests to units and replies back: the only part that differs between the forms of Modbus.
+//! Transport of requests and replies: the only part that differs between the forms of Modbus.
 
 use lotmq_guest::route::Failure;
 use rmodbus::ModbusProto;
@@ -11,7 +11,8 @@ pub(crate) trait Line {
     /// Number of the next request, where the framing has one.
     fn next_transaction(&mut self) -> u16;
 
-    /// Sends the frame of a request and waits for the reply to it, which is given without framing: unit, function and what is behind it.
+    /// Sends the frame of a request and waits for its reply. Returns the reply without framing:
+    /// unit, function and data.
     fn exchange(&mut self, frame: &[u8], transaction: u16, timeout_ms: u32) -> Result<Vec<u8>, LineFault>;
 
     /// Whether requests to this unit are for all units.
@@ -36,7 +37,7 @@ pub(crate) trait Line {
 pub(crate) enum LineFault {
     /// Nothing came in time.
     TimedOut,
-    /// What came is not Modbus.
+    /// Received bytes that are not Modbus.
     Broken(String),
     /// Another route has the line.
     Busy(String),

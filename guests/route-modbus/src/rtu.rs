@@ -1,7 +1,9 @@
-//! Frames of Modbus RTU (Modbus over Serial Line 1.02, §2.5.1): a reply among what has come, whatever stands before it.
+//! Frames of Modbus RTU (Modbus over Serial Line 1.02, §2.5.1): finds a reply in received bytes,
+//! after any other bytes.
 //!
-//! A frame does not say where it begins, and its end is a pause, which no computer sees behind the buffers of a driver and of an adapter. So a reply is told by what it
-//! must be: the unit and the function that were asked, the length that belongs to it, and a checksum that fits.
+//! A frame does not mark its start, and its end is a pause, which the buffers of drivers and
+//! adapters hide. So a reply is recognized by the unit and function of the request, the length that
+//! belongs to it, and a correct checksum.
 
 /// Bytes of a checksum.
 const CHECKSUM_BYTES: usize = 2;
@@ -15,7 +17,7 @@ const WRITTEN_BYTES: usize = 8;
 /// Bytes that an error text shows.
 const TOLD_BYTES: usize = 16;
 
-/// What there is of a reply.
+/// Result of the search for a reply.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Search {
     /// A reply without its checksum, and where it begins.
@@ -42,7 +44,8 @@ pub(crate) fn search(received: &[u8], request: &[u8]) -> Search {
     if is_damaged { Search::Damaged } else { Search::NotYet }
 }
 
-/// Length of a frame that begins as a reply to the request does; `None` where none does, or where more must be known.
+/// Returns the length of a frame that begins as a reply to the request. Returns `None` if none
+/// does, or if more bytes are needed.
 fn length(candidate: &[u8], request: &[u8]) -> Option<usize> {
     let (unit, function) = (*request.first()?, *request.get(1)?);
     let [from, answered, rest @ ..] = candidate else { return None };
@@ -91,7 +94,7 @@ fn checksum(bytes: &[u8]) -> u16 {
     })
 }
 
-/// What came in place of a reply, in words.
+/// Describes the bytes that arrived in place of a reply.
 pub(crate) fn told(received: &[u8], request: &[u8]) -> String {
     if search(received, request) == Search::Damaged {
         return format!("a reply with a wrong checksum came: {}", shown(received));

@@ -1,7 +1,8 @@
-//! Modbus RTU over a serial line, which other routes may use as well: each exchange is a turn of its own.
+//! Modbus RTU over a serial line that other routes may share: each exchange is one turn.
 //!
-//! Before a request the line has been silent for as long as the standard wants, and what came meanwhile is dropped, so that late replies and noise end there. An adapter
-//! that lets the sender hear itself is found out by the first reply, and its echo is dropped from then on.
+//! Before a request the line must be silent for the time of the standard. Bytes in that time are
+//! dropped, so late replies and noise end there. The first reply reveals an adapter that echoes
+//! sent bytes, and its echo is dropped from then on.
 
 use lot_tags::modbus::EVERYBODY;
 use lotmq_guest::route::{
@@ -195,7 +196,8 @@ impl Turn<'_> {
     }
 }
 
-/// What came behind the echo of a frame; `None` where that has not come whole. All of it where there is no echo after all.
+/// Returns the bytes after the echo of a frame, or all bytes if there is no echo. Returns `None` if
+/// the echo is incomplete.
 fn behind_echo<'a>(received: &'a [u8], frame: &[u8]) -> Option<&'a [u8]> {
     match received.strip_prefix(frame) {
         Some(behind) => Some(behind),

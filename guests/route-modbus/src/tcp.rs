@@ -1,4 +1,5 @@
-//! Modbus over TCP: frames with a transaction number, which tells late replies from the one that is waited for.
+//! Modbus over TCP: frames with a transaction number, which separates late replies from the
+//! expected one.
 
 use lotmq_guest::route::{Failure, ambient, failure};
 use rmodbus::ModbusProto;
@@ -55,8 +56,8 @@ impl Line for TcpLine {
         Ok(self.stream.send(frame, until_ms)?)
     }
 
-    /// The transaction number says whose reply it is. Some devices put the number of a device
-    /// without units into it.
+    /// The transaction number identifies the reply. Some devices use the unit number of a device
+    /// without units.
     fn is_any_unit(&self, unit: u8) -> bool {
         matches!(unit, 0 | 255)
     }

@@ -1,4 +1,5 @@
-//! Units behind one connection, and how long each that did not answer is left alone, so that one that is dead does not hold up the others.
+//! Units of one connection. A silent unit is skipped for a while, so that it does not delay the
+//! others.
 
 use std::collections::BTreeMap;
 

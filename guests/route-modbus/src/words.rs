@@ -21,7 +21,8 @@ impl ByteOrder {
         })
     }
 
-    /// Changes the bytes of one value from the order on the line to most significant first, and back.
+    /// Converts the bytes of one value between the order on the line and most significant byte
+    /// first, in both directions.
     pub(crate) fn arrange(self, bytes: &mut [u8]) {
         if matches!(self, ByteOrder::Cdab | ByteOrder::Dcba) {
             bytes.reverse();

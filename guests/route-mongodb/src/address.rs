@@ -1,9 +1,11 @@
-//! The connection string: `mongodb://[user:password@]host[:port][,…][/[database][?option=value&…]]`, as MongoDB specifies it.
+//! Connection string: `mongodb://[user:password@]host[:port][,…][/[database][?option=value&…]]`, as
+//! specified by MongoDB.
 //!
-//! With `mongodb+srv://` the host of the guest has looked up the servers, and the options of the
-//! TXT record.
+//! With `mongodb+srv://` the host of the guest looks up the servers and the options of the TXT
+//! record.
 //!
-//! Every option that is not known is refused: one that is misspelt, such as `tsl=true`, would otherwise do nothing. No error has a part of the login in it.
+//! Unknown options are rejected, because a misspelt one such as `tsl=true` would have no effect. No
+//! error contains a part of the login.
 
 use lotmq_guest::route::Peer;
 
@@ -32,7 +34,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "zlibcompressionlevel",
 ];
 
-/// What a connection string says.
+/// Parsed connection string.
 #[derive(Debug)]
 pub(crate) struct Address {
     /// In the order in which they are tried. The first one is the endpoint itself.
@@ -58,11 +60,12 @@ pub(crate) struct Address {
 pub(crate) struct Concern {
     pub(crate) acknowledged_by: By,
     pub(crate) is_journaled: Option<bool>,
-    /// Milliseconds after which the server says that it has not come so far; without it a little less than it has to answer.
+    /// Milliseconds until the server reports that members lag behind. By default a little less than
+    /// its answer may take.
     pub(crate) timeout_ms: Option<u32>,
 }
 
-/// Who has to have a write.
+/// Members that must have a write.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum By {
     /// So many members.
@@ -71,7 +74,7 @@ pub(crate) enum By {
     Mode(String),
 }
 
-/// What DNS has for an address that begins with `mongodb+srv://`.
+/// DNS records of an address that begins with `mongodb+srv://`.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceRecords {
     /// Servers, as `host:port`.
@@ -80,7 +83,7 @@ pub(crate) struct ServiceRecords {
     pub(crate) options: String,
 }
 
-/// What the options say, before the login is made of it.
+/// Parsed options, before the login is derived from them.
 struct Options {
     address: Address,
     /// Whether the servers come from SRV records.

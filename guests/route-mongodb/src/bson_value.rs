@@ -100,7 +100,7 @@ pub(crate) fn whole(document: &RawDocument, key: &str) -> Option<i64> {
     }
 }
 
-/// Whether a member of a document says so: a truth value, or a number that is not 0.
+/// Returns whether a member of a document is true: a truth value, or a number that is not 0.
 pub(crate) fn is_true(document: &RawDocument, key: &str) -> bool {
     match document.get(key) {
         Ok(Some(RawBsonRef::Boolean(is))) => is,
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_malformed_document_is_told() {
-        // The length of the text says more than there is.
+        // The length of the text exceeds the document.
         let mut bytes = rawdoc! { "a": "xyz" }.into_bytes();
         bytes[7] = 200;
         let document = RawDocumentBuf::from_bytes(bytes).unwrap();

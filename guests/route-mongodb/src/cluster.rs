@@ -1,6 +1,7 @@
-//! The servers of a route: which of them takes writes now.
+//! Servers of a route: finds the one that accepts writes now.
 //!
-//! Those of the connection string are asked first, then those that they name; members that choose a primary are asked again for a while.
+//! Asks the servers of the connection string first, then those that they report. While members
+//! elect a primary, it asks them again for a while.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,7 +20,7 @@ struct Round {
     reasons: Vec<String>,
     /// Whether one has answered that may be, or know, the primary soon.
     has_answered: bool,
-    /// What only people can correct, of a server that was there.
+    /// Failure of a reachable server that only an operator can correct.
     fatal: Option<String>,
 }
 

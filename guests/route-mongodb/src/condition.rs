@@ -1,6 +1,7 @@
-//! Conditions behind `WHERE`: `field = 'text' AND other >= {payload.json.v} …`.
+//! Conditions after `WHERE`: `field = 'text' AND other >= {payload.json.v} …`.
 //!
-//! A value is always an operand, as in `{"field": {"$eq": …}}`: an object of a payload such as `{"$gt": ""}` is compared with and not carried out.
+//! A value is always an operand, as in `{"field": {"$eq": …}}`. An object in a payload, such as
+//! `{"$gt": ""}`, is compared and never executed.
 
 use bson::{RawArrayBuf, RawBson, RawDocumentBuf, oid::ObjectId};
 

@@ -34,14 +34,14 @@ pub(crate) struct Config {
     pub(crate) mappings: BTreeMap<String, Target>,
 }
 
-/// What an event or a mapping does with a message.
+/// Task of an event or a mapping.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) statement: Statement,
     pub(crate) answer: Option<Answer>,
 }
 
-/// Where the result goes.
+/// Destination of the result.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) topic: Template,
@@ -93,7 +93,8 @@ impl Config {
     }
 }
 
-/// What the host has looked up for the address; `None` where its servers are in it.
+/// Returns the DNS records that the host looked up for the address; `None` if the address lists its
+/// servers.
 fn service_records(configuration: &str) -> Option<ServiceRecords> {
     let whole: Json = serde_json::from_str(configuration).ok()?;
     let found = whole["route"]["service_records"].get(SECTION)?;

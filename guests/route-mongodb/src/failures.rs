@@ -1,4 +1,5 @@
-//! What the errors of a server mean for a message, and for the route. Codes and names: MongoDB's `error_codes.yml`.
+//! Mapping from server errors to failures of a message or the route. Codes and names: MongoDB's
+//! `error_codes.yml`.
 
 use bson::RawDocument;
 use lotmq_guest::route::Failure;
@@ -16,13 +17,13 @@ pub(crate) const COMMAND_NOT_FOUND: i64 = 59;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerError {
     pub(crate) code: i64,
-    /// Its name, and what it says, for people.
+    /// Its name and its text, for people.
     pub(crate) reason: String,
-    /// Whether the server itself says that the same may pass later.
+    /// Whether the server marks it as retryable.
     is_retryable: bool,
 }
 
-/// What an error asks for.
+/// Reaction to an error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Class {
     /// The same later.
@@ -36,7 +37,8 @@ pub(crate) enum Class {
 }
 
 impl ServerError {
-    /// The error that stands in a document: of a reply, of one of its `writeErrors`, or of its `writeConcernError`.
+    /// Reads the error in a document: a reply, one of its `writeErrors`, or its
+    /// `writeConcernError`.
     pub(crate) fn of(document: &RawDocument) -> ServerError {
         let code = whole(document, "code").unwrap_or_default();
         let text = |key: &str| document.get_str(key).ok().filter(|text| !text.is_empty());
@@ -67,7 +69,8 @@ impl ServerError {
         }
     }
 
-    /// The failure that it is when the write concern was not reached: what was written is there, and not yet as safe as it is wanted.
+    /// Converts an unmet write concern to a failure: the data is written, but not yet as safe as
+    /// requested.
     pub(crate) fn into_failure_of_concern(self) -> Failure {
         match self.into_failure() {
             Failure::Reject(reason) => Failure::Retry(format!("write concern: {reason}")),
@@ -86,19 +89,24 @@ impl ServerError {
 
 fn class_of(code: i64) -> Class {
     match code {
-        // HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, ReauthenticationRequired, SocketException,
-        // LegacyNotPrimary, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
-        // NotPrimaryOrSecondary.
+        // Codes: HostUnreachable, HostNotFound, NetworkTimeout, ShutdownInProgress,
+        // PrimarySteppedDown,
+        // ReauthenticationRequired, SocketException, LegacyNotPrimary, NotWritablePrimary,
+        // InterruptedAtShutdown,
+        // InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary.
         6 | 7 | 89 | 91 | 189 | 391 | 9001 | 10_058 | 10_107 | 11_600 | 11_602 | 13_435 | 13_436 => {
             Class::Reconnect
         }
-        // LockTimeout, CursorNotFound, LockBusy, MaxTimeMSExpired, StaleShardVersion, WriteConcernFailed, WriteConflict, ConflictingOperationInProgress,
-        // FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet, StaleEpoch, QueryPlanKilled, CursorKilled, ExceededTimeLimit,
-        // TemporarilyUnavailable, IngressRequestRateLimitExceeded, Interrupted, StaleConfig, OutOfDiskSpace.
+        // Codes: LockTimeout, CursorNotFound, LockBusy, MaxTimeMSExpired, StaleShardVersion,
+        // WriteConcernFailed, WriteConflict, ConflictingOperationInProgress,
+        // FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet, StaleEpoch,
+        // QueryPlanKilled, CursorKilled, ExceededTimeLimit, TemporarilyUnavailable,
+        // IngressRequestRateLimitExceeded, Interrupted, StaleConfig, OutOfDiskSpace.
         24 | 43 | 46 | 50 | 63 | 64 | 112 | 117 | 133 | 134 | 150 | 175 | 237 | 262 | 365 | 462 | 11_601
         | 13_388 | 14_031 => Class::Retry,
-        // UserNotFound, Unauthorized, AuthenticationFailed, CommandNotFound, UnknownReplWriteConcern, UnsatisfiableWriteConcern, APIVersionError,
-        // APIStrictError, UnsupportedOpQueryCommand, of Atlas.
+        // Codes: UserNotFound, Unauthorized, AuthenticationFailed, CommandNotFound,
+        // UnknownReplWriteConcern, UnsatisfiableWriteConcern, APIVersionError, APIStrictError,
+        // UnsupportedOpQueryCommand, AtlasError.
         11 | 13 | 18 | COMMAND_NOT_FOUND | 79 | 100 | 322 | 323 | 352 | 8000 => Class::Fatal,
         _ => Class::Reject,
     }

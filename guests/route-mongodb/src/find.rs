@@ -1,4 +1,5 @@
-//! Finding documents: the first page, further ones while there is room, and an end to what the server keeps for them.
+//! Finds documents: reads the first page, then further ones while there is room, and closes the
+//! server's cursor.
 
 use bson::{RawBson, RawDocument, RawDocumentBuf, rawdoc};
 use lotmq_guest::route::Failure;
@@ -17,7 +18,7 @@ pub(crate) struct Found {
     pub(crate) is_cut: bool,
 }
 
-/// What is put together of the documents.
+/// Collected documents.
 struct Gathered {
     json: String,
     bytes_max: usize,

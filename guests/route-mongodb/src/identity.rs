@@ -1,7 +1,10 @@
-//! The `_id` of documents that bring none: an ObjectId made of the message, so that one that comes again is known.
+//! The `_id` of documents without one: an ObjectId from the message, so that a repeated message is
+//! recognized.
 //!
-//! Its parts are the second in which the broker received the message, the low 24 bits of the message's number, by which ids rise as messages came, and 40 bits of a
-//! fingerprint of all that is known of it, with the route's kept random name. So another message, also of another broker, has another one.
+//! It has three parts: the second of receipt, the low 24 bits of its number, and 40 bits of a
+//! fingerprint. The number makes ids rise with the messages. The fingerprint covers the whole
+//! message and the route's stored random name, so other messages, also of other brokers, get other
+//! ids.
 
 use bson::oid::ObjectId;
 use lotmq_guest::route::{Addressee, Delivery, ambient, state};
@@ -21,7 +24,8 @@ impl Identity {
             return Identity { name: u64::from_be_bytes(kept) };
         }
         let name = ambient::random();
-        // What cannot be kept is new the next time: what is on its way then may be stored twice.
+        // If the name cannot be stored, a restart makes a new one, and messages in flight may be
+        // stored twice.
         let _ = state::set(NAME, &name.to_be_bytes());
         Identity { name }
     }

@@ -1,6 +1,7 @@
-//! Routes of type `MONGODB`: documents that messages store, find, change and remove.
+//! Routes of type `MONGODB`: messages store, find, change and remove documents.
 //!
-//! A delivery is accepted when the server has confirmed its command with the write concern of the connection string.
+//! A delivery is accepted when the server has confirmed its command with the write concern of the
+//! connection string.
 
 mod address;
 mod bson_value;

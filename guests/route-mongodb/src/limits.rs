@@ -1,7 +1,7 @@
 //! Bounds of the guest.
 
-/// Bytes of a message of the server: a batch of documents has 16 MiB at most, and what is around it little. With its copies it fits into the memory of an
-/// instance, 64 MiB.
+/// Bytes of a server message: a batch of documents has at most 16 MiB, plus a small frame. With its
+/// copies it fits into the memory of an instance, 64 MiB.
 pub(crate) const REPLY_BYTES_MAX: usize = 17 * 1024 * 1024;
 
 /// Bytes of the documents that go with one command, unless the first alone has more.
@@ -40,13 +40,14 @@ pub(crate) const PAGES_MAX: usize = 20_000;
 /// Milliseconds to connect, where `connectTimeoutMS` does not say it.
 pub(crate) const CONNECT_MS: u32 = 10_000;
 
-/// Milliseconds until a server that has not answered is away, where `socketTimeoutMS` does not say it.
+/// Default milliseconds until a silent server counts as away, without `socketTimeoutMS`.
 pub(crate) const ANSWER_MS: u32 = 20_000;
 
-/// The longest of both: the host gives a call a minute, unless `ACTIVITY_TIMEOUT` says otherwise.
+/// Upper limit of both. The host allows a minute per call, unless `ACTIVITY_TIMEOUT` differs.
 pub(crate) const PATIENCE_MS_MAX: u32 = 3_600_000;
 
-/// Milliseconds for which a primary is looked for while its members choose one, where `serverSelectionTimeoutMS` does not say it.
+/// Default milliseconds of the search for a primary during an election, without
+/// `serverSelectionTimeoutMS`.
 pub(crate) const SELECTION_MS: u32 = 15_000;
 
 /// Milliseconds between two looks for a primary.
@@ -55,7 +56,8 @@ pub(crate) const SELECTION_PAUSE_MS: u32 = 500;
 /// Members of a replica set: what MongoDB allows.
 pub(crate) const MEMBERS_MAX: usize = 50;
 
-/// Milliseconds of a delivery after which the host is told how far it has come: what was done and not yet told is done again after a crash.
+/// Milliseconds of a delivery before it reports its progress to the host. After a crash, unreported
+/// messages are done again.
 pub(crate) const DELIVER_MS: u64 = 1_000;
 
 /// Characters of a reason that the server gives.

@@ -29,7 +29,7 @@ pub(crate) struct Link {
     pub(crate) bounds: Bounds,
 }
 
-/// What a server takes.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) document_bytes: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Bounds {
     pub(crate) items: usize,
 }
 
-/// What a server says of itself.
+/// Answer of a server to `hello`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Hello {
     /// Whether it takes writes: a primary, a server without replicas, a router of shards.
@@ -52,7 +52,7 @@ pub(crate) struct Hello {
 }
 
 impl Link {
-    /// Connects, to the endpoint itself or to a place that only the servers name, and asks who is there.
+    /// Connects to the endpoint itself or to an address from the servers, and sends `hello`.
     pub(crate) fn open(place: &Peer, is_endpoint: bool, config: &Config) -> Result<(Link, Hello), Failure> {
         let name = name_of(place);
         let connect_ms = config.address.connect_ms;
@@ -120,7 +120,7 @@ impl Link {
         let has = |mechanism: Mechanism| hello.mechanisms.iter().any(|name| name == mechanism.name());
         let mechanism = login.mechanism.unwrap_or(match has(Mechanism::Sha256) {
             true => Mechanism::Sha256,
-            // Before 4.0 there is no other one, and it is not said.
+            // Before 4.0 it is the only mechanism, and the server does not list it.
             false => Mechanism::Sha1,
         });
         let nonce = [ambient::random(), ambient::random()];
@@ -181,7 +181,8 @@ impl Link {
         wire::decode(&body).map_err(|reason| self.broken(&reason))
     }
 
-    /// Whether the server has ended the connection since it was asked last, or says what nobody has asked for.
+    /// Returns whether the server has ended the connection since the last answer, or sends
+    /// unrequested bytes.
     pub(crate) fn has_ended(&self) -> bool {
         !matches!(self.connection.tcp().read(1), Err(IoError::WouldBlock))
     }

@@ -1,6 +1,7 @@
-//! Logins as MongoDB has them.
+//! Logins of MongoDB.
 //!
-//! With SHA-1 the password that is proved is the MD5 of user and password, which MongoDB kept before; with SHA-256 it is prepared by SASLprep.
+//! SHA-1 proves the MD5 of user and password, which MongoDB stored before. SHA-256 proves the
+//! password after SASLprep.
 
 use std::borrow::Cow;
 
@@ -49,7 +50,7 @@ pub(crate) struct Login {
     pub(crate) password: String,
     /// Database that has the user.
     pub(crate) source: String,
-    /// Where it is not said, the best one that the server has for the user.
+    /// Mechanism; `None` selects the best one that the server has for the user.
     pub(crate) mechanism: Option<Mechanism>,
 }
 
@@ -60,10 +61,10 @@ impl std::fmt::Debug for Login {
 }
 
 impl Login {
-    /// What is proved for the password.
+    /// Returns the secret that is proved for the password.
     ///
     /// # Errors
-    /// It cannot be a password of this mechanism.
+    /// The password is invalid for this mechanism.
     pub(crate) fn prepared(&self, mechanism: Mechanism) -> Result<Cow<'_, str>, String> {
         match mechanism {
             Mechanism::Sha1 => {

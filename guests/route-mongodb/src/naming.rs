@@ -23,10 +23,11 @@ pub(crate) fn check_definition(name: &[Piece]) -> Result<(), String> {
     }
 }
 
-/// The name for a message. What a message writes into it can name no collection of the server itself.
+/// Returns the collection name for a message. Values of a message cannot name a collection of the
+/// server itself.
 ///
 /// # Errors
-/// It is none.
+/// The text is no collection name.
 pub(crate) fn collection(name: &[Piece], values: Values<'_>, database: &str) -> Result<String, String> {
     for piece in name {
         if let Piece::Hole(_) = piece {

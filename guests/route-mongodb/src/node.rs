@@ -1,7 +1,9 @@
-//! JSON of a definition, with places for values of a message. Its structure is fixed when the route begins: a value is a value, whatever it holds.
+//! JSON of a definition, with placeholders for values of a message. The route fixes its structure
+//! at the start: a value never becomes structure.
 //!
-//! Beside JSON it has what MongoDB's Extended JSON (v2) writes for types that JSON lacks: `{"$oid": …}`, `{"$date": …}`, `{"$numberLong": …}`,
-//! `{"$numberDecimal": …}`. They count in the definition alone, and never in what a message says.
+//! It also knows MongoDB's Extended JSON (v2) for types that JSON lacks: `{"$oid": …}`,
+//! `{"$date": …}`, `{"$numberLong": …}`, `{"$numberDecimal": …}`. These count in the definition
+//! alone, and never in a message.
 
 use bson::{DateTime, Decimal128, RawArrayBuf, RawBson, RawDocumentBuf, oid::ObjectId};
 use lotmq_guest::route::{Value, text_of};
@@ -47,7 +49,7 @@ impl Extended {
     }
 }
 
-/// What a value that is missing means.
+/// Meaning of a missing value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Missing {
     /// `null`, in what is stored.
@@ -246,7 +248,7 @@ fn object(cursor: &mut Cursor, levels: usize) -> Result<Node, String> {
                 let inner = members.pop().map_or(Node::Null, |(_, inner)| inner);
                 let node = Node::Typed(kind, Box::new(inner));
                 if !node.has_holes() {
-                    // What is wrong in the definition is told when the route begins.
+                    // Errors in the definition are reported when the route starts.
                     let nothing = lotmq_guest::route::Template::plain("QUERY", "");
                     node.value(Values::new(&[], &nothing), Missing::Null)?;
                 }
@@ -293,7 +295,7 @@ fn text(cursor: &mut Cursor) -> Result<Vec<Piece>, String> {
     }
 }
 
-/// What an escape behind its backslash means.
+/// Decodes an escape after its backslash.
 fn escaped(cursor: &mut Cursor) -> Result<String, String> {
     let wrong = || "has an escape that JSON does not have".to_owned();
     let mut escape = String::from("\"\\");

@@ -1,7 +1,8 @@
-//! Filters of JSON: those of MongoDB itself, with values of a message in places where they are values.
+//! Raw JSON filters of MongoDB, with values of a message in places of values.
 //!
-//! Invariant: a value of a message stands below an operator that compares with it. In the place of an operator, of a whole filter, or within `$where`,
-//! `$expr` and their like there can be none: what a message says would be carried out.
+//! Invariant: a value of a message stands below an operator that compares with it. It cannot be an
+//! operator or a whole filter, or stand within `$where`, `$expr` and the like, because MongoDB
+//! would execute it.
 
 use crate::node::Node;
 
@@ -38,7 +39,7 @@ fn member_of_filter(key: String, member: Node) -> Result<(String, Node), String>
     Ok((key, member))
 }
 
-/// What a field is compared with.
+/// Checks the operators that a field is compared with.
 fn operators(compared: Node) -> Result<Node, String> {
     match compared {
         Node::Object(members) if members.iter().any(|(key, _)| key.starts_with('$')) => {

@@ -27,7 +27,8 @@ impl Question {
         self.0["table"].as_str().unwrap_or_default()
     }
 
-    /// What is found, as members of the command `find`: without an order the newest first.
+    /// Returns the members of the command `find`. Without an order, the newest documents come
+    /// first.
     pub(crate) fn members(&self) -> Result<RawDocumentBuf, String> {
         let filter = match &self.0["where"] {
             Json::Null => RawDocumentBuf::new(),

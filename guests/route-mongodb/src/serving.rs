@@ -1,4 +1,5 @@
-//! What an open route does with messages: neighbouring ones that write to the same collection go together, everything in order.
+//! Message handling of an open route: combines neighbouring writes to the same collection, and
+//! keeps the order.
 
 use bson::oid::ObjectId;
 use bson::{RawDocumentBuf, rawdoc};
@@ -28,7 +29,7 @@ pub(crate) struct Serving {
     ledger: Ledger,
 }
 
-/// What is to be done with a message.
+/// Work for a message.
 enum Work {
     Write { verb: Verb, collection: String, item: Item },
     Find { collection: String, members: RawDocumentBuf },
@@ -83,7 +84,8 @@ impl Serving {
         self.ledger.receipt(batch, outcome)
     }
 
-    /// Carries out messages until one fails or the time is over. An error is that of the first message that is not done.
+    /// Processes messages until one fails or the time is over. The error belongs to the first
+    /// unfinished message.
     fn carry_out(&mut self, batch: &[Delivery]) -> Result<(), Failure> {
         let began = ambient::monotonic_ms();
         let mut waiting: Option<Group<'_>> = None;
@@ -130,7 +132,8 @@ impl Serving {
         self.write(waiting)
     }
 
-    /// Whether the server's answer has to be of this message alone: how many documents it has changed.
+    /// Returns whether a message needs its own server answer, with the number of documents that it
+    /// changed.
     fn stands_alone(&self, delivery: &Delivery, verb: Verb) -> bool {
         verb != Verb::Insert && self.target(delivery).is_some_and(|target| target.answer.is_some())
     }
@@ -202,7 +205,7 @@ impl Serving {
         }
     }
 
-    /// What a message wants, or why it can never have it.
+    /// Returns the work for a message, or the reason to reject it.
     fn work(&self, delivery: &Delivery) -> Result<Work, String> {
         if let Addressee::Table(table) = &delivery.to {
             let row = serde_json::from_slice::<Json>(&delivery.message.payload).ok();
@@ -249,7 +252,8 @@ impl Serving {
         Work::Write { verb: Verb::Insert, collection, item }
     }
 
-    /// Publishes a result where the event wants one. What cannot be published now is remembered: its message is done otherwise.
+    /// Publishes a result if the event wants one. Keeps a result that cannot be published now; its
+    /// message is otherwise done.
     fn answer(&mut self, delivery: &Delivery, result: Vec<u8>) -> Result<(), Failure> {
         let answer = self.target(delivery).and_then(|target| target.answer.as_ref());
         let Some(Answer { topic, qos, retain }) = answer else {
@@ -271,7 +275,7 @@ fn with_id(id: ObjectId, document: &RawDocumentBuf) -> RawDocumentBuf {
     whole
 }
 
-/// What a result says of a write.
+/// Formats the result of a write.
 fn result_of(verb: Verb, own_id: Option<ObjectId>, affected: i64) -> String {
     match (verb, own_id) {
         (Verb::Insert, Some(id)) => json!([{ "affected": 1, "_id": id.to_hex() }]).to_string(),

@@ -17,7 +17,7 @@ use crate::node::{Missing, Node};
 use crate::raw_filter;
 use crate::symbols::{Cursor, Piece, Symbol, Values};
 
-/// What is done with a message.
+/// Operation on a message.
 #[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) kind: Kind,
@@ -42,7 +42,7 @@ pub(crate) struct Find {
     pub(crate) limit: Option<i64>,
 }
 
-/// Which documents are meant.
+/// Filter of the documents.
 #[derive(Debug)]
 pub(crate) enum Filter {
     All,
@@ -113,7 +113,7 @@ impl Statement {
 }
 
 impl Find {
-    /// What is found, as members of the command.
+    /// Returns the members of the command `find`.
     pub(crate) fn members(&self, values: Values<'_>) -> Result<RawDocumentBuf, String> {
         let mut members = RawDocumentBuf::new();
         append(&mut members, "filter", RawBson::Document(self.filter.document(values)?))?;

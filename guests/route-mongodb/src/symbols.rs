@@ -125,7 +125,8 @@ impl Cursor {
         is_next
     }
 
-    /// Takes letters, digits, and what a name of a field has besides, behind blanks; empty where there are none.
+    /// Reads a word of letters, digits and other name characters, after blanks. Returns an empty
+    /// text if there is none.
     pub(crate) fn word(&mut self) -> String {
         self.skip_blanks();
         let mut word = String::new();
@@ -151,7 +152,7 @@ impl Cursor {
         pieces
     }
 
-    /// What comes next, in a few words for people.
+    /// Describes the next symbols in a few words, for people.
     pub(crate) fn ahead(&self) -> String {
         const SHOWN: usize = 20;
         match self.peek() {

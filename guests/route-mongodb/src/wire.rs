@@ -49,7 +49,7 @@ pub(crate) fn encode(number: i32, command: &RawDocument, sequence: Option<&Seque
     bytes
 }
 
-/// A length as it stands in a message. What is sent is far shorter than it could be.
+/// Encodes a length for a message. Sent messages are far shorter than the limit.
 fn length_bytes(length: usize) -> [u8; 4] {
     i32::try_from(length).unwrap_or(i32::MAX).to_le_bytes()
 }

@@ -1,6 +1,8 @@
-//! Commands that write: neighbouring documents, changes or removals of one collection with one command, each with an outcome of its own.
+//! Write commands: one command for neighbouring documents, changes or removals of one collection.
+//! Each has its own outcome.
 //!
-//! Documents are stored unordered, so that a bad one costs itself alone; changes and removals are ordered, as a later one may rest on one before it.
+//! Inserts are unordered, so that a bad document fails alone. Changes and removals are ordered,
+//! because a later one may depend on an earlier one.
 
 use bson::oid::ObjectId;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
@@ -28,7 +30,7 @@ pub(crate) struct Item {
     pub(crate) own_id: Option<ObjectId>,
 }
 
-/// What became of an item.
+/// Result of an item.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
@@ -38,7 +40,7 @@ pub(crate) enum Outcome {
     Untried,
 }
 
-/// What became of a command.
+/// Result of a command.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) outcomes: Vec<Outcome>,
@@ -46,7 +48,7 @@ pub(crate) struct Written {
     pub(crate) affected: i64,
 }
 
-/// Where commands write, and when they are done.
+/// Target of write commands, and their write concern.
 pub(crate) struct Place<'a> {
     pub(crate) database: &'a str,
     pub(crate) collection: &'a str,
@@ -121,7 +123,7 @@ fn command(verb: Verb, place: &Place<'_>) -> Result<RawDocumentBuf, String> {
     Ok(command)
 }
 
-/// What a reply says of each item.
+/// Reads the result of each item from a reply.
 fn written(verb: Verb, items: &[Item], reply: &RawDocument) -> Result<Written, String> {
     let mut outcomes: Vec<Outcome> = items.iter().map(|_| Outcome::Done).collect();
     let mut doubles = 0;
@@ -154,7 +156,7 @@ fn written(verb: Verb, items: &[Item], reply: &RawDocument) -> Result<Written, S
     if let Ok(Some(error)) = reply.get("writeConcernError")
         && let Some(error) = error.as_document()
     {
-        // Whoever is done is not as safe as the route wants it.
+        // Finished items are not as safe as the route requires.
         for outcome in outcomes.iter_mut().filter(|outcome| matches!(outcome, Outcome::Done)) {
             *outcome = Outcome::Failed(ServerError::of(error).into_failure_of_concern());
         }
@@ -162,14 +164,15 @@ fn written(verb: Verb, items: &[Item], reply: &RawDocument) -> Result<Written, S
     Ok(Written { outcomes, affected })
 }
 
-/// Whether an error says that the `_id` is there already: the document was stored before, and its answer was lost.
+/// Returns whether an error is a duplicate `_id`: the document was stored before, and its answer
+/// was lost.
 fn is_double(error: &RawDocument, told: &ServerError) -> bool {
     if told.code != DUPLICATE_KEY {
         return false;
     }
     match error.get_document("keyPattern") {
         Ok(pattern) => pattern.iter().flatten().all(|(key, _)| key.as_str() == "_id"),
-        // Before 4.4 only the text says it.
+        // Before 4.4 only the text shows it.
         Err(_) => told.reason.contains(" index: _id_ "),
     }
 }

@@ -1,4 +1,5 @@
-//! The bridge at work: messages between the host and the links, each told to be done when whoever takes it has said so.
+//! Work of the bridge: moves messages between the host and the links. A message is done when its
+//! receiver has acknowledged it.
 
 use std::borrow::Cow;
 
@@ -19,7 +20,7 @@ use crate::message::Passing;
 use crate::numbers::ByNumber;
 use crate::topic::{rewritten, unshared};
 
-/// What became of a delivery.
+/// State of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Stand {
     UnderWay,
@@ -112,7 +113,8 @@ impl Bridge {
         Ok(also_host && ready.contains(&0))
     }
 
-    /// Asks the other brokers whether they are there, over the connections that are open: one that is frozen keeps its connection.
+    /// Pings the other brokers over the open connections, because a frozen broker keeps its
+    /// connection.
     pub(crate) fn probe(&mut self) -> Result<(), Failure> {
         let began = ambient::monotonic_ms();
         self.fars.iter_mut().for_each(|far| far.link.ping(began));
@@ -412,7 +414,8 @@ impl Bridge {
         }
     }
 
-    /// A message of this broker as the flow of this number passes it on; `None` where it goes no further.
+    /// Returns a message of this broker as the flow with this number passes it on; `None` if it
+    /// stops here.
     pub(crate) fn passed_on<'a>(&mut self, flow: usize, message: &'a Passing<'_>) -> Option<Passing<'a>> {
         passed_on((&self.config.flows[flow], &self.ways[flow]), message, &mut self.stopped)
     }
@@ -430,7 +433,8 @@ fn ways(config: &Config, fars: &[Far]) -> Vec<Way> {
     config.flows.iter().map(|flow| bridge.way(id(flow.from), id(flow.to))).collect()
 }
 
-/// A message as a flow passes it on; `None` where the flow does not take it, or it has come round. `stopped` counts those that would have gone on in circles.
+/// Returns a message as a flow passes it on; `None` if the flow does not take it or it has looped.
+/// `stopped` counts the stopped loops.
 fn passed_on<'a>(
     (flow, way): (&Flow, &Way),
     message: &'a Passing<'_>,
@@ -444,7 +448,7 @@ fn passed_on<'a>(
                 Loop::Own => "bridge_loops",
                 Loop::Long(_) => "bridge_hops_exceeded",
             };
-            // Nobody is told by what metrics cannot count.
+            // Metrics at their limit lose the count, which is harmless.
             let _ = metrics::add(metric, 1);
             if let Loop::Long(passed) = why {
                 *stopped += 1;

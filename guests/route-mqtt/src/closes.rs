@@ -1,8 +1,10 @@
-//! The message over which another broker ends the connection each time that it gets it: before 5.0 it has no other way to say that a packet is too large.
+//! Detects a message that makes another broker end the connection each time. Before 5.0 the broker
+//! cannot report a packet that is too large.
 //!
-//! Nothing tells one end of a connection from another, so a message is given up only where all of it is so: it was sent alone, the end came right behind it, that has happened
-//! [`CLOSES_MAX`] times, each on a connection that the broker had taken, and the message is larger than any that the broker has acknowledged. What the broker has refused to
-//! everybody, as while its disk is full, is then given up at most as far as it is the largest so far.
+//! All ends of a connection look the same, so all of this must hold. The message was sent alone,
+//! and the end came right after it. That happened [`CLOSES_MAX`] times, each on an accepted
+//! connection. The message is larger than any that the broker has acknowledged. So a broker that
+//! rejects all messages, for example with a full disk, costs at most the largest one so far.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +25,13 @@ pub(crate) struct Closes {
     behind: BTreeMap<u64, u32>,
     /// Bytes of the largest message that was acknowledged; 0 where none was.
     taken_bytes: u64,
-    /// Sequence number and fingerprint of the last [witness](crate::witness), which the broker has although the host does not know it.
+    /// Sequence number and fingerprint of the last [witness](crate::witness), which the broker has
+    /// but the host does not know of.
     witness: Option<(u64, u64)>,
 }
 
 impl Closes {
-    /// What is known from former connections to brokers at these places.
+    /// Loads the state from former connections to these brokers.
     pub(crate) fn load<'a>(places: impl Iterator<Item = &'a str>) -> Closes {
         let places = places.collect::<Vec<_>>().join(" ");
         let kept: Option<Json> = state::get(KEY).and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -46,7 +49,8 @@ impl Closes {
         }
     }
 
-    /// Whether all speaks against a message, but that the broker has acknowledged nothing that it could be compared with.
+    /// Returns whether a message has ended enough connections, but the broker has acknowledged no
+    /// other message to compare with.
     pub(crate) fn wants_witness(&self, sequence: u64) -> bool {
         self.taken_bytes == 0 && self.behind.get(&sequence).is_some_and(|closes| *closes >= CLOSES_MAX)
     }
@@ -70,7 +74,8 @@ impl Closes {
         }
     }
 
-    /// Notes that a connection has ended otherwise while a message was on its way, which so is not known to be to blame.
+    /// Notes that a connection ended in another way while a message was in flight. The message may
+    /// not be the cause.
     pub(crate) fn ended_beside(&mut self, sequence: u64) {
         self.behind.remove(&sequence);
     }
@@ -94,7 +99,7 @@ impl Closes {
         let witness = self.witness;
         let kept =
             json!({ "places": self.places, "behind": behind, "taken": self.taken_bytes, "witness": witness });
-        // What cannot be kept is counted anew.
+        // If the state cannot be stored, counting starts again.
         let _ = state::set(KEY, kept.to_string().as_bytes());
     }
 }

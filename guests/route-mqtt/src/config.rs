@@ -1,4 +1,4 @@
-//! What the definition says: two sides, and what goes from one to the other.
+//! Configuration of the definition: two sides, and the flows between them.
 
 use lotmq_codec::ProtocolVersion;
 use lotmq_guest::route::Failure;
@@ -12,10 +12,10 @@ pub(crate) const SCHEMA: &str = r#"{"properties":{
         "SOURCE_CONFIG":{"properties":{"KEEP_ALIVE":{"type":"integer","minimum":0,"maximum":65535},"CLEAN_SESSION":{"type":"boolean"},"PROTOCOL_VERSION":{"enum":["5","3.1.1","4","3.1","3"]},"USE_ZSTD":{"type":"boolean"}}},
         "DESTINATION_CONFIG":{"properties":{"KEEP_ALIVE":{"type":"integer","minimum":0,"maximum":65535},"CLEAN_SESSION":{"type":"boolean"},"PROTOCOL_VERSION":{"enum":["5","3.1.1","4","3.1","3"]},"USE_ZSTD":{"type":"boolean"}}}}}}}"#;
 
-/// Seconds of keep alive where none are said.
+/// Default keep alive in seconds.
 const KEEP_ALIVE_SECONDS: u16 = 60;
 
-/// Seconds after which a far side that has not answered is away, where none are said: those of the host.
+/// Default seconds until a silent far side counts as away, the same as those of the host.
 const ACTIVITY_SECONDS: u64 = 60;
 
 /// One side of a bridge.
@@ -32,7 +32,7 @@ pub(crate) enum End {
 pub(crate) struct FarConfig {
     /// Name of the endpoint.
     pub(crate) endpoint: &'static str,
-    /// Its address and port, as they are said.
+    /// Its address and port, as configured.
     pub(crate) place: String,
     pub(crate) client_id: String,
     pub(crate) username: Option<String>,
@@ -71,7 +71,7 @@ pub(crate) struct Config {
     pub(crate) is_probe: bool,
     /// Name of the route.
     pub(crate) route: String,
-    /// Name of this broker among all; empty where it is not told.
+    /// Name of this broker among all; empty if unknown.
     pub(crate) broker: String,
 }
 
@@ -102,7 +102,7 @@ impl Config {
     }
 }
 
-/// The side that a section says; another broker is added to the others.
+/// Returns the side of a section. Adds another broker to the list.
 fn end(
     section: &Settings<'_>,
     (endpoint, route, suffix): (&'static str, &str, &str),

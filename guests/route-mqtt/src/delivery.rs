@@ -1,4 +1,5 @@
-//! Deliveries of the host: many are on their way at once, and the host is told of those that the other side has taken, in order.
+//! Deliveries of the host. Many are in flight at once, and the host learns in order which ones the
+//! other side has taken.
 
 use lotmq_guest::route::{AddresseeRef, DeliveryRef, Failure, QoS, Receipt, Rejection, ambient};
 
@@ -21,7 +22,8 @@ pub(crate) struct Batch<'a> {
     sent_at: Option<u64>,
 }
 
-/// Hands a batch over. What is on its way when the time is over is waited for by the next call, and not sent again.
+/// Hands a batch over. Messages in flight at the end of the time are not sent again; the next call
+/// waits for them.
 pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Result<Receipt, Failure> {
     if let Some(delivery) = deliveries.first()
         && let Some(reason) = bridge.closes.verdict(delivery.sequence, bytes_of(delivery))
@@ -63,14 +65,14 @@ impl<'a> Batch<'a> {
                 if self.receipt.accepted == 0 {
                     return Err(failure);
                 }
-                // What was taken must not be sent again; the failure is told by the next call.
+                // Accepted messages must not be sent again, so the next call reports the failure.
                 bridge.failed = Some(failure);
                 return self.result();
             }
         }
     }
 
-    /// Notes that the connection has ended: right behind a message that was alone on its way, or not.
+    /// Notes whether the connection ended right after a message that was alone in flight.
     pub(crate) fn note_end(&self, bridge: &mut Bridge) {
         if let ([delivery], Some(sent_at)) = (self.deliveries, self.sent_at) {
             let is_soon = ambient::monotonic_ms().saturating_sub(sent_at) <= RIGHT_BEHIND_MS;
@@ -84,7 +86,7 @@ impl<'a> Batch<'a> {
 
     /// Sends as many as there is room for.
     fn send(&mut self, bridge: &mut Bridge) {
-        // One that is handed over alone goes alone, so that it is known whose fault the end of the connection is.
+        // A single delivery is sent alone, so that the cause of a connection end is known.
         if self.deliveries.len() == 1 && self.tried == 0 && bridge.has_others(self.deliveries[0].sequence) {
             return;
         }
@@ -125,7 +127,7 @@ impl<'a> Batch<'a> {
                     }
                     None
                 }
-                // What was not sent came round and is done.
+                // A message that was not sent had looped and is done.
                 (None, None) => None,
             };
             let index = self.receipt.accepted;
@@ -182,7 +184,7 @@ pub(crate) fn begin(bridge: &mut Bridge, delivery: &DeliveryRef<'_>) -> Result<b
     })
 }
 
-/// A number that tells a delivery from another one that may have its sequence number after a restart.
+/// Returns a number that distinguishes deliveries that may share a sequence number after a restart.
 pub(crate) fn fingerprint(delivery: &DeliveryRef<'_>) -> u64 {
     Passing::of_host(delivery.message, delivery.properties.as_ref()).fingerprint(delivery.received_ms)
 }

@@ -1,5 +1,6 @@
-//! Messages that a broker is about to send back: on a connection of MQTT 3.1.1 whose broker does not know bridges, what is published there comes back by an own
-//! subscription, and is told from what others publish only by what it is.
+//! Messages that a broker will send back. On a connection of MQTT 3.1.1 to a broker without bridge
+//! support, own publications return by an own subscription. Only their content distinguishes them
+//! from those of others.
 
 use std::collections::VecDeque;
 

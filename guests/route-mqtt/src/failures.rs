@@ -1,9 +1,10 @@
-//! What the refusals of a broker mean for the host.
+//! Mapping from refusals of a broker to failures for the host.
 
 use lotmq_codec::ReasonCode;
 use lotmq_guest::route::Failure;
 
-/// The failure of a connection that the broker does not take: what only people can correct stops the route; all else is tried again.
+/// Returns the failure for a refused connection. A cause that only an operator can correct stops
+/// the route; all else is retried.
 pub(crate) fn of_connect(reason: ReasonCode) -> Failure {
     let text = format!("the broker refuses the connection: {reason}");
     match reason {
@@ -11,7 +12,8 @@ pub(crate) fn of_connect(reason: ReasonCode) -> Failure {
         | ReasonCode::ClientIdentifierNotValid
         | ReasonCode::BadAuthenticationMethod
         | ReasonCode::UnsupportedProtocolVersion => Failure::Fatal(text),
-        // Brokers say "not authorized" of wrong passwords, but also while those who know them are away.
+        // Brokers report "not authorized" for wrong passwords, but also while their authentication
+        // service is away.
         _ => Failure::Reconnect(text),
     }
 }

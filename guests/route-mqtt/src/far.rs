@@ -26,7 +26,7 @@ pub(crate) struct Far {
     kept: Option<KeptSession>,
     pub(crate) echoes: Echoes,
     repeats: Repeats,
-    /// What is retained here and goes there first.
+    /// Retained messages of this broker, which are sent there first.
     pub(crate) snapshot: Snapshot,
     /// Whether the last write would have waited.
     is_blocked: bool,
@@ -157,7 +157,8 @@ impl Far {
         ))
     }
 
-    /// Notes that a message has gone there or come from there; whether it may be going in a circle that nothing ends, as it passes again and again without the property of bridges.
+    /// Notes a message in either direction. Returns whether it may be in an endless loop, because
+    /// it passes again and again without the bridge property.
     pub(crate) fn repeats(&mut self, fingerprint: impl FnOnce() -> u64, now: u64) -> bool {
         !self.link.is_v5() && self.repeats.passes(fingerprint(), now)
     }
@@ -186,7 +187,8 @@ impl Far {
         Ok(has_come)
     }
 
-    /// Sends what can be sent now, when what of the session must last is kept; whether that was anything.
+    /// Stores the lasting part of the session, then sends all that can be sent now. Returns whether
+    /// it sent anything.
     pub(crate) fn flush(&mut self, now: u64) -> Result<bool, Failure> {
         self.keep();
         let mut has_gone = false;
@@ -240,12 +242,15 @@ impl Far {
         Ok(next.min(again_at))
     }
 
-    /// Reason for people of a question that had no answer within the time; without room for what comes none can be read.
+    /// Reason for people after a ping without answer in time. Without room in the inbox, an answer
+    /// cannot be read.
     pub(crate) fn unanswered(&self, within_ms: u64, has_room: bool) -> String {
         let endpoint = self.config.endpoint;
         match has_room {
             true => format!("{endpoint}: it is connected, and has not answered for {} s", within_ms / 1000),
-            false => format!("{endpoint}: what it has sent waits to be stored here, and its answer behind that"),
+            false => {
+                format!("{endpoint}: what it has sent waits to be stored here, and its answer behind that")
+            }
         }
     }
 
@@ -266,7 +271,7 @@ impl Far {
 
     pub(crate) fn close(&mut self) {
         self.link.disconnect();
-        // How it says goodbye does not matter.
+        // A failed DISCONNECT does not matter.
         let _ = self.flush(ambient::monotonic_ms());
     }
 }

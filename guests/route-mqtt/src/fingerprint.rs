@@ -1,4 +1,4 @@
-//! Numbers that tell bytes from others.
+//! Fingerprints of bytes.
 
 /// A number of these bytes, FNV-1a: the same on every machine and in every version.
 pub(crate) fn fnv(parts: &[&[u8]]) -> u64 {

@@ -1,11 +1,15 @@
-//! The loop guard of messages with properties: which bridges a message has passed, in its user property `x-bridge` (routes reference §6).
+//! Loop guard of messages with properties: the bridges that a message has passed, in its user
+//! property `x-bridge` (routes reference §6).
 //!
-//! The property has one entry for each of them, the last at the end, with commas between: `Up-89abcdef01234567@0badcafe`. That is the name of the bridge, its route's with a random
-//! number that it keeps, and the broker that it is a part of. Behind that stands from which other broker the message came, if from one: `=` and its number where properties
-//! come from there, `~` where none do. Older versions write the random number alone.
+//! The property has one entry per bridge, newest last, separated by commas:
+//! `Up-89abcdef01234567@0badcafe`. An entry is the route's name with a stored random number, and
+//! the bridge's broker. If the message came from another broker, `=` or `~` and the number of that
+//! broker follow. `=` means that properties arrive from there, `~` that none do. Older versions
+//! write the random number alone.
 //!
-//! Invariants: a message passes each bridge once, [`BROKER_HOPS_MAX`] of one broker and [`HOPS_MAX`] in all; it does not go back to a broker between which and this one it loses its
-//! properties on one of the ways.
+//! Invariants: a message passes each bridge once, [`BROKER_HOPS_MAX`] of one broker and
+//! [`HOPS_MAX`] in all. It does not return to a broker if one of the ways between that broker and
+//! this one loses its properties.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -22,7 +26,8 @@ pub(crate) const NAME: &str = "x-bridge";
 pub(crate) enum Loop {
     /// It has passed this bridge already.
     Own,
-    /// It has passed as many bridges as it may, of one broker or in all, or would go back to where it came from: what it has passed.
+    /// It has passed the most bridges, of one broker or in all, or would return to its origin.
+    /// Holds the passed bridges.
     Long(String),
 }
 
@@ -46,14 +51,15 @@ pub(crate) struct FarId {
 #[derive(Debug, Clone)]
 pub(crate) struct Way {
     bridge: BridgeId,
-    /// What the property says of this bridge.
+    /// Entry of this bridge in the property.
     entry: Rc<str>,
     /// The other broker to which it goes, if to one.
     to: Option<FarId>,
 }
 
 impl BridgeId {
-    /// The bridge of a route, with the random number that it keeps, in the broker of this name; an empty one is not known.
+    /// Returns the bridge of a route, with its stored random number, in the broker of this name. An
+    /// empty name is unknown.
     pub(crate) fn new(route: &str, random: &str, broker: &str) -> BridgeId {
         let is_plain = |letter: char| letter.is_alphanumeric() || "-_.".contains(letter);
         let plain = route.chars().take(NAME_CHARS_MAX).map(|it| if is_plain(it) { it } else { '_' });
@@ -78,7 +84,8 @@ impl BridgeId {
 }
 
 impl Way {
-    /// Adds the bridge to those that a message has passed, unless it must not pass; gives them all, and the other properties.
+    /// Adds the bridge to those that a message has passed, unless it must stop. Returns the other
+    /// properties and all passed bridges.
     pub(crate) fn pass<'a>(
         &self,
         properties: &'a Properties,
@@ -122,7 +129,7 @@ impl Way {
         Ok(())
     }
 
-    /// Where a message came from by the bridge of an entry, if that is one of this broker.
+    /// Returns the origin of a message from a bridge's entry, if that is a bridge of this broker.
     fn of_broker<'e>(&self, entry: &'e str) -> Option<&'e str> {
         let broker = &*self.bridge.broker;
         let (_, rest) = entry.split_once('@')?;
@@ -131,7 +138,7 @@ impl Way {
     }
 }
 
-/// What stands before the number of another broker.
+/// Returns the sign before the number of another broker.
 fn sign(has_properties: bool) -> char {
     if has_properties { '=' } else { '~' }
 }
@@ -170,7 +177,7 @@ mod tests {
         assert_eq!(behind(&properties, &way(3)).err(), Some(Loop::Own));
         let long = Loop::Long(passed.replace(',', " -> "));
         assert_eq!(behind(&properties, &way(8)).err(), Some(long));
-        // Whoever makes it up as long as he likes gets no further either.
+        // A forged entry of any length gets no further.
         properties.user_properties[1].value = "1,2,3,4,5,6,7,8".to_owned();
         assert!(matches!(behind(&properties, &way(8)), Err(Loop::Long(_))));
     }

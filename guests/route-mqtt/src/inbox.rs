@@ -1,6 +1,6 @@
-//! Messages that are here and not done yet: what is to be published in this broker, and what waits for another one.
+//! Unfinished messages: those to publish in this broker, and those that wait for another one.
 //!
-//! Each has a token; when everything that became of it is done, its origin is told.
+//! Each has a token. When all its copies are done, its origin gets the acknowledgement.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::limits::{ARRIVED_BYTES_MAX, ARRIVED_MAX};
 use crate::link::Receipt;
 use crate::message::{Passing, host_qos};
 
-/// Where a message comes from, and who is told when it is done.
+/// Origin of a message, which gets the acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Origin {
     /// The other broker of this number.
@@ -72,7 +72,7 @@ impl Inbox {
         self.forwards.push_back(forward);
     }
 
-    /// What is to be published here.
+    /// Returns the messages to publish here.
     pub(crate) fn arrivals(&self) -> &[Arrival] {
         &self.arrivals
     }

@@ -1,4 +1,5 @@
-//! What lasts over the connections of a route: the name of this bridge, and of each kept session its filters and exchanges of QoS 2.
+//! State that outlives the connections of a route: the name of this bridge, and filters and QoS 2
+//! exchanges of each kept session.
 
 use lotmq_guest::route::{ambient, state};
 use serde_json::{Value as Json, json};
@@ -14,7 +15,8 @@ pub(crate) fn name() -> String {
         return name;
     }
     let name = format!("{:016x}", ambient::random());
-    // What cannot be kept is new the next time: messages that are on their way then may pass once more.
+    // If the name cannot be stored, a restart makes a new one, and messages in flight may pass once
+    // more.
     let _ = state::set(NAME, name.as_bytes());
     name
 }
@@ -52,7 +54,8 @@ impl KeptSession {
 
     /// Keeps them in any case.
     pub(crate) fn write(&self, filters: &[String], exchanges: &Exchanges) {
-        // What cannot be kept, or is lost because the broker ends before it is on the disk, costs doubles of QoS 2, and no message.
+        // State that cannot be stored, or is lost because the broker ends early, costs duplicates
+        // of QoS 2, and no message.
         let _ = state::set(&self.key, written(filters, exchanges).to_string().as_bytes());
     }
 }

@@ -1,6 +1,8 @@
-//! Routes of type `MQTT_BRIDGE`: messages between this broker and another one, or between two others.
+//! Routes of type `MQTT_BRIDGE`: messages between this broker and another one, or between two
+//! others.
 //!
-//! A delivery is accepted when the other broker has acknowledged it, and another broker's message is acknowledged when it is published here, or taken by the other side.
+//! A delivery is accepted when the other broker has acknowledged it. A message of another broker is
+//! acknowledged when it is published here, or taken by the other side.
 
 mod bridge;
 mod closes;

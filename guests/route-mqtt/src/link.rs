@@ -1,13 +1,15 @@
-//! The client side of one connection to another broker, as a value: bytes and time come in, events and bytes come out.
+//! Client side of one connection to another broker: bytes and time in, events and bytes out.
 //!
-//! In: [`Link::receive`], then [`Link::next_event`] until there is none. Out: [`Link::output`]. What was published and is not acknowledged is in the window of
-//! the broker; when it is, [`Event::Settled`] says so.
+//! In: [`Link::receive`], then [`Link::next_event`] until there is none. Out: [`Link::output`].
+//! Unacknowledged messages are in the broker's window until [`Event::Settled`].
 //!
-//! Exchanges of QoS 2 of a kept session outlive the connection, and what is known of them here may be older than what the broker has: after the end of this broker, by the
-//! time until it is on the disk. So messages have few identifiers, and of a session that goes on all are released that are not known to be in use, before anything is sent: a
-//! message with one that the broker has not released would be taken for a repeat, and lost. Likewise one that is received is a repeat only if it says so, and is the same.
+//! QoS 2 exchanges of a kept session outlive the connection. After a crash, our state may be older
+//! than the broker's. So a resumed session first releases all identifiers not known to be in use.
+//! Without that, the broker would drop a new message with such an identifier. A received message is
+//! a repeat only if it has DUP and is the same.
 //!
-//! Invariants: a packet identifier is in use at most once; never more messages of QoS 1 and 2 are unfinished than the broker takes.
+//! Invariants: a packet identifier is in use at most once. Unfinished messages of QoS 1 and 2 never
+//! exceed the broker's limit.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +34,7 @@ use crate::window::Window;
 /// First identifier of a SUBSCRIBE or UNSUBSCRIBE, from which they go down.
 const ASKING_ID_FIRST: PacketId = PacketId::new(u16::MAX).expect("it is not 0");
 
-/// Bit of the protocol level by which a bridge says that it is one: such brokers as know it send it nothing back, and leave RETAIN as it is.
+/// Bit of the protocol level for bridges. Brokers that know it send nothing back and keep RETAIN.
 const BRIDGE_BIT: u8 = 0x80;
 
 /// User Property by which the zstd stream is asked for and granted, `docs/zstd-transport.md`.
@@ -42,11 +44,11 @@ const ZSTD: (&str, &str) = ("lotmq-zstd", "1");
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Dialect {
     pub(crate) version: ProtocolVersion,
-    /// Whether it says that it is a bridge, before 5.0.
+    /// Whether it marks itself as a bridge, before 5.0.
     pub(crate) says_bridge: bool,
 }
 
-/// What the broker has said of itself.
+/// Limits that the broker reported.
 #[derive(Debug)]
 struct Limits {
     window: usize,
@@ -57,12 +59,12 @@ struct Limits {
     keep_alive_ms: u64,
 }
 
-/// Who is told when a message is done.
+/// Owner of a message, which learns when it is done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Owner {
     /// The host, which knows it as the delivery of this sequence number.
     Delivery(u64),
-    /// Where it came from, by its token in the [`Inbox`](crate::inbox::Inbox).
+    /// The origin, by its token in the [`Inbox`](crate::inbox::Inbox).
     Forward(u64),
     /// Nobody: it is retained here, and stays so.
     Retained,
@@ -79,7 +81,7 @@ struct Unfinished {
     fingerprint: u64,
 }
 
-/// What has happened on a connection.
+/// Event on a connection.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// The broker has taken the connection.
@@ -92,7 +94,7 @@ pub(crate) enum Event {
     TooLarge { topic: String, bytes: usize, receipt: Option<Receipt> },
     /// A message of ours is done, or was refused.
     Settled { owner: Owner, refusal: Option<ReasonCode> },
-    /// What became of the filter of a SUBSCRIBE.
+    /// Result for the filter of a SUBSCRIBE.
     Subscribed { id: u16, code: ReasonCode },
     /// Any other sign of life.
     Alive,
@@ -100,7 +102,7 @@ pub(crate) enum Event {
     Ended(ReasonCode),
 }
 
-/// What CONNACK says of a connection that was taken.
+/// Content of the CONNACK of an accepted connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Granted {
     /// Whether the session was kept.
@@ -115,7 +117,7 @@ pub(crate) struct Inbound {
     pub(crate) message: Passing<'static>,
     /// Subscription Identifiers that it came by.
     pub(crate) subscriptions: Vec<u32>,
-    /// What is to be acknowledged; `None` of QoS 0.
+    /// Receipt to acknowledge; `None` for QoS 0.
     pub(crate) receipt: Option<Receipt>,
 }
 
@@ -148,7 +150,7 @@ pub(crate) struct SentExchange {
     pub(crate) is_released: bool,
 }
 
-/// What of a session lasts over its connections: exchanges of QoS 2.
+/// Part of a session that outlives its connections: exchanges of QoS 2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Exchanges {
     pub(crate) sent: Vec<SentExchange>,
@@ -186,7 +188,7 @@ pub(crate) struct Link {
     unfinished: Window<Unfinished>,
     /// Exchanges that the broker has of a former connection.
     former: Vec<SentExchange>,
-    /// Identifiers that the broker has not confirmed to be released, where it may have exchanges that are not known here.
+    /// Identifiers whose release is unconfirmed, if the broker may have unknown exchanges.
     unreleased: BTreeSet<u16>,
     received: BTreeMap<u16, Received>,
     /// Whether exchanges of QoS 2 may be others than when they were asked for last.
@@ -284,7 +286,7 @@ impl Link {
         Ok(())
     }
 
-    /// Goes on with the exchanges of a session that the broker has kept. Where it sends messages of QoS 2, it begins by releasing all that are not known.
+    /// Resumes the exchanges of a kept session. If it sends QoS 2, first releases all unknown ones.
     pub(crate) fn resume(&mut self, exchanges: Exchanges, sends_twos: bool) {
         self.former = exchanges.sent;
         let received = |(id, fingerprint)| (id, Received { fingerprint, is_acknowledged: true });
@@ -298,7 +300,7 @@ impl Link {
         }
     }
 
-    /// What of the session is to last over this connection.
+    /// Returns the part of the session that outlives this connection.
     pub(crate) fn exchanges(&self) -> Exchanges {
         let twos = self.unfinished.iter().filter(|(_, it)| it.qos == 2).map(|(id, it)| {
             let Unfinished { is_released, fingerprint, .. } = *it;
@@ -319,7 +321,8 @@ impl Link {
         self.unfinished.iter().filter_map(|(_, unfinished)| unfinished.owner)
     }
 
-    /// Subscribes to a filter, whose messages have the number as Subscription Identifier where there are such; gives the identifier of the packet.
+    /// Subscribes with `number` as Subscription Identifier if supported. Returns the packet
+    /// identifier.
     pub(crate) fn subscribe(&mut self, filter: SubscribeFilter<'_>, number: u32) -> Result<u16, Broken> {
         let mut properties = PropertyBuf::new();
         if self.is_v5() && self.limits.numbers_subscriptions {
@@ -350,7 +353,8 @@ impl Link {
             && self.output.len() - self.sent < OUTPUT_BYTES_MAX
     }
 
-    /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged, of which its owner is told.
+    /// Sends a message. Takes its fingerprint if its exchange must be recognized later. Returns its
+    /// identifier if an acknowledgement will follow.
     pub(crate) fn publish(
         &mut self,
         message: &Passing<'_>,
@@ -419,8 +423,8 @@ impl Link {
         Ok(())
     }
 
-    /// The exchange that a message of QoS 2 had on a former connection; one that the broker has is finished. A message without one ends what the broker still has of former
-    /// ones, because messages come again in their order.
+    /// Returns the former exchange of a QoS 2 message and finishes it if the broker has it. Without
+    /// one, releases all former exchanges, because messages repeat in order.
     fn known_exchange(&mut self, fingerprint: u64) -> Option<SentExchange> {
         if let Some(at) = self.former.iter().position(|former| former.fingerprint == fingerprint) {
             let known = self.former[at];
@@ -499,7 +503,7 @@ impl Link {
     /// Notes that so many of them were sent.
     pub(crate) fn was_sent(&mut self, bytes: usize, now: u64) {
         self.sent += bytes.min(self.output.len() - self.sent);
-        // What is left is moved seldom.
+        // Moves the rest seldom.
         if self.sent == self.output.len() || self.sent >= OUTPUT_BYTES_MAX {
             self.output.drain(..self.sent);
             self.sent = 0;
@@ -571,7 +575,7 @@ impl Link {
         }
     }
 
-    /// Leaves out a message that is too large, when what identifies it has come. Other packets are never so large.
+    /// Skips a message that is too large, once its identifying part is there.
     fn too_large(&mut self, header: &FixedHeader) -> Result<Option<Event>, Broken> {
         let bytes = header.packet_len();
         if header.packet_type() != PacketType::Publish {
@@ -614,7 +618,8 @@ impl Link {
         })
     }
 
-    /// A message, unless it is one of QoS 2 that is here already. Another one with the same identifier is new: the broker knows that the former one is released.
+    /// Returns a message, unless it is a known one of QoS 2. Another with the same identifier is
+    /// new: the broker knows that the former is released.
     fn came(&mut self, inbound: Inbound, dup: bool) -> Option<Inbound> {
         if let Some(Receipt { id, qos: 2 }) = inbound.receipt {
             #[allow(clippy::cast_possible_truncation, reason = "half of it tells as much")]
@@ -686,7 +691,7 @@ impl Link {
 }
 
 impl Limits {
-    /// Narrows them to what the broker says.
+    /// Narrows them to the limits of the broker.
     fn take(&mut self, said: Limits) {
         self.window = self.window.min(said.window);
         self.packet_bytes = said.packet_bytes;
@@ -778,7 +783,7 @@ fn unencodable(error: EncodeError) -> Broken {
     Broken(error.to_string())
 }
 
-/// What is said of bytes that are no MQTT. A server of TLS answers those without it with an alert (RFC 8446 §6), or, seldom, a handshake.
+/// Error for bytes that are no MQTT. TLS servers answer with an alert (RFC 8446 §6) or a handshake.
 fn no_mqtt(bytes: &[u8], error: &dyn std::fmt::Display) -> Broken {
     Broken(match bytes {
         [0x15 | 0x16, 0x03, ..] => {

@@ -82,7 +82,7 @@ impl<'a> Passing<'a> {
         self.topic.len() + self.payload.len() + 64
     }
 
-    /// A number that tells it from others: of topic, payload and `salt`.
+    /// Returns a fingerprint of topic, payload and `salt`.
     pub(crate) fn fingerprint(&self, salt: i64) -> u64 {
         fnv(&[self.topic.as_bytes(), &[0], &self.payload, &salt.to_le_bytes()])
     }

@@ -1,9 +1,10 @@
-//! Tables by numbers that this side gives out, so that nobody else chooses where they lie.
+//! Maps by numbers that this side assigns, so that no peer can choose their slots.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A table by numbers: a look-up takes a fraction of what it does by a hash that withstands chosen keys, or in a tree.
+/// Map by number. A look-up is several times faster than with a hash that resists chosen keys, or
+/// in a tree.
 pub(crate) type ByNumber<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 
 /// Hash of a number: one multiplication.
@@ -12,7 +13,7 @@ pub(crate) struct NumberHasher(u64);
 
 impl Hasher for NumberHasher {
     fn finish(&self) -> u64 {
-        // The table takes the low bits, in which a product says little.
+        // The table uses the low bits, which in a product carry little information.
         self.0 ^ (self.0 >> 32)
     }
 

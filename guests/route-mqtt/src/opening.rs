@@ -16,7 +16,7 @@ enum NotOpen {
     Failed(Failure),
 }
 
-/// Connects in the first dialect that the broker speaks; tells whether it has kept the session.
+/// Connects in the first dialect that the broker speaks. Returns whether it has kept the session.
 pub(crate) fn connect(config: &FarConfig) -> Result<(net::Tcp, Link, bool), Failure> {
     let bridge = |version| [Dialect { version, says_bridge: true }, Dialect { version, says_bridge: false }];
     let v5 = Dialect { version: ProtocolVersion::V5, says_bridge: false };
@@ -134,7 +134,8 @@ impl Opening<'_> {
     }
 }
 
-/// A broker that ends the connection may do so because of the version; all else is no matter of that.
+/// Returns the failure of opening. A broker may end the connection because of the version; other
+/// causes are independent of it.
 fn not_open(config: &FarConfig, error: &IoError) -> NotOpen {
     let of_endpoint = |reason: String| format!("{}: {reason}", config.endpoint);
     match (error, failure(error)) {

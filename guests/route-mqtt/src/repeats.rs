@@ -1,10 +1,10 @@
-//! Messages that pass one way without properties again and again, as those do that go in a circle over other brokers. Nothing tells them from what a device repeats, so
-//! they are told of and not stopped.
+//! Messages that pass one way without properties again and again, as in a loop over other brokers.
+//! A device that repeats itself looks the same, so they are reported and not stopped.
 
 use crate::limits::{REPEATS_MS, REPEATS_PLACES, REPEATS_TOLD};
 
-/// Counts of messages by their fingerprints, of the present stretch of time. Of those that share a place the one stays that comes most often, so that a circle is found
-/// among many messages that come once.
+/// Message counts by fingerprint in the current period. If messages share a slot, the most frequent
+/// one stays, so that a loop is found among many single messages.
 #[derive(Debug)]
 pub(crate) struct Repeats {
     since: u64,
@@ -16,7 +16,7 @@ impl Repeats {
         Self { since: now, places: [(0, 0); REPEATS_PLACES] }
     }
 
-    /// Notes a message; whether it is one that has passed as often as is told of, once in a stretch of time.
+    /// Notes a message. Returns whether it has now reached the reported count, once per period.
     pub(crate) fn passes(&mut self, fingerprint: u64, now: u64) -> bool {
         if now.saturating_sub(self.since) >= REPEATS_MS {
             *self = Self::new(now);

@@ -1,4 +1,5 @@
-//! What this broker retains of what a bridge takes to another one, which has it before anything else: a broker that is new knows nothing of the last values.
+//! Retained messages that a bridge sends to another broker first, so that a new broker knows the
+//! last values.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -8,14 +9,15 @@ use lotmq_guest::route::{RetainedMessage, retained};
 use crate::config::{End, Flow};
 use crate::message::{Passing, of_qos};
 
-/// What is still to be sent to one broker.
+/// Retained messages still to be sent to one broker.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     /// Flows whose messages were not all read, by number.
     flows: VecDeque<usize>,
     /// Topic of the first of them behind which it goes on.
     after: Option<String>,
-    /// Messages that were read and not sent. Until they are, nothing else goes there: what is newer must come behind them.
+    /// Messages that were read and not sent. Until they are sent, nothing else goes there, because
+    /// newer messages must follow them.
     page: VecDeque<Passing<'static>>,
 }
 

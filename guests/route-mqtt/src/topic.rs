@@ -1,4 +1,5 @@
-//! Topics that are rewritten: what the wildcards of a filter match goes into the place of those of another one (routes reference §6).
+//! Topic rewriting: puts the levels that one filter's wildcards match in place of another's
+//! wildcards (routes reference §6).
 
 use std::borrow::Cow;
 
@@ -29,7 +30,8 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
     compare(filter, topic, |_| ())
 }
 
-/// Whether a filter matches a topic; tells what its wildcards match, in order. A `#` that stands for nothing is `None`.
+/// Returns whether a filter matches a topic. Calls `captured` with each wildcard's match, in order;
+/// `None` for a `#` that matches nothing.
 fn compare<'t>(filter: &str, topic: &'t str, mut captured: impl FnMut(Option<&'t str>)) -> bool {
     // [MQTT-4.7.2-1]
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
@@ -56,7 +58,7 @@ fn compare<'t>(filter: &str, topic: &'t str, mut captured: impl FnMut(Option<&'t
     rest.is_none()
 }
 
-/// A topic with captures in the place of its wildcards. Of a capture that is nothing the level is left out.
+/// Fills the wildcards of a pattern with captures. Omits the level of an empty capture.
 fn filled(pattern: &str, captures: &[Option<&str>]) -> String {
     let mut captures = captures.iter().copied();
     let mut topic = String::with_capacity(pattern.len());

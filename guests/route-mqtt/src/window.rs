@@ -1,8 +1,9 @@
-//! Messages on their way, by their packet identifiers.
+//! Messages in flight, by packet identifier.
 //!
-//! Identifiers are small and given out one after the other, so that what is known of one lies at its place: nothing is searched, hashed or moved for a message.
+//! Identifiers are small and assigned in sequence, so each entry lies at its index: no message
+//! needs a search, a hash or a move.
 
-/// What is known of the identifiers that are in use.
+/// Entries of the identifiers in use.
 #[derive(Debug)]
 pub(crate) struct Window<T> {
     /// By identifier, as far as the largest that was in use.

@@ -1,7 +1,9 @@
-//! The witness: a smaller message that goes, alone, before one over which every connection to a broker has ended that has acknowledged nothing so far.
+//! Witness: a smaller message that is sent alone before a suspect one. The suspect has ended every
+//! connection, and the broker has acknowledged nothing so far.
 //!
-//! That the broker acknowledges it shows that it takes messages, so the other one is too large for it. That one goes behind it on the same connection, and is given up if this ends
-//! so again. Where both are of one topic it does not, as it would arrive behind what came after it: it is given up at once.
+//! If the broker acknowledges the witness, it accepts messages, so the suspect is too large. The
+//! suspect follows on the same connection, and is given up if that ends again. If both have the
+//! same topic, the suspect would arrive out of order, so it is given up at once.
 
 use lotmq_guest::route::{DeliveryRef, Failure, QoS, Receipt, Rejection};
 
@@ -19,7 +21,8 @@ pub(crate) fn deliver(bridge: &mut Bridge, deliveries: &[DeliveryRef<'_>]) -> Re
     delivered
 }
 
-/// Index of the witness for the first of these deliveries; `None` where it needs none, or there is none. It is the first of its topic, so that it overtakes only others.
+/// Returns the index of the witness for the first delivery; `None` if it needs none, or there is
+/// none. The witness is the first of its topic, so it overtakes only other topics.
 fn of(bridge: &Bridge, deliveries: &[DeliveryRef<'_>]) -> Option<usize> {
     let (suspect, others) = deliveries.split_first()?;
     if others.is_empty() || !bridge.closes.wants_witness(suspect.sequence) {
@@ -75,7 +78,8 @@ fn deliver_behind(
     }
 }
 
-/// Sends the witness, and waits until the broker has acknowledged it; false where it is none, because it goes nowhere or is refused.
+/// Sends the witness and waits for its acknowledgement. Returns false if it is no witness, because
+/// it goes nowhere or is refused.
 fn hear(bridge: &mut Bridge, witness: &DeliveryRef<'_>) -> Result<bool, Failure> {
     let mut has_begun = false;
     loop {

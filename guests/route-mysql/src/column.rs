@@ -23,12 +23,12 @@ pub(crate) struct Column {
     length: u32,
     /// Digits of the fraction.
     decimals: u8,
-    /// Whether MariaDB says that its text is JSON.
+    /// Whether MariaDB marks its text as JSON.
     is_json: bool,
 }
 
 impl Column {
-    /// Reads a packet. With `is_extended` it says more than MySQL's do.
+    /// Parses a packet. With `is_extended` it has more fields than in MySQL.
     pub(crate) fn parse(packet: &[u8], is_extended: bool) -> Result<Column, Fault> {
         Self::read(packet, is_extended).ok_or_else(|| broken("a column that cannot be read"))
     }
@@ -90,7 +90,7 @@ impl Column {
         self.kind == ColumnType::MYSQL_TYPE_TINY && self.length == 1
     }
 
-    /// Sessions have the zone UTC, in which the server tells instants; other times have no zone.
+    /// Returns the zone suffix. Sessions use UTC, so instants are in UTC; other times have no zone.
     fn zone(&self) -> &'static str {
         let is_instant =
             matches!(self.kind, ColumnType::MYSQL_TYPE_TIMESTAMP | ColumnType::MYSQL_TYPE_TIMESTAMP2);
@@ -106,7 +106,7 @@ impl Column {
         }
     }
 
-    /// A value that the server tells as a text.
+    /// Formats a value that the server sends as text.
     fn text(&self, bytes: &[u8]) -> String {
         use ColumnType as Kind;
         let text = std::str::from_utf8(bytes);
@@ -147,7 +147,8 @@ impl Column {
     }
 }
 
-/// Whether MariaDB's words about a column say that its text is JSON: pairs of a byte and a text, of which 1 is the format.
+/// Returns whether MariaDB's metadata of a column marks its text as JSON. It consists of pairs of a
+/// byte and a text; byte 1 is the format.
 fn says_json(words: &[u8]) -> bool {
     let mut rest = ParseBuf(words);
     while let Some(kind) = rest.checked_eat_u8() {

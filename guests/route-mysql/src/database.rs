@@ -1,4 +1,5 @@
-//! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
+//! Implementation of `route-sql`'s database: writes in one transaction, questions, and columns of
+//! tables.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -59,7 +60,8 @@ impl MySql {
         outcome.map_err(|fault| fault.of_statement(self.is_raw))
     }
 
-    /// Writes. Before a message is refused, what is known of its table is compared with what the table is by now, and where that is something else it is tried once more.
+    /// Writes. Before it rejects a message, compares the cached definition of its table with the
+    /// current one, and tries once more if they differ.
     fn write_known(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
         match self.write_all(writes) {
             Err(fault) if fault.is_refusal() && self.is_outdated(writes)? => self.write_all(writes),
@@ -67,7 +69,7 @@ impl MySql {
         }
     }
 
-    /// Whether a table that is written to has other columns than it had, which are known from now on.
+    /// Returns whether the columns of a written table have changed. Caches the new ones.
     fn is_outdated(&mut self, writes: &[Write<'_>]) -> Result<bool, Fault> {
         let tables: BTreeSet<_> = writes.iter().filter_map(|write| write.table(self.dialect)).collect();
         let mut is_outdated = false;
@@ -119,7 +121,8 @@ impl MySql {
         self.session.query(sql, &mut |_, _| {}).map(drop)
     }
 
-    /// Runs a statement of one message. Where a time with a zone is none for the server, it gets the same in UTC.
+    /// Runs a statement of one message. If the server rejects a time with a zone, sends the same
+    /// time in UTC.
     fn run(&mut self, filled: &Filled, on_row: OnRow<'_>) -> Result<Done, Fault> {
         if filled.parameters.is_empty() {
             return self.session.query(&filled.sql, on_row);
@@ -150,7 +153,7 @@ impl MySql {
         self.insert(&Rows { head: &block.insert.head, row: &row, tail: &block.insert.tail, values })
     }
 
-    /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
+    /// Returns the column types for the parameters of an insert; none if the table is unknown.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
         let Some(target) = Target::of_insert(self.dialect, &block.insert.head) else {
             return Ok(Vec::new());
@@ -178,7 +181,8 @@ impl MySql {
         self.insert(&Rows { head: &head, row: &row, tail: "", values })
     }
 
-    /// Inserts rows, as many together as a statement takes: a power of two of them, so that few statements are prepared.
+    /// Inserts rows, as many per statement as possible: a power of two, so that few statements are
+    /// prepared.
     fn insert(&mut self, rows: &Rows<'_>) -> Result<(), Fault> {
         let width = rows.values.first().map_or(0, Vec::len);
         let most = (PARAMETERS_MAX / width.max(1)).clamp(1, ROWS_MAX);
@@ -220,7 +224,7 @@ impl MySql {
         Ok(())
     }
 
-    /// What is known of a table, which is remembered. One that is not there may be made by others.
+    /// Returns the cached definition of a table. Others may still create a missing table.
     fn known_table(&mut self, table: &str) -> Result<Option<Rc<KnownTable>>, Fault> {
         if let Some(known) = self.tables.get(table) {
             return Ok(Some(known));

@@ -1,6 +1,7 @@
-//! What goes wrong, and the class of failure that it is.
+//! Errors, and their classes of failure.
 //!
-//! What the server says has a number and an SQLSTATE. Numbers are of MySQL's reference of error messages; those above 1900 that are named so of MariaDB's.
+//! A server error has a number and an SQLSTATE. The numbers are from MySQL's reference of error
+//! messages. Numbers above 1900 that are marked as MariaDB's are from MariaDB's reference.
 
 use lotmq_guest::route::Failure;
 use mysql_common::constants::CapabilityFlags;
@@ -17,15 +18,15 @@ pub(crate) enum Fault {
     Server { code: u16, state: String, message: String },
     /// The connection is gone, or the server does not answer.
     Lost(String),
-    /// What came is not of the protocol.
+    /// Received bytes violate the protocol.
     Broken(String),
-    /// What came is a packet that is larger than any that is taken.
+    /// A received packet exceeds the limit.
     Oversize,
     /// The message can never pass.
     Rejected(String),
 }
 
-/// What the server cannot do now and can later: a lock, a full disk, a server that only reads.
+/// Temporary server errors: a lock, a full disk, a read-only server.
 const PASSING: [u16; 36] = [
     1015, 1020, 1021, 1023, 1026, 1030, 1037, 1038, 1041, 1099, 1114, 1180, 1192, 1194, 1195, 1196, 1197,
     1203, 1205, 1206, 1213, 1223, 1226, 1290, 1297, 1317, 1412, 1614, 1637, 1792, 1836, 3024, 3100, 3101,
@@ -36,10 +37,12 @@ const PASSING: [u16; 36] = [
 /// The server ends, or has ended the connection.
 const AWAY: [u16; 7] = [1053, 1077, 1078, 1079, 1927, 3169, 4031];
 
-/// What only people can change about a login here: who logs in, with what. From where one may, and to which databases, changes at the server, where nobody thinks of a route.
+/// Login errors that only an operator can correct here: wrong user or credentials. Operators change
+/// the allowed addresses and databases at the server, without this route in mind.
 const LOGIN: [u16; 12] = [1045, 1251, 1275, 1403, 1524, 1698, 1820, 1862, 3032, 3118, 3159, 4151];
 
-/// What was prepared or is known of tables is not so any more: unknown column, no such table, statements to prepare again.
+/// Errors of outdated statements or table definitions: unknown column, no such table, statements to
+/// prepare again.
 const STALE: [u16; 5] = [BAD_FIELD, NO_SUCH_TABLE, 1243, 1461, 1615];
 
 /// A column that is not there.
@@ -48,7 +51,8 @@ const BAD_FIELD: u16 = 1054;
 /// A table that is not there.
 const NO_SUCH_TABLE: u16 = 1146;
 
-/// What the server has against a statement whatever its values are: database, table, column, function or right that is not there, and syntax.
+/// Errors of a statement with any values: missing database, table, column, function or right, and
+/// syntax.
 const OF_STATEMENT: [u16; 14] =
     [1044, 1046, 1049, 1051, 1054, 1064, 1109, 1142, 1143, 1146, 1227, 1305, 1370, 1356];
 
@@ -62,7 +66,7 @@ const INCORRECT_VALUE: u16 = 1292;
 const DUPLICATE_COLUMN: u16 = 1060;
 
 impl Fault {
-    /// The fault that a packet of an error tells.
+    /// Parses the packet of an error.
     pub(crate) fn told(packet: &[u8]) -> Fault {
         let capabilities = CapabilityFlags::CLIENT_PROTOCOL_41;
         // Before a login an error has no SQLSTATE.
@@ -90,7 +94,7 @@ impl Fault {
         STALE.contains(&self.code())
     }
 
-    /// The name that the server does not know, where that is what it says.
+    /// Returns the name that the server does not know, if that is the error.
     pub(crate) fn unknown_name(&self) -> Option<UnknownName> {
         match self.code() {
             BAD_FIELD => Some(UnknownName::Column(self.text())),
@@ -108,7 +112,7 @@ impl Fault {
         self.code() == DUPLICATE_COLUMN
     }
 
-    /// Whether nothing can be said over the connection any more.
+    /// Returns whether the connection is unusable.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
     }
@@ -132,8 +136,9 @@ impl Fault {
         }
     }
 
-    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
-    /// statement (`is_raw`), it may be the fault of one.
+    /// Returns the class of an error of a statement. An error that holds for every message rejects
+    /// none: they wait as for a server that is away. If messages are part of the statement
+    /// (`is_raw`), one of them may be the cause.
     pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
         let text = self.text();
         match &self {
@@ -165,7 +170,7 @@ impl Fault {
     }
 }
 
-/// What came is not of the protocol.
+/// Returns the fault for bytes that violate the protocol.
 pub(crate) fn broken(error: impl std::fmt::Display) -> Fault {
     Fault::Broken(error.to_string())
 }

@@ -1,8 +1,10 @@
-//! The route types `MYSQL` and `MARIADB`: writes rows, asks queries and stores tables, over the protocol that both speak.
+//! The route types `MYSQL` and `MARIADB`: writes rows, asks queries and stores tables, over the
+//! protocol that both speak.
 //!
-//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are packets ([`wire`]), the
-//! login ([`login`], [`sha2`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`column`]) and the classes of
-//! errors ([`fault`]).
+//! The crate `route-sql` has the parts of all SQL databases, from a message to a bound statement or
+//! a row of a table. This crate has packets ([`wire`]), the login ([`login`], [`sha2`]) and
+//! statements of a session ([`session`]). It converts values in both directions ([`parameter`],
+//! [`column`]) and classifies errors ([`fault`]).
 
 mod column;
 mod database;
@@ -23,7 +25,7 @@ struct Guest;
 
 thread_local!(static OPEN: Opened<MySql> = const { Opened::none() });
 
-/// The database that a type of route means. Which of the two it is says the server.
+/// Returns the dialect of the route's type. The server reports which of the two it really is.
 fn dialect(configuration: &str) -> Dialect {
     let whole: serde_json::Value = serde_json::from_str(configuration).unwrap_or_default();
     if whole["type"] == "MARIADB" { Dialect::MariaDb } else { Dialect::MySql }

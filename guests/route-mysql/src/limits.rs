@@ -1,6 +1,6 @@
 //! Bounds of what a connection keeps and takes.
 
-/// Bytes of a packet of the server, which is at most one row: what one packet without parts can have.
+/// Most bytes of a server packet, which is at most one row: the largest packet without parts.
 pub(crate) const PACKET_BYTES_MAX: usize = 0xff_ff_ff - 1;
 
 /// Bytes of a packet of a login: what is longer is no login, but perhaps another protocol.
@@ -15,7 +15,7 @@ pub(crate) const COLUMNS_MAX: u64 = 16_384;
 /// Rows of one insert. The largest power of two below what a batch has; more gain nothing.
 pub(crate) const ROWS_MAX: usize = 1_024;
 
-/// Seconds for which a reply is waited for beyond those after which the server itself ends a statement.
+/// Seconds to wait for a reply after the time at which the server itself ends a statement.
 pub(crate) const GRACE_S: u64 = 5;
 
 /// Steps of a login: no method has more than four.

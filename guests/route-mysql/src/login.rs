@@ -14,7 +14,7 @@ use crate::limits::{LOGIN_STEPS_MAX, PACKET_BYTES_MAX};
 use crate::sha2::CachingSha2;
 use crate::wire::{Wire, bytes_of};
 
-/// What we are able to. Results end in the way that all servers know.
+/// Our capabilities. Results end in the form that all servers know.
 const ABLE: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
     .union(CapabilityFlags::CLIENT_LONG_PASSWORD)
     .union(CapabilityFlags::CLIENT_LONG_FLAG)
@@ -32,7 +32,7 @@ const VERSION: (u16, u16, u16) = (8, 0, 0);
 /// Bytes of what a password is mixed with, but for Ed25519.
 const NONCE_BYTES: usize = 20;
 
-/// Who logs in.
+/// Credentials of a login.
 pub(crate) struct Login<'a> {
     pub(crate) user: &'a str,
     pub(crate) password: &'a str,
@@ -41,7 +41,7 @@ pub(crate) struct Login<'a> {
     pub(crate) is_secure: bool,
 }
 
-/// What a login shows of the server.
+/// Facts about the server, known from the login.
 #[derive(Debug)]
 pub(crate) struct Welcome {
     pub(crate) is_mariadb: bool,
@@ -110,14 +110,14 @@ fn secure<S: Read + Write>(
     let largest = u32::try_from(PACKET_BYTES_MAX).unwrap_or(u32::MAX);
     let request = SslRequest::new(able, largest, UTF8MB4).with_mariadb_capabilities(extended);
     wire.send(&bytes_of(&request))?;
-    // What came before TLS could be of anybody.
+    // Anybody could have sent bytes before TLS.
     if !wire.is_quiet() {
         return Err(broken("it speaks before TLS"));
     }
     start_tls(wire.stream())
 }
 
-/// Goes on until the server says that it knows the route.
+/// Exchanges messages until the server accepts the login.
 fn authenticate<'a, S: Read + Write>(
     wire: &mut Wire<S>,
     mut method: Method<'a>,

@@ -4,7 +4,8 @@ use mysql_common::Value;
 use route_sql::Parameter;
 use route_sql::time::with_zone;
 
-/// A value for a column of this type, which is empty where nobody knows it. Of a number with a fraction the server gets all digits, as a text.
+/// Converts a value for a column of this type, which is empty if unknown. A number with a fraction
+/// is sent as text, with all digits.
 pub(crate) fn bound(parameter: &Parameter, kind: &str) -> Value {
     match parameter {
         Parameter::Null => Value::NULL,

@@ -1,4 +1,4 @@
-//! A session: statements, and what the server says to them.
+//! Session: statements, and the server's answers to them.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -26,10 +26,11 @@ const QUIT: u8 = 0x01;
 const QUERY: u8 = 0x03;
 const PREPARE: u8 = 0x16;
 
-/// What results are read as.
+/// Capabilities with which results are parsed.
 const ABLE: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41;
 
-/// What all sessions begin with: times in UTC, and a server that refuses what it cannot store, and reads quotes and backslashes as statements are scanned.
+/// First statement of a session. Times are in UTC, the server rejects values that it cannot store,
+/// and it reads quotes and backslashes as the statement scanner does.
 const BEGINNING: &str = "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'";
 
 /// A session.
@@ -40,11 +41,11 @@ pub(crate) struct Session {
     prepared: HashMap<String, u32>,
     /// Bytes of a packet that the server takes.
     packet_bytes_max: usize,
-    /// Why nothing can be said any more.
+    /// Reason why the connection is unusable.
     lost: Option<Fault>,
 }
 
-/// What became of a statement.
+/// Result of a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) affected: u64,
@@ -52,7 +53,7 @@ pub(crate) struct Done {
     pub(crate) has_rows: bool,
 }
 
-/// What gets the rows of a result.
+/// Receiver of a result's rows.
 pub(crate) type OnRow<'a> = &'a mut dyn FnMut(&[Column], &[Value]);
 
 impl Session {
@@ -68,7 +69,7 @@ impl Session {
             database: server.database.as_deref(),
             is_secure: server.is_secure,
         };
-        // What the host refuses is not the network's fault.
+        // A denial of the host is no network error.
         let mut denied = None;
         let welcome = login::login(&mut wire, &who, |connection| {
             connection.start_tls().map_err(|error| {
@@ -173,7 +174,7 @@ impl Session {
                 return Err(Fault::told(&packet));
             }
             let told: StmtPacket = ParseBuf(&packet).parse(()).map_err(broken)?;
-            // What is said of parameters and columns is said again, or not needed.
+            // Skips the definitions of parameters and columns, which come again or are not needed.
             for count in [told.num_params(), told.num_columns()].into_iter().filter(|count| *count > 0) {
                 for _ in 0..=count {
                     session.wire.receive()?;
@@ -262,7 +263,7 @@ impl Session {
     }
 }
 
-/// What the end of columns or rows says; `None` where it is none.
+/// Reads the end packet of columns or rows; `None` if it is another packet.
 fn end_of(packet: &[u8]) -> Result<Option<StatusFlags>, Fault> {
     if packet.first() != Some(&0xfe) || packet.len() >= 9 {
         return Ok(None);

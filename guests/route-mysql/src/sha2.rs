@@ -1,6 +1,8 @@
-//! The login `caching_sha2_password`: a mix where the server remembers the password, else the password itself, over TLS or encrypted with the server's key.
+//! The login `caching_sha2_password`: a hash if the server has cached the password, else the
+//! password itself, over TLS or encrypted with the server's key.
 //!
-//! What is mixed and how is encrypted has the library; the key, which is foreign, is read here, where nothing of it ends the guest.
+//! The library does hash and encryption. This file parses the foreign key, so that a bad key cannot
+//! end the guest.
 
 use base64::Engine as _;
 use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
@@ -22,20 +24,20 @@ const EXPONENT_BITS_MAX: u64 = 64;
 /// Bytes of a message that encryption adds.
 const PADDING_BYTES: usize = 42;
 
-/// Where the login is.
+/// State of the login.
 #[derive(Debug, Default)]
 pub(crate) struct CachingSha2 {
     waits_for_key: bool,
 }
 
 impl CachingSha2 {
-    /// What is shown first.
+    /// Returns the first response.
     pub(crate) fn first(nonce: &[u8], password: &str) -> Result<Vec<u8>, Fault> {
         let nonce = nonce.try_into().map_err(|_| broken("a nonce of another length"))?;
         Ok(scramble_sha256(nonce, password.as_bytes()).map(|mix| mix.to_vec()).unwrap_or_default())
     }
 
-    /// What is said to what the server says.
+    /// Returns the response to a message of the server.
     pub(crate) fn next(
         &mut self,
         challenge: &[u8],
@@ -78,7 +80,7 @@ fn key(pem: &[u8]) -> Option<(BigUint, BigUint)> {
     let lines = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
     let der = base64::engine::general_purpose::STANDARD.decode(lines.collect::<String>()).ok()?;
     let (mut fields, _) = element(&der, SEQUENCE)?;
-    // The newer form says the algorithm before.
+    // The newer form has the algorithm first.
     if let Some((_, rest)) = element(fields, SEQUENCE) {
         let (bits, _) = element(rest, BIT_STRING)?;
         fields = element(bits.strip_prefix(&[0])?, SEQUENCE)?.0;

@@ -15,7 +15,7 @@ pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["NATS_
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) login: Login,
-    /// Whether the connection has to go on with TLS: the section says it.
+    /// Whether the connection has to switch to TLS, as configured.
     pub(crate) is_secure: bool,
     /// Whether a message is done when a stream has it.
     pub(crate) is_stored: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) inward: Vec<Inward>,
 }
 
-/// Who the route is at the server.
+/// Credentials of the route.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Login {
     None,

@@ -1,4 +1,4 @@
-//! What the server sends: lines, and messages behind lines (the client protocol of NATS).
+//! Input from the server: lines, and messages after lines (the client protocol of NATS).
 
 use serde_json::Value as Json;
 
@@ -19,7 +19,7 @@ pub(crate) struct Received {
     pub(crate) subject: String,
     /// Number of the subscription.
     pub(crate) subscription: String,
-    /// Status of a message that the server itself sends, such as 503 where nobody listens.
+    /// Status of a message from the server itself, such as 503 for a subject without listeners.
     pub(crate) status: Option<String>,
     /// Names and values, in order.
     pub(crate) headers: Vec<(String, String)>,

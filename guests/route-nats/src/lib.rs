@@ -20,7 +20,7 @@ use subscriber::Subjects;
 
 struct Nats;
 
-/// What is open: what serves messages, and what listens to subjects where the definition names some.
+/// Open route: the connection for messages, and the one for subjects if the definition names some.
 struct Open {
     serving: Serving,
     subscriber: Option<Subscriber<Subjects>>,

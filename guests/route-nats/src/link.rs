@@ -1,4 +1,4 @@
-//! A connection to the server: what is published goes, and what it says of that comes back in order.
+//! Connection to the server: sends messages, and reads the server's answers in order.
 
 use lotmq_guest::route::{Failure, net};
 use route_frames::Frames;
@@ -118,7 +118,7 @@ impl Link {
     }
 }
 
-/// What an error of the server means for the route.
+/// Maps an error of the server to a failure of the route.
 pub(crate) fn refused(text: &str) -> Failure {
     let lower = text.to_ascii_lowercase();
     let is_for_people =

@@ -1,4 +1,5 @@
-//! What an open route does with messages: those of a batch go together, and the server, or the stream, says of each what became of it.
+//! Message handling of an open route: sends the messages of a batch together. The server, or the
+//! stream, answers each one.
 
 use lotmq_guest::route::{
     Addressee, Delivery, Failure, Properties, Receipt, UserProperty, ambient, net, state,
@@ -26,9 +27,9 @@ pub(crate) struct Serving {
 /// A message that was sent.
 #[derive(Clone, Copy, PartialEq)]
 enum Stand {
-    /// The server has not said anything of it.
+    /// The server has not answered yet.
     Sent,
-    /// The server has it, and the stream has not said so.
+    /// The server has it; the stream has not acknowledged it.
     Taken,
     Settled,
 }
@@ -48,7 +49,7 @@ impl Serving {
         Ok(serving)
     }
 
-    /// Where streams answer.
+    /// Returns the subject for the answers of streams.
     fn inbox(&self) -> String {
         format!("_INBOX.lotmq-{}", self.name)
     }
@@ -90,7 +91,8 @@ impl Serving {
         self.ledger.receipt(batch, outcome)
     }
 
-    /// Sends as many messages as go together, and waits until it is known what became of them. How many, and the failure of the first that is not done.
+    /// Sends as many messages as fit together, and waits for their results. Returns their number,
+    /// and the failure of the first unfinished one.
     fn carry_out(&mut self, batch: &[Delivery]) -> (usize, Result<(), Failure>) {
         let (mut out, mut asked, mut sent) = (Vec::new(), Vec::new(), 0);
         for delivery in batch {
@@ -162,7 +164,7 @@ impl Serving {
         let began = ambient::monotonic_ms();
         while stands.iter().any(|stand| *stand != Stand::Settled) {
             if ambient::monotonic_ms().saturating_sub(began) > u64::from(self.config.timeout_ms) {
-                // What it still says of these would be taken for what it says of the next.
+                // A late answer would otherwise count for a later message.
                 return Err(Failure::Reconnect("the stream has not answered in time".to_owned()));
             }
             // The server answers what it is sent in order; streams answer as they have stored.
@@ -197,7 +199,8 @@ impl Serving {
         failed
     }
 
-    /// Which message the answer of a stream is about; none of those, where it is one that came too late.
+    /// Returns the index of the message that a stream's answer belongs to; `None` for an answer
+    /// that came too late.
     fn answered(&self, answer: &Received, asked: &[u64]) -> Option<usize> {
         let sequence: u64 = answer.subject.strip_prefix(&self.inbox())?.strip_prefix('.')?.parse().ok()?;
         asked.iter().position(|of| *of == sequence)
@@ -210,7 +213,8 @@ fn name() -> String {
         return name;
     }
     let name = format!("{:016x}", ambient::random());
-    // What cannot be kept is new the next time: what is on its way then may be stored twice.
+    // If the name cannot be stored, a restart makes a new one, and messages in flight may be stored
+    // twice.
     let _ = state::set(NAME, name.as_bytes());
     name
 }
@@ -230,7 +234,7 @@ fn header_lines(properties: &Properties) -> Vec<(String, String)> {
     content.chain(users).filter(is_header).collect()
 }
 
-/// What the answer of a stream says.
+/// Reads the answer of a stream.
 fn stored(answer: &Received) -> Result<(), Failure> {
     if let Some(status) = &answer.status {
         return Err(Failure::Retry(match status.as_str() {

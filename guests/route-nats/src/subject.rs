@@ -1,6 +1,6 @@
 //! Subjects: levels of a topic with dots between them.
 
-/// Where messages go: a subject, or one in which `>` takes the message's topic.
+/// Target of messages: a subject, or one in which `>` stands for the message's topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SubjectPattern(String);
 

@@ -14,14 +14,14 @@ pub(crate) struct Address {
     pub(crate) period_ms: u64,
 }
 
-/// Where a variable is.
+/// Place of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Node(NodeId),
     Path(Vec<BrowseName>),
 }
 
-/// Reads the address of a tag whose mapping has a period; a path where `by_path` says so.
+/// Reads the address of a tag whose mapping has a period; `by_path`: it is a path.
 pub(crate) fn read(settings: &TagSettings, by_path: bool, period_ms: u64) -> Result<Address, Failure> {
     let text = settings.address.as_str();
     let place = match by_path {

@@ -1,11 +1,13 @@
-//! Certificates of a route: its own with their keys, and those of servers that it trusts, in the folder of its section.
+//! Certificates of a route: its own with their keys, and trusted server certificates, in the folder
+//! of its section.
 //!
-//! | file | is |
+//! | file | content |
 //! |---|---|
-//! | `own/cert.der` or `own/cert.pem`, `own/key.pem` | the certificate of this client and its key; made where neither is there |
-//! | `user/cert.der` or `user/cert.pem`, `user/key.pem` | those of the user whom it comes as |
-//! | `trusted/` | certificates of servers that are trusted |
-//! | `rejected/` | those that came and are not: moved to `trusted/`, they are |
+//! | `own/cert.der` or `own/cert.pem` | certificate of this client; created if missing |
+//! | `own/key.pem` | key of this client |
+//! | `user/cert.der` or `user/cert.pem`, `user/key.pem` | certificate and key of the login user |
+//! | `trusted/` | trusted server certificates |
+//! | `rejected/` | received untrusted certificates; move one to `trusted/` to trust it |
 
 use std::io::{Read as _, Write as _};
 
@@ -48,7 +50,8 @@ impl Certificates {
 
     /// The certificate of this client; made, and kept, where there is none.
     pub(crate) fn own(&self, application_uri: &str) -> Result<Identity, Failure> {
-        // So that it is seen where a server's goes. Where it cannot be made, that is told of what has to be written.
+        // Shows users the folder for server certificates. A later write reports the error if this
+        // fails.
         let _ = self.folder.make_folder("trusted");
         match self.identity("own")? {
             Some(identity) => Ok(identity),
@@ -205,7 +208,8 @@ fn pem(der: &[u8]) -> String {
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
-/// Address of the application that a certificate is for: the first address among its alternative names, RFC 5280 §4.2.1.6.
+/// Returns the application address of a certificate: the first address among its alternative names,
+/// RFC 5280 §4.2.1.6.
 pub(crate) fn application_uri(certificate: &X509) -> Option<String> {
     const ALTERNATIVE_NAMES: [u8; 5] = [0x06, 0x03, 0x55, 0x1D, 0x11];
     const ADDRESS: u8 = 0x86;

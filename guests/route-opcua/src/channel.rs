@@ -1,7 +1,9 @@
-//! Secure channel to a server: greeting, opening and renewing it, requests and their responses in chunks.
+//! Secure channel to a server: greeting, opening and renewal, requests and their responses in
+//! chunks.
 //!
-//! Chunks, signatures and encryption are those of `async-opcua-core`; here is when which of them comes. Invariant: a response is given to whoever waits for it or
-//! kept for the next [`Channel::take`], and kept are no more than requests without an answer are sent.
+//! `async-opcua-core` does chunks, signatures and encryption; this file decides their order.
+//! Invariant: a response goes to its waiting caller, or is kept for the next [`Channel::take`]. The
+//! channel keeps at most as many as it has requests without an answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Cursor;
@@ -49,7 +51,7 @@ pub(crate) struct Channel {
     /// Number that the next chunk of the server has; `None` before the first.
     expected: Option<SequenceNumberHandle>,
     last_request: u32,
-    /// Bytes of a chunk, and of a message where the server says that, that it takes.
+    /// Most bytes of a chunk for the server, and of a message if the server limits it.
     chunk_bytes: usize,
     message_bytes: usize,
     /// Chunks of messages that have not come to their end, by request.
@@ -162,7 +164,8 @@ impl Channel {
         Ok(())
     }
 
-    /// Renews the keys when it is time; at which time it is, in milliseconds of the monotonic clock.
+    /// Renews the keys if it is time. Returns the time of the next renewal, in milliseconds of the
+    /// monotonic clock.
     pub(crate) fn renew(&mut self) -> Result<u64, Trouble> {
         if ambient::monotonic_ms() >= self.renew_at_ms {
             self.issue(SecurityTokenRequestType::Renew)?;
@@ -229,7 +232,7 @@ impl Channel {
         }
     }
 
-    /// The next response that nobody has waited for, where one has come.
+    /// Returns the next response that no caller waited for, if there is one.
     pub(crate) fn take(&mut self) -> Result<Option<(u32, ResponseMessage)>, Trouble> {
         if let Some(kept) = self.kept.pop_front() {
             return Ok(Some(kept));
@@ -312,7 +315,7 @@ impl Channel {
     fn count(&mut self, number: u32) -> Result<(), Trouble> {
         let is_legacy = self.sent.is_legacy();
         let expected = self.expected.get_or_insert_with(|| {
-            // Where a server begins is its own affair.
+            // A server may start with any sequence number.
             let mut first = SequenceNumberHandle::new(is_legacy);
             first.set(number);
             first
@@ -346,7 +349,7 @@ fn secure_channel(securing: Option<Securing<'_>>) -> SecureChannel {
     secure
 }
 
-/// What a frame says that is no message.
+/// Returns the error in a frame that is no message.
 fn refusal(frame: &[u8]) -> Trouble {
     let said = frame
         .starts_with(b"ERR")

@@ -1,4 +1,5 @@
-//! Client of one server: its session, the nodes and types of tags, polling, subscribing and writing.
+//! Client of one server: its session, the nodes and types of tags, polling, subscribing and
+//! writing.
 
 use std::collections::HashMap;
 
@@ -27,13 +28,13 @@ pub(crate) struct Client {
     subscriptions: Option<Subscriptions>,
     /// Nodes that paths lead to.
     nodes: HashMap<Place, NodeId>,
-    /// What is known of variables that were written.
+    /// Cache of written variables.
     variables: HashMap<NodeId, Variable>,
     read_nodes: usize,
     item_nodes: usize,
 }
 
-/// What is known of a variable.
+/// Properties of a variable.
 #[derive(Clone, Debug)]
 struct Variable {
     data_type: VariantScalarTypeId,
@@ -104,7 +105,7 @@ impl Client {
         Ok(found)
     }
 
-    /// What there is to know of a variable before it is written.
+    /// Returns the properties of a variable that are needed to write it.
     fn variable(&mut self, node: &NodeId, kind: DataType) -> Result<Variable, Trouble> {
         if let Some(known) = self.variables.get(node) {
             return Ok(known.clone());
@@ -170,12 +171,12 @@ impl Client {
         Ok(changes)
     }
 
-    /// What the server has sent, waiting for it at most so long.
+    /// Returns changes from the server. Waits for at most `wait_ms`.
     fn changes(&mut self, tags: &[Tag<Address>], wait_ms: u32) -> Result<Vec<Change>, Trouble> {
         let renew_ms = self.channel.renew()?;
         let mut changes = self.subscribe(tags)?;
         let Some(subscriptions) = &mut self.subscriptions else { return Ok(changes) };
-        // What came while something else was done is heard before anything is missed.
+        // Changes that arrived during other work come first, before a timeout counts.
         changes.extend(subscriptions.listen(&mut self.channel)?);
         let until_ms = subscriptions.tend(&mut self.channel)?.min(subscriptions.next_due_ms()).min(renew_ms);
         if changes.is_empty() {
@@ -224,7 +225,7 @@ impl Client {
     }
 }
 
-/// The type of a variable that says none and has no value: that of the tag.
+/// Returns the tag's type, for a variable without type and value.
 fn default_type(kind: DataType) -> VariantScalarTypeId {
     match kind {
         DataType::Bool => VariantScalarTypeId::Boolean,

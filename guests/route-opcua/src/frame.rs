@@ -1,4 +1,5 @@
-//! Frames of OPC UA over TCP: how long they are, and whether one can be what it says, before anything looks into it.
+//! Frames of OPC UA over TCP: their length, and checks of their header before any other code parses
+//! them.
 
 use opcua_core::comms::secure_channel::SecureChannel;
 use opcua_crypto::SecurityPolicy;
@@ -10,7 +11,8 @@ use crate::status::Trouble;
 /// Bytes of the header of every frame: type, kind of chunk, length.
 const HEADER_BYTES: usize = 8;
 
-/// Bytes of a chunk before its body without security: header, channel, token, and the numbers of chunk and request.
+/// Bytes of a chunk before its body without security: header, channel, token, and the numbers of
+/// chunk and request.
 const CHUNK_HEADER_BYTES: usize = HEADER_BYTES + 4 + 4 + 8;
 
 /// Bytes before what is encrypted.
@@ -33,7 +35,7 @@ pub(crate) fn length(received: &[u8]) -> Result<Option<usize>, String> {
     Ok(Some(length))
 }
 
-/// Checks that a chunk has room for what its security says: the crates behind take that for granted.
+/// Checks that a chunk is long enough for its security header, which the parsing crates assume.
 pub(crate) fn check(frame: &[u8], secure: &SecureChannel) -> Result<(), Trouble> {
     let short = || Trouble::broken(format!("the server sends a chunk of {} bytes", frame.len()));
     if frame.len() < CHUNK_HEADER_BYTES {

@@ -1,7 +1,10 @@
-//! The route type `OPCUA`: variables of an OPC UA server as tags, subscribed to or polled, and written.
+//! The route type `OPCUA`: variables of an OPC UA server as tags, subscribed to or polled, and
+//! written.
 //!
-//! What is the same for all protocols with tags is the crate `route-tags`; encoding, chunks and cryptography are those of the crates `async-opcua-*`. Here are the
-//! session, subscriptions and certificates, in calls that wait within the host's bounds: no runtime is in between, and the host connects again.
+//! The crate `route-tags` has the parts of all tag protocols; the crates `async-opcua-*` have
+//! encoding, chunks and cryptography. This crate has the session, subscriptions and certificates.
+//! Its calls wait within the limits of the host, without a runtime, and the host does the
+//! reconnects.
 
 mod address;
 mod certificates;

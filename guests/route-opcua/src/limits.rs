@@ -1,6 +1,7 @@
 //! Bounds of OPC UA, with the reason of each.
 
-/// Bytes of a chunk that we take and ask for: what most servers use, and the most that a header of the transport can say for some.
+/// Bytes of a chunk that we accept and request: the value of most servers, and the maximum of some
+/// transport headers.
 pub(crate) const CHUNK_BYTES: usize = 65_535;
 
 /// Least bytes of a chunk that a server may agree to, OPC UA part 6 §7.1.2.3.
@@ -15,22 +16,26 @@ pub(crate) const CHUNKS_MAX: usize = 256;
 /// Elements of an array of the server.
 pub(crate) const ARRAY_LENGTH_MAX: usize = 1_000_000;
 
-/// Bytes that the security of a chunk adds at most: a certificate, padding and signatures of keys of 4,096 bits, and blocks that encryption makes longer.
+/// Most bytes that security adds to a chunk: a certificate, padding and signatures of 4,096-bit
+/// keys, and longer encrypted blocks.
 pub(crate) const SECURITY_BYTES: usize = 16_384;
 
-/// Time that an authentication of messages is asked for, in milliseconds; it is renewed when three quarters of what the server grants are over.
+/// Requested lifetime of a security token, in milliseconds. It is renewed after three quarters of
+/// the granted lifetime.
 pub(crate) const TOKEN_LIFETIME_MS: u32 = 3_600_000;
 
-/// Time without any request after which the server may end the session, in milliseconds, where no period is longer.
+/// Milliseconds without a request after which the server may end the session, unless a period is
+/// longer.
 pub(crate) const SESSION_TIMEOUT_MS: u64 = 60_000;
 
-/// Nodes of one request where the server says nothing: each server takes so many.
+/// Default nodes per request, which every server accepts.
 pub(crate) const NODES: usize = 500;
 
 /// Values that the server keeps of an item between two messages.
 pub(crate) const ITEM_QUEUE: u32 = 10;
 
-/// Requests for messages of a subscription that wait at the server: one more than it uses, so that it never waits for us.
+/// Publish requests of a subscription that wait at the server: one more than it uses, so that it
+/// never waits for us.
 pub(crate) const PUBLISH_REQUESTS_PER_SUBSCRIPTION: usize = 2;
 
 /// Most of those of a session.

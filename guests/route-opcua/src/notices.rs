@@ -1,6 +1,8 @@
-//! Structures that are understood inside of messages: what a subscription tells. All others stay bytes.
+//! Structures that are decoded inside of messages: the notifications of a subscription. All others
+//! stay bytes.
 //!
-//! The crate `async-opcua-types` knows each structure of the standard; all of them together would be most of this guest, and take the broker long to compile.
+//! The crate `async-opcua-types` knows each structure of the standard. All of them would be most of
+//! this guest, and slow to compile for the broker.
 
 use std::sync::LazyLock;
 
@@ -36,7 +38,7 @@ impl StaticTypeLoader for Notices {
     }
 }
 
-/// What decodes structures.
+/// Returns the decoders of structures.
 pub(crate) fn loaders() -> TypeLoaderCollection {
     let mut loaders = TypeLoaderCollection::new_empty();
     loaders.add_type_loader(Notices);

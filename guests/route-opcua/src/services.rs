@@ -109,7 +109,7 @@ fn browse(
     reference_type: ReferenceTypeId,
     direction: BrowseDirection,
 ) -> Result<Vec<ReferenceDescription>, Trouble> {
-    /// Browse name, of what can be said of a reference: part 4 §5.8.2.
+    /// Result mask bit of a reference's browse name: part 4 §5.8.2.
     const BROWSE_NAME: u32 = 8;
     let request = BrowseRequest {
         request_header: channel.header(),
@@ -166,7 +166,8 @@ pub(crate) fn all<T>(results: Option<Vec<T>>, count: usize) -> Result<Vec<T>, Tr
     Ok(results)
 }
 
-/// Nodes that one request may have, of a variable of the server's limits (part 5 §6.3.11); 0 for those that say nothing.
+/// Reads the server's limits of nodes per request from its variables (part 5 §6.3.11); 0 means
+/// unknown.
 pub(crate) fn limits<const N: usize>(
     channel: &mut Channel,
     variables: [u32; N],

@@ -1,4 +1,4 @@
-//! Session with a server: choosing its endpoint, whom it trusts and whom we trust, logging in, and leaving.
+//! Session with a server: selects its endpoint, checks trust on both sides, logs in, and leaves.
 
 use chrono::Utc;
 use lotmq_guest::route::Failure;
@@ -19,7 +19,7 @@ use crate::config::{Config, Security, User};
 use crate::limits::{MESSAGE_BYTES_MAX, NONCE_BYTES_MIN};
 use crate::status::Trouble;
 
-/// Who we are, to a server.
+/// Identity of this client for a server.
 struct Visitor {
     application_uri: String,
     certificates: Certificates,
@@ -27,7 +27,8 @@ struct Visitor {
     own: Option<Identity>,
 }
 
-/// Opens a session; `name` is that of the route. It ends when nothing is asked for so many milliseconds.
+/// Opens a session; `name` is that of the route. The server ends it after `idle_ms` without a
+/// request.
 pub(crate) fn open(config: &Config, name: &str, idle_ms: u64) -> Result<Channel, Failure> {
     let visitor = Visitor::new(&config.security, name)?;
     let discovery = Channel::open(&config.url, None, config.connection_timeout_ms);
@@ -231,7 +232,7 @@ fn activate(
     }
 }
 
-/// Who the user is, in the words of the endpoint, with the proof of it.
+/// Returns the user's identity token for the endpoint, with its proof.
 fn token(
     config: &Config,
     visitor: &Visitor,
@@ -291,7 +292,8 @@ fn token(
     }
 }
 
-/// What an endpoint says of tokens of a kind: one that is secured by a policy that we speak, where there is a choice.
+/// Returns the token policy of an endpoint for a kind of token. Prefers one with a supported
+/// security policy.
 fn token_policy(
     endpoint: &EndpointDescription,
     kind: UserTokenType,

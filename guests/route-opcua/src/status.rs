@@ -14,12 +14,12 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// What the other side says makes no sense: whatever follows would not either.
+    /// Returns the trouble for nonsense from the other side, after which the connection is useless.
     pub(crate) fn broken(reason: impl std::fmt::Display) -> Trouble {
         Trouble::Lost(Failure::Reconnect(reason.to_string()))
     }
 
-    /// What becomes of the connection when it was opened for nothing.
+    /// Returns the failure of opening the connection.
     pub(crate) fn of_opening(self, service: &str) -> Failure {
         match self {
             Trouble::Refused(status) => opening(status, service),
@@ -27,7 +27,7 @@ impl Trouble {
         }
     }
 
-    /// What becomes of a message that is to be written.
+    /// Returns the failure of writing a message.
     pub(crate) fn of_write(self) -> Failure {
         match self {
             Trouble::Refused(status) => of_write(status),
@@ -60,7 +60,7 @@ pub(crate) fn named(status: StatusCode) -> String {
     }
 }
 
-/// The result of a service, of which [`Trouble`] is told by the kind of the code.
+/// Converts the status of a service to a result; the kind of the code decides the [`Trouble`].
 pub(crate) fn heeded(status: StatusCode) -> Result<(), Trouble> {
     if !status.is_bad() {
         return Ok(());
@@ -95,7 +95,8 @@ pub(crate) fn ends_session(status: StatusCode) -> bool {
     )
 }
 
-/// A refusal while the connection is opened: what only somebody can put right stops the route, all else may be better at the next try.
+/// Classifies a refusal while the connection opens. A cause that only an operator can correct stops
+/// the route; all else is retried.
 fn opening(status: StatusCode, service: &str) -> Failure {
     use SubStatusCode as Code;
     let reason = format!("{service}: {}", named(status));

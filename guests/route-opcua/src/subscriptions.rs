@@ -1,7 +1,9 @@
-//! Subscriptions of a session, one for each period, with an item for each tag: created one by one, kept alive, and listened to.
+//! Subscriptions of a session, one for each period, with an item for each tag. Items are created
+//! one by one, kept alive, and read.
 //!
-//! Invariants: an item that the server refuses costs no other one anything, and is tried again ever more rarely; the server always has requests to publish with; a
-//! subscription of which nothing is heard for two signs of life ends the session, and the next one has all of them anew.
+//! Invariants: an item that the server rejects does not affect others, and is retried with growing
+//! pauses. The server always has publish requests. A subscription that is silent for two keep-alive
+//! periods ends the session, and the next session creates all of them again.
 
 use std::collections::HashMap;
 
@@ -29,7 +31,7 @@ pub(crate) struct Subscriptions {
     waiting: Vec<u32>,
     /// As many of them as the server wants at most.
     waiting_max: usize,
-    /// What was heard and is to be acknowledged.
+    /// Received notifications to acknowledge.
     heard: Vec<SubscriptionAcknowledgement>,
 }
 
@@ -40,7 +42,7 @@ struct Subscription {
     heard_ms: u64,
 }
 
-/// Where an item stands.
+/// State of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Item {
     Created,
@@ -58,7 +60,7 @@ pub(crate) struct Wanted {
     pub(crate) period_ms: u64,
 }
 
-/// What the server has sent of a tag.
+/// Change of a tag from the server.
 pub(crate) type Change = (usize, Result<DataValue, String>);
 
 impl Subscriptions {
@@ -106,7 +108,7 @@ impl Subscriptions {
         self.items.insert(tag, Item::Refused { until_ms, pause_ms });
     }
 
-    /// Creates items of one period, as many at once as the server takes; gives those that it refuses.
+    /// Creates items of one period, as many at once as the server takes. Returns the rejected ones.
     pub(crate) fn add(
         &mut self,
         channel: &mut Channel,
@@ -133,7 +135,8 @@ impl Subscriptions {
         Ok(changes)
     }
 
-    /// Sees to it that the server can publish, and that it does; gives when to look again at the latest.
+    /// Keeps publish requests at the server, and detects silent subscriptions. Returns the time of
+    /// the next call at the latest.
     pub(crate) fn tend(&mut self, channel: &mut Channel) -> Result<u64, Trouble> {
         let now_ms = ambient::monotonic_ms();
         let mut until_ms = u64::MAX;
@@ -170,7 +173,7 @@ impl Subscriptions {
         Ok(changes)
     }
 
-    /// Takes a response that nobody has waited for.
+    /// Takes a response that no caller waited for.
     fn take(&mut self, number: u32, response: ResponseMessage) -> Result<Vec<Change>, Trouble> {
         let Some(at) = self.waiting.iter().position(|waiting| *waiting == number) else {
             return Ok(Vec::new());
@@ -218,7 +221,7 @@ impl Subscriptions {
     }
 }
 
-/// What a notice says of items.
+/// Returns the changes of items in a notification.
 fn changed(notice: &ExtensionObject) -> Result<Vec<Change>, Trouble> {
     if let Some(ended) = notice.inner_as::<StatusChangeNotification>() {
         return Err(Trouble::broken(format!("the server has ended a subscription: {}", named(ended.status))));
@@ -231,7 +234,7 @@ fn changed(notice: &ExtensionObject) -> Result<Vec<Change>, Trouble> {
 
 fn subscription(channel: &mut Channel, period_ms: u64) -> Result<Subscription, Trouble> {
     let (least, most) = SIGN_OF_LIFE_MS;
-    // One that comes as often as values do says nothing more.
+    // A keep-alive as frequent as values adds no information.
     let count = (most / period_ms.max(1)).clamp(1, 10_000);
     let count = u32::try_from(count).unwrap_or(1);
     let request = CreateSubscriptionRequest {
@@ -310,12 +313,12 @@ fn create_items(
     }
 }
 
-/// A time as OPC UA says it; that of any period is exact.
+/// Converts milliseconds for OPC UA, exactly for any period.
 fn millis(time_ms: u64) -> f64 {
     f64::from(u32::try_from(time_ms).unwrap_or(u32::MAX))
 }
 
-/// A time that OPC UA says, up to a day: no sign of life takes longer.
+/// Converts milliseconds from OPC UA, up to a day: no keep-alive takes longer.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is between 0 and a day")]
 fn whole_millis(time_ms: f64) -> u64 {
     if time_ms.is_nan() { 0 } else { time_ms.clamp(0.0, 86_400_000.0) as u64 }

@@ -1,11 +1,12 @@
-//! Values on their way between variants of OPC UA and tags.
+//! Conversion of values between variants of OPC UA and tags.
 //!
 //! | in OPC UA | as a tag |
 //! |---|---|
 //! | Boolean, whole numbers, Float, Double | truth value, number, without loss |
-//! | String, XmlElement, LocalizedText | text; the locale of a LocalizedText is not published and stays when it is written |
-//! | DateTime | text as RFC 3339 has it, in UTC, to 100 ns |
-//! | Guid, NodeId, ExpandedNodeId, QualifiedName, StatusCode | the text that the standard has for it; a QualifiedName with its namespace index before `:` |
+//! | String, XmlElement, LocalizedText | text; a write keeps the locale of a LocalizedText |
+//! | DateTime | text in the form of RFC 3339, in UTC, to 100 ns |
+//! | Guid, NodeId, ExpandedNodeId, StatusCode | text in the form of the standard |
+//! | QualifiedName | the same, with its namespace index before `:` |
 //! | ByteString | Base64 |
 //! | arrays and matrices | lists, and lists of lists |
 
@@ -122,7 +123,8 @@ fn whole(value: &Value, kind: DataType) -> Option<Value> {
     (least..=most).contains(&number).then_some(Value::Whole(number))
 }
 
-/// Type of a tag by which a payload is read that is to be written to a variable: that of the variable, where the tag's is another one.
+/// Returns the type for parsing a payload to write: the variable's type if it differs from the
+/// tag's.
 pub(crate) fn kind_of(variable: VariantScalarTypeId, tag: DataType) -> Result<DataType, String> {
     use VariantScalarTypeId as Type;
     let own = match variable {
@@ -158,7 +160,8 @@ pub(crate) fn kind_of(variable: VariantScalarTypeId, tag: DataType) -> Result<Da
     Ok(own)
 }
 
-/// The variant of a variable's type for a value that was read by [`kind_of`] it; `current` is what the variable has.
+/// Converts a value to the variable's type. The value was parsed with [`kind_of`]; `current` is the
+/// variable's present value.
 pub(crate) fn variant(
     value: &Value,
     variable: VariantScalarTypeId,
@@ -224,7 +227,7 @@ fn of_text(text: &str, variable: VariantScalarTypeId, current: Option<&Variant>)
 fn time(text: &str) -> Option<DateTime> {
     let parsed = chrono::DateTime::parse_from_rfc3339(text.trim()).ok()?.to_utc();
     let time = DateTime::parse_from_rfc3339(text.trim()).ok()?;
-    // What is beyond its range would be another time.
+    // A value beyond the range would become another time.
     (time.as_chrono() == parsed).then_some(time)
 }
 
@@ -236,7 +239,8 @@ fn status(text: &str) -> Option<StatusCode> {
     text.parse::<u32>().ok().map(StatusCode::from)
 }
 
-/// The built-in type of a data type of the standard's namespace; `None` of others, and of abstract ones.
+/// Returns the built-in type of a data type in the standard's namespace. Returns `None` for others,
+/// and for abstract ones.
 pub(crate) fn built_in(data_type: &NodeId) -> Option<VariantScalarTypeId> {
     /// Enumeration, whose values are Int32: part 3 §8.14.
     const ENUMERATION: u32 = 29;

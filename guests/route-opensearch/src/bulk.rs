@@ -6,19 +6,19 @@ use serde_json::{Value as Json, json};
 use crate::far::{Class, Far, class_of_document, reason_of, waiting};
 use crate::statement::Document;
 
-/// Where documents are posted to. Of the answer no more is asked for than is read.
+/// Target of document uploads. `filter_path` limits the answer to the fields that are read.
 const TARGET: &str = "/_bulk?filter_path=items.*.status,items.*._index,items.*._id,items.*.result,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason";
 
-/// What became of a document.
+/// Result of a document.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// It is stored; what a result says of it.
+    /// It is stored. Holds the content of a result.
     Stored(Json),
     /// It can never be stored.
     Rejected(String),
     /// It can be stored later.
     Busy(String),
-    /// It can be stored when somebody has changed something of the server.
+    /// It can be stored after a change at the server.
     Waits(String),
 }
 

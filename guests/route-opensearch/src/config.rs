@@ -11,14 +11,14 @@ use crate::statement::Statement;
 pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"properties":{"OPENSEARCH_CONFIG":{"additionalProperties":false,"properties":{
 "BASE_URL":{"type":"string","minLength":1},"USERNAME":{"type":"string"},"PASSWORD":{"type":"string"},"INDEX":{"type":"string","minLength":1}}}}}}}"#;
 
-/// What an event or a mapping does with a message.
+/// Task of an event or a mapping.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) statement: Statement,
     pub(crate) answer: Option<Answer>,
 }
 
-/// Where the result goes.
+/// Destination of the result.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) topic: Template,

@@ -6,13 +6,14 @@ use lotmq_guest::route::Failure;
 use lotmq_guest::route::http::{HttpClient, HttpResponse};
 use serde_json::Value as Json;
 
-/// Bytes of a response. A search of 10,000 documents of 1.6 KiB fits, and a `_bulk` of the largest batch.
+/// Most bytes of a response. A search of 10,000 documents of 1.6 KiB fits, and a `_bulk` of the
+/// largest batch.
 const RESPONSE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Characters of a reason that the server gives.
 const REASON_CHARS_MAX: usize = 400;
 
-/// What a status asks for.
+/// Reaction to a status.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Class {
     Done,
@@ -80,7 +81,8 @@ pub(crate) fn waiting(reason: &str) -> String {
     format!("{reason}: so it is for every message; they wait")
 }
 
-/// Class of the status of a response. Who may not log in or asks at the wrong address, where no such server answers, never gets further.
+/// Returns the class of a response status. A wrong login, or an address without such a server,
+/// never works later.
 fn class_of_whole(status: u16, error: &Json) -> Class {
     match status {
         200..300 => Class::Done,
@@ -96,8 +98,10 @@ fn is_of_server(error: &Json) -> bool {
     error["type"].is_string()
 }
 
-/// Class of the status of one document in a `_bulk`. What is the same for every message of an index waits until somebody, or the server, has changed that: who we
-/// are may not write there (403), the index is not there and none is made (404), or it is blocked (403; 429 because the disk is full).
+/// Returns the class of one document's status in a `_bulk`. Messages wait if the cause holds for
+/// every message of an index, until an operator or the server changes it. Such causes are a missing
+/// permission (403), a missing index that is not created (404), and a blocked index (403; 429 for a
+/// full disk).
 pub(crate) fn class_of_document(status: u16, error: &Json) -> Class {
     match status {
         200..300 => Class::Done,
@@ -108,7 +112,7 @@ pub(crate) fn class_of_document(status: u16, error: &Json) -> Class {
     }
 }
 
-/// What the server says of an error, for people; with a colon in front.
+/// Returns the server's error text for people, after a colon.
 pub(crate) fn reason_of(error: &Json) -> String {
     let kind = error["type"].as_str().or(error.as_str()).unwrap_or_default();
     let mut said = kind.to_owned();

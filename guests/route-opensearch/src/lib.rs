@@ -1,6 +1,7 @@
-//! The route type `OPENSEARCH`: indexes documents and searches, over the HTTP interface that OpenSearch and Elasticsearch share.
+//! The route type `OPENSEARCH`: indexes documents and searches, over the HTTP interface that
+//! OpenSearch and Elasticsearch share.
 //!
-//! Documents of a batch go with one request of `_bulk`, and what became of each is heeded by itself.
+//! One `_bulk` request carries the documents of a batch; each document has its own result.
 
 mod bulk;
 mod config;

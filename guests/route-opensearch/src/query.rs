@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Question(Json);
 
-/// Fields of an index by what the server says they can be used for.
+/// Fields of an index, by the uses that the server reports for them.
 #[derive(Debug, Default)]
 pub(crate) struct Fields(Map<String, Json>);
 
@@ -44,7 +44,8 @@ impl Question {
         encoded(&index_of(self.0["table"].as_str().unwrap_or_default()))
     }
 
-    /// Where the server tells of the fields of the columns; `None` when there are none to ask about.
+    /// Returns the target that lists the fields of the columns; `None` if there are no columns to
+    /// ask about.
     pub(crate) fn fields_target(&self) -> Option<String> {
         let mut columns = BTreeSet::new();
         collect_columns(&self.0["where"], &mut columns, DEPTH_MAX);
@@ -87,7 +88,8 @@ impl Fields {
         self.0.get(field).is_some_and(|kinds| !kinds[kind].is_null())
     }
 
-    /// The field in which a column stands as it was stored: texts are cut into words where nothing else is said.
+    /// Returns the field that holds a column's exact value. By default, the server splits texts
+    /// into words.
     fn exact(&self, column: &str) -> Result<String, String> {
         let keyword = format!("{column}.keyword");
         match (self.is(column, "text"), self.is(&keyword, "keyword")) {

@@ -1,4 +1,5 @@
-//! What an open route does: stores batches of documents, searches, and answers questions for rows.
+//! Message handling of an open route: stores batches of documents, searches, and answers row
+//! requests.
 
 use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, Value, ambient, diagnostics};
 use route_ledger::{Done, Ledger};
@@ -10,7 +11,7 @@ use crate::far::{Far, encoded};
 use crate::query::{Fields, Question, index_of, is_step, sources};
 use crate::statement::{Document, Search, Statement};
 
-/// Milliseconds of a delivery after which the host is told how far it has come.
+/// Milliseconds of a delivery before it reports its progress to the host.
 const DELIVER_MS: u64 = 1_000;
 
 /// Bytes of a published result; further documents are left out (routes reference §4.1).
@@ -23,7 +24,7 @@ pub(crate) struct Serving {
     ledger: Ledger,
 }
 
-/// What is to be done with a message.
+/// Work for a message.
 enum Work {
     Store(Document),
     Search(Search),
@@ -79,7 +80,7 @@ impl Serving {
         documents.max(1)
     }
 
-    /// Carries out what goes to the server together. An error is that of the first message that is not done.
+    /// Processes one request's messages. The error belongs to the first unfinished message.
     fn carry_out(&mut self, group: &[Delivery]) -> Result<(), Failure> {
         let mut documents = Vec::new();
         let mut places = Vec::new();
@@ -164,7 +165,8 @@ impl Serving {
         Ok(result)
     }
 
-    /// Publishes a result where the event wants one. What cannot be published now is remembered: its message is done otherwise.
+    /// Publishes a result if the event wants one. Keeps a result that cannot be published now; its
+    /// message is otherwise done.
     fn answer(&mut self, delivery: &Delivery, result: Vec<u8>) -> Result<(), Failure> {
         let answer = self.target(delivery).and_then(|target| target.answer.as_ref());
         let Some(Answer { topic, qos, retain }) = answer else {

@@ -1,6 +1,7 @@
 //! Statements of `QUERY`: `INDEX <index>[/<id>] <document>` and `SEARCH <index> <search>`.
 //!
-//! Document and search are JSON with placeholders. A value never becomes syntax: within a JSON string it is escaped, elsewhere it is a JSON value.
+//! Document and search are JSON with placeholders. A value never becomes syntax: it is escaped
+//! within a JSON string, and elsewhere it is a JSON value.
 
 use lotmq_guest::route::{Template, Value, text_of};
 use serde_json::Value as Json;
@@ -11,7 +12,7 @@ const INDEX_BYTES_MAX: usize = 255;
 /// Bytes of the id of a document.
 const ID_BYTES_MAX: usize = 512;
 
-/// What is done with a message.
+/// Operation on a message.
 #[derive(Debug)]
 pub(crate) enum Statement {
     /// Stores a document.
@@ -129,7 +130,7 @@ impl Words {
         Ok(Document { index: self.index(values)?, id, source: source.to_string() })
     }
 
-    /// The search for a message; all documents where nothing is said.
+    /// Returns the search for a message; an empty search finds all documents.
     pub(crate) fn as_search(&self, values: &[Value], payload: &[u8]) -> Result<Search, String> {
         let body =
             if self.body.is_empty() { Json::Object(<_>::default()) } else { self.json(values, payload)? };
@@ -148,7 +149,7 @@ impl Words {
         serde_json::from_str(&text).map_err(|error| format!("the document is not JSON: {error}"))
     }
 
-    /// The name of the index. What a message writes into it can name no other indices.
+    /// Returns the name of the index. Values of a message cannot name other indices.
     fn index(&self, values: &[Value]) -> Result<String, String> {
         for part in &self.index {
             if let Part::Placeholder { at, .. } = part {

@@ -26,7 +26,8 @@ pub(crate) fn text<'a>(elements: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<
     array
 }
 
-/// The array that a text is, as JSON, with its elements written by `element`; `None` when it is none.
+/// Converts the text of an array to JSON, with its elements written by `element`. Returns `None` if
+/// it is no array.
 pub(crate) fn json(text: &str, element: impl Fn(&str) -> String) -> Option<String> {
     // Its bounds, where they are not from 1 on.
     let text = match text.strip_prefix('[') {

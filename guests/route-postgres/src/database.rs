@@ -1,4 +1,5 @@
-//! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
+//! Implementation of `route-sql`'s database: writes in one transaction, questions, and columns of
+//! tables.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -34,7 +35,7 @@ pub(crate) struct Postgres {
     apart: HashSet<String>,
 }
 
-/// Which way the messages of a query go.
+/// Way to write the messages of a query.
 enum Way {
     /// Rows of a batch in one statement.
     Together,
@@ -44,7 +45,7 @@ enum Way {
     Unprepared(String),
 }
 
-/// What is to be done with a batch, and how many of its rows go in which way.
+/// Steps for a batch, and the number of its rows for each way.
 #[derive(Default)]
 struct Plan {
     steps: Vec<Step>,
@@ -67,7 +68,7 @@ impl Postgres {
         })
     }
 
-    /// Says in the log which way the messages of each query go, and what the server already has against one.
+    /// Logs how the messages of each query are written, and known errors of the server in it.
     pub(crate) fn tell_ways(&mut self, tasks: &Tasks) -> Result<(), Failure> {
         for (name, insert) in tasks.queries() {
             let (level, told) = match self.way_of(insert)? {
@@ -112,11 +113,12 @@ impl Postgres {
         self.session.close();
     }
 
-    /// Writes, and once more where what was known of the server is not so any more, or where it takes no rows together that it may take one by one.
+    /// Writes, and tries again if cached state of the server is outdated, or if it rejects combined
+    /// rows that it may accept one by one.
     fn write_again(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
         let (mut is_new, mut may_join) = (self.session.knows_nothing() && self.tables.is_empty(), true);
         let mut refused = Vec::new();
-        // What was refused while it may have been made by types of before.
+        // Steps that were rejected, perhaps because of outdated types.
         let mut doubted: Option<(Vec<Step>, Fault)> = None;
         loop {
             let mut plan = Plan::default();
@@ -133,7 +135,7 @@ impl Postgres {
                 is_new = true;
                 self.session.forget();
                 self.tables.clear();
-                // What was not there may have been made by the plan.
+                // A missing table or column may have been created by the plan.
                 let may_be_there = [UNDEFINED_TABLE, UNDEFINED_COLUMN].contains(&fault.code.as_str());
                 doubted = (!fault.is_stale() && !may_be_there).then_some((plan.steps, fault));
             } else if may_join && !plan.joined.is_empty() && is_about_the_statement(&fault) {
@@ -147,7 +149,8 @@ impl Postgres {
         }
     }
 
-    /// Counts what was written, and remembers which statements were refused for many rows and are taken for one.
+    /// Counts the written rows. Remembers statements that the server rejected for many rows and
+    /// accepts for one.
     fn told(&mut self, plan: &Plan, refused: Vec<String>) {
         self.apart.extend(refused);
         for (counter, count) in [(TOGETHER, plan.together), (APART, plan.apart)] {
@@ -225,7 +228,7 @@ impl Postgres {
     fn rows(&mut self, plan: &mut Plan, table: &str, rows: &[Row], may_join: bool) -> Result<(), Fault> {
         let Some(first) = rows.first() else { return Ok(()) };
         let known = self.prepared_table(table, rows)?;
-        // What is null in each row, and in no column, needs none.
+        // Columns that are null in each row need not exist.
         let is_known = |name: &String| known.iter().any(|column| column.name == *name);
         let (places, names): (Vec<usize>, Vec<String>) =
             first.columns.iter().cloned().enumerate().filter(|(_, name)| is_known(name)).unzip();
@@ -264,7 +267,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// Columns of a table that has what rows need: it is made, and columns are added, by themselves and not with the rows.
+    /// Returns the columns of a table that fits the rows. Creates the table and adds columns, in
+    /// separate statements before the rows.
     fn prepared_table(&mut self, table: &str, rows: &[Row]) -> Result<Rc<[Column]>, Fault> {
         let long = rows.iter().flat_map(|row| &row.columns).find(|name| name.len() > NAME_BYTES_MAX);
         if let Some(name) = long {
@@ -325,7 +329,8 @@ const UNDEFINED_TABLE: &str = "42P01";
 /// Errors of a table or a column that is there already.
 const IS_THERE: [&str; 4] = ["42P07", "42701", "42710", "23505"];
 
-/// Whether an error is one of the statement rather than of its values: rows that do not go together may go one by one.
+/// Returns whether an error concerns the statement and not its values. Rows that cannot be combined
+/// may work one by one.
 fn is_about_the_statement(fault: &Fault) -> bool {
     fault.code == SAME_ROW_TWICE || ["42", "0A"].contains(&fault.code.get(..2).unwrap_or_default())
 }

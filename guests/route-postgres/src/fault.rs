@@ -1,4 +1,4 @@
-//! What a server says that went wrong, and what class of failure that is, by its SQLSTATE.
+//! Errors of a server, and their classes of failure by SQLSTATE.
 
 use fallible_iterator::FallibleIterator as _;
 use lotmq_guest::route::Failure;
@@ -6,7 +6,7 @@ use postgres_protocol::message::backend::ErrorResponseBody;
 
 use crate::limits::ERROR_CHARACTERS_MAX;
 
-/// Something that went wrong: with a code where the server has said it.
+/// Error, with the code that the server reported.
 #[derive(Debug)]
 pub(crate) struct Fault {
     /// SQLSTATE; empty where there is none.
@@ -25,12 +25,13 @@ impl From<Failure> for Fault {
 /// Error of an insert that would change a row twice, as an upsert of two messages for the same row.
 pub(crate) const SAME_ROW_TWICE: &str = "21000";
 
-/// What the server has against a statement whatever its values are: schema, table, column, function, type or right that is not there, and syntax.
+/// Errors of a statement with any values: missing schema, table, column, function, type or right,
+/// and syntax.
 const OF_STATEMENT: [&str; 11] =
     ["42P01", "42703", "42501", "3F000", "42883", "42704", "42601", "42P02", "42P18", "42702", "42809"];
 
 impl Fault {
-    /// What an error of the server means. `is_login` says that we have just begun.
+    /// Classifies an error of the server. `is_login`: the session has just begun.
     pub(crate) fn of(body: &ErrorResponseBody, is_login: bool) -> Fault {
         let (mut code, mut message, mut detail) = (String::new(), String::new(), String::new());
         let mut fields = body.fields();
@@ -50,8 +51,9 @@ impl Fault {
         Fault { code, message, failure }
     }
 
-    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
-    /// statement (`is_raw`), it may be the fault of one.
+    /// Returns the class of an error of a statement. An error that holds for every message rejects
+    /// none: they wait as for a server that is away. If messages are part of the statement
+    /// (`is_raw`), one of them may be the cause.
     pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
         match self.failure {
             Failure::Reject(reason) if !is_raw && OF_STATEMENT.contains(&self.code.as_str()) => {
@@ -61,13 +63,15 @@ impl Fault {
         }
     }
 
-    /// Whether a statement that was prepared is no good any more, so that it is worth to prepare it anew: a column has another type, or somebody between us
-    /// and the server has taken another connection. Other things that a server cannot do have the code of the former, and are refused again.
+    /// Returns whether to prepare a statement again: a column has another type, or a proxy has
+    /// switched to another server connection. Unsupported features share the code of the former,
+    /// and are rejected again.
     pub(crate) fn is_stale(&self) -> bool {
         matches!(self.code.as_str(), "26000" | "0A000")
     }
 
-    /// Whether a message is refused that may pass with the types that its columns have by now: a statement keeps those of its parameters from when it was prepared.
+    /// Returns whether a rejected message may pass with the current column types. A statement keeps
+    /// its parameter types from when it was prepared.
     pub(crate) fn may_come_of_types(&self) -> bool {
         matches!(self.failure, Failure::Reject(_)) && self.code != SAME_ROW_TWICE
     }
@@ -76,9 +80,10 @@ impl Fault {
 /// The class of what goes wrong before a route has begun.
 fn login(code: &str, told: String) -> Failure {
     match (code, code.get(..2).unwrap_or_default()) {
-        // Whom `pg_hba.conf` lets in, and which databases there are, changes at the server, where no route is thought of; nobody is locked out for asking again.
+        // Operators change `pg_hba.conf` and the list of databases at the server, without this
+        // route in mind. A retry locks nobody out.
         ("28000", _) | (_, "3D") => Failure::Reconnect(told),
-        // Who we are, and how we have asked for it: only people can change that here.
+        // Login and its method: only an operator can change that here.
         (_, "28" | "42" | "22") => Failure::Fatal(told),
         _ => Failure::Reconnect(told),
     }
@@ -89,11 +94,12 @@ fn class(code: &str, told: String) -> Failure {
     match (code, code.get(..2).unwrap_or_default()) {
         // The server ends, or has cut this session.
         ("57P01" | "57P02" | "57P03" | "57P04" | "57P05", _) => Failure::Reconnect(told),
-        // The connection, and the one to a standby, which takes no writes; and what a session alone can have.
+        // Connection errors, a standby that accepts no writes, and conflicts of a session's state.
         (_, "08" | "25" | "28" | "3D" | "26") => Failure::Reconnect(told),
-        // Nothing left of something; conflicts with others; what is in use or was cancelled; faults of the system, of foreign servers and within.
+        // Exhausted resources, conflicts with others, objects in use, cancellations, and internal
+        // errors of the system or of foreign servers.
         (_, "53" | "40" | "55" | "57" | "58" | "HV" | "XX" | "F0") => Failure::Retry(told),
-        // A server that says no code is none.
+        // A peer that sends no code is no PostgreSQL server.
         (_, "") => Failure::Reconnect(told),
         _ => Failure::Reject(told),
     }

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use crate::array;
 
-/// What a type is in JSON.
+/// Form of a type in JSON.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Shape {
     Boolean,
@@ -42,7 +42,7 @@ fn shape(kind: Oid) -> Shape {
     }
 }
 
-/// The type of the elements of an array, as far as that makes a difference; `None` for what is no array that we know.
+/// Returns the element type of an array, as far as it matters; `None` for an unknown type.
 fn element(kind: Oid) -> Option<Oid> {
     Some(match kind {
         1000 => 16,
@@ -58,7 +58,8 @@ fn element(kind: Oid) -> Option<Oid> {
         3807 => 3802,
         1115 => 1114,
         1185 => 1184,
-        // char, name, text, bpchar, varchar, date, time, timetz, interval, uuid, inet, cidr, macaddr.
+        // Types: char, name, text, bpchar, varchar, date, time, timetz, interval, uuid, inet, cidr,
+        // macaddr.
         1002 | 1003 | 1009 | 1014 | 1015 | 1182 | 1183 | 1270 | 1187 | 2951 | 1041 | 651 | 1040 => 25,
         _ => return None,
     })
@@ -108,7 +109,8 @@ fn bytes(hexadecimal: &str) -> Option<Vec<u8>> {
     pairs.collect()
 }
 
-/// Date and time as ISO 8601. What has no such form, as `infinity` or a date before Christ, stays as it is.
+/// Converts date and time to ISO 8601. Values without such a form, as `infinity` or a date before
+/// Christ, stay unchanged.
 fn time(text: &str) -> String {
     let is_date =
         |date: &str| date.len() >= 10 && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');

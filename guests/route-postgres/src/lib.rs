@@ -1,8 +1,10 @@
-//! The route types `POSTGRESQL` and `CRATEDB`: writes rows, asks queries and stores tables, over the protocol of PostgreSQL.
+//! The route types `POSTGRESQL` and `CRATEDB`: writes rows, asks queries and stores tables, over
+//! the protocol of PostgreSQL.
 //!
-//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are the connection and its messages
-//! ([`wire`], [`login`]), statements of a session ([`session`]), rows that go together ([`together`]), values in both directions ([`parameter`], [`json`]) and the
-//! classes of errors ([`fault`]).
+//! The crate `route-sql` has the parts of all SQL databases, from a message to a bound statement or
+//! a row of a table. This crate has the connection and its messages ([`wire`], [`login`]),
+//! statements of a session ([`session`]) and combined rows ([`together`]). It converts values in
+//! both directions ([`parameter`], [`json`]) and classifies errors ([`fault`]).
 
 mod array;
 mod database;

@@ -1,12 +1,14 @@
 //! Bounds of what is taken from a server and kept of it.
 
-/// Bytes of a row of a result; a longer one is left out of the answer, which has no room for it (1 MiB of JSON; bytes take twice their number as text).
+/// Most bytes of a result row; a longer one is left out. An answer has room for 1 MiB of JSON, and
+/// bytes take twice their number as text.
 pub(crate) const ROW_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of any other message of a server: a description of 1,600 columns has about 130 KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
-/// Milliseconds beyond `QUERY_TIMEOUT` in which the server may say itself that a statement took too long.
+/// Milliseconds beyond `QUERY_TIMEOUT` in which the server may report by itself that a statement
+/// took too long.
 pub(crate) const GRACE_MS: u64 = 5_000;
 
 /// Characters of an error of the server that are shown.

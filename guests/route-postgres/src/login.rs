@@ -1,4 +1,5 @@
-//! Logging in: TLS where it is asked for, the password as the server wants it, and the settings of the session.
+//! Login: optional TLS, the password in the form that the server wants, and the settings of the
+//! session.
 
 use fallible_iterator::FallibleIterator as _;
 use lotmq_guest::route::Failure;

@@ -1,7 +1,8 @@
-//! A session: statements that are prepared once, and many of them executed with one round trip, as one transaction.
+//! Session: prepares statements once, and executes many of them with one round trip, as one
+//! transaction.
 //!
-//! Values go as text in both directions: the server reads a value of whatever type it wants, and nothing is lost on the way. What stands before one `Sync` is a
-//! transaction by itself, all of it or nothing.
+//! Values are text in both directions: the server reads a value of any type, and nothing is lost on
+//! the way. All steps before one `Sync` are one transaction: all of them or none take effect.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -24,7 +25,7 @@ use crate::wire::{Incoming, Wire, no_protocol};
 /// The type of texts.
 pub(crate) const TEXT: Oid = 25;
 
-/// What a server is told that wants data for `COPY … FROM STDIN`.
+/// Error text for a server that wants data for `COPY … FROM STDIN`.
 const NO_COPY: &str = "a route brings no data for COPY";
 
 /// A statement that is prepared.
@@ -53,7 +54,7 @@ pub(crate) struct Step {
     pub(crate) values: Values,
 }
 
-/// Steps of the same messages are the same where the types of their parameters are, and so their texts.
+/// Steps of the same messages are equal if their parameter types, and so their texts, are equal.
 impl PartialEq for Step {
     fn eq(&self, other: &Step) -> bool {
         self.prepared.parameters == other.prepared.parameters && self.values == other.values
@@ -64,12 +65,12 @@ impl PartialEq for Step {
 pub(crate) struct Session {
     wire: Wire,
     timeout_ms: u64,
-    /// By their text and the types that were said.
+    /// Prepared statements, by their text and given types.
     prepared: HashMap<(String, Vec<Oid>), Rc<Prepared>>,
     last_number: u64,
 }
 
-/// What a statement gives: rows, or how many it has changed.
+/// Result of a statement: rows, or the number of changed ones.
 #[derive(Default)]
 struct Outcome {
     answer: Option<Answer>,
@@ -91,7 +92,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Prepares a statement, or finds it prepared. `types` are those of its parameters where they are not the server's to find.
+    /// Prepares a statement, or returns the prepared one. `types` are its parameter types, unless
+    /// the server chooses them.
     pub(crate) fn prepare(&mut self, sql: &str, types: &[Oid]) -> Result<Rc<Prepared>, Fault> {
         let key = (sql.to_owned(), types.to_vec());
         if let Some(known) = self.prepared.get(&key) {
@@ -112,8 +114,8 @@ impl Session {
         Ok(described)
     }
 
-    /// Prepares statements that begin so anew, when they are wanted again: the types of their parameters may be others by now. Those that are there stay at
-    /// the server, because steps that were made have them.
+    /// Prepares statements with this beginning again at their next use, because their parameter
+    /// types may have changed. The server keeps the old ones, because existing steps use them.
     pub(crate) fn renew(&mut self, begin: &str) {
         self.prepared.retain(|(sql, _), _| !sql.starts_with(begin));
     }
@@ -165,7 +167,8 @@ impl Session {
         self.until_ready(|_| Ok(()))
     }
 
-    /// Executes one statement, and gives its rows as JSON, or how many it has changed, and how many rows found no room.
+    /// Executes one statement. Returns its rows as JSON, or the number of changed rows, and the
+    /// number of rows without room.
     pub(crate) fn ask(&mut self, step: &Step) -> Result<(String, u64), Fault> {
         self.bind(step)?;
         frontend::sync(&mut self.wire.out);
@@ -181,7 +184,8 @@ impl Session {
         Ok(result.end())
     }
 
-    /// Executes statements that have no parameters, with semicolons between, as one transaction; gives what the last of them gives that has rows.
+    /// Executes statements without parameters, separated by semicolons, as one transaction. Returns
+    /// the result of the last one with rows.
     pub(crate) fn query(&mut self, sql: &str) -> Result<(String, u64), Fault> {
         encoded(&mut self.wire.out, |out| frontend::query(sql, out))?;
         let mut result = Outcome::default();
@@ -228,7 +232,8 @@ impl Session {
         if !is_within {
             return fault.map_or(Ok(()), Err);
         }
-        // A statement of the definition has begun a transaction. What comes next must not be a part of it.
+        // A statement of the definition has begun a transaction, which later statements must not
+        // join.
         encoded(&mut self.wire.out, |out| frontend::query("ROLLBACK", out))?;
         if self.until_status(|_| Ok(()))?.1 {
             return Err(no_protocol().into());
@@ -250,7 +255,7 @@ impl Session {
                 Incoming::Message(Message::ErrorResponse(body)) => {
                     let mut told = Fault::of(&body, false);
                     if is_copying {
-                        // It says that it was cancelled, which would be worth another try.
+                        // The server reports a cancellation, which would mean a retry.
                         told.failure = Failure::Reject(NO_COPY.to_owned());
                     }
                     fault.get_or_insert(told);

@@ -1,4 +1,5 @@
-//! Rows of an insert: of many messages one statement over arrays (`unnest`), where the server can do that, else a statement for each.
+//! Rows of an insert: one statement over arrays (`unnest`) for many messages if the server supports
+//! it, else one statement each.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -48,7 +49,7 @@ impl Parts<'_> {
     }
 }
 
-/// Types of arrays by the types of their elements; `None` of types whose arrays cannot be written here.
+/// Array types by element type; `None` for types whose arrays cannot be written here.
 #[derive(Default)]
 pub(crate) struct Arrays(HashMap<Oid, Option<Oid>>);
 
@@ -72,7 +73,8 @@ impl Arrays {
         }
         self.0.extend(types.iter().map(|kind| (*kind, None)));
         let listed = types.iter().map(Oid::to_string).collect::<Vec<_>>().join(", ");
-        // An array of arrays would have dimensions instead, and a type with another delimiter is not written as others are.
+        // An array of arrays would become dimensions, and a type with another delimiter has another
+        // syntax.
         let sql = format!(
             "SELECT oid, typarray FROM pg_catalog.pg_type WHERE oid IN ({listed}) AND typarray <> 0 AND typdelim = ',' AND typcategory <> 'A'"
         );
@@ -88,8 +90,9 @@ impl Arrays {
     }
 }
 
-/// The types as which the values of a block go: those of the columns, but of a number outside of a literal its own where that is another one, so that the server
-/// converts it as it would convert the number itself. `None` when the rows differ in that.
+/// Returns the types for the values of a block: those of the columns. A number outside of a literal
+/// keeps its own type if it differs, so that the server converts it like the number itself. Returns
+/// `None` if the rows differ in that.
 pub(crate) fn types(columns: &[Oid], is_bare: &[bool], rows: &[Vec<Parameter>]) -> Option<Vec<Oid>> {
     let mut types = columns.to_vec();
     for (number, kind) in
@@ -120,7 +123,8 @@ pub(crate) fn types(columns: &[Oid], is_bare: &[bool], rows: &[Vec<Parameter>]) 
     Some(types)
 }
 
-/// The statement that inserts rows together, with an array of values for each column; `None` where a type has no arrays.
+/// Returns the statement that inserts rows together, with an array of values for each column.
+/// Returns `None` if a type has no arrays.
 pub(crate) fn step<'a, C>(
     session: &mut Session,
     arrays: &mut Arrays,

@@ -1,7 +1,8 @@
-//! The connection: messages of the protocol over a stream of the host.
+//! Connection: messages of the protocol over a stream of the host.
 //!
-//! What waits to be sent goes out while answers are read, so that neither side waits for the other to read. Lengths are looked at before anything is kept:
-//! a server that sends nonsense costs the connection, and no memory.
+//! Pending output is sent while answers are read, so that no side waits for the other to read.
+//! Lengths are checked before bytes are stored, so a malicious server costs the connection and no
+//! memory.
 
 use bytes::{Buf as _, BytesMut};
 use lotmq_guest::route::net::{self, Interest, Tcp};
@@ -23,7 +24,7 @@ const ROW: u8 = b'D';
 pub(crate) struct Wire {
     tcp: Tcp,
     received: BytesMut,
-    /// What waits to be sent.
+    /// Pending output.
     pub(crate) out: BytesMut,
     /// Bytes of a row that are still to be passed by.
     skipped: usize,
@@ -48,7 +49,8 @@ impl Wire {
         self.tcp.start_tls(timeout_ms).map_err(|error| failure(&error))
     }
 
-    /// The one byte that answers the question for TLS. Nothing behind it is read: it would have come before the handshake.
+    /// Reads the one-byte answer to the TLS request. Reads nothing after it, because that would
+    /// precede the handshake.
     pub(crate) fn byte(&mut self, timeout_ms: u64) -> Result<u8, Failure> {
         let until_ms = ambient::monotonic_ms() + timeout_ms;
         loop {
@@ -91,7 +93,8 @@ impl Wire {
         self.send();
     }
 
-    /// Sends what can be sent now. An error is told by what is read then: perhaps the server has said why.
+    /// Sends as much as possible now. Errors are reported by the next read, because the server may
+    /// have sent the reason.
     fn send(&mut self) {
         while !self.out.is_empty() {
             match self.tcp.write(&self.out) {

@@ -1,10 +1,12 @@
-//! Commands of events: words, some of which have values of a message in them.
+//! Commands of events: words, some with values of a message in them.
 //!
-//! A value is in one word whatever stands in it: words are found in the definition's text, and not in what a message says.
+//! A value stays within one word, whatever it contains: the definition's text alone decides the
+//! words.
 
 use lotmq_guest::route::{Template, Value, text_of};
 
-/// Commands that change what a connection is, or wait on it for ever: all others of its replies would belong to nobody.
+/// Commands that change the state of a connection or wait on it for ever. Later replies would be
+/// assigned to the wrong commands.
 const REFUSED: &[&str] = &[
     "AUTH",
     "CLIENT",
@@ -133,7 +135,7 @@ impl Reading {
             Some(quote) if quote == next => self.quote = None,
             Some(_) => self.text.push(next),
             None if matches!(next, '"' | '\'') => {
-                // What is quoted is a word, also if it is empty.
+                // A quoted text is a word, even if it is empty.
                 self.quote = Some(next);
                 self.word.get_or_insert_default();
             }

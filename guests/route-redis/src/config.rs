@@ -23,7 +23,7 @@ pub(crate) struct Config {
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
-/// Who the route is at the server.
+/// Credentials of the route.
 #[derive(Debug)]
 pub(crate) struct Login {
     /// That of all who name none is `default`.
@@ -31,7 +31,7 @@ pub(crate) struct Login {
     pub(crate) password: String,
 }
 
-/// What an event does with a message.
+/// Task of an event.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) command: Command,
@@ -40,7 +40,7 @@ pub(crate) struct Event {
     pub(crate) answer: Option<Answer>,
 }
 
-/// Where a reply goes.
+/// Destination of a reply.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) topic: Template,

@@ -1,21 +1,23 @@
-//! What an error of the server means for a message, and for the route.
+//! Mapping from server errors to failures of a message or the route.
 
 use lotmq_guest::route::Failure;
 
 /// Errors of a server that is busy, or is not what it will be soon: the same passes later.
 const FOR_NOW: &[&str] = &["BUSY", "LOADING", "OOM", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS"];
 
-/// Errors of a server that is not the right one any more: another connection may lead to the one that is.
+/// Errors of a server that is no longer the right one. Another connection may lead to the right
+/// one.
 const ELSEWHERE: &[&str] = &["READONLY", "MASTERDOWN", "UNBLOCKED"];
 
 /// Errors that only people can correct.
 const FOR_PEOPLE: &[&str] = &["NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "MOVED", "ASK"];
 
-/// The failure of a message whose command was refused with this text: a key or a channel that the user may not use is a matter of this message alone, a command that he may
-/// not run one of all.
+/// Returns the failure of a message whose command the server refused with this text. A forbidden
+/// key or channel concerns this message alone; a forbidden command concerns all.
 pub(crate) fn of_message(text: &str) -> Failure {
     match of(text) {
-        // Since 6.0 "access one of the keys", "access a key", "can't access at least one of the keys", and the same of channels; of commands it is "run".
+        // Texts since 6.0: "access one of the keys", "access a key", "can't access at least one of
+        // the keys", and the same for channels. For commands it is "run".
         Failure::Fatal(reason) if reason.starts_with("NOPERM") && reason.contains(" access ") => {
             Failure::Reject(reason)
         }
@@ -23,7 +25,7 @@ pub(crate) fn of_message(text: &str) -> Failure {
     }
 }
 
-/// What a refusal with this text, which begins with its class, means for the connection.
+/// Maps a refusal to a failure of the connection. The text begins with its class.
 pub(crate) fn of(text: &str) -> Failure {
     let class = text.split_ascii_whitespace().next().unwrap_or_default();
     let among = |classes: &[&str]| classes.contains(&class);

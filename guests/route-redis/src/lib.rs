@@ -1,4 +1,5 @@
-//! Routes of type `REDIS`: commands with what messages say, their replies, and the messages of channels.
+//! Routes of type `REDIS`: commands with values of messages, their replies, and the messages of
+//! channels.
 //!
 //! A delivery is accepted when the server has replied to its command.
 
@@ -21,7 +22,7 @@ use subscriber::Channels;
 
 struct Redis;
 
-/// What is open: what serves messages, and what listens to channels where the definition names some.
+/// Open route: the connection for messages, and the one for channels if the definition names some.
 struct Open {
     serving: Serving,
     subscriber: Option<Subscriber<Channels>>,

@@ -26,7 +26,7 @@ impl Link {
         Ok(link)
     }
 
-    /// Agrees on the newer protocol with who is allowed in; with servers before 6.0 on the older one.
+    /// Negotiates the newer protocol with the login, or the older one with servers before 6.0.
     fn greet(&mut self, config: &Config) -> Result<(), Failure> {
         let login = config.login.as_ref();
         let user = login.and_then(|login| login.user.as_deref()).unwrap_or("default");
@@ -75,7 +75,7 @@ impl Link {
     pub(crate) fn reply(&mut self) -> Result<Reply, Failure> {
         loop {
             match self.received()? {
-                // Of the server itself, such as what it says of its cache.
+                // Push messages of the server itself, such as those about its cache.
                 Some(Reply::Push(_)) => {}
                 Some(reply) => return Ok(reply),
                 None => self.frames.read()?,

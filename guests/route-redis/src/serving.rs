@@ -1,4 +1,5 @@
-//! What an open route does with messages: commands of a batch go together, and the reply of each says what became of it.
+//! Message handling of an open route: sends the commands of a batch together; each reply is the
+//! result of its command.
 
 use lotmq_guest::route::{Addressee, Arrival, Delivery, Failure, Receipt, ingest, net, unpublished};
 use route_ledger::{Done, Ledger};
@@ -30,7 +31,8 @@ impl Serving {
         }
     }
 
-    /// Waits for the host's work, and notices when the server ends the connection meanwhile, so that the next message does not have to.
+    /// Waits for host work. Detects the end of the connection meanwhile, so that the next message
+    /// need not.
     pub(crate) fn rest(&mut self, until_ms: u32) -> Result<(), Failure> {
         let ready = net::wait(&[net::Interest::HostWork, self.link.readable()], until_ms);
         if ready.contains(&1) {
@@ -52,7 +54,8 @@ impl Serving {
         self.ledger.receipt(batch, outcome)
     }
 
-    /// Sends as many commands as go together, and takes their replies. How many, and the failure of the first that is not done.
+    /// Sends as many commands as fit together, and reads their replies. Returns their number, and
+    /// the failure of the first unfinished one.
     fn carry_out(&mut self, batch: &[Delivery]) -> (usize, Result<(), Failure>) {
         let (mut out, mut asked, mut sent) = (Vec::new(), Vec::new(), 0);
         for delivery in batch {
@@ -128,7 +131,7 @@ impl Serving {
         }
         match ingest::publish(&arrivals) {
             Ok(()) => of.into_iter().for_each(|sequence| self.ledger.note(sequence, Done::Passed)),
-            // One of them is not allowed: each by itself says which.
+            // One of them is not allowed. Publishing each alone finds it.
             Err(ingest::IngestError::NotAllowed) => {
                 for (arrival, sequence) in arrivals.iter().zip(of) {
                     let done = match ingest::publish(std::slice::from_ref(arrival)).map_err(unpublished) {

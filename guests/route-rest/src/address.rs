@@ -1,6 +1,6 @@
 //! Addresses: where the server is, and what of it a request asks for.
 
-/// What is in an address: `http://host:port/path`.
+/// Parsed address: `http://host:port/path`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Base {
     /// `host:port` in lower case.
@@ -40,7 +40,8 @@ impl Base {
         if joined.starts_with('/') { joined } else { format!("/{joined}") }
     }
 
-    /// Where a redirect from a target leads; `None` where that is another place, which the route may not reach.
+    /// Returns the target of a redirect; `None` if it leads to another server, which the route may
+    /// not reach.
     pub(crate) fn redirected(&self, from: &str, location: &str) -> Option<String> {
         let location = location.split('#').next().unwrap_or_default();
         if let Some(behind) = location.strip_prefix("//") {
@@ -79,7 +80,8 @@ fn place(authority: &str, is_secure: bool) -> String {
     if has_port { authority } else { format!("{authority}:{}", if is_secure { 443 } else { 80 }) }
 }
 
-/// A value within an address: all but letters, digits and `-._~` is written as bytes (RFC 3986 §2.3).
+/// Encodes a value for an address: escapes all bytes except letters, digits and `-._~` (RFC 3986
+/// §2.3).
 pub(crate) fn encoded(value: &str) -> String {
     written(value, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! What the definition says: of the server that is asked and of requests to it, and of requests that are served.
+//! Configuration of the definition: the server to ask and its requests, and the requests to serve.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::text::{self, Fields};
 pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["REST_API_CONFIG"],"properties":{"REST_API_CONFIG":{"properties":{
     "TIMEOUT":{"type":"integer","minimum":1,"maximum":300000},"ENABLE_CLIENT":{"type":"boolean"},"ENABLE_SERVER":{"type":"boolean"}}}}}}}"#;
 
-/// Milliseconds of an exchange where none are said. From the routes reference §7.
+/// Default milliseconds of an exchange. From the routes reference §7.
 const TIMEOUT_MS: u32 = 30_000;
 
 /// Field of the head of a request.
@@ -34,7 +34,7 @@ pub(crate) struct Call {
     pub(crate) publishing: (QoS, bool),
 }
 
-/// What a route does.
+/// Configuration of a route.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) asking: Option<Asking>,
@@ -59,7 +59,7 @@ pub(crate) struct Serving {
     /// Name of the endpoint.
     pub(crate) endpoint: &'static str,
     pub(crate) timeout_ms: u32,
-    /// What a request has to show.
+    /// Token that a request must have.
     pub(crate) token: Option<String>,
     pub(crate) paths: Paths,
 }
@@ -101,7 +101,7 @@ impl Config {
     }
 }
 
-/// Whether a side is on: where its place is said, unless a setting switches it off.
+/// Returns whether a side is on: if its address is set, unless a setting switches it off.
 fn is_on(section: &Settings<'_>, switch: &str, place: &str) -> Result<bool, Failure> {
     let has_place = !section.raw(place).is_null();
     if section.is(switch) && !has_place {
@@ -155,7 +155,8 @@ impl Asking {
         self.calls.get(event)
     }
 
-    /// Fields of the head of a request, with what its body is if nothing else says it. Those of the event stand in the place of those of all requests that have the same name.
+    /// Returns the header fields of a request, with a default content type for its body. Fields of
+    /// the event replace those of all requests with the same name.
     pub(crate) fn fields(&self, call: &Call, delivery: &Delivery, body: &[u8]) -> Vec<Field> {
         let own = call
             .headers
@@ -208,10 +209,11 @@ fn call(event: &Settings<'_>) -> Result<Call, Failure> {
 }
 
 impl Call {
-    /// What is asked for, with values that become no part of the address.
+    /// Returns the requested target. Values cannot change the structure of the address.
     ///
     /// # Errors
-    /// A reject where values make a step of the path that servers take for the folder above or the same (RFC 3986 §5.2.4), however it is written.
+    /// Rejects values that form a `.` or `..` segment in any spelling, which servers resolve to
+    /// another folder (RFC 3986 §5.2.4).
     pub(crate) fn endpoint(&self, delivery: &Delivery) -> Result<String, Failure> {
         let values = self.endpoint.values(delivery);
         let value = |place: usize| values.get(place - 1).map(text_of).unwrap_or_default();
@@ -268,10 +270,7 @@ mod tests {
         for (own, expected) in [
             (&[][..], &[("X-Site", "north"), ("Accept", "a"), ("accept", "b")][..]),
             (&[("x-site", "south")], &[("Accept", "a"), ("accept", "b"), ("x-site", "south")]),
-            (
-                &[("ACCEPT", "c"), ("ACCEPT", "d")],
-                &[("X-Site", "north"), ("ACCEPT", "c"), ("ACCEPT", "d")],
-            ),
+            (&[("ACCEPT", "c"), ("ACCEPT", "d")], &[("X-Site", "north"), ("ACCEPT", "c"), ("ACCEPT", "d")]),
         ] {
             assert_eq!(with_own(&common, of(own)), of(expected));
         }

@@ -1,5 +1,6 @@
-//! Routes of type `REST_API`: each message is a request to an HTTP server, and what the server answers is published; and the other way round, requests of
-//! HTTP clients are answered with last values, or become messages.
+//! Routes of type `REST_API`: each message is a request to an HTTP server, and the route publishes
+//! the answer. In the other direction, requests of HTTP clients get last values, or become
+//! messages.
 
 mod address;
 mod config;
@@ -19,7 +20,8 @@ use std::cell::RefCell;
 /// Redirects that are followed. From the routes reference §7.
 const REDIRECTS_MAX: usize = 5;
 
-/// How often an answer that could not be stored is published again, half a second apart. The request is not sent again for it before that.
+/// Most attempts to publish an answer that could not be stored, half a second apart. The request is
+/// not sent again before that.
 const PUBLISH_AGAIN_MAX: usize = 20;
 
 thread_local! {
@@ -55,7 +57,7 @@ impl Route for RestApi {
         }
         with_config(|config| {
             if let Some(asking) = &config.asking {
-                // Whatever it says of that, it is there.
+                // Any response shows that the server is there.
                 asking.probe().send()?;
             }
             Ok(b"{}".to_vec())
@@ -136,7 +138,7 @@ fn asked(config: &Asking, call: &Call, delivery: &Delivery) -> Result<HttpRespon
         let leads_away =
             || Failure::Reject(format!("the server answered {} to another place", response.status));
         target = config.base.redirected(&target, location).ok_or_else(leads_away)?;
-        // RFC 9110 §15.4: what was posted is not posted again, unless the server says so.
+        // RFC 9110 §15.4: a POST is repeated only if the status demands it.
         if response.status == 303 || (matches!(response.status, 301 | 302) && method == "POST") {
             method = "GET".to_owned();
             body = Vec::new();
@@ -145,12 +147,13 @@ fn asked(config: &Asking, call: &Call, delivery: &Delivery) -> Result<HttpRespon
     Err(Failure::Reject(format!("the server has redirected more than {REDIRECTS_MAX} times")))
 }
 
-/// Where a response sends the request.
+/// Returns the target of a redirect response.
 fn redirect(response: &HttpResponse) -> Option<&str> {
     matches!(response.status, 301 | 302 | 303 | 307 | 308).then(|| response.header("location")).flatten()
 }
 
-/// Publishes an answer. The request was done, so that it is tried for a while before the request is made again.
+/// Publishes an answer. Retries for a while before the request is repeated, because the request was
+/// done.
 fn publish(arrival: Arrival) -> Result<(), Failure> {
     let arrivals = [arrival];
     for _ in 0..PUBLISH_AGAIN_MAX {

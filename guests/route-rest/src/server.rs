@@ -1,4 +1,5 @@
-//! The server: takes requests, answers with last values, publishes bodies, and lets a request wait for a message.
+//! Server: accepts requests, returns last values, publishes bodies, and lets a request wait for a
+//! message.
 
 use std::collections::VecDeque;
 
@@ -17,7 +18,8 @@ pub(crate) struct Server {
     marks: Marks,
 }
 
-/// What requests are told apart by in correlation data: each is of one request of one opening, and no client can say the next one.
+/// Source of correlation data: unique for each request of each opening, and unpredictable for
+/// clients.
 struct Marks {
     opening: u64,
     next: u64,
@@ -39,7 +41,7 @@ struct Waiting {
     event: String,
     /// Filter of the topics that answer it.
     source: String,
-    /// What an answer has that means this request alone.
+    /// Correlation data that identifies this request.
     correlation: Vec<u8>,
     responder: Responder,
     /// When the host has answered it, in milliseconds of the monotonic clock.
@@ -63,7 +65,8 @@ impl Server {
         })
     }
 
-    /// Answers the request that waits for a message: the one that its correlation data means, which may be over; without them, the oldest that waits for its topic.
+    /// Answers a waiting request: the one with the message's correlation data, which may be over.
+    /// Without correlation data, the oldest one for its topic.
     pub(crate) fn answer(&mut self, event: &ServedEvent, delivery: &Delivery) {
         forget_those_over(&mut self.waiting);
         let meant = delivery.properties.as_ref().and_then(|it| it.correlation_data.as_deref());
@@ -170,7 +173,7 @@ fn reply_with(payload: &[u8]) -> HttpReply {
     HttpReply::new(200, payload).header("content-type", kind)
 }
 
-/// Whether two texts are the same, in a time that says nothing of where they differ.
+/// Compares two texts in constant time.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     let differing = one.iter().zip(other).fold(0, |differing, (one, other)| differing | (one ^ other));
     one.len() == other.len() && std::hint::black_box(differing) == 0

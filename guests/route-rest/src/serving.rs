@@ -34,7 +34,7 @@ pub(crate) type Parameters = Vec<(String, String)>;
 #[derive(Debug, Default)]
 pub(crate) struct Paths(Vec<ServedEvent>);
 
-/// What a request leads to.
+/// Match for a request.
 #[derive(Debug)]
 pub(crate) enum Found<'a> {
     Event(&'a ServedEvent, Parameters),
@@ -170,7 +170,8 @@ impl NamedTopic {
         topic
     }
 
-    /// Whether parameters make it one of the topics that begin with `$`, which no `+` means: those are named by whoever writes the route. `[MQTT-4.7.2-1]`
+    /// Returns whether parameters lead to a topic that begins with `$`, which no `+` matches. Only
+    /// the author of the route may name those. `[MQTT-4.7.2-1]`
     fn leads_below_dollar(&self, parameters: &Parameters) -> bool {
         !self.0.starts_with('$') && self.filled(parameters).starts_with('$')
     }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 /// Mark of a placeholder while fields are cut; a definition has no such character.
 const MARK: char = '\u{e000}';
 
-/// Characters of what a server says of a refusal.
+/// Characters of a server's reason for a refusal.
 const SAID_CHARS_MAX: usize = 200;
 
 /// Bytes in which these are looked for: there may be blanks between them.
@@ -31,7 +31,7 @@ pub(crate) fn body(template: &Template, values: &[Value]) -> String {
     })
 }
 
-/// What a body is, where nothing else says it.
+/// Guesses the content type of a body without one.
 pub(crate) fn content_type(body: &[u8]) -> &'static str {
     if serde_json::from_slice::<Json>(body).is_ok() {
         "application/json"
@@ -40,9 +40,10 @@ pub(crate) fn content_type(body: &[u8]) -> &'static str {
     }
 }
 
-/// What a server says of a refusal, behind its status: the beginning of the body on one line; nothing where that is no text.
+/// Returns the server's reason for a refusal, after its status: the start of the body on one line.
+/// Returns nothing if the body is no text.
 ///
-/// It is cut behind a word, a value or a tag: half a secret would not be known as one.
+/// Cuts after a word, a value or a tag, because half a secret would not be recognized as one.
 pub(crate) fn said(body: &[u8]) -> String {
     let read = &body[..body.len().min(SAID_BYTES_READ_MAX)];
     let text = match std::str::from_utf8(read) {

@@ -1,4 +1,5 @@
-//! Addresses of tags (routes reference §5.7), as `lot-tags` reads them, and the values in their bytes.
+//! Addresses of tags (routes reference §5.7), as `lot-tags` parses them, and the values in their
+//! bytes.
 
 use lot_tags::s7::{self, S7Address, header_bytes};
 use lotmq_guest::route::Failure;

@@ -51,7 +51,8 @@ impl Config {
     }
 }
 
-/// Our and the PLC's TSAP: for most of them a connection as a programming device, with rack and slot in the second byte.
+/// Returns our TSAP and the PLC's. Most PLCs accept a programming device, with rack and slot in the
+/// second byte.
 fn tsaps(cpu: &str, rack: Option<u32>, slot: Option<u32>) -> (u16, u16) {
     let is_given = rack.is_some() || slot.is_some();
     let default_slot = match cpu {
@@ -106,7 +107,8 @@ impl Client {
         Ok(client)
     }
 
-    /// Makes a request and waits for the answer to it. Whatever goes wrong costs the connection, so that no answer is taken for another one's.
+    /// Makes a request and waits for its answer. Any error closes the connection, so that no answer
+    /// counts for another request.
     fn ask(&mut self, timeout_ms: u32, request: impl Fn(u16) -> Vec<u8>) -> Result<Answer, Failure> {
         self.number = self.number.wrapping_add(1);
         let until_ms = deadline(timeout_ms);

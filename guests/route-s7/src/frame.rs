@@ -1,4 +1,5 @@
-//! Frames: TPKT and COTP (RFC 1006, ISO 8073), and in them jobs of S7 communication with their answers.
+//! Frames: TPKT and COTP (RFC 1006, ISO 8073), and jobs of S7 communication with their answers
+//! inside them.
 
 use lot_tags::s7::S7Area;
 
@@ -140,7 +141,7 @@ pub(crate) fn answer(frame: &[u8]) -> Result<Answer, String> {
     })
 }
 
-/// Bytes of each item that was read, or the code with which it was refused; `None` where the answer has not all of them.
+/// Returns the bytes of each item, or its error code. Returns `None` if the answer lacks items.
 pub(crate) fn items(data: &[u8], count: usize) -> Option<Vec<Result<Vec<u8>, u8>>> {
     let mut items = Vec::with_capacity(count);
     let mut left = data;

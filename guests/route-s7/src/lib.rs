@@ -1,7 +1,9 @@
-//! The route type `SIEMENS_S7`: data blocks, flags, inputs, outputs, timers and counters of a PLC as tags.
+//! The route type `SIEMENS_S7`: data blocks, flags, inputs, outputs, timers and counters of a PLC
+//! as tags.
 //!
-//! What is the same for all protocols with tags is the crate `route-tags`; here are addresses, frames of ISO-on-TCP (RFC 1006) and of S7 communication, and the
-//! requests, as many items in one as the PLC allows.
+//! The crate `route-tags` has the parts of all tag protocols. This crate has addresses, frames of
+//! ISO-on-TCP (RFC 1006) and of S7 communication, and requests with as many items as the PLC
+//! allows.
 
 mod address;
 mod client;

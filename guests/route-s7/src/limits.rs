@@ -9,11 +9,13 @@ pub(crate) const PDU_BYTES_MIN: u16 = 112;
 /// Items of one request: no PLC takes more.
 pub(crate) const ITEMS_MAX: usize = 20;
 
-/// Bytes between two tags that are read and dropped rather than asked for as an item of their own, which takes 12 in the request and 4 in the reply.
+/// Most bytes between two tags that one item reads and drops. A separate item takes 12 bytes in the
+/// request and 4 in the reply.
 pub(crate) const GAP: u32 = 8;
 
 /// Bytes of one frame that is taken: above every PDU that we ask for.
 pub(crate) const FRAME_BYTES_MAX: usize = 2_048;
 
-/// Time in milliseconds after which a request is not tried again, however many tries are left: a third of what a call of the host may take.
+/// Milliseconds after which a request is not retried, even with retries left: a third of the time
+/// limit of a host call.
 pub(crate) const TRIES_MS_MAX: u32 = 20_000;

@@ -1,9 +1,11 @@
-//! Characters of the code pages of one byte that columns of `varchar` can have, and which of them a collation means (\[MS-TDS\] §2.2.5.1.2).
+//! Characters of the one-byte code pages of `varchar` columns, and the code page of each collation
+//! (\[MS-TDS\] §2.2.5.1.2).
 
 use crate::fault::Fault;
 use crate::source::Source;
 
-/// Collation of a column of texts: 20 bits of a locale, flags and the version of its order in four bytes, then the number of an order of SQL Server's own.
+/// Collation of a text column. Four bytes hold 20 bits of locale, flags and the version of its
+/// order. The fifth is the number of a SQL Server order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Collation(pub(crate) [u8; 5]);
 
@@ -58,7 +60,8 @@ fn of_order(order: u8) -> u16 {
     }
 }
 
-/// Code page of a locale: of its language, in ten bits, and where a language has two scripts of its place.
+/// Returns the code page of a locale: that of its language (ten bits), or of its region if the
+/// language has two scripts.
 fn of_locale(locale: u32) -> u16 {
     match locale & 0xffff {
         0x081a | 0x141a | 0x181a | 0x241a => return 1250,

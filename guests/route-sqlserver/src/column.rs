@@ -1,4 +1,5 @@
-//! Columns of a result: their types as the server describes them (\[MS-TDS\] §2.2.5.4), and where their values are in a row.
+//! Columns of a result: their types as the server describes them (\[MS-TDS\] §2.2.5.4), and the
+//! places of their values in a row.
 
 use crate::code_page::Collation;
 use crate::fault::{Fault, broken};
@@ -17,7 +18,7 @@ pub(crate) struct Column {
     pub(crate) kind: Type,
 }
 
-/// Reads what the server says of the columns of a result.
+/// Reads the column definitions of a result.
 pub(crate) fn read_columns(source: &mut impl Source) -> Result<Vec<Column>, Fault> {
     let count = source.short()?;
     if count == u16::MAX {

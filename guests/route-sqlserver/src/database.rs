@@ -1,4 +1,5 @@
-//! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
+//! Implementation of `route-sql`'s database: writes in one transaction, questions, and columns of
+//! tables.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -45,7 +46,8 @@ impl SqlServer {
         outcome.map_err(|fault| fault.of_statement(self.is_raw))
     }
 
-    /// Writes. Before a message is refused, what is known of its table is compared with what the table is by now, and where that is something else it is tried once more.
+    /// Writes. Before it rejects a message, compares the cached definition of its table with the
+    /// current one, and tries once more if they differ.
     fn write_known(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {
         match self.write_all(writes) {
             Err(fault) if fault.is_refusal() && self.is_outdated(writes)? => self.write_all(writes),
@@ -53,7 +55,7 @@ impl SqlServer {
         }
     }
 
-    /// Whether a table that is written to has other columns than it had, which are known from now on.
+    /// Returns whether the columns of a written table have changed. Caches the new ones.
     fn is_outdated(&mut self, writes: &[Write<'_>]) -> Result<bool, Fault> {
         let tables: BTreeSet<_> = writes.iter().filter_map(|write| write.table(Dialect::SqlServer)).collect();
         let mut is_outdated = false;
@@ -98,7 +100,8 @@ impl SqlServer {
             Ok(()) => Ok(()),
             Err(fault) if fault.is_of_the_connection() => Err(fault),
             Err(fault) => {
-                // Most errors have ended the transaction (`XACT_ABORT`), and one that is doomed can do nothing else.
+                // Most errors have ended the transaction (`XACT_ABORT`), and a doomed one can only
+                // roll back.
                 self.command("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION")?;
                 Err(fault)
             }
@@ -121,7 +124,7 @@ impl SqlServer {
         let kind = |place: usize| kinds.get(place).map_or("", String::as_str);
         let mut values = Vec::with_capacity(block.rows.len());
         for row in &block.rows {
-            // What is in columns of a known type has the zone that the type takes.
+            // Columns of a known type take the zone that the type needs.
             let other = without_zones(row).filter(|_| is_utc);
             let bound = row.iter().enumerate().map(|(place, parameter)| {
                 let other = other.as_ref().and_then(|other| other.get(place));
@@ -137,7 +140,7 @@ impl SqlServer {
         Ok(inserts.planned(&values))
     }
 
-    /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
+    /// Returns the column types for the parameters of an insert; none if the table is unknown.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
         let Some(target) = Target::of_insert(Dialect::SqlServer, &block.insert.head) else {
             return Ok(Vec::new());
@@ -189,7 +192,7 @@ impl SqlServer {
         Ok(())
     }
 
-    /// What is known of a table, which is remembered. One that is not there may be made by others.
+    /// Returns the cached definition of a table. Others may still create a missing table.
     fn known_table(&mut self, table: &str) -> Result<Option<Rc<KnownTable>>, Fault> {
         if let Some(known) = self.tables.get(table) {
             return Ok(Some(known));
@@ -231,7 +234,7 @@ impl SqlServer {
         let planned = of_filled(filled, is_utc)?;
         let mut answer = Answer::default();
         let done = self.run(&planned, &mut |columns, row| {
-            // What is left out is counted, and not written.
+            // Left-out rows are counted, and not written.
             if answer.is_full() {
                 answer.row(std::iter::empty());
                 return;

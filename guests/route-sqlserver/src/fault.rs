@@ -1,6 +1,7 @@
-//! What goes wrong, and the class of failure that it is.
+//! Errors, and their classes of failure.
 //!
-//! What the server says has a number and a severity. Numbers are of "Database Engine errors" in Microsoft's reference; those of Azure SQL of its list of transient errors.
+//! A server error has a number and a severity. The numbers are from "Database Engine errors" in
+//! Microsoft's reference; those of Azure SQL from its list of transient errors.
 
 use lotmq_guest::route::Failure;
 
@@ -13,9 +14,9 @@ pub(crate) enum Fault {
     Server { number: i32, severity: u8, message: String },
     /// The connection is gone, or the server does not answer.
     Lost(String),
-    /// What came is not of the protocol.
+    /// Received bytes violate the protocol.
     Broken(String),
-    /// What came has a value that is larger than any that is taken.
+    /// A received value exceeds the limit.
     Oversize,
     /// A statement took longer than it may, and was given up.
     TooSlow(u64),
@@ -25,7 +26,8 @@ pub(crate) enum Fault {
     Fatal(String),
 }
 
-/// What the server cannot do now and can later: a deadlock, a lock, no room or memory, a database that is not ready or only reads, Azure that is busy.
+/// Temporary server errors: a deadlock, a lock, no room or memory, a database that is not ready or
+/// read-only, a busy Azure.
 const PASSING: [i32; 55] = [
     601, 617, 669, 671, 701, 802, 845, 921, 922, 923, 924, 926, 927, 942, 952, 978, 1101, 1105, 1204, 1205,
     1221, 1222, 1807, 3906, 3935, 3960, 3961, 3966, 8628, 8645, 8651, 8902, 9002, 9020, 10922, 10928, 10929,
@@ -39,16 +41,17 @@ const AWAY: [i32; 22] = [
     40671, 40903, 42108, 42109, 45168, 49920,
 ];
 
-/// What only people can change about a login: who may log in, with what, from where.
+/// Login errors that only an operator can correct: wrong user, password or client address.
 const LOGIN: [i32; 18] = [
     17892, 18452, 18456, 18461, 18462, 18463, 18464, 18465, 18466, 18467, 18468, 18470, 18471, 18486, 18487,
     18488, 40531, 40532,
 ];
 
-/// What is known of tables is not so any more: unknown column, no such table.
+/// Errors of outdated table definitions: unknown column, no such table.
 const STALE: [i32; 2] = [207, 208];
 
-/// What the server has against a statement whatever its values are: database, table, column, function or right that is not there, and syntax.
+/// Errors of a statement with any values: missing database, table, column, function or right, and
+/// syntax.
 const OF_STATEMENT: [i32; 15] =
     [102, 105, 156, 195, 207, 208, 229, 230, 262, 297, 911, 916, 2812, 4121, 4902];
 
@@ -85,7 +88,7 @@ impl Fault {
         THERE_ALREADY.contains(&self.number())
     }
 
-    /// Whether nothing can be said over the connection any more.
+    /// Returns whether the connection is unusable.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
             || matches!(self, Fault::Server { severity: 20.., .. })
@@ -110,8 +113,9 @@ impl Fault {
         }
     }
 
-    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
-    /// statement (`is_raw`), it may be the fault of one.
+    /// Returns the class of an error of a statement. An error that holds for every message rejects
+    /// none: they wait as for a server that is away. If messages are part of the statement
+    /// (`is_raw`), one of them may be the cause.
     pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
         let text = self.text();
         match self {
@@ -144,7 +148,7 @@ impl Fault {
     }
 }
 
-/// What came is not of the protocol.
+/// Returns the fault for bytes that violate the protocol.
 pub(crate) fn broken(reason: impl std::fmt::Display) -> Fault {
     Fault::Broken(reason.to_string())
 }

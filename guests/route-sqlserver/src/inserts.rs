@@ -1,4 +1,4 @@
-//! Inserts of rows: as many together as a statement takes, where each column has one type in all of them.
+//! Inserts of rows: as many together as a statement takes, with one type per column in all of them.
 
 use route_sql::Parameter;
 
@@ -62,7 +62,8 @@ impl Inserts<'_> {
     }
 }
 
-/// How many rows from the first have values that one type takes in each column, and these types; none of a column that is always NULL.
+/// Returns how many of the first rows fit one type per column, and these types; `None` for a column
+/// that is always NULL.
 fn alike(rows: &[Vec<Bound>]) -> (usize, Vec<Option<Kind>>) {
     let mut kinds: Vec<Option<Kind>> = vec![None; rows.first().map_or(0, Vec::len)];
     for (count, row) in rows.iter().enumerate() {

@@ -1,8 +1,10 @@
 //! The route type `SQLSERVER`: writes rows, asks queries and stores tables, over TDS.
 //!
-//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are packets ([`wire`],
-//! [`source`]), the login ([`login`], [`options`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`inserts`]; [`types`],
-//! [`column`], [`value`], [`code_page`]) and the classes of errors ([`fault`]). TLS is the host's, that within packets of TDS as well.
+//! The crate `route-sql` has the parts of all SQL databases, from a message to a bound statement or
+//! a row of a table. This crate has packets ([`wire`], [`source`]), the login ([`login`],
+//! [`options`]) and statements of a session ([`session`]). It converts values in both directions
+//! ([`parameter`], [`inserts`]; [`types`], [`column`], [`value`], [`code_page`]) and classifies
+//! errors ([`fault`]). The host does TLS, also within packets of TDS.
 
 mod code_page;
 mod column;

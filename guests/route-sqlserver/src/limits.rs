@@ -1,24 +1,27 @@
 //! Bounds of what a connection keeps and takes.
 
-/// Bytes of one value of an answer. An answer has at most 1 MiB, and a character of a text two bytes here.
+/// Bytes of one value of an answer. An answer has at most 1 MiB, and a character takes two bytes
+/// here.
 pub(crate) const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes of one statement with its values, of which an instance has several copies on their way.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Bytes of a packet that is asked for: what Microsoft's own clients ask for. With TLS a packet of 16 KiB or more would not fit into a record.
+/// Bytes of a requested packet, as in Microsoft's own clients. With TLS, a packet of 16 KiB or more
+/// would not fit into a record.
 pub(crate) const PACKET_BYTES: u32 = 8_000;
 
 /// Bytes of a packet before the login.
 pub(crate) const LOGIN_PACKET_BYTES: usize = 4_096;
 
-/// Packets of what the server says to a login; one that says more is none.
+/// Most packets of a server's answer to a login; a longer answer is invalid.
 pub(crate) const LOGIN_PACKETS_MAX: usize = 64;
 
 /// Parameters of one statement: 2,100 of a call, of which `sp_executesql` has two itself.
 pub(crate) const PARAMETERS_MAX: usize = 2_098;
 
-/// Rows behind one `VALUES`. SQL Server takes 1,000; statements have a power of two of them, so that few plans are made.
+/// Most rows after one `VALUES`. SQL Server allows 1,000; statements have a power of two, so that
+/// few plans are made.
 pub(crate) const ROWS_MAX: usize = 512;
 
 /// Bytes of the values of one statement of several rows. More gain nothing.

@@ -1,4 +1,4 @@
-//! What is said before statements: PRELOGIN, TLS, LOGIN7 (\[MS-TDS\] §2.2.6.4, §2.2.6.5).
+//! Login before statements: PRELOGIN, TLS, LOGIN7 (\[MS-TDS\] §2.2.6.4, §2.2.6.5).
 
 use crate::fault::{Fault, broken};
 use crate::limits::LOGIN_CHARACTERS_MAX;
@@ -13,7 +13,7 @@ const THREAD: u8 = 3;
 const SEVERAL_RESULTS: u8 = 4;
 const END: u8 = 0xff;
 
-/// What is said of TLS within it: none at all, of all, and that it must be.
+/// PRELOGIN values for TLS: not supported, on, and required.
 const NOT_SUPPORTED: u8 = 2;
 const ON: u8 = 1;
 const REQUIRED: u8 = 3;
@@ -25,7 +25,7 @@ const TDS_8_0: u32 = 0x0800_0000;
 /// Bytes of a LOGIN7 before its texts.
 const FIXED_BYTES: usize = 94;
 
-/// Who logs in.
+/// Credentials of a login.
 pub(crate) struct Login<'a> {
     pub(crate) server: &'a str,
     pub(crate) user: &'a str,

@@ -1,4 +1,5 @@
-//! What a connection string of SQL Server says besides server, database, user and password, and what of it cannot be done here.
+//! Options of a SQL Server connection string besides server, database, user and password, and those
+//! that are unsupported.
 
 use lotmq_guest::route::Failure;
 use route_sql::Server;
@@ -23,7 +24,7 @@ pub(crate) struct Options {
     pub(crate) language: String,
     /// Whether a replica that only reads will do (`ApplicationIntent=ReadOnly`).
     pub(crate) only_reads: bool,
-    /// Seconds to connect and log in, where it says so.
+    /// Seconds to connect and log in, if set.
     pub(crate) connect_s: Option<u64>,
 }
 
@@ -110,7 +111,8 @@ const IGNORED: [&str; 41] = [
 ];
 
 impl Options {
-    /// Reads the pairs of a connection string, and what the settings say of TLS; `is_trusting` where one of them trusts any certificate.
+    /// Reads the pairs of a connection string and the TLS settings. `is_trusting`: a setting trusts
+    /// any certificate.
     pub(crate) fn read(
         pairs: &[(String, String)],
         server: &Server,

@@ -1,6 +1,7 @@
-//! Values that are bound: the type that each has as a parameter, and its bytes (\[MS-TDS\] §2.2.5.4, §2.2.6.6).
+//! Bound values: the type of each parameter, and its bytes (\[MS-TDS\] §2.2.5.4, §2.2.6.6).
 //!
-//! A number has the type that the same number would have in the text of a statement, as far as the server can reckon with that; a text is Unicode.
+//! A number has the type that it would have in the text of a statement, as far as the server can
+//! compute with that type. A text is Unicode.
 
 use route_sql::Parameter;
 use route_sql::time::{Moment, with_zone};
@@ -42,7 +43,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// A value for a column of this type, which is empty where nobody knows it.
+    /// Converts a value for a column of this type, which is empty if unknown.
     pub(crate) fn new(parameter: &Parameter, column: &str) -> Result<Bound, Fault> {
         let value = fitting(parameter, column)?;
         let kind = match &value {
@@ -66,7 +67,7 @@ impl Bound {
     }
 }
 
-/// A value as its column takes it: what the server would not convert by itself, or would into something else.
+/// Converts a value for its column, if the server would not convert it or would convert it wrongly.
 fn fitting(parameter: &Parameter, column: &str) -> Result<Parameter, Fault> {
     Ok(match (parameter, column) {
         (Parameter::Text(text), "datetime2") => {
@@ -188,7 +189,8 @@ impl Kind {
         }
     }
 
-    /// Digits of a `decimal` and those behind its point: as many as fit into the bytes that it has, so that few plans are made.
+    /// Returns the precision and scale of a `decimal`. The precision uses all bytes of its size, so
+    /// that few plans are made.
     fn precision(self) -> (usize, usize) {
         let (whole, fraction) = self.digits();
         let precision = [9, 19, 28].into_iter().find(|precision| whole + fraction <= *precision);

@@ -1,4 +1,4 @@
-//! A session: statements, and what the server says to them (\[MS-TDS\] §2.2.7).
+//! Session: statements, and the server's answers to them (\[MS-TDS\] §2.2.7).
 
 use lotmq_guest::route::{Failure, IoError, described, failure, net};
 use route_sql::limits::CONNECT_MS;
@@ -16,7 +16,7 @@ use crate::types::Type;
 use crate::value::Value;
 use crate::wire::{self, Wire};
 
-/// Tokens of what the server says.
+/// Token types of the server's answers.
 mod said {
     pub(super) const RETURN_STATUS: u8 = 0x79;
     pub(super) const COLUMNS: u8 = 0x81;
@@ -38,7 +38,7 @@ mod said {
     pub(super) const DONE_IN_CALL: u8 = 0xff;
 }
 
-/// What a DONE says: more comes, it has a count, it ends what was given up.
+/// Flags of DONE: more follows, it has a count, it ends a cancelled statement.
 const HAS_MORE: u16 = 0x001;
 const HAS_COUNT: u16 = 0x010;
 const IS_GIVEN_UP: u16 = 0x020;
@@ -49,23 +49,24 @@ const SELECT: u16 = 0xc1;
 /// Number of the procedure `sp_executesql`.
 const EXECUTE_SQL: u16 = 10;
 
-/// What all sessions begin with: settings of the standard, errors that end a transaction as a whole, and years before months.
+/// First statement of a session: standard settings, errors that end the whole transaction, and
+/// years before months.
 const BEGINNING: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL, QUOTED_IDENTIFIER ON; SET NUMERIC_ROUNDABORT OFF; SET ANSI_NULL_DFLT_ON ON; SET IMPLICIT_TRANSACTIONS OFF; SET NOCOUNT OFF; SET XACT_ABORT ON; SET DATEFORMAT ymd; SET TEXTSIZE 2147483647";
 
 /// A session.
 pub(crate) struct Session {
     wire: Wire,
-    /// The database's, which texts of parameters are told with.
+    /// Collation of the database, for the texts of parameters.
     collation: Collation,
     /// The transaction that is open; 0 is none.
     transaction: [u8; 8],
     /// Seconds after which a statement is given up.
     timeout_s: u64,
-    /// Why nothing can be said any more.
+    /// Reason why the connection is unusable.
     lost: Option<Fault>,
 }
 
-/// What became of a statement.
+/// Result of a statement.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) affected: u64,
@@ -73,10 +74,10 @@ pub(crate) struct Done {
     pub(crate) has_rows: bool,
 }
 
-/// What gets the rows of a result.
+/// Receiver of a result's rows.
 pub(crate) type OnRow<'a> = &'a mut dyn FnMut(&[Column], &[Value]);
 
-/// What was said until now.
+/// State of the answer so far.
 #[derive(Default)]
 struct Course {
     done: Done,
@@ -110,7 +111,7 @@ impl Session {
 
     /// Says what comes before a login, and goes on with TLS where it is asked for.
     fn protect(&mut self, options: &Options) -> Result<(), Failure> {
-        // What the host refuses is not the network's fault.
+        // A denial of the host is no network error.
         let of_tls = |error: IoError| match error {
             IoError::Denied(_) => failure(&error),
             error => Fault::Lost(described(&error)).of_login(),
@@ -133,7 +134,7 @@ impl Session {
             answer.push(self.wire.byte()?);
         }
         login::check_prelogin(&answer, protection)?;
-        // What came before TLS could be of anybody.
+        // Anybody could have sent bytes before TLS.
         if self.wire.is_quiet() { Ok(()) } else { Err(broken("it speaks before TLS")) }
     }
 
@@ -203,7 +204,8 @@ impl Session {
         })
     }
 
-    /// A call of `sp_executesql`: the statement, the names and types of its parameters, and they themselves.
+    /// Encodes a call of `sp_executesql`: the statement, the names and types of its parameters, and
+    /// their values.
     fn call(&self, sql: &str, values: &[(Kind, &Parameter)]) -> Vec<u8> {
         let mut message = self.headers();
         message.extend([0xff, 0xff]);
@@ -228,7 +230,7 @@ impl Session {
         message
     }
 
-    /// What statements begin with: the transaction that they are in.
+    /// Encodes the headers of a statement, with its transaction.
     fn headers(&self) -> Vec<u8> {
         let mut headers = vec![22, 0, 0, 0, 18, 0, 0, 0, 2, 0];
         headers.extend(self.transaction);
@@ -256,7 +258,7 @@ impl Session {
         outcome
     }
 
-    /// Reads all that the server says to something. The rows of the first result that has some are handed on.
+    /// Reads the whole answer to a request. Passes on the rows of the first result with rows.
     fn answer(&mut self, course: &mut Course, on_row: OnRow<'_>) -> Result<(), Fault> {
         loop {
             self.wire.next_message()?;
@@ -264,14 +266,15 @@ impl Session {
             if self.wire.has_more()? {
                 return Err(broken("more than the end"));
             }
-            // What was given up may have ended by itself before; then the server says both.
+            // A cancelled statement may have ended before the cancellation; then the server reports
+            // both.
             if is_over || !self.wire.is_given_up() {
                 return Ok(());
             }
         }
     }
 
-    /// Reads a message up to its last DONE, and says whether that ends everything.
+    /// Reads a message up to its last DONE. Returns whether that ends the whole answer.
     fn message(&mut self, course: &mut Course, on_row: OnRow<'_>) -> Result<bool, Fault> {
         loop {
             match self.wire.byte()? {
@@ -344,7 +347,7 @@ impl Session {
         Ok(Fault::Server { number, severity, message: source.text()? })
     }
 
-    /// What has changed about the session.
+    /// Applies a change of the session.
     fn change(&mut self) -> Result<(), Fault> {
         const PACKET_SIZE: u8 = 4;
         const COLLATION: u8 = 7;

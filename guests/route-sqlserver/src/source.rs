@@ -2,7 +2,7 @@
 
 use crate::fault::{Fault, broken};
 
-/// Where the bytes of a message come from.
+/// Source of a message's bytes.
 pub(crate) trait Source {
     /// The next bytes, so many of them.
     fn take(&mut self, count: usize) -> Result<&[u8], Fault>;

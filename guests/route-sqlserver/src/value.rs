@@ -119,7 +119,7 @@ fn with_point(is_negative: bool, number: u128, scale: u8) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// Days from the first of March of the year 0, from which the library counts, to the first of January of the year 1 and of 1900.
+/// Returns the days from 1 March of the year 0, the epoch of the library, to 1 January of a year.
 fn first_day(year: i64) -> i64 {
     days_before(year, 1, 1)
 }

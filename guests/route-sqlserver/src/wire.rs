@@ -39,9 +39,9 @@ pub(crate) struct Wire {
     packets_left: Option<usize>,
     /// Until when is waited.
     until_ms: u64,
-    /// Whether the server was told to give the statement up.
+    /// Whether the server was asked to cancel the statement.
     is_given_up: bool,
-    /// Whether it may be told, which it can be of statements alone.
+    /// Whether a cancellation is possible, which is true for statements alone.
     may_give_up: bool,
 }
 
@@ -92,7 +92,7 @@ impl Wire {
         (self.is_given_up, self.may_give_up) = (false, true);
     }
 
-    /// Whether the server was told to give up what it does.
+    /// Returns whether the server was asked to cancel its work.
     pub(crate) fn is_given_up(&self) -> bool {
         self.is_given_up
     }
@@ -134,7 +134,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Begins to read the next message of the server. What is left of the last one is none of it.
+    /// Starts the next message of the server. Fails if the last one has unread bytes.
     pub(crate) fn next_message(&mut self) -> Result<(), Fault> {
         if self.taken < self.message.len() || !self.is_whole {
             return Err(broken("more than the answer"));
@@ -168,7 +168,7 @@ impl Wire {
             return Err(broken(format!("a packet of {length} bytes")));
         }
         self.fill(length)?;
-        // What was taken is not needed any more.
+        // Drops the bytes that were read.
         self.message.drain(..self.taken);
         self.taken = 0;
         self.message.extend(self.incoming.drain(..length).skip(HEADER_BYTES));
@@ -187,7 +187,7 @@ impl Wire {
                 Err(IoError::WouldBlock) => self.wait()?,
                 Err(error) => return Err(lost(&error)),
             }
-            // A server that says a little for ever is no better than one that says nothing.
+            // A server that sends a little for ever is no better than a silent one.
             if self.left_ms() == 0 {
                 self.give_up()?;
             }

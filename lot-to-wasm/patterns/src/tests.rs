@@ -87,7 +87,7 @@ fn patterns_that_ask_for_much_are_refused() {
 }
 
 #[test]
-fn what_could_grow_without_bound_is_not_offered() {
+fn pattern_constructs_with_unbounded_cost_are_rejected() {
     for (pattern, construct) in [
         (r"(a)\g<1>", "calls of groups"),
         (r"(?<name>a)\g<name>", "calls of groups"),
@@ -105,7 +105,7 @@ fn what_could_grow_without_bound_is_not_offered() {
 }
 
 #[test]
-fn what_is_not_valid_has_the_reason() {
+fn invalid_pattern_is_rejected_with_the_reason() {
     for pattern in ["(", "[z-a](?=a)", r"(?=a)\2(b)", r"(?=\p{Nothing})a"] {
         assert!(matches!(refusal(pattern), PatternError::Invalid(_)), "{pattern}");
     }
@@ -194,7 +194,7 @@ proptest! {
 
     /// An accepted pattern stays within its price in machines, and within the limit of memory.
     #[test]
-    fn what_is_taken_is_within_its_price(pattern in pattern()) {
+    fn accepted_pattern_stays_within_its_estimated_cost(pattern in pattern()) {
         if let Ok(price) = price(&pattern) {
             prop_assert!(price.machines * PATTERN_MACHINE_COST <= PATTERN_COST_MAX);
             if let Ok((machines, bytes)) = measured(&pattern) {

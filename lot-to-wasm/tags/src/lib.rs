@@ -1,7 +1,9 @@
-//! Tags of machines as texts say them: their types, and their addresses in the words of Modbus, S7 and OPC UA.
+//! Tags of machines in text form: their types, and their addresses in the syntax of Modbus, S7 and
+//! OPC UA.
 //!
-//! The compiler tells by it what can be no address before a device is asked, and the connectors read by it what they ask for. Not here: what a device has at an address, which only
-//! the device knows, and how values are encoded (`guests/lib/route-tags`).
+//! The compiler uses it to report impossible addresses before a device is asked; the connectors use
+//! it to read addresses. Not here: the contents of an address, which only the device knows, and the
+//! encoding of values (`guests/lib/route-tags`).
 
 mod kind;
 pub mod modbus;
@@ -10,7 +12,7 @@ pub mod s7;
 
 pub use kind::DataType;
 
-/// What of a tag an address has to fit.
+/// Properties of a tag that its address must fit.
 #[derive(Clone, Copy, Debug)]
 pub struct TagShape {
     /// `DATA_TYPE`.

@@ -1,4 +1,5 @@
-//! Addresses of Modbus: an area and a number in one of three notations (routes reference §5.5), and what of it a value takes.
+//! Addresses of Modbus: an area and a number in one of three notations (routes reference §5.5), and
+//! the range that a value takes.
 
 use crate::{DataType, TagShape};
 
@@ -71,10 +72,12 @@ impl ModbusArea {
     }
 }
 
-/// Reads an address: a number of 5 or 6 digits whose first says the area and which counts from 1, or with an `ADDRESS_TYPE` (`area`) one that counts from 0; `.3` behind it is a bit.
+/// Reads an address. Without an `ADDRESS_TYPE` (`area`) it is a number of 5 or 6 digits: the first
+/// digit is the area, and the rest counts from 1. With one it counts from 0. A suffix such as `.3`
+/// is a bit.
 ///
 /// # Errors
-/// Why the text is no address of a value of this shape, in words that follow it.
+/// Returns why the text is no address of a value of this shape, as words to follow the text.
 pub fn place(
     text: &str,
     area: Option<&str>,
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_reason() {
+    fn invalid_address_is_rejected_with_a_reason() {
         let own = |text, kind| (text, None, kind, None, (1, false));
         let all = |text, kind, is_written| (text, None, kind, None, (EVERYBODY, is_written));
         for ((text, area, kind, length, (unit, is_written)), expected) in [

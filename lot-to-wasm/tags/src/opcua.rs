@@ -1,11 +1,12 @@
-//! OPC UA as texts say it: the server's address, how messages are secured, and addresses of tags, which are node ids or paths of browse names.
+//! Text syntax of OPC UA: the server's address, message security, and tag addresses, which are node
+//! ids or paths of browse names.
 
 use std::fmt;
 
 /// How the address of a server begins.
 pub const SCHEME: &str = "opc.tcp://";
 
-/// What is said of a policy that is [broken](SecurityPolicy::broken_name), behind its name.
+/// Ending of the error for a policy that is [broken](SecurityPolicy::broken_name), after its name.
 pub const BROKEN: &str = "which is broken and not spoken any more: Basic256Sha256, Aes128_Sha256_RsaOaep and Aes256_Sha256_RsaPss are";
 
 /// Names of the nodes at which paths may begin, besides node ids.
@@ -16,7 +17,7 @@ pub const ROOTS: [&str; 4] = ["Objects", "Root", "Types", "Views"];
 pub struct NodeId<'a> {
     /// Index of its namespace; 0 is that of the standard.
     pub namespace: u16,
-    /// What it is in that namespace.
+    /// Identifier within that namespace.
     pub id: NodeIdentifier<'a>,
 }
 
@@ -62,7 +63,7 @@ fn is_base64(text: &str) -> bool {
     digits.bytes().all(is_digit) && text.len().is_multiple_of(4) && text.len() - digits.len() <= 2
 }
 
-/// Browse name of one step of a path, in any namespace where none is said.
+/// Browse name of one step of a path; without a namespace it matches any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BrowseName {
     /// Index of its namespace.
@@ -80,7 +81,8 @@ impl fmt::Display for BrowseName {
     }
 }
 
-/// Steps of a path, `/` between them; `&` before a sign that means nothing else, as in OPC UA part 4 annex A.2. `None` where a step is empty.
+/// Splits a path into its steps at `/`. `&` escapes the next character, as in OPC UA part 4 annex
+/// A.2. Returns `None` if a step is empty.
 pub fn path(text: &str) -> Option<Vec<BrowseName>> {
     let mut steps = vec![String::new()];
     let mut signs = text.trim().trim_start_matches('/').chars();
@@ -101,12 +103,12 @@ fn name(step: &str) -> Option<BrowseName> {
     (!text.is_empty()).then(|| BrowseName { namespace, text: text.to_owned() })
 }
 
-/// Whether paths may begin at what is called so: one of [`ROOTS`], in any case, or a node id.
+/// Returns whether paths may begin at this name: one of [`ROOTS`], in any case, or a node id.
 pub fn is_root(name: &str) -> bool {
     ROOTS.iter().any(|root| root.eq_ignore_ascii_case(name)) || node_id(name).is_some()
 }
 
-/// What is wrong with the address of a tag, in words that follow it; `by_path`: addresses are paths.
+/// Returns the flaw of a tag's address, as words to follow it. `by_path`: addresses are paths.
 pub fn address_flaw(text: &str, by_path: bool) -> Option<&'static str> {
     match by_path {
         true => path(text).is_none().then_some("a step of the path is empty"),
@@ -157,7 +159,7 @@ impl SecurityPolicy {
     }
 }
 
-/// What is done with each message.
+/// Protection of each message: none, signed, or signed and encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are what the standard calls them")]
 pub enum SecurityMode {
@@ -178,7 +180,7 @@ impl SecurityMode {
     }
 }
 
-/// What `OPCUA_CONFIG` says of security; `None` of what it does not name.
+/// Security settings of `OPCUA_CONFIG`; `None` for those that it omits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SecuritySettings {
     /// `USE_SECURITY`.
@@ -190,7 +192,8 @@ pub struct SecuritySettings {
 }
 
 impl SecuritySettings {
-    /// How messages are secured: `USE_SECURITY FALSE` is the last word; what is asked for without saying which is what every server of today has.
+    /// Returns the policy and mode to use. `USE_SECURITY FALSE` overrides both. Security without
+    /// details defaults to the policy and mode that every current server has.
     pub fn security(self) -> (SecurityPolicy, SecurityMode) {
         let policy = self.policy.unwrap_or(SecurityPolicy::None);
         let mode = self.mode.unwrap_or(SecurityMode::None);
@@ -207,7 +210,7 @@ impl SecuritySettings {
         }
     }
 
-    /// Whether security is asked for, and what is said of it is that there is none.
+    /// Returns whether security is requested, although its settings say that there is none.
     pub fn is_contradictory(self) -> bool {
         let are_none = self.policy.is_none_or(|policy| policy == SecurityPolicy::None)
             && self.mode.is_none_or(|mode| mode == SecurityMode::None);
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_becomes_a_policy_and_a_mode() {
+    fn security_settings_resolve_to_a_policy_and_a_mode() {
         let asked = |uses, policy: &str, mode: &str| SecuritySettings {
             uses,
             policy: SecurityPolicy::of(policy),

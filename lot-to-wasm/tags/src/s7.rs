@@ -1,8 +1,8 @@
-//! Addresses of S7 (routes reference §5.7), and what a value takes of its area.
+//! Addresses of S7 (routes reference §5.7), and the range that a value takes of its area.
 
 use crate::{DataType, TagShape};
 
-/// Most characters of a text: what its header can say in one byte each.
+/// Most characters of a text: its header has one byte for each length.
 const TEXT_LENGTH_MAX: u16 = 254;
 
 /// S7Area of a PLC; its number is that of the protocol.
@@ -27,7 +27,7 @@ impl S7Area {
 /// S7Address of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct S7Address {
-    /// Where it is.
+    /// Memory area of the S7.
     pub area: S7Area,
     /// Number of the data block; 0 of other areas.
     pub block: u16,
@@ -39,7 +39,7 @@ pub struct S7Address {
     pub bit: Option<u8>,
 }
 
-/// What an address says before its type is known.
+/// Parts of an address before its type is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct S7Place {
     area: S7Area,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_a_reason() {
+    fn invalid_address_is_rejected_with_a_reason() {
         let unknown = "it is none such as DB1.DBW4, DB1.DBX8.0, DB1.DBS10.20, MB2, M10.1, IW0, QB1, T1 or C1";
         let read_only = "an input, a timer or a counter cannot be written";
         for (text, kind, is_written, expected) in [

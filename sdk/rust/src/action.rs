@@ -60,7 +60,8 @@ pub mod host {
     pub use super::double_messages as messages;
 }
 
-/// Doubles of what Actions alone have, for tests on the machine itself; see [`testing`](crate::testing).
+/// Test doubles of the interfaces that only Actions have, for tests on the host machine; see
+/// [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::double_current_message::CurrentMessage;
@@ -88,12 +89,12 @@ pub mod testing {
         Message { topic, payload, client_id: "test".to_owned(), qos: QoS::AtMostOnce, retain: false }
     }
 
-    /// Takes what the Action has published since this was called last.
+    /// Takes the messages that the Action has published since the last call.
     pub fn published() -> Vec<WrittenMessage> {
         double_messages::take()
     }
 
-    /// Says what `current_message` gives; `None` for a run without a message, as at first.
+    /// Sets the result of `current_message`. `None`, the default, is a run without a message.
     pub fn set_current_message(message: Option<CurrentMessage>) {
         double_current_message::set(message);
     }
@@ -103,7 +104,8 @@ pub mod testing {
         double_calls::set_action(name, action);
     }
 
-    /// Lets a function be the module of a name. Where the guest calls one of its functions, that is the first input, `$function`.
+    /// Sets the function that answers calls of a module. If the guest calls a function of it, the
+    /// first input is `$function`.
     pub fn set_module(name: &str, module: impl Fn(&[Argument]) -> Result<Vec<Value>, RunError> + 'static) {
         double_calls::set_module(name, module);
     }
@@ -113,7 +115,8 @@ pub mod testing {
         double_calls::set_python(function, answer);
     }
 
-    /// Lets a function answer what the guest asks a Route for rows: the query, in JSON, and its parameters.
+    /// Sets the function that answers row requests to a Route. It gets the query, in JSON, and its
+    /// parameters.
     pub fn set_rows(route: &str, answer: impl Fn(&str, &[Value]) -> Value + 'static) {
         double_calls::set_rows(route, answer);
     }
@@ -130,7 +133,7 @@ pub mod testing {
         pub model: String,
         /// Topic to which it goes.
         pub topic: String,
-        /// What the guest has said of its fields.
+        /// Fields that the guest has set.
         pub assignments: Vec<Argument>,
     }
 
@@ -140,11 +143,14 @@ pub mod testing {
     }
 }
 
-/// What an Action does. Only [`on_message`](Action::on_message) must be given; each function runs to its end before the next one begins.
+/// An Action. Only [`on_message`](Action::on_message) is required. Each function runs to its end
+/// before the next one begins.
 ///
-/// An instance is thrown away after a panic and may be dropped between two runs: what must last is kept with [`keep`] or in the environment.
+/// The broker discards an instance after a panic and may drop it between two runs. To keep values,
+/// use [`keep`] or the environment.
 pub trait Action {
-    /// A message matched the Action's trigger. What was written before an `Err` is still carried out.
+    /// Handles a message that matched the Action's trigger. The broker also carries out writes
+    /// before an `Err`.
     fn on_message(message: Message) -> Result<(), RunError>;
 
     /// Another trigger of the Action fired: start, timer, a client's life cycle.
@@ -153,7 +159,7 @@ pub trait Action {
         Ok(())
     }
 
-    /// The Action was called by name; gives its outputs. By default it cannot be called.
+    /// Handles a call by name and returns its outputs. By default the Action cannot be called.
     fn call(inputs: Vec<Argument>, trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
         let _ = (inputs, trigger);
         Err(error("NOT_CALLABLE", "this action cannot be called"))
@@ -177,7 +183,7 @@ pub fn publish_with(
         .map_err(|refusal| refused("publish to", topic, refusal))
 }
 
-/// Makes this the topic's last value when the run ends, durably, and tells nobody.
+/// Stores the payload as the topic's last value when the run ends, durably, without publishing it.
 pub fn keep(topic: &str, payload: &[u8]) -> Result<(), RunError> {
     messages::keep(topic, payload).map_err(|refusal| refused("keep", topic, refusal))
 }
@@ -187,12 +193,14 @@ pub fn forget(topic: &str) -> Result<(), RunError> {
     messages::forget(topic).map_err(|refusal| refused("forget", topic, refusal))
 }
 
-/// The last value of a topic: a write of this run, the message that triggered it, the live value, or the retained message.
+/// Returns the last value of a topic: a write of this run, the triggering message, the live value,
+/// or the retained message.
 pub fn last_value(topic: &str) -> Option<Vec<u8>> {
     topic_store::get(topic)
 }
 
-/// Function that a module was called with: `scale` of `CALL MODULE "calc.scale"`; none where the caller named none.
+/// Returns the function in a call of a module: `scale` of `CALL MODULE "calc.scale"`. Returns
+/// `None` if the call has no function.
 pub fn called_function(inputs: &[Argument]) -> Option<&str> {
     match inputs.first() {
         Some(Argument { name, value: Value::Text(function) }) if name == "$function" => Some(function),
@@ -205,7 +213,8 @@ pub fn error(code: &str, message: impl Into<String>) -> RunError {
     RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
 }
 
-/// Messages, kept values included, that one run may write. The broker's bound, which its test `the_text_of_a_write_too_many_names_the_bound` compares.
+/// Most messages that one run may write, kept values included. The broker's limit; its test
+/// `the_text_of_a_write_too_many_names_the_bound` compares the two.
 const WRITES_PER_RUN_MAX: u32 = 10_000;
 
 /// Mebibytes of topics and payloads that one run may write; the broker's as well.

@@ -1,6 +1,6 @@
-//! The world `auth`: guests that say who a client is. Not stable yet.
+//! The world `auth`: guests that authenticate clients. Not stable yet.
 //!
-//! Host functions that wait suspend the guest; written down it is straight-line code.
+//! Host functions that wait suspend the guest, so guest code is straight-line code.
 
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
@@ -66,39 +66,39 @@ pub mod host {
     pub use super::double_principals as principals;
 }
 
-/// What tests of authentication guests on the machine itself need besides [`testing`](crate::testing).
+/// Test doubles that only authentication guests need, besides [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::double_http::{Request, response, serve as serve_http};
     use super::{Login, Principal, Selector, double_principals};
 
-    /// What the guest has done to clients that are logged in.
+    /// Action of the guest on clients that are logged in.
     #[derive(Clone, Debug)]
     pub enum Intervention {
         /// It has ended connections and sessions.
         Revoked {
             /// Whose.
             whom: Selector,
-            /// What clients of MQTT 5.0 are told.
+            /// Reason code for clients of MQTT 5.0.
             reason_code: u8,
             /// The same in words.
             reason: Option<String>,
         },
-        /// It has replaced who they are and what they may.
+        /// It has replaced their principal and their permissions.
         Updated {
             /// Whose.
             whom: Selector,
-            /// Who they are from now on.
+            /// New principal of the sessions.
             principal: Principal,
         },
     }
 
-    /// Takes what the guest has done with `revoke` and `update` since this was called last.
+    /// Takes the calls of `revoke` and `update` since the last call.
     pub fn interventions() -> Vec<Intervention> {
         double_principals::take()
     }
 
-    /// Sets the number of sessions that `revoke` and `update` are told to have been about, each time; 1 at first.
+    /// Sets the number of sessions that each `revoke` and `update` returns; 1 by default.
     pub fn set_sessions(count: u32) {
         double_principals::set_sessions(count);
     }
@@ -145,9 +145,11 @@ pub const NOT_AUTHORIZED: u8 = 0x87;
 /// Reason Code of CONNACK for an authentication method that is not known.
 pub const BAD_AUTHENTICATION_METHOD: u8 = 0x8C;
 
-/// What an authentication guest does. Only [`authenticate`](Authenticator::authenticate) must be given; the host calls of the others what [`describe`](Authenticator::describe) names.
+/// An authentication guest. Only [`authenticate`](Authenticator::authenticate) is required. The
+/// host calls the other functions if [`describe`](Authenticator::describe) lists them.
 pub trait Authenticator {
-    /// Says which calls and methods this guest wants. Called once, before [`open`](Authenticator::open), without network.
+    /// Returns the calls and methods that this guest wants. The host calls it once, before
+    /// [`open`](Authenticator::open), without network.
     fn describe() -> Description {
         Description { hooks: Hooks::empty(), methods: Vec::new() }
     }
@@ -186,7 +188,8 @@ pub trait Authenticator {
         let _ = (connection, reason);
     }
 
-    /// Works without a client; returns after about `until_ms`. For [`Hooks::RUN`]. Gives the milliseconds after which it wants to run again.
+    /// Works without a client and returns after about `until_ms`. For [`Hooks::RUN`]. Returns the
+    /// milliseconds until the next run.
     fn run(until_ms: u32) -> Result<u32, String> {
         Ok(until_ms)
     }
@@ -196,7 +199,8 @@ pub trait Authenticator {
 }
 
 impl Principal {
-    /// A user without groups and properties, about whom the Rules of the broker decide, without end and without bounds of its own.
+    /// Returns a user without groups, properties, expiry and own limits. The Rules of the broker
+    /// decide for this user.
     pub fn named(user: impl Into<String>) -> Principal {
         Principal {
             user: user.into(),
@@ -225,7 +229,8 @@ impl Default for SessionLimits {
 }
 
 impl Grant {
-    /// Allows publishing to the topics of a filter, at any quality of service, also retained messages, or subscribing to them, or both.
+    /// Allows publishing to the topics of a filter, subscribing to them, or both. Covers every
+    /// quality of service and retained messages.
     pub fn allow(actions: Actions, filter: impl Into<String>) -> Grant {
         let (effect, filter) = (Effect::Allow, filter.into());
         Grant { effect, actions, filter, qos_max: QoS::ExactlyOnce, retain: true }

@@ -1,11 +1,13 @@
-//! A batch of deliveries as it came, whose texts can be read where they lie: in the lists of `route-batches`.
+//! Batch of deliveries as received. Its texts can be read in place, in the lists of
+//! `route-batches`.
 
 use super::{
     Addressee, Delivery, Failure, Message, PayloadFormat, PlaceholderValues, Properties, QoS, TagName,
     UserProperty, Value,
 };
 
-/// A batch of deliveries as it came: what [`Route::deliver_batch`](super::Route::deliver_batch) gets.
+/// Batch of deliveries as received: the input of
+/// [`Route::deliver_batch`](super::Route::deliver_batch).
 #[derive(Debug)]
 pub struct DeliveryBatch(Came);
 
@@ -21,11 +23,12 @@ impl DeliveryBatch {
         DeliveryBatch(Came::Lists { numbers, bytes })
     }
 
-    /// The deliveries, whose topics and payloads lie in the batch and need no memory of their own. Asked for again, those that came as records have neither properties
-    /// nor placeholders any more.
+    /// Returns the deliveries. Their topics and payloads borrow from the batch and need no memory
+    /// of their own. A second call returns deliveries from records without properties and
+    /// placeholders.
     ///
     /// # Errors
-    /// `Fatal` for a batch that is malformed, which only a broker with another contract sends.
+    /// `Fatal` for a malformed batch, which only a broker with another contract sends.
     pub fn deliveries(&mut self) -> Result<Vec<DeliveryRef<'_>>, Failure> {
         match &mut self.0 {
             Came::Records(deliveries) => Ok(deliveries.iter_mut().map(DeliveryRef::of).collect()),
@@ -58,7 +61,7 @@ impl From<Vec<Delivery>> for DeliveryBatch {
 pub struct DeliveryRef<'a> {
     /// Rises from message to message of the definition, by one or more; the same after a retry.
     pub sequence: u64,
-    /// What of the definition takes it.
+    /// Part of the definition that takes the delivery.
     pub to: AddresseeRef<'a>,
     /// The message.
     pub message: DeliveredMessage<'a>,
@@ -66,11 +69,11 @@ pub struct DeliveryRef<'a> {
     pub properties: Option<Properties>,
     /// When the broker received it, in milliseconds since 1970-01-01 UTC.
     pub received_ms: i64,
-    /// Values of the placeholders in the settings of that event or mapping, for each setting that has some.
+    /// Values of the placeholders in that event or mapping, for each setting with placeholders.
     pub placeholders: Vec<PlaceholderValues>,
 }
 
-/// What a delivery is for; see [`Addressee`].
+/// Target of a delivery; see [`Addressee`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AddresseeRef<'a> {
     /// The event of this name.
@@ -104,7 +107,7 @@ pub struct DeliveredMessage<'a> {
 }
 
 impl<'a> DeliveryRef<'a> {
-    /// What a delivery lends, but for its properties and values, which it is left without.
+    /// Borrows the parts of a delivery. Moves properties and placeholder values out of it.
     fn of(delivery: &'a mut Delivery) -> DeliveryRef<'a> {
         let Delivery { sequence, to, message, properties, received_ms, placeholders } = delivery;
         let to = match to {
@@ -144,7 +147,7 @@ impl<'a> DeliveryRef<'a> {
 
 /// Numbers with which a delivery begins.
 const HEAD_NUMBERS: usize = 11;
-/// Bits of how it was sent: RETAIN, and what follows its head.
+/// Bits of a message's flags: RETAIN, and the parts that follow its head.
 const RETAIN: u32 = 4;
 const HAS_PROPERTIES: u32 = 8;
 const HAS_PLACEHOLDERS: u32 = 16;
@@ -162,11 +165,11 @@ enum MalformedBatch {
     NumbersEnd,
     /// The bytes end before a length.
     BytesEnd,
-    /// Bytes are left behind the last delivery.
+    /// Bytes are left after the last delivery.
     BytesLeft(usize),
     /// A text is no UTF-8.
     NotUtf8,
-    /// A number says nothing that is known: how a delivery was sent, what it is for, which properties it has, or the kind of a value.
+    /// Unknown number for the QoS, the target, the properties or the kind of a value.
     Unknown(u32),
 }
 
@@ -203,7 +206,7 @@ fn deliveries<'a>(numbers: &'a [u32], bytes: &'a [u8]) -> Result<Vec<DeliveryRef
     }
 }
 
-/// What is left of the lists.
+/// Unread rest of the lists.
 struct Reader<'a> {
     numbers: &'a [u32],
     bytes: &'a [u8],
@@ -283,7 +286,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// As many as the next number says, each of which has a number at least.
+    /// Reads a count and then as many items, each of which takes at least one number.
     fn some<T>(
         &mut self,
         mut one: impl FnMut(&mut Self) -> Result<T, MalformedBatch>,
@@ -386,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_batch_is_refused_for_what_is_wrong() {
+    fn malformed_batch_is_rejected_with_the_reason() {
         let (numbers, bytes) = example();
         let changed = |index: usize, number: u32| {
             let mut changed = numbers.clone();

@@ -1,11 +1,13 @@
-//! Connections over TCP as readers and writers of the standard library; in each world with network, whose types are its own.
+//! TCP connections as readers and writers of the standard library. Each world with network has its
+//! own types.
 
 use super::host::net::{self, Interest, IoError, Peer};
 use std::io;
 
-/// A TCP connection for code that waits: reading and writing suspend the guest until the other side is ready.
+/// TCP connection for blocking code. Reads and writes suspend the guest until the other side is
+/// ready.
 ///
-/// For code that asks first, use [`net::Tcp`] and [`net::wait`].
+/// For code that polls first, use [`net::Tcp`] and [`net::wait`].
 #[derive(Debug)]
 pub struct Connection {
     tcp: net::Tcp,
@@ -14,7 +16,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to a named endpoint of the definition. `timeout_ms` holds for the connect and for each later read and write.
+    /// Connects to a named endpoint of the definition. `timeout_ms` applies to the connect and to
+    /// each later read and write.
     pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Connection, IoError> {
         Ok(Connection { tcp: net::Tcp::connect(endpoint, timeout_ms)?, timeout_ms })
     }
@@ -104,7 +107,9 @@ pub fn described(error: &IoError) -> String {
         IoError::Closed => "the connection has ended".to_owned(),
         IoError::WouldBlock => "it is not ready".to_owned(),
         IoError::Tls(reason) => format!("TLS: {reason}"),
-        IoError::LimitReached => "this instance has as many connections, sockets and listeners as it may, 64".to_owned(),
+        IoError::LimitReached => {
+            "this instance has as many connections, sockets and listeners as it may, 64".to_owned()
+        }
     }
 }
 

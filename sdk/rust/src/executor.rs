@@ -1,9 +1,12 @@
-//! Executor of asynchronous code: runs futures on the one thread of a guest, and suspends the guest while all of them wait.
+//! Executor of asynchronous code. Runs futures on the one thread of a guest and suspends the guest
+//! while all of them wait.
 //!
-//! [`block_on`] runs one future to its end, [`spawn`] adds tasks that go on beside it. Between two calls of the host everything stands still: what must go on by
-//! itself, such as reading what the other side sends, goes on in [`drive`], from [`Route::run`](super::Route::run). [`AsyncConnection`] is a stream for protocol crates:
-//! it implements the traits of `futures-io` or `tokio`, with the feature of that name. No other part of tokio's runtime is there: tasks are spawned here, and time is
-//! told by [`sleep`] and [`timeout`].
+//! [`block_on`] runs one future to its end; [`spawn`] adds tasks beside it. Tasks make no progress
+//! between two calls of the host. Background work, such as reading from the other side, runs in
+//! [`drive`], from [`Route::run`](super::Route::run).
+//! [`AsyncConnection`] is a stream for protocol crates. It implements the traits of `futures-io` or
+//! `tokio` with the feature of that name. There is no tokio runtime: spawn tasks with [`spawn`],
+//! and use [`sleep`] and [`timeout`] for time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,10 +26,10 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 /// Tasks that can go on, by their numbers.
 type Ready = Arc<Mutex<BTreeSet<u64>>>;
 
-/// Reads and writes of a task after which the others have their turn, even if more can be read or written.
+/// Reads and writes of a task before it yields to the other tasks, even if more are possible.
 const TURN_OPERATIONS: u32 = 64;
 
-/// Rounds of tasks after which connections, time and the host are looked at, even if tasks can go on.
+/// Rounds of tasks between two polls of connections, timers and the host, even if tasks are ready.
 const ROUNDS_PER_LOOK: u32 = 16;
 
 thread_local! {
@@ -41,13 +44,13 @@ struct Executor {
     /// Tasks that are not being polled.
     tasks: BTreeMap<u64, Task>,
     waits: Vec<(Source, Waker)>,
-    /// What sleeps, by the time at which it is woken and a number of its own.
+    /// Wakers of sleeping tasks, by wake-up time and a unique number.
     timers: BTreeMap<(u64, u64), Waker>,
     last_number: u64,
     is_running: bool,
     /// Whether a task has ended since [`drive`] came back last.
     has_ended: bool,
-    /// What a [`drive`] that is under way is woken by when a task ends.
+    /// Waker of a running [`drive`], for the end of a task.
     at_end: Option<Waker>,
 }
 
@@ -77,7 +80,8 @@ impl Executor {
     }
 }
 
-/// What a task waits for. It keeps no connection open that nobody has any more.
+/// Event source that a task waits for. It holds weak references, so that it keeps no unused
+/// connection open.
 enum Source {
     Readable(Weak<net::Tcp>),
     Writable(Weak<net::Tcp>),
@@ -141,7 +145,7 @@ impl Held {
     }
 }
 
-/// Notes who is woken when a source is ready: the last one who has asked.
+/// Registers the waker of a source. The latest one replaces earlier ones.
 fn wake_when(source: Source, cx: &Context<'_>) {
     EXECUTOR.with_borrow_mut(|executor| {
         match executor.waits.iter_mut().find(|(known, _)| known.is_same(&source)) {
@@ -184,10 +188,11 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
     with_ready(|ready| ready.insert(number));
 }
 
-/// Runs a future to its end, and the tasks that were spawned beside it.
+/// Runs a future to its end, together with the spawned tasks.
 ///
 /// # Panics
-/// Within another `block_on`, and when the future waits for something that nothing can bring: no connection, no time and no work of the host.
+/// Panics within another `block_on`, and if the future waits for no connection, no time and no work
+/// of the host.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let number = EXECUTOR.with_borrow_mut(|executor| {
         assert!(!std::mem::replace(&mut executor.is_running, true), "block_on within block_on");
@@ -249,7 +254,7 @@ fn park(most_ms: u32) {
         let held: Vec<Held> = executor.waits.iter().filter_map(|(source, _)| source.hold()).collect();
         (held, next.map_or(most_ms, |ms| u32::try_from(ms).unwrap_or(u32::MAX).min(most_ms)))
     });
-    // An instance has 64 connections and listeners at most, and 64 signals, so that all interests fit.
+    // An instance has at most 64 connections and listeners, and 64 signals, so all interests fit.
     let interests: Vec<Interest<'_>> = held.iter().map(Held::interest).collect();
     let mut are_ready = net::wait(&interests, timeout_ms);
     are_ready.sort_unstable();
@@ -263,10 +268,12 @@ fn park(most_ms: u32) {
     woken.iter().for_each(Waker::wake_by_ref);
 }
 
-/// Goes on with the tasks until the host has work for this instance, a task has ended or the time is over; what [`Route::run`](super::Route::run) does.
+/// Runs the tasks until the host has work for this instance, a task has ended or the time is over.
+/// Implements [`Route::run`](super::Route::run).
 ///
-/// A task that has ended before, beside a delivery, ends it at once, each only once. Without tasks it waits, so that a guest that runs again at once does not spin.
-/// Whatever the host has, tasks that something has come for go on first: behind a backlog there is always work of the host.
+/// It returns at once for a task that ended earlier, for example beside a delivery, once for each.
+/// Without tasks it waits, so that an immediate next run does not spin. Tasks with new input run
+/// first even if the host has work, because a backlog always has work.
 pub fn drive(until_ms: u32) {
     park(0);
     // Each ends it.
@@ -324,7 +331,7 @@ pub(super) fn wake_by(signal: &Arc<net::Signal>, cx: &Context<'_>) {
     wake_when(Source::Signalled(Arc::downgrade(signal)), cx);
 }
 
-/// Whether the task may read or write once more in its turn; else it goes on behind the others.
+/// Returns whether the task may read or write once more in its turn; else it yields to the others.
 pub(super) fn takes_turn(cx: &Context<'_>) -> bool {
     let left = LEFT.get();
     if left == 0 {
@@ -367,7 +374,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        // Of a thread that ends, as that of a test, with a task that sleeps, the timers are gone already.
+        // When a thread ends with a sleeping task, as in a test, its timers may already be gone.
         let _ = EXECUTOR
             .try_with(|executor| drop(executor.borrow_mut().timers.remove(&(self.at_ms, self.number))));
     }
@@ -430,7 +437,8 @@ impl AsyncConnection {
         self.tcp.start_zstd(received)
     }
 
-    /// Reads what is there, at most `max` bytes; empty when the other side has ended its direction.
+    /// Reads available bytes, at most `max`. Returns no bytes when the other side has ended its
+    /// direction.
     pub fn poll_receive(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Vec<u8>>> {
         if !takes_turn(cx) {
             return Poll::Pending;
@@ -444,7 +452,7 @@ impl AsyncConnection {
         }
     }
 
-    /// Writes what can be taken now, and says how much.
+    /// Writes as many bytes as possible now, and returns their number.
     pub fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !takes_turn(cx) {
             return Poll::Pending;
@@ -496,12 +504,14 @@ pub struct AsyncUdp {
 }
 
 impl AsyncUdp {
-    /// Opens a socket for datagrams to and from a named endpoint of the definition. Suspends the whole guest while its host is looked up.
+    /// Opens a socket for datagrams to and from a named endpoint of the definition. Suspends the
+    /// whole guest during the look-up of its host.
     pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Self, IoError> {
         Ok(Self { udp: Arc::new(net::Udp::connect(endpoint, timeout_ms)?) })
     }
 
-    /// Opens a socket for datagrams from anybody, at an endpoint that the definition marks as listening.
+    /// Opens a socket for datagrams from any sender, at an endpoint that the definition marks as
+    /// listening.
     pub fn bind(endpoint: &str) -> Result<Self, IoError> {
         Ok(Self { udp: Arc::new(net::Udp::bind(endpoint)?) })
     }
@@ -511,7 +521,7 @@ impl AsyncUdp {
         self.send_whole(datagram, None).await
     }
 
-    /// Sends one datagram to an IP address, from a socket that is for anybody.
+    /// Sends one datagram to an IP address, from a socket that was bound.
     pub async fn send_to(&self, datagram: &[u8], to: &Peer) -> Result<(), IoError> {
         self.send_whole(datagram, Some(to)).await
     }
@@ -527,7 +537,7 @@ impl AsyncUdp {
         .await
     }
 
-    /// The next datagram, and who sent it.
+    /// Returns the next datagram and its sender.
     pub async fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
         poll_fn(|cx| {
             if !takes_turn(cx) {
@@ -605,7 +615,7 @@ mod tests {
     use crate::testing::{set_endpoint, set_host_work};
 
     #[test]
-    fn what_has_come_is_read_though_the_host_has_work_all_the_time() {
+    fn arrived_data_is_read_even_under_constant_host_work() {
         let far = UdpSocket::bind("127.0.0.1:0").unwrap();
         set_endpoint("far", far.local_addr().unwrap());
         let (socket, heard) = (AsyncUdp::open("far", 1_000).unwrap(), Rc::new(Cell::new(0)));
@@ -631,7 +641,7 @@ mod tests {
         let far = UdpSocket::bind("127.0.0.1:0").unwrap();
         far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         set_endpoint("far", far.local_addr().unwrap());
-        // What `open` does.
+        // As in `open`.
         let (polls, station) = (AsyncUdp::open("far", 1_000).unwrap(), AsyncUdp::open("far", 1_000).unwrap());
         let polled = Rc::new(Cell::new(0));
         let count = Rc::clone(&polled);
@@ -644,7 +654,7 @@ mod tests {
         });
         let answers = std::thread::spawn(move || {
             let (mut bytes, mut asked, mut polled) = ([0; 10], None, 0);
-            // It answers behind three polls.
+            // The far side answers after three polls.
             loop {
                 let (length, from) = far.recv_from(&mut bytes).unwrap();
                 match &bytes[..length] {
@@ -657,7 +667,7 @@ mod tests {
                 }
             }
         });
-        // What `deliver` does.
+        // As in `deliver`.
         let answer = block_on(async {
             station.send(b"ask").await?;
             timeout(Duration::from_secs(5), station.receive()).await.unwrap_or(Err(IoError::TimedOut))

@@ -1,4 +1,4 @@
-//! Files in the folders that the route's definition names, as readers and writers of the standard library.
+//! Files in the folders of the route's definition, as readers and writers of the standard library.
 //!
 //! ```ignore
 //! use lotmq_guest::route::files::Folder;
@@ -11,13 +11,14 @@
 //! logs.sync("")?; // and its name.
 //! ```
 //!
-//! All of it needs the grants `file-read:` and `file-write:` of the folder, as its `STORAGE_DIR` names it. Calls suspend the guest while the disk works.
+//! The guest needs the grants `file-read:` and `file-write:` of the folder, as in its
+//! `STORAGE_DIR`. Calls suspend the guest while the disk works.
 
 use super::host::files::{self, Listing};
 pub use super::host::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
 use std::io;
 
-/// Names of one call of the host: the most that it gives.
+/// Most names that the host returns per call.
 const NAMES_PER_CALL: u32 = 256;
 
 /// A folder that the route's definition names.
@@ -27,7 +28,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder of the section of this name, in lower case and without `_CONFIG`. Whether there is such a folder, the first use of it says.
+    /// Returns the folder of a section, by its name in lower case and without `_CONFIG`. The first
+    /// use reports a missing folder.
     pub fn named(section: &str) -> Folder {
         Folder { name: section.to_owned() }
     }
@@ -42,7 +44,7 @@ impl Folder {
         self.open_as(path, OpenMode::Write)
     }
 
-    /// Opens a file to write behind its end; made if it is not there.
+    /// Opens a file to write at its end. Creates it if it is missing.
     pub fn append(&self, path: &str) -> Result<File, FileError> {
         self.open_as(path, OpenMode::Append)
     }
@@ -56,13 +58,14 @@ impl Folder {
         Ok(File { file: files::File::open(&self.name, path, mode)?, position: 0 })
     }
 
-    /// The names in a folder of it, of which the empty path is the folder itself. They come in parts as they are asked for.
+    /// Lists the names in a subfolder; the empty path is the folder itself. The names arrive in
+    /// parts, on demand.
     pub fn list(&self, path: &str) -> Result<FolderNames, FileError> {
         let listing = Listing::open(&self.name, path)?;
         Ok(FolderNames { listing, part: Vec::new().into_iter(), is_over: false })
     }
 
-    /// What is known of a path.
+    /// Returns the metadata of a path.
     pub fn stat(&self, path: &str) -> Result<Metadata, FileError> {
         files::stat(&self.name, path)
     }
@@ -82,15 +85,16 @@ impl Folder {
         files::make_folder(&self.name, path)
     }
 
-    /// Waits until the names in a folder of it are on the disk, of which the empty path is the folder itself.
+    /// Waits until the names in a subfolder are on the disk; the empty path is the folder itself.
     pub fn sync(&self, path: &str) -> Result<(), FileError> {
         files::sync_folder(&self.name, path)
     }
 }
 
-/// An open file with a position, at which the next bytes are read or written.
+/// Open file with a position for the next read or write.
 ///
-/// Each read and write is a call of the host of at most 64 KiB; small ones are worth an [`io::BufReader`] or [`io::BufWriter`].
+/// Each read and write is a call of the host of at most 64 KiB. For small ones use an
+/// [`io::BufReader`] or [`io::BufWriter`].
 #[derive(Debug)]
 pub struct File {
     file: files::File,
@@ -108,7 +112,7 @@ impl File {
         self.file.set_length(length)
     }
 
-    /// What is known of it now.
+    /// Returns the current metadata.
     pub fn stat(&self) -> Result<Metadata, FileError> {
         self.file.stat()
     }
@@ -135,7 +139,7 @@ impl io::Write for File {
         Ok(part.len())
     }
 
-    /// Does nothing: no bytes are kept back. On the disk they are behind [`File::sync`].
+    /// Does nothing, because no bytes are buffered. [`File::sync`] writes them to the disk.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -153,7 +157,7 @@ impl io::Seek for File {
     }
 }
 
-/// Names of a folder, with what they stand for; see [`Folder::list`].
+/// Iterator over the names in a folder, with their kinds; see [`Folder::list`].
 #[derive(Debug)]
 pub struct FolderNames {
     listing: Listing,

@@ -1,4 +1,4 @@
-//! Requests to HTTP servers, over connections that the host keeps open between them.
+//! HTTP client. The host keeps connections open between requests.
 //!
 //! ```ignore
 //! use lotmq_guest::route::{Failure, http::HttpClient};
@@ -11,14 +11,15 @@
 //! }
 //! ```
 //!
-//! A server is an endpoint of the route's definition, so its module needs the grant `endpoint:HOST:PORT`. Calls that wait suspend the guest. Several requests go on at once
-//! when all are [started](HttpRequest::start) before the first response is read.
+//! A server is an endpoint of the route's definition, so its module needs the grant
+//! `endpoint:HOST:PORT`. Waiting calls suspend the guest. To run several requests at once,
+//! [start](HttpRequest::start) all before you read the first response.
 
 use super::host::http as host;
 pub use super::host::http::{Header, HttpError, ResponseHead};
 use std::io;
 
-/// Bytes of one read: the most that the host gives.
+/// Most bytes that the host returns per read.
 const PIECE_BYTES: u32 = 64 * 1024;
 
 /// Milliseconds for an exchange of a client that does not say otherwise.
@@ -27,7 +28,7 @@ const TIMEOUT_MS: u32 = 20_000;
 /// Bytes of a response's body of a client that does not say otherwise.
 const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// A server, and what is the same in all requests to it.
+/// HTTP client of one server, with the settings that all its requests share.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     endpoint: String,
@@ -37,7 +38,8 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// The server that is the endpoint of this name in the definition. Whether there is such an endpoint, the first request says.
+    /// Returns a client for the endpoint of this name in the definition. The first request reports
+    /// a missing endpoint.
     pub fn new(endpoint: &str) -> HttpClient {
         HttpClient {
             endpoint: endpoint.to_owned(),
@@ -47,13 +49,14 @@ impl HttpClient {
         }
     }
 
-    /// Time from the start of a request to the end of its response: 20 s unless it is said, at most 300.
+    /// Sets the time from the start of a request to the end of its response: 20 s by default, at
+    /// most 300 s.
     pub fn timeout_ms(mut self, timeout_ms: u32) -> HttpClient {
         self.timeout_ms = timeout_ms;
         self
     }
 
-    /// Bytes of a response's body that are taken: 1 MiB unless it is said, at most 1 GiB.
+    /// Sets the largest response body in bytes: 1 MiB by default, at most 1 GiB.
     pub fn response_bytes_max(mut self, bytes: u64) -> HttpClient {
         self.response_bytes_max = bytes;
         self
@@ -142,9 +145,9 @@ impl HttpRequest {
     }
 }
 
-/// A request under way. Dropping it gives it up.
+/// Request in progress. Dropping it cancels it.
 ///
-/// As a reader of the standard library it is the body of the response.
+/// It is a reader of the standard library for the body of the response.
 #[derive(Debug)]
 pub struct HttpExchange(host::Exchange);
 
@@ -185,8 +188,9 @@ impl io::Read for HttpExchange {
     }
 }
 
-/// Waits until one of the exchanges has something to read, until the time is over, or until the host has other work for the guest. Gives the positions
-/// of those that have, or none. Of an exchange the head is to be read first.
+/// Waits until an exchange has something to read, the time is over, or the host has other work for
+/// the guest. Returns the positions of the ready exchanges, or none. Read the head of an exchange
+/// first.
 pub fn wait(exchanges: &[&HttpExchange], timeout_ms: u32) -> Vec<u32> {
     let exchanges: Vec<&host::Exchange> = exchanges.iter().map(|exchange| &exchange.0).collect();
     host::wait(&exchanges, timeout_ms)

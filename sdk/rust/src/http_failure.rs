@@ -1,11 +1,11 @@
-//! What an exchange with an HTTP server means to a route.
+//! Mapping from HTTP responses and errors to failures of a route.
 
 use super::Failure;
 use super::http::{HttpError, HttpResponse, described};
 
 impl HttpResponse {
-    /// The response of a server that took the request; else the class of failure that the status usually is: of 5xx, of 408, 425 and 429 to try
-    /// again, of all others, redirects among them, that the data can never pass.
+    /// Returns the response if the server accepted the request, else the usual class of failure.
+    /// 5xx, 408, 425 and 429 are retried. All others, with redirects, reject the data for good.
     pub fn accepted(self) -> Result<HttpResponse, Failure> {
         match self.status {
             200..300 => Ok(self),
@@ -15,8 +15,8 @@ impl HttpResponse {
     }
 }
 
-/// The class of failure that an error usually is: what is not granted is fatal, what cannot be sent or is too large can never pass, and a server that is away is
-/// waited for.
+/// Usual class of failure of an error. A missing grant is fatal. Data that is too large or cannot
+/// be sent is rejected. The route waits for a server that is away.
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Failure {
         let reason = described(&error);

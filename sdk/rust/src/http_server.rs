@@ -1,4 +1,4 @@
-//! HTTP requests that the host takes for this route: an endpoint whose section has `LISTEN` and `SERVE "HTTP"`.
+//! HTTP server of a route: an endpoint whose section has `LISTEN` and `SERVE "HTTP"`.
 //!
 //! ```ignore
 //! use lotmq_guest::route::{Failure, http_server::{HttpReply, HttpServer}};
@@ -14,8 +14,10 @@
 //! }
 //! ```
 //!
-//! A request can be answered in a later call of the host: keep the [`IncomingRequest`], or its [`Responder`], and answer in [`Route::deliver`](super::Route::deliver) when the message
-//! has come that it waits for. What is dropped without an answer is answered with 500, what is kept for too long with 504.
+//! A guest can answer a request in a later call of the host. It keeps the [`IncomingRequest`] or
+//! its [`Responder`], and answers in [`Route::deliver`](super::Route::deliver) when the message
+//! arrives. The client gets 500 if the guest drops the request, and 504 if the guest keeps it too
+//! long.
 
 pub use super::bindings::lotmq::guest::{
     http::Header,
@@ -34,7 +36,7 @@ const BODY_BYTES_MAX: u32 = 1024 * 1024;
 /// Milliseconds for an answer of a server that does not say otherwise.
 const TIMEOUT_MS: u32 = 30_000;
 
-/// What a server takes.
+/// Limits of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpServerOptions {
     body_bytes_max: u32,
@@ -48,12 +50,13 @@ impl Default for HttpServerOptions {
 }
 
 impl HttpServerOptions {
-    /// Bytes of a request's body: 1 MiB unless it is said, at most 16. Longer ones are answered with 413.
+    /// Sets the largest request body in bytes: 1 MiB by default, at most 16 MiB. The server answers
+    /// longer ones with 413.
     pub fn body_bytes_max(self, body_bytes_max: u32) -> Self {
         Self { body_bytes_max, ..self }
     }
 
-    /// Time for an answer: 30 s unless it is said, at most 300. Then the host answers 504.
+    /// Sets the time for an answer: 30 s by default, at most 300 s. After it the host answers 504.
     pub fn timeout_ms(self, timeout_ms: u32) -> Self {
         Self { timeout_ms, ..self }
     }
@@ -84,13 +87,14 @@ impl HttpServer {
         }
     }
 
-    /// What [`net::wait`] waits for: that there is a request.
+    /// Returns the interest for [`net::wait`] in a new request.
     pub fn acceptable(&self) -> Interest<'_> {
         Interest::Signalled(&self.acceptable)
     }
 
-    /// Does something with each request until the host has other work or the time is over; what [`Route::run`](super::Route::run) does of a route that only serves.
-    /// Gives what that gives: run again at once.
+    /// Calls `each` for every request until the host has other work or the time is over. Implements
+    /// [`Route::run`](super::Route::run) for a route that only serves. Returns that it runs again
+    /// at once.
     pub fn run(
         &self,
         until_ms: u32,
@@ -106,7 +110,7 @@ impl HttpServer {
             }
             match self.next() {
                 Ok(Some(asked)) => each(asked)?,
-                // What it keeps must be answered before it takes others.
+                // The guest must answer the requests that it keeps before it takes others.
                 Ok(None) => {}
                 Err(IoError::LimitReached) => return Ok(100),
                 Err(error) => return Err(super::failure(&error)),
@@ -143,17 +147,18 @@ impl IncomingRequest {
         &self.request.method
     }
 
-    /// Path as it was sent: what is escaped in it is still.
+    /// Returns the path as received, with its escapes.
     pub fn path(&self) -> &str {
         &self.request.path
     }
 
-    /// Query behind the `?`, as it was sent.
+    /// Returns the query after the `?`, as received.
     pub fn query(&self) -> Option<&str> {
         self.request.query.as_deref()
     }
 
-    /// First field of this name, in lower case; `None` where there is none, and where its value is no UTF-8.
+    /// Returns the first field of this name, in lower case. Returns `None` if it is missing or its
+    /// value is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         let field = self.request.headers.iter().find(|field| field.name == name)?;
         std::str::from_utf8(&field.value).ok()
@@ -179,12 +184,13 @@ impl IncomingRequest {
         self.request.time_left_ms
     }
 
-    /// Answers. An answer that cannot be sent is answered with 500; of a client that has gone nobody hears.
+    /// Sends the reply. If it cannot be sent, the client gets 500. A client that has gone causes no
+    /// error.
     pub fn reply(self, reply: HttpReply) {
         reply.send(&self.responder);
     }
 
-    /// The request and the right to answer it, apart: for what is answered later.
+    /// Splits into the request and the right to answer it, to answer it later.
     pub fn into_parts(self) -> (Request, Responder) {
         (self.request, self.responder)
     }

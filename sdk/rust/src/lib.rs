@@ -1,7 +1,7 @@
 //! Guests for the lotmq broker in Rust.
 //!
-//! A guest is a `cdylib` that implements one world of the package `lotmq:guest`. Choose the world by a feature of this crate, implement its
-//! trait, and name your type in the export macro:
+//! A guest is a `cdylib` that implements one world of the package `lotmq:guest`. Choose the world
+//! by a feature of this crate, implement its trait, and name your type in the export macro:
 //!
 //! ```ignore
 //! use lotmq_guest::action::{Action, Message, QoS, RunError, publish};
@@ -18,13 +18,16 @@
 //! lotmq_guest::export_action!(Echo);
 //! ```
 //!
-//! `lotmq guest new` makes a project with this crate inside, `lotmq guest build` the component, and `lotmq guest deploy` loads it into a broker.
+//! `lotmq guest new` makes a project with this crate inside, `lotmq guest build` the component, and
+//! `lotmq guest deploy` loads it into a broker.
 //!
-//! What a guest prints ([`println!`](crate::println), [`eprintln!`](crate::eprintln)), the text of a panic, and with feature `tracing` the events of that crate are
-//! lines of its log.
+//! The guest's log has the lines that it prints with [`println!`](crate::println) and
+//! [`eprintln!`](crate::eprintln), and the text of a panic. With the feature `tracing` it also has
+//! the events of that crate.
 //!
-//! Guests get only what their definition was granted; a refused write is an error value, a refused read gives nothing. What a guest needs it says
-//! by [`manifest!`], and who adds it grants that by `-grantAll`.
+//! A guest has only the rights that its definition grants. A write without a grant returns an
+//! error, a read returns nothing. The guest declares the grants that it needs with [`manifest!`];
+//! the operator grants them with `-grantAll`.
 
 #[cfg(feature = "action")]
 pub mod action;

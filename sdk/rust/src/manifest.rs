@@ -1,6 +1,7 @@
-//! The manifest of a guest: what it asks for.
+//! Manifest of a guest: the grants that it asks for.
 
-/// Writes into the guest what it asks for, for people who add it and for the broker, which shows it. Once per crate.
+/// Declares the grants that the guest asks for. The broker shows them to the operator who adds it.
+/// Once per crate.
 ///
 /// Each text is a kind, a colon, and a topic filter or name; `state` stands alone:
 ///
@@ -10,16 +11,18 @@
 ///
 /// | kind | asks for |
 /// |---|---|
-/// | `read`, `write` | the last value of topics; publishing to them, keeping and forgetting their values |
+/// | `read`, `write` | last values of topics; publishing to, keeping and forgetting them |
 /// | `env-read`, `env-write` | an environment value; `*` for all |
 /// | `secret-read`, `secret-write` | a secret; `*` for all |
-/// | `action`, `model`, `python`, `rows` | calling an Action, publishing a Model, calling a script, asking a Route for rows; `*` for all |
+/// | `action`, `model` | calling an Action, publishing a Model; `*` for all |
+/// | `python`, `rows` | calling a script, asking a Route for rows; `*` for all |
 /// | `endpoint` | connecting to, or listening at, `host:port` |
-/// | `file-read`, `file-write` | files of a folder and below it, as the route's definition names it; `*` for all |
+/// | `file-read`, `file-write` | files in and below a folder of the route; `*` for all |
 /// | `serial` | opening a serial port, by the path of its device; `*` for all |
 /// | `state` | values of its own |
 ///
-/// Behind them the settings that the guest reads by `config` may be described, in JSON Schema, so that the broker and `lotmq guest` check what it is configured with:
+/// After the grants, `configuration` may describe the guest's settings in JSON Schema. The broker
+/// and `lotmq guest` then check its configuration:
 ///
 /// ```
 /// lotmq_guest::manifest!(
@@ -29,8 +32,8 @@
 /// );
 /// ```
 ///
-/// It gives nothing: what the guest may do is granted when it is added (`-grantAll`, `-grant`). A text that begins with none of these words does not
-/// compile:
+/// The macro grants nothing: the operator grants rights when adding the guest (`-grantAll`,
+/// `-grant`). A text of another kind does not compile:
 ///
 /// ```compile_fail
 /// lotmq_guest::manifest!("reads:raw/#");

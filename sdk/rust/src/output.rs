@@ -1,7 +1,8 @@
-//! What a guest prints: lines of its log, written by the world that it is a guest of.
+//! Output of a guest: lines of its log, written by its world.
 //!
-//! A guest has no standard output. The macros [`println!`](crate::println) and [`eprintln!`](crate::eprintln) and a panic take their texts to the interface `logging`; in
-//! a test that runs on the machine itself they go where those of the standard library go.
+//! A guest has no standard output. [`println!`](crate::println), [`eprintln!`](crate::eprintln) and
+//! a panic write to the interface `logging`. In a test on the host machine they write to the
+//! streams of the standard library.
 
 #[cfg(feature = "tracing")]
 mod events;
@@ -12,9 +13,9 @@ use std::sync::OnceLock;
 /// How much a line matters, as in the interface `logging`.
 #[derive(Clone, Copy, Debug)]
 pub enum LineLevel {
-    /// Of interest to who looks for a mistake in this guest.
+    /// Details for debugging this guest.
     Trace,
-    /// Of interest to who wants to know how it decided.
+    /// Reasons for its decisions.
     Debug,
     /// Something that happens seldom and is as it should be.
     Info,
@@ -29,7 +30,8 @@ type Writer = fn(LineLevel, &str);
 
 static WRITER: OnceLock<Writer> = OnceLock::new();
 
-/// Has lines written by `writer` from now on, those of panics and of `tracing` too. Only the first call in an instance does anything.
+/// Sends lines to `writer` from now on, with those of panics and of `tracing`. Only the first call
+/// in an instance has an effect.
 pub fn start(writer: Writer) {
     if WRITER.set(writer).is_ok() {
         std::panic::set_hook(Box::new(|panic| line(LineLevel::Error, format_args!("{panic}"))));

@@ -1,6 +1,8 @@
-//! The source of random numbers behind the crate `getrandom`, which has none of its own for `wasm32-unknown-unknown`: the broker's.
+//! Random numbers from the broker, for the crate `getrandom`, which has no source for
+//! `wasm32-unknown-unknown`.
 //!
-//! Versions from 0.3 on call a function by its name, where they are built with the cfg `getrandom_backend="custom"`, as `lotmq guest build` sets it; 0.2 has it
+//! Versions from 0.3 call a function by its name if built with the cfg
+//! `getrandom_backend="custom"`, which `lotmq guest build` sets. For 0.2 the function is
 //! registered.
 
 #[cfg(feature = "action")]
@@ -19,13 +21,14 @@ fn fill(bytes: &mut [u8]) {
     }
 }
 
-/// What `getrandom` 0.3 and 0.4 call.
+/// Random source that `getrandom` 0.3 and 0.4 call.
 ///
 /// # Safety
-/// `dest` is valid for writes of `len` bytes, which need not be initialized.
+/// `dest` must be valid for writes of `len` bytes, which may be uninitialized.
 #[unsafe(no_mangle)]
 unsafe extern "Rust" fn __getrandom_v03_custom(dest: *mut u8, len: usize) -> Result<(), getrandom::Error> {
-    // SAFETY: the caller says that these bytes may be written; zeroed they may be referred to.
+    // SAFETY: the caller guarantees that these bytes may be written. After zeroing they are
+    // initialized.
     let bytes = unsafe {
         dest.write_bytes(0, len);
         core::slice::from_raw_parts_mut(dest, len)

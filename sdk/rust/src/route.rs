@@ -85,7 +85,8 @@ pub mod host {
     pub use super::double_retained as retained;
 }
 
-/// Doubles of what routes alone have, for tests on the machine itself; see [`testing`](crate::testing).
+/// Test doubles of the interfaces that only routes have, for tests on the host machine; see
+/// [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::bindings::lotmq::guest::ingest::IngestError;
@@ -110,17 +111,18 @@ pub mod testing {
         }
     }
 
-    /// Takes what the route has published since this was called last.
+    /// Takes the messages that the route has published since the last call.
     pub fn published() -> Vec<Arrival> {
         double_ingest::take()
     }
 
-    /// Whether the route has said since this was called last that the other side is [away](super::away).
+    /// Returns whether the route has reported the other side as [away](super::away) since the last
+    /// call.
     pub fn said_away() -> bool {
         double_far_side::take()
     }
 
-    /// Refuses what the route publishes, until it is called with `None`.
+    /// Rejects messages that the route publishes, until it is called with `None`.
     pub fn refuse_published(error: Option<IngestError>) {
         double_ingest::refuse(error);
     }
@@ -161,11 +163,14 @@ pub use template::{Template, text_of};
 mod udp_connection;
 pub use udp_connection::UdpConnection;
 
-/// What a Route does. One instance is one connection: after `reconnect` the host makes another one and calls [`open`](Route::open) again.
+/// A Route. One instance is one connection: after `reconnect` the host makes a new instance and
+/// calls [`open`](Route::open) again.
 ///
-/// What [`describe`](Route::describe) names as an ability has to be given, too: without that ability the host does not call the function.
+/// Implement the function of each ability that [`describe`](Route::describe) returns. The host does
+/// not call functions of other abilities.
 pub trait Route {
-    /// Says what this guest is. Called once, before [`open`](Route::open), without network.
+    /// Returns the description of this guest. The host calls it once, before [`open`](Route::open),
+    /// without network.
     fn describe() -> Description;
 
     /// Opens the connection. Secrets are not in the configuration: it names them.
@@ -177,13 +182,14 @@ pub trait Route {
         Err(Failure::Fatal("this route takes no messages".to_owned()))
     }
 
-    /// The same, called instead of [`deliver`](Route::deliver) where it is given, with the batch as it came: topics and payloads can be read where they lie. For who
-    /// only writes them to a socket.
+    /// Replaces [`deliver`](Route::deliver) if implemented, and gets the batch as received. Topics
+    /// and payloads can be read in place. Useful for a guest that only writes them to a socket.
     fn deliver_batch(batch: DeliveryBatch) -> Result<Receipt, Failure> {
         Self::deliver(batch.into_deliveries()?)
     }
 
-    /// Polls, reads, serves; returns after about `until_ms`. For [`Abilities::RUN`]. Gives the milliseconds after which it wants to run again.
+    /// Polls, reads or serves, and returns after about `until_ms`. For [`Abilities::RUN`]. Returns
+    /// the milliseconds until the next run.
     fn run(until_ms: u32) -> Result<u32, Failure> {
         Ok(until_ms)
     }
@@ -262,7 +268,8 @@ impl Default for Properties {
     }
 }
 
-/// The class of failure that an error of the network usually is: a wrong configuration is fatal, all else is worth a new connection.
+/// Returns the usual class of failure for a network error: a wrong configuration is fatal, all else
+/// needs a new connection.
 pub fn failure(error: &IoError) -> Failure {
     let reason = described(error);
     match error {
@@ -271,14 +278,16 @@ pub fn failure(error: &IoError) -> Failure {
     }
 }
 
-/// The failure of `deliver` or `run` when the other side does not answer and this instance goes on with it as soon as it does, as over UDP: it stays open, the host asks it again after a
-/// pause that grows, and keeps the messages for as long as it takes. Return it from the same call.
+/// Failure of `deliver` or `run` if the other side does not answer and a new connection would not
+/// help, as over UDP. The instance stays open. The host retries with growing pauses and keeps the
+/// messages until then. Return it from the same call.
 pub fn away(reason: impl Into<String>) -> Failure {
     far_side::away();
     Failure::Retry(reason.into())
 }
 
-/// The class of failure that it is when messages could not be published: what is not granted can never pass, what could not be stored can later.
+/// Returns the class of failure if messages could not be published. A missing grant rejects the
+/// message; a failed store is retried.
 pub fn unpublished(error: ingest::IngestError) -> Failure {
     let reason = format!("cannot publish: {}", error.name());
     match error {
@@ -288,11 +297,13 @@ pub fn unpublished(error: ingest::IngestError) -> Failure {
     }
 }
 
-/// Milliseconds of [`deliver_each`] after which the host is told how far it has come: what was done and not yet told is done again after a crash, and is in no figure.
+/// Milliseconds until [`deliver_each`] reports its progress to the host. After a crash, unreported
+/// messages are delivered again.
 const DELIVER_EACH_MS: u32 = 1_000;
 
-/// Does something with each message of a batch, for [`Route::deliver`]. What is [rejected](Failure::Reject) is told and passed by; any other failure ends the
-/// batch, and so does the time: what is done by then is done, and the rest comes again.
+/// Calls `each` for every message of a batch, for [`Route::deliver`]. Reports
+/// [rejected](Failure::Reject) messages and goes on. Any other failure or the end of the time ends
+/// the batch; the host delivers the rest again.
 pub fn deliver_each(
     batch: &[Delivery],
     each: impl FnMut(&Delivery) -> Result<(), Failure>,
@@ -300,8 +311,9 @@ pub fn deliver_each(
     deliver_until(batch, DELIVER_EACH_MS, each)
 }
 
-/// The same, but for at most about so many milliseconds: the message during which they are over is the last one of this call. The host lets a guest with [`Abilities::RUN`] run between two
-/// calls, so this bounds for how long `run` may have to wait, beside the time of that message.
+/// Like [`deliver_each`], but ends after about `time_ms`, with the message in progress. The host
+/// runs a guest with [`Abilities::RUN`] between two calls, so this time plus one message bounds the
+/// delay of `run`.
 pub fn deliver_until(
     batch: &[Delivery],
     time_ms: u32,

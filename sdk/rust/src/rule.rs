@@ -1,4 +1,5 @@
-//! The world `rule`: guests that say what a client may do, asked by Rules that say `IF MODULE "name" THEN`.
+//! The world `rule`: guests that decide what a client may do. Rules ask them with
+//! `IF MODULE "name" THEN`.
 
 #[doc(hidden)]
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
@@ -44,13 +45,14 @@ pub mod host {
     pub use super::double_current_message as current_message;
 }
 
-/// What tests of rules on the machine itself need besides [`testing`](crate::testing).
+/// Test doubles that only rules need, besides [`testing`](crate::testing).
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::double_current_message::CurrentMessage;
     use super::{Request, double_current_message};
 
-    /// Says what `current_message` gives of the message that the question is about; `None` for a question without one, as at first.
+    /// Sets the result of `current_message`: the message of the question. `None`, the default, is a
+    /// question without one.
     pub fn set_current_message(message: Option<CurrentMessage>) {
         double_current_message::set(message);
     }
@@ -68,13 +70,15 @@ pub mod testing {
     }
 }
 
-/// What a Rule does.
+/// A Rule.
 pub trait Rule {
-    /// Decides. An `Err` and a panic deny. An instance is thrown away after a panic and may be dropped between two questions: what must last is in `state`.
+    /// Decides. An `Err` and a panic deny. The broker discards an instance after a panic and may
+    /// drop it between two questions, so keep lasting values in `state`.
     fn check(request: Request) -> Result<Verdict, RunError>;
 }
 
-/// The last value of a topic: the live value, or the retained message; none where it was not granted `read:` of the topic.
+/// Returns the last value of a topic: the live value, or the retained message. Returns `None`
+/// without the grant `read:` for it.
 pub fn last_value(topic: &str) -> Option<Vec<u8>> {
     topic_store::get(topic)
 }

@@ -2,7 +2,8 @@
 
 use super::host::ambient;
 
-/// Periods at which something is to be done, from [`Route::run`](super::Route::run). Each is kept from when it was added: work that takes long delays what is due meanwhile, and moves nothing that comes later.
+/// Periodic timers for [`Route::run`](super::Route::run). Each period counts from its start: long
+/// work delays what is due meanwhile, but does not shift later due times.
 ///
 /// ```no_run
 /// use lotmq_guest::route::{Failure, Schedule};
@@ -54,7 +55,8 @@ impl Schedule {
         self
     }
 
-    /// What is due now, of several what has been for longest. It counts as done.
+    /// Returns the period that has been due for longest, and marks it as done. Returns `None` if no
+    /// period is due.
     pub fn due(&mut self) -> Option<Due> {
         let now = ambient::monotonic_ms();
         let periods = self.periods.iter_mut().enumerate().filter(|(_, period)| period.next_ms <= now);
@@ -64,7 +66,8 @@ impl Schedule {
         Some(Due { index, missed })
     }
 
-    /// Milliseconds until something is due, which is what [`run`](super::Route::run) returns; the most that there are where there is no period.
+    /// Returns the milliseconds until the next period is due, as the result of
+    /// [`run`](super::Route::run). Without periods it is `u32::MAX`.
     pub fn wait_ms(&self) -> u32 {
         let now = ambient::monotonic_ms();
         let next = self.periods.iter().map(|period| period.next_ms.saturating_sub(now)).min();
@@ -78,7 +81,7 @@ mod tests {
     use crate::testing::set_time_ms;
 
     #[test]
-    fn periods_are_kept_and_what_was_missed_is_told() {
+    fn schedule_keeps_its_periods_and_counts_missed_ones() {
         set_time_ms(1_000_000);
         let mut schedule = Schedule::new().every(100).every(250);
         let due = |index, missed| Some(Due { index, missed });

@@ -1,10 +1,11 @@
-//! Values that nobody is to see.
+//! Secrets that must not appear in logs.
 
 use std::fmt;
 
 use super::host::environment;
 
-/// A secret, such as a password or a community string: `{}` and `{:?}` show `***` in its place, so that it gets into no log line and no failure by accident.
+/// Secret, such as a password or a community string. `{}` and `{:?}` print `***`, so it does not
+/// leak into logs and failures.
 ///
 /// ```
 /// use lotmq_guest::route::Secret;
@@ -17,12 +18,14 @@ use super::host::environment;
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret of this name that the broker keeps; `None` where there is none, or the guest was not granted it.
+    /// Returns the broker's secret of this name. Returns `None` if it does not exist or is not
+    /// granted.
     pub fn named(name: &str) -> Option<Secret> {
         environment::get_secret(name).map(Secret)
     }
 
-    /// What a setting of the configuration says: a secret by its name, `{"secret": "NAME"}`, or a text. `None` where it is neither, or there is no such secret.
+    /// Reads a setting of the configuration: a secret by its name, `{"secret": "NAME"}`, or a text.
+    /// Returns `None` for other values and for a missing secret.
     #[cfg(feature = "serde_json")]
     pub fn of(setting: &serde_json::Value) -> Option<Secret> {
         match setting.as_str() {

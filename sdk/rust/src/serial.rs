@@ -1,4 +1,4 @@
-//! Serial ports that the route's definition names, as readers and writers.
+//! Serial ports of the route's definition, as readers and writers.
 //!
 //! ```ignore
 //! use lotmq_guest::route::serial::SerialPort;
@@ -10,8 +10,10 @@
 //! let count = scale.read(&mut answer)?; // Something within 1000 ms, or an error
 //! ```
 //!
-//! A line that several routes use is taken by turns: open it with [`SerialPort::open_shared`], and [begin](SerialPort::begin) and [end](SerialPort::end) a turn around
-//! each question with its answer. A module needs the grant `serial:` of the device. Calls suspend the guest, and no thread of the broker.
+//! Several routes share a line by turns. Open it with [`SerialPort::open_shared`], then
+//! [begin](SerialPort::begin) and [end](SerialPort::end) a turn around each question with its
+//! answer. A module needs the grant `serial:` of the device. Calls suspend the guest, and no thread
+//! of the broker.
 
 pub use super::bindings::lotmq::guest::serial::SerialError;
 use super::{
@@ -26,9 +28,10 @@ use std::{
     task::{Context, Poll},
 };
 
-/// An open serial port. Dropping it ends its turn and closes it.
+/// Open serial port. Dropping it ends its turn and closes it.
 ///
-/// For code that waits it is a reader and a writer of the standard library; with feature `tokio` or `futures-io` it has the asynchronous traits of that crate.
+/// It is a reader and a writer of the standard library for blocking code. With the feature `tokio`
+/// or `futures-io` it has the asynchronous traits of that crate.
 #[derive(Debug)]
 pub struct SerialPort {
     port: Port,
@@ -39,8 +42,8 @@ pub struct SerialPort {
 }
 
 impl SerialPort {
-    /// Opens the port of a section of the definition, with a turn that lasts until it is dropped or ended. `timeout_ms` holds for the opening, for the turn, and for each
-    /// later read and write.
+    /// Opens the port of a section of the definition, with a turn that lasts until it is dropped or
+    /// ended. `timeout_ms` applies to opening, to the turn, and to each later read and write.
     pub fn open(section: &str, timeout_ms: u32) -> Result<SerialPort, SerialError> {
         let port = SerialPort::open_shared(section, timeout_ms)?;
         port.begin(timeout_ms)?;
@@ -64,32 +67,32 @@ impl SerialPort {
         self.port.end();
     }
 
-    /// Reads what has come, at most `max` bytes. Never waits.
+    /// Reads available bytes, at most `max`. Never waits.
     pub fn receive(&self, max: u32) -> Result<Vec<u8>, SerialError> {
         self.port.read(max)
     }
 
-    /// Writes as much as can be taken now, and says how much. Never waits.
+    /// Writes as many bytes as possible now, and returns their number. Never waits.
     pub fn send(&self, bytes: &[u8]) -> Result<u32, SerialError> {
         self.port.write(bytes)
     }
 
-    /// Forgets what has come and was not read.
+    /// Drops received bytes that were not read.
     pub fn discard(&self) -> Result<(), SerialError> {
         self.port.discard()
     }
 
-    /// What [`net::wait`] waits for: that something has come.
+    /// Returns the interest for [`net::wait`] in received bytes.
     pub fn readable(&self) -> Interest<'_> {
         Interest::Signalled(&self.readable)
     }
 
-    /// What [`net::wait`] waits for: that something can be written.
+    /// Returns the interest for [`net::wait`] in room for a write.
     pub fn writable(&self) -> Interest<'_> {
         Interest::Signalled(&self.writable)
     }
 
-    /// Reads what has come, at most `max` bytes.
+    /// Reads available bytes, at most `max`.
     pub fn poll_receive(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Vec<u8>>> {
         if !executor::takes_turn(cx) {
             return Poll::Pending;
@@ -103,7 +106,7 @@ impl SerialPort {
         }
     }
 
-    /// Writes what can be taken now, and says how much.
+    /// Writes as many bytes as possible now, and returns their number.
     pub fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !executor::takes_turn(cx) {
             return Poll::Pending;
@@ -223,7 +226,8 @@ impl tokio::io::AsyncWrite for SerialPort {
     }
 }
 
-/// The class of failure that an error of a serial port usually is: a wrong configuration is fatal, all else is worth another try, as of a device that is not plugged in.
+/// Returns the usual class of failure for an error of a serial port. A wrong configuration is
+/// fatal. All else is retried, such as a device that is not plugged in.
 pub fn failure(error: &SerialError) -> Failure {
     let reason = described(error);
     match error {

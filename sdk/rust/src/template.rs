@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Delivery, Value};
 
-/// A setting of an event as the configuration has it: texts, and placeholders between them, whose values come with each delivery.
+/// Setting of an event with placeholders between texts. Each delivery brings the values.
 ///
 /// In the configuration it is a text, or `{"template": [texts], "placeholders": [names]}`.
 ///
@@ -12,7 +12,8 @@ use super::{Delivery, Value};
 /// use lotmq_guest::route::{Template, Value};
 ///
 /// let texts = ["INSERT INTO t VALUES (", ", ", ")"].map(String::from);
-/// let query = Template::new("QUERY", texts, ["topic.2", "payload.json.t"].map(String::from)).unwrap();
+/// let names = ["topic.2", "payload.json.t"].map(String::from);
+/// let query = Template::new("QUERY", texts, names).unwrap();
 /// let values = [Value::Text("o'hara".into()), Value::Double(20.5)];
 /// // Bound: a statement with numbers, and the values beside it.
 /// assert_eq!(query.with(|place, _| format!("${place}").into()), "INSERT INTO t VALUES ($1, $2)");
@@ -47,7 +48,8 @@ impl Template {
         Template { setting: setting.to_owned(), texts: vec![text.to_owned()], placeholders: Vec::new() }
     }
 
-    /// A setting as the configuration has it: a text, or an object with the texts around its placeholders and their names. `None` where it is neither.
+    /// Reads a setting: a text, or an object with the texts around its placeholders and their
+    /// names. Returns `None` for other values.
     #[cfg(feature = "serde_json")]
     pub fn of(setting: &str, said: &serde_json::Value) -> Option<Template> {
         if let Some(text) = said.as_str() {
@@ -59,7 +61,7 @@ impl Template {
         Template::new(setting, texts("template")?, texts("placeholders")?)
     }
 
-    /// The texts before, between and behind the placeholders.
+    /// Returns the texts before, between and after the placeholders.
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
@@ -87,16 +89,17 @@ impl Template {
         whole
     }
 
-    /// The text with values in it as they are: for a topic or a payload, never for a statement or an address, which a message could write itself into.
+    /// Returns the text with the values inserted unchanged. Use it for a topic or a payload, never
+    /// for a statement or an address: a message could inject text.
     pub fn joined(&self, values: &[Value]) -> String {
         self.with(|place, _| values.get(place - 1).map(text_of).unwrap_or_default().into())
     }
 
-    /// The text with values by the names of the placeholders, where there is no delivery to fill it from, as in [`run`](super::Route::run); what holds for [`joined`](Template::joined)
-    /// holds for it.
+    /// Returns the text with values by placeholder name, if there is no delivery, as in
+    /// [`run`](super::Route::run). The warning of [`joined`](Template::joined) applies.
     ///
     /// # Errors
-    /// The name of the first placeholder that has no value.
+    /// Returns the name of the first placeholder without a value.
     pub fn named<'a>(&'a self, mut value: impl FnMut(&str) -> Option<Value>) -> Result<String, &'a str> {
         let values = self.placeholders.iter().map(|name| value(name).ok_or(&**name));
         values.collect::<Result<Vec<_>, _>>().map(|values| self.joined(&values))
@@ -122,8 +125,8 @@ pub fn text_of(value: &Value) -> String {
     }
 }
 
-/// ISO 8601 with milliseconds. Days become a date of the Gregorian calendar by eras of 400 years that begin in March (Hinnant, "chrono-Compatible Low-Level
-/// Date Algorithms").
+/// Formats as ISO 8601 with milliseconds. Computes Gregorian dates in eras of 400 years that begin
+/// in March (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
 fn iso(ms: i64) -> String {
     let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     let shifted = days + 719_468;

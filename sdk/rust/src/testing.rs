@@ -1,5 +1,5 @@
-//! Doubles of the host, for tests of a guest that run on the machine itself (`cargo test`, `lotmq guest test`): there the functions of the contract are answered by
-//! what a test has said here.
+//! Test doubles of the host, for tests of a guest on the host machine (`cargo test`,
+//! `lotmq guest test`). They answer the functions of the contract with values that the test sets.
 //!
 //! ```
 //! use lotmq_guest::testing;
@@ -8,13 +8,17 @@
 //! testing::set_time_ms(1_770_000_000_000);
 //! ```
 //!
-//! Each test thread has a host of its own, in which nothing is set at first. Doubled are values (`config`, `environment`, `state`, `topic_store`), time and chance
-//! (`ambient`), what is written (`messages`, `ingest`, `log`, `metrics`, `diagnostics`), what is known of the message (`current_message`), calls of other definitions
-//! (`actions`, `modules`, `python`, `rows`, `models`), what is done to clients (`principals`), and what a guest reaches: `net` are sockets of this machine, `http` is answered by a
-//! function of the test, `files` are those of a folder. Each world has what belongs to it in a module `testing` of its own.
+//! Each test thread has its own host, which starts empty. There are doubles of values (`config`,
+//! `environment`, `state`, `topic_store`), and of time and random numbers (`ambient`).
+//! They record output (`messages`, `ingest`, `log`, `metrics`, `diagnostics`) and actions on
+//! clients (`principals`). They answer for the message (`current_message`), and for other
+//! definitions (`actions`, `modules`, `python`, `rows`, `models`).
+//! `net` uses sockets of this machine, `http` a function of the test, and `files` a folder of the
+//! test. Each world has its own doubles in a module `testing`.
 //!
-//! A double refuses what the contract has no place for, and knows neither grants nor limits, TLS, nor the time of a call: these are the host's, and the component in a broker shows
-//! them. Regular expressions that need backtracking, served HTTP and serial ports have no double and panic.
+//! A double rejects only inputs outside the contract. It ignores grants, limits, TLS and call
+//! times; test those with the component in a broker. Regular expressions with backtracking, served
+//! HTTP and serial ports have no double and panic.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +26,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// What a test has said, and what the guest has done.
+/// Values that a test has set, and recorded effects of the guest.
 pub(crate) struct HostDouble {
     pub(crate) config: String,
     pub(crate) environment: BTreeMap<String, String>,
@@ -70,7 +74,7 @@ pub(crate) fn with<T>(work: impl FnOnce(&mut HostDouble) -> T) -> T {
     HOST.with_borrow_mut(work)
 }
 
-/// Sets what `config::get` gives: JSON.
+/// Sets the result of `config::get`: JSON.
 pub fn set_config(json: &str) {
     with(|host| json.clone_into(&mut host.config));
 }
@@ -115,7 +119,8 @@ pub fn set_user_property(name: &str, value: &str) {
     with(|host| drop(host.properties.insert(name.to_owned(), value.to_owned())));
 }
 
-/// Lets the clock stand at a time, in milliseconds since 1970; the monotonic clock stands with it. Without this both go on.
+/// Stops the clock at a time, in milliseconds since 1970, and the monotonic clock with it. Without
+/// this call both clocks run.
 pub fn set_time_ms(ms: i64) {
     with(|host| host.time_ms = Some(ms));
 }
@@ -125,7 +130,7 @@ pub fn set_utc_offset_seconds(seconds: i32) {
     with(|host| host.utc_offset_seconds = seconds);
 }
 
-/// Lines that the guest has written to its log with `log`; those of `println!` go to standard output.
+/// Returns the lines that the guest wrote with `log`. Lines of `println!` go to standard output.
 pub fn lines() -> Vec<String> {
     with(|host| host.lines.clone())
 }
@@ -140,7 +145,8 @@ pub fn set_endpoint(name: &str, place: SocketAddr) {
     with(|host| host.endpoints.insert(name.to_owned(), place));
 }
 
-/// Where the guest listens at an endpoint that was set to port 0, once it does.
+/// Returns the address where the guest listens, for an endpoint that was set to port 0. Returns
+/// `None` before it listens.
 pub fn listens_at(name: &str) -> Option<SocketAddr> {
     with(|host| host.listening.get(name).copied())
 }

@@ -5,9 +5,10 @@ use super::host::{
     net::{self, Interest, IoError, Peer},
 };
 
-/// A UDP socket for code that waits: sending and receiving suspend the guest, for at most the time that it was opened with.
+/// UDP socket for blocking code. Sending and receiving suspend the guest for at most the timeout of
+/// the socket.
 ///
-/// A datagram is sent whole or not at all, and any may get lost, in whichever direction.
+/// A datagram is sent whole or not at all. Any datagram may get lost, in either direction.
 #[derive(Debug)]
 pub struct UdpConnection {
     udp: net::Udp,
@@ -16,12 +17,14 @@ pub struct UdpConnection {
 }
 
 impl UdpConnection {
-    /// Opens a socket for datagrams to and from a named endpoint of the definition, and nobody else. `timeout_ms` holds for its look-up and for each later call.
+    /// Opens a socket for datagrams to and from one named endpoint of the definition. `timeout_ms`
+    /// applies to its look-up and to each later call.
     pub fn open(endpoint: &str, timeout_ms: u32) -> Result<UdpConnection, IoError> {
         Ok(UdpConnection { udp: net::Udp::connect(endpoint, timeout_ms)?, timeout_ms })
     }
 
-    /// Opens a socket for datagrams from anybody, at an endpoint that the definition marks as listening.
+    /// Opens a socket for datagrams from any sender, at an endpoint that the definition marks as
+    /// listening.
     pub fn bind(endpoint: &str, timeout_ms: u32) -> Result<UdpConnection, IoError> {
         Ok(UdpConnection { udp: net::Udp::bind(endpoint)?, timeout_ms })
     }
@@ -36,12 +39,12 @@ impl UdpConnection {
         self.send_until(datagram, None, self.deadline())
     }
 
-    /// Sends one datagram to an IP address, from a socket that is for anybody.
+    /// Sends one datagram to an IP address, from a socket that was bound.
     pub fn send_to(&self, datagram: &[u8], to: &Peer) -> Result<(), IoError> {
         self.send_until(datagram, Some(to), self.deadline())
     }
 
-    /// The next datagram, and who sent it; `TimedOut` when none comes in time.
+    /// Returns the next datagram and its sender. Fails with `TimedOut` if none arrives in time.
     pub fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
         self.receive_until(self.deadline())
     }
@@ -56,9 +59,11 @@ impl UdpConnection {
         }
     }
 
-    /// Asks, so many times at most, and waits each time for a datagram which `is_answer` takes for the answer. Others are dropped: an answer that came late, to what was asked before.
+    /// Sends the question up to `attempts` times. After each, waits for a datagram that `is_answer`
+    /// accepts. Drops others, such as late answers to earlier questions.
     ///
-    /// What has an effect when it comes, such as `add 5`, may have it several times: the answer may be what got lost.
+    /// A question with a side effect, such as `add 5`, may take effect several times, because the
+    /// answer may be lost.
     pub fn ask(
         &self,
         question: &[u8],
@@ -133,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_go_both_ways_and_who_is_silent_is_told() {
+    fn datagrams_travel_both_ways_and_silence_times_out() {
         let (far, near) = far();
         near.send(b"one").unwrap();
         let mut bytes = [0; 10];
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_got_lost_is_asked_again_and_a_late_answer_is_none() {
+    fn lost_request_is_repeated_and_late_answers_are_ignored() {
         let (far, near) = far();
         let station = std::thread::spawn(move || {
             let mut bytes = [0; 10];

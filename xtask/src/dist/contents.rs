@@ -81,7 +81,7 @@ impl PackagedFile {
     /// Whether a container has it: what runs, and the licences.
     pub(crate) fn is_for_image(&self) -> bool {
         let of_service = ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man"];
-        let to_read = ["CHANGELOG.md", "README.md", "docs/", "sdk/", "guests/", "examples/"]
+        let to_read = ["CHANGELOG.md", "README.md", "docs/", "sdk/", "examples/"]
             .map(|place| format!("usr/share/doc/lotmq/{place}"));
         let is_to_read = to_read.iter().any(|start| self.path.starts_with(start));
         let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));
@@ -137,8 +137,8 @@ impl PackageContents {
     }
 }
 
-/// Pages of the documentation for who runs and programs the broker, and the examples that those of
-/// the SDK name, by their paths: on a machine without internet there are no others.
+/// Paths of the pages for operators and programmers, and of the examples. A machine without
+/// internet has no others.
 pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
     let mut found: Vec<String> = PAGES.iter().map(|name| format!("docs/{name}.md")).collect();
     for folder in ["docs/lot", "docs/routes", "docs/sdk"] {
@@ -151,7 +151,7 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
         }
     }
     found.extend(OF_METRICS.map(str::to_owned));
-    let mut shown = guests(root, &found)?;
+    let mut shown = guests(root)?;
     collect(root, "examples", &mut shown)?;
     found.extend(shown);
     Ok(found)
@@ -181,15 +181,11 @@ pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     packed.collect()
 }
 
-/// Beginning of a link from a page of `docs/sdk` to what is not documentation.
-const FROM_SDK: &str = "](../../";
-
 /// Files from which `lotmq guest build` makes a guest, in its folder, beside those in `src`.
 const OF_GUEST: [&str; 3] = ["Cargo.lock", "Cargo.toml", "guest.toml"];
 
-/// Guests that show how one is made: those of `sdk/examples`, and those that the pages of
-/// `docs/sdk` name; with the crate that they are built with, at the same place seen from them.
-fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
+/// Guests of `sdk/examples`, and the crate that they are built with, at the same relative place.
+fn guests(root: &Path) -> Result<BTreeSet<String>> {
     const SDK: &str = "sdk/rust";
     const EXAMPLES: &str = "sdk/examples";
     let mut found: BTreeSet<String> =
@@ -198,18 +194,10 @@ fn guests(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
         collect(root, &format!("{SDK}/{folder}"), &mut found)?;
     }
     let entries = fs::read_dir(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
-    let mut guests = BTreeSet::new();
     for entry in entries {
-        guests.insert(format!("{EXAMPLES}/{}", entry?.file_name().to_string_lossy()));
-    }
-    for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
-        let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
-        let links = text.split(FROM_SDK).skip(1).filter_map(|rest| rest.split_once(')'));
-        guests.extend(links.filter_map(|(link, _)| link.strip_suffix("/src/lib.rs")).map(str::to_owned));
-    }
-    for guest in &guests {
+        let guest = format!("{EXAMPLES}/{}", entry?.file_name().to_string_lossy());
         found.extend(OF_GUEST.map(|file| format!("{guest}/{file}")));
-        found.extend(cases(root, guest)?);
+        found.extend(cases(root, &guest)?);
         collect(root, &format!("{guest}/src"), &mut found)?;
     }
     Ok(found)

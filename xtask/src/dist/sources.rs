@@ -1,5 +1,5 @@
 //! Crates of others that are inside the packages: those of the binary, and those of the guests
-//! within it, by their lock files.
+//! within it, by the lock files of both workspaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,6 +29,29 @@ pub(crate) struct Package {
     pub(crate) inside: BTreeSet<String>,
 }
 
+/// Binary or guest.
+struct Linked<'a> {
+    name: String,
+    /// Folder of its crate.
+    folder: PathBuf,
+    lock: PathBuf,
+    platform: &'a str,
+}
+
+impl Linked<'_> {
+    /// Standard output of cargo, asked about the crate.
+    fn ask(&self, arguments: &[&str], features: &[&str]) -> Result<String> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(arguments).args(features).args(["--locked", "--manifest-path"]);
+        let output = cargo.arg(self.folder.join("Cargo.toml")).output().context("cannot start cargo")?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            bail!("cargo {} for {}: {}", arguments[0], self.name, error.trim());
+        }
+        String::from_utf8(output.stdout).context("cargo prints no text")
+    }
+}
+
 /// By name and version.
 pub(crate) type Packages = BTreeMap<(String, String), Package>;
 
@@ -39,11 +62,17 @@ pub(crate) type Packages = BTreeMap<(String, String), Package>;
 /// fetched.
 pub(crate) fn all(root: &Path, target: Processor) -> Result<Packages> {
     let mut packages = Packages::new();
-    let features = ["--no-default-features", "--features", "quic", "--filter-platform", target.triple()];
-    add(&mut packages, "lotmq", &root.join("broker/cli"), &root.join("Cargo.lock"), &features)?;
-    for guest in guests(root)? {
-        let name = guest.file_name().context("a guest has a name")?.to_string_lossy().into_owned();
-        add(&mut packages, &name, &guest, &guest.join("Cargo.lock"), &["--filter-platform", GUEST_PLATFORM])?;
+    let binary = Linked {
+        name: "lotmq".to_owned(),
+        folder: root.join("broker/cli"),
+        lock: root.join("Cargo.lock"),
+        platform: target.triple(),
+    };
+    add(&mut packages, &binary, &["--no-default-features", "--features", "quic"])?;
+    for folder in guests(root)? {
+        let name = folder.file_name().context("a guest has a name")?.to_string_lossy().into_owned();
+        let lock = root.join("guests/Cargo.lock");
+        add(&mut packages, &Linked { name, folder, lock, platform: GUEST_PLATFORM }, &[])?;
     }
     Ok(packages)
 }
@@ -61,20 +90,22 @@ fn guests(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-fn add(packages: &mut Packages, inside: &str, folder: &Path, lock: &Path, options: &[&str]) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--manifest-path"]);
-    cargo.arg(folder.join("Cargo.toml")).args(options);
-    let output = cargo.output().context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("cargo metadata for {inside}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let checksums =
-        checksums(&fs::read_to_string(lock).with_context(|| format!("cannot read {}", lock.display()))?)?;
-    for package in linked(metadata)? {
+fn add(packages: &mut Packages, linked: &Linked<'_>, features: &[&str]) -> Result<()> {
+    let platform = linked.platform;
+    let metadata = ["metadata", "--format-version", "1", "--filter-platform", platform];
+    let metadata: Metadata =
+        serde_json::from_str(&linked.ask(&metadata, features)?).context("cargo metadata")?;
+    // `cargo metadata` unifies the features of all members of a workspace, `cargo tree` does not.
+    let tree = ["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--target", platform];
+    let tree = linked.ask(&tree, features)?;
+    let versions = versions(&tree);
+    let lock = &linked.lock;
+    let lock = fs::read_to_string(lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    let checksums = checksums(&lock)?;
+    for package in metadata.packages {
+        let is_linked = versions.contains(&(package.name.as_str(), package.version.as_str()));
         // Our own crates are under our own licences.
-        if package.source.is_none() {
+        if package.source.is_none() || !is_linked {
             continue;
         }
         let key = (package.name, package.version);
@@ -86,21 +117,19 @@ fn add(packages: &mut Packages, inside: &str, folder: &Path, lock: &Path, option
             folder: package.manifest_path.parent().map(Path::to_path_buf).unwrap_or_default(),
             inside: BTreeSet::new(),
         });
-        known.inside.insert(inside.to_owned());
+        known.inside.insert(linked.name.clone());
     }
     Ok(())
 }
 
-/// Part of cargo's answer that is read.
+/// Part of the output of `cargo metadata` that is read.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Described>,
-    resolve: Resolve,
 }
 
 #[derive(Deserialize)]
 struct Described {
-    id: String,
     name: String,
     version: String,
     license: Option<String>,
@@ -109,46 +138,10 @@ struct Described {
     manifest_path: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-    root: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Edge>,
-}
-
-#[derive(Deserialize)]
-struct Edge {
-    pkg: String,
-    dep_kinds: Vec<Kind>,
-}
-
-#[derive(Deserialize)]
-struct Kind {
-    /// `None` for a dependency of the code, else `dev` or `build`.
-    kind: Option<String>,
-}
-
-/// Returns the packages that the root is linked with: neither tests' dependencies nor those of
-/// build scripts.
-fn linked(metadata: Metadata) -> Result<Vec<Described>> {
-    let root = metadata.resolve.root.context("cargo metadata names no root")?;
-    let edges: BTreeMap<&str, &Vec<Edge>> =
-        metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), &node.deps)).collect();
-    let (mut found, mut open) = (BTreeSet::from([root.as_str()]), vec![root.as_str()]);
-    while let Some(id) = open.pop() {
-        for edge in edges.get(id).into_iter().copied().flatten() {
-            if edge.dep_kinds.iter().any(|kind| kind.kind.is_none()) && found.insert(&edge.pkg) {
-                open.push(&edge.pkg);
-            }
-        }
-    }
-    let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
-    Ok(metadata.packages.into_iter().filter(|package| found.contains(&package.id)).collect())
+/// Names and versions of the crates in the output of `cargo tree`.
+fn versions(tree: &str) -> BTreeSet<(&str, &str)> {
+    let lines = tree.lines().filter_map(|line| line.split_once(" v"));
+    lines.map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default())).collect()
 }
 
 /// Checksums of a lock file.
@@ -173,27 +166,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linked_packages_exclude_build_and_test_dependencies() {
-        let text = r#"{
-            "packages": [
-                {"id": "a", "name": "a", "version": "1.0.0", "license": "MIT", "source": null, "manifest_path": "/a/Cargo.toml"},
-                {"id": "b", "name": "b", "version": "1.0.0", "license": "MIT", "source": "registry", "manifest_path": "/b/Cargo.toml"},
-                {"id": "c", "name": "c", "version": "1.0.0", "license": "MIT", "source": "registry", "manifest_path": "/c/Cargo.toml"},
-                {"id": "d", "name": "d", "version": "1.0.0", "license": null, "source": "registry", "manifest_path": "/d/Cargo.toml"}
-            ],
-            "resolve": {"root": "a", "nodes": [
-                {"id": "a", "deps": [{"pkg": "b", "dep_kinds": [{"kind": null}]}, {"pkg": "c", "dep_kinds": [{"kind": "dev"}]}]},
-                {"id": "b", "deps": [{"pkg": "d", "dep_kinds": [{"kind": "build"}, {"kind": null}]}, {"pkg": "c", "dep_kinds": [{"kind": "build"}]}]},
-                {"id": "c", "deps": []},
-                {"id": "d", "deps": []}
-            ]}
-        }"#;
-        let names: Vec<String> = linked(serde_json::from_str(text).unwrap())
-            .unwrap()
-            .into_iter()
-            .map(|package| package.name)
-            .collect();
-        assert_eq!(names, ["a", "b", "d"]);
+    fn crates_of_a_tree_have_names_and_versions() {
+        let tree = "a-b v0.1.0 (/folder v2)\nc v1.2.3-rc.1+d\n\ne v4.0.0 (proc-macro)\nc v1.2.3-rc.1+d (*)\n";
+        let expected = BTreeSet::from([("a-b", "0.1.0"), ("c", "1.2.3-rc.1+d"), ("e", "4.0.0")]);
+        assert_eq!(versions(tree), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::read::Reader;
 use crate::write::frame;
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
-/// Which of the four acknowledgements of PUBLISH.
+/// Type of an acknowledgement of PUBLISH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AckType {
     /// Answers a QoS 1 PUBLISH and ends the exchange.
@@ -42,14 +42,14 @@ impl AckType {
     }
 }
 
-/// An acknowledgement of PUBLISH. Before 5.0 the reason is always success and there are no properties.
+/// Acknowledgement of PUBLISH. Before 5.0 the reason is always success and there are no properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ack<'a> {
-    /// Which of the four.
+    /// Type of the acknowledgement.
     pub ack_type: AckType,
     /// The identifier of the PUBLISH \[MQTT-2.2.1-5\].
     pub packet_id: PacketId,
-    /// What became of the message; one that this type can carry.
+    /// Result for the message; only codes that this type can carry.
     pub reason: ReasonCode,
     /// Reason String and User Properties.
     pub properties: Properties<'a>,
@@ -58,7 +58,8 @@ pub struct Ack<'a> {
 impl<'a> Ack<'a> {
     /// Reads the body of an acknowledgement.
     ///
-    /// In 5.0 the reason may be left out (success), and then or alone the properties; before 5.0 the body is 2 bytes.
+    /// In 5.0 the sender may omit the properties, or both reason and properties; no reason means
+    /// success. Before 5.0 the body is 2 bytes.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say; all close the connection.
@@ -84,11 +85,11 @@ impl<'a> Ack<'a> {
     }
 }
 
-/// Appends an acknowledgement in its shortest form. Before 5.0 reason and properties are left out.
+/// Appends an acknowledgement in its shortest form. Before 5.0 it omits reason and properties.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] when the type cannot carry the reason, [`EncodeError::PropertyNotAllowed`],
-/// [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NotInVersion`] if the type cannot carry the reason,
+/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
 #[inline]
 pub fn encode_ack(out: &mut Vec<u8>, version: ProtocolVersion, ack: &Ack<'_>) -> Result<(), EncodeError> {
     let packet_type = ack.ack_type.packet_type();

@@ -19,11 +19,11 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    /// Reads the body of an AUTH. An empty one means success without properties (§3.15.2.1).
+    /// Reads the body of an AUTH. An empty body means success without properties (§3.15.2.1).
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; [`DecodeError::AuthenticationMethodMissing`] for any but the empty form without
-    /// method (§3.15.2.2.2).
+    /// [`DecodeError`] as its variants say. [`DecodeError::AuthenticationMethodMissing`] if a body
+    /// that is not empty has no method (§3.15.2.2.2).
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         if reader.is_empty() {
@@ -42,7 +42,8 @@ impl<'a> Auth<'a> {
 /// Appends an AUTH; 5.0 only.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that AUTH cannot carry, [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that AUTH cannot carry,
+/// [`EncodeError::PropertyNotAllowed`].
 pub fn encode_auth(out: &mut Vec<u8>, version: ProtocolVersion, auth: &Auth<'_>) -> Result<(), EncodeError> {
     let packet_type = PacketType::Auth;
     if !version.has_properties() || !auth.reason.allowed_in(packet_type) {

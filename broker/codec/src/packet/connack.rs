@@ -10,11 +10,12 @@ use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 /// A CONNACK packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connack<'a> {
-    /// Whether stored session state was resumed; false with every refusal \[MQTT-3.2.2-6\]. 3.1 cannot say it.
+    /// Whether the server resumed stored session state. False with every refusal \[MQTT-3.2.2-6\];
+    /// 3.1 cannot express it.
     pub session_present: bool,
     /// The outcome.
     pub reason: ReasonCode,
-    /// What the server announces; empty before 5.0.
+    /// Limits and features of the server; empty before 5.0.
     pub properties: Properties<'a>,
 }
 
@@ -25,7 +26,7 @@ impl<'a> Connack<'a> {
         Self { session_present: false, reason, properties: Properties::EMPTY }
     }
 
-    /// Reads the body of a CONNACK. Return codes of older versions come out as the reason codes that they stand for.
+    /// Reads the body of a CONNACK. Converts return codes of older versions to reason codes.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -33,7 +34,7 @@ impl<'a> Connack<'a> {
         let mut reader = Reader::new(body);
         let flags = reader.u8()?;
         let reason = reason(&mut reader, version)?;
-        // In 3.1 the byte is reserved and says nothing.
+        // In 3.1 the byte is reserved and has no meaning.
         let session_present = flags == 1 && version != ProtocolVersion::V3_1;
         if flags > 1 || (session_present && reason != ReasonCode::Success) {
             return Err(DecodeError::ConnackFlagsInvalid { flags });
@@ -44,11 +45,11 @@ impl<'a> Connack<'a> {
     }
 }
 
-/// Appends a CONNACK. Before 5.0 the reason becomes a return code and properties are left out.
+/// Appends a CONNACK. Before 5.0 the reason becomes a return code, and the properties are omitted.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] when the version has no code for the reason: then the server just closes
-/// \[3.1.1: MQTT-3.2.2-6\]. [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] if the version has no code for the reason: the server then only
+/// closes \[3.1.1: MQTT-3.2.2-6\]. [`EncodeError::PropertyNotAllowed`].
 pub fn encode_connack(
     out: &mut Vec<u8>,
     version: ProtocolVersion,
@@ -68,10 +69,12 @@ pub fn encode_connack(
     })
 }
 
-/// Appends the CONNACK that answers a CONNECT which could not be decoded; `false` and nothing when it must not be answered.
+/// Appends the CONNACK for a CONNECT that failed to decode. Returns `false` and appends nothing if
+/// the server must not answer.
 ///
-/// `body` is the CONNECT's and decides about the version of the answer. A level that we do not speak gets the 3.1.1 form with
-/// return code 0x01, which 3.1.1 demands \[3.1.1: MQTT-3.1.2-2\] and 5.0 leaves open; a stranger to MQTT gets nothing.
+/// `body` is the body of the CONNECT and decides the version of the answer. An unsupported level
+/// gets the 3.1.1 form with return code 0x01: 3.1.1 demands it \[3.1.1: MQTT-3.1.2-2\], 5.0 leaves
+/// it open. A peer that does not speak MQTT gets no answer.
 pub fn encode_connect_refusal(out: &mut Vec<u8>, body: &[u8], error: DecodeError) -> bool {
     if error == DecodeError::ProtocolNameInvalid {
         return false;

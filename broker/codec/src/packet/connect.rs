@@ -1,6 +1,7 @@
-//! CONNECT: the first packet of a connection, with everything that the Client says about itself (§3.1).
+//! CONNECT: the first packet of a connection, with all settings of the Client (§3.1).
 //!
-//! Not here: whether the Client may connect, and limits on Client Identifiers; `auth` and `server` judge those.
+//! Not here: whether the Client may connect, and limits on Client Identifiers. `auth` and `server`
+//! check those.
 
 use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
@@ -23,7 +24,8 @@ const USER_NAME: u8 = 0b1000_0000;
 pub struct Connect<'a> {
     /// The version that the Client speaks; from Protocol Name and Protocol Level.
     pub version: ProtocolVersion,
-    /// Whether to discard an existing session; Clean Session before 5.0, where it also ends the new one with the connection.
+    /// Whether to discard an existing session. Before 5.0 this is Clean Session, which also ends
+    /// the new session with the connection.
     pub clean_start: bool,
     /// Seconds between packets of the Client at most; 0 turns the check off \[MQTT-3.1.2-22\].
     pub keep_alive: u16,
@@ -31,7 +33,7 @@ pub struct Connect<'a> {
     pub properties: Properties<'a>,
     /// The Client Identifier; empty when the server is to assign one \[MQTT-3.1.3-6\].
     pub client_id: &'a str,
-    /// What to publish when the connection ends without normal DISCONNECT.
+    /// Message to publish if the connection ends without a normal DISCONNECT.
     pub will: Option<Will<'a>>,
     /// The user name; may be empty.
     pub user_name: Option<&'a str>,
@@ -58,7 +60,9 @@ impl<'a> Connect<'a> {
     /// Reads the body of a CONNECT.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say. [`encode_connect_refusal`](crate::encode_connect_refusal) answers those that may be answered.
+    /// [`DecodeError`] as its variants say.
+    /// [`encode_connect_refusal`](crate::encode_connect_refusal) answers those that allow an
+    /// answer.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let version = version(&mut reader)?;
@@ -86,14 +90,16 @@ impl<'a> Connect<'a> {
         Ok(connect)
     }
 
-    /// The version that a CONNECT claims, even if the rest of it is wrong; `None` when it claims none that we speak.
+    /// Returns the version that a CONNECT claims, even if the rest is wrong. Returns `None` if we
+    /// do not speak that version.
     #[must_use]
     pub fn peek_version(body: &[u8]) -> Option<ProtocolVersion> {
         version(&mut Reader::new(body)).ok()
     }
 
-    /// Before 5.0 the server assigns an identifier only to a Client whose session ends with the connection
-    /// \[3.1.1: MQTT-3.1.3-8\]. 3.1 has no assignment at all, but its Clients accept one; so the same rule serves them.
+    /// Before 5.0 the server assigns an identifier only if the session ends with the connection
+    /// \[3.1.1: MQTT-3.1.3-8\]. 3.1 has no assignment, but its Clients accept one, so the same rule
+    /// holds.
     const fn check_client_id(&self) -> Result<(), DecodeError> {
         if self.client_id.is_empty() && !self.clean_start && !self.version.has_properties() {
             return Err(DecodeError::ClientIdEmpty);
@@ -130,8 +136,9 @@ impl<'a> Will<'a> {
 /// Appends a CONNECT.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] for a password without user name before 5.0, [`EncodeError::TopicNameInvalid`] for the Will's
-/// topic, [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`], [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] for a password without user name before 5.0,
+/// [`EncodeError::TopicNameInvalid`] for the topic of the Will, [`EncodeError::FieldTooLong`],
+/// [`EncodeError::StringContainsNul`], [`EncodeError::PropertyNotAllowed`].
 pub fn encode_connect(out: &mut Vec<u8>, connect: &Connect<'_>) -> Result<(), EncodeError> {
     let version = connect.version;
     if connect.password.is_some() && connect.user_name.is_none() && !version.has_properties() {

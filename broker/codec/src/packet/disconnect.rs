@@ -22,7 +22,7 @@ impl<'a> Disconnect<'a> {
         Self { reason, properties: Properties::EMPTY }
     }
 
-    /// Reads the body of a DISCONNECT that a Client sent. Left out, the reason is success (§3.14.2.1).
+    /// Reads the body of a DISCONNECT from a Client. Without a reason it means success (§3.14.2.1).
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -56,11 +56,12 @@ impl<'a> Disconnect<'a> {
     }
 }
 
-/// Appends a DISCONNECT that the server sends; 5.0 only, since older servers have none.
+/// Appends a DISCONNECT from the server; 5.0 only, since older servers have none.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that DISCONNECT cannot carry: then the server just closes.
-/// [`EncodeError::PropertyNotAllowed`], among others for Session Expiry Interval \[MQTT-3.14.2-2\].
+/// [`EncodeError::NotInVersion`] before 5.0 and for a reason that DISCONNECT cannot carry: the
+/// server then only closes. [`EncodeError::PropertyNotAllowed`], for example for Session Expiry
+/// Interval \[MQTT-3.14.2-2\].
 pub fn encode_disconnect(
     out: &mut Vec<u8>,
     version: ProtocolVersion,
@@ -72,10 +73,11 @@ pub fn encode_disconnect(
     put_disconnect(out, version, disconnect, PropertyPlace::DisconnectFromServer)
 }
 
-/// Appends a DISCONNECT that a Client sends. Before 5.0 it has no reason and no properties.
+/// Appends a DISCONNECT from a Client. Before 5.0 it has no reason and no properties.
 ///
 /// # Errors
-/// [`EncodeError::NotInVersion`] for a reason that DISCONNECT cannot carry, [`EncodeError::PropertyNotAllowed`].
+/// [`EncodeError::NotInVersion`] for a reason that DISCONNECT cannot carry,
+/// [`EncodeError::PropertyNotAllowed`].
 pub fn encode_disconnect_from_client(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

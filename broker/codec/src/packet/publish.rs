@@ -1,8 +1,10 @@
-//! PUBLISH: a message (§3.3). The hot path: a decode is about 20 ns, half of it `std`'s check of UTF-8, and allocates nothing.
+//! PUBLISH: a message (§3.3). Hot path: a decode takes about 20 ns, half of it for UTF-8 in `std`,
+//! and allocates nothing.
 //!
-//! The decoder says where packet id, properties and payload lie, so that the server sends received bytes on in place; where it
-//! cannot, [`encode_publish_head`] writes a new head in front of the same payload.
-//! Not here: resolving Topic Aliases (`session`), validity of topics beyond wildcards (`router`).
+//! The decoder returns the offsets of packet id, properties and payload, so the server can send
+//! received bytes in place. Otherwise [`encode_publish_head`] writes a new head for the same
+//! payload.
+//! Not here: Topic Aliases (`session`), and validity of topics beyond wildcards (`router`).
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::Range;
@@ -20,7 +22,8 @@ const RETAIN: u8 = 0b0001;
 const QOS_SHIFT: u8 = 1;
 const DUP: u8 = 0b1000;
 
-/// What every receiver gets unaltered: all that a Client may put into a PUBLISH but the alias, which is about one hop.
+/// Properties that every receiver gets unaltered: all of a Client's PUBLISH except the alias, which
+/// is about one hop.
 const FORWARDED: u64 = PropertyId::PayloadFormatIndicator.bit()
     | PropertyId::MessageExpiryInterval.bit()
     | PropertyId::ContentType.bit()
@@ -31,7 +34,8 @@ const FORWARDED: u64 = PropertyId::PayloadFormatIndicator.bit()
 /// A PUBLISH packet, with the places of its parts in the body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish<'a> {
-    /// Whether this may be a repeat; about this hop only, never copied to receivers \[MQTT-3.3.1-3\].
+    /// Whether this may be a repeat. It is about this hop only, so receivers never get a copy of it
+    /// \[MQTT-3.3.1-3\].
     pub dup: bool,
     /// The QoS that the sender published with.
     pub qos: QoS,
@@ -39,7 +43,8 @@ pub struct Publish<'a> {
     pub retain: bool,
     /// The Topic Name, without wildcards. Empty only in 5.0 and only with a Topic Alias.
     pub topic: &'a str,
-    /// Whether the Topic Name has code points that the standards advise against; see [`has_discouraged`](crate::has_discouraged).
+    /// Whether the Topic Name has code points that the standards discourage; see
+    /// [`has_discouraged`](crate::has_discouraged).
     pub topic_has_discouraged: bool,
     /// The Packet Identifier; `Some` exactly at QoS 1 and 2.
     pub packet_id: Option<PacketId>,
@@ -47,19 +52,21 @@ pub struct Publish<'a> {
     pub properties: Properties<'a>,
     /// The payload, to the end of the body; may be empty.
     pub payload: &'a [u8],
-    /// Where the two bytes of the Packet Identifier start in the body.
+    /// Offset of the two bytes of the Packet Identifier in the body.
     pub packet_id_offset: Option<usize>,
-    /// Where the properties lie in the body, without the Property Length. Before 5.0 empty, at the payload.
+    /// Range of the properties in the body, without the Property Length. Before 5.0 it is empty and
+    /// lies at the payload.
     pub properties_range: Range<usize>,
-    /// Where the payload starts in the body.
+    /// Offset of the payload in the body.
     pub payload_offset: usize,
 }
 
 impl<'a> Publish<'a> {
-    /// Reads the body of a PUBLISH that a Client sent.
+    /// Reads the body of a PUBLISH from a Client.
     ///
     /// # Errors
-    /// [`DecodeError`] as its variants say; a Subscription Identifier is among them \[MQTT-3.3.4-6\].
+    /// [`DecodeError`] as its variants say, for example for a Subscription Identifier
+    /// \[MQTT-3.3.4-6\].
     #[inline]
     pub fn decode(first_byte: u8, body: &'a [u8], version: ProtocolVersion) -> Result<Self, DecodeError> {
         Self::decode_in(first_byte, body, version, PropertyPlace::PublishFromClient)
@@ -126,7 +133,7 @@ fn check_topic(topic: &str, properties: Properties<'_>, version: ProtocolVersion
     Err(if version.has_properties() { DecodeError::TopicNameMissing } else { DecodeError::TopicNameInvalid })
 }
 
-/// What [`encode_publish_head`] writes: everything of a PUBLISH but its payload.
+/// Input of [`encode_publish_head`]: all parts of a PUBLISH except its payload.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishHead<'a> {
     /// Whether this is a repeat to this receiver \[MQTT-3.3.1-1\].
@@ -137,44 +144,50 @@ pub struct PublishHead<'a> {
     pub retain: bool,
     /// The Topic Name; empty only together with a Topic Alias.
     pub topic: &'a str,
-    /// The Packet Identifier; `None` at QoS 0. At QoS 1 and 2 any value serves as placeholder if it is patched later.
+    /// Packet Identifier; `None` at QoS 0. At QoS 1 and 2 a caller that patches it later may pass
+    /// any placeholder.
     pub packet_id: Option<PacketId>,
     /// The properties; ignored before 5.0.
     pub properties: ForwardProperties<'a>,
-    /// Bytes of the payload that the caller puts behind the head.
+    /// Bytes of the payload that the caller appends to the head.
     pub payload_len: usize,
 }
 
-/// Properties of a forwarded message: those received, unaltered and in order \[MQTT-3.3.2-17\], with what belongs to one hop replaced.
+/// Properties of a forwarded message: the received ones, unaltered and in order \[MQTT-3.3.2-17\],
+/// and new ones for the next hop.
 ///
-/// Those of a received PUBLISH or of a Will. Topic Alias, Subscription Identifiers and Will Delay Interval among them are left
-/// out: they are not the message's.
+/// They come from a received PUBLISH or from a Will. The encoder omits Topic Alias, Subscription
+/// Identifiers and Will Delay Interval, which are not part of the message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ForwardProperties<'a> {
     /// The properties as received, or as made for a message of our own.
     pub received: Properties<'a>,
-    /// Seconds left until the message expires, in place of the received value \[MQTT-3.3.2-6\]; `None` forwards that unaltered.
+    /// Seconds until the message expires, in place of the received value \[MQTT-3.3.2-6\]. `None`
+    /// forwards the received value.
     pub message_expiry: Option<u32>,
-    /// Identifiers of the receiver's matching subscriptions, each 1 to 268 435 455 \[MQTT-3.3.4-3\].
+    /// Identifiers of the receiver's matching subscriptions, each 1 to 268,435,455
+    /// \[MQTT-3.3.4-3\].
     pub subscription_ids: &'a [NonZeroU32],
     /// The alias for this receiver, at most its Topic Alias Maximum \[MQTT-3.1.2-26\].
     pub topic_alias: Option<NonZeroU16>,
 }
 
-/// What [`encode_publish_head`] wrote; offsets are relative to its start.
+/// Layout of the head that [`encode_publish_head`] wrote. Offsets are relative to its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLayout {
-    /// Where the two bytes of the Packet Identifier start; `None` at QoS 0.
+    /// Offset of the two bytes of the Packet Identifier; `None` at QoS 0.
     pub packet_id_offset: Option<usize>,
     /// Bytes of the head. The whole packet is this and the payload.
     pub len: usize,
 }
 
-/// Appends fixed header, Topic Name, Packet Identifier and properties of a PUBLISH whose payload the caller puts behind it.
+/// Appends fixed header, Topic Name, Packet Identifier and properties of a PUBLISH. The caller
+/// appends the payload.
 ///
 /// # Errors
-/// [`EncodeError::PacketIdMismatch`], [`EncodeError::TopicNameInvalid`] for a wildcard or an empty topic without alias,
-/// [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`], [`EncodeError::PacketTooLarge`]. Nothing is appended then.
+/// [`EncodeError::PacketIdMismatch`], [`EncodeError::TopicNameInvalid`] for a wildcard or an empty
+/// topic without alias, [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`],
+/// [`EncodeError::PacketTooLarge`]. Nothing is appended then.
 pub fn encode_publish_head(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

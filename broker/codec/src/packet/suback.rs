@@ -51,8 +51,8 @@ impl<'a> Suback<'a> {
 /// Appends a SUBACK. Before 5.0 every failure becomes 0x80.
 ///
 /// # Errors
-/// [`EncodeError::NoTopicFilter`] without codes, [`EncodeError::NotInVersion`] for one that SUBACK cannot carry,
-/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NoTopicFilter`] without codes, [`EncodeError::NotInVersion`] for a code that
+/// SUBACK cannot carry, [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
 pub fn encode_suback(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

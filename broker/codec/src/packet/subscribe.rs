@@ -40,7 +40,7 @@ pub struct SubscribeFilter<'a> {
 pub struct SubscriptionOptions {
     /// Highest QoS to deliver with.
     pub qos: QoS,
-    /// Whether not to deliver what the same Client published \[MQTT-3.8.3-3\].
+    /// Whether the server must not deliver the Client's own messages to it \[MQTT-3.8.3-3\].
     pub no_local: bool,
     /// Whether RETAIN goes out as it came in \[MQTT-3.3.1-13\].
     pub retain_as_published: bool,
@@ -73,11 +73,12 @@ impl SubscriptionOptions {
             | (self.retain_handling as u8) << RETAIN_HANDLING_SHIFT
     }
 
-    /// The options of this byte.
+    /// Reads the options of a subscription from their byte.
     ///
     /// # Errors
-    /// [`DecodeError::SubscriptionOptionsReserved`] for reserved bits \[MQTT-3.8.3-5\], \[3.1.1: MQTT-3-8.3-4\];
-    /// [`DecodeError::SubscriptionOptionsInvalid`] for QoS 3 or Retain Handling 3.
+    /// [`DecodeError::SubscriptionOptionsReserved`] for reserved bits \[MQTT-3.8.3-5\],
+    /// \[3.1.1: MQTT-3-8.3-4\]. [`DecodeError::SubscriptionOptionsInvalid`] for QoS 3 or Retain
+    /// Handling 3.
     pub const fn from_byte(options: u8, version: ProtocolVersion) -> Result<Self, DecodeError> {
         let reserved = if version.has_properties() { RESERVED_V5 } else { RESERVED_V3 };
         if options & reserved != 0 {
@@ -102,7 +103,8 @@ impl SubscriptionOptions {
 }
 
 impl<'a> Subscribe<'a> {
-    /// Reads the body of a SUBSCRIBE; every filter and option is checked here, so that iterating cannot fail.
+    /// Reads the body of a SUBSCRIBE. Checks every filter and option, so that iterating cannot
+    /// fail.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -152,11 +154,12 @@ impl<'a> Iterator for SubscribeFilters<'a> {
     }
 }
 
-/// Appends a SUBSCRIBE. Before 5.0 only the QoS of the options is sent.
+/// Appends a SUBSCRIBE. Before 5.0 it sends only the QoS of the options.
 ///
 /// # Errors
-/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`],
-/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`],
+/// [`EncodeError::StringContainsNul`], [`EncodeError::PropertyNotAllowed`],
+/// [`EncodeError::PacketTooLarge`].
 pub fn encode_subscribe(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

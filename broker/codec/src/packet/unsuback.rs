@@ -1,4 +1,5 @@
-//! UNSUBACK: in 5.0 one code for each filter of an UNSUBSCRIBE, before that only the identifier (§3.11).
+//! UNSUBACK: one code for each filter of an UNSUBSCRIBE in 5.0, before that only the identifier
+//! (§3.11).
 
 use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
@@ -45,11 +46,11 @@ impl<'a> Unsuback<'a> {
     }
 }
 
-/// Appends an UNSUBACK. Before 5.0 codes and properties are left out.
+/// Appends an UNSUBACK. Before 5.0 it omits codes and properties.
 ///
 /// # Errors
-/// [`EncodeError::NoTopicFilter`] without codes, [`EncodeError::NotInVersion`] for one that UNSUBACK cannot carry,
-/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NoTopicFilter`] without codes, [`EncodeError::NotInVersion`] for a code that
+/// UNSUBACK cannot carry, [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
 pub fn encode_unsuback(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

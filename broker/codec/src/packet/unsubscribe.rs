@@ -17,7 +17,7 @@ pub struct Unsubscribe<'a> {
 }
 
 impl<'a> Unsubscribe<'a> {
-    /// Reads the body of an UNSUBSCRIBE; every filter is checked here, so that iterating cannot fail.
+    /// Reads the body of an UNSUBSCRIBE. Checks every filter, so that iterating cannot fail.
     ///
     /// # Errors
     /// [`DecodeError`] as its variants say.
@@ -59,8 +59,9 @@ impl<'a> Iterator for UnsubscribeFilters<'a> {
 /// Appends an UNSUBSCRIBE.
 ///
 /// # Errors
-/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`], [`EncodeError::StringContainsNul`],
-/// [`EncodeError::PropertyNotAllowed`], [`EncodeError::PacketTooLarge`].
+/// [`EncodeError::NoTopicFilter`], [`EncodeError::FieldTooLong`],
+/// [`EncodeError::StringContainsNul`], [`EncodeError::PropertyNotAllowed`],
+/// [`EncodeError::PacketTooLarge`].
 pub fn encode_unsubscribe(
     out: &mut Vec<u8>,
     version: ProtocolVersion,

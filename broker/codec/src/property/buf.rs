@@ -4,9 +4,10 @@ use super::{Properties, PropertyValue};
 use crate::error::EncodeError;
 use crate::property_id::{PropertyId, PropertyPlace};
 
-/// An owned, growing list of properties; [`PropertyBuf::properties`] lends it to an encoder.
+/// Owned, growing list of properties; [`PropertyBuf::properties`] lends it to an encoder.
 ///
-/// Values are checked against the table when they are pushed, places and repeats by the encoders. Keep one and [`clear`](Self::clear) it to write many packets without allocating.
+/// `push` checks values against the table; the encoders check places and repeats. Keep one list and
+/// [`clear`](Self::clear) it to write many packets without allocating.
 ///
 /// ```
 /// use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue};
@@ -33,8 +34,9 @@ impl PropertyBuf {
     /// Appends a property.
     ///
     /// # Errors
-    /// [`EncodeError::PropertyValueInvalid`] when the value is not of the property's type or range,
-    /// [`EncodeError::FieldTooLong`] above 65 535 bytes, [`EncodeError::StringContainsNul`]. Nothing is appended then.
+    /// [`EncodeError::PropertyValueInvalid`] if the value is outside the property's type or range,
+    /// [`EncodeError::FieldTooLong`] above 65,535 bytes, [`EncodeError::StringContainsNul`].
+    /// Nothing is appended then.
     pub fn push(&mut self, id: PropertyId, value: PropertyValue<'_>) -> Result<&mut Self, EncodeError> {
         let start = self.raw.len();
         self.raw.push(id.value());

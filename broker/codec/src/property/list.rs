@@ -1,7 +1,7 @@
-//! A list of properties as it stands in a packet, validated once, read on demand.
+//! Property list of a packet: validated once, read on demand.
 //!
-//! The decoders call [`Properties::parse_for`]; from then on every getter is infallible. A getter of an absent property costs one
-//! bit test; of a present one a scan of what stands before it.
+//! The decoders call [`Properties::parse_for`]; after it every getter is infallible. A getter costs
+//! one bit test for an absent property, and a scan of the preceding ones for a present one.
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
@@ -13,7 +13,8 @@ use crate::error::DecodeError;
 use crate::property_id::{Kind, PropertyId, PropertyPlace};
 use crate::read::Reader;
 
-/// Bit of [`Properties::present`] that says that a string has discouraged code points. No property has an identifier as high.
+/// Bit of [`Properties::present`] for a string with discouraged code points. No property has an
+/// identifier this high.
 const DISCOURAGED: u64 = 1 << 63;
 
 /// A validated list of properties, borrowed from the packet. Empty in 3.1 and 3.1.1.
@@ -37,7 +38,8 @@ impl<'a> Properties<'a> {
     /// No properties.
     pub const EMPTY: Properties<'static> = Properties { raw: &[], present: 0 };
 
-    /// Reads what a packet of `version` has in this place: before 5.0 there are no properties, nor their length.
+    /// Reads the properties of a packet of `version` in this place. Before 5.0 there are no
+    /// properties and no length of them.
     pub(crate) fn parse_for(
         version: ProtocolVersion,
         reader: &mut Reader<'a>,
@@ -46,7 +48,7 @@ impl<'a> Properties<'a> {
         if version.has_properties() { Self::parse(reader, place) } else { Ok(Self::EMPTY) }
     }
 
-    /// Reads a Property Length and the list behind it, as `place` allows it (§2.2.2).
+    /// Reads a Property Length and the list after it, as `place` allows it (§2.2.2).
     #[inline]
     pub(crate) fn parse(reader: &mut Reader<'a>, place: PropertyPlace) -> Result<Self, DecodeError> {
         let len = reader.var_int()?;
@@ -54,10 +56,11 @@ impl<'a> Properties<'a> {
         if raw.is_empty() { Ok(Self::EMPTY) } else { Self::validate(raw, place) }
     }
 
-    /// Judges a list without its Property Length, for example one that was stored with a message.
+    /// Validates a list without its Property Length, for example one from the store.
     ///
     /// # Errors
-    /// [`DecodeError`] as when the list stands in a packet. A list that [`Properties::raw`] returned passes in the same place.
+    /// [`DecodeError`] as for a list in a packet. A list from [`Properties::raw`] passes in the
+    /// same place.
     pub fn from_raw(raw: &'a [u8], place: PropertyPlace) -> Result<Self, DecodeError> {
         Self::validate(raw, place)
     }
@@ -67,7 +70,8 @@ impl<'a> Properties<'a> {
         self.present & !(set | DISCOURAGED) == 0
     }
 
-    /// Where this list lies in `body`, a packet's body whose unread rest behind the list is `rest`.
+    /// Returns the range of this list in `body`. `rest` is the unread part of `body` after the
+    /// list.
     pub(crate) const fn range(self, body: &[u8], rest: &[u8]) -> Range<usize> {
         let end = body.len() - rest.len();
         end - self.raw.len()..end
@@ -123,7 +127,8 @@ impl<'a> Properties<'a> {
         self.present & id.bit() != 0
     }
 
-    /// Whether one of the strings has code points that the standards advise against; see [`has_discouraged`](crate::has_discouraged).
+    /// Returns whether a string has code points that the standards discourage; see
+    /// [`has_discouraged`](crate::has_discouraged).
     #[must_use]
     #[inline]
     pub const fn has_discouraged(&self) -> bool {
@@ -146,7 +151,7 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Whether the payload says that it is UTF-8 text. Not checked against the payload. 0x01.
+    /// Returns whether the payload is marked as UTF-8 text. Not checked against the payload. 0x01.
     #[must_use]
     pub fn payload_is_utf8(&self) -> bool {
         self.byte(PropertyId::PayloadFormatIndicator) == Some(1)
@@ -158,7 +163,7 @@ impl<'a> Properties<'a> {
         self.four_byte(PropertyId::MessageExpiryInterval)
     }
 
-    /// What the payload is. 0x03.
+    /// Returns the content type of the payload. 0x03.
     #[must_use]
     pub fn content_type(&self) -> Option<&'a str> {
         self.utf8(PropertyId::ContentType)
@@ -170,7 +175,7 @@ impl<'a> Properties<'a> {
         self.utf8(PropertyId::ResponseTopic)
     }
 
-    /// What a response must carry so that its request is recognised. 0x09.
+    /// Returns the data by which the requester matches a response to its request. 0x09.
     #[must_use]
     pub fn correlation_data(&self) -> Option<&'a [u8]> {
         self.binary(PropertyId::CorrelationData)
@@ -220,7 +225,8 @@ impl<'a> Properties<'a> {
         self.binary(PropertyId::AuthenticationData)
     }
 
-    /// Whether Reason String and User Properties may be sent on any packet; true when absent \[MQTT-3.1.2-29\]. 0x17.
+    /// Returns whether any packet may carry Reason String and User Properties; true when absent
+    /// \[MQTT-3.1.2-29\]. 0x17.
     #[must_use]
     pub fn request_problem_information(&self) -> bool {
         self.byte(PropertyId::RequestProblemInformation) != Some(0)
@@ -250,7 +256,8 @@ impl<'a> Properties<'a> {
         self.utf8(PropertyId::ReasonString)
     }
 
-    /// Unacknowledged QoS 1 and 2 messages that the sender of this accepts; 65 535 when absent. 0x21.
+    /// Returns the unacknowledged QoS 1 and 2 messages that the sender of this accepts; 65,535 when
+    /// absent. 0x21.
     #[must_use]
     pub fn receive_maximum(&self) -> NonZeroU16 {
         self.two_byte(PropertyId::ReceiveMaximum).and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX)
@@ -292,7 +299,8 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Largest packet in bytes that the sender of this accepts, fixed header included; `None`: no limit. 0x27.
+    /// Returns the largest packet in bytes that the sender of this accepts, with its fixed header;
+    /// `None`: no limit. 0x27.
     #[must_use]
     pub fn maximum_packet_size(&self) -> Option<NonZeroU32> {
         self.four_byte(PropertyId::MaximumPacketSize).and_then(NonZeroU32::new)
@@ -388,7 +396,8 @@ impl<'a> Iterator for PropertyIter<'a> {
     }
 }
 
-/// Iterates over the User Properties of a list: name and value, in the order of the packet \[MQTT-3.3.2-18\].
+/// Iterator over the User Properties of a list: name and value, in the order of the packet
+/// \[MQTT-3.3.2-18\].
 #[derive(Clone, Debug)]
 pub struct UserProperties<'a> {
     properties: PropertyIter<'a>,

@@ -69,7 +69,7 @@ proptest! {
         fuzz_packet(&bytes);
     }
 
-    /// Random bodies behind a right length reach the decoders far more often than random bytes do.
+    /// Random bodies after a correct length reach the decoders far more often than random bytes.
     #[test]
     fn random_bodies_never_panic(first_byte in any::<u8>(), body in prop::collection::vec(0u8..48, 0..64)) {
         let mut bytes = vec![first_byte, u8::try_from(body.len()).unwrap()];

@@ -1,6 +1,7 @@
-//! What a packet says, in one text per packet, for two implementations to agree on.
+//! Text form of a packet's fields, to compare two implementations.
 //!
-//! Texts of our packets are made here, those of an oracle's beside the oracle, by the same functions.
+//! This file renders our packets. The file of each oracle renders those of the oracle, with the
+//! same functions.
 
 use lotmq_codec::{Ack, AckType, ClientPacket, ProtocolVersion, Publish, ReasonCode, ServerPacket};
 
@@ -40,7 +41,7 @@ pub(crate) fn publish(fields: &Published<'_>) -> String {
     )
 }
 
-/// Any packet that is an identifier, codes and properties; what it has not is 0 or empty.
+/// Renders a packet of an identifier, codes and properties; missing parts are 0 or empty.
 pub(crate) fn plain(name: &str, packet_id: u16, codes: &[u8], properties: &[u8]) -> String {
     format!("{name} {packet_id} {codes:02X?} {properties:02X?}")
 }

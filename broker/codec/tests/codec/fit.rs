@@ -38,8 +38,9 @@ fn len(encode: Encode, properties: Properties<'_>) -> u32 {
     u32::try_from(out.len()).unwrap()
 }
 
-/// [MQTT-3.2.2-19, -20], [MQTT-3.4.2-2, -3], [MQTT-3.5.2-2, -3], [MQTT-3.6.2-2, -3], [MQTT-3.7.2-2, -3], [MQTT-3.9.2-1, -2],
-/// [MQTT-3.11.2-1, -2], [MQTT-3.14.2-3, -4], [MQTT-3.15.2-2, -3]
+/// [MQTT-3.2.2-19, -20], [MQTT-3.4.2-2, -3], [MQTT-3.5.2-2, -3], [MQTT-3.6.2-2, -3],
+/// [MQTT-3.7.2-2, -3], [MQTT-3.9.2-1, -2], [MQTT-3.11.2-1, -2], [MQTT-3.14.2-3, -4],
+/// [MQTT-3.15.2-2, -3]
 #[test]
 fn diagnostics_are_left_out_where_they_do_not_fit() {
     let mut sentence = PropertyBuf::new();

@@ -1,4 +1,5 @@
-//! Legal packets: accepted, and encoded again to the same bytes or to a shorter form that means the same.
+//! Legal packets: accepted, and encoded again to the same bytes or to a shorter form with the same
+//! meaning.
 
 use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_codec::*;

@@ -1,4 +1,5 @@
-//! The codec from outside: tables of packets by clause, round trips, two independent oracles, and the fuzz corpus.
+//! Black-box tests of the codec: packets by clause, round trips, two independent oracles, and the
+//! fuzz corpus.
 
 #![allow(clippy::unwrap_used, reason = "test code; clippy knows only functions marked #[test] as such")]
 

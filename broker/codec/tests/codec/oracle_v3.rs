@@ -1,7 +1,8 @@
-//! 3.1.1 against crate `mqtt-protocol`, which shares no code with ours.
+//! Compares 3.1.1 with the crate `mqtt-protocol`, which shares no code with ours.
 //!
-//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when the oracle repeats what it read.
-//! [`DIFFERENCES`] are the accepted disagreements, all of them the oracle's leniency or a rule that we leave to another layer.
+//! Covers every packet type in both directions: same verdict, same fields, and same bytes when the
+//! oracle encodes again. [`DIFFERENCES`] lists the accepted disagreements: each is leniency of the
+//! oracle, or a rule of another layer here.
 //! The fuzz target `differential` runs [`check`] too.
 
 use std::io::Cursor;
@@ -18,9 +19,11 @@ use crate::fields::{self, Published};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V3_1_1;
 
-/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why. The oracle says the opposite.
+/// Packets with an intended disagreement: the bytes, whether we accept, and why. The oracle decides
+/// the opposite.
 ///
-/// A test sees to it that each is a disagreement, so a row leaves when the oracle learns its rule.
+/// A test checks that each row is still a disagreement, so remove a row when the oracle learns its
+/// rule.
 pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
     ("40 03 0001 00", false, "bytes behind the last field (§2.2.3)"),
     ("10 0E 0004 'MQTT' 04 02 0000 0003 'ab'", false, "a field that runs past the end (§1.5.3)"),
@@ -59,7 +62,8 @@ pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
     ("10 13 0004 'MQTT' 04 C2 0000 0001 'a' 0001 'u' 0001 FF", true, "a password is binary (§3.1.3.5)"),
 ];
 
-/// What the oracle makes of the bytes. It subtracts unchecked in a PUBLISH whose topic overruns, which panics: a refusal too.
+/// Decodes the bytes with the oracle. It panics on an unchecked subtraction if the topic of a
+/// PUBLISH overruns, which counts as a rejection.
 fn oracle(bytes: &[u8]) -> Option<VariablePacket> {
     catch_unwind(AssertUnwindSafe(|| VariablePacket::decode(&mut Cursor::new(bytes)).ok())).ok().flatten()
 }
@@ -124,7 +128,7 @@ fn text(packet: &VariablePacket) -> String {
         }
         VariablePacket::PublishPacket(found) => {
             let (qos, packet_id) = level(found.qos());
-            // Its `dup()` looks at a bit that is not there; what it writes is right.
+            // The oracle's `dup()` reads a wrong bit; its encoder is right.
             let mut repeated = Vec::new();
             let is_written = found.encode(&mut repeated).is_ok();
             let dup = is_written && repeated.first().is_some_and(|first| first & 0x08 != 0);
@@ -206,10 +210,11 @@ fn stricter(error: DecodeError) -> bool {
     )
 }
 
-/// Both say the same of these bytes, from a Client and from a server, but for the disagreements listed above.
+/// Checks that both agree on these bytes, from a Client and from a server, except for the listed
+/// disagreements.
 ///
 /// # Panics
-/// When they do not.
+/// Panics if they disagree.
 pub(crate) fn check(bytes: &[u8]) {
     if speaks_another_version(bytes) {
         return;
@@ -266,7 +271,8 @@ mod tests {
     }
 
     proptest! {
-        /// The oracle reads what our encoders write, understands the same, and writes it again byte for byte.
+        /// The oracle reads packets of our encoders, finds the same fields, and writes the same
+        /// bytes again.
         #[test]
         fn oracle_reads_and_repeats_what_we_write(
             packet in prop_oneof![client_packet(VERSION), server_packet(VERSION)],
@@ -278,7 +284,7 @@ mod tests {
             check(&packet);
         }
 
-        /// We read what the oracle writes.
+        /// Our decoders read packets of the oracle's encoder.
         #[test]
         fn we_read_what_the_oracle_writes(
             topic in topic(), packet_id in packet_id(), payload in prop::collection::vec(any::<u8>(), 0..300),

@@ -1,8 +1,10 @@
-//! 5.0 against crate `mqtt-protocol-core`, which shares no code with ours.
+//! Compares 5.0 with the crate `mqtt-protocol-core`, which shares no code with ours.
 //!
-//! Every packet type in both directions: the same verdict, the same fields, and the same bytes when the oracle repeats what it read. Its
-//! parsers start behind the fixed header, so headers are compared in `refused` only. [`DIFFERENCES`] are the accepted disagreements, all of
-//! them the oracle's leniency or a rule that we leave to another layer. The fuzz target `differential` runs [`check`] too.
+//! Covers every packet type in both directions: same verdict, same fields, and same bytes when the
+//! oracle encodes again. The oracle's parsers start after the fixed header, so only `refused`
+//! compares headers.
+//! [`DIFFERENCES`] lists the accepted disagreements: each is leniency of the oracle, or a rule of
+//! another layer here. The fuzz target `differential` runs [`check`] too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,9 +17,11 @@ use crate::fields::{self, Connect, Published};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V5;
 
-/// Packets on which we disagree with the oracle on purpose: the bytes, whether we accept, and why. The oracle says the opposite.
+/// Packets with an intended disagreement: the bytes, whether we accept, and why. The oracle decides
+/// the opposite.
 ///
-/// A test sees to it that each is a disagreement, so a row leaves when the oracle learns its rule.
+/// A test checks that each row is still a disagreement, so remove a row when the oracle learns its
+/// rule.
 pub(crate) const DIFFERENCES: &[(&str, bool, &str)] = &[
     ("30 07 0003 'a' 00 'b' 00 'h'", false, "U+0000 in a string [MQTT-1.5.4-2]"),
     ("82 07 0000 00 0001 'a' 00", false, "identifier 0 [MQTT-2.2.1-3]"),
@@ -63,7 +67,8 @@ struct Read {
     repeated: Vec<u8>,
 }
 
-/// What the oracle makes of the bytes; `None` when it refuses, leaves bytes unread, or panics.
+/// Decodes the bytes with the oracle. Returns `None` if it rejects them, leaves bytes unread, or
+/// panics.
 fn oracle(bytes: &[u8]) -> Option<Read> {
     let header = fixed_header(bytes, PACKET_BYTES_MAX).ok()??;
     if matches!(header.check_from_client(VERSION), Err(FrameError::FlagsInvalid { .. })) {
@@ -247,7 +252,8 @@ fn stricter(header: &FixedHeader, body: &[u8], error: DecodeError) -> bool {
     )
 }
 
-/// Whether the body ends where its Property Length should stand, in a packet where the oracle does not mind.
+/// Returns whether the body ends where its Property Length should be, in a packet where the oracle
+/// accepts that.
 fn lacks_property_length(header: &FixedHeader, body: &[u8]) -> bool {
     let whole = [body, &[0]].concat();
     if header.packet_type() == PacketType::Auth {
@@ -258,10 +264,11 @@ fn lacks_property_length(header: &FixedHeader, body: &[u8]) -> bool {
     }
 }
 
-/// Both say the same of these bytes, from a Client and from a server, but for the disagreements listed above.
+/// Checks that both agree on these bytes, from a Client and from a server, except for the listed
+/// disagreements.
 ///
 /// # Panics
-/// When they do not.
+/// Panics if they disagree.
 pub(crate) fn check(bytes: &[u8]) {
     let Ok((header, body)) = split(bytes) else { return };
     let theirs = oracle(bytes);
@@ -309,7 +316,8 @@ mod tests {
     }
 
     proptest! {
-        /// The oracle reads what our encoders write, understands the same, and writes it again byte for byte.
+        /// The oracle reads packets of our encoders, finds the same fields, and writes the same
+        /// bytes again.
         #[test]
         fn oracle_reads_and_repeats_what_we_write(
             packet in prop_oneof![client_packet(VERSION), server_packet(VERSION)],

@@ -1,4 +1,4 @@
-//! Illegal packets: each refused with the precise error, and the reason code that the peer is told.
+//! Illegal packets: each is rejected with the precise error, and the reason code for the peer.
 
 use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_codec::*;

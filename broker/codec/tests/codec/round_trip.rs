@@ -1,4 +1,4 @@
-//! What the encoders write, the decoders of the other side read back unchanged.
+//! Round trips: the decoders of the other side read packets of our encoders back unchanged.
 
 use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_codec::*;
@@ -111,7 +111,8 @@ proptest! {
         fuzz_packet(&packet);
     }
 
-    /// A stream may be cut anywhere: every true prefix is incomplete, never an error, and the header needs no more than 5 bytes.
+    /// A stream may be cut anywhere. Every true prefix is incomplete and never an error; the header
+    /// needs at most 5 bytes.
     #[test]
     fn every_prefix_is_incomplete(packet in client_packet(ProtocolVersion::V5)) {
         for end in 0..packet.len() {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::num::NonZeroU32;
 
-/// What one property is made of: which, a number, two texts.
+/// Seed of one property: its index, a number, and two texts.
 type Seed = (Index, u32, String, String);
 
 pub(crate) fn text() -> impl Strategy<Value = String> {
@@ -107,7 +107,8 @@ impl ConnectFields {
                 payload,
             }),
             user_name: self.user_name.as_deref(),
-            // Both oracles refuse a password without user name, which 5.0 allows; its own test is in `legal`.
+            // Both oracles reject a password without user name, which 5.0 allows; the module
+            // `legal` tests it.
             password: self.password.as_deref().filter(|_| self.user_name.is_some()).map(str::as_bytes),
         }
     }

@@ -1,4 +1,4 @@
-//! An authentication guest with each of its calls: `guests/auth-table`.
+//! An authentication guest with each of its calls: `sdk/examples/auth-table`.
 
 use crate::support::{Broker, engine, wrapped};
 use lotmq_codec::ReasonCode;
@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The guest.
-const GUEST: &[u8] = include_bytes!("../../../../guests/auth-table/prebuilt/auth-table.wasm");
+const GUEST: &[u8] = include_bytes!("../../../../sdk/examples/auth-table/prebuilt/auth-table.wasm");
 
 /// Users of the table.
 const TABLE: &str = r#"{"users":{"ann":{"password":"secret","groups":["staff","night"],"publish":"a/#","seconds":60},

@@ -15,7 +15,7 @@ use crate::routes::Taker;
 use crate::support::engine;
 
 /// The guest `route-files`.
-const FILES: &[u8] = include_bytes!("../../../../guests/route-files/prebuilt/route-files.wasm");
+const FILES: &[u8] = include_bytes!("../../../../tests/guests/route-files/prebuilt/route-files.wasm");
 
 /// An instance whose folder `log` is `logs` of a root.
 struct Guest {

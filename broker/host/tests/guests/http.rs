@@ -18,7 +18,7 @@ use crate::routes::{Taker, certificates};
 use crate::support::engine;
 
 /// The guest `route-http`.
-const HTTP: &[u8] = include_bytes!("../../../../guests/route-http/prebuilt/route-http.wasm");
+const HTTP: &[u8] = include_bytes!("../../../../tests/guests/route-http/prebuilt/route-http.wasm");
 
 /// An instance whose endpoint `server` is a server of the test.
 struct Guest {

@@ -21,7 +21,7 @@ use crate::routes::Taker;
 use crate::support::engine;
 
 /// The guest `route-serve`.
-const SERVE: &[u8] = include_bytes!("../../../../guests/route-serve/prebuilt/route-serve.wasm");
+const SERVE: &[u8] = include_bytes!("../../../../sdk/examples/route-serve/prebuilt/route-serve.wasm");
 
 struct Guest {
     instance: RouteInstance,

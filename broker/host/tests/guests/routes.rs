@@ -682,7 +682,7 @@ async fn whether_a_call_that_is_given_up_has_computed_or_waited_is_known() {
 }
 
 /// The guest `route-echo`.
-const ECHO: &[u8] = include_bytes!("../../../../guests/route-echo/prebuilt/route-echo.wasm");
+const ECHO: &[u8] = include_bytes!("../../../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 /// The guest of the type `LOOPBACK` as the broker has it in itself.
 const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm");

@@ -19,7 +19,7 @@ use crate::routes::Taker;
 use crate::support::engine;
 
 /// The guest `route-serial`.
-const SERIAL: &[u8] = include_bytes!("../../../../guests/route-serial/prebuilt/route-serial.wasm");
+const SERIAL: &[u8] = include_bytes!("../../../../tests/guests/route-serial/prebuilt/route-serial.wasm");
 
 /// A device that can be plugged in and out: a name that leads to a pseudo-terminal.
 struct Device {

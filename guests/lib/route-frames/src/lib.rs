@@ -1,4 +1,5 @@
-//! A connection on which frames come, whole or in pieces, and how long the other side is waited for. What a frame is knows the guest.
+//! Connection for protocols of frames: buffers received bytes and limits the wait for an answer.
+//! The guest defines the frames.
 
 mod subscriber;
 
@@ -15,7 +16,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub struct Frames {
     connection: Connection,
     timeout_ms: u32,
-    /// What came, from `taken` on not done.
+    /// Received bytes; those from `taken` on are not processed yet.
     input: Vec<u8>,
     taken: usize,
 }
@@ -46,7 +47,7 @@ impl Frames {
         self.connection.write_all(bytes).map_err(|error| self.away(&error))
     }
 
-    /// What came and is not done.
+    /// Returns the received bytes that are not processed yet.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.input.get(self.taken..).unwrap_or_default()

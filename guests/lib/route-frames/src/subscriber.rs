@@ -1,6 +1,7 @@
-//! A connection that only listens: what it brings is published here, many messages with one call, and where nothing comes it is asked for a sign of life.
+//! Connection that only subscribes: publishes received messages to the broker, many per call, and
+//! pings the other side when it is silent.
 //!
-//! What it brings is there once or never: what cannot be stored is lost, and told.
+//! Messages arrive at most once: those that the broker cannot store are lost, and reported.
 
 use lotmq_guest::route::{Arrival, Failure, ambient, diagnostics, ingest, net};
 
@@ -12,7 +13,7 @@ const PUBLISHED_AT_ONCE: usize = 256;
 
 /// A connection that listens, as its protocol has it.
 pub trait Listener {
-    /// Code under which is told what of it is left out.
+    /// Code of diagnostics about skipped messages.
     const CODE: &'static str;
 
     /// Takes bytes that are there, without waiting; whether there were any.
@@ -21,7 +22,8 @@ pub trait Listener {
     /// The connection cannot go on.
     fn take(&mut self) -> Result<bool, Failure>;
 
-    /// Takes the next that has come, and adds what of it is to be published; whether there was anything.
+    /// Takes the next received item and adds its messages to `arrivals`. Returns whether there was
+    /// an item.
     ///
     /// # Errors
     /// The connection cannot go on.
@@ -37,7 +39,7 @@ pub trait Listener {
     fn readable(&self) -> net::Interest<'_>;
 }
 
-/// What publishes that which a connection brings.
+/// Publisher of the messages from a subscribed connection.
 pub struct Subscriber<L> {
     listener: L,
     timeout_ms: u64,
@@ -49,7 +51,8 @@ pub struct Subscriber<L> {
 }
 
 impl<L: Listener> Subscriber<L> {
-    /// Begins with a connection that has subscribed; it is away when it has not answered for so long.
+    /// Starts with a connection that has subscribed. It counts as lost after `timeout_ms` without
+    /// an answer to a ping.
     pub fn new(listener: L, timeout_ms: u32) -> Subscriber<L> {
         let heard_at = ambient::monotonic_ms();
         Subscriber {
@@ -99,7 +102,7 @@ impl<L: Listener> Subscriber<L> {
         }
         match ingest::publish(&self.arrivals) {
             Ok(()) => {}
-            // One of them is not allowed: each by itself says which.
+            // One of them is not allowed. Publishing each alone finds it.
             Err(ingest::IngestError::NotAllowed) => {
                 for arrival in &self.arrivals {
                     match ingest::publish(std::slice::from_ref(arrival)) {
@@ -138,7 +141,8 @@ pub fn left_out<L: Listener>(reason: &str) {
     diagnostics::report(diagnostics::Severity::Error, L::CODE, reason, 0, 0);
 }
 
-/// The failure of messages that could not be stored: they are lost, as those are that come while nobody listens.
+/// Returns the failure for messages that could not be stored. They are lost, like those that arrive
+/// while the route is away.
 fn lost<L: Listener>(error: ingest::IngestError) -> Failure {
     let reason = format!("messages that came are lost: {}", error.name());
     left_out::<L>(&reason);

@@ -1,12 +1,13 @@
-//! Ledger of a route: what became of messages that are delivered again because one before them has not passed.
+//! Ledger of a route: results of messages that are delivered again because an earlier one failed.
 //!
-//! A receipt names messages from the first one on. What was done behind one that failed is remembered here, so that it is not done twice when all comes again from there.
+//! A receipt covers messages from the first one on. The ledger remembers messages that were done
+//! after a failed one, so that they are not done twice.
 
 use std::collections::BTreeMap;
 
 use lotmq_guest::route::{Arrival, Delivery, Failure, Receipt, Rejection, ingest, unpublished};
 
-/// What became of a message.
+/// Result of a message.
 #[derive(Debug, PartialEq)]
 pub enum Done {
     /// All of it is done.
@@ -17,7 +18,7 @@ pub enum Done {
     Unpublished(Vec<u8>),
 }
 
-/// What became of messages whose receipt is still to be given, by their sequence.
+/// Results of messages without a receipt so far, by sequence number.
 #[derive(Debug, Default)]
 pub struct Ledger(BTreeMap<u64, Done>);
 
@@ -27,7 +28,7 @@ impl Ledger {
         self.0.insert(sequence, done);
     }
 
-    /// What became of a message when it was delivered before.
+    /// Returns the result of an earlier delivery of a message.
     pub fn done(&self, sequence: u64) -> Option<&Done> {
         self.0.get(&sequence)
     }
@@ -43,10 +44,11 @@ impl Ledger {
         }
     }
 
-    /// Publishes the result of a message. What cannot be published now is remembered: the far side has done it.
+    /// Publishes the result of a message. Keeps the result if that fails for now, because the far
+    /// side has done its work.
     ///
     /// # Errors
-    /// Why it cannot be published now. That it may never be is noted.
+    /// Returns why it cannot be published now. A permanent rejection is noted and is no error.
     pub fn publish(&mut self, sequence: u64, result: Arrival) -> Result<(), Failure> {
         let published = ingest::publish(std::slice::from_ref(&result)).map_err(unpublished);
         let (done, ended) = match published {
@@ -58,10 +60,11 @@ impl Ledger {
         ended
     }
 
-    /// What to answer for a batch that was carried out as far as `ended` says: the receipt of what is done, from its first message on.
+    /// Returns the receipt for a batch that `ended` this way: all messages that are done, from the
+    /// first one on.
     ///
     /// # Errors
-    /// The failure, where the first one is not done.
+    /// Returns the failure if the first message is not done.
     pub fn receipt(&mut self, batch: &[Delivery], ended: Result<(), Failure>) -> Result<Receipt, Failure> {
         let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
         for delivery in batch {

@@ -1,4 +1,5 @@
-//! Hash functions of SCRAM, as tables of functions: those that a guest does not name are not in its module.
+//! Hash functions of SCRAM, as tables of functions. The linker drops those that a guest does not
+//! use.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;

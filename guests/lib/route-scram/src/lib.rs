@@ -1,7 +1,9 @@
-//! SCRAM (RFC 5802, RFC 7677): a password that is proved to a server without telling it, as values without a connection.
+//! SCRAM (RFC 5802, RFC 7677): proves a password to a server without sending it. Values only,
+//! without a connection.
 //!
-//! [`Scram::first`], then [`Scram::last`] with what the server has answered, then [`Scram::check`] with its last word. The password is proved as it is given:
-//! whoever speaks a protocol that prepares it does that before.
+//! Call [`Scram::first`], then [`Scram::last`] with the server's answer, then [`Scram::check`] with
+//! its final message. The password is used unchanged; the caller prepares it if the protocol
+//! requires that.
 
 mod hash;
 
@@ -10,7 +12,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 pub use hash::Hash;
 
-/// Rounds of the hash at most: servers say 4,096 to some 100,000, and a false one could say any number.
+/// Most rounds of the hash. Servers ask for 4,096 to some 100,000; a malicious one could ask for
+/// any number.
 pub const ROUNDS_MAX: u32 = 500_000;
 
 /// Rounds of the hash at least. From RFC 7677 §4.
@@ -25,7 +28,7 @@ pub struct Scram<'a> {
 }
 
 impl<'a> Scram<'a> {
-    /// Begins with a nonce that nobody can predict.
+    /// Starts with an unpredictable nonce.
     pub fn new(hash: Hash, user: &'a str, nonce: [u64; 2]) -> Scram<'a> {
         let nonce = format!("{:016x}{:016x}", nonce[0], nonce[1]);
         Scram { hash, user, nonce, signature: Vec::new() }

@@ -1,4 +1,5 @@
-//! Settings of a route as its guest reads them: texts with secrets in them, numbers, truth values, and texts with placeholders.
+//! Settings of a route for its guest: texts with secrets in them, numbers, truth values, and texts
+//! with placeholders.
 
 mod topic_pattern;
 
@@ -39,7 +40,8 @@ impl Configuration {
         self.whole["route"]["name"].as_str().unwrap_or("lotmq")
     }
 
-    /// Whether the instance is there to find out whether the far side is, beside the one that works.
+    /// Returns whether this instance only probes whether the far side is reachable, beside the
+    /// working instance.
     pub fn is_probe(&self) -> bool {
         self.whole["route"]["probe"] == true
     }
@@ -141,7 +143,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `QOS` and `RETAIN` of what is published: 0 and false where it is not said.
+    /// Returns `QOS` and `RETAIN` of published messages; by default 0 and false.
     pub fn publishing(&self) -> (QoS, bool) {
         let qos = match self.number("QOS") {
             Some(1) => QoS::AtLeastOnce,

@@ -1,4 +1,5 @@
-//! Topics that a route publishes to: a wildcard in them takes the name that what it brings has on the other side.
+//! Topics that a route publishes to. A wildcard takes the name of the received item on the other
+//! side.
 
 use std::borrow::Cow;
 

@@ -19,7 +19,7 @@ impl Default for Answer {
 impl Answer {
     /// Adds a row: names of columns, and their values as JSON.
     pub fn row<'a>(&mut self, columns: impl Iterator<Item = (&'a str, String)>) {
-        // What follows a row that found no room is no part of the answer, either.
+        // Rows after one that did not fit are left out of the answer, too.
         if self.left_out > 0 {
             self.left_out += 1;
             return;

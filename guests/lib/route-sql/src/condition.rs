@@ -215,7 +215,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// A value as one that can be compared with a column; `None` where they are never equal, and the database would refuse to ask. MySQL compares all with all.
+    /// Converts a value to one that compares with a column. Returns `None` if they are never equal
+    /// and the database would reject the comparison. MySQL compares all types.
     fn comparable(&self, name: &str, value: &Json) -> Option<Parameter> {
         let value = parameter(value);
         let is_it =

@@ -24,7 +24,7 @@ pub const SCHEMA: &str = r#"{"properties":{
         "QOS":{"type":"integer","minimum":0,"maximum":2},
         "RETAIN":{"type":"boolean"}}}}}}"#;
 
-/// Where and as whom a route logs in.
+/// Database and credentials of a route.
 #[derive(Debug, Default)]
 pub struct Server {
     /// Database; `None` where the server chooses.
@@ -44,10 +44,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads `SQL_CONFIG`. What stands in a setting of its own counts before what `CONNECTION_STRING` says.
+    /// Reads `SQL_CONFIG`. Separate settings override `CONNECTION_STRING`.
     ///
     /// # Errors
-    /// A setting that is missing.
+    /// Returns a failure if a setting is missing.
     pub fn read(section: Settings<'_>) -> Result<Server, Failure> {
         let string = section.text("CONNECTION_STRING")?;
         let said = string.as_deref().map(connection_string::parse).unwrap_or_default();

@@ -1,10 +1,11 @@
-//! Connection strings in both of their forms: `Host=…;Port=…;Database=…` and `scheme://user:password@host:port/database?…`.
+//! Connection strings in both forms: `Host=…;Port=…;Database=…` and
+//! `scheme://user:password@host:port/database?…`.
 //!
-//! Where the server is the host has read in them; this is about all else.
+//! The host reads the server's address from them; this module reads all other parts.
 
 use lotmq_connection_string::{asks_for_tls, decoded, is_address, pairs};
 
-/// What a connection string says besides where the server is.
+/// Parts of a connection string, without the server's address.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
     pub(crate) database: Option<String>,
@@ -13,7 +14,7 @@ pub(crate) struct Said {
     pub(crate) schema: Option<String>,
     /// Seconds.
     pub(crate) timeout: Option<u64>,
-    /// Whether TLS is asked for; `None` where nothing is said of it.
+    /// Whether TLS is requested; `None` if the string does not set it.
     pub(crate) is_secure: Option<bool>,
 }
 
@@ -29,7 +30,7 @@ pub(crate) fn parse(text: &str) -> Said {
 }
 
 impl Said {
-    /// What an address says before its question mark.
+    /// Reads the part of an address before its question mark.
     fn address(&mut self, text: &str) {
         let place = text.split_once("://").map_or(text, |(_, behind)| behind);
         let place = place.split_once('?').map_or(place, |(place, _)| place);

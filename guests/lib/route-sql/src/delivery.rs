@@ -1,6 +1,8 @@
-//! Deliveries: what only writes goes to the database together, in one transaction; what is answered goes by itself.
+//! Deliveries: the database gets pure writes together in one transaction, and each query with an
+//! answer by itself.
 //!
-//! Order is kept: what is answered waits for what was to be written before it. A batch that does not pass is the host's to halve.
+//! Order is kept: a query with an answer waits for earlier writes. The host halves a batch that
+//! fails.
 
 use std::borrow::Cow;
 
@@ -15,12 +17,13 @@ use crate::rows::Row;
 use crate::task::{Destination, Query, Task, Tasks, Work};
 use crate::{Dialect, Filled, Insert, Parameter, Target, affected};
 
-/// What a route to a database does there.
+/// Operations of a route on its database.
 pub trait Database {
     /// Its dialect.
     fn dialect(&self) -> Dialect;
 
-    /// Whether what is written together is done together or not at all. Where it is not, each message goes by itself.
+    /// Returns whether the writes of one transaction are atomic. If not, each message is written by
+    /// itself.
     fn is_atomic(&self) -> bool {
         true
     }
@@ -31,24 +34,27 @@ pub trait Database {
     /// Why not; `Reject` when one of it can never pass.
     fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure>;
 
-    /// Runs a statement by itself and gives its rows as JSON, or how many it has changed; and how many rows were left out because they are too many.
+    /// Runs one statement. Returns its rows as JSON, or the number of changed rows, and the number
+    /// of rows beyond the limit.
     ///
     /// # Errors
-    /// Why not.
+    /// Returns why the statement failed.
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure>;
 
-    /// Which way the messages of a query go, in a few words; `insert` is what many of them may become one statement as.
+    /// Describes in a few words how the messages of a query are written. `insert` is the insert
+    /// that may combine many of them.
     ///
     /// # Errors
-    /// Why it cannot be known.
+    /// Returns why the way is unknown.
     fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
         Ok(if insert.is_some() { "rows together" } else { "one by one" }.to_owned())
     }
 
-    /// A name in a statement that the server does not know, found by preparing it; `None` where it knows all, or something else is wrong.
+    /// Returns a name in a statement that the server does not know, by preparing the statement.
+    /// Returns `None` if it knows all names, or if something else is wrong.
     ///
     /// # Errors
-    /// Why it cannot be known.
+    /// Returns why the check failed.
     fn unknown_name(&mut self, _statement: &Filled) -> Result<Option<UnknownName>, Failure> {
         Ok(None)
     }
@@ -126,7 +132,7 @@ pub(crate) fn deliver(
     for (index, delivery) in batch.iter().enumerate() {
         match course.next(tasks, delivery, index as u32) {
             Ok(()) => {}
-            // What was done before must not be done again.
+            // The receipt prevents that finished messages are done again.
             Err(_) if course.receipt.accepted > 0 => return Ok(course.receipt),
             Err(failure) => return Err(failure),
         }
@@ -147,7 +153,7 @@ struct Course<'a, D> {
     database: &'a mut D,
     receipt: Receipt,
     pace: &'a Pace,
-    /// What is to be written, and of how many messages.
+    /// Pending writes, and the number of their messages.
     writes: Vec<Write<'a>>,
     written: usize,
     /// Rejections of messages among those that wait to be written.

@@ -107,7 +107,8 @@ impl Dialect {
         }
     }
 
-    /// The column that numbers the rows of a table of ours, by which the newest are found; its name and the rest of its definition.
+    /// Returns the column that numbers the rows of our tables, to find the newest ones: its name
+    /// and the rest of its definition.
     #[must_use]
     pub fn row_number(self) -> (&'static str, &'static str) {
         let rest = match self {

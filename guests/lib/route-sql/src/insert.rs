@@ -1,4 +1,5 @@
-//! Inserts of one row whose values are placeholders and constants, so that many messages become one statement.
+//! Inserts of one row whose values are placeholders and constants. Many messages become one
+//! statement.
 
 use lotmq_guest::route::Value;
 
@@ -69,7 +70,7 @@ impl Insert {
         self.items.iter().filter_map(value).collect()
     }
 
-    /// Whether a parameter, by its number from 0, stands for a placeholder outside of a literal, in order.
+    /// Returns for each parameter, in order, whether it is a placeholder outside of a literal.
     #[must_use]
     pub fn bare(&self) -> Vec<bool> {
         let places = self.items.iter().filter(|item| !matches!(item, Item::Constant(_)));
@@ -106,7 +107,7 @@ fn parts_of(parts: &[Part]) -> Vec<Part> {
     copied.collect()
 }
 
-/// What is before and behind `VALUES` of an insert.
+/// Splits an insert at `VALUES` into the texts before and after it.
 fn split_values(sql: &str) -> Option<(&str, &str)> {
     let lower = sql.to_ascii_lowercase();
     if !lower.trim_start().starts_with("insert") && !lower.trim_start().starts_with("replace") {

@@ -1,4 +1,4 @@
-//! What is remembered of the tables of a database that rows are stored in.
+//! Cache of table definitions for tables that rows are stored in.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use crate::limits::TABLES_MAX;
 use crate::rows::{Column, Row};
 use crate::{Insert, Target};
 
-/// What a database has said of a table.
+/// Definition of a table, as read from the database.
 #[derive(Debug, PartialEq)]
 pub struct KnownTable {
     /// Its columns.
@@ -22,7 +22,7 @@ impl KnownTable {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// Types of the columns that the parameters of an insert are for; an empty one where nobody knows it.
+    /// Returns the column types for the parameters of an insert; an empty text for an unknown type.
     #[must_use]
     pub fn kinds_of(&self, target: &Target, insert: &Insert) -> Vec<String> {
         let column_at = |place: usize| match &target.columns {
@@ -33,7 +33,8 @@ impl KnownTable {
         insert.positions().into_iter().map(kind).collect()
     }
 
-    /// Columns for the cells of a row, each with the place of its cell. What is null in each row, and in no column, needs none.
+    /// Returns the columns for the cells of a row, each with the index of its cell. Skips cells
+    /// without a column, which are null in every row.
     #[must_use]
     pub fn places(&self, row: &Row) -> Vec<(usize, &Column)> {
         let names = row.columns.iter().enumerate();
@@ -52,7 +53,7 @@ impl<T> Default for KnownTables<T> {
 }
 
 impl<T: Clone> KnownTables<T> {
-    /// What is known of a table.
+    /// Returns the cached entry of a table.
     #[must_use]
     pub fn get(&self, table: &str) -> Option<T> {
         self.0.get(table).cloned()

@@ -1,8 +1,9 @@
-//! What routes to SQL databases share.
+//! Shared library of routes to SQL databases.
 //!
-//! A message becomes a [`Filled`] statement, whose values are bound beside its text, or a row of a [table](rows). [`Opened::deliver`] puts the
-//! messages of a batch together: what only writes goes to a [`Database`] in one transaction, and rows of the same statement in one statement.
-//! Not here: the protocols of the databases, which the guests have.
+//! A message becomes a [`Filled`] statement, whose values are bound beside its text, or a row of a
+//! [table](rows). [`Opened::deliver`] combines the messages of a batch. Pure writes go to a
+//! [`Database`] in one transaction, and rows of the same statement in one statement.
+//! Not here: the protocols of the databases, which are in the guests.
 
 mod answer;
 mod condition;

@@ -1,6 +1,6 @@
 //! Bounds of what routes to SQL databases keep and do.
 
-/// Bytes of the JSON of an answer; further rows are left out and told (routes reference §4.1).
+/// Bytes of the JSON of an answer; further rows are left out and counted (routes reference §4.1).
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// Seconds that a call may take where `ACTIVITY_TIMEOUT` does not say: the host's default.
@@ -21,7 +21,7 @@ pub const PREPARED_MAX: usize = 128;
 /// Tables whose columns are remembered; with more of them all are asked for again.
 pub const TABLES_MAX: usize = 256;
 
-/// Columns that are not there and have been told, each once.
+/// Most missing columns to remember, so that each is reported once.
 pub const COLUMNS_TOLD_MAX: usize = 256;
 
 /// Columns of a row of a JSON object: what PostgreSQL has at most.

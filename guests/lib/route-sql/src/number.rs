@@ -1,6 +1,7 @@
 //! Numbers as texts.
 
-/// Whether a text is a number as SQL writes one: digits, perhaps with a sign, a point and an exponent.
+/// Returns whether a text is a number in SQL syntax: digits, with an optional sign, point and
+/// exponent.
 pub(crate) fn is_number(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {

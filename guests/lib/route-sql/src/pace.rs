@@ -1,7 +1,8 @@
-//! How many messages go in one transaction: as many as the database takes within a small part of what a call of the host may take.
+//! Number of messages in one transaction: as many as the database takes within a small part of the
+//! time limit of a host call.
 //!
-//! A call has an end (`ACTIVITY_TIMEOUT`), however many statements are in it. One message begins; with each transaction that was quick there are twice as many,
-//! with each that was slow half.
+//! A call has a time limit (`ACTIVITY_TIMEOUT`) for all its statements. The number starts at one,
+//! doubles after each quick transaction, and halves after each slow one.
 
 use std::cell::Cell;
 
@@ -13,7 +14,7 @@ use crate::limits::{CALL_S, TOGETHER_MAX};
 #[derive(Debug)]
 pub(crate) struct Pace {
     most: Cell<usize>,
-    /// What a call may take.
+    /// Time limit of a call.
     call_ms: u64,
 }
 
@@ -35,7 +36,7 @@ impl Pace {
         self.most.get()
     }
 
-    /// Milliseconds of a call after which the host is told how far it has come.
+    /// Milliseconds of a call before it reports its progress to the host.
     pub(crate) fn batch_ms(&self) -> u64 {
         self.call_ms / 3
     }

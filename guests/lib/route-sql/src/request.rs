@@ -1,4 +1,5 @@
-//! Requests of the host: `probe`, `query` for `GET MODEL` and `FETCH FROM`, and `paths`: which way the messages of each query go.
+//! Requests of the host: `probe`, `query` for `GET MODEL` and `FETCH FROM`, and `paths`, which
+//! describes how each query's messages are written.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use crate::limits::COLUMNS_TOLD_MAX;
 use crate::rows::Column;
 use crate::{Database, Dialect, Filled, Insert, Statement, Tasks};
 
-/// Code of what is told of a column that is not there.
+/// Code of warnings about missing columns.
 const UNKNOWN_COLUMN: &str = "COLUMN";
 
 /// Beginning of the path of a query that the server does not take.
@@ -34,7 +35,8 @@ pub(crate) fn request(
     match operation {
         "probe" => {
             database.ask(&Filled { sql: "SELECT 1".to_owned(), parameters: Vec::new() })?;
-            // What the server already has against a query holds for each of its messages; the connection is well.
+            // An error of the server in a query holds for each of its messages, but the connection
+            // works.
             for (name, path) in paths(database, tasks)? {
                 if path.starts_with(UNPREPARED) {
                     return Err(Failure::Retry(format!("the server is there, and {name} {path}")));
@@ -69,7 +71,7 @@ fn paths<'a>(database: &mut impl Database, tasks: &'a Tasks) -> Result<BTreeMap<
         };
         let path = match unknown {
             Some(UnknownName::Column(reason)) => format!("{UNPREPARED}: {reason}"),
-            // What is made with the first row is not there before.
+            // The route makes its own tables with the first row, so they may be missing before.
             Some(UnknownName::Table(reason)) if !tasks.makes_table_in(&reason) => {
                 format!("{UNPREPARED}: {reason}")
             }
@@ -82,7 +84,8 @@ fn paths<'a>(database: &mut impl Database, tasks: &'a Tasks) -> Result<BTreeMap<
 
 thread_local!(static TOLD: RefCell<BTreeSet<(String, String)>> = const { RefCell::new(BTreeSet::new()) });
 
-/// Warnings, each once, of columns that a question names and its table has not: they are nothing in each of its rows.
+/// Returns warnings for columns that a question names and its table lacks, each once. They are null
+/// in every row.
 pub(crate) fn warnings(question: &Question, dialect: Dialect, columns: &[Column]) -> Vec<String> {
     let table = question.table();
     let is_new = |column: &&str| {

@@ -63,8 +63,9 @@ pub struct Column {
     pub kind: String,
 }
 
-/// Statements that make a table ready for rows; none when it is. A column of whole numbers becomes one of numbers when there is one with a fraction, in a
-/// table of ours: one that others have made keeps its types.
+/// Returns the statements that prepare a table for rows; none if it is ready. In our own tables, a
+/// column of integers becomes one of doubles for the first fraction. Other tables keep their
+/// types.
 #[must_use]
 pub fn preparation(dialect: Dialect, table: &str, known: Option<&[Column]>, rows: &[&Row]) -> Vec<String> {
     let mut wanted: Vec<(&str, ColumnKind)> = Vec::new();

@@ -1,14 +1,15 @@
-//! The scanner of a statement with placeholders: which of them stand in literals, and which where nothing can be bound.
+//! Scanner of a statement with placeholders: finds those in literals, and those where nothing can
+//! be bound.
 
 use crate::Dialect;
 use crate::piece::{Part, Piece};
 
-/// Where the scanner is.
+/// State of the scanner.
 enum State {
     Plain,
     /// In a literal between these quotes.
     Literal(Literal),
-    /// Between quotes or within a comment or a text between dollars: until this ends it, everything stays as it is.
+    /// Quoted name, comment or dollar-quoted text: copied unchanged up to `end`.
     Opaque {
         end: String,
         is_comment: bool,
@@ -22,7 +23,7 @@ struct Literal {
     raw: String,
     text: String,
     parts: Vec<Part>,
-    /// What stands before it says its type in a way that no parameter can follow.
+    /// Type or prefix before the literal, which a parameter cannot follow.
     prefix: Prefix,
 }
 
@@ -154,7 +155,7 @@ impl Scanner {
         }
     }
 
-    /// Scans what begins outside of everything, and says how many bytes that was.
+    /// Scans text outside of literals and comments. Returns the bytes taken.
     fn plain(&mut self, rest: &str) -> Result<usize, String> {
         let is_mysql = self.dialect.is_mysql();
         let opaque = |end: &str, is_comment| State::Opaque { end: end.to_owned(), is_comment };
@@ -247,7 +248,8 @@ impl Scanner {
 }
 
 impl Literal {
-    /// Takes the next character of the literal, or two where a backslash takes the other, and says how many bytes that was.
+    /// Takes the next character of the literal, or two if a backslash escapes the second. Returns
+    /// the bytes taken.
     fn character(&mut self, rest: &str) -> usize {
         let mut characters = rest.chars();
         let next = characters.next().unwrap_or_default();

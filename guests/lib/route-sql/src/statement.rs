@@ -1,7 +1,9 @@
-//! Statements with placeholders (routes reference §2.1): values are bound beside the text, and never become a part of it, but for numbers.
+//! Statements with placeholders (routes reference §2.1). Values are bound beside the text and never
+//! become part of it, except numbers.
 //!
-//! A literal with placeholders becomes a parameter, whatever else stands in it. A placeholder outside of literals is a number, a truth value or NULL:
-//! a parameter where an expression has one for certain, else the number itself.
+//! A literal with placeholders becomes one parameter, together with its other text. A placeholder
+//! outside of literals is a number, a truth value or NULL. It becomes a parameter if the place is
+//! surely an expression, else the number itself.
 
 use lotmq_guest::route::{Template, Value, text_of};
 
@@ -17,7 +19,7 @@ pub struct Statement {
     pieces: Vec<Piece>,
     names: Vec<String>,
     takes_parameters: bool,
-    /// What it is filled into without any care, where the definition asks for that.
+    /// Template that is filled in without escaping, if the definition asks for that.
     raw: Option<Template>,
 }
 
@@ -26,7 +28,7 @@ pub struct Statement {
 pub struct Filled {
     /// Its text.
     pub sql: String,
-    /// What is bound to its parameters.
+    /// Values of its parameters.
     pub parameters: Vec<Parameter>,
 }
 
@@ -54,10 +56,11 @@ const WITHOUT_PARAMETERS: [&str; 9] =
     ["create", "alter", "drop", "grant", "revoke", "deny", "use", "backup", "restore"];
 
 impl Statement {
-    /// Reads a statement. With `is_raw` its placeholders are filled in as they are, and nothing is bound (`RAW_PLACEHOLDERS`).
+    /// Parses a statement. With `is_raw` the values replace the placeholders unchanged, and nothing
+    /// is bound (`RAW_PLACEHOLDERS`).
     ///
     /// # Errors
-    /// Why a value cannot be bound to one of its placeholders.
+    /// Returns why a value cannot be bound to one of its placeholders.
     pub fn parse(template: &Template, dialect: Dialect, is_raw: bool) -> Result<Statement, String> {
         let names = template.placeholders().to_vec();
         let mut scanner = Scanner::new(dialect);
@@ -123,7 +126,8 @@ impl Statement {
         Ok(filled)
     }
 
-    /// The statement as it would be for some message, to be prepared and not run; `None` where values are a part of its text, so that nothing of it is known before.
+    /// Returns a sample of the statement, to prepare and not to run. Returns `None` if values are
+    /// part of its text, which is then unknown in advance.
     #[must_use]
     pub fn sample(&self) -> Option<Filled> {
         if self.raw.is_some() || !self.takes_parameters {
@@ -132,7 +136,8 @@ impl Statement {
         self.filled(&vec![Value::Integer(1); self.names.len()]).ok()
     }
 
-    /// The type as which the database would read a number: parameters have none by themselves. Those of MySQL and SQL Server do.
+    /// Returns the type as which the database would read a number, since parameters have none.
+    /// Those of MySQL and SQL Server have one.
     fn number_type(&self, value: &Parameter) -> Option<&'static str> {
         match value {
             _ if self.dialect.is_mysql() || self.dialect.is_sqlserver() => None,
@@ -226,7 +231,7 @@ impl Filled {
             Some(cast) if dialect.is_mysql() && cast.eq_ignore_ascii_case("timestamp") => {
                 self.sql.push_str(&format!("CAST({parameter} AS DATETIME(6))"));
             }
-            // What it has no type for as which to cast: it converts by itself.
+            // MySQL has no INTERVAL type for CAST and converts the value by itself.
             Some(cast) if dialect.is_mysql() && cast.eq_ignore_ascii_case("interval") => {
                 self.sql.push_str(&format!("INTERVAL {parameter}"));
             }
@@ -235,7 +240,8 @@ impl Filled {
         }
     }
 
-    /// Writes a value into the text, for statements that take no parameters, and numbers where a parameter would mean another thing.
+    /// Writes a value into the text, if a statement takes no parameters or a parameter would mean
+    /// something else than the number.
     fn splice(&mut self, value: &Parameter, cast: Option<&str>, dialect: Dialect) -> Result<(), String> {
         if let Some(cast) = cast {
             self.sql.push_str(cast);

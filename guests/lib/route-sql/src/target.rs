@@ -46,7 +46,7 @@ struct Spelling {
     verbs: &'static [&'static str],
     /// Words that may stand between the verb and the table.
     between: &'static [&'static str],
-    /// What a name may be within, in which its end is written twice.
+    /// Quotes that may enclose a name; a doubled end quote stands for itself.
     quotes: &'static [(char, char)],
     /// Characters of a name without quotes, beside letters and digits.
     signs: &'static [char],

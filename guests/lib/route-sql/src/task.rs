@@ -1,4 +1,4 @@
-//! What the events and mappings of a route do with their messages.
+//! Tasks of events and mappings: what a route does with their messages.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(crate) struct Query {
     pub(crate) insert: Option<Insert>,
 }
 
-/// Where the answer goes.
+/// Destination of the answer.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) topic: Template,
@@ -40,7 +40,7 @@ pub(crate) struct Destination {
     pub(crate) retain: bool,
 }
 
-/// What becomes of a message.
+/// Work for a message.
 pub(crate) enum Work<'a> {
     Task(&'a Task),
     Table(&'a str),
@@ -60,7 +60,8 @@ impl Tasks {
         })
     }
 
-    /// Queries by the names of their events and mappings, with the insert whose rows may go together; `None` where each message goes by itself.
+    /// Returns the queries by event or mapping name, with the insert that combines rows; `None` if
+    /// each message is written by itself.
     pub fn queries(&self) -> impl Iterator<Item = (&str, Option<&Insert>)> {
         self.statements().map(|(name, insert, _)| (name, insert))
     }
@@ -75,7 +76,8 @@ impl Tasks {
         })
     }
 
-    /// Whether one of the tables that the route makes by itself, when it has rows for it, is named in a text.
+    /// Returns whether a text contains the name of a table that the route creates for its first
+    /// rows.
     pub(crate) fn makes_table_in(&self, text: &str) -> bool {
         let tasks = self.events.values().chain(self.mappings.values());
         let mut made = tasks.filter(|task| task.query.is_none()).map(|task| task.table.as_str());

@@ -1,4 +1,5 @@
-//! Times with a zone, as devices and `{timestamp}` write them, for databases that take none in a text: they become times in UTC.
+//! Times with a zone, as devices and `{timestamp}` write them, converted to UTC for databases that
+//! accept no zone in a text.
 
 /// Time in UTC of the years 0 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +12,8 @@ pub struct Moment {
     pub micros: u32,
 }
 
-/// The time that a text is, in UTC, where it is one of RFC 3339 with a zone: `2026-01-05T10:00:00.5Z`, `2026-01-05T12:00:00+02:00`.
+/// Parses a text of RFC 3339 with a zone into UTC: `2026-01-05T10:00:00.5Z`,
+/// `2026-01-05T12:00:00+02:00`. Returns `None` for other texts.
 #[must_use]
 pub fn with_zone(text: &str) -> Option<Moment> {
     let bytes = text.as_bytes();
@@ -90,7 +92,8 @@ fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from the first of March of the year 0 to a day; in the year that begins with March the leap day comes last.
+/// Returns the days from 1 March of the year 0 to a date. In a year that begins with March the leap
+/// day comes last.
 #[must_use]
 pub fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -101,7 +104,7 @@ pub fn days_before(year: i64, month: i64, day: i64) -> i64 {
         - 1
 }
 
-/// The date so many days behind the first of March of the year 0; `None` outside of the years 0 to 9999.
+/// Returns the date `days` after 1 March of the year 0; `None` outside of the years 0 to 9999.
 #[must_use]
 pub fn date_of(days: i64) -> Option<(u16, u8, u8)> {
     let era = days.div_euclid(146_097);

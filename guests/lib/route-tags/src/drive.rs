@@ -1,4 +1,4 @@
-//! What a connector does when the host calls it: polls what is due and publishes it, and writes what is sent to tags.
+//! Driver of a connector: polls due tags and publishes their values, and writes messages to tags.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ pub enum Fault {
     Refused(String),
     /// The device cannot answer now; it is asked at the next poll.
     Unavailable(String),
-    /// Nothing was asked: the device was silent a short while ago, and that was told.
+    /// No request was made: the device was silent a short while ago, and that was reported.
     Skipped,
     /// Nobody can be asked any more.
     Lost(Failure),
@@ -48,8 +48,8 @@ pub trait Device {
         tags: &[Tag<Self::Address>],
     ) -> Result<Vec<Reading>, Fault>;
 
-    /// Values that the device sends by itself: what has come, waiting for it at most so long and no longer than until the host has work. `None` of a device that
-    /// only answers, which most do.
+    /// Returns values that the device sends by itself. Waits for at most `_wait_ms`, and not once
+    /// the host has work. Returns `None` for a device that only answers, as most do.
     fn pushed(
         &mut self,
         _tags: &[Tag<Self::Address>],
@@ -73,7 +73,8 @@ pub trait Device {
     fn write(&mut self, tag: &Tag<Self::Address>, value: &Value) -> Result<(), Failure>;
 }
 
-/// Tags that a route has, as its settings name them: read before the device is reached, so that what is wrong with one is told whether it is there or not.
+/// Tags of a route, from its settings. They are read before the device is reached, so errors in
+/// them are reported even if it is offline.
 pub struct RouteTags<A> {
     tags: Vec<Tag<A>>,
     /// Period in milliseconds and tags of each mapping.
@@ -84,7 +85,7 @@ impl<A> RouteTags<A> {
     /// Reads all tags of a configuration.
     ///
     /// # Errors
-    /// What is wrong with one, as [`Failure::Fatal`].
+    /// Returns the first error in a tag, as [`Failure::Fatal`].
     pub fn read(
         configuration: &Configuration,
         address: impl Fn(
@@ -166,7 +167,8 @@ impl<D: Device> Plant<D> {
         }
     }
 
-    /// Tags that have no value and why, as the host asks for it (operation `tags`): their number, and the reasons of the first.
+    /// Returns tags without a value, for the host's operation `tags`: their number, and the reasons
+    /// of the first ones.
     pub fn failing(&self) -> Vec<u8> {
         let reason = |tag: &Tag<_>| {
             let name = format!("{}/{}", tag.settings.mapping, tag.settings.name);
@@ -177,8 +179,8 @@ impl<D: Device> Plant<D> {
         json!({ "failing": count, "reasons": reasons }).to_string().into_bytes()
     }
 
-    /// Polls what is due and takes what the device sends until that is done, or the host has other work; for
-    /// [`Route::run`](lotmq_guest::route::Route::run).
+    /// Polls due tags and takes values from the device until the time is over, or the host has
+    /// other work. For [`Route::run`](lotmq_guest::route::Route::run).
     ///
     /// # Errors
     /// The connection is lost, or tags have begun to fail.
@@ -189,7 +191,7 @@ impl<D: Device> Plant<D> {
             let now_ms = ambient::monotonic_ms();
             let left_ms = u64::from(until_ms).saturating_sub(now_ms.saturating_sub(began_ms));
             let step = self.polls.next(now_ms);
-            // What begins to fail is told at the end of a poll, all of it together.
+            // Failures that begin during a poll are reported together at its end.
             let failed = if step == Step::Read { None } else { self.polls.take_failed() };
             if let Some(reason) = failed {
                 return Err(Failure::Retry(reason));
@@ -198,7 +200,7 @@ impl<D: Device> Plant<D> {
             match step {
                 Step::Read if is_over => return Ok(0),
                 Step::Read => self.ask()?,
-                // What has come is taken even where the host never leaves time to wait for it.
+                // Takes received values even if the host never leaves time to wait for them.
                 Step::Wait(_) if is_over && has_listened => return Ok(0),
                 Step::Wait(wait_ms) => {
                     let patience_ms = if is_over { 0 } else { wait_ms.min(left_ms) };

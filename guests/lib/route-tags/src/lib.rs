@@ -1,7 +1,9 @@
-//! Tags of industrial routes: what all protocols of machines share, from the settings of a tag to the message with its value.
+//! Tags of industrial routes: the part that all machine protocols share, from the settings of a tag
+//! to its message.
 //!
-//! A connector implements [`Device`] for its protocol and hands the calls of the host to a [`Plant`], which polls mappings when they are due, merges tags
-//! into requests, scales values, publishes what has changed enough, and writes what is sent to tags. Not here: frames and addresses of any protocol.
+//! A connector implements [`Device`] for its protocol and hands the calls of the host to a
+//! [`Plant`]. It polls mappings when they are due, merges tags into requests, scales values,
+//! publishes changes, and writes values to tags. Not here: frames and addresses of any protocol.
 
 mod drive;
 pub mod limits;

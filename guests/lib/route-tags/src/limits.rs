@@ -6,13 +6,14 @@ pub const PERIOD_MS_MIN: u64 = 10;
 /// Period of a mapping without `EVERY`, in milliseconds: routes reference §5.1.
 pub const PERIOD_MS: u64 = 1_000;
 
-/// First pause of a tag whose address the device refuses, in milliseconds; it doubles. Somebody may be loading a program into the device.
+/// First pause of a tag whose address the device rejects, in milliseconds; it doubles. The device
+/// may be loading a program.
 pub const REFUSED_PAUSE_MS: u64 = 1_000;
 
 /// Longest pause of such a tag, in milliseconds.
 pub const REFUSED_PAUSE_MS_MAX: u64 = 60_000;
 
-/// Tags that an error text names; of further ones it says how many.
+/// Tags that an error text names; it counts the others.
 pub const TAGS_TOLD_MAX: usize = 3;
 
 /// Tags that an answer about those without a value names; of all of them it has the number.

@@ -1,4 +1,5 @@
-//! Numbers on their way between a device and a message: decimals that stay exact, so that 3 × 0.1 is `0.3` and 64 bits lose no digit.
+//! Numbers between a device and a message: exact decimals, so that 3 × 0.1 is `0.3` and 64 bits
+//! lose no digit.
 
 use std::fmt;
 
@@ -43,7 +44,8 @@ impl Number {
         Number::parse(&format!("{number:e}")).unwrap_or(Number::Float(number.into()))
     }
 
-    /// The number of a text: digits with a point, a sign and an exponent where they are wanted. `None` of everything else, such as `inf`.
+    /// Parses a number: digits with optional point, sign and exponent. Returns `None` for other
+    /// texts, such as `inf`.
     pub fn parse(text: &str) -> Option<Number> {
         let text = text.trim();
         let (digits, exponent) = match text.split_once(['e', 'E']) {
@@ -126,7 +128,8 @@ impl Number {
         }
     }
 
-    /// The whole number next to it divided by another one, the one away from zero between two. `None` when there is none that fits.
+    /// Divides and rounds to the nearest whole number, halves away from zero. Returns `None` if no
+    /// whole number fits.
     #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
     pub fn divided_whole(self, by: Number) -> Option<i128> {
         if let (Number::Exact { mantissa, places }, Number::Exact { mantissa: divisor, places: of_divisor }) =
@@ -182,8 +185,8 @@ fn rounded_quotient(over: i128, under: i128) -> Option<i128> {
     Some(if is_half && rest != 0 { quotient + away } else { quotient })
 }
 
-/// As text: a decimal without zeros at its end, a float as short as it reads back, with an exponent where it is very large or small; `null` for what is no
-/// number, as in JSON.
+/// Formats a decimal without trailing zeros, and a float as the shortest text that reads back, with
+/// an exponent if very large or small. Writes `null` for a float that is not finite, as in JSON.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

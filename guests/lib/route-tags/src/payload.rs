@@ -1,11 +1,13 @@
-//! Payloads that are to be written to a tag, routes reference §5.3: a scalar as text, a JSON array, or one of them in the member `value` of a JSON object.
+//! Payloads to write to a tag, routes reference §5.3: a scalar as text, a JSON array, or one of
+//! them in the member `value` of a JSON object.
 
 use serde_json::Value as Json;
 
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::{DataType, Number, Scale, Value};
 
-/// Reads a payload as values of a type, by the inverse of the scaling. `length` says how many for an array, or the characters of a text.
+/// Parses a payload as values of a type, with inverse scaling. `length` is the number of values of
+/// an array, or of characters of a text.
 pub(crate) fn parse(
     payload: &[u8],
     kind: DataType,
@@ -48,7 +50,7 @@ fn text_of(payload: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(payload).map_err(|_| "the payload is not UTF-8".to_owned())
 }
 
-/// What a payload says: the value of a JSON object or array, else its text.
+/// Returns the content of a payload: the value of a JSON object or array, else its text.
 fn said(text: &str, kind: DataType) -> Result<Json, String> {
     let trimmed = text.trim();
     let parsed = || serde_json::from_str::<Json>(trimmed);

@@ -7,7 +7,7 @@ use crate::Value;
 pub struct Planned<R> {
     /// Positions of the tags.
     pub tags: Vec<usize>,
-    /// What is asked of the device.
+    /// Request to the device.
     pub request: R,
 }
 

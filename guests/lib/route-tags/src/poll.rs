@@ -1,9 +1,12 @@
-//! Polls: which request of which mapping is next, and what becomes of its answer.
+//! Polls: select the next request of a mapping and process its answer.
 //!
-//! A value without clock or network. In: [`next`](Polls::next) says what to do; [`answered`](Polls::answered) takes values and gives messages that are due;
-//! [`published`](Polls::published) notes that they are. Invariants: one poll is under way at a time, so polls never overlap; a tag that the device refuses is
-//! asked for apart from all others, and less and less often, so that it costs them nothing. Once the device refuses none, all are asked for together again, since the values of one
-//! request are of one moment; where it refuses just that, it is tried less and less often.
+//! A value without clock or network. [`next`](Polls::next) returns the next step,
+//! [`answered`](Polls::answered) takes values and returns due messages, and
+//! [`published`](Polls::published) marks them as published.
+//! Invariants: one poll runs at a time, so polls never overlap. A tag that the device rejects is
+//! requested apart from all others, with growing pauses, so that it does not delay them. Once the
+//! device rejects none, all are requested together again, since one request has values of one
+//! moment. If the device rejects only that, the pauses grow.
 
 use crate::limits::{REFUSED_PAUSE_MS, REFUSED_PAUSE_MS_MAX, TAGS_TOLD_MAX};
 use crate::planned::{Planned, Reading};
@@ -22,7 +25,8 @@ pub(crate) struct Polls<R> {
 struct Polled<R> {
     ticks: Ticks,
     requests: Vec<Asked<R>>,
-    /// Until when tags that were refused together are asked for apart; `None` where all are asked for as planned.
+    /// End of the time in which tags that were rejected together are requested apart; `None` if all
+    /// requests are as planned.
     apart_until_ms: Option<u64>,
     /// For how long they are next time.
     apart_ms: u64,
@@ -59,10 +63,10 @@ impl<R> Asked<R> {
     }
 }
 
-/// What to do next.
+/// Next step.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
-    /// Ask what [`Polls::request`] says.
+    /// Send the request of [`Polls::request`].
     Read,
     /// A poll is at its end; the next one is due in so many milliseconds.
     Wait(u64),
@@ -121,7 +125,8 @@ impl<R> Polls<R> {
         Some(&self.mappings[mapping].requests[request].planned)
     }
 
-    /// Takes the values that a request has brought; gives what is due. The poll goes on with [`done`](Self::done).
+    /// Takes the values of a request and returns the due messages. The poll goes on with
+    /// [`done`](Self::done).
     pub(crate) fn answered<A>(&mut self, tags: &mut [Tag<A>], readings: Vec<Reading>) -> Vec<Due> {
         let mut due = Vec::new();
         for (tag, value) in readings {
@@ -140,7 +145,7 @@ impl<R> Polls<R> {
         tag.due(value)
     }
 
-    /// Notes why a tag has no value; it is told when that is news.
+    /// Notes why a tag has no value. Reports a new reason.
     pub(crate) fn fails<A>(&mut self, tag: &mut Tag<A>, reason: String) {
         if tag.failing.as_ref() != Some(&reason) {
             self.failed.push(format!("{}/{}: {reason}", tag.settings.mapping, tag.settings.name));
@@ -148,7 +153,8 @@ impl<R> Polls<R> {
         }
     }
 
-    /// Goes over to the next request. Of the one before, the device has refused some tags: they are asked for by halves from now on, one alone less often.
+    /// Moves to the next request. Splits a request with `refused` tags into halves from now on; a
+    /// single tag is requested less often.
     pub(crate) fn done(
         &mut self,
         refused: &[usize],
@@ -184,7 +190,7 @@ impl<R> Polls<R> {
         self.under_way = Some((mapping, next));
     }
 
-    /// What has begun to fail since the last time, for people.
+    /// Returns the failures that have begun since the last call, as text for people.
     pub(crate) fn take_failed(&mut self) -> Option<String> {
         let failed = std::mem::take(&mut self.failed);
         let told = failed.iter().take(TAGS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");

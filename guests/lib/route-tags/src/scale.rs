@@ -1,4 +1,4 @@
-//! Scaling: how the number in a device becomes the one in a message, and back (routes reference §5.2).
+//! Scaling between the number in a device and the number in a message (routes reference §5.2).
 
 use crate::{DataType, Number, Value};
 

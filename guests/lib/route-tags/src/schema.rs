@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-/// Schema with the connector's own settings: those of its section, and further ones of mappings and tags.
+/// Returns the schema with the connector's own settings: for its section, and additional ones for
+/// mappings and tags.
 pub fn schema(section: &str, of_section: &Json, of_mapping: &Json, of_tag: &Json) -> String {
     let mut tag = json!({
         "ADDRESS": { "type": "string" },

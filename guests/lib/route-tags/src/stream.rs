@@ -8,7 +8,7 @@ use crate::limits::READ_BYTES;
 #[derive(Debug)]
 pub struct FrameStream {
     tcp: net::Tcp,
-    /// What was read and is no frame yet.
+    /// Received bytes that are not a whole frame yet.
     received: Vec<u8>,
 }
 
@@ -17,7 +17,7 @@ pub struct FrameStream {
 pub enum StreamFault {
     /// Nothing came in time.
     TimedOut,
-    /// What came is no frame of the protocol.
+    /// Received bytes that are no frame of the protocol.
     Broken(String),
     /// The connection is at its end.
     Ended(String),
@@ -48,10 +48,11 @@ impl FrameStream {
         Ok(())
     }
 
-    /// Reads a whole frame. `length` says how long the one at the beginning is, `None` where more must be known, or what is wrong with it.
+    /// Reads a whole frame. `length` returns the length of the first frame, `None` if it needs more
+    /// bytes, or an error.
     ///
     /// # Errors
-    /// [`StreamFault`].
+    /// Returns a [`StreamFault`].
     pub fn receive(
         &mut self,
         until_ms: u64,

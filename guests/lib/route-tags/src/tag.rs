@@ -1,4 +1,5 @@
-//! A tag: its settings, how its value becomes the text of a message, and whether that has changed enough to be published.
+//! Tag: its settings, the conversion of its value to the text of a message, and the check for a
+//! change to publish.
 
 use lotmq_guest::route::{Failure, QoS};
 use route_settings::Settings;
@@ -16,7 +17,7 @@ pub struct TagSettings {
     pub name: String,
     /// `ADDRESS`.
     pub address: String,
-    /// What its address has to fit.
+    /// Shape that its address must fit.
     pub shape: TagShape,
     scale: Scale,
     deadband: f64,
@@ -32,7 +33,7 @@ pub struct Tag<A> {
     pub settings: TagSettings,
     /// Its address.
     pub address: A,
-    /// What was published last: the text, and the numbers in it.
+    /// Last published value: the text, and the numbers in it.
     last: Option<(String, Vec<f64>)>,
     /// Reason why it could not be read the last time.
     pub(crate) failing: Option<String>,
@@ -42,7 +43,7 @@ impl TagSettings {
     /// Reads the settings of a tag of a mapping.
     ///
     /// # Errors
-    /// What is wrong with one, as [`Failure::Fatal`].
+    /// Returns the first wrong setting, as [`Failure::Fatal`].
     pub fn read(mapping: &Settings<'_>, tag: &Settings<'_>) -> Result<TagSettings, Failure> {
         let fatal =
             |reason: String| Failure::Fatal(format!("tag {}/{}: {reason}", mapping.name(), tag.name()));
@@ -122,13 +123,14 @@ impl<A> Tag<A> {
         }
     }
 
-    /// The value as messages have it, for [`published`](Self::published); `None` when it has not changed enough.
+    /// Returns the value in message form, for [`published`](Self::published); `None` if it has not
+    /// changed enough.
     pub(crate) fn due(&self, value: &Value) -> Option<(String, Vec<f64>)> {
         let next = (self.text(value), self.numbers(value));
         let Some((text, numbers)) = &self.last else { return Some(next) };
         let deadband = self.settings.deadband;
         let is_due = if deadband > 0.0 && !next.1.is_empty() && next.1.len() == numbers.len() {
-            // What is no number is as far away from a number as can be.
+            // NaN and a number differ by more than any deadband.
             let is_far =
                 |(now, then): (&f64, &f64)| now.is_nan() != then.is_nan() || (now - then).abs() >= deadband;
             next.1.iter().zip(numbers).any(is_far)
@@ -158,10 +160,10 @@ impl<A> Tag<A> {
         payload::parse(payload, *kind, *length, scale)
     }
 
-    /// The same as another type than that of the settings, and as a list of any length where the device has one.
+    /// Parses a payload as another type than the tag's, and as a list of any length if `is_list`.
     ///
     /// # Errors
-    /// Why it is none, for people.
+    /// Returns why it is no such value, for people.
     pub fn parse_as(&self, payload: &[u8], kind: DataType, is_list: bool) -> Result<Value, String> {
         let scale = &self.settings.scale;
         if is_list { payload::list(payload, kind, scale) } else { payload::parse(payload, kind, None, scale) }

@@ -30,7 +30,8 @@ impl Value {
         }
     }
 
-    /// Reads one value from its bytes; `None` when there are not as many as its type has. Of a text all bytes are taken.
+    /// Decodes one value from its bytes. Returns `None` if there are fewer bytes than its type has.
+    /// A text takes all bytes.
     pub fn decode(kind: DataType, bytes: &[u8]) -> Option<Value> {
         Some(match kind {
             DataType::Bool => Value::Bool(bytes.iter().any(|byte| *byte != 0)),
@@ -75,7 +76,7 @@ impl Value {
     }
 }
 
-/// A text of a device: up to the first NUL, as UTF-8, or each byte as a character of ISO 8859-1 where it is not that.
+/// Decodes a text of a device up to the first NUL: as UTF-8, or as ISO 8859-1 if it is not UTF-8.
 pub fn text_of_bytes(bytes: &[u8]) -> String {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {

@@ -18,8 +18,9 @@ pub fn fill(skeleton: &str, values: &[Value]) -> Value {
     Value::Json(keep(out))
 }
 
-/// Appends a value as JSON: numbers, truth values and JSON as they are, data that is a [reading](number::reading) as a number (OD-23), other
-/// texts and what was a string in JSON quoted, Empty and Null as `null`.
+/// Appends a value as JSON. Numbers, truth values and JSON stay unchanged. Data with a
+/// [reading](number::reading) becomes a number (OD-23). Other texts and JSON strings are quoted;
+/// Empty and Null become `null`.
 pub fn append_value(out: &mut String, value: Value) {
     match value {
         Value::Empty | Value::Null => out.push_str("null"),

@@ -7,10 +7,11 @@ use super::value_of;
 use crate::Value;
 use crate::value::text_of;
 
-/// What a path leads to; Null when it leads nowhere or the source is no JSON.
+/// Returns the value at a path. Returns Null if there is none or the source is no JSON.
 ///
-/// Keys are separated by dots, members of arrays are `[i]` or `.i` from 0, the empty path is the whole document. A key that
-/// itself contains dots is preferred to the steps it could be read as. Of a repeated key the last counts.
+/// Dots separate keys, members of arrays are `[i]` or `.i` from 0, and the empty path is the whole
+/// document. A key with dots takes precedence over the same text as steps. The last of repeated
+/// keys counts.
 pub fn get(source: Value, path: &str) -> Value {
     let text = match source {
         Value::Text(text, _) | Value::Json(text) => text,
@@ -23,7 +24,8 @@ pub fn get(source: Value, path: &str) -> Value {
     find(text, path).map_or(Value::Null, value_of)
 }
 
-/// The part of a valid JSON text that a path leads to. The first step checks the whole text, the first time.
+/// Returns the part of a valid JSON text at a path. The first step checks the whole text, once for
+/// each text.
 fn find(text: &'static str, path: &str) -> Option<&'static str> {
     if path.is_empty() {
         let (start, end) = Scanner::new(text).document()?;
@@ -49,7 +51,8 @@ const MEMBERS_MAX: usize = 4096;
 /// Room for members to begin with.
 const MEMBERS_USUAL: usize = 16;
 
-/// The text that a path led into last, with its members, so that the paths of a program walk over its payload once.
+/// Cache of the text of the last path, with its members, so that the paths of a program walk over
+/// its payload once.
 #[derive(Default)]
 struct Looked {
     text: &'static str,
@@ -90,7 +93,8 @@ fn look(text: &'static str, path: &str) -> Option<(Range, usize)> {
     })
 }
 
-/// As [`step`], into a part of a text that has been checked: an element of an array is found without looking at those behind it.
+/// Like [`step`], but into a part of a checked text. Finds an array element without a scan of the
+/// later ones.
 fn step_further(text: &str, path: &str) -> Option<(Range, usize)> {
     if text.starts_with('[') {
         let (index, used) = leading_index(path)?;
@@ -111,8 +115,8 @@ fn of_members(text: &str, members: &[(Range, Range)], is_array: bool, path: &str
     best.found
 }
 
-/// One step into a text: the member that it leads to, if any, and how many bytes of the path name it. `None` when the text is not valid JSON.
-/// Notes up to [`MEMBERS_MAX`] members on the way.
+/// Takes one step into a text. Returns the member, if any, and the bytes of the path that name it;
+/// `None` if the text is not valid JSON. Records up to [`MEMBERS_MAX`] members on the way.
 fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Option<Option<(Range, usize)>> {
     match Scanner::new(text).first() {
         b'{' => step_into_object(text, path, members),
@@ -127,7 +131,7 @@ fn step(text: &str, path: &str, members: Option<&mut Vec<(Range, Range)>>) -> Op
 /// The member whose key takes most of the path; of several the last.
 struct Best<'a> {
     path: &'a str,
-    /// Most keys are told from the path by their first byte.
+    /// First byte of the path, which excludes most keys.
     first: Option<u8>,
     found: Option<(Range, usize)>,
 }

@@ -1,6 +1,7 @@
-//! The scanner: checks JSON (RFC 8259) and says where things are.
+//! JSON scanner: checks a text (RFC 8259) and returns the places of its parts.
 //!
-//! Invariant: no recursion, so that the place in the text stays in a register and no text can exhaust the stack.
+//! Invariant: no recursion, so that the place in the text stays in a register and no text can
+//! exhaust the stack.
 
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -56,7 +57,8 @@ impl<'a> Scanner<'a> {
         if more { self.value() } else { None }
     }
 
-    /// Calls `member` with key (inside its quotes) and value of each member of the object that the text is.
+    /// Calls `member` with key (inside its quotes) and value of each member of the object in the
+    /// text.
     pub(super) fn object(&mut self, mut member: impl FnMut(Range, Range)) -> Option<()> {
         let mut more = self.opens(b'{', b'}')?;
         while more {
@@ -107,7 +109,7 @@ impl<'a> Scanner<'a> {
         Some((start, self.at))
     }
 
-    /// Where the list ends that begins here.
+    /// Returns the end of the list that begins at `start`.
     fn list(&mut self, start: usize) -> Option<usize> {
         let bytes = self.bytes;
         let mut depth = self.depth;
@@ -152,7 +154,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Which of the lists around a place are objects, by their depth.
+/// Kinds of the lists around a place, one bit per depth: 1 is an object.
 #[derive(Default)]
 struct Objects([u64; Self::WORDS]);
 
@@ -174,7 +176,8 @@ fn closing(in_object: bool) -> u8 {
     if in_object { b'}' } else { b']' }
 }
 
-/// The first character from here on that is no white space, with its place; NUL, which JSON has nowhere outside of strings, at the end.
+/// Returns the next character that is no white space, with its place. Returns NUL at the end, which
+/// JSON has nowhere outside of strings.
 #[inline(always)]
 fn token(bytes: &[u8], mut at: usize) -> (usize, u8) {
     loop {
@@ -309,7 +312,8 @@ fn some_digits(bytes: &[u8], at: usize) -> Option<usize> {
 #[inline(always)]
 fn digits(bytes: &[u8], mut at: usize) -> usize {
     while let Some(word) = word_at(bytes, at) {
-        // Digits are 0x30 to 0x39: that they begin with 3, and that they still do with 6 more. A carry comes only out of a byte that is none.
+        // Digits are 0x30 to 0x39: the upper half is 3, and still is after adding 6. Only a byte
+        // that is no digit causes a carry.
         let high = word ^ eight(b'0') | word.wrapping_add(eight(6)) ^ eight(b'0');
         let other = high & eight(0xf0);
         if other != 0 {
@@ -328,7 +332,8 @@ fn word(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     bytes.get(at..)?.starts_with(word).then_some(at + word.len())
 }
 
-/// The text of the inside of a JSON string that the scanner accepted. Halves of surrogate pairs become U+FFFD.
+/// Decodes the inside of a JSON string that the scanner accepted. Halves of surrogate pairs become
+/// U+FFFD.
 pub(super) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;

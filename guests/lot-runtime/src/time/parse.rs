@@ -2,9 +2,9 @@
 
 use super::{Civil, DAY_MS};
 
-/// The instant, in milliseconds, of `yyyy-MM-dd`, optionally with `T` or a space and `HH:mm[:ss[.fff…]]`, optionally with
-/// `Z` or an offset `±HH[[:]mm]`. The letters may be small (RFC 3339, §5.6). Without a zone the
-/// time is UTC.
+/// Parses `yyyy-MM-dd`, optionally with `T` or a space and `HH:mm[:ss[.fff…]]`, and optionally with
+/// `Z` or an offset `±HH[[:]mm]`. Returns milliseconds. The letters may be lower case (RFC 3339,
+/// §5.6). Without a zone the time is UTC.
 pub fn parse(text: &str) -> Option<i64> {
     let mut reader = Reader { bytes: text.trim().as_bytes() };
     let year = reader.number(4)?;

@@ -1,4 +1,4 @@
-//! What a producer makes of the answers of a cluster.
+//! Tests of the producer with answers of a cluster.
 
 use super::*;
 use lotmq_guest::route::testing::delivery;

@@ -1,4 +1,5 @@
-//! Stands for the crate `gethostname` in a guest, which runs on no machine of its own: the published one does not compile for it.
+//! Replaces the crate `gethostname` in a guest, which has no host name; the published crate does
+//! not compile for it.
 
 use std::ffi::OsString;
 

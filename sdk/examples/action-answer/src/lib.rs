@@ -1,8 +1,9 @@
 //! Example Action: the answering side of request and response (MQTT 5.0, §4.10).
 //!
-//! A request is a message that names a response topic. The answer goes there with the request's correlation data, so that who asked knows which
-//! question it is about, and with its User Properties, such as the identifier of a trace. Load it with
-//! `-addModule answer -world action -on questions/# -grantAll wasm64:…`.
+//! A request is a message with a response topic. The answer goes to that topic with the request's
+//! correlation data, so the requester can match it. It also has the request's User Properties, such
+//! as a trace identifier. Load it with `-addModule answer -world action -on questions/# -grantAll
+//! wasm64:…`.
 
 use lotmq_guest::action::{
     Action, Message, PayloadFormat, Properties, RunError, UserProperty, ambient, current_message, error,

@@ -1,7 +1,8 @@
 //! Example Action: publishes `raw/<sensor>` readings, in tenths, as degrees on `scaled/<sensor>`.
 //!
-//! Shows every part of the interface that most Actions need: the message, its own state, its configuration, an environment value, the log, outputs
-//! of a call, metrics, errors. Load it with `-addModule scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
+//! Shows the parts of the interface that most Actions need: the message, state, configuration, an
+//! environment value, the log, outputs of a call, metrics and errors. Load it with `-addModule
+//! scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
 
 use lotmq_guest::action::{
     Action, Argument, Level, Message, QoS, RunError, Value, called_function, config, environment, error, log, metrics,

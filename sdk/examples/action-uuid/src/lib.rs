@@ -1,5 +1,6 @@
-//! Example Action: puts a UUID before each message. The crate `uuid` has its random numbers from `getrandom`, and that, with feature `getrandom` of the SDK, from the
-//! broker. Load it with `-addModule tag -world action -on orders/# -grantAll wasm64:…`.
+//! Example Action: puts a UUID before each message. The crate `uuid` gets random numbers from
+//! `getrandom`, which gets them from the broker through the feature `getrandom` of the SDK. Load it
+//! with `-addModule tag -world action -on orders/# -grantAll wasm64:…`.
 
 use lotmq_guest::action::{Action, Message, RunError, publish};
 

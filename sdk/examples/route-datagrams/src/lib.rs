@@ -1,6 +1,8 @@
-//! Example Route: each message is a question to the station at the endpoint `station`, as `read 40001`; what the station answers is published below `answers/`.
+//! Example Route: sends each message as a question to the endpoint `station`, such as `read 40001`,
+//! and publishes the answer below `answers/`.
 //!
-//! Questions have a number in front, which the answer repeats, so that one which comes late is not taken for that of the next: `7 read 40001`, `7 21.5`.
+//! Each question starts with a number that the answer repeats, so a late answer does not count for
+//! the next question: `7 read 40001`, `7 21.5`.
 
 use std::cell::RefCell;
 
@@ -11,7 +13,7 @@ use lotmq_guest::route::{
 
 lotmq_guest::manifest!("endpoint:127.0.0.1:*", "write:answers/#");
 
-/// Longest wait for an answer, in milliseconds; and how often the same is asked.
+/// Longest wait for an answer, in milliseconds, and the number of attempts per question.
 const TIMEOUT_MS: u32 = 500;
 const ATTEMPTS: u32 = 3;
 
@@ -70,7 +72,8 @@ mod tests {
 
     use super::*;
 
-    /// Opens the guest with a station that answers the datagrams with these numbers, counted from 1, and answers with how many have come when so many have.
+    /// Opens the guest with a station that answers only the datagrams with these numbers, counted
+    /// from 1. The thread returns the number of datagrams after `count` of them.
     fn station(answers: &'static [usize], count: usize) -> std::thread::JoinHandle<usize> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         set_endpoint("station", socket.local_addr().unwrap());
@@ -91,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_got_lost_is_asked_again_and_late_answers_are_others() {
+    fn lost_datagram_is_requested_again_and_late_answers_are_ignored() {
         let station = station(&[2], 2);
         let receipt = Datagrams::deliver(vec![delivery("press", "read 1")]).unwrap();
         assert_eq!((receipt.accepted, receipt.rejected.len()), (1, 0));

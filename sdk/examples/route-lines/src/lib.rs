@@ -1,5 +1,5 @@
-//! Example Route: writes each message as a line to the endpoint `line`, and publishes each line that comes from there to `lines/in`, with what the crate
-//! tokio has for streams.
+//! Example Route: writes each message as a line to the endpoint `line`, and publishes each received
+//! line to `lines/in`. Uses the streams of the crate tokio.
 
 use std::cell::{Cell, RefCell};
 
@@ -50,7 +50,7 @@ impl Route for Lines {
     }
 }
 
-/// Publishes what comes, line by line. It goes on while the route runs and while it delivers.
+/// Publishes received lines one by one, while the route runs and while it delivers.
 async fn read(reader: ReadHalf<AsyncConnection>) {
     let mut lines = BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_beside_a_delivery_ends_the_next_run() {
+    fn connection_end_between_runs_ends_the_next_run() {
         let (stream, lines) = opened();
         drop((stream, lines));
         while !HAS_ENDED.get() {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_published_ends_the_connection() {
+    fn failed_publish_ends_the_connection() {
         let (mut stream, _lines) = opened();
         refuse_published(Some(ingest::IngestError::NotStored));
         stream.write_all(b"line\n").unwrap();

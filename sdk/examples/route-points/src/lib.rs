@@ -1,7 +1,8 @@
-//! Example Route: a connector for a station that speaks lines of text. Points that events name are polled, messages for others are written, and a station that has frozen is
-//! noticed.
+//! Example Route: a connector for a station that speaks lines of text. It polls the points of
+//! events, writes messages to others, and detects a frozen station.
 //!
-//! `GET name` is answered by `VALUE text`, `SET name text` by `OK` or `BUSY`, `PING` by `PONG`, and what is wrong by `ERROR reason`.
+//! The station answers `GET name` with `VALUE text`, `SET name text` with `OK` or `BUSY`, `PING`
+//! with `PONG`, and errors with `ERROR reason`.
 
 use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -20,10 +21,10 @@ const SETTINGS: &str = r#"{"properties":{
         "properties":{"POLL_SECONDS":{"type":"integer","minimum":1,"default":10}}}}},
     "events":{"additionalProperties":{"required":["POINT"],"additionalProperties":false,"properties":{"POINT":{},"DESTINATION_TOPIC":{"type":"string"}}}}}}"#;
 
-/// Longest wait for an answer, in milliseconds: who says nothing for so long has frozen.
+/// Longest wait for an answer, in milliseconds. A station that is silent for longer has frozen.
 const TIMEOUT_MS: u32 = 5_000;
 
-/// Milliseconds without an answer after which the station is asked whether it is there.
+/// Milliseconds without an answer after which the route pings the station.
 const PING_MS: u64 = 10_000;
 
 /// Bytes of an answer.
@@ -33,7 +34,7 @@ thread_local! {
     static STATION: RefCell<Option<Station>> = const { RefCell::new(None) };
 }
 
-/// The connection, and what the events of the route say.
+/// Connection, and the points that the route's events name.
 struct Station {
     link: BufReader<Connection>,
     /// Points that are polled, each with the topic that its value is published at.
@@ -142,7 +143,7 @@ impl Station {
         ingest::publish(&arrivals).map_err(unpublished)
     }
 
-    /// Sends a line and reads the one that answers it; who does not answer in time is opened anew.
+    /// Sends a line and reads its answer. Without an answer in time, the route reconnects.
     fn ask(&mut self, line: &str) -> Result<String, Failure> {
         let away = |error: std::io::Error| Failure::Reconnect(format!("'{line}': {error}"));
         self.link.get_mut().write_all(format!("{line}\n").as_bytes()).map_err(away)?;
@@ -172,7 +173,8 @@ mod tests {
     const CONFIGURATION: &str = r#"{"events":{"Read":{"POINT":"temperature","DESTINATION_TOPIC":"station/temperature"},
         "Write":{"POINT":{"template":["",""],"placeholders":["topic.2"]},"SOURCE_TOPIC":"station/+/set"}}}"#;
 
-    /// A station that gives these answers, one for each line; what it was asked.
+    /// Starts a station that sends these answers, one for each line. The thread returns the
+    /// received lines.
     fn station(answers: &'static [&'static str]) -> thread::JoinHandle<Vec<String>> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         set_endpoint("station", listener.local_addr().unwrap());
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_written_and_classes_of_failure_are_told() {
+    fn messages_are_written_and_failures_are_classified() {
         let asked = station(&["PONG", "OK", "ERROR no such point", "BUSY"]);
         Guest::open(CONFIGURATION.to_owned()).unwrap();
         let write = |point: &str| Delivery {

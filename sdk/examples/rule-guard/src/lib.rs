@@ -1,8 +1,10 @@
-//! Example for the world `rule`: who may publish, by last values, a quota and the payload.
+//! Example for the world `rule`: decides who may publish, by last values, a quota and the payload.
 //!
-//! Whatever is wanted while `plant/locked` is `true` is denied, and so is a payload of more than `-config` bytes. Each client has ten questions; then the guest has nothing to
-//! say of it. The payload `loop` makes it run on, and `panic` makes it panic: so tests see what the broker does with such a guest. Load it with
-//! `-addModule guard -world rule -grantAll wasm64:…`, and ask it with `IF MODULE "guard" THEN`.
+//! It denies all requests while `plant/locked` is `true`, and payloads of more than `-config`
+//! bytes. Each client has ten questions; after those the guest makes no decision. The payload
+//! `loop` makes it loop and `panic` makes it panic, so that tests see how the broker handles it.
+//! Load it with `-addModule guard -world rule -grantAll wasm64:…`, and ask it with
+//! `IF MODULE "guard" THEN`.
 
 use lotmq_guest::println;
 use lotmq_guest::rule::{Request, Rule, RunError, Verdict, config, error, last_value, metrics, state, subject};

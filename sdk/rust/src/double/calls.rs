@@ -1,6 +1,7 @@
-//! Doubles of what reaches other definitions: `actions`, `modules`, `python`, `rows` and `models`, answered by functions of the test.
+//! Doubles of interfaces to other definitions: `actions`, `modules`, `python`, `rows` and `models`,
+//! answered by functions of the test.
 //!
-//! What no test has set is refused, as what was not granted is in a broker.
+//! They reject calls without such a function, as a broker rejects calls without a grant.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::rc::Rc;
 use super::bindings::lotmq::guest::types::{Argument, RunError, Value};
 use super::testing::WrittenModel;
 
-/// What comes of a call.
+/// Result of a call.
 pub(super) type CallOutcome = Result<Vec<Value>, RunError>;
 
 type Definition = Rc<dyn Fn(&[Argument]) -> CallOutcome>;

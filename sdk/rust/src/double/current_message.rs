@@ -1,11 +1,12 @@
-//! Double of the interface `current-message`: what a test says of the message that a run, or a question, is about. Without that there is no such message.
+//! Double of the interface `current-message`. A test sets the message of a run or question; the
+//! default is none.
 
 use std::cell::RefCell;
 
 use super::bindings::lotmq::guest::message_properties::{PayloadFormat, Properties, UserProperty};
 use super::bindings::lotmq::guest::types::Qos;
 
-/// What a message says beyond topic and payload.
+/// Message attributes beyond topic and payload.
 #[derive(Clone, Debug)]
 pub struct CurrentMessage {
     /// Quality of service with which it arrived.
@@ -14,7 +15,7 @@ pub struct CurrentMessage {
     pub retain: bool,
     /// When the broker received it, in milliseconds since 1970-01-01 UTC.
     pub received_ms: i64,
-    /// User who published it.
+    /// User of the publisher.
     pub user: Option<String>,
     /// Its properties of MQTT 5.0.
     pub properties: Properties,
@@ -36,7 +37,7 @@ impl Default for CurrentMessage {
 }
 
 impl CurrentMessage {
-    /// This with a User Property behind those that it has.
+    /// Appends a User Property.
     #[must_use]
     pub fn user_property(mut self, name: &str, value: &str) -> Self {
         let property = UserProperty { name: name.to_owned(), value: value.to_owned() };

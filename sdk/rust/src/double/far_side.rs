@@ -1,10 +1,11 @@
-//! Double of the interface `far-side`: what a route says of the other side is kept for its test.
+//! Double of the interface `far-side`: records for its test that a route reported the other side as
+//! away.
 
 use std::cell::Cell;
 
 thread_local!(static IS_AWAY: Cell<bool> = const { Cell::new(false) });
 
-/// Takes what was said.
+/// Takes the recorded report.
 pub(super) fn take() -> bool {
     IS_AWAY.take()
 }

@@ -1,4 +1,4 @@
-//! Double of the interface `ingest`: what a route publishes is kept for its test.
+//! Double of the interface `ingest`: records the messages of a route for its test.
 
 use std::cell::RefCell;
 
@@ -9,12 +9,12 @@ thread_local! {
     static REFUSES: RefCell<Option<IngestError>> = RefCell::default();
 }
 
-/// Takes what was published.
+/// Takes the recorded messages.
 pub(super) fn take() -> Vec<Arrival> {
     PUBLISHED.take()
 }
 
-/// Refuses what is published from now on, or takes it again.
+/// Rejects messages from now on, or accepts them again.
 pub(super) fn refuse(error: Option<IngestError>) {
     REFUSES.set(error);
 }

@@ -1,4 +1,4 @@
-//! Double of the interface `messages`: what an Action publishes is kept for its test.
+//! Double of the interface `messages`: records the messages of an Action for its test.
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static PUBLISHED: RefCell<Vec<WrittenMessage>> = RefCell::default();
 }
 
-/// Takes what was published.
+/// Takes the recorded messages.
 pub(super) fn take() -> Vec<WrittenMessage> {
     PUBLISHED.take()
 }

@@ -1,4 +1,4 @@
-//! Double of the interface `net`: sockets of this machine, looked at once in a millisecond by what waits.
+//! Double of the interface `net`: sockets of this machine, polled every millisecond.
 
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
@@ -11,10 +11,10 @@ pub use self::UdpDouble as Udp;
 pub use super::bindings::lotmq::guest::net::{IoError, Peer, Signal};
 use crate::testing::with;
 
-/// Bytes of one read or write: the most that the host gives and takes.
+/// Most bytes that the host reads or writes per call.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Pause between two looks at what is waited for.
+/// Pause between two polls of sockets.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// A TCP connection.
@@ -79,11 +79,11 @@ impl TcpDouble {
     }
 }
 
-/// What takes connections of others.
+/// Listener for incoming connections.
 #[derive(Debug)]
 pub struct ListenerDouble {
     listener: TcpListener,
-    /// Connections that were there when somebody waited.
+    /// Connections that arrived during a wait.
     accepted: RefCell<Vec<TcpStream>>,
 }
 
@@ -165,22 +165,22 @@ impl UdpDouble {
     }
 }
 
-/// What is waited for.
+/// Event to wait for.
 #[derive(Clone, Copy, Debug)]
 pub enum Interest<'a> {
     /// Something to read, or the end.
     Readable(&'a TcpDouble),
-    /// Room to write: the double says yes, and the write may still have to wait.
+    /// Room to write. The double is always ready, and the write may still have to wait.
     Writable(&'a TcpDouble),
-    /// A connection of somebody else.
+    /// An incoming connection.
     Acceptable(&'a ListenerDouble),
     /// A datagram.
     Receivable(&'a UdpDouble),
     /// Room for a datagram, as of writing.
     Sendable(&'a UdpDouble),
-    /// What another interface signals: none that has a double does.
+    /// Signal of another interface; no interface with a double signals.
     Signalled(&'a Signal),
-    /// What `testing::set_host_work` says.
+    /// Host work, as set by `testing::set_host_work`.
     HostWork,
 }
 

@@ -1,4 +1,5 @@
-//! Double of the interface `principals`: what an authentication guest does to clients that are logged in is kept for its test.
+//! Double of the interface `principals`: records the actions of an authentication guest on
+//! logged-in clients, for its test.
 
 use std::cell::{Cell, RefCell};
 
@@ -13,7 +14,7 @@ thread_local! {
     static SESSIONS: Cell<u32> = const { Cell::new(1) };
 }
 
-/// Takes what was done.
+/// Takes the recorded actions.
 pub(super) fn take() -> Vec<Intervention> {
     DONE.take()
 }

@@ -1,4 +1,4 @@
-//! Double of the interface `retained`: what a test lets the broker retain.
+//! Double of the interface `retained`: messages that a test sets as retained.
 
 use std::cell::RefCell;
 

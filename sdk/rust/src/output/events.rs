@@ -1,4 +1,5 @@
-//! Events of the crate `tracing` as lines of the guest's log: the message, then each field as `name=value`. Spans are not told.
+//! Events of the crate `tracing` as lines of the guest's log: the message, then each field as
+//! `name=value`. Omits spans.
 
 use std::fmt::{self, Write as _};
 
@@ -22,7 +23,7 @@ impl Subscriber for Log {
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
-        // All spans are one, because nothing is told of them.
+        // All spans have the same number, because they are not logged.
         Id::from_u64(1)
     }
 

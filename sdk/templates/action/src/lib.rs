@@ -2,7 +2,7 @@
 
 use lotmq_guest::action::{Action, Message, QoS, RunError, error, publish};
 
-// What the guest needs: shown to who deploys it, and granted by them.
+// Permissions that the guest needs: the deployer sees and grants them.
 lotmq_guest::manifest!("write:scaled/#");
 
 struct Guest;

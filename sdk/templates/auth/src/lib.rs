@@ -1,11 +1,12 @@
-//! Lets in whoever has the secret `DEVICE_TOKEN` as password, with topics of its own, and leaves all others to whoever is asked next.
+//! Accepts clients whose password is the secret `DEVICE_TOKEN` and gives them their own topics. All
+//! others go to the next authenticator.
 
 use lotmq_guest::auth::{
     Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Grant, Login, Permission, Principal, allow,
     deny, environment,
 };
 
-// What the guest needs: shown to who deploys it, and granted by them.
+// Permissions that the guest needs: the deployer sees and grants them.
 lotmq_guest::manifest!("secret-read:DEVICE_TOKEN");
 
 struct Guest;
@@ -24,7 +25,7 @@ impl Authenticator for Guest {
     }
 }
 
-/// The same whether it differs early or late, so that nobody finds it out letter by letter.
+/// Compares in constant time, so that an attacker cannot find the token letter by letter.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |seen, (one, other)| seen | (one ^ other)) == 0
 }

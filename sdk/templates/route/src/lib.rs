@@ -1,14 +1,16 @@
-//! A route that writes each message as a line to a TCP connection, to the endpoint `line` of its configuration.
+//! A route that writes each message as a line to a TCP connection, to the endpoint `line` of its
+//! configuration.
 
 use std::cell::RefCell;
 use std::io::Write as _;
 
 use lotmq_guest::route::{Abilities, Connection, Delivery, Description, Failure, Receipt, Route, failure};
 
-// What the guest needs: shown to who deploys it, and granted by them.
+// Permissions that the guest needs: the deployer sees and grants them.
 lotmq_guest::manifest!("endpoint:127.0.0.1:*");
 
-/// The settings of a route that this guest knows, in JSON Schema: the section of the endpoint has none but the host's own, such as HOST and PORT.
+/// Settings of a route for this guest, in JSON Schema. The section of the endpoint has only
+/// settings of the host, such as HOST and PORT.
 const SETTINGS: &str =
     r#"{"properties":{"sections":{"required":["LINE_CONFIG"],"properties":{"LINE_CONFIG":{"additionalProperties":false}}}}}"#;
 

@@ -1,8 +1,9 @@
-//! Allows what has a small payload, while the plant is not locked. A Rule asks it: `IF MODULE "my-guest" THEN`.
+//! Allows messages with a small payload while the plant is not locked. A Rule asks it:
+//! `IF MODULE "my-guest" THEN`.
 
 use lotmq_guest::rule::{Request, Rule, RunError, Verdict, last_value};
 
-// What the guest needs: shown to who deploys it, and granted by them.
+// Permissions that the guest needs: the deployer sees and grants them.
 lotmq_guest::manifest!("read:plant/locked");
 
 /// Longest payload that it allows, in bytes.
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_locked_or_long_is_denied() {
+    fn publish_to_a_locked_plant_or_with_a_long_payload_is_denied() {
         assert_eq!(Guest::check(publishing("plant/press", "21.5")).unwrap(), Verdict::Allow);
         assert_eq!(Guest::check(publishing("plant/press", [b'x'; 65])).unwrap(), Verdict::Deny);
         set_last_value("plant/locked", b"true");

@@ -14,7 +14,7 @@ use crate::limits::ROUTE_THREADS_MAX;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// The guest `route-echo`: a line for each message, both ways.
-const ECHO: &[u8] = include_bytes!("../../../../../guests/route-echo/prebuilt/route-echo.wasm");
+const ECHO: &[u8] = include_bytes!("../../../../../sdk/examples/route-echo/prebuilt/route-echo.wasm");
 
 const AT_HOME: &[(&str, &str)] =
     &[("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true"), ("LOTMQ_ROUTES_LISTEN_NETWORKS", "127.0.0.0/8")];

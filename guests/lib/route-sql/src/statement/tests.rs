@@ -1,4 +1,4 @@
-//! What statements become of placeholders in each place, and what is refused.
+//! Tests of statements: results for placeholders in each place, and rejected statements.
 
 use super::*;
 
@@ -66,9 +66,21 @@ fn values_are_bound_and_never_become_text_of_a_statement() {
         ("SELECT f({a})", Value::Boolean(true), "SELECT f(CAST($1 AS boolean)) <- true"),
         ("SELECT f({a})", Value::Null, "SELECT f(NULL)"),
         ("SELECT f({a})", text("7.5"), "SELECT f(CAST($1 AS numeric)) <- #7.5"),
-        ("SELECT f({a})", text("7; DROP TABLE t"), "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text"),
-        ("SELECT f({a})", Value::Time(0), "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text"),
-        ("SELECT f({a})", Value::Json("[1]".to_owned()), "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text"),
+        (
+            "SELECT f({a})",
+            text("7; DROP TABLE t"),
+            "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text",
+        ),
+        (
+            "SELECT f({a})",
+            Value::Time(0),
+            "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text",
+        ),
+        (
+            "SELECT f({a})",
+            Value::Json("[1]".to_owned()),
+            "rejected: Unsafe unquoted value for {a}: only a number, true, false and null may stand outside of quotes; write '{a}' in the QUERY to take it as a text",
+        ),
         ("SELECT v FROM t LIMIT {a}", Value::Integer(5), "SELECT v FROM t LIMIT 5"),
         ("SELECT v FROM t ORDER BY {a}", Value::Integer(2), "SELECT v FROM t ORDER BY 2"),
         ("SELECT 1 -{a}", Value::Integer(-5), "SELECT 1 -CAST($1 AS integer) <- #-5"),

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// The grammar of RFC 8259, byte by byte: the place behind the value that begins here, and the ranges of its members.
+/// Reference parser of RFC 8259, byte by byte: returns the range of a value and the ranges of its
+/// members.
 struct Plain<'a> {
     bytes: &'a [u8],
     at: usize,
