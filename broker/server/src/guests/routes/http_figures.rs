@@ -108,7 +108,7 @@ impl ServedFigures {
     }
 
     /// The figures for people; `None` of a route that has served nothing.
-    pub(crate) fn to_json(&self) -> Option<Json> {
+    pub(crate) fn to_json(self) -> Option<Json> {
         let requests: Map<String, Json> =
             self.by_class().map(|(class, count)| (class.to_owned(), count.into())).collect();
         self.has_any.then(|| {
