@@ -8,6 +8,8 @@ use lot_to_wasm::editor::{Family, first_words, keywords};
 use lot_to_wasm::function::CALLS;
 use lot_to_wasm::{CompileOptions, RULE_SCOPES, Severity};
 
+use crate::details::fold;
+
 const PAGE: &str = include_str!("reference.md");
 
 /// Families of words with their titles.
@@ -23,13 +25,19 @@ const FAMILIES: [(Family, &str); 6] = [
 /// Words that only old or unfinished programs have.
 const OTHERS: [&str; 3] = ["TIME", "FLOAT", "NAVIGATE"];
 
+/// Scopes of rules in a line of their list.
+const SCOPES_PER_LINE: usize = 5;
+
 /// The whole page.
 pub(crate) fn page() -> String {
-    let scopes: Vec<String> = RULE_SCOPES.iter().map(|scope| format!("`{scope}`")).collect();
-    PAGE.replace("{functions}", functions().trim_end())
-        .replace("{scopes}", &format!("{}.", scopes.join(", ")))
+    let scopes = RULE_SCOPES.chunks(SCOPES_PER_LINE).map(|scopes| format!("- `{}`", scopes.join("`, `")));
+    let scopes: Vec<String> = scopes.collect();
+    let page = PAGE
+        .replace("{functions}", functions().trim_end())
+        .replace("{scopes}", &scopes.join("\n"))
         .replace("{words}", words().trim_end())
-        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end())
+        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end());
+    fold(&page, &[])
 }
 
 fn functions() -> String {
