@@ -84,6 +84,7 @@ fn limits_page_is_fresh() {
 #[test]
 fn reference_of_the_language_is_fresh() {
     check_fresh("docs/lot/reference.md", &crate::reference::page());
+    check_fresh("docs/lot/words.md", &crate::reference::words_page());
 }
 
 #[test]
