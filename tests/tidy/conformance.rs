@@ -5,7 +5,7 @@
 //! section as `[MQTT-3.3.1-9, -10]`; the word `violates` before it says that the test breaks the
 //! rule and looks at what the broker does. Citations count in a test function, right above it, and
 //! in functions of the same file that it uses. The statements are in
-//! `tests/conformance/statements.tsv`, and who tests them in `docs/conformance.md`.
+//! `tests/conformance/statements.tsv`, and who tests them in `docs/conformance*.md`.
 
 mod citation;
 mod page;
@@ -14,7 +14,7 @@ mod statement;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-pub(crate) use page::page;
+pub(crate) use page::PAGES;
 
 use crate::files::{Source, sources};
 use crate::{assert_none, root};

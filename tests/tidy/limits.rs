@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use lotmq_config::KEYS;
 
+use crate::details::fold;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
@@ -50,7 +51,7 @@ pub(crate) fn page() -> String {
     for (folder, title) in CRATES {
         let _ = write!(page, "\n### {title}\n\n| bound | value | |\n|---|---|---|\n{}", rows(folder));
     }
-    page
+    fold(&page, &["at the bound"])
 }
 
 /// Rows of the table of a crate's bounds.
@@ -114,13 +115,21 @@ fn shown(value: &str, name: &str) -> String {
     if let Some((low, high)) = range {
         return format!("{} to {}", shown(low, name), shown(high, name));
     }
+    let list = value.strip_prefix("&[").and_then(|inner| inner.strip_suffix(']'));
+    if let Some(list) = list.filter(|list| list.contains("Duration::")) {
+        let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+        return parts.map(|part| shown(part, name)).collect::<Vec<_>>().join(", ");
+    }
     let shifted = value.split_once(" << ").and_then(|(base, shift)| Some((base, shift.parse::<u32>().ok()?)));
     if let Some((base, shift)) = shifted {
         return in_bytes(product(base).expect("a number is shifted") << shift, name);
     }
-    for (call, unit) in
-        [("Duration::from_secs(", "s"), ("Duration::from_millis(", "ms"), ("Duration::from_micros(", "µs")]
-    {
+    for (call, unit) in [
+        ("Duration::from_mins(", "min"),
+        ("Duration::from_secs(", "s"),
+        ("Duration::from_millis(", "ms"),
+        ("Duration::from_micros(", "µs"),
+    ] {
         let argument = value.split_once(call).map(|(_, rest)| rest.trim_end_matches(')'));
         if let Some(number) = argument.and_then(product) {
             return format!("{} {unit}", grouped(number));
@@ -220,9 +229,12 @@ fn values_are_read() {
     let row = |name: &str, value: &str, doc: &str| (name.to_owned(), value.to_owned(), doc.to_owned());
     assert_eq!(read, [row("A_BYTES", "64 KiB", "One."), row("B", "1000", "Two lines.")]);
     assert_eq!(shown("std::time::Duration::from_millis(4)", "T"), "4 ms");
+    assert_eq!(shown("std::time::Duration::from_mins(1)", "T"), "1 min");
     assert_eq!(shown("1 << 20", "MESSAGES"), "1 048 576");
     assert_eq!(shown("Duration::from_secs(30 * 24 * 3_600)", "T"), "2 592 000 s");
     assert_eq!(shown("std::num::NonZeroU32::new(15_000).expect(\"it is not 0\")", "N"), "15 000");
     assert_eq!(shown("(Duration::from_micros(200), Duration::from_micros(500))", "T"), "200 µs to 500 µs");
+    let list = "&[    Duration::from_millis(5),    std::time::Duration::from_secs(3_600),]";
+    assert_eq!(shown(list, "T"), "5 ms, 3600 s");
     assert_eq!(shown("crate::OTHER", "T"), "`crate::OTHER`");
 }

@@ -24,6 +24,7 @@ mod clocks;
 mod codes;
 mod conformance;
 mod contract;
+mod details;
 mod documents;
 mod exceptions;
 mod files;

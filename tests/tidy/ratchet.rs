@@ -34,6 +34,9 @@ const GENERATED: [&str; 8] = [
 /// Folders with pages.
 const PAGE_FOLDERS: [&str; 2] = ["docs", "changes.d"];
 
+/// Rules that no file breaks any more. An update does not take them for new ones.
+const FINISHED: [&str; 5] = ["page-cell", "page-first-word", "page-kib", "page-pronoun", "page-sentence"];
+
 /// Counts of violations by rule and file.
 type Counts = BTreeMap<(String, String), usize>;
 
@@ -82,7 +85,7 @@ fn compare(found: &Counts, listed: &Counts) -> Vec<String> {
 
 /// The list after an update: the smaller count of both, and all counts of rules that are new.
 fn lowered(found: &Counts, listed: &Counts) -> Counts {
-    let known: BTreeSet<&str> = listed.keys().map(|(rule, _)| rule.as_str()).collect();
+    let known: BTreeSet<&str> = listed.keys().map(|(rule, _)| rule.as_str()).chain(FINISHED).collect();
     let counts = found.iter().map(|(key, count)| {
         let is_new_rule = !known.contains(key.0.as_str());
         let most = if is_new_rule { *count } else { listed.get(key).copied().unwrap_or(0) };
@@ -119,5 +122,7 @@ fn counts_shrink_and_do_not_grow() {
     assert_eq!(compare(&found, &listed).len(), 5);
     let expected = counts(&[("wide", "a.rs", 3), ("wide", "b.rs", 1), ("fresh", "a.rs", 5)]);
     assert_eq!(lowered(&found, &listed), expected);
+    let finished = counts(&[(FINISHED[0], "a.md", 1)]);
+    assert_eq!(lowered(&finished, &listed), Counts::new());
     assert_eq!(read(&write(&expected)), expected);
 }

@@ -1,5 +1,5 @@
-//! `docs/lot/reference.md`: the language on one page, with words, functions and limits from the
-//! tables of the compiler.
+//! `docs/lot/reference.md` and `docs/lot/words.md`: the language on one page, and its words, with
+//! functions and limits from the tables of the compiler.
 
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
@@ -8,7 +8,18 @@ use lot_to_wasm::editor::{Family, first_words, keywords};
 use lot_to_wasm::function::CALLS;
 use lot_to_wasm::{CompileOptions, RULE_SCOPES, Severity};
 
+use crate::details::fold;
+
 const PAGE: &str = include_str!("reference.md");
+
+const WORDS: &str = "\
+<!-- generated from the words of the compiler by `UPDATE=1 cargo test -p tidy`; do not edit -->
+# Words of LoT
+
+The words are in the order of the compiler. Outside of its place a word is a name like any other. A † marks words that other brokers with LoT may refuse.
+[The language on one page](reference.md) shows the words in their statements.
+
+";
 
 /// Families of words with their titles.
 const FAMILIES: [(Family, &str); 6] = [
@@ -23,13 +34,23 @@ const FAMILIES: [(Family, &str); 6] = [
 /// Words that only old or unfinished programs have.
 const OTHERS: [&str; 3] = ["TIME", "FLOAT", "NAVIGATE"];
 
-/// The whole page.
+/// Scopes of rules in a line of their list.
+const SCOPES_PER_LINE: usize = 5;
+
+/// The page about the language.
 pub(crate) fn page() -> String {
-    let scopes: Vec<String> = RULE_SCOPES.iter().map(|scope| format!("`{scope}`")).collect();
-    PAGE.replace("{functions}", functions().trim_end())
-        .replace("{scopes}", &format!("{}.", scopes.join(", ")))
-        .replace("{words}", words().trim_end())
-        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end())
+    let scopes = RULE_SCOPES.chunks(SCOPES_PER_LINE).map(|scopes| format!("- `{}`", scopes.join("`, `")));
+    let scopes: Vec<String> = scopes.collect();
+    let page = PAGE
+        .replace("{functions}", functions().trim_end())
+        .replace("{scopes}", &scopes.join("\n"))
+        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end());
+    fold(&page, &[])
+}
+
+/// The page about the words.
+pub(crate) fn words_page() -> String {
+    fold(&format!("{WORDS}{}\n", words().trim_end()), &[])
 }
 
 fn functions() -> String {
@@ -49,7 +70,7 @@ fn count(arguments: &RangeInclusive<usize>) -> String {
 fn words() -> String {
     let mut text = String::new();
     for (family, title) in FAMILIES {
-        let _ = write!(text, "### {title}\n\n| word | |\n|---|---|\n");
+        let _ = write!(text, "## {title}\n\n| word | |\n|---|---|\n");
         for word in keywords().filter(|word| word.family == family) {
             let _ = writeln!(text, "| `{}` | {} |", word.word, word.text.replace('|', "\\|"));
         }

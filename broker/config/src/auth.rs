@@ -13,8 +13,8 @@ section! {
         /// the hash. The broker stores it encrypted, only while this is on, when a password is set
         /// or used in a plain login.
         scram_sha_256: bool = false;
-        /// Shortest password that `-addUser` and `-changeUserPassword` take, in characters. The one
-        /// that a new broker gives to `root` is not asked.
+        /// Shortest password that `-addUser` and `-changeUserPassword` take, in characters. It does
+        /// not hold for the password that a new broker gives to `root`.
         password_chars_min: u32 = 8, range 1..=64;
         /// Days for which only `root` may reuse the name of a removed user. A new user of that name
         /// would get everything that rules and definitions grant to the name.

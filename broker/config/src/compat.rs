@@ -17,8 +17,8 @@ section! {
         /// Whether a field of a model that has no value is `""`, `0` or `false` by its type, in
         /// place of `null`.
         empty_as_zero_value: bool = false;
-        /// Whether rules about subscriptions decide about each message again, so that a broad
-        /// filter brings nothing that a narrow one would be refused.
+        /// Whether rules about subscriptions decide about each message again. A broad filter then
+        /// brings no message that a narrow one would be refused.
         rules_at_delivery: bool = true;
         /// Format of `TIMESTAMP "UTC"`: `2026-01-15 10:30:00`, or the format of `TIMESTAMP "ISO"`.
         timestamp_utc: TimestampUtc = TimestampUtc::Plain;

@@ -22,62 +22,61 @@ macro_rules! limit_table {
                 /// in 5.0.
                 max_packet_size: u32 = $crate::limit_table::PACKET_BYTES_MAX, range 1_024..=268_435_460, unit "bytes", json "MaxPacketSize"
                     => MaxPacketSize(PacketTooLarge, "packet is larger than this server takes"): "the connection ends at the header of the packet, with 0x95 in 5.0";
-                /// Time in seconds from a connection to its CONNECT, all handshakes included; a
-                /// connection without is closed then.
+                /// Time in seconds from a connection to its CONNECT, all handshakes included.
                 connect_timeout_sec: u32 = $crate::limit_table::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
-                /// Connections of one listener that may be without CONNECT at once; never more than
-                /// a quarter of its `connections`, nor those of all listeners of a quarter of the
+                /// Connections of one listener that may be without CONNECT at once. They are at
+                /// most a quarter of its `connections`, and those of all listeners a quarter of the
                 /// broker's.
                 half_open: u32 = $crate::limit_table::HALF_OPEN_MAX, range 1..=10_000_000, unit "connections"
-                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the oldest of these connections of the address with most of them is closed, if the new one's has fewer, else the new one at once; of those from this machine a few more are let in";
+                    => HalfOpen(QuotaExceeded, "too many connections without CONNECT"): "the broker closes the oldest such connection of the address that has most of them. If the address of the new one has as many, it closes the new one. This machine may have a few more";
                 /// Bytes of CONNECT packets, TLS handshakes and WebSocket upgrades that have come
                 /// in part, of all connections of one listener.
                 half_open_bytes: u64 = $crate::limit_table::HALF_OPEN_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
-                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a word";
-                /// Bytes that connections keep of what they have sent: packets that have come in
-                /// part, and the topics of their Topic Aliases. In `[limits]` of the whole broker,
-                /// handshakes included, for a listener of its connections behind their CONNECT.
+                    => HalfOpenBytes(QuotaExceeded, "too many bytes of unfinished CONNECT packets and handshakes"): "as for `partial_bytes`, without a Reason Code";
+                /// Bytes of incomplete packets and of the topics of Topic Aliases of all
+                /// connections. The value of `[limits]` holds for the whole broker, handshakes
+                /// included. The value of a listener holds for its connections after their CONNECT.
                 partial_bytes: u64 = $crate::limit_table::PARTIAL_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
-                    => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "who keeps more than an even share and brings more is closed, with 0x97 in 5.0; then, within a second, those who keep most";
-                /// Most messages that wait for one session, sent ones without acknowledgement not
-                /// counted. For a session whose client is away that of the listener where it was
-                /// last; after a restart that of `[limits]`.
+                    => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "a connection that uses more than an even share and sends more ends, with 0x97 in 5.0. Within a second, those that use most end too";
+                /// Most messages that wait for one session. Sent messages without acknowledgement
+                /// do not count. A session whose client is away has the value of the listener where
+                /// the client was last, and after a restart that of `[limits]`.
                 queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
                     => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Most bytes that wait for one session. Subscription Identifiers do not count
                 /// here, but in `stored_queue_bytes`.
                 queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
                     => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Connections at once: in `[limits]` of the whole broker, for a listener of that
-                /// listener. The whole broker has fewer if the process may not open so many files.
-                /// Users and addresses have shares of them ("Shares of connections" in
-                /// `docs/limits.md`).
+                /// Connections at once. The value of `[limits]` holds for the whole broker, that of
+                /// a listener for this listener. The broker has fewer if the process may not open
+                /// so many files. Users and addresses have shares of them ("Shares of connections"
+                /// in `docs/limits.md`).
                 connections: u32 = $crate::limit_table::CONNECTIONS_MAX, range 1..=100_000_000, unit "connections"
-                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once. Some from this machine get as far as their login, and are refused with 0x97 (before 5.0 return code 3) unless an administrator logs in";
-                /// New connections per second, a second's worth at once: in `[limits]` of the whole
-                /// broker, for a listener of that listener. 0 for any number.
+                    => Connections(QuotaExceeded, "too many connections"): "a new connection is closed at once. Some connections of this machine may still log in; the broker refuses them with 0x97 (before 5.0 return code 3) unless an administrator logs in";
+                /// New connections per second, of which a second's worth may come at once. The
+                /// value of `[limits]` holds for the whole broker, that of a listener for this
+                /// listener. 0 is no limit.
                 connections_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSec(ConnectionRateExceeded, "too many new connections"): "a new connection is closed at once";
-                /// Messages per second that each connection may send, a second's worth at once. 64
-                /// bytes of frames that carry no packet, as pings of WebSocket, count as one
-                /// message. 0 for any number.
+                /// Messages per second that each connection may send, of which a second's worth may
+                /// come at once. Frames without a packet, such as pings of WebSocket, count as one
+                /// message for each 64 bytes. A value of 0 is no limit.
                 messages_per_sec: u32 = 0, range 0..=10_000_000, unit "1/s"
-                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
-                /// Bytes per second that each connection may send, a second's worth at once:
-                /// packets of all types as they are when they are decompressed, and what TLS,
-                /// WebSocket and zstd add, pings of WebSocket and empty frames too. A packet that
-                /// is longer is handled, and paid for before the next one. Over QUIC, frames
-                /// without
-                /// data count too, and a connection ends if they alone exceed the rate. 0 for any
-                /// number.
+                    => MessagesPerSec(MessageRateTooHigh, "too many messages per second"): "the broker does not read from the client until the rate is met again";
+                /// Bytes per second that each connection may send, of which a second's worth may
+                /// come at once. Packets of all types count with their decompressed size. The bytes
+                /// that TLS, WebSocket and zstd add count too, also in pings of WebSocket and empty
+                /// frames. The broker handles a longer packet, and reads the next one only when the
+                /// rate allows it. Over QUIC, frames without data count too, and a connection ends
+                /// if they alone exceed the rate. A value of 0 is no limit.
                 bytes_per_sec: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
-                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "what the client has sent waits, and it is not read from, until the rate is kept again";
+                    => BytesPerSec(MessageRateTooHigh, "too many bytes per second"): "the broker does not read from the client until the rate is met again";
                 /// Bytes of MQTT that one byte of compressed WebSocket messages or of the zstd
-                /// stream may become, on average over a connection. As much as one packet may have
-                /// is free, within a minute as much as two for the connections of one address or
-                /// user, as four for all that have not logged in, and as eight for all. 0 for any
-                /// number.
+                /// stream may become, on average over a connection. Each connection has the size of
+                /// one packet free. In a minute one address or user has that of two packets, all
+                /// clients without a login that of four, and all clients that of eight. A value of
+                /// 0 is no limit.
                 inflate_ratio: u32 = $crate::limit_table::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
                     => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
@@ -93,38 +92,38 @@ macro_rules! limit_table {
                 /// Most bytes of all names and values of these User Properties.
                 user_property_bytes: u32 = $crate::limit_table::USER_PROPERTY_BYTES_MAX, range 0..=268_435_460, unit "bytes"
                     => UserPropertyBytes(QuotaExceeded, "user properties of the packet are too long"): "as for `user_properties`";
-                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged:
-                /// the Receive Maximum that 5.0 clients are told.
+                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged.
+                /// Clients of MQTT 5.0 get it as Receive Maximum.
                 receive_maximum: u16 = $crate::limit_table::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
                     => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
-                /// Topic Aliases that a client may set, as 5.0 clients are told; each may take as
-                /// much memory as its topic.
+                /// Topic Aliases that a client may set. CONNACK of MQTT 5.0 has the number. Each
+                /// may take as much memory as its topic.
                 topic_alias_maximum: u16 = $crate::limit_table::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
                     => TopicAliasMaximum(TopicAliasInvalid, "topic alias is too high"): "the connection ends with 0x94";
                 /// Most bytes of all topics that the Topic Aliases of a connection stand for.
                 topic_alias_bytes: u32 = $crate::limit_table::TOPIC_ALIAS_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
                     => TopicAliasBytes(QuotaExceeded, "topics of topic aliases are too long"): "the connection ends with 0x97";
-                /// Messages of QoS 1 and 2 on their way to a client before 5.0, which cannot say
-                /// itself how many it takes.
+                /// Messages of QoS 1 and 2 that may be in flight to a client before MQTT 5.0, which
+                /// has no Receive Maximum.
                 send_window: u16 = $crate::limit_table::SEND_WINDOW, range 1..=32_767, unit "messages"
                     => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
                 /// Subscriptions of one session.
                 subscriptions: u32 = $crate::limit_table::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
                     => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
-                /// Of these, shared ones (`$share/…`): each gets its own copy of a message, as long
-                /// as those that a session which outlives its connection gets of one message have
-                /// at most `COPIES_BYTES_MAX` together, and what is left behind at the end of the
-                /// session is dealt out to them.
+                /// Shared subscriptions (`$share/…`) of one session. Each gets its own copy of a
+                /// message. A session that outlives its connection gets copies of one message with
+                /// at most `COPIES_BYTES_MAX` together. When the session ends, the group gets its
+                /// remaining messages.
                 shared_subscriptions: u32 = $crate::limit_table::SHARED_SUBSCRIPTIONS_MAX, range 0..=10_000_000, unit "subscriptions"
                     => SharedSubscriptions(QuotaExceeded, "session has too many shared subscriptions"): "as for `subscriptions`";
                 /// Most filters of a SUBSCRIBE or UNSUBSCRIBE.
                 filters_per_packet: u32 = $crate::limit_table::FILTERS_PER_PACKET_MAX, range 1..=10_000_000, unit "filters"
                     => FiltersPerPacket(QuotaExceeded, "packet has too many topic filters"): "the connection ends with 0x97";
-                /// Bytes of the Topic Filters of one session, whose texts count twice because the
-                /// index has them too, with 128 for each of them and 32 for each of its levels.
-                /// Filters with several `+` take the time of messages that match, and count for
-                /// more: 1,024 for each `+` behind the second one, 4,096 for each level behind the
-                /// tenth. So do shared subscriptions, for 2,048 more.
+                /// Bytes of the Topic Filters of one session. Each text counts twice because the
+                /// index has it too, with 128 for each filter and 32 for each of its levels.
+                /// Filters with several `+` take time for each message, so they count for more.
+                /// These are 1,024 for each `+` after the second one and 4,096 for each level after
+                /// the tenth. Shared subscriptions count 2,048 more.
                 subscription_bytes: u64 = $crate::limit_table::SUBSCRIPTION_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => SubscriptionBytes(QuotaExceeded, "subscriptions of the session take too much room"): "as for `subscriptions`";
                 /// Bytes of messages that wait for a client whose socket is full.
@@ -136,132 +135,135 @@ macro_rules! limit_table {
                 /// upgrade and PROXY header.
                 handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
-                /// Bytes of frames and records that a connection may send before CONNECT and that
-                /// carry no MQTT: pings and empty frames of WebSocket, records of TLS. The 192 KiB
-                /// that layers below MQTT may keep are free. An exchange of AUTH packets has as
-                /// many again. Rates bound these bytes behind CONNECT.
+                /// Bytes without MQTT that a connection may send before CONNECT: pings and empty
+                /// frames of WebSocket, records of TLS. The 192 KiB that layers below MQTT may keep
+                /// are free. An exchange of AUTH packets has as many again. After CONNECT, rates
+                /// bound these bytes.
                 connect_overhead_bytes: u32 = $crate::limit_table::CONNECT_OVERHEAD_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
                     => ConnectOverheadBytes(QuotaExceeded, "too many bytes below MQTT before CONNECT"): "the connection is closed";
-                /// Connections at once from one address, of IPv6 from one network of 64 bits. 0 for
-                /// any number.
+                /// Connections at once from one address. IPv6 addresses count by their network of
+                /// 64 bits. A value of 0 is no limit.
                 connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
                     => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
-                /// New connections per second from one address, a second's worth at once. 0 for any
-                /// number.
+                /// New connections per second from one address, of which a second's worth may come
+                /// at once. A value of 0 is no limit.
                 connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
             }
             whole_broker {
                 /// Sessions of one tenant that outlive their connections.
                 sessions: u32 = $crate::limit_table::SESSIONS_MAX, range 1..=1_000_000_000, unit "sessions"
-                    => Sessions(QuotaExceeded, "too many stored sessions"): "a CONNECT that asks for one more is refused with 0x97, before 5.0 with return code 3. Going on with a session, one that ends with its connection, and administrators always work";
-                /// The same of one user.
+                    => Sessions(QuotaExceeded, "too many stored sessions"): "a CONNECT that asks for one more is refused with 0x97, before 5.0 with return code 3. These always work: to resume a session, a session that ends with its connection, and administrators";
+                /// Sessions of one user that outlive their connections.
                 sessions_per_user: u32 = $crate::limit_table::SESSIONS_PER_USER_MAX, range 1..=1_000_000_000, unit "sessions"
                     => SessionsPerUser(QuotaExceeded, "user has too many stored sessions"): "as for `sessions`";
-                /// The same of all clients without a user together.
+                /// Sessions of all clients without a user together that outlive their connections.
                 anonymous_sessions: u32 = $crate::limit_table::ANONYMOUS_SESSIONS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => AnonymousSessions(QuotaExceeded, "too many stored sessions of anonymous clients"): "as for `sessions`";
-                /// The same of clients without a user that came from one address, of IPv6 from one
-                /// network of 64 bits; from the start of the broker on.
+                /// Sessions of clients without a user from one address that outlive their
+                /// connections. IPv6 addresses count by their network of 64 bits. Sessions count
+                /// from the start of the broker on.
                 sessions_per_address: u32 = $crate::limit_table::SESSIONS_PER_ADDRESS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => SessionsPerAddress(QuotaExceeded, "too many stored sessions of anonymous clients from this address"): "as for `sessions`";
-                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`), Wills
-                /// and open QoS 2 exchanges (32 for each, in steps of 64) of all sessions of one
-                /// tenant. One user has at most half of it, and so have all clients without a user
-                /// together.
+                /// Bytes of all sessions of one tenant. Client identifiers, Topic Filters (as for
+                /// `subscription_bytes`), Wills and open QoS 2 exchanges (32 for each, in steps of
+                /// 64) count. One user has at most half of it, and so have all clients without a
+                /// user together.
                 tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
-                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; a PUBLISH of QoS 2 beyond them: PUBREC with 0x97, before 5.0 the connection ends; administrators are not held to it";
-                /// Bytes of messages that wait for all clients whose sockets are full. Those of one
-                /// user, and those of all clients without a user, have at most three quarters of
-                /// what the others leave, or an even part where that is more; when they have it,
-                /// each of these clients has an even share of it instead of its `output_bytes`. A
-                /// message of QoS 0 from 64 KiB on that has no room in it is dropped for its
-                /// receiver; a retained one that a new subscription is to get waits.
+                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; a further PUBLISH of QoS 2 gets PUBREC with 0x97, before 5.0 the connection ends. Administrators are exempt";
+                /// Bytes of messages that wait for all clients whose sockets are full. The clients
+                /// of one user have at most three quarters of what the others leave, or an even
+                /// part if that is more. The same holds for all clients without a user. At that
+                /// bound each of these clients has an even share instead of its `output_bytes`. A
+                /// message of QoS 0 of at least 64 KiB without room is dropped for its receiver. A
+                /// retained message for a new subscription waits.
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
-                    => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
+                    => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for users with more than their share";
                 /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose
-                /// sessions end with their connections. Those of other sessions rest in the store.
-                /// Users share it as `all_output_bytes`. At the limit of a user each of their
-                /// clients has an even share of it instead of `queue_bytes`.
+                /// sessions end with their connections. Messages of other sessions are in the
+                /// store. Users share it as `all_output_bytes`. At the limit of a user each of
+                /// their clients has an even share of it instead of `queue_bytes`.
                 all_queue_bytes: u64 = $crate::limit_table::ALL_QUEUE_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
-                    => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for those who have more than their share";
-                /// Bytes of messages of QoS 1 and 2 that are in memory for sessions: in flight and
-                /// kept to be sent again, also to clients that have gone, or next to be sent; one
-                /// for several sessions counts once. Those of one user, and those of all clients
-                /// without a user, have at most three quarters of what the others leave.
+                    => AllQueueBytes(QuotaExceeded, "clients do not take their messages"): "as for `queue_bytes`, for users with more than their share";
+                /// Bytes of messages of QoS 1 and 2 in memory that are in flight or next to be
+                /// sent. Messages for clients that have gone count too. A message for several
+                /// sessions counts once. One user has at most three quarters of what the others
+                /// leave, and so have all clients without a user together.
                 all_inflight_bytes: u64 = $crate::limit_table::ALL_INFLIGHT_BYTES_MAX, range 1_048_576..=1_099_511_627_776, unit "bytes"
-                    => AllInflightBytes(QuotaExceeded, "clients do not acknowledge their messages"): "sessions of who has more are held back, within half a second: each has an even share in flight, 64 KiB at most, and further messages and longer ones wait in its queue, in the store";
+                    => AllInflightBytes(QuotaExceeded, "clients do not acknowledge their messages"): "the broker slows sessions of users with more than their share, within half a second. Each has an even share in flight, 64 KiB at most. Further and longer messages wait in its queue in the store";
                 /// Bytes of the topics for which the broker has set Topic Aliases towards clients,
                 /// and of what it remembers of others to choose them.
                 all_alias_bytes: u64 = $crate::limit_table::ALL_ALIAS_BYTES_MAX, range 0..=1_099_511_627_776, unit "bytes"
-                    => AllAliasBytes(QuotaExceeded, "topic aliases towards clients take too much room"): "a client that has more than an even share is set no further aliases; its messages have their topics in full";
+                    => AllAliasBytes(QuotaExceeded, "topic aliases towards clients take too much room"): "a client with more than an even share gets no further aliases; its messages have their topics in full";
                 /// Messages per second that are stored for sessions of one user whose clients are
-                /// away, each counted once for each session beyond the first 16, a second's worth
-                /// at once; the same for all clients without a user together. 0 for any number.
+                /// away. A second's worth may come at once. A message counts once for each session
+                /// after the first 16. All clients without a user have the same number together. A
+                /// value of 0 is no limit.
                 offline_deliveries_per_sec: u32 = $crate::limit_table::OFFLINE_DELIVERIES_PER_SEC, range 0..=1_000_000_000, unit "1/s"
-                    => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as one that finds its queue full";
-                /// Bytes of the messages that wait in the store for sessions of all tenants, as
-                /// they are there: once for all of their sessions. From half of it on, those of one
-                /// user, and those of all clients without a user, have at most three quarters of
-                /// what the others leave.
+                    => OfflineDeliveriesPerSec(QuotaExceeded, "too many messages for clients that are away"): "the message is dropped for this session and counted, as if its queue were full";
+                /// Bytes of the messages that wait in the store for sessions of all tenants. A
+                /// message for several sessions counts once, as it is stored once. When half is
+                /// used, one user has at most three quarters of what the others leave. The same
+                /// holds for all clients without a user together.
                 stored_queue_bytes: u64 = $crate::limit_table::STORED_QUEUE_BYTES_MAX, range 1_048_576..=1_125_899_906_842_624, unit "bytes"
                     => StoredQueueBytes(QuotaExceeded, "too many messages wait in the store"): "as for `queue_messages`, within half a second";
-                /// Bytes of the disk that are kept free of what clients want stored, so that
-                /// commands can still be given. 0 for none.
+                /// Bytes of the disk that data of clients leaves free, so that commands still work.
+                /// 0 for none.
                 disk_reserve_bytes: u64 = $crate::limit_table::DISK_RESERVE_BYTES, range 0..=1_125_899_906_842_624, unit "bytes"
-                    => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "what clients want stored is refused as on a full disk, within half a second; commands work";
-                /// Memory in bytes of all actions, models, scripts, modules and routes together. 0
-                /// for a quarter of what the machine or container has, at least 256 MiB and at most
-                /// 4 GiB. Those of one user have at most three quarters of what the others leave.
+                    => DiskReserveBytes(QuotaExceeded, "the disk is full but for its reserve"): "requests of clients that need the disk are refused as on a full disk, within half a second; commands work";
+                /// Memory in bytes of all actions, models, scripts, modules and routes together. A
+                /// value of 0 is a quarter of the memory of the machine or container, at least 256
+                /// MiB and at most 4 GiB. Those of one user have at most three quarters of what the
+                /// others leave.
                 guests_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
-                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are not held to it";
+                    => GuestsMemory(QuotaExceeded, "guests need too much memory"): "the run that needs more ends with `GUEST_MEMORY`, which names the sum or the part. Rules are exempt";
                 /// Memory mappings of the compiled code of all actions, models, rules, modules and
-                /// routes; each program counts for three. 0 for what the system allows a process
-                /// (`vm.max_map_count`), without those of instances and a reserve. Those of one
-                /// user who is no administrator have at most three quarters of what the others
-                /// leave.
+                /// routes. Each program counts for three. A value of 0 is the limit of the system
+                /// (`vm.max_map_count`), without the mappings of instances and a reserve. One user
+                /// who is no administrator has at most three quarters of what the others leave.
                 code_mappings: u64 = 0, range 0..=1_000_000_000, unit "mappings"
                     => CodeMappings(QuotaExceeded, "too many compiled programs"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; replacing and removing always work";
                 /// Memory in bytes of the native code of all actions, models, rules, modules and
                 /// routes. It is up to fourteen times as large as the WebAssembly. Equal code is in
-                /// memory once, and counts once for each user who has it. 0 for as much as
-                /// `guests_memory`. That of one user who is no administrator has at most three
-                /// quarters of what the others leave.
+                /// memory once, and counts once for each user who has it. A value of 0 is as much
+                /// as `guests_memory`. One user who is no administrator has at most three quarters
+                /// of what the others leave.
                 code_memory: u64 = 0, range 0..=1_099_511_627_776, unit "bytes"
                     => CodeMemory(QuotaExceeded, "native code takes too much memory"): "a further definition is refused with `QUOTA_EXCEEDED`, and at a start is in state `error`; a replacement may exceed it by a sixteenth; removing always works";
-                /// Retained messages of one tenant. Each user with their programs, all clients
-                /// without a user together, and programs without an owner have at most three
-                /// quarters of what the others leave.
+                /// Retained messages of one tenant. Each user with their programs has at most three
+                /// quarters of what the others leave. So have all clients without a user together,
+                /// and programs without an owner.
                 retained_messages: u32 = $crate::limit_table::RETAINED_MESSAGES_MAX, range 1..=1_000_000_000, unit "messages"
-                    => RetainedMessages(QuotaExceeded, "too many retained messages"): "a message that would become one more is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
+                    => RetainedMessages(QuotaExceeded, "too many retained messages"): "a further message is refused with 0x97 (5.0, QoS 1 and 2); else it is delivered and not retained. Replacing and deleting always work";
                 /// Bytes of the retained messages of one tenant, with topics and properties; shared
                 /// out as `retained_messages`.
                 retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
-                    => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by what is no longer works";
-                /// Environment variables of one tenant, and as many secrets; all of them are in
-                /// memory. Programs add none beyond three quarters of them.
+                    => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by a message that is not longer works";
+                /// Environment variables of one tenant, and as many secrets. All of them are in
+                /// memory. Programs add none beyond three quarters of the limit.
                 variables: u32 = $crate::limit_table::VARIABLES_MAX, range 1..=1_000_000, unit "values"
                     => Variables(QuotaExceeded, "too many environment variables or secrets"): "`-setEnv` and `-setSecret` of a new name are refused with `QUOTA_EXCEEDED`; a program's has no effect. Replacing and removing always work";
                 /// Bytes of the names and values of the environment variables of one tenant, and as
-                /// many of its secrets. Programs add nothing beyond three quarters of them.
+                /// many of its secrets. Programs add nothing beyond three quarters of the limit.
                 variable_bytes: u64 = $crate::limit_table::VARIABLE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
-                    => VariableBytes(QuotaExceeded, "environment variables or secrets take too much room"): "as for `variables`; replacing by what is no longer works";
+                    => VariableBytes(QuotaExceeded, "environment variables or secrets take too much room"): "as for `variables`; replacing by a value that is not longer works";
                 /// Projects of one tenant.
                 projects: u32 = $crate::limit_table::PROJECTS_MAX, range 1..=100_000, unit "projects"
                     => Projects(QuotaExceeded, "too many projects"): "a further project is refused with `QUOTA_EXCEEDED`; replacing and removing always work";
-                /// Bytes of the archives of all projects of one tenant, former versions included,
-                /// which go first.
+                /// Bytes of the archives of all projects of one tenant. Previous versions count,
+                /// and are removed first.
                 project_bytes: u64 = $crate::limit_table::PROJECT_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => ProjectBytes(QuotaExceeded, "projects take too much room"): "a project that would exceed them is refused with `QUOTA_EXCEEDED`";
-                /// Longest time in seconds for which a login has to wait as a user from an address,
-                /// of IPv6 a network of 64 bits, after logins as this user from there have failed:
-                /// after five of them 1 s, after each further one twice as long. 0 for none.
+                /// Longest time in seconds for which a login has to wait after failed logins as the
+                /// same user from the same address. The wait is 1 s after five of them, and doubles
+                /// with each further one. IPv6 addresses count by their network of 64 bits. A value
+                /// of 0 turns the wait off.
                 login_wait_max_sec: u32 = $crate::limit_table::LOGIN_WAIT_MAX_SEC, range 0..=86_400, unit "s"
-                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login that comes earlier is refused without a look at its password, with 0x9F, or return code 3; one login a second is looked at all the same: it is let in if its password is that of an earlier login";
-                /// Logins whose password waits to be checked; never more than an eighth of
+                    => LoginWaitMaxSec(ConnectionRateExceeded, "too many failed logins"): "a login before the end of the wait is refused with 0x9F, or return code 3, without a check of its password. One login a second is checked all the same, and accepted if its password is that of a previous login";
+                /// Logins whose password waits to be checked. They are at most an eighth of
                 /// `connections`.
                 logins_waiting: u32 = $crate::limit_table::LOGINS_WAITING_MAX, range 1..=1_000_000, unit "logins"
-                    => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the youngest one from the address, or else of the user, with most of them is refused with 0x89, or return code 3";
+                    => LoginsWaiting(ServerBusy, "too many passwords wait to be checked"): "the newest one of the address with most of them, or else of the user, is refused with 0x89, or return code 3";
             }
         }
     };

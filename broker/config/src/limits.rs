@@ -28,13 +28,13 @@ macro_rules! limits_section {
                 /// Longest time that a session outlives its connection; longer requests are cut
                 /// down to it.
                 session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(30 * DAY)), json "SessionExpiryMax";
-                /// The same for clients that came without a user name, which have proved nothing;
-                /// not longer than `session_expiry_max`. To be raised where machines without a name
-                /// are away for longer and must find what waited for them.
+                /// Longest time that a session of a client without a user name outlives its
+                /// connection; at most `session_expiry_max`. Raise it if machines without a name
+                /// are away for longer and need their waiting messages.
                 anonymous_session_expiry_max: SessionExpiryMax = SessionExpiryMax::AtMost(Duration::from_secs(7 * DAY)), json "AnonymousSessionExpiryMax";
-                /// Longest Keep Alive in seconds; 0 lets clients choose, none at all included. A
-                /// 5.0 client that asks for more gets this as Server Keep Alive; older versions
-                /// cannot be told and keep their own.
+                /// Longest Keep Alive in seconds. 0 lets clients choose, also no Keep Alive. A 5.0
+                /// client that asks for more gets this value as Server Keep Alive. Older versions
+                /// have no such property, and keep their own value.
                 keep_alive_max_sec: u16 = 0, json "KeepAliveMaxSec", range 0..=65_535;
             }
         }

@@ -31,12 +31,12 @@ macro_rules! listener {
                 /// have is skipped with a warning.
                 bind: $crate::setting::BindAddresses = $crate::setting::BindAddresses::loopback(), json $bind;
                 /// Whether every connection begins with a header of the PROXY protocol (version 1
-                /// or 2), as load balancers send it. For ports that nobody else can reach, or with
-                /// `trusted_proxies`: whoever is believed may claim any address.
+                /// or 2), as load balancers send it. Such a header may claim any address. Use it
+                /// for ports that nobody else can reach, or with `trusted_proxies`.
                 proxy_protocol: bool = false;
-                /// Proxies that are believed what their header says: their addresses, and networks
-                /// of them. Others are closed before their first byte is read. Without any,
-                /// everybody is believed who reaches the port.
+                /// Addresses and networks of proxies whose header the broker believes. It closes
+                /// connections of others before it reads a byte. Without any, it believes everybody
+                /// who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
                 $($own)*
             }

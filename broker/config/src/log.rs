@@ -4,7 +4,7 @@ use super::key::section;
 use super::setting::words;
 
 section! {
-    /// How much is logged, and how it is written.
+    /// Level and format of the log.
     Log at "log", |config| config.log => {
         /// Whether decisions are logged too (level `debug`), and clients that come and go, not only
         /// life cycle, refusals and failures.

@@ -10,16 +10,16 @@ section! {
     /// Optional features of the broker for 5.0 clients.
     Mqtt at "mqtt", |config| config.mqtt => {
         /// First levels of topics for responses. A client that asks for Response Information gets
-        /// them with its Client Identifier behind, as in `responses/<client id>`, from which it
-        /// makes its response topics. Until it is set nobody gets any.
+        /// them, followed by its Client Identifier, such as `responses/<client id>`. It makes its
+        /// response topics from that. Without a value no client gets any.
         response_information: Option<TopicPrefix> = None;
 
         /// Whether clients may use control characters (U+0001 to U+001F, U+007F to U+009F) and
-        /// non-characters such as U+FFFF in topics, filters, client identifiers, user names and the
-        /// text of properties. The standard lets a receiver take them for malformed; clients that
-        /// do, those with libmosquitto among them, close on such a message, come back, and close
-        /// again. The properties that definitions and routes publish keep to it, too; to no such
-        /// topic do they publish in any case.
+        /// non-characters such as U+FFFF. This holds for topics, filters, client identifiers, user
+        /// names and the text of properties. The standard lets a receiver take them for malformed.
+        /// Clients with libmosquitto do so: they close on such a message, come back, and close
+        /// again. The setting holds for properties that definitions and routes publish, too. They
+        /// never publish to such a topic.
         control_characters: bool = false;
     }
 }

@@ -11,29 +11,46 @@ const INTRODUCTION: &str = "\
 <!-- generated from broker/config by `UPDATE=1 cargo test -p tidy`; do not edit -->
 # Configuration
 
-lotmq needs no configuration. What can be set, can be set in four places; for each key the first of these that sets it holds:
+lotmq needs no configuration. You can set each key in four places. The first of these that sets it wins:
 
 1. a flag of `lotmq serve`: `--data DIR`, `--listen ADDR:PORT`, `--health ADDR:PORT`, `--secure`;
 2. an environment variable: `LOTMQ_`, then the path of the key in upper case with `_` for `.`;
 3. the file: `--config FILE`, else `/etc/lotmq/lotmq.toml` for root or a service, else `~/.config/lotmq/lotmq.toml`;
 4. the default.
 
-`lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error, and so is a variable whose name
-begins as that of a section and names no key of it (`LOTMQ_AUTH_ANONYMUS`); other variables that begin with `LOTMQ_` are warned of, those that Kubernetes sets for a service (`LOTMQ_ADMIN_SERVICE_HOST`) among them.
-All keys are read at the start and take a restart. SIGHUP (`systemctl reload`) reads certificates again, and says at WARN which keys have changed meanwhile.
+`lotmq config show --origin` prints every key with its value and its origin. The broker reads all keys at its start, so a change needs a restart. SIGHUP (`systemctl reload`) reads only
+certificates again, and logs changed keys at WARN.
 
-The data directory is not a key: `--data`, else `$CONFIG_PATH/Coreflux`, else `$STATE_DIRECTORY`, else `/var/lib/lotmq` as root and
-for the account whose home that is, as packages make it (`sudo -u lotmq lotmq passwd root`), else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`, and without `HOME` the folder
-`lotmq-data` where the broker was started: say `--data` there. One process at a time can use it.
+## Mistakes
 
-Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only when the data directory is new, of at least `auth.password_chars_min` characters; the older name
-`BROKER_ROOT_PASSWORD` works too), `LOTMQ_SECRET_KEY` (key for stored secrets, instead of the file `secret.key` in the data
-directory) and `LOTMQ_LOG` (what to log, as in `info,lotmq_server=debug`).
-A variable that is empty (`LOTMQ_LISTENER_WS_PORT=` in an `EnvironmentFile` of systemd) is as one that is not set; an empty list stands in the file, as `[]`.
+- An unknown key in the file is an error.
+- A variable is an error if it begins with the name of a section and names no key of it (`LOTMQ_AUTH_ANONYMUS`).
+- Other variables that begin with `LOTMQ_` cause a warning. Kubernetes sets such variables for a service (`LOTMQ_ADMIN_SERVICE_HOST`).
+- An empty variable (`LOTMQ_LISTENER_WS_PORT=` in an `EnvironmentFile` of systemd) counts as not set. Write an empty list as `[]` in the file.
 
-The time zone of timers (`EVERY DAY AT \"06:00\"`) is that of the variable `TZ`, as in `TZ=Europe/Berlin`, else that of `/etc/localtime`, else UTC. `lotmq config show`, `lotmq status`
-and the log of the start name it; a `TZ` that the machine does not know is UTC, with a warning. It is read at the start. Container images seldom have `/etc/localtime`, and the zones by name come with
-the package `tzdata`.
+## Data directory
+
+The data directory is not a key. One process at a time can use it. It is the first of these:
+
+1. `--data DIR`
+2. `$CONFIG_PATH/Coreflux`
+3. `$STATE_DIRECTORY`
+4. `/var/lib/lotmq`, for root and for the account that packages make (`sudo -u lotmq lotmq passwd root`), which has it as home
+5. `$XDG_STATE_HOME/lotmq`
+6. `~/.local/state/lotmq`
+7. without `HOME` the folder `lotmq-data` below the current folder. Use `--data` there.
+
+## Other variables
+
+| variable | meaning |
+|---|---|
+| `LOTMQ_ROOT_PASSWORD` | password of `root` for a new data directory, of at least `auth.password_chars_min` characters; the older name is `BROKER_ROOT_PASSWORD` |
+| `LOTMQ_SECRET_KEY` | key for stored secrets, instead of the file `secret.key` in the data directory |
+| `LOTMQ_LOG` | levels of the log, such as `info,lotmq_server=debug` |
+| `TZ` | time zone of timers (`EVERY DAY AT \"06:00\"`), such as `Europe/Berlin`; else that of `/etc/localtime`, else UTC |
+
+The broker reads the time zone at its start. `lotmq config show`, `lotmq status` and the log of the start show it. If the machine does not know the zone of `TZ`, the broker
+warns and uses UTC. Container images seldom have `/etc/localtime`. The package `tzdata` has the zones by name.
 
 ## From mosquitto
 
@@ -54,7 +71,7 @@ lotmq reads no `mosquitto.conf`. Its options have these keys here:
 
 /// In front of a listener's limits.
 const INHERITED: &str =
-    "\nAnd these, each of which has the value and the range that it has in `[limits]` until it is set here:";
+    "\nThe listener may also set these limits. Until then it has their values of `[limits]`:";
 
 /// The whole page.
 #[must_use]

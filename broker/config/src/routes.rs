@@ -25,29 +25,29 @@ section! {
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
-        /// The same for the routes of single tenants, each with a section of its own:
-        /// `[routes.tenants.acme]`. A key that is set there holds for the routes of that tenant in
-        /// place of the key of this section; for all others this section holds.
+        /// Bounds of the routes of single tenants, each with a section of its own:
+        /// `[routes.tenants.acme]`. A key that is set there holds for the routes of that tenant, in
+        /// place of the key of this section. All other tenants have the keys of this section.
         tenants: TenantPlaces = TenantPlaces::default();
-        /// Name servers that are asked for the SRV and TXT records of addresses such as
-        /// `mongodb+srv://`. By default those of `/etc/resolv.conf`. Addresses of hosts are
-        /// looked up by the system, whatever stands here.
+        /// Name servers for the SRV and TXT records of addresses such as `mongodb+srv://`. By
+        /// default those of `/etc/resolv.conf`. The system always looks up addresses of hosts.
         name_servers: NameServers = NameServers::default();
-        /// Folders below which routes may have files, as absolute paths. They must be there. A
-        /// relative `STORAGE_DIR`, or path of a certificate, is below the first; without any, below
-        /// `files/<tenant>` of the data directory, where files of users other than `root` lie below
-        /// `users/<name>`, and those of routes that belong to nobody below `nobody`. All tenants
-        /// may use them; the data directory must lie in none of them, and none of them in it.
+        /// Folders below which routes may have files, as absolute paths. They must exist. A
+        /// relative `STORAGE_DIR` or path of a certificate is below the first one. Without a folder
+        /// here it is below `files/<tenant>` of the data directory. Files of users other than
+        /// `root` are then below `users/<name>`, and those of routes without an owner below
+        /// `nobody`. All tenants may use the folders. The data directory must not be in one of
+        /// them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";
-        /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. A path is
-        /// compared as the route's `COM_PORT` says it, so that a link, as those in
-        /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other
-        /// kinds do something when they are opened.
+        /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. The broker
+        /// compares the path in the route's `COM_PORT` as it is, so name a link itself, such as
+        /// those in `/dev/serial/by-id`. Name only serial ports, because some other devices do
+        /// something when they are opened.
         serial_ports: SerialPorts = SerialPorts::default();
         /// Policy for messages to a route whose outbox is full, unless its `ROUTE_CONFIG` sets one.
         overload_policy: OverloadPolicy = OverloadPolicy::ByQos, variable "COREFLUX_ROUTE_OVERLOAD_POLICY";
-        /// For how many milliseconds an outbox is full before it sheds messages by policy
-        /// `balanced`, where `ROUTE_CONFIG` says nothing.
+        /// Milliseconds for which an outbox is full before it sheds messages by policy `balanced`,
+        /// unless `ROUTE_CONFIG` sets a value.
         overload_timeout_ms: u64 = 50, range 0..=86_400_000, variable "COREFLUX_ROUTE_CHANNEL_FULL_TIMEOUT_MS";
     }
 }

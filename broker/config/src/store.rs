@@ -9,9 +9,9 @@ section! {
         /// Failures that acknowledged data survives: `fsync` a loss of power, `os` a killed
         /// process, `none` none of these (for tests and caches).
         durability: Durability = Durability::Fsync, json "Durability";
-        /// Milliseconds that changes wait for others before they are written together; what they
-        /// promise waits as long. For flash: each write costs 32 KiB at least, and what receivers
-        /// acknowledge in this time is not written at all.
+        /// Milliseconds that changes wait for others, so that one write stores them together. Their
+        /// acknowledgements wait as long. Use it for flash: each write costs at least 32 KiB, and a
+        /// message that its receivers acknowledge in this time is not written at all.
         linger_ms: u32 = 0, json "LingerMs", range 0..=1_000;
     }
 }

@@ -22,9 +22,15 @@ pub(super) struct Id {
 }
 
 impl Id {
-    /// The chapter of the standard; also of `3-8.3-4`, as 3.1.1 has it.
+    /// The chapter of the standard.
     pub(super) fn chapter(&self) -> usize {
-        self.number.split(['.', '-']).next().unwrap().parse().unwrap()
+        self.section().0
+    }
+
+    /// Chapter and section of the standard; also of `3-8.3-4`, as 3.1.1 has it.
+    pub(super) fn section(&self) -> (usize, usize) {
+        let mut numbers = self.number.split(['.', '-']).map(|number| number.parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap())
     }
 }
 

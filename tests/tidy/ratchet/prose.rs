@@ -2,6 +2,7 @@
 
 use super::{Counts, GENERATED, PAGE_FOLDERS, add};
 use crate::book::pages;
+use crate::details::CELL_MAX;
 use crate::files::sources;
 use crate::root;
 use crate::syntax::{Look, Walk, crates};
@@ -11,9 +12,6 @@ const COLUMNS_MAX: usize = 100;
 
 /// Most words of a sentence on a page.
 const WORDS_MAX: usize = 25;
-
-/// Most characters of a cell of a table.
-const CELL_MAX: usize = 200;
 
 /// First words of sentences whose subject is a clause, unless it is a question.
 const CLAUSE_WORDS: [&str; 7] = ["What", "Who", "Which", "Where", "Whoever", "Whatever", "Whose"];

@@ -27,14 +27,16 @@ pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/containe
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
 /// Pages of `docs` that are packed; the others are about how the broker is made and tested.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 20] = [
     "README",
     "assets",
     "audit-and-logs",
+    "backups",
     "codes",
     "commands",
     "comparison",
     "configuration",
+    "damaged-store",
     "durability",
     "features",
     "install",

@@ -189,7 +189,7 @@ fn each_link_of_a_page_leads_to_a_file_of_the_package() {
     assert_eq!(changelog.path, "usr/share/doc/lotmq/CHANGELOG.md", "links lead to it");
     // A removed link leaves its text.
     let (_, durability) = packed.iter().find(|(path, _)| path == "docs/durability.md").unwrap();
-    assert!(!String::from_utf8_lossy(durability).contains("](fuzzing.md)"));
+    assert!(!String::from_utf8_lossy(durability).contains("](durability-evidence.md)"));
 }
 
 #[test]

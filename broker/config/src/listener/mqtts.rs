@@ -9,9 +9,9 @@ super::listener! {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has
         /// signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
-        /// Whether the certificate that a client shows says which user it is. User name and
-        /// password of its CONNECT count for nothing then; there must be an account of that name,
-        /// and whoever the authority certifies as it is that user, `root` included.
+        /// Whether the certificate of a client identifies its user. The broker then ignores user
+        /// name and password of its CONNECT. There must be an account of that name. A client that
+        /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
         /// Most clients at once that use the zstd stream transport of lotmq, at up to 960 KiB each.
         /// Further ones are served without it. 0 turns it off. See docs/zstd-transport.md.

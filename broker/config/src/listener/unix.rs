@@ -9,10 +9,10 @@ use crate::setting::FileMode;
 section! {
     /// MQTT through a Unix socket. Its clients count as clients of this machine.
     UnixListener at "listener.unix", |config| config.listener.unix => {
-        /// The file of the socket; without it there is none. A file that a broker left behind is
-        /// replaced, any other is not; the broker removes it when it stops.
+        /// The file of the socket. Without it there is no socket. The broker replaces a socket that
+        /// a broker left behind, and no other file. It removes the file when it stops.
         path: Option<PathBuf> = None;
-        /// Permissions of the file, as octal digits: who may write to it may connect.
+        /// Permissions of the file, as octal digits. Users who may write to it may connect.
         mode: FileMode = FileMode::GROUP;
     }
 }

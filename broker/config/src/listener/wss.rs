@@ -10,18 +10,18 @@ super::listener! {
         /// Whether clients are asked for a certificate that an authority of `tls.client_ca` has
         /// signed.
         client_certificate: ClientCertificate = ClientCertificate::Off;
-        /// Whether the certificate that a client shows says which user it is. User name and
-        /// password of its CONNECT count for nothing then; there must be an account of that name,
-        /// and whoever the authority certifies as it is that user, `root` included.
+        /// Whether the certificate of a client identifies its user. The broker then ignores user
+        /// name and password of its CONNECT. There must be an account of that name. A client that
+        /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
-        /// Clients at once for which messages are compressed (permessage-deflate) if they ask for
-        /// it, at up to 60 KiB each; further ones are served without. 0 turns it off.
+        /// Clients at once that get compressed messages (permessage-deflate) if they ask for it.
+        /// Each takes up to 60 KiB. Further ones get no compression. 0 turns it off.
         compressed_clients: u32 = 1_000, range 0..=1_000_000;
-        /// Web pages that count as programs of this machine when a browser on it shows them: their
-        /// origins, exactly as the browser sends them, as `http://localhost:3000`. Other pages may
-        /// connect too, but as from elsewhere: with user name and password, and never with the
-        /// password of a new broker. So may everything whose handshake names another host than this
-        /// machine or has a field that a proxy adds.
+        /// Origins of web pages that count as programs of this machine if a browser on it shows
+        /// them. Write them as the browser sends them, such as `http://localhost:3000`. Other pages
+        /// count as clients of another machine: they need user name and password, and not the
+        /// password of a new broker. So does a client whose handshake names another host than this
+        /// machine, or has a field that a proxy adds.
         origins: WebOrigins = WebOrigins::default();
     }
 }

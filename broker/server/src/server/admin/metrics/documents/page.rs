@@ -9,7 +9,7 @@ const INTRODUCTION: &str = "\
 <!-- generated from broker/server/src/server/admin/metrics by `UPDATE=1 cargo test -p tidy`; do not edit -->
 # Metrics
 
-`GET /metrics` on the health port (9100) tells them in the text format of Prometheus, to this machine only until `admin.bind` is set ([configuration](configuration.md)):
+`GET /metrics` on the health port (9100) returns the metrics in the text format of Prometheus. It answers this machine only, until `admin.bind` is set ([configuration](configuration.md)):
 
 ```yaml
 scrape_configs:
@@ -19,18 +19,20 @@ scrape_configs:
 rule_files: [\"lotmq-alerts.yml\"]
 ```
 
-Beside this page, and written from the same table: [a board for Grafana](grafana/broker.json) with every family ([another one](grafana/routes.json) is about routes alone), and [rules of alerts](prometheus/alerts.yml).
-`lotmq top` shows clients, topics and definitions by rate without either.
+- [A board for Grafana](grafana/broker.json) has every family. [Another one](grafana/routes.json) is about routes alone.
+- [Alert rules](prometheus/alerts.yml) for Prometheus are there, too.
+- `lotmq top` shows clients, topics and definitions by rate, without either.
 
-Counters begin at 0 when the broker starts. A family with labels has no samples until there is something to tell. The number of samples is bounded: listeners, reasons, scopes and limits are words of the
-broker, and at most so many definitions are told apart:";
+Counters begin at 0 when the broker starts. A family with labels has no samples before its first event. Some sums are older than a family with labels and stay:
+`lotmq_publish_received_total` is the sum of `lotmq_messages_received_total`.
+
+The number of samples is bounded. Listeners, reasons, scopes and limits are words of the broker. Definitions have samples of their own up to a number:";
 
 /// The whole page.
 #[must_use]
 pub fn page() -> String {
     let mut page = format!(
-        "{INTRODUCTION} {DEFINITIONS_FIGURED_MAX}, those that were deployed first; all others are one, `definition=\"other\"` without tenant and kind.\n\
-         Sums that were there before a family with labels stay beside it: `lotmq_publish_received_total` is the sum of `lotmq_messages_received_total`.\n"
+        "{INTRODUCTION} the first {DEFINITIONS_FIGURED_MAX} that were deployed. All others count together as `definition=\"other\"`, without tenant and kind.\n"
     );
     for (title, families) in sections() {
         let _ = write!(page, "\n## {title}\n\n| family | kind | labels | meaning |\n|---|---|---|---|\n");
