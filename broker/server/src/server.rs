@@ -50,7 +50,7 @@ use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
-use crate::management::accounts::AccountsError;
+use crate::management::accounts::{self, AccountsError};
 use crate::management::assets;
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
@@ -667,7 +667,7 @@ impl Surroundings {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             entropy: entropy(),
             zone: LocalZone::logged().zone,
-            password_cost: PasswordCost::default(),
+            password_cost: accounts::password_cost(&config.auth),
             python: Python::new(&engine),
             ambient: Arc::new(Machine::start()),
             engine,

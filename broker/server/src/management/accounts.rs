@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 use lotmq_auth::{
-    Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordError, ROOT, ScramSecret, ScramVerifier,
+    Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordCost, PasswordError, ROOT, ScramSecret,
+    ScramVerifier,
 };
 use lotmq_changes::{Batch, Op, RecoveredSecret, StoreError, TenantId, UserRow};
-use lotmq_config::{Config, Secret};
+use lotmq_config::{Auth, Config, Secret};
 use lotmq_store::Store;
 use zeroize::Zeroizing;
 
@@ -38,6 +39,11 @@ pub(crate) enum AccountsError {
     RootPasswordIsDefault,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Cost of the passwords that are set from now on.
+pub(crate) fn password_cost(auth: &Auth) -> PasswordCost {
+    PasswordCost { memory_kib: auth.password_hash_memory_kib, passes: auth.password_hash_passes }
 }
 
 /// Makes an account durable, with what SCRAM verifies its password against.
@@ -217,6 +223,18 @@ mod tests {
     use lotmq_auth::{DirectoryOptions, PasswordCost};
 
     use super::*;
+
+    #[test]
+    fn passwords_have_the_cost_of_the_configuration() {
+        let mut auth = Config::default().auth;
+        assert_eq!(password_cost(&auth), PasswordCost::default());
+        auth.password_hash_memory_kib = 16;
+        auth.password_hash_passes = 3;
+        let cost = password_cost(&auth);
+        let users = Directory::new(DirectoryOptions { cost, ..DirectoryOptions::default() }).unwrap();
+        let bob = users.add_user("bob", users.hash("secret").unwrap()).unwrap();
+        assert!(row(TenantId::DEFAULT, &bob, 1).credential.contains("m=16,t=3"), "{:?}", bob.credential.phc());
+    }
 
     #[test]
     fn accounts_come_back_as_they_were() {

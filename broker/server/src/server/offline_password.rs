@@ -119,7 +119,8 @@ fn in_store(
     let of_accounts = |error: AccountsError| PasswordChangeError::from(StartError::from(error));
     let scram = Scram::recover(config.auth.scram_sha_256, tenant, &mut recovered.secrets, store);
     let scram = scram.map_err(of_accounts)?;
-    let users = Directory::new(DirectoryOptions { scram: scram.secret, ..DirectoryOptions::default() })?;
+    let cost = accounts::password_cost(&config.auth);
+    let users = Directory::new(DirectoryOptions { scram: scram.secret, cost, ..DirectoryOptions::default() })?;
     let rows = recovered.users.into_iter().filter(|row| row.tenant == tenant);
     users.restore(rows.map(|row| scram.equip(accounts::restored(row))));
     let changed = users.change_password(user, users.hash(password)?);

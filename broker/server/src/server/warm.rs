@@ -249,7 +249,7 @@ fn restored(config: &Config, copy: &ConfigurationCopy) -> Result<(Arc<Broker>, R
         entropy: entropy(),
         zone: TimeZone::UTC,
         // Nobody logs in.
-        password_cost: PasswordCost::default(),
+        password_cost: PasswordCost::TEST,
         python: Python::new(&engine),
         ambient: Arc::new(Machine::start()),
         engine,
