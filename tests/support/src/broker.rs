@@ -22,6 +22,7 @@ pub struct BrokerOptions {
     data: Option<PathBuf>,
     is_prepared: bool,
     shares_code: bool,
+    hashes_cheaply: bool,
 }
 
 impl BrokerOptions {
@@ -37,6 +38,7 @@ impl BrokerOptions {
             data: None,
             is_prepared: false,
             shares_code: false,
+            hashes_cheaply: true,
         }
     }
 
@@ -50,8 +52,8 @@ impl BrokerOptions {
     }
 
     /// Has the native code of programs and guests in common with the brokers of other tests,
-    /// whatever its data begin with; not with a data directory of the caller's own. For tests to
-    /// which compiling is nothing but time.
+    /// whatever its data begin with; a data directory of the caller's own has to be new. For tests
+    /// to which compiling is nothing but time.
     #[must_use]
     pub fn shared_code(mut self) -> Self {
         self.shares_code = true;
@@ -62,6 +64,14 @@ impl BrokerOptions {
     #[must_use]
     pub fn own_code(mut self) -> Self {
         self.shares_code = false;
+        self
+    }
+
+    /// Hashes passwords at the cost of a user's broker, for tests about the time of logins. Others
+    /// take the least cost, as a third of the time of all tests was Argon2.
+    #[must_use]
+    pub fn real_hashes(mut self) -> Self {
+        self.hashes_cheaply = false;
         self
     }
 
@@ -121,13 +131,11 @@ impl BrokerOptions {
     pub fn start(self) -> Broker {
         let own = TempDir::new().unwrap();
         let data = self.data.clone().unwrap_or_else(|| own.path().join("data"));
-        if self.data.is_none() {
-            if self.is_prepared {
-                prepared::copy_to(&data, &self.binary, self.shares_code);
-            }
-            if self.shares_code {
-                shared_code::link(&data, &self.binary);
-            }
+        if self.data.is_none() && self.is_prepared {
+            prepared::copy_to(&data, &self.binary, self.shares_code);
+        }
+        if self.shares_code && (self.data.is_none() || !data.exists()) {
+            shared_code::link(&data, &self.binary);
         }
         let process = Process::spawn(&self, &data);
         let mut broker = Broker { options: self, data, _own: own, process, mqtt: None, health: None };
@@ -175,6 +183,10 @@ impl BrokerOptions {
         command.env("LOTMQ_LISTENER_WS_PORT", "off");
         // Tests have short passwords, but for those that are about them.
         command.env("LOTMQ_AUTH_PASSWORD_CHARS_MIN", "1");
+        if self.hashes_cheaply {
+            command.env("LOTMQ_AUTH_PASSWORD_HASH_MEMORY_KIB", "8");
+            command.env("LOTMQ_AUTH_PASSWORD_HASH_PASSES", "1");
+        }
         // No file of the user's who runs the tests.
         command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
         // No file from the cache of that user either.
