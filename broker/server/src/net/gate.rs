@@ -4,6 +4,8 @@
 //! Invariant: the table of addresses has at most [`ADDRESSES_MAX`] rows. Not here: who asks
 //! (`admission`).
 
+mod spare;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,7 +14,7 @@ use lotmq_session::Time;
 use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
-use super::spare::Spares;
+use self::spare::Spares;
 use crate::limits::{ADDRESSES_MAX, PLACES_SHARED_MIN, USER_PART};
 use lotmq_core::connection::place_claim::PlaceClaim;
 use lotmq_core::limits::{Bucket, Limit};

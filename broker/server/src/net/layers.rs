@@ -10,6 +10,10 @@
 //! [`WRAPPED_CHUNK_BYTES`] waits here. Not here: what the layers do (`tls`, `websocket`), and the
 //! header of the PROXY protocol, which is read before there is a connection (`proxy`).
 
+mod tls;
+mod websocket;
+pub(super) mod zstd;
+
 use std::cell::RefCell;
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
@@ -22,15 +26,15 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tokio::io::Interest;
 
+use self::tls::Tls;
+use self::websocket::WebSocket;
+use self::zstd::Zstd;
 use super::admission::Admission;
 use super::certificates::ListenerTls;
 use super::listener::Listener;
 use super::locality::Foreign;
 use super::socket::Socket;
 use super::subject;
-use super::tls::Tls;
-use super::websocket::WebSocket;
-use super::zstd::Zstd;
 use lotmq_core::connection::peer::Certified;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;

@@ -13,6 +13,10 @@
 //! first shard accepts the connections of all listeners; where it stands still, the next one that
 //! lives does so with each of its ticks.
 
+mod inbox;
+mod run_queue;
+mod turn_time;
+
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,15 +35,15 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
+use self::inbox::{Inbox, Refused};
+use self::run_queue::SchedStat;
+use self::turn_time::turn_ended;
 use super::Net;
 use super::connection::{Accepted, Drive, SocketConnection, SocketSide, open_connections};
-use super::inbox::{Inbox, Refused};
 use super::look::{thread_idles, wake_behind_look};
 use super::proxy;
 use super::rest::{self, Quiet, Rest};
-use super::run_queue::SchedStat;
 use super::socket::{Socket, SocketKind};
-use super::turn_time::turn_ended;
 use crate::limits::{RUN_QUEUE_TICKS, SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
 use lotmq_core::clock::Stretch;
 use lotmq_core::connection::Connection;

@@ -15,8 +15,8 @@ use lotmq_websocket::{
 };
 use smallvec::SmallVec;
 
-use super::listener::{CompressedPlace, Listener};
-use super::locality::Foreign;
+use super::super::listener::{CompressedPlace, Listener};
+use super::super::locality::Foreign;
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::half_open::Waiting;
+use super::super::half_open::Waiting;
 
 /// Spare connections of the broker.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::super::half_open::{HalfOpen, HalfOpenSource};
+    use super::super::super::half_open::{HalfOpen, HalfOpenSource};
     use super::*;
 
     #[test]

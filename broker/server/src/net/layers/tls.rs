@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
-use super::certificates::{ClientChain, ListenerTls};
+use super::super::certificates::{ClientChain, ListenerTls};
 use lotmq_chain::report::{Side, describe};
 use lotmq_core::counters::Counters;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};

@@ -16,7 +16,7 @@ use lotmq_zstd::{Decoder, Encoder, Offer, OutOfMemory, Progress};
 use tokio::time::Sleep;
 use tracing::{debug, warn};
 
-use super::listener::{CompressedPlace, Listener};
+use super::super::listener::{CompressedPlace, Listener};
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
