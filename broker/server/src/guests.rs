@@ -56,7 +56,6 @@ pub(crate) mod refused_routes;
 mod relay;
 mod relaying;
 mod restore;
-mod retained;
 pub(crate) mod rights;
 pub(crate) mod round_robin;
 pub(crate) mod route_drivers;

@@ -5,6 +5,8 @@
 //! is told that messages of QoS 1 and 2 are done only behind the commit of all that was stored of
 //! them. No thread of routes is ever held up: what waits is a task.
 
+mod retained;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +25,6 @@ use tokio::sync::oneshot;
 
 use super::effects::{GuestMessage, Sender, codec_qos};
 use super::guest_id::definition_id;
-use super::retained;
 use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;

@@ -7,10 +7,10 @@ use lotmq_changes::QuarantineRow;
 
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;
-use crate::management::client_lines::ClientLines;
 use crate::management::command_queue::Commands;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
+use crate::management::logs::client_lines::ClientLines;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
 use crate::net::Net;

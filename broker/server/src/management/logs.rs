@@ -15,6 +15,7 @@
 //! definition, so lines cause no lines. Lines are the broker's, so they are published in the tenant
 //! `default` alone. Not here: the lines on standard error (`cli`).
 
+pub(crate) mod client_lines;
 mod layer;
 mod line;
 mod trace_log;

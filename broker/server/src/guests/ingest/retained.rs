@@ -8,9 +8,9 @@ use lotmq_host::limits::{RETAINED_PAGE_BYTES, RETAINED_PAGE_MESSAGES_MAX};
 use lotmq_host::route::{RetainedMessage, properties_of};
 use lotmq_host::{MessageExtras, OwnedMessage};
 
-use super::message_qos::qos;
-use super::route_drivers::route_qos;
-use super::services::TenantServices;
+use super::super::message_qos::qos;
+use super::super::route_drivers::route_qos;
+use super::super::services::TenantServices;
 
 /// The next messages that a filter matches, behind the topic `after`, that the guest was granted
 /// and its owner may read, with the topic behind which there may be more.
