@@ -29,7 +29,7 @@ pub(crate) fn page() -> String {
     PAGE.replace("{functions}", functions().trim_end())
         .replace("{scopes}", &format!("{}.", scopes.join(", ")))
         .replace("{words}", words().trim_end())
-        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end())
+        .replace("{limits}", crate::limits::rows("lot-to-wasm/src").trim_end())
 }
 
 fn functions() -> String {

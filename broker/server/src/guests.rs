@@ -37,6 +37,7 @@ pub(crate) mod json;
 pub(crate) mod kept_claims;
 pub(crate) mod kept_errors;
 pub(crate) mod late_code;
+pub(crate) mod limits;
 mod locked_secrets;
 mod message_qos;
 pub(crate) mod metrics;

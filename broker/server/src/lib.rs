@@ -180,7 +180,8 @@
 //!
 //! # Bounds
 //!
-//! Each crate's `limits.rs` names its bounds with unit and reason. When a bound is reached:
+//! Each crate, and each tree of this one, has a `limits.rs` with its bounds, their units and reasons.
+//! When a bound is reached:
 //!
 //! - Socket that takes no more: QoS 0 is dropped and counted, QoS 1 and 2 wait in the session.
 //! - Queue of a session: `on_full` drops and counts the message for it, or refuses it.
@@ -221,7 +222,6 @@
 //! commands, logins and denials in the store, chained and encrypted.
 
 mod guests;
-mod limits;
 mod management;
 mod net;
 mod server;

@@ -19,6 +19,7 @@ pub(crate) mod components;
 pub(crate) mod denials;
 pub(crate) mod exposure;
 mod hooks;
+pub(crate) mod limits;
 pub(crate) mod login_places;
 pub(crate) mod logins;
 pub(crate) mod logs;

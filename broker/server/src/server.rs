@@ -7,6 +7,7 @@ pub(crate) mod admin;
 mod cold_start;
 pub mod embedded;
 mod housekeeping;
+mod limits;
 mod losses;
 pub(crate) mod offline_password;
 pub mod preflight;
@@ -65,8 +66,6 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
-use crate::net::Net;
-use crate::net::accept;
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::gate::{Addresses, Gate};
 use crate::net::half_open::HalfOpen;
@@ -76,6 +75,7 @@ use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
+use crate::net::{Net, accept};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
@@ -662,7 +662,7 @@ impl Surroundings {
         facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
-        mappings::report(&engine, crate::limits::WORKING_THREADS_MAX);
+        mappings::report(&engine, limits::WORKING_THREADS_MAX);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             entropy: entropy(),

@@ -28,7 +28,7 @@ use super::guest_id::definition_id;
 use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
-use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
+use crate::guests::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
 use lotmq_process::this_turn;
 
 /// Time between two looks whether the disk has caught up: some commits.

@@ -33,7 +33,7 @@ use tracing::{Event, warn};
 pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
-use crate::limits::LOG_LINES_WAITING_MAX;
+use crate::management::limits::LOG_LINES_WAITING_MAX;
 #[cfg(test)]
 use line::Level;
 use line::Line;

@@ -20,11 +20,11 @@ use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::connection::Accepted;
+use super::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_AT_ONCE_MAX, ACCEPTED_IN_PLACE_MAX};
 use super::listener::Listener;
 use super::listening_socket::ListeningSocket;
 use super::shard::{Arrival, place, take_none};
 use super::socket::{self, SocketKind};
-use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_AT_ONCE_MAX, ACCEPTED_IN_PLACE_MAX};
 use lotmq_core::connection::peer::Peer;
 use lotmq_process::this_turn;
 

@@ -18,8 +18,8 @@ use lotmq_session::Time;
 use parking_lot::Mutex;
 
 use super::half_open::{HalfOpenSource, Waiting};
+use super::limits::SPARE_PATIENCE;
 use super::listener::Listener;
-use crate::limits::SPARE_PATIENCE;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::place_claim::PlaceClaim;
 use lotmq_core::limits::Limit;

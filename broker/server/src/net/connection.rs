@@ -19,7 +19,7 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tokio::io::Interest;
 
-use crate::limits::LAST_WORDS_BYTES_MAX;
+use super::limits::LAST_WORDS_BYTES_MAX;
 use crate::net::admission::Admission;
 use crate::net::layers::Layers;
 use crate::net::layers::zstd::Zstd;

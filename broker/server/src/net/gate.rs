@@ -15,8 +15,9 @@ use lotmq_shares::AccountShares;
 use parking_lot::Mutex;
 
 use self::spare::Spares;
-use crate::limits::{ADDRESSES_MAX, PLACES_SHARED_MIN, USER_PART};
+use super::limits::{ADDRESSES_MAX, PLACES_SHARED_MIN};
 use lotmq_core::connection::place_claim::PlaceClaim;
+use lotmq_core::limits::USER_PART;
 use lotmq_core::limits::{Bucket, Limit};
 use lotmq_core::shares::Share;
 

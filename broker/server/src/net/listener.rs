@@ -12,7 +12,7 @@ use super::Net;
 use super::certificates::ListenerTls;
 use super::gate::{Addresses, Gate};
 use super::half_open::HalfOpen;
-use crate::limits::half_open_part;
+use super::limits::half_open_part;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::limits::unfinished::Unfinished;

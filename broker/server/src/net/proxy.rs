@@ -15,8 +15,8 @@ use proxy_header::{Error, ParseConfig, ProxyHeader};
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 
+use super::limits::PROXY_HEADER_BYTES_MAX;
 use super::socket::Socket;
-use crate::limits::PROXY_HEADER_BYTES_MAX;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// Beginning of version 1; the rest is a line of text.

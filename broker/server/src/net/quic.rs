@@ -38,15 +38,15 @@ use self::relay::{ListenerRates, relay};
 use super::admission::Admission;
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
+use super::limits::{
+    QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
+    SILENCE_MAX,
+};
 use super::listener::Listener;
 use super::relayed::{JudgedChain, Relayed};
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use super::subject;
-use crate::limits::{
-    QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
-    SILENCE_MAX,
-};
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::limits::{QUIET_PERMILLE, QUIET_TICKS};
+use super::limits::{QUIET_PERMILLE, QUIET_TICKS};
 use lotmq_core::turn::Turn;
 use lotmq_pulse::Heartbeat;
 

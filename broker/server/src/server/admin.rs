@@ -9,6 +9,7 @@
 
 mod heartbeat;
 mod host;
+mod limits;
 pub(crate) mod metrics;
 mod permits;
 
@@ -31,9 +32,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify};
 use tracing::{debug, warn};
 
+use self::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use self::permits::{Permit, Permits};
 use crate::guests::late_code::Compiling;
-use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use crate::management::broker::Broker;
 use crate::management::sys::{failures, state};
 use lotmq_process::limits::ROUND_SILENCE_MAX;

@@ -9,8 +9,8 @@ use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::late_code::Compiling;
-use crate::limits::HEARTBEAT_PATIENCE;
 use crate::management::broker::Broker;
+use crate::management::limits::HEARTBEAT_PATIENCE;
 use crate::management::sys;
 
 /// Period at which threads that seem to stand still are looked at again.

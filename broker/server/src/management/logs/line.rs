@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 
-use crate::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
+use crate::management::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
 use lotmq_process::clock::utc_text;
 
 /// Level of a line. `Trace` is for trace logs only.

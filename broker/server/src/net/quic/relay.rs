@@ -20,10 +20,10 @@ use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::super::limits::{QUIC_LAST_WORDS_MAX, RELAY_BYTES_MAX};
 use super::super::listener::Listener;
 use super::super::relayed::Relayed;
 use super::overhead;
-use crate::limits::{QUIC_LAST_WORDS_MAX, RELAY_BYTES_MAX};
 
 /// Time that a client may take to fetch the last bytes.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
-use crate::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
+use super::super::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
 
 /// Orders that a shard carries out between two looks at the clock; to begin with a connection takes
 /// some 10 µs.

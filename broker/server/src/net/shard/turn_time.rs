@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::limits::TURN_TIME_LONG;
+use super::super::limits::TURN_TIME_LONG;
 use lotmq_core::counters::Counters;
 use lotmq_core::turn::home::Home;
 use lotmq_process::clock::{coarse, thread_cpu};

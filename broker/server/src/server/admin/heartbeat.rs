@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::HEARTBEAT_PATIENCE;
 use crate::management::broker::Broker;
+use crate::management::limits::HEARTBEAT_PATIENCE;
 
 /// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
@@ -33,7 +33,7 @@ mod tests {
     use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
     use super::*;
-    use crate::limits::COMMAND_SILENCE_MAX;
+    use crate::management::limits::COMMAND_SILENCE_MAX;
     use crate::management::logins::Check;
     use crate::testing::{PATIENCE, Running, until_silent};
     use lotmq_process::limits::ROUND_SILENCE_MAX;

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::family::{FamilyRow, Reading, Samples, families};
 use crate::guests::HasPrograms as _;
+use crate::guests::limits::ROUTE_DELIVERY_BOUNDS;
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::dead_letters::DeadFigures;
 use crate::guests::routes::http_figures::HttpFigures;
 use crate::guests::routes::status::RouteStatus;
-use crate::limits::ROUTE_DELIVERY_BOUNDS;
 use crate::management::broker::Broker;
 
 /// Families about routes.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::sections;
-use crate::limits::DEFINITIONS_FIGURED_MAX;
+use crate::server::admin::limits::DEFINITIONS_FIGURED_MAX;
 
 const INTRODUCTION: &str = "\
 <!-- generated from broker/server/src/server/admin/metrics by `UPDATE=1 cargo test -p tidy`; do not edit -->
