@@ -38,6 +38,8 @@ use self::gate::Gate;
 use self::half_open::HalfOpen;
 use self::inflated::Inflated;
 use self::limits::{LOGINS_WAITING_PART, half_open_part};
+use self::listener::Listener;
+use self::listening_socket::ListeningSocket;
 use self::not_opened::NotOpened;
 use self::shard::Shard;
 use lotmq_core::Core;
@@ -105,6 +107,12 @@ impl Net {
             inflated: Inflated::default(),
             overfull: AtomicU64::new(0),
         }
+    }
+
+    /// Serves the connections that come to a socket of `listener`, for ever.
+    pub(crate) fn serve(&self, listener: &Arc<Listener>, socket: ListeningSocket) {
+        let served = self.listening.add(Arc::clone(listener), socket);
+        self.shards[0].listen(accept::serve(served));
     }
 
     /// Wakes the shards that wait for the store.

@@ -19,7 +19,6 @@ mod storage_watch;
 pub mod warm;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -66,20 +65,15 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
+use crate::net::Net;
 use crate::net::certificates::{CertificateError, ListenerTls};
-use crate::net::gate::{Addresses, Gate};
-use crate::net::half_open::HalfOpen;
-use crate::net::listener::Listener;
+use crate::net::listener::{Listener, ListenerSetup};
 use crate::net::listening_socket::{self, ListenAddress, ListeningSocket};
 use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
-use crate::net::{Net, accept};
 use lotmq_core::clock::Clock;
-use lotmq_core::connection::ListenerTerms;
-use lotmq_core::connection::refused::Refusals;
-use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{BrokerHooks, Core, Entropy, Hashing};
@@ -357,7 +351,7 @@ impl Server {
         plan: &ListenerPlan,
     ) -> Result<Listener, CertificateError> {
         let tls = self.certificates(config, plan)?;
-        Ok(Listener { tls, ..self.plain_listener(config, plan) })
+        Ok(self.listener_with(tls, config, plan))
     }
 
     /// Loads the certificates of a listener with TLS, which are watched from now on.
@@ -371,33 +365,10 @@ impl Server {
         Ok(tls)
     }
 
-    fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
-        Listener {
-            net: Arc::clone(&self.broker.net),
-            terms: Arc::new(ListenerTerms {
-                name: plan.name,
-                number: self.broker.core.figures.listener(plan.name),
-                core: Arc::clone(&self.broker.core),
-                limits: plan.limits.clone(),
-                reached: self.broker.limits.add(plan.name),
-                anonymous: anonymous(config),
-                refusals: Refusals::default(),
-            }),
-            half_open: HalfOpen::default(),
-            half_open_bytes: Unfinished::default(),
-            partial_bytes: Unfinished::default(),
-            gate: Gate::default(),
-            tenant: self.broker.tenants.default_tenant(),
-            addresses: Addresses::default(),
-            tls: None,
-            user_from_certificate: plan.user_from_certificate,
-            proxy_protocol: plan.proxy_protocol,
-            trusted_proxies: plan.trusted_proxies.clone(),
-            is_websocket: plan.websocket.is_some(),
-            origins: plan.origins.clone(),
-            compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
-            compressed: AtomicU32::new(0),
-        }
+    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
+        let tenant = self.broker.tenants.default_tenant();
+        let anonymous = anonymous(config);
+        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
     }
 
     fn open(&mut self, config: &Config, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
@@ -419,8 +390,7 @@ impl Server {
             match opened {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
-                    let served = self.broker.net.listening.add(Arc::clone(listener), socket);
-                    self.broker.net.shards[0].listen(accept::serve(served));
+                    self.broker.net.serve(listener, socket);
                 }
                 Err((reason, kind)) => {
                     self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
@@ -441,7 +411,8 @@ impl Server {
             Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
             Err(error) => return Err(unusable(plan, &error)),
         };
-        let listener = Arc::new(self.plain_listener(config, plan));
+        // The listener itself has no layers: QUIC has its own TLS.
+        let listener = Arc::new(self.listener_with(None, config, plan));
         let mut opened = Vec::new();
         for &address in &plan.addresses {
             let address = former.address(plan.name, address);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_config::{Networks, UserFromCertificate, WebOrigins};
+use lotmq_auth::AnonymousLogin;
+use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, WebOrigins};
 
 use super::Net;
 use super::certificates::ListenerTls;
@@ -15,6 +16,7 @@ use super::half_open::HalfOpen;
 use super::limits::half_open_part;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenant;
 
@@ -53,6 +55,17 @@ pub(crate) struct Listener {
     pub(crate) compressed: AtomicU32,
 }
 
+/// Plan of a new listener, with the parts that the configuration does not have.
+pub(crate) struct ListenerSetup<'a> {
+    pub(crate) plan: &'a ListenerPlan,
+    /// Policy for logins without a user name.
+    pub(crate) anonymous: AnonymousLogin,
+    /// Tenant of all Clients that come there.
+    pub(crate) tenant: Arc<Tenant>,
+    /// Certificates, if TLS lies between its sockets and MQTT.
+    pub(crate) tls: Option<Arc<ListenerTls>>,
+}
+
 impl Deref for Listener {
     type Target = ListenerTerms;
 
@@ -62,6 +75,37 @@ impl Deref for Listener {
 }
 
 impl Listener {
+    /// Makes a listener that has no socket yet.
+    pub(crate) fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
+        let ListenerSetup { plan, anonymous, tenant, tls } = setup;
+        Self {
+            net: Arc::clone(net),
+            terms: Arc::new(ListenerTerms {
+                name: plan.name,
+                number: net.core.figures.listener(plan.name),
+                core: Arc::clone(&net.core),
+                limits: plan.limits.clone(),
+                reached: net.core.limits.add(plan.name),
+                anonymous,
+                refusals: Refusals::default(),
+            }),
+            half_open: HalfOpen::default(),
+            half_open_bytes: Unfinished::default(),
+            partial_bytes: Unfinished::default(),
+            gate: Gate::default(),
+            tenant,
+            addresses: Addresses::default(),
+            tls,
+            user_from_certificate: plan.user_from_certificate,
+            proxy_protocol: plan.proxy_protocol,
+            trusted_proxies: plan.trusted_proxies.clone(),
+            is_websocket: plan.websocket.is_some(),
+            origins: plan.origins.clone(),
+            compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
+            compressed: AtomicU32::new(0),
+        }
+    }
+
     /// Whether the header of the PROXY protocol from `peer` is trusted.
     pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
         self.trusted_proxies.is_empty()
