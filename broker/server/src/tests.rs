@@ -8,5 +8,6 @@ mod held;
 mod memory;
 mod parts;
 mod session_end;
+mod shards;
 mod subscribe;
 mod tenants;

@@ -86,8 +86,6 @@ enum Order {
     Serve(Arrival),
     Listen(Acceptor),
     Release(Ticket, Vec<Release>),
-    #[cfg(test)]
-    Call(Box<dyn FnOnce() + Send>),
 }
 
 /// Task that accepts the connections of a listener, for ever.
@@ -143,13 +141,6 @@ impl Shard {
     pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         // A shard that has stopped has no Clients any more, and drops it.
         self.inbox.leave(Order::Release(ticket, releases));
-    }
-
-    /// Makes the shard call `work`, so that it stands still.
-    #[cfg(test)]
-    pub(crate) fn call(&self, work: Box<dyn FnOnce() + Send>) {
-        // A shard that has stopped does not answer.
-        self.inbox.insist(Order::Call(work));
     }
 
     /// Thousandths of the last quarter of a second before the shard's rest that the thread spent
@@ -345,8 +336,6 @@ fn carry_out(local: &Arc<Local>, order: Order) {
                 turn.release_when_committed(ticket, releases);
             });
         }
-        #[cfg(test)]
-        Order::Call(work) => work(),
     }
 }
 
@@ -622,39 +611,7 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
-    use lotmq_client::ConnectOptions;
-
     use super::*;
-    use crate::testing::{Running, connect};
-
-    #[test]
-    fn new_connections_go_to_shards_that_answer() {
-        let running = Running::start_with(&[("LOTMQ_BROKER_PLACEMENT", "spread")]);
-        let net = &running.server.broker.net;
-        // Listeners are served by the first one, and there is one for each core.
-        let Some(silent) = net.shards.get(1) else { return };
-        let (begun, has_begun) = mpsc::channel();
-        let (go, may_go) = mpsc::channel::<()>();
-        silent.call(Box::new(move || {
-            begun.send(()).unwrap();
-            let _ = may_go.recv();
-        }));
-        has_begun.recv().unwrap();
-        while !silent.takes_none(Instant::now()) {
-            std::thread::sleep(TICK);
-        }
-        let connections = |shard: &Shard| shard.home.connections.load(Ordering::Relaxed);
-        let others = connections(silent);
-        let clients: Vec<_> = (0..8)
-            .map(|number| connect(running.address(), &ConnectOptions::v5(format!("client-{number}"))))
-            .collect();
-        assert_eq!((connections(silent), connections(&net.shards[0])), (others, 8));
-        drop(clients);
-        go.send(()).unwrap();
-        running.server.stop();
-    }
 
     #[test]
     fn new_connections_go_to_shards_that_get_the_processor() {
@@ -669,29 +626,5 @@ mod tests {
         assert_eq!(number(&shards), 1);
         shards[0].kept_permille.store(100, Ordering::Relaxed);
         assert_eq!(number(&shards), 0);
-    }
-
-    #[test]
-    fn another_shard_accepts_where_the_first_one_stands_still() {
-        let running = Running::start("none");
-        let [first, second, ..] = &running.server.broker.net.shards[..] else { return };
-        let (begun, has_begun) = mpsc::channel();
-        let (go, may_go) = mpsc::channel::<()>();
-        first.call(Box::new(move || {
-            begun.send(()).unwrap();
-            let _ = may_go.recv();
-        }));
-        has_begun.recv().unwrap();
-        let clients: Vec<_> = (0..8)
-            .map(|number| connect(running.address(), &ConnectOptions::v5(format!("client-{number}"))))
-            .collect();
-        assert_eq!(second.home.connections.load(Ordering::Relaxed), 8);
-        go.send(()).unwrap();
-        while first.stands_still(Instant::now()) {
-            std::thread::sleep(TICK);
-        }
-        drop(clients);
-        connect(running.address(), &ConnectOptions::v5("late"));
-        running.server.stop();
     }
 }

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use crate::management::limits::COMMAND_SILENCE_MAX;
     use crate::management::logins::Check;
-    use crate::testing::{PATIENCE, Running, until_silent};
+    use crate::testing::{PATIENCE, Running, stall, until_silent};
     use lotmq_process::limits::ROUND_SILENCE_MAX;
 
     fn health(running: &Running) -> String {
@@ -64,9 +64,7 @@ mod tests {
     fn a_shard_that_stands_still_is_named_and_one_that_is_busy_is_not() {
         let running = Running::start_with(&[("LOTMQ_ADMIN_HEALTH_PORT", "0")]);
         assert!(health(&running).starts_with("HTTP/1.1 200"));
-        let (work, has_begun, go) = work_that_waits();
-        running.server.broker.net.shards[0].call(Box::new(work));
-        has_begun.recv().unwrap();
+        let go = stall(&running.server.broker.net.shards[0]);
         let answer = health(&running);
         assert!(answer.starts_with("HTTP/1.1 200"), "it is not long: {answer}");
         until_silent(&running, "shard 0", Duration::ZERO, true);
