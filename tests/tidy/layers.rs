@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 38] = [
+const LAYERS: [(&str, u8); 39] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -41,12 +41,13 @@ const LAYERS: [(&str, u8); 38] = [
     ("lotmq-process", 4),
     ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
-    ("lotmq-server", 5),
-    ("lotmq-lsp", 6),
-    ("lotmq-runner", 6),
-    ("lotmq", 7),
-    ("lotmq-test-support", 6),
-    ("lotmq-bench", 7),
+    ("lotmq-net", 5),
+    ("lotmq-server", 6),
+    ("lotmq-lsp", 7),
+    ("lotmq-runner", 7),
+    ("lotmq", 8),
+    ("lotmq-test-support", 7),
+    ("lotmq-bench", 8),
 ];
 
 /// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and

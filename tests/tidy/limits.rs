@@ -10,7 +10,7 @@ use crate::{assert_none, root};
 /// Folders whose `limits.rs` has bounds, and what each is about.
 const PARTS: [(&str, &str); 22] = [
     ("broker/core/src", "The data path"),
-    ("broker/server/src/net", "Listeners and shards"),
+    ("broker/net/src", "Listeners and shards"),
     ("broker/server/src/guests", "Programs and routes"),
     ("broker/server/src/management", "Commands, audit, modules"),
     ("broker/server/src/server/admin", "Health and metrics"),

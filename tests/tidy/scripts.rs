@@ -186,7 +186,7 @@ fn heavy_fuzz_targets_call_functions_whose_corpus_is_replayed() {
     for (name, package, replay) in [
         ("command", "server", "management/command/fuzz.rs"),
         ("component", "host", "fuzz.rs"),
-        ("proxy", "server", "net/proxy.rs"),
+        ("proxy", "net", "proxy.rs"),
     ] {
         let target = root().join(format!("tests/fuzz/fuzz_targets/{name}.rs"));
         let call = format!("lotmq_{package}::fuzz_{name}(bytes)");

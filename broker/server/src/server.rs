@@ -65,18 +65,18 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
-use crate::net::Net;
-use crate::net::certificates::{CertificateError, ListenerTls};
-use crate::net::listener::{Listener, ListenerSetup};
-use crate::net::listening_socket::{self, ListenAddress, ListeningSocket};
-use crate::net::not_opened::{self, NotOpened};
-#[cfg(feature = "quic")]
-use crate::net::quic::{self, Quic, QuicListener};
-use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use lotmq_core::clock::Clock;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{BrokerHooks, Core, Entropy, Hashing};
+use lotmq_net::Net;
+use lotmq_net::certificates::{CertificateError, ListenerTls};
+use lotmq_net::listener::{Listener, ListenerSetup};
+use lotmq_net::listening_socket::{self, ListenAddress, ListeningSocket};
+use lotmq_net::not_opened::{self, NotOpened};
+#[cfg(feature = "quic")]
+use lotmq_net::quic::{self, Quic, QuicListener};
+use lotmq_net::shard::{self, Seats, Shard, ShardThreads};
 use lotmq_process::alarm::Alarm;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::descriptors::Descriptors;

@@ -15,7 +15,7 @@ use lotmq_pulse::Silence;
 use lotmq_store::Store;
 
 use crate::Server;
-use crate::net::shard::Shard;
+use lotmq_net::shard::Shard;
 
 /// Time that a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

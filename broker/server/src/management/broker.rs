@@ -13,8 +13,8 @@ use crate::management::logs::Logs;
 use crate::management::logs::client_lines::ClientLines;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
-use crate::net::Net;
 use lotmq_core::tenant::Tenant;
+use lotmq_net::Net;
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
 /// share.

@@ -228,6 +228,6 @@ fn response(status: StatusCode, content_type: &'static str, body: impl Into<Byte
 
 /// Opens the sockets of the health port.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
-    let socket = crate::net::listening_socket::bind(address)?;
+    let socket = lotmq_net::listening_socket::bind(address)?;
     Ok((socket.local_addr()?, socket))
 }

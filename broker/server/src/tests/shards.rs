@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lotmq_client::ConnectOptions;
 
-use crate::net::shard::Shard;
 use crate::testing::{Running, connect, stall, until_silent};
+use lotmq_net::shard::Shard;
 
 /// Time by which a shard gets no new connections before its health is bad: 5 s less 2 s.
 const AHEAD: Duration = Duration::from_secs(3);

@@ -9,8 +9,8 @@ use lotmq_changes::{Batch, Op, TenantId, TenantRow};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_store::{Store, StoreOptions};
 
-use crate::net::listening_socket::{ListeningSocket, bind};
 use crate::testing::{Running, connect, receive};
+use lotmq_net::listening_socket::{ListeningSocket, bind};
 
 /// Writes the second tenant into a store, as a later command will.
 fn add_tenant(dir: &Path) {

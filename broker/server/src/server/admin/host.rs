@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper::header::HOST;
 use lotmq_config::HostNames;
 
-use crate::net::locality::HostName;
+use lotmq_net::locality::HostName;
 
 /// Answer to a request for another name.
 pub(super) const REFUSED: &str =

@@ -49,33 +49,86 @@ const READ_BY_ALL: u32 = 0o004;
 
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CertificateError {
+pub enum CertificateError {
+    /// A file cannot be read.
     #[error("cannot read {}: {reason}", masked_path(path))]
-    Unreadable { path: PathBuf, reason: io::Error },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Error of the system.
+        reason: io::Error,
+    },
+    /// A file is too large for a certificate.
     #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
-    TooLarge { path: PathBuf },
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is PKCS#12.
     #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
-    Pkcs12 { path: PathBuf },
+    Pkcs12 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is not PEM.
     #[error("{} {fault}", masked_path(path))]
-    NotPem { path: PathBuf, fault: NotPem },
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// Difference from PEM.
+        fault: NotPem,
+    },
+    /// The authorities for certificates of clients cannot be used.
     #[error("the authorities in {} cannot be used: {reason}", path.display())]
-    BadAuthority { path: PathBuf, reason: String },
+    BadAuthority {
+        /// The file.
+        path: PathBuf,
+        /// Error of the library, without file content.
+        reason: String,
+    },
+    /// Key and certificate are no pair.
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
-    KeyMismatch { certificate: PathBuf, key: PathBuf },
+    KeyMismatch {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// No file with the private key is known.
     #[error("{} has the certificate and no private key in it; set `tls.key`", certificate.display())]
-    NoKey { certificate: PathBuf },
+    NoKey {
+        /// The file of the certificate.
+        certificate: PathBuf,
+    },
+    /// The certificate has no extensions.
     #[error("{} holds a certificate of X.509 version 1, which names no hosts and is not taken; `openssl x509 -req … -extfile FILE` makes one of version 3", certificate.display())]
-    OldVersion { certificate: PathBuf },
+    OldVersion {
+        /// The file of the certificate.
+        certificate: PathBuf,
+    },
+    /// The key has a form or an algorithm that is not supported.
     #[error("the key in {} cannot be used; {KEYS}", key.display())]
-    BadKey { key: PathBuf },
+    BadKey {
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// TLS rejects certificate and key.
     #[error("the certificate in {} with the key in {} cannot be used: {fault}", certificate.display(), key.display())]
-    Unusable { certificate: PathBuf, key: PathBuf, fault: IdentityFault },
+    Unusable {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// Error of the pair.
+        fault: IdentityFault,
+    },
+    /// There are no random numbers.
     #[error("the system has no random numbers for the tickets of TLS sessions")]
     NoTickets,
 }
 
 /// TLS files of one listener, with the present configuration.
-pub(crate) struct ListenerTls {
+pub struct ListenerTls {
     listener: &'static str,
     files: Files,
     client_certificate: ClientCertificate,
@@ -142,7 +195,7 @@ impl ListenerTls {
     ///
     /// # Errors
     /// See [`CertificateError`].
-    pub(crate) fn load(
+    pub fn load(
         listener: &'static str,
         tls: &Tls,
         certificate: &Path,
@@ -211,14 +264,14 @@ impl ListenerTls {
 
     /// Until when its certificate is good, for people, if that is over at this time or will be
     /// soon; and whether it is over.
-    pub(crate) fn near_end(&self, now_ms: u64) -> Option<(String, bool)> {
+    pub fn near_end(&self, now_ms: u64) -> Option<(String, bool)> {
         let at_ms = self.ends_at_ms();
         let is_near = at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
         is_near.then(|| (validity::text((at_ms / 1000).saturating_sub(1)), at_ms <= now_ms))
     }
 
     /// File of its key, and the mode of that, where whoever is on this machine can read it.
-    pub(crate) fn open_key(&self) -> Option<(&Path, u32)> {
+    pub fn open_key(&self) -> Option<(&Path, u32)> {
         let mode = std::fs::metadata(&self.files.key).ok()?.permissions().mode() & 0o777;
         (mode & READ_BY_ALL != 0).then_some((&self.files.key, mode))
     }
@@ -400,7 +453,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
 
 /// TLS files of all listeners.
 #[derive(Default)]
-pub(crate) struct Certificates {
+pub struct Certificates {
     listeners: Mutex<Vec<Arc<ListenerTls>>>,
     next_check: Mutex<Option<Instant>>,
     is_wanted: AtomicBool,
@@ -410,28 +463,28 @@ pub(crate) struct Certificates {
 
 impl Certificates {
     /// Adds the files of a listener.
-    pub(crate) fn add(&self, tls: &Arc<ListenerTls>) {
+    pub fn add(&self, tls: &Arc<ListenerTls>) {
         self.listeners.lock().push(Arc::clone(tls));
     }
 
     /// Ends of the certificates that listeners show now, in milliseconds since 1970, by the names
     /// of the listeners.
-    pub(crate) fn ends(&self) -> BTreeMap<&'static str, u64> {
+    pub fn ends(&self) -> BTreeMap<&'static str, u64> {
         self.listeners.lock().iter().map(|tls| (tls.listener(), tls.ends_at_ms())).collect()
     }
 
     /// Makes the next [`Certificates::check`] look at the files, whatever the time.
-    pub(crate) fn request_check(&self) {
+    pub fn request_check(&self) {
         self.is_wanted.store(true, Ordering::Release);
     }
 
     /// How often authorities of any listener were replaced.
-    pub(crate) fn authorities_generation(&self) -> u64 {
+    pub fn authorities_generation(&self) -> u64 {
         self.listeners.lock().iter().map(|tls| tls.authorities_generation()).sum()
     }
 
     /// Reads changed files, if it is time for that.
-    pub(crate) fn check(&self, counters: &Counters) {
+    pub fn check(&self, counters: &Counters) {
         let listeners = self.listeners.lock().clone();
         if listeners.is_empty() {
             return;

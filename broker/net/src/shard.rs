@@ -66,8 +66,9 @@ use lotmq_process::watchdog::Watched;
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Handle of a shard for other threads.
-pub(crate) struct Shard {
-    pub(crate) home: Arc<Home>,
+pub struct Shard {
+    /// Shard as turns and other threads see it.
+    pub home: Arc<Home>,
     inbox: Inbox<Order>,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
@@ -101,7 +102,7 @@ pub(crate) struct Arrival {
 }
 
 /// Threads of all shards.
-pub(crate) struct ShardThreads(Vec<JoinHandle<()>>);
+pub struct ShardThreads(Vec<JoinHandle<()>>);
 
 impl Shard {
     /// Hands a connection over; it is closed when the shard has stopped, or has no room for it.
@@ -132,20 +133,20 @@ impl Shard {
     }
 
     /// Lets the shard accept the connections of a listener.
-    pub(crate) fn listen(&self, acceptor: impl Future<Output = io::Result<()>> + Send + 'static) {
+    pub fn listen(&self, acceptor: impl Future<Output = io::Result<()>> + Send + 'static) {
         self.inbox.insist(Order::Listen(Box::pin(acceptor)));
     }
 
     /// Hands the shard releases that wait for a batch of another kind of thread, which waits where
     /// the shard is behind.
-    pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
+    pub fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         // A shard that has stopped has no Clients any more, and drops it.
         self.inbox.leave(Order::Release(ticket, releases));
     }
 
     /// Thousandths of the last quarter of a second before the shard's rest that the thread spent
     /// working.
-    pub(crate) fn busy_permille(&self) -> u32 {
+    pub fn busy_permille(&self) -> u32 {
         self.busy_permille.load(Ordering::Relaxed)
     }
 
@@ -157,7 +158,7 @@ impl Shard {
 
     /// Carries out what others have asked of a shard that has no thread, but for connections.
     /// Whether that was anything.
-    pub(crate) fn take_releases(&self, turn: &mut Turn) -> bool {
+    pub fn take_releases(&self, turn: &mut Turn) -> bool {
         let mut has_any = false;
         while let Some(order) = self.inbox.take() {
             if let Order::Release(ticket, releases) = order {
@@ -176,7 +177,7 @@ impl Shard {
     }
 
     /// Closes every connection of the shard and ends its thread.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stop.notify_one();
     }
 }
@@ -201,7 +202,7 @@ pub(crate) fn take_none(shards: &[Arc<Shard>], now: Instant) -> bool {
 }
 
 /// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker exists.
-pub(crate) fn prepare(count: usize, pulses: &Heartbeats) -> (Vec<Arc<Shard>>, Seats) {
+pub fn prepare(count: usize, pulses: &Heartbeats) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
             let pulse = pulses.add(format!("shard {number}"), SILENCE_MAX);
@@ -221,10 +222,14 @@ pub(crate) fn prepare(count: usize, pulses: &Heartbeats) -> (Vec<Arc<Shard>>, Se
 }
 
 /// Shards whose threads have not started.
-pub(crate) struct Seats(Vec<Arc<Shard>>);
+pub struct Seats(Vec<Arc<Shard>>);
 
 impl Seats {
-    pub(crate) fn start(self, net: &Arc<Net>) -> io::Result<ShardThreads> {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread or runtime.
+    pub fn start(self, net: &Arc<Net>) -> io::Result<ShardThreads> {
         let mut threads = Vec::new();
         for (number, shard) in self.0.into_iter().enumerate() {
             let net = Arc::clone(net);
@@ -253,7 +258,7 @@ impl Seats {
 
 impl ShardThreads {
     /// Waits until all shards have ended.
-    pub(crate) fn join(self) {
+    pub fn join(self) {
         for thread in self.0 {
             if thread.join().is_err() {
                 warn!("a shard ended by a panic");

@@ -56,16 +56,19 @@ use lotmq_process::watchdog::{self, beat};
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Listener of QUIC, with its socket.
-pub(crate) struct QuicListener {
-    pub(crate) listener: Arc<Listener>,
-    pub(crate) tls: Arc<ListenerTls>,
+pub struct QuicListener {
+    /// Listener of its connections.
+    pub listener: Arc<Listener>,
+    /// Certificates of its handshakes.
+    pub tls: Arc<ListenerTls>,
     /// Time without any packet after which a connection is lost.
-    pub(crate) idle_timeout: Duration,
-    pub(crate) socket: UdpSocket,
+    pub idle_timeout: Duration,
+    /// Socket of all its connections, as [`bind`] opens it.
+    pub socket: UdpSocket,
 }
 
 /// Thread that serves QUIC.
-pub(crate) struct Quic {
+pub struct Quic {
     thread: JoinHandle<()>,
     /// Sender whose drop ends the thread.
     stop: watch::Sender<()>,
@@ -76,7 +79,7 @@ impl Quic {
     ///
     /// # Errors
     /// When the system gives no thread, or cannot watch the sockets.
-    pub(crate) fn start(listeners: Vec<QuicListener>, pulses: &Heartbeats) -> io::Result<Self> {
+    pub fn start(listeners: Vec<QuicListener>, pulses: &Heartbeats) -> io::Result<Self> {
         let (stop, is_over) = watch::channel(());
         let pulse = pulses.add("the thread of QUIC", SILENCE_MAX);
         let runtime = watchdog::runtime(&pulse)?;
@@ -95,7 +98,7 @@ impl Quic {
 
     /// Waits until the shards' last bytes have reached the clients, and ends the thread. Call when
     /// the shards have closed their connections.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
             warn!("the thread of quic ended by a panic");
@@ -107,7 +110,7 @@ impl Quic {
 ///
 /// # Errors
 /// The error of the system.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;

@@ -1,29 +1,38 @@
-//! The network side: listeners, sockets with what lies above them, and the shards that read them.
+//! The network side of the broker: listeners, sockets with their layers, and the shards that read
+//! them.
 //!
-//! Not here: the turn in which bytes go from one connection to another (`lotmq_core::turn`).
+//! A listener is made of its plan ([`Listener::new`](listener::Listener::new)), and [`Net::serve`]
+//! serves its sockets. A socket that the first shard accepts is admitted (`admission`) and given to
+//! a shard, whose thread reads it for as long as it is open. Bytes go through the layers of the
+//! connection (`layers`) into the turn of the core.
+//!
+//! Invariants: a connection stays on its shard; its place is given back exactly once; only the
+//! owner of a connection frames and encrypts its bytes. Not here: the turn in which bytes go from
+//! one connection to another (`lotmq_core::turn`), which listeners there are (`lotmq_config`), and
+//! their start and stop (`lotmq_server`).
 
-pub(crate) mod accept;
-pub(crate) mod admission;
-pub(crate) mod certificates;
-pub(crate) mod connection;
-pub(crate) mod gate;
-pub(crate) mod half_open;
-pub(crate) mod inflated;
-pub(crate) mod layers;
+mod accept;
+mod admission;
+pub mod certificates;
+mod connection;
+mod gate;
+mod half_open;
+mod inflated;
+mod layers;
 mod limits;
-pub(crate) mod listener;
-pub(crate) mod listening_socket;
-pub(crate) mod locality;
+pub mod listener;
+pub mod listening_socket;
+pub mod locality;
 mod look;
-pub(crate) mod not_opened;
-pub(crate) mod proxy;
+pub mod not_opened;
+mod proxy;
 #[cfg(feature = "quic")]
-pub(crate) mod quic;
-pub(crate) mod relayed;
+pub mod quic;
+mod relayed;
 mod rest;
-pub(crate) mod shard;
-pub(crate) mod socket;
-pub(crate) mod subject;
+pub mod shard;
+mod socket;
+mod subject;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,24 +58,28 @@ use lotmq_core::turn::context::TurnContext;
 use lotmq_process::descriptors::Descriptors;
 use lotmq_process::watchdog::Watchdog;
 
+#[doc(hidden)]
+pub use proxy::fuzz_proxy;
+
 /// The network side of the broker: what all listeners and shards share.
-pub(crate) struct Net {
+pub struct Net {
     pub(crate) core: Arc<Core>,
     pub(crate) context: Arc<TurnContext>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) watchdog: Arc<Watchdog>,
-    pub(crate) shards: Vec<Arc<Shard>>,
+    /// Shards, by number.
+    pub shards: Vec<Arc<Shard>>,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     /// Half-open connections of all listeners.
     pub(crate) half_open: HalfOpen,
     pub(crate) listening: Listening,
     /// Listeners that are configured and not served.
-    pub(crate) not_opened: Mutex<Vec<NotOpened>>,
+    pub not_opened: Mutex<Vec<NotOpened>>,
     /// Certificates of the listeners with TLS.
-    pub(crate) certificates: Certificates,
+    pub certificates: Certificates,
     /// Shares of the process' file descriptors; known once everything is open.
-    pub(crate) descriptors: OnceLock<Descriptors>,
+    pub descriptors: OnceLock<Descriptors>,
     /// Unfinished input of all connections.
     pub(crate) partial_bytes: Unfinished,
     /// Allowance for bytes that expand beyond `inflate_ratio`.
@@ -85,7 +98,7 @@ impl Deref for Net {
 
 impl Net {
     /// The network side of a broker with these shards, before anything listens.
-    pub(crate) fn new(
+    pub fn new(
         context: Arc<TurnContext>,
         tenants: Arc<Tenants>,
         watchdog: Arc<Watchdog>,
@@ -110,13 +123,13 @@ impl Net {
     }
 
     /// Serves the connections that come to a socket of `listener`, for ever.
-    pub(crate) fn serve(&self, listener: &Arc<Listener>, socket: ListeningSocket) {
+    pub fn serve(&self, listener: &Arc<Listener>, socket: ListeningSocket) {
         let served = self.listening.add(Arc::clone(listener), socket);
         self.shards[0].listen(accept::serve(served));
     }
 
     /// Wakes the shards that wait for the store.
-    pub(crate) fn committed(&self) {
+    pub fn committed(&self) {
         for shard in &self.shards {
             shard.committed();
         }
@@ -129,13 +142,13 @@ impl Net {
     }
 
     /// Whether all shards rest.
-    pub(crate) fn rests(&self) -> bool {
+    pub fn rests(&self) -> bool {
         self.shards.iter().all(|shard| shard.rest.is_on())
     }
 
     /// Ends the rest of shards that may have to accept connections in place of one that stands
     /// still.
-    pub(crate) fn look_after_shards(&self, now: Instant) {
+    pub fn look_after_shards(&self, now: Instant) {
         if self.shards.iter().any(|shard| shard.stands_still(now)) {
             self.end_rest();
         }
@@ -148,7 +161,7 @@ impl Net {
     }
 
     /// Most connections at once: what is configured, or what there are file descriptors for.
-    pub(crate) fn connections_max(&self) -> u32 {
+    pub fn connections_max(&self) -> u32 {
         let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
         descriptors.min(self.config.limits.connections)
     }
@@ -159,7 +172,7 @@ impl Net {
     }
 
     /// Most logins whose passwords may wait to be checked.
-    pub(crate) fn logins_waiting_max(&self) -> u32 {
+    pub fn logins_waiting_max(&self) -> u32 {
         self.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
     }
 
@@ -169,7 +182,7 @@ impl Net {
     }
 
     /// Connections that are open.
-    pub(crate) fn connection_count(&self) -> usize {
+    pub fn connection_count(&self) -> usize {
         self.gate.open() as usize
     }
 }

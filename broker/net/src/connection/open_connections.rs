@@ -10,6 +10,6 @@ thread_local! {
 }
 
 /// Lets `work` use the open connections. It must not call this again.
-pub(in crate::net) fn with<R>(work: impl FnOnce(&mut OpenConnections<SocketSide>) -> R) -> R {
+pub(crate) fn with<R>(work: impl FnOnce(&mut OpenConnections<SocketSide>) -> R) -> R {
     OPEN.with_borrow_mut(work)
 }

@@ -17,8 +17,10 @@ const BACKLOG: i32 = 1024;
 
 /// Socket that listens.
 #[derive(Debug)]
-pub(crate) enum ListeningSocket {
+pub enum ListeningSocket {
+    /// Socket with an address and a port.
     Tcp(TcpListener),
+    /// Unix socket, with its file.
     Unix(UnixListener, SocketFile),
 }
 
@@ -53,7 +55,11 @@ impl fmt::Display for ListenAddress {
 }
 
 impl ListeningSocket {
-    pub(crate) fn address(&self) -> io::Result<ListenAddress> {
+    /// Returns the address at which clients reach it.
+    ///
+    /// # Errors
+    /// The error of the system.
+    pub fn address(&self) -> io::Result<ListenAddress> {
         match self {
             Self::Tcp(socket) => socket.local_addr().map(ListenAddress::Network),
             Self::Unix(_, file) => Ok(ListenAddress::Unix(file.path.clone())),
@@ -80,7 +86,7 @@ impl AsFd for ListeningSocket {
 ///
 /// # Errors
 /// The error of the system, usually that the address is in use.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -98,7 +104,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// File of a listening Unix socket; it is removed when this is dropped, unless another one has
 /// taken its place.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     /// Device and number of the file.
     id: (u64, u64),
@@ -119,7 +125,7 @@ impl Drop for SocketFile {
 /// # Errors
 /// The error of the system; `AddrInUse` if a process listens there, `AlreadyExists` if the file is
 /// no socket.
-pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
+pub fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
         Ok(_) if UnixStream::connect(path).is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
@@ -144,7 +150,7 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
 }
 
 /// Explanation of why a Unix socket could not be opened, for people.
-pub(crate) fn unix_refusal(path: &Path, error: &io::Error) -> String {
+pub fn unix_refusal(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
@@ -157,7 +163,7 @@ pub(crate) fn unix_refusal(path: &Path, error: &io::Error) -> String {
 }
 
 /// Explanation of why a listener could not be opened, for people.
-pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
+pub fn refusal(address: SocketAddr, error: &io::Error) -> String {
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
         format!("port {} is in use by another program ({address})", address.port())

@@ -10,24 +10,26 @@ use lotmq_config::{Config, ValueOrigin};
 
 /// Listener, or one of its addresses, that could not be opened at start.
 #[derive(Debug)]
-pub(crate) struct NotOpened {
-    pub(crate) listener: &'static str,
-    pub(crate) reason: String,
+pub struct NotOpened {
+    /// Name of the listener.
+    pub listener: &'static str,
+    /// Reason, for people.
+    pub reason: String,
     /// Whether clients would come there, and would have come: not the health port, and not an
     /// address that this machine does not have.
-    pub(crate) is_missed: bool,
+    pub is_missed: bool,
 }
 
 impl NotOpened {
     /// Failure of a listener for clients.
-    pub(crate) fn for_clients(listener: &'static str, reason: String, kind: io::ErrorKind) -> Self {
+    pub fn for_clients(listener: &'static str, reason: String, kind: io::ErrorKind) -> Self {
         Self { listener, reason, is_missed: kind != io::ErrorKind::AddrNotAvailable }
     }
 }
 
 /// Reasons that keep the broker from starting: the MQTT listener that a flag names, or all where
 /// clients look first. `opened` are the names of the listeners with an address.
-pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
+pub fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
     let is_named = matches!(config.origin("listener.mqtt.port"), ValueOrigin::Flag(_));
     let is_named_missing = is_named && not_opened.iter().any(|refused| refused.listener == "mqtt");
     // Devices and tools look for a broker elsewhere than at WebSocket first.
@@ -43,7 +45,7 @@ pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) 
 }
 
 /// Reason why a running broker does not serve all clients: the first listener that they miss.
-pub(crate) fn failure(not_opened: &[NotOpened]) -> Option<String> {
+pub fn failure(not_opened: &[NotOpened]) -> Option<String> {
     let missed = not_opened.iter().find(|refused| refused.is_missed)?;
     let NotOpened { listener, reason, .. } = missed;
     Some(format!(

@@ -68,14 +68,16 @@ fn is_this_machine(authority: &str) -> bool {
 
 /// Host name in front of the port in a `Host` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HostName<'a> {
+pub enum HostName<'a> {
+    /// An IP address.
     Address(IpAddr),
+    /// Any other name.
     Name(&'a str),
 }
 
 impl<'a> HostName<'a> {
     /// Reads `host` or `host:port`; `None` when it is neither.
-    pub(crate) fn read(authority: &'a str) -> Option<Self> {
+    pub fn read(authority: &'a str) -> Option<Self> {
         let (host, behind) = match authority.strip_prefix('[') {
             Some(rest) => {
                 let (host, behind) = rest.split_once(']')?;

@@ -21,7 +21,7 @@ use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenant;
 
 /// Listener, with all that its connections have in common.
-pub(crate) struct Listener {
+pub struct Listener {
     pub(crate) net: Arc<Net>,
     /// Terms for the core.
     pub(crate) terms: Arc<ListenerTerms>,
@@ -34,7 +34,7 @@ pub(crate) struct Listener {
     /// Gate for its connections.
     pub(crate) gate: Gate,
     /// Tenant of all Clients that come there.
-    pub(crate) tenant: Arc<Tenant>,
+    pub tenant: Arc<Tenant>,
     /// Addresses that connections come from.
     pub(crate) addresses: Addresses,
     /// Present when its connections are encrypted.
@@ -56,14 +56,15 @@ pub(crate) struct Listener {
 }
 
 /// Plan of a new listener, with the parts that the configuration does not have.
-pub(crate) struct ListenerSetup<'a> {
-    pub(crate) plan: &'a ListenerPlan,
+pub struct ListenerSetup<'a> {
+    /// Plan of the configuration.
+    pub plan: &'a ListenerPlan,
     /// Policy for logins without a user name.
-    pub(crate) anonymous: AnonymousLogin,
+    pub anonymous: AnonymousLogin,
     /// Tenant of all Clients that come there.
-    pub(crate) tenant: Arc<Tenant>,
+    pub tenant: Arc<Tenant>,
     /// Certificates, if TLS lies between its sockets and MQTT.
-    pub(crate) tls: Option<Arc<ListenerTls>>,
+    pub tls: Option<Arc<ListenerTls>>,
 }
 
 impl Deref for Listener {
@@ -76,7 +77,7 @@ impl Deref for Listener {
 
 impl Listener {
     /// Makes a listener that has no socket yet.
-    pub(crate) fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
+    pub fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
         let ListenerSetup { plan, anonymous, tenant, tls } = setup;
         Self {
             net: Arc::clone(net),
