@@ -76,7 +76,7 @@ pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     let listener = Arc::clone(&served.listener);
     let address = served.socket.address()?;
     // Standard output has it for people.
-    debug!(listener = listener.name, %address, "listening");
+    debug!(listener = listener.terms.name, %address, "listening");
     #[allow(
         deprecated,
         reason = "its replacement is unsafe for types whose descriptor may change; that of a std listener never does"
@@ -130,7 +130,7 @@ impl AcceptFailures {
         }
         self.told_at = Some(Instant::now());
         let suppressed = std::mem::take(&mut self.suppressed);
-        warn!(listener = listener.name, %error, suppressed, "accept failed");
+        warn!(listener = listener.terms.name, %error, suppressed, "accept failed");
     }
 }
 
@@ -151,7 +151,7 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
 fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
     let net = &listener.net;
     if socket::waiting(&stream, &mut [0]).is_none() {
-        net.counters.connections_abandoned.add(1);
+        net.core.counters.connections_abandoned.add(1);
         return;
     }
     let source = match peer {
@@ -162,11 +162,11 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
         Ok(own) => own,
         Err(limit) => {
             // Closed by dropping it.
-            listener.limit_reached(limit, &peer);
+            listener.terms.limit_reached(limit, &peer);
             return;
         }
     };
-    let shard = place(&net.shards, net.config.broker.placement, Instant::now());
+    let shard = place(&net.shards, net.core.config.broker.placement, Instant::now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });

@@ -70,9 +70,9 @@ impl Admission {
     ) -> Result<Self, Limit> {
         let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
         let spare = if is_local { listener.net.spare_connections() } else { 0 };
-        let (own, all) = (&listener.limits, &listener.net.config.limits);
+        let (own, all) = (&listener.terms.limits, &listener.net.core.config.limits);
         let address = source.map_or(0, address_key);
-        let source = HalfOpenSource { listener: listener.number, address };
+        let source = HalfOpenSource { listener: listener.terms.number, address };
         let entered = listener.net.half_open.enter(source, listener.net.half_open_max(), spare / 2)?;
         let mut place = Self {
             listener: Arc::clone(listener),
@@ -89,7 +89,7 @@ impl Admission {
             let bound = (most, spare / 2, is_local && most < own.half_open);
             place.is_hurried |= listener.half_open.join(&waiting, bound)?;
         }
-        let now = listener.net.clock.now();
+        let now = listener.net.core.clock.now();
         let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
         let connections = listener.net.connections_max();
         match listener.net.gate.enter(connections, spare, all.connections_per_sec, now) {
@@ -198,7 +198,7 @@ impl Admission {
             let Listener { net, half_open, .. } = &*self.listener;
             net.half_open.comes_from(half_open, &waiting, address_key(address));
         }
-        let limits = &self.listener.limits;
+        let limits = &self.listener.terms.limits;
         let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
         if open_max == 0 && per_sec == 0 {
             return Ok(());
@@ -207,7 +207,7 @@ impl Admission {
         if self.listener.addresses.enter(key, open_max, per_sec, now)? {
             self.address.store(key, Ordering::Relaxed);
         } else {
-            self.listener.reached.note(Limit::ConnectionsPerAddress, &address, now);
+            self.listener.terms.reached.note(Limit::ConnectionsPerAddress, &address, now);
         }
         Ok(())
     }
@@ -280,7 +280,7 @@ impl Admission {
     /// Sum and bound of kept input for all connections.
     fn broker_sum(&self) -> (&Unfinished, u64) {
         let net = &self.listener.net;
-        (&net.partial_bytes, net.config.limits.partial_bytes)
+        (&net.partial_bytes, net.core.config.limits.partial_bytes)
     }
 
     fn is_half_open(&self) -> bool {
@@ -319,6 +319,7 @@ impl Admission {
     }
 }
 
+/// An admission is a smart pointer to its listener, as a lock guard is to its value.
 impl Deref for Admission {
     type Target = Arc<Listener>;
 

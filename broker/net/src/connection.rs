@@ -120,9 +120,9 @@ impl SocketSide {
             Peer::Tcp(address) | Peer::Proxied(address) => address_key(address.ip()),
             Peer::Unix => 0,
         };
-        let (net, limits) = (&self.listener.net, &self.listener.limits);
+        let (net, limits) = (&self.listener.net, &self.listener.terms.limits);
         let payers = (address, self.listener.account());
-        let is_paid = net.inflated.take(payers, bytes, limits.max_packet_size.into(), net.clock.now());
+        let is_paid = net.inflated.take(payers, bytes, limits.max_packet_size.into(), net.core.clock.now());
         if is_paid { Ok(()) } else { Err(CloseReason::Limit(Limit::InflateRatio)) }
     }
 

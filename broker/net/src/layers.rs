@@ -194,7 +194,7 @@ impl Layers {
     /// # Errors
     /// When its time is over.
     pub(crate) fn check_alive(&self, listener: &Listener, now: Time) -> Result<Time, CloseReason> {
-        let connect_ends = self.accepted_at.plus(listener.connect_timeout());
+        let connect_ends = self.accepted_at.plus(listener.terms.connect_timeout());
         let handshake_ends = self.accepted_at.plus(listener.handshake_timeout()).min(connect_ends);
         match self.is_handshaking() {
             true if now >= handshake_ends => Err(CloseReason::Transport(TransportFailure::HandshakeTimeout)),
@@ -360,7 +360,7 @@ impl Layers {
         } else {
             return Ok(0);
         };
-        self.unframed.add(consumed, len, &listener.limits)?;
+        self.unframed.add(consumed, len, &listener.terms.limits)?;
         self.frames.extend_from_slice(&frames[consumed..]);
         Ok(len)
     }
@@ -384,7 +384,7 @@ impl Layers {
             self.ahead.extend_from_slice(&ahead[len..]);
             return Ok(len);
         };
-        let counters = &listener.net.counters;
+        let counters = &listener.net.core.counters;
         if !ahead.is_empty() {
             let done = tls.decrypt(&ahead, target, counters)?;
             self.ahead.extend_from_slice(&ahead[done.taken..]);

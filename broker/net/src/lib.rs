@@ -34,7 +34,6 @@ pub mod shard;
 mod socket;
 mod subject;
 
-use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -86,14 +85,6 @@ pub struct Net {
     pub(crate) inflated: Inflated,
     /// How often connections kept too much of it: shards that see it change close some.
     pub(crate) overfull: AtomicU64,
-}
-
-impl Deref for Net {
-    type Target = Core;
-
-    fn deref(&self) -> &Core {
-        &self.core
-    }
 }
 
 impl Net {
@@ -163,7 +154,7 @@ impl Net {
     /// Most connections at once: what is configured, or what there are file descriptors for.
     pub fn connections_max(&self) -> u32 {
         let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
-        descriptors.min(self.config.limits.connections)
+        descriptors.min(self.core.config.limits.connections)
     }
 
     /// Most connections of all listeners that may be without CONNECT at once.
@@ -173,7 +164,7 @@ impl Net {
 
     /// Most logins whose passwords may wait to be checked.
     pub fn logins_waiting_max(&self) -> u32 {
-        self.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
+        self.core.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
     }
 
     /// Connections beyond these that are let in until it is known who comes.

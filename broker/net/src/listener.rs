@@ -1,7 +1,6 @@
 //! Listeners: what all connections of one have in common. Not here: its sockets
 //! (`listening_socket`), and who accepts at them (`accept`).
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -67,14 +66,6 @@ pub struct ListenerSetup<'a> {
     pub tls: Option<Arc<ListenerTls>>,
 }
 
-impl Deref for Listener {
-    type Target = ListenerTerms;
-
-    fn deref(&self) -> &ListenerTerms {
-        &self.terms
-    }
-}
-
 impl Listener {
     /// Makes a listener that has no socket yet.
     pub fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
@@ -115,22 +106,22 @@ impl Listener {
 
     /// Time from accept to the end of the handshakes before MQTT.
     pub(crate) fn handshake_timeout(&self) -> Duration {
-        Duration::from_secs(self.limits.handshake_timeout_sec.into())
+        Duration::from_secs(self.terms.limits.handshake_timeout_sec.into())
     }
 
     /// Time that the handshakes before MQTT may take.
     pub(crate) fn handshake_patience(&self) -> Duration {
-        self.handshake_timeout().min(self.connect_timeout())
+        self.handshake_timeout().min(self.terms.connect_timeout())
     }
 
     /// Time until the first check of a new connection.
     pub(crate) fn first_look(&self) -> Duration {
-        if self.has_layers() { self.handshake_patience() } else { self.connect_timeout() }
+        if self.has_layers() { self.handshake_patience() } else { self.terms.connect_timeout() }
     }
 
     /// Most of its connections that may be without CONNECT at once.
     pub(crate) fn half_open_max(&self) -> u32 {
-        self.limits.half_open.min(half_open_part(self.limits.connections))
+        self.terms.limits.half_open.min(half_open_part(self.terms.limits.connections))
     }
 
     /// Whether its connections have layers between socket and MQTT.

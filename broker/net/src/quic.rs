@@ -129,10 +129,10 @@ async fn serve(quic: QuicListener, mut stop: watch::Receiver<()>) {
     let mut configs = Configs::new(tls, idle_timeout);
     let endpoint = match open(socket, &configs.current().config) {
         Ok(endpoint) => endpoint,
-        Err(error) => return warn!(listener = listener.name, %error, "listener not served"),
+        Err(error) => return warn!(listener = listener.terms.name, %error, "listener not served"),
     };
     if let Ok(address) = endpoint.local_addr() {
-        debug!(listener = listener.name, %address, "listening");
+        debug!(listener = listener.terms.name, %address, "listening");
     }
     let mut connections = JoinSet::new();
     loop {
@@ -164,7 +164,7 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Incoming)> {
     let has_many = listener.half_open.count() >= listener.half_open_max() / 8;
     if has_many && !incoming.remote_address_validated() {
-        listener.net.counters.quic_retries.add(1);
+        listener.net.core.counters.quic_retries.add(1);
         // Refused only to those who have been asked before, and they have proved their address.
         let _ = incoming.retry();
         return None;
@@ -175,7 +175,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Inc
     match Admission::take(listener, None, source) {
         Ok(place) => Some((place, incoming)),
         Err(limit) => {
-            listener.limit_reached(limit, &incoming.remote_address());
+            listener.terms.limit_reached(limit, &incoming.remote_address());
             incoming.refuse();
             None
         }
@@ -186,30 +186,30 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Inc
 async fn connection(own: Admission, incoming: Incoming, begun: Begun) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
-    let counters = &listener.net.counters;
+    let counters = &listener.net.core.counters;
     let peer = incoming.remote_address();
     let opened =
         timeout(listener.handshake_patience(), open_stream(incoming, Arc::clone(&begun.config), counters));
     let opened = tokio::select! {
         opened = opened => opened,
-        () = own.gave_way() => return listener.limit_reached(Limit::HalfOpen, &peer),
+        () = own.gave_way() => return listener.terms.limit_reached(Limit::HalfOpen, &peer),
     };
     let Ok(opened) = opened else {
         counters.handshake_timeouts.add(1);
-        listener.limit_reached(Limit::HandshakeTimeoutSec, &peer);
+        listener.terms.limit_reached(Limit::HandshakeTimeoutSec, &peer);
         return debug!(%peer, "quic handshake timed out");
     };
     let (connection, send, receive) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             counters.tls_failures.add(1);
-            return listener.refused(&peer, ("tls-failed", &error));
+            return listener.terms.refused(&peer, ("tls-failed", &error));
         }
     };
     let relayed = Arc::new(relayed(&listener, &connection, &begun));
     let address = connection.remote_address();
-    if let Err(limit) = own.count_address(address.ip(), listener.net.clock.now()) {
-        listener.limit_reached(limit, &address);
+    if let Err(limit) = own.count_address(address.ip(), listener.net.core.clock.now()) {
+        listener.terms.limit_reached(limit, &address);
         return connection.close(VarInt::from_u32((limit.reason() as u8).into()), b"");
     }
     let accepted = Accepted { peer: Peer::Tcp(address), listener: own };
@@ -255,7 +255,7 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     }
     let socket = UnixStream::from_std(ours)?;
     let net = Arc::clone(&accepted.listener.net);
-    let shard = place(&net.shards, net.config.broker.placement, Instant::now());
+    let shard = place(&net.shards, net.core.config.broker.placement, Instant::now());
     let kind = SocketKind::Relayed(relayed);
     shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)

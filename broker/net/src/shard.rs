@@ -111,7 +111,7 @@ impl Shard {
         let Err(refused) = self.inbox.offer(Order::Serve(arrival)) else { return };
         self.home.connections.fetch_sub(1, Ordering::Relaxed);
         if let Refused::Full(Order::Serve(Arrival { accepted, .. })) = refused {
-            accepted.listener.limit_reached(Limit::Connections, &accepted.peer);
+            accepted.listener.terms.limit_reached(Limit::Connections, &accepted.peer);
         }
     }
 
@@ -238,7 +238,7 @@ impl Seats {
                 .enable_all()
                 .on_thread_park(move || {
                     thread_idles();
-                    turn_ended(&idle.home, &counted.counters);
+                    turn_ended(&idle.home, &counted.core.counters);
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
@@ -314,7 +314,7 @@ fn flush_the_last(deadline: Instant) {
 /// there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _watched = Watched::new(&local.net.watchdog, "the inbox of a shard");
-    let clock = &*local.net.clock;
+    let clock = &*local.net.core.clock;
     let mut stretch = Stretch::ENDLESS;
     let is_time_over = |looks| {
         if looks == 0 {
@@ -365,12 +365,12 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
         }
         Err(reason) => {
             local.shard.home.connections.fetch_sub(1, Ordering::Relaxed);
-            local.net.counters.connections_opened.add(1);
+            local.net.core.counters.connections_opened.add(1);
             reason.count(&local.net.core);
             if let Some(limit) = reason.limit() {
-                accepted.listener.limit_reached(limit, &accepted.peer);
+                accepted.listener.terms.limit_reached(limit, &accepted.peer);
             }
-            before_client(&reason, &accepted.listener, &accepted.peer, None);
+            before_client(&reason, &accepted.listener.terms, &accepted.peer, None);
         }
     }
 }
@@ -390,16 +390,16 @@ async fn take_header(net: &Net, socket: &Socket, accepted: &mut Accepted) -> Res
     let header = timeout(listener.handshake_patience(), header)
         .await
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
-    net.counters.proxy_headers.add(1);
+    net.core.counters.proxy_headers.add(1);
     accepted.peer = accepted.peer.behind_proxy(header.source);
     if let Some(source) = header.source {
-        listener.count_address(source.ip(), net.clock.now()).map_err(CloseReason::Limit)?;
+        listener.count_address(source.ip(), net.core.clock.now()).map_err(CloseReason::Limit)?;
     }
     Ok(())
 }
 
 fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {
-    let accepted_at = local.net.clock.now().minus(age);
+    let accepted_at = local.net.core.clock.now().minus(age);
     let peer = accepted.peer;
     let place = open_connections::with(OpenConnections::reserve);
     let home = (local.shard.home.number, place);
@@ -415,7 +415,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     if let Some(waiting) = connection.transport.listener.waiting() {
         waiting.is_of(&(Arc::clone(&connection) as Arc<Connection>));
     }
-    local.net.counters.connections_opened.add(1);
+    local.net.core.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));
 }
 
@@ -431,7 +431,7 @@ async fn flush_turns(local: Arc<Local>, _watched: Watched) {
         poll_fn(|cx| {
             this_turn::with(|turn| {
                 turn.flush();
-                let ended = turn_ended(&local.shard.home, &local.net.counters);
+                let ended = turn_ended(&local.shard.home, &local.net.core.counters);
                 begin_turn(turn, ended, cx)
             })
         })

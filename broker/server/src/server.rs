@@ -389,11 +389,11 @@ impl Server {
             });
             match opened {
                 Ok((address, socket)) => {
-                    self.addresses.push((listener.name, address));
+                    self.addresses.push((plan.name, address));
                     self.broker.net.serve(listener, socket);
                 }
                 Err((reason, kind)) => {
-                    self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
+                    self.not_opened(NotOpened::for_clients(plan.name, reason, kind));
                 }
             }
         }
@@ -418,13 +418,13 @@ impl Server {
             let address = former.address(plan.name, address);
             match quic::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((address, socket)) => {
-                    self.addresses.push((listener.name, ListenAddress::Network(address)));
+                    self.addresses.push((plan.name, ListenAddress::Network(address)));
                     let (listener, tls) = (Arc::clone(&listener), Arc::clone(&tls));
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
                 Err(error) => {
-                    let reason = preflight::refusal(config, listener.name, address, &error);
-                    self.not_opened(NotOpened::for_clients(listener.name, reason, error.kind()));
+                    let reason = preflight::refusal(config, plan.name, address, &error);
+                    self.not_opened(NotOpened::for_clients(plan.name, reason, error.kind()));
                 }
             }
         }

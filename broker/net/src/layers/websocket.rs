@@ -179,7 +179,7 @@ impl WebSocket {
                 return Err(CloseReason::Transport(TransportFailure::Upgrade));
             }
         };
-        let counters = &listener.net.counters;
+        let counters = &listener.net.core.counters;
         counters.websocket_upgrades.add(1);
         self.replies = accepted.response;
         let deflate = accepted.deflate.as_ref();

@@ -40,7 +40,7 @@ impl Zstd {
     pub(crate) fn granted(offer: Offer, listener: &Arc<Listener>) -> Option<Box<Self>> {
         let place = CompressedPlace::take(listener).filter(|_| !listener.is_websocket)?;
         let zstd = Self::new(offer, place).inspect_err(|error| warn!(%error, "zstd not granted")).ok()?;
-        listener.net.counters.zstd_connections.add(1);
+        listener.net.core.counters.zstd_connections.add(1);
         Some(Box::new(zstd))
     }
 

@@ -61,8 +61,8 @@ pub(super) async fn relay(
         () = inbound(&mut receive, &mut to_shard, &data) => {}
         () = taken => {}
         () = last_words(relayed) => {}
-        limit = overhead::exceeded(&connection, &data, &rates.listener.limits, relayed) => {
-            rates.listener.limit_reached(limit, rates.peer);
+        limit = overhead::exceeded(&connection, &data, &rates.listener.terms.limits, relayed) => {
+            rates.listener.terms.limit_reached(limit, rates.peer);
             relayed.end(limit.reason() as u8);
         }
     }
