@@ -135,7 +135,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/server/embedded/logins.rs", "for how long a guest for logins runs"),
     ("broker/server/src/server/embedded/running.rs", "for how long the guest of a route runs"),
     ("broker/server/src/server/embedded/time.rs", "is a clock"),
-    ("broker/server/src/server/admin/heartbeat.rs", "threads that stand still"),
+    ("broker/admin/src/heartbeat.rs", "threads that stand still"),
     ("broker/server/src/server/housekeeping.rs", "periods, and patience at a stop"),
     ("broker/server/src/server/signals.rs", "threads that stand still"),
     ("broker/server/src/server/storage_watch.rs", "looks at the disk"),

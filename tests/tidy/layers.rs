@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 39] = [
+const LAYERS: [(&str, u8); 40] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -42,12 +42,13 @@ const LAYERS: [(&str, u8); 39] = [
     ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
     ("lotmq-net", 5),
-    ("lotmq-server", 6),
-    ("lotmq-lsp", 7),
-    ("lotmq-runner", 7),
-    ("lotmq", 8),
-    ("lotmq-test-support", 7),
-    ("lotmq-bench", 8),
+    ("lotmq-admin", 6),
+    ("lotmq-server", 7),
+    ("lotmq-lsp", 8),
+    ("lotmq-runner", 8),
+    ("lotmq", 9),
+    ("lotmq-test-support", 8),
+    ("lotmq-bench", 9),
 ];
 
 /// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and

@@ -13,7 +13,7 @@ const PARTS: [(&str, &str); 22] = [
     ("broker/net/src", "Listeners and shards"),
     ("broker/server/src/guests", "Programs and routes"),
     ("broker/server/src/management", "Commands, audit, modules"),
-    ("broker/server/src/server/admin", "Health and metrics"),
+    ("broker/admin/src", "Health and metrics"),
     ("broker/server/src/server", "Start and storage"),
     ("broker/process/src", "Process and machine"),
     ("broker/session/src", "A session's flows"),

@@ -146,7 +146,7 @@
 //! # Adding a metric
 //!
 //! 1. A counter without labels is a row of `counters!` in `core/src/counters.rs`, with its help
-//!    text. Any other metric is a row of `families!` in a file of `server/admin/metrics`.
+//!    text. Any other metric is a row of `families!` in a file of `server/metrics`.
 //! 2. Run `UPDATE=1 cargo test -p tidy`. It writes `docs/metrics.md` and the Grafana board.
 //! 3. Alerts are rows of `metrics/documents/alerts.rs`. Counts for each message are in
 //!    `core/src/figures.rs`, where each thread writes for itself. Other `$SYS` topics are in
@@ -242,7 +242,7 @@ pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
 pub use management::logs::layer as log_topics;
 pub use management::{backup, codes, projects};
-pub use server::admin::metrics::documents as metrics_documents;
+pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
 pub use server::{Server, StartError, embedded, preflight, warm};

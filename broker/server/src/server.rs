@@ -3,12 +3,13 @@
 //! A start opens the store, restores tenants, starts guests with their `ON START`, then opens
 //! sockets. Slow code may compile after that (`cold_start`). A stop goes in reverse.
 
-pub(crate) mod admin;
 mod cold_start;
 pub mod embedded;
 mod housekeeping;
 mod limits;
 mod losses;
+pub(crate) mod metrics;
+mod observed_broker;
 pub(crate) mod offline_password;
 pub mod preflight;
 mod recover;
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
+use lotmq_admin::{Admin, AdminSetup};
 use lotmq_auth::PasswordCost;
 use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
@@ -37,7 +39,6 @@ use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;
@@ -452,7 +453,8 @@ impl Server {
     fn serve_health(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let mut sockets = Vec::new();
         for address in config.health_addresses() {
-            match admin::bind(former.address(HEALTH, address)) {
+            let opened = listening_socket::bind(former.address(HEALTH, address));
+            match opened.and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((address, socket)) => {
                     self.addresses.push((HEALTH, ListenAddress::Network(address)));
                     sockets.push(socket);
@@ -471,7 +473,13 @@ impl Server {
         self.broker.hosting.engine.bound_accepted(shared.accepted_connections.into());
         self.broker.hosting.engine.bound_opened(shared.opened_sockets.into());
         if !sockets.is_empty() {
-            self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);
+            let setup = AdminSetup {
+                connections_max: shared.http_connections as usize,
+                hosts: config.admin.hosts.clone(),
+                is_public: config.admin.bind.is_some(),
+                watchdog: Arc::clone(&self.broker.watchdog),
+            };
+            self.admin = Some(Admin::start(Arc::<Broker>::clone(&self.broker), sockets, setup)?);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod asked;
 mod attach;
 mod backlog;
 mod full_queue;
+mod heartbeat;
 mod held;
 mod memory;
 mod parts;

@@ -216,9 +216,6 @@ pub(crate) const PROJECT_PROBLEMS_MAX: usize = 200;
 /// Rows of a listing of the `$SYS` tree, and of a page of `-listClients`. Commands reference §5.
 pub(crate) const LISTING_ROWS_MAX: usize = 1000;
 
-/// Time that a health request waits for stalled threads: the whole process may have stood still.
-pub(crate) const HEARTBEAT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// Time without a sign of life of a command thread, after which the health is bad. Compiling may
 /// take 1 min, and `-addPython` waits for Python.
 pub(crate) const COMMAND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(300);

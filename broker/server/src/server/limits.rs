@@ -1,4 +1,4 @@
-//! Bounds of the start and of the watch over storage: name, unit, and why this number.
+//! Bounds of the start, of metrics and of the watch over storage: name, unit, and why this number.
 
 use crate::guests::limits::ROUTE_THREADS_MAX;
 use crate::management::limits::{COMMAND_THREADS, MODULE_COMPILES_PER_USER_MAX};
@@ -25,3 +25,6 @@ pub(crate) const STORAGE_LOOK_PERIOD: std::time::Duration = std::time::Duration:
 
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
+
+/// Definitions that `/metrics` tells apart, with 20 samples each, 200 KiB. The rest is one sum.
+pub(crate) const DEFINITIONS_FIGURED_MAX: usize = 100;

@@ -5,12 +5,11 @@
 //!
 //! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections
 //! (`permits`), so long a head, so long a wait for it. Not here: anything that changes the broker,
-//! or that needs to know who asks.
+//! or that needs to know who asks, and the values themselves ([`ObservedBroker`]).
 
 mod heartbeat;
 mod host;
 mod limits;
-pub(crate) mod metrics;
 mod permits;
 
 use std::convert::Infallible;
@@ -27,21 +26,48 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Map, Value, json};
+use lotmq_config::HostNames;
+use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify};
 use tracing::{debug, warn};
 
 use self::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
 use self::permits::{Permit, Permits};
-use crate::guests::late_code::Compiling;
-use crate::management::broker::Broker;
-use crate::management::sys::{failures, state};
 use lotmq_process::limits::ROUND_SILENCE_MAX;
-use lotmq_process::watchdog::{self, beat};
+use lotmq_process::watchdog::{self, Watchdog, beat};
+
+/// Broker as this port sees it: values of the moment at which somebody asks.
+pub trait ObservedBroker: Send + Sync {
+    /// Health of the broker. `silent` names its threads that stand still, in words.
+    fn health(&self, silent: Option<String>) -> Health;
+
+    /// All figures in the text format of Prometheus.
+    fn figures(&self) -> String;
+}
+
+/// Health of a broker.
+pub struct Health {
+    /// Whether the answer is 200; 503 otherwise.
+    pub is_well: bool,
+    /// Members of the JSON object that is the answer.
+    pub members: Map<String, Value>,
+}
+
+/// Settings of the health port.
+pub struct AdminSetup {
+    /// Most connections at once.
+    pub connections_max: usize,
+    /// Names by which clients may ask for it, besides addresses and `localhost`.
+    pub hosts: HostNames,
+    /// Whether other machines may read `/metrics`.
+    pub is_public: bool,
+    /// Watchdog over the threads of the broker, the port's own among them.
+    pub watchdog: Arc<Watchdog>,
+}
 
 /// The health port while it is open.
-pub(crate) struct Admin {
+pub struct Admin {
     thread: JoinHandle<()>,
     stop: Arc<Notify>,
 }
@@ -51,20 +77,20 @@ impl Admin {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(
-        broker: &Arc<Broker>,
+    pub fn start(
+        observed: Arc<dyn ObservedBroker>,
         sockets: Vec<TcpListener>,
-        connections_max: usize,
+        setup: AdminSetup,
     ) -> io::Result<Self> {
-        let pulse = broker.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
+        let pulse = setup.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
         let runtime = watchdog::runtime(&pulse)?;
         let stop = Arc::new(Notify::new());
-        let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
+        let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));
-                let permits = Permits::new(connections_max);
-                let served = Arc::new(Served { permits, broker, writing_metrics: Mutex::default() });
+                let permits = Permits::new(setup.connections_max);
+                let served = Arc::new(Served { observed, setup, permits, writing_metrics: Mutex::default() });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));
                 }
@@ -75,7 +101,7 @@ impl Admin {
     }
 
     /// Closes the port with everything that is open.
-    pub(crate) fn stop(self) {
+    pub fn stop(self) {
         self.stop.notify_one();
         if self.thread.join().is_err() {
             warn!("the admin thread ended by a panic");
@@ -85,7 +111,8 @@ impl Admin {
 
 /// State that all connections share.
 struct Served {
-    broker: Arc<Broker>,
+    observed: Arc<dyn ObservedBroker>,
+    setup: AdminSetup,
     permits: Arc<Permits>,
     /// Held while the text of `/metrics` is written: for one connection at a time, in the order in
     /// which they ask, and others are served between two.
@@ -147,7 +174,7 @@ async fn answer(
 }
 
 async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !host::is_ours(request, &served.broker.config.admin.hosts) {
+    if !host::is_ours(request, &served.setup.hosts) {
         return response(StatusCode::MISDIRECTED_REQUEST, TEXT, host::REFUSED);
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -156,8 +183,13 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
         return refusal;
     }
     match request.uri().path() {
-        "/health" => health(&served.broker, heartbeat::silent(&served.broker).await),
-        "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
+        "/health" => {
+            let silent = heartbeat::silent(&served.setup.watchdog).await;
+            let Health { is_well, members } = served.observed.health(silent);
+            let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            response(status, JSON, Value::Object(members).to_string())
+        }
+        "/metrics" if !may_read_metrics(&served.setup, peer, request) => {
             response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
         }
         "/metrics" => {
@@ -165,7 +197,7 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
             // A request for `/health` waits for one text only, not for all texts that were
             // requested before.
             tokio::task::yield_now().await;
-            response(StatusCode::OK, METRICS, metrics::text(&served.broker))
+            response(StatusCode::OK, METRICS, served.observed.figures())
         }
         _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
     }
@@ -175,42 +207,9 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
 const METRICS_REFUSED: &str =
     "metrics are for the broker's own machine until admin.bind says on which addresses they may be read\n";
 
-fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incoming>) -> bool {
+fn may_read_metrics(setup: &AdminSetup, peer: SocketAddr, request: &Request<Incoming>) -> bool {
     let is_local = || peer.ip().to_canonical().is_loopback() && !host::is_forwarded(request);
-    broker.config.admin.bind.is_some() || is_local()
-}
-
-/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or
-/// stands still, when a listener for clients could not be opened, and while definitions of the
-/// start are still being compiled.
-fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
-    let failures = failures(broker, silent);
-    let compiling = Compiling::now(broker);
-    let is_well = failures.is_empty() && compiling.is_none();
-    let mut body = Map::new();
-    body.insert("status".to_owned(), state(&failures, compiling.is_some()).into());
-    let told = compiling.as_ref().map(ToString::to_string);
-    if let Some(reason) = failures.into_iter().next().or(told) {
-        body.insert("reason".to_owned(), reason.into());
-    }
-    if let Some(compiling) = compiling {
-        body.insert("compiling".to_owned(), compiling.to_json());
-    }
-    if !broker.quarantined.is_empty() {
-        body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
-    }
-    let damaged = broker.store.metrics().damaged();
-    if damaged > 0 {
-        body.insert("damaged_found".to_owned(), damaged.into());
-    }
-    let not_opened = broker.net.not_opened.lock();
-    if !not_opened.is_empty() {
-        let listeners =
-            not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
-        body.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
-    }
-    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    response(status, JSON, Value::Object(body).to_string())
+    setup.is_public || is_local()
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -224,10 +223,4 @@ fn response(status: StatusCode, content_type: &'static str, body: impl Into<Byte
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// Opens the sockets of the health port.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
-    let socket = lotmq_net::listening_socket::bind(address)?;
-    Ok((socket.local_addr()?, socket))
 }

@@ -81,7 +81,7 @@ static ALERTS: &[AlertRow] = alerts! {
 #[must_use]
 pub fn alert_rules() -> String {
     let mut text = "\
-# generated from broker/server/src/server/admin/metrics by `UPDATE=1 cargo test -p tidy`; do not edit
+# generated from broker/server/src/server/metrics by `UPDATE=1 cargo test -p tidy`; do not edit
 groups:
   - name: lotmq
     rules:

@@ -69,7 +69,7 @@ mod tests {
         let sections = sections();
         let known: BTreeSet<&str> =
             sections.iter().flat_map(|(_, families)| families.iter().map(|family| &*family.name)).collect();
-        let routes = include_str!("../../../../../../docs/grafana/routes.json");
+        let routes = include_str!("../../../../../docs/grafana/routes.json");
         let (alerts, board) = (alert_rules(), board());
         for (text, at_least) in [(routes, 15), (&*alerts, 12), (&*board, known.len())] {
             let named = named(text);

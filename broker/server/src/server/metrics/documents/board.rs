@@ -46,7 +46,7 @@ pub fn board() -> String {
     let source = json!({ "type": "prometheus", "uid": "${datasource}" });
     let board = json!({
         "title": "lotmq",
-        "description": "Generated from broker/server/src/server/admin/metrics by `UPDATE=1 cargo test -p tidy`.",
+        "description": "Generated from broker/server/src/server/metrics by `UPDATE=1 cargo test -p tidy`.",
         "uid": "lotmq-broker",
         "tags": ["lotmq"],
         "timezone": "browser",

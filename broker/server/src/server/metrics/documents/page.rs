@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::sections;
-use crate::server::admin::limits::DEFINITIONS_FIGURED_MAX;
+use crate::server::limits::DEFINITIONS_FIGURED_MAX;
 
 const INTRODUCTION: &str = "\
-<!-- generated from broker/server/src/server/admin/metrics by `UPDATE=1 cargo test -p tidy`; do not edit -->
+<!-- generated from broker/server/src/server/metrics by `UPDATE=1 cargo test -p tidy`; do not edit -->
 # Metrics
 
 `GET /metrics` on the health port (9100) tells them in the text format of Prometheus, to this machine only until `admin.bind` is set ([configuration](configuration.md)):

@@ -49,9 +49,9 @@ pub(super) struct FamilyRow {
 macro_rules! families {
     ($($kind:ident $name:literal [$($label:literal),*] $help:literal $read:expr;)*) => {
         &[$(
-            $crate::server::admin::metrics::family::FamilyRow {
+            $crate::server::metrics::family::FamilyRow {
                 name: $name,
-                kind: $crate::server::admin::metrics::family::FamilyKind::$kind,
+                kind: $crate::server::metrics::family::FamilyKind::$kind,
                 labels: &[$($label),*],
                 help: $help,
                 read: $read,

@@ -11,6 +11,3 @@ pub(crate) const HTTP_HEAD_TIMEOUT: std::time::Duration = std::time::Duration::f
 
 /// Life of an HTTP connection, so that idle ones do not keep the others out for ever.
 pub(crate) const HTTP_CONNECTION_TIME: std::time::Duration = std::time::Duration::from_secs(300);
-
-/// Definitions that `/metrics` tells apart, with 20 samples each, 200 KiB. The rest is one sum.
-pub(crate) const DEFINITIONS_FIGURED_MAX: usize = 100;
