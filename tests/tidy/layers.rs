@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 38] = [
+const LAYERS: [(&str, u8); 40] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -41,12 +41,14 @@ const LAYERS: [(&str, u8); 38] = [
     ("lotmq-process", 4),
     ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
-    ("lotmq-server", 5),
-    ("lotmq-lsp", 6),
-    ("lotmq-runner", 6),
-    ("lotmq", 7),
-    ("lotmq-test-support", 6),
-    ("lotmq-bench", 7),
+    ("lotmq-net", 5),
+    ("lotmq-admin", 6),
+    ("lotmq-server", 7),
+    ("lotmq-lsp", 8),
+    ("lotmq-runner", 8),
+    ("lotmq", 9),
+    ("lotmq-test-support", 8),
+    ("lotmq-bench", 9),
 ];
 
 /// Feature of wasmtime that stays off: with it each call of a guest goes through a scheduler and

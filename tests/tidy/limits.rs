@@ -8,26 +8,30 @@ use lotmq_config::KEYS;
 use crate::details::fold;
 use crate::{assert_none, root};
 
-/// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 18] = [
-    ("broker/core", "The data path"),
-    ("broker/server", "Connections, commands, modules"),
-    ("broker/process", "Process and machine"),
-    ("broker/session", "A session's flows"),
-    ("broker/router", "Topics and subscriptions"),
-    ("broker/codec", "The wire format"),
-    ("broker/websocket", "WebSocket"),
-    ("broker/zstd", "The zstd stream"),
-    ("broker/changes", "Batches and log records"),
-    ("broker/store", "The store"),
-    ("broker/auth", "Users and logins"),
-    ("broker/definitions", "What is deployed"),
-    ("broker/host", "Guests"),
-    ("broker/client", "Our own client"),
-    ("broker/chain", "Chains of certificates"),
-    ("broker/pulse", "Threads that stand still"),
-    ("lot-to-wasm", "LoT programs"),
-    ("lot-to-wasm/patterns", "Regular expressions with look-around"),
+/// Folders whose `limits.rs` has bounds, and what each is about.
+const PARTS: [(&str, &str); 22] = [
+    ("broker/core/src", "The data path"),
+    ("broker/net/src", "Listeners and shards"),
+    ("broker/server/src/guests", "Programs and routes"),
+    ("broker/server/src/management", "Commands, audit, modules"),
+    ("broker/admin/src", "Health and metrics"),
+    ("broker/server/src/server", "Start and storage"),
+    ("broker/process/src", "Process and machine"),
+    ("broker/session/src", "A session's flows"),
+    ("broker/router/src", "Topics and subscriptions"),
+    ("broker/codec/src", "The wire format"),
+    ("broker/websocket/src", "WebSocket"),
+    ("broker/zstd/src", "The zstd stream"),
+    ("broker/changes/src", "Batches and log records"),
+    ("broker/store/src", "The store"),
+    ("broker/auth/src", "Users and logins"),
+    ("broker/definitions/src", "What is deployed"),
+    ("broker/host/src", "Guests"),
+    ("broker/client/src", "Our own client"),
+    ("broker/chain/src", "Chains of certificates"),
+    ("broker/pulse/src", "Threads that stand still"),
+    ("lot-to-wasm/src", "LoT programs"),
+    ("lot-to-wasm/patterns/src", "Regular expressions with look-around"),
 ];
 
 /// File with the defaults of settings.
@@ -48,13 +52,13 @@ struct Bound {
 /// The whole page.
 pub(crate) fn page() -> String {
     let mut page = PREFACE.replace("{settings}", lotmq_server::limits_markdown().trim_end());
-    for (folder, title) in CRATES {
+    for (folder, title) in PARTS {
         let _ = write!(page, "\n### {title}\n\n| bound | value | |\n|---|---|---|\n{}", rows(folder));
     }
     fold(&page, &["at the bound"])
 }
 
-/// Rows of the table of a crate's bounds.
+/// Rows of the table of a folder's bounds.
 pub(crate) fn rows(folder: &str) -> String {
     let mut rows = String::new();
     for Bound { name, value, doc } in bounds(folder) {
@@ -66,10 +70,10 @@ pub(crate) fn rows(folder: &str) -> String {
 }
 
 fn bounds(folder: &str) -> Vec<Bound> {
-    let source = root().join(folder).join("src");
-    let mut found = constants(&std::fs::read_to_string(source.join("limits.rs")).unwrap());
+    let folder = root().join(folder);
+    let mut found = constants(&std::fs::read_to_string(folder.join("limits.rs")).unwrap());
     // Further bounds of a crate whose file would be too long.
-    if let Ok(sums) = std::fs::read_to_string(source.join("limits/sums.rs")) {
+    if let Ok(sums) = std::fs::read_to_string(folder.join("limits/sums.rs")) {
         found.extend(constants(&sums));
     }
     found
@@ -203,7 +207,7 @@ fn every_default_names_its_setting_and_every_bound_says_what_it_is() {
     findings
         .extend(not_default.map(|bound| format!("{DEFAULTS}: {} is the default of no setting", bound.name)));
     for (folder, found) in
-        CRATES.map(|(folder, _)| (folder, bounds(folder))).into_iter().chain([(DEFAULTS, settings)])
+        PARTS.map(|(folder, _)| (folder, bounds(folder))).into_iter().chain([(DEFAULTS, settings)])
     {
         for Bound { name, doc, .. } in found {
             if doc.is_empty() {

@@ -44,7 +44,7 @@ pub(crate) fn page() -> String {
     let page = PAGE
         .replace("{functions}", functions().trim_end())
         .replace("{scopes}", &scopes.join("\n"))
-        .replace("{limits}", crate::limits::rows("lot-to-wasm").trim_end());
+        .replace("{limits}", crate::limits::rows("lot-to-wasm/src").trim_end());
     fold(&page, &[])
 }
 

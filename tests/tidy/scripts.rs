@@ -192,7 +192,7 @@ fn fuzz_targets_call_functions_whose_corpus_is_replayed() {
         ("hostile", "lotmq_simulation::fuzz_hostile_clients", "tests/simulation/tests/simulation.rs"),
         ("log", "lotmq_store::fuzz_log", "broker/store/src/fuzz.rs"),
         ("packet", "lotmq_codec::fuzz_packet", "broker/codec/tests/codec/corpus.rs"),
-        ("proxy", "lotmq_server::fuzz_proxy", "broker/server/src/net/proxy.rs"),
+        ("proxy", "lotmq_net::fuzz_proxy", "broker/net/src/proxy.rs"),
         ("row", "lotmq_store::fuzz_row", "broker/store/src/fuzz.rs"),
         ("scram", "lotmq_auth::fuzz_scram", "broker/auth/src/scram.rs"),
         ("session", "lotmq_simulation::fuzz_two_clients", "tests/simulation/tests/simulation.rs"),

@@ -19,7 +19,7 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("broker/config/src/lib.rs", &["mqtt"]),
     ("broker/config/src/not_yet.rs", &["mqtt", "mqtts", "ws", "wss"]),
     ("broker/config/src/unknown.rs", &["mqtt"]),
-    ("broker/server/src/net/not_opened.rs", &["mqtt"]),
+    ("broker/net/src/not_opened.rs", &["mqtt"]),
 ];
 
 /// Names of the transports, in the order of the registry.

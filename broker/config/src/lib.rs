@@ -30,9 +30,9 @@
 //!    topics and its part of health derive from the row.
 //! 3. Add tests in `tests/e2e/<name>.rs`.
 //! 4. If the transport wraps the bytes of TCP in a new way, add `net/<name>.rs` in the server and
-//!    its place in `net/layers.rs`.
+//!    its place in `net/src/layers.rs`.
 //! 5. If something else than TCP carries it, add a `Carrier`, a `net/<name>.rs` that hands its
-//!    bytes to a shard as `net/quic.rs` does, and an arm of `listen` in `server.rs`.
+//!    bytes to a shard as `net/src/quic.rs` does, and an arm of `listen` in `server.rs`.
 //! 6. If it fails in its own way, add a `TransportFailure` and a row of `core/src/counters.rs`.
 //! 7. For our own clients, see `layers.rs` of `client` and the scheme in `url.rs` of `connect`.
 

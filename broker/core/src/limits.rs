@@ -299,3 +299,7 @@ pub(crate) const TOPIC_SHOWN_BYTES_MAX: usize = 200;
 /// Ended sessions whose end is not on the disk that are remembered by Client Identifier; beyond it,
 /// every new session waits for the ends of all.
 pub(crate) const ENDED_SESSIONS_UNSTORED_MAX: usize = 65_536;
+
+/// Part of a sum that one user may have of what others leave: of connections, definitions, modules,
+/// scripts and counters.
+pub const USER_PART: (u64, u64) = (3, 4);

@@ -23,6 +23,9 @@ pub const HTTP_CONNECTIONS_MAX: usize = 256;
 /// checks, after which the health is bad. These threads may get little processor time.
 pub const ROUND_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Time that a health request waits for stalled threads: the whole process may have stood still.
+pub const HEARTBEAT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Memory that guests may have where nothing is configured: one part in so many of the machine's.
 pub const GUESTS_MEMORY_PART: u64 = 4;
 

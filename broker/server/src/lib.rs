@@ -1,12 +1,12 @@
-//! The broker itself: listeners, shards, guests, commands and the `$SYS` tree.
+//! The broker itself: guests, commands, the `$SYS` tree, start and stop.
 //!
 //! ```text
 //! server (start, stop) ─▶ management (commands, $SYS tree)
-//!     ─▶ net (sockets), guests (programs) ─▶ process (clocks, threads)
+//!     ─▶ lotmq_net (sockets), guests (programs) ─▶ lotmq_process (clocks, threads)
 //! ```
 //!
-//! On the path of a message: [`net`] reads it into a turn and hands it to `lotmq_core`. The core
-//! decides its effect and its receivers, and writes it through their [`net`]. [`guests`] start the
+//! On the path of a message: `lotmq_net` reads it into a turn and hands it to `lotmq_core`. The core
+//! decides its effect and its receivers, and writes it through `lotmq_net`. [`guests`] start the
 //! definitions that it triggers, and [`management`] takes messages for the broker itself. Start
 //! with [`Server`].
 //!
@@ -146,7 +146,7 @@
 //! # Adding a metric
 //!
 //! 1. A counter without labels is a row of `counters!` in `core/src/counters.rs`, with its help
-//!    text. Any other metric is a row of `families!` in a file of `server/admin/metrics`.
+//!    text. Any other metric is a row of `families!` in a file of `server/metrics`.
 //! 2. Run `UPDATE=1 cargo test -p tidy`. It writes `docs/metrics.md` and the Grafana board.
 //! 3. Alerts are rows of `metrics/documents/alerts.rs`. Counts for each message are in
 //!    `core/src/figures.rs`, where each thread writes for itself. Other `$SYS` topics are in
@@ -180,7 +180,8 @@
 //!
 //! # Bounds
 //!
-//! Each crate's `limits.rs` names its bounds with unit and reason. When a bound is reached:
+//! Each crate, and each tree of this one, has a `limits.rs` with its bounds, their units and reasons.
+//! When a bound is reached:
 //!
 //! - Socket that takes no more: QoS 0 is dropped and counted, QoS 1 and 2 wait in the session.
 //! - Queue of a session: `on_full` drops and counts the message for it, or refuses it.
@@ -200,9 +201,9 @@
 //!
 //! Code that accounts for shared resources:
 //!
-//! - `net/admission.rs` admits new connections.
+//! - `net/src/admission.rs` admits new connections.
 //! - `core/src/limits/unfinished.rs` adds up the unfinished input of all connections.
-//!   `net/inflated.rs` adds up the bytes that they expand beyond `inflate_ratio`.
+//!   `net/src/inflated.rs` adds up the bytes that they expand beyond `inflate_ratio`.
 //! - `shares.rs` of the core counts sessions and their bytes by owner.
 //! - `host/src/memory.rs` counts the memory of guests and their places in the pool.
 //!   `host/src/engine/code.rs` counts the mappings and the memory of compiled code.
@@ -221,9 +222,7 @@
 //! commands, logins and denials in the store, chained and encrypted.
 
 mod guests;
-mod limits;
 mod management;
-mod net;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -236,16 +235,14 @@ pub use guests::route_modules::named as module_of_route;
 pub use guests::route_types::runs_route_type;
 pub use guests::seeds::is_seed;
 pub use lotmq_core::limits::markdown as limits_markdown;
+pub use lotmq_net::listening_socket::ListenAddress;
 pub use lotmq_process::time_zone::LocalZone;
 #[doc(hidden)]
 pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
 pub use management::logs::layer as log_topics;
 pub use management::{backup, codes, projects};
-pub use net::listening_socket::ListenAddress;
-#[doc(hidden)]
-pub use net::proxy::fuzz_proxy;
-pub use server::admin::metrics::documents as metrics_documents;
+pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
 pub use server::{Server, StartError, embedded, preflight, warm};

@@ -3,11 +3,13 @@
 //! A start opens the store, restores tenants, starts guests with their `ON START`, then opens
 //! sockets. Slow code may compile after that (`cold_start`). A stop goes in reverse.
 
-pub(crate) mod admin;
 mod cold_start;
 pub mod embedded;
 mod housekeeping;
+mod limits;
 mod losses;
+pub(crate) mod metrics;
+mod observed_broker;
 pub(crate) mod offline_password;
 pub mod preflight;
 mod recover;
@@ -18,13 +20,13 @@ mod storage_watch;
 pub mod warm;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
+use lotmq_admin::{Admin, AdminSetup};
 use lotmq_auth::PasswordCost;
 use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
@@ -37,7 +39,6 @@ use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;
@@ -55,34 +56,28 @@ use crate::management::assets;
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
 use crate::management::broker::Broker;
-use crate::management::client_lines::ClientLines;
 use crate::management::command;
 use crate::management::command_queue::Commands;
 use crate::management::exposure::Exposure;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
+use crate::management::logs::client_lines::ClientLines;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
-use crate::net::Net;
-use crate::net::accept;
-use crate::net::certificates::{CertificateError, ListenerTls};
-use crate::net::gate::{Addresses, Gate};
-use crate::net::half_open::HalfOpen;
-use crate::net::listener::Listener;
-use crate::net::listening_socket::{self, ListenAddress, ListeningSocket};
-use crate::net::not_opened::{self, NotOpened};
-#[cfg(feature = "quic")]
-use crate::net::quic::{self, Quic, QuicListener};
-use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use lotmq_core::clock::Clock;
-use lotmq_core::connection::ListenerTerms;
-use lotmq_core::connection::refused::Refusals;
-use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{BrokerHooks, Core, Entropy, Hashing};
+use lotmq_net::Net;
+use lotmq_net::certificates::{CertificateError, ListenerTls};
+use lotmq_net::listener::{Listener, ListenerSetup};
+use lotmq_net::listening_socket::{self, ListenAddress, ListeningSocket};
+use lotmq_net::not_opened::{self, NotOpened};
+#[cfg(feature = "quic")]
+use lotmq_net::quic::{self, Quic, QuicListener};
+use lotmq_net::shard::{self, Seats, Shard, ShardThreads};
 use lotmq_process::alarm::Alarm;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::descriptors::Descriptors;
@@ -357,7 +352,7 @@ impl Server {
         plan: &ListenerPlan,
     ) -> Result<Listener, CertificateError> {
         let tls = self.certificates(config, plan)?;
-        Ok(Listener { tls, ..self.plain_listener(config, plan) })
+        Ok(self.listener_with(tls, config, plan))
     }
 
     /// Loads the certificates of a listener with TLS, which are watched from now on.
@@ -371,33 +366,10 @@ impl Server {
         Ok(tls)
     }
 
-    fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
-        Listener {
-            net: Arc::clone(&self.broker.net),
-            terms: Arc::new(ListenerTerms {
-                name: plan.name,
-                number: self.broker.core.figures.listener(plan.name),
-                core: Arc::clone(&self.broker.core),
-                limits: plan.limits.clone(),
-                reached: self.broker.limits.add(plan.name),
-                anonymous: anonymous(config),
-                refusals: Refusals::default(),
-            }),
-            half_open: HalfOpen::default(),
-            half_open_bytes: Unfinished::default(),
-            partial_bytes: Unfinished::default(),
-            gate: Gate::default(),
-            tenant: self.broker.tenants.default_tenant(),
-            addresses: Addresses::default(),
-            tls: None,
-            user_from_certificate: plan.user_from_certificate,
-            proxy_protocol: plan.proxy_protocol,
-            trusted_proxies: plan.trusted_proxies.clone(),
-            is_websocket: plan.websocket.is_some(),
-            origins: plan.origins.clone(),
-            compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
-            compressed: AtomicU32::new(0),
-        }
+    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
+        let tenant = self.broker.tenants.default_tenant();
+        let anonymous = anonymous(config);
+        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
     }
 
     fn open(&mut self, config: &Config, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
@@ -418,12 +390,11 @@ impl Server {
             });
             match opened {
                 Ok((address, socket)) => {
-                    self.addresses.push((listener.name, address));
-                    let served = self.broker.net.listening.add(Arc::clone(listener), socket);
-                    self.broker.net.shards[0].listen(accept::serve(served));
+                    self.addresses.push((plan.name, address));
+                    self.broker.net.serve(listener, socket);
                 }
                 Err((reason, kind)) => {
-                    self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
+                    self.not_opened(NotOpened::for_clients(plan.name, reason, kind));
                 }
             }
         }
@@ -441,19 +412,20 @@ impl Server {
             Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
             Err(error) => return Err(unusable(plan, &error)),
         };
-        let listener = Arc::new(self.plain_listener(config, plan));
+        // The listener itself has no layers: QUIC has its own TLS.
+        let listener = Arc::new(self.listener_with(None, config, plan));
         let mut opened = Vec::new();
         for &address in &plan.addresses {
             let address = former.address(plan.name, address);
             match quic::bind(address).and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((address, socket)) => {
-                    self.addresses.push((listener.name, ListenAddress::Network(address)));
+                    self.addresses.push((plan.name, ListenAddress::Network(address)));
                     let (listener, tls) = (Arc::clone(&listener), Arc::clone(&tls));
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
                 Err(error) => {
-                    let reason = preflight::refusal(config, listener.name, address, &error);
-                    self.not_opened(NotOpened::for_clients(listener.name, reason, error.kind()));
+                    let reason = preflight::refusal(config, plan.name, address, &error);
+                    self.not_opened(NotOpened::for_clients(plan.name, reason, error.kind()));
                 }
             }
         }
@@ -481,7 +453,8 @@ impl Server {
     fn serve_health(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         let mut sockets = Vec::new();
         for address in config.health_addresses() {
-            match admin::bind(former.address(HEALTH, address)) {
+            let opened = listening_socket::bind(former.address(HEALTH, address));
+            match opened.and_then(|socket| Ok((socket.local_addr()?, socket))) {
                 Ok((address, socket)) => {
                     self.addresses.push((HEALTH, ListenAddress::Network(address)));
                     sockets.push(socket);
@@ -500,7 +473,13 @@ impl Server {
         self.broker.hosting.engine.bound_accepted(shared.accepted_connections.into());
         self.broker.hosting.engine.bound_opened(shared.opened_sockets.into());
         if !sockets.is_empty() {
-            self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);
+            let setup = AdminSetup {
+                connections_max: shared.http_connections as usize,
+                hosts: config.admin.hosts.clone(),
+                is_public: config.admin.bind.is_some(),
+                watchdog: Arc::clone(&self.broker.watchdog),
+            };
+            self.admin = Some(Admin::start(Arc::<Broker>::clone(&self.broker), sockets, setup)?);
         }
         Ok(())
     }
@@ -662,7 +641,7 @@ impl Surroundings {
         facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
-        mappings::report(&engine, crate::limits::WORKING_THREADS_MAX);
+        mappings::report(&engine, limits::WORKING_THREADS_MAX);
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             entropy: entropy(),

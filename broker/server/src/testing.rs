@@ -5,6 +5,7 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
+use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 use lotmq_changes::{Batch, EnvironmentRow, Op, StoreError, TenantId};
@@ -14,6 +15,7 @@ use lotmq_pulse::Silence;
 use lotmq_store::Store;
 
 use crate::Server;
+use lotmq_net::shard::Shard;
 
 /// Time that a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -101,6 +103,20 @@ pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_si
         assert!(now < deadline, "{name}: {silent:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Keeps the thread of a shard from running, until the sender that this returns sends or is
+/// dropped.
+pub(crate) fn stall(shard: &Shard) -> Sender<()> {
+    let (begun, has_begun) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    shard.listen(async move {
+        begun.send(()).unwrap();
+        let _ = may_go.recv();
+        Ok(())
+    });
+    has_begun.recv().unwrap();
+    go
 }
 
 /// Receives the next message: topic and payload as text.

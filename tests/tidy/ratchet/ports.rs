@@ -8,16 +8,16 @@ use crate::syntax::{Look, Walk, crates};
 /// Rules: name, folders that it holds for, and the text that breaks it.
 const PORTS: [(&str, &[&str], &str); 6] = [
     // Batches, rows and identifiers belong to a crate without redb.
-    ("store", &["broker/core", "broker/server"], "lotmq_store"),
-    ("default-tenant", &["broker/core", "broker/server"], "default_tenant("),
+    ("store", &["broker/core", "broker/net", "broker/server"], "lotmq_store"),
+    ("default-tenant", &["broker/core", "broker/net", "broker/server"], "default_tenant("),
     // Limits of something that a tenant has come from the tenant.
-    ("limits", &["broker/core", "broker/server"], "config.limits"),
+    ("limits", &["broker/core", "broker/net", "broker/server"], "config.limits"),
     // Principals have other sources than stored accounts.
-    ("account-number", &["broker/core", "broker/server"], "identity.account"),
+    ("account-number", &["broker/core", "broker/net", "broker/server"], "identity.account"),
     // A refusal has a code of an enumeration.
     ("refusal-text", &["broker/server"], "Refusal::new("),
     // A verb borrows the parts that it needs.
-    ("deref", &["broker/server"], "Deref for "),
+    ("deref", &["broker/net", "broker/server"], "Deref for "),
 ];
 
 /// Types of routes. A connector describes itself in its own folder.

@@ -13,7 +13,9 @@ use lotmq_host::{Engine, Tier};
 use lotmq_shares::OwnerTurns;
 use parking_lot::{Condvar, Mutex};
 
-use crate::limits::{COLD_START_BYTES, COLD_START_RETRY_MAX, COLD_START_RETRY_MIN, WORKER_PROGRAM_BYTES};
+use crate::guests::limits::{
+    COLD_START_BYTES, COLD_START_RETRY_MAX, COLD_START_RETRY_MIN, WORKER_PROGRAM_BYTES,
+};
 
 /// Compilation behind the listeners of a start, and its progress.
 pub(crate) struct ColdStart {

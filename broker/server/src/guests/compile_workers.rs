@@ -22,7 +22,7 @@ use lotmq_pulse::goes_on;
 use lotmq_shares::quota_key;
 
 use super::compile_places::{CompileOwner, CompilePlace, CompilePlaces, Rank, TakenPlace};
-use crate::limits::{
+use crate::guests::limits::{
     COMPILE_PATIENCE, MODULE_WORKERS_MAX, PROGRAM_WORKERS_MAX, WORKER_MEMORY_PART, WORKER_MEMORY_RANGE,
     WORKER_PROGRAM_BYTES,
 };

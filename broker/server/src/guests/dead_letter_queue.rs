@@ -25,7 +25,7 @@ use super::routes::dead_letters::{Claim, DeadLetter, EnteringLetter, Letter};
 use super::routes::mailbox::RouteMessage;
 use super::routes::outbox::Amount;
 use super::routes::stored_post::{self, StoredPost};
-use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
+use crate::guests::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::this_turn;
 

@@ -13,7 +13,7 @@ use lotmq_core::tenant::Tenant;
 use parking_lot::Mutex;
 use tracing::{Level, debug, enabled, warn};
 
-use crate::limits::DELIVERY_DENIAL_USERS_MAX;
+use crate::guests::limits::DELIVERY_DENIAL_USERS_MAX;
 
 /// Decisions by user. Anonymous Clients count as one user: their identifiers are their own choice.
 #[derive(Debug, Default)]

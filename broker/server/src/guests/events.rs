@@ -42,7 +42,7 @@ use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::limits::{GUEST_EVENTS_LEFT_MAX, OWN_EVENTS_PER_MESSAGE_MAX, STEPS_PER_INLINE_RUN};
+use crate::guests::limits::{GUEST_EVENTS_LEFT_MAX, OWN_EVENTS_PER_MESSAGE_MAX, STEPS_PER_INLINE_RUN};
 use lotmq_core::connection::Connection;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;

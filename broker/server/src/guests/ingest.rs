@@ -5,6 +5,8 @@
 //! is told that messages of QoS 1 and 2 are done only behind the commit of all that was stored of
 //! them. No thread of routes is ever held up: what waits is a task.
 
+mod retained;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +25,10 @@ use tokio::sync::oneshot;
 
 use super::effects::{GuestMessage, Sender, codec_qos};
 use super::guest_id::definition_id;
-use super::retained;
 use super::routes::runner::RouteRunner;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
-use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
+use crate::guests::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
 use lotmq_process::this_turn;
 
 /// Time between two looks whether the disk has caught up: some commits.

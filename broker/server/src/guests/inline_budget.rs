@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{INLINE_BUDGET_PART, INLINE_TIME_MAX};
+use crate::guests::limits::{INLINE_BUDGET_PART, INLINE_TIME_MAX};
 
 /// Time that is saved, or owed by a run that took longer.
 #[derive(Debug)]

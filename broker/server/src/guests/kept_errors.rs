@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Guests;
-use crate::limits::ERRORS_KEPT_EVERY;
+use crate::guests::limits::ERRORS_KEPT_EVERY;
 
 /// Beginning of the topics of all last errors.
 const START: &str = "$LOT/Error/";

@@ -26,7 +26,7 @@ use super::compile::{CompiledDefinition, DeployError};
 use super::{install, records, rules};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::limits::COMPILING_NAMES_MAX;
+use crate::guests::limits::COMPILING_NAMES_MAX;
 
 /// Definition that waits for its code.
 #[derive(Clone)]

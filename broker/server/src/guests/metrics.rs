@@ -15,7 +15,8 @@ use lotmq_host::limits::METRICS_PER_RUN_MAX;
 use lotmq_shares::{AccountShares, NoShare};
 use parking_lot::Mutex;
 
-use crate::limits::{GUEST_METRICS_MAX, USER_PART};
+use crate::guests::limits::GUEST_METRICS_MAX;
+use lotmq_core::limits::USER_PART;
 
 /// Code of the error of a definition that wants too many.
 pub(super) const METRIC_LIMIT: &str = "METRIC_LIMIT";

@@ -26,7 +26,9 @@ use super::routes::keeping::RoomQuery;
 use super::routes::kept_place::KeptPlace;
 use super::routes::{ForRoute, RouteRunner};
 use crate::guests::HasPrograms as _;
-use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
+use crate::guests::limits::{
+    GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX,
+};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 use super::event_queue::EventLine;
 use super::{Starts, TriggeredDefinition};
-use crate::limits::RELAY_SHED_LISTS_MAX;
+use crate::guests::limits::RELAY_SHED_LISTS_MAX;
 
 /// Relay of one owner.
 pub(crate) struct OwnerRelay {

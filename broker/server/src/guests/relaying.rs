@@ -9,7 +9,7 @@ use super::effects::events_not_taken;
 use super::firing::{Cause, Fires, fires};
 use super::relay::{OwnerRelay, RelayedMessage, Shed};
 use super::{Starts, TriggeredDefinition};
-use crate::limits::{RELAY_POSTS_PER_CLOCK, RELAY_TURN_TIME};
+use crate::guests::limits::{RELAY_POSTS_PER_CLOCK, RELAY_TURN_TIME};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

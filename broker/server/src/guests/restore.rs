@@ -23,7 +23,7 @@ use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::limits::COMMIT_PATIENCE;
+use crate::guests::limits::COMMIT_PATIENCE;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::clock::definitions_now;

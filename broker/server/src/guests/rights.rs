@@ -21,7 +21,7 @@ use lotmq_definitions::{Definition, DefinitionKind, Owner};
 use lotmq_host::BorrowedMessage;
 
 use super::{TriggeredDefinition, authority};
-use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
+use crate::guests::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
 /// Beginning of the topics at which models keep their fields that name themselves.

@@ -7,7 +7,7 @@
 use lotmq_definitions::DefinitionId;
 use parking_lot::Mutex;
 
-use crate::limits::REPORTS_PER_ROUND;
+use crate::guests::limits::REPORTS_PER_ROUND;
 
 /// Round-robin cursor: the definition at which the next round begins.
 pub(crate) struct RoundRobin(Mutex<DefinitionId>);

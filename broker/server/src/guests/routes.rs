@@ -66,8 +66,8 @@ use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use super::route_types::runs_route_type;
 use crate::guests::HasPrograms as _;
+use crate::guests::limits::ROWS_BYTES_MAX;
 use crate::guests::rights::{Access, Rights, Variable};
-use crate::limits::ROWS_BYTES_MAX;
 use lotmq_core::tenant::Tenant;
 use mailbox::Addressee;
 

@@ -31,7 +31,7 @@ mod modules;
 
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
+use crate::guests::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
 /// Instances of rules that wait to be asked again, the one used longest ago first.

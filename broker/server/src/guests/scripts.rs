@@ -16,7 +16,7 @@ use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
+use crate::guests::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
 use lotmq_core::tenant::Tenant;
 
 /// Topic that lists all scripts.

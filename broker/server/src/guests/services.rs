@@ -30,10 +30,10 @@ use super::route_modules;
 use super::states::States;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::guests::variables::{VariableError, Variables};
-use crate::limits::{
+use crate::guests::limits::{
     LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_REPORTED_MAX, MODULE_GRANT_BYTES_MAX, RETAINED_TOPICS_AT_ONCE,
 };
+use crate::guests::variables::{VariableError, Variables};
 use lotmq_core::tenant::Tenant;
 
 /// Services for one version of a definition's code.

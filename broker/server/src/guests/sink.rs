@@ -19,7 +19,7 @@ use super::run::{Run, Started};
 use super::run_action::RunReport;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::limits::WRITES_AT_ONCE_MAX;
+use crate::guests::limits::WRITES_AT_ONCE_MAX;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_process::this_turn;

@@ -15,7 +15,7 @@ use super::routes::RouteRunner;
 use super::routes::delivery_pause::{DeliveryPause, RemovableMessages};
 use super::routes::mailbox::RouteMessage;
 use super::routes::status::Connection;
-use crate::limits::COMMIT_PATIENCE;
+use crate::guests::limits::COMMIT_PATIENCE;
 
 /// Reason that such a dead letter says.
 const REASON: &str = "an administrator took it out of what waited (-skipWaiting)";

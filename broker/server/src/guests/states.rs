@@ -15,7 +15,7 @@ use lotmq_definitions::{Definition, LastValues, ValueKeeper};
 use lotmq_host::StateRefused;
 use parking_lot::Mutex;
 
-use crate::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
+use crate::guests::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
 
 /// Beginning of the topics of all states.
 const START: &str = "$LOT/State/";

@@ -23,7 +23,7 @@ use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use self::masking::Masking;
-use crate::limits::{
+use crate::guests::limits::{
     COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_LINE_BYTES_MIN, MASKED_PRINTED_BYTES_MIN,
     VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX, VARIABLES_SAVED_BYTES,
 };

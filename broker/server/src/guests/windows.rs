@@ -15,7 +15,7 @@ use lotmq_host::{OwnedEvent, OwnedMessage};
 use super::round_robin::RoundResult;
 use super::{Guests, records, rights};
 use crate::guests::HasPrograms as _;
-use crate::limits::ROWS_PER_REPORT;
+use crate::guests::limits::ROWS_PER_REPORT;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_process::clock::timestamp;

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{debug, error, info};
 
-use crate::limits::AUDIT_HEAD_INTERVAL;
+use crate::management::limits::AUDIT_HEAD_INTERVAL;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 pub(crate) use query::Selection;

@@ -7,14 +7,14 @@ use lotmq_changes::QuarantineRow;
 
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;
-use crate::management::client_lines::ClientLines;
 use crate::management::command_queue::Commands;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
+use crate::management::logs::client_lines::ClientLines;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
-use crate::net::Net;
 use lotmq_core::tenant::Tenant;
+use lotmq_net::Net;
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
 /// share.

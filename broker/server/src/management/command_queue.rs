@@ -30,7 +30,7 @@ use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
-use crate::limits::{
+use crate::management::limits::{
     COMMANDS_WAITING_PER_CLIENT_MAX, MODULE_COMPILES_MAX, MODULE_COMPILES_PER_TENANT_MAX,
     MODULE_COMPILES_PER_USER_MAX,
 };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use lotmq_definitions::OnExisting;
 
-use crate::limits::REQUEST_ID_CHARS_MAX;
+use crate::management::limits::REQUEST_ID_CHARS_MAX;
 
 /// Name of the option that names a request, in any case.
 const REQUEST_ID_OPTION: &str = "-requestId";

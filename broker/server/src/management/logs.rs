@@ -15,6 +15,7 @@
 //! definition, so lines cause no lines. Lines are the broker's, so they are published in the tenant
 //! `default` alone. Not here: the lines on standard error (`cli`).
 
+pub(crate) mod client_lines;
 mod layer;
 mod line;
 mod trace_log;
@@ -32,7 +33,7 @@ use tracing::{Event, warn};
 pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
-use crate::limits::LOG_LINES_WAITING_MAX;
+use crate::management::limits::LOG_LINES_WAITING_MAX;
 #[cfg(test)]
 use line::Level;
 use line::Line;

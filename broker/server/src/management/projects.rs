@@ -322,7 +322,7 @@ pub(crate) fn fingerprint(digest: &[u8]) -> String {
 /// Whether a project may have this name: a level of a topic that every file system takes.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
-        && name.len() <= crate::limits::PROJECT_NAME_BYTES_MAX
+        && name.len() <= crate::management::limits::PROJECT_NAME_BYTES_MAX
         && name.trim() == name
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' '))
         && !matches!(name, "." | "..")

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::limits::REFUSED_LOGIN_CHARACTERS_SHOWN;
+use crate::management::limits::REFUSED_LOGIN_CHARACTERS_SHOWN;
 
 /// Count of refused logins, and the last one.
 #[derive(Debug, Default)]

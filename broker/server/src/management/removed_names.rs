@@ -11,7 +11,7 @@ use std::time::Duration;
 use lotmq_changes::{Batch, Op, SettingRow, TenantId};
 use parking_lot::{Condvar, Mutex};
 
-use crate::limits::{REMOVED_NAMES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
+use crate::management::limits::{REMOVED_NAMES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
 
 /// Prefix of the names of settings that hold resting names; their value is the time of the removal.
 const SETTING: &str = "users.removed/";

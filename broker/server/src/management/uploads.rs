@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::limits::{
+use crate::management::limits::{
     MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE,
     MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX,
     MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_REPORT_PAUSE,
@@ -466,5 +466,5 @@ fn new_id() -> String {
 }
 
 fn truncated(text: &str) -> String {
-    text.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
+    text.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect()
 }

@@ -15,8 +15,8 @@ use tracing::info;
 
 use crate::guests::cold_start::{DeferredCompile, NextStep, Pass};
 use crate::guests::late_code::Compiling;
-use crate::limits::COLD_START_THREADS_MAX;
 use crate::management::broker::Broker;
+use crate::server::limits::COLD_START_THREADS_MAX;
 
 /// Pause between two lines of the log.
 const LOG_PAUSE: Duration = Duration::from_secs(5);

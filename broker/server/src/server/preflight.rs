@@ -11,8 +11,8 @@ use std::path::Path;
 use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 
 use super::{HEALTH, StartError, unusable};
-use crate::net::certificates::{CertificateError, ListenerTls};
-use crate::net::listening_socket;
+use lotmq_net::certificates::{CertificateError, ListenerTls};
+use lotmq_net::listening_socket;
 use lotmq_process::clock::wall_ms;
 
 /// Something that a start would refuse.

@@ -21,7 +21,7 @@ use lotmq_store::{SnapshotError, Store};
 use socket2::SockRef;
 use tracing::{debug, info, warn};
 
-use crate::net::listening_socket::{ListeningSocket, SocketFile, bind_unix};
+use lotmq_net::listening_socket::{ListeningSocket, SocketFile, bind_unix};
 
 /// Name of the socket within the data directory.
 const SOCKET_FILE: &str = "snapshot.sock";

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use self::in_flight::InFlight;
 use crate::guests::{HasPrograms as _, Hosting};
-use crate::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
+use crate::server::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::StoredQueues;
 use lotmq_process::disk_room;

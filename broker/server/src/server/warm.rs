@@ -37,7 +37,7 @@ use crate::guests::route_drivers;
 use crate::guests::routes::Routes;
 use crate::guests::{GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
-use crate::net::shard;
+use lotmq_net::shard;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::lifetimes::Anchor;
 use lotmq_process::machine;

@@ -9,9 +9,8 @@ use lotmq_changes::{Batch, Op, TenantId, TenantRow};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_store::{Store, StoreOptions};
 
-use crate::net::accept::serve;
-use crate::net::listening_socket::{ListeningSocket, bind};
 use crate::testing::{Running, connect, receive};
+use lotmq_net::listening_socket::{ListeningSocket, bind};
 
 /// Writes the second tenant into a store, as a later command will.
 fn add_tenant(dir: &Path) {
@@ -31,8 +30,7 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let plan = &broker.config.listeners()[0];
     let mut listener = running.server.listener(&broker.config, plan).unwrap();
     listener.tenant = tenant;
-    let served = broker.net.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket));
-    broker.net.shards[0].listen(serve(served));
+    broker.net.serve(&Arc::new(listener), ListeningSocket::Tcp(socket));
     address
 }
 

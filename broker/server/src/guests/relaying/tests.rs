@@ -11,8 +11,8 @@ use crate::guests::authority::owner as owner_named;
 use crate::guests::authority::tests::{eventually, ok, user};
 use crate::guests::effects::{GuestMessage, Sender};
 use crate::guests::inline_budget::InlineBudget;
+use crate::guests::limits::OWN_EVENTS_PER_MESSAGE_MAX;
 use crate::guests::pending_triggers::{look, thread_events};
-use crate::limits::OWN_EVENTS_PER_MESSAGE_MAX;
 use crate::testing::{Running, receive};
 use lotmq_process::this_turn;
 

@@ -41,6 +41,9 @@ use super::turn_work::TurnWork;
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
+use crate::guests::limits::{
+    PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
+};
 use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
@@ -53,9 +56,6 @@ use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outboxes, outgoing, records};
-use crate::limits::{
-    PROBE_ANSWER_BYTES_MAX, ROUTE_BREAKS_IN_A_ROW_MAX, ROUTE_DELIVERY_BOUNDS, ROUTE_PANICS_MAX,
-};
 use away::Away;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::this_turn;

@@ -26,7 +26,7 @@ use lotmq_host::{Capability, Grants};
 
 use super::endpoints::{name_of, setting};
 use super::template::Names;
-use crate::limits::{FILES_RESERVE_BYTES_MAX, FILES_RESERVE_PART};
+use crate::guests::limits::{FILES_RESERVE_BYTES_MAX, FILES_RESERVE_PART};
 
 /// Setting by which a section has a folder.
 const SETTING: &str = "STORAGE_DIR";

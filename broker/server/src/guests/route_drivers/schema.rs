@@ -14,7 +14,7 @@ use lot_nearest::nearest_name;
 use lot_patterns::{CompiledPattern, PatternError};
 use serde_json::{Map, Value as Json};
 
-use crate::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCHEMA_WORK_MAX};
+use crate::guests::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCHEMA_WORK_MAX};
 
 /// Keywords that are checked.
 const KEYWORDS: &[&str] = &[

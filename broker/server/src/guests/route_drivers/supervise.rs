@@ -15,10 +15,10 @@ use super::dead_lettering::give_up;
 use super::turn_work::TurnWork;
 use crate::guests::dead_letter_queue;
 use crate::guests::hosting::Hosting;
+use crate::guests::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::outbox::OutboxStretch;
 use crate::guests::services::TenantServices;
-use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::this_turn;
 

@@ -9,8 +9,8 @@ use lotmq_host::route::Value;
 use lotmq_host::{RunContext, Services as _};
 
 use super::document::{self, JsonDocument, STEP_BYTES};
+use crate::guests::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 use crate::guests::services::TenantServices;
-use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_SEARCHED_BYTES_MAX};
 
 /// Setting of an event that the host fills itself, with where it reports what can never pass;
 /// guests do not see it.

@@ -10,7 +10,7 @@ use lot_to_wasm::limits::TAKERS_MAX;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 
 use crate::guests::HasPrograms as _;
-use crate::limits::ROUTE_THREADS_MAX;
+use crate::guests::limits::ROUTE_THREADS_MAX;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// The guest `route-echo`: a line for each message, both ways.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use tokio::task::yield_now;
 
-use crate::limits::ROUTE_TURN_WORK_MAX;
+use crate::guests::limits::ROUTE_TURN_WORK_MAX;
 
 /// Work of a task since it last ended its turn.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct RunBounds {
     /// Time of the machine after which the guest is told that there is other work; at most
-    /// [`ROUTE_RUN_TIME`](crate::limits::ROUTE_RUN_TIME).
+    /// [`ROUTE_RUN_TIME`](crate::guests::limits::ROUTE_RUN_TIME).
     pub(crate) time: Duration,
     /// Number of messages after which it is told so; `None`: the time alone.
     pub(crate) brings: Option<u64>,

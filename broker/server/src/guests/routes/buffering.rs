@@ -7,7 +7,7 @@ use lot_facts::{RouteBlock, RouteFacts, RouteValue};
 use lotmq_codec::QoS;
 use lotmq_config::{OverloadPolicy, Routes as Defaults};
 
-use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
+use crate::guests::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 
 /// Default of `BUFFER_MAX_BYTES`.
 const OUTBOX_BYTES_MAX: u64 = 1 << 30;

@@ -24,7 +24,7 @@ use super::mailbox::Addressee;
 use super::outbox::Amount;
 use super::runner::RouteRunner;
 use super::stored_post;
-use crate::limits::{DEAD_LETTER_REASON_BYTES, DEAD_LETTERS_MAX, DEAD_LETTERS_SHOWN};
+use crate::guests::limits::{DEAD_LETTER_REASON_BYTES, DEAD_LETTERS_MAX, DEAD_LETTERS_SHOWN};
 use lotmq_process::clock::utc_text;
 
 /// Version of the form of a letter in the store.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::mailbox::Addressee;
-use crate::limits::EVENT_STATUSES_MAX;
+use crate::guests::limits::EVENT_STATUSES_MAX;
 
 /// Standings of the events of a route that anything has happened to.
 #[derive(Clone, Debug, Default)]

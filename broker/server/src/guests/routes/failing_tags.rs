@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use crate::limits::{ROUTE_FAILING_TAGS_REPORTED_MAX, ROUTE_TAG_TEXT_CHARACTERS_MAX};
+use crate::guests::limits::{ROUTE_FAILING_TAGS_REPORTED_MAX, ROUTE_TAG_TEXT_CHARACTERS_MAX};
 
 /// Tags of a route that have no value.
 #[derive(Clone, Debug, Default, PartialEq)]

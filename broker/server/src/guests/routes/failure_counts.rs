@@ -3,7 +3,7 @@
 //!
 //! All instances of a route share them: four that find nobody there are one piece of news.
 
-use crate::limits::ROUTE_REASONS_MAX;
+use crate::guests::limits::ROUTE_REASONS_MAX;
 
 /// Reasons with their counts, the one that was met first in front.
 #[derive(Debug, Default)]

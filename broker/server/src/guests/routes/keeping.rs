@@ -23,7 +23,7 @@ use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
 use super::status::RunnerFacts;
 use super::stored_post;
-use crate::limits::{
+use crate::guests::limits::{
     ROUTE_ASIDE_BYTES_MAX, ROUTE_ASIDE_MESSAGES_MAX, ROUTE_FRESH_BYTES, ROUTE_FRESH_MESSAGES,
     ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES, ROUTE_SLICE_BYTES,
 };

@@ -24,7 +24,7 @@ use lotmq_host::OwnedMessage;
 
 use super::mailbox::{Addressee, RouteMessage};
 use super::outbox::Amount;
-use crate::limits::ROUTE_FRESH_CHUNK_BYTES;
+use crate::guests::limits::ROUTE_FRESH_CHUNK_BYTES;
 
 /// Message that is noted for a route.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::asked_run::{AskedProbe, Probed};
 use super::runner::RouteRunner;
-use crate::limits::ROUTE_PROBES_MAX as PROBES_MAX;
+use crate::guests::limits::ROUTE_PROBES_MAX as PROBES_MAX;
 use lotmq_core::tenant::Tenant;
 
 /// Handle of the threads of routes.

@@ -24,7 +24,7 @@ use lotmq_session::Time;
 
 use super::mailbox::RouteMessage;
 use super::memory_buffer::{BufferedMessage, FreshBytes, MemoryBuffer};
-use crate::limits::ROUTE_FRESH_MESSAGES;
+use crate::guests::limits::ROUTE_FRESH_MESSAGES;
 
 /// Outboxes by the names of their routes.
 pub(in crate::guests) type LeftOutboxes = Mutex<HashMap<Box<str>, (SessionId, Waiting)>>;

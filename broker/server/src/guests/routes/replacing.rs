@@ -6,7 +6,7 @@ use lot_facts::RouteFacts;
 
 use super::mailbox::RouteMessage;
 use super::runner::RouteRunner;
-use crate::limits::GONE_EVENTS_SHOWN;
+use crate::guests::limits::GONE_EVENTS_SHOWN;
 
 /// Returns a warning about waiting messages if a new text replaces the text of the route. Messages
 /// for removed events, mappings and tags become dead letters. Counts only the part of the outbox

@@ -6,7 +6,7 @@ use lotmq_host::Value;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
-use crate::limits::ROWS_BYTES_MAX;
+use crate::guests::limits::ROWS_BYTES_MAX;
 
 /// Question for the guest of a route.
 #[derive(Debug, PartialEq)]

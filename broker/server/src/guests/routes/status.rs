@@ -24,7 +24,7 @@ use super::mailbox::Addressee;
 use super::pace::{PaceMark, Rates, RoutePace};
 use super::refused_write::RefusedWrite;
 use super::version::COMPILING;
-use crate::limits::ROUTE_DELIVERY_BUCKETS;
+use crate::guests::limits::ROUTE_DELIVERY_BUCKETS;
 
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
@@ -146,7 +146,7 @@ pub(crate) struct DeliveryFigures {
     /// Messages that did not pass and were to come again.
     pub(crate) retried: u64,
     /// Times from the reception of messages until the far side had them, by
-    /// [`ROUTE_DELIVERY_BOUNDS`](crate::limits::ROUTE_DELIVERY_BOUNDS).
+    /// [`ROUTE_DELIVERY_BOUNDS`](crate::guests::limits::ROUTE_DELIVERY_BOUNDS).
     pub(crate) latency: DurationCounts<ROUTE_DELIVERY_BUCKETS>,
     /// Messages that nothing of it takes because of its policies.
     pub(crate) refused_by_policy: u64,

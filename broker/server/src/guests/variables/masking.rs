@@ -20,7 +20,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use zeroize::Zeroizing;
 
 use super::Secret;
-use crate::limits::MASKED_BYTES_MIN;
+use crate::guests::limits::MASKED_BYTES_MIN;
 
 /// Text in place of a secret.
 const MASK: &[u8] = b"***";
@@ -250,7 +250,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD_NO_PAD;
 
     use super::*;
-    use crate::limits::MASKED_CUT_BYTES_MIN;
+    use crate::guests::limits::MASKED_CUT_BYTES_MIN;
 
     fn masking(values: &[&str]) -> Masking {
         let mut masking = Masking::default();

@@ -4,7 +4,7 @@ use lotmq_auth::Identity;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::limits::AUDIT_FIELD_BYTES_MAX;
+use crate::management::limits::AUDIT_FIELD_BYTES_MAX;
 use lotmq_process::clock::utc_text;
 
 /// Event that is recorded.

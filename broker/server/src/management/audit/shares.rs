@@ -17,7 +17,7 @@ use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::trail::Trail;
-use crate::limits::AUDIT_NOTED_ANEW_MAX;
+use crate::management::limits::AUDIT_NOTED_ANEW_MAX;
 use lotmq_core::counters::Counters;
 
 /// Number of records of each actor.

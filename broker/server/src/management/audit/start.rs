@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Audit, Event, Kind, Record};
 use crate::guests::Hosting;
-use crate::limits::AUDIT_CHANGES_MAX;
+use crate::management::limits::AUDIT_CHANGES_MAX;
 
 /// Name of the stored fact with the configuration.
 const CONFIGURATION: &str = "audit.configuration";

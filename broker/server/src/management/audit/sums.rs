@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::record::Event;
-use crate::limits::{
+use crate::management::limits::{
     AUDIT_ADDRESSES_MAX, AUDIT_COMMANDS_PER_SECOND, AUDIT_DENIALS_PER_SECOND, AUDIT_LOGINS_PER_SECOND,
     AUDIT_OWN_RECORDS, AUDIT_REFUSALS_PER_SECOND, AUDIT_SUM_COMMANDS_MAX, AUDIT_SUM_INTERVAL,
     AUDIT_SUM_USERS_MAX,
@@ -237,7 +237,7 @@ impl Address {
             && self.users.len() < AUDIT_SUM_USERS_MAX
             && !self.users.iter().any(|known| **known == *user)
         {
-            let cut = user.floor_char_boundary(crate::limits::AUDIT_FIELD_BYTES_MAX);
+            let cut = user.floor_char_boundary(crate::management::limits::AUDIT_FIELD_BYTES_MAX);
             self.users.push(user[..cut].into());
         }
     }

@@ -2,7 +2,7 @@ use lotmq_changes::{Batch, Op};
 use lotmq_store::{Durability, StoreOptions};
 
 use super::*;
-use crate::limits::AUDIT_WAITING_MAX;
+use crate::management::limits::AUDIT_WAITING_MAX;
 
 fn store() -> Store {
     let options = StoreOptions { durability: Durability::None, ..StoreOptions::new("unused") };

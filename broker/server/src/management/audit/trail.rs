@@ -21,7 +21,7 @@ use tracing::error;
 use super::chain::{self, Digest};
 use super::record::{Event, Record};
 use super::shares::Actors;
-use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
+use crate::management::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
 use lotmq_core::counters::Counters;
 
 /// Kind of a sequence of records.

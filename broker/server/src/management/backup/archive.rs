@@ -20,7 +20,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Part;
 use super::manifest::{FORMAT, Manifest, Member, Table};
-use crate::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX};
+use crate::management::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX};
 use crate::management::zip_members::{self, OpenZipError};
 
 const STORE: &str = "store.export";

@@ -10,7 +10,7 @@ use lotmq_session::Time;
 use parking_lot::Mutex;
 
 use super::Spool;
-use crate::limits::RESTORE_PART_PATIENCE;
+use crate::management::limits::RESTORE_PART_PATIENCE;
 
 /// Number of a part, from 1, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

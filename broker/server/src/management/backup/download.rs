@@ -13,7 +13,9 @@ use lotmq_codec::QoS;
 use lotmq_pulse::goes_on;
 use sha2::{Digest as _, Sha256};
 
-use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE, BACKUP_RATE_MIN};
+use crate::management::limits::{
+    BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE, BACKUP_RATE_MIN,
+};
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::internal;
 use lotmq_process::this_turn;

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::limits::BACKUP_FREE_BYTES_MIN;
+use crate::management::limits::BACKUP_FREE_BYTES_MIN;
 
 /// Bytes written between two looks at the free space.
 const LOOK_EVERY: u64 = 4 << 20;

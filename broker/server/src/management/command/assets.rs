@@ -25,9 +25,9 @@ use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_types::TYPES;
-use crate::limits::ASSETS_MAX;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{self, Asset, AssetKind};
+use crate::management::limits::ASSETS_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 

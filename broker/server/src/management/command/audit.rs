@@ -15,8 +15,8 @@ use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::route_drivers::folders;
-use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::audit::Selection;
+use crate::management::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);

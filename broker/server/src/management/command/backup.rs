@@ -15,16 +15,16 @@ use tracing::{info, warn};
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::guests::limits::COMMIT_PATIENCE;
 use crate::guests::{self, HasPrograms as _};
-use crate::limits::{
-    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, COMMIT_PATIENCE, RESTORE_DISK_FACTOR,
-    RESTORE_UNPACKED_BYTES_MAX,
-};
 use crate::management::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, PartError, PartNumber, Spool,
     WriteError,
 };
 use crate::management::broker::Broker;
+use crate::management::limits::{
+    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
@@ -161,7 +161,8 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
             Some("retained") => parts.push(Part::Retained),
             Some("sessions") => parts.push(Part::Sessions),
             Some(_) => {
-                let shown: String = argument.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+                let shown: String =
+                    argument.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
                 return Err(Refusal::new("ARGUMENT_INVALID", format!("Unknown option '{shown}'.")));
             }
             None if name.is_none() => name = Some(argument),
@@ -174,7 +175,7 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     };
     let name: String = name.unwrap_or_else(of_time);
     if !is_backup_name(&name) {
-        let shown: String = name.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let shown: String = name.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
         let refusal = Refusal::new("BACKUP_NAME_INVALID", format!("Backup name '{shown}' is invalid."));
         return Err(refusal.with_suggestion(format!(
             "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"

@@ -9,9 +9,9 @@ use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::late_code::Compiling;
-use crate::limits::HEARTBEAT_PATIENCE;
 use crate::management::broker::Broker;
 use crate::management::sys;
+use lotmq_process::limits::HEARTBEAT_PATIENCE;
 
 /// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);

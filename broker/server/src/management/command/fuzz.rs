@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use crate::limits::REQUEST_ID_CHARS_MAX;
 use crate::management::command_text::{
     CommandText, arguments, entity_body, normalized_verb, without_request_id,
 };
+use crate::management::limits::REQUEST_ID_CHARS_MAX;
 
 /// Reads `bytes` as the payload of a command.
 pub fn fuzz_command(bytes: &[u8]) {

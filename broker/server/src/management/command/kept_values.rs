@@ -11,7 +11,7 @@ use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests;
 use crate::guests::HasPrograms as _;
-use crate::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
+use crate::management::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
 
 pub(super) static LIST: Verb = Verb {
     name: "listKept",

@@ -11,7 +11,7 @@ use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
-use crate::limits::LISTING_ROWS_MAX;
+use crate::management::limits::LISTING_ROWS_MAX;
 
 /// Time from which on a turn is one long run: turns of several end earlier.
 const LONG_RUN: Duration = Duration::from_secs(1);

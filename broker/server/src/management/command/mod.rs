@@ -459,7 +459,7 @@ mod tests {
         let cut = format!("-addAction {}€", "x".repeat(52));
         assert_eq!(load_of(cut.as_bytes()).work, Work::Compiles, "a character is cut");
         assert_eq!(load_of(&[0xff; 100]).work, Work::Answers);
-        let long = format!("--ADD-action {}", "x".repeat(crate::limits::LARGE_UPLOAD_BYTES));
+        let long = format!("--ADD-action {}", "x".repeat(crate::management::limits::LARGE_UPLOAD_BYTES));
         assert!(load_of(long.as_bytes()).is_large);
         assert!(!load_of(b"-addAction DEFINE ACTION A").is_large);
     }

@@ -7,7 +7,7 @@ use lotmq_core::tenant::Tenant;
 use serde_json::Value;
 
 use super::reply::problem;
-use crate::limits::HOLDERS_SHOWN_MAX;
+use crate::management::limits::HOLDERS_SHOWN_MAX;
 
 /// Names in rules that no rule had before, in the order of the text's facts.
 #[derive(Default)]

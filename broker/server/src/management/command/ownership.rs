@@ -11,7 +11,7 @@ use super::reply::{Refusal, problem};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
-use crate::limits::OF_OTHERS_SHOWN_MAX;
+use crate::management::limits::OF_OTHERS_SHOWN_MAX;
 use crate::management::managed::Managing as _;
 
 /// Option of a command that is about what belongs to others, too.

@@ -24,7 +24,7 @@ use super::ownership::Removal;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::management::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};

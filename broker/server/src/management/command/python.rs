@@ -13,10 +13,11 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
+use crate::guests::limits::SCRIPTS_MAX;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
-use crate::limits::{DEPENDENTS_CHECKED_MAX, SCRIPTS_MAX};
 use crate::management::command_text::without_line_of_request_id;
+use crate::management::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::managed::Managing as _;
 
 /// A script, as messages call it.

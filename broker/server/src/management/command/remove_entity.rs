@@ -13,7 +13,7 @@ use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
-use crate::limits::DEPENDENTS_CHECKED_MAX;
+use crate::management::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;

@@ -16,7 +16,7 @@ use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 use crate::guests::{rules, seeds};
-use crate::limits::REMOVED_SHOWN_MAX;
+use crate::management::limits::REMOVED_SHOWN_MAX;
 
 pub(super) static ADD: Verb = Verb {
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",

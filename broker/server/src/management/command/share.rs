@@ -6,7 +6,7 @@ use lotmq_shares::share_of;
 
 use super::reply::Refusal;
 use super::verb::Call;
-use crate::limits::USER_PART;
+use lotmq_core::limits::USER_PART;
 
 /// Refuses an amount beyond the share of a user who is no administrator: `more` is added to the
 /// existing pieces. `of` lists these with their owners, and `what` names them.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::limits::TRACE_LOGS_MAX;
+use crate::management::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
 
 /// Trace logs that are not kept for administrators.

@@ -9,8 +9,8 @@ use lotmq_pulse::Heartbeat;
 use tracing::error;
 
 use super::run;
-use crate::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use crate::management::broker::Broker;
+use crate::management::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use lotmq_process::this_turn;
 
 /// Starts the threads.

@@ -12,7 +12,9 @@ use lotmq_pulse::{Heartbeats, goes_on};
 
 use super::shares::QuotaKey;
 use super::user_places::{PlacesMax, UserPlaces};
-use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX};
+use crate::management::limits::{
+    READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX,
+};
 use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Period at which the progress of a read is checked.

@@ -11,7 +11,7 @@ use lotmq_auth::Identity;
 use lotmq_core::tenant::Tenant;
 
 use super::work::{Load, OF_ALL, OF_TENANT, OF_USER, Threads};
-use crate::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, OWN_PASSWORDS_WAITING_MAX};
+use crate::management::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, OWN_PASSWORDS_WAITING_MAX};
 
 /// Parts of all places for commands that wait: one user takes one of them at most, one tenant all
 /// but one.
@@ -180,5 +180,5 @@ mod tests {
     }
 
     /// Half of the threads that may wait.
-    const OF_USER_WAITING: usize = crate::limits::COMMAND_THREADS_WAITING_MAX / 2;
+    const OF_USER_WAITING: usize = crate::management::limits::COMMAND_THREADS_WAITING_MAX / 2;
 }

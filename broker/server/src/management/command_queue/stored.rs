@@ -10,7 +10,7 @@ use lotmq_changes::{StoreError, Ticket};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
-use crate::limits::COMMIT_PATIENCE;
+use crate::guests::limits::COMMIT_PATIENCE;
 
 /// State of a disk that hangs.
 #[derive(Debug, Default)]

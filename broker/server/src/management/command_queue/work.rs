@@ -4,7 +4,7 @@
 //! Invariant: at least one thread neither compiles nor waits, so that what is quickly answered is,
 //! whatever else was given.
 
-use crate::limits::{
+use crate::management::limits::{
     COMMAND_THREADS, COMMAND_THREADS_COMPILING_MAX, COMMAND_THREADS_MODULES_MAX, COMMAND_THREADS_WAITING_MAX,
     LARGE_UPLOAD_BYTES, LARGE_UPLOADS_MAX,
 };

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 
-use crate::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
+use crate::management::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
 use lotmq_process::clock::utc_text;
 
 /// Level of a line. `Trace` is for trace logs only.
@@ -120,7 +120,7 @@ impl Category {
             ("lotmq_server::modules", Category::Lot),
             ("lotmq_server::projects", Category::Lot),
             ("lotmq_host", Category::Lot),
-            ("lotmq_server::net", Category::Mqtt),
+            ("lotmq_net", Category::Mqtt),
             ("lotmq_core::protocol", Category::Mqtt),
             ("lotmq_core::connection", Category::Mqtt),
             ("lotmq_core::owner", Category::Mqtt),
@@ -252,7 +252,7 @@ mod tests {
             ("lotmq_server::guests::sink", Some(Category::Lot)),
             ("lotmq_host::route::net", Some(Category::Routes)),
             ("lotmq_host::executor", Some(Category::Lot)),
-            ("lotmq_server::net::shard", Some(Category::Mqtt)),
+            ("lotmq_net::shard", Some(Category::Mqtt)),
             ("lotmq_core::owner::step", Some(Category::Mqtt)),
             ("lotmq_core::turn::paging", Some(Category::Broker)),
             ("lotmq_server::server", Some(Category::Broker)),

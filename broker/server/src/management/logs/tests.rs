@@ -140,6 +140,6 @@ fn trace_logs_are_read_and_stored() {
     }
     let other = SettingRow { tenant: lotmq_changes::TenantId::DEFAULT, name: "x".into(), value: "y".into() };
     assert!(TraceLog::restored(&other).is_none());
-    let long = "x".repeat(crate::limits::TRACE_LOG_FILTER_BYTES_MAX + 1);
+    let long = "x".repeat(crate::management::limits::TRACE_LOG_FILTER_BYTES_MAX + 1);
     assert_eq!(read("a", &format!("info {long}")).unwrap_err(), TraceLogError::TooLong(long.len()));
 }

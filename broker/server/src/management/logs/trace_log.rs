@@ -7,7 +7,7 @@ use lotmq_changes::{SettingRow, TenantId};
 use lotmq_router::{filter_matches, topic_filter_valid};
 
 use super::line::{Category, Level, Line};
-use crate::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};
+use crate::management::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};
 
 /// Prefix of the names of settings that hold trace logs.
 const SETTING: &str = "trace-log.";
@@ -177,5 +177,5 @@ impl TraceLog {
 }
 
 fn truncated(text: &str) -> String {
-    text.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
+    text.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect()
 }

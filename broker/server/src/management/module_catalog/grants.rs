@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::guests::grant_intersection::{have_common_topics, reaches};
+use crate::guests::limits::MODULE_GRANT_BYTES_MAX;
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::variables::is_name;
-use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};
+use crate::management::limits::{MANIFEST_BYTES_MAX, MODULE_GRANTS_MAX};
 
 /// Name of the custom section in which a component says what it asks for.
 pub(crate) const MANIFEST_SECTION: &str = "lotmq:manifest";

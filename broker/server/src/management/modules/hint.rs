@@ -7,7 +7,7 @@
 use lot_facts::{Facts, Trigger};
 use lotmq_host::{Capability, custom_sections};
 
-use crate::limits::MODULE_GRANTS_MAX;
+use crate::management::limits::MODULE_GRANTS_MAX;
 use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 
 /// Topic Filters that a refusal names; of further ones it tells the number.

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, ArchiveError};
-use crate::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
+use crate::management::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
 
 /// Reason why a path cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use lotmq_session::SessionExpiry;
 use serde_json::{Value, json};
 
 use super::rows::Rows;
-use crate::limits::LISTING_ROWS_MAX;
+use crate::management::limits::LISTING_ROWS_MAX;
 use lotmq_core::clock::Clock;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;

@@ -19,11 +19,11 @@ use super::figures::Figures;
 use crate::guests::compile_places::{CompileOwner, Rank};
 use crate::guests::late_code::Compiling;
 use crate::guests::{HasPrograms as _, trigger_lint};
-use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
+use crate::management::limits::LISTING_ROWS_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::system_state::dropped;
-use crate::net::not_opened;
+use lotmq_net::not_opened;
 use lotmq_process::clock::utc_text;
 use lotmq_process::{disk_room, machine, time_zone, usage};
 
@@ -202,7 +202,7 @@ impl Used {
 /// Limits whose use is known as a sum. Those of one client, session or listener are not among them.
 fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
     let limits = &broker.config.limits;
-    let core = &broker.net.core;
+    let core = &broker.core;
     let (sessions, anonymous) = tenant.shares.sessions();
     let retained = tenant.retained.read();
     let (retained_messages, retained_bytes) = (retained.len() as u64, retained.bytes());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::limits::LISTING_ROWS_MAX;
+use crate::management::limits::LISTING_ROWS_MAX;
 
 /// Rows of a listing: counts all, and writes as many as there is room for.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use lotmq_shares::share_of;
 use parking_lot::Mutex;
 
-use crate::limits::USER_PART;
+use lotmq_core::limits::USER_PART;
 
 /// Most bridges of a tenant whose states are kept; a plant has some dozen.
 const BRIDGES_MAX: usize = 1_000;

@@ -19,8 +19,8 @@ use lotmq_host::fiber::{Endpoint, EndpointTls};
 use super::{EmbeddedBroker, EmbeddedError, LOOK};
 use crate::guests::HasPrograms as _;
 use crate::guests::auth_modules::AuthModuleCode;
+use crate::guests::limits::ROUTE_RUN_TIME;
 use crate::guests::recorder::{LoginEvent, Report, RunEvent, RunRecorder as _};
-use crate::limits::ROUTE_RUN_TIME;
 
 /// Longest time of this machine that a call takes, waiting included, and that a run takes behind
 /// its end.

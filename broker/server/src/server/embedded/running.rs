@@ -9,10 +9,10 @@ use super::broker_event::EventRecorder;
 use super::served::ServedRoute;
 use super::{EmbeddedBroker, EmbeddedError, PATIENCE};
 use crate::guests::HasPrograms as _;
+use crate::guests::limits::ROUTE_RUN_TIME;
 use crate::guests::recorder::{Report, RunEvent, RunRecorder as _};
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::asked_run::RunBounds;
-use crate::limits::ROUTE_RUN_TIME;
 
 /// Time of this machine that a guest has for its end after it was refused what it was not granted.
 /// Guests that give up then never come to rest.

@@ -14,7 +14,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::guests::Hosting;
-use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
+use crate::server::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::{self, Share};
 use lotmq_core::tenant::client::{Client, ClientState};

@@ -7,11 +7,11 @@ use lotmq_host::route::{LentDelivery, PlaceholderValues};
 use super::super::delivery::{delivery, placeholders};
 use super::{Serving, failing};
 use crate::guests::HasPrograms as _;
+use crate::guests::limits::ROUTE_FILLED_BYTES_MAX;
 use crate::guests::rights;
 use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Addressee, RouteMessage};
-use crate::limits::ROUTE_FILLED_BYTES_MAX;
 
 /// Reason of a message that is not for the owner of the route any more.
 const NO_RIGHT: &str = "the owner of the route may not read this topic any more";

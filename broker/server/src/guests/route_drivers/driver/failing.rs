@@ -9,10 +9,10 @@ use lotmq_definitions::RunError;
 
 use super::super::dead_lettering::give_up;
 use super::{Driver, Handed, Serving, away};
+use crate::guests::limits::{ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Retries, RouteMessage};
 use crate::guests::routes::pause::Pause;
-use crate::limits::{ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 
 /// Tries the same again after a pause, unless that has been done for long enough.
 pub(super) async fn retry(serving: &mut Serving<'_>, mut batch: PostBatch, reason: &str) {

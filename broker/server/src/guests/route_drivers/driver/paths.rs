@@ -15,9 +15,9 @@ use tracing::warn;
 
 use super::asking::ask_guest;
 use super::{Driver, Ended};
+use crate::guests::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
-use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
 
 /// Request by which a guest is asked.
 const OPERATION: &str = "paths";

@@ -15,11 +15,11 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::{Ended, Serving, away, count_call, text_of, trapped};
+use crate::guests::limits::ROUTE_RUN_TIME;
 use crate::guests::routes::asked_run::{AskedRun, RunBounds};
 use crate::guests::routes::driver_slot::Work;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::runner::RouteRunner;
-use crate::limits::ROUTE_RUN_TIME;
 use tags::TagsAsked;
 
 /// Period at which a run that was asked for is looked at.

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use super::post::{Addressee, PostKey, RouteMessage};
+use crate::guests::limits::EVENT_STATUSES_MAX;
 use crate::guests::routes::pause::Pause;
-use crate::limits::EVENT_STATUSES_MAX;
 
 /// Takers of a lane that back off.
 #[derive(Debug, Default)]

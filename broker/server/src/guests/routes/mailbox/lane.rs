@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use super::backoff::Backoffs;
 use super::post::{Addressee, Batches, RouteMessage};
+use crate::guests::limits::{ROUTE_ALONE_ENDS, ROUTE_COMPANY_MESSAGES};
 use crate::guests::routes::pause::Pause;
-use crate::limits::{ROUTE_ALONE_ENDS, ROUTE_COMPANY_MESSAGES};
 
 /// When something can be taken.
 #[derive(Clone, Copy, Debug, PartialEq)]

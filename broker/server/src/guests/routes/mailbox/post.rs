@@ -9,7 +9,7 @@ use lot_facts::{RouteBlock, RouteFacts, Taker};
 use lotmq_host::OwnedMessage;
 use smallvec::SmallVec;
 
-use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
+use crate::guests::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
 
 /// Message on its way to the far side.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use lotmq_host::{Engine, EngineOptions};
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
+use crate::guests::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
 
 fn message(payload: &[u8]) -> Arc<OwnedMessage> {
     Arc::new(OwnedMessage::new("t", payload.to_vec()))

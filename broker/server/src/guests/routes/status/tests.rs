@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::limits::ROUTE_DELIVERY_BOUNDS;
+use crate::guests::limits::ROUTE_DELIVERY_BOUNDS;
 
 #[test]
 fn status_has_the_fields_of_the_reference_in_order() {

@@ -28,12 +28,12 @@ use crate::guests::policies::{Autostart, Policies, Restart};
 use crate::guests::route_drivers;
 use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_orders::RouteOrder;
-use crate::limits::{
-    MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, VERB_SHOWN_CHARS_MAX,
-};
 use crate::management::asset_catalog::AssetRecord;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::command_text::first_argument;
+use crate::management::limits::{
+    MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, VERB_SHOWN_CHARS_MAX,
+};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions};

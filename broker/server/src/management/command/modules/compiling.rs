@@ -25,11 +25,11 @@ use crate::guests::compile_places::CompilePlace;
 use crate::guests::compile_workers::CompileFor;
 use crate::guests::policies::Policies;
 use crate::guests::{DeployError, Hosting};
-use crate::limits::MODULE_COMPILE_REPORT_PAUSE;
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::components;
+use crate::management::limits::MODULE_COMPILE_REPORT_PAUSE;
 use crate::management::module_catalog::Module;
 use crate::management::modules::{self, CompiledModule};
 

@@ -11,13 +11,13 @@ use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::{authority, not_found};
-use crate::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::backup::Download;
 use crate::management::command::backup::receiver;
 use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
+use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 

@@ -10,13 +10,13 @@ use lotmq_host::limits::{ROUTE_TIME, RULE_MEMORY_BYTES, RULE_TIME};
 use lotmq_host::{Capability, World, world_by_exports};
 use serde_json::Value;
 
-use crate::limits::{
-    MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
-    MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
-};
 use crate::management::command::reply::{Refusal, missing_argument};
 use crate::management::command::verb::{Call, Verb};
 use crate::management::command_text::normalized_verb;
+use crate::management::limits::{
+    MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
+    MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
+};
 use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::management::module_catalog::{self, ModuleOptions};
 

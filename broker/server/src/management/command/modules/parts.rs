@@ -17,9 +17,6 @@ use zeroize::Zeroizing;
 
 use super::check_place;
 use super::options::ModuleRequest;
-use crate::limits::{
-    MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
-};
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
 use crate::management::command::redaction::Redaction;
@@ -28,6 +25,9 @@ use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::command_queue::work::Load;
 use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::command_text::CommandText;
+use crate::management::limits::{
+    MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
+};
 use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
@@ -262,7 +262,7 @@ pub(super) fn cancelled(call: &Call<'_>) -> Refusal {
 fn cancel(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let id = call.argument("uploadId")?;
     let cancelled = call.broker.uploads.cancel(call.tenant, call.identity, &id).ok_or_else(|| {
-        let shown: String = id.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let shown: String = id.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
         Refusal::new("UPLOAD_UNKNOWN", format!("Upload '{shown}' is unknown or expired."))
     })?;
     if let CancelledUpload::Ended(upload) = cancelled {
@@ -333,7 +333,7 @@ mod tests {
     use lotmq_client::{ConnectOptions, Publication, QoS};
 
     use super::*;
-    use crate::limits::{MODULE_UPLOAD_PATIENCE, MODULE_UPLOADS_BYTES_MAX};
+    use crate::management::limits::{MODULE_UPLOAD_PATIENCE, MODULE_UPLOADS_BYTES_MAX};
     use crate::testing::{Running, connect, receive};
 
     #[test]

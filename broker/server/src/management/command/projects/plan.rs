@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use super::compiled::{CompiledProject, Present, would_give_back, would_remove};
 use super::rights;
 use crate::guests::HasPrograms as _;
-use crate::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
+use crate::management::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::projects::{Project, fingerprint, opened_administration};
 

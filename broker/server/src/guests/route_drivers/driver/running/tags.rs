@@ -13,10 +13,10 @@ use tracing::{info, warn};
 
 use super::super::asking::ask_guest;
 use super::super::{Driver, Ended};
+use crate::guests::limits::{ROUTE_TAGS_PAUSE, ROUTE_TAGS_REPORT_PAUSE};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::failing_tags::FailingTags;
 use crate::guests::routes::version::Version;
-use crate::limits::{ROUTE_TAGS_PAUSE, ROUTE_TAGS_REPORT_PAUSE};
 
 /// Request by which a guest is asked.
 const OPERATION: &str = "tags";

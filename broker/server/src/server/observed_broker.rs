@@ -1,0 +1,47 @@
+//! The broker as the port for health and metrics sees it.
+
+use lotmq_admin::{Health, ObservedBroker};
+use serde_json::{Map, Value, json};
+
+use super::metrics;
+use crate::guests::late_code::Compiling;
+use crate::management::broker::Broker;
+use crate::management::sys::{failures, state};
+
+impl ObservedBroker for Broker {
+    /// Not well while nothing can be stored, when a part of the broker has ended or stands still,
+    /// when a listener for clients could not be opened, and while definitions of the start are
+    /// still being compiled.
+    fn health(&self, silent: Option<String>) -> Health {
+        let failures = failures(self, silent);
+        let compiling = Compiling::now(self);
+        let is_well = failures.is_empty() && compiling.is_none();
+        let mut members = Map::new();
+        members.insert("status".to_owned(), state(&failures, compiling.is_some()).into());
+        let told = compiling.as_ref().map(ToString::to_string);
+        if let Some(reason) = failures.into_iter().next().or(told) {
+            members.insert("reason".to_owned(), reason.into());
+        }
+        if let Some(compiling) = compiling {
+            members.insert("compiling".to_owned(), compiling.to_json());
+        }
+        if !self.quarantined.is_empty() {
+            members.insert("quarantined_rows".to_owned(), self.quarantined.len().into());
+        }
+        let damaged = self.store.metrics().damaged();
+        if damaged > 0 {
+            members.insert("damaged_found".to_owned(), damaged.into());
+        }
+        let not_opened = self.net.not_opened.lock();
+        if !not_opened.is_empty() {
+            let listeners =
+                not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
+            members.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
+        }
+        Health { is_well, members }
+    }
+
+    fn figures(&self) -> String {
+        metrics::text(self)
+    }
+}
