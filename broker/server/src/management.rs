@@ -12,7 +12,6 @@ pub(crate) mod audit;
 pub mod backup;
 pub(crate) mod broker;
 pub(crate) mod client_lines;
-pub mod codes;
 pub(crate) mod command;
 pub(crate) mod command_queue;
 mod command_text;

@@ -13,6 +13,7 @@ use super::modules::parts;
 use super::reply::{self, Done, Heading, Refusal, Reply};
 use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::management::audit::{Event, Kind, Record};
 use crate::management::broker::Broker;
@@ -33,8 +34,8 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     broker.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
-        note(broker, job, AuditEntry { result: "NOT_UTF8", ..AuditEntry::default() });
-        let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
+        note(broker, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
+        let refusal = Refusal::new(Code::NotUtf8, "The command is not UTF-8 text.");
         refuse(broker, job, Heading::default(), refusal);
         return;
     };
@@ -47,12 +48,20 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
                 note(
                     broker,
                     job,
-                    AuditEntry { verb: Some(name), result: "NOT_AVAILABLE", ..AuditEntry::default() },
+                    AuditEntry {
+                        verb: Some(name),
+                        result: Code::NotAvailable.name(),
+                        ..AuditEntry::default()
+                    },
                 );
                 (Heading { command: Some(name), ..heading }, reply::not_available(name))
             }
             None => {
-                note(broker, job, AuditEntry { result: "UNKNOWN_COMMAND", ..AuditEntry::default() });
+                note(
+                    broker,
+                    job,
+                    AuditEntry { result: Code::UnknownCommand.name(), ..AuditEntry::default() },
+                );
                 (heading, reply::unknown_command(&text))
             }
         };
@@ -125,10 +134,14 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     note(
         broker,
         job,
-        AuditEntry { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..AuditEntry::default() },
+        AuditEntry {
+            verb: verb.map(|verb| verb.name),
+            result: Code::InternalError.name(),
+            ..AuditEntry::default()
+        },
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
-    let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
+    let refusal = Refusal::new(Code::InternalError, "The command failed by an error of the broker.");
     refuse(broker, job, heading, refusal);
 }
 
@@ -180,7 +193,7 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Ok(done);
     }
     let message = "A change is being stored; what is told of it holds when that is done.";
-    Ok(done.with_warning("NOT_STORED_YET", message))
+    Ok(done.with_warning(Code::NotStoredYet, message))
 }
 
 /// Contents of a command's record in the audit, besides its user.
@@ -246,12 +259,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     }
     let result = outcome.as_ref().map_or_else(Refusal::code, |_| "success");
     // Text that does not fit the verb may be anything, such as a password behind a missing blank.
-    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID" | "MISSING_ARGUMENT");
+    let unformed = [Code::TooManyArguments, Code::ArgumentInvalid, Code::MissingArgument];
+    let is_formed = unformed.iter().all(|code| code.name() != result);
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
-    let named = call.entity.as_ref().filter(|_| result != "MISSING_ARGUMENT");
+    let named = call.entity.as_ref().filter(|_| result != Code::MissingArgument.name());
     let target = named.map(|(_, name)| masked(name));
     let entry = AuditEntry {
         verb: Some(call.verb.name),
@@ -285,14 +299,14 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
     let record = Record {
         endpoint: Some(&endpoint),
         verb: Some("configNew"),
-        result: Some("NOT_AVAILABLE"),
+        result: Some(Code::NotAvailable.name()),
         ..Record::of(Event::Command, identity)
     };
     let kind = kind_of(tenant, identity, false);
     tenant.managed().audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
-        "NOT_AVAILABLE",
+        Code::NotAvailable,
         "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
     );
     let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
@@ -306,7 +320,8 @@ pub(crate) fn busy(
     (identity, session): (&Identity, Option<u64>),
     payload: &[u8],
 ) {
-    let refusal = |_: Option<&Verb>| Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+    let refusal =
+        |_: Option<&Verb>| Refusal::new(Code::Busy, "Too many commands are waiting. Try again later.");
     let reply = refused_at_once(turn, identity, payload, refusal);
     publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
 }
@@ -317,7 +332,9 @@ pub(crate) fn not_allowed(turn: &mut Turn, client: &Client, payload: Span) {
     let payload = Zeroizing::new(turn.arena.get(payload).to_vec());
     let refusal = |verb: Option<&Verb>| match verb {
         Some(verb) => Refusal::lacks_permission(verb),
-        None => Refusal::new("PERMISSION_DENIED", "Permission denied: You are not allowed to give commands."),
+        None => {
+            Refusal::new(Code::PermissionDenied, "Permission denied: You are not allowed to give commands.")
+        }
     };
     let reply = refused_at_once(turn, &identity, &payload, refusal);
     let asker = Asker::new(&identity, Some(client.session_id));

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::is_own_password;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::guests::compile::Loader;
@@ -202,7 +203,7 @@ impl Call<'_> {
     pub(crate) fn too_many_arguments(&self) -> Refusal {
         let Verb { name, usage, .. } = self.verb;
         let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
-        Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))
+        Refusal::new(Code::TooManyArguments, format!("Too many arguments. Usage: {usage}"))
     }
 
     /// Sets the entity that the reply is about.
