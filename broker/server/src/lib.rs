@@ -247,6 +247,7 @@ pub use net::listening_socket::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
 pub use server::admin::metrics::documents as metrics_documents;
+pub use server::in_process::{CommandReply, CommandUser};
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
 pub use server::{Server, StartError, embedded, preflight, warm};

@@ -10,3 +10,4 @@ mod parts;
 mod session_end;
 mod subscribe;
 mod tenants;
+mod verbs;

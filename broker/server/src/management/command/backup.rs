@@ -22,12 +22,12 @@ use crate::limits::{
     RESTORE_UNPACKED_BYTES_MAX,
 };
 use crate::management::backup::{
-    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, PartError, PartNumber, Spool,
-    WriteError,
+    self, Archive, ArchiveError, Contents, DownloadError, DownloadReceiver, Manifest, Part, PartError,
+    PartNumber, Spool, WriteError,
 };
 use crate::management::broker::Broker;
+use crate::management::command_queue::job::ReplyTo;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_process::clock::utc_text;
 
@@ -58,9 +58,9 @@ pub(super) static RESTORE: Verb = Verb {
 fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, parts) = read_arguments(call)?;
     let topic = format!("$SYS/Coreflux/Backup/{name}/download");
-    let client = receiver(call, ("backup", &topic))?;
-    let chunk_bytes = backup::chunk_bytes(&client, &topic).ok_or_else(|| {
-        let limit = client.wire().packet_bytes_max;
+    let receiver = receiver(call, ("backup", &topic))?;
+    let chunk_bytes = backup::chunk_bytes(&receiver, &topic).ok_or_else(|| {
+        let limit = receiver.packet_bytes_max();
         Refusal::new(Code::PacketsTooSmall, format!("The client takes packets of at most {limit} bytes."))
     })?;
     let _turn = call.broker.backups.begin().ok_or_else(busy)?;
@@ -89,7 +89,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let is_stopping = || broker.commands.is_stopping();
     let mut chunks = Chunks::new(call, spool)?;
     let sent =
-        backup::send(&is_stopping, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
+        backup::send(&is_stopping, &receiver, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
     info!(target: "command", bytes = sent.bytes, "backup taken");
     Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
         json!({
@@ -190,17 +190,22 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// Finds the Client that gave the command, if what is sent to a topic would reach it. Nobody else
-/// gets it: a backup holds hashes of passwords.
-pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<Arc<Client>, Refusal> {
+/// Finds the receiver of a download: the caller itself, or the Client that gave the command, if what
+/// is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
+pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<DownloadReceiver, Refusal> {
+    if let ReplyTo::Caller(caller) = &call.job.reply_to {
+        return Ok(DownloadReceiver::Caller(caller.clone()));
+    }
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
-    let client = client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
-        let message = format!("A {what} is sent to the client that asks for it, which must be connected.");
-        Refusal::new(Code::NoReceiver, message)
-    })?;
+    let client =
+        client.filter(|client| Some(client.session_id) == call.job.caller.session()).ok_or_else(|| {
+            let message =
+                format!("A {what} is sent to the client that asks for it, which must be connected.");
+            Refusal::new(Code::NoReceiver, message)
+        })?;
     let is_receiver = |target: &lotmq_core::tenant::subscriber::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
-        return Ok(client);
+        return Ok(DownloadReceiver::Client(client));
     }
     let refusal = Refusal::new(Code::NotSubscribed, format!("Subscribe to the topic of the {what} first."));
     Err(refusal.with_suggestion(format!("the topic is {topic}")))

@@ -23,7 +23,7 @@ use super::environment::limit_reached;
 use super::ownership::Removal;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::verb::{Call, Effect, Permission, Verb, Work};
+use super::verb::{Call, CallerFile, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
@@ -708,9 +708,9 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = find(call)?;
     let archive = archive_of(call, &project.name, &project.name)?;
     let topic = project.topic("download");
-    call.told_topics.push((topic.clone(), STANDARD.encode(&archive).into_bytes()));
     let message = format!("Project '{}' with {} bytes was sent to {topic}.", project.name, archive.len());
     let data = json!({ "name": &*project.name, "topic": topic, "bytes": archive.len(), "sha256": project.manifest.sha256 });
+    call.file = Some(CallerFile { topic, bytes: archive });
     Ok(Done::new(message).with_data(data))
 }
 

@@ -204,6 +204,8 @@ struct Envelope<'a> {
 
 /// Reply to a command, in full for the asker and shortened for others.
 pub(crate) struct Reply {
+    /// Code of the refusal; `None` of a success.
+    pub(crate) code: Option<String>,
     pub(crate) whole: String,
     /// Shortened reply: the command, the user and the result; of the same shape as every reply.
     pub(crate) shortened: String,
@@ -221,7 +223,8 @@ pub(crate) struct Heading<'a> {
 impl Heading<'_> {
     /// Makes the reply to the command of a user, `None` for an anonymous one.
     pub(crate) fn reply(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> Reply {
-        Reply { whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
+        let code = outcome.as_ref().err().map(|refusal| refusal.code().to_owned());
+        Reply { code, whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
     }
 
     /// Makes the reply as JSON. A reply that would be too long for a packet says so instead.

@@ -94,7 +94,7 @@ pub(in crate::management::command) fn compile(
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
     let _wanted = Wanted(Arc::clone(&is_given_up));
-    let (of_tenant, identity) = (Arc::clone(call.tenant), Arc::clone(&call.job.identity));
+    let (of_tenant, identity) = (Arc::clone(call.tenant), Arc::clone(&call.job.caller.identity));
     let work = move || {
         let _held = (place, room);
         let compile_for =

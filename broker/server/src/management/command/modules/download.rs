@@ -44,8 +44,8 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new(Code::PermissionDenied, message));
     }
     let topic = format!("$SYS/Coreflux/Modules/{name}/download");
-    let client = receiver(call, ("module", &topic))?;
-    let packet = client.wire().packet_bytes_max as usize;
+    let destination = receiver(call, ("module", &topic))?;
+    let packet = destination.packet_bytes_max();
     let room = packet.saturating_sub(MODULE_PART_OVERHEAD_BYTES);
     let bytes = module.component_bytes;
     let is_whole = bytes <= room.min(MODULE_BYTES_MAX);
@@ -57,7 +57,7 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let broker = Arc::clone(call.broker);
     let is_stopping = || broker.commands.is_stopping();
     let not_sent = |error| Refusal::new(Code::DownloadFailed, format!("The module was not sent: {error}."));
-    let mut download = Download::new(&is_stopping, &client);
+    let mut download = Download::new(&is_stopping, &destination);
     if is_whole {
         download.send(&topic, &piece(call, &module, 0..bytes)?).map_err(not_sent)?;
     } else {

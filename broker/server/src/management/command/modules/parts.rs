@@ -26,8 +26,8 @@ use crate::management::command::answer::publish_reply;
 use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
+use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
 use crate::management::command_queue::work::Load;
-use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::command_text::CommandText;
 use crate::management::modules::signature;
 use crate::management::uploads::{
@@ -90,10 +90,13 @@ pub(super) fn begin(
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))?;
     let client = sender(call)?;
     let announced = Announced { size, sha256, part_bytes: part_bytes(&client) };
-    let response = call.job.response.as_ref();
+    let response = match &call.job.reply_to {
+        ReplyTo::Topics { response } => response.as_ref(),
+        ReplyTo::Caller(_) => None,
+    };
     let origin = UploadOrigin {
         tenant: Arc::clone(call.tenant),
-        identity: Arc::clone(&call.job.identity),
+        identity: Arc::clone(&call.job.caller.identity),
         session: client.session_id,
         module: name.into(),
         command: call.job.payload.as_slice().into(),
@@ -121,7 +124,7 @@ pub(super) fn begin(
 /// The Client that gave the command, who alone sends the parts.
 fn sender(call: &Call<'_>) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
-    client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
+    client.filter(|client| Some(client.session_id) == call.job.caller.session()).ok_or_else(|| {
         let message = "A module is uploaded in parts by the client that asks, which must be connected.";
         Refusal::new(Code::NoSender, message)
     })
@@ -209,16 +212,18 @@ pub(crate) fn part_published(
 fn complete(broker: &Broker, turn: &mut Turn, origin: UploadOrigin, received: ReceivedUpload) {
     let id = received.id.clone();
     let response = origin.response.clone();
+    let response = response.map(|(topic, correlation_data)| ResponseTo { topic, correlation_data });
     let job = Job {
-        tenant: Arc::clone(&origin.tenant),
-        identity: Arc::clone(&origin.identity),
+        caller: CommandCaller {
+            tenant: Arc::clone(&origin.tenant),
+            identity: Arc::clone(&origin.identity),
+            origin: CommandOrigin::Session(received.session),
+        },
         queue: broker.commands.upload_queue(),
-        definition: None,
         load: Load::new(Work::CompilesModule, received.bytes.len()),
         is_own_password: false,
         payload: Zeroizing::new(origin.command.to_vec()),
-        hops: 0,
-        response: response.map(|(topic, correlation_data)| ResponseTo { topic, correlation_data }),
+        reply_to: ReplyTo::Topics { response },
         upload: Some(received),
     };
     if broker.commands.submit(job).is_err() {
