@@ -141,7 +141,7 @@
 //! 1. Add a `static` of type `Verb` to a file of `management/command`: name, usage, permission,
 //!    effect on the store, summary and example for `-help`, and its function.
 //! 2. Add a line to `VERBS` in `management/command/mod.rs`. No other code knows the verb.
-//! 3. New reply codes get a row in `management/codes.rs`.
+//! 3. New reply codes get a row in `codes/table.rs`.
 //!
 //! # Adding a metric
 //!
@@ -221,6 +221,7 @@
 //! that a connected Client is subscribed to, and the housekeeper publishes them. The audit records
 //! commands, logins and denials in the store, chained and encrypted.
 
+pub mod codes;
 mod guests;
 mod management;
 mod server;
@@ -241,7 +242,8 @@ pub use lotmq_process::time_zone::LocalZone;
 pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
 pub use management::logs::layer as log_topics;
-pub use management::{backup, codes, projects};
+pub use management::{backup, projects};
+pub use server::in_process::{CommandReply, CommandUser};
 pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};

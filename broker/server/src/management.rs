@@ -11,7 +11,6 @@ pub(crate) mod assets;
 pub(crate) mod audit;
 pub mod backup;
 pub(crate) mod broker;
-pub mod codes;
 pub(crate) mod command;
 pub(crate) mod command_queue;
 mod command_text;

@@ -6,6 +6,7 @@
 mod cold_start;
 pub mod embedded;
 mod housekeeping;
+pub(crate) mod in_process;
 mod limits;
 mod losses;
 pub(crate) mod metrics;

@@ -12,3 +12,4 @@ mod session_end;
 mod shards;
 mod subscribe;
 mod tenants;
+mod verbs;

@@ -1,12 +1,12 @@
-//! Places that have exactly one of something built in: one store, one tenant, one kind of account,
-//! one way to refuse a command. Each becomes a port with adaptors, and its count 0.
+//! Places that have exactly one of something built in: one store, one tenant, one kind of
+//! account. Each becomes a port with adaptors, and its count 0.
 
 use super::{Counts, add};
 use crate::files::{Source, sources};
 use crate::syntax::{Look, Walk, crates};
 
 /// Rules: name, folders that it holds for, and the text that breaks it.
-const PORTS: [(&str, &[&str], &str); 6] = [
+const PORTS: [(&str, &[&str], &str); 5] = [
     // Batches, rows and identifiers belong to a crate without redb.
     ("store", &["broker/core", "broker/net", "broker/server"], "lotmq_store"),
     ("default-tenant", &["broker/core", "broker/net", "broker/server"], "default_tenant("),
@@ -14,8 +14,6 @@ const PORTS: [(&str, &[&str], &str); 6] = [
     ("limits", &["broker/core", "broker/net", "broker/server"], "config.limits"),
     // Principals have other sources than stored accounts.
     ("account-number", &["broker/core", "broker/net", "broker/server"], "identity.account"),
-    // A refusal has a code of an enumeration.
-    ("refusal-text", &["broker/server"], "Refusal::new("),
     // A verb borrows the parts that it needs.
     ("deref", &["broker/net", "broker/server"], "Deref for "),
 ];

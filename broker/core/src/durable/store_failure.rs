@@ -31,14 +31,6 @@ impl StoreFailure {
             Self::Gone | Self::Damaged | Self::Failing => ReasonCode::ImplementationSpecificError,
         }
     }
-
-    /// Code in replies to commands.
-    pub fn command_code(self) -> &'static str {
-        match self {
-            Self::Full | Self::Reserved => "NO_SPACE",
-            Self::Gone | Self::Damaged | Self::Failing => "STORE_FAILED",
-        }
-    }
 }
 
 impl From<CommitErrorKind> for StoreFailure {

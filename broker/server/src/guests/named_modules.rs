@@ -8,6 +8,7 @@ use lotmq_host::COMPILING;
 
 use super::routes::RouteCode;
 use super::{Guests, HasPrograms as _, route_modules};
+use crate::codes::Code;
 
 /// Names of modules in a definition: that of a Route, and those that a Rule asks or an Action
 /// calls.
@@ -19,7 +20,7 @@ pub(crate) fn named(definition: &Definition) -> impl Iterator<Item = &str> {
 
 /// Warnings for whoever deploys a definition, by code: modules that it names and cannot use now,
 /// with the name that was probably meant.
-pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'static str, String)> {
+pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(Code, String)> {
     let guests = &tenant.programs().guests;
     let then = match definition.kind() {
         DefinitionKind::Route => "the route waits for it",
@@ -37,7 +38,7 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         let known = registry.list(DefinitionKind::Module).map(|module| &**module.name());
         let meant = nearest(name, known).filter(|_| !is_there);
         let meant = meant.map_or_else(String::new, |meant| format!(", did you mean {meant}?"));
-        Some(("MODULE_MISSING", format!("{reason}{meant}; {then}")))
+        Some((Code::ModuleMissing, format!("{reason}{meant}; {then}")))
     };
     named(definition).filter_map(warning).collect()
 }

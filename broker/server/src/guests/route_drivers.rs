@@ -42,6 +42,7 @@ use super::route_modules;
 use super::route_types;
 use super::routes::version::RouteCode;
 use super::services::TenantServices;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use endpoints::{PlaceBounds, SectionTls};
 
@@ -67,26 +68,17 @@ fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static s
     (!has_none).then_some("its guest takes no messages, so it can have no events")
 }
 
-/// Code of a route whose settings make no endpoint.
-const ENDPOINT_MISSING: &str = "ENDPOINT_MISSING";
-
-/// Code of a value from elsewhere that is none of its setting.
-const VALUE_INVALID: &str = "VALUE_INVALID";
-
-/// Code of a place that the operator refuses.
-const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
-
 /// Returns warnings about the places to which a route connects or at which it listens, by code. It
 /// asks no other system: it reports missing settings and places that the operator refuses.
 pub(crate) fn place_warnings(
     (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
     definition: &Arc<Definition>,
-) -> Vec<(&'static str, String)> {
+) -> Vec<(Code, String)> {
     let Some(route) = definition.facts().route.as_deref() else { return Vec::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
     if let Err(wrong) = later_values::typed(route, &names) {
-        return vec![(VALUE_INVALID, format!("the route stands still: {wrong}"))];
+        return vec![(Code::ValueInvalid, format!("the route stands still: {wrong}"))];
     }
     let Ok(mut said) = places::placed(route, route_types::places(&route.kind), &names) else {
         return Vec::new();
@@ -99,7 +91,7 @@ pub(crate) fn place_warnings(
         // That a value is not set which a setting names is told of the value.
         Err(reason) if reason.is_of_value(&said) => return Vec::new(),
         Err(reason) => {
-            let code = if reason.is_refused() { ADDRESS_REFUSED } else { ENDPOINT_MISSING };
+            let code = if reason.is_refused() { Code::AddressRefused } else { Code::EndpointMissing };
             return vec![(code, format!("the route stands still: {reason}"))];
         }
     };
@@ -113,8 +105,8 @@ pub(crate) fn place_warnings(
     });
     // Without a network the driver reports the failure when it tries to listen.
     let refused: BTreeSet<String> = refused.filter(|_| hosting.routes.network_refused.is_none()).collect();
-    let refused = refused.into_iter().map(|told| (ADDRESS_REFUSED, told));
-    without.into_iter().map(|told| (ENDPOINT_MISSING, told)).chain(refused).collect()
+    let refused = refused.into_iter().map(|told| (Code::AddressRefused, told));
+    without.into_iter().map(|told| (Code::EndpointMissing, told)).chain(refused).collect()
 }
 
 /// Gives the sections of a module's route the ports that it has as defaults.

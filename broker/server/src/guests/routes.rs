@@ -65,6 +65,7 @@ pub(crate) use version::RouteCode;
 use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use super::route_types::runs_route_type;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::limits::ROWS_BYTES_MAX;
 use crate::guests::rights::{Access, Rights, Variable};
@@ -385,7 +386,7 @@ impl Guests {
 
 /// Warnings for whoever deploys a route, by code: values that are not set, and settings that this
 /// build does not follow.
-pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'static str, String)> {
+pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(Code, String)> {
     let facts = definition.facts();
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
@@ -396,14 +397,14 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         let text = format!(
             "{what} '{name}' is not set for this route: the rules do not let its owner read it, whether it is there or not"
         );
-        ("VALUE_MISSING", text)
+        (Code::ValueMissing, text)
     };
     let variables = &tenant.programs().variables;
     for name in &facts.env {
         if !may_read(Variable::Environment, name) {
             warnings.push(denied("environment value", name));
         } else if variables.environment(name).is_none() {
-            warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
+            warnings.push((Code::ValueMissing, format!("environment value '{name}' is not set")));
         }
     }
     for name in &facts.secrets {
@@ -412,10 +413,10 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         } else if variables.secret(name).is_none() {
             warnings.push(match variables.is_locked(name) {
                 true => (
-                    "SECRETS_LOCKED",
+                    Code::SecretsLocked,
                     format!("secret '{name}' is stored, and the key of this broker does not open it"),
                 ),
-                false => ("VALUE_MISSING", format!("secret '{name}' is not set")),
+                false => (Code::ValueMissing, format!("secret '{name}' is not set")),
             });
         }
     }
@@ -424,7 +425,7 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         let warning = format!(
             "MQTT_CONFIG: nothing reads {key}: the route is of this broker's messages; MQTT_BRIDGE connects with another one"
         );
-        warnings.push(("SETTING_IGNORED", warning));
+        warnings.push((Code::SettingIgnored, warning));
     }
     let guests = &tenant.programs().guests;
     if let Some(name) = route_modules::named(route)
@@ -432,7 +433,7 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
         && !guests.is_module_of(name, definition.owner())
     {
         let text = format!("module '{name}' is another user's, so its configuration is not the route's");
-        warnings.push(("CONFIG_OF_ANOTHER", text));
+        warnings.push((Code::ConfigOfAnother, text));
     }
     let is_alone = |described: &Description| described.abilities.contains(Abilities::RUN);
     let says = |section: &RouteBlock| section.settings.contains_key("INSTANCES");
@@ -442,13 +443,13 @@ pub(crate) fn warnings(tenant: &Tenant, definition: &Definition) -> Vec<(&'stati
     {
         let text =
             format!("module '{name}' runs by itself, so the route has one instance whatever INSTANCES says");
-        warnings.push(("SETTING_IGNORED", text));
+        warnings.push((Code::SettingIgnored, text));
     }
     if let Some(tag) = buffering::unsaid_memory(route) {
         let text = format!(
             "what is written to tag '{tag}' and others waits in memory: a crash of the broker loses it, though its publisher has an acknowledgement; BUFFER_MODE in ROUTE_CONFIG says \"disk\", or \"memory\" where that is meant"
         );
-        warnings.push(("WRITES_IN_MEMORY", text));
+        warnings.push((Code::WritesInMemory, text));
     }
     warnings
 }

@@ -15,9 +15,7 @@ use lotmq_host::describe_owner;
 use serde_json::{Value, json};
 
 use super::{HasPrograms as _, rights};
-
-/// Code of the warning.
-const TRIGGER_DENIED: &str = "TRIGGER_DENIED";
+use crate::codes::Code;
 
 /// Answers about owners and filters, each asked for once.
 type Answers = HashMap<(u64, String), bool>;
@@ -94,7 +92,7 @@ fn warning_rows(tenant: &Tenant, definition: &Definition, answers: &mut Answers)
         let message = format!(
             "the rules do not let {owner} read '{filter}': it hears nothing of it. Allow that, or have somebody deploy it who may"
         );
-        let mut warning = json!({ "code": TRIGGER_DENIED, "message": message });
+        let mut warning = json!({ "code": Code::TriggerDenied, "message": message });
         if let Some((line, column, text)) = place(&definition.deployed.source, filter) {
             warning["line"] = json!(definition.line_of_file(line));
             warning["column"] = json!(column);

@@ -233,7 +233,11 @@ mod tests {
         let cost = password_cost(&auth);
         let users = Directory::new(DirectoryOptions { cost, ..DirectoryOptions::default() }).unwrap();
         let bob = users.add_user("bob", users.hash("secret").unwrap()).unwrap();
-        assert!(row(TenantId::DEFAULT, &bob, 1).credential.contains("m=16,t=3"), "{:?}", bob.credential.phc());
+        assert!(
+            row(TenantId::DEFAULT, &bob, 1).credential.contains("m=16,t=3"),
+            "{:?}",
+            bob.credential.phc()
+        );
     }
 
     #[test]

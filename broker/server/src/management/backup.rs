@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 pub use archive::{Archive, ArchiveError};
 pub(crate) use archive::{Contents, WriteError, write};
 pub(crate) use arriving::{ArrivingBackup, PartError, PartNumber};
-pub(crate) use download::{Download, DownloadError, chunk_bytes, send};
+pub(crate) use download::{Download, DownloadError, DownloadReceiver, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
 pub(crate) use spool::Spool;
 

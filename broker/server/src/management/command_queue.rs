@@ -13,6 +13,7 @@
 //! Payloads are wiped when they are done with, because they may hold passwords.
 
 pub(crate) mod blocking_pool;
+pub(crate) mod job;
 mod shares;
 mod stored;
 mod user_places;
@@ -24,71 +25,29 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
-use lotmq_definitions::Definition;
 use lotmq_pulse::{Heartbeat, Heartbeats};
 use lotmq_shares::{FairTurns, WaitingLine as _};
 use parking_lot::{Condvar, Mutex};
-use zeroize::Zeroizing;
 
 use crate::management::limits::{
     COMMANDS_WAITING_PER_CLIENT_MAX, MODULE_COMPILES_MAX, MODULE_COMPILES_PER_TENANT_MAX,
     MODULE_COMPILES_PER_USER_MAX,
 };
-use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
 
 use blocking_pool::{BlockingPool, BlockingReadError};
+use job::{CommandCaller, Job};
 use shares::{CommandRoom, CommandShares, QuotaKey};
 use stored::Stored;
 use user_places::{NoUserPlace, PlacesMax, UserPlace, UserPlaces};
 use work::Load;
 
-/// Command that was accepted.
-pub(crate) struct Job {
-    pub(crate) tenant: Arc<Tenant>,
-    pub(crate) identity: Arc<Identity>,
-    /// Number of its queue: that of a session, or one of its own for a guest's definition.
-    pub(crate) queue: u64,
-    /// Name of the definition whose run gave it; `None` for a Client's command.
-    pub(crate) definition: Option<Arc<str>>,
-    pub(crate) payload: Zeroizing<Vec<u8>>,
-    pub(crate) load: Load,
-    /// Whether it sets the password of its own user.
-    pub(crate) is_own_password: bool,
-    /// Number of guest runs that led to it; its messages have as many hops.
-    pub(crate) hops: u8,
-    pub(crate) response: Option<ResponseTo>,
-    /// Bytes that came in parts, of a command that is executed again because all of them have come.
-    pub(crate) upload: Option<ReceivedUpload>,
-}
-
-/// First number of the queues of guests' commands, above those of sessions.
-const GUEST_QUEUES: u64 = 1 << 63;
-
 /// First number of the queues of uploads whose bytes have come: each has its own, so that its
 /// Client can give commands meanwhile.
 const UPLOAD_QUEUES: u64 = 1 << 62;
 
-impl Job {
-    /// Number of the queue for the commands of a definition.
-    pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
-        GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
-    }
-
-    /// Number of the session that gave the command; `None` for a guest's command.
-    pub(crate) fn session(&self) -> Option<u64> {
-        match &self.upload {
-            Some(upload) => Some(upload.session),
-            None => self.definition.is_none().then_some(self.queue),
-        }
-    }
-}
-
-/// Response Topic on which a 5.0 Client wants the reply, too.
-pub(crate) struct ResponseTo {
-    pub(crate) topic: String,
-    pub(crate) correlation_data: Option<Vec<u8>>,
-}
+/// First number of the queues of callers without a session or definition: each command has its own.
+const PRINCIPAL_QUEUES: u64 = 1 << 61;
 
 /// Error: too many commands wait already.
 #[derive(Debug)]
@@ -146,8 +105,8 @@ struct State {
     /// Queues none of whose commands runs, by tenant and user.
     ready: FairTurns<u32, FairTurns<QuotaKey, VecDeque<Ready>>>,
     shares: CommandShares,
-    /// Number of the next queue of an upload.
-    next_upload: u64,
+    /// Number of the next queue of its own.
+    next_queue: u64,
     is_stopping: bool,
 }
 
@@ -172,11 +131,12 @@ impl Commands {
     /// # Errors
     /// [`Busy`]; the command is not executed.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
-        let is_of_admin = job.identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
+        let CommandCaller { tenant, identity, .. } = &job.caller;
+        let is_of_admin = identity.user.as_ref().and_then(|user| tenant.users.account(user));
         let is_of_admin = is_of_admin.is_some_and(|account| account.is_admin());
         let (key, load) = (job.queue, Load { is_of_admin, ..job.load });
         let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };
-        let quota_key = QuotaKey::of(&job.tenant, &job.identity);
+        let quota_key = QuotaKey::of(tenant, identity);
         let mut state = self.state.lock();
         let of_client = state.queues.get(&key).map_or(0, VecDeque::len);
         if of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
@@ -230,9 +190,18 @@ impl Commands {
 
     /// Number of a queue for the command of an upload.
     pub(crate) fn upload_queue(&self) -> u64 {
+        UPLOAD_QUEUES | self.next_queue()
+    }
+
+    /// Number of a queue for the command of a caller without a session.
+    pub(crate) fn principal_queue(&self) -> u64 {
+        PRINCIPAL_QUEUES | self.next_queue()
+    }
+
+    fn next_queue(&self) -> u64 {
         let mut state = self.state.lock();
-        state.next_upload += 1;
-        UPLOAD_QUEUES | state.next_upload
+        state.next_queue += 1;
+        state.next_queue
     }
 
     /// Number of commands that wait or run.
@@ -258,9 +227,13 @@ impl Commands {
         self.state.lock().is_stopping
     }
 
-    /// Lets the threads end after the commands that run now.
+    /// Lets the threads end after the commands that run now, and drops those that wait: a caller in
+    /// this process waits no longer for the answer.
     pub(crate) fn stop(&self) {
-        self.state.lock().is_stopping = true;
+        let mut state = self.state.lock();
+        state.is_stopping = true;
+        state.queues.values_mut().flatten().for_each(|waiting| waiting.job = None);
+        drop(state);
         self.ready.notify_all();
     }
 

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::codes::Code;
 use crate::management::limits::{
     MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE,
     MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX,
@@ -192,13 +193,13 @@ pub(crate) enum PartRefusal {
 }
 
 impl PartRefusal {
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            PartRefusal::Unknown { .. } => "UPLOAD_UNKNOWN",
-            PartRefusal::Range { .. } => "CHUNK_RANGE",
-            PartRefusal::Size { .. } => "CHUNK_SIZE",
-            PartRefusal::Digest { .. } => "HASH_MISMATCH",
-            PartRefusal::Changed { .. } => "CHUNK_CHANGED",
+            PartRefusal::Unknown { .. } => Code::UploadUnknown,
+            PartRefusal::Range { .. } => Code::ChunkRange,
+            PartRefusal::Size { .. } => Code::ChunkSize,
+            PartRefusal::Digest { .. } => Code::HashMismatch,
+            PartRefusal::Changed { .. } => Code::ChunkChanged,
         }
     }
 }

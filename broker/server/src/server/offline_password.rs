@@ -120,7 +120,8 @@ fn in_store(
     let scram = Scram::recover(config.auth.scram_sha_256, tenant, &mut recovered.secrets, store);
     let scram = scram.map_err(of_accounts)?;
     let cost = accounts::password_cost(&config.auth);
-    let users = Directory::new(DirectoryOptions { scram: scram.secret, cost, ..DirectoryOptions::default() })?;
+    let users =
+        Directory::new(DirectoryOptions { scram: scram.secret, cost, ..DirectoryOptions::default() })?;
     let rows = recovered.users.into_iter().filter(|row| row.tenant == tenant);
     users.restore(rows.map(|row| scram.equip(accounts::restored(row))));
     let changed = users.change_password(user, users.hash(password)?);

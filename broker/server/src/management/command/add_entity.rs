@@ -20,6 +20,7 @@ use super::newly_named::NewlyNamed;
 use super::ownership::{self, ByHand};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::{self, CompiledDefinition, DeployError};
@@ -138,7 +139,7 @@ fn add_one(
         let title = kind.title();
         let article = if kind == DefinitionKind::Action { "an" } else { "a" };
         let message = format!("'{name}' is {article} {}. Use -add{title}.", title.to_lowercase());
-        let errors = vec![problem("KIND_MISMATCH", &message)];
+        let errors = vec![problem(Code::KindMismatch, &message)];
         return failed(message, errors);
     }
     let first_error = of_text.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
@@ -147,7 +148,7 @@ fn add_one(
     }
     let Some(output) = entity.output else {
         let message = format!("{} '{name}' was not compiled.", kind.title());
-        return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
+        return failed(message.clone(), vec![problem(Code::CompileFailed, &message)]);
     };
     // Before its drivers go over to the new text.
     let told = output
@@ -163,16 +164,16 @@ fn add_one(
             let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
             warnings.extend(of_project);
             warnings.extend(newly_named.iter().flat_map(|named| named.warnings(call.tenant, &name)));
-            warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
+            warnings.extend(told.map(|text| problem(Code::WaitingForGone, &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found, place)));
             let of_modules = guests::named_modules::warnings(call.tenant, &installed.definition);
-            warnings.extend(of_modules.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(of_modules.iter().map(|(code, text)| problem(*code, text)));
             let of_route = guests::routes::warnings(call.tenant, &installed.definition);
-            warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(of_route.iter().map(|(code, text)| problem(*code, text)));
             let place = (call.tenant, &call.broker.hosting);
             let of_places = guests::route_drivers::place_warnings(place, &installed.definition);
-            warnings.extend(of_places.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(of_places.iter().map(|(code, text)| problem(*code, text)));
             warnings.extend(guests::trigger_lint::warnings(call.tenant, &installed.definition));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
@@ -197,7 +198,7 @@ fn place_of_name(text: &str, lines_before: u32) -> Option<(u32, u32)> {
 /// Warning, with the names that were probably meant by missing ones, and a cycle at the name of the
 /// definition.
 fn of_deployed(call: &Call<'_>, warning: &Warning, place: Option<(u32, u32)>) -> Value {
-    let mut entry = problem(warning.code(), &warning.to_string());
+    let mut entry = problem(Code::from(warning), &warning.to_string());
     if let (Warning::Cycle(_), Some((line, column))) = (warning, place) {
         entry["line"] = line.into();
         entry["column"] = column.into();
@@ -285,7 +286,7 @@ fn check_agreed(call: &Call<'_>, new: &NewDefinition, agreed: Option<&str>) -> R
             "{title} '{name}' was changed meanwhile: it is not what was agreed to be replaced. Nothing was changed."
         )
     };
-    Err(Refusal::new("CONFLICT", message))
+    Err(Refusal::new(Code::Conflict, message))
 }
 
 /// Refusal for an entity that was not deployed.
@@ -301,19 +302,19 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
     };
     let code = match error {
         DeployError::Script(error) => return error.into(),
-        DeployError::Load(error) => error.code(),
-        DeployError::Install(InstallError::Exists { .. }) => "EXISTS",
-        DeployError::Install(InstallError::OfAnother { .. }) => "OF_ANOTHER",
+        DeployError::Load(error) => Code::from(&error),
+        DeployError::Install(InstallError::Exists { .. }) => Code::Exists,
+        DeployError::Install(InstallError::OfAnother { .. }) => Code::OfAnother,
         DeployError::Install(InstallError::TooMany { .. } | InstallError::TooManyOfOwner { .. }) => {
-            "QUOTA_EXCEEDED"
+            Code::QuotaExceeded
         }
-        DeployError::Install(_) => "FILTER_INVALID",
-        DeployError::NoScope => "COMPILE_FAILED",
-        DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
-        DeployError::NoModule => "ROUTE_MODULE_UNNAMED",
-        DeployError::RouteSettings(_) => "ROUTE_SETTINGS_INVALID",
-        DeployError::Stopping => "STOPPING",
-        DeployError::ComponentUnread(_) => "STORE_FAILED",
+        DeployError::Install(_) => Code::FilterInvalid,
+        DeployError::NoScope => Code::CompileFailed,
+        DeployError::RouteType { .. } => Code::RouteTypeUnavailable,
+        DeployError::NoModule => Code::RouteModuleUnnamed,
+        DeployError::RouteSettings(_) => Code::RouteSettingsInvalid,
+        DeployError::Stopping => Code::Stopping,
+        DeployError::ComponentUnread(_) => Code::StoreFailed,
     };
     let refusal = Refusal::new(code, text);
     match hint {

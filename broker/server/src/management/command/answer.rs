@@ -2,18 +2,24 @@
 //! §1.7, §1.8.
 //!
 //! The asker's sessions get the whole reply; others who may read the topic of replies get who gave
-//! which command and what came of it.
+//! which command and what came of it. A caller in this process gets file and reply over its channel.
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use tracing::debug;
 
 use super::reply::Reply;
-use crate::management::backup::Download;
+use super::run::Executed;
+use super::verb::CallerFile;
+use crate::management::backup::{Download, DownloadReceiver};
 use crate::management::broker::Broker;
-use crate::management::command_queue::{Job, ResponseTo};
+use crate::management::command_queue::job::{
+    AnswerPart, CommandCaller, CommandReply, Job, ReplyTo, ResponseTo,
+};
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
@@ -24,40 +30,75 @@ use lotmq_core::turn::fan_out::{Asker, Forms};
 use lotmq_core::turn::internal;
 use lotmq_process::this_turn;
 
-/// Publishes topics for the asker alone, and waits until the session that asked has taken them: a
-/// reply of QoS 0 behind a large message would find no room.
-pub(super) fn tell(broker: &Broker, job: &Job, topics: &[(String, Vec<u8>)]) {
-    if topics.is_empty() {
-        return;
+/// Publishes what an executed command has changed, answers its caller, and starts what follows.
+pub(super) fn deliver(broker: &Broker, job: &Job, executed: Executed) {
+    let Executed { reply, changed_topics, file, is_silent, users_changed, restarts } = executed;
+    match &job.reply_to {
+        ReplyTo::Topics { response } => {
+            file.iter().for_each(|file| publish_file(broker, &job.caller, file));
+            let reply = (!is_silent).then_some(&reply);
+            publish_answer(&job.caller, &changed_topics, reply, response.as_ref());
+        }
+        ReplyTo::Caller(caller) => {
+            publish_answer(&job.caller, &changed_topics, None, None);
+            let file = file.map(|file| AnswerPart::Bytes(file.bytes));
+            let reply = AnswerPart::Reply(CommandReply { code: reply.code, json: reply.whole });
+            let (receiver, is_stopping) =
+                (DownloadReceiver::Caller(caller.clone()), || broker.commands.is_stopping());
+            let download = Download::new(&is_stopping, &receiver);
+            let sent = file.into_iter().chain([reply]).try_for_each(|part| download.send_part(part));
+            if let Err(error) = sent {
+                debug!(client_id = &*job.caller.identity.client_id, %error, "caller has taken no answer");
+            }
+        }
     }
+    if users_changed {
+        broker.sys.users_changed();
+    }
+    if restarts {
+        broker.backups.restart();
+    }
+}
+
+/// Publishes a file for the asker alone, and waits until the session that asked has taken it: a
+/// reply of QoS 0 behind a large message would find no room.
+fn publish_file(broker: &Broker, caller: &CommandCaller, file: &CallerFile) {
+    let CommandCaller { tenant, identity, .. } = caller;
     this_turn::with(|turn| {
         turn.tick();
-        let asker = Asker::new(&job.identity, job.session());
-        for (topic, payload) in topics {
-            publish(turn, &job.tenant, topic, (payload, None), (&asker, job.hops));
-        }
+        let asker = Asker::new(identity, caller.session());
+        let text = STANDARD.encode(&file.bytes);
+        publish(turn, tenant, &file.topic, (text.as_bytes(), None), (&asker, caller.hops()));
         turn.flush();
     });
-    let client = job.tenant.sessions.lock().get(SessionKey::from(&*job.identity)).map(Arc::clone);
-    if let Some(client) = client.filter(|client| Some(client.session_id) == job.session())
-        && let Err(error) = Download::new(&|| broker.commands.is_stopping(), &client).finish()
+    let client = tenant.sessions.lock().get(SessionKey::from(&**identity)).map(Arc::clone);
+    if let Some(client) = client.filter(|client| Some(client.session_id) == caller.session())
+        && let Err(error) =
+            Download::new(&|| broker.commands.is_stopping(), &DownloadReceiver::Client(Arc::clone(&client)))
+                .finish()
     {
         debug!(client_id = &*client.client_id, %error, "reply not waited for");
     }
 }
 
 /// Publishes the changed topics for all who may read them, then the reply.
-pub(super) fn send(job: &Job, changed: &[(String, Vec<u8>)], reply: Option<&Reply>) {
+fn publish_answer(
+    caller: &CommandCaller,
+    changed: &[(String, Vec<u8>)],
+    reply: Option<&Reply>,
+    response: Option<&ResponseTo>,
+) {
+    let CommandCaller { tenant, identity, .. } = caller;
     this_turn::with(|turn| {
         turn.tick();
         for (topic, payload) in changed {
-            internal::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
+            internal::publish_after(turn, tenant, topic, payload, true, caller.hops());
         }
-        let asker = Asker::new(&job.identity, job.session());
         if let Some(reply) = reply {
-            publish_reply(turn, &job.tenant, reply, &asker, job.hops);
-            if let Some(response) = &job.response {
-                respond(turn, job, response, &reply.whole);
+            let asker = Asker::new(identity, caller.session());
+            publish_reply(turn, tenant, reply, &asker, caller.hops());
+            if let Some(response) = response {
+                respond(turn, caller, response, &reply.whole);
             }
         }
         turn.flush();
@@ -102,9 +143,10 @@ fn publish(
 }
 
 /// Publishes the reply on the Response Topic, where the sender may publish and read (§1.8).
-fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
-    if !may_respond(&job.tenant, &job.identity, &response.topic) {
-        debug!(client_id = &*job.identity.client_id, "response topic not allowed");
+fn respond(turn: &mut Turn, caller: &CommandCaller, response: &ResponseTo, reply: &str) {
+    let CommandCaller { tenant, identity, .. } = caller;
+    if !may_respond(tenant, identity, &response.topic) {
+        debug!(client_id = &*identity.client_id, "response topic not allowed");
         return;
     }
     let mut properties = PropertyBuf::new();
@@ -122,8 +164,8 @@ fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
         expires_at_ms: None,
     };
     let copied = Publication::copied(&mut turn.arena, parts, None);
-    let publication = Publication { hops: job.hops, ..copied };
-    turn.publish(&job.tenant, &publication);
+    let publication = Publication { hops: caller.hops(), ..copied };
+    turn.publish(tenant, &publication);
 }
 
 fn may_respond(tenant: &Tenant, identity: &Identity, topic: &str) -> bool {

@@ -20,9 +20,10 @@ use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
 use super::modules::{authority, instances};
 use super::ownership::Removal;
 use super::redaction::Redaction;
-use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument, problem};
+use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_types::TYPES;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
@@ -131,7 +132,7 @@ fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
 }
 
 fn ignored_token(done: Done) -> Done {
-    done.with_warning("TOKEN_IGNORED", "No token is needed. It was ignored.")
+    done.with_warning(Code::TokenIgnored, "No token is needed. It was ignored.")
 }
 
 /// Module of which an instance is wanted.
@@ -143,7 +144,7 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
         let kind = shipped.name;
         let message =
             format!("'{kind}' needs no installation: each route of this type is an asset, by its own name.");
-        let refusal = Refusal::new("NOTHING_TO_INSTALL", message);
+        let refusal = Refusal::new(Code::NothingToInstall, message);
         return Err(
             refusal.with_suggestion(format!("-routeCode {kind} gives a text to begin with for -addRoute"))
         );
@@ -153,7 +154,7 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
             AssetKind::Route => format!("'{name}' is a route, which needs no installation."),
             AssetKind::Module | AssetKind::Instance => format!("'{name}' is installed already."),
         };
-        return Err(Refusal::new("NOTHING_TO_INSTALL", message));
+        return Err(Refusal::new(Code::NothingToInstall, message));
     }
     let modules = call.tenant.managed().modules.all();
     let names = modules.iter().map(|module| &*module.name).chain(TYPES.iter().map(|shipped| shipped.name));
@@ -173,7 +174,7 @@ fn check_version(package: &Module, version: &str) -> Result<(), Refusal> {
         true => format!("Module '{name}' has no version, so it is not '{version}'."),
         false => format!("Module '{name}' has version '{present}', not '{version}'."),
     };
-    Err(Refusal::new("VERSION_NOT_FOUND", message))
+    Err(Refusal::new(Code::VersionNotFound, message))
 }
 
 /// The first name for an instance that nothing has: the module itself is the first.
@@ -193,7 +194,7 @@ fn free_name(call: &Call<'_>, package: &str) -> String {
 /// Checks that an instance can have a name.
 fn check_name(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     if !is_module_name(name) {
-        let refusal = Refusal::new("ASSET_NAME_INVALID", format!("Asset name '{name}' is invalid."));
+        let refusal = Refusal::new(Code::AssetNameInvalid, format!("Asset name '{name}' is invalid."));
         return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
     }
     let registry = call.tenant.programs().guests.registry.read();
@@ -201,7 +202,10 @@ fn check_name(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
         .into_iter()
         .any(|kind| registry.get(kind, name).is_some());
     if is_taken || call.tenant.managed().assets.instance(name).is_some() {
-        return Err(Refusal::new("ASSET_EXISTS", format!("An asset with the name '{name}' already exists.")));
+        return Err(Refusal::new(
+            Code::AssetExists,
+            format!("An asset with the name '{name}' already exists."),
+        ));
     }
     Ok(())
 }
@@ -238,7 +242,7 @@ fn put(
     }
     if before.is_none() && managed.assets.instances().len() >= ASSETS_MAX {
         let message = format!("Tenant '{}' already has {ASSETS_MAX} installed assets.", call.tenant.name);
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     if before.is_none() {
         let instances = managed.assets.instances();
@@ -255,11 +259,11 @@ fn put(
 }
 
 fn changed_meanwhile(name: &str) -> Refusal {
-    Refusal::new("CONFLICT", format!("Asset '{name}' was changed meanwhile. Try again."))
+    Refusal::new(Code::Conflict, format!("Asset '{name}' was changed meanwhile. Try again."))
 }
 
 fn without_module(name: &str, package: &str) -> Refusal {
-    Refusal::new("MODULE_NOT_FOUND", format!("Module '{package}' of asset '{name}' is not there."))
+    Refusal::new(Code::ModuleNotFound, format!("Module '{package}' of asset '{name}' is not there."))
 }
 
 fn uninstall(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
@@ -284,7 +288,7 @@ fn uninstall_multiple(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok(()) => rows.push(json!({ "name": name, "success": true })),
             Err(refusal) => {
                 rows.push(json!({ "name": name, "success": false, "code": refusal.code() }));
-                errors.push(problem(refusal.code(), &refusal.message));
+                errors.push(json!({ "message": refusal.message, "code": refusal.code() }));
             }
         }
     }
@@ -306,7 +310,7 @@ fn uninstall_one(call: &mut Call<'_>, removal: &Removal, name: &str) -> Result<(
     if let Some(way_out) = way_out {
         let message =
             format!("Asset '{name}' was not installed, but is there by itself. {way_out} removes it.");
-        return Err(Refusal::new("NOT_INSTALLED", message).with_suggestion(way_out));
+        return Err(Refusal::new(Code::NotInstalled, message).with_suggestion(way_out));
     }
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
@@ -323,7 +327,7 @@ fn check_unused(call: &Call<'_>, name: &str, is_forced: bool) -> Result<(), Refu
         Some(user) => {
             let (kind, user) = (user.kind().key(), user.name());
             let message = format!("Asset '{name}' is used by {kind} '{user}'. Use -force.");
-            Err(Refusal::new("IN_USE", message))
+            Err(Refusal::new(Code::InUse, message))
         }
         None => Ok(()),
     }

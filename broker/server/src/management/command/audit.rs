@@ -14,6 +14,7 @@ use serde_json::json;
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::route_drivers::folders;
 use crate::management::audit::Selection;
 use crate::management::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
@@ -101,10 +102,10 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
         let message = format!("Only the newest {} of {} are shown.", found.records.len(), found.total);
-        done = done.with_warning("TRUNCATED", &message);
+        done = done.with_warning(Code::Truncated, &message);
     }
     if found.damaged > 0 {
-        done = done.with_warning("DAMAGED", &format!("{} records are damaged.", found.damaged));
+        done = done.with_warning(Code::Damaged, &format!("{} records are damaged.", found.damaged));
     }
     Ok(done.with_data(found.records))
 }
@@ -118,7 +119,7 @@ fn day_of(text: &str) -> Result<Option<Date>, Refusal> {
     let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
     day.map(Some).ok_or_else(|| {
         let shown: String = text.chars().take(VERB_SHOWN_CHARS_MAX).collect();
-        Refusal::new("DATE_INVALID", format!("'{shown}' is not a day. Write it as YYYY-MM-DD."))
+        Refusal::new(Code::DateInvalid, format!("'{shown}' is not a day. Write it as YYYY-MM-DD."))
     })
 }
 
@@ -131,7 +132,10 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         path => path.to_owned(),
     };
     if call.broker.config.store.durability == Durability::None {
-        return Err(Refusal::new("STORE_IN_MEMORY", "The broker writes no files: store.durability is none."));
+        return Err(Refusal::new(
+            Code::StoreInMemory,
+            "The broker writes no files: store.durability is none.",
+        ));
     }
     let root = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
     // Hides the place of the data directory on the machine.
@@ -175,8 +179,8 @@ impl Drop for HalfWritten {
 }
 
 /// Code for a file that cannot be written.
-fn not_written(error: &io::Error) -> &'static str {
-    if lotmq_store::is_full(error) { "NO_SPACE" } else { "FILE_NOT_WRITTEN" }
+fn not_written(error: &io::Error) -> Code {
+    if lotmq_store::is_full(error) { Code::NoSpace } else { Code::FileNotWritten }
 }
 
 /// Creates a new file below a root, for its owner only. No links are followed below the root.
@@ -184,7 +188,7 @@ fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
     let outside = || {
         let message =
             format!("'{}' is not below the folder 'files' of the data directory.", asked.escape_default());
-        Refusal::new("PATH_FORBIDDEN", message)
+        Refusal::new(Code::PathForbidden, message)
     };
     let names: Vec<_> = Path::new(asked).components().collect();
     if asked.ends_with('/') || !names.iter().all(|name| matches!(name, Component::Normal(_))) {
@@ -206,7 +210,7 @@ fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
         Ok(None) => Err(outside()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let message = format!("'{asked}' is there already.");
-            Err(Refusal::new("FILE_EXISTS", message))
+            Err(Refusal::new(Code::FileExists, message))
         }
         Err(error) => {
             let message = format!("'{asked}' cannot be made: {error}.");

@@ -15,18 +15,19 @@ use tracing::{info, warn};
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::limits::COMMIT_PATIENCE;
 use crate::guests::{self, HasPrograms as _};
 use crate::management::backup::{
-    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, PartError, PartNumber, Spool,
-    WriteError,
+    self, Archive, ArchiveError, Contents, DownloadError, DownloadReceiver, Manifest, Part, PartError,
+    PartNumber, Spool, WriteError,
 };
 use crate::management::broker::Broker;
+use crate::management::command_queue::job::ReplyTo;
 use crate::management::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };
 use lotmq_core::tenant::Tenant;
-use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_process::clock::utc_text;
 
@@ -57,10 +58,10 @@ pub(super) static RESTORE: Verb = Verb {
 fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, parts) = read_arguments(call)?;
     let topic = format!("$SYS/Coreflux/Backup/{name}/download");
-    let client = receiver(call, ("backup", &topic))?;
-    let chunk_bytes = backup::chunk_bytes(&client, &topic).ok_or_else(|| {
-        let limit = client.wire().packet_bytes_max;
-        Refusal::new("PACKETS_TOO_SMALL", format!("The client takes packets of at most {limit} bytes."))
+    let receiver = receiver(call, ("backup", &topic))?;
+    let chunk_bytes = backup::chunk_bytes(&receiver, &topic).ok_or_else(|| {
+        let limit = receiver.packet_bytes_max();
+        Refusal::new(Code::PacketsTooSmall, format!("The client takes packets of at most {limit} bytes."))
     })?;
     let _turn = call.broker.backups.begin().ok_or_else(busy)?;
     let config = &call.broker.config;
@@ -88,7 +89,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let is_stopping = || broker.commands.is_stopping();
     let mut chunks = Chunks::new(call, spool)?;
     let sent =
-        backup::send(&is_stopping, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
+        backup::send(&is_stopping, &receiver, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
     info!(target: "command", bytes = sent.bytes, "backup taken");
     Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
         json!({
@@ -163,7 +164,7 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
             Some(_) => {
                 let shown: String =
                     argument.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
-                return Err(Refusal::new("ARGUMENT_INVALID", format!("Unknown option '{shown}'.")));
+                return Err(Refusal::new(Code::ArgumentInvalid, format!("Unknown option '{shown}'.")));
             }
             None if name.is_none() => name = Some(argument),
             None => return Err(call.too_many_arguments()),
@@ -176,7 +177,7 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     let name: String = name.unwrap_or_else(of_time);
     if !is_backup_name(&name) {
         let shown: String = name.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
-        let refusal = Refusal::new("BACKUP_NAME_INVALID", format!("Backup name '{shown}' is invalid."));
+        let refusal = Refusal::new(Code::BackupNameInvalid, format!("Backup name '{shown}' is invalid."));
         return Err(refusal.with_suggestion(format!(
             "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
         )));
@@ -190,19 +191,24 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// Finds the Client that gave the command, if what is sent to a topic would reach it. Nobody else
-/// gets it: a backup holds hashes of passwords.
-pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<Arc<Client>, Refusal> {
+/// Finds the receiver of a download: the caller itself, or the Client that gave the command, if what
+/// is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
+pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<DownloadReceiver, Refusal> {
+    if let ReplyTo::Caller(caller) = &call.job.reply_to {
+        return Ok(DownloadReceiver::Caller(caller.clone()));
+    }
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
-    let client = client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
-        let message = format!("A {what} is sent to the client that asks for it, which must be connected.");
-        Refusal::new("NO_RECEIVER", message)
-    })?;
+    let client =
+        client.filter(|client| Some(client.session_id) == call.job.caller.session()).ok_or_else(|| {
+            let message =
+                format!("A {what} is sent to the client that asks for it, which must be connected.");
+            Refusal::new(Code::NoReceiver, message)
+        })?;
     let is_receiver = |target: &lotmq_core::tenant::subscriber::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
-        return Ok(client);
+        return Ok(DownloadReceiver::Client(client));
     }
-    let refusal = Refusal::new("NOT_SUBSCRIBED", format!("Subscribe to the topic of the {what} first."));
+    let refusal = Refusal::new(Code::NotSubscribed, format!("Subscribe to the topic of the {what} first."));
     Err(refusal.with_suggestion(format!("the topic is {topic}")))
 }
 
@@ -219,14 +225,16 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn decoded(argument: &str) -> Result<Vec<u8>, Refusal> {
     let base64 = argument
         .strip_prefix("zip64:")
-        .ok_or_else(|| Refusal::new("ARGUMENT_INVALID", "The backup is given as zip64:<base64>."))?;
-    STANDARD.decode(base64).map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))
+        .ok_or_else(|| Refusal::new(Code::ArgumentInvalid, "The backup is given as zip64:<base64>."))?;
+    STANDARD
+        .decode(base64)
+        .map_err(|_| Refusal::new(Code::Base64Invalid, "zip64 argument is not valid base64."))
 }
 
 /// Keeps a part of a backup, and restores the backup with the last one.
 fn take_part(call: &mut Call<'_>, part: &str, bytes: &[u8]) -> Result<Done, Refusal> {
     let part = part.strip_prefix("part:").and_then(PartNumber::read).ok_or_else(|| {
-        Refusal::new("ARGUMENT_INVALID", "A part is given as part:<number>/<count>, from 1.")
+        Refusal::new(Code::ArgumentInvalid, "A part is given as part:<number>/<count>, from 1.")
     })?;
     let config = &call.broker.config;
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
@@ -235,7 +243,7 @@ fn take_part(call: &mut Call<'_>, part: &str, bytes: &[u8]) -> Result<Done, Refu
         PartError::Io(error) if error.kind() == io::ErrorKind::StorageFull => no_space(&place),
         PartError::Io(_) | PartError::Order { .. } | PartError::Unknown => {
             let message = format!("The part of the backup is refused: {error}. Begin with the first one.");
-            Refusal::new("BACKUP_PART", message)
+            Refusal::new(Code::BackupPart, message)
         }
     })?;
     let PartNumber { number, count } = part;
@@ -260,12 +268,12 @@ fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u
         manifest.name, manifest.created_utc
     ));
     if !staged.keeps(Part::Configuration.class()) {
-        done = done.with_warning("USERS_REPLACED", "Users and their passwords are those of the backup.");
+        done = done.with_warning(Code::UsersReplaced, "Users and their passwords are those of the backup.");
     }
     if !staged.locked_secrets.is_empty() {
         let names = staged.locked_secrets.join(", ");
         let warning = format!("The key of this broker does not open these secrets: {names}.");
-        done = done.with_warning("SECRETS_LOCKED", &warning);
+        done = done.with_warning(Code::SecretsLocked, &warning);
     }
     warn!(target: "command", name = manifest.name, "restoring a backup");
     let done = done.with_data(json!({
@@ -331,52 +339,52 @@ fn tables(manifest: &Manifest) -> Value {
 }
 
 fn busy() -> Refusal {
-    Refusal::new("BUSY", "Another backup or restore is under way.")
+    Refusal::new(Code::Busy, "Another backup or restore is under way.")
 }
 
 fn no_space(place: &std::path::Path) -> Refusal {
     let free = lotmq_store::free_bytes(place).unwrap_or(0);
-    Refusal::new("NO_SPACE", format!("Not enough space for it: {free} bytes are free."))
+    Refusal::new(Code::NoSpace, format!("Not enough space for it: {free} bytes are free."))
 }
 
 fn not_written(error: &WriteError) -> Refusal {
-    Refusal::new("BACKUP_FAILED", format!("The backup cannot be written: {error}."))
+    Refusal::new(Code::BackupFailed, format!("The backup cannot be written: {error}."))
 }
 
 fn not_read(error: &StoreError) -> Refusal {
-    Refusal::new("STORE_FAILED", format!("The store cannot be read: {error}."))
+    Refusal::new(Code::StoreFailed, format!("The store cannot be read: {error}."))
 }
 
 fn not_read_back(error: io::Error) -> Refusal {
-    Refusal::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+    Refusal::new(Code::DownloadFailed, format!("The backup was not sent: {error}."))
 }
 
 impl From<DownloadError> for Refusal {
     fn from(error: DownloadError) -> Self {
-        Self::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+        Self::new(Code::DownloadFailed, format!("The backup was not sent: {error}."))
     }
 }
 
 fn invalid(error: ArchiveError) -> Refusal {
     let code = match error {
-        ArchiveError::Foreign(_) => "BACKUP_FOREIGN",
-        ArchiveError::TooNew { .. } => "BACKUP_TOO_NEW",
-        ArchiveError::TooLarge { .. } => "BACKUP_TOO_LARGE",
-        ArchiveError::Damaged(_) => "BACKUP_DAMAGED",
+        ArchiveError::Foreign(_) => Code::BackupForeign,
+        ArchiveError::TooNew { .. } => Code::BackupTooNew,
+        ArchiveError::TooLarge { .. } => Code::BackupTooLarge,
+        ArchiveError::Damaged(_) => Code::BackupDamaged,
     };
     Refusal::new(code, format!("The backup cannot be used: {error}."))
 }
 
 fn not_staged(error: ImportError) -> Refusal {
     let code = match &error {
-        ImportError::NoFile => "STORE_IN_MEMORY",
-        ImportError::TooNew { .. } => "BACKUP_TOO_NEW",
-        ImportError::Io(_) => "STORE_FAILED",
+        ImportError::NoFile => Code::StoreInMemory,
+        ImportError::TooNew { .. } => Code::BackupTooNew,
+        ImportError::Io(_) => Code::StoreFailed,
         ImportError::Foreign
         | ImportError::Damaged(_)
         | ImportError::Exists(_)
         | ImportError::Load(_)
-        | _ => "BACKUP_DAMAGED",
+        | _ => Code::BackupDamaged,
     };
     Refusal::new(code, format!("The backup cannot be used: {error}."))
 }

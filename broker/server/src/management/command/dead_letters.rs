@@ -12,6 +12,7 @@ use super::ownership::Removal;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
 use crate::guests::limits::{DEAD_LETTERS_MAX, ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
@@ -108,14 +109,14 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "{count} dead letter(s) handed to the route again; others stay, as the route does not have what they are for: {}{more}. Add the route with it, or remove them.",
             gone.join(", ")
         );
-        let errors = vec![problem("EVENT_GONE", &message)];
+        let errors = vec![problem(Code::EventGone, &message)];
         return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     match &taken.stopped {
         None => report(&taken, "handed to the route again", data),
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
-            let errors = vec![problem("REPLAY_STOPPED", &message)];
+            let errors = vec![problem(Code::ReplayStopped, &message)];
             Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
         }
     }
@@ -143,7 +144,7 @@ fn report(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal
     };
     let message =
         format!("{count} dead letter(s) {done}. No dead letter has the number {}{more}.", shown.join(", "));
-    let errors = vec![problem("NOT_FOUND", &message)];
+    let errors = vec![problem(Code::NotFound, &message)];
     Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
 }
 
@@ -161,7 +162,7 @@ fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!(
             "{messages} message(s) taken out; the next is in a call of the route's guest, which may have delivered it: try again when the call has ended."
         );
-        let errors = vec![problem("IN_CALL", &message)];
+        let errors = vec![problem(Code::InCall, &message)];
         return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     let text = match messages {
@@ -175,21 +176,21 @@ fn count(text: &str) -> Result<u64, Refusal> {
     let found = text.parse().ok().filter(|count| (1..=DEAD_LETTERS_MAX).contains(count));
     found.ok_or_else(|| {
         let text = format!("'{text}' is no number of messages: write one from 1 to {DEAD_LETTERS_MAX}.");
-        Refusal::new("ARGUMENT_INVALID", text)
+        Refusal::new(Code::ArgumentInvalid, text)
     })
 }
 
 fn skip_refusal(error: SkipError) -> Refusal {
     match error {
         SkipError::NoPlace => Refusal::new(
-            "NO_SPACE",
+            Code::NoSpace,
             "There is no room for dead letters: queues have all the space that they may. Nothing has changed.",
         ),
         SkipError::NotStored(failure) => {
             Refusal::not_stored(failure, "What was taken out comes back with the next start.")
         }
         SkipError::Hangs => Refusal::new(
-            "STORE_FAILED",
+            Code::StoreFailed,
             "The disk has not answered. What was taken out comes back with the next start if it is not stored.",
         ),
     }
@@ -218,7 +219,7 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
     let missing = chosen.numbers();
     let begun = LetterTaking::begin(&call.broker.hosting, &route, chosen);
     let begun = begun.map_err(|LettersBusy| {
-        Refusal::new("DEAD_LETTERS_BUSY", "Another command takes dead letters of this route out.")
+        Refusal::new(Code::DeadLettersBusy, "Another command takes dead letters of this route out.")
     })?;
     let Some(mut taking) = begun else {
         // There never were any.
@@ -242,7 +243,7 @@ fn route(call: &mut Call<'_>, name: &str) -> Result<Arc<RouteRunner>, Refusal> {
 }
 
 fn number(text: &str) -> Result<u64, Refusal> {
-    let wrong = || Refusal::new("ARGUMENT_INVALID", format!("'{text}' is no number of a dead letter."));
+    let wrong = || Refusal::new(Code::ArgumentInvalid, format!("'{text}' is no number of a dead letter."));
     text.parse().map_err(|_| wrong())
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::reply::problem;
 use super::verb::Call;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::management::limits::{DEPENDENTS_CHECKED_MAX, DEPENDENTS_NAMED_MAX};
 
@@ -43,7 +44,7 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
                 "{title} '{name}' does not fit this version: {} (line {}, column {}){hint}",
                 error.message, place.line, place.column
             );
-            Some(problem("DEPENDENT_MISFIT", &text))
+            Some(problem(Code::DependentMisfit, &text))
         })
         .collect()
 }
@@ -72,7 +73,7 @@ fn waits<'a>(users: impl Iterator<Item = &'a Arc<Definition>>, gone: &str) -> Op
     };
     let wait = if named.is_empty() { ("needs", "does not run") } else { ("need", "do not run") };
     let text = format!("{users} {} {gone} and {} until it is added again.", wait.0, wait.1);
-    let mut warning = problem("DEPENDENT_WAITS", &text);
+    let mut warning = problem(Code::DependentWaits, &text);
     warning["suggestions"] = json!(["-getPendingStatus lists what waits for others"]);
     Some(warning)
 }

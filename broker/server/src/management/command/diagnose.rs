@@ -10,6 +10,7 @@ use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::routes;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::seeds::is_seed;
 use crate::guests::{HasPrograms as _, trigger_lint};
 
@@ -56,10 +57,10 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
         if kind.eq_ignore_ascii_case("python") {
             let message =
                 "A script has no diagnostic of its own: its errors are those of the actions that call it.";
-            return Err(Refusal::new("ARGUMENT_INVALID", message));
+            return Err(Refusal::new(Code::ArgumentInvalid, message));
         }
         let message = format!("Unknown kind '{kind}'. Usage: -{} {}", call.verb.name, call.verb.usage);
-        return Err(Refusal::new("ARGUMENT_INVALID", message));
+        return Err(Refusal::new(Code::ArgumentInvalid, message));
     };
     call.about(entity_type(kind), name);
     let report = call.tenant.programs().guests.registry.read().diagnose(kind, name);

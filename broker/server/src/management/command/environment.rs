@@ -8,6 +8,7 @@ use serde_json::json;
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::{VariableError, unquoted};
 
@@ -85,7 +86,7 @@ pub(super) fn assignment<'a>(call: &Call<'a>) -> Result<(&'a str, &'a str), Refu
     }
     let Some((name, value)) = body.split_once('=') else {
         let message = format!("Expected NAME=value. Usage: -{} {}", call.verb.name, call.verb.usage);
-        return Err(Refusal::new("ARGUMENT_INVALID", message));
+        return Err(Refusal::new(Code::ArgumentInvalid, message));
     };
     Ok((name.trim(), unquoted(value)))
 }
@@ -101,10 +102,10 @@ pub(super) fn refused(call: &Call<'_>, error: VariableError) -> Refusal {
     }
     match error {
         VariableError::Store(error) => error.into(),
-        VariableError::NameInvalid(_) => Refusal::new("NAME_INVALID", error.to_string()),
-        VariableError::ValueTooLong(_) => Refusal::new("TOO_LARGE", error.to_string()),
+        VariableError::NameInvalid(_) => Refusal::new(Code::NameInvalid, error.to_string()),
+        VariableError::ValueTooLong(_) => Refusal::new(Code::TooLarge, error.to_string()),
         VariableError::TooMany(_) | VariableError::TooManyBytes(_) => {
-            Refusal::new("QUOTA_EXCEEDED", error.to_string())
+            Refusal::new(Code::QuotaExceeded, error.to_string())
         }
     }
 }

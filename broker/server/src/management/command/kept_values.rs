@@ -9,6 +9,7 @@ use serde_json::json;
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::management::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
@@ -87,7 +88,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn filter(call: &mut Call<'_>) -> Result<String, Refusal> {
     let filter = call.argument("topic filter")?;
     let refused =
-        |error| Refusal::new("ARGUMENT_INVALID", format!("'{filter}' is no topic filter: {error}."));
+        |error| Refusal::new(Code::ArgumentInvalid, format!("'{filter}' is no topic filter: {error}."));
     topic_filter_valid(&filter).map_err(refused)?;
     Ok(filter)
 }

@@ -22,6 +22,7 @@ mod diagnose;
 mod environment;
 mod fuzz;
 mod help;
+mod in_process;
 mod kept_values;
 mod list_clients;
 mod list_runs;
@@ -60,6 +61,7 @@ use crate::management::command_text::{self, CommandText};
 
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
+pub(crate) use in_process::command as command_in_process;
 pub(crate) use modules::local as local_modules;
 pub(crate) use modules::parts::expire as expire_uploads;
 use modules::parts::{is_part, part_published};

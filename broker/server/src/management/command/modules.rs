@@ -18,6 +18,7 @@ use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
@@ -142,7 +143,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Module, &name);
     if !is_module_name(&name) {
         let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", truncated(&name));
-        return Err(Refusal::new("MODULE_NAME_INVALID", message));
+        return Err(Refusal::new(Code::ModuleNameInvalid, message));
     }
     let mut asked = read_options(call.verb, arguments)?;
     asked.tenant.as_deref().map_or(Ok(()), |tenant| own_tenant(call, tenant))?;
@@ -158,12 +159,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         asked.sha256.as_deref().filter(|expected| **expected != data_encoding::HEXLOWER.encode(&hash))
     {
         let message = format!("Expected sha256 {expected}, got {}.", data_encoding::HEXLOWER.encode(&hash));
-        return Err(Refusal::new("HASH_MISMATCH", message));
+        return Err(Refusal::new(Code::HashMismatch, message));
     }
     call.details = Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&hash), "bytes": bytes.len() }));
     asked.options.signed_by = signed_by(call, &bytes, asked.options.signature.as_deref())?;
     let manifest = grants::manifest(&bytes).map_err(|error| {
-        Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
+        Refusal::new(Code::ManifestInvalid, format!("The manifest of the module cannot be used: {error}."))
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     if asked.keeps_config {
@@ -172,7 +173,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.options.config = configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
     let (granted, mut warnings) = granted(world, &asked, manifest.as_ref());
-    for (_, warning) in warnings.iter_mut().filter(|(code, _)| *code == "NOT_GRANTED") {
+    for (_, warning) in warnings.iter_mut().filter(|(code, _)| *code == Code::NotGranted) {
         let missing = manifest.iter().flatten().filter(|wanted| !grants::covers(&granted, wanted));
         let then = if world == World::Rule { " Rules that ask it deny wherever it wants that." } else { "" };
         warning.push_str(&format!("{then} {}", granting::hint(&name, missing)));
@@ -180,7 +181,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.warnings.extend(warnings);
     if granted.len() > MODULE_GRANTS_MAX {
         let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
-        return Err(Refusal::new("GRANT_INVALID", message));
+        return Err(Refusal::new(Code::GrantInvalid, message));
     }
     asked.options.granted = Some(granted);
     let module = Module {
@@ -198,7 +199,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let policies = policies(call, &name);
     let compiled = compiling::compile(call, of_command, policies.clone())?;
     let done = install_and_tell(call, (compiled, policies, None), asked.replacing, None)?;
-    Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
+    Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(*code, warning)))
 }
 
 /// Takes over the configuration of the module that is replaced, and warns if the command has
@@ -213,7 +214,7 @@ fn keep_config(
     let Some(config) = module.options.config.clone() else { return };
     if !authority::is_own(call, &module) {
         let warning = "The configuration that was there is that of another owner and was not kept.";
-        asked.warnings.push(("CONFIG_NOT_KEPT", warning.to_owned()));
+        asked.warnings.push((Code::ConfigNotKept, warning.to_owned()));
         return;
     }
     let Some(given) = asked.options.config.replace(config.clone()) else { return };
@@ -222,7 +223,7 @@ fn keep_config(
     let kept = configured(world, schema, Some(config.clone())).ok().flatten().unwrap_or(config);
     if given != kept {
         let warning = "The configuration that was there was kept, not that of the command; lotmq guest deploy --config, or -config without -keepConfig, changes it.";
-        asked.warnings.push(("CONFIG_KEPT", warning.to_owned()));
+        asked.warnings.push((Code::ConfigKept, warning.to_owned()));
     }
 }
 
@@ -236,7 +237,7 @@ fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Re
     let config = config.unwrap_or_else(|| json!({}));
     let checked = asset_configuration::checked(&schema.to_string(), config, is_part);
     checked.map(|config| is_given.then_some(config)).map_err(|reason| {
-        Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
+        Refusal::new(Code::ConfigInvalid, format!("The configuration is not valid: {reason}."))
     })
 }
 
@@ -283,33 +284,33 @@ fn install_and_tell(
             let whose = former.owner.as_ref().map_or("the broker", |owner| &*owner.name);
             let warning =
                 format!("The module was that of '{whose}' and is yours now; its state begins anew.");
-            done = done.with_warning("OWNER_CHANGED", &warning);
+            done = done.with_warning(Code::OwnerChanged, &warning);
         }
     }
     if !installed.is_former_kept {
         let warning = "The version before is not kept: there is no room for both.";
-        done = done.with_warning("FORMER_NOT_KEPT", warning);
+        done = done.with_warning(Code::FormerNotKept, warning);
     }
     if let Some(refusal) = installed.refused_trigger {
         let warning = format!("The module wants to be started by {refusal}.");
-        done = done.with_warning("TRIGGER_NOT_GRANTED", &warning);
+        done = done.with_warning(Code::TriggerNotGranted, &warning);
     }
     for warning in &installed.installed.warnings {
-        done = done.with_warning(warning.code(), &warning.to_string());
+        done = done.with_warning(Code::from(warning), &warning.to_string());
     }
     for (route, reason) in refused_routes::of_module(&call.tenant.programs().guests, &name) {
         let warning = format!("Route '{}' does not run with it, and stands still: {reason}.", route.name());
-        done = done.with_warning("ROUTE_SETTINGS_INVALID", &warning);
+        done = done.with_warning(Code::RouteSettingsInvalid, &warning);
     }
     done = tell_not_asked(done, &name, world);
     for (instance, reason) in instances::follow(call, &name) {
         let warning = format!("Asset '{instance}' runs the version before: {reason}");
-        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+        done = done.with_warning(Code::InstanceNotFollowed, &warning);
     }
     done = stopped.tell(call, &name, done);
     for export in installed.further_exports {
         let warning = format!("Export '{export}' is not part of world '{}' and is ignored.", world.name());
-        done = done.with_warning("EXPORT_IGNORED", &warning);
+        done = done.with_warning(Code::ExportIgnored, &warning);
     }
     Ok(done)
 }
@@ -320,7 +321,7 @@ fn tell_not_asked(done: Done, name: &str, world: World) -> Done {
         return done;
     }
     let warning = format!("Module '{name}' is kept, and no login asks it in this build.");
-    done.with_warning("NOT_ASKED_YET", &warning)
+    done.with_warning(Code::NotAskedYet, &warning)
 }
 
 /// Returns the grants requested and granted now, and their changes by a replacement.
@@ -354,12 +355,12 @@ fn install(
     let kept = call.tenant.managed().modules.former(&name);
     if rolled_back.is_some_and(|rolled_back| !kept.is_some_and(|kept| Arc::ptr_eq(&kept, rolled_back))) {
         let message = format!("Module '{name}' has changed meanwhile. Roll it back again.");
-        return Err(Refusal::new("BUSY", message));
+        return Err(Refusal::new(Code::Busy, message));
     }
     // An administrator may have bounded it while it was compiled.
     if self::policies(call, &name) != policies {
         let message = format!("Policies of module '{name}' have changed meanwhile. Try again.");
-        return Err(Refusal::new("BUSY", message));
+        return Err(Refusal::new(Code::Busy, message));
     }
     if call.job.upload.as_ref().is_some_and(|upload| !upload.ending.installs()) {
         return Err(parts::cancelled(call));
@@ -393,17 +394,20 @@ fn check_place(
 ) -> Result<Option<Arc<Module>>, Refusal> {
     if call.tenant.managed().assets.instance(name).is_some() {
         let message = format!("'{name}' is the name of an installed asset. Choose another name.");
-        return Err(Refusal::new("MODULE_EXISTS", message));
+        return Err(Refusal::new(Code::ModuleExists, message));
     }
     authority::check(call, name)?;
     let known = call.tenant.managed().modules.get(name);
     if known.is_some() && !replaces {
-        return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
+        return Err(Refusal::new(
+            Code::ModuleExists,
+            format!("Module '{name}' already exists. Use -replace."),
+        ));
     }
     if let Some(other) = known.as_deref().filter(|known| known.world != world) {
         let other = other.world.name();
         let message = format!("Module '{name}' is of world '{other}'. Remove it first.");
-        return Err(Refusal::new("WORLD_MISMATCH", message));
+        return Err(Refusal::new(Code::WorldMismatch, message));
     }
     if let Some(known) = known.as_deref() {
         let taken = Removal { arguments: Vec::new(), is_forced };
@@ -415,12 +419,12 @@ fn check_place(
     let tenant = &call.tenant.name;
     if known.is_none() && count >= MODULES_MAX {
         let message = format!("Tenant '{tenant}' already stores {MODULES_MAX} modules.");
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     if bytes + bytes_of_new > MODULES_BYTES_MAX {
         let message =
             format!("Tenant '{tenant}' already stores {bytes} bytes of modules, limit {MODULES_BYTES_MAX}.");
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     // A replacement of the user's own module that is not larger needs no more of their share.
     let own = known.as_deref().filter(|known| known.owner == call.owner());
@@ -473,7 +477,7 @@ fn check_unused(call: &Call<'_>, name: &str, is_forced: bool) -> Result<(), Refu
             };
             let (kind, user) = (user.kind().key(), user.name());
             let message = format!("Module '{name}' is used by {kind} '{user}'{more}. Use -force.");
-            Err(Refusal::new("IN_USE", message))
+            Err(Refusal::new(Code::InUse, message))
         }
         _ => Ok(()),
     }
@@ -532,7 +536,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
     may_install(call, present.world)?;
     let former = modules.former(name).ok_or_else(|| {
-        Refusal::new("NO_FORMER_VERSION", format!("Module '{name}' has no version before."))
+        Refusal::new(Code::NoFormerVersion, format!("Module '{name}' has no version before."))
     })?;
     call.details = Some(
         json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.component_bytes }),
@@ -593,7 +597,7 @@ fn topic(name: &str) -> String {
 }
 
 fn not_found(name: &str) -> Refusal {
-    Refusal::new("MODULE_NOT_FOUND", format!("Module '{name}' not found."))
+    Refusal::new(Code::ModuleNotFound, format!("Module '{name}' not found."))
 }
 
 /// Whether an error record of the definition was published.

@@ -7,6 +7,7 @@ use lotmq_core::tenant::Tenant;
 use serde_json::Value;
 
 use super::reply::problem;
+use crate::codes::Code;
 use crate::management::limits::HOLDERS_SHOWN_MAX;
 
 /// Names in rules that no rule had before, in the order of the text's facts.
@@ -50,7 +51,7 @@ impl NewlyNamed {
                 "Rule '{rule}' is the first that names property '{property}', which have already: {users}."
             ))
         });
-        of_groups.chain(of_properties).map(|text| problem("HELD_ALREADY", &text)).collect()
+        of_groups.chain(of_properties).map(|text| problem(Code::HeldAlready, &text)).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::reply::{Refusal, problem};
 use super::verb::Call;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::limits::OF_OTHERS_SHOWN_MAX;
@@ -71,7 +72,7 @@ impl Removal {
         let row = |(name, owner): &(String, Owner)| json!({ "name": name, "owner": &*owner.name });
         let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
         let data = json!({ "ofOthers": shown, "count": others.len() });
-        Err(Refusal { data: Some(data), ..Refusal::new("OF_ANOTHER", message) })
+        Err(Refusal { data: Some(data), ..Refusal::new(Code::OfAnother, message) })
     }
 
     /// The same for definitions of the registry. One that is not there belongs to nobody.
@@ -124,7 +125,7 @@ pub(super) fn remove_displaced<'a>(
         let text = format!(
             "A project had replaced {title} '{name}' that was added by hand. Both are removed: no project gives it back."
         );
-        problem("DISPLACED_REMOVED", &text)
+        problem(Code::DisplacedRemoved, &text)
     };
     removed.map(warning).collect()
 }
@@ -171,7 +172,7 @@ pub(super) fn warning(done: ByHand, title: &str, name: &str, project: &str) -> V
             format!("{title} '{name}' was of project '{project}': {next} brings it back")
         }
     };
-    problem("OF_PROJECT", &text)
+    problem(Code::OfProject, &text)
 }
 
 /// Takes the option out of the arguments. Whether it was there.

@@ -16,6 +16,7 @@ use super::redaction::Redaction;
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::views;
 use crate::management::sys;
@@ -118,7 +119,7 @@ pub(super) static REFRESH: Verb = Verb {
 
 fn add_file(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let argument = call.argument("lot64:<base64>")?;
-    let invalid = |reason: &str| Refusal::new("BASE64_INVALID", format!("lot64 argument {reason}."));
+    let invalid = |reason: &str| Refusal::new(Code::Base64Invalid, format!("lot64 argument {reason}."));
     let encoded = argument.strip_prefix("lot64:").ok_or_else(|| invalid("must begin with lot64:"))?;
     let bytes = STANDARD.decode(encoded).map_err(|_| invalid("is not valid base64"))?;
     let text = String::from_utf8(bytes).map_err(|_| invalid("is not UTF-8 text"))?;
@@ -172,7 +173,7 @@ fn update_state(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, word) = (&arguments[0], &arguments[1]);
     let state = ViewState::by_word(word).ok_or_else(|| {
         let message = format!("Unknown state '{word}'. Usage: -{} {}", call.verb.name, call.verb.usage);
-        Refusal::new("ARGUMENT_INVALID", message)
+        Refusal::new(Code::ArgumentInvalid, message)
     })?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();

@@ -23,7 +23,8 @@ use super::environment::limit_reached;
 use super::ownership::Removal;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use super::verb::{Call, Effect, Permission, Verb, Work};
+use super::verb::{Call, CallerFile, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::management::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
@@ -230,7 +231,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if !asked.is_to_be_loaded {
         if asked.options.is_dry_run || asked.options.agreed.is_some() {
             let message = "-dryRun and -agreed are about what loading changes: add load.";
-            return Err(Refusal::new("ARGUMENT_INVALID", message));
+            return Err(Refusal::new(Code::ArgumentInvalid, message));
         }
         store(call, &project, archive, asked.options.existing)?;
         return Ok(Done::new(message).with_data(data));
@@ -270,12 +271,12 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     let (bytes, default_name, source) = if let Some(encoded) = source.strip_prefix("zip64:") {
         let bytes = STANDARD
             .decode(encoded)
-            .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))?;
+            .map_err(|_| Refusal::new(Code::Base64Invalid, "zip64 argument is not valid base64."))?;
         (bytes, None, "upload".to_owned())
     } else if is_repository(&source) {
         let message = "Projects from git are not available yet.";
         let hint = "send its folder as zip64:<base64>, or check it out below the folder 'files' of the data directory";
-        return Err(Refusal::new("NOT_AVAILABLE", message).with_suggestion(hint.to_owned()));
+        return Err(Refusal::new(Code::NotAvailable, message).with_suggestion(hint.to_owned()));
     } else {
         let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
         let shown = format!("files/{}", call.tenant.name);
@@ -345,7 +346,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let shown: String = name.chars().take(VERB_SHOWN_CHARS_MAX).collect();
-    let refusal = Refusal::new("PROJECT_NAME_INVALID", format!("Project name '{shown}' is invalid."));
+    let refusal = Refusal::new(Code::ProjectNameInvalid, format!("Project name '{shown}' is invalid."));
     Err(refusal.with_suggestion(format!(
         "a name has at most {PROJECT_NAME_BYTES_MAX} letters from a to z, digits, dots, hyphens, underscores and, quoted, blanks; --name of `lotmq deploy` gives another than the folder's"
     )))
@@ -407,7 +408,7 @@ fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Resu
             let (name, other) = (&project.name, other.name);
             let message =
                 format!("Project '{name}' belongs to user '{other}'. Use -replace to take it over.");
-            Err(Refusal::new("OF_ANOTHER", message))
+            Err(Refusal::new(Code::OfAnother, message))
         }
     }
 }
@@ -433,13 +434,13 @@ fn put(
     let bytes_max = usize::try_from(limits.project_bytes).unwrap_or(usize::MAX);
     if stored.is_none() && count >= limits.projects as usize {
         limit_reached(call, Limit::Projects);
-        return Err(Refusal::new("QUOTA_EXCEEDED", format!("There are already {count} projects.")));
+        return Err(Refusal::new(Code::QuotaExceeded, format!("There are already {count} projects.")));
     }
     let others = bytes - bytes_of(&stored) - bytes_of(&before) + project.manifest.bytes;
     if others > bytes_max {
         limit_reached(call, Limit::ProjectBytes);
         let message = format!("All projects would take more than {bytes_max} bytes.");
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     batch.push(Op::PutProject { row: &project.stored(tenant), archive: archive.bytes });
     let is_same = stored.as_ref().is_some_and(|it| it.manifest.sha256 == project.manifest.sha256);
@@ -459,11 +460,11 @@ fn put(
 }
 
 fn changed_meanwhile(name: &str) -> Refusal {
-    Refusal::new("CONFLICT", format!("Project '{name}' was changed meanwhile. Try again."))
+    Refusal::new(Code::Conflict, format!("Project '{name}' was changed meanwhile. Try again."))
 }
 
 fn is_loaded(name: &str) -> Refusal {
-    Refusal::new("PROJECT_LOADED", format!("Project '{name}' is loaded; unload it first."))
+    Refusal::new(Code::ProjectLoaded, format!("Project '{name}' is loaded; unload it first."))
         .with_suggestion(format!("-unloadProject {name}"))
 }
 
@@ -492,7 +493,7 @@ fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
 /// Reads the archive of a project from the store, by the name under which it is stored.
 fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::fmt::Display| {
-        Refusal::new("STORE_FAILED", format!("The files of project '{project}' cannot be read: {error}."))
+        Refusal::new(Code::StoreFailed, format!("The files of project '{project}' cannot be read: {error}."))
     };
     let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, stored.to_owned());
     let read = move || {
@@ -563,7 +564,7 @@ fn deploy(
             "store it again, or load a copy of your own: -duplicateProject {} <new name>",
             project.name
         );
-        return Err(Refusal::new("OWNER_GONE", message).with_suggestion(hint));
+        return Err(Refusal::new(Code::OwnerGone, message).with_suggestion(hint));
     }
     let compiled = compiled::compile(call, (project, options.existing), &contents.parts);
     let _changes = call.broker.commands.changes.lock();
@@ -628,7 +629,7 @@ fn other_loaded(loaded: &str, wanted: &str, removes: Vec<Value>) -> Refusal {
         removes.len()
     );
     let data = json!({ "loaded": loaded, "removes": removes });
-    Refusal { data: Some(data), ..Refusal::new("OTHER_LOADED", message) }
+    Refusal { data: Some(data), ..Refusal::new(Code::OtherLoaded, message) }
 }
 
 fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Arc<Project>>) {
@@ -651,11 +652,11 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = match (asked, &*active) {
         (Some(name), _) => name,
         (None, [one]) => one.name.as_ref().to_owned(),
-        (None, []) => return Err(Refusal::new("NOT_LOADED", "No project is loaded.")),
+        (None, []) => return Err(Refusal::new(Code::NotLoaded, "No project is loaded.")),
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|active| &*active.name).collect();
             let message = format!("Several projects are loaded: {}. Name one.", names.join(", "));
-            return Err(Refusal::new("MISSING_ARGUMENT", message));
+            return Err(Refusal::new(Code::MissingArgument, message));
         }
     };
     call.about(EntityType::Project, &name);
@@ -663,7 +664,7 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     active.retain(|active| *active.name != *name);
     if active.len() == count {
         named(call, &name)?;
-        return Err(Refusal::new("NOT_LOADED", format!("Project '{name}' is not loaded.")));
+        return Err(Refusal::new(Code::NotLoaded, format!("Project '{name}' is not loaded.")));
     }
     let ends = |loaded: &str| loaded == name;
     rights::may_remove_owned(call, &ends, &BTreeSet::new())?;
@@ -707,9 +708,9 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = find(call)?;
     let archive = archive_of(call, &project.name, &project.name)?;
     let topic = project.topic("download");
-    call.told_topics.push((topic.clone(), STANDARD.encode(&archive).into_bytes()));
     let message = format!("Project '{}' with {} bytes was sent to {topic}.", project.name, archive.len());
     let data = json!({ "name": &*project.name, "topic": topic, "bytes": archive.len(), "sha256": project.manifest.sha256 });
+    call.file = Some(CallerFile { topic, bytes: archive });
     Ok(Done::new(message).with_data(data))
 }
 
@@ -719,7 +720,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = &arguments[1];
     check_name(name)?;
     if call.tenant.managed().projects.get(name).is_some() {
-        return Err(Refusal::new("EXISTS", format!("Project '{name}' already exists.")));
+        return Err(Refusal::new(Code::Exists, format!("Project '{name}' already exists.")));
     }
     let archive = archive_of(call, &project.name, &project.name)?;
     call.about(EntityType::Project, name);

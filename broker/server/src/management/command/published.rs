@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::guests::HasPrograms as _;
 use crate::guests::{GuestCommand, hand_to_route};
 use crate::management::broker::Broker;
-use crate::management::command_queue::{Job, ResponseTo};
+use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
 use crate::management::sys;
 use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
@@ -63,15 +63,16 @@ pub(crate) fn published(
     let identity = client.identity();
     let text = turn.arena.get(payload);
     let job = Job {
-        tenant: Arc::clone(&client.tenant),
-        identity: Arc::clone(&identity),
+        caller: CommandCaller {
+            tenant: Arc::clone(&client.tenant),
+            identity: Arc::clone(&identity),
+            origin: CommandOrigin::Session(client.session_id),
+        },
         queue: client.session_id,
-        definition: None,
         load: super::load_of(text),
         is_own_password: super::is_own_password(&identity, text),
         payload: Zeroizing::new(text.to_vec()),
-        hops: 0,
-        response,
+        reply_to: ReplyTo::Topics { response },
         upload: None,
     };
     if broker.commands.submit(job).is_ok() {
@@ -88,15 +89,16 @@ pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestC
     let GuestCommand { tenant, definition, owner, payload, hops } = command;
     let identity = Arc::new(owner);
     let job = Job {
-        tenant: Arc::clone(tenant),
-        identity: Arc::clone(&identity),
+        caller: CommandCaller {
+            tenant: Arc::clone(tenant),
+            identity: Arc::clone(&identity),
+            origin: CommandOrigin::Definition { name: Arc::clone(definition.name()), hops },
+        },
         queue: Job::queue_of(tenant, definition),
-        definition: Some(Arc::clone(definition.name())),
         load: super::load_of(payload),
         is_own_password: false,
         payload: Zeroizing::new(payload.to_vec()),
-        hops,
-        response: None,
+        reply_to: ReplyTo::Topics { response: None },
         upload: None,
     };
     let is_taken = broker.commands.submit(job).is_ok();

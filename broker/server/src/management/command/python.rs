@@ -12,6 +12,7 @@ use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::limits::SCRIPTS_MAX;
 use crate::guests::scripts::{Provenance, ScriptError};
@@ -64,7 +65,7 @@ impl From<ScriptError> for Refusal {
         let text = error.to_string();
         match error {
             ScriptError::NameMissing(missing) => {
-                let refusal = Self::new("SCRIPT_NAME_MISSING", text);
+                let refusal = Self::new(Code::ScriptNameMissing, text);
                 match missing.suggestion {
                     Some(suggestion) => refusal.with_suggestion(suggestion),
                     None => refusal,
@@ -72,7 +73,7 @@ impl From<ScriptError> for Refusal {
             }
             ScriptError::Python { error, line: shown } => {
                 let PythonError::Raised { message, line } = &error else {
-                    return Self::new(error.code(), text);
+                    return Self::new(Code::from(&error), text);
                 };
                 let shown: Vec<String> = shown.into_iter().collect();
                 let found: Value = json!({
@@ -81,8 +82,8 @@ impl From<ScriptError> for Refusal {
                 let message = format!("Parsing error: {message} ({line},1)");
                 Self { message, errors: vec![found], ..Self::default() }
             }
-            ScriptError::TooMany => Self::new("QUOTA_EXCEEDED", text),
-            ScriptError::OfAnother { .. } => Self::new("OF_ANOTHER", text),
+            ScriptError::TooMany => Self::new(Code::QuotaExceeded, text),
+            ScriptError::OfAnother { .. } => Self::new(Code::OfAnother, text),
         }
     }
 }

@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::verb::Verb;
+use crate::codes::Code;
 use crate::management::command_queue::blocking_pool::BlockingReadError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use crate::management::components::ComponentUnread;
+use crate::management::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use lotmq_core::durable::store_failure::StoreFailure;
 
@@ -62,7 +64,7 @@ impl Done {
         self
     }
 
-    pub(crate) fn with_warning(mut self, code: &str, message: &str) -> Self {
+    pub(crate) fn with_warning(mut self, code: Code, message: &str) -> Self {
         self.warnings.push(problem(code, message));
         self
     }
@@ -80,8 +82,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Refusal with one error of the same message. `code` is upper-case words.
-    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+    /// Refusal with one error of the same message.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { errors: vec![problem(code, &message)], message, ..Self::default() }
     }
@@ -94,31 +96,31 @@ impl Refusal {
         self
     }
 
-    /// Code of the first error.
+    /// Code of the first error: one of ours, of the compiler, or of a guest.
     pub(crate) fn code(&self) -> &str {
         self.errors.first().and_then(|error| error["code"].as_str()).unwrap_or_default()
     }
 
     /// Refusal because a name does not exist, in the wording that clients look for.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new("NOT_FOUND", message)
+        Self::new(Code::NotFound, message)
     }
 
     /// Refusal because the store takes nothing at the moment; the second sentence names the
     /// consequence.
     pub(crate) fn not_stored(failure: StoreFailure, consequence: &str) -> Self {
         let message = format!("The change could not be stored: {failure}. {consequence}");
-        Self::new(failure.command_code(), message)
+        Self::new(failure.into(), message)
     }
 
     /// Refusal because the store has failed with this error.
     pub(crate) fn of_store(error: &StoreError, consequence: &str) -> Self {
-        Self::new("STORE_FAILED", format!("The change could not be stored: {error}. {consequence}"))
+        Self::new(Code::StoreFailed, format!("The change could not be stored: {error}. {consequence}"))
     }
 
     pub(crate) fn permission_denied(verb: &str) -> Self {
         let message = format!("Permission denied: You are not allowed to execute -{verb}");
-        Self::new("PERMISSION_DENIED", message)
+        Self::new(Code::PermissionDenied, message)
     }
 
     /// As [`Refusal::permission_denied`], to who has not the permission of the verb, with its name.
@@ -134,7 +136,7 @@ impl Refusal {
 impl From<ArgumentError> for Refusal {
     fn from(error: ArgumentError) -> Self {
         match error {
-            ArgumentError::QuoteNotClosed => Self::new("ARGUMENT_INVALID", error.to_string()),
+            ArgumentError::QuoteNotClosed => Self::new(Code::ArgumentInvalid, error.to_string()),
             ArgumentError::RequestId(error) => error.into(),
         }
     }
@@ -142,19 +144,19 @@ impl From<ArgumentError> for Refusal {
 
 impl From<BlockingReadError> for Refusal {
     fn from(error: BlockingReadError) -> Self {
-        Self::new("STORE_FAILED", error.to_string())
+        Self::new(Code::StoreFailed, error.to_string())
     }
 }
 
 impl From<ComponentUnread> for Refusal {
     fn from(error: ComponentUnread) -> Self {
-        Self::new("STORE_FAILED", error.to_string())
+        Self::new(Code::StoreFailed, error.to_string())
     }
 }
 
 impl From<MisplacedRequestId> for Refusal {
     fn from(error: MisplacedRequestId) -> Self {
-        Self::new("REQUEST_ID_MISPLACED", error.to_string())
+        Self::new(Code::RequestIdMisplaced, error.to_string())
     }
 }
 
@@ -166,14 +168,14 @@ impl From<StoreError> for Refusal {
             return Self::of_store(&error, in_force);
         }
         let StoreError::CommitFailed(error) = error else {
-            return Self::new("STORE_FAILED", format!("The change could not be stored: {error}"));
+            return Self::new(Code::StoreFailed, format!("The change could not be stored: {error}"));
         };
         Self::not_stored(error.kind.into(), in_force)
     }
 }
 
 /// Element of `errors` or `warnings` without a place in a text.
-pub(crate) fn problem(code: &str, message: &str) -> Value {
+pub(crate) fn problem(code: Code, message: &str) -> Value {
     json!({ "message": message, "code": code })
 }
 
@@ -203,6 +205,8 @@ struct Envelope<'a> {
 
 /// Reply to a command, in full for the asker and shortened for others.
 pub(crate) struct Reply {
+    /// Code of the refusal; `None` of a success.
+    pub(crate) code: Option<String>,
     pub(crate) whole: String,
     /// Shortened reply: the command, the user and the result; of the same shape as every reply.
     pub(crate) shortened: String,
@@ -220,7 +224,8 @@ pub(crate) struct Heading<'a> {
 impl Heading<'_> {
     /// Makes the reply to the command of a user, `None` for an anonymous one.
     pub(crate) fn reply(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> Reply {
-        Reply { whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
+        let code = outcome.as_ref().err().map(|refusal| refusal.code().to_owned());
+        Reply { code, whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
     }
 
     /// Makes the reply as JSON. A reply that would be too long for a packet says so instead.
@@ -230,7 +235,7 @@ impl Heading<'_> {
             return text;
         }
         let message = format!("The reply has {} bytes, the limit is {REPLY_BYTES_MAX}.", text.len());
-        self.envelope(&Err(Refusal::new("REPLY_TOO_LARGE", message)))
+        self.envelope(&Err(Refusal::new(Code::ReplyTooLarge, message)))
     }
 
     fn shortened(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> String {
@@ -241,7 +246,7 @@ impl Heading<'_> {
             Ok(_) => (format!("{command} by {by}: done."), Vec::new()),
             Err(refusal) => {
                 let message = format!("{command} by {by}: {}.", refusal.code());
-                let errors = vec![problem(refusal.code(), refusal.code())];
+                let errors = vec![json!({ "message": refusal.code(), "code": refusal.code() })];
                 (message, errors)
             }
         };
@@ -296,7 +301,7 @@ fn pascal_case(name: &str) -> String {
 /// Refusal of an unknown verb.
 pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
     let shown: String = text.verb.chars().take(VERB_SHOWN_CHARS_MAX).collect();
-    let refusal = Refusal::new("UNKNOWN_COMMAND", format!("Unknown command: {shown}"));
+    let refusal = Refusal::new(Code::UnknownCommand, format!("Unknown command: {shown}"));
     match super::nearest_verb(text.verb) {
         Some(verb) => refusal.with_suggestion(format!("did you mean -{verb}? -help lists all commands")),
         None => refusal.with_suggestion("-help lists all commands".to_owned()),
@@ -305,13 +310,13 @@ pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
 
 /// Refusal of a verb that a later version brings.
 pub(crate) fn not_available(name: &str) -> Refusal {
-    Refusal::new("NOT_AVAILABLE", format!("Command -{name} is not available yet."))
+    Refusal::new(Code::NotAvailable, format!("Command -{name} is not available yet."))
 }
 
 /// Refusal of a command that lacks an argument.
 pub(crate) fn missing_argument(verb: &Verb, argument: &str) -> Refusal {
     let Verb { name, usage, .. } = verb;
-    Refusal::new("MISSING_ARGUMENT", format!("Missing argument: {argument}. Usage: -{name} {usage}"))
+    Refusal::new(Code::MissingArgument, format!("Missing argument: {argument}. Usage: -{name} {usage}"))
 }
 
 #[cfg(test)]
@@ -338,11 +343,11 @@ mod tests {
             r#"{"success":false,"message":"Unknown command: -foo","data":{},"#.to_owned()
                 + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND","suggestions":["-help lists all commands"]}]}"#
         );
-        let done = Done::new("2 route(s).").with_data([1, 2]).with_warning("W", "odd");
+        let done = Done::new("2 route(s).").with_data([1, 2]).with_warning(Code::Truncated, "odd");
         assert_eq!(
             Heading { command: Some("listRoutes"), ..Heading::default() }.whole(&Ok(done)),
             r#"{"success":true,"command":"ListRoutes","message":"2 route(s).","data":[1,2],"#.to_owned()
-                + r#""warnings":[{"message":"odd","code":"W"}]}"#
+                + r#""warnings":[{"message":"odd","code":"TRUNCATED"}]}"#
         );
     }
 
@@ -361,7 +366,7 @@ mod tests {
             request_id: Some("a1"),
             entity: Some((EntityType::User, "secret name")),
         };
-        let done = Done::new("1 variable: SECRET.").with_data(["value"]).with_warning("W", "odd");
+        let done = Done::new("1 variable: SECRET.").with_data(["value"]).with_warning(Code::Truncated, "odd");
         assert_eq!(
             heading.reply(Some("ann"), &Ok(done)).shortened,
             r#"{"success":true,"command":"ListEnv","requestId":"a1","message":"ListEnv by user ann: done.","user":"ann","data":{}}"#

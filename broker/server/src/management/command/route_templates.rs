@@ -4,6 +4,7 @@
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::route_modules::WASM;
 use crate::guests::route_types::{TYPES, runs_route_type};
 
@@ -56,6 +57,8 @@ fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if runs_route_type(name) {
         return Ok(done);
     }
-    Ok(done
-        .with_warning("ROUTE_TYPE_UNAVAILABLE", &format!("This build does not run routes of type '{name}'.")))
+    Ok(done.with_warning(
+        Code::RouteTypeUnavailable,
+        &format!("This build does not run routes of type '{name}'."),
+    ))
 }

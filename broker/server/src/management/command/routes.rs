@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, WITHHELD, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
@@ -252,7 +253,7 @@ fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
     Done::new(format!("Route '{name}' is reachable, and connects again now.{failed}"))
 }
 
-fn refusal(code: &'static str, message: String, data: Value) -> Refusal {
+fn refusal(code: Code, message: String, data: Value) -> Refusal {
     let errors = vec![problem(code, &message)];
     Refusal { message, errors, data: Some(data), ..Refusal::default() }
 }
@@ -311,7 +312,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 let message = format!(
                     "Route '{name}' is connected, and what was handed over last did not pass: {reason}. It is tried again now."
                 );
-                Err(refusal("MESSAGES_FAIL", message, data))
+                Err(refusal(Code::MessagesFail, message, data))
             }
             None => {
                 let status = route.status();
@@ -322,7 +323,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         },
         (Err(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
-            Err(refusal("NOT_REACHABLE", message, data))
+            Err(refusal(Code::NotReachable, message, data))
         }
     }
 }

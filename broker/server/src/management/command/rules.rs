@@ -14,6 +14,7 @@ use super::redaction::Redaction;
 use super::remove_entity::{RemovedEntities, remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::{rules, seeds};
 use crate::management::limits::REMOVED_SHOWN_MAX;
@@ -65,7 +66,7 @@ fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if let Some(name) = call.all_arguments()?.into_iter().find(|name| built_in(name).is_some()) {
         call.about(EntityType::Rule, &name);
         let message = format!("Rule '{name}' is a built-in rule and cannot be removed.");
-        return Err(Refusal::new("BUILT_IN", message));
+        return Err(Refusal::new(Code::BuiltIn, message));
     }
     let done = remove(call, DefinitionKind::Rule)?;
     count_changed(call);

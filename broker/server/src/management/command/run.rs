@@ -8,15 +8,17 @@ use serde_json::Value;
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
-use super::answer::{self, publish_reply, publish_reply_to_asker, send};
+use super::answer::{publish_reply, publish_reply_to_asker};
 use super::modules::parts;
 use super::reply::{self, Done, Heading, Refusal, Reply};
-use super::verb::{Call, Effect, Verb};
+use super::verb::{Call, CallerFile, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::management::audit::{Event, Kind, Record};
 use crate::management::broker::Broker;
-use crate::management::command_queue::{Job, OwnPassword};
+use crate::management::command_queue::OwnPassword;
+use crate::management::command_queue::job::{CommandCaller, Job};
 use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
 use lotmq_core::arena::Span;
@@ -29,46 +31,45 @@ use lotmq_core::turn::fan_out::Asker;
 /// is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Executes a command and publishes its reply.
-pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
+/// Outcome of a command, to be delivered to its caller.
+pub(super) struct Executed {
+    pub(super) reply: Reply,
+    /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
+    pub(super) changed_topics: Vec<(String, Vec<u8>)>,
+    /// File for the caller alone, to be sent before the reply.
+    pub(super) file: Option<CallerFile>,
+    /// Whether no topic gets the reply.
+    pub(super) is_silent: bool,
+    /// Whether accounts changed: then sessions are looked through once the reply is out.
+    pub(super) users_changed: bool,
+    /// Whether the broker restarts on a restored store once the reply is out.
+    pub(super) restarts: bool,
+}
+
+/// Executes a command and records it in the audit.
+pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     broker.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
-        note(broker, job, AuditEntry { result: "NOT_UTF8", ..AuditEntry::default() });
-        let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
-        refuse(broker, job, Heading::default(), refusal);
-        return;
+        note(broker, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
+        let refusal = Refusal::new(Code::NotUtf8, "The command is not UTF-8 text.");
+        return refuse(broker, job, Heading::default(), refusal);
     };
     let text = CommandText::new(payload);
     let name = normalized_verb(text.verb);
     let heading = Heading { request_id: text.request_id, ..Heading::default() };
     let Some(verb) = name.as_deref().and_then(find) else {
-        let (heading, refusal) = match name.as_deref().and_then(not_yet) {
-            Some(name) => {
-                note(
-                    broker,
-                    job,
-                    AuditEntry { verb: Some(name), result: "NOT_AVAILABLE", ..AuditEntry::default() },
-                );
-                (Heading { command: Some(name), ..heading }, reply::not_available(name))
-            }
-            None => {
-                note(broker, job, AuditEntry { result: "UNKNOWN_COMMAND", ..AuditEntry::default() });
-                (heading, reply::unknown_command(&text))
-            }
-        };
-        refuse(broker, job, heading, refusal);
-        return;
+        return run_unknown(broker, job, &text, heading);
     };
     let mut call = Call {
         broker,
-        tenant: &job.tenant,
-        identity: &job.identity,
+        tenant: &job.caller.tenant,
+        identity: &job.caller.identity,
         verb,
         body: &text.body,
         entity: None,
         details: None,
         changed_topics: Vec::new(),
-        told_topics: Vec::new(),
+        file: None,
         job,
         restarts: false,
         users_changed: false,
@@ -81,23 +82,32 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
         ..heading
     };
-    let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
-    let reply = (!is_silent).then(|| heading.reply(job.identity.user.as_deref(), &outcome));
-    answer::tell(broker, job, &call.told_topics);
-    send(job, &call.changed_topics, reply.as_ref());
-    if call.users_changed {
-        broker.sys.users_changed();
+    Executed {
+        reply: heading.reply(call.identity.user.as_deref(), &outcome),
+        is_silent: outcome.as_ref().is_ok_and(|done| done.is_silent),
+        file: call.file.take().filter(|_| outcome.is_ok()),
+        changed_topics: std::mem::take(&mut call.changed_topics),
+        users_changed: call.users_changed,
+        restarts: call.restarts,
     }
-    if call.restarts {
-        broker.backups.restart();
-    }
+}
+
+/// Refuses a command that has no verb, or one of a later version.
+fn run_unknown(broker: &Broker, job: &Job, text: &CommandText<'_>, heading: Heading<'_>) -> Executed {
+    let (verb, refusal) = match normalized_verb(text.verb).as_deref().and_then(not_yet) {
+        Some(name) => (Some(name), reply::not_available(name)),
+        None => (None, reply::unknown_command(text)),
+    };
+    note(broker, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
+    refuse(broker, job, Heading { command: verb, ..heading }, refusal)
 }
 
 /// Logs a command: one that looked at something and was answered is nothing to tell people of.
 fn tell(job: &Job, verb: &Verb, success: bool) {
-    let (tenant, identity, verb_name) = (&*job.tenant.name, &job.identity, verb.name);
+    let CommandCaller { tenant, identity, .. } = &job.caller;
+    let (tenant, verb_name) = (&*tenant.name, verb.name);
     let (client_id, user) = (&*identity.client_id, identity.user.as_deref().unwrap_or(""));
-    let definition = job.definition.as_deref();
+    let definition = job.caller.definition();
     let only_looks = matches!(verb.effect, Effect::Reads | Effect::TellsWhatIsStored);
     if success && only_looks {
         debug!(target: "command", tenant, client_id, definition, user, verb = verb_name, success, "command");
@@ -109,14 +119,14 @@ fn tell(job: &Job, verb: &Verb, success: bool) {
 /// Spares the session that sets its own password until it has been answered; not one whose password
 /// is an old one already.
 pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a>> {
-    let session = job.session()?;
-    let identity = &job.identity;
-    let is_setting = is_own_password(identity, &job.payload) && job.tenant.users.is_current(identity);
+    let session = job.caller.session()?;
+    let CommandCaller { tenant, identity, .. } = &job.caller;
+    let is_setting = is_own_password(identity, &job.payload) && tenant.users.is_current(identity);
     is_setting.then(|| broker.commands.sets_own_password(session))
 }
 
 /// Answers a command whose execution ended by a panic, a fault of ours.
-pub(super) fn panicked(broker: &Broker, job: &Job) {
+pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
     if let Some(upload) = &job.upload {
         broker.uploads.end(&upload.id);
     }
@@ -125,18 +135,28 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
     note(
         broker,
         job,
-        AuditEntry { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..AuditEntry::default() },
+        AuditEntry {
+            verb: verb.map(|verb| verb.name),
+            result: Code::InternalError.name(),
+            ..AuditEntry::default()
+        },
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
-    let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
-    refuse(broker, job, heading, refusal);
+    let refusal = Refusal::new(Code::InternalError, "The command failed by an error of the broker.");
+    refuse(broker, job, heading, refusal)
 }
 
 /// Refuses a command that no verb has executed.
-fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) {
+fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) -> Executed {
     broker.counters.commands_refused.add(1);
-    let reply = heading.reply(job.identity.user.as_deref(), &Err(refusal));
-    send(job, &[], Some(&reply));
+    Executed {
+        reply: heading.reply(job.caller.identity.user.as_deref(), &Err(refusal)),
+        changed_topics: Vec::new(),
+        file: None,
+        is_silent: false,
+        users_changed: false,
+        restarts: false,
+    }
 }
 
 fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
@@ -180,7 +200,7 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Ok(done);
     }
     let message = "A change is being stored; what is told of it holds when that is done.";
-    Ok(done.with_warning("NOT_STORED_YET", message))
+    Ok(done.with_warning(Code::NotStoredYet, message))
 }
 
 /// Contents of a command's record in the audit, besides its user.
@@ -206,14 +226,14 @@ fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
 }
 
 fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
-    let identity = &job.identity;
+    let CommandCaller { tenant, identity, .. } = &job.caller;
     let endpoint = identity.peer.address();
     // A guest's command is given in the name of a user who need not be there.
-    let (client_id, endpoint, definition) = match job.definition.as_deref() {
+    let (client_id, endpoint, definition) = match job.caller.definition() {
         None => (Some(&*identity.client_id), Some(&*endpoint), None),
         Some(definition) => (None, None, Some(definition)),
     };
-    let account = identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
+    let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
     let counts_for = match (&account, &identity.user) {
         (Some(account), _) => account.counts_for.as_deref(),
         // The user has removed their own account.
@@ -233,8 +253,8 @@ fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
         details: entry.details,
         ..Record::new(Event::Command)
     };
-    let kind = kind_of(&job.tenant, identity, entry.has_changed);
-    job.tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
+    let kind = kind_of(tenant, identity, entry.has_changed);
+    tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its
@@ -246,12 +266,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     }
     let result = outcome.as_ref().map_or_else(Refusal::code, |_| "success");
     // Text that does not fit the verb may be anything, such as a password behind a missing blank.
-    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID" | "MISSING_ARGUMENT");
+    let unformed = [Code::TooManyArguments, Code::ArgumentInvalid, Code::MissingArgument];
+    let is_formed = unformed.iter().all(|code| code.name() != result);
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
-    let named = call.entity.as_ref().filter(|_| result != "MISSING_ARGUMENT");
+    let named = call.entity.as_ref().filter(|_| result != Code::MissingArgument.name());
     let target = named.map(|(_, name)| masked(name));
     let entry = AuditEntry {
         verb: Some(call.verb.name),
@@ -285,14 +306,14 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
     let record = Record {
         endpoint: Some(&endpoint),
         verb: Some("configNew"),
-        result: Some("NOT_AVAILABLE"),
+        result: Some(Code::NotAvailable.name()),
         ..Record::of(Event::Command, identity)
     };
     let kind = kind_of(tenant, identity, false);
     tenant.managed().audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
     let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
     let refusal = Refusal::new(
-        "NOT_AVAILABLE",
+        Code::NotAvailable,
         "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
     );
     let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
@@ -306,7 +327,8 @@ pub(crate) fn busy(
     (identity, session): (&Identity, Option<u64>),
     payload: &[u8],
 ) {
-    let refusal = |_: Option<&Verb>| Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+    let refusal =
+        |_: Option<&Verb>| Refusal::new(Code::Busy, "Too many commands are waiting. Try again later.");
     let reply = refused_at_once(turn, identity, payload, refusal);
     publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
 }
@@ -317,7 +339,9 @@ pub(crate) fn not_allowed(turn: &mut Turn, client: &Client, payload: Span) {
     let payload = Zeroizing::new(turn.arena.get(payload).to_vec());
     let refusal = |verb: Option<&Verb>| match verb {
         Some(verb) => Refusal::lacks_permission(verb),
-        None => Refusal::new("PERMISSION_DENIED", "Permission denied: You are not allowed to give commands."),
+        None => {
+            Refusal::new(Code::PermissionDenied, "Permission denied: You are not allowed to give commands.")
+        }
     };
     let reply = refused_at_once(turn, &identity, &payload, refusal);
     let asker = Asker::new(&identity, Some(client.session_id));

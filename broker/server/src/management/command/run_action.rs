@@ -3,12 +3,13 @@
 
 use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::{Definition, DefinitionKind};
-use lotmq_host::{Argument, COMPILING};
+use lotmq_host::Argument;
 use serde_json::{Map, Value, json};
 
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
@@ -58,10 +59,10 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "{} message(s) of this run were dropped: what wrote them was removed or taken over while it ran, or nobody takes them.",
             report.dropped
         );
-        done = done.with_warning("MESSAGES_DROPPED", &text);
+        done = done.with_warning(Code::MessagesDropped, &text);
     }
     Ok(match warning {
-        Some(text) => done.with_warning("NO_MESSAGE", &text),
+        Some(text) => done.with_warning(Code::NoMessage, &text),
         None => done,
     })
 }
@@ -79,7 +80,7 @@ fn check_message(call: &Call<'_>, request: &RunRequest) -> Result<(), Refusal> {
         return Ok(());
     }
     let message = format!("You may not publish to '{topic}', and so simulate no message there.");
-    Err(Refusal::new("PERMISSION_DENIED", message))
+    Err(Refusal::new(Code::PermissionDenied, message))
 }
 
 /// Parses the request for a run, with a warning where it was made up.
@@ -110,7 +111,7 @@ impl RunRequest {
 
 fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
     let invalid =
-        |reason: String| Refusal::new("JSON_INVALID", format!("The JSON cannot be read: {reason}."));
+        |reason: String| Refusal::new(Code::JsonInvalid, format!("The JSON cannot be read: {reason}."));
     let fields: Value = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
     let Value::Object(fields) = fields else { return Err(invalid("an object is expected".to_owned())) };
     if let Some(message) = message(&fields) {
@@ -121,7 +122,7 @@ fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
         let is_known = known.is_some_and(|known| known.iter().any(|input| input.name == name));
         if !is_known {
             let message = format!("Action '{}' has no input '{name}'.", definition.name());
-            return Err(Refusal::new("INPUT_UNKNOWN", message));
+            return Err(Refusal::new(Code::InputUnknown, message));
         }
         Ok(Argument { name, value: value_of_json(value) })
     });
@@ -136,7 +137,7 @@ fn message(fields: &Map<String, Value>) -> Option<Result<RunRequest, Refusal>> {
     }
     let topic = topic.as_str().filter(|topic| lotmq_router::topic_name_valid(topic).is_ok());
     let Some(topic) = topic else {
-        return Some(Err(Refusal::new("TOPIC_INVALID", "The topic is not a valid topic name.")));
+        return Some(Err(Refusal::new(Code::TopicInvalid, "The topic is not a valid topic name.")));
     };
     let payload = match payload {
         Value::String(text) => text.clone(),
@@ -165,11 +166,11 @@ fn data(name: &str, report: &RunReport) -> Value {
 
 fn refused(error: RunActionError) -> Refusal {
     let code = match &error {
-        RunActionError::NotFound(_) => "NOT_FOUND",
-        RunActionError::NotTaken(..) => "BUSY",
-        RunActionError::Compiling(_) => COMPILING,
-        RunActionError::TooLong(_) => "TIMEOUT",
-        RunActionError::Removed(_) => "NOT_FOUND",
+        RunActionError::NotFound(_) => Code::NotFound,
+        RunActionError::NotTaken(..) => Code::Busy,
+        RunActionError::Compiling(_) => Code::Compiling,
+        RunActionError::TooLong(_) => Code::Timeout,
+        RunActionError::Removed(_) => Code::NotFound,
     };
     Refusal::new(code, error.to_string())
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::management::sys;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::client::Client;
@@ -100,7 +101,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let words =
         "Sessions have ended that are there again after a crash, until that is stored; ending says how many.";
-    Ok(done.with_warning("NOT_STORED_YET", words))
+    Ok(done.with_warning(Code::NotStoredYet, words))
 }
 
 fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -122,7 +123,7 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     // Nothing else could be done about a disk that a session has filled.
     if call.broker.store_failure().is_some() {
         let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
-        return Ok(Done::new(message).with_warning("STORE_FAILED", words));
+        return Ok(Done::new(message).with_warning(Code::StoreFailed, words));
     }
     call.await_stored(call.broker.store.last_ticket())?;
     Ok(Done::new(message))
@@ -192,6 +193,7 @@ fn end_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn number(text: &str) -> Result<u32, Refusal> {
-    text.parse()
-        .map_err(|_| Refusal::new("ARGUMENT_INVALID", format!("'{text}' is not a number of a connection.")))
+    text.parse().map_err(|_| {
+        Refusal::new(Code::ArgumentInvalid, format!("'{text}' is not a number of a connection."))
+    })
 }

@@ -6,6 +6,7 @@ use lotmq_shares::share_of;
 
 use super::reply::Refusal;
 use super::verb::Call;
+use crate::codes::Code;
 use lotmq_core::limits::USER_PART;
 
 /// Refuses an amount beyond the share of a user who is no administrator: `more` is added to the
@@ -28,7 +29,7 @@ pub(super) fn check_share(
     let whose = user
         .map_or_else(|| "Clients without a user have".to_owned(), |user| format!("User '{}' has", user.name));
     let message = format!("{whose} {own} {what}; others leave {most} of {max} to one user.");
-    Err(Refusal::new("QUOTA_EXCEEDED", message))
+    Err(Refusal::new(Code::QuotaExceeded, message))
 }
 
 /// Sums up what a user has, with all users in the same share, and what all others have.

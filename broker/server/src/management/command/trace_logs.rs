@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::redaction::Redaction;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::management::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
 
@@ -87,11 +88,11 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
     } else if logs.trace_logs().len() >= TRACE_LOGS_MAX {
         let message = format!("There are {TRACE_LOGS_MAX} trace logs already.");
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     } else if logs.trace_logs().len() >= OF_OTHERS_MAX && !call.tenant.is_administrator(call.identity) {
         let message =
             format!("There are {OF_OTHERS_MAX} trace logs already, and further ones for administrators.");
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     let mut batch = Batch::new();
     batch.push(Op::PutSetting(&log.setting(call.tenant.id, &arguments)));

@@ -7,6 +7,7 @@ use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
@@ -41,7 +42,7 @@ fn refuse_misspelt_flag(setting: &str) -> Result<(), Refusal> {
     let flags = || Flag::ALL.iter().map(|flag| flag.name());
     match nearest_within(EDITS_MAX, setting, flags()).filter(|_| Flag::by_name(setting).is_none()) {
         Some(flag) => Err(Refusal::new(
-            "ARGUMENT_INVALID",
+            Code::ArgumentInvalid,
             format!(
                 "Setting '{setting}' is no permission; did you mean {flag}? A property needs a name that is less like it."
             ),

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::folders;
 use crate::management::accounts;
@@ -120,7 +121,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!(
             "The names of {REMOVED_NAMES_OF_OTHERS_MAX} removed users rest; further ones are for administrators to remove. A new password shuts a user out, too."
         );
-        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+        return Err(Refusal::new(Code::QuotaExceeded, message));
     }
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let leaves = call.tenant.managed().removed_names.leaves(&user);
@@ -214,7 +215,7 @@ pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refus
         if matches!(refusal, UserChangeRefusal::ScopeDenied { .. }) {
             return Refusal::lacks_permission(call.verb);
         }
-        Refusal::new("PERMISSION_DENIED", refusal.to_string())
+        Refusal::new(Code::PermissionDenied, refusal.to_string())
     })
 }
 
@@ -268,7 +269,7 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
     let now_ms = call.broker.clock.wall_ms();
     match call.tenant.managed().removed_names.resting_since(user, rest(call), now_ms) {
         Some(at_ms) => Err(Refusal::new(
-            "NAME_RESTS",
+            Code::NameRests,
             format!(
                 "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
                 utc_text(at_ms),
@@ -293,7 +294,7 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let message = format!("The password cannot be used: it has fewer than {min} characters.");
-    let refusal = Refusal::new("PASSWORD_INVALID", message);
+    let refusal = Refusal::new(Code::PasswordInvalid, message);
     Err(refusal
         .with_suggestion("auth.password_chars_min of the configuration says how long it must be".to_owned()))
 }
@@ -324,24 +325,24 @@ pub(super) fn store_with_rights(call: &mut Call<'_>, account: &Account) -> Resul
 /// Refusal for an error of the directory.
 pub(super) fn refused(error: UserError) -> Refusal {
     let code = match &error {
-        UserError::Exists { .. } => "USER_EXISTS",
-        UserError::NotFound { .. } | UserError::NotInGroup { .. } => "NOT_FOUND",
-        UserError::RootProtected => "USER_PROTECTED",
-        UserError::NameInvalid { .. } | UserError::GroupNameInvalid { .. } => "NAME_INVALID",
+        UserError::Exists { .. } => Code::UserExists,
+        UserError::NotFound { .. } | UserError::NotInGroup { .. } => Code::NotFound,
+        UserError::RootProtected => Code::UserProtected,
+        UserError::NameInvalid { .. } | UserError::GroupNameInvalid { .. } => Code::NameInvalid,
         UserError::TooManyProperties { .. }
         | UserError::TooManyGroups { .. }
         | UserError::TooManyUsers { .. }
-        | UserError::TooManyDetails { .. } => "QUOTA_EXCEEDED",
+        | UserError::TooManyDetails { .. } => Code::QuotaExceeded,
         UserError::FlagValueInvalid { .. }
         | UserError::SettingNameInvalid { .. }
         | UserError::SettingTooLong { .. }
-        | _ => "ARGUMENT_INVALID",
+        | _ => Code::ArgumentInvalid,
     };
     Refusal::new(code, error.to_string())
 }
 
 fn invalid_password(error: lotmq_auth::PasswordError) -> Refusal {
-    Refusal::new("PASSWORD_INVALID", format!("The password cannot be used: {error}."))
+    Refusal::new(Code::PasswordInvalid, format!("The password cannot be used: {error}."))
 }
 
 /// Notes that accounts have changed: they are published, sessions looked through, and rules asked

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
 use lotmq_changes::{Batch, Ticket};
 use lotmq_definitions::Owner;
@@ -10,12 +11,13 @@ use serde_json::Value;
 use super::is_own_password;
 use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::guests::compile::Loader;
 use crate::guests::compile_workers::CompileFor;
 use crate::management::broker::Broker;
-use crate::management::command_queue::Job;
+use crate::management::command_queue::job::Job;
 pub(crate) use crate::management::command_queue::work::Work;
 use crate::management::command_text;
 use lotmq_core::tenant::{Tenant, system_topics};
@@ -102,6 +104,13 @@ impl Permission {
     }
 }
 
+/// File that a command sends to its caller.
+pub(crate) struct CallerFile {
+    /// Topic on which a Client gets it, in base64.
+    pub(crate) topic: String,
+    pub(crate) bytes: Bytes,
+}
+
 /// Call of a command: its state while it is executed.
 pub(crate) struct Call<'a> {
     pub(crate) broker: &'a Arc<Broker>,
@@ -117,8 +126,8 @@ pub(crate) struct Call<'a> {
     pub(crate) details: Option<Value>,
     /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
-    /// Topics without retained messages, to be published before the reply to the asker alone.
-    pub(crate) told_topics: Vec<(String, Vec<u8>)>,
+    /// File for the caller alone, to be sent before the reply.
+    pub(crate) file: Option<CallerFile>,
     /// Command as it was accepted.
     pub(super) job: &'a Job,
     /// Whether the broker restarts on a restored store once the reply is out.
@@ -202,7 +211,7 @@ impl Call<'_> {
     pub(crate) fn too_many_arguments(&self) -> Refusal {
         let Verb { name, usage, .. } = self.verb;
         let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
-        Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))
+        Refusal::new(Code::TooManyArguments, format!("Too many arguments. Usage: {usage}"))
     }
 
     /// Sets the entity that the reply is about.

@@ -8,8 +8,9 @@ use std::time::Instant;
 use lotmq_pulse::Heartbeat;
 use tracing::error;
 
-use super::run;
+use super::{answer, run};
 use crate::management::broker::Broker;
+use crate::management::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use crate::management::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use lotmq_process::this_turn;
 
@@ -33,12 +34,12 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Heartbeat>) {
     while let Some(job) = broker.commands.next(pulse) {
         pulse.begins(Instant::now());
         let spared = run::spared(broker, &job);
-        let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
+        let ran = catch_unwind(AssertUnwindSafe(|| answer::deliver(broker, &job, run::run(broker, &job))));
         if ran.is_err() {
             error!("a command ended by a panic");
             // The turn may hold an unfinished command; a new one is clean.
             this_turn::install(Arc::clone(&broker.context), None);
-            run::panicked(broker, &job);
+            answer::deliver(broker, &job, run::panicked(broker, &job));
         }
         drop(spared);
         broker.commands.done(job.queue);

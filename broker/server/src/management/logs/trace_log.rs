@@ -7,6 +7,7 @@ use lotmq_changes::{SettingRow, TenantId};
 use lotmq_router::{filter_matches, topic_filter_valid};
 
 use super::line::{Category, Level, Line};
+use crate::codes::Code;
 use crate::management::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};
 
 /// Prefix of the names of settings that hold trace logs.
@@ -49,16 +50,16 @@ pub(crate) enum TraceLogError {
 }
 
 impl TraceLogError {
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Self::NameInvalid(_) => "NAME_INVALID",
-            Self::LevelUnknown(_) => "LEVEL_UNKNOWN",
+            Self::NameInvalid(_) => Code::NameInvalid,
+            Self::LevelUnknown(_) => Code::LevelUnknown,
             Self::CategoryUnknown(_)
             | Self::TopicInvalid(_)
             | Self::KeyUnknown(_)
             | Self::ValueMissing(_)
-            | Self::Form => "FILTER_INVALID",
-            Self::TooLong(_) => "TOO_LARGE",
+            | Self::Form => Code::FilterInvalid,
+            Self::TooLong(_) => Code::TooLarge,
         }
     }
 }

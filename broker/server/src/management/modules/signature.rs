@@ -4,6 +4,7 @@
 //! Invariant: what counts as signed was checked with the keys of this configuration; what a former
 //! one had checked is checked again when it is installed again.
 
+use crate::codes::Code;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -26,10 +27,10 @@ pub(crate) enum SignatureError {
 }
 
 impl SignatureError {
-    pub(crate) fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> Code {
         match self {
-            SignatureError::Required => "SIGNATURE_REQUIRED",
-            SignatureError::Form | SignatureError::Wrong => "SIGNATURE_INVALID",
+            SignatureError::Required => Code::SignatureRequired,
+            SignatureError::Form | SignatureError::Wrong => Code::SignatureInvalid,
         }
     }
 }

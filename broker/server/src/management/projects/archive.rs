@@ -15,6 +15,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{Manifest, ManifestFile};
+use crate::codes::Code;
 use crate::management::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
@@ -99,9 +100,9 @@ impl From<OpenZipError> for ArchiveError {
 
 impl ArchiveError {
     /// Code for the reply.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Self::TooLong { .. } | Self::TooMany | Self::TooLarge => "TOO_LARGE",
+            Self::TooLong { .. } | Self::TooMany | Self::TooLarge => Code::TooLarge,
             Self::Foreign(_)
             | Self::Path(_)
             | Self::Twice(_)
@@ -109,7 +110,7 @@ impl ArchiveError {
             | Self::Special(_)
             | Self::Damaged { .. }
             | Self::NotText { .. }
-            | Self::Notebook { .. } => "PROJECT_INVALID",
+            | Self::Notebook { .. } => Code::ProjectInvalid,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, ArchiveError};
+use crate::codes::Code;
 use crate::management::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
 
 /// Reason why a path cannot be used.
@@ -44,11 +45,11 @@ pub enum FolderError {
 
 impl FolderError {
     /// Code for the reply.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Outside { .. } => "PATH_FORBIDDEN",
-            Self::Unreadable { .. } => "PATH_UNREADABLE",
-            Self::NotText(_) | Self::Link(_) => "PROJECT_INVALID",
+            Self::Outside { .. } => Code::PathForbidden,
+            Self::Unreadable { .. } => Code::PathUnreadable,
+            Self::NotText(_) | Self::Link(_) => Code::ProjectInvalid,
             Self::Archive(error) => error.code(),
         }
     }

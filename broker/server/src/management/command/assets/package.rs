@@ -7,6 +7,7 @@ use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::not_found;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
 use crate::guests::route_drivers::type_schema;
@@ -121,7 +122,7 @@ fn of_shipped(kind: &str, of_guest: &str) -> String {
 fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> {
     let hosting = &call.broker.hosting;
     let guest = hosting.route_types.guest(&hosting.engine, kind);
-    let guest = guest.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    let guest = guest.map_err(|error| Refusal::new(Code::from(&error), error.to_string()))?;
     let described = guest.as_ref().and_then(|guest| guest.get()?.description());
     let schema = described.map_or_else(|| ANYTHING.to_owned(), |described| described.configuration.clone());
     let schema = of_shipped(kind, &schema);
@@ -132,7 +133,7 @@ impl PackageText {
     /// Its schema as JSON.
     pub(super) fn read(&self) -> Result<Value, Refusal> {
         let unreadable = |reason| {
-            Refusal::new("SCHEMA_INVALID", format!("The schema of the package cannot be used: {reason}."))
+            Refusal::new(Code::SchemaInvalid, format!("The schema of the package cannot be used: {reason}."))
         };
         asset_configuration::schema_of(&self.schema).map_err(unreadable)
     }

@@ -21,6 +21,7 @@ use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names::OF_ROUTE;
 use crate::guests::policies::bound::Bounds;
@@ -101,10 +102,10 @@ fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     if text.len() > MODULE_CONFIG_BYTES_MAX {
         let message = format!("The configuration has {} bytes, limit {MODULE_CONFIG_BYTES_MAX}.", text.len());
-        return Err(Refusal::new("TOO_LARGE", message));
+        return Err(Refusal::new(Code::TooLarge, message));
     }
     let config: Value = serde_json::from_str(text)
-        .map_err(|error| Refusal::new("JSON_INVALID", format!("The JSON cannot be read: {error}.")))?;
+        .map_err(|error| Refusal::new(Code::JsonInvalid, format!("The JSON cannot be read: {error}.")))?;
     let asset = find(call, &name)?;
     let removal = Removal { arguments: Vec::new(), is_forced };
     removal.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
@@ -130,7 +131,7 @@ fn module_of(call: &Call<'_>, asset: &Asset) -> Result<Arc<Module>, Refusal> {
             "The configuration of route '{}' is its text. Change it with -addRoute.",
             asset.definition
         );
-        return Err(Refusal::new("CONFIG_OF_TEXT", message));
+        return Err(Refusal::new(Code::ConfigOfText, message));
     }
     asset.package(call.tenant).ok_or_else(|| without_module(&asset.name, &asset.definition))
 }
@@ -143,7 +144,7 @@ fn checked(call: &Call<'_>, asset: &Asset, module: &Module, mut config: Value) -
     asset_configuration::unmask(&text.read()?, &mut config, before.as_ref());
     let is_part = module.world == World::Route;
     asset_configuration::checked(&text.schema, config, is_part).map_err(|reason| {
-        Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
+        Refusal::new(Code::ConfigInvalid, format!("The configuration is not valid: {reason}."))
     })
 }
 
@@ -275,7 +276,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut done = tell(call, name, &format!("Policy '{policy}' of asset '{name}' set successfully!"))?;
     for (instance, reason) in not_followed {
         let warning = format!("Asset '{instance}' runs without the bound of its module: {reason}");
-        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+        done = done.with_warning(Code::InstanceNotFollowed, &warning);
     }
     let limits = policies.limits(base);
     let is_idle =
@@ -283,7 +284,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
             || (policies.time.is_some() && policy == "time" && limits.time == base.time);
     if is_idle {
         let warning = "The asset has no more without this policy, which therefore changes nothing.";
-        done = done.with_warning("POLICY_WITHOUT_EFFECT", warning);
+        done = done.with_warning(Code::PolicyWithoutEffect, warning);
     }
     Ok(done)
 }
@@ -354,7 +355,7 @@ impl Setter {
                     let message = format!(
                         "An administrator has set policy '{policy}' of this asset or of its module. Its owner narrows it and does not widen it."
                     );
-                    return Err(Refusal::new("POLICY_OF_ADMINISTRATOR", message));
+                    return Err(Refusal::new(Code::PolicyOfAdministrator, message));
                 }
             }
         }
@@ -433,7 +434,7 @@ fn changed(mut policies: Policies, policy: &str, value: &str) -> Result<Policies
                 "There is no policy '{}'. Policies are restart, autostart, memory, time, net and topics.",
                 truncated(policy)
             );
-            return Err(Refusal::new("POLICY_UNKNOWN", message));
+            return Err(Refusal::new(Code::PolicyUnknown, message));
         }
     }
     Ok(policies)
@@ -441,7 +442,7 @@ fn changed(mut policies: Policies, policy: &str, value: &str) -> Result<Policies
 
 fn invalid(policy: &str, takes: &str, value: &str) -> Refusal {
     let message = format!("Policy '{policy}' takes {takes}, or default, not '{}'.", truncated(value));
-    Refusal::new("POLICY_INVALID", message)
+    Refusal::new(Code::PolicyInvalid, message)
 }
 
 fn truncated(text: &str) -> String {
@@ -464,7 +465,7 @@ fn named(value: &str, read: fn(&str) -> Result<Box<str>, Refusal>) -> Result<Vec
     let names: Vec<&str> = value.split(',').map(str::trim).collect();
     if names.len() > MODULE_GRANTS_MAX {
         let message = format!("{} names are too many for a policy, limit {MODULE_GRANTS_MAX}.", names.len());
-        return Err(Refusal::new("POLICY_INVALID", message));
+        return Err(Refusal::new(Code::PolicyInvalid, message));
     }
     names.into_iter().map(read).collect()
 }
@@ -491,7 +492,7 @@ fn name_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
         AssetKind::Module => Some("a module, which has its name from -addModule"),
     };
     if let Some(what) = what {
-        return Err(Refusal::new("NAME_FIXED", format!("Asset '{name}' is {what}.")));
+        return Err(Refusal::new(Code::NameFixed, format!("Asset '{name}' is {what}.")));
     }
     super::check_name(call, new_name)?;
     asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;

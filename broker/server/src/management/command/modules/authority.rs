@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lotmq_auth::ROOT;
 use lotmq_definitions::{DefinitionKind, Owner};
 
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::management::assets::AssetKind;
 use crate::management::command::reply::Refusal;
@@ -101,7 +102,7 @@ fn check_users(
         0 => first,
         count => format!("{first} and {count} more"),
     };
-    Err(Refusal::new("RUNS_FOR_OTHERS", told(&first, &whose, who)))
+    Err(Refusal::new(Code::RunsForOthers, told(&first, &whose, who)))
 }
 
 /// Whether the caller may decide about the use of an owner's rights. Users may for their own, and

@@ -20,6 +20,7 @@ use lotmq_changes::TenantId;
 use lotmq_pulse::goes_on;
 
 use super::parts;
+use crate::codes::Code;
 use crate::guests::compile::Loader;
 use crate::guests::compile_places::CompilePlace;
 use crate::guests::compile_workers::CompileFor;
@@ -81,7 +82,7 @@ pub(in crate::management::command) fn compile(
     policies: Policies,
 ) -> Result<CompiledModule, Refusal> {
     let place = call.broker.commands.compile_place(call.tenant, call.identity);
-    let place = place.map_err(|reason| Refusal::new("BUSY", reason.to_string()))?;
+    let place = place.map_err(|reason| Refusal::new(Code::Busy, reason.to_string()))?;
     let upload = call.job.upload.as_ref();
     let name = Arc::clone(&module.name);
     if upload.is_some() {
@@ -93,7 +94,7 @@ pub(in crate::management::command) fn compile(
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
     let _wanted = Wanted(Arc::clone(&is_given_up));
-    let (of_tenant, identity) = (Arc::clone(call.tenant), Arc::clone(&call.job.identity));
+    let (of_tenant, identity) = (Arc::clone(call.tenant), Arc::clone(&call.job.caller.identity));
     let work = move || {
         let _held = (place, room);
         let compile_for =
@@ -119,13 +120,13 @@ pub(in crate::management::command) fn compile(
     let began = Instant::now();
     let mut told = Duration::ZERO;
     std::thread::Builder::new().name("compile".to_owned()).spawn(work).map_err(|error| {
-        Refusal::new("COMPILE_FAILED", format!("The system gives no thread to compile it: {error}."))
+        Refusal::new(Code::CompileFailed, format!("The system gives no thread to compile it: {error}."))
     })?;
     loop {
         match answer.recv_timeout(LOOK_PAUSE) {
             Ok(compiled) => return compiled.map_err(refused),
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Refusal::new("COMPILE_FAILED", "The compiler ended by a panic."));
+                return Err(Refusal::new(Code::CompileFailed, "The compiler ended by a panic."));
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -133,7 +134,7 @@ pub(in crate::management::command) fn compile(
             return Err(parts::cancelled(call));
         }
         if call.broker.commands.is_stopping() {
-            return Err(Refusal::new("STOPPING", "The broker is stopping."));
+            return Err(Refusal::new(Code::Stopping, "The broker is stopping."));
         }
         let waited = began.elapsed();
         if waited >= told + MODULE_COMPILE_REPORT_PAUSE {

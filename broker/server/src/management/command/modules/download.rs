@@ -11,12 +11,14 @@ use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::{authority, not_found};
+use crate::codes::Code;
 use crate::management::backup::Download;
 use crate::management::command::backup::receiver;
 use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
+use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
@@ -40,23 +42,23 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
     if !authority::is_admin(call) && !authority::is_own(call, &module) {
         let message = format!("Module '{name}' is sent to its owner and to administrators.");
-        return Err(Refusal::new("PERMISSION_DENIED", message));
+        return Err(Refusal::new(Code::PermissionDenied, message));
     }
     let topic = format!("$SYS/Coreflux/Modules/{name}/download");
-    let client = receiver(call, ("module", &topic))?;
-    let packet = client.wire().packet_bytes_max as usize;
+    let destination = receiver(call, ("module", &topic))?;
+    let packet = destination.packet_bytes_max();
     let room = packet.saturating_sub(MODULE_PART_OVERHEAD_BYTES);
     let bytes = module.component_bytes;
     let is_whole = bytes <= room.min(MODULE_BYTES_MAX);
     let piece_bytes = if is_whole { bytes.max(1) } else { room.min(MODULE_PART_BYTES) };
     if piece_bytes < MODULE_PART_OVERHEAD_BYTES && !is_whole {
         let message = format!("The client takes packets of at most {packet} bytes.");
-        return Err(Refusal::new("PACKETS_TOO_SMALL", message));
+        return Err(Refusal::new(Code::PacketsTooSmall, message));
     }
     let broker = Arc::clone(call.broker);
     let is_stopping = || broker.commands.is_stopping();
-    let not_sent = |error| Refusal::new("DOWNLOAD_FAILED", format!("The module was not sent: {error}."));
-    let mut download = Download::new(&is_stopping, &client);
+    let not_sent = |error| Refusal::new(Code::DownloadFailed, format!("The module was not sent: {error}."));
+    let mut download = Download::new(&is_stopping, &destination);
     if is_whole {
         download.send(&topic, &piece(call, &module, 0..bytes)?).map_err(not_sent)?;
     } else {

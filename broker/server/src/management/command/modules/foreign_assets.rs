@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lotmq_changes::Batch;
 
 use super::authority;
+use crate::codes::Code;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names;
@@ -96,7 +97,7 @@ impl StoppedAssets {
                 guests::note_not_followed(&call.broker.core, call.tenant, &known, &message, now);
             }
             let warning = format!("Asset '{name}' of another user was stopped: they start it with -run.");
-            done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+            done = done.with_warning(Code::InstanceNotFollowed, &warning);
         }
         done
     }

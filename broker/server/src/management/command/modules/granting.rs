@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::compiling::ComponentPlace;
 use super::options::{listed, may_install, named_grant};
 use super::{authority, compiling, foreign_assets, instances, not_found, stored_signed_by, tell};
+use crate::codes::Code;
 use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::management::command::add_entity::refused;
 use crate::management::command::ownership::Removal;
@@ -52,13 +53,13 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     authority::check_grants(call, (name, &present))?;
     if let Some(grant) = named.iter().find(|grant| !grants::is_available(present.world, grant)) {
         let message = format!("'{grant}' means nothing for a module of world '{}'.", present.world.name());
-        return Err(Refusal::new("GRANT_INVALID", message));
+        return Err(Refusal::new(Code::GrantInvalid, message));
     }
     let before = present.options.granted();
     let granted: GrantSet = before.union(&named).cloned().collect();
     if granted.len() > MODULE_GRANTS_MAX {
         let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
-        return Err(Refusal::new("GRANT_INVALID", message));
+        return Err(Refusal::new(Code::GrantInvalid, message));
     }
     let signed_by = stored_signed_by(call, &present)?;
     let added: Vec<NamedGrant> = granted.difference(&before).cloned().collect();
@@ -81,7 +82,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let managed = call.tenant.managed();
         if !managed.modules.get(name).is_some_and(is_same) || managed.assets.policies(name) != policies {
             let message = format!("Module '{name}' has changed meanwhile. Grant it again.");
-            return Err(Refusal::new("BUSY", message));
+            return Err(Refusal::new(Code::Busy, message));
         }
         let mut batch = Batch::new();
         let stopped = foreign_assets::stop(call, name, &mut batch);
@@ -95,11 +96,11 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut done = tell(call, name, "granted more")?.with_member("added", json!(added));
     if let Some(list) = not_asked {
         let warning = format!("The module does not ask for {list}; it was granted all the same.");
-        done = done.with_warning("GRANT_NOT_ASKED", &warning);
+        done = done.with_warning(Code::GrantNotAsked, &warning);
     }
     for (instance, reason) in instances::follow(call, name) {
         let warning = format!("Asset '{instance}' runs with what was granted before: {reason}");
-        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+        done = done.with_warning(Code::InstanceNotFollowed, &warning);
     }
     Ok(stopped.tell(call, name, done))
 }
@@ -168,7 +169,7 @@ pub(in crate::management::command) fn missing(
         };
         let text = format!("Module '{name}' was not granted {list}.{then} {}", hint(name, &missing));
         // A place may be a secret.
-        Some(problem("NOT_GRANTED", &tenant.programs().variables.masked_text(&text)))
+        Some(problem(Code::NotGranted, &tenant.programs().variables.masked_text(&text)))
     };
     named_modules::named(definition).filter_map(warning).collect()
 }

@@ -6,6 +6,7 @@ use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
 
 use super::compiling::{self, ComponentPlace};
+use crate::codes::Code;
 use crate::guests::Guests;
 use crate::guests::asset_names;
 use crate::management::assets;
@@ -68,7 +69,7 @@ pub(super) fn remove(
             count => format!(" and {} more", count - 1),
         };
         let message = format!("Module '{package}' is used by asset '{first}'{more}. Use -force.");
-        return Err(Refusal::new("IN_USE", message));
+        return Err(Refusal::new(Code::InUse, message));
     }
     for name in instances {
         remove_one(call, &name, batch);

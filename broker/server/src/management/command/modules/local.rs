@@ -4,6 +4,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::options::{self, MODULE_NAME_RULE, is_module_name};
+use crate::codes::Code;
 use crate::management::command::reply::Refusal;
 use crate::management::command_text;
 use crate::management::module_catalog::grants::{self, GrantSet};
@@ -30,18 +31,18 @@ pub(crate) fn module(
 ) -> Result<(Module, Vec<String>), Refusal> {
     if !is_module_name(name) {
         let message = format!("'{name}' is no name of a module: {MODULE_NAME_RULE}");
-        return Err(Refusal::new("MODULE_NAME_INVALID", message));
+        return Err(Refusal::new(Code::ModuleNameInvalid, message));
     }
     let mut asked = options::read_options(&super::ADD, arguments.into_iter())?;
     if let Some(option) = asked.of_commands_only() {
         let message = format!("{option} is for a broker that is given commands; it means nothing here.");
-        return Err(Refusal::new("ARGUMENT_INVALID", message));
+        return Err(Refusal::new(Code::ArgumentInvalid, message));
     }
     let world = options::world_without_command(&asked, component)?;
     asked.check(world)?;
     asked.grant_all_unless_named();
     let manifest = grants::manifest(component).map_err(|error| {
-        Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
+        Refusal::new(Code::ManifestInvalid, format!("The manifest of the module cannot be used: {error}."))
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     asked.options.config = super::configured(world, schema, asked.options.config.take())?;

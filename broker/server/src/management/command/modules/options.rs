@@ -10,9 +10,14 @@ use lotmq_host::limits::{ROUTE_TIME, RULE_MEMORY_BYTES, RULE_TIME};
 use lotmq_host::{Capability, World, world_by_exports};
 use serde_json::Value;
 
+use crate::codes::Code;
 use crate::management::command::reply::{Refusal, missing_argument};
 use crate::management::command::verb::{Call, Verb};
 use crate::management::command_text::normalized_verb;
+use crate::management::limits::{
+    MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
+    MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
+};
 use crate::management::limits::{
     MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
     MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
@@ -57,7 +62,7 @@ pub(super) struct Replacing {
 }
 
 /// Code and text of a warning.
-pub(super) type OptionWarning = (&'static str, String);
+pub(super) type OptionWarning = (Code, String);
 
 impl ModuleRequest {
     /// Whether the component comes in parts.
@@ -87,7 +92,7 @@ impl ModuleRequest {
     pub(super) fn check(&mut self, world: World) -> Result<(), Refusal> {
         if let Some(grant) = self.named.iter().find(|grant| !grants::is_available(world, grant)) {
             let message = format!("'{grant}' means nothing for a module of world '{}'.", world.name());
-            return Err(Refusal::new("GRANT_INVALID", message));
+            return Err(Refusal::new(Code::GrantInvalid, message));
         }
         let longest = match world {
             World::Route => milliseconds(ROUTE_TIME),
@@ -127,7 +132,7 @@ impl ModuleRequest {
 
     fn ignored(&mut self, option: &str, world: World) {
         let warning = format!("{option} means nothing for a module of world '{}'.", world.name());
-        self.warnings.push(("OPTION_IGNORED", warning));
+        self.warnings.push((Code::OptionIgnored, warning));
     }
 }
 
@@ -153,7 +158,7 @@ pub(super) fn granted(
     };
     if let Some(list) = listed(asked.named.iter().filter(|grant| !grants::covers(manifest, grant))) {
         warnings.push((
-            "GRANT_NOT_ASKED",
+            Code::GrantNotAsked,
             format!("The module does not ask for {list}; it was granted all the same."),
         ));
     }
@@ -161,7 +166,7 @@ pub(super) fn granted(
         granted.extend(manifest.iter().filter(|grant| grants::is_available(world, grant)).cloned());
     }
     if let Some(list) = listed(manifest.iter().filter(|wanted| !grants::covers(&granted, wanted))) {
-        warnings.push(("NOT_GRANTED", format!("The module asks for {list}, which it was not granted.")));
+        warnings.push((Code::NotGranted, format!("The module asks for {list}, which it was not granted.")));
     }
     (granted, warnings)
 }
@@ -201,11 +206,11 @@ pub(super) fn read_options(
             continue;
         }
         let option = normalized_verb(&argument).ok_or_else(|| {
-            Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", truncated(&argument)))
+            Refusal::new(Code::ArgumentInvalid, format!("Unexpected argument '{}'.", truncated(&argument)))
         })?;
         if !REPEATABLE.contains(&&*option) && !given.insert(option.clone()) {
             let message = format!("{} is given twice.", truncated(&argument));
-            return Err(Refusal::new("ARGUMENT_INVALID", message));
+            return Err(Refusal::new(Code::ArgumentInvalid, message));
         }
         let mut value = || {
             let missing = || missing_argument(verb, &format!("value of {argument}"));
@@ -242,7 +247,7 @@ pub(super) fn read_options(
                     verb.name,
                     verb.usage
                 );
-                return Err(Refusal::new("ARGUMENT_INVALID", message));
+                return Err(Refusal::new(Code::ArgumentInvalid, message));
             }
         }
     }
@@ -281,7 +286,7 @@ pub(super) fn truncated(argument: &str) -> String {
 
 /// Topic Filters, each of which a grant can name.
 fn filters(text: &str) -> Result<Vec<String>, Refusal> {
-    let invalid = |message: String| Refusal::new("FILTER_INVALID", message);
+    let invalid = |message: String| Refusal::new(Code::FilterInvalid, message);
     let filters: Vec<String> = text.split(',').map(|filter| filter.trim().to_owned()).collect();
     if filters.len() > MODULE_GRANTS_MAX {
         let message = format!("{} topic filters are too many, limit {MODULE_GRANTS_MAX}.", filters.len());
@@ -312,7 +317,7 @@ fn places(text: &str) -> Result<Vec<NamedGrant>, Refusal> {
 }
 
 pub(super) fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
-    let invalid = |reason: String| Refusal::new("GRANT_INVALID", format!("{reason}."));
+    let invalid = |reason: String| Refusal::new(Code::GrantInvalid, format!("{reason}."));
     text.parse().map_err(|error: GrantError| invalid(error.to_string()))
 }
 
@@ -333,7 +338,7 @@ fn time_ms(option: &str, text: &str) -> Result<usize, Refusal> {
     let time = text.parse().ok().filter(|time| *time > 0);
     time.ok_or_else(|| {
         let message = format!("{option} takes a number of milliseconds from 1, not '{}'.", truncated(text));
-        Refusal::new("ARGUMENT_INVALID", message)
+        Refusal::new(Code::ArgumentInvalid, message)
     })
 }
 
@@ -344,7 +349,7 @@ fn milliseconds(time: Duration) -> usize {
 
 fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {
     let message = format!("{option} takes a number from 1 to {maximum}, not '{}'.", truncated(text));
-    Refusal::new("ARGUMENT_INVALID", message)
+    Refusal::new(Code::ArgumentInvalid, message)
 }
 
 /// Version of a module, which is whatever its author calls it.
@@ -354,7 +359,7 @@ fn version(text: String) -> Result<String, Refusal> {
             "-version takes at most {MODULE_VERSION_BYTES_MAX} bytes without control characters, not '{}'.",
             truncated(&text)
         );
-        return Err(Refusal::new("ARGUMENT_INVALID", message));
+        return Err(Refusal::new(Code::ArgumentInvalid, message));
     }
     Ok(text)
 }
@@ -362,10 +367,11 @@ fn version(text: String) -> Result<String, Refusal> {
 fn config_json(text: &str) -> Result<Value, Refusal> {
     if text.len() > MODULE_CONFIG_BYTES_MAX {
         let message = format!("-config has {} bytes, limit {MODULE_CONFIG_BYTES_MAX}.", text.len());
-        return Err(Refusal::new("TOO_LARGE", message));
+        return Err(Refusal::new(Code::TooLarge, message));
     }
     serde_json::from_str(text).map_err(|error| {
-        let refusal = Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."));
+        let refusal =
+            Refusal::new(Code::JsonInvalid, format!("The JSON of -config cannot be read: {error}."));
         match error.is_eof() {
             true => refusal.with_suggestion(
                 "a text with blanks stands in quotation marks, with \\\" for each of its own".to_owned(),
@@ -382,7 +388,7 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     if call.tenant.number == 0 && call.identity.is_root() {
-        return Err(Refusal::new("TENANT_NOT_FOUND", format!("Tenant '{}' not found.", truncated(name))));
+        return Err(Refusal::new(Code::TenantNotFound, format!("Tenant '{}' not found.", truncated(name))));
     }
     Err(Refusal::permission_denied(call.verb.name))
 }
@@ -416,7 +422,7 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
                 let message = format!(
                     "World '{name}' may still change, and modules.allow_unstable is not set: start the broker with LOTMQ_MODULES_ALLOW_UNSTABLE=true, or with `allow_unstable = true` in section [modules] of its configuration."
                 );
-                return Err(Refusal::new("WORLD_UNSTABLE", message));
+                return Err(Refusal::new(Code::WorldUnstable, message));
             }
             Ok(world)
         }
@@ -431,7 +437,7 @@ fn named_world(name: &str) -> Result<World, Refusal> {
             "model" => "World 'model' is for models compiled from LoT only. Use action.".to_owned(),
             _ => format!("World '{}' is unknown. Use action, rule, route or auth.", truncated(name)),
         };
-        Refusal::new("WORLD_UNKNOWN", message)
+        Refusal::new(Code::WorldUnknown, message)
     })
 }
 
@@ -450,14 +456,14 @@ pub(super) fn component(call: &Call<'_>, asked: &ModuleRequest) -> Result<Vec<u8
     };
     let bytes = STANDARD
         .decode(base64)
-        .map_err(|_| Refusal::new("BASE64_INVALID", "wasm64 argument is not valid base64."))?;
+        .map_err(|_| Refusal::new(Code::Base64Invalid, "wasm64 argument is not valid base64."))?;
     if bytes.len() > MODULE_BYTES_MAX {
         let message = format!("Module has {} bytes, limit {MODULE_BYTES_MAX}.", bytes.len());
-        return Err(Refusal::new("TOO_LARGE", message));
+        return Err(Refusal::new(Code::TooLarge, message));
     }
     if let Some(size) = asked.size.filter(|size| *size != bytes.len()) {
         let message = format!("Expected {size} bytes, got {}.", bytes.len());
-        return Err(Refusal::new("SIZE_MISMATCH", message));
+        return Err(Refusal::new(Code::SizeMismatch, message));
     }
     Ok(bytes)
 }

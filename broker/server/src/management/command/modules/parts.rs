@@ -17,14 +17,18 @@ use zeroize::Zeroizing;
 
 use super::check_place;
 use super::options::ModuleRequest;
+use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
 use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
+use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
 use crate::management::command_queue::work::Load;
-use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::command_text::CommandText;
+use crate::management::limits::{
+    MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
+};
 use crate::management::limits::{
     MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
 };
@@ -71,17 +75,17 @@ pub(super) fn begin(
     let size = asked.size.ok_or_else(|| missing_argument(call.verb, "-size"))?;
     if size > MODULE_UPLOAD_BYTES_MAX {
         let message = format!("Module has {size} bytes, limit {MODULE_UPLOAD_BYTES_MAX}.");
-        return Err(Refusal::new("TOO_LARGE", message));
+        return Err(Refusal::new(Code::TooLarge, message));
     }
     let bytes = call.job.payload.len();
     if bytes > MODULE_UPLOAD_COMMAND_BYTES_MAX {
         let limit = MODULE_UPLOAD_COMMAND_BYTES_MAX;
         let message = format!("The command of an upload in parts has {bytes} bytes, limit {limit}.");
-        return Err(Refusal::new("TOO_LARGE", message));
+        return Err(Refusal::new(Code::TooLarge, message));
     }
     let sha256 = asked.sha256.clone().ok_or_else(|| missing_argument(call.verb, "-sha256"))?;
     if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Refusal::new("ARGUMENT_INVALID", "-sha256 takes 64 hexadecimal digits."));
+        return Err(Refusal::new(Code::ArgumentInvalid, "-sha256 takes 64 hexadecimal digits."));
     }
     check_place(call, (name, world, size), asked.replacing)?;
     // Nobody is to send a component for nothing.
@@ -89,10 +93,13 @@ pub(super) fn begin(
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))?;
     let client = sender(call)?;
     let announced = Announced { size, sha256, part_bytes: part_bytes(&client) };
-    let response = call.job.response.as_ref();
+    let response = match &call.job.reply_to {
+        ReplyTo::Topics { response } => response.as_ref(),
+        ReplyTo::Caller(_) => None,
+    };
     let origin = UploadOrigin {
         tenant: Arc::clone(call.tenant),
-        identity: Arc::clone(&call.job.identity),
+        identity: Arc::clone(&call.job.caller.identity),
         session: client.session_id,
         module: name.into(),
         command: call.job.payload.as_slice().into(),
@@ -100,7 +107,7 @@ pub(super) fn begin(
     };
     let begun = call.broker.uploads.begin(origin, announced, call.broker.clock.now());
     let Begun { id, part_bytes, parts, missing, expires_after } =
-        begun.map_err(|reason| Refusal::new("QUOTA_EXCEEDED", reason.to_string()))?;
+        begun.map_err(|reason| Refusal::new(Code::QuotaExceeded, reason.to_string()))?;
     call.details = Some(json!({ "uploadId": id, "bytes": size }));
     let expires_ms =
         call.broker.clock.wall_ms() + u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX);
@@ -120,9 +127,9 @@ pub(super) fn begin(
 /// The Client that gave the command, who alone sends the parts.
 fn sender(call: &Call<'_>) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
-    client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
+    client.filter(|client| Some(client.session_id) == call.job.caller.session()).ok_or_else(|| {
         let message = "A module is uploaded in parts by the client that asks, which must be connected.";
-        Refusal::new("NO_SENDER", message)
+        Refusal::new(Code::NoSender, message)
     })
 }
 
@@ -208,21 +215,23 @@ pub(crate) fn part_published(
 fn complete(broker: &Broker, turn: &mut Turn, origin: UploadOrigin, received: ReceivedUpload) {
     let id = received.id.clone();
     let response = origin.response.clone();
+    let response = response.map(|(topic, correlation_data)| ResponseTo { topic, correlation_data });
     let job = Job {
-        tenant: Arc::clone(&origin.tenant),
-        identity: Arc::clone(&origin.identity),
+        caller: CommandCaller {
+            tenant: Arc::clone(&origin.tenant),
+            identity: Arc::clone(&origin.identity),
+            origin: CommandOrigin::Session(received.session),
+        },
         queue: broker.commands.upload_queue(),
-        definition: None,
         load: Load::new(Work::CompilesModule, received.bytes.len()),
         is_own_password: false,
         payload: Zeroizing::new(origin.command.to_vec()),
-        hops: 0,
-        response: response.map(|(topic, correlation_data)| ResponseTo { topic, correlation_data }),
+        reply_to: ReplyTo::Topics { response },
         upload: Some(received),
     };
     if broker.commands.submit(job).is_err() {
         broker.uploads.end(&id);
-        let busy = Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+        let busy = Refusal::new(Code::Busy, "Too many commands are waiting. Try again later.");
         ended(turn, &Ended { id, origin }, busy);
     }
 }
@@ -256,17 +265,17 @@ pub(in crate::management::command) fn end(
 /// Refusal of the command of an upload that was cancelled.
 pub(super) fn cancelled(call: &Call<'_>) -> Refusal {
     let id = call.job.upload.as_ref().map_or("", |upload| &upload.id);
-    Refusal::new("UPLOAD_CANCELLED", format!("Upload '{id}' was cancelled."))
+    Refusal::new(Code::UploadCancelled, format!("Upload '{id}' was cancelled."))
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let id = call.argument("uploadId")?;
     let cancelled = call.broker.uploads.cancel(call.tenant, call.identity, &id).ok_or_else(|| {
         let shown: String = id.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
-        Refusal::new("UPLOAD_UNKNOWN", format!("Upload '{shown}' is unknown or expired."))
+        Refusal::new(Code::UploadUnknown, format!("Upload '{shown}' is unknown or expired."))
     })?;
     if let CancelledUpload::Ended(upload) = cancelled {
-        let refusal = Refusal::new("UPLOAD_CANCELLED", format!("Upload '{id}' was cancelled."));
+        let refusal = Refusal::new(Code::UploadCancelled, format!("Upload '{id}' was cancelled."));
         this_turn::with(|turn| {
             turn.tick();
             ended(turn, &upload, refusal);
@@ -281,7 +290,7 @@ pub(crate) fn expire(broker: &Broker, turn: &mut Turn, now: Time) {
     broker.backups.arriving.expire(now);
     for upload in broker.uploads.take_expired(now) {
         let message = format!("Upload '{}' is unknown or expired.", upload.id);
-        ended(turn, &upload, Refusal::new("UPLOAD_EXPIRED", message));
+        ended(turn, &upload, Refusal::new(Code::UploadExpired, message));
     }
 }
 

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::given_back::{self, origin_of};
 use super::rights::check_owner;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::scripts::{self, Provenance};
@@ -130,7 +131,7 @@ impl Problems {
             [(&mut self.errors, self.errors_total), (&mut self.warnings, self.warnings_total)]
         {
             if total > list.len() {
-                list.push(problem("MORE", &format!("{} more are not shown.", total - list.len())));
+                list.push(problem(Code::More, &format!("{} more are not shown.", total - list.len())));
             }
         }
         self
@@ -394,13 +395,13 @@ impl Gone {
         let is_given_back = |row: &Value| self.given_back.contains(row);
         let gone = self.removed.iter().filter(|row| !is_other(row) && !is_given_back(row)).map(|row| {
             let text = format!("Rule '{}' is gone: what it denied may be allowed now.", name(row));
-            problem("RULE_REMOVED", &text)
+            problem(Code::RuleRemoved, &text)
         });
         let back = self.given_back.iter().map(|row| {
             let title = row["type"].as_str().unwrap_or_default();
             let more = if is_other(row) { "" } else { ": what it allows and denies holds again" };
             let text = format!("{title} '{}', which was added by hand, is in force again{more}.", name(row));
-            problem("GIVEN_BACK", &text)
+            problem(Code::GivenBack, &text)
         });
         gone.chain(back).collect()
     }
@@ -476,7 +477,7 @@ pub(crate) fn install(
                 "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
                 project.name
             );
-            problems.warning(&place, problem("REPLACED", &text));
+            problems.warning(&place, problem(Code::Replaced, &text));
             if let Some(row) = displaced {
                 call.tenant.managed().projects.displaced.keep(row, batch);
             }
@@ -508,7 +509,7 @@ fn warn_of_installed(
 ) {
     let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
     for warning in warnings {
-        problems.warning(place, problem(warning.code(), &warning.to_string()));
+        problems.warning(place, problem(Code::from(warning), &warning.to_string()));
     }
     let held = named.into_iter().flat_map(|named| named.warnings(call.tenant, new.definition.name()));
     held.for_each(|warning| problems.warning(place, warning));
@@ -547,7 +548,7 @@ fn may_come(
         let hint = format!(
             "to have the topics protected all the time, give the rule of the project another name, deploy it, and remove '{name}' then (-removeRule {name}); removed before, nothing protects them until the project is loaded"
         );
-        return Err(Refusal::new("EXISTS", text).with_suggestion(hint));
+        return Err(Refusal::new(Code::Exists, text).with_suggestion(hint));
     }
     Ok(())
 }
@@ -589,7 +590,7 @@ fn warn_of_pending(
                 kind.title(),
                 row.missing.join(", ")
             );
-            problems.warning(place, problem("PENDING", &text));
+            problems.warning(place, problem(Code::Pending, &text));
         }
     }
 }
@@ -642,7 +643,7 @@ fn check_free(
             } else {
                 format!("unload it first (-unloadProject {other}), or give one of them another name")
             };
-            Err(Refusal::new("EXISTS", message).with_suggestion(hint))
+            Err(Refusal::new(Code::Exists, message).with_suggestion(hint))
         }
         Some(_) | None => Ok(()),
     }

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::compiled::{CompiledProject, Present, would_give_back, would_remove};
 use super::rights;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
@@ -139,7 +140,7 @@ impl ProjectPlan {
         }
         let message = "Something was changed meanwhile: what would be done now is not what was agreed to. Nothing was changed.";
         let hint = "look at it again: -dryRun tells what would change now".to_owned();
-        Err(Refusal::new("CONFLICT", message).with_suggestion(hint))
+        Err(Refusal::new(Code::Conflict, message).with_suggestion(hint))
     }
 
     fn fingerprint(&self) -> String {

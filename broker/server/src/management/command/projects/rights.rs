@@ -9,6 +9,7 @@ use lotmq_definitions::{DefinitionKind, Owner};
 use serde_json::{Value, json};
 
 use super::compiled::owned;
+use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::command::reply::Refusal;
@@ -36,7 +37,7 @@ pub(super) fn check_owner(
             "{title} '{name}' was not deployed: the project belongs to {owner}, who needs {}.",
             scope.name()
         );
-        return Err(Refusal::new("PERMISSION_DENIED", message));
+        return Err(Refusal::new(Code::PermissionDenied, message));
     }
     let known = match DefinitionKind::by_name(title) {
         None => tenant.programs().scripts.owner(name),
@@ -49,7 +50,7 @@ pub(super) fn check_owner(
         Some(other) => {
             let message =
                 format!("{title} '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
-            Err(Refusal::new("OF_ANOTHER", message))
+            Err(Refusal::new(Code::OfAnother, message))
         }
     }
 }
@@ -75,7 +76,7 @@ pub(crate) fn may_remove_owned(
                 "{title} '{name}' belongs to a loaded project; to remove it you need {}.",
                 scope.name()
             );
-            return Err(Refusal::new("PERMISSION_DENIED", message));
+            return Err(Refusal::new(Code::PermissionDenied, message));
         }
     }
     Ok(())
@@ -116,7 +117,7 @@ pub(super) fn check_ended(
     let row = |(name, owner): &(Arc<str>, Owner)| json!({ "name": &**name, "owner": &*owner.name });
     let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
     let data = json!({ "ofOthers": shown, "count": others.len() });
-    Err(Refusal { data: Some(data), ..Refusal::new("OF_ANOTHER", message) })
+    Err(Refusal { data: Some(data), ..Refusal::new(Code::OfAnother, message) })
 }
 
 /// Scopes of the commands for definitions of a kind.

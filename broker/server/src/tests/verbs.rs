@@ -1,0 +1,281 @@
+//! Every verb, called by a caller in this process: no MQTT, and the reply comes back to the caller.
+
+use std::collections::BTreeSet;
+use std::io::{Cursor, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lot_to_wasm::{CompileOptions, Form};
+use serde_json::Value;
+
+use crate::testing::Running;
+use crate::{CommandUser, verb_names};
+
+/// Rows in the order of their execution: user, command, code of the refusal, part of the reply.
+///
+/// `{module}` stands for a component in base64, `{project}` for a project, `{backup}` for a backup.
+const ROWS: &[(&str, &str, &str, &str)] = &[
+    ("root", "-help", "", r#""verb":"-addAction""#),
+    ("root", "-help addUser", "", r#""usage":"-addUser <user> <password>""#),
+    ("root", "-nothing", "UNKNOWN_COMMAND", "Unknown command: -nothing"),
+    ("root", "-listTenants", "NOT_AVAILABLE", "-listTenants"),
+    ("root", "-help -requestId r7", "", r#""requestId":"r7""#),
+    ("root", "-help a b", "TOO_MANY_ARGUMENTS", "Usage: -help [verb]"),
+    ("nobody", "-help", "PERMISSION_DENIED", "The user does not exist."),
+    // Users and groups.
+    ("root", "-addUser bob s3cret-pump", "", "bob"),
+    ("root", "-addUser bob s3cret-pump", "USER_EXISTS", "bob"),
+    (
+        "root",
+        "-addUser ann",
+        "MISSING_ARGUMENT",
+        "Missing argument: password. Usage: -addUser <user> <password>",
+    ),
+    ("bob", "-listUsers", "PERMISSION_DENIED", "-listUsers"),
+    ("root", "-listUsers", "", r#""bob""#),
+    ("root", "-changeUserPassword bob n3w-s3cret", "", "bob"),
+    ("root", "-changeUserSettings bob AllowedUserManagement true", "", "bob"),
+    ("root", "-changeUserSettings bob Nothing true", "ARGUMENT_INVALID", "Nothing"),
+    ("root", "-addUserToGroup bob operators", "", "operators"),
+    ("root", "-listUserGroups bob", "", "operators"),
+    ("root", "-removeUserFromGroup bob operators", "", "operators"),
+    ("root", "-removeUserFromGroup bob operators", "NOT_FOUND", "operators"),
+    // Actions and models.
+    ("root", "-addAction", "MISSING_ARGUMENT", "LoT text"),
+    ("root", "-addAction DEFINE ACTION", "LOT201", ""),
+    (
+        "root",
+        "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
+        "",
+        "added",
+    ),
+    ("root", "-runAction Echo {\"topic\":\"in\",\"payload\":\"hello\"}", "", "hello"),
+    ("root", "-runAction Nope", "NOT_FOUND", "Nope"),
+    ("root", "-actionTrace Echo", "", "Tracing enabled"),
+    ("root", "-actionTrace remove Nope", "NOT_FOUND", "Nope"),
+    ("root", "-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"", "", "added"),
+    ("root", "-lotDiagnostic action Echo", "", "Echo"),
+    (
+        "root",
+        "-lotDiagnostic thing Echo",
+        "ARGUMENT_INVALID",
+        "Usage: -lotDiagnostic [model | action | route | rule] <name>",
+    ),
+    ("root", "-getPendingStatus", "", ""),
+    ("root", "-listEntities", "", "Echo"),
+    ("root", "-listRuns", "", ""),
+    ("root", "-removeModel Unit", "", "removed"),
+    ("root", "-removeModel Unit", "NOT_FOUND", "Unit"),
+    ("root", "-removeAllModels", "", ""),
+    ("root", "-removeAction Nope", "NOT_FOUND", "Action 'Nope' not found."),
+    ("root", "-removeAction Echo", "", "removed"),
+    ("root", "-removeAllActions", "", ""),
+    // Rules.
+    (
+        "root",
+        "-addRule DEFINE RULE Readers WITH PRIORITY 100 FOR Subscribe TO TOPIC \"plant/#\"\n    IF USER IS \"bob\" THEN\n        ALLOW\n    ELSE\n        DENY",
+        "",
+        "added",
+    ),
+    (
+        "root",
+        "-addRule DEFINE RULE Readers WITH PRIORITY 100 FOR Subscribe TO TOPIC \"plant/#\"\n    IF USER IS \"bob\" THEN\n        DENY",
+        "EXISTS",
+        "Readers",
+    ),
+    ("root", "-listRules", "", "Readers"),
+    ("root", "-removeRule Readers", "", "removed"),
+    ("root", "-removeAllRules -force", "", ""),
+    ("root", "-restoreRules", "", ""),
+    // Routes and their dead letters.
+    ("root", "-addRoute DEFINE ROUTE Up WITH TYPE LOOPBACK", "", "added"),
+    ("root", "-listRoutes", "", "Up"),
+    ("root", "-connectionStatus", "", "Up"),
+    ("root", "-checkRouteConnection Nope", "NOT_FOUND", "Nope"),
+    ("root", "-listDeadLetters Up", "", "No dead letters."),
+    ("root", "-listDeadLetters Up x", "ARGUMENT_INVALID", "'x' is no number of a dead letter."),
+    ("root", "-replayDeadLetters Up", "", ""),
+    (
+        "root",
+        "-replayDeadLetters",
+        "MISSING_ARGUMENT",
+        "Usage: -replayDeadLetters <route> [number]… [-force]",
+    ),
+    ("root", "-removeDeadLetters Up", "", ""),
+    ("root", "-skipWaiting Up 1 -force", "", ""),
+    ("root", "-listTemplates", "", "LOOPBACK"),
+    ("root", "-routeCode LOOPBACK", "", ""),
+    ("root", "-stop Up", "", "Up"),
+    ("root", "-run Up", "", "Up"),
+    ("root", "-removeRoute Up", "", "removed"),
+    ("root", "-removeAllRoutes", "", ""),
+    // Scripts.
+    ("root", "-addPython x = 1", "SCRIPT_NAME_MISSING", ""),
+    ("root", "-removePython Stat", "NOT_FOUND", "Stat"),
+    ("root", "-removeAllPythonScripts", "", ""),
+    // Panels and themes.
+    ("root", "-addPanel DEFINE PANEL \"Plant\"", "", "added"),
+    ("root", "-addVisu DEFINE VISU", "", ""),
+    ("root", "-addVisuFile lot64:!", "BASE64_INVALID", ""),
+    ("root", "-listPanels", "", "Plant"),
+    ("root", "-panelCode Plant", "", "Plant"),
+    ("root", "-updateVisuState Plant ARCHIVED", "", ""),
+    ("root", "-refreshVisu", "", ""),
+    ("root", "-removePanel Plant", "", ""),
+    ("root", "-removeVisu Plant", "NOT_FOUND", ""),
+    ("root", "-addTheme DEFINE THEME \"Dark\"\n    SET \"BACKGROUND\" WITH \"#101010\"", "", "added"),
+    ("root", "-listThemes", "", "Dark"),
+    ("root", "-removeTheme Dark", "", "removed"),
+    ("root", "-removeAllThemes", "", ""),
+    // Projects.
+    ("root", "-addProject zip64:{project} plant load", "", "plant"),
+    ("root", "-listProjects", "", "plant"),
+    ("root", "-getProject plant", "", "$SYS/Coreflux/Project"),
+    ("root", "-projectStatus plant", "", "plant"),
+    ("root", "-projectManifest plant", "", "plant"),
+    ("root", "-duplicateProject plant plant-2", "", "plant-2"),
+    ("root", "-loadProject plant -agreed", "MISSING_ARGUMENT", "Missing argument: plan."),
+    ("root", "-removeProject plant", "PROJECT_LOADED", "plant"),
+    ("root", "-rollbackProject plant", "", ""),
+    ("root", "-unloadProject", "", "plant"),
+    ("root", "-removeProject plant", "", "removed"),
+    ("root", "-loadLicense license.lic", "", ""),
+    // Modules.
+    ("root", "-addModule scale -world action -on raw/# wasm64:AGFzbQEAAAA=", "NOT_A_COMPONENT", ""),
+    ("bob", "-addModule scale -world action wasm64:{module}", "PERMISSION_DENIED", "-addModule"),
+    ("root", "-addModule scale -world action -on raw/# wasm64:{module}", "", "scale"),
+    ("root", "-addModule big -world action -size 10 -sha256 {zeros}", "NO_SENDER", ""),
+    ("root", "-cancelModuleUpload u0123", "UPLOAD_UNKNOWN", "u0123"),
+    ("root", "-listModules", "", "scale"),
+    ("root", "-moduleInfo scale", "", "scale"),
+    ("root", "-moduleInfo scale -tenant other", "TENANT_NOT_FOUND", "other"),
+    ("root", "-grantModule scale -grant write:scaled/#", "", "write:scaled/#"),
+    ("root", "-grantModule scale", "MISSING_ARGUMENT", "-grant"),
+    ("root", "-rollbackModule scale", "NO_FORMER_VERSION", "scale"),
+    ("root", "-disableModule scale", "", "disabled"),
+    ("root", "-enableModule scale", "", "enabled"),
+    ("root", "-getModule scale", "", "was sent to"),
+    ("root", "-getModule other", "MODULE_NOT_FOUND", "other"),
+    // Assets.
+    ("root", "-install scale -name", "MISSING_ARGUMENT", "value of -name"),
+    ("root", "-install scale -name scale-2", "", "installed"),
+    ("root", "-installWithToken scale abc -name scale-3", "", "TOKEN_IGNORED"),
+    ("root", "-list", "", "scale-2"),
+    ("root", "-listAvailable", "", "scale"),
+    ("root", "-assetDefaultConfig scale", "", ""),
+    ("root", "-assetSchema scale", "", ""),
+    ("root", "-assetHelp scale", "", ""),
+    ("root", "-assetConfigSave scale {", "JSON_INVALID", ""),
+    ("root", "-assetConfigLoad scale", "", "scale"),
+    ("root", "-assetPolicySet scale memory 16", "", "memory"),
+    ("root", "-assetPolicySet scale size 16", "POLICY_UNKNOWN", "size"),
+    ("root", "-assetNameSet scale-2 left", "", "left"),
+    ("root", "-uninstall left", "", "left"),
+    ("root", "-uninstallWithToken scale-3 abc", "", "TOKEN_IGNORED"),
+    ("root", "-uninstallMultiple a b", "NOT_INSTALLED", "0 of 2 asset(s) uninstalled."),
+    ("root", "-removeModule scale", "", "removed"),
+    // Values and secrets.
+    ("root", "-setEnv SITE=north", "", "SITE"),
+    ("root", "-setEnv SITE", "ARGUMENT_INVALID", "Expected NAME=value. Usage: -setEnv <NAME=value>"),
+    ("root", "-listEnv", "", "north"),
+    ("root", "-removeEnv SITE", "", "removed"),
+    ("root", "-setSecret DB_PASSWORD=hidden", "", "DB_PASSWORD"),
+    ("root", "-listSecrets", "", "DB_PASSWORD"),
+    ("root", "-removeSecret DB_PASSWORD", "", "removed"),
+    ("root", "-removeSecret DB_PASSWORD", "NOT_FOUND", "DB_PASSWORD"),
+    ("root", "-listKept", "", ""),
+    ("root", "-removeKept plant/#/x", "ARGUMENT_INVALID", "plant/#/x"),
+    ("root", "-removeKept plant/old/#", "", ""),
+    // Clients.
+    ("root", "-listClients", "", ""),
+    ("root", "-listSessions", "", ""),
+    ("root", "-listConnections", "", ""),
+    ("root", "-endSession sensor-7", "NOT_FOUND", "sensor-7"),
+    ("root", "-kickClient sensor-7", "NOT_FOUND", "sensor-7"),
+    ("root", "-endConnection x", "ARGUMENT_INVALID", "'x' is not a number of a connection."),
+    // Logs and audit.
+    ("root", "-auditStatus", "", "record(s)"),
+    ("root", "-auditQuery tomorrow", "DATE_INVALID", "tomorrow"),
+    ("root", "-decryptAudit", "STORE_IN_MEMORY", ""),
+    ("root", "-addTraceLog pump debug category=lot", "", "pump"),
+    ("root", "-listTraceLogs", "", "pump"),
+    ("root", "-removeTraceLog pump", "", "removed"),
+    ("root", "-removeAllTraceLogs", "", ""),
+    // The broker.
+    ("root", "-brokerStatus", "", ""),
+    ("root", "-backup monday -retained", "", "monday"),
+    ("root", "-backup -everything", "ARGUMENT_INVALID", "Unknown option '-everything'."),
+    ("root", "-restoreBackup", "", r#""state":"none""#),
+    ("root", "-restoreBackup zip64:AAAA", "BACKUP_FOREIGN", ""),
+    ("root", "-updateData", "", ""),
+    ("root", "-removeUser bob", "", "bob"),
+];
+
+fn command(running: &Running, user: &str, text: &str) -> (String, String, Vec<u8>) {
+    let mut file = Vec::new();
+    let of = CommandUser { tenant: "default", user };
+    let reply = running.server.command(of, text, &mut file).expect("a vector takes all bytes");
+    (reply.code.unwrap_or_default(), reply.json, file)
+}
+
+/// An action as a component of its own.
+fn module() -> Vec<u8> {
+    let options = CompileOptions { form: Form::Standalone, ..CompileOptions::default() };
+    let text = "DEFINE ACTION Scale\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"scaled\" WITH PAYLOAD";
+    let compilation = lot_to_wasm::compile(text, &options);
+    compilation.entities.into_iter().next().and_then(|entity| entity.output).expect("it compiles").component
+}
+
+fn project() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("plant.lot", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"DEFINE ACTION Pump\nON TOPIC \"pump\" DO\n    PUBLISH TOPIC \"level\" WITH PAYLOAD\n")
+        .unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn every_verb_answers_a_caller_without_mqtt() {
+    let running = Running::start("none");
+    let (module, project) = (STANDARD.encode(module()), STANDARD.encode(project()));
+    let mut wrong = Vec::new();
+    for (user, text, code, part) in ROWS {
+        let text = text.replace("{module}", &module).replace("{project}", &project);
+        let text = text.replace("{zeros}", &"0".repeat(64));
+        let (found, reply, _) = command(&running, user, &text);
+        let is_json =
+            serde_json::from_str::<Value>(&reply).is_ok_and(|reply| reply["success"] == found.is_empty());
+        if found != *code || !reply.contains(part) || !is_json {
+            let shown: String = reply.chars().take(400).collect();
+            wrong.push(format!("{user} {}: {found} {shown}", text.chars().take(60).collect::<String>()));
+        }
+    }
+    running.server.stop();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_verb_has_a_row() {
+    let verb =
+        |text: &str| text.trim_start_matches('-').split_whitespace().next().unwrap_or_default().to_owned();
+    let called: BTreeSet<String> = ROWS.iter().map(|(_, text, _, _)| verb(text)).collect();
+    let missing: Vec<&str> = verb_names().filter(|name| !called.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn downloads_are_bytes_for_the_caller() {
+    let running = Running::start("none");
+    let (module, project) = (module(), project());
+    let add = format!("-addModule scale -world action wasm64:{}", STANDARD.encode(&module));
+    assert_eq!(command(&running, "root", &add).0, "");
+    assert_eq!(command(&running, "root", "-getModule scale").2, module);
+    let add = format!("-addProject zip64:{} plant", STANDARD.encode(&project));
+    assert_eq!(command(&running, "root", &add).0, "");
+    assert_eq!(command(&running, "root", "-getProject plant").2, project);
+    let (_, reply, backup) = command(&running, "root", "-backup monday");
+    let reply: Value = serde_json::from_str(&reply).unwrap();
+    assert_eq!(reply["data"]["bytes"], backup.len());
+    assert!(crate::backup::Archive::open(Cursor::new(backup), u64::MAX).is_ok());
+    running.server.stop();
+}
