@@ -11,7 +11,6 @@ use crate::management::command_queue::blocking_pool::BlockingReadError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use crate::management::components::ComponentUnread;
 use crate::management::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
-use crate::management::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use lotmq_core::durable::store_failure::StoreFailure;
 
 /// Text in place of a reason that the caller may not know.

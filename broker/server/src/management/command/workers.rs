@@ -11,7 +11,6 @@ use tracing::error;
 use super::{answer, run};
 use crate::management::broker::Broker;
 use crate::management::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
-use crate::management::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
 use lotmq_process::this_turn;
 
 /// Starts the threads.

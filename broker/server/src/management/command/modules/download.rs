@@ -19,7 +19,6 @@ use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
 use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
-use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 

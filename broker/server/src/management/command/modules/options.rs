@@ -18,10 +18,6 @@ use crate::management::limits::{
     MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
     MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
 };
-use crate::management::limits::{
-    MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
-    MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
-};
 use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::management::module_catalog::{self, ModuleOptions};
 

@@ -29,9 +29,6 @@ use crate::management::command_text::CommandText;
 use crate::management::limits::{
     MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
 };
-use crate::management::limits::{
-    MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES, MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX,
-};
 use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
