@@ -36,6 +36,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use lotmq_config::Placement;
 use parking_lot::Mutex;
 
 use self::accept::Listening;
@@ -60,6 +61,8 @@ pub(crate) struct Net {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) shards: Vec<Arc<Shard>>,
+    /// Choice of the shard for a new connection.
+    pub(crate) placement: Placement,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     /// Half-open connections of all listeners.
@@ -94,6 +97,7 @@ impl Net {
         tenants: Arc<Tenants>,
         watchdog: Arc<Watchdog>,
         shards: Vec<Arc<Shard>>,
+        placement: Placement,
     ) -> Self {
         Self {
             core: Arc::clone(&context.core),
@@ -101,6 +105,7 @@ impl Net {
             tenants,
             watchdog,
             shards,
+            placement,
             gate: Gate::default(),
             half_open: HalfOpen::default(),
             listening: Listening::default(),
@@ -148,7 +153,7 @@ impl Net {
     /// Most connections at once: what is configured, or what there are file descriptors for.
     pub(crate) fn connections_max(&self) -> u32 {
         let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
-        descriptors.min(self.config.limits.connections)
+        descriptors.min(self.settings.limits.connections)
     }
 
     /// Most connections of all listeners that may be without CONNECT at once.
@@ -158,7 +163,7 @@ impl Net {
 
     /// Most logins whose passwords may wait to be checked.
     pub(crate) fn logins_waiting_max(&self) -> u32 {
-        self.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
+        self.settings.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
     }
 
     /// Connections beyond these that are let in until it is known who comes.
