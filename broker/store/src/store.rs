@@ -286,6 +286,8 @@ impl Store {
         let next_message_id = committer.index().next_message_id;
         let shared = Arc::new(Shared::new(Queue::new(limits.clone(), clock.clone())));
         committer.show(&shared.counters);
+        // Unbounded, because the writer must not wait for the reader. A session waits for its slice
+        // before it requests the next one, so the limits of sessions are the bound.
         let (to_reader, work) = std::sync::mpsc::channel();
         let writer = Writer {
             shared: Arc::clone(&shared),
