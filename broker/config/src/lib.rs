@@ -16,7 +16,7 @@
 //! 1. Add a row to `limit_table.rs`: type, default (a constant beside it), range, unit, Reason
 //!    Code, policy. The key in the configuration, `ListenerLimits`, `Limit`, its counters and
 //!    `docs/limits.md` derive from the row (`UPDATE=1 cargo test -p tidy`).
-//! 2. The code that enforces the limit reads `listener.limits` or `core.config.limits`, and calls
+//! 2. The code that enforces the limit reads `listener.limits` or `core.settings.limits`, and calls
 //!    `limit_reached` when the limit is reached.
 //!
 //! A bound that cannot be set is a constant in the `limits.rs` of its crate.

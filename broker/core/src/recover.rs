@@ -212,7 +212,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     state.next_packet_id = last_used.map_or(PacketId::MIN, PacketId::next);
     state.received = recovered.qos2_received.iter().copied().map(PacketId).collect();
     let options =
-        SessionOptions { keep_inflight: true, ..options_at(&core.config.limits.for_all(), version) };
+        SessionOptions { keep_inflight: true, ..options_at(&core.settings.limits.for_all(), version) };
     match Session::import(options, state) {
         Ok(session) => session,
         Err(error) => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_changes::{Ids, Log};
-use lotmq_config::{Config, OnFull, SessionExpiryMax};
+use lotmq_config::{Config, Limits, OnFull, SessionExpiryMax, TopicPrefix};
 use lotmq_session::SessionExpiry;
 use parking_lot::Mutex;
 
@@ -65,8 +65,6 @@ pub struct Core {
     pub queued_bytes: OwnedSum,
     /// Bytes of the topics of aliases that were set towards clients.
     pub alias_bytes: Unfinished,
-    /// Configuration as it was when the broker started.
-    pub config: Config,
 }
 
 impl Core {
@@ -95,7 +93,6 @@ impl Core {
             output_bytes: OwnedSum::default(),
             queued_bytes: OwnedSum::default(),
             alias_bytes: Unfinished::default(),
-            config: config.clone(),
         }
     }
 
@@ -145,6 +142,12 @@ pub struct Settings {
     pub on_full: OnFull,
     /// Longest Keep Alive of 5.0 Clients in seconds; `None` without a bound.
     pub keep_alive_max: Option<NonZeroU16>,
+    /// Response Information for 5.0 Clients that ask for it.
+    pub response_information: Option<TopicPrefix>,
+    /// Whether a kept value is a retained message, too.
+    pub keep_visible_retained: bool,
+    /// Limits of the broker, and of a listener without limits of its own.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -160,6 +163,9 @@ impl Settings {
             takes_discouraged: config.mqtt.control_characters,
             on_full: limits.on_full,
             keep_alive_max: NonZeroU16::new(limits.keep_alive_max_sec),
+            response_information: config.mqtt.response_information.clone(),
+            keep_visible_retained: config.compat.keep_visible_retained,
+            limits: limits.clone(),
         }
     }
 

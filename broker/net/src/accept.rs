@@ -166,7 +166,7 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
             return;
         }
     };
-    let shard = place(&net.shards, net.core.config.broker.placement, Instant::now());
+    let shard = place(&net.shards, net.placement, Instant::now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });

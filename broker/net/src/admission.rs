@@ -70,7 +70,7 @@ impl Admission {
     ) -> Result<Self, Limit> {
         let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
         let spare = if is_local { listener.net.spare_connections() } else { 0 };
-        let (own, all) = (&listener.terms.limits, &listener.net.core.config.limits);
+        let (own, all) = (&listener.terms.limits, &listener.net.core.settings.limits);
         let address = source.map_or(0, address_key);
         let source = HalfOpenSource { listener: listener.terms.number, address };
         let entered = listener.net.half_open.enter(source, listener.net.half_open_max(), spare / 2)?;
@@ -280,7 +280,7 @@ impl Admission {
     /// Sum and bound of kept input for all connections.
     fn broker_sum(&self) -> (&Unfinished, u64) {
         let net = &self.listener.net;
-        (&net.partial_bytes, net.core.config.limits.partial_bytes)
+        (&net.partial_bytes, net.core.settings.limits.partial_bytes)
     }
 
     fn is_half_open(&self) -> bool {

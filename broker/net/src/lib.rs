@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use lotmq_config::Placement;
 use parking_lot::Mutex;
 
 use self::accept::Listening;
@@ -68,6 +69,8 @@ pub struct Net {
     pub(crate) watchdog: Arc<Watchdog>,
     /// Shards, by number.
     pub shards: Vec<Arc<Shard>>,
+    /// Choice of the shard for a new connection.
+    pub placement: Placement,
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     /// Half-open connections of all listeners.
@@ -94,6 +97,7 @@ impl Net {
         tenants: Arc<Tenants>,
         watchdog: Arc<Watchdog>,
         shards: Vec<Arc<Shard>>,
+        placement: Placement,
     ) -> Self {
         Self {
             core: Arc::clone(&context.core),
@@ -101,6 +105,7 @@ impl Net {
             tenants,
             watchdog,
             shards,
+            placement,
             gate: Gate::default(),
             half_open: HalfOpen::default(),
             listening: Listening::default(),
@@ -154,7 +159,7 @@ impl Net {
     /// Most connections at once: what is configured, or what there are file descriptors for.
     pub fn connections_max(&self) -> u32 {
         let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
-        descriptors.min(self.core.config.limits.connections)
+        descriptors.min(self.core.settings.limits.connections)
     }
 
     /// Most connections of all listeners that may be without CONNECT at once.
@@ -164,7 +169,7 @@ impl Net {
 
     /// Most logins whose passwords may wait to be checked.
     pub fn logins_waiting_max(&self) -> u32 {
-        self.core.config.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
+        self.core.settings.limits.logins_waiting.min(self.connections_max().div_ceil(LOGINS_WAITING_PART))
     }
 
     /// Connections beyond these that are let in until it is known who comes.

@@ -255,7 +255,7 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     }
     let socket = UnixStream::from_std(ours)?;
     let net = Arc::clone(&accepted.listener.net);
-    let shard = place(&net.shards, net.core.config.broker.placement, Instant::now());
+    let shard = place(&net.shards, net.placement, Instant::now());
     let kind = SocketKind::Relayed(relayed);
     shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)

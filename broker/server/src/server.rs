@@ -680,10 +680,10 @@ pub(crate) fn assemble(
     let broker_number = Hosting::random_number(&entropy, clock.wall_ms());
     let core = Arc::new(Core::new(config, log, clock, entropy));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
-    let started_ms = core.clock.wall_ms();
     let hosting = Hosting {
+        started_ms: core.clock.wall_ms(),
         core,
-        started_ms,
+        config: config.clone(),
         broker_number,
         context: Arc::clone(&context),
         store,
@@ -702,7 +702,7 @@ pub(crate) fn assemble(
     };
     let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
-        net: Arc::new(Net::new(context, tenants, watchdog, shards)),
+        net: Arc::new(Net::new(context, tenants, watchdog, shards, config.broker.placement)),
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,

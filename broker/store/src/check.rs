@@ -21,8 +21,8 @@ pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
 pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     rows(&transaction, found)?;
-    match contained(|| component::look(&transaction)) {
-        Ok(modules) => found.extend(modules.damaged.into_iter().map(|(_, corruption)| corruption)),
+    match contained(|| component::damaged_modules(&transaction)) {
+        Ok(modules) => found.extend(modules.into_iter().map(|(_, corruption)| corruption)),
         Err(error) => note(found, error)?,
     }
     let log = contained(|| {
@@ -48,8 +48,7 @@ fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<()
     for &table in Table::ALL {
         let checked = contained(|| {
             let mut damaged = Vec::new();
-            let Some(rows) = load::open_if_made(transaction, table)? else { return Ok(damaged) };
-            for row in rows.iter()? {
+            for row in load::open(transaction, table)?.iter()? {
                 let (key, value) = row?;
                 damaged.extend(table::check(table, key.value(), value.value()).err());
             }

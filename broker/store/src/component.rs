@@ -1,17 +1,14 @@
 //! Reading the bytes of a module's component: whole, a range of them, or only to see that all are
 //! there.
 //!
-//! They lie in table `components`, and of modules that an earlier schema has written in the row of
-//! the module until they are moved. Not here: how they get there (`group`).
+//! They lie in table `components`. Not here: how they get there (`group`).
 
 use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
-use lotmq_changes::table::{
-    ComponentHash, ComponentRow, Row as _, Table, component_key, inline_component, named_key, read,
-};
+use lotmq_changes::table::{ComponentHash, ComponentRow, Row as _, Table, component_key, read};
 use lotmq_changes::{Corruption, ModuleRow, TenantId};
-use redb::{ReadTransaction, ReadableTable as _};
+use redb::ReadTransaction;
 
 use crate::load;
 use crate::load_error::LoadError;
@@ -37,10 +34,7 @@ pub(crate) fn whole(
         bytes.extend_from_slice(&part.bytes);
         Ok(ControlFlow::Continue(()))
     })?;
-    match total {
-        Some(_) => Ok(Some(bytes.into())),
-        None => inline(transaction, tenant, hash, Bytes::copy_from_slice),
-    }
+    Ok(total.map(|_| bytes.into()))
 }
 
 /// The bytes of a component that are in a range, as far as it has them.
@@ -60,10 +54,7 @@ pub(crate) fn range(
         let end = part.offset.saturating_add(part.bytes.len() as u64);
         Ok(if end < range.end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
-    match total {
-        Some(_) => Ok(Some(bytes.into())),
-        None => inline(transaction, tenant, hash, |all| Bytes::copy_from_slice(&all[within(all, 0)])),
-    }
+    Ok(total.map(|_| bytes.into()))
 }
 
 /// Checks that the component of a module is there, all of it, and whole; `Ok(Err)` says what is
@@ -74,40 +65,25 @@ fn check(transaction: &ReadTransaction, row: &ModuleRow) -> Result<Result<(), Co
     match total {
         Ok(Some(total)) if total == row.component_bytes => Ok(Ok(())),
         Ok(Some(_)) => Ok(Err(of_module("its component has another length"))),
-        Ok(None) => {
-            let found = inline(transaction, row.tenant, &row.hash, |_| ())?;
-            Ok(found.ok_or_else(|| of_module("its component is missing")))
-        }
+        Ok(None) => Ok(Err(of_module("its component is missing"))),
         Err(LoadError::Corrupted(Corruption::Row { .. })) => Ok(Err(of_module("its component is damaged"))),
         Err(other) => Err(other),
     }
 }
 
-/// Modules by what there is to do about their components.
-#[derive(Debug, Default)]
-pub(crate) struct Remarkable {
-    /// Those whose component is not whole, and what is wrong with it.
-    pub(crate) damaged: Vec<(ModuleRow, Corruption)>,
-    /// Those that an earlier schema has written, with the component in the row.
-    pub(crate) with_inline: Vec<ModuleRow>,
-}
-
-/// Looks at all components, one part at a time. Rows of modules that cannot be read are left out.
-pub(crate) fn look(transaction: &ReadTransaction) -> Result<Remarkable, LoadError> {
-    let (mut found, mut others) = (Remarkable::default(), Vec::new());
-    for row in load::open(transaction, Table::Modules)?.iter()? {
-        let (key, value) = row?;
-        match inline_component(key.value(), value.value()) {
-            Some((module, _)) => found.with_inline.push(module),
-            None => others.extend(read::<ModuleRow>(key.value(), value.value())),
-        }
-    }
-    for module in others {
+/// Returns the modules whose component is not whole, with the damage. Reads all components, one part
+/// at a time, and leaves out rows of modules that cannot be read.
+pub(crate) fn damaged_modules(
+    transaction: &ReadTransaction,
+) -> Result<Vec<(ModuleRow, Corruption)>, LoadError> {
+    let (modules, _) = load::checked_rows::<ModuleRow>(transaction)?;
+    let mut damaged = Vec::new();
+    for module in modules {
         if let Err(corruption) = check(transaction, &module)? {
-            found.damaged.push((module, corruption));
+            damaged.push((module, corruption));
         }
     }
-    Ok(found)
+    Ok(damaged)
 }
 
 /// Visits the parts of a component from the one on that has the byte at `first`, and gives its
@@ -118,7 +94,7 @@ fn each_part(
     first: u64,
     mut visit: impl FnMut(ComponentRow) -> Result<ControlFlow<()>, LoadError>,
 ) -> Result<Option<u64>, LoadError> {
-    let Some(table) = load::open_if_made(transaction, Table::Components)? else { return Ok(None) };
+    let table = load::open(transaction, Table::Components)?;
     let key = |offset| component_key(tenant, hash, offset);
     let before = table.range(key(0).as_slice()..=key(first).as_slice())?.next_back().transpose()?;
     let Some((begin, _)) = before else {
@@ -151,28 +127,6 @@ fn each_part(
 
 fn damaged(part: &ComponentRow, reason: &'static str) -> LoadError {
     Table::Components.corruption(&part.key(), reason).into()
-}
-
-/// Applies `take` to a component that is in the row of a module.
-fn inline<T>(
-    transaction: &ReadTransaction,
-    tenant: TenantId,
-    hash: &ComponentHash,
-    take: impl FnOnce(&[u8]) -> T,
-) -> Result<Option<T>, LoadError> {
-    let first = named_key(tenant, "");
-    for row in load::open(transaction, Table::Modules)?.range(first.as_slice()..)? {
-        let (key, value) = row?;
-        if !key.value().starts_with(&first) {
-            break;
-        }
-        if let Some((row, component)) = inline_component(key.value(), value.value())
-            && row.hash == *hash
-        {
-            return Ok(Some(take(component)));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

@@ -157,7 +157,6 @@ impl Committer {
         let (mut ops, mut place) = (0, 0);
         for batch in batches {
             ops += batch.len();
-            components::bring(batch, &mut tables)?;
             self.write_batch(batch, place, cancelled, &mut packer, &mut tables)?;
             place += batch.records().len();
         }

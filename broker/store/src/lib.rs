@@ -55,8 +55,8 @@
 //!   `a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_broker`.
 //! - A restore leaves the old store or the new one, each complete. Test
 //!   `kill_9_during_a_restore_leaves_the_old_store_or_the_new_one`.
-//! - Each database of an earlier schema opens. Test
-//!   `a_fixture_of_every_schema_version_opens_with_all_its_contents`.
+//! - A database of this schema opens. Test
+//!   `fixture_of_the_schema_opens_with_all_its_contents`.
 
 mod as_log;
 mod audit;

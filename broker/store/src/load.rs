@@ -7,9 +7,7 @@ use lotmq_changes::{
     Corruption, MembershipId, MessageId, MetaRow, Recovered, RecoveredDelivery, RecoveredQueues,
     RecoveredSecret, RecoveredSession, SessionId, SessionRow, SubscriptionRow, TenantId, TenantRow,
 };
-use redb::{
-    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
-};
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::backend::{AnyBackend, BackendFactory};
 use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
@@ -53,18 +51,8 @@ pub(crate) fn open_view(factory: &BackendFactory, cache_bytes: usize) -> Result<
     Ok(open_backend(overlay, cache_bytes)?.0)
 }
 
-/// Opens what is there, and makes it what this version writes.
+/// Opens an existing file, or makes the schema in an empty one.
 pub(crate) fn open_backend(
-    backend: impl redb::StorageBackend,
-    cache_bytes: usize,
-) -> Result<(Database, bool), LoadError> {
-    let (database, is_new) = open_as_it_is(backend, cache_bytes)?;
-    upgrade(&database, SCHEMA_VERSION, Table::ALL.iter().map(|table| (definition(*table), table.since())))?;
-    Ok((database, is_new))
-}
-
-/// Opens what is there; an empty file gets the schema.
-pub(crate) fn open_as_it_is(
     backend: impl redb::StorageBackend,
     cache_bytes: usize,
 ) -> Result<(Database, bool), LoadError> {
@@ -81,30 +69,6 @@ pub(crate) fn open_as_it_is(
     }
     check_schema(&database)?;
     Ok((database, is_new))
-}
-
-/// Definition of a row table, and the first version of the schema that has it.
-type Since = (TableDefinition<'static, &'static [u8], &'static [u8]>, u64);
-
-/// Makes the tables that a file of an earlier schema version lacks, and says that it is of this
-/// version now.
-fn upgrade(
-    database: &Database,
-    version: u64,
-    tables: impl IntoIterator<Item = Since>,
-) -> Result<(), LoadError> {
-    let reading = database.begin_read().map_err(from_redb)?;
-    let found = schema(&reading)?;
-    reading.close().map_err(from_redb)?;
-    if found == version {
-        return Ok(());
-    }
-    let transaction = database.begin_write().map_err(from_redb)?;
-    for (table, _) in tables.into_iter().filter(|&(_, since)| found < since) {
-        transaction.open_table(table).map_err(from_redb)?;
-    }
-    put(&transaction, &MetaRow::number(MetaRow::SCHEMA, version))?;
-    transaction.commit().map_err(from_redb)
 }
 
 fn create_schema(database: &Database) -> Result<(), LoadError> {
@@ -143,7 +107,7 @@ pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
     let transaction = database.begin_read().map_err(from_redb)?;
     match number(&transaction, MetaRow::SCHEMA)? {
         Some(found) if found > SCHEMA_VERSION => Err(LoadError::SchemaTooNew(found)),
-        Some(1..=SCHEMA_VERSION) => Ok(()),
+        Some(SCHEMA_VERSION) => Ok(()),
         _ => Err(Corruption::SchemaMissing.into()),
     }
 }
@@ -161,11 +125,6 @@ pub(crate) fn carry_reserve(from: &ReadTransaction, to: &Database) -> Result<(),
     transaction.commit().map_err(from_redb)
 }
 
-/// The version of a file's schema; 0 where it is not said.
-pub(crate) fn schema(transaction: &ReadTransaction) -> Result<u64, LoadError> {
-    Ok(number(transaction, MetaRow::SCHEMA)?.unwrap_or(0))
-}
-
 fn number(transaction: &ReadTransaction, name: &str) -> Result<Option<u64>, LoadError> {
     let table = open(transaction, Table::Meta)?;
     let Some(value) = table.get(name.as_bytes())? else { return Ok(None) };
@@ -176,18 +135,6 @@ pub(crate) type RowTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 pub(crate) fn open(transaction: &ReadTransaction, table: Table) -> Result<RowTable, LoadError> {
     transaction.open_table(definition(table)).map_err(|error| LoadError::table(table.name(), error))
-}
-
-/// A table of a file that may be of an earlier version: `None` where the file gets it only when
-/// this program opens it to write.
-pub(crate) fn open_if_made(
-    transaction: &ReadTransaction,
-    table: Table,
-) -> Result<Option<RowTable>, LoadError> {
-    match transaction.open_table(definition(table)) {
-        Err(TableError::TableDoesNotExist(_)) if schema(transaction)? < table.since() => Ok(None),
-        opened => opened.map(Some).map_err(|error| LoadError::table(table.name(), error)),
-    }
 }
 
 /// The rows of a table that can be read, and what is wrong with the others.
@@ -410,33 +357,4 @@ pub(crate) fn queues(
         queues.entry(wanted.session).or_default().extend(delivery);
     }
     Ok(queues)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_an_earlier_schema_gets_the_tables_that_came_later() {
-        let database = Builder::new().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap();
-        create_schema(&database).unwrap();
-        let of_now: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("of now");
-        let of_next = TableDefinition::new("of next");
-        let of_later = TableDefinition::new("of later");
-        let tables =
-            [(of_now, SCHEMA_VERSION), (of_next, SCHEMA_VERSION + 1), (of_later, SCHEMA_VERSION + 2)];
-        upgrade(&database, SCHEMA_VERSION, tables).unwrap();
-        let reading = database.begin_read().unwrap();
-        let is_there = |reading: &ReadTransaction, table| reading.open_table(table).is_ok();
-        assert!(!is_there(&reading, of_next) && !is_there(&reading, of_later));
-        reading.close().unwrap();
-
-        upgrade(&database, SCHEMA_VERSION + 2, tables).unwrap();
-        let reading = database.begin_read().unwrap();
-        assert_eq!(schema(&reading).unwrap(), SCHEMA_VERSION + 2);
-        assert!(!is_there(&reading, of_now), "what every file of its version has");
-        assert!(is_there(&reading, of_next) && is_there(&reading, of_later));
-        reading.close().unwrap();
-        assert!(matches!(check_schema(&database), Err(LoadError::SchemaTooNew(_))));
-    }
 }

@@ -15,7 +15,6 @@ use crate::export::{self, TableSize};
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
-use crate::overlay::Overlay;
 use crate::rescue::{self, Consent};
 use crate::store::{Store, refuse_empty};
 use crate::table::definition;
@@ -42,18 +41,6 @@ impl Store {
         let tables = reading(path, sizes)?;
         let data = std::fs::metadata(&file).map_err(|source| OpenError::Io { path: file, source })?;
         Ok(Stats { file_bytes: data.len(), disk_bytes: data.blocks() * 512, tables })
-    }
-
-    /// The version of a closed store's schema, below `SCHEMA_VERSION` in one that an earlier
-    /// version of this program has written. The file is only read.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn schema(path: &Path) -> Result<u64, OpenError> {
-        looking(path, |overlay| {
-            let (database, _) = load::open_as_it_is(overlay, OFFLINE_CACHE_BYTES)?;
-            load::schema(&database.begin_read().map_err(from_redb)?)
-        })
     }
 
     /// Reads everything in a closed store and says what is damaged: nothing if the list is empty.
@@ -211,19 +198,14 @@ fn reading<T>(
     path: &Path,
     work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
-    looking(path, |overlay| {
-        let (database, _) = load::open_backend(overlay, OFFLINE_CACHE_BYTES)?;
-        let transaction = database.begin_read().map_err(from_redb)?;
-        work(&transaction)
-    })
-}
-
-/// Locks the directory and looks at the file through something that is never written through.
-fn looking<T>(path: &Path, work: impl FnOnce(Overlay) -> Result<T, LoadError>) -> Result<T, OpenError> {
     let file = path.join(DATABASE_FILE);
     refuse_empty(&file)?;
     let _lock = directory::enter_to_read(path)?;
-    let result = contained(|| work(rescue::overlay(&file)?));
+    let result = contained(|| {
+        let (database, _) = load::open_backend(rescue::overlay(&file)?, OFFLINE_CACHE_BYTES)?;
+        let transaction = database.begin_read().map_err(from_redb)?;
+        work(&transaction)
+    });
     result.map_err(|error| error.at(&file))
 }
 

@@ -37,7 +37,8 @@ struct State {
     waiting_ops: usize,
     /// Those who want to read what is stored, each with the last ticket when they asked.
     readers: Vec<(u64, Reader)>,
-    /// Those who want to read queues.
+    /// Requests for slices of queues. A session waits for its slice before it requests the next
+    /// one, so there is at most one for each session.
     requests: Vec<Request>,
     damage: Option<Damage>,
     is_closed: bool,

@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lotmq_changes::{
-    Batch, CommitErrorKind, Corruption, Ids, MessageId, ModuleRow, OnSlice, Op, QueueSlice, Recovered,
-    RecoveredQueues, SessionId, StoreError, Ticket,
+    Batch, CommitErrorKind, Corruption, Ids, MessageId, OnSlice, QueueSlice, Recovered, RecoveredQueues,
+    SessionId, StoreError, Ticket,
 };
 use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Heartbeats;
@@ -19,12 +19,12 @@ use redb::ReadableDatabase as _;
 
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
 use crate::clock::Clock;
-use crate::component::{self, Remarkable};
+use crate::component;
 use crate::directory::{self, DATABASE_FILE, DirectoryLock};
 use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
-use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
+use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, Loaded};
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::metrics::{COMMIT_BUCKETS, Metrics};
@@ -111,8 +111,6 @@ pub struct Store {
 struct LoadedAll {
     loaded: Loaded,
     recovered: Recovered,
-    /// Modules with their components in the rows.
-    with_inline: Vec<ModuleRow>,
 }
 
 impl LoadedAll {
@@ -124,10 +122,9 @@ impl LoadedAll {
         cipher: &SecretCipher,
     ) -> Result<Self, LoadError> {
         let (loaded, recovered) = load::load_all(database, is_new, cipher, options.queues)?;
-        let Remarkable { damaged, with_inline } =
-            component::look(&loaded.database.begin_read().map_err(from_redb)?)?;
+        let damaged = component::damaged_modules(&loaded.database.begin_read().map_err(from_redb)?)?;
         damaged.into_iter().next().map_or(Ok(()), |(_, corruption)| Err(corruption))?;
-        Ok(Self { loaded, recovered, with_inline })
+        Ok(Self { loaded, recovered })
     }
 }
 
@@ -150,8 +147,6 @@ struct Assembled {
     writer: Writer,
     /// Read requests from the writer.
     work: Receiver<Work>,
-    /// Modules with their components in the rows.
-    with_inline: Vec<ModuleRow>,
 }
 
 /// Parts that end with the writer thread.
@@ -252,8 +247,7 @@ impl Store {
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::Given(now);
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
-        let Assembled { mut store, recovered, writer, work, with_inline: _ } =
-            Self::assemble(&options, parts);
+        let Assembled { mut store, recovered, writer, work } = Self::assemble(&options, parts);
         let steps = Steps::new(writer, work);
         let stepper = Stepper::new(&steps);
         store.steps = Some(steps);
@@ -266,7 +260,7 @@ impl Store {
         lock: Option<DirectoryLock>,
         parts: Parts,
     ) -> Result<(Self, Recovered), OpenError> {
-        let Assembled { store, recovered, writer, work, with_inline } = Self::assemble(options, parts);
+        let Assembled { store, recovered, writer, work } = Self::assemble(options, parts);
         let shared = Arc::clone(&store.shared);
         let pulse = options.pulses.add("the store's writer", SILENCE_MAX);
         let reader_pulse = options.pulses.add("the store's reader", SILENCE_MAX);
@@ -279,34 +273,12 @@ impl Store {
             .spawn(move || writer.run(&pulse))
             .map_err(OpenError::Thread)?;
         *store.running.lock() = Some(Running { writer, reader, _lock: lock });
-        store.move_components(&with_inline);
         Ok((store, recovered))
-    }
-
-    /// Moves components from the rows of their modules, as an earlier schema has them, to a table
-    /// of their own. Each commit moves one. Without enough disk space they stay in the rows and are
-    /// read there.
-    fn move_components(&self, modules: &[ModuleRow]) {
-        for module in modules {
-            let needed = module.component_bytes.saturating_mul(2).saturating_add(FREE_BYTES_MIN);
-            let free = self.directory.as_deref().and_then(directory::free_bytes);
-            if free.is_some_and(|free| free < needed) {
-                let (name, bytes) = (&module.name, module.component_bytes);
-                tracing::warn!(%name, bytes, free, needed, "component of a module not moved: the disk has no room");
-                continue;
-            }
-            let mut batch = Batch::new();
-            batch.push(Op::ChangeModule(module));
-            if let Err(error) = self.commit(batch) {
-                tracing::warn!(name = module.name, %error, "component of a module not moved");
-                return;
-            }
-        }
     }
 
     fn assemble(options: &StoreOptions, parts: Parts) -> Assembled {
         let Parts { loaded, cipher, factory, directory, place, on_commit, clock } = parts;
-        let LoadedAll { loaded, recovered, with_inline } = loaded;
+        let LoadedAll { loaded, recovered } = loaded;
         let limits = &options.limits;
         let next_session_id = loaded.sessions_reserved;
         let cipher = Arc::new(cipher);
@@ -314,6 +286,8 @@ impl Store {
         let next_message_id = committer.index().next_message_id;
         let shared = Arc::new(Shared::new(Queue::new(limits.clone(), clock.clone())));
         committer.show(&shared.counters);
+        // Unbounded, because the writer must not wait for the reader. A session waits for its slice
+        // before it requests the next one, so the limits of sessions are the bound.
         let (to_reader, work) = std::sync::mpsc::channel();
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -341,7 +315,7 @@ impl Store {
             directory,
             cipher,
         };
-        Assembled { store, recovered, writer, work, with_inline }
+        Assembled { store, recovered, writer, work }
     }
 
     /// Hands a batch over, however much waits already, and returns its ticket; never waits for the

@@ -37,7 +37,7 @@ impl Row for AuditRow {
         out.put_bytes(&self.ciphertext);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let at_ms = body.u64()?;
         let digest = body.bytes()?;
         let digest = match digest {

@@ -60,7 +60,7 @@ impl Row for ComponentRow {
         out.put_bytes(&self.bytes);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             hash: key.take(32)?.try_into().map_err(|_| key.malformed())?,

@@ -17,14 +17,12 @@ pub struct KeepRow {
     pub payload: Bytes,
     /// When it was kept, in milliseconds since 1970.
     pub kept_at_ms: u64,
-    /// User whose definition has kept it, by name and account number; `None` if there is none, and
-    /// in rows of schema 1.
+    /// User whose definition has kept it, by name and account number; `None` if there is none.
     pub user: Option<String>,
 }
 
 impl Row for KeepRow {
     const TABLE: Table = Table::Keeps;
-    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         named_key(self.tenant, &self.topic)
@@ -39,13 +37,13 @@ impl Row for KeepRow {
         }
     }
 
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             topic: key.rest_string()?,
             kept_at_ms: body.varint()?,
             payload: Bytes::copy_from_slice(body.bytes()?),
-            user: if version > 1 && body.flag()? { Some(body.string()?) } else { None },
+            user: if body.flag()? { Some(body.string()?) } else { None },
         })
     }
 }

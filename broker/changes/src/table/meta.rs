@@ -44,7 +44,7 @@ impl Row for MetaRow {
         out.put_bytes(&self.value);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self { name: key.rest_string()?, value: body.bytes()?.to_vec() })
     }
 }

@@ -35,7 +35,6 @@ pub(crate) use keep::KeepRow;
 pub use key::named_key;
 pub(crate) use key::{definition_key, session_key, subscription_key};
 pub(crate) use meta::MetaRow;
-pub use module::inline_component;
 pub(crate) use module::{ModuleRow, module_key};
 pub use project::ArchiveRow;
 pub(crate) use project::ProjectRow;
@@ -49,11 +48,11 @@ pub(crate) use subscription::SubscriptionRow;
 pub(crate) use tenant::TenantRow;
 pub(crate) use user::UserRow;
 
-/// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 3;
+/// Version of the schema that this program reads and writes.
+pub const SCHEMA_VERSION: u64 = 1;
 
 macro_rules! tables {
-    (rows { $($table:ident $name:literal $backup:ident since $since:literal,)* } others { $($other:literal $other_backup:ident,)* }) => {
+    (rows { $($table:ident $name:literal $backup:ident,)* } others { $($other:literal $other_backup:ident,)* }) => {
         /// The row tables.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Table {
@@ -73,13 +72,6 @@ macro_rules! tables {
                     $(Self::$table => $name,)*
                 }
             }
-
-            /// The first version of the schema that has it.
-            pub fn since(self) -> u64 {
-                match self {
-                    $(Self::$table => $since,)*
-                }
-            }
         }
 
         /// Every table of the schema and what a backup does with it.
@@ -92,23 +84,23 @@ macro_rules! tables {
 
 tables! {
     rows {
-        Meta "meta" Always since 1,
-        Tenants "tenants" Always since 1,
-        Sessions "sessions" Sessions since 1,
-        Subscriptions "subscriptions" Sessions since 1,
-        Retained "retained" Messages since 1,
-        Keeps "keeps" Messages since 1,
-        Definitions "definitions" Configuration since 1,
-        Modules "modules" Configuration since 1,
-        Components "components" Configuration since 3,
-        Projects "projects" Configuration since 1,
-        Archives "archives" Configuration since 1,
-        Users "users" Configuration since 1,
-        Settings "settings" Configuration since 1,
-        Environment "environment" Configuration since 1,
-        Secrets "secrets" Secret since 1,
-        Audit "audit" Audit since 1,
-        Quarantine "quarantine" Quarantine since 1,
+        Meta "meta" Always,
+        Tenants "tenants" Always,
+        Sessions "sessions" Sessions,
+        Subscriptions "subscriptions" Sessions,
+        Retained "retained" Messages,
+        Keeps "keeps" Messages,
+        Definitions "definitions" Configuration,
+        Modules "modules" Configuration,
+        Components "components" Configuration,
+        Projects "projects" Configuration,
+        Archives "archives" Configuration,
+        Users "users" Configuration,
+        Settings "settings" Configuration,
+        Environment "environment" Configuration,
+        Secrets "secrets" Secret,
+        Audit "audit" Audit,
+        Quarantine "quarantine" Quarantine,
     }
     others {
         "log" Sessions,

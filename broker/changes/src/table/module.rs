@@ -1,10 +1,9 @@
 //! Table `modules`: what is known of uploaded WebAssembly components beside their bytes. Key:
 //! tenant, name, and a NUL behind the name of a version before.
 //!
-//! The bytes are in table [`components`](super::component), but for rows of schemas 1 and 2, which
-//! have them at their end until they are written again.
+//! The bytes are in table [`components`](super::component).
 
-use super::{Row, Table, named_key, unseal};
+use super::{Row, Table, named_key};
 use crate::TenantId;
 use crate::encoding::{Decoder, Malformed, Put};
 
@@ -51,7 +50,6 @@ pub(crate) fn module_key(tenant: TenantId, name: &str, is_former: bool) -> Vec<u
 
 impl Row for ModuleRow {
     const TABLE: Table = Table::Modules;
-    const VERSION: u8 = 2;
 
     fn key(&self) -> Vec<u8> {
         module_key(self.tenant, &self.name, self.is_former)
@@ -68,50 +66,25 @@ impl Row for ModuleRow {
         out.put_varint(self.component_bytes);
     }
 
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(with_component(key, version, body)?.0)
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let tenant = TenantId(key.u32()?);
+        let mut name = key.rest_string()?;
+        let is_former = name.ends_with(FORMER);
+        if is_former {
+            name.pop();
+        }
+        Ok(Self {
+            tenant,
+            name,
+            is_former,
+            world: body.string()?,
+            options: body.string()?,
+            hash: body.take(32)?.try_into().map_err(|_| body.malformed())?,
+            owner: body.string()?,
+            origin: body.string()?,
+            order: body.varint()?,
+            changed_at_ms: body.varint()?,
+            component_bytes: body.varint()?,
+        })
     }
-}
-
-/// A row, with the bytes of its component where they are in it.
-fn with_component<'a>(
-    key: &mut Decoder<'_>,
-    version: u8,
-    body: &mut Decoder<'a>,
-) -> Result<(ModuleRow, Option<&'a [u8]>), Malformed> {
-    let tenant = TenantId(key.u32()?);
-    let mut name = key.rest_string()?;
-    let is_former = name.ends_with(FORMER);
-    if is_former {
-        name.pop();
-    }
-    let mut row = ModuleRow {
-        tenant,
-        name,
-        is_former,
-        world: body.string()?,
-        options: body.string()?,
-        hash: body.take(32)?.try_into().map_err(|_| body.malformed())?,
-        component_bytes: 0,
-        owner: body.string()?,
-        origin: body.string()?,
-        order: body.varint()?,
-        changed_at_ms: body.varint()?,
-    };
-    if version < ModuleRow::VERSION {
-        let component = body.bytes()?;
-        row.component_bytes = component.len() as u64;
-        return Ok((row, Some(component)));
-    }
-    row.component_bytes = body.varint()?;
-    Ok((row, None))
-}
-
-/// The bytes of a component that are in the row of its module, as earlier schemas have them; `None`
-/// of a row without, and of one that is damaged.
-pub fn inline_component<'a>(key: &[u8], value: &'a [u8]) -> Option<(ModuleRow, &'a [u8])> {
-    let (version, body) = unseal(key, value).ok().filter(|(version, _)| *version < ModuleRow::VERSION)?;
-    let (row, component) =
-        with_component(&mut Decoder::new(key, "key"), version, &mut Decoder::new(body, "body")).ok()?;
-    Some((row, component?))
 }

@@ -40,7 +40,7 @@ impl Row for ProjectRow {
         out.put_varint(self.changed_at_ms);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             name: key.rest_string()?,
@@ -74,7 +74,7 @@ impl Row for ArchiveRow {
         out.put_bytes(&self.bytes);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let (tenant, name) = (TenantId(key.u32()?), key.rest_string()?);
         Ok(Self { tenant, name, bytes: Bytes::copy_from_slice(body.bytes()?) })
     }

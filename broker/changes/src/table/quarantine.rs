@@ -43,7 +43,7 @@ impl Row for QuarantineRow {
         out.put_bytes(&self.value);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             table: key.string()?,
             found_at_ms: key.u64()?,

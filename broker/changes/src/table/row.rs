@@ -7,27 +7,28 @@ use super::Table;
 use crate::encoding::{Decoder, Malformed};
 use crate::error::Corruption;
 
+/// Version of the layout of every body. A second layout of a table needs a version of its own.
+const VERSION: u8 = 1;
+
 /// A row of one table: how it becomes key and value, and back.
 pub trait Row: Sized {
     /// Its table.
     const TABLE: Table;
-    /// Newest layout of the body; older ones stay readable.
-    const VERSION: u8 = 1;
 
     /// Encodes the key.
     fn key(&self) -> Vec<u8>;
-    /// Appends the body in the newest layout.
+    /// Appends the body.
     fn encode(&self, out: &mut Vec<u8>);
-    /// Reads a row. `version` is at most [`Row::VERSION`] and at least 1.
+    /// Reads a row.
     ///
     /// # Errors
     /// [`Malformed`] for a key or a body that no row has.
-    fn decode(key: &mut Decoder<'_>, version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed>;
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed>;
 }
 
 /// The stored value of a row with this key.
 pub fn seal<R: Row>(key: &[u8], row: &R) -> Vec<u8> {
-    let mut value = vec![R::VERSION, 0, 0, 0, 0];
+    let mut value = vec![VERSION, 0, 0, 0, 0];
     row.encode(&mut value);
     let crc = checksum(key, &value);
     value[1..5].copy_from_slice(&crc.to_be_bytes());
@@ -62,12 +63,12 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 pub fn read<R: Row>(key: &[u8], value: &[u8]) -> Result<R, Corruption> {
     let corrupt = |reason| R::TABLE.corruption(key, reason);
     let (version, body) = unseal(key, value).map_err(corrupt)?;
-    if version == 0 || version > R::VERSION {
+    if version != VERSION {
         return Err(corrupt("row version unknown"));
     }
     let mut key_decoder = Decoder::new(key, "key");
     let mut body = Decoder::new(body, "body");
-    let row = R::decode(&mut key_decoder, version, &mut body).map_err(|error| corrupt(error.0))?;
+    let row = R::decode(&mut key_decoder, &mut body).map_err(|error| corrupt(error.0))?;
     key_decoder.end().and_then(|()| body.end()).map_err(|error| corrupt(error.0))?;
     Ok(row)
 }

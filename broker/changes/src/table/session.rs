@@ -35,7 +35,7 @@ pub struct SessionRow {
     pub disconnected_at_ms: Option<u64>,
     /// The Will that is still to be published.
     pub will: Option<WillRow>,
-    /// From where its last connection came; unknown in rows of schemas before 5.
+    /// From where its last connection came.
     pub peer: PeerRow,
 }
 
@@ -110,7 +110,7 @@ impl Row for SessionRow {
         self.peer.encode(out);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             id: SessionId(key.u64()?),

@@ -27,7 +27,7 @@ impl Row for SettingRow {
         out.put_text(&self.value);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self { tenant: TenantId(key.u32()?), name: key.rest_string()?, value: body.string()? })
     }
 }

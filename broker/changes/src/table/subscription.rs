@@ -43,7 +43,7 @@ impl Row for SubscriptionRow {
         out.put_option(self.membership.map(MembershipId::number));
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             session: SessionId(key.u64()?),

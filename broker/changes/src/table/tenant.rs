@@ -24,7 +24,7 @@ impl Row for TenantRow {
         out.put_text(&self.name);
     }
 
-    fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self { id: TenantId(key.u32()?), name: body.string()? })
     }
 }

@@ -196,7 +196,7 @@ fn opened(
 /// Checks that the owner's share has room for the session: its bytes are bounded, and the number of
 /// sessions that outlive their connections.
 fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
-    let limits = &turn.core.config.limits;
+    let limits = &turn.core.settings.limits;
     let share = tenant.shares.of(identity);
     let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
     // It goes on, or this one takes its place.

@@ -90,7 +90,7 @@ pub(super) fn read(
     let maximum = turn.core.settings.session_expiry_max;
     let wanted = properties.session_expiry_interval();
     let recipient = Recipient::of(connect);
-    let offered = turn.core.config.mqtt.response_information.as_ref();
+    let offered = turn.core.settings.response_information.as_ref();
     let response_information = offered
         .filter(|_| version.has_properties() && properties.request_response_information())
         .and_then(|prefix| prefix.with(&client_id));

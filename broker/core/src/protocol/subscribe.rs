@@ -180,7 +180,7 @@ fn takes_filter(
     } else if state.subscriptions.bytes() + more > limits.subscription_bytes {
         Err(Limit::SubscriptionBytes)
     } else {
-        state.holding.share().takes_bytes(more, &turn.core.config.limits)
+        state.holding.share().takes_bytes(more, &turn.core.settings.limits)
     }
 }
 

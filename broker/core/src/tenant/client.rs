@@ -346,7 +346,7 @@ impl Client {
         let open = state.session.open_exchanges();
         let (counted, wanted) = (state.holding.bytes(), state.kept_bytes(&self.client_id));
         if open.is_multiple_of(EXCHANGES_COUNTED_EACH) && wanted > counted {
-            let takes = state.holding.share().takes_bytes(wanted - counted, &core.config.limits);
+            let takes = state.holding.share().takes_bytes(wanted - counted, &core.settings.limits);
             if takes.is_err() && !self.tenant.is_administrator(&state.identity) {
                 return takes;
             }

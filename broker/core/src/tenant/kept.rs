@@ -27,14 +27,14 @@ impl Kept {
     /// Sets the bytes of the topics of aliases.
     pub fn aliases(&mut self, bytes: u32, core: &Core) {
         if bytes != self.alias_bytes {
-            core.alias_bytes.change(self.alias_bytes, bytes, core.config.limits.all_alias_bytes);
+            core.alias_bytes.change(self.alias_bytes, bytes, core.settings.limits.all_alias_bytes);
             self.alias_bytes = bytes;
         }
     }
 
     /// Whether the topics of aliases may take more.
     pub(crate) fn may_set_aliases(&self, core: &Core) -> bool {
-        u64::from(self.alias_bytes) < core.alias_bytes.share(core.config.limits.all_alias_bytes)
+        u64::from(self.alias_bytes) < core.alias_bytes.share(core.settings.limits.all_alias_bytes)
     }
 
     /// Sets the bytes of messages that wait in memory for a Client whose owner has this share.
@@ -72,5 +72,5 @@ impl Kept {
 
 /// Whether so many bytes may wait in memory for one session of this owner.
 pub(crate) fn may_queue(core: &Core, share: &Share, bytes: u64) -> bool {
-    bytes <= core.queued_bytes.share(share.queued(), core.config.limits.all_queue_bytes)
+    bytes <= core.queued_bytes.share(share.queued(), core.settings.limits.all_queue_bytes)
 }

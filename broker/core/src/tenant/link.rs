@@ -191,7 +191,7 @@ impl Link {
         }
         let core = &self.connection.listener.core;
         let owner = self.share.output();
-        let share = core.output_bytes.share(owner, core.config.limits.all_output_bytes);
+        let share = core.output_bytes.share(owner, core.settings.limits.all_output_bytes);
         (waiting as u64 > share.max(CONTROL_BYTES_MIN)).then_some(Limit::AllOutputBytes)
     }
 
@@ -318,7 +318,7 @@ impl Link {
         let core = &self.connection.listener.core;
         let waiting = self.output.len() + self.held.bytes();
         let owner = self.share.output();
-        let room = core.output_bytes.room(owner, waiting as u64, core.config.limits.all_output_bytes);
+        let room = core.output_bytes.room(owner, waiting as u64, core.settings.limits.all_output_bytes);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
 
@@ -330,14 +330,14 @@ impl Link {
     /// Bytes of messages that may wait for all Clients of its owner.
     pub(crate) fn part_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
-        let part = core.output_bytes.part(self.share.output(), core.config.limits.all_output_bytes);
+        let part = core.output_bytes.part(self.share.output(), core.settings.limits.all_output_bytes);
         usize::try_from(part).unwrap_or(usize::MAX)
     }
 
     /// Whether the waiting output of its owner's Clients exceeds the owner's share.
     pub(crate) fn is_all_full(&self) -> bool {
         let core = &self.connection.listener.core;
-        core.output_bytes.is_beyond(self.share.output(), core.config.limits.all_output_bytes)
+        core.output_bytes.is_beyond(self.share.output(), core.settings.limits.all_output_bytes)
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.

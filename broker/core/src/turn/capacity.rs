@@ -84,7 +84,7 @@ pub fn must_wait(
 /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it
 /// does not count for how many there may be per second. That it may not be stored is counted.
 pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -> bool {
-    let per_sec = turn.core.config.limits.offline_deliveries_per_sec;
+    let per_sec = turn.core.settings.limits.offline_deliveries_per_sec;
     let now = turn.now();
     let share = &mut turn.entry(client).share;
     let share = share.get_or_insert_with(|| Arc::clone(client.state.lock().holding.share()));

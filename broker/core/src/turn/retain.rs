@@ -27,7 +27,7 @@ pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication
     let bytes = publication.message.bytes();
     let topic = turn.arena.text(publication.message.topic);
     let keeper = publication.keeper();
-    tenant.retained.read().has_room(&turn.core.config.limits, &keeper, topic, bytes)
+    tenant.retained.read().has_room(&turn.core.settings.limits, &keeper, topic, bytes)
 }
 
 /// When the receivers of a message that is retained get it.
@@ -99,7 +99,7 @@ impl Tenant {
                 turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
             }
         } else {
-            retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
+            retained.has_room(&turn.core.settings.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
             let later = matches!(routed, Routed::Later).then_some(at);
             let routed = RoutedTurn { turn: turn.stamp(), generation };

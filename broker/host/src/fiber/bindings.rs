@@ -1,5 +1,6 @@
 //! Typed bindings of the common part of the worlds `route` and `auth`, generated from `wit/guest`.
-//! Functions that wait are `async` here and plain in the guest.
+//! Functions that wait are `async` here and plain in the guest. The types of resources are empty:
+//! `handles` says which values stand behind them, so this module depends on no other.
 #![allow(
     unsafe_code,
     unreachable_pub,
@@ -64,17 +65,5 @@ wasmtime::component::bindgen!({
         "lotmq:guest/http.wait": async,
         "lotmq:guest/serial.[static]port.open": async,
         "lotmq:guest/serial.[method]port.begin": async,
-    },
-    with: {
-        "lotmq:guest/net.tcp": super::tcp::Tcp,
-        "lotmq:guest/net.udp": super::udp::Udp,
-        "lotmq:guest/net.listener": super::listener::GuestListener,
-        "lotmq:guest/net.signal": super::signal::GuestSignal,
-        "lotmq:guest/http-server.server": super::http_server::GuestServer,
-        "lotmq:guest/http-server.responder": super::http_server::GuestResponder,
-        "lotmq:guest/files.file": super::files::GuestFile,
-        "lotmq:guest/files.listing": super::files::GuestListing,
-        "lotmq:guest/http.exchange": super::http::GuestExchange,
-        "lotmq:guest/serial.port": super::serial::GuestPort,
     },
 });

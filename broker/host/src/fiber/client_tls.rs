@@ -7,7 +7,7 @@
 //! is none.
 
 use super::{
-    files,
+    file_places::{OF_TLS, at_disk},
     tls_profile::{ProfileStamps, ReadProfile, TlsFault, TlsProfile},
 };
 use parking_lot::Mutex;
@@ -70,7 +70,7 @@ impl ClientTls {
             return self.0.now();
         }
         let shared = Arc::clone(&self.0);
-        files::at_disk(files::OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
+        at_disk(OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
     }
 }
 

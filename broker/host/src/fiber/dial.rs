@@ -6,9 +6,9 @@
 //! time limits. No look-up blocks a thread of routes.
 
 use super::{
-    FiberServices,
     bindings::lotmq::guest::net::IoError,
-    net::io_error,
+    io_error::io_error,
+    services::FiberServices,
     socket_place::{SocketPlace, not_opened},
 };
 use crate::RunContext;
@@ -16,6 +16,7 @@ use lotmq_shares::AccountShares;
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::TcpStream,
@@ -31,11 +32,19 @@ pub(super) const LOOKUPS_MAX: usize = 2;
 /// Addresses of one host that are tried.
 const ADDRESSES_MAX: usize = 16;
 
+/// Longest time for one connect, handshake included, whatever the guest asks for.
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// A place to connect to.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) host: String,
     pub(super) port: u16,
+}
+
+/// End of an operation that may take so long, at most [`CONNECT_TIME_MAX`] from now.
+pub(super) fn deadline(timeout_ms: u32) -> Instant {
+    Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
 }
 
 /// Services and shares with which an instance opens sockets.

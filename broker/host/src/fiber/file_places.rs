@@ -8,31 +8,56 @@
 use crate::limits::{FILE_OPERATIONS_MAX, OWNER_PART};
 use lotmq_shares::{AccountShares, FairTurns};
 use parking_lot::Mutex;
-use std::{collections::VecDeque, sync::Arc};
-use tokio::sync::oneshot;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+};
+use tokio::{sync::oneshot, task::spawn_blocking};
+
+/// Account for operations on certificates and keys, whatever guest connects with them. They are few
+/// and short.
+pub(super) const OF_TLS: u64 = u64::MAX - 2;
+
+/// Places for operations of all guests.
+static UNDER_WAY: LazyLock<Arc<FilePlaces>> = LazyLock::new(FilePlaces::new);
+
+/// Does something for this account on a thread that may wait for the disk; `None` when it was given
+/// up.
+pub(super) async fn at_disk<T: Send + 'static>(
+    account: u64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let place = UNDER_WAY.take(account).await;
+    let done = spawn_blocking(move || {
+        // Held until the disk has answered, also when nobody waits any more.
+        let _place = place;
+        work()
+    });
+    done.await.ok()
+}
 
 /// Places for operations on files.
-pub(super) struct FilePlaces {
+struct FilePlaces {
     shares: Arc<AccountShares>,
     /// Waiting operations, by account.
     waiting: Mutex<FairTurns<u64, VecDeque<oneshot::Sender<FilePlace>>>>,
 }
 
 /// Place of one operation.
-pub(super) struct FilePlace {
+struct FilePlace {
     account: u64,
     places: Arc<FilePlaces>,
 }
 
 impl FilePlaces {
     /// As many as all guests together have.
-    pub(super) fn new() -> Arc<Self> {
+    fn new() -> Arc<Self> {
         let shares = AccountShares::new(FILE_OPERATIONS_MAX as u64, OWNER_PART);
         Arc::new(FilePlaces { shares, waiting: Mutex::default() })
     }
 
     /// Waits for a place for a guest that acts for this account.
-    pub(super) async fn take(self: &Arc<Self>, account: u64) -> FilePlace {
+    async fn take(self: &Arc<Self>, account: u64) -> FilePlace {
         let given = {
             let mut waiting = self.waiting.lock();
             if self.shares.take(account, 1).is_ok() {

@@ -1,4 +1,13 @@
-//! Host functions of guests that wait, network aside.
+//! Host functions of guests that wait: the interfaces of the world, on the state of an instance.
+//!
+//! Each file has the functions of one interface with resources; those without are here.
+
+mod files;
+mod http;
+mod http_server;
+mod net;
+mod serial;
+mod signal;
 
 use super::{
     bindings::lotmq::guest::{

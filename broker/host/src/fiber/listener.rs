@@ -1,8 +1,13 @@
 //! One listening TCP socket of a guest: what its resource `listener` stands for.
 
 use super::{
-    bindings::lotmq::guest::net::IoError, dial::Dialer, endpoint::Endpoint, net::io_error,
-    socket_place::SocketPlace, state::FiberServices, tcp::Tcp,
+    bindings::lotmq::guest::net::IoError,
+    dial::Dialer,
+    endpoint::{Endpoint, EndpointTls},
+    io_error::io_error,
+    services::FiberServices,
+    socket_place::SocketPlace,
+    tcp::Tcp,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -16,8 +21,7 @@ use tokio::net::TcpListener;
 const BACKLOG: i32 = 64;
 
 /// A socket that listens.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct GuestListener {
+pub(super) struct GuestListener {
     socket: TcpListener,
     /// A connection that was found while the guest waited for one.
     arrived: Option<tokio::net::TcpStream>,
@@ -79,7 +83,7 @@ impl GuestListener {
             }
         }
         let stream = self.arrived.take().ok_or(IoError::WouldBlock)?;
-        Tcp::plain(stream, Endpoint { tls: super::EndpointTls::Never, ..self.endpoint.clone() })
+        Tcp::plain(stream, Endpoint { tls: EndpointTls::Never, ..self.endpoint.clone() })
     }
 
     pub(super) fn local_port(&self) -> Result<u16, IoError> {

@@ -4,7 +4,7 @@
 //! Invariant: the tables are read for all sockets together, for at most a hundredth of the time,
 //! however many sockets the machine has.
 
-use super::{FiberServices, dial::Dialer};
+use super::{dial::Dialer, services::FiberServices};
 use crate::RunContext;
 use parking_lot::Mutex;
 use std::{

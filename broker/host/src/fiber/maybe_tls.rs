@@ -1,7 +1,6 @@
 //! A socket with TLS or without, as bytes that are there or not.
 
-use super::{net::io_error, tls::Tls};
-use crate::fiber::bindings::lotmq::guest::net::IoError;
+use super::{bindings::lotmq::guest::net::IoError, io_error::io_error, tls::Tls};
 use std::{
     future::poll_fn,
     io::{self, IoSlice},

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{FiberServices, HttpEvent};
+use super::{http_event::HttpEvent, services::FiberServices};
 use crate::{Argument, LogLevel, MetricChange, NestedCall, RunContext, RunError, Services, Severity, Value};
 
 /// Services without any value or effect: reads find nothing, and output is discarded.

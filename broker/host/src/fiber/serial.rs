@@ -1,118 +1,19 @@
-//! `serial`: serial ports by the name of a section. Capability: the ports of the instance, and what
-//! the operator allows of devices. Bounds: ports per instance (as of sockets), bytes per read and
-//! write, devices that are being opened in the process.
+//! Serial ports of guests, by the name of a section.
 
 mod device;
 mod line;
 mod port;
 
-use super::{
-    bindings::lotmq::guest::{
-        net::IoError,
-        serial::{Host, HostPort, SerialError},
-    },
-    net::deadline,
-    signal::{self, GuestSignal, Signalling},
-    state::FiberState,
-};
+pub(super) use device::open;
 pub use line::{SerialLine, SerialParity, SerialSettings};
-use port::{OpenPort, Readable, Writable};
+pub(super) use port::{OpenPort, Readable, Writable};
 pub use serial2::{CharSize, FlowControl, StopBits};
 use std::sync::Arc;
-use tokio::time::timeout_at;
-use wasmtime::component::Resource;
 
 /// An open port: the resource `port`.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct GuestPort {
-    port: Arc<OpenPort>,
+pub(super) struct GuestPort {
+    pub(super) port: Arc<OpenPort>,
     /// State that its signals wait for, for as long as it is open.
-    readable: Arc<Readable>,
-    writable: Arc<Writable>,
-}
-
-impl Host for FiberState {}
-
-impl HostPort for FiberState {
-    async fn open(&mut self, section: String, timeout_ms: u32) -> Result<Resource<GuestPort>, SerialError> {
-        let unknown = || SerialError::Denied(format!("there is no serial port '{section}'"));
-        let line = self.serial_lines.get(&section).cloned().ok_or_else(unknown)?;
-        if let Some(reason) = self.services.refuses_serial_port(&line.device) {
-            return Err(SerialError::Denied(reason));
-        }
-        self.check_room().map_err(serial_error)?;
-        let until = deadline(timeout_ms);
-        let opened = self.waits(async |_| timeout_at(until, device::open(line)).await).await;
-        let port = Arc::new(OpenPort::new(opened.unwrap_or(Err(SerialError::TimedOut))?)?);
-        let (readable, writable) =
-            (Arc::new(Readable(Arc::clone(&port))), Arc::new(Writable(Arc::clone(&port))));
-        self.keep(GuestPort { port, readable, writable }).map_err(serial_error)
-    }
-
-    async fn begin(&mut self, port: Resource<GuestPort>, timeout_ms: u32) -> Result<(), SerialError> {
-        let port = Arc::clone(&open_port(self, &port)?.port);
-        let until = deadline(timeout_ms);
-        let begun = self.waits(async |_| timeout_at(until, port.begin()).await).await;
-        begun.unwrap_or_else(|_| {
-            Err(SerialError::Busy("the turn of another instance has not ended".to_owned()))
-        })
-    }
-
-    fn end(&mut self, port: Resource<GuestPort>) {
-        if let Ok(port) = open_port(self, &port) {
-            port.port.end();
-        }
-    }
-
-    fn read(&mut self, port: Resource<GuestPort>, max: u32) -> Result<Vec<u8>, SerialError> {
-        open_port(self, &port)?.port.read(usize::try_from(max).unwrap_or(usize::MAX))
-    }
-
-    fn write(&mut self, port: Resource<GuestPort>, bytes: Vec<u8>) -> Result<u32, SerialError> {
-        let written = open_port(self, &port)?.port.write(&bytes)?;
-        u32::try_from(written).map_err(|error| SerialError::Other(error.to_string()))
-    }
-
-    fn discard(&mut self, port: Resource<GuestPort>) -> Result<(), SerialError> {
-        open_port(self, &port)?.port.discard()
-    }
-
-    fn readable(&mut self, port: Resource<GuestPort>) -> Result<Resource<GuestSignal>, SerialError> {
-        let readable = Arc::clone(&open_port(self, &port)?.readable);
-        give(self, &readable)
-    }
-
-    fn writable(&mut self, port: Resource<GuestPort>) -> Result<Resource<GuestSignal>, SerialError> {
-        let writable = Arc::clone(&open_port(self, &port)?.writable);
-        give(self, &writable)
-    }
-
-    fn drop(&mut self, port: Resource<GuestPort>) -> wasmtime::Result<()> {
-        self.close(port)
-    }
-}
-
-fn give(
-    state: &mut FiberState,
-    of: &Arc<impl Signalling + 'static>,
-) -> Result<Resource<GuestSignal>, SerialError> {
-    signal::give(state, of).map_err(serial_error)
-}
-
-fn open_port<'a>(state: &'a FiberState, port: &Resource<GuestPort>) -> Result<&'a GuestPort, SerialError> {
-    state.table.get(port).map_err(|error| SerialError::Other(error.to_string()))
-}
-
-/// An error of what all that an instance has open shares.
-fn serial_error(error: IoError) -> SerialError {
-    match error {
-        IoError::LimitReached => SerialError::LimitReached,
-        IoError::Denied(reason)
-        | IoError::Unreachable(reason)
-        | IoError::Tls(reason)
-        | IoError::Other(reason) => SerialError::Other(reason),
-        IoError::Refused | IoError::TimedOut | IoError::Closed | IoError::WouldBlock => {
-            SerialError::Other(error.to_string())
-        }
-    }
+    pub(super) readable: Arc<Readable>,
+    pub(super) writable: Arc<Writable>,
 }

@@ -3,7 +3,7 @@
 //! Invariant: a connection begins with the current files. Without usable files there is none.
 
 use super::{
-    files,
+    file_places::{OF_TLS, at_disk},
     tls_profile::{ProfileStamps, TlsFault, TlsIdentity, TlsSource},
 };
 use parking_lot::Mutex;
@@ -42,7 +42,7 @@ impl ServerTls {
             return Ok(Arc::clone(&self.0.current.lock().0));
         }
         let shared = Arc::clone(&self.0);
-        files::at_disk(files::OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
+        at_disk(OF_TLS, move || shared.now()).await.unwrap_or(Err(TlsFault::NotRead))
     }
 }
 

@@ -3,7 +3,7 @@
 //! sockets and listeners). The file descriptors of the broker bound each sum. One owner has at most
 //! a part of the rest that others leave. Administrators may exceed it.
 
-use super::{FiberServices, bindings::lotmq::guest::net::IoError};
+use super::{bindings::lotmq::guest::net::IoError, services::FiberServices};
 use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use parking_lot::Mutex;
 use std::{collections::HashSet, net::SocketAddr, sync::Arc};

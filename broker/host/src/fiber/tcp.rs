@@ -5,8 +5,8 @@ use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     client_tls::ClientTls,
     endpoint::{Endpoint, EndpointTls},
+    io_error::io_error,
     maybe_tls::MaybeTlsStream,
-    net::io_error,
     socket_place::SocketPlace,
     tls::Tls,
     zstd::ZstdStream,
@@ -28,8 +28,7 @@ thread_local! {
 }
 
 /// An open connection.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct Tcp {
+pub(super) struct Tcp {
     stream: MaybeTlsStream,
     endpoint: Endpoint,
     zstd: Option<Box<ZstdStream>>,

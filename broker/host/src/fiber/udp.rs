@@ -4,9 +4,10 @@ use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     dial::{Dialer, Place},
     endpoint::Endpoint,
+    io_error::io_error,
     listener::{not_listening, own_address},
     lost_datagrams::LostDatagrams,
-    net::io_error,
+    services::FiberServices,
     socket_place::SocketPlace,
 };
 use std::{
@@ -23,11 +24,10 @@ const DATAGRAM_BYTES_MAX: usize = 65_507;
 const BOUND_UDP_BYTES: usize = 4 << 20;
 
 /// An open socket.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct Udp {
+pub(super) struct Udp {
     socket: UdpSocket,
     /// Check of the addresses that datagrams may go to, for a socket without a fixed peer.
-    bound: Option<Arc<dyn super::FiberServices>>,
+    bound: Option<Arc<dyn FiberServices>>,
     lost: LostDatagrams,
     /// Its place, which is free again when it is dropped.
     _place: SocketPlace,

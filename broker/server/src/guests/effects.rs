@@ -123,7 +123,7 @@ fn keep(
         failed.record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }
-    if turn.core.config.compat.keep_visible_retained {
+    if turn.core.settings.keep_visible_retained {
         let parts = MessageParts {
             topic,
             properties: &[],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lot_to_wasm::{Compat, ModelOutput};
-use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
+use lotmq_config::{self as config, Config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Engine, Executor, MessageBounds};
@@ -27,6 +27,8 @@ use lotmq_process::watchdog::Watchdog;
 /// and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
+    /// Configuration as it was when the broker started.
+    pub(crate) config: Config,
     /// When the broker started, by the wall clock.
     pub(crate) started_ms: u64,
     /// Number by which its bridges tell this broker from others, another one for each start.

@@ -1,46 +1,14 @@
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
-use lotmq_changes::encoding::{Decoder, Malformed, Put as _};
-use lotmq_changes::table::{Row, seal};
 use lotmq_changes::{Batch, Op, Recovered};
 use redb::ReadableDatabase as _;
 
 use super::*;
-use crate::backend::{self, NoNote};
 use crate::limits::COMPONENT_PART_BYTES;
 use crate::table::definition;
-use crate::{Durability, KeySource, OpenError, Stats, Stepper, Store, StoreOptions, Surroundings};
+use crate::{KeySource, OpenError, Stats, Store, StoreOptions};
 
 const TENANT: TenantId = TenantId::DEFAULT;
-
-/// A module as schemas 1 and 2 have it.
-struct OfSchema2(ModuleRow, Vec<u8>);
-
-impl Row for OfSchema2 {
-    const TABLE: Table = Table::Modules;
-
-    fn key(&self) -> Vec<u8> {
-        self.0.key()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let row = &self.0;
-        out.put_text(&row.world);
-        out.put_text(&row.options);
-        out.extend_from_slice(&row.hash);
-        out.put_text(&row.owner);
-        out.put_text(&row.origin);
-        out.put_varint(row.order);
-        out.put_varint(row.changed_at_ms);
-        out.put_bytes(&self.1);
-    }
-
-    fn decode(_: &mut Decoder<'_>, _: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Err(body.malformed())
-    }
-}
 
 /// A component of three parts, none of which is like another.
 fn component(first: u8) -> Vec<u8> {
@@ -71,14 +39,6 @@ fn open(path: &Path) -> (Store, Recovered) {
     Store::open(options(path), Box::new(|_| {})).unwrap()
 }
 
-/// Opens a store that moves nothing by itself, as one whose disk has no room for it.
-fn open_stepped(path: &Path) -> (Store, Stepper, Recovered) {
-    let factory = backend::factory(Durability::Fsync, path.join("lotmq.redb"));
-    let surroundings =
-        Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}), note: Box::new(NoNote) };
-    Store::open_stepped(options(path), factory, Box::new(|_| {}), surroundings).unwrap()
-}
-
 /// Writes into a closed store.
 fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     let database = redb::Database::open(path.join("lotmq.redb")).unwrap();
@@ -87,30 +47,14 @@ fn tamper(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
     transaction.commit().unwrap();
 }
 
-/// A store with module `m`, whose component begins with 1, and the version before it, with 2; as
-/// schema 2 has them.
-fn of_schema_2() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    drop(open(directory.path()));
-    tamper(directory.path(), |transaction| {
-        let mut modules = transaction.open_table(definition(Table::Modules)).unwrap();
-        for (is_former, first) in [(false, 1), (true, 2)] {
-            let old = OfSchema2(row("m", is_former, first), component(first));
-            modules.insert(&*old.key(), &*seal(&old.key(), &old)).unwrap();
-        }
-    });
-    directory
-}
-
 fn read_of(store: &Store, first: u8) -> Option<Vec<u8>> {
     store.snapshot().unwrap().component(TENANT, &[first; 32]).unwrap().map(Vec::from)
 }
 
-/// Parts in the file, and bytes of the rows of modules.
-fn sizes(path: &Path) -> (u64, u64) {
+/// Returns the number of rows in table `components`.
+fn parts(path: &Path) -> u64 {
     let Stats { tables, .. } = Store::stats(path).unwrap();
-    let table = |name| tables.iter().find(|table| table.name == name).unwrap();
-    (table("components").rows, table("modules").bytes)
+    tables.iter().find(|table| table.name == "components").unwrap().rows
 }
 
 fn commit(store: &Store, ops: impl IntoIterator<Item = Op<'static>>) {
@@ -173,7 +117,7 @@ fn a_component_is_there_as_long_as_a_module_of_its_tenant_has_it() {
     put(&store, &row("n", false, 1));
     put(&store, &of_other);
     drop(store);
-    assert_eq!(sizes(directory.path()).0, 6, "one copy for a tenant, and none in common");
+    assert_eq!(parts(directory.path()), 6, "one copy for a tenant, and none in common");
     let (store, _) = open(directory.path());
     commit(&store, [delete("m", false)]);
     assert!(read_of(&store, 1).is_some(), "another module has it");
@@ -195,7 +139,7 @@ fn a_component_is_there_as_long_as_a_module_of_its_tenant_has_it() {
     let of_other = store.snapshot().unwrap().component(TenantId(7), &[1; 32]).unwrap();
     assert_eq!(of_other.as_deref(), Some(&*component(1)), "that of the other tenant stays");
     drop(store);
-    assert_eq!(sizes(directory.path()).0, 3);
+    assert_eq!(parts(directory.path()), 3);
     assert_eq!(Store::check(directory.path()).unwrap(), []);
 }
 
@@ -212,53 +156,6 @@ fn a_change_of_a_module_whose_component_was_lost_is_lost_with_it() {
     let (_store, recovered) = open(directory.path());
     assert_eq!(recovered.quarantined, []);
     assert_eq!(recovered.modules, [row("m", false, 1), row("m", true, 1)], "nothing names what is not there");
-}
-
-#[test]
-fn the_first_start_moves_components_out_of_the_rows_that_schema_2_has_them_in() {
-    let directory = of_schema_2();
-    assert_eq!(sizes(directory.path()).0, 0);
-    for _ in 0..2 {
-        let (store, recovered) = open(directory.path());
-        assert_eq!(recovered.modules, [row("m", false, 1), row("m", true, 2)]);
-        assert!([1, 2].iter().all(|first| read_of(&store, *first) == Some(component(*first))));
-        drop(store);
-        let (parts, bytes_of_rows) = sizes(directory.path());
-        assert!(parts == 6 && bytes_of_rows < 300, "{parts} parts, {bytes_of_rows} bytes");
-        assert_eq!(Store::check(directory.path()).unwrap(), []);
-    }
-}
-
-#[test]
-fn unmigrated_component_is_read_from_its_old_place() {
-    let directory = of_schema_2();
-    let (store, _stepper, recovered) = open_stepped(directory.path());
-    assert_eq!(recovered.modules, [row("m", false, 1), row("m", true, 2)]);
-    assert!([1, 2].iter().all(|first| read_of(&store, *first) == Some(component(*first))));
-    let range = store.snapshot().unwrap().component_range(TENANT, &[2; 32], 5..9).unwrap();
-    assert_eq!(range.as_deref(), Some(&component(2)[5..9]));
-    store.close();
-    assert_eq!(sizes(directory.path()).0, 0);
-
-    // One for the other, each in the place of the row that has its bytes.
-    let (store, _stepper, _) = open_stepped(directory.path());
-    let mut batch = Batch::new();
-    batch.push(Op::ChangeModule(&row("m", false, 2)));
-    batch.push(Op::ChangeModule(&row("m", true, 1)));
-    store.commit(batch).unwrap();
-    assert!([1, 2].iter().all(|first| read_of(&store, *first) == Some(component(*first))));
-    store.close();
-    assert_eq!(sizes(directory.path()).0, 6);
-
-    // A removed component is not moved before.
-    let directory = of_schema_2();
-    let (store, _stepper, _) = open_stepped(directory.path());
-    commit(&store, [delete("m", true)]);
-    assert_eq!((read_of(&store, 1), read_of(&store, 2)), (Some(component(1)), None));
-    commit(&store, [delete("m", false)]);
-    assert_eq!(read_of(&store, 1), None);
-    store.close();
-    assert_eq!(sizes(directory.path()), (0, 0));
 }
 
 /// Changes a part of the component of module `m`, beside which there are `n` and, of the same
@@ -313,7 +210,7 @@ fn damaged_component_is_quarantined_with_its_modules() {
         assert_eq!(read_of(&store, 1), Some(component(1)));
         commit(&store, [delete("m", false)]);
         drop(store);
-        assert_eq!((sizes(directory.path()).0, Store::check(directory.path()).unwrap()), (3, vec![]));
+        assert_eq!((parts(directory.path()), Store::check(directory.path()).unwrap()), (3, vec![]));
     }
 }
 

@@ -1,34 +1,16 @@
 //! Components of modules in a group: each is there when a row names it, and goes with the last row
 //! that did.
-//!
-//! Rows that an earlier schema has written have their component in them. It is moved to its table
-//! before a batch names it, however the batch then changes those rows.
 
 use std::collections::HashSet;
 
 use lotmq_changes::table::{
-    ComponentHash, ComponentRow, Row as _, Table, component_key, component_of, inline_component, named_key,
-    read, seal,
+    ComponentHash, ComponentRow, Row as _, Table, component_key, component_of, named_key, read, seal,
 };
-use lotmq_changes::{Batch, ModuleRow, RowChange, TenantId};
+use lotmq_changes::{ModuleRow, TenantId};
 
 use crate::limits::COMPONENT_PART_BYTES;
 
 use super::tables::{Tables, after_prefix};
-
-/// Moves the components that rows of a batch name, and that it does not bring, out of the rows that
-/// they are in.
-pub(super) fn bring(batch: &Batch, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
-    for (_, change) in batch.rows() {
-        if let RowChange::PutModule { tenant, hash, component: None, .. } = change
-            && !is_there(*tenant, hash, tables)?
-            && let Some(component) = inline(*tenant, hash, tables)?
-        {
-            put(*tenant, hash, &component, tables)?;
-        }
-    }
-    Ok(())
-}
 
 /// Writes the row of a module, behind its component where that comes with it.
 pub(super) fn put_module(
@@ -115,7 +97,6 @@ fn sweep_tenant(tenant: TenantId, tables: &mut Tables<'_>) -> Result<(), redb::E
             Ok(row) => drop(named.insert(row.hash)),
             Err(_) => is_damaged = true,
         }
-        true
     })?;
     if is_damaged {
         return Ok(());
@@ -143,19 +124,4 @@ fn sweep_tenant(tenant: TenantId, tables: &mut Tables<'_>) -> Result<(), redb::E
 /// First part of the keys of a component.
 fn prefix(tenant: TenantId, hash: &ComponentHash) -> Vec<u8> {
     [&named_key(tenant, "")[..], hash].concat()
-}
-
-/// The component that is in a row of its tenant.
-fn inline(
-    tenant: TenantId,
-    hash: &ComponentHash,
-    tables: &mut Tables<'_>,
-) -> Result<Option<Vec<u8>>, redb::Error> {
-    let mut found = None;
-    tables.each_with(Table::Modules, &named_key(tenant, ""), |key, value| {
-        let inline = inline_component(key, value).filter(|(row, _)| row.hash == *hash);
-        found = inline.map(|(_, component)| component.to_vec());
-        found.is_none()
-    })?;
-    Ok(found)
 }

@@ -119,18 +119,19 @@ impl<'t> Tables<'t> {
         Ok(first.map(|(key, _)| key.value().to_vec()))
     }
 
-    /// Visits the rows whose keys begin with `prefix`, while `visit` wants more.
+    /// Visits the rows whose keys begin with `prefix`.
     pub(super) fn each_with(
         &mut self,
         table: Table,
         prefix: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> bool,
+        mut visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), redb::Error> {
         for row in self.table(table)?.range(prefix..)? {
             let (key, value) = row?;
-            if !key.value().starts_with(prefix) || !visit(key.value(), value.value()) {
+            if !key.value().starts_with(prefix) {
                 break;
             }
+            visit(key.value(), value.value());
         }
         Ok(())
     }

@@ -112,7 +112,7 @@ fn queues(transaction: &ReadTransaction, findings: &Findings) -> Result<(), Load
 }
 
 fn rows(transaction: &ReadTransaction, table: Table, findings: &mut Findings) -> Result<(), LoadError> {
-    let Some(opened) = load::open_if_made(transaction, table)? else { return Ok(()) };
+    let opened = load::open(transaction, table)?;
     let mut found = 0;
     for row in opened.iter()? {
         let (key, value) = row?;
@@ -189,7 +189,7 @@ fn orphans(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(),
 /// stay until a module of the tenant changes.
 fn modules(transaction: &ReadTransaction, findings: &mut Findings) -> Result<(), LoadError> {
     let table = load::open(transaction, Table::Modules)?;
-    for (module, corruption) in component::look(transaction)?.damaged {
+    for (module, corruption) in component::damaged_modules(transaction)? {
         let key = module.key();
         let Some(value) = table.get(key.as_slice())?.map(|value| value.value().to_vec()) else { continue };
         let protects = protects(Table::Modules, &key, &value);

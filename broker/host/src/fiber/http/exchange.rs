@@ -6,10 +6,10 @@
 use super::{
     super::{
         bindings::lotmq::guest::http::{Header, HttpError, ResponseHead},
-        state::FiberServices,
+        http_event::HttpEvent,
+        services::FiberServices,
     },
-    HttpEvent, HttpFailure,
-    error::of_hyper,
+    error::{kind, of_hyper},
     pool::{HttpAnswer, HttpConnection, HttpJob, HttpPool, OwnedTask},
 };
 use crate::{RunContext, limits::HTTP_PIECE_BYTES_MAX};
@@ -27,8 +27,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Receiver of the events of exchanges, with the run that they concern.
 #[derive(Clone)]
 pub(in crate::fiber) struct Reporter {
-    pub(super) services: Arc<dyn FiberServices>,
-    pub(super) run: RunContext,
+    pub(in crate::fiber) services: Arc<dyn FiberServices>,
+    pub(in crate::fiber) run: RunContext,
 }
 
 impl Reporter {
@@ -36,14 +36,13 @@ impl Reporter {
         self.services.note_http(&self.run, event);
     }
 
-    pub(super) fn failed(&self, error: &HttpError) {
-        self.note(HttpEvent::Failed(HttpFailure::of(error)));
+    pub(in crate::fiber) fn failed(&self, error: &HttpError) {
+        self.note(HttpEvent::Failed(kind(error)));
     }
 }
 
 /// An exchange: the resource `exchange`.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct GuestExchange {
+pub(in crate::fiber) struct GuestExchange {
     state: ExchangeState,
     pool: Arc<HttpPool>,
     deadline: Instant,
@@ -73,13 +72,21 @@ struct Answer {
 
 impl GuestExchange {
     /// An exchange whose request is on its way from now on.
-    pub(super) fn started(pool: Arc<HttpPool>, job: HttpJob, bytes_left: u64, reporter: Reporter) -> Self {
+    pub(in crate::fiber) fn started(
+        pool: Arc<HttpPool>,
+        job: HttpJob,
+        bytes_left: u64,
+        reporter: Reporter,
+    ) -> Self {
         let deadline = job.deadline;
         let task = OwnedTask(tokio::spawn(job.answered(Arc::clone(&pool))));
         GuestExchange { state: ExchangeState::Asked(task), pool, deadline, bytes_left, reporter }
     }
 
-    pub(super) fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<ResponseHead, HttpError>> {
+    pub(in crate::fiber) fn poll_head(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, HttpError>> {
         let answer = ready!(self.poll_answer(context));
         Poll::Ready(answer.map(|answer| {
             answer.is_told = true;
@@ -88,7 +95,7 @@ impl GuestExchange {
     }
 
     /// At most `max` of the next bytes, and one at least where there are any.
-    pub(super) fn poll_read(
+    pub(in crate::fiber) fn poll_read(
         &mut self,
         max: usize,
         context: &mut Context<'_>,
@@ -104,7 +111,7 @@ impl GuestExchange {
     }
 
     /// Waits until the next part is there: the head, and then the body.
-    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::fiber) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match ready!(self.poll_answer(context)) {
             Ok(Answer { is_told: true, .. }) => self.poll_piece(context).map(|_| ()),
             Ok(_) | Err(_) => Poll::Ready(()),

@@ -7,12 +7,11 @@
 use super::{
     super::{
         bindings::lotmq::guest::http::HttpError,
-        dial::{Dialer, Place},
+        dial::{CONNECT_TIME_MAX, Dialer, Place},
         endpoint::Endpoint,
-        net::CONNECT_TIME_MAX,
+        http_event::HttpEvent,
         tcp::Tcp,
     },
-    HttpEvent,
     error::of_hyper,
     exchange::Reporter,
     request::RequestBody,
@@ -60,12 +59,12 @@ pub(super) struct HttpConnection {
 }
 
 /// Connections of one instance that wait for requests.
-pub(super) struct HttpPool {
+pub(in crate::fiber) struct HttpPool {
     idle: Mutex<Idle>,
     /// How long one may wait.
     idle_time: Duration,
     /// Bytes of bodies that may be on their way.
-    pub(super) request_bytes: Arc<Semaphore>,
+    pub(in crate::fiber) request_bytes: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -77,14 +76,14 @@ struct Idle {
 }
 
 /// A request on its way to a connection.
-pub(super) struct HttpJob {
+pub(in crate::fiber) struct HttpJob {
     /// Name of its endpoint.
-    pub(super) name: String,
-    pub(super) endpoint: Endpoint,
-    pub(super) request: Request<RequestBody>,
-    pub(super) dialer: Dialer,
-    pub(super) deadline: Instant,
-    pub(super) reporter: Reporter,
+    pub(in crate::fiber) name: String,
+    pub(in crate::fiber) endpoint: Endpoint,
+    pub(in crate::fiber) request: Request<RequestBody>,
+    pub(in crate::fiber) dialer: Dialer,
+    pub(in crate::fiber) deadline: Instant,
+    pub(in crate::fiber) reporter: Reporter,
 }
 
 /// A response whose body has not been read, and its connection.

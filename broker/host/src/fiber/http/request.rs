@@ -37,13 +37,13 @@ const OF_HOST: [&str; 9] = [
 const FIELD_BYTES: usize = 4;
 
 /// Body of a request.
-pub(super) type RequestBody = Full<Bytes>;
+pub(in crate::fiber) type RequestBody = Full<Bytes>;
 
 /// A request that can be sent.
 #[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) request: Request<RequestBody>,
-    pub(super) response_bytes_max: u64,
+pub(in crate::fiber) struct Prepared {
+    pub(in crate::fiber) request: Request<RequestBody>,
+    pub(in crate::fiber) response_bytes_max: u64,
 }
 
 /// Bytes of a body, which count until they are dropped.
@@ -59,7 +59,7 @@ impl AsRef<[u8]> for Counted {
 }
 
 /// Checks a request for an endpoint; its body takes room of those that an instance may have.
-pub(super) fn prepared(
+pub(in crate::fiber) fn prepared(
     asked: http::Request,
     endpoint: &Endpoint,
     room: &Arc<Semaphore>,

@@ -21,10 +21,10 @@ use std::sync::{Arc, LazyLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// An answer.
-pub(super) type ServedAnswer = hyper::Response<ServedBody>;
+pub(in crate::fiber) type ServedAnswer = hyper::Response<ServedBody>;
 
 /// The body of an answer.
-pub(super) struct ServedBody {
+pub(in crate::fiber) struct ServedBody {
     bytes: Bytes,
     /// `None` of those of the host.
     room: Option<AnswerRoom>,
@@ -43,7 +43,7 @@ static OF_ALL: LazyLock<Arc<AccountShares>> =
 
 /// Checks the answer of a guest that acts for this account; its body takes room of those that an
 /// instance may send.
-pub(super) fn checked(
+pub(in crate::fiber) fn checked(
     response: Response,
     account: u64,
     room: &Arc<Semaphore>,

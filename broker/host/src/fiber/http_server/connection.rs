@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     fiber::{
-        Endpoint,
         bindings::lotmq::guest::{http::Header, http_server::Request as Asked},
-        http::{HttpEvent, HttpStream, ServedEvent},
+        endpoint::Endpoint,
+        http::HttpStream,
+        http_event::{HttpEvent, ServedEvent},
         tcp::Tcp,
     },
     limits::{

@@ -4,7 +4,10 @@
 //! is dropped.
 
 use super::answer::{ServedAnswer, bytes_of};
-use crate::fiber::http::{HttpEvent, Reporter, ServedEvent};
+use crate::fiber::{
+    http::Reporter,
+    http_event::{HttpEvent, ServedEvent},
+};
 use hyper::Method;
 
 /// A request that is open, until it is answered or dropped.

@@ -13,15 +13,15 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 
 /// A request that came whole.
-pub(super) struct WaitingRequest {
-    pub(super) request: Request,
-    pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<ServedAnswer>,
+pub(in crate::fiber) struct WaitingRequest {
+    pub(in crate::fiber) request: Request,
+    pub(in crate::fiber) deadline: Instant,
+    pub(in crate::fiber) answer: oneshot::Sender<ServedAnswer>,
 }
 
 /// Requests in the order in which they came.
 #[derive(Default)]
-pub(super) struct RequestQueue(Mutex<Inside>);
+pub(in crate::fiber) struct RequestQueue(Mutex<Inside>);
 
 #[derive(Default)]
 struct Inside {
@@ -41,7 +41,7 @@ impl RequestQueue {
     }
 
     /// The next request whose client still waits.
-    pub(super) fn take(&self) -> Option<WaitingRequest> {
+    pub(in crate::fiber) fn take(&self) -> Option<WaitingRequest> {
         let mut inside = self.0.lock();
         loop {
             let (waiting, _) = inside.waiting.pop_front()?;

@@ -39,7 +39,7 @@ static PLACES: Mutex<BTreeMap<u64, Place>> = Mutex::new(BTreeMap::new());
 type Place = Arc<Mutex<Weak<Device>>>;
 
 /// A device that is open.
-pub(super) struct Device {
+pub(in crate::fiber) struct Device {
     /// There until it is dropped.
     file: Option<File>,
     settings: SerialSettings,
@@ -49,7 +49,7 @@ pub(super) struct Device {
 }
 
 /// Opens the device of a line, or shares it with another instance.
-pub(super) async fn open(line: SerialLine) -> Result<Arc<Device>, SerialError> {
+pub(in crate::fiber) async fn open(line: SerialLine) -> Result<Arc<Device>, SerialError> {
     let permit = OPENINGS.acquire().await;
     let opened = spawn_blocking(move || {
         // Held until the driver has answered, also when nobody waits any more.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// A port that is open.
-pub(super) struct OpenPort {
+pub(in crate::fiber) struct OpenPort {
     /// Before the device, so that it is never the last descriptor, whose closing may wait.
     file: AsyncFd<File>,
     device: Arc<Device>,
@@ -28,14 +28,14 @@ pub(super) struct OpenPort {
 }
 
 impl OpenPort {
-    pub(super) fn new(device: Arc<Device>) -> Result<OpenPort, SerialError> {
+    pub(in crate::fiber) fn new(device: Arc<Device>) -> Result<OpenPort, SerialError> {
         let other = |error: io::Error| SerialError::Other(error.to_string());
         let file = device.descriptor().and_then(registered).map_err(other)?;
         Ok(OpenPort { file, device, turn: Mutex::default() })
     }
 
     /// Waits for its turn.
-    pub(super) async fn begin(&self) -> Result<(), SerialError> {
+    pub(in crate::fiber) async fn begin(&self) -> Result<(), SerialError> {
         if self.has_turn() {
             return Ok(());
         }
@@ -45,7 +45,7 @@ impl OpenPort {
         Ok(())
     }
 
-    pub(super) fn end(&self) {
+    pub(in crate::fiber) fn end(&self) {
         self.turn.lock().take();
     }
 
@@ -57,7 +57,7 @@ impl OpenPort {
         if self.has_turn() { Ok(()) } else { Err(SerialError::NotBegun) }
     }
 
-    pub(super) fn read(&self, max: usize) -> Result<Vec<u8>, SerialError> {
+    pub(in crate::fiber) fn read(&self, max: usize) -> Result<Vec<u8>, SerialError> {
         self.check_turn()?;
         let mut bytes = vec![0; max.min(SERIAL_TRANSFER_BYTES_MAX)];
         if bytes.is_empty() {
@@ -72,14 +72,14 @@ impl OpenPort {
         Ok(bytes)
     }
 
-    pub(super) fn write(&self, bytes: &[u8]) -> Result<usize, SerialError> {
+    pub(in crate::fiber) fn write(&self, bytes: &[u8]) -> Result<usize, SerialError> {
         self.check_turn()?;
         let part = bytes.get(..SERIAL_TRANSFER_BYTES_MAX).unwrap_or(bytes);
         let written = self.file.try_io(Interest::WRITABLE, |mut file| file.write(part));
         written.map_err(|error| self.failed(&error))
     }
 
-    pub(super) fn discard(&self) -> Result<(), SerialError> {
+    pub(in crate::fiber) fn discard(&self) -> Result<(), SerialError> {
         self.check_turn()?;
         tcflush(self.file.get_ref(), QueueSelector::IFlush).map_err(|error| self.failed(&error.into()))
     }
@@ -106,10 +106,10 @@ fn registered(file: File) -> io::Result<AsyncFd<File>> {
 }
 
 /// Signal that something has come.
-pub(super) struct Readable(pub(super) Arc<OpenPort>);
+pub(in crate::fiber) struct Readable(pub(in crate::fiber) Arc<OpenPort>);
 
 /// Signal that something can be written.
-pub(super) struct Writable(pub(super) Arc<OpenPort>);
+pub(in crate::fiber) struct Writable(pub(in crate::fiber) Arc<OpenPort>);
 
 impl Signalling for Readable {
     fn poll_signal(&self, context: &mut Context<'_>) -> Poll<()> {

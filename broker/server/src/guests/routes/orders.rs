@@ -56,6 +56,9 @@ pub struct ClientPlace {
 /// Way to one of the threads.
 #[derive(Clone)]
 struct RouteThread {
+    /// Unbounded, because a deployment holds locks that drivers want and must not wait. Each
+    /// instance has one order at most and each route one more, so the quotas of routes and
+    /// instances are the bound. The thread only starts a task for each, and so keeps up.
     tasks: mpsc::UnboundedSender<Order>,
     probes: mpsc::Sender<Order>,
 }

@@ -2,19 +2,21 @@
 //! the addresses that the operator allows. Bounds: sockets per instance, bytes per read and write,
 //! time per connect.
 
-use super::{
-    bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
-    dial::{Dialer, Place},
-    endpoint::{Endpoint, host_name},
-    listener::GuestListener,
-    signal,
-    socket_place::{self, SocketPlace},
-    state::{FiberState, ListeningPlace, Reception},
-    tcp::{Tcp, TlsWay},
-    udp::Udp,
+use crate::{
+    Severity,
+    fiber::{
+        bindings::lotmq::guest::net::{self, Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
+        dial::{CONNECT_TIME_MAX, Dialer, Place, deadline},
+        endpoint::{Endpoint, host_name},
+        handles::TableHandle,
+        listener::GuestListener,
+        services::{ListeningPlace, Reception},
+        socket_place::{self, SocketPlace},
+        state::FiberState,
+        tcp::{Tcp, TlsWay},
+        udp::Udp,
+    },
 };
-use crate::Severity;
-use lotmq_chain::report::{Side, describe};
 use std::{
     future::poll_fn,
     io,
@@ -23,7 +25,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use wasmtime::component::Resource;
 
 /// Connections, sockets and listeners of one instance. A database driver needs one, a bridge two, a
@@ -46,8 +48,17 @@ const ALPN_BYTES_MAX: usize = 255;
 /// Interests of one `wait`: two for each socket, and the host's work.
 const INTERESTS_MAX: usize = 256;
 
-/// Longest time for one connect, handshake included, whatever the guest asks for.
-pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
+impl TableHandle for net::Tcp {
+    type Value = Tcp;
+}
+
+impl TableHandle for net::Udp {
+    type Value = Udp;
+}
+
+impl TableHandle for net::Listener {
+    type Value = GuestListener;
+}
 
 impl Host for FiberState {
     async fn wait(&mut self, interests: Vec<Interest>, timeout_ms: u32) -> Vec<u32> {
@@ -61,7 +72,7 @@ impl Host for FiberState {
 }
 
 impl HostTcp for FiberState {
-    async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Tcp>, IoError> {
+    async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<net::Tcp>, IoError> {
         let endpoint = self.far_endpoint(&endpoint)?;
         let place = Place { host: endpoint.host.clone(), port: endpoint.port };
         self.connect_tcp(endpoint, place, timeout_ms).await
@@ -72,7 +83,7 @@ impl HostTcp for FiberState {
         endpoint: String,
         place: Peer,
         timeout_ms: u32,
-    ) -> Result<Resource<Tcp>, IoError> {
+    ) -> Result<Resource<net::Tcp>, IoError> {
         let found = self.endpoint(&endpoint)?;
         let Peer { host, port } = place;
         let name = host_name(&host).ok_or_else(|| IoError::Denied("that is no host name".to_owned()))?;
@@ -83,28 +94,28 @@ impl HostTcp for FiberState {
         self.connect_tcp(there, Place { host: name, port }, timeout_ms).await
     }
 
-    fn read(&mut self, tcp: Resource<Tcp>, max: u32) -> Result<Vec<u8>, IoError> {
+    fn read(&mut self, tcp: Resource<net::Tcp>, max: u32) -> Result<Vec<u8>, IoError> {
         let max = usize::try_from(max).unwrap_or(usize::MAX).min(TRANSFER_BYTES_MAX);
         self.tcp(&tcp)?.read(max)
     }
 
-    fn write(&mut self, tcp: Resource<Tcp>, bytes: Vec<u8>) -> Result<u32, IoError> {
+    fn write(&mut self, tcp: Resource<net::Tcp>, bytes: Vec<u8>) -> Result<u32, IoError> {
         let part = bytes.get(..TRANSFER_BYTES_MAX).unwrap_or(&bytes);
         let written = self.tcp(&tcp)?.write(part)?;
         u32::try_from(written).map_err(|error| IoError::Other(error.to_string()))
     }
 
-    async fn start_tls(&mut self, tcp: Resource<Tcp>, timeout_ms: u32) -> Result<(), IoError> {
+    async fn start_tls(&mut self, tcp: Resource<net::Tcp>, timeout_ms: u32) -> Result<(), IoError> {
         self.begin_tls(&tcp, TlsWay::Plain, timeout_ms).await
     }
 
-    async fn start_tls_in_tds(&mut self, tcp: Resource<Tcp>, timeout_ms: u32) -> Result<(), IoError> {
+    async fn start_tls_in_tds(&mut self, tcp: Resource<net::Tcp>, timeout_ms: u32) -> Result<(), IoError> {
         self.begin_tls(&tcp, TlsWay::InTds, timeout_ms).await
     }
 
     async fn start_tls_for(
         &mut self,
-        tcp: Resource<Tcp>,
+        tcp: Resource<net::Tcp>,
         protocol: String,
         timeout_ms: u32,
     ) -> Result<(), IoError> {
@@ -114,7 +125,7 @@ impl HostTcp for FiberState {
         self.begin_tls(&tcp, TlsWay::For(protocol), timeout_ms).await
     }
 
-    fn start_zstd(&mut self, tcp: Resource<Tcp>, received: Vec<u8>) -> Result<(), IoError> {
+    fn start_zstd(&mut self, tcp: Resource<net::Tcp>, received: Vec<u8>) -> Result<(), IoError> {
         if received.len() > TRANSFER_BYTES_MAX {
             return Err(IoError::Denied(format!("more than {TRANSFER_BYTES_MAX} bytes have come")));
         }
@@ -126,22 +137,22 @@ impl HostTcp for FiberState {
         Ok(())
     }
 
-    fn shutdown(&mut self, tcp: Resource<Tcp>) -> Result<(), IoError> {
+    fn shutdown(&mut self, tcp: Resource<net::Tcp>) -> Result<(), IoError> {
         self.tcp(&tcp)?.shutdown()
     }
 
-    fn peer(&mut self, tcp: Resource<Tcp>) -> Result<Peer, IoError> {
+    fn peer(&mut self, tcp: Resource<net::Tcp>) -> Result<Peer, IoError> {
         self.tcp(&tcp)?.peer()
     }
 
-    fn drop(&mut self, tcp: Resource<Tcp>) -> wasmtime::Result<()> {
+    fn drop(&mut self, tcp: Resource<net::Tcp>) -> wasmtime::Result<()> {
         self.zstd_streams -= u32::from(self.tcp(&tcp).is_ok_and(|tcp| tcp.has_zstd()));
         self.close(tcp)
     }
 }
 
 impl HostUdp for FiberState {
-    async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Udp>, IoError> {
+    async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<net::Udp>, IoError> {
         let endpoint = self.far_endpoint(&endpoint)?;
         self.check_room()?;
         let place = Place { host: endpoint.host, port: endpoint.port };
@@ -151,7 +162,7 @@ impl HostUdp for FiberState {
         self.keep(udp)
     }
 
-    async fn bind(&mut self, name: String) -> Result<Resource<Udp>, IoError> {
+    async fn bind(&mut self, name: String) -> Result<Resource<net::Udp>, IoError> {
         let endpoint = self.own_endpoint(&name)?;
         self.check_room()?;
         let dialer = self.dialer();
@@ -160,25 +171,25 @@ impl HostUdp for FiberState {
         self.keep(udp)
     }
 
-    fn send(&mut self, udp: Resource<Udp>, bytes: Vec<u8>, to: Option<Peer>) -> Result<(), IoError> {
+    fn send(&mut self, udp: Resource<net::Udp>, bytes: Vec<u8>, to: Option<Peer>) -> Result<(), IoError> {
         self.udp(&udp)?.send(&bytes, to)
     }
 
-    fn receive(&mut self, udp: Resource<Udp>) -> Result<(Vec<u8>, Peer), IoError> {
+    fn receive(&mut self, udp: Resource<net::Udp>) -> Result<(Vec<u8>, Peer), IoError> {
         self.udp(&udp)?.receive()
     }
 
-    fn local_port(&mut self, udp: Resource<Udp>) -> Result<u16, IoError> {
+    fn local_port(&mut self, udp: Resource<net::Udp>) -> Result<u16, IoError> {
         self.udp(&udp)?.local_port()
     }
 
-    fn drop(&mut self, udp: Resource<Udp>) -> wasmtime::Result<()> {
+    fn drop(&mut self, udp: Resource<net::Udp>) -> wasmtime::Result<()> {
         self.close(udp)
     }
 }
 
 impl HostListener for FiberState {
-    fn bind(&mut self, name: String) -> Result<Resource<GuestListener>, IoError> {
+    fn bind(&mut self, name: String) -> Result<Resource<net::Listener>, IoError> {
         let endpoint = self.own_endpoint(&name)?;
         self.check_room()?;
         let listener = GuestListener::bind(&endpoint, &self.dialer())?;
@@ -186,7 +197,7 @@ impl HostListener for FiberState {
         self.keep(listener)
     }
 
-    fn accept(&mut self, listener: Resource<GuestListener>) -> Result<Resource<Tcp>, IoError> {
+    fn accept(&mut self, listener: Resource<net::Listener>) -> Result<Resource<net::Tcp>, IoError> {
         self.check_room()?;
         let mut tcp = self.listener(&listener)?.accept()?;
         match SocketPlace::take(self.memory.account(), &self.socket_sums.accepted, &*self.services) {
@@ -201,11 +212,11 @@ impl HostListener for FiberState {
         self.keep(tcp)
     }
 
-    fn local_port(&mut self, listener: Resource<GuestListener>) -> Result<u16, IoError> {
+    fn local_port(&mut self, listener: Resource<net::Listener>) -> Result<u16, IoError> {
         self.listener(&listener)?.local_port()
     }
 
-    fn drop(&mut self, listener: Resource<GuestListener>) -> wasmtime::Result<()> {
+    fn drop(&mut self, listener: Resource<net::Listener>) -> wasmtime::Result<()> {
         self.close(listener)
     }
 }
@@ -252,7 +263,12 @@ impl FiberState {
         }
     }
 
-    async fn begin_tls(&mut self, tcp: &Resource<Tcp>, way: TlsWay, timeout_ms: u32) -> Result<(), IoError> {
+    async fn begin_tls(
+        &mut self,
+        tcp: &Resource<net::Tcp>,
+        way: TlsWay,
+        timeout_ms: u32,
+    ) -> Result<(), IoError> {
         let time = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX);
         self.waits(async |state| {
             let tcp = state.tcp(tcp)?;
@@ -276,7 +292,7 @@ impl FiberState {
         endpoint: Endpoint,
         place: Place,
         timeout_ms: u32,
-    ) -> Result<Resource<Tcp>, IoError> {
+    ) -> Result<Resource<net::Tcp>, IoError> {
         self.check_room()?;
         let (deadline, dialer) = (deadline(timeout_ms), self.dialer());
         let connect = async {
@@ -293,27 +309,27 @@ impl FiberState {
         if self.sockets < SOCKETS_MAX { Ok(()) } else { Err(IoError::LimitReached) }
     }
 
-    pub(super) fn keep<T: Send + 'static>(&mut self, socket: T) -> Result<Resource<T>, IoError> {
+    pub(super) fn keep<H: TableHandle>(&mut self, socket: H::Value) -> Result<Resource<H>, IoError> {
         let resource = self.table.push(socket).map_err(|error| IoError::Other(error.to_string()))?;
         self.sockets += 1;
         Ok(resource)
     }
 
-    pub(super) fn close<T: Send + 'static>(&mut self, socket: Resource<T>) -> wasmtime::Result<()> {
+    pub(super) fn close<H: TableHandle>(&mut self, socket: Resource<H>) -> wasmtime::Result<()> {
         self.table.delete(socket)?;
         self.sockets -= 1;
         Ok(())
     }
 
-    fn tcp(&mut self, tcp: &Resource<Tcp>) -> Result<&mut Tcp, IoError> {
+    fn tcp(&mut self, tcp: &Resource<net::Tcp>) -> Result<&mut Tcp, IoError> {
         self.table.get_mut(tcp).map_err(|error| IoError::Other(error.to_string()))
     }
 
-    fn udp(&mut self, udp: &Resource<Udp>) -> Result<&mut Udp, IoError> {
+    fn udp(&mut self, udp: &Resource<net::Udp>) -> Result<&mut Udp, IoError> {
         self.table.get_mut(udp).map_err(|error| IoError::Other(error.to_string()))
     }
 
-    fn listener(&mut self, listener: &Resource<GuestListener>) -> Result<&mut GuestListener, IoError> {
+    fn listener(&mut self, listener: &Resource<net::Listener>) -> Result<&mut GuestListener, IoError> {
         self.table.get_mut(listener).map_err(|error| IoError::Other(error.to_string()))
     }
 
@@ -329,7 +345,7 @@ impl FiberState {
                 }
                 Interest::Receivable(udp) => self.udp(udp).map(|udp| udp.poll_receivable(context)),
                 Interest::Sendable(udp) => self.udp(udp).map(|udp| udp.poll_sendable(context)),
-                Interest::Signalled(signal) => signal::poll(self, signal, context),
+                Interest::Signalled(signal) => super::signal::poll(self, signal, context),
                 Interest::HostWork => Ok(self.work.poll(context)),
             };
             if polled.is_ok_and(|polled| polled.is_ready()) {
@@ -337,32 +353,5 @@ impl FiberState {
             }
         }
         if ready.is_empty() { Poll::Pending } else { Poll::Ready(ready) }
-    }
-}
-
-pub(super) fn deadline(timeout_ms: u32) -> Instant {
-    Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
-}
-
-/// Returns the reason why a connection has no TLS, for the operator of the connecting side.
-pub(super) fn tls_reason(error: &io::Error) -> String {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    cause.map_or_else(|| error.to_string(), |cause| describe(cause, Side::Client))
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]
-pub(super) fn io_error(error: &io::Error) -> IoError {
-    use io::ErrorKind;
-    match error.kind() {
-        ErrorKind::WouldBlock => IoError::WouldBlock,
-        ErrorKind::ConnectionRefused => IoError::Refused,
-        ErrorKind::TimedOut => IoError::TimedOut,
-        ErrorKind::InvalidData => IoError::Tls(tls_reason(error)),
-        ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe
-        | ErrorKind::NotConnected
-        | ErrorKind::UnexpectedEof => IoError::Closed,
-        _ => IoError::Other(error.to_string()),
     }
 }
