@@ -1,8 +1,9 @@
-//! The durable changes of the broker as values and bytes, and the trait of a log that takes them.
+//! The durable changes of the broker as values and bytes, and the traits of a log that takes them.
 //!
 //! A turn collects its changes as [`Op`]s in a [`Batch`], which encodes them at once. A log
 //! ([`Log`]) takes batches and returns a [`Ticket`] for each. A log that is opened returns its
-//! contents as [`Recovered`]. `lotmq_store` is the log on one machine.
+//! contents as [`Recovered`]. [`LogArchive`] makes and restores backups of a log. `lotmq_store` is
+//! the log on one machine.
 //!
 //! Users of a log need the names at the root of this crate. An engine of a log also needs the
 //! bytes: [`record`] for messages, acknowledgements and Packet Identifiers, [`table`] for
@@ -22,6 +23,7 @@
 //!   `every_table_is_in_a_part_or_in_all`.
 //! - The core and all crates below it know no database. Test `core_reaches_no_database`.
 
+mod archive;
 mod audit;
 mod batch;
 pub mod encoding;
@@ -30,6 +32,7 @@ mod ids;
 mod limits;
 mod log;
 mod message;
+mod metrics;
 #[doc(hidden)]
 pub mod rare;
 pub mod record;
@@ -37,14 +40,16 @@ mod recovered;
 mod slice;
 pub mod table;
 
+pub use archive::{InstalledLog, LogArchive, LogSnapshot, StagedLog, TableSize, retry_lost};
 pub use audit::{AuditEnds, AuditRecord};
 pub use batch::{Batch, Op, RowChange};
 #[cfg(feature = "fault-points")]
 pub use batch::{OpKind, lose_operations};
-pub use error::{CommitError, CommitErrorKind, Corruption, StoreError};
+pub use error::{CommitError, CommitErrorKind, Corruption, ImportError, SnapshotError, StoreError};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use log::Log;
 pub use message::{Delivery, MessageRef};
+pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, CommitTimes, LogMetrics};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };

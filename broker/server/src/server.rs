@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
-use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
+use lotmq_changes::{Log, LogArchive, MetaRow, Recovered, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
@@ -316,7 +316,7 @@ impl Server {
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
             Ok(threads) => {
-                let snapshots = SnapshotSocket::start(config, &server.broker.store);
+                let snapshots = SnapshotSocket::start(config, &server.broker.archive);
                 Ok(Self { cold_start: threads, snapshots, ..server })
             }
             Err(error) => {
@@ -598,10 +598,10 @@ impl Server {
         let _ = self.housekeeper.join();
         for tenant in self.broker.tenants.all().iter() {
             let now_ms = self.broker.clock.wall_ms();
-            tenant.managed().audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
+            tenant.managed().audit.close(&*self.broker.log, &self.broker.counters, now_ms, &tenant.name);
             tenant.forget_clients();
         }
-        self.broker.store.close();
+        self.broker.log.close();
         info!("stopped");
     }
 }
@@ -696,9 +696,10 @@ pub(crate) fn assemble(
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
-    let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
+    let ids = Arc::clone(store.ids());
+    let (log, archive) = (Arc::clone(&store) as Arc<dyn Log>, store as Arc<dyn LogArchive>);
     let broker_number = Hosting::random_number(&entropy, clock.wall_ms());
-    let core = Arc::new(Core::new(config, log, clock, entropy));
+    let core = Arc::new(Core::new(config, (log, ids), clock, entropy));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let started_ms = core.clock.wall_ms();
     let hosting = Hosting {
@@ -706,7 +707,7 @@ pub(crate) fn assemble(
         started_ms,
         broker_number,
         context: Arc::clone(&context),
-        store,
+        archive,
         tenants: Arc::clone(&tenants),
         watchdog: Arc::clone(&watchdog),
         housekeeping: Arc::clone(&housekeeping),

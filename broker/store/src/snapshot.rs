@@ -16,12 +16,11 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
 use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
-use lotmq_changes::{CommitError, TenantId};
+use lotmq_changes::{CommitError, LogSnapshot, SnapshotError, TableSize, TenantId};
 use redb::ReadTransaction;
 
 use crate::component;
-use crate::error::SnapshotError;
-use crate::export::{self, TableSize};
+use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::request::Damage;
@@ -124,6 +123,33 @@ impl Snapshot {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.shared.closings.load(SeqCst) != self.closings
+    }
+}
+
+impl LogSnapshot for Snapshot {
+    fn export(
+        self: Box<Self>,
+        classes: &[BackupClass],
+        out: &mut dyn Write,
+    ) -> Result<Vec<TableSize>, SnapshotError> {
+        (*self).export(classes, out)
+    }
+
+    fn archive(&self, tenant: TenantId, name: &str) -> Result<Option<Bytes>, SnapshotError> {
+        self.archive(tenant, name)
+    }
+
+    fn component(&self, tenant: TenantId, hash: &[u8; 32]) -> Result<Option<Bytes>, SnapshotError> {
+        self.component(tenant, hash)
+    }
+
+    fn component_range(
+        &self,
+        tenant: TenantId,
+        hash: &[u8; 32],
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, SnapshotError> {
+        self.component_range(tenant, hash, range)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn new_queue(hosting: &Hosting, tenant: &Tenant, kept: &str) -> Resul
     let id = hosting.ids.next_session();
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&SessionRow::new(tenant.id, id, &format!("{ROUTE_CLIENT_IDS}{kept}"))));
-    hosting.store.append(batch).map(|_| id)
+    hosting.log.append(batch).map(|_| id)
 }
 
 /// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave
@@ -89,7 +89,7 @@ pub(crate) fn forget_unclaimed(hosting: &Hosting) {
 
 fn delete(hosting: &Hosting, batch: Batch) {
     if !batch.is_empty()
-        && let Err(error) = hosting.store.append(batch)
+        && let Err(error) = hosting.log.append(batch)
     {
         warn!(%error, "stale outboxes not deleted");
     }
@@ -215,7 +215,7 @@ mod tests {
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();
         for kept in ["Line", &kept_name("Line")] {
-            fill(&broker.store);
+            fill(&*broker.log);
             new_queue(&broker.hosting, &tenant, kept).expect("messages would be lost without");
         }
         running.server.stop();

@@ -415,7 +415,7 @@ pub(crate) fn save_kept(
     // reach it first.
     let _saving = programs.guests.saving.lock();
     let of_now = (tenant.id, hosting.clock.wall_ms());
-    kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
+    kept_values::save(&programs.guests.values, &*hosting.log, of_now, topics_max)
 }
 
 /// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it
@@ -423,7 +423,7 @@ pub(crate) fn save_kept(
 pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
     loop {
         match save_kept(hosting, tenant, KEPT_PER_GROUP) {
-            Ok(None) => return tenant.programs().variables.hand_over(&hosting.store).is_ok(),
+            Ok(None) => return tenant.programs().variables.hand_over(&*hosting.log).is_ok(),
             Ok(Some(_)) => {}
             Err(_) => return false,
         }
@@ -442,7 +442,7 @@ pub(crate) fn save_all_kept(hosting: &Hosting, tenant: &Tenant) -> Result<Option
             Ok(None) => return Ok(last),
             Ok(ticket) => last = ticket,
             Err(StoreError::Full { .. }) => {
-                hosting.store.wait_for(hosting.store.last_ticket(), COMMIT_PATIENCE)?;
+                hosting.log.wait_for(hosting.log.last_ticket(), COMMIT_PATIENCE)?;
             }
             Err(error) => return Err(error),
         }

@@ -108,7 +108,7 @@ pub(crate) fn compile_stored(
     module: Module,
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
-    let component = components::read(&hosting.store, tenant.id, &module)?;
+    let component = components::read(&*hosting.archive, tenant.id, &module)?;
     compile(hosting.loader_of(tenant), module, &component, policies)
 }
 
@@ -516,7 +516,7 @@ fn restore_one(
     module: Module,
     policies: Policies,
 ) -> Result<InstalledModule, DeployError> {
-    let component = components::read(&hosting.store, tenant.id, &module)?;
+    let component = components::read(&*hosting.archive, tenant.id, &module)?;
     // It is stored already: what installing would write is dropped.
     let batch = &mut Batch::new();
     if !hosting.cold_start.defers(&hosting.engine, &component) {
@@ -531,7 +531,7 @@ fn restore_one(
     // The component is read again when its turn has come, so that all of them are not in memory at
     // once.
     late_code::add(waiting, order, move |hosting, tier, is_wanted| {
-        let component = components::read(&hosting.store, tenant.id, &module)?;
+        let component = components::read(&*hosting.archive, tenant.id, &module)?;
         let loader = Loader { tier, ..hosting.loader_of_stored(&tenant).while_wanted(is_wanted) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
     });

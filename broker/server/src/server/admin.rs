@@ -198,7 +198,7 @@ fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     if !broker.quarantined.is_empty() {
         body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
     }
-    let damaged = broker.store.metrics().damaged();
+    let damaged = broker.log.metrics().damaged();
     if damaged > 0 {
         body.insert("damaged_found".to_owned(), damaged.into());
     }

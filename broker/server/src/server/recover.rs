@@ -18,17 +18,17 @@ mod tests {
     fn sessions_come_back_by_user_and_identifier_and_none_of_a_user_who_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start_in(dir.path(), "os");
-        let store = &running.server.broker.store;
+        let broker = &running.server.broker;
         // Of two of one user and identifier the later counts.
         let users = [None, Some("root"), Some("ghost"), Some("root")];
         let ids = users.map(|user| {
             let row = SessionRow {
                 user: user.map(str::to_owned),
-                ..SessionRow::new(TenantId::DEFAULT, store.next_session_id(), "same")
+                ..SessionRow::new(TenantId::DEFAULT, broker.ids.next_session(), "same")
             };
             let mut batch = Batch::new();
             batch.push(Op::PutSession(&row));
-            store.commit(batch).unwrap();
+            broker.log.commit(batch).unwrap();
             row.id
         });
         running.server.stop();

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lotmq_auth::PasswordCost;
-use lotmq_changes::Recovered;
+use lotmq_changes::{ImportError, Recovered};
 use lotmq_config::{Config, Durability};
 use lotmq_definitions::{DefinitionKind, State};
 use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
-use lotmq_store::{ImportError, OpenError, Store};
+use lotmq_store::{OpenError, Store};
 
 use super::{StartError, Surroundings, assemble, engine, entropy, recover, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;
@@ -154,7 +154,7 @@ pub fn warm(config: &Config, time: Duration, tell: &mut dyn FnMut(Warmed)) -> Re
     let (broker, recovered) = restored(config, &copy)?;
     let report = compile_all(&broker, recovered, time, tell)?;
     drop(broker.executor.lock().take());
-    broker.store.close();
+    broker.log.close();
     Ok(report)
 }
 
