@@ -10,8 +10,8 @@ mod housekeeping;
 mod losses;
 pub(crate) mod offline_password;
 pub mod preflight;
-mod recover;
 mod restart;
+mod restore;
 pub(crate) mod signals;
 mod snapshot_socket;
 mod storage_watch;
@@ -274,16 +274,16 @@ impl Server {
         outboxes::recover(&broker, &mut recovered.sessions);
         // Quarantined rows may come back, and then need the values that belong to them.
         let are_all_known = broker.quarantined.is_empty();
-        recover::keeps(&tenants, &mut recovered, are_all_known);
-        lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
-        lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
+        restore::keeps(&tenants, &mut recovered, are_all_known);
+        lotmq_core::restore::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
+        lotmq_core::restore::retained(&broker, &tenants, recovered.retained);
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
-        recover::deployed(
+        restore::deployed(
             &broker,
             recovered.modules,
             recovered.definitions,
@@ -689,7 +689,7 @@ pub(crate) fn assemble(
     surroundings: Surroundings,
     mut recovered: Recovered,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
+    let tenants = restore::tenants(&store, &mut recovered, config, &surroundings)?;
     let Surroundings {
         clock, entropy, zone, engine, python, ambient, shards, routes, watchdog, report, ..
     } = surroundings;

@@ -25,7 +25,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
-use lotmq_core::{BrokerHooks, Core, Entropy, Hashing, recover};
+use lotmq_core::{BrokerHooks, Core, Entropy, Hashing, restore};
 use lotmq_disk::Disk;
 use lotmq_store::{KeySource, Limits, Note, OnCommit, Stepper, Store, StoreOptions, Surroundings};
 use parking_lot::Mutex;
@@ -223,8 +223,8 @@ impl Machine {
         // Nobody else sets it.
         let _ = context.broker_hooks.set(Arc::downgrade(&hooks));
         let tenants = [Arc::clone(&tenant)];
-        recover::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
-        recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
+        restore::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
+        restore::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
             number: core.figures.listener("mqtt"),

@@ -31,7 +31,7 @@ use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
 use lotmq_store::{OpenError, Store};
 
-use super::{StartError, Surroundings, assemble, engine, entropy, recover, snapshot_socket, store_options};
+use super::{StartError, Surroundings, assemble, engine, entropy, restore, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;
 use crate::guests::route_drivers;
 use crate::guests::routes::Routes;
@@ -277,7 +277,7 @@ fn compile_all(
     tell: &mut dyn FnMut(Warmed),
 ) -> Result<WarmReport, WarmError> {
     let deadline = Instant::now() + time;
-    recover::deployed(
+    restore::deployed(
         broker,
         recovered.modules,
         recovered.definitions,

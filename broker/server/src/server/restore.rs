@@ -1,5 +1,5 @@
 //! Recovery of tenants at a start, with everything that is managed of them, and of values that LoT
-//! kept. Sessions and retained messages are the core's ([`lotmq_core::recover`]).
+//! kept. Sessions and retained messages are the core's ([`lotmq_core::restore`]).
 
 mod deployed;
 mod tenants;

@@ -1,7 +1,7 @@
 //! Recovery of a tenant's state from what the store found at a start: sessions with their queues
 //! and subscriptions, and retained messages.
 //!
-//! Not here: what is managed of a tenant (`recover` of `lotmq_server`), and the runs that messages
+//! Not here: what is managed of a tenant (`restore` of `lotmq_server`), and the runs that messages
 //! were promised (`promised` there).
 
 use std::collections::{HashMap, HashSet};
