@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::limits::SNAPSHOTS_LOST_MAX;
 use crate::table::{BackupClass, TABLES};
-use crate::{ImportError, SnapshotError, StoreError, TenantId};
+use crate::{ImportError, Recovered, RecoveredQueues, SnapshotError, StoreError, TenantId};
 
 /// Archive of a log.
 pub trait LogArchive: Send + Sync {
@@ -79,6 +79,13 @@ pub trait LogSnapshot: Send {
         classes: &[BackupClass],
         out: &mut dyn Write,
     ) -> Result<Vec<TableSize>, SnapshotError>;
+
+    /// Returns all contents but archives, components and the audit, as the log does when it is
+    /// opened. They are in memory then.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError>;
 
     /// Returns the files of a project; `None` when there is no such project.
     ///

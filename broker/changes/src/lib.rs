@@ -37,6 +37,7 @@ mod metrics;
 pub mod rare;
 pub mod record;
 mod recovered;
+mod scope;
 mod slice;
 pub mod table;
 
@@ -53,6 +54,7 @@ pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, CommitTimes, LogMetrics};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };
+pub use scope::{LogShard, RestoreScope};
 pub use slice::{OnSlice, QueueSlice};
 pub use table::definition::DefinitionRow;
 pub use table::environment::EnvironmentRow;
@@ -62,7 +64,7 @@ pub use table::module::ModuleRow;
 pub use table::project::ProjectRow;
 pub use table::quarantine::QuarantineRow;
 pub use table::retained::{KeeperRow, RetainedRow};
-pub use table::session::{PeerRow, SessionRow, WillRow};
+pub use table::session::{PeerRow, ROUTE_CLIENT_IDS, SessionRow, WillRow};
 pub use table::setting::SettingRow;
 pub use table::subscription::SubscriptionRow;
 pub use table::tenant::TenantRow;

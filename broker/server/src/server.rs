@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
-use lotmq_changes::{Log, LogArchive, MetaRow, Recovered, StoreError};
+use lotmq_changes::{Log, LogArchive, MetaRow, Recovered, RestoreScope, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
@@ -45,13 +45,11 @@ use crate::guests::HasPrograms as _;
 use crate::guests::cold_start::ColdStart;
 use crate::guests::compile_workers::CompileWorkers;
 use crate::guests::interrupted_runs::{self, InterruptedRuns};
-use crate::guests::outboxes;
 use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
 use crate::management::accounts::AccountsError;
-use crate::management::assets;
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
 use crate::management::broker::Broker;
@@ -267,30 +265,15 @@ impl Server {
         seats: Seats,
         former: &Former,
     ) -> Result<Self, StartError> {
-        let tenants = broker.tenants.all();
         audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
-        let unfinished = interrupted_runs::recover(&broker, &mut recovered.sessions)?;
-        outboxes::recover(&broker, &mut recovered.sessions);
-        // Quarantined rows may come back, and then need the values that belong to them.
-        let are_all_known = broker.quarantined.is_empty();
-        restore::keeps(&tenants, &mut recovered, are_all_known);
-        lotmq_core::restore::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
-        lotmq_core::restore::retained(&broker, &tenants, recovered.retained);
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
-        restore::deployed(
-            &broker,
-            recovered.modules,
-            recovered.definitions,
-            (recovered.projects, &recovered.settings),
-        );
-        assets::restore(&broker.hosting);
-        assets::tell_lost(&broker.hosting);
+        let unfinished = restore::restore(&broker, RestoreScope::Everything, &mut recovered)?;
         // Routes start last, when all receivers of their messages exist.
         let routes = route_drivers::start(&broker.hosting, orders)?;
         let interrupted_runs = Arc::new(InterruptedRuns::default());
@@ -732,7 +715,7 @@ pub(crate) fn assemble(
         backups: Backups::new(report),
         uploads: Uploads::default(),
         sys: Sys::default(),
-        quarantined: std::mem::take(&mut recovered.quarantined),
+        quarantined: recovered.quarantined.clone(),
     };
     let broker = Arc::new(broker);
     let hooks: Arc<dyn BrokerHooks> = Arc::<Broker>::clone(&broker);

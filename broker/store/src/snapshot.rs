@@ -16,7 +16,9 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
 use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
-use lotmq_changes::{CommitError, LogSnapshot, SnapshotError, TableSize, TenantId};
+use lotmq_changes::{
+    CommitError, LogSnapshot, Recovered, RecoveredQueues, SnapshotError, TableSize, TenantId,
+};
 use redb::ReadTransaction;
 
 use crate::component;
@@ -24,6 +26,7 @@ use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
 use crate::request::Damage;
+use crate::secret::SecretCipher;
 use crate::shared::Shared;
 
 /// See the module's documentation.
@@ -32,6 +35,7 @@ pub struct Snapshot {
     shared: Arc<Shared>,
     /// [`Shared::closings`] when the transaction began.
     closings: u64,
+    cipher: Arc<SecretCipher>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -42,10 +46,14 @@ impl fmt::Debug for Snapshot {
 
 impl Snapshot {
     /// Called by the writer thread, which alone closes the file.
-    pub(crate) fn new(transaction: ReadTransaction, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        transaction: ReadTransaction,
+        shared: Arc<Shared>,
+        cipher: Arc<SecretCipher>,
+    ) -> Self {
         let closings = shared.closings.load(SeqCst);
         shared.snapshots.fetch_add(1, SeqCst);
-        Self { transaction, shared, closings }
+        Self { transaction, shared, closings, cipher }
     }
 
     /// Writes the tables of these classes, and those that every backup has, as one stream.
@@ -62,6 +70,14 @@ impl Snapshot {
     ) -> Result<Vec<TableSize>, SnapshotError> {
         let mut guarded = Guarded { snapshot: &self, out };
         self.read(|transaction| export::write(transaction, classes, &mut guarded))
+    }
+
+    /// All contents but archives, components and the audit, as an opening returns them.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError> {
+        self.read(|transaction| load::contents(transaction, &self.cipher, queues))
     }
 
     /// The files of a project; `None` when there is no such project.
@@ -133,6 +149,10 @@ impl LogSnapshot for Snapshot {
         out: &mut dyn Write,
     ) -> Result<Vec<TableSize>, SnapshotError> {
         (*self).export(classes, out)
+    }
+
+    fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError> {
+        self.contents(queues)
     }
 
     fn archive(&self, tenant: TenantId, name: &str) -> Result<Option<Bytes>, SnapshotError> {

@@ -481,9 +481,9 @@ impl Store {
     /// [`StoreError::Hangs`] after [`Limits::snapshot_wait`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (sender, snapshot) = std::sync::mpsc::sync_channel(1);
-        let shared = Arc::clone(&self.shared);
+        let (shared, cipher) = (Arc::clone(&self.shared), Arc::clone(&self.cipher));
         let reader = Reader(Box::new(move |transaction| {
-            let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared));
+            let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared, cipher));
             // The caller may have ended meanwhile.
             let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
         }));

@@ -223,8 +223,7 @@ impl Machine {
         // Nobody else sets it.
         let _ = context.broker_hooks.set(Arc::downgrade(&hooks));
         let tenants = [Arc::clone(&tenant)];
-        restore::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
-        restore::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
+        restore::restore(&context, &tenants, &mut recovered);
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
             number: core.figures.listener("mqtt"),

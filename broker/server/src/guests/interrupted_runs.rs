@@ -83,19 +83,20 @@ pub(crate) struct Unfinished {
     is_unreadable: bool,
 }
 
-/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are
+/// Takes the queues of these tenants out of `sessions`, and makes those that are missing and
 /// needed.
 ///
 /// # Errors
 /// When one that is missing cannot be stored.
 pub(crate) fn recover(
     hosting: &Hosting,
+    tenants: &[Arc<Tenant>],
     sessions: &mut Vec<RecoveredSession>,
 ) -> Result<Vec<Unfinished>, StoreError> {
     let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
     let end = hosting.ids.next_message();
     let mut unfinished = Vec::new();
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
         let is_wanted = hosting.config.lot.durable_triggers;
         let session = match found {

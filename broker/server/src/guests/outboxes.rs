@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lotmq_changes::{Batch, Op, RecoveredSession, SessionId, SessionRow, StoreError, Waiting};
+use lotmq_changes::{
+    Batch, Op, ROUTE_CLIENT_IDS, RecoveredSession, SessionId, SessionRow, StoreError, Waiting,
+};
 use lotmq_definitions::{Definition, DefinitionKind};
 use tracing::{error, info, warn};
 
@@ -17,7 +19,6 @@ use super::routes::buffering::BufferMode;
 use super::routes::version::Version;
 use super::routes::{RouteCode, RouteRunner};
 use super::{Guests, HasPrograms as _};
-use lotmq_core::protocol::request::ROUTE_CLIENT_IDS;
 use lotmq_core::tenant::Tenant;
 
 /// Name under which the dead letters of a route are kept beside its outbox. No route has it.
@@ -67,11 +68,11 @@ pub(crate) fn recover(hosting: &Hosting, sessions: &mut Vec<RecoveredSession>) {
     delete(hosting, stale);
 }
 
-/// Deletes the outboxes whose routes are not there any more. Those of routes that do not compile
-/// are kept until they do, or are removed.
-pub(crate) fn forget_unclaimed(hosting: &Hosting) {
+/// Deletes the outboxes of these tenants whose routes are not there any more. Those of routes that
+/// do not compile are kept until they do, or are removed.
+pub(crate) fn forget_unclaimed(hosting: &Hosting, tenants: &[Arc<Tenant>]) {
     let mut stale = Batch::new();
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         let guests = &tenant.programs().guests;
         let registry = guests.registry.read();
         guests.left_outboxes.lock().retain(|route, (session, waiting)| {

@@ -32,10 +32,11 @@ use lotmq_process::restoring::Restoring;
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// Deploys the definitions of all tenants. One that does not compile any more is in state `error`:
-/// it does nothing, can be removed, and stays in the store until then.
+/// Deploys the definitions of these tenants. One that does not compile any more is in state
+/// `error`: it does nothing, can be removed, and stays in the store until then.
 pub(crate) fn definitions(
     hosting: &Arc<Hosting>,
+    tenants: &[Arc<Tenant>],
     rows: Vec<DefinitionRow>,
     (settings, quarantined): (&[SettingRow], &[QuarantineRow]),
     restoring: &Restoring,
@@ -43,7 +44,7 @@ pub(crate) fn definitions(
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
         .filter_map(|row| {
-            let tenant = hosting.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
+            let tenant = tenants.iter().find(|tenant| tenant.id == row.tenant).cloned()?;
             Some((row, tenant))
         })
         .collect();
@@ -74,7 +75,7 @@ pub(crate) fn definitions(
             install_failed(&tenant, hosting, &row, &reason);
         }
     }
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         kept_errors::restore(&tenant.programs().guests);
         seeds::plant(tenant, hosting, settings, quarantined);
     }

@@ -455,8 +455,12 @@ pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
 
 /// Installs the stored modules, whose components are in memory one at a time. One that does not
 /// load any more is left out and stays in the store.
-pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &Restoring) {
-    let tenants = hosting.tenants.all();
+pub(crate) fn restore(
+    hosting: &Arc<Hosting>,
+    tenants: &[Arc<Tenant>],
+    rows: Vec<ModuleRow>,
+    restoring: &Restoring,
+) {
     for row in rows {
         restoring.begins("module", &row.name);
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };

@@ -272,17 +272,12 @@ fn restored(config: &Config, copy: &ConfigurationCopy) -> Result<(Arc<Broker>, R
 /// Compiles one program after another.
 fn compile_all(
     broker: &Arc<Broker>,
-    recovered: Recovered,
+    mut recovered: Recovered,
     time: Duration,
     tell: &mut dyn FnMut(Warmed),
 ) -> Result<WarmReport, WarmError> {
     let deadline = Instant::now() + time;
-    restore::deployed(
-        broker,
-        recovered.modules,
-        recovered.definitions,
-        (recovered.projects, &recovered.settings),
-    );
+    restore::deployed(broker, &broker.tenants.all(), &mut recovered);
     let lost = not_restored(broker);
     let all = lost.len() + broker.cold_start.waiting();
     let mut progress = WarmProgress { report: WarmReport::default(), all, tell };
