@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use bytes::Bytes;
 use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
 use lotmq_changes::{
-    CommitError, LogSnapshot, Recovered, RecoveredQueues, SnapshotError, TableSize, TenantId,
+    CommitError, LogSnapshot, MessageId, Recovered, RecoveredQueues, SnapshotError, TableSize, TenantId,
 };
 use redb::ReadTransaction;
 
@@ -25,7 +25,7 @@ use crate::component;
 use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
-use crate::request::Damage;
+use crate::request::{Damage, StoreMoment};
 use crate::secret::SecretCipher;
 use crate::shared::Shared;
 
@@ -36,6 +36,7 @@ pub struct Snapshot {
     /// [`Shared::closings`] when the transaction began.
     closings: u64,
     cipher: Arc<SecretCipher>,
+    next_message: MessageId,
 }
 
 impl fmt::Debug for Snapshot {
@@ -47,13 +48,13 @@ impl fmt::Debug for Snapshot {
 impl Snapshot {
     /// Called by the writer thread, which alone closes the file.
     pub(crate) fn new(
-        transaction: ReadTransaction,
+        StoreMoment { transaction, next_message }: StoreMoment,
         shared: Arc<Shared>,
         cipher: Arc<SecretCipher>,
     ) -> Self {
         let closings = shared.closings.load(SeqCst);
         shared.snapshots.fetch_add(1, SeqCst);
-        Self { transaction, shared, closings, cipher }
+        Self { transaction, shared, closings, cipher, next_message }
     }
 
     /// Writes the tables of these classes, and those that every backup has, as one stream.
@@ -77,7 +78,9 @@ impl Snapshot {
     /// # Errors
     /// See [`SnapshotError`].
     pub fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError> {
-        self.read(|transaction| load::contents(transaction, &self.cipher, queues))
+        let mut contents = self.read(|transaction| load::contents(transaction, &self.cipher, queues))?;
+        contents.next_message = contents.next_message.max(self.next_message);
+        Ok(contents)
     }
 
     /// The files of a project; `None` when there is no such project.

@@ -482,8 +482,8 @@ impl Store {
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (sender, snapshot) = std::sync::mpsc::sync_channel(1);
         let (shared, cipher) = (Arc::clone(&self.shared), Arc::clone(&self.cipher));
-        let reader = Reader(Box::new(move |transaction| {
-            let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared, cipher));
+        let reader = Reader(Box::new(move |moment| {
+            let snapshot = moment.map(|moment| Snapshot::new(moment, shared, cipher));
             // The caller may have ended meanwhile.
             let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
         }));

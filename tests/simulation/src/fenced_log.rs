@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use lotmq_changes::{
-    AuditEnds, AuditRecord, Batch, COMMIT_BUCKETS, CommitErrorKind, Log, LogMetrics, MessageId, OnSlice,
+    AuditEnds, AuditRecord, Batch, CommitErrorKind, CommitTimes, Log, LogMetrics, MessageId, OnSlice,
     QueueSlice, SessionId, StoreError, TenantId, Ticket,
 };
-use lotmq_histogram::DurationCounts;
 use lotmq_store::Store;
 
 use crate::fault::{HandoverFault, planted_handover};
@@ -133,7 +132,7 @@ impl Log for FencedLog {
         self.store.metrics()
     }
 
-    fn commit_times(&self) -> DurationCounts<COMMIT_BUCKETS> {
+    fn commit_times(&self) -> CommitTimes {
         self.store.commit_times()
     }
 
