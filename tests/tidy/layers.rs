@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
@@ -23,9 +24,9 @@ const LAYERS: [(&str, u8); 40] = [
     ("lotmq-chain", 0),
     ("lotmq-connection-string", 0),
     ("lotmq-zstd", 0),
-    ("lotmq-changes", 0),
     ("lotmq-terminal", 0),
     ("lotmq-toolchain", 0),
+    ("lotmq-changes", 1),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),
@@ -90,6 +91,22 @@ const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
         "lotmq-simulation",
         &["lotmq-core", "lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions", "lotmq-disk"],
     ),
+];
+
+/// Files of the broker that name the store, and what for. All other code writes and reads by the
+/// traits of a log (`lotmq_changes`), so that another log can take the place of the store.
+const NAMES_STORE: [(&str, &str); 11] = [
+    ("broker/process/src/disk_room.rs", "free space of the disk"),
+    ("broker/server/src/guests/route_drivers/folders.rs", "size of the disk"),
+    ("broker/server/src/management/backup/archive.rs", "whether an error says that the disk is full"),
+    ("broker/server/src/management/backup/spool.rs", "free space of the disk"),
+    ("broker/server/src/management/command/audit.rs", "whether an error says that the disk is full"),
+    ("broker/server/src/management/command/backup.rs", "free space of the disk"),
+    ("broker/server/src/server.rs", "opens the store of a broker"),
+    ("broker/server/src/server/embedded.rs", "opens the store of an embedded broker"),
+    ("broker/server/src/server/offline_password.rs", "opens the store of a broker that is stopped"),
+    ("broker/server/src/server/snapshot_socket.rs", "exports the store of a broker that is stopped"),
+    ("broker/server/src/server/warm.rs", "opens a copy of the store"),
 ];
 
 /// Crates that would bring these in.
@@ -248,6 +265,30 @@ fn core_reaches_no_database() {
     assert!(reached.contains("lotmq-changes"), "the core makes batches");
     let databases = ["lotmq-store", "redb"].into_iter().filter(|package| reached.contains(package));
     assert_none(&databases.map(|package| format!("lotmq-core reaches {package}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_the_assembly_of_the_broker_names_the_store() {
+    let folders = ["broker/core", "broker/server", "broker/process"];
+    let is_of_broker =
+        |source: &&Source| !source.is_test() && folders.iter().any(|folder| source.path.starts_with(folder));
+    let names_store = |source: &Source| {
+        let text = source.text_without_tests();
+        text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("lotmq_store::"))
+    };
+    let sources = sources();
+    let found: BTreeSet<&str> = sources
+        .iter()
+        .filter(is_of_broker)
+        .filter(|source| names_store(source))
+        .filter_map(|source| source.path.to_str())
+        .collect();
+    let known: BTreeSet<&str> = NAMES_STORE.iter().map(|(path, _)| *path).collect();
+    let unknown = found.difference(&known).map(|path| format!("{path} names the store"));
+    let needless = known
+        .difference(&found)
+        .map(|path| format!("{path} does not name the store; take it out of the list"));
+    assert_none(&unknown.chain(needless).collect::<Vec<_>>());
 }
 
 #[test]

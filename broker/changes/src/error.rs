@@ -1,8 +1,10 @@
-//! Why something was not made durable, and what is wrong with a damaged file.
+//! Why something was not made durable, read or restored, and what is wrong with a damaged file.
 //!
 //! All of these are failures of the environment, except [`StoreError::Full`], which is a limit.
 
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::Ticket;
@@ -156,4 +158,65 @@ pub enum CommitErrorKind {
     Gone,
     /// The file failed before and could not be opened again yet.
     Unavailable,
+}
+
+/// Why an exported stream did not become a store. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The stream is something else.
+    #[error("this is no export of a lotmq store")]
+    Foreign,
+    /// It was written by a newer version of this program.
+    #[error("the export has version {found}, this program knows versions up to {known}")]
+    TooNew {
+        /// Its version.
+        found: u64,
+        /// The newest that is known.
+        known: u64,
+    },
+    /// It was changed or cut since it was written.
+    #[error("the export is damaged: {0}")]
+    Damaged(&'static str),
+    /// There is a store already; it is not overwritten.
+    #[error("'{}' exists; move it away first", .0.display())]
+    Exists(PathBuf),
+    /// It cannot be read, or the new file cannot be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The store is in memory; nothing can be put in the place of a file.
+    #[error("the store is in memory and has no file (store.durability = none)")]
+    NoFile,
+    /// The contents do not make a store.
+    #[error("{0}")]
+    Load(String),
+}
+
+impl From<Corruption> for ImportError {
+    fn from(corruption: Corruption) -> Self {
+        Self::Load(corruption.to_string())
+    }
+}
+
+/// Error of writing out a snapshot. The partial output is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The file was closed meanwhile, after a failure or at the end.
+    #[error("the store failed or was closed meanwhile")]
+    Lost,
+    /// Reading the store or writing the stream failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The data read is damaged.
+    #[error("the store is damaged: {0}")]
+    Damaged(#[from] Corruption),
+}
+
+impl SnapshotError {
+    /// Whether a new snapshot may do.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost)
+    }
 }

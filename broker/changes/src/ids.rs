@@ -95,6 +95,11 @@ impl Ids {
         MessageId(self.message.fetch_add(1, Relaxed))
     }
 
+    /// Gives no message number below this one from now on, because another process has used them.
+    pub fn continue_at(&self, message: MessageId) {
+        self.message.fetch_max(message.0, Relaxed);
+    }
+
     /// A session number that was never used.
     pub fn next_session(&self) -> SessionId {
         SessionId(self.session.fetch_add(1, Relaxed))

@@ -1,8 +1,9 @@
-//! The durable changes of the broker as values and bytes, and the trait of a log that takes them.
+//! The durable changes of the broker as values and bytes, and the traits of a log that takes them.
 //!
 //! A turn collects its changes as [`Op`]s in a [`Batch`], which encodes them at once. A log
 //! ([`Log`]) takes batches and returns a [`Ticket`] for each. A log that is opened returns its
-//! contents as [`Recovered`]. `lotmq_store` is the log on one machine.
+//! contents as [`Recovered`]. [`LogArchive`] makes and restores backups of a log. `lotmq_store` is
+//! the log on one machine.
 //!
 //! Users of a log need the names at the root of this crate. An engine of a log also needs the
 //! bytes: [`record`] for messages, acknowledgements and Packet Identifiers, [`table`] for
@@ -22,6 +23,7 @@
 //!   `every_table_is_in_a_part_or_in_all`.
 //! - The core and all crates below it know no database. Test `core_reaches_no_database`.
 
+mod archive;
 mod audit;
 mod batch;
 pub mod encoding;
@@ -30,24 +32,29 @@ mod ids;
 mod limits;
 mod log;
 mod message;
+mod metrics;
 #[doc(hidden)]
 pub mod rare;
 pub mod record;
 mod recovered;
+mod scope;
 mod slice;
 pub mod table;
 
+pub use archive::{InstalledLog, LogArchive, LogSnapshot, StagedLog, TableSize, retry_lost};
 pub use audit::{AuditEnds, AuditRecord};
 pub use batch::{Batch, Op, RowChange};
 #[cfg(feature = "fault-points")]
 pub use batch::{OpKind, lose_operations};
-pub use error::{CommitError, CommitErrorKind, Corruption, StoreError};
+pub use error::{CommitError, CommitErrorKind, Corruption, ImportError, SnapshotError, StoreError};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use log::Log;
 pub use message::{Delivery, MessageRef};
+pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, CommitTimes, LogMetrics};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };
+pub use scope::{LogShard, RestoreScope};
 pub use slice::{OnSlice, QueueSlice};
 pub use table::definition::DefinitionRow;
 pub use table::environment::EnvironmentRow;
@@ -57,7 +64,7 @@ pub use table::module::ModuleRow;
 pub use table::project::ProjectRow;
 pub use table::quarantine::QuarantineRow;
 pub use table::retained::{KeeperRow, RetainedRow};
-pub use table::session::{PeerRow, SessionRow, WillRow};
+pub use table::session::{PeerRow, ROUTE_CLIENT_IDS, SessionRow, WillRow};
 pub use table::setting::SettingRow;
 pub use table::subscription::SubscriptionRow;
 pub use table::tenant::TenantRow;

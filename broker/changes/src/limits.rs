@@ -12,3 +12,7 @@ pub(crate) const BATCH_ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of deliveries after which a list is continued in the next record.
 pub const DELIVERIES_BYTES_MAX: u16 = 16 * 1024;
+
+/// Snapshots that a reader may lose before it gives up. A failing store is opened again twice a
+/// second.
+pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;

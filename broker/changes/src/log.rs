@@ -1,5 +1,5 @@
-//! Log of durable changes, as the core uses it: it takes batches, reports their progress, and reads
-//! long queues back.
+//! Log of durable changes, as all its writers use it: it takes batches, reports their progress, and
+//! reads long queues and the audit back.
 //!
 //! A log takes [`Batch`]es. A batch is the changes of one turn, as bytes that mean the same to each
 //! copy that applies them, at any time. Its maker gives every number in it (from
@@ -17,8 +17,11 @@
 //!   when the batch is there after a crash of the process and, as the log is configured, after a
 //!   loss of power. A batch that failed may be stored with a later one after all, until it is
 //!   counted as [lost](Log::losses).
-//! - **Nobody waits.** No call waits for a disk or another machine. A caller asks for the outcome
-//!   later; the owner of the threads wakes it when there is news.
+//! - **Nobody waits.** No call of the core waits for a disk or another machine. A caller asks for
+//!   the outcome later; the owner of the threads wakes it when there is news.
+//! - **Waiting has a name.** [`Log::wait`], [`Log::wait_for`], [`Log::commit`],
+//!   [`Log::queue_slice`], [`Log::read_audit`], [`Log::audit_ends`] and [`Log::close`] block. They
+//!   are for threads that serve no client: commands, housekeeping, start and stop.
 //!
 //! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that
 //! something waits for, and for each client that has published with it; [`Log::is_congested`] once
@@ -26,10 +29,15 @@
 //! [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
 //! [`Log::losses`] for a message of QoS 2. Slots of messages and sessions cost no call.
 //!
-//! Not here: the other parts of a store (snapshots, blocking commits, figures), which the core does
-//! not use.
+//! Not here: snapshots and backups ([`LogArchive`](crate::LogArchive)), and how a log is opened.
 
-use crate::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, StoreError, Ticket};
+use std::ops::{ControlFlow, RangeInclusive};
+use std::time::Duration;
+
+use crate::{
+    AuditEnds, AuditRecord, Batch, CommitErrorKind, CommitTimes, LogMetrics, MessageId, OnSlice, QueueSlice,
+    SessionId, StoreError, TenantId, Ticket,
+};
 
 /// Log of durable changes.
 pub trait Log: Send + Sync {
@@ -43,6 +51,15 @@ pub trait Log: Send + Sync {
         reason = "the batch comes back as it went in, by value, and only when the log is full"
     )]
     fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)>;
+
+    /// Takes a batch, however much waits already, and returns its ticket.
+    ///
+    /// For changes that are in force already and cannot be taken back. The log does not bound them.
+    /// The caller must: it makes few changes, or waits for each before it makes the next.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] at the end: nothing of the batch is stored.
+    fn append(&self, batch: Batch) -> Result<Ticket, StoreError>;
 
     /// Ticket of the batch that was taken last, from any thread: when it is settled, so are all
     /// before.
@@ -94,4 +111,74 @@ pub trait Log: Send + Sync {
         most: (usize, u64, u64),
         reply: OnSlice,
     ) -> Result<(), StoreError>;
+
+    /// Blocks until a ticket is settled.
+    ///
+    /// # Errors
+    /// [`StoreError::CommitFailed`] when the batch failed, [`StoreError::Closed`] when the log
+    /// ended first.
+    fn wait(&self, ticket: Ticket) -> Result<(), StoreError>;
+
+    /// Blocks until a ticket is settled, as long as the log settles something at least once in
+    /// `patience`.
+    ///
+    /// # Errors
+    /// Those of [`Log::wait`], and [`StoreError::Hangs`] after `patience` without progress. The
+    /// outcome of the batch is unknown then.
+    fn wait_for(&self, ticket: Ticket, patience: Duration) -> Result<(), StoreError>;
+
+    /// Appends a batch and waits for it.
+    ///
+    /// # Errors
+    /// Those of [`Log::append`] and [`Log::wait`].
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.wait(self.append(batch)?)
+    }
+
+    /// Reads the unsent messages of a session behind `after` and waits for them: at most so many
+    /// messages and bytes, though one message at least.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the log cannot be read.
+    fn queue_slice(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        messages_max: usize,
+        bytes_max: u64,
+    ) -> Result<QueueSlice, StoreError>;
+
+    /// Reads the audit records of a tenant with these numbers, oldest first, until `visit` breaks.
+    /// Returns the number of damaged records, which are left out.
+    ///
+    /// Everything that was appended before is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the log cannot be read.
+    fn read_audit(
+        &self,
+        tenant: TenantId,
+        numbers: RangeInclusive<u64>,
+        visit: &mut dyn FnMut(AuditRecord) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError>;
+
+    /// Returns the first and the last audit record of a tenant with these numbers; `None` when it
+    /// has none.
+    ///
+    /// # Errors
+    /// As [`Log::read_audit`].
+    fn audit_ends(
+        &self,
+        tenant: TenantId,
+        numbers: RangeInclusive<u64>,
+    ) -> Result<Option<AuditEnds>, StoreError>;
+
+    /// Counters of the log as they are now.
+    fn metrics(&self) -> LogMetrics;
+
+    /// Durations of commits so far.
+    fn commit_times(&self) -> CommitTimes;
+
+    /// Stores what waits and ends the log. Further calls do nothing.
+    fn close(&self);
 }

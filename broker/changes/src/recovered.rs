@@ -11,7 +11,7 @@ use crate::table::{
     DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
     SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
-use crate::{MembershipId, MessageId, TenantId};
+use crate::{MembershipId, MessageId, RestoreScope, TenantId};
 
 /// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless
 /// said otherwise.
@@ -45,8 +45,38 @@ pub struct Recovered {
     pub quarantined: Vec<QuarantineRow>,
     /// Facts about the whole broker that the server put.
     pub meta: Vec<MetaRow>,
+    /// First number that no message of these contents has.
+    pub next_message: MessageId,
     /// Whether the store was empty: the first start on this directory.
     pub is_new: bool,
+}
+
+impl Recovered {
+    /// Takes the rows of a scope out. Facts about the whole broker stay, unless the scope is
+    /// everything. A part gets copies of the facts that restoring needs.
+    pub fn take(&mut self, scope: RestoreScope) -> Self {
+        if scope == RestoreScope::Everything {
+            return std::mem::take(self);
+        }
+        let is_in = |tenant: TenantId| scope.has_managed(tenant);
+        Self {
+            tenants: self.tenants.extract_if(.., |row| is_in(row.id)).collect(),
+            sessions: self.sessions.extract_if(.., |it| scope.has_session(&it.session)).collect(),
+            retained: self.retained.extract_if(.., |row| scope.has_retained(row)).collect(),
+            keeps: self.keeps.extract_if(.., |row| is_in(row.tenant)).collect(),
+            definitions: self.definitions.extract_if(.., |row| is_in(row.tenant)).collect(),
+            modules: self.modules.extract_if(.., |row| is_in(row.tenant)).collect(),
+            projects: self.projects.extract_if(.., |row| is_in(row.tenant)).collect(),
+            users: self.users.extract_if(.., |row| is_in(row.tenant)).collect(),
+            settings: self.settings.extract_if(.., |row| is_in(row.tenant)).collect(),
+            environment: self.environment.extract_if(.., |row| is_in(row.tenant)).collect(),
+            secrets: self.secrets.extract_if(.., |row| is_in(row.tenant)).collect(),
+            quarantined: self.quarantined.clone(),
+            meta: Vec::new(),
+            next_message: self.next_message,
+            is_new: self.is_new,
+        }
+    }
 }
 
 /// Messages that a log loads with each session when it is opened.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use lotmq_changes::QuarantineRow;
 use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::{QuarantineRow, TableSize};
 use lotmq_server::backup::{Archive, Manifest};
 use lotmq_server::warm::{self, WarmOutcome, WarmReport, Warmed};
-use lotmq_store::{Store, TableSize};
+use lotmq_store::Store;
 use lotmq_terminal::text::printable;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::json;

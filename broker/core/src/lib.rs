@@ -131,7 +131,7 @@ pub mod message;
 pub mod owner;
 pub mod protocol;
 pub mod reason;
-pub mod recover;
+pub mod restore;
 pub mod routing;
 mod shared;
 pub mod shares;

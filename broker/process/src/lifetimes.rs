@@ -9,9 +9,8 @@
 
 use std::time::{Duration, Instant};
 
-use lotmq_changes::{Batch, MetaRow, Op};
+use lotmq_changes::{Batch, Log, MetaRow, Op};
 use lotmq_core::clock::Clock;
-use lotmq_store::Store;
 use tracing::warn;
 
 /// Name of the stored fact.
@@ -87,7 +86,7 @@ pub struct Anchoring {
 impl Anchoring {
     /// Writes an anchor at first, when the wall clock was set, and after a while in which the store
     /// was written to.
-    pub fn look(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
+    pub fn look(&mut self, log: &dyn Log, clock: &dyn Clock, now: Instant) {
         let step_ms = clock.note_wall();
         if step_ms.unsigned_abs() >= TOLD_MIN_MS {
             let seconds = step_ms / 1000;
@@ -95,26 +94,26 @@ impl Anchoring {
         }
         match self.last {
             Some((written_at, _)) if step_ms == 0 && now.duration_since(written_at) < ANCHOR_INTERVAL => {}
-            Some(_) if step_ms == 0 => self.close(store, clock, now),
-            _ => self.write(store, clock, now),
+            Some(_) if step_ms == 0 => self.close(log, clock, now),
+            _ => self.write(log, clock, now),
         }
     }
 
     /// Writes one, unless nothing was written since the last: then nothing is stored by whose time
     /// it would matter.
-    pub fn close(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
+    pub fn close(&mut self, log: &dyn Log, clock: &dyn Clock, now: Instant) {
         match self.last {
             // That of the anchor itself is one.
-            Some((_, before)) if store.metrics().commits <= before + 1 => self.last = Some((now, before)),
-            _ => self.write(store, clock, now),
+            Some((_, before)) if log.metrics().commits <= before + 1 => self.last = Some((now, before)),
+            _ => self.write(log, clock, now),
         }
     }
 
-    fn write(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
-        let commits = store.metrics().commits;
+    fn write(&mut self, log: &dyn Log, clock: &dyn Clock, now: Instant) {
+        let commits = log.metrics().commits;
         let mut batch = Batch::new();
         batch.push(Op::PutMeta(&Anchor::now(clock).row()));
-        match store.append(batch) {
+        match log.append(batch) {
             Ok(_) => self.last = Some((now, commits)),
             Err(error) => {
                 self.last = None;

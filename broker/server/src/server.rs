@@ -13,8 +13,8 @@ pub(crate) mod metrics;
 mod observed_broker;
 pub(crate) mod offline_password;
 pub mod preflight;
-mod recover;
 mod restart;
+mod restore;
 pub(crate) mod signals;
 mod snapshot_socket;
 mod storage_watch;
@@ -29,7 +29,7 @@ use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_admin::{Admin, AdminSetup};
 use lotmq_auth::PasswordCost;
-use lotmq_changes::{Log, MetaRow, Recovered, StoreError};
+use lotmq_changes::{Log, LogArchive, MetaRow, Recovered, RestoreScope, StoreError};
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{
@@ -47,13 +47,11 @@ use crate::guests::HasPrograms as _;
 use crate::guests::cold_start::ColdStart;
 use crate::guests::compile_workers::CompileWorkers;
 use crate::guests::interrupted_runs::{self, InterruptedRuns};
-use crate::guests::outboxes;
 use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
-use crate::management::accounts::{self, AccountsError};
-use crate::management::assets;
+use crate::management::accounts::AccountsError;
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
 use crate::management::broker::Broker;
@@ -263,30 +261,15 @@ impl Server {
         seats: Seats,
         former: &Former,
     ) -> Result<Self, StartError> {
-        let tenants = broker.tenants.all();
         audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
-        let unfinished = interrupted_runs::recover(&broker, &mut recovered.sessions)?;
-        outboxes::recover(&broker, &mut recovered.sessions);
-        // Quarantined rows may come back, and then need the values that belong to them.
-        let are_all_known = broker.quarantined.is_empty();
-        recover::keeps(&tenants, &mut recovered, are_all_known);
-        lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
-        lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
-        recover::deployed(
-            &broker,
-            recovered.modules,
-            recovered.definitions,
-            (recovered.projects, &recovered.settings),
-        );
-        assets::restore(&broker.hosting);
-        assets::tell_lost(&broker.hosting);
+        let unfinished = restore::restore(&broker, RestoreScope::Everything, &mut recovered)?;
         // Routes start last, when all receivers of their messages exist.
         let routes = route_drivers::start(&broker.hosting, orders)?;
         let interrupted_runs = Arc::new(InterruptedRuns::default());
@@ -312,7 +295,7 @@ impl Server {
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
             Ok(threads) => {
-                let snapshots = SnapshotSocket::start(config, &server.broker.store);
+                let snapshots = SnapshotSocket::start(config, &server.broker.archive);
                 Ok(Self { cold_start: threads, snapshots, ..server })
             }
             Err(error) => {
@@ -578,10 +561,10 @@ impl Server {
         let _ = self.housekeeper.join();
         for tenant in self.broker.tenants.all().iter() {
             let now_ms = self.broker.clock.wall_ms();
-            tenant.managed().audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
+            tenant.managed().audit.close(&*self.broker.log, &self.broker.counters, now_ms, &tenant.name);
             tenant.forget_clients();
         }
-        self.broker.store.close();
+        self.broker.log.close();
         info!("stopped");
     }
 }
@@ -669,16 +652,17 @@ pub(crate) fn assemble(
     surroundings: Surroundings,
     mut recovered: Recovered,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
+    let tenants = restore::tenants(&store, &mut recovered, config, &surroundings)?;
     let Surroundings {
         clock, entropy, zone, engine, python, ambient, shards, routes, watchdog, report, ..
     } = surroundings;
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
-    let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
+    let ids = Arc::clone(store.ids());
+    let (log, archive) = (Arc::clone(&store) as Arc<dyn Log>, store as Arc<dyn LogArchive>);
     let broker_number = Hosting::random_number(&entropy, clock.wall_ms());
-    let core = Arc::new(Core::new(config, log, clock, entropy));
+    let core = Arc::new(Core::new(config, (log, ids), clock, entropy));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let hosting = Hosting {
         started_ms: core.clock.wall_ms(),
@@ -686,7 +670,7 @@ pub(crate) fn assemble(
         config: config.clone(),
         broker_number,
         context: Arc::clone(&context),
-        store,
+        archive,
         tenants: Arc::clone(&tenants),
         watchdog: Arc::clone(&watchdog),
         housekeeping: Arc::clone(&housekeeping),
@@ -711,7 +695,7 @@ pub(crate) fn assemble(
         backups: Backups::new(report),
         uploads: Uploads::default(),
         sys: Sys::default(),
-        quarantined: std::mem::take(&mut recovered.quarantined),
+        quarantined: recovered.quarantined.clone(),
     };
     let broker = Arc::new(broker);
     let hooks: Arc<dyn BrokerHooks> = Arc::<Broker>::clone(&broker);

@@ -8,11 +8,10 @@ use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
-use lotmq_changes::{Batch, EnvironmentRow, Op, StoreError, TenantId};
+use lotmq_changes::{Batch, EnvironmentRow, Log, Op, StoreError, TenantId};
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_pulse::Silence;
-use lotmq_store::Store;
 
 use crate::Server;
 use lotmq_net::shard::Shard;
@@ -127,7 +126,7 @@ pub(crate) fn receive(client: &mut Client) -> (String, String) {
 
 /// Fills the queue of a store: it is full until one large batch is written, which takes far longer
 /// than any call.
-pub(crate) fn fill(store: &Store) {
+pub(crate) fn fill(log: &dyn Log) {
     let of_bytes = |bytes: usize| {
         let row =
             EnvironmentRow { tenant: TenantId::DEFAULT, name: "FILLER".into(), value: "v".repeat(bytes) };
@@ -137,10 +136,10 @@ pub(crate) fn fill(store: &Store) {
         batch
     };
     loop {
-        store.wait(store.last_ticket()).unwrap();
+        log.wait(log.last_ticket()).unwrap();
         // Others may have been faster.
-        if store.offer(of_bytes(60_000)).is_ok()
-            && matches!(store.offer(of_bytes(1)), Err((StoreError::Full { .. }, _)))
+        if log.offer(of_bytes(60_000)).is_ok()
+            && matches!(log.offer(of_bytes(1)), Err((StoreError::Full { .. }, _)))
         {
             return;
         }

@@ -6,10 +6,11 @@
 use std::ops::{ControlFlow, RangeInclusive};
 
 use lotmq_changes::table::{AuditRow, Table, audit_key, read};
-use lotmq_changes::{AuditEnds, AuditRecord, CommitError, CommitErrorKind, StoreError, TenantId};
+use lotmq_changes::{
+    AuditEnds, AuditRecord, CommitError, CommitErrorKind, SnapshotError, StoreError, TenantId,
+};
 use redb::ReadTransaction;
 
-use crate::SnapshotError;
 use crate::load;
 use crate::load_error::LoadError;
 use crate::secret::SecretCipher;

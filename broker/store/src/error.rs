@@ -1,5 +1,4 @@
-//! Why the store could not be opened, copied or imported. All of these are failures of the
-//! environment.
+//! Why the store could not be opened. All of these are failures of the environment.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -104,61 +103,6 @@ fn protection_hint(directory: &Path, may_be_put_aside: bool) -> String {
 
 fn pid_text(pid: Option<u32>) -> String {
     pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
-}
-
-/// Why an exported stream did not become a store. Nothing of it is left behind.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ImportError {
-    /// The stream is something else.
-    #[error("this is no export of a lotmq store")]
-    Foreign,
-    /// It was written by a newer version of this program.
-    #[error("the export has version {found}, this program knows versions up to {known}")]
-    TooNew {
-        /// Its version.
-        found: u64,
-        /// The newest that is known.
-        known: u64,
-    },
-    /// It was changed or cut since it was written.
-    #[error("the export is damaged: {0}")]
-    Damaged(&'static str),
-    /// There is a store already; it is not overwritten.
-    #[error("'{}' exists; move it away first", .0.display())]
-    Exists(PathBuf),
-    /// It cannot be read, or the new file cannot be written.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The store is in memory; nothing can be put in the place of a file.
-    #[error("the store is in memory and has no file (store.durability = none)")]
-    NoFile,
-    /// The contents do not make a store.
-    #[error("{0}")]
-    Load(String),
-}
-
-/// Error of writing out a snapshot. The partial output is of no use.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SnapshotError {
-    /// The file was closed meanwhile, after a failure or at the end.
-    #[error("the store failed or was closed meanwhile")]
-    Lost,
-    /// Reading the store or writing the stream failed.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The data read is damaged.
-    #[error("the store is damaged: {0}")]
-    Damaged(#[from] Corruption),
-}
-
-impl SnapshotError {
-    /// Whether a new snapshot may do.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        matches!(self, Self::Lost)
-    }
 }
 
 /// Why there is no key for secrets.

@@ -14,11 +14,10 @@
 
 use std::io::{self, Read, Write};
 
-use lotmq_changes::Corruption;
 use lotmq_changes::table::{BackupClass, SCHEMA_VERSION, TABLES, Table};
+use lotmq_changes::{ImportError, TableSize};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::error::ImportError;
 use crate::load_error::{LoadError, from_redb};
 use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QUEUES, QUEUES_NAME, definition};
 
@@ -37,17 +36,6 @@ const HEADER: u8 = 0;
 const TABLE: u8 = 1;
 const ROWS: u8 = 2;
 const END: u8 = 3;
-
-/// Rows and bytes of one table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableSize {
-    /// Name of the table.
-    pub name: &'static str,
-    /// How many rows it has.
-    pub rows: u64,
-    /// Bytes of their keys and values.
-    pub bytes: u64,
-}
 
 /// Calls `visit` with every row of a table.
 pub(crate) fn each_row(
@@ -306,10 +294,4 @@ fn part<'a>(rows: &mut &'a [u8]) -> Result<&'a [u8], ImportError> {
 
 fn number(key: &[u8]) -> Result<u64, ImportError> {
     key.try_into().map(u64::from_be_bytes).map_err(|_| ImportError::Damaged("a key"))
-}
-
-impl From<Corruption> for ImportError {
-    fn from(corruption: Corruption) -> Self {
-        Self::Load(corruption.to_string())
-    }
 }

@@ -290,6 +290,8 @@ impl Committer {
     ) -> Result<(), redb::Error> {
         let newest = self.deleted_retained.get(key).map_or(version, |deleted| version.max(*deleted));
         self.deleted_retained.set(key.to_vec(), newest);
+        // A later owner must not give this number to a message of the topic.
+        self.index.note_number(MessageId(version));
         if tables.retained_version(key)?.is_some_and(|stored| stored > version) {
             return Ok(());
         }

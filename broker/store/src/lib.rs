@@ -98,12 +98,10 @@ mod writer;
 pub use backend::{BackendFactory, Durability, NoNote, Note};
 pub use contain::takes_panic;
 pub use directory::{disk_bytes, free_bytes, is_full};
-pub use error::{ImportError, OpenError, SecretKeyError, SnapshotError};
-pub use export::TableSize;
+pub use error::{OpenError, SecretKeyError};
 #[doc(hidden)]
 pub use fuzz::{fuzz_log, fuzz_row};
 pub use limits::Limits;
-pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Metrics};
 pub use offline::Stats;
 pub use redb::{BackendError, StorageBackend};
 pub use secret::{KeySource, RandomSource};

@@ -53,10 +53,6 @@ pub(crate) const LOOK_PAUSE_IDLE: Duration = Duration::from_secs(5);
 /// standing still.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// Snapshots that one who reads may lose before it is given up; a failing store is opened again
-/// twice a second.
-pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;
-
 /// How long somebody who reads in a snapshot keeps a failing store from being opened again, which
 /// would end the snapshot.
 pub(crate) const SNAPSHOT_HOLD_MAX: Duration = Duration::from_secs(30);

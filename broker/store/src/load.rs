@@ -243,29 +243,53 @@ pub(crate) fn load_all(
     let transaction = database.begin_read().map_err(from_redb)?;
     let sessions: Vec<SessionRow> = rows(&transaction)?;
     let sessions_reserved = sessions_reserved(&transaction, &sessions)?;
-    let (replayed, orphaned_payloads) = load_log(&transaction, &sessions)?;
-    let Replayed { mut index, has_foreign_rows } = replayed;
-    let mut recovered = Recovered {
-        tenants: rows(&transaction)?,
-        retained: rows(&transaction)?,
-        keeps: rows(&transaction)?,
-        definitions: rows(&transaction)?,
-        modules: rows(&transaction)?,
-        projects: rows(&transaction)?,
-        users: rows(&transaction)?,
-        settings: rows(&transaction)?,
-        environment: rows(&transaction)?,
-        secrets: rows(&transaction)?.into_iter().map(|row| open_secret(cipher, row)).collect(),
-        quarantined: rows(&transaction)?,
-        meta: rows(&transaction)?,
-        sessions: join_sessions(&transaction, &index, sessions, queues)?,
-        is_new,
-    };
+    let (Replayed { mut index, has_foreign_rows }, orphaned_payloads) = load_log(&transaction, &sessions)?;
+    let recovered = Recovered { is_new, ..join(&transaction, &mut index, sessions, cipher, queues)? };
     if cipher.is_new && has_sealed_rows(&transaction)? {
         tracing::warn!(
             "the key of the secrets was gone and a new one was made: secrets and records of the audit from before cannot be read with it; put the former secret.key back, or set the secrets anew"
         );
     }
+    drop(transaction);
+    Ok((Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved }, recovered))
+}
+
+/// Reads the contents of a store that another transaction may write to meanwhile.
+pub(crate) fn contents(
+    transaction: &ReadTransaction,
+    cipher: &SecretCipher,
+    queues: RecoveredQueues,
+) -> Result<Recovered, LoadError> {
+    let sessions: Vec<SessionRow> = rows(transaction)?;
+    let (Replayed { mut index, .. }, _) = load_log(transaction, &sessions)?;
+    join(transaction, &mut index, sessions, cipher, queues)
+}
+
+/// Reads the tables, and joins them with the log. Notes in `index` which message numbers are used.
+fn join(
+    transaction: &ReadTransaction,
+    index: &mut LogIndex,
+    sessions: Vec<SessionRow>,
+    cipher: &SecretCipher,
+    queues: RecoveredQueues,
+) -> Result<Recovered, LoadError> {
+    let mut recovered = Recovered {
+        tenants: rows(transaction)?,
+        retained: rows(transaction)?,
+        keeps: rows(transaction)?,
+        definitions: rows(transaction)?,
+        modules: rows(transaction)?,
+        projects: rows(transaction)?,
+        users: rows(transaction)?,
+        settings: rows(transaction)?,
+        environment: rows(transaction)?,
+        secrets: rows(transaction)?.into_iter().map(|row| open_secret(cipher, row)).collect(),
+        quarantined: rows(transaction)?,
+        meta: rows(transaction)?,
+        sessions: join_sessions(transaction, index, sessions, queues)?,
+        next_message: MessageId::default(),
+        is_new: false,
+    };
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));
@@ -273,8 +297,8 @@ pub(crate) fn load_all(
     let subscriptions = recovered.sessions.iter().flat_map(|recovered| &recovered.subscriptions);
     let memberships = subscriptions.filter_map(|row| row.membership).map(MembershipId::earliest);
     versions.chain(memberships).for_each(|number| index.note_number(number));
-    drop(transaction);
-    Ok((Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved }, recovered))
+    recovered.next_message = MessageId(index.next_message_id);
+    Ok(recovered)
 }
 
 /// Whether there is anything that was encrypted.

@@ -5,13 +5,13 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use lotmq_changes::table::{BackupClass, TABLES, Table};
-use lotmq_changes::{Corruption, QuarantineRow};
+use lotmq_changes::{Corruption, ImportError, QuarantineRow, TableSize};
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::{self, Durability};
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{ImportError, OpenError};
-use crate::export::{self, TableSize};
+use crate::error::OpenError;
+use crate::export;
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};

@@ -26,7 +26,14 @@ impl fmt::Debug for Request {
 
 /// Takes a read transaction of the moment, on the writer's thread; it must not block. Dropped when
 /// the store is closed first.
-pub(crate) struct Reader(pub(crate) Box<dyn FnOnce(Result<ReadTransaction, CommitError>) + Send>);
+pub(crate) struct Reader(pub(crate) Box<dyn FnOnce(Result<StoreMoment, CommitError>) + Send>);
+
+/// The store at one moment.
+pub(crate) struct StoreMoment {
+    pub(crate) transaction: ReadTransaction,
+    /// First number that no message has, deleted retained ones included.
+    pub(crate) next_message: MessageId,
+}
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
-use lotmq_changes::{CommitError, CommitErrorKind};
+use lotmq_changes::{COMMIT_BOUNDS, COMMIT_BUCKETS, CommitError, CommitErrorKind};
 use lotmq_histogram::Histogram;
 
-use crate::metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Counters};
+use crate::metrics::Counters;
 use crate::outcomes::Outcomes;
 use crate::queue::Queue;
 

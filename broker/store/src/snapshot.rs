@@ -16,15 +16,17 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use bytes::Bytes;
 use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
-use lotmq_changes::{CommitError, TenantId};
+use lotmq_changes::{
+    CommitError, LogSnapshot, MessageId, Recovered, RecoveredQueues, SnapshotError, TableSize, TenantId,
+};
 use redb::ReadTransaction;
 
 use crate::component;
-use crate::error::SnapshotError;
-use crate::export::{self, TableSize};
+use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
-use crate::request::Damage;
+use crate::request::{Damage, StoreMoment};
+use crate::secret::SecretCipher;
 use crate::shared::Shared;
 
 /// See the module's documentation.
@@ -33,6 +35,8 @@ pub struct Snapshot {
     shared: Arc<Shared>,
     /// [`Shared::closings`] when the transaction began.
     closings: u64,
+    cipher: Arc<SecretCipher>,
+    next_message: MessageId,
 }
 
 impl fmt::Debug for Snapshot {
@@ -43,10 +47,14 @@ impl fmt::Debug for Snapshot {
 
 impl Snapshot {
     /// Called by the writer thread, which alone closes the file.
-    pub(crate) fn new(transaction: ReadTransaction, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        StoreMoment { transaction, next_message }: StoreMoment,
+        shared: Arc<Shared>,
+        cipher: Arc<SecretCipher>,
+    ) -> Self {
         let closings = shared.closings.load(SeqCst);
         shared.snapshots.fetch_add(1, SeqCst);
-        Self { transaction, shared, closings }
+        Self { transaction, shared, closings, cipher, next_message }
     }
 
     /// Writes the tables of these classes, and those that every backup has, as one stream.
@@ -63,6 +71,16 @@ impl Snapshot {
     ) -> Result<Vec<TableSize>, SnapshotError> {
         let mut guarded = Guarded { snapshot: &self, out };
         self.read(|transaction| export::write(transaction, classes, &mut guarded))
+    }
+
+    /// All contents but archives, components and the audit, as an opening returns them.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`].
+    pub fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError> {
+        let mut contents = self.read(|transaction| load::contents(transaction, &self.cipher, queues))?;
+        contents.next_message = contents.next_message.max(self.next_message);
+        Ok(contents)
     }
 
     /// The files of a project; `None` when there is no such project.
@@ -124,6 +142,37 @@ impl Snapshot {
 
     pub(crate) fn is_lost(&self) -> bool {
         self.shared.closings.load(SeqCst) != self.closings
+    }
+}
+
+impl LogSnapshot for Snapshot {
+    fn export(
+        self: Box<Self>,
+        classes: &[BackupClass],
+        out: &mut dyn Write,
+    ) -> Result<Vec<TableSize>, SnapshotError> {
+        (*self).export(classes, out)
+    }
+
+    fn contents(&self, queues: RecoveredQueues) -> Result<Recovered, SnapshotError> {
+        self.contents(queues)
+    }
+
+    fn archive(&self, tenant: TenantId, name: &str) -> Result<Option<Bytes>, SnapshotError> {
+        self.archive(tenant, name)
+    }
+
+    fn component(&self, tenant: TenantId, hash: &[u8; 32]) -> Result<Option<Bytes>, SnapshotError> {
+        self.component(tenant, hash)
+    }
+
+    fn component_range(
+        &self,
+        tenant: TenantId,
+        hash: &[u8; 32],
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, SnapshotError> {
+        self.component_range(tenant, hash, range)
     }
 }
 

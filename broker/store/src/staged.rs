@@ -15,14 +15,15 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use lotmq_changes::table::{BackupClass, SecretRow, TABLES};
+use lotmq_changes::table::{SecretRow, TABLES};
+use lotmq_changes::{ImportError, InstalledLog, StagedLog, TableSize};
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, Durability};
 use crate::check;
 use crate::directory::{self, DATABASE_FILE};
-use crate::error::{ImportError, OpenError};
-use crate::export::{self, TableSize};
+use crate::error::OpenError;
+use crate::export;
 use crate::limits::OFFLINE_CACHE_BYTES;
 use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
@@ -79,12 +80,6 @@ impl Staged {
         self.directory.join(name)
     }
 
-    /// Whether this part is not in the backup, so that it stays as it is.
-    pub fn keeps(&self, class: BackupClass) -> bool {
-        let of_class = |size: &TableSize| TABLES.iter().any(|i| i.name == size.name && i.backup == class);
-        class != BackupClass::Always && !self.tables.iter().any(of_class)
-    }
-
     /// Puts it in the place of the store, which must be closed. Takes time for what is kept.
     ///
     /// # Errors
@@ -129,6 +124,20 @@ impl Staged {
     }
 }
 
+impl StagedLog for Staged {
+    fn tables(&self) -> &[TableSize] {
+        &self.tables
+    }
+
+    fn locked_secrets(&self) -> &[String] {
+        &self.locked_secrets
+    }
+
+    fn install(self: Box<Self>) -> Result<Box<dyn InstalledLog>, ImportError> {
+        Ok(Box::new((*self).install()?))
+    }
+}
+
 impl Drop for Staged {
     fn drop(&mut self) {
         directory::forget_staged(&self.directory);
@@ -149,6 +158,12 @@ impl Installed {
     pub fn undo(self) -> io::Result<()> {
         std::fs::rename(self.directory.join(BEFORE_FILE), self.directory.join(DATABASE_FILE))?;
         directory::sync(&self.directory)
+    }
+}
+
+impl InstalledLog for Installed {
+    fn undo(self: Box<Self>) -> io::Result<()> {
+        (*self).undo()
     }
 }
 

@@ -9,10 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lotmq_changes::{
-    Batch, CommitErrorKind, Corruption, Ids, MessageId, OnSlice, QueueSlice, Recovered, RecoveredQueues,
-    SessionId, StoreError, Ticket,
+    Batch, CommitErrorKind, CommitTimes, Corruption, Ids, LogMetrics, MessageId, ModuleRow, OnSlice, Op,
+    QueueSlice, Recovered, RecoveredQueues, SessionId, StoreError, Ticket, retry_lost,
 };
-use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
 use redb::ReadableDatabase as _;
@@ -24,10 +23,9 @@ use crate::directory::{self, DATABASE_FILE, DirectoryLock};
 use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
-use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
+use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, Loaded};
 use crate::load_error::{LoadError, contained, from_redb};
-use crate::metrics::{COMMIT_BUCKETS, Metrics};
 use crate::overlay::Overlay;
 use crate::queue::{Pace, Queue};
 use crate::reader::{self, Work};
@@ -457,9 +455,9 @@ impl Store {
     /// [`StoreError::Hangs`] after [`Limits::snapshot_wait`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let (sender, snapshot) = std::sync::mpsc::sync_channel(1);
-        let shared = Arc::clone(&self.shared);
-        let reader = Reader(Box::new(move |transaction| {
-            let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared));
+        let (shared, cipher) = (Arc::clone(&self.shared), Arc::clone(&self.cipher));
+        let reader = Reader(Box::new(move |moment| {
+            let snapshot = moment.map(|moment| Snapshot::new(moment, shared, cipher));
             // The caller may have ended meanwhile.
             let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
         }));
@@ -487,15 +485,9 @@ impl Store {
     pub fn in_snapshot<T, E>(
         &self,
         is_lost: impl Fn(&E) -> bool,
-        mut read: impl FnMut(Snapshot) -> Result<T, E>,
+        read: impl FnMut(Snapshot) -> Result<T, E>,
     ) -> Result<Result<T, E>, StoreError> {
-        for _ in 0..SNAPSHOTS_LOST_MAX {
-            match read(self.snapshot()?) {
-                Err(error) if is_lost(&error) => {}
-                outcome => return Ok(outcome),
-            }
-        }
-        Ok(read(self.snapshot()?))
+        retry_lost(|| self.snapshot(), is_lost, read)
     }
 
     /// Why nothing is stored at the moment, from a failure until a commit has worked again; costs
@@ -563,13 +555,13 @@ impl Store {
     }
 
     /// The counters as they are now.
-    pub fn metrics(&self) -> Metrics {
+    pub fn metrics(&self) -> LogMetrics {
         let waiting_bytes = self.shared.queue.unsettled_bytes() as u64;
-        Metrics { waiting_bytes, ..self.shared.counters.read() }
+        LogMetrics { waiting_bytes, ..self.shared.counters.read() }
     }
 
-    /// Times that commits have taken, by the bounds of [`COMMIT_BOUNDS`](crate::COMMIT_BOUNDS).
-    pub fn commit_times(&self) -> DurationCounts<COMMIT_BUCKETS> {
+    /// Durations of commits so far.
+    pub fn commit_times(&self) -> CommitTimes {
         self.shared.commit_times.read()
     }
 

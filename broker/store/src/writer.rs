@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use lotmq_changes::rare::{Rare, is_taken};
-use lotmq_changes::{Batch, CommitError, CommitErrorKind, StoreError, Ticket};
+use lotmq_changes::{Batch, CommitError, CommitErrorKind, MessageId, StoreError, Ticket};
 use lotmq_pulse::Heartbeat;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
@@ -24,7 +24,7 @@ use crate::log::replay::Rows;
 use crate::metrics;
 use crate::queue::{Group, Pace};
 use crate::reader::Work;
-use crate::request::{Reader, Request};
+use crate::request::{Reader, Request, StoreMoment};
 use crate::rescue;
 use crate::shared::Shared;
 use crate::trouble::Trouble;
@@ -276,7 +276,8 @@ impl Writer {
     /// Gives a snapshot to everybody who asked for one.
     fn serve(&mut self, readers: Vec<Reader>) {
         for reader in readers {
-            (reader.0)(self.begin_read());
+            let next_message = MessageId(self.committer.index().next_message_id);
+            (reader.0)(self.begin_read().map(|transaction| StoreMoment { transaction, next_message }));
         }
     }
 

@@ -16,6 +16,24 @@ pub enum Fault {
     Lost(OpKind),
     /// The disk says that it has synced, and has not.
     LyingDisk,
+    /// By a change of owners.
+    Handover(HandoverFault),
+}
+
+/// Fault of a change of owners of the sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandoverFault {
+    /// The log takes changes of the former owner.
+    FenceIgnored,
+    /// One of the shards is not restored.
+    ShardForgotten,
+    /// The next owner uses numbers of messages again.
+    NumbersRepeated,
+}
+
+impl HandoverFault {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::FenceIgnored, Self::ShardForgotten, Self::NumbersRepeated];
 }
 
 /// Fault of guests.
@@ -62,6 +80,15 @@ pub(crate) fn planted() -> Option<GuestFault> {
     PLANTED.get()
 }
 
+thread_local! {
+    static PLANTED_HANDOVER: Cell<Option<HandoverFault>> = const { Cell::new(None) };
+}
+
+/// Returns the planted fault of this thread's changes of owners.
+pub(crate) fn planted_handover() -> Option<HandoverFault> {
+    PLANTED_HANDOVER.get()
+}
+
 /// Kinds of operations without which a promise breaks. Without the others a message comes again
 /// that may, or PUBREL does.
 const LOST: [OpKind; 13] = [
@@ -85,7 +112,9 @@ impl Fault {
     pub fn all() -> impl Iterator<Item = Self> {
         let of_core = lotmq_core::fault::Fault::ALL.into_iter().map(Self::Core);
         let of_guests = GuestFault::ALL.into_iter().map(Self::Guest);
-        of_core.chain(of_guests).chain(LOST.into_iter().map(Self::Lost)).chain([Self::LyingDisk])
+        let of_handovers = HandoverFault::ALL.into_iter().map(Self::Handover);
+        let of_log = LOST.into_iter().map(Self::Lost).chain([Self::LyingDisk]);
+        of_core.chain(of_guests).chain(of_log).chain(of_handovers)
     }
 
     /// Makes the calling thread do what is wrong by this, or nothing.
@@ -94,9 +123,10 @@ impl Fault {
         match fault {
             Some(Self::Core(fault)) => of_core = Some(fault),
             Some(Self::Lost(kind)) => lost = Some(kind),
-            Some(Self::Guest(_) | Self::LyingDisk) | None => {}
+            Some(Self::Guest(_) | Self::LyingDisk | Self::Handover(_)) | None => {}
         }
         PLANTED.set(if let Some(Self::Guest(fault)) = fault { Some(fault) } else { None });
+        PLANTED_HANDOVER.set(if let Some(Self::Handover(fault)) = fault { Some(fault) } else { None });
         lotmq_core::fault::plant(of_core);
         lotmq_changes::lose_operations(lost);
     }
@@ -109,6 +139,7 @@ impl fmt::Display for Fault {
             Self::Guest(fault) => write!(f, "Guest{fault:?}"),
             Self::Lost(kind) => write!(f, "Lost{kind:?}"),
             Self::LyingDisk => f.write_str("LyingDisk"),
+            Self::Handover(fault) => write!(f, "Handover{fault:?}"),
         }
     }
 }

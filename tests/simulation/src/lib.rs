@@ -5,7 +5,8 @@
 //! One number is a whole run: equal seeds give equal traces. `machine` is one life of a broker, all
 //! of whose threads are run by hand; [`lotmq_disk`] is what it stores on; `client` are Clients that
 //! keep to the standard, and one that does not; `promises` is the book of what Clients were told,
-//! which judges what they get; `world` makes the steps. No sockets, no threads, no clock.
+//! which judges what they get; `world` makes the steps. Sessions may get a new owner while Clients
+//! publish: a second core on the same log (`machine::handover`). No sockets, no threads, no clock.
 //!
 //! A fuzzer may make the decisions instead of a seed: [`fuzz_two_clients`],
 //! [`fuzz_hostile_clients`].
@@ -16,6 +17,7 @@ mod choices;
 mod client;
 mod clock;
 mod fault;
+mod fenced_log;
 mod fuzz;
 mod guests;
 mod hostile;

@@ -5,6 +5,8 @@
 //! waits until the world runs it, in whatever order. The world sees what a machine does through
 //! [`Wire`]s alone. Dropping a machine is a crash.
 
+mod handover;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
-use lotmq_changes::{Log, Recovered, RecoveredQueues, SessionId, TenantId};
+use lotmq_changes::{Ids, Log, Recovered, RecoveredQueues, RestoreScope, SessionId, TenantId};
 use lotmq_config::Config;
 use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
@@ -25,12 +27,13 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
-use lotmq_core::{BrokerHooks, Core, Entropy, Hashing, recover};
+use lotmq_core::{BrokerHooks, Core, Entropy, Hashing, restore};
 use lotmq_disk::Disk;
 use lotmq_store::{KeySource, Limits, Note, OnCommit, Stepper, Store, StoreOptions, Surroundings};
 use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};
+use crate::fenced_log::FencedLog;
 use crate::guests::{self, Guests, Relaying, Relays};
 use crate::surface::{Ended, Everybody, Surface};
 
@@ -108,6 +111,13 @@ struct Shard {
 }
 
 impl Shard {
+    fn new(context: &Arc<TurnContext>, home: Arc<Home>, tasks: &Tasks, now: Duration) -> Self {
+        let mut turn = Turn::new(Arc::clone(context), Some(Arc::clone(&home)));
+        turn.await_work(&tasks.waker(Task::Flush(home.number)));
+        let connections = OpenConnections::new();
+        Self { home, turn, connections, look: None, ticked: now, tasks: tasks.clone() }
+    }
+
     /// Ends the turn.
     fn flush(&mut self, now: Duration) {
         let Self { turn, connections, look, tasks, home, .. } = self;
@@ -146,8 +156,58 @@ struct Open {
     waker: Waker,
 }
 
+/// Threads and tasks of the owner that hears of commits.
+type CommitListener = (Vec<Arc<Home>>, Tasks);
+
+/// Log that all owners of the sessions write to, one after the other.
+#[derive(Clone)]
+struct SharedLog {
+    store: Arc<Store>,
+    stepper: Arc<Stepper>,
+    listener: Arc<Mutex<CommitListener>>,
+}
+
+impl SharedLog {
+    /// Opens the log on a disk.
+    fn open(time: &Arc<WorldTime>, disk: &Disk) -> Result<(Self, Recovered), String> {
+        let listener = Arc::new(Mutex::new(CommitListener::default()));
+        let to_call = Arc::clone(&listener);
+        let on_commit = Box::new(move |_| {
+            let listener = to_call.lock();
+            let (homes, tasks) = &*listener;
+            for home in homes.iter().filter(|home| home.waits_for_commit()) {
+                tasks.call(Task::Commits(home.number));
+            }
+        });
+        let (store, stepper, recovered) = open(time, disk, on_commit)?;
+        Ok((Self { store: Arc::new(store), stepper: Arc::new(stepper), listener }, recovered))
+    }
+}
+
+/// Parts of a machine that its surroundings give.
+struct MachineParts {
+    surface: Arc<Surface>,
+    shared: SharedLog,
+    rows: Recovered,
+    ids: Arc<Ids>,
+    /// Scopes that are restored, one after the other.
+    scopes: Vec<RestoreScope>,
+}
+
+/// Settings of all machines of a run.
+#[derive(Clone)]
+pub(crate) struct MachineSettings {
+    pub(crate) config: Config,
+    pub(crate) guests: Guests,
+    /// Messages that the mailbox of a definition takes.
+    pub(crate) mailbox_max: usize,
+}
+
 /// See the module's documentation.
 pub(crate) struct Machine {
+    settings: MachineSettings,
+    /// Whether another machine owns the sessions now.
+    is_former: bool,
     time: Arc<WorldTime>,
     core: Arc<Core>,
     tenant: Arc<Tenant>,
@@ -158,8 +218,8 @@ pub(crate) struct Machine {
     /// The thread of posted guests.
     executor: Turn,
     kept_house: Duration,
-    store: Arc<Store>,
-    stepper: Arc<Stepper>,
+    log: Arc<FencedLog>,
+    shared: SharedLog,
     /// Session of promised runs.
     promised: Option<SessionId>,
     /// Kept values that a former life has left: topics, and which one.
@@ -186,89 +246,62 @@ impl Machine {
     pub(crate) fn start(
         time: &Arc<WorldTime>,
         disk: &Disk,
-        (config, guests, mailbox_max): (&Config, Guests, usize),
+        settings: &MachineSettings,
     ) -> Result<Self, String> {
         let surface = Arc::new(Surface::default());
-        guests::begin(&surface.tasks, mailbox_max);
+        guests::begin(&surface.tasks, settings.mailbox_max);
+        let (shared, rows) = SharedLog::open(time, disk)?;
+        let ids = Arc::clone(shared.store.ids());
+        let scopes = vec![RestoreScope::Everything];
+        Self::begin(time, settings, MachineParts { surface, shared, rows, ids, scopes })
+    }
+
+    /// Makes a broker on an open log.
+    fn begin(time: &Arc<WorldTime>, settings: &MachineSettings, parts: MachineParts) -> Result<Self, String> {
+        let MachineParts { surface, shared, mut rows, ids, scopes } = parts;
+        let MachineSettings { config, guests, .. } = settings;
         let homes: Vec<_> = (0..SHARDS).map(|number| Arc::new(Home::new(number))).collect();
-        let (to_call, tasks) = (homes.clone(), surface.tasks.clone());
-        let on_commit = Box::new(move |_| {
-            for home in to_call.iter().filter(|home| home.waits_for_commit()) {
-                tasks.call(Task::Commits(home.number));
-            }
-        });
-        let (store, stepper, mut recovered) = open(time, disk, on_commit)?;
-        let stepper = Arc::new(stepper);
-        // Nobody guesses passwords here, and at the usual cost the simulation would do little else.
-        let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
-        let users = Directory::new(options).map_err(|error| error.to_string())?;
-        let users = Arc::new(users);
-        let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
-        permissions.put(Everybody::rules());
-        let promised = (guests == Guests::Promised)
-            .then(|| guests::durable_session(&store, &mut recovered.sessions))
+        *shared.listener.lock() = (homes.clone(), surface.tasks.clone());
+        let promised = (*guests == Guests::Promised)
+            .then(|| guests::durable_session(&shared.store, &ids, &mut rows.sessions))
             .transpose()?;
-        let relaying = Relaying { promised, are_there: guests != Guests::None };
-        let tenant = Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(relaying));
-        let tenant = Arc::new(tenant);
-        let clock = BrokerClock::starts(time);
-        let ids = Arc::clone(store.ids());
+        let tenant = Arc::new(tenant(Relaying { promised, are_there: *guests != Guests::None })?);
         let entropy = Entropy { random: |_| false, hashing: Hashing::fixed(7) };
-        let found = guests::restore(&recovered.keeps);
-        let store = Arc::new(store);
-        let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
-        let core = Arc::new(Core::new(config, log, Arc::new(clock), entropy));
+        let found = guests::restore(&rows.keeps);
+        let log = Arc::new(FencedLog::new(&shared.store));
+        let core_log = (Arc::<FencedLog>::clone(&log) as Arc<dyn Log>, ids);
+        let core = Arc::new(Core::new(config, core_log, Arc::new(BrokerClock::starts(time)), entropy));
         let context = Arc::new(TurnContext::new(Arc::clone(&core), &Relays));
         let hooks: Arc<dyn BrokerHooks> = Arc::<Surface>::clone(&surface);
         // Nobody else sets it.
         let _ = context.broker_hooks.set(Arc::downgrade(&hooks));
-        let tenants = [Arc::clone(&tenant)];
-        recover::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
-        recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
-        let terms = Arc::new(ListenerTerms {
-            name: "mqtt",
-            number: core.figures.listener("mqtt"),
-            core: Arc::clone(&core),
-            limits: config.limits.for_all(),
-            reached: core.limits.add("mqtt"),
-            anonymous: AnonymousLogin::FromEverywhere,
-            refusals: Refusals::default(),
-        });
+        for scope in scopes {
+            restore::restore(&context, &[Arc::clone(&tenant)], &mut rows.take(scope));
+        }
         let now = time.now();
-        let shards = homes.into_iter().map(|home| {
-            let mut turn = Turn::new(Arc::clone(&context), Some(Arc::clone(&home)));
-            turn.await_work(&surface.tasks.waker(Task::Flush(home.number)));
-            Shard {
-                home,
-                turn,
-                connections: OpenConnections::new(),
-                look: None,
-                ticked: now,
-                tasks: surface.tasks.clone(),
-            }
-        });
-        let shards = shards.collect();
-        let keeper = Turn::new(Arc::clone(&context), None);
-        let executor = Turn::new(Arc::clone(&context), None);
+        let shards = homes.into_iter().map(|home| Shard::new(&context, home, &surface.tasks, now)).collect();
         surface.tasks.call(Task::Housekeeping);
         let mut machine = Self {
+            settings: settings.clone(),
+            is_former: false,
             time: Arc::clone(time),
+            terms: Arc::new(terms(config, &core)),
             core,
             tenant,
-            terms,
             surface,
             shards,
-            keeper,
-            executor,
+            keeper: Turn::new(Arc::clone(&context), None),
+            executor: Turn::new(context, None),
             kept_house: now,
-            store,
-            stepper,
+            log,
+            shared,
             promised,
             found,
             connections: BTreeMap::new(),
         };
         if let Some(session) = promised {
-            guests::start_again(&machine.store, &machine.core.ended_runs, (&machine.tenant, session))?;
+            let runs = &machine.core.ended_runs;
+            guests::start_again(&machine.shared.store, runs, (&machine.tenant, session))?;
             // Before the first Client, so that nothing newer comes in front of it.
             while guests::are_posted() {
                 machine.run(Task::Guests);
@@ -324,8 +357,8 @@ impl Machine {
         let now = self.time.now();
         let mut tasks: Vec<Task> = self.surface.tasks.0.lock().iter().copied().collect();
         tasks.extend(self.ticks());
-        let is_due = self.stepper.next_due().is_some_and(|due| due <= now);
-        if self.stepper.has_work() || is_due {
+        let is_due = self.shared.stepper.next_due().is_some_and(|due| due <= now);
+        if self.shared.stepper.has_work() || is_due {
             tasks.push(Task::Store);
         }
         if now >= self.kept_house + Duration::from_millis(500) && !tasks.contains(&Task::Housekeeping) {
@@ -336,7 +369,7 @@ impl Machine {
 
     /// Whether something is on its way to the disk.
     pub(crate) fn is_storing(&self) -> bool {
-        self.stepper.has_work()
+        self.shared.stepper.has_work()
     }
 
     /// Whether its store has failed and has not recovered yet.
@@ -359,7 +392,7 @@ impl Machine {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) fn durable_left(&self) -> Result<usize, String> {
-        self.promised.map_or(Ok(0), |session| guests::left(&self.store, session))
+        self.promised.map_or(Ok(0), |session| guests::left(&self.shared.store, session))
     }
 
     /// Does one of them.
@@ -395,7 +428,7 @@ impl Machine {
                 connections.time_passed(turn, &[Arc::clone(&self.tenant)]);
             }
             Task::Store => {
-                self.stepper.step();
+                self.shared.stepper.step();
             }
             Task::Guests => self.beside_shards(|machine| {
                 machine.executor.tick();
@@ -427,7 +460,7 @@ impl Machine {
 
     /// Works on a thread without Clients, which may wait for the others.
     fn beside_shards(&mut self, work: impl FnOnce(&mut Self)) {
-        OTHERS.set((std::mem::take(&mut self.shards), Some(Arc::clone(&self.stepper))));
+        OTHERS.set((std::mem::take(&mut self.shards), Some(Arc::clone(&self.shared.stepper))));
         work(self);
         (self.shards, _) = OTHERS.take();
     }
@@ -452,10 +485,35 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        guests::end();
+        // Guests are those of the present owner.
+        if !self.is_former {
+            guests::end();
+        }
         // Objects that refer to each other in circles would never be freed, and a run has many
         // lives.
         self.tenant.forget_clients();
+    }
+}
+
+/// Makes the tenant that all Clients belong to.
+fn tenant(relaying: Relaying) -> Result<Tenant, String> {
+    // Nobody guesses passwords here, and at the usual cost the simulation would do little else.
+    let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+    let users = Arc::new(Directory::new(options).map_err(|error| error.to_string())?);
+    let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
+    permissions.put(Everybody::rules());
+    Ok(Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(relaying)))
+}
+
+fn terms(config: &Config, core: &Arc<Core>) -> ListenerTerms {
+    ListenerTerms {
+        name: "mqtt",
+        number: core.figures.listener("mqtt"),
+        core: Arc::clone(core),
+        limits: config.limits.for_all(),
+        reached: core.limits.add("mqtt"),
+        anonymous: AnonymousLogin::FromEverywhere,
+        refusals: Refusals::default(),
     }
 }
 

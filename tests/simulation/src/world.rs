@@ -21,7 +21,7 @@ use crate::client::{Client, Event, Heard, Method, Tag};
 use crate::clock::WorldTime;
 use crate::guests::{self, Guests, Told};
 use crate::link::Link;
-use crate::machine::{ConnectionId, Machine, Task};
+use crate::machine::{ConnectionId, Machine, MachineSettings, Task};
 use crate::promises::{Ends, Kind, Promises};
 use crate::{Fault, Settings};
 use odds::Odds;
@@ -40,15 +40,19 @@ const CALLS_OF_A_COMMIT: usize = 40;
 pub(crate) struct World {
     choices: Choices,
     time: Arc<WorldTime>,
-    config: Config,
     guests: Guests,
-    /// Messages that the mailbox of a definition takes.
-    mailbox_max: usize,
+    settings: MachineSettings,
     disk: Disk,
     /// Decides what power cuts leave.
     cuts: Random,
     /// None while the power is off.
     machine: Option<Machine>,
+    /// Former owner of the sessions, which has not noticed yet that it is none.
+    former: Option<Machine>,
+    /// Decides which power cuts are changes of owners instead; `None` where none is.
+    handovers: Option<Random>,
+    /// Number of the node that owned the sessions last.
+    node: u16,
     promises: Promises,
     clients: Vec<Peer>,
     /// Sends what it likes.
@@ -165,12 +169,18 @@ impl World {
             rude: choices.chance(30).then(Rude::default),
             promises: Promises::new(count, guests == Guests::Promised),
             time,
-            config: Config::default(),
             guests,
-            mailbox_max: choices.pick(&[1, 1, 3, 1_000]),
+            settings: MachineSettings {
+                config: Config::default(),
+                guests,
+                mailbox_max: choices.pick(&[1, 1, 3, 1_000]),
+            },
             disk,
+            handovers: changes_owners(settings.fault).then(|| cuts.clone()),
             cuts,
             machine: None,
+            former: None,
+            node: 0,
             links: BTreeMap::new(),
             silences: Silences::default(),
             wills: BTreeMap::new(),
@@ -311,15 +321,10 @@ impl World {
             return Ok(());
         }
         self.tell(|| "the broker starts".to_owned());
-        match Machine::start(&self.time, &self.disk, (&self.config, self.guests, self.mailbox_max)) {
+        match Machine::start(&self.time, &self.disk, &self.settings) {
             Ok(machine) => {
-                self.promises.kept.found(machine.found())?;
-                self.machine = Some(machine);
                 self.count("starts", 1);
-                let now_ms = self.time.now_ms();
-                (0..self.clients.len()).for_each(|who| self.promises.broker_is_back(who, now_ms));
-                self.hear_of_guests();
-                Ok(())
+                self.serves(machine)
             }
             Err(error) if self.is_disk_failing => {
                 self.tell(|| format!("the broker does not start: {error}"));
@@ -328,6 +333,16 @@ impl World {
             }
             Err(error) => Err(format!("the broker does not start: {error}")),
         }
+    }
+
+    /// A broker serves from now on.
+    fn serves(&mut self, machine: Machine) -> Checked {
+        self.promises.kept.found(machine.found())?;
+        self.machine = Some(machine);
+        let now_ms = self.time.now_ms();
+        (0..self.clients.len()).for_each(|who| self.promises.broker_is_back(who, now_ms));
+        self.hear_of_guests();
+        Ok(())
     }
 
     /// Returns the tasks of the broker, with the room that links have now.
@@ -421,8 +436,18 @@ impl World {
         self.disk.power_off_after(u64::MAX);
         self.has_lost |= machine.has_lost();
         self.tell(|| format!("broker: {task:?}"));
+        self.former_works();
         self.hear_of_guests();
         self.take_output()
+    }
+
+    /// The former owner of the sessions does one of the things that it has to. Nobody hears of it.
+    fn former_works(&mut self) {
+        let Some(former) = &mut self.former else { return };
+        match former.tasks_of_former().first().copied() {
+            Some(task) => former.run(task),
+            None => self.former = None,
+        }
     }
 
     /// Takes what the broker has written, and hears whom it has closed.
@@ -681,6 +706,12 @@ impl World {
             published.publisher == number && Some(published.connection) != connection
         });
     }
+}
+
+/// Whether sessions change their owner in a run with this fault. Runs with other faults have one
+/// owner.
+fn changes_owners(fault: Option<Fault>) -> bool {
+    matches!(fault, None | Some(Fault::Handover(_)))
 }
 
 /// Whether what happens once in so many times, or never, happens now.

@@ -24,6 +24,7 @@ fn seeds_pass_and_reach_everything() {
         "QoS 0 delivered",
         "QoS 1 delivered",
         "QoS 2 delivered",
+        "changes of owners",
         "connections refused",
         "disconnects",
         "disk failures",

@@ -1,14 +1,12 @@
-//! Places that have exactly one of something built in: one store, one tenant, one kind of
-//! account. Each becomes a port with adaptors, and its count 0.
+//! Places that have exactly one of something built in: one tenant, one kind of account. Each becomes
+//! a port with adaptors, and its count 0.
 
 use super::{Counts, add};
 use crate::files::{Source, sources};
 use crate::syntax::{Look, Walk, crates};
 
 /// Rules: name, folders that it holds for, and the text that breaks it.
-const PORTS: [(&str, &[&str], &str); 5] = [
-    // Batches, rows and identifiers belong to a crate without redb.
-    ("store", &["broker/core", "broker/net", "broker/server"], "lotmq_store"),
+const PORTS: [(&str, &[&str], &str); 4] = [
     ("default-tenant", &["broker/core", "broker/net", "broker/server"], "default_tenant("),
     // Limits of something that a tenant has come from the tenant.
     ("limits", &["broker/core", "broker/net", "broker/server"], "config.limits"),

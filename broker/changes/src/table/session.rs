@@ -11,6 +11,9 @@ use super::{Row, Table, session_key};
 use crate::encoding::{Decoder, Malformed, Put};
 use crate::{SessionId, TenantId};
 
+/// Beginning of the Client Identifiers of queues of routes, which no Client can have.
+pub const ROUTE_CLIENT_IDS: &str = "\u{1}route/";
+
 /// A session that outlives its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRow {
@@ -54,6 +57,12 @@ impl SessionRow {
             will: None,
             peer: PeerRow::Unknown,
         }
+    }
+
+    /// Whether the broker keeps messages of its own here: no Client can have such an identifier.
+    #[must_use]
+    pub fn is_of_broker(&self) -> bool {
+        self.client_id.is_empty() || self.client_id.starts_with(ROUTE_CLIENT_IDS)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use lotmq_changes::ROUTE_CLIENT_IDS;
 use lotmq_codec::{Connect, ProtocolVersion, ReasonCode};
 use lotmq_config::ListenerLimits;
 use lotmq_session::SessionExpiry;
@@ -18,10 +19,6 @@ use crate::reason::recipient::Recipient;
 use crate::tenant::Tenant;
 use crate::tenant::will::{WillMessage, WillTopicRefused};
 use crate::turn::Turn;
-
-/// Beginning of the Client Identifiers of the sessions in whose queues messages wait for routes: no
-/// Client has one, whatever code points Clients may use.
-pub const ROUTE_CLIENT_IDS: &str = "\u{1}route/";
 
 /// Reason why a CONNECT is refused before the Client is identified.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -134,7 +134,7 @@ pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -
         // Another thread was faster.
         let mut batch = Batch::new();
         batch.push(Op::DeleteSession { tenant: tenant.id, session: id });
-        if let Err(error) = hosting.store.append(batch) {
+        if let Err(error) = hosting.log.append(batch) {
             warn!(tenant = &*tenant.name, route = &**name, %error, "an empty queue of dead letters is left");
         }
     }

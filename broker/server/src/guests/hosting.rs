@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lot_to_wasm::{Compat, ModelOutput};
-use lotmq_config::{self as config, Config, RuleTrailingPlus, TimestampUtc};
+use lotmq_changes::LogArchive;
+use lotmq_config::Config;
+use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Engine, Executor, MessageBounds};
-use lotmq_store::Store;
 use parking_lot::Mutex;
 
 use super::cold_start::ColdStart;
@@ -35,8 +36,8 @@ pub(crate) struct Hosting {
     pub(crate) broker_number: u32,
     /// Context of the turns of all threads.
     pub(crate) context: Arc<TurnContext>,
-    /// Store, which the core knows as its log.
-    pub(crate) store: Arc<Store>,
+    /// Snapshots and backups of the log.
+    pub(crate) archive: Arc<dyn LogArchive>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) watchdog: Arc<Watchdog>,
     /// Alarm of the housekeeper, which runs timers.

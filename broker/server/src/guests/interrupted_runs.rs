@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use lotmq_changes::{
-    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, StoreError,
+    Batch, Log, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow,
+    StoreError,
 };
-use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
@@ -68,7 +68,7 @@ impl InterruptedRuns {
 
 /// Promised messages that a former run of the broker has left in the queue of a tenant.
 pub(crate) struct Unfinished {
-    store: Arc<Store>,
+    log: Arc<dyn Log>,
     tenant: Arc<Tenant>,
     session: SessionId,
     /// Number of the first message of this run.
@@ -83,19 +83,20 @@ pub(crate) struct Unfinished {
     is_unreadable: bool,
 }
 
-/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are
+/// Takes the queues of these tenants out of `sessions`, and makes those that are missing and
 /// needed.
 ///
 /// # Errors
 /// When one that is missing cannot be stored.
 pub(crate) fn recover(
     hosting: &Hosting,
+    tenants: &[Arc<Tenant>],
     sessions: &mut Vec<RecoveredSession>,
 ) -> Result<Vec<Unfinished>, StoreError> {
     let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
     let end = hosting.ids.next_message();
     let mut unfinished = Vec::new();
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
         let is_wanted = hosting.config.lot.durable_triggers;
         let session = match found {
@@ -110,7 +111,7 @@ pub(crate) fn recover(
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
             unfinished.push(Unfinished {
-                store: Arc::clone(&hosting.store),
+                log: Arc::clone(&hosting.log),
                 tenant: Arc::clone(tenant),
                 session,
                 end,
@@ -129,7 +130,7 @@ fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
     let row = SessionRow::new(tenant.id, hosting.ids.next_session(), CLIENT_ID);
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
-    hosting.store.commit(batch)?;
+    hosting.log.commit(batch)?;
     Ok(row.id)
 }
 
@@ -218,7 +219,7 @@ impl Unfinished {
     fn next(&mut self) -> Result<Option<&RecoveredDelivery>, StoreError> {
         while self.read.is_empty() && !self.is_last {
             let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-            let slice = self.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
+            let slice = self.log.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
             self.take(slice);
         }
         Ok(self.read.front().filter(|next| next.message.id < self.end))

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lotmq_changes::{Batch, Op, RecoveredSession, SessionId, SessionRow, StoreError, Waiting};
+use lotmq_changes::{
+    Batch, Op, ROUTE_CLIENT_IDS, RecoveredSession, SessionId, SessionRow, StoreError, Waiting,
+};
 use lotmq_definitions::{Definition, DefinitionKind};
 use tracing::{error, info, warn};
 
@@ -17,7 +19,6 @@ use super::routes::buffering::BufferMode;
 use super::routes::version::Version;
 use super::routes::{RouteCode, RouteRunner};
 use super::{Guests, HasPrograms as _};
-use lotmq_core::protocol::request::ROUTE_CLIENT_IDS;
 use lotmq_core::tenant::Tenant;
 
 /// Name under which the dead letters of a route are kept beside its outbox. No route has it.
@@ -40,7 +41,7 @@ pub(super) fn new_queue(hosting: &Hosting, tenant: &Tenant, kept: &str) -> Resul
     let id = hosting.ids.next_session();
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&SessionRow::new(tenant.id, id, &format!("{ROUTE_CLIENT_IDS}{kept}"))));
-    hosting.store.append(batch).map(|_| id)
+    hosting.log.append(batch).map(|_| id)
 }
 
 /// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave
@@ -67,11 +68,11 @@ pub(crate) fn recover(hosting: &Hosting, sessions: &mut Vec<RecoveredSession>) {
     delete(hosting, stale);
 }
 
-/// Deletes the outboxes whose routes are not there any more. Those of routes that do not compile
-/// are kept until they do, or are removed.
-pub(crate) fn forget_unclaimed(hosting: &Hosting) {
+/// Deletes the outboxes of these tenants whose routes are not there any more. Those of routes that
+/// do not compile are kept until they do, or are removed.
+pub(crate) fn forget_unclaimed(hosting: &Hosting, tenants: &[Arc<Tenant>]) {
     let mut stale = Batch::new();
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         let guests = &tenant.programs().guests;
         let registry = guests.registry.read();
         guests.left_outboxes.lock().retain(|route, (session, waiting)| {
@@ -89,7 +90,7 @@ pub(crate) fn forget_unclaimed(hosting: &Hosting) {
 
 fn delete(hosting: &Hosting, batch: Batch) {
     if !batch.is_empty()
-        && let Err(error) = hosting.store.append(batch)
+        && let Err(error) = hosting.log.append(batch)
     {
         warn!(%error, "stale outboxes not deleted");
     }
@@ -215,7 +216,7 @@ mod tests {
         let broker = &running.server.broker;
         let tenant = broker.tenants.default_tenant();
         for kept in ["Line", &kept_name("Line")] {
-            fill(&broker.store);
+            fill(&*broker.log);
             new_queue(&broker.hosting, &tenant, kept).expect("messages would be lost without");
         }
         running.server.stop();

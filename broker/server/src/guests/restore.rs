@@ -32,10 +32,11 @@ use lotmq_process::restoring::Restoring;
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// Deploys the definitions of all tenants. One that does not compile any more is in state `error`:
-/// it does nothing, can be removed, and stays in the store until then.
+/// Deploys the definitions of these tenants. One that does not compile any more is in state
+/// `error`: it does nothing, can be removed, and stays in the store until then.
 pub(crate) fn definitions(
     hosting: &Arc<Hosting>,
+    tenants: &[Arc<Tenant>],
     rows: Vec<DefinitionRow>,
     (settings, quarantined): (&[SettingRow], &[QuarantineRow]),
     restoring: &Restoring,
@@ -43,7 +44,7 @@ pub(crate) fn definitions(
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
         .filter_map(|row| {
-            let tenant = hosting.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
+            let tenant = tenants.iter().find(|tenant| tenant.id == row.tenant).cloned()?;
             Some((row, tenant))
         })
         .collect();
@@ -74,7 +75,7 @@ pub(crate) fn definitions(
             install_failed(&tenant, hosting, &row, &reason);
         }
     }
-    for tenant in hosting.tenants.all().iter() {
+    for tenant in tenants {
         kept_errors::restore(&tenant.programs().guests);
         seeds::plant(tenant, hosting, settings, quarantined);
     }
@@ -415,7 +416,7 @@ pub(crate) fn save_kept(
     // reach it first.
     let _saving = programs.guests.saving.lock();
     let of_now = (tenant.id, hosting.clock.wall_ms());
-    kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
+    kept_values::save(&programs.guests.values, &*hosting.log, of_now, topics_max)
 }
 
 /// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it
@@ -423,7 +424,7 @@ pub(crate) fn save_kept(
 pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
     loop {
         match save_kept(hosting, tenant, KEPT_PER_GROUP) {
-            Ok(None) => return tenant.programs().variables.hand_over(&hosting.store).is_ok(),
+            Ok(None) => return tenant.programs().variables.hand_over(&*hosting.log).is_ok(),
             Ok(Some(_)) => {}
             Err(_) => return false,
         }
@@ -442,7 +443,7 @@ pub(crate) fn save_all_kept(hosting: &Hosting, tenant: &Tenant) -> Result<Option
             Ok(None) => return Ok(last),
             Ok(ticket) => last = ticket,
             Err(StoreError::Full { .. }) => {
-                hosting.store.wait_for(hosting.store.last_ticket(), COMMIT_PATIENCE)?;
+                hosting.log.wait_for(hosting.log.last_ticket(), COMMIT_PATIENCE)?;
             }
             Err(error) => return Err(error),
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
+use lotmq_changes::Log;
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::limits::LISTED_TOPICS_MAX;
 use lotmq_host::python::Called;
@@ -17,7 +18,6 @@ use lotmq_host::{
     Value, away, describe_owner,
 };
 use lotmq_router::filter_matches;
-use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -177,10 +177,10 @@ impl TenantServices {
     fn change(
         &self,
         name: &str,
-        change: impl FnOnce(&Variables, &Store) -> Result<bool, VariableError>,
+        change: impl FnOnce(&Variables, &dyn Log) -> Result<bool, VariableError>,
     ) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        let waits = match change(&tenant.programs().variables, &hosting.store) {
+        let waits = match change(&tenant.programs().variables, &*hosting.log) {
             Ok(waits) => waits,
             Err(error) => {
                 if let Some(limit) = error.limit() {
@@ -301,7 +301,7 @@ impl Services for TenantServices {
 
     fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
         let may = self.may_use(run, (Variable::Environment, name), Access::Write);
-        may && self.change(name, |variables, store| variables.keep_environment(store, name, value))
+        may && self.change(name, |variables, log| variables.keep_environment(log, name, value))
     }
 
     fn secret(&self, run: &RunContext, name: &str) -> Option<String> {
@@ -314,7 +314,7 @@ impl Services for TenantServices {
 
     fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
         let may = self.may_use(run, (Variable::Secret, name), Access::Write);
-        may && self.change(name, |variables, store| variables.keep_secret(store, name, value))
+        may && self.change(name, |variables, log| variables.keep_secret(log, name, value))
     }
 
     fn state(&self, run: &RunContext, key: &str) -> Option<Vec<u8>> {

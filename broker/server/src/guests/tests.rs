@@ -75,7 +75,7 @@ fn unrestorable_definition_keeps_its_order_and_loses_its_removed_owner() {
     };
     let mut batch = Batch::new();
     batch.push(Op::PutDefinition(&row));
-    running.server.broker.store.commit(batch).unwrap();
+    running.server.broker.log.commit(batch).unwrap();
     running.server.stop();
 
     let running = Running::start_in(dir.path(), "fsync");

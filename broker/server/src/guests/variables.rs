@@ -15,10 +15,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lotmq_changes::{Batch, EnvironmentRow, Op, RecoveredSecret, StoreError, TenantId, Ticket};
+use lotmq_changes::{Batch, EnvironmentRow, Log, Op, RecoveredSecret, StoreError, TenantId, Ticket};
 use lotmq_config::{Limits, VariableNames, is_of_broker, process_variable};
 use lotmq_core::limits::Limit;
-use lotmq_store::Store;
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
@@ -339,7 +338,7 @@ impl Variables {
     /// [`VariableError`]; nothing has changed then.
     pub(crate) fn set_environment(
         &self,
-        store: &Store,
+        log: &dyn Log,
         name: &str,
         value: &str,
     ) -> Result<Ticket, VariableError> {
@@ -347,7 +346,7 @@ impl Variables {
         let mut environment = self.environment.write();
         environment.check_room(self.room, name, value)?;
         let row = EnvironmentRow { tenant: self.tenant, name: name.into(), value: value.into() };
-        let ticket = append(store, Op::PutEnv(&row))?;
+        let ticket = append(log, Op::PutEnv(&row))?;
         environment.unsaved.remove(name);
         environment.insert(name, value);
         Ok(ticket)
@@ -357,13 +356,13 @@ impl Variables {
     ///
     /// # Errors
     /// If the store takes nothing.
-    pub(crate) fn remove_environment(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
+    pub(crate) fn remove_environment(&self, log: &dyn Log, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut environment = self.environment.write();
         let is_there = environment.values.contains_key(name);
         if !is_there && !environment.unsaved.contains(name) {
             return Ok(None);
         }
-        let ticket = append(store, Op::DeleteEnv { tenant: self.tenant, name })?;
+        let ticket = append(log, Op::DeleteEnv { tenant: self.tenant, name })?;
         environment.unsaved.remove(name);
         environment.remove(name);
         Ok(is_there.then_some(ticket))
@@ -376,7 +375,7 @@ impl Variables {
     /// [`VariableError`]; nothing has changed then.
     pub(crate) fn keep_environment(
         &self,
-        store: &Store,
+        log: &dyn Log,
         name: &str,
         value: Option<&str>,
     ) -> Result<bool, VariableError> {
@@ -395,7 +394,7 @@ impl Variables {
             environment.unsaved.insert(name);
         }
         drop(environment);
-        self.save(store);
+        self.save(log);
         Ok(is_first && self.has_unsaved())
     }
 
@@ -403,11 +402,11 @@ impl Variables {
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
-    pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
+    pub(crate) fn set_secret(&self, log: &dyn Log, name: &str, value: &str) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut secrets = self.secrets.write();
         secrets.check_room(self.room, name, value)?;
-        let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
+        let ticket = append(log, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
         secrets.unsaved.remove(name);
         secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
         Ok(ticket)
@@ -417,13 +416,13 @@ impl Variables {
     ///
     /// # Errors
     /// If the store takes nothing.
-    pub(crate) fn remove_secret(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
+    pub(crate) fn remove_secret(&self, log: &dyn Log, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut secrets = self.secrets.write();
         let is_there = secrets.values.contains_key(name);
         if !is_there && !secrets.unsaved.contains(name) {
             return Ok(None);
         }
-        let ticket = append(store, Op::DeleteSecret { tenant: self.tenant, name })?;
+        let ticket = append(log, Op::DeleteSecret { tenant: self.tenant, name })?;
         secrets.unsaved.remove(name);
         secrets.remove(name);
         Ok(is_there.then_some(ticket))
@@ -435,7 +434,7 @@ impl Variables {
     /// [`VariableError`]; nothing has changed then.
     pub(crate) fn keep_secret(
         &self,
-        store: &Store,
+        log: &dyn Log,
         name: &str,
         value: Option<&str>,
     ) -> Result<bool, VariableError> {
@@ -454,7 +453,7 @@ impl Variables {
             secrets.unsaved.insert(name);
         }
         drop(secrets);
-        self.save(store);
+        self.save(log);
         Ok(is_first && self.has_unsaved())
     }
 
@@ -464,18 +463,18 @@ impl Variables {
     }
 
     /// Saves changes by runs. They stay if the store fails, is behind or still saves former ones.
-    pub(crate) fn save(&self, store: &Store) {
+    pub(crate) fn save(&self, log: &dyn Log) {
         if !self.has_unsaved() {
             return;
         }
         // A save in progress leaves the newest changes to the next round.
         let Some(mut saving) = self.saving.try_lock() else { return };
-        let is_busy = saving.is_some_and(|former| store.settled(former).is_none());
-        if is_busy || store.failure().is_some() || store.is_congested(0) {
+        let is_busy = saving.is_some_and(|former| log.settled(former).is_none());
+        if is_busy || log.failure().is_some() || log.is_congested(0) {
             return;
         }
         // Changes that the store rejects stay.
-        if let Ok(ticket) = self.offer(store) {
+        if let Ok(ticket) = self.offer(log) {
             *saving = Some(ticket);
         }
     }
@@ -484,10 +483,10 @@ impl Variables {
     ///
     /// # Errors
     /// If the store does not take them: then they stay.
-    pub(crate) fn hand_over(&self, store: &Store) -> Result<(), StoreError> {
+    pub(crate) fn hand_over(&self, log: &dyn Log) -> Result<(), StoreError> {
         let mut saving = self.saving.lock();
         while self.has_unsaved() {
-            *saving = Some(self.offer(store)?);
+            *saving = Some(self.offer(log)?);
         }
         Ok(())
     }
@@ -496,20 +495,20 @@ impl Variables {
     ///
     /// # Errors
     /// When they are not stored.
-    pub(crate) fn save_all(&self, store: &Store) -> Result<(), StoreError> {
+    pub(crate) fn save_all(&self, log: &dyn Log) -> Result<(), StoreError> {
         let _saving = self.saving.lock();
         while self.has_unsaved() {
-            let ticket = match self.offer(store) {
-                Err(StoreError::Full { .. }) => store.last_ticket(),
+            let ticket = match self.offer(log) {
+                Err(StoreError::Full { .. }) => log.last_ticket(),
                 offered => offered?,
             };
-            store.wait_for(ticket, COMMIT_PATIENCE)?;
+            log.wait_for(ticket, COMMIT_PATIENCE)?;
         }
         Ok(())
     }
 
     /// Offers changes by runs to the store, so many that they make about [`VARIABLES_SAVED_BYTES`].
-    fn offer(&self, store: &Store) -> Result<Ticket, StoreError> {
+    fn offer(&self, log: &dyn Log) -> Result<Ticket, StoreError> {
         let tenant = self.tenant;
         let (mut environment, mut secrets) = (self.environment.write(), self.secrets.write());
         let mut batch = Batch::new();
@@ -540,9 +539,9 @@ impl Variables {
             variables.insert(name);
         }
         if batch.is_empty() {
-            return Ok(store.last_ticket());
+            return Ok(log.last_ticket());
         }
-        store.offer(batch).map_err(|(error, _)| {
+        log.offer(batch).map_err(|(error, _)| {
             environment.unsaved.due.append(&mut variables);
             secrets.unsaved.due.append(&mut names);
             error
@@ -557,10 +556,10 @@ fn lossy(masked: Cow<'_, [u8]>) -> Cow<'_, str> {
     }
 }
 
-fn append(store: &Store, op: Op<'_>) -> Result<Ticket, StoreError> {
+fn append(log: &dyn Log, op: Op<'_>) -> Result<Ticket, StoreError> {
     let mut batch = Batch::new();
     batch.push(op);
-    store.append(batch)
+    log.append(batch)
 }
 
 fn check(name: &str, value: &str) -> Result<(), VariableError> {
@@ -593,7 +592,7 @@ pub(crate) fn unquoted(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use lotmq_store::{Durability, StoreOptions};
+    use lotmq_store::{Durability, Store, StoreOptions};
 
     use super::*;
 

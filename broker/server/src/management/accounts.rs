@@ -7,9 +7,9 @@ use lotmq_auth::{
     Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordCost, PasswordError, ROOT, ScramSecret,
     ScramVerifier,
 };
-use lotmq_changes::{Batch, Op, RecoveredSecret, StoreError, TenantId, UserRow};
-use lotmq_config::{Auth, Config, Secret};
-use lotmq_store::Store;
+use lotmq_changes::{Batch, Log, Op, RecoveredSecret, StoreError, TenantId, UserRow};
+use lotmq_config::Auth;
+use lotmq_config::{Config, Secret};
 use zeroize::Zeroizing;
 
 use crate::management::login_places;
@@ -98,7 +98,7 @@ impl Scram {
         is_on: bool,
         tenant: TenantId,
         secrets: &mut Vec<RecoveredSecret>,
-        store: &Store,
+        log: &dyn Log,
     ) -> Result<Self, AccountsError> {
         let own = secrets.extract_if(.., |secret| secret.tenant == tenant && secret.name.starts_with(OWN));
         let mut stored: HashMap<String, Option<Zeroizing<Vec<u8>>>> =
@@ -116,7 +116,7 @@ impl Scram {
             stored.keys().for_each(|name| batch.push(Op::DeleteSecret { tenant, name }));
         }
         if !batch.is_empty() {
-            store.commit(batch)?;
+            log.commit(batch)?;
         }
         Ok(scram)
     }
@@ -194,7 +194,7 @@ pub(crate) fn ensure_root(
     users: &Directory,
     tenant: TenantId,
     new: &NewRoot<'_>,
-    store: &Store,
+    log: &dyn Log,
     now_ms: u64,
 ) -> Result<(), AccountsError> {
     let NewRoot { password, replaces_default, chars_min } = *new;
@@ -213,7 +213,7 @@ pub(crate) fn ensure_root(
     if let Ok(root) = root {
         let mut batch = Batch::new();
         put(&mut batch, tenant, &root, now_ms);
-        store.commit(batch)?;
+        log.commit(batch)?;
     }
     Ok(())
 }

@@ -372,8 +372,8 @@ pub(crate) fn arm(
 
 /// Starts the installed instances of modules, at a start. The stored data of an instance stays,
 /// even if the instance fails.
-pub(crate) fn restore(hosting: &Arc<Hosting>) {
-    for tenant in hosting.tenants.all().iter() {
+pub(crate) fn restore(hosting: &Arc<Hosting>, tenants: &[Arc<Tenant>]) {
+    for tenant in tenants {
         for (name, record) in tenant.managed().assets.instances() {
             let is_there =
                 tenant.programs().guests.registry.read().get(DefinitionKind::Module, &name).is_some();
@@ -391,8 +391,8 @@ pub(crate) fn restore(hosting: &Arc<Hosting>) {
 }
 
 /// Tells of instances whose package is not there, once all was restored.
-pub(crate) fn tell_lost(hosting: &Hosting) {
-    for tenant in hosting.tenants.all().iter() {
+pub(crate) fn tell_lost(tenants: &[Arc<Tenant>]) {
+    for tenant in tenants {
         for (name, _) in tenant.managed().assets.instances() {
             if tenant.programs().guests.registry.read().get(DefinitionKind::Module, &name).is_none() {
                 warn!(

@@ -25,8 +25,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use lotmq_auth::Identity;
-use lotmq_changes::{StoreError, TenantId, Ticket};
-use lotmq_store::Store;
+use lotmq_changes::{Log, StoreError, TenantId, Ticket};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tracing::{debug, error, info};
@@ -60,11 +59,11 @@ impl Audit {
     /// # Errors
     /// When they cannot be read.
     pub(crate) fn open(
-        store: &Store,
+        log: &dyn Log,
         tenant: TenantId,
         settings: lotmq_config::Audit,
     ) -> Result<Self, StoreError> {
-        let open = |kind, records| Trail::open(store, tenant, kind, records).map(Mutex::new);
+        let open = |kind, records| Trail::open(log, tenant, kind, records).map(Mutex::new);
         Ok(Self {
             tenant,
             administration: open(Kind::Administration, settings.records)?,
@@ -184,15 +183,15 @@ impl Audit {
     }
 
     /// Hands waiting records to the store; returns their ticket, if there were any.
-    pub(crate) fn flush(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
-        self.flush_with((self.sums.take(now_ms, false), Urgency::Whenever), store, counters, now_ms)
+    pub(crate) fn flush(&self, log: &dyn Log, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+        self.flush_with((self.sums.take(now_ms, false), Urgency::Whenever), log, counters, now_ms)
     }
 
     /// Hands waiting records to the store, as [`Audit::flush`]; where another thread has just done
     /// so, returns that ticket. For answers that wait until the record is stored.
-    pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+    pub(crate) fn settle(&self, log: &dyn Log, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         let sums = self.sums.take(now_ms, false);
-        let _ = self.flush_with((sums, Urgency::Awaited), store, counters, now_ms);
+        let _ = self.flush_with((sums, Urgency::Awaited), log, counters, now_ms);
         // Tickets are settled in their order, so that who waits for the later one has waited for
         // both.
         let of_changes = self.changes.lock().last_ticket();
@@ -200,11 +199,11 @@ impl Audit {
     }
 
     /// Hands all records to the store and reports the heads, because the broker stops.
-    pub(crate) fn close(&self, store: &Store, counters: &Counters, now_ms: u64, tenant: &str) {
+    pub(crate) fn close(&self, log: &dyn Log, counters: &Counters, now_ms: u64, tenant: &str) {
         let sums = self.sums.take(now_ms, true);
-        let ticket = self.flush_with((sums, Urgency::Awaited), store, counters, now_ms);
-        let ticket = ticket.max(self.access.lock().flush(Urgency::Awaited, store, counters, now_ms));
-        let is_stored = ticket.is_none_or(|ticket| store.wait(ticket).is_ok());
+        let ticket = self.flush_with((sums, Urgency::Awaited), log, counters, now_ms);
+        let ticket = ticket.max(self.access.lock().flush(Urgency::Awaited, log, counters, now_ms));
+        let is_stored = ticket.is_none_or(|ticket| log.wait(ticket).is_ok());
         for kind in Kind::ALL {
             if let Some(head) = self.trail(kind).lock().head_to_tell(now_ms, 0, |_| is_stored) {
                 head.log(tenant);
@@ -215,7 +214,7 @@ impl Audit {
     fn flush_with(
         &self,
         (sums, urgency): (Vec<Sum>, Urgency),
-        store: &Store,
+        log: &dyn Log,
         counters: &Counters,
         now_ms: u64,
     ) -> Option<Ticket> {
@@ -227,28 +226,28 @@ impl Audit {
             note_sum(&mut access, counters, now_ms, sum);
         }
         // No command is answered behind these.
-        let ticket = access.flush(Urgency::Whenever, store, counters, now_ms);
+        let ticket = access.flush(Urgency::Whenever, log, counters, now_ms);
         drop(access);
-        let of_administration = self.administration.lock().flush(urgency, store, counters, now_ms);
-        ticket.max(self.flush_changes(urgency, store, counters, now_ms)).max(of_administration)
+        let of_administration = self.administration.lock().flush(urgency, log, counters, now_ms);
+        ticket.max(self.flush_changes(urgency, log, counters, now_ms)).max(of_administration)
     }
 
     fn flush_changes(
         &self,
         urgency: Urgency,
-        store: &Store,
+        log: &dyn Log,
         counters: &Counters,
         now_ms: u64,
     ) -> Option<Ticket> {
         let mut changes = self.changes.lock();
-        let ticket = changes.flush(urgency, store, counters, now_ms);
+        let ticket = changes.flush(urgency, log, counters, now_ms);
         if !changes.is_too_long() || !changes.is_flushed() {
             return ticket;
         }
-        if let Err(error) = changes.make_room(store, counters) {
+        if let Err(error) = changes.make_room(log, counters) {
             debug!(%error, "no room is made in the audit yet");
         }
-        ticket.max(changes.flush(urgency, store, counters, now_ms))
+        ticket.max(changes.flush(urgency, log, counters, now_ms))
     }
 
     /// Heads that are to be reported now; `is_stored` says whether the disk has the batch of a
@@ -267,21 +266,21 @@ impl Audit {
     }
 
     /// Removes records that are too old, from the oldest to the first that is not.
-    pub(crate) fn expire(&self, store: &Store, now_ms: u64) {
+    pub(crate) fn expire(&self, log: &dyn Log, now_ms: u64) {
         for kind in Kind::ALL {
             let days = match kind {
                 Kind::Administration | Kind::Changes => self.settings.days,
                 Kind::Access => self.settings.access_days,
             };
-            self.expire_kind(kind, days, store, now_ms);
+            self.expire_kind(kind, days, log, now_ms);
         }
     }
 
-    fn expire_kind(&self, kind: Kind, days: u32, store: &Store, now_ms: u64) {
+    fn expire_kind(&self, kind: Kind, days: u32, log: &dyn Log, now_ms: u64) {
         const DAY_MS: u64 = 86_400_000;
         let before_ms = now_ms.saturating_sub(u64::from(days) * DAY_MS);
         let mut below = None;
-        let read = store.audit(self.tenant, kind.records(), |record| {
+        let read = log.read_audit(self.tenant, kind.records(), &mut |record| {
             if record.at_ms >= before_ms {
                 return ControlFlow::Break(());
             }

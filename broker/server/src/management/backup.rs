@@ -20,8 +20,8 @@ mod download;
 mod manifest;
 mod spool;
 
+use lotmq_changes::StagedLog;
 use lotmq_changes::table::BackupClass;
-use lotmq_store::Staged;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -76,7 +76,7 @@ pub(crate) struct RestoreReport {
 pub(crate) struct Backups {
     turn: Mutex<()>,
     /// Store that waits for the broker to stop.
-    staged: Mutex<Option<Staged>>,
+    staged: Mutex<Option<Box<dyn StagedLog>>>,
     asked: Notify,
     /// Backup of which the last part has not come yet.
     pub(crate) arriving: ArrivingBackup,
@@ -103,7 +103,7 @@ impl Backups {
 
     /// Keeps a store that was made from a backup until the broker restarts on it. No other backup
     /// or restore begins from now on.
-    pub(crate) fn keep(&self, staged: Staged) {
+    pub(crate) fn keep(&self, staged: Box<dyn StagedLog>) {
         *self.staged.lock() = Some(staged);
     }
 
@@ -119,7 +119,7 @@ impl Backups {
         self.asked.notified().await;
     }
 
-    pub(crate) fn take(&self) -> Option<Staged> {
+    pub(crate) fn take(&self) -> Option<Box<dyn StagedLog>> {
         self.staged.lock().take()
     }
 }

@@ -7,9 +7,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use lotmq_changes::TenantId;
+use lotmq_changes::{LogArchive, LogSnapshot, SnapshotError, TenantId};
 use lotmq_host::Engine;
-use lotmq_store::{Snapshot, SnapshotError, Store};
 
 use super::module_catalog::Module;
 use crate::guests::DeployError;
@@ -36,8 +35,12 @@ impl From<ComponentUnread> for DeployError {
 /// # Errors
 /// [`ComponentUnread`], also when the store has none, as when it was lost with a commit that
 /// failed.
-pub(crate) fn read(store: &Store, tenant: TenantId, module: &Module) -> Result<Bytes, ComponentUnread> {
-    read_in(store, module, |snapshot| snapshot.component(tenant, &module.hash))
+pub(crate) fn read(
+    archive: &dyn LogArchive,
+    tenant: TenantId,
+    module: &Module,
+) -> Result<Bytes, ComponentUnread> {
+    read_in(archive, module, |snapshot| snapshot.component(tenant, &module.hash))
 }
 
 /// Reads a range of it.
@@ -45,12 +48,12 @@ pub(crate) fn read(store: &Store, tenant: TenantId, module: &Module) -> Result<B
 /// # Errors
 /// As [`read`].
 pub(crate) fn read_range(
-    store: &Store,
+    archive: &dyn LogArchive,
     tenant: TenantId,
     module: &Module,
     range: Range<u64>,
 ) -> Result<Bytes, ComponentUnread> {
-    read_in(store, module, |snapshot| snapshot.component_range(tenant, &module.hash, range.clone()))
+    read_in(archive, module, |snapshot| snapshot.component_range(tenant, &module.hash, range.clone()))
 }
 
 /// Whether the code cache has the code of a module. Reads the component in parts, so that nobody
@@ -59,28 +62,28 @@ pub(crate) fn read_range(
 /// # Errors
 /// As [`read`].
 pub(crate) fn is_compiled(
-    (store, engine): (&Store, &Engine),
+    (archive, engine): (&dyn LogArchive, &Engine),
     tenant: TenantId,
     module: &Module,
 ) -> Result<bool, ComponentUnread> {
     let mut at = 0;
     engine.is_cached_of_parts(|| {
-        let part = read_range(store, tenant, module, at..at + PART_BYTES)?;
+        let part = read_range(archive, tenant, module, at..at + PART_BYTES)?;
         at += part.len() as u64;
         Ok(Some(part).filter(|part| !part.is_empty()))
     })
 }
 
 fn read_in(
-    store: &Store,
+    archive: &dyn LogArchive,
     module: &Module,
-    read: impl Fn(&Snapshot) -> Result<Option<Bytes>, SnapshotError>,
+    read: impl Fn(&dyn LogSnapshot) -> Result<Option<Bytes>, SnapshotError>,
 ) -> Result<Bytes, ComponentUnread> {
     let unread = |reason: &dyn std::fmt::Display| ComponentUnread {
         name: module.name.as_ref().to_owned(),
         reason: reason.to_string(),
     };
-    let found = store.in_snapshot(SnapshotError::is_lost, |snapshot| read(&snapshot));
+    let found = archive.in_snapshot(SnapshotError::is_lost, |snapshot| read(&*snapshot));
     let found = found.map_err(|error| unread(&error))?.map_err(|error| unread(&error))?;
     found.ok_or_else(|| unread(&"it is not in the store any more"))
 }

@@ -108,7 +108,7 @@ pub(crate) fn compile_stored(
     module: Module,
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
-    let component = components::read(&hosting.store, tenant.id, &module)?;
+    let component = components::read(&*hosting.archive, tenant.id, &module)?;
     compile(hosting.loader_of(tenant), module, &component, policies)
 }
 
@@ -455,8 +455,12 @@ pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
 
 /// Installs the stored modules, whose components are in memory one at a time. One that does not
 /// load any more is left out and stays in the store.
-pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>, restoring: &Restoring) {
-    let tenants = hosting.tenants.all();
+pub(crate) fn restore(
+    hosting: &Arc<Hosting>,
+    tenants: &[Arc<Tenant>],
+    rows: Vec<ModuleRow>,
+    restoring: &Restoring,
+) {
     for row in rows {
         restoring.begins("module", &row.name);
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
@@ -516,7 +520,7 @@ fn restore_one(
     module: Module,
     policies: Policies,
 ) -> Result<InstalledModule, DeployError> {
-    let component = components::read(&hosting.store, tenant.id, &module)?;
+    let component = components::read(&*hosting.archive, tenant.id, &module)?;
     // It is stored already: what installing would write is dropped.
     let batch = &mut Batch::new();
     if !hosting.cold_start.defers(&hosting.engine, &component) {
@@ -531,7 +535,7 @@ fn restore_one(
     // The component is read again when its turn has come, so that all of them are not in memory at
     // once.
     late_code::add(waiting, order, move |hosting, tier, is_wanted| {
-        let component = components::read(&hosting.store, tenant.id, &module)?;
+        let component = components::read(&*hosting.archive, tenant.id, &module)?;
         let loader = Loader { tier, ..hosting.loader_of_stored(&tenant).while_wanted(is_wanted) };
         compile(loader, module.clone(), &component, &policies).map(CompiledModule::into_definition)
     });

@@ -2,6 +2,7 @@
 //! by what they own now.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lotmq_changes::{DefinitionRow, ProjectRow, SettingRow};
 use lotmq_definitions::Origin;
@@ -10,11 +11,11 @@ use serde_json::{Value, json};
 use crate::guests::HasPrograms as _;
 use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
-use lotmq_core::tenant::{Tenant, Tenants};
+use lotmq_core::tenant::Tenant;
 
 /// Restores the projects of all tenants.
-pub(crate) fn restore(tenants: &Tenants, mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
-    for tenant in tenants.all().iter() {
+pub(crate) fn restore(tenants: &[Arc<Tenant>], mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
+    for tenant in tenants {
         let of_tenant = rows.extract_if(.., |row| row.tenant == tenant.id).collect();
         tenant.managed().projects.restore(tenant, of_tenant, settings);
     }
@@ -22,8 +23,7 @@ pub(crate) fn restore(tenants: &Tenants, mut rows: Vec<ProjectRow>, settings: &[
 
 /// Takes the displaced definitions out of the stored rows, for the loaded projects; returns the
 /// other rows.
-pub(crate) fn restore_displaced(tenants: &Tenants, rows: Vec<DefinitionRow>) -> Vec<DefinitionRow> {
-    let tenants = tenants.all();
+pub(crate) fn restore_displaced(tenants: &[Arc<Tenant>], rows: Vec<DefinitionRow>) -> Vec<DefinitionRow> {
     let of = |row: DefinitionRow| match tenants.iter().find(|tenant| tenant.id == row.tenant) {
         Some(tenant) => tenant.managed().projects.displaced.restore(row),
         None => Some(row),

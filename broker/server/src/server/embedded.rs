@@ -400,7 +400,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Variable`].
     pub fn set_environment(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
-        let set = self.tenant.programs().variables.set_environment(&self.broker.store, name, value);
+        let set = self.tenant.programs().variables.set_environment(&*self.broker.log, name, value);
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
@@ -409,7 +409,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Variable`].
     pub fn set_secret(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
-        let set = self.tenant.programs().variables.set_secret(&self.broker.store, name, value);
+        let set = self.tenant.programs().variables.set_secret(&*self.broker.log, name, value);
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
@@ -557,7 +557,7 @@ impl EmbeddedBroker {
             return has_releases;
         }
         // A store in memory does not fail.
-        let _ = self.broker.store.wait(self.broker.store.last_ticket());
+        let _ = self.broker.log.wait(self.broker.log.last_ticket());
         this_turn::with(|turn| {
             turn.tick();
             turn.commits_settled();
@@ -615,7 +615,7 @@ impl Drop for EmbeddedBroker {
         this_turn::uninstall();
         drop(self.broker.executor.lock().take());
         self.tenant.forget_clients();
-        self.broker.store.close();
+        self.broker.log.close();
     }
 }
 

@@ -196,14 +196,14 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
     due.timer = [due.timer, timer].into_iter().flatten().min();
     // While the store takes nothing they stay where they are, newest only.
-    let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
+    let takes = broker.store_failure().is_none() && !broker.log.is_congested(0);
     if takes
         && guests.values.has_unsaved()
         && let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP)
     {
         warn!(%error, "kept values not stored");
     }
-    tenant.programs().variables.save(&broker.store);
+    tenant.programs().variables.save(&*broker.log);
     tenant.remove_expired(turn);
 }
 
@@ -223,7 +223,7 @@ fn save_the_last(broker: &Broker, tenant: &Tenant) {
     if let Err(error) = guests::save_all_kept(broker, tenant) {
         warn!(%error, "kept values not stored");
     }
-    if let Err(error) = tenant.programs().variables.save_all(&broker.store) {
+    if let Err(error) = tenant.programs().variables.save_all(&*broker.log) {
         warn!(%error, "variables and secrets that were kept last are not stored");
     }
 }

@@ -28,7 +28,7 @@ impl ObservedBroker for Broker {
         if !self.quarantined.is_empty() {
             members.insert("quarantined_rows".to_owned(), self.quarantined.len().into());
         }
-        let damaged = self.store.metrics().damaged();
+        let damaged = self.log.metrics().damaged();
         if damaged > 0 {
             members.insert("damaged_found".to_owned(), damaged.into());
         }

@@ -2,12 +2,12 @@
 //!
 //! The broker stops as usual, swaps the files, and starts on the ports that it had. If it cannot
 //! start, it puts the former files back and runs on them. Not here: the swap of the files
-//! (`lotmq_store::Staged`).
+//! (`lotmq_changes::StagedLog`).
 
 use std::net::SocketAddr;
 
+use lotmq_changes::StagedLog;
 use lotmq_config::Config;
-use lotmq_store::Staged;
 use tracing::{error, info};
 
 use crate::Server;
@@ -38,7 +38,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`] when the broker starts neither on the new store nor on the old one.
-    pub(crate) fn restart_on(self, staged: Staged) -> Result<Self, StartError> {
+    pub(crate) fn restart_on(self, staged: Box<dyn StagedLog>) -> Result<Self, StartError> {
         info!("stopping to restore a backup");
         let config = self.broker.config.clone();
         let addresses = self.addresses().to_vec();
@@ -60,7 +60,7 @@ impl Server {
 
 fn install_and_start(
     config: &Config,
-    staged: Staged,
+    staged: Box<dyn StagedLog>,
     addresses: &[(&'static str, ListenAddress)],
 ) -> Result<Server, String> {
     let installed = staged.install().map_err(|error| error.to_string())?;

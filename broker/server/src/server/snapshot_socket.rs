@@ -16,8 +16,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use lotmq_changes::table::BackupClass;
+use lotmq_changes::{LogArchive, SnapshotError};
 use lotmq_config::{Config, Durability};
-use lotmq_store::{SnapshotError, Store};
+use lotmq_store::{OpenError, Store};
 use socket2::SockRef;
 use tracing::{debug, info, warn};
 
@@ -55,7 +56,7 @@ pub(super) fn path(directory: &Path) -> PathBuf {
 ///
 /// # Errors
 /// As [`Store::export`].
-pub(super) fn export(directory: &Path, out: &mut UnixStream) -> Result<(), lotmq_store::OpenError> {
+pub(super) fn export(directory: &Path, out: &mut UnixStream) -> Result<(), OpenError> {
     Store::export(directory, &CLASSES, &mut BufWriter::with_capacity(PART_BYTES, out)).map(drop)
 }
 
@@ -63,12 +64,12 @@ impl SnapshotSocket {
     /// Opens the socket in the data directory and serves it. `None` where nothing is stored, or
     /// that is not possible, as with a path that is too long for a socket; tools then need a broker
     /// that is stopped.
-    pub(super) fn start(config: &Config, store: &Arc<Store>) -> Option<Self> {
+    pub(super) fn start(config: &Config, archive: &Arc<dyn LogArchive>) -> Option<Self> {
         if config.store.durability == Durability::None {
             return None;
         }
         let path = path(&config.data.path);
-        match Self::serve_at(&path, Arc::clone(store)) {
+        match Self::serve_at(&path, Arc::clone(archive)) {
             Ok(socket) => Some(socket),
             Err(error) => {
                 info!(path = %path.display(), %error, "no socket for `lotmq store warm`; it needs the broker stopped");
@@ -77,14 +78,14 @@ impl SnapshotSocket {
         }
     }
 
-    fn serve_at(path: &Path, store: Arc<Store>) -> io::Result<Self> {
+    fn serve_at(path: &Path, archive: Arc<dyn LogArchive>) -> io::Result<Self> {
         let ListeningSocket::Unix(listener, file) = bind_unix(path, SOCKET_MODE)? else {
             return Err(io::Error::other("it is no Unix socket"));
         };
         listener.set_nonblocking(false)?;
         let listener = Arc::new(listener);
         let served = Arc::clone(&listener);
-        let thread = Builder::new().name("snapshots".to_owned()).spawn(move || serve(&served, &store))?;
+        let thread = Builder::new().name("snapshots".to_owned()).spawn(move || serve(&served, &*archive))?;
         Ok(Self { listener, thread, _file: file })
     }
 
@@ -99,19 +100,19 @@ impl SnapshotSocket {
 }
 
 /// Serves one connection after another until the socket is closed.
-fn serve(listener: &UnixListener, store: &Store) {
+fn serve(listener: &UnixListener, archive: &dyn LogArchive) {
     while let Ok((mut stream, _)) = listener.accept() {
-        if let Err(error) = hand_out(&mut stream, store) {
+        if let Err(error) = hand_out(&mut stream, archive) {
             debug!(%error, "a snapshot was not read to its end");
         }
     }
 }
 
-fn hand_out(stream: &mut UnixStream, store: &Store) -> Result<(), Box<dyn std::error::Error>> {
+fn hand_out(stream: &mut UnixStream, archive: &dyn LogArchive) -> Result<(), Box<dyn std::error::Error>> {
     stream.set_write_timeout(Some(WRITE_PATIENCE))?;
     let mut out = BufWriter::with_capacity(PART_BYTES, stream);
     // Bytes written before a snapshot was lost cannot be taken back, so there is no retry.
-    let snapshot: Result<_, SnapshotError> = store.snapshot()?.export(&CLASSES, &mut out);
+    let snapshot: Result<_, SnapshotError> = archive.snapshot()?.export(&CLASSES, &mut out);
     snapshot?;
     Ok(out.flush()?)
 }

@@ -52,7 +52,7 @@ impl StorageWatch {
         }
         looked.at = Some(Instant::now());
         let limits = &hosting.config.limits;
-        let (live, stored) = (hosting.store.metrics().live_bytes(), hosting.store.metrics().bytes);
+        let (live, stored) = (hosting.log.metrics().live_bytes(), hosting.log.metrics().bytes);
         let free = disk_room::free(&hosting.config);
         let room = disk_room::for_messages(&hosting.config, free);
         let queue_bytes_max = disk_room::queue_bytes_max(&hosting.config, live, free);

@@ -24,14 +24,14 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use lotmq_auth::PasswordCost;
-use lotmq_changes::Recovered;
+use lotmq_changes::{ImportError, Recovered};
 use lotmq_config::{Config, Durability};
 use lotmq_definitions::{DefinitionKind, State};
 use lotmq_host::python::Python;
 use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
-use lotmq_store::{ImportError, OpenError, Store};
+use lotmq_store::{OpenError, Store};
 
-use super::{StartError, Surroundings, assemble, engine, entropy, recover, snapshot_socket, store_options};
+use super::{StartError, Surroundings, assemble, engine, entropy, restore, snapshot_socket, store_options};
 use crate::guests::cold_start::DeferredCompile;
 use crate::guests::route_drivers;
 use crate::guests::routes::Routes;
@@ -154,7 +154,7 @@ pub fn warm(config: &Config, time: Duration, tell: &mut dyn FnMut(Warmed)) -> Re
     let (broker, recovered) = restored(config, &copy)?;
     let report = compile_all(&broker, recovered, time, tell)?;
     drop(broker.executor.lock().take());
-    broker.store.close();
+    broker.log.close();
     Ok(report)
 }
 
@@ -272,17 +272,12 @@ fn restored(config: &Config, copy: &ConfigurationCopy) -> Result<(Arc<Broker>, R
 /// Compiles one program after another.
 fn compile_all(
     broker: &Arc<Broker>,
-    recovered: Recovered,
+    mut recovered: Recovered,
     time: Duration,
     tell: &mut dyn FnMut(Warmed),
 ) -> Result<WarmReport, WarmError> {
     let deadline = Instant::now() + time;
-    recover::deployed(
-        broker,
-        recovered.modules,
-        recovered.definitions,
-        (recovered.projects, &recovered.settings),
-    );
+    restore::deployed(broker, &broker.tenants.all(), &mut recovered);
     let lost = not_restored(broker);
     let all = lost.len() + broker.cold_start.waiting();
     let mut progress = WarmProgress { report: WarmReport::default(), all, tell };

@@ -20,13 +20,13 @@ fn command(root: &mut Client, command: &str) -> Value {
 fn user_removed_while_the_store_queue_is_full_stays_removed() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
-    let store = &running.server.broker.store;
+    let log = &*running.server.broker.log;
     let mut root = root(&running);
     for number in 0..3 {
         assert_eq!(command(&mut root, &format!("-addUser mallory{number} s3cret-pump"))["success"], true);
     }
     for number in 0..3 {
-        fill(store);
+        fill(log);
         let removed = command(&mut root, &format!("-removeUser mallory{number}"));
         assert_eq!(removed["success"], true, "{removed}");
         let again = command(&mut root, &format!("-removeUser mallory{number}"));

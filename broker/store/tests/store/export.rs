@@ -1,5 +1,6 @@
 //! A store as a stream and back; the check of a closed store.
 
+use lotmq_changes::ImportError;
 use lotmq_changes::table::BackupClass;
 use lotmq_changes::table::BackupClass::{Audit, Configuration, Messages, Quarantine, Secret, Sessions};
 use lotmq_store::*;

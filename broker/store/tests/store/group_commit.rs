@@ -255,7 +255,7 @@ fn closing_commits_what_waits_and_refuses_what_comes() {
 
 /// Commits several batches in one group: the writer is held by the report of the one before until
 /// all are there.
-fn commit_as_one_group(fill: impl FnOnce(&Store, SessionId) -> Vec<Batch>) -> (Metrics, Recovered) {
+fn commit_as_one_group(fill: impl FnOnce(&Store, SessionId) -> Vec<Batch>) -> (LogMetrics, Recovered) {
     let directory = tempfile::tempdir().unwrap();
     let (go_on, wait) = std::sync::mpsc::channel::<()>();
     let on_commit: OnCommit = Box::new(move |_| {

@@ -56,13 +56,17 @@ fn a_snapshot_is_the_store_that_an_export_of_it_closed_would_be() {
         fill(&store);
         let mut stream = Vec::new();
         let sizes = store.snapshot().unwrap().export(ALL, &mut stream).unwrap();
+        let contents = store.snapshot().unwrap().contents(RecoveredQueues::Whole).unwrap();
         drop(store);
         let (target, copy, recovered) = opened(&stream);
         drop(copy);
+        assert_eq!(contents.next_message, recovered.next_message, "{durability:?}");
         assert_eq!(sizes, Store::stats(target.path()).unwrap().tables, "{durability:?}");
         if durability != Durability::None {
             let (_store, before) = open(directory.path());
             assert_eq!(describe(&recovered), describe(&before));
+            // In memory the key of the secrets ends with the store.
+            assert_eq!(describe(&contents), describe(&before));
         }
     }
 }

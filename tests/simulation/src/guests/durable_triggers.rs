@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lotmq_changes::{
-    Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, TenantId,
+    Batch, Delivery, Ids, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, TenantId,
 };
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::tenant::Tenant;
@@ -62,13 +62,14 @@ pub(super) fn keep(notes: &mut TurnNotes<'_>, starting: &Starting<'_>, session: 
 /// When it cannot be stored.
 pub(crate) fn durable_session(
     store: &Store,
+    ids: &Ids,
     recovered: &mut Vec<RecoveredSession>,
 ) -> Result<SessionId, String> {
     let found = recovered.extract_if(.., |it| it.session.client_id.is_empty()).next();
     if let Some(found) = found {
         return Ok(found.session.id);
     }
-    let row = SessionRow::new(TenantId::DEFAULT, store.next_session_id(), "");
+    let row = SessionRow::new(TenantId::DEFAULT, ids.next_session(), "");
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
     store.commit(batch).map_err(|error| error.to_string())?;

@@ -24,13 +24,18 @@ struct Stage {
     receive_maximum: u16,
 }
 
+/// Settings of a broker without guests.
+fn settings() -> MachineSettings {
+    MachineSettings { config: Config::default(), guests: Guests::None, mailbox_max: 1 }
+}
+
 impl Stage {
     fn new(clients: u8) -> Self {
         let time = Arc::new(WorldTime::default());
         time.pass(Duration::from_secs(1_000));
         let disk = Disk::new(1);
         Self {
-            machine: Machine::start(&time, &disk, (&Config::default(), Guests::None, 1)).unwrap(),
+            machine: Machine::start(&time, &disk, &settings()).unwrap(),
             disk,
             time,
             clients: (0..clients).map(|number| Client::new(number, Method::AtPublish)).collect(),
@@ -43,7 +48,7 @@ impl Stage {
     /// The process is killed, and the broker starts anew.
     fn crash(&mut self) {
         self.disk = self.disk.after_kill();
-        self.machine = Machine::start(&self.time, &self.disk, (&Config::default(), Guests::None, 1)).unwrap();
+        self.machine = Machine::start(&self.time, &self.disk, &settings()).unwrap();
         self.clients.iter_mut().for_each(Client::leave);
     }
 

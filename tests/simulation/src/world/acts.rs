@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
+use lotmq_disk::Random;
 
 use super::{Silences, Trouble, World};
 use crate::checked::Checked;
@@ -13,6 +14,9 @@ use crate::hostile::{self, QOS, TOPICS};
 use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task, shard_of};
 use crate::promises::{Ends, Kind, Published};
+
+/// One power cut in so many is a change of owners instead.
+const HANDOVER_EVERY: usize = 4;
 
 /// Stretches of time in which the broker is watched while much time passes.
 const WATCHED_STRETCHES: usize = 15;
@@ -321,14 +325,38 @@ impl World {
     }
 
     /// The power goes, and comes back: what the disk has not promised is there, or not, or in part.
+    /// Or another owner takes the sessions over, with the same consequences for Clients.
     pub(super) fn cut_power(&mut self) -> Checked {
         let Some(machine) = self.machine.take() else { return Ok(()) };
+        self.former = None;
+        let may_change_owner = !self.disk.is_off() && !self.has_failed && !machine.has_failed();
+        let changes_owner = |handovers: &mut Random| handovers.below(HANDOVER_EVERY) == 0;
+        if may_change_owner && self.handovers.as_mut().is_some_and(changes_owner) {
+            return self.hand_over(machine);
+        }
         self.count("power cuts", 1);
         self.tell(|| "the power goes".to_owned());
         drop(machine);
         self.disk = self.disk.power_cut(&mut self.cuts);
         self.disk_fails(None);
         self.has_failed = false;
+        self.everybody_is_cut_off();
+        Ok(())
+    }
+
+    /// Another core takes over the sessions, on the same log. The former one goes on for a while.
+    fn hand_over(&mut self, mut former: Machine) -> Checked {
+        self.count("changes of owners", 1);
+        self.tell(|| "the sessions get another owner".to_owned());
+        self.node += 1;
+        let next = former.hand_over(self.node)?;
+        self.everybody_is_cut_off();
+        self.former = Some(former);
+        self.serves(next)
+    }
+
+    /// All connections are gone, and what was under way on them.
+    fn everybody_is_cut_off(&mut self) {
         for id in std::mem::take(&mut self.links).into_keys() {
             self.is_unread(id);
         }
@@ -345,7 +373,6 @@ impl World {
         if let Some(rude) = &mut self.rude {
             rude.connection = None;
         }
-        Ok(())
     }
 
     /// The disk begins to fail, or ends to.

@@ -116,7 +116,7 @@ fn a_rule_that_cannot_be_restored_denies_what_it_was_about() {
         };
         let mut batch = Batch::new();
         batch.push(Op::PutDefinition(&row));
-        running.server.broker.store.commit(batch).unwrap();
+        running.server.broker.log.commit(batch).unwrap();
         running.server.stop();
 
         let running = Running::start_in(dir.path(), "os");

@@ -8,9 +8,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use lotmq_changes::{AuditRecord, StoreError};
+use lotmq_changes::{AuditRecord, Log, StoreError};
 use lotmq_pulse::goes_on;
-use lotmq_store::Store;
 use serde_json::{Map, Value, json};
 
 use super::chain::{self, Digest};
@@ -122,7 +121,7 @@ impl Audit {
     /// When they cannot be read.
     pub(crate) fn find(
         &self,
-        store: &Store,
+        log: &dyn Log,
         selection: &Selection,
         records_max: usize,
     ) -> Result<Found, StoreError> {
@@ -131,7 +130,7 @@ impl Audit {
         for kind in Kind::ALL {
             // By time: some were noted anew.
             let mut newest = BTreeMap::new();
-            found.damaged += self.each_record(store, kind, |record| {
+            found.damaged += self.each_record(log, kind, |record| {
                 if selection.has(&record) {
                     found.total += 1;
                     newest.insert((record.at_ms, record.number), record);
@@ -156,13 +155,13 @@ impl Audit {
     /// When they cannot be read.
     pub(crate) fn each_line<E>(
         &self,
-        store: &Store,
+        log: &dyn Log,
         selection: &Selection,
         mut write: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<Result<u64, E>, StoreError> {
         let (mut count, mut failure) = (0, None);
         for kind in Kind::ALL {
-            self.each_record(store, kind, |record| {
+            self.each_record(log, kind, |record| {
                 if !selection.has(&record) {
                     return ControlFlow::Continue(());
                 }
@@ -186,11 +185,11 @@ impl Audit {
     /// goes on.
     fn each_record(
         &self,
-        store: &Store,
+        log: &dyn Log,
         kind: Kind,
         mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        store.audit(self.tenant, kind.records(), |record| {
+        log.read_audit(self.tenant, kind.records(), &mut |record| {
             goes_on(Instant::now());
             visit(record)
         })
@@ -200,9 +199,9 @@ impl Audit {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub(crate) fn status(&self, store: &Store) -> Result<Status, StoreError> {
+    pub(crate) fn status(&self, log: &dyn Log) -> Result<Status, StoreError> {
         let mut days = BTreeSet::new();
-        let trails = Kind::ALL.into_iter().map(|kind| self.trail_status(kind, store, &mut days));
+        let trails = Kind::ALL.into_iter().map(|kind| self.trail_status(kind, log, &mut days));
         let trails = trails.collect::<Result<Vec<_>, _>>()?;
         Ok(Status { days: days.len(), trails })
     }
@@ -210,7 +209,7 @@ impl Audit {
     fn trail_status(
         &self,
         kind: Kind,
-        store: &Store,
+        log: &dyn Log,
         days: &mut BTreeSet<Date>,
     ) -> Result<TrailStatus, StoreError> {
         let (head, is_flushed) = {
@@ -220,7 +219,7 @@ impl Audit {
         let (first, records, bytes, locked, damaged) = (0, 0, 0, 0, 0);
         let mut status = TrailStatus { head, first, records, bytes, locked, damaged, broken_at: None };
         let mut before: Option<(u64, Option<Digest>)> = None;
-        status.damaged = self.each_record(store, kind, |record| {
+        status.damaged = self.each_record(log, kind, |record| {
             status.records += 1;
             days.extend(day_of(&record));
             let number = kind.display_number(record.number);

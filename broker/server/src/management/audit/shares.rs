@@ -12,8 +12,7 @@
 use std::ops::ControlFlow;
 
 use hashbrown::HashMap;
-use lotmq_changes::{AuditRecord, StoreError};
-use lotmq_store::Store;
+use lotmq_changes::{AuditRecord, Log, StoreError};
 use serde_json::{Map, Value, json};
 
 use super::trail::Trail;
@@ -57,16 +56,16 @@ impl Trail {
     ///
     /// # Errors
     /// When they cannot be read; nothing has changed then.
-    pub(super) fn make_room(&mut self, store: &Store, counters: &Counters) -> Result<(), StoreError> {
+    pub(super) fn make_room(&mut self, log: &dyn Log, counters: &Counters) -> Result<(), StoreError> {
         let mut actors = match self.actors.take() {
             Some(actors) => actors,
-            None => self.count(store)?,
+            None => self.count(log)?,
         };
         let mut anew = Vec::new();
         let mut below = self.first;
         let (records_max, begin) = (self.records_max, self.first);
         let stays_max = records_max - records_max / 100;
-        store.audit(self.tenant, self.stored(), |record| {
+        log.read_audit(self.tenant, self.stored(), &mut |record| {
             if record.number - begin >= AUDIT_NOTED_ANEW_MAX
                 || self.next + anew.len() as u64 - below <= stays_max
             {
@@ -94,9 +93,9 @@ impl Trail {
     }
 
     /// Counts the records of each actor by reading all of them.
-    fn count(&self, store: &Store) -> Result<Actors, StoreError> {
+    fn count(&self, log: &dyn Log) -> Result<Actors, StoreError> {
         let mut actors = Actors::default();
-        store.audit(self.tenant, self.stored(), |record| {
+        log.read_audit(self.tenant, self.stored(), &mut |record| {
             if let Some(said) = said(&record) {
                 actors.add(actor(&said));
             }

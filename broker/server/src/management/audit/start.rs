@@ -45,7 +45,7 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     let mut batch = Batch::new();
     let value = json!(now).to_string().into_bytes();
     batch.push(Op::PutMeta(&MetaRow { name: CONFIGURATION.to_owned(), value }));
-    if let Err(error) = hosting.store.append(batch) {
+    if let Err(error) = hosting.log.append(batch) {
         warn!(%error, "the configuration is not remembered for the audit of the next start");
     }
 }

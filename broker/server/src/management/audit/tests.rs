@@ -1,5 +1,5 @@
 use lotmq_changes::{Batch, Op};
-use lotmq_store::{Durability, StoreOptions};
+use lotmq_store::{Durability, Store, StoreOptions};
 
 use super::*;
 use crate::management::limits::AUDIT_WAITING_MAX;

@@ -14,8 +14,7 @@
 
 use std::ops::RangeInclusive;
 
-use lotmq_changes::{AuditRecord, Batch, Op, StoreError, TenantId, Ticket};
-use lotmq_store::Store;
+use lotmq_changes::{AuditRecord, Batch, Log, Op, StoreError, TenantId, Ticket};
 use tracing::error;
 
 use super::chain::{self, Digest};
@@ -148,18 +147,18 @@ impl Trail {
     /// # Errors
     /// When they cannot be read.
     pub(super) fn open(
-        store: &Store,
+        log: &dyn Log,
         tenant: TenantId,
         kind: Kind,
         records_max: u32,
     ) -> Result<Self, StoreError> {
-        let ends = store.audit_ends(tenant, kind.records())?;
+        let ends = log.audit_ends(tenant, kind.records())?;
         let begin = *kind.records().start();
         let (first, mut next, last) =
             ends.map_or((begin, begin, None), |ends| (ends.first, ends.next, ends.last));
         let mut digest = last.and_then(|last| last.digest).unwrap_or(chain::BEGIN);
         let mut missing = None;
-        if let Some(head) = stored_head(store, tenant, kind)? {
+        if let Some(head) = stored_head(log, tenant, kind)? {
             let known = kind.base() + head.number + 1;
             if known > next {
                 missing = Some((kind.display_number(next), head.number));
@@ -257,7 +256,7 @@ impl Trail {
     pub(super) fn flush(
         &mut self,
         urgency: Urgency,
-        store: &Store,
+        log: &dyn Log,
         counters: &Counters,
         now_ms: u64,
     ) -> Option<Ticket> {
@@ -275,8 +274,8 @@ impl Trail {
         self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest: [0; 32], text: &head.text() });
         let batch = std::mem::take(&mut self.batch);
         let taken = match urgency {
-            Urgency::Awaited => store.append(batch).map_err(|error| (error, Batch::new())),
-            Urgency::Whenever => store.offer(batch),
+            Urgency::Awaited => log.append(batch).map_err(|error| (error, Batch::new())),
+            Urgency::Whenever => log.offer(batch),
         };
         match taken {
             Ok(ticket) => {
@@ -317,9 +316,9 @@ impl Trail {
     }
 }
 
-fn stored_head(store: &Store, tenant: TenantId, kind: Kind) -> Result<Option<Head>, StoreError> {
+fn stored_head(log: &dyn Log, tenant: TenantId, kind: Kind) -> Result<Option<Head>, StoreError> {
     let mut found: Option<AuditRecord> = None;
-    store.audit(tenant, kind.head()..=kind.head(), |record| {
+    log.read_audit(tenant, kind.head()..=kind.head(), &mut |record| {
         found = Some(record);
         std::ops::ControlFlow::Break(())
     })?;

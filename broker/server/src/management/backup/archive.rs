@@ -10,8 +10,8 @@ use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
 
 use lotmq_changes::table::{BackupClass, SCHEMA_VERSION};
+use lotmq_changes::{LogSnapshot, SnapshotError};
 use lotmq_pulse::goes_on;
-use lotmq_store::{Snapshot, SnapshotError};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zip::result::ZipError;
@@ -71,7 +71,7 @@ impl WriteError {
 /// Writes a backup. The snapshot ends when the stream of the store is written.
 pub(crate) fn write(
     out: &mut (impl Write + Seek),
-    snapshot: Snapshot,
+    snapshot: Box<dyn LogSnapshot>,
     contents: &Contents,
 ) -> Result<Manifest, WriteError> {
     let mut zip = ZipWriter::new(out);

@@ -63,7 +63,7 @@ fn flush(call: &Call<'_>) {
     let broker = call.broker;
     if broker.store_failure().is_none() {
         // Reading comes behind it.
-        let _ = call.tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+        let _ = call.tenant.managed().audit.flush(&*broker.log, &broker.counters, broker.clock.wall_ms());
     }
 }
 
@@ -71,7 +71,7 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     flush(call);
     let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
-    let status = call.run_blocking(move || tenant.managed().audit.status(&broker.store))??;
+    let status = call.run_blocking(move || tenant.managed().audit.status(&*broker.log))??;
     let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
         "enabled": call.tenant.managed().audit.is_enabled(),
@@ -97,7 +97,7 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let selection = Selection { day: Some(day), filter };
     flush(call);
     let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
-    let find = move || tenant.managed().audit.find(&broker.store, &selection, AUDIT_FOUND_MAX);
+    let find = move || tenant.managed().audit.find(&*broker.log, &selection, AUDIT_FOUND_MAX);
     let found = call.run_blocking(find)??;
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
@@ -151,7 +151,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let half = HalfWritten(Some(place));
         let mut out = BufWriter::new(file);
         let audit = &tenant.managed().audit;
-        let lines = audit.each_line(&broker.store, &selection, |line| writeln!(out, "{line}"))?;
+        let lines = audit.each_line(&*broker.log, &selection, |line| writeln!(out, "{line}"))?;
         let finish = |count| out.into_inner()?.sync_all().map(|()| count);
         lines.and_then(finish).map(|records| (half, records)).map_err(|error| failed(&error))
     };

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Identity;
-use lotmq_changes::StoreError;
+use lotmq_changes::{ImportError, StoreError};
 use lotmq_config::{Config, Durability};
-use lotmq_store::ImportError;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
@@ -75,7 +74,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (broker, place_of_file) = (Arc::clone(call.broker), place.clone());
     let write = move || {
         keep_the_last(&broker)?;
-        broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
+        broker.archive.in_snapshot(WriteError::is_lost, |snapshot| {
             let mut out = BufWriter::new(Spool::new(&place_of_file)?);
             let manifest = backup::write(&mut out, snapshot, &contents)?;
             Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
@@ -114,7 +113,7 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
         guests::keep_silences(guests);
         guests.kept_errors.keep_all(guests);
         if let Some(ticket) = guests::save_all_kept(broker, tenant)? {
-            broker.store.wait_for(ticket, COMMIT_PATIENCE)?;
+            broker.log.wait_for(ticket, COMMIT_PATIENCE)?;
         }
     }
     Ok(())
@@ -259,7 +258,7 @@ fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u
     let _turn = call.broker.backups.begin().ok_or_else(busy)?;
     let mut archive = Archive::open(zip, bytes_max).map_err(invalid)?;
     check_space(&call.broker.config, &archive.manifest)?;
-    let staged = call.broker.store.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
+    let staged = call.broker.archive.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
     let manifest = &archive.manifest;
     let kept: Vec<&str> =
         Part::ALL.into_iter().filter(|part| staged.keeps(part.class())).map(Part::name).collect();
@@ -270,8 +269,8 @@ fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u
     if !staged.keeps(Part::Configuration.class()) {
         done = done.with_warning(Code::UsersReplaced, "Users and their passwords are those of the backup.");
     }
-    if !staged.locked_secrets.is_empty() {
-        let names = staged.locked_secrets.join(", ");
+    if !staged.locked_secrets().is_empty() {
+        let names = staged.locked_secrets().join(", ");
         let warning = format!("The key of this broker does not open these secrets: {names}.");
         done = done.with_warning(Code::SecretsLocked, &warning);
     }
@@ -283,7 +282,7 @@ fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u
         "parts": manifest.parts,
         "kept": kept,
         "tables": tables(manifest),
-        "lockedSecrets": staged.locked_secrets,
+        "lockedSecrets": staged.locked_secrets(),
     }));
     call.broker.backups.keep(staged);
     call.restarts = true;

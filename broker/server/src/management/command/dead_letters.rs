@@ -230,7 +230,7 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
         if taking.take(&slice, are_replayed.then_some(&**call.tenant)) {
             let taken = taking.end();
             // Of this command and of those before it: that there are none may rest on them.
-            call.await_stored(call.broker.store.last_ticket())?;
+            call.await_stored(call.broker.log.last_ticket())?;
             return Ok(taken);
         }
     }
@@ -253,6 +253,6 @@ fn read(
     (session, after): (SessionId, MessageId),
     (messages, bytes): (usize, u64),
 ) -> Result<QueueSlice, Refusal> {
-    let store = Arc::clone(&call.broker.store);
-    Ok(call.run_blocking(move || store.queue_slice(session, after, messages, bytes))??)
+    let log = Arc::clone(&call.broker.log);
+    Ok(call.run_blocking(move || log.queue_slice(session, after, messages, bytes))??)
 }

@@ -51,7 +51,7 @@ pub(super) static LIST: Verb = Verb {
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
-    let set = call.tenant.programs().variables.set_environment(&call.broker.store, name, value);
+    let set = call.tenant.programs().variables.set_environment(&*call.broker.log, name, value);
     wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
@@ -60,10 +60,10 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
     let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.programs().variables.remove_environment(&call.broker.store, &name)?;
+    let removed = call.tenant.programs().variables.remove_environment(&*call.broker.log, &name)?;
     let Some(ticket) = removed else {
         // A run may have removed it just now.
-        wait(call, call.broker.store.last_ticket())?;
+        wait(call, call.broker.log.last_ticket())?;
         return Err(Refusal::not_found(format!("Environment variable '{name}' not found.")));
     };
     wait(call, ticket)?;

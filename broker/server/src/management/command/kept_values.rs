@@ -79,9 +79,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     guests.states.look_again();
     // Values are stored now and then; what is answered is stored before, also that there was
     // nothing to remove.
-    let store = &call.broker.store;
     let ticket = guests::save_all_kept(call.broker, call.tenant)?;
-    call.await_stored(ticket.unwrap_or_else(|| store.last_ticket()))?;
+    call.await_stored(ticket.unwrap_or_else(|| call.broker.log.last_ticket()))?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
 }
 

@@ -257,7 +257,7 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
     // One of the few that may be in memory at once.
     let _place = call.compile_for().module_place().map_err(|error| refused(error.into()))?;
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
-    let component = call.run_blocking(move || components::read(&broker.store, tenant, &module))??;
+    let component = call.run_blocking(move || components::read(&*broker.archive, tenant, &module))??;
     signed_by(call, &component, signature)
 }
 

@@ -13,10 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use lotmq_auth::Scope;
-use lotmq_changes::{Batch, Op};
+use lotmq_changes::{Batch, Op, SnapshotError};
 use lotmq_core::limits::Limit;
 use lotmq_definitions::OnExisting;
-use lotmq_store::{Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use super::environment::limit_reached;
@@ -497,8 +496,7 @@ fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Ref
     };
     let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, stored.to_owned());
     let read = move || {
-        let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
-        broker.store.in_snapshot(SnapshotError::is_lost, archive)
+        broker.archive.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.archive(tenant, &name))
     };
     let found = call.run_blocking(read)?;
     let found = found.map_err(|error| failed(&error))?;

@@ -177,7 +177,7 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
     if call.verb.effect == Effect::Stores
-        && let Some(hangs) = call.broker.commands.stored.hangs(&call.broker.store)
+        && let Some(hangs) = call.broker.commands.stored.hangs(&*call.broker.log)
     {
         return Err(Refusal::of_store(&hangs, "Nothing has changed."));
     }
@@ -286,9 +286,9 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     note(broker, job, entry);
     if has_changed
         && broker.store_failure().is_none()
-        && broker.commands.stored.hangs(&broker.store).is_none()
-        && let Some(ticket) = audit.settle(&broker.store, &broker.counters, broker.clock.wall_ms())
-        && let Err(error) = broker.commands.stored.wait(&broker.store, ticket)
+        && broker.commands.stored.hangs(&*broker.log).is_none()
+        && let Some(ticket) = audit.settle(&*broker.log, &broker.counters, broker.clock.wall_ms())
+        && let Err(error) = broker.commands.stored.wait(&*broker.log, ticket)
     {
         warn!(verb = call.verb.name, %error, "the record of a command is stored later");
     }

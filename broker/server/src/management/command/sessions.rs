@@ -125,15 +125,15 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
         return Ok(Done::new(message).with_warning(Code::StoreFailed, words));
     }
-    call.await_stored(call.broker.store.last_ticket())?;
+    call.await_stored(call.broker.log.last_ticket())?;
     Ok(Done::new(message))
 }
 
 /// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now
 /// could be there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
-    let (turns, store) = (&call.broker.turns, &call.broker.store);
-    let ends = call.tenant.sessions.lock().all_left_behind(turns, &*call.broker.log);
+    let (turns, log) = (&call.broker.turns, &*call.broker.log);
+    let ends = call.tenant.sessions.lock().all_left_behind(turns, log);
     if ends.is_empty() {
         return Ok(());
     }
@@ -143,7 +143,7 @@ fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
     for stamp in ends {
         turns.await_end(stamp, &*call.broker.clock);
     }
-    call.await_stored(store.last_ticket())
+    call.await_stored(log.last_ticket())
 }
 
 fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -259,7 +259,7 @@ impl Call<'_> {
     /// When they are not stored.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
         if !batch.is_empty() {
-            let appended = self.broker.store.append(batch);
+            let appended = self.broker.log.append(batch);
             self.tenant.programs().guests.batch_appended();
             self.await_stored(appended?)?;
         }
@@ -271,7 +271,7 @@ impl Call<'_> {
     /// # Errors
     /// When it is not stored, or the disk hangs.
     pub(crate) fn await_stored(&self, ticket: Ticket) -> Result<(), Refusal> {
-        Ok(self.broker.commands.stored.wait(&self.broker.store, ticket)?)
+        Ok(self.broker.commands.stored.wait(&*self.broker.log, ticket)?)
     }
 
     /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use lotmq_changes::{StoreError, Ticket};
-use lotmq_store::Store;
+use lotmq_changes::{Log, StoreError, Ticket};
 use parking_lot::Mutex;
 
 use crate::guests::limits::COMMIT_PATIENCE;
@@ -21,9 +20,9 @@ pub(crate) struct Stored {
 
 impl Stored {
     /// Failure because of which a change would not be stored for long, as far as known.
-    pub(crate) fn hangs(&self, store: &Store) -> Option<StoreError> {
+    pub(crate) fn hangs(&self, log: &dyn Log) -> Option<StoreError> {
         let mut hanging = self.hanging.lock();
-        if hanging.is_some_and(|ticket| store.settled(ticket).is_some()) {
+        if hanging.is_some_and(|ticket| log.settled(ticket).is_some()) {
             *hanging = None;
         }
         hanging.map(|_| StoreError::Hangs { waited: COMMIT_PATIENCE })
@@ -32,16 +31,16 @@ impl Stored {
     /// Waits until a change is on the disk.
     ///
     /// # Errors
-    /// Those of [`Store::wait_for`]; at once where the disk is known to hang.
-    pub(crate) fn wait(&self, store: &Store, ticket: Ticket) -> Result<(), StoreError> {
-        self.wait_for(store, ticket, COMMIT_PATIENCE)
+    /// Those of [`Log::wait_for`]; at once where the disk is known to hang.
+    pub(crate) fn wait(&self, log: &dyn Log, ticket: Ticket) -> Result<(), StoreError> {
+        self.wait_for(log, ticket, COMMIT_PATIENCE)
     }
 
-    fn wait_for(&self, store: &Store, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
-        if let Some(hangs) = self.hangs(store) {
-            return store.settled(ticket).unwrap_or(Err(hangs));
+    fn wait_for(&self, log: &dyn Log, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
+        if let Some(hangs) = self.hangs(log) {
+            return log.settled(ticket).unwrap_or(Err(hangs));
         }
-        let stored = store.wait_for(ticket, patience);
+        let stored = log.wait_for(ticket, patience);
         if matches!(stored, Err(StoreError::Hangs { .. })) {
             self.hanging.lock().get_or_insert(ticket);
         }

@@ -60,7 +60,7 @@ pub(crate) fn state(failures: &[String], is_compiling: bool) -> &'static str {
 /// where they are few.
 pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value {
     let figures = Figures::of(broker, tenant);
-    let (counters, store) = (&broker.counters, broker.store.metrics());
+    let (counters, store) = (&broker.counters, broker.log.metrics());
     let per_second = |name: &str| broker.sys.loads(|loads| loads.minute(name)) / 60.0;
     let not_opened: Vec<Value> = broker
         .net
@@ -207,7 +207,7 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
     let retained = tenant.retained.read();
     let (retained_messages, retained_bytes) = (retained.len() as u64, retained.bytes());
     drop(retained);
-    let stored = broker.store.metrics().live_bytes();
+    let stored = broker.log.metrics().live_bytes();
     let stored_max = disk_room::queue_bytes_max(&broker.config, stored, disk_room::free(&broker.config));
     let (mappings, code) = (broker.engine.code_mappings(), broker.engine.code_memory());
     [

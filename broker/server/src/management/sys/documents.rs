@@ -177,7 +177,7 @@ fn status(broker: &Broker, tenant: &Tenant) -> Value {
 /// Bytes of the store's file; where it has none, those of the messages in memory.
 pub(super) fn store_bytes(broker: &Broker) -> u64 {
     let file = std::fs::metadata(broker.config.store_path());
-    file.map_or_else(|_| broker.store.metrics().log_bytes, |file| file.len())
+    file.map_or_else(|_| broker.log.metrics().log_bytes, |file| file.len())
 }
 
 fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {

@@ -14,7 +14,7 @@ use lotmq_process::usage;
 pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> {
     let figures = Figures::of(broker, tenant);
     let counters = &broker.counters;
-    let store = broker.store.metrics();
+    let store = broker.log.metrics();
     let retained = tenant.retained.read().len();
     let away = figures.total.saturating_sub(figures.connected);
     let (heap, heap_maximum) = usage::memory();

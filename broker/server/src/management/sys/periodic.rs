@@ -82,7 +82,7 @@ pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std:
         }
         periodic.store_places();
         let broker = &periodic.broker;
-        periodic.anchoring.close(&broker.store, &*broker.clock, Instant::now());
+        periodic.anchoring.close(&*broker.log, &*broker.clock, Instant::now());
         this_turn::uninstall();
     })
 }
@@ -251,10 +251,10 @@ impl PeriodicState {
             if expires {
                 // Time that the wall clock has skipped has not passed.
                 let now_ms = broker.clock.wall_ms().min(broker.clock.lifetime_ms());
-                tenant.managed().audit.expire(&broker.store, now_ms);
+                tenant.managed().audit.expire(&*broker.log, now_ms);
             }
             // Nobody waits for it.
-            let _ = tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+            let _ = tenant.managed().audit.flush(&*broker.log, &broker.counters, broker.clock.wall_ms());
             tell_audit_heads(broker, tenant);
         }
     }
@@ -266,12 +266,12 @@ impl PeriodicState {
             self.anchoring = Anchoring::default();
             return;
         }
-        self.anchoring.look(&self.broker.store, &*self.broker.clock, Instant::now());
+        self.anchoring.look(&*self.broker.log, &*self.broker.clock, Instant::now());
     }
 
     /// Stores from where users have logged in.
     fn store_places(&self) {
-        if self.broker.store_failure().is_some() || self.broker.store.is_congested(0) {
+        if self.broker.store_failure().is_some() || self.broker.log.is_congested(0) {
             return;
         }
         let mut batch = Batch::new();
@@ -435,7 +435,7 @@ fn is_of_tree(filter: &str) -> bool {
 /// Reports the heads of the audit, in the log and to subscribers, so that later removals are
 /// noticed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
-    let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
+    let is_stored = |ticket| matches!(broker.log.settled(ticket), Some(Ok(())));
     for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
         head.log(&tenant.name);
         let payload = json!({

@@ -16,7 +16,7 @@ fn backup() -> Vec<u8> {
         configuration: serde_json::json!({"a": 1}),
     };
     let mut out = Cursor::new(Vec::new());
-    write(&mut out, store.snapshot().unwrap(), &contents).unwrap();
+    write(&mut out, Box::new(store.snapshot().unwrap()), &contents).unwrap();
     out.into_inner()
 }
 

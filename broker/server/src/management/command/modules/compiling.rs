@@ -66,7 +66,7 @@ impl ComponentPlace {
         let engine = &hosting.engine;
         let is_compiled = match self {
             ComponentPlace::Uploaded(component) => engine.is_cached(component),
-            ComponentPlace::Stored => components::is_compiled((&hosting.store, engine), tenant, module)?,
+            ComponentPlace::Stored => components::is_compiled((&*hosting.archive, engine), tenant, module)?,
         };
         if is_compiled { Ok(None) } else { Ok(compile_for.module_place()?) }
     }
@@ -105,7 +105,7 @@ pub(in crate::management::command) fn compile(
             let loader = Loader { has_first_look: true, ..loader };
             match component {
                 ComponentPlace::Stored => {
-                    let component = components::read(&hosting.store, tenant, &module)?;
+                    let component = components::read(&*hosting.archive, tenant, &module)?;
                     modules::compile(loader, module, &component, &policies)
                 }
                 ComponentPlace::Uploaded(component) => {

@@ -84,5 +84,5 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
     let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
     let range = range.start as u64..range.end as u64;
-    Ok(call.run_blocking(move || components::read_range(&broker.store, tenant, &module, range))??)
+    Ok(call.run_blocking(move || components::read_range(&*broker.archive, tenant, &module, range))??)
 }

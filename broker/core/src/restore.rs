@@ -1,8 +1,8 @@
-//! Recovery of a tenant's state from what the store found at a start: sessions with their queues
-//! and subscriptions, and retained messages.
+//! Restoring of sessions, with their queues and subscriptions, and of retained messages from the
+//! rows of a log: at a start all of them, in a running broker those of a tenant or a shard.
 //!
-//! Not here: what is managed of a tenant (`recover` of `lotmq_server`), and the runs that messages
-//! were promised (`promised` there).
+//! Not here: what is managed of a tenant (`restore` of `lotmq_server`), and the runs that messages
+//! were promised (`interrupted_runs` there).
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
 use lotmq_changes::{
-    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    Batch, MessageId, Op, PeerRow, Recovered, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
     SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use lotmq_codec::{
@@ -31,14 +31,26 @@ use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt, Queued};
 use crate::tenant::replay::Replays;
 use crate::tenant::retain::Keeper;
+use crate::tenant::session_key::SessionKey;
 use crate::tenant::subscription::{Options, SHARED, Subscriptions};
 use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
 use crate::turn::stored::{message, qos, queued};
 
+/// Restores sessions and retained messages of these tenants, and takes them out of `rows`.
+///
+/// [`Recovered::take`] returns the rows of a scope. No other process may write rows of that scope
+/// any more. Message numbers continue behind those of the rows.
+pub fn restore(context: &TurnContext, tenants: &[Arc<Tenant>], rows: &mut Recovered) {
+    context.core.ids.continue_at(rows.next_message);
+    let are_all_users_known = rows.quarantined.is_empty();
+    sessions(context, tenants, std::mem::take(&mut rows.sessions), are_all_users_known);
+    retained(&context.core, tenants, std::mem::take(&mut rows.retained));
+}
+
 /// Restores the sessions of offline Clients. Expiry timers continue. If damaged rows hide some
 /// users, sessions of unknown users stay.
-pub fn sessions(
+fn sessions(
     context: &TurnContext,
     tenants: &[Arc<Tenant>],
     sessions: Vec<RecoveredSession>,
@@ -51,7 +63,7 @@ pub fn sessions(
             warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
             continue;
         };
-        restore(context, tenant, recovered, &mut messages);
+        restore_session(context, tenant, recovered, &mut messages);
     }
 }
 
@@ -59,7 +71,7 @@ pub fn sessions(
 /// shards store the end of one and the beginning of the next, a crash may leave both; besides, a
 /// session that is ending may have a successor; and one of a removed user must not be there for the
 /// next of that name. Of those that are not to be resumed only such stay whose queue others are to
-/// get.
+/// get. A session that is in memory already stays as it is.
 fn latest(
     core: &Core,
     tenants: &HashMap<TenantId, Arc<Tenant>>,
@@ -71,12 +83,19 @@ fn latest(
         (Some(user), Some(tenant)) => tenant.users.account(user).is_some() || !are_all_users_known,
         (None, _) | (_, None) => true,
     };
+    let in_memory = |row: &SessionRow| {
+        let key = SessionKey { client_id: &row.client_id, user: row.user.as_deref() };
+        tenants.get(&row.tenant)?.sessions.lock().get(key).map(|client| client.stored_id())
+    };
+    // An older one is stale. The same one, or a later one, is left alone.
+    sessions.retain(|it| in_memory(&it.session).is_none_or(|known| known > it.session.id));
     sessions.sort_by_key(|recovered| std::cmp::Reverse(recovered.session.id));
     let mut seen = HashSet::new();
     let mut stale = Batch::new();
     sessions.retain_mut(|recovered| {
         let row = &mut recovered.session;
-        if seen.insert((row.tenant, row.user.clone(), row.client_id.clone())) && is_of_somebody(row) {
+        let is_latest = seen.insert((row.tenant, row.user.clone(), row.client_id.clone()));
+        if is_latest && is_of_somebody(row) && in_memory(row).is_none() {
             return true;
         }
         let is_member = recovered.subscriptions.iter().any(|row| row.filter.starts_with(SHARED));
@@ -110,7 +129,7 @@ impl Messages {
     }
 }
 
-fn restore(
+fn restore_session(
     context: &TurnContext,
     tenant: &Arc<Tenant>,
     recovered: RecoveredSession,
@@ -264,7 +283,7 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
 
 /// Restores the retained messages. Those that an older version stored and that Clients may not
 /// publish today stay in the store, unseen.
-pub fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
+fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
     let mut unseen = 0;
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };

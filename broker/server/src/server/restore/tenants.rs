@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lotmq_auth::{AccountReference, Directory, DirectoryOptions, ROOT, Rulebook};
-use lotmq_changes::{KeepRow, QuarantineRow, Recovered, TenantId};
+use lotmq_changes::{KeepRow, Log, QuarantineRow, Recovered, TenantId};
 use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
-use lotmq_store::Store;
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
@@ -37,7 +36,7 @@ const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
 /// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be
 /// read.
 pub(crate) fn tenants(
-    store: &Store,
+    log: &dyn Log,
     recovered: &mut Recovered,
     config: &Config,
     surroundings: &Surroundings,
@@ -45,7 +44,7 @@ pub(crate) fn tenants(
     let mut tenants = Vec::new();
     for (number, row) in recovered.tenants.iter().enumerate() {
         let is_on = config.auth.scram_sha_256;
-        let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, store)?;
+        let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, log)?;
         let wait_max_ms = u64::from(config.limits.login_wait_max_sec) * 1000;
         let cost = surroundings.password_cost;
         let options =
@@ -60,11 +59,11 @@ pub(crate) fn tenants(
                 "root may be among the damaged users and is not made anew before `lotmq store quarantine --forget`"
             );
         } else {
-            accounts::ensure_root(&users, row.id, &NewRoot::of(config), store, surroundings.clock.wall_ms())?;
+            accounts::ensure_root(&users, row.id, &NewRoot::of(config), log, surroundings.clock.wall_ms())?;
         }
         let places = login_places::restore(row.id, &recovered.settings, &users);
         if !places.is_empty() {
-            store.commit(places).map_err(AccountsError::from)?;
+            log.commit(places).map_err(AccountsError::from)?;
         }
         let users = Arc::new(users);
         let permissions = Rulebook::new(Arc::clone(&users));
@@ -86,7 +85,7 @@ pub(crate) fn tenants(
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
         let guests = Guests::new(registry_options(config, surroundings.zone.clone()), config.lot.authority);
-        let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
+        let audit = Audit::open(log, row.id, config.audit.clone()).map_err(StartError::Audit)?;
         let managed = Managed::new(audit);
         managed.removed_names.restore(row.id, &recovered.settings);
         managed.assets.restore(row.id, &recovered.settings, &users);
