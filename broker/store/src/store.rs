@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lotmq_changes::{
-    Batch, CommitErrorKind, CommitTimes, Corruption, Ids, LogMetrics, MessageId, ModuleRow, OnSlice, Op,
-    QueueSlice, Recovered, RecoveredQueues, SessionId, StoreError, Ticket, retry_lost,
+    Batch, CommitErrorKind, CommitTimes, Corruption, Ids, LogMetrics, MessageId, OnSlice, QueueSlice,
+    Recovered, RecoveredQueues, SessionId, StoreError, Ticket, retry_lost,
 };
 use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
@@ -23,7 +23,7 @@ use crate::directory::{self, DATABASE_FILE, DirectoryLock};
 use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
-use crate::limits::{FREE_BYTES_MIN, Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
+use crate::limits::{Limits, SILENCE_MAX};
 use crate::load::{self, Loaded};
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::overlay::Overlay;
