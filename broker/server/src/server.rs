@@ -51,7 +51,7 @@ use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
-use crate::management::accounts::AccountsError;
+use crate::management::accounts::{self, AccountsError};
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
 use crate::management::broker::Broker;
