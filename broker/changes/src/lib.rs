@@ -48,7 +48,7 @@ pub use message::{Delivery, MessageRef};
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };
-pub use slice::{OnSlice, QueueSlice};
+pub use slice::{OnSlice, QueueSlice, SliceBounds};
 pub use table::definition::DefinitionRow;
 pub use table::environment::EnvironmentRow;
 pub use table::keep::KeepRow;

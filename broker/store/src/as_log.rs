@@ -1,6 +1,8 @@
 //! The store as the log of the broker.
 
-use lotmq_changes::{Batch, CommitErrorKind, Log, MessageId, OnSlice, SessionId, StoreError, Ticket};
+use lotmq_changes::{
+    Batch, CommitErrorKind, Log, MessageId, OnSlice, SessionId, SliceBounds, StoreError, Ticket,
+};
 
 use crate::store::Store;
 
@@ -49,9 +51,9 @@ impl Log for Store {
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64, u64),
+        bounds: SliceBounds,
         reply: OnSlice,
     ) -> Result<(), StoreError> {
-        self.read_queue_within(session, after, most, reply)
+        Store::read_queue(self, session, after, bounds, reply)
     }
 }

@@ -19,7 +19,7 @@ use lotmq_changes::table::{ArchiveRow, BackupClass, named_key};
 use lotmq_changes::{CommitError, TenantId};
 use redb::ReadTransaction;
 
-use crate::component;
+use crate::component::{self, ComponentName};
 use crate::error::SnapshotError;
 use crate::export::{self, TableSize};
 use crate::load;
@@ -81,7 +81,7 @@ impl Snapshot {
     /// # Errors
     /// See [`SnapshotError`].
     pub fn component(&self, tenant: TenantId, hash: &[u8; 32]) -> Result<Option<Bytes>, SnapshotError> {
-        self.read(|transaction| component::whole(transaction, tenant, hash))
+        self.read(|transaction| component::whole(transaction, ComponentName { tenant, hash }))
     }
 
     /// The bytes in a range of a component, as many as it has of them.
@@ -94,7 +94,7 @@ impl Snapshot {
         hash: &[u8; 32],
         range: Range<u64>,
     ) -> Result<Option<Bytes>, SnapshotError> {
-        self.read(|transaction| component::range(transaction, (tenant, hash), range))
+        self.read(|transaction| component::range(transaction, ComponentName { tenant, hash }, range))
     }
 
     /// Reads in the snapshot; nothing that was read after the file was closed is handed on.
