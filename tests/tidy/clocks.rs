@@ -60,7 +60,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/fiber/functions/http_server.rs", "time that is left for an answer"),
     ("broker/host/src/fiber/http_server/callers.rs", "how long a client has brought nothing whole"),
     ("broker/host/src/fiber/http_server/connection.rs", "patience with an answer"),
-    ("broker/host/src/fiber/lost_datagrams.rs", "when the system is asked for counts"),
+    ("broker/host/src/fiber/udp/lost_datagrams.rs", "when the system is asked for counts"),
     ("broker/host/src/fiber/state.rs", "time of a call"),
     ("broker/host/src/ticker.rs", "epochs"),
     ("broker/lsp/src/live.rs", "time of a value that is shown"),

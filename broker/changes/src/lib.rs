@@ -55,7 +55,7 @@ pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,
 };
 pub use scope::{LogShard, RestoreScope};
-pub use slice::{OnSlice, QueueSlice};
+pub use slice::{OnSlice, QueueSlice, SliceBounds};
 pub use table::definition::DefinitionRow;
 pub use table::environment::EnvironmentRow;
 pub use table::keep::KeepRow;

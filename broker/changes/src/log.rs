@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use crate::{
     AuditEnds, AuditRecord, Batch, CommitErrorKind, CommitTimes, LogMetrics, MessageId, OnSlice, QueueSlice,
-    SessionId, StoreError, TenantId, Ticket,
+    SessionId, SliceBounds, StoreError, TenantId, Ticket,
 };
 
 /// Log of durable changes.
@@ -95,9 +95,7 @@ pub trait Log: Send + Sync {
     /// Failure because of which nothing is stored at the moment; `None` once storing works again.
     fn failure(&self) -> Option<CommitErrorKind>;
 
-    /// Reads the unsent messages of a session behind `after`: at most so many messages, so many
-    /// bytes of them, though one message at least, and no first message with more than the last
-    /// number of bytes; the slice is empty and not the last where there is such a one.
+    /// Reads the unsent messages of a session behind `after`, within these bounds.
     ///
     /// `reply` is called later, wherever the implementation reads, which must not be kept waiting.
     /// Everything is there that was settled before; what was offered later may be there or not.
@@ -108,7 +106,7 @@ pub trait Log: Send + Sync {
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64, u64),
+        bounds: SliceBounds,
         reply: OnSlice,
     ) -> Result<(), StoreError>;
 

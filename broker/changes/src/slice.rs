@@ -2,6 +2,25 @@
 
 use crate::{Corruption, MessageId, RecoveredDelivery, StoreError};
 
+/// Bounds of a slice of a session's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceBounds {
+    /// Most messages.
+    pub messages_max: usize,
+    /// Most bytes of the messages, from the second one on.
+    pub bytes_max: u64,
+    /// Most bytes of the first message. If it has more, the slice is empty and not the last.
+    pub first_bytes_max: u64,
+}
+
+impl SliceBounds {
+    /// Bounds for messages and bytes. The first message may have any number of bytes.
+    #[must_use]
+    pub fn new(messages_max: usize, bytes_max: u64) -> Self {
+        Self { messages_max, bytes_max, first_bytes_max: u64::MAX }
+    }
+}
+
 /// Messages of a session's queue, in order.
 #[derive(Debug, Default)]
 pub struct QueueSlice {

@@ -10,7 +10,7 @@ pub(crate) use lists::BatchLists;
 
 use crate::{
     BorrowedMessage, Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
-    Severity, Writer,
+    Severity, SourcePlace, Writer,
     functions::{kept, may_write},
     limits,
 };
@@ -88,7 +88,7 @@ struct Described<'a> {
     kind: u32,
     head: &'a str,
     body: &'a [u8],
-    place: (u32, u32),
+    place: SourcePlace,
 }
 
 impl Written {
@@ -152,7 +152,12 @@ impl Written {
     ) -> Option<Described<'_>> {
         let (head, rest) = self.bytes.get(at..)?.split_at_checked(head as usize)?;
         let (body, _) = rest.split_at_checked(body as usize)?;
-        Some(Described { kind, head: std::str::from_utf8(head).ok()?, body, place: (line, column) })
+        Some(Described {
+            kind,
+            head: std::str::from_utf8(head).ok()?,
+            body,
+            place: SourcePlace { line, column },
+        })
     }
 
     /// Adds an effect to the output of its run; gives how the run stands then.
@@ -180,7 +185,7 @@ impl Written {
             }
             RUN_ERROR => {
                 let message = std::str::from_utf8(body).ok()?;
-                return Some(RunOutcome::Failed(RunError::of_guest((head, message), place)));
+                return Some(RunOutcome::Failed(RunError::of_guest(head, message, place)));
             }
             _ => output.publish(writer, head, body, flags(kind)?).ok()?,
         }

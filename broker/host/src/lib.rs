@@ -137,6 +137,6 @@ pub use texts::{
 pub use trap_breaker::{AfterTrap, TrapBreaker};
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, MessageExtras, OwnedClient, OwnedEvent,
-    OwnedMessage, Qos, RunError, Subscription, Value,
+    OwnedMessage, Qos, RunError, SourcePlace, Subscription, Value,
 };
 pub use validate::{ComponentSource, LoadError, World, check_upload, imports_of_upload, world_by_exports};

@@ -9,7 +9,7 @@
 //! (`functions::messages`).
 
 use crate::{
-    Authority, GuestLimits, Qos, limits,
+    Authority, GuestLimits, Qos, SourcePlace, limits,
     texts::{coded, line_of},
 };
 
@@ -293,7 +293,7 @@ impl RunOutput {
         severity: Severity,
         code: &str,
         message: &str,
-        (line, column): (u32, u32),
+        SourcePlace { line, column }: SourcePlace,
     ) {
         if self.0.reports >= limits::REPORTS_PER_RUN_MAX {
             self.0.reports_dropped += 1;
@@ -484,7 +484,7 @@ mod tests {
     fn effects_come_out_in_program_order() {
         let mut output = output(10, 1000);
         output.publish_with(ID, "a/b", b"1", (Qos::AtLeastOnce, true), (b"p", Some(3))).unwrap();
-        output.report(CALLEE, Severity::Error, "LOT501", "went wrong", (3, 4));
+        output.report(CALLEE, Severity::Error, "LOT501", "went wrong", SourcePlace { line: 3, column: 4 });
         output.keep(ID, "k", b"2").unwrap();
         output.forget(ID, "k").unwrap();
         let effects: Vec<_> = output.effects().collect();
@@ -534,7 +534,7 @@ mod tests {
     fn last_written_sees_the_latest_write_of_a_topic() {
         let mut output = output(10, 1000);
         assert_eq!(output.last_written("t"), None);
-        output.report(ID, Severity::Warning, "t", "not a topic", (0, 0));
+        output.report(ID, Severity::Warning, "t", "not a topic", SourcePlace::default());
         assert_eq!(output.last_written("t"), None);
         output.keep(ID, "t", b"1").unwrap();
         output.publish(ID, "t", b"2", (Qos::AtMostOnce, false)).unwrap();
@@ -593,7 +593,7 @@ mod tests {
         let mut output = output(1, 1);
         let long = "ä".repeat(limits::MESSAGE_BYTES_MAX);
         for _ in 0..=limits::REPORTS_PER_RUN_MAX {
-            output.report(ID, Severity::Error, "C", &long, (0, 0));
+            output.report(ID, Severity::Error, "C", &long, SourcePlace::default());
         }
         assert_eq!(output.reports_dropped(), 1);
         assert_eq!(output.effects().count(), limits::REPORTS_PER_RUN_MAX as usize);

@@ -78,6 +78,15 @@ pub struct RunError {
     pub column: u32,
 }
 
+/// Place in the source of a definition, from line 1 and column 1; zeros if it is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourcePlace {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
 impl RunError {
     /// An error without a place in the source.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
@@ -85,8 +94,9 @@ impl RunError {
     }
 
     /// Error as a guest gave it: its code and its text may be anything.
-    pub(crate) fn of_guest((code, message): (&str, &str), (line, column): (u32, u32)) -> Self {
+    pub(crate) fn of_guest(code: &str, message: &str, place: SourcePlace) -> Self {
         let (code, message) = coded(code, message);
+        let SourcePlace { line, column } = place;
         RunError { code: code.to_owned(), message: message.into_owned(), line, column }
     }
 
@@ -481,7 +491,8 @@ impl From<ValueResult> for Value {
 
 impl From<generated::RunError> for RunError {
     fn from(error: generated::RunError) -> Self {
-        RunError::of_guest((&error.code, &error.message), (error.line, error.column))
+        let place = SourcePlace { line: error.line, column: error.column };
+        RunError::of_guest(&error.code, &error.message, place)
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use lotmq_changes::{
     AuditEnds, AuditRecord, Batch, CommitErrorKind, CommitTimes, ImportError, Log, LogArchive, LogMetrics,
-    LogSnapshot, MessageId, OnSlice, QueueSlice, SessionId, StagedLog, StoreError, TenantId, Ticket,
+    LogSnapshot, MessageId, OnSlice, QueueSlice, SessionId, SliceBounds, StagedLog, StoreError, TenantId,
+    Ticket,
 };
 
 use crate::store::Store;
@@ -60,10 +61,10 @@ impl Log for Store {
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64, u64),
+        bounds: SliceBounds,
         reply: OnSlice,
     ) -> Result<(), StoreError> {
-        self.read_queue_within(session, after, most, reply)
+        Store::read_queue(self, session, after, bounds, reply)
     }
 
     fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {

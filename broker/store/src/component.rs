@@ -17,14 +17,20 @@ use crate::load_error::LoadError;
 /// part is missing.
 const INCOMPLETE: &str = "a part of the component is missing";
 
+/// Name of a component in the file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComponentName<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) hash: &'a ComponentHash,
+}
+
 /// The bytes of a component; `None` where no module of the tenant has it.
 pub(crate) fn whole(
     transaction: &ReadTransaction,
-    tenant: TenantId,
-    hash: &ComponentHash,
+    component: ComponentName<'_>,
 ) -> Result<Option<Bytes>, LoadError> {
     let mut bytes = Vec::new();
-    let total = each_part(transaction, (tenant, hash), 0, |part| {
+    let total = each_part(transaction, component, 0, |part| {
         if bytes.is_empty() {
             // Reserve the memory once instead of doubling it. The length has a checksum, but
             // anybody may have made the file.
@@ -40,7 +46,7 @@ pub(crate) fn whole(
 /// The bytes of a component that are in a range, as far as it has them.
 pub(crate) fn range(
     transaction: &ReadTransaction,
-    (tenant, hash): (TenantId, &ComponentHash),
+    component: ComponentName<'_>,
     range: Range<u64>,
 ) -> Result<Option<Bytes>, LoadError> {
     let within = |bytes: &[u8], offset: u64| {
@@ -49,7 +55,7 @@ pub(crate) fn range(
         place(range.start)..place(range.end)
     };
     let mut bytes = Vec::new();
-    let total = each_part(transaction, (tenant, hash), range.start, |part| {
+    let total = each_part(transaction, component, range.start, |part| {
         bytes.extend_from_slice(&part.bytes[within(&part.bytes, part.offset)]);
         let end = part.offset.saturating_add(part.bytes.len() as u64);
         Ok(if end < range.end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
@@ -61,7 +67,8 @@ pub(crate) fn range(
 /// wrong with it.
 fn check(transaction: &ReadTransaction, row: &ModuleRow) -> Result<Result<(), Corruption>, LoadError> {
     let of_module = |reason| Table::Modules.corruption(&row.key(), reason);
-    let total = each_part(transaction, (row.tenant, &row.hash), 0, |_| Ok(ControlFlow::Continue(())));
+    let component = ComponentName { tenant: row.tenant, hash: &row.hash };
+    let total = each_part(transaction, component, 0, |_| Ok(ControlFlow::Continue(())));
     match total {
         Ok(Some(total)) if total == row.component_bytes => Ok(Ok(())),
         Ok(Some(_)) => Ok(Err(of_module("its component has another length"))),
@@ -71,8 +78,9 @@ fn check(transaction: &ReadTransaction, row: &ModuleRow) -> Result<Result<(), Co
     }
 }
 
-/// Returns the modules whose component is not whole, with the damage. Reads all components, one part
-/// at a time, and leaves out rows of modules that cannot be read.
+/// Returns the modules whose component is not whole, with the damage.
+///
+/// Reads all components, one part at a time, and leaves out rows of modules that cannot be read.
 pub(crate) fn damaged_modules(
     transaction: &ReadTransaction,
 ) -> Result<Vec<(ModuleRow, Corruption)>, LoadError> {
@@ -90,7 +98,7 @@ pub(crate) fn damaged_modules(
 /// length; `None` where it has no parts.
 fn each_part(
     transaction: &ReadTransaction,
-    (tenant, hash): (TenantId, &ComponentHash),
+    ComponentName { tenant, hash }: ComponentName<'_>,
     first: u64,
     mut visit: impl FnMut(ComponentRow) -> Result<ControlFlow<()>, LoadError>,
 ) -> Result<Option<u64>, LoadError> {

@@ -16,6 +16,7 @@ use lotmq_changes::table::{Row, Table, audit_key, seal};
 use lotmq_changes::{Batch, CommitError, CommitErrorKind, MessageId, MetaRow, RowChange, SessionId};
 use redb::{Database, ReadableTable, WriteTransaction};
 
+use crate::component::ComponentName;
 use crate::directory::is_full;
 use crate::limits::{CHUNKS_DROPPED_PER_GROUP_MAX, Limits, PAGED_OUT_MIN, SESSION_IDS_RESERVED};
 use crate::load::Loaded;
@@ -25,6 +26,7 @@ use crate::metrics::{self, Counters};
 use crate::recent::Recent;
 use crate::secret::SecretCipher;
 use cancel::Cancelled;
+use components::ModuleWrite;
 use packer::Packer;
 use tables::{LogTable, Tables};
 
@@ -232,7 +234,9 @@ impl Committer {
                 tables.delete_prefix(Table::Subscriptions, key)
             }
             RowChange::PutModule { tenant, hash, key, value, component } => {
-                components::put_module((*tenant, hash), (key, value), component.as_deref(), tables)
+                let bytes = component.as_deref();
+                let component = ComponentName { tenant: *tenant, hash };
+                components::put_module(&ModuleWrite { component, key, value, bytes }, tables)
             }
             RowChange::DeleteModule { tenant, key } => components::delete_module(*tenant, key, tables),
             RowChange::PutRetained { key, value, version } => self.put_retained(key, value, *version, tables),

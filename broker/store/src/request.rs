@@ -2,16 +2,14 @@
 
 use std::fmt;
 
-use lotmq_changes::{CommitError, MessageId, OnSlice, SessionId};
+use lotmq_changes::{CommitError, MessageId, OnSlice, SessionId, SliceBounds};
 use redb::ReadTransaction;
 
 /// Request for a slice of a queue.
 pub(crate) struct Request {
     pub(crate) session: SessionId,
     pub(crate) after: MessageId,
-    pub(crate) messages_max: usize,
-    pub(crate) bytes_max: u64,
-    pub(crate) first_bytes_max: u64,
+    pub(crate) bounds: SliceBounds,
     pub(crate) reply: OnSlice,
 }
 

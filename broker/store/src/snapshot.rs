@@ -7,7 +7,6 @@
 //! Invariant: nothing is handed on that was read after the file was closed. So a snapshot delays
 //! the reopening of a failed store only as long as the writer chooses to wait (`trouble`). Not
 //! here: the form of the stream (`export`).
-
 use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -21,7 +20,7 @@ use lotmq_changes::{
 };
 use redb::ReadTransaction;
 
-use crate::component;
+use crate::component::{self, ComponentName};
 use crate::export;
 use crate::load;
 use crate::load_error::{LoadError, contained};
@@ -99,7 +98,7 @@ impl Snapshot {
     /// # Errors
     /// See [`SnapshotError`].
     pub fn component(&self, tenant: TenantId, hash: &[u8; 32]) -> Result<Option<Bytes>, SnapshotError> {
-        self.read(|transaction| component::whole(transaction, tenant, hash))
+        self.read(|transaction| component::whole(transaction, ComponentName { tenant, hash }))
     }
 
     /// The bytes in a range of a component, as many as it has of them.
@@ -112,7 +111,7 @@ impl Snapshot {
         hash: &[u8; 32],
         range: Range<u64>,
     ) -> Result<Option<Bytes>, SnapshotError> {
-        self.read(|transaction| component::range(transaction, (tenant, hash), range))
+        self.read(|transaction| component::range(transaction, ComponentName { tenant, hash }, range))
     }
 
     /// Reads in the snapshot; nothing that was read after the file was closed is handed on.

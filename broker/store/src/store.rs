@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lotmq_changes::{
     Batch, CommitErrorKind, CommitTimes, Corruption, Ids, LogMetrics, MessageId, OnSlice, QueueSlice,
-    Recovered, RecoveredQueues, SessionId, StoreError, Ticket, retry_lost,
+    Recovered, RecoveredQueues, SessionId, SliceBounds, StoreError, Ticket, retry_lost,
 };
 use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
@@ -498,8 +498,8 @@ impl Store {
         self.shared.failure()
     }
 
-    /// Reads what waits for a session behind the message `after` and has not been sent: at most so
-    /// many messages and bytes, but one at least.
+    /// Reads what waits for a session behind the message `after` and has not been sent, within
+    /// these bounds.
     ///
     /// `reply` is called on a thread of the store, which must not be kept waiting. Everything is
     /// there that was reported as committed before; what was appended later may be there or not.
@@ -510,26 +510,10 @@ impl Store {
         &self,
         session: SessionId,
         after: MessageId,
-        messages_max: usize,
-        bytes_max: u64,
+        bounds: SliceBounds,
         reply: OnSlice,
     ) -> Result<(), StoreError> {
-        self.read_queue_within(session, after, (messages_max, bytes_max, u64::MAX), reply)
-    }
-
-    /// The same for most messages, most bytes of them, and most bytes of the first: one with more
-    /// is not read. Then the slice is empty and not the last.
-    ///
-    /// # Errors
-    /// As for [`Store::read_queue`].
-    pub fn read_queue_within(
-        &self,
-        session: SessionId,
-        after: MessageId,
-        (messages_max, bytes_max, first_bytes_max): (usize, u64, u64),
-        reply: OnSlice,
-    ) -> Result<(), StoreError> {
-        let request = Request { session, after, messages_max, bytes_max, first_bytes_max, reply };
+        let request = Request { session, after, bounds, reply };
         self.shared.queue.request(request).map_err(|_| StoreError::Closed)
     }
 
@@ -546,7 +530,7 @@ impl Store {
     ) -> Result<QueueSlice, StoreError> {
         let (sender, slice) = std::sync::mpsc::sync_channel(1);
         let reply = move |slice| drop(sender.send(slice));
-        self.read_queue(session, after, messages_max, bytes_max, Box::new(reply))?;
+        self.read_queue(session, after, SliceBounds::new(messages_max, bytes_max), Box::new(reply))?;
         if let Some(steps) = &self.steps {
             steps.settle();
             return slice.try_recv().unwrap_or(Err(StoreError::Closed));

@@ -295,12 +295,13 @@ impl Writer {
                     continue;
                 }
             };
-            let Request { session, after, messages_max, bytes_max, first_bytes_max, .. } = request;
-            let messages_max = if is_taken(Rare::ShortSlice) { 1 } else { messages_max };
+            let Request { session, after, mut bounds, .. } = request;
+            if is_taken(Rare::ShortSlice) {
+                bounds.messages_max = 1;
+            }
             let index = self.committer.index();
             let found = contained(|| {
-                let found =
-                    index.waiting_after(session, after, (messages_max, bytes_max, first_bytes_max), rows);
+                let found = index.waiting_after(session, after, bounds, rows);
                 found.map_err(|error| failed(unreadable(error)))
             });
             match found.unwrap_or_else(|panic| Err(CommitError::corrupted(panic))) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_changes::SliceBounds;
 use lotmq_session::Time;
 
 use crate::client::session_end;
@@ -53,8 +54,8 @@ fn ask(context: &Arc<TurnContext>) {
         }
     };
     let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-    let most = (SLICE_MESSAGES, bytes_max, u64::MAX);
-    if context.core.log.read_queue(session, after, most, Box::new(reply)).is_err() {
+    let bounds = SliceBounds::new(SLICE_MESSAGES, bytes_max);
+    if context.core.log.read_queue(session, after, bounds, Box::new(reply)).is_err() {
         context.session_drains.stop();
     }
 }

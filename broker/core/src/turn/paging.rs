@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
+use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SliceBounds, StoreError};
 use lotmq_session::{QueuedMessage, WantedSlice};
 use tracing::{error, warn};
 
@@ -61,8 +61,8 @@ pub(super) fn ask(client: &Arc<Client>, state: &mut ClientState, core: &Core) {
     let (session, after) = (client.stored_id(), MessageId(after));
     let first_bytes_max = first_bytes_max.unwrap_or(u64::MAX);
     let bytes_max = first_bytes_max.min(SLICE_BYTES_PER_MESSAGE * messages_max as u64);
-    let most = (messages_max, bytes_max, first_bytes_max);
-    let asked = core.log.read_queue(session, after, most, Box::new(reply));
+    let bounds = SliceBounds { messages_max, bytes_max, first_bytes_max };
+    let asked = core.log.read_queue(session, after, bounds, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         state.session.handle_slice_failed();

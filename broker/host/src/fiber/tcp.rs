@@ -1,6 +1,8 @@
 //! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp`
 //! stands for.
 
+mod zstd;
+
 use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     client_tls::ClientTls,
@@ -9,7 +11,6 @@ use super::{
     maybe_tls::MaybeTlsStream,
     socket_place::SocketPlace,
     tls::Tls,
-    zstd::ZstdStream,
 };
 use rustls::{ClientConfig, ServerConfig};
 use std::{
@@ -20,6 +21,7 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
+use zstd::ZstdStream;
 
 thread_local! {
     /// Read buffer of this thread, as large as the largest read of a guest. A new buffer for each

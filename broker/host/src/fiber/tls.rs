@@ -3,7 +3,8 @@
 //! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not
 //! take stays until the next call or `wait`.
 
-use super::tds_frames::TdsFrames;
+mod tds_frames;
+
 use rustls::{
     ClientConfig, ClientConnection, Connection, InvalidMessage, ServerConfig, ServerConnection,
     pki_types::ServerName,
@@ -13,6 +14,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
+use tds_frames::TdsFrames;
 use tokio::net::TcpStream;
 
 /// Bytes that may wait to be sent.

@@ -1,15 +1,17 @@
 //! One UDP socket of a guest: what its resource `udp` stands for.
 
+mod lost_datagrams;
+
 use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     dial::{Dialer, Place},
     endpoint::Endpoint,
     io_error::io_error,
     listener::{not_listening, own_address},
-    lost_datagrams::LostDatagrams,
     services::FiberServices,
     socket_place::SocketPlace,
 };
+use lost_datagrams::LostDatagrams;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,

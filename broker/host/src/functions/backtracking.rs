@@ -3,7 +3,7 @@
 
 mod watched;
 
-use crate::{Severity, deadline::Stopped, state::RunState};
+use crate::{Severity, SourcePlace, deadline::Stopped, state::RunState};
 use fancy_regex::Regex;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
@@ -31,7 +31,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         };
         Ok((found.unwrap_or_else(|message| {
             let mut output = state.output.borrow_mut();
-            output.report(state.writer(), Severity::Error, "PATTERN", &message, (line, column));
+            output.report(state.writer(), Severity::Error, "PATTERN", &message, SourcePlace { line, column });
             None
         }),))
     })

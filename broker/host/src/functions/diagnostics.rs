@@ -1,7 +1,7 @@
 //! `diagnostics`: telling people what happened. No capability needed. Bounds: reports per run,
 //! length of texts.
 
-use crate::{Severity, state::RunState};
+use crate::{Severity, SourcePlace, state::RunState};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 
 /// Code of LoT about a write that was not allowed.
@@ -39,7 +39,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
             };
             let (code, message) = state.said(&code, known.as_deref().unwrap_or(&message));
             let mut output = state.output.borrow_mut();
-            output.report(state.writer(), severity, code, &message, (line, column));
+            output.report(state.writer(), severity, code, &message, SourcePlace { line, column });
             Ok(())
         },
     )

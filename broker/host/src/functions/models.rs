@@ -3,7 +3,7 @@
 
 use super::messages::{WriteError, checked};
 use crate::{
-    Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity,
+    Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity, SourcePlace,
     grants::Capability,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX, WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX},
     services::ModelInstance,
@@ -48,7 +48,7 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
             "rules deny publishing model '{model}' to '{}'; it was dropped",
             cut(topic, NAME_BYTES_MAX)
         );
-        output.report(state.writer(), Severity::Error, "RULE_DENIED", &message, (0, 0));
+        output.report(state.writer(), Severity::Error, "RULE_DENIED", &message, SourcePlace::default());
         return Ok(());
     }
     let written = output.publish(state.writer(), topic, &payload, (qos, retain));

@@ -2,7 +2,7 @@
 //! script, see [`python`](crate::python); the caller waits, and its own time stands still.
 
 use crate::{
-    RunError, Severity, Value,
+    RunError, Severity, SourcePlace, Value,
     grants::Capability,
     limits::NAME_BYTES_MAX,
     services::python::{Called, PythonError},
@@ -19,7 +19,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         |store, (function, arguments, line, column): (WasmStr, Vec<Value>, u32, u32)| {
             let function = function.to_str(&store)?;
             let state = store.data();
-            Ok((state.give(call(state, &function, &arguments, (line, column))),))
+            Ok((state.give(call(state, &function, &arguments, SourcePlace { line, column })),))
         },
     )
 }
@@ -33,7 +33,7 @@ fn call(
     state: &RunState,
     function: &str,
     arguments: &[Value],
-    (line, column): (u32, u32),
+    place: SourcePlace,
 ) -> Result<Vec<Value>, RunError> {
     if function.len() > NAME_BYTES_MAX || !state.may(Capability::CallScript, script_of(function)) {
         let message = format!("this definition may not call '{}'", cut(function, NAME_BYTES_MAX));
@@ -47,13 +47,7 @@ fn call(
     let Called { result, .. } = state.services.call_python(&state.run, function, arguments);
     let value = result.unwrap_or_else(|error: PythonError| {
         let message = format!("'{function}': {error}");
-        state.output.borrow_mut().report(
-            state.writer(),
-            Severity::Error,
-            error.code(),
-            &message,
-            (line, column),
-        );
+        state.output.borrow_mut().report(state.writer(), Severity::Error, error.code(), &message, place);
         "null".to_owned()
     });
     Ok(vec![match value.as_bytes() {

@@ -2,8 +2,8 @@
 //! waits at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
 
 use crate::{
-    RowQuery, RunError, Severity, Value, grants::Capability, limits::NAME_BYTES_MAX, state::RunState,
-    texts::cut,
+    RowQuery, RunError, Severity, SourcePlace, Value, grants::Capability, limits::NAME_BYTES_MAX,
+    state::RunState, texts::cut,
 };
 use wasmtime::component::{Linker, WasmStr};
 
@@ -15,15 +15,11 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let (route, query) = (route.to_str(&store)?, query.to_str(&store)?);
         let query = RowQuery { route: &route, query: &query, parameters: &parameters };
         let state = store.data();
-        Ok((state.give(select(state, &query, (line, column))),))
+        Ok((state.give(select(state, &query, SourcePlace { line, column })),))
     })
 }
 
-fn select(
-    state: &RunState,
-    query: &RowQuery<'_>,
-    (line, column): (u32, u32),
-) -> Result<Vec<Value>, RunError> {
+fn select(state: &RunState, query: &RowQuery<'_>, place: SourcePlace) -> Result<Vec<Value>, RunError> {
     let RowQuery { route, .. } = *query;
     if route.len() > NAME_BYTES_MAX || !state.may(Capability::AskRoute, route) {
         let message = format!("this definition may not ask route '{}'", cut(route, NAME_BYTES_MAX));
@@ -33,7 +29,7 @@ fn select(
     let selected = state.services.select_rows(&state.run, query);
     let value = selected.unwrap_or_else(|error| {
         let (code, message) = (error.code(), error.to_string());
-        state.output.borrow_mut().report(state.writer(), Severity::Error, code, &message, (line, column));
+        state.output.borrow_mut().report(state.writer(), Severity::Error, code, &message, place);
         Value::Null
     });
     Ok(vec![value])

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_changes::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
+use lotmq_changes::{
+    Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, SliceBounds, StoreError, Waiting,
+};
 use lotmq_codec::QoS;
 use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_host::PostError;
@@ -150,9 +152,9 @@ pub(super) fn trim(hosting: &Hosting, route: &Arc<RouteRunner>) {
             claim.drop_surplus(&slice);
         }
     };
-    let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
+    let bounds = SliceBounds::new(ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES);
     // If the broker stops, the next start continues.
-    let _ = hosting.log.read_queue(session, MessageId(0), most, Box::new(reply));
+    let _ = hosting.log.read_queue(session, MessageId(0), bounds, Box::new(reply));
 }
 
 /// Removes letters that were dropped from the store.

@@ -10,6 +10,9 @@ use crate::{KeySource, OpenError, Stats, Store, StoreOptions};
 
 const TENANT: TenantId = TenantId::DEFAULT;
 
+/// Component of module `m`.
+const M: ComponentName<'_> = ComponentName { tenant: TENANT, hash: &[1; 32] };
+
 /// A component of three parts, none of which is like another.
 fn component(first: u8) -> Vec<u8> {
     (0..2 * COMPONENT_PART_BYTES + 9).map(|at| first.wrapping_add((at / 1000) as u8)).collect()
@@ -239,18 +242,14 @@ fn damage_that_is_met_while_the_store_is_open_is_named() {
         redb::Database::open(path).unwrap()
     };
     let reading = database.begin_read().unwrap();
-    for error in [
-        whole(&reading, TENANT, &[1; 32]).unwrap_err(),
-        range(&reading, (TENANT, &[1; 32]), 0..5).map(drop).unwrap_err(),
-    ] {
+    for error in [whole(&reading, M).unwrap_err(), range(&reading, M, 0..5).map(drop).unwrap_err()] {
         let text = error.to_string();
         assert!(
             text.contains("row of table 'components'") && text.ends_with("checksum does not match"),
             "{text}"
         );
     }
-    let behind =
-        range(&reading, (TENANT, &[1; 32]), COMPONENT_PART_BYTES as u64..COMPONENT_PART_BYTES as u64 + 2);
+    let behind = range(&reading, M, COMPONENT_PART_BYTES as u64..COMPONENT_PART_BYTES as u64 + 2);
     assert_eq!(
         behind.unwrap().as_deref(),
         Some(&component(1)[COMPONENT_PART_BYTES..][..2]),

@@ -8,27 +8,32 @@ use lotmq_changes::table::{
 };
 use lotmq_changes::{ModuleRow, TenantId};
 
+use crate::component::ComponentName;
 use crate::limits::COMPONENT_PART_BYTES;
 
 use super::tables::{Tables, after_prefix};
 
+/// Row of a module, and the bytes of its component if they come with it.
+pub(super) struct ModuleWrite<'a> {
+    pub(super) component: ComponentName<'a>,
+    pub(super) key: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) bytes: Option<&'a [u8]>,
+}
+
 /// Writes the row of a module, behind its component where that comes with it.
-pub(super) fn put_module(
-    (tenant, hash): (TenantId, &ComponentHash),
-    (key, value): (&[u8], &[u8]),
-    component: Option<&[u8]>,
-    tables: &mut Tables<'_>,
-) -> Result<(), redb::Error> {
-    match component {
-        Some(component) => put(tenant, hash, component, tables)?,
-        None if is_there(tenant, hash, tables)? => {}
+pub(super) fn put_module(module: &ModuleWrite<'_>, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
+    let ModuleWrite { component, key, value, bytes } = *module;
+    match bytes {
+        Some(bytes) => put(component, bytes, tables)?,
+        None if is_there(component, tables)? => {}
         None => {
             let name = String::from_utf8_lossy(key.get(4..).unwrap_or_default());
             tracing::error!(%name, "change of a module is not stored: its component is not there");
             return Ok(());
         }
     }
-    note_replaced(tenant, key, Some(hash), tables)?;
+    note_replaced(component.tenant, key, Some(component.hash), tables)?;
     tables.put(Table::Modules, key, value)
 }
 
@@ -59,14 +64,16 @@ fn note_replaced(
 }
 
 /// Whether a component is in its table.
-fn is_there(tenant: TenantId, hash: &ComponentHash, tables: &mut Tables<'_>) -> Result<bool, redb::Error> {
+fn is_there(
+    ComponentName { tenant, hash }: ComponentName<'_>,
+    tables: &mut Tables<'_>,
+) -> Result<bool, redb::Error> {
     Ok(tables.with_row(Table::Components, &component_key(tenant, hash, 0), |_| ())?.is_some())
 }
 
 /// Writes a component, in parts.
 fn put(
-    tenant: TenantId,
-    hash: &ComponentHash,
+    ComponentName { tenant, hash }: ComponentName<'_>,
     component: &[u8],
     tables: &mut Tables<'_>,
 ) -> Result<(), redb::Error> {

@@ -60,7 +60,7 @@ fn a_reader_that_stands_still_is_missed() {
         begun.send(()).unwrap();
         let _ = may_go.recv();
     };
-    store.read_queue(SessionId(1), MessageId(0), 1, 1, Box::new(reply)).unwrap();
+    store.read_queue(SessionId(1), MessageId(0), SliceBounds::new(1, 1), Box::new(reply)).unwrap();
     has_begun.recv().unwrap();
     while silent(&pulses) != ["the store's reader"] {
         std::thread::yield_now();

@@ -142,7 +142,9 @@ fn the_same_batches_give_the_same_bytes() {
             for session in 1..60 {
                 let told = Arc::clone(&slices);
                 let reply: OnSlice = Box::new(move |slice| told.lock().push(format!("{:?}", slice.unwrap())));
-                store.read_queue(SessionId(session), MessageId(0), 10, 10_000, reply).unwrap();
+                store
+                    .read_queue(SessionId(session), MessageId(0), SliceBounds::new(10, 10_000), reply)
+                    .unwrap();
             }
             assert!(stepper.step());
             if is_closed {
@@ -177,7 +179,7 @@ fn nothing_happens_between_steps() {
     let is_read = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&is_read);
     let reply: OnSlice = Box::new(move |slice| told.store(slice.unwrap().is_last, SeqCst));
-    store.read_queue(SessionId(1), MessageId(0), 1, 1, reply).unwrap();
+    store.read_queue(SessionId(1), MessageId(0), SliceBounds::new(1, 1), reply).unwrap();
     assert!(!is_read.load(SeqCst));
     assert!(stepper.step() && is_read.load(SeqCst));
 }

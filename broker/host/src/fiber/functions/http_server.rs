@@ -49,7 +49,7 @@ impl HostServer for FiberState {
         let address = own_address(&found, &*self.services)?;
         let socket = listening(address).map_err(|error| not_listening(&found, address, &error))?;
         let reception = Reception::Http { has_tls: service.tls.is_some() };
-        self.listens((&endpoint, reception), socket.local_addr());
+        self.listens(&endpoint, reception, socket.local_addr());
         let means = ServerMeans {
             services: Arc::clone(&self.services),
             account: self.memory.account(),

@@ -167,7 +167,7 @@ impl HostUdp for FiberState {
         self.check_room()?;
         let dialer = self.dialer();
         let udp = self.waits(async |_| Udp::bind(&endpoint, &dialer).await).await?;
-        self.listens((&name, Reception::Datagrams), udp.local_address());
+        self.listens(&name, Reception::Datagrams, udp.local_address());
         self.keep(udp)
     }
 
@@ -193,7 +193,7 @@ impl HostListener for FiberState {
         let endpoint = self.own_endpoint(&name)?;
         self.check_room()?;
         let listener = GuestListener::bind(&endpoint, &self.dialer())?;
-        self.listens((&name, Reception::Connections), listener.local_address());
+        self.listens(&name, Reception::Connections, listener.local_address());
         self.keep(listener)
     }
 
@@ -257,7 +257,7 @@ impl FiberState {
     }
 
     /// Tells the broker that it listens at an endpoint of this name.
-    pub(super) fn listens(&self, (endpoint, reception): (&str, Reception), address: io::Result<SocketAddr>) {
+    pub(super) fn listens(&self, endpoint: &str, reception: Reception, address: io::Result<SocketAddr>) {
         if let Ok(address) = address {
             self.services.listens(&self.run, ListeningPlace { endpoint, address, reception });
         }

@@ -11,6 +11,7 @@ mod asking;
 mod away;
 mod deliveries;
 mod failing;
+mod fate;
 mod means;
 mod own_ports;
 mod paths;
@@ -57,6 +58,7 @@ use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outboxes, outgoing, records};
 use away::Away;
+use fate::CallFailure;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::this_turn;
 use paths::Paths;
@@ -591,56 +593,28 @@ impl Serving<'_> {
             let deliveries = deliveries::deliveries(&batch, values, self.driver.now_ms());
             tokio::time::timeout(self.version.call_time(), self.instance.deliver(&deliveries)).await
         };
-        match called {
-            Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
-            Ok(Ok(Err(Failure::Retry(reason)))) => {
-                failing::retry(self, batch, &reason).await;
-                None
-            }
-            Ok(Ok(Err(Failure::Reject(reason)))) => {
-                failing::refused(self, batch, &reason);
-                None
-            }
-            Ok(Ok(Err(failure))) if self.driver.is_at_once() => {
-                let ended = ended(failure.clone());
-                failing::would_wait(self, batch, &text_of(failure));
-                Some(ended)
-            }
-            Ok(Ok(Err(failure))) => {
-                failing::has_lost(self, &batch, &text_of(failure.clone()));
-                // A message that always causes this moves to the front of the waiting ones.
-                match matches!(failure, Failure::Reconnect(_)) && failing::may_rest(self, &batch) {
-                    true => failing::rests(self, batch),
-                    false => batch.put_back_lost(),
+        let (failure, reason) = match called {
+            Ok(Ok(Ok(receipt))) => match contradiction(&receipt, batch.len()) {
+                Some(reason) => (CallFailure::Broke, reason),
+                None => {
+                    self.accepted(batch, &receipt).await;
+                    return None;
                 }
-                Some(ended(failure))
-            }
-            Ok(Err(trap)) => {
-                let reason = trapped(self.figures.as_ref(), &trap);
-                failing::broken_at(self, batch, &reason);
-                Some(Ended::Broke(reason))
-            }
-            Err(_) if self.driver.is_at_once() => {
-                let reason = self.version.too_long("deliver", &self.instance);
-                failing::would_wait(self, batch, &reason);
-                Some(Ended::Away(reason))
-            }
-            Err(_) => {
-                // No answer: the far side is away, or the batch is too large for one call.
-                let reason = self.version.too_long("deliver", &self.instance);
-                failing::has_lost(self, &batch, &reason);
-                failing::rests_or_is_halved(self, batch);
-                Some(Ended::Away(reason))
-            }
+            },
+            Ok(Ok(Err(failure))) => (CallFailure::from(&failure), text_of(failure)),
+            Ok(Err(trap)) => (CallFailure::Broke, trapped(self.figures.as_ref(), &trap)),
+            Err(_) => (CallFailure::Silent, self.version.too_long("deliver", &self.instance)),
+        };
+        failing::failed(self, batch, failure, &reason).await;
+        match failure {
+            CallFailure::Retry | CallFailure::Reject => None,
+            CallFailure::Reconnect | CallFailure::Silent => Some(Ended::Away(reason)),
+            CallFailure::Broke => Some(Ended::Broke(reason)),
+            CallFailure::Fatal => Some(Ended::Fatal(reason)),
         }
     }
 
-    async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
-        if let Some(reason) = contradiction(receipt, batch.len()) {
-            // The effect of the call is unknown, as after a trap.
-            failing::broken_at(self, batch, &reason);
-            return Some(Ended::Broke(reason));
-        }
+    async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) {
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency) = (0, 0, DurationCounts::default());
         // Takers with a finished message, and whether a message of theirs has passed.
@@ -685,14 +659,9 @@ impl Serving<'_> {
         }
         // Messages that were not accepted go back with the batch.
         if accepted == 0 && !batch.is_empty() {
-            failing::retry(
-                self,
-                batch,
-                "the guest has accepted none of what it was handed, and rejected none",
-            )
-            .await;
+            let reason = "the guest has accepted none of what it was handed, and rejected none";
+            failing::failed(self, batch, CallFailure::Retry, reason).await;
         }
-        None
     }
 
     /// Hands a forwarded message to the other routes that store it as well (OD-52).

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_changes::{Op, QueueSlice, StoreError};
+use lotmq_changes::{Op, QueueSlice, SliceBounds, StoreError};
 use tracing::{error, warn};
 
 use super::dead_lettering::give_up;
@@ -89,8 +89,8 @@ fn read(hosting: &Hosting, route: &Arc<RouteRunner>, stretch: OutboxStretch) {
             take(&route, stretch, slice);
         }
     };
-    let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
-    let asked = hosting.log.read_queue(stretch.session, stretch.after, most, Box::new(reply));
+    let bounds = SliceBounds::new(ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES);
+    let asked = hosting.log.read_queue(stretch.session, stretch.after, bounds, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         route.has_not_read();

@@ -7,8 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::mailbox::{Addressee, Retries, RouteMessage};
-use super::pause::Pause;
+use super::mailbox::{PutBack, Retries, RouteMessage};
 use super::runner::RouteRunner;
 
 /// Batch that an instance has taken from the mailbox of its route.
@@ -58,42 +57,20 @@ impl PostBatch {
         }
     }
 
-    /// Returns the taker of all messages; `None` if there are several takers.
-    pub(in crate::guests) fn for_one(&self) -> Option<&Addressee> {
-        let to = &self.posts.front()?.to;
-        self.posts.iter().all(|post| post.to == *to).then_some(to)
-    }
-
-    /// Has it taken apart by what takes its messages, once it is put back.
-    pub(in crate::guests) fn part(&self) {
-        self.route.part(self.instance, &self.posts);
-    }
-
-    /// Puts all messages back; what they are for rests for the next of these pauses, and other
-    /// messages pass. False where so much rests that it does not.
-    pub(in crate::guests) fn put_back_resting(mut self, pauses: impl FnOnce() -> Pause) -> bool {
-        self.route.put_back_resting(self.instance, std::mem::take(&mut self.posts), pauses)
+    /// Separates its messages by their takers, once it is put back.
+    pub(in crate::guests) fn separate(&self) {
+        self.route.separate(self.instance, &self.posts);
     }
 
     /// Puts the messages from `index` on back to the front of the mailbox.
     pub(in crate::guests) fn put_back_from(&mut self, index: usize) {
-        self.route.put_back(self.instance, self.posts.split_off(index.min(self.posts.len())));
+        let posts = self.posts.split_off(index.min(self.posts.len()));
+        self.route.put_back(self.instance, posts, PutBack::InOrder);
     }
 
-    /// Puts all messages back to the front of the mailbox, to be delivered by halves.
-    pub(in crate::guests) fn put_back_halved(mut self) {
-        self.route.put_back_halved(self.instance, std::mem::take(&mut self.posts));
-    }
-
-    /// Puts all messages back to the front of the mailbox, to be delivered one by one.
-    pub(in crate::guests) fn put_back_singly(mut self) {
-        self.route.put_back_singly(self.instance, std::mem::take(&mut self.posts));
-    }
-
-    /// Puts all messages back to the front of the mailbox, because the connection has ended with
-    /// them; by halves when that happens again and again.
-    pub(in crate::guests) fn put_back_lost(mut self) {
-        self.route.put_back_lost(self.instance, std::mem::take(&mut self.posts));
+    /// Puts all messages back to the front of the mailbox. Returns whether their taker backs off.
+    pub(in crate::guests) fn put_back(mut self, how: PutBack) -> bool {
+        self.route.put_back(self.instance, std::mem::take(&mut self.posts), how)
     }
 }
 
@@ -107,9 +84,9 @@ impl Drop for PostBatch {
             if let [post] = posts.make_contiguous() {
                 post.panics = post.panics.saturating_add(1);
             }
-            self.route.put_back_halved(self.instance, posts);
+            self.route.put_back(self.instance, posts, PutBack::Halved);
         } else {
-            self.route.put_back(self.instance, posts);
+            self.route.put_back(self.instance, posts, PutBack::InOrder);
         }
     }
 }

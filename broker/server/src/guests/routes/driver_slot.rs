@@ -11,8 +11,7 @@ use jiff::Timestamp;
 
 use super::asked_run::{AskedProbe, AskedRun};
 use super::batch::PostBatch;
-use super::mailbox::{Addressee, BatchDue, RouteMessage};
-use super::pause::Pause;
+use super::mailbox::{Addressee, BatchDue, PutBack, RouteMessage};
 use super::questions::Question;
 use super::runner::{DriverNotify, RouteRunner, SharedRoute};
 use super::status::{Connection, RouteStatus};
@@ -340,42 +339,18 @@ impl RouteRunner {
         self.leave_outbox(posts);
     }
 
-    /// Puts back messages that were not delivered.
-    pub(super) fn put_back(&self, instance: usize, batch: VecDeque<RouteMessage>) {
-        self.comes_back(|shared| shared.mailbox.put_back(instance, batch));
+    /// Puts back messages that were not delivered. Returns whether their taker backs off.
+    pub(super) fn put_back(&self, instance: usize, batch: VecDeque<RouteMessage>, how: PutBack) -> bool {
+        let mut backs_off = false;
+        self.give_back(|shared| backs_off = shared.mailbox.put_back(instance, batch, how));
+        // They may be too old by now or soon.
+        self.outbox_called.notify_one();
+        backs_off
     }
 
-    /// Puts back messages of which some cannot pass, to be delivered by halves.
-    pub(super) fn put_back_halved(&self, instance: usize, batch: VecDeque<RouteMessage>) {
-        self.comes_back(|shared| shared.mailbox.put_back_halved(instance, batch));
-    }
-
-    /// Puts back messages at one of which the guest broke, to be delivered one by one.
-    pub(super) fn put_back_singly(&self, instance: usize, batch: VecDeque<RouteMessage>) {
-        self.comes_back(|shared| shared.mailbox.put_back_singly(instance, batch));
-    }
-
-    /// Puts back messages with which the connection has ended, one of which may be why.
-    pub(super) fn put_back_lost(&self, instance: usize, batch: VecDeque<RouteMessage>) {
-        self.comes_back(|shared| shared.mailbox.put_back_lost(instance, batch));
-    }
-
-    /// Puts back messages of one event, mapping or table, which rests then; false where so many
-    /// rest that it does not.
-    pub(super) fn put_back_resting(
-        &self,
-        instance: usize,
-        batch: VecDeque<RouteMessage>,
-        pauses: impl FnOnce() -> Pause,
-    ) -> bool {
-        let mut rests = true;
-        self.comes_back(|shared| rests = shared.mailbox.put_back_resting(instance, batch, pauses));
-        rests
-    }
-
-    /// Has messages taken apart that have failed together.
-    pub(super) fn part(&self, instance: usize, batch: &VecDeque<RouteMessage>) {
-        self.shared.lock().mailbox.part(instance, batch);
+    /// Separates messages that have failed together by their takers.
+    pub(super) fn separate(&self, instance: usize, batch: &VecDeque<RouteMessage>) {
+        self.shared.lock().mailbox.separate(instance, batch);
     }
 
     /// Notes what has got something done of a batch.
@@ -392,12 +367,6 @@ impl RouteRunner {
     pub(in crate::guests) fn is_one_of_several(&self, to: &Addressee) -> bool {
         let shared = self.shared.lock();
         shared.version.takes_for_several() || shared.status.knows_others(to)
-    }
-
-    /// Gives messages back and wakes the outbox, because they may be too old by now or soon.
-    fn comes_back(&self, change: impl FnOnce(&mut SharedRoute)) {
-        self.give_back(change);
-        self.outbox_called.notify_one();
     }
 
     fn give_back(&self, change: impl FnOnce(&mut SharedRoute)) {

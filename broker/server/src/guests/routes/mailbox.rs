@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
-//!                ▲                                └▶ put_back…(lane, last messages)
+//!                ▲                                └▶ put_back(lane, last messages)
 //!                └────────────────────────────────────┘
 //! ```
 //!
@@ -42,7 +42,7 @@ use crate::guests::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX}
 use lane::Lane;
 use post::{size, size_of};
 
-pub(in crate::guests) use lane::BatchDue;
+pub(in crate::guests) use lane::{BatchDue, PutBack};
 pub(in crate::guests) use order_key::OrderKey;
 pub(crate) use post::{Addressee, RouteMessage};
 pub(in crate::guests) use post::{Batches, Retries, Takers};
@@ -432,60 +432,19 @@ impl Mailbox {
     }
 
     /// Puts the last messages of what was taken back to the front of their lane; they are not
-    /// refused.
-    pub(crate) fn put_back(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
-        if !batch.is_empty() {
-            self.lanes[lane].put_back(batch);
-            self.distribute();
-        }
-    }
-
-    /// Puts messages that were refused together back to the front of their lane, to be taken by
-    /// halves.
-    pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
-        if !batch.is_empty() {
-            self.lanes[lane].put_back_halved(batch);
-            self.distribute();
-        }
-    }
-
-    /// Puts messages at one of which the guest broke back to the front of their lane, to be taken
-    /// one by one.
-    pub(crate) fn put_back_singly(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
-        if !batch.is_empty() {
-            self.lanes[lane].put_back_singly(batch);
-            self.distribute();
-        }
-    }
-
-    /// Puts messages with which the connection has ended back to the front of their lane.
-    pub(in crate::guests) fn put_back_lost(&mut self, lane: usize, batch: VecDeque<RouteMessage>) {
-        if !batch.is_empty() {
-            self.lanes[lane].put_back_lost(batch);
-            self.distribute();
-        }
-    }
-
-    /// Puts back messages of one event, mapping or table with which a call has failed: it rests for
-    /// the next of these pauses, and others pass. False where so many rest that it does not.
-    pub(in crate::guests) fn put_back_resting(
-        &mut self,
-        lane: usize,
-        batch: VecDeque<RouteMessage>,
-        pauses: impl FnOnce() -> Pause,
-    ) -> bool {
+    /// refused. Returns whether their taker backs off.
+    pub(crate) fn put_back(&mut self, lane: usize, batch: VecDeque<RouteMessage>, how: PutBack) -> bool {
         if batch.is_empty() {
-            return true;
+            return false;
         }
-        let rests = self.lanes[lane].put_back_resting(batch, pauses);
+        let backs_off = self.lanes[lane].put_back(batch, how);
         self.distribute();
-        rests
+        backs_off
     }
 
-    /// Has messages which have failed together, and are going to be put back, taken apart by what
-    /// takes them.
-    pub(in crate::guests) fn part(&mut self, lane: usize, batch: &VecDeque<RouteMessage>) {
-        self.lanes[lane].part(batch);
+    /// Separates messages that have failed together, and are going to be put back, by their takers.
+    pub(in crate::guests) fn separate(&mut self, lane: usize, batch: &VecDeque<RouteMessage>) {
+        self.lanes[lane].separate(batch);
     }
 
     /// Forgets what has failed so far: there is another version.

@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const WELL: Duration = Duration::from_secs(5);
 
 /// Pauses of one route.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(in crate::guests) struct Pause {
     first: Duration,
     next: Duration,

@@ -1,6 +1,6 @@
 //! Entries between memory and table `queues`.
 
-use lotmq_changes::{MessageId, SessionId};
+use lotmq_changes::{MessageId, SessionId, SliceBounds};
 
 use super::{IndexError, LogIndex, Pages, WritePages};
 use crate::limits::{PAGE_ENTRIES_MAX, PAGED_OUT_MIN};
@@ -105,14 +105,13 @@ impl LogIndex {
         Ok(count)
     }
 
-    /// The next messages of a session behind `after` that wait and have not been sent, at most so
-    /// many and so many bytes of them, but at least one if there is one; of these bytes even the
-    /// first has at most so many, the third number.
+    /// Returns the next messages of a session behind `after` that wait and have not been sent,
+    /// within these bounds.
     pub(crate) fn waiting_after(
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64, u64),
+        bounds: SliceBounds,
         pages: &impl Pages,
     ) -> Result<Slice, IndexError> {
         let mut slice = Slice { is_last: true, ..Slice::default() };
@@ -124,8 +123,11 @@ impl LogIndex {
             }
             bytes += u64::from(entry.size);
             let is_first = slice.entries.is_empty();
-            let has_room =
-                if is_first { bytes <= most.2 } else { slice.entries.len() < most.0 && bytes <= most.1 };
+            let has_room = if is_first {
+                bytes <= bounds.first_bytes_max
+            } else {
+                slice.entries.len() < bounds.messages_max && bytes <= bounds.bytes_max
+            };
             if has_room {
                 slice.entries.push((message, entry));
             } else {

@@ -6,8 +6,7 @@
 
 use tokio::time::Instant;
 
-use super::{Ended, Serving, failing};
-use crate::guests::routes::batch::PostBatch;
+use super::{Ended, Serving};
 use crate::guests::routes::driver_slot::DriverSlot;
 use crate::guests::routes::pause::Pause;
 use crate::guests::routes::version::Version;
@@ -49,18 +48,18 @@ impl Away {
     }
 }
 
-/// Keeps the instance, and what it was handed for later.
-pub(super) fn keeps(serving: &mut Serving<'_>, batch: PostBatch, reason: &str) {
-    failing::has_lost(serving, &batch, reason);
+/// Notes that the guest has reported that the far side is away. Its instance stays open.
+pub(super) fn begins(serving: &mut Serving<'_>, reason: &str) {
     let (driver, handed) = (serving.driver, serving.handed.take());
     let (now, reason) = (driver.now(), driver.masked(reason));
     driver.route.update(|status| status.is_away_for(&reason, now));
     driver.failed(&serving.version, ("ROUTE_AWAY", &reason), handed.as_ref());
     serving.away.is_said = true;
-    let longest = serving.version.longest_pause();
-    if !failing::goes_to_rest(serving, batch, || Pause::reconnecting().at_most(longest)) {
-        serving.away.until = Some(Instant::now() + serving.away.pause.next());
-    }
+}
+
+/// Hands the guest nothing for the next pause.
+pub(super) fn pauses(serving: &mut Serving<'_>) {
+    serving.away.until = Some(Instant::now() + serving.away.pause.next());
 }
 
 /// Waits until the guest is to be handed something again, and lets it run meanwhile; false where

@@ -10,6 +10,7 @@ use super::*;
 use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
 use crate::guests::routes::mailbox::Addressee;
+use crate::guests::routes::pause::Pause;
 use crate::guests::skipping;
 use crate::testing::{Running, connect, receive};
 use lotmq_process::this_turn;
@@ -204,7 +205,7 @@ fn message_after_a_skipped_one_is_tried_immediately() {
     post(&route, "a");
     let (of_slot, _) = batch(&slot);
     let hurries = slot.hurries();
-    assert!(of_slot.put_back_resting(|| Pause::reconnecting().fast_for(Some(0))));
+    assert!(of_slot.put_back(PutBack::Resting(Pause::reconnecting().fast_for(Some(0)))));
     post(&route, "b");
     let is_woken = || {
         let waits = pin!(slot.changed_or_asked(number, hurries));

@@ -95,12 +95,12 @@ impl Backoffs {
     }
 
     /// Lets something rest with which so many messages have failed; false where too many rest.
-    pub(super) fn begin(&mut self, to: Addressee, messages: usize, pauses: impl FnOnce() -> Pause) -> bool {
+    pub(super) fn begin(&mut self, to: Addressee, messages: usize, pauses: Pause) -> bool {
         if self.of.len() >= EVENT_STATUSES_MAX && !self.of.contains_key(&to) {
             return false;
         }
         let trial = (messages / 2).max(1);
-        let rest = self.of.entry(to).or_insert_with(|| TakerBackoff { until: None, pauses: pauses(), trial });
+        let rest = self.of.entry(to).or_insert_with(|| TakerBackoff { until: None, pauses, trial });
         rest.until = Some(Instant::now() + rest.pauses.next());
         rest.trial = trial;
         true

@@ -25,6 +25,21 @@ pub(in crate::guests) enum BatchDue {
     Now,
 }
 
+/// How messages that were not delivered come again.
+#[derive(Debug, PartialEq)]
+pub(in crate::guests) enum PutBack {
+    /// In their order, with others.
+    InOrder,
+    /// By halves, because some of them cannot pass.
+    Halved,
+    /// One by one, because the guest broke at one of them.
+    Singly,
+    /// Whole the first time and by halves later, because the connection ended with them.
+    Lost,
+    /// After a back-off of their only taker, with these pauses. Messages of others pass meanwhile.
+    Resting(Pause),
+}
+
 /// Message that an instance has taken.
 #[derive(Clone, Debug)]
 struct TakenPost {
@@ -238,8 +253,20 @@ impl Lane {
         }
     }
 
-    /// Puts the last messages of the batch that was taken back; they are not refused.
-    pub(super) fn put_back(&mut self, batch: VecDeque<RouteMessage>) {
+    /// Puts the last messages of the batch that was taken back. Returns whether their taker backs
+    /// off.
+    pub(super) fn put_back(&mut self, batch: VecDeque<RouteMessage>, how: PutBack) -> bool {
+        match how {
+            PutBack::InOrder => self.put_back_in_order(batch),
+            PutBack::Halved => self.put_back_halved(batch),
+            PutBack::Singly => self.put_back_singly(batch),
+            PutBack::Lost => self.put_back_lost(batch),
+            PutBack::Resting(pauses) => return self.put_back_resting(batch, pauses),
+        }
+        false
+    }
+
+    fn put_back_in_order(&mut self, batch: VecDeque<RouteMessage>) {
         let (Some(first), Some(last)) = (batch.front(), batch.back().map(|post| post.sequence)) else {
             return;
         };
@@ -256,23 +283,18 @@ impl Lane {
         }
     }
 
-    /// Has messages of several that have failed together taken apart.
-    pub(super) fn part(&mut self, batch: &VecDeque<RouteMessage>) {
+    /// Separates messages of several takers that have failed together.
+    pub(super) fn separate(&mut self, batch: &VecDeque<RouteMessage>) {
         let last = batch.back().map_or(0, |post| post.sequence);
         self.apart_to = self.apart_to.max(last);
     }
 
-    /// Puts back messages of one, which rests from now on: for the next of these pauses. False
-    /// where too many rest.
-    pub(super) fn put_back_resting(
-        &mut self,
-        batch: VecDeque<RouteMessage>,
-        pauses: impl FnOnce() -> Pause,
-    ) -> bool {
-        let Some(to) = batch.front().map(|post| post.to.clone()) else { return true };
-        let rests = self.backoffs.begin(to, batch.len(), pauses);
-        self.put_back(batch);
-        rests
+    /// Puts back messages of one taker, which backs off. False if too many back off.
+    fn put_back_resting(&mut self, batch: VecDeque<RouteMessage>, pauses: Pause) -> bool {
+        let Some(to) = batch.front().map(|post| post.to.clone()) else { return false };
+        let backs_off = self.backoffs.begin(to, batch.len(), pauses);
+        self.put_back_in_order(batch);
+        backs_off
     }
 
     /// Ends the back-off of a taker whose message has passed.
@@ -302,25 +324,25 @@ impl Lane {
 
     /// Puts messages that were refused together back, to be taken by halves: after some twenty
     /// calls it is known which of a thousand cannot pass.
-    pub(super) fn put_back_halved(&mut self, batch: VecDeque<RouteMessage>) {
+    fn put_back_halved(&mut self, batch: VecDeque<RouteMessage>) {
         let middle = batch.get(batch.len().div_ceil(2)).map(|post| post.sequence);
         let behind = batch.back().map(|post| post.sequence + 1);
         self.cuts.extend(middle.into_iter().chain(behind));
-        self.put_back(batch);
+        self.put_back_in_order(batch);
     }
 
     /// Puts messages at one of which the guest broke back, to be taken one by one: what comes
     /// before that one is done a second time, and no third.
-    pub(super) fn put_back_singly(&mut self, batch: VecDeque<RouteMessage>) {
+    fn put_back_singly(&mut self, batch: VecDeque<RouteMessage>) {
         self.cuts.extend(batch.iter().map(|post| post.sequence + 1));
-        self.put_back(batch);
+        self.put_back_in_order(batch);
     }
 
     /// Puts back messages with which the connection ended: whole the first time, as who knows a
     /// batch by what is in it has to have it again, and halved when it ends so again with the same
     /// in front. When that one was alone [`ROUTE_ALONE_ENDS`] times it comes once with a few of
     /// those behind it, by which the guest may find out whether it is to blame.
-    pub(super) fn put_back_lost(&mut self, batch: VecDeque<RouteMessage>) {
+    fn put_back_lost(&mut self, batch: VecDeque<RouteMessage>) {
         let Some(first) = batch.front().map(|post| post.sequence) else { return };
         let before = self.lost.filter(|lost| lost.first == first);
         let is_alone = batch.len() == 1;
@@ -330,10 +352,10 @@ impl Lane {
             // It was alone before, so that halves tell nothing more.
             Some(lost) if !is_alone && (lost.in_company || lost.alone > 0) => {
                 self.cuts.insert(first + 1);
-                self.put_back(batch);
+                self.put_back_in_order(batch);
             }
             Some(_) => self.put_back_halved(batch),
-            None => self.put_back(batch),
+            None => self.put_back_in_order(batch),
         }
         if alone >= ROUTE_ALONE_ENDS && self.posts.len() > 1 && self.first_ready() == Some(first) {
             self.lost = Some(Lost { first, alone: 0, in_company: true });

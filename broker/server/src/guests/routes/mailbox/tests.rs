@@ -56,7 +56,7 @@ fn rejected_message_is_found_by_bisection_and_order_is_kept() {
             match &batch[..] {
                 [post] if post.sequence == bad + 1 => rejected.push(post.sequence),
                 _ if batch.iter().any(|post| post.sequence == bad + 1) => {
-                    mailbox.put_back_halved(0, batch.into());
+                    mailbox.put_back(0, batch.into(), PutBack::Halved);
                     continue;
                 }
                 _ => passed.extend(sequences(&batch)),
@@ -84,7 +84,7 @@ fn message_crashing_the_guest_is_found_and_others_run_at_most_twice() {
             if batch.iter().any(|post| post.sequence == bad) {
                 breaks += 1;
                 if batch.len() > 1 {
-                    mailbox.put_back_singly(0, batch.into());
+                    mailbox.put_back(0, batch.into(), PutBack::Singly);
                     continue;
                 }
                 rejected.push(bad);
@@ -122,9 +122,9 @@ fn returned_messages_keep_their_order_and_can_be_retried_singly() {
     posts(&mut mailbox, ROUTE_BATCH_MAX + 1);
     let batch = mailbox.take(0, u64::MAX);
     assert_eq!(batch.len(), ROUTE_BATCH_MAX);
-    mailbox.put_back(0, batch[3..].to_vec().into());
+    mailbox.put_back(0, batch[3..].to_vec().into(), PutBack::InOrder);
     mailbox.done(0, &batch[..1]);
-    mailbox.put_back_halved(0, batch[1..3].to_vec().into());
+    mailbox.put_back(0, batch[1..3].to_vec().into(), PutBack::Halved);
     assert_eq!(pass(&mut mailbox, 0), [2]);
     assert_eq!(pass(&mut mailbox, 0), [3]);
     assert_eq!(pass(&mut mailbox, 0).len(), ROUTE_BATCH_MAX - 2);
@@ -151,7 +151,7 @@ fn batches_are_as_large_as_the_route_says_and_wait_for_that() {
     let batch = mailbox.take(0, u64::MAX);
     assert_eq!((sequences(&batch), mailbox.due(0)), (vec![1, 2], BatchDue::Now), "the large one fills it");
     mailbox.done(0, &batch[..1]);
-    mailbox.put_back(0, batch[1..].to_vec().into());
+    mailbox.put_back(0, batch[1..].to_vec().into(), PutBack::InOrder);
     assert_eq!((pass(&mut mailbox, 0), mailbox.due(0)), (vec![2, 3], BatchDue::Now));
     assert_eq!(pass(&mut mailbox, 0), [4]);
     posts(&mut mailbox, 1);
@@ -165,19 +165,19 @@ fn a_part_that_is_tried_again_stays_that_part() {
     let mut mailbox = Mailbox::new();
     posts(&mut mailbox, 8);
     let batch = mailbox.take(0, u64::MAX);
-    mailbox.put_back_halved(0, batch.into());
+    mailbox.put_back(0, batch.into(), PutBack::Halved);
     for _ in 0..3 {
         let batch = mailbox.take(0, u64::MAX);
         assert_eq!(sequences(&batch), [1, 2, 3, 4]);
-        mailbox.put_back(0, batch.into());
+        mailbox.put_back(0, batch.into(), PutBack::InOrder);
     }
     // The first two pass; what is left of the part comes without the other half.
     let batch = mailbox.take(0, u64::MAX);
     mailbox.done(0, &batch[..2]);
-    mailbox.put_back(0, batch[2..].to_vec().into());
+    mailbox.put_back(0, batch[2..].to_vec().into(), PutBack::InOrder);
     assert_eq!(pass(&mut mailbox, 0), [3, 4]);
     let batch = mailbox.take(0, u64::MAX);
-    mailbox.put_back_halved(0, batch.into());
+    mailbox.put_back(0, batch.into(), PutBack::Halved);
     assert_eq!(pass(&mut mailbox, 0), [5, 6]);
     assert_eq!(pass(&mut mailbox, 0), [7, 8]);
     posts(&mut mailbox, 2);
@@ -196,7 +196,7 @@ fn batch_that_ends_the_connection_is_retried_whole_then_halved() {
         if batch.len() == 1 {
             break;
         }
-        mailbox.put_back_lost(0, batch.into());
+        mailbox.put_back(0, batch.into(), PutBack::Lost);
     }
     assert_eq!(sizes, [8, 8, 4, 2, 1]);
     let mut mailbox = Mailbox::new();
@@ -204,13 +204,13 @@ fn batch_that_ends_the_connection_is_retried_whole_then_halved() {
     for _ in 0..9 {
         let batch = mailbox.take(0, u64::MAX);
         assert_eq!(batch.len(), mailbox.unfinished().0, "another one in front each time");
-        mailbox.put_back_lost(0, batch.into());
+        mailbox.put_back(0, batch.into(), PutBack::Lost);
         let batch = mailbox.take(0, u64::MAX);
         if batch.is_empty() {
             break;
         }
         mailbox.done(0, &batch[..1]);
-        mailbox.put_back(0, batch[1..].to_vec().into());
+        mailbox.put_back(0, batch[1..].to_vec().into(), PutBack::InOrder);
     }
 }
 
@@ -222,7 +222,7 @@ fn message_that_ends_the_connection_is_sometimes_retried_with_following_ones() {
     for _ in 0..6 {
         let batch = mailbox.take(0, u64::MAX);
         sizes.push(batch.len());
-        mailbox.put_back_lost(0, batch.into());
+        mailbox.put_back(0, batch.into(), PutBack::Lost);
     }
     assert_eq!(sizes, [1; 6], "nothing is behind it");
     posts(&mut mailbox, 100);
@@ -233,13 +233,13 @@ fn message_that_ends_the_connection_is_sometimes_retried_with_following_ones() {
         if sizes.len() == 13 {
             break batch;
         }
-        mailbox.put_back_lost(0, batch.into());
+        mailbox.put_back(0, batch.into(), PutBack::Lost);
     };
     assert_eq!(sizes, [1, 65, 1, 1, 1, 1, 1, 65, 1, 1, 1, 1, 1]);
-    mailbox.put_back_lost(0, batch.into());
+    mailbox.put_back(0, batch.into(), PutBack::Lost);
     let batch = mailbox.take(0, u64::MAX);
     mailbox.done(0, &batch[..1]);
-    mailbox.put_back(0, batch[1..].to_vec().into());
+    mailbox.put_back(0, batch[1..].to_vec().into(), PutBack::InOrder);
     assert_eq!((mailbox.take(0, u64::MAX).len(), mailbox.take(0, u64::MAX).len()), (64, 36));
 }
 
@@ -339,7 +339,7 @@ fn disconnected_lane_gets_no_new_topics_and_hands_over_waiting_messages() {
     let batch = mailbox.take(1, u64::MAX);
     assert!(!mailbox.hand_over(1), "something of it is taken");
     mailbox.done(1, &batch[..1]);
-    mailbox.put_back(1, batch[1..].to_vec().into());
+    mailbox.put_back(1, batch[1..].to_vec().into(), PutBack::InOrder);
     assert!(mailbox.hand_over(1));
     assert!(!mailbox.hand_over(0), "nobody is left");
     assert_eq!((pass(&mut mailbox, 1), pass(&mut mailbox, 0)), (vec![], vec![2, 3, 4]));
@@ -357,7 +357,7 @@ fn the_number_of_lanes_changes_when_nothing_is_taken() {
     assert_eq!(post(&mut mailbox, "a"), 0);
     assert_eq!((mailbox.take(1, u64::MAX).len(), mailbox.due(1)), (0, BatchDue::Never));
     mailbox.done(0, &batch[..1]);
-    mailbox.put_back(0, batch[1..].to_vec().into());
+    mailbox.put_back(0, batch[1..].to_vec().into(), PutBack::InOrder);
     assert_eq!(pass(&mut mailbox, 0), [2, 3, 4, 5]);
 }
 
@@ -454,8 +454,8 @@ impl Model {
         }
         mailbox.done(lane, done);
         match is_halved {
-            true => mailbox.put_back_halved(lane, back.to_vec().into()),
-            false => mailbox.put_back(lane, back.to_vec().into()),
+            true => mailbox.put_back(lane, back.to_vec().into(), PutBack::Halved),
+            false => mailbox.put_back(lane, back.to_vec().into(), PutBack::InOrder),
         }
     }
 

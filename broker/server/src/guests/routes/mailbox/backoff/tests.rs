@@ -5,7 +5,7 @@ use std::time::Duration;
 use lotmq_host::OwnedMessage;
 use proptest::prelude::*;
 
-use super::super::{BatchDue, Mailbox};
+use super::super::{BatchDue, Mailbox, PutBack};
 use super::*;
 
 fn post(mailbox: &mut Mailbox, event: &str, topic: &str) {
@@ -31,11 +31,11 @@ fn others_pass_what_rests_but_for_messages_of_its_topics() {
     assert_eq!(all.len(), 5);
     // Nobody knows yet whose fault it was.
     let all: VecDeque<RouteMessage> = all.into();
-    mailbox.part(0, &all);
-    mailbox.put_back(0, all);
+    mailbox.separate(0, &all);
+    mailbox.put_back(0, all, PutBack::InOrder);
     let bad = mailbox.take(0, u64::MAX);
     assert_eq!(bad.iter().map(|post| post.sequence).collect::<Vec<_>>(), [1, 3]);
-    assert!(mailbox.put_back_resting(0, bad.into(), || Pause::from_ms(60_000)));
+    assert!(mailbox.put_back(0, bad.into(), PutBack::Resting(Pause::from_ms(60_000))));
     assert_eq!((mailbox.waiting().0, mailbox.ready().0, mailbox.oldest()), (5, 2, Some(1)));
     let good = mailbox.take(0, u64::MAX);
     assert_eq!(good.iter().map(|post| post.sequence).collect::<Vec<_>>(), [2, 5]);
@@ -59,7 +59,7 @@ fn paused_messages_are_retried_in_halved_batches_until_one_passes() {
     for expected in [8, 4, 2, 1, 1] {
         let batch = mailbox.take(0, u64::MAX);
         assert_eq!(batch.len(), expected);
-        mailbox.put_back_resting(0, batch.into(), || Pause::from_ms(0));
+        mailbox.put_back(0, batch.into(), PutBack::Resting(Pause::from_ms(0)));
     }
     let batch = mailbox.take(0, u64::MAX);
     mailbox.have_passed(0, [&batch[0].to].into_iter());
@@ -109,10 +109,10 @@ proptest! {
             let batch: VecDeque<RouteMessage> = batch.into();
             if is_of_one {
                 fails.entry(bad).and_modify(|left| *left -= 1);
-                mailbox.put_back_resting(0, batch, || Pause::from_ms(1));
+                mailbox.put_back(0, batch, PutBack::Resting(Pause::from_ms(1)));
             } else {
-                mailbox.part(0, &batch);
-                mailbox.put_back(0, batch);
+                mailbox.separate(0, &batch);
+                mailbox.put_back(0, batch, PutBack::InOrder);
             }
         }
         prop_assert_eq!((mailbox.unfinished(), count), ((0, 0), posts.len()));

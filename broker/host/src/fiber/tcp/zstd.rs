@@ -5,7 +5,7 @@
 //! sent. Compressed and decompressed input are one piece each. Input that decompresses to nothing
 //! does not block a thread.
 
-use super::maybe_tls::MaybeTlsStream;
+use crate::fiber::maybe_tls::MaybeTlsStream;
 use lotmq_zstd::{Decoder, Encoder, OutOfMemory};
 use std::{
     io,

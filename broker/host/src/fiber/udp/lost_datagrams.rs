@@ -4,8 +4,10 @@
 //! Invariant: the tables are read for all sockets together, for at most a hundredth of the time,
 //! however many sockets the machine has.
 
-use super::{dial::Dialer, services::FiberServices};
-use crate::RunContext;
+use crate::{
+    RunContext,
+    fiber::{dial::Dialer, services::FiberServices},
+};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
