@@ -37,7 +37,6 @@ use std::time::{Duration, Instant};
 
 use lotmq_host::{MailboxRoom, OwnedMessage};
 
-use super::pause::Pause;
 use crate::guests::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 use lane::Lane;
 use post::{size, size_of};

@@ -9,10 +9,8 @@ use lotmq_definitions::RunError;
 use super::super::dead_lettering::give_up;
 use super::fate::{BatchFacts, CallFailure, FirstStep, InstanceStatus, Recipients, WaitAfter, judge};
 use super::{Driver, Handed, Serving, away};
-use crate::guests::limits::{ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Retries, RouteMessage};
-use crate::guests::routes::pause::Pause;
 
 /// Judges a batch with which a call has failed, and carries out its fate.
 pub(super) async fn failed(
