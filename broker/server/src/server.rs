@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 mod cold_start;
 pub mod embedded;
+mod follower;
 mod housekeeping;
 mod losses;
 pub(crate) mod offline_password;
@@ -38,6 +39,7 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use self::admin::Admin;
+pub use self::follower::ContentsError;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;
