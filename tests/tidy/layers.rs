@@ -201,7 +201,7 @@ const TREES: [&str; 7] = [
 #[test]
 fn the_broker_knows_no_tree_of_the_compiler() {
     let mut findings = Vec::new();
-    for source in crate::files::sources().iter().filter(|source| source.path.starts_with("broker")) {
+    for source in sources().iter().filter(|source| source.path.starts_with("broker")) {
         let file = source.path.display();
         let text = source.text.replace(char::is_whitespace, "");
         // The names of a grouped `use` stand behind its brace.

@@ -1,5 +1,20 @@
 //! The identifiers of stored things, where they come from, and the [`Ticket`] that stands for a
 //! batch on its way to the disk.
+//!
+//! Several nodes may write to a log, one after the other for each tenant or shard. Only the numbers
+//! of sessions carry a node:
+//!
+//! - [`SessionId`]: the top 16 bits are the node that made the session. A node makes sessions
+//!   without asking the others. A session keeps its number when another node takes it over.
+//! - [`MessageId`] and [`MembershipId`]: no node. The number is an order: of a queue, and of the
+//!   versions of a retained message. A node in the top bits would put the messages of one node
+//!   before all those of another. So a new owner continues behind the numbers that the rows have
+//!   ([`Ids::continue_at`]). Numbers are unique within the log of an owner. A log that keeps
+//!   several shards in one file puts the shard in front of the number.
+//! - [`TenantId`]: no node. One log has the rows of all tenants, and its owner numbers them.
+//! - Numbers of the audit: no node. Each trail of a tenant is one chain without a gap, which its
+//!   owner continues.
+//! - [`Ticket`]: no node. It is a place in the order of one process, and never stored.
 
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -31,6 +31,7 @@ mod error;
 mod ids;
 mod limits;
 mod log;
+mod managed;
 mod message;
 mod metrics;
 #[doc(hidden)]
@@ -49,6 +50,7 @@ pub use batch::{OpKind, lose_operations};
 pub use error::{CommitError, CommitErrorKind, Corruption, ImportError, SnapshotError, StoreError};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use log::Log;
+pub use managed::{DefinitionName, ManagedChanges, RemovedRow};
 pub use message::{Delivery, MessageRef};
 pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, CommitTimes, LogMetrics};
 pub use recovered::{

@@ -175,6 +175,7 @@ impl Waiting {
 }
 
 /// A secret, decrypted.
+#[derive(PartialEq, Eq)]
 pub struct RecoveredSecret {
     /// Its tenant.
     pub tenant: TenantId,

@@ -102,7 +102,8 @@ pub(crate) use pending_triggers::hand_to_route;
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use records::note_not_followed;
 pub(crate) use restore::{
-    KEPT_PER_GROUP, definitions, hand_over_kept, install_stored, run_starts, save_all_kept, save_kept,
+    KEPT_PER_GROUP, apply_definition, definitions, hand_over_kept, install_stored, remove_applied,
+    run_starts, save_all_kept, save_kept,
 };
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use silences::{keep_silences, run_silences};

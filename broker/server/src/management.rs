@@ -6,6 +6,7 @@
 //! keeps of a tenant. Not here: when any of it starts and stops (`server`).
 
 pub(crate) mod accounts;
+pub(crate) mod apply;
 pub(crate) mod asset_catalog;
 pub(crate) mod assets;
 pub(crate) mod audit;

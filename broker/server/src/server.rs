@@ -5,6 +5,7 @@
 
 mod cold_start;
 pub mod embedded;
+mod follower;
 mod housekeeping;
 pub(crate) mod in_process;
 mod limits;
@@ -40,6 +41,8 @@ use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
+use self::admin::Admin;
+pub use self::follower::ContentsError;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;

@@ -3,6 +3,7 @@
 mod asked;
 mod attach;
 mod backlog;
+mod follower;
 mod full_queue;
 mod heartbeat;
 mod held;

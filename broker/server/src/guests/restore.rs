@@ -20,7 +20,7 @@ use super::compile::{CodeToCome, CompiledDefinition, CompiledProgram, Loader};
 use super::install::{install, put};
 use super::late_code::{self, LateDefinition};
 use super::scripts::{self, CompiledScript};
-use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
+use super::{Guests, RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::limits::COMMIT_PATIENCE;
@@ -270,6 +270,43 @@ pub(crate) fn install_stored(
         CompiledProgram::Definition(Box::new(compiled(tenant, hosting, row)?))
     };
     compiled.install(tenant, hosting, batch).map_err(|refusal| refusal.to_string())
+}
+
+/// Deploys a definition that another process has stored, as a command does. One that does not
+/// compile is registered as failed, and a rule denies then.
+pub(crate) fn apply_definition(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) {
+    // It is stored already: what installing would write is dropped.
+    let Err(reason) = install_stored(tenant, hosting, row, &mut Batch::new()) else { return };
+    error!(
+        tenant = &*tenant.name,
+        definition = row.name,
+        kind = row.kind,
+        reason,
+        "definition of another process not applied"
+    );
+    if row.kind == DefinitionKind::Rule.key() {
+        tenant.permissions.put(vec![restore_rule(tenant, hosting, row)]);
+        tenant.programs().guests.rights_changed(tenant);
+    } else {
+        install_failed(tenant, hosting, row, &reason);
+    }
+    tenant.routes_changed();
+}
+
+/// Removes a definition or script that another process has removed, as a command does.
+pub(crate) fn remove_applied(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, kind: &str, name: &str) {
+    if kind == scripts::KIND {
+        tenant.programs().scripts.remove(name);
+        Guests::script_is_there(tenant, hosting, name, false);
+        return;
+    }
+    let Some(kind) = Kind::LOAD_ORDER.into_iter().map(DefinitionKind::from).find(|it| it.key() == kind)
+    else {
+        return;
+    };
+    if let Err(missing) = Guests::remove(tenant, hosting, kind, name, &mut Batch::new()) {
+        warn!(tenant = &*tenant.name, definition = name, %missing, "definition was not there to be removed");
+    }
 }
 
 /// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the

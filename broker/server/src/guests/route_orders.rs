@@ -47,6 +47,24 @@ impl RouteOrders {
         }
     }
 
+    /// Applies a setting that another process has stored, or removed where there is no value.
+    /// Returns the route with its new order; `None` for a setting that is no order.
+    pub(crate) fn apply(&self, setting: &str, value: Option<&str>) -> Option<(Box<str>, Arc<RouteOrder>)> {
+        let route = setting.strip_prefix(SETTING)?;
+        let order = match value.map(serde_json::from_str::<RouteOrder>).transpose() {
+            Ok(order) => Arc::new(order.unwrap_or_default()),
+            Err(error) => {
+                error!(setting, %error, "order for a route not applied");
+                return None;
+            }
+        };
+        match value {
+            Some(_) => drop(self.0.write().insert(route.into(), Arc::clone(&order))),
+            None => drop(self.0.write().remove(route)),
+        }
+        Some((route.into(), order))
+    }
+
     /// Order for a route.
     pub(crate) fn get(&self, route: &str) -> Arc<RouteOrder> {
         self.0.read().get(route).cloned().unwrap_or_default()

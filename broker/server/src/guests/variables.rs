@@ -398,6 +398,27 @@ impl Variables {
         Ok(is_first && self.has_unsaved())
     }
 
+    /// Sets or removes a variable that another process has stored or removed.
+    pub(crate) fn apply_environment(&self, name: &str, value: Option<&str>) {
+        let mut environment = self.environment.write();
+        environment.unsaved.remove(name);
+        match value {
+            Some(value) => environment.insert(name, value),
+            None => drop(environment.remove(name)),
+        }
+    }
+
+    /// Sets or removes a secret that another process has stored or removed. `Some(None)` is one
+    /// that the key of this broker does not open.
+    pub(crate) fn apply_secret(&self, name: &str, value: Option<Option<Zeroizing<Vec<u8>>>>) {
+        let mut secrets = self.secrets.write();
+        secrets.unsaved.remove(name);
+        match value {
+            Some(value) => secrets.insert(name, value),
+            None => drop(secrets.remove(name)),
+        }
+    }
+
     /// Sets a secret for a command; returns the ticket with which it is durable.
     ///
     /// # Errors

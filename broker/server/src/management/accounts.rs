@@ -12,7 +12,10 @@ use lotmq_config::Auth;
 use lotmq_config::{Config, Secret};
 use zeroize::Zeroizing;
 
-use crate::management::login_places;
+use crate::guests::HasPrograms as _;
+use crate::management::managed::Managing as _;
+use crate::management::{login_places, modules};
+use lotmq_core::tenant::Tenant;
 
 /// First character of the names of the broker's own secrets; no variable or secret of a user can be
 /// called so.
@@ -73,6 +76,14 @@ pub(crate) fn delete(batch: &mut Batch, tenant: TenantId, user: &str) {
     login_places::delete(batch, tenant, user);
 }
 
+/// Takes the owner off everything of a removed user.
+pub(crate) fn disown(tenant: &Tenant, user: &str) {
+    tenant.programs().guests.disown(user);
+    modules::disown(tenant, user);
+    tenant.programs().scripts.disown(user);
+    tenant.managed().projects.disown(user);
+}
+
 fn verifier_name(user: &str) -> String {
     format!("{OWN}scram/{user}")
 }
@@ -119,6 +130,13 @@ impl Scram {
             log.commit(batch)?;
         }
         Ok(scram)
+    }
+
+    /// Takes the verifiers of a tenant out of secrets that another process has stored.
+    pub(crate) fn of(tenant: TenantId, secrets: &mut Vec<RecoveredSecret>) -> Self {
+        let own = secrets.extract_if(.., |secret| secret.tenant == tenant && secret.name.starts_with(OWN));
+        let verifiers = own.filter_map(|secret| Some((secret.name, secret.value?))).collect();
+        Self { secret: None, verifiers }
     }
 
     /// Gives an account its verifier, if that is of its present password.

@@ -101,6 +101,16 @@ impl Logs {
         }
     }
 
+    /// Applies a setting that another process has stored, or removed where there is no value.
+    pub(crate) fn apply(&self, tenant: &Tenant, setting: &str, value: Option<&str>) {
+        let Some(name) = TraceLog::name_of(setting) else { return };
+        let Some(value) = value else { return self.remove(name, tenant) };
+        match TraceLog::stored(name, value) {
+            Ok(log) => self.put(log, tenant),
+            Err(error) => warn!(setting, %error, "trace log not applied"),
+        }
+    }
+
     /// All trace logs, by name.
     pub(crate) fn trace_logs(&self) -> Vec<Arc<TraceLog>> {
         self.trace_logs.read().values().cloned().collect()

@@ -52,6 +52,15 @@ impl RemovedNames {
         self.resting.lock().extend(names);
     }
 
+    /// Applies a setting that another process has stored, or removed where there is no value.
+    pub(crate) fn apply(&self, setting: &str, value: Option<&str>) {
+        let Some(name) = setting.strip_prefix(SETTING) else { return };
+        match value {
+            Some(at_ms) => drop(self.resting.lock().insert(name.into(), at_ms.parse().unwrap_or_default())),
+            None => drop(self.resting.lock().remove(name)),
+        }
+    }
+
     /// Notes that the sessions of a removed user end from now on.
     pub(crate) fn leaves(&self, name: &str) -> LeavingName<'_> {
         self.leaving.lock().insert(name.into());

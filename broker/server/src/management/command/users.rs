@@ -140,10 +140,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, now);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
-    call.tenant.programs().guests.disown(&user);
-    modules::disown(call.tenant, &user);
-    call.tenant.programs().scripts.disown(&user);
-    call.tenant.managed().projects.disown(&user);
+    accounts::disown(call.tenant, &user);
     accounts_changed(call);
     // Only a command that gives the name again waits for the ends of the sessions.
     drop(changes);

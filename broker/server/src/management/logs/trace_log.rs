@@ -143,9 +143,18 @@ impl TraceLog {
 
     /// Trace log from a stored setting; `None` for other settings.
     pub(super) fn restored(row: &SettingRow) -> Option<Result<Self, TraceLogError>> {
-        let name = row.name.strip_prefix(SETTING)?;
-        let arguments: Result<Vec<String>, _> = serde_json::from_str(&row.value);
-        Some(arguments.map_err(|_| TraceLogError::Form).and_then(|arguments| Self::read(name, &arguments)))
+        Some(Self::stored(Self::name_of(&row.name)?, &row.value))
+    }
+
+    /// Name of the trace log of a stored setting; `None` for other settings.
+    pub(super) fn name_of(setting: &str) -> Option<&str> {
+        setting.strip_prefix(SETTING)
+    }
+
+    /// Trace log from the value of its setting.
+    pub(super) fn stored(name: &str, value: &str) -> Result<Self, TraceLogError> {
+        let arguments: Vec<String> = serde_json::from_str(value).map_err(|_| TraceLogError::Form)?;
+        Self::read(name, &arguments)
     }
 
     /// Name of its setting in the store.

@@ -1,0 +1,40 @@
+//! Following another process: the contents of the log of a broker, and their effect in another one.
+
+use std::sync::Arc;
+
+use lotmq_changes::{ManagedChanges, Recovered, RecoveredQueues, SnapshotError, StoreError};
+
+use crate::Server;
+use crate::management::apply::apply;
+use lotmq_core::turn::Turn;
+
+/// Reason why the contents of a log were not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentsError {
+    /// There is no snapshot.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The snapshot cannot be read to its end.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+impl Server {
+    /// Returns the stored contents, except archives, components and the audit: those that a broker
+    /// that starts now would find.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn contents(&self) -> Result<Recovered, ContentsError> {
+        Ok(self.broker.archive.snapshot()?.contents(RecoveredQueues::Sent)?)
+    }
+
+    /// Makes changes effective that another process has written to the log: of users, definitions,
+    /// variables, secrets and settings. Writes none of them. Not for shards, because it compiles.
+    pub fn apply(&self, changes: ManagedChanges) {
+        let mut turn = Turn::new(Arc::clone(&self.broker.context), None);
+        apply(&self.broker, changes, &mut turn);
+        turn.flush();
+    }
+}
