@@ -6,6 +6,7 @@
 //! does for the host and for the guests.
 
 use lot_nearest::nearest;
+use lot_route_catalogue::{RouteCheck, RouteType, all, find};
 use lotmq_connection_string::{is_address, pairs};
 
 /// Stands in a text for a part that is not known before the route is opened.
@@ -118,25 +119,21 @@ const TLS_WORDS: [&str; 9] = [
 
 const MODES: &str = "disable, prefer, require, verify-ca or verify-full";
 
-/// Schemes of addresses by the types whose databases they are of.
-const SCHEMES: [(&[&str], &str); 4] = [
-    (
-        &["POSTGRESQL", "CRATEDB"],
-        "postgres postgresql pgsql pg crate cratedb timescaledb cockroachdb redshift",
-    ),
-    (&["MYSQL", "MARIADB"], "mysql mysqlx mariadb"),
-    (&["SQLSERVER"], "sqlserver mssql tds"),
-    (
-        &[],
-        "mongodb redis rediss http https influxdb nats kafka mqtt mqtts amqp amqps oracle snowflake sqlite file ftp ssh clickhouse db2 tcp",
-    ),
-];
+/// Schemes of addresses of other systems.
+const OTHER_SCHEMES: &str = "\
+    mongodb redis rediss http https influxdb nats kafka mqtt mqtts amqp amqps oracle snowflake sqlite file \
+    ftp ssh clickhouse db2 tcp";
 
 /// Returns the flaws in the connection string of a route of this type; none for types without one.
 /// A text may have parts that are not [known](UNKNOWN).
 #[must_use]
 pub fn connection_string_flaws(kind: &str, text: &str) -> Vec<ConnectionStringFlaw> {
-    if !SCHEMES.iter().any(|(types, _)| types.contains(&kind)) {
+    find(kind).map_or_else(Vec::new, |kind| flaws_of_type(kind, text))
+}
+
+/// Returns the flaws in the connection string of a route of a type.
+pub(crate) fn flaws_of_type(kind: &RouteType, text: &str) -> Vec<ConnectionStringFlaw> {
+    if kind.schemes.is_empty() {
         return Vec::new();
     }
     let address = is_address(text).then(|| scheme_flaw(kind, text)).flatten();
@@ -157,23 +154,24 @@ fn grave(text: String, help: impl Into<Option<String>>) -> ConnectionStringFlaw 
 }
 
 /// A flaw in front of `://`: it is the address of another database.
-fn scheme_flaw(kind: &str, text: &str) -> Option<ConnectionStringFlaw> {
+fn scheme_flaw(kind: &RouteType, text: &str) -> Option<ConnectionStringFlaw> {
     let (written, _) = text.trim().split_once("://")?;
     let scheme = written.to_ascii_lowercase();
     let scheme = scheme.split('+').next().unwrap_or_default();
-    let is_of = |schemes: &str| schemes.split_ascii_whitespace().any(|known| known == scheme);
-    let (types, _) = SCHEMES.iter().find(|(_, schemes)| is_of(schemes))?;
-    if types.contains(&kind) {
+    if kind.schemes.contains(&scheme) {
         return None;
     }
-    let own = SCHEMES.iter().find(|(types, _)| types.contains(&kind))?.1;
-    let own = own.split_ascii_whitespace().next().unwrap_or_default();
-    let text = format!("begins with {}://, which is no address of {kind}", written.escape_debug());
-    let other = types.first().map(|other| format!(", or WITH TYPE {other}")).unwrap_or_default();
+    let other = all().find(|other| other.schemes.contains(&scheme));
+    if other.is_none() && !OTHER_SCHEMES.split_ascii_whitespace().any(|known| known == scheme) {
+        return None;
+    }
+    let own = kind.schemes.first()?;
+    let text = format!("begins with {}://, which is no address of {}", written.escape_debug(), kind.name);
+    let other = other.map(|other| format!(", or WITH TYPE {}", other.name)).unwrap_or_default();
     Some(grave(text, format!("write {own}://user:password@host:port/database{other}")))
 }
 
-fn key_flaw(kind: &str, key: &str, before: &str) -> Option<ConnectionStringFlaw> {
+fn key_flaw(kind: &RouteType, key: &str, before: &str) -> Option<ConnectionStringFlaw> {
     if FOLLOWED.contains(&key) || FOLLOWED_TOO.contains(&key) {
         return None;
     }
@@ -186,7 +184,11 @@ fn key_flaw(kind: &str, key: &str, before: &str) -> Option<ConnectionStringFlaw>
     }
     if is_known(key) {
         let text = format!("has the key '{shown}', which means nothing here");
-        return (kind != "SQLSERVER").then_some(ConnectionStringFlaw { text, help: None, is_grave: false });
+        return (!kind.has(RouteCheck::SqlServer)).then_some(ConnectionStringFlaw {
+            text,
+            help: None,
+            is_grave: false,
+        });
     }
     if let Some(near) = nearest(key, FOLLOWED) {
         let text = format!("has the key '{shown}', which is none");

@@ -117,6 +117,39 @@ fn extension_for_vs_code_is_whole() {
     assert_eq!(json(grammar["path"].as_str().unwrap())["scopeName"], grammar["scopeName"]);
 }
 
+/// Table of the connectors, one row for each page, by the names of the types.
+fn connectors() -> String {
+    let mut pages: BTreeMap<&str, Vec<&RouteType>> = BTreeMap::new();
+    for kind in lot_route_catalogue::all() {
+        pages.entry(kind.page.unwrap_or_default()).or_default().push(kind);
+    }
+    pages.remove("");
+    let row = |(page, types): (&&str, &Vec<&RouteType>)| {
+        let names = |separator: &str, quote: &str| {
+            let names: Vec<_> = types.iter().map(|kind| format!("{quote}{}{quote}", kind.name)).collect();
+            names.join(separator)
+        };
+        let title = match *page {
+            "../lot/routes.md" => "Routes".to_owned(),
+            page if page.starts_with("../sdk/modules.md") => "Modules".to_owned(),
+            _ => names(" and ", ""),
+        };
+        format!("| {} | {} | [{title}]({page}) |\n", names(", ", "`"), types[0].description)
+    };
+    let mut rows: Vec<String> = pages.iter().map(row).collect();
+    rows.sort();
+    rows.concat()
+}
+
+#[test]
+fn table_of_connectors_is_fresh() {
+    const PAGE: &str = "docs/routes/README.md";
+    const HEAD: &str = "| type | connects with | page |\n|---|---|---|\n";
+    let text = std::fs::read_to_string(root().join(PAGE)).unwrap();
+    let (before, _) = text.split_once(HEAD).unwrap();
+    check_fresh(PAGE, &format!("{before}{HEAD}{}", connectors()));
+}
+
 #[test]
 fn conformance_page_is_fresh() {
     for page in PAGES {

@@ -9,11 +9,12 @@ use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 40] = [
+const LAYERS: [(&str, u8); 41] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
     ("lot-tags", 0),
+    ("lot-route-catalogue", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
     ("lotmq-allocator", 0),
@@ -61,13 +62,24 @@ const OWN_WORLD: [(&str, &[&str]); 6] = [
     ("lot-facts", &[]),
     ("lot-nearest", &[]),
     ("lot-patterns", &[]),
+    ("lot-route-catalogue", &[]),
     ("lot-tags", &[]),
     ("lotmq-connection-string", &[]),
-    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns", "lot-tags", "lotmq-connection-string"]),
+    (
+        "lot-to-wasm",
+        &[
+            "lot-facts",
+            "lot-nearest",
+            "lot-patterns",
+            "lot-route-catalogue",
+            "lot-tags",
+            "lotmq-connection-string",
+        ],
+    ),
 ];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 14] = [
+const SANS_IO: [&str; 15] = [
     "lotmq-codec",
     "lotmq-changes",
     "lotmq-websocket",
@@ -81,6 +93,7 @@ const SANS_IO: [&str; 14] = [
     "lot-facts",
     "lot-nearest",
     "lot-patterns",
+    "lot-route-catalogue",
     "lot-tags",
 ];
 

@@ -27,8 +27,8 @@ use super::RouteEvent;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
-    COMMON, Key, KeyPurpose, Mapping, Need, OTHER_BROKER, PLACE_OF_MODULE, RouteType, Section, ValueKind,
-    all, find, is_own,
+    COMMON, Key, KeyPurpose, Mapping, Need, OF_MODULE, OTHER_BROKER, OtherSide, PLACE_OF_MODULE, RouteType,
+    Section, ValueKind, all, find,
 };
 use crate::source::Span;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -58,14 +58,14 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     checker.required_sections(&route.name);
     checker.required_module(&route.name);
     let mut said = checker.said;
-    machine::in_tags(&route.items, &said, sink);
-    meaningless::in_whole(&route.name, &said, sink);
+    machine::in_tags(kind, &route.items, &said, sink);
+    meaningless::in_whole(kind, &route.name, &said, sink);
     meaningless::same_topics(&route.items, sink);
     if sink.has_errors() {
         return None;
     }
-    unfilled::in_events(&route.items, &said, sink);
-    far::times(&route.items, &said, sink);
+    unfilled::in_events(kind, &route.items, &said, sink);
+    far::times(kind, &route.items, &said, sink);
     if sink.has_errors() {
         return None;
     }
@@ -80,7 +80,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let filters: Vec<String> = said.takers().map(|(_, filter)| filter.to_owned()).collect();
     facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
     facts.writes = writes(&said);
-    (facts.reads, facts.retained_reads) = (reads(&said), retained_reads(&said));
+    (facts.reads, facts.retained_reads) = (reads(&said), retained_reads(kind, &said));
     facts.effects.route = true;
     (facts.env, facts.secrets) = value::named(&said);
     facts.route = Some(Box::new(said));
@@ -113,8 +113,8 @@ fn reads(said: &RouteFacts) -> Vec<TopicFact> {
 
 /// Topics of which its guest reads retained messages: those that a bridge carries (routes reference
 /// §6).
-fn retained_reads(said: &RouteFacts) -> Vec<TopicFact> {
-    let is_bridge = said.kind == "MQTT_BRIDGE";
+fn retained_reads(kind: &RouteType, said: &RouteFacts) -> Vec<TopicFact> {
+    let is_bridge = kind.other_side == OtherSide::Brokers;
     let filters = said.takers().filter(|_| is_bridge).map(|(_, filter)| filter);
     filters.map(|filter| TopicFact::Pattern(filter.to_owned())).collect()
 }
@@ -126,18 +126,9 @@ fn serves(said: &RouteFacts) -> bool {
 
 /// Returns the type that a common name of its far side means.
 fn foreign_type(name: &str) -> Option<&'static str> {
-    Some(match name.to_ascii_uppercase().replace('-', "_").as_str() {
-        "MQTT" | "BRIDGE" | "MQTT_CLIENT" | "MQTT_BROKER" | "MQTTBRIDGE" => "MQTT_BRIDGE",
-        "POSTGRES" | "PG" | "SQL" | "TIMESCALE" | "TIMESCALEDB" => "POSTGRESQL",
-        "HTTP" | "HTTPS" | "REST" | "WEBHOOK" => "REST_API",
-        "FILE" | "CSV" => "FILE_STORAGE",
-        "MONGO" => "MONGODB",
-        "MSSQL" | "SQL_SERVER" => "SQLSERVER",
-        "OPC_UA" | "OPC" => "OPCUA",
-        "SMTP" | "MAIL" => "EMAIL",
-        "MODBUS_RTU" => "MODBUS_SERIAL",
-        _ => return None,
-    })
+    let name = name.replace('-', "_");
+    let is_it = |kind: &&RouteType| kind.wrong_names.iter().any(|wrong| wrong.eq_ignore_ascii_case(&name));
+    all().find(is_it).map(|kind| kind.name)
 }
 
 fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
@@ -149,7 +140,7 @@ fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
         let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
         sink.push(draft.did_you_mean_name(name, near));
     }
-    if let Some(kind) = found.filter(|kind| is_own(kind)) {
+    if let Some(kind) = found.filter(|kind| !kind.is_portable) {
         let message = format!("a route of type {} is not portable", kind.name);
         sink.push(Draft::warning(codes::NON_PORTABLE, name.span, message));
     }
@@ -243,8 +234,8 @@ impl RouteChecker<'_, '_> {
         let others = self.others(Others::Filled);
         let schema = BlockSchema { title: &title, keys, others, is_polled: false };
         let checked = self.content(block, name, schema, None);
-        meaningless::in_event(self.kind.name, block, &checked, self.sink);
-        statement::in_event(self.kind.name, block, &checked, self.sink);
+        meaningless::in_event(self.kind, block, &checked, self.sink);
+        statement::in_event(self.kind, block, &checked, self.sink);
         self.said.events.push(checked);
     }
 
@@ -272,10 +263,10 @@ impl RouteChecker<'_, '_> {
         } else {
             unfilled::in_mapping(block, &checked, self.sink);
         }
-        meaningless::in_event(self.kind.name, block, &checked, self.sink);
-        statement::in_event(self.kind.name, block, &checked, self.sink);
+        meaningless::in_event(self.kind, block, &checked, self.sink);
+        statement::in_event(self.kind, block, &checked, self.sink);
         if !self.kind.is_open {
-            meaningless::in_mapping(self.kind.name, block, &checked, self.sink);
+            meaningless::in_mapping(self.kind, block, &checked, self.sink);
         }
         self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
@@ -332,7 +323,7 @@ impl RouteChecker<'_, '_> {
                 let checked = self.content(block, word.clone(), schema, None);
                 self.host(block, &checked);
                 self.port(block, &checked);
-                far::in_open_section(self.kind.name, block, self.sink);
+                far::in_open_section(self.kind, block, self.sink);
                 self.said.sections.push(checked);
                 return;
             }
@@ -350,9 +341,9 @@ impl RouteChecker<'_, '_> {
         let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
         if is_own {
-            far::in_section(self.kind.name, block, &checked, self.sink);
-            meaningless::in_section(self.kind.name, block, &checked, self.sink);
-            machine::in_section(self.kind.name, block, &checked, self.sink);
+            far::in_section(self.kind, block, &checked, self.sink);
+            meaningless::in_section(self.kind, block, &checked, self.sink);
+            machine::in_section(self.kind, block, &checked, self.sink);
             unfilled::in_tables(block, &checked, self.sink);
         }
         if word == OTHER_BROKER {
@@ -490,9 +481,10 @@ impl RouteChecker<'_, '_> {
         schema: BlockSchema<'_>,
         (places, missing): (&mut BTreeMap<String, Span>, &[&Key]),
     ) -> Option<(String, RouteValue)> {
-        value::warn_of_secret(setting, self.sink);
         let written = &setting.key;
-        let Some(key) = schema.keys.iter().find(|key| key.is_called(&written.text)) else {
+        let known = schema.keys.iter().find(|key| key.is_called(&written.text));
+        value::warn_of_secret(setting, known, self.sink);
+        let Some(key) = known else {
             let value = match schema.others {
                 Others::Unknown => {
                     let place = (schema.title, schema.keys);
@@ -512,7 +504,7 @@ impl RouteChecker<'_, '_> {
             self.sink.push(draft.at(first, "set here first"));
         }
         self.purpose(written, key);
-        let value = value::checked(self.kind.name, (setting, key), self.sink)?;
+        let value = value::checked((setting, key), self.sink)?;
         let is_text = matches!(key.value, ValueKind::Text | ValueKind::Folder);
         let is_empty = matches!(&value, RouteValue::Text(text) if is_text && text.trim().is_empty());
         let is_needed = match key.need {
@@ -615,7 +607,7 @@ impl RouteChecker<'_, '_> {
     fn required_module(&mut self, name: &Name) {
         let [place, key] = PLACE_OF_MODULE;
         let is_named = |section: &RouteBlock| section.name == place && section.text(key).is_some();
-        if self.kind.name != "WASM" || !self.was_read || self.said.sections.iter().any(is_named) {
+        if self.kind.name != OF_MODULE || !self.was_read || self.said.sections.iter().any(is_named) {
             return;
         }
         let draft = Draft::error(codes::MISSING_SETTING, name.span, "a route of type WASM needs its module");

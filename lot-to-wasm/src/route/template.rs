@@ -1,5 +1,5 @@
-//! Templates of routes: texts with fields to fill, for editors, made from the tables of the types
-//! (routes reference §9).
+//! Templates of routes: texts with fields to fill, for editors, made from the descriptions of the
+//! types (routes reference §9).
 //!
 //! A template has the keys that a route of its type must have, and those that most have. A field is
 //! `#NAME,type,description,validation,env#`, where `env` is whether the value may come from the
@@ -7,143 +7,7 @@
 
 use lot_nearest::nearest;
 
-use super::key::{Key, KeyPurpose, Need, ValueKind};
-use super::{Mapping, RouteType, all, find};
-
-/// Module of a route that one runs.
-const MODULE: Key = Key::new(super::PLACE_OF_MODULE[1], ValueKind::Text);
-
-/// Address of the other side, for types of which no more is known.
-const HOST: Key = Key::new("HOST", ValueKind::Text);
-
-/// Keys that may be left out and stand in a template all the same.
-const USUAL: &[&str] = &[
-    "PORT",
-    "BROKER_PORT",
-    "USERNAME",
-    "PASSWORD",
-    "USE_TLS",
-    "USE_SSL",
-    "SLAVE_ID",
-    "BAUD_RATE",
-    "PARITY",
-    "CPU_TYPE",
-    "RACK",
-    "SLOT",
-    "DEVICE_FAMILY",
-    "DEVICE_ID",
-    "TARGET_PORT",
-    "LISTEN_PORT",
-    "EDGE_NODE_ID",
-    "SUPPORTED_FORMATS",
-    "MODE",
-    "PROTOCOL",
-    "FORMAT",
-    "APPEND",
-    "FROM",
-    "SECURITY_POLICY",
-    "SECURITY_MODE",
-    "SECURITY_PROTOCOL",
-    "SASL_MECHANISM",
-    "GROUP_ID",
-    "WAREHOUSE",
-    "DATABASE",
-    "MEASUREMENT",
-    "TAGS",
-    "FIELDS",
-    "BASE_URL",
-    "MODEL",
-    "API_KEY",
-    "SERVER_COMMAND",
-    "PROVIDER",
-    "MAX_ROWS",
-    "QUERY",
-    "TABLE",
-    "METHOD",
-    "ENDPOINT",
-    "SUBJECT",
-    "BODY",
-    "DESTINATION_TOPIC",
-    "DIRECTION",
-    "ADDRESS_TYPE",
-    "MEMORY_TYPE",
-];
-
-/// Descriptions of fields, by key.
-const DESCRIPTIONS: &[(&str, &str)] = &[
-    ("ADDRESS", "Address of the value in the device"),
-    ("ADDRESS_TYPE", "Area of the device that the address is in"),
-    ("API_KEY", "Key of the service"),
-    ("APPEND", "Whether files go on when the route starts"),
-    ("BASE_ADDRESS", "Address of the service with http:// or https://"),
-    ("BASE_URL", "Address of the server with http:// or https://"),
-    ("BAUD_RATE", "Speed of the line in bits per second"),
-    ("BODY", "Body with placeholders such as {payload}"),
-    ("BOOTSTRAP_SERVERS", "Brokers of the cluster as host:port"),
-    ("BROKER_ADDRESS", "Name or address of the other broker"),
-    ("BROKER_PORT", "Port of the other broker"),
-    ("CLIENT_ID", "Client identifier at the other broker"),
-    ("COMMAND", "Command with placeholders such as {payload}"),
-    ("COM_PORT", "Serial device such as /dev/ttyUSB0"),
-    ("CONNECTION_STRING", "Address and login of the database in one"),
-    ("CPU_TYPE", "Type of the PLC"),
-    ("DATABASE", "Name of the database"),
-    ("DATA_TYPE", "Type of the value in the device"),
-    ("DESTINATION_TOPIC", "Topic on the other side or of the answer"),
-    ("DEVICE_FAMILY", "Family of the PLC by number"),
-    ("DEVICE_ID", "Number of the device"),
-    ("DIRECTION", "Way that messages take"),
-    ("EDGE_NODE_ID", "Name of the edge node"),
-    ("ENDPOINT", "Path behind the address of the service"),
-    ("ENDPOINT_URL", "Address of the server with opc.tcp://"),
-    ("FIELDS", "Fields of a point such as t={payload.json.t}"),
-    ("FORMAT", "Format of the files"),
-    ("FROM", "Address of the sender"),
-    ("GROUP_ID", "Group that the route belongs to"),
-    ("HOST", "Name or address of the device or server"),
-    ("IP", "Address of the device"),
-    ("LISTEN_PORT", "Port that clients connect to"),
-    ("LOCAL_NET_ID", "AMS Net ID of this broker"),
-    ("LOCAL_ROUTE_TO_TARGET", "Name of the route from here to the PLC"),
-    ("MAX_ROWS", "Rows that each table keeps"),
-    ("MEASUREMENT", "Measurement that the points are of"),
-    ("MEMORY_TYPE", "Memory area of the PLC"),
-    ("METHOD", "Method of the request"),
-    ("MODE", "Whether codes are made or read"),
-    ("MODEL", "Name of the language model"),
-    ("MODULE", "Name of the module that runs the route"),
-    ("PARITY", "Parity of the line"),
-    ("PASSWORD", "Password"),
-    ("PORT", "Port of the device or server"),
-    ("PROTOCOL", "Transport protocol"),
-    ("PROVIDER", "Who runs the language model"),
-    ("QUERY", "Query with placeholders such as {payload.json.value}"),
-    ("RACK", "Number of the rack"),
-    ("READ_TOPIC", "Topic or filter whose last values are read"),
-    ("RECIPIENT", "Address of the recipient"),
-    ("SASL_MECHANISM", "How the password is proved"),
-    ("SECURITY_MODE", "How messages are protected"),
-    ("SECURITY_POLICY", "Algorithms that protect messages"),
-    ("SECURITY_PROTOCOL", "How the brokers are spoken to"),
-    ("SERVER", "Name or address of the server"),
-    ("SERVER_COMMAND", "Program that is started as server"),
-    ("SLAVE_ID", "Unit identifier of the device"),
-    ("SLOT", "Number of the slot"),
-    ("SOURCE_TOPIC", "Topic or filter that messages come from"),
-    ("STORAGE_DIR", "Folder of the files"),
-    ("SUBJECT", "Subject of the mail"),
-    ("SUPPORTED_FORMATS", "Kinds of codes such as QR_CODE"),
-    ("TABLE", "Table or index that takes the rows"),
-    ("TAGS", "Tags of a point such as line={topic.2}"),
-    ("TARGET_IP", "Address of the PLC"),
-    ("TARGET_NET_ID", "AMS Net ID of the PLC"),
-    ("TARGET_PORT", "ADS port of the PLC"),
-    ("TARGET_ROUTE_TO_LOCAL", "Name of the route from the PLC to here"),
-    ("USERNAME", "User name"),
-    ("USE_SSL", "Whether the connection is encrypted"),
-    ("USE_TLS", "Whether the connection is encrypted"),
-    ("WAREHOUSE", "Name of the warehouse"),
-];
+use super::{Key, Mapping, OF_MODULE, PLACE_OF_MODULE, RouteType, Section, ValueKind, all, find};
 
 /// The type whose name or alias is nearest to a name that none has.
 #[must_use]
@@ -165,7 +29,7 @@ pub fn route_template(name: &str) -> Option<(&'static str, String)> {
         template.open(kind);
     }
     for section in kind.sections {
-        template.section(section.name, section.keys);
+        template.section(section);
     }
     if is_bare {
     } else if let Some(keys) = kind.event {
@@ -187,9 +51,9 @@ fn example_name(kind: &str) -> String {
     kind.split('_').map(capitalised).collect()
 }
 
-/// A template on its way: its text, and the names of its fields, each of which is there once.
+/// Text of a template.
 #[derive(Default)]
-struct Template(String, Vec<&'static str>);
+struct Template(String);
 
 impl Template {
     fn line(&mut self, indentation: usize, text: &str) {
@@ -202,83 +66,54 @@ impl Template {
     /// address of the other side.
     fn open(&mut self, kind: &'static RouteType) {
         self.line(4, &format!("ADD {}_CONFIG", kind.name));
-        let is_module = kind.name == "WASM";
-        self.field(8, if is_module { &MODULE } else { &HOST }, !is_module);
-        if let Some(keys) = kind.event.filter(|_| is_module) {
+        if kind.name != OF_MODULE {
+            return self.field(8, "HOST", ValueKind::Text, "Name or address of the device or server", true);
+        }
+        self.field(8, PLACE_OF_MODULE[1], ValueKind::Text, "Name of the module that runs the route", false);
+        if let Some(keys) = kind.event {
             self.line(4, "ADD EVENT Example");
-            let wanted = ["SOURCE_TOPIC", "DESTINATION_TOPIC"];
-            keys.iter().filter(|key| wanted.contains(&key.name)).for_each(|key| self.field(8, key, false));
+            self.fields(8, keys, false);
         }
     }
 
-    fn section(&mut self, name: &str, keys: &'static [Key]) {
-        self.line(4, &format!("ADD {name}"));
-        // The near side of a bridge is this broker.
-        if name == "SOURCE_CONFIG" && keys.iter().any(|key| key.name == "BROKER") {
-            return self.line(8, "WITH BROKER SELF");
+    fn section(&mut self, section: &'static Section) {
+        self.line(4, &format!("ADD {}", section.name));
+        for line in section.template {
+            self.line(8, line);
         }
-        self.fields(8, keys, true);
+        if section.template.is_empty() {
+            self.fields(8, section.keys, true);
+        }
     }
 
     fn mapping(&mut self, mapping: &Mapping) {
         self.line(4, "ADD MAPPING Example");
-        let keys = mapping.keys.iter();
-        let Some(tag) = mapping.tag else { return self.fields(8, mapping.keys, false) };
+        self.fields(8, mapping.keys, false);
+        let Some(tag) = mapping.tag else { return };
         // Beside tags that are polled stand those of servers.
-        for key in keys.filter(|key| key.name == "SOURCE_TOPIC") {
-            self.described(8, key, "Beginning of the topics that values are published to", false);
+        if !mapping.keys.is_empty() {
             self.line(8, "WITH EVERY 1 SECONDS");
         }
         self.line(8, "ADD TAG Value");
-        self.fields(12, tag.iter().filter(|key| key.name != "DESTINATION_TOPIC"), false);
+        self.fields(12, tag, false);
     }
 
-    fn fields(&mut self, indentation: usize, keys: impl IntoIterator<Item = &'static Key>, is_setting: bool) {
-        let mut has_query = false;
-        let mut instead: &[&str] = &[];
-        for key in keys {
-            if matches!(key.purpose, KeyPurpose::Nothing(_)) {
-                continue;
-            }
-            let is_wanted = match key.need {
-                Need::Always | Need::Unless(_) => true,
-                // A tag does not repeat the keys of the section.
-                Need::Optional => USUAL.contains(&key.name) && !self.1.contains(&key.name),
-            };
-            // A QUERY replaces the table.
-            if !is_wanted || (has_query && key.name == "TABLE") || instead.contains(&key.name) {
-                continue;
-            }
-            // An alternative to this key is not asked for as well.
-            if let Need::Unless(others) = key.need {
-                instead = others;
-            }
-            has_query |= key.name == "QUERY";
-            self.field(indentation, key, is_setting);
+    fn fields(&mut self, indentation: usize, keys: &'static [Key], may_come_from_environment: bool) {
+        for key in keys.iter().filter(|key| key.is_in_template) {
+            self.field(indentation, key.name, key.value, key.hint, may_come_from_environment);
         }
     }
 
-    fn field(&mut self, indentation: usize, key: &Key, may_come_from_environment: bool) {
-        let known = DESCRIPTIONS.iter().find(|(known, _)| *known == key.name);
-        let description = match (known, key.value) {
-            // Redis counts its databases.
-            (Some(("DATABASE", _)), ValueKind::Int(..)) => "Number of the database",
-            (Some((_, description)), _) => description,
-            (None, _) => key.name,
-        };
-        self.described(indentation, key, description, may_come_from_environment);
-    }
-
-    fn described(
+    fn field(
         &mut self,
         indentation: usize,
-        key: &Key,
-        description: &str,
+        name: &str,
+        value: ValueKind,
+        hint: &str,
         may_come_from_environment: bool,
     ) {
-        let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
-        self.1.push(name);
-        let field = format!("#{name},{kind},{description},{validation},{may_come_from_environment}#");
+        let (kind, validation) = (type_of(value), validation(value));
+        let field = format!("#{name},{kind},{hint},{validation},{may_come_from_environment}#");
         self.line(indentation, &format!("WITH {name} {field}"));
     }
 

@@ -1,8 +1,7 @@
 //! Tests that each wrong value of every key of every type is reported with the name of the key.
 
-use super::key::{Key, Need, ValueKind};
 use super::template::tests::filled;
-use super::{COMMON, RouteType, all, route_template};
+use super::{COMMON, Key, Need, RouteType, ValueKind, all, route_template};
 use crate::{CompileOptions, compile};
 
 /// Values that a key of this kind does not take; none of texts that may be any.

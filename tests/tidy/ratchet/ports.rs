@@ -1,6 +1,8 @@
 //! Places that have exactly one of something built in: one tenant, one kind of account. Each becomes
 //! a port with adaptors, and its count 0.
 
+use lot_route_catalogue::all;
+
 use super::{Counts, add};
 use crate::files::{Source, sources};
 use crate::syntax::{Look, Walk, crates};
@@ -16,28 +18,6 @@ const PORTS: [(&str, &[&str], &str); 4] = [
     ("deref", &["broker/net", "broker/server"], "Deref for "),
 ];
 
-/// Types of routes. A connector describes itself in its own folder.
-const ROUTE_TYPES: [&str; 18] = [
-    "CRATEDB",
-    "EMAIL",
-    "FILE_STORAGE",
-    "INFLUXDB",
-    "KAFKA",
-    "MARIADB",
-    "MODBUS_SERIAL",
-    "MODBUS_TCP",
-    "MONGODB",
-    "MYSQL",
-    "NATS",
-    "OPCUA",
-    "OPENSEARCH",
-    "POSTGRESQL",
-    "REDIS",
-    "REST_API",
-    "SIEMENS_S7",
-    "SQLSERVER",
-];
-
 pub(super) fn count(counts: &mut Counts) {
     for source in sources().iter().filter(|source| !source.is_test()) {
         let file = source.path.to_str().unwrap();
@@ -48,7 +28,9 @@ pub(super) fn count(counts: &mut Counts) {
             }
         }
         if source.path.starts_with("broker") || source.path.starts_with("lot-to-wasm") {
-            let named = ROUTE_TYPES.iter().map(|name| code.matches(&format!("\"{name}\"")).count()).sum();
+            // A connector describes itself in its own folder.
+            let types = all().filter(|kind| kind.guest.is_some());
+            let named = types.map(|kind| code.matches(&format!("\"{}\"", kind.name)).count()).sum();
             add(counts, "route-type", file, named);
         }
     }

@@ -6,8 +6,9 @@
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 
 use super::{settings, value, value_of};
-use crate::connection_string::{UNKNOWN, connection_string_flaws};
+use crate::connection_string::{UNKNOWN, flaws_of_type};
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{Far, RouteCheck, RouteType};
 use crate::source::Span;
 use crate::syntax::route::{AddBlock, RouteItem};
 
@@ -17,9 +18,6 @@ const HOSTS: [&str; 5] = ["HOST", "SERVER", "IP", "ADDRESS", "BROKER_ADDRESS"];
 /// Keys of a connection string that name the server.
 const SERVER_KEYS: [&str; 6] = ["host", "server", "data source", "address", "addr", "network address"];
 
-/// Types whose server may be written as clients of SQL databases write it.
-const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
-
 /// Seconds of a statement without `QUERY_TIMEOUT` (routes reference §4.2).
 const QUERY_TIMEOUT: i64 = 30;
 
@@ -27,12 +25,12 @@ const QUERY_TIMEOUT: i64 = 30;
 type Problem = (String, String);
 
 /// Checks a section of a type that the broker knows.
-pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+pub(super) fn in_section(kind: &RouteType, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     hosts(kind, &HOSTS, block, sink);
-    if SQL_TYPES.contains(&kind) {
+    if kind.has(RouteCheck::Sql) {
         connection_string(kind, block, section, sink);
     }
-    if kind == "REST_API"
+    if kind.has(RouteCheck::Http)
         && let Some(RouteValue::Text(place)) = section.settings.get("SERVER_BIND")
         && place.trim().parse::<std::net::IpAddr>().is_err()
     {
@@ -44,7 +42,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         };
         sink.push(draft.suggest(way).unless_stored());
     }
-    if kind == "FILE_STORAGE"
+    if kind.has(RouteCheck::Files)
         && let Some(RouteValue::Text(pattern)) = section.settings.get("DATE_FORMAT")
         && let Some(problem) = date_problem(pattern)
     {
@@ -52,7 +50,7 @@ pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sin
         let way = "write it of yyyy MM dd HH hh mm ss fff tt MMM ddd K zzz, and other letters in quotes: \"yyyy-MM-dd HH:mm:ss\"";
         sink.push(draft.suggest(way).unless_stored());
     }
-    if kind == "REST_API"
+    if kind.has(RouteCheck::Http)
         && let Some(RouteValue::Text(address)) = section.settings.get("BASE_ADDRESS")
         && address.contains(['?', '#'])
     {
@@ -90,14 +88,14 @@ fn date_problem(pattern: &str) -> Option<String> {
 
 /// Reports a time for an answer that is over before a statement may be: it would be given up and
 /// run again without end.
-pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
+pub(super) fn times(kind: &RouteType, items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let seconds = |section: &str, key| match said.section(section)?.settings.get(key) {
         Some(RouteValue::Int(seconds)) => Some(*seconds),
         // Known when it is opened.
         Some(_) => None,
         None => Some(0),
     };
-    if !SQL_TYPES.contains(&&*said.kind) {
+    if !kind.has(RouteCheck::Sql) {
         return;
     }
     let (Some(statement), Some(answer @ 1..)) =
@@ -127,12 +125,12 @@ pub(super) fn times(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>)
 }
 
 /// Reports errors of a section that a module defines. With a host, the section connects.
-pub(super) fn in_open_section(kind: &str, block: &AddBlock, sink: &mut Sink<'_>) {
+pub(super) fn in_open_section(kind: &RouteType, block: &AddBlock, sink: &mut Sink<'_>) {
     let has_port = settings(block).any(|setting| setting.key.text.eq_ignore_ascii_case("PORT"));
     hosts(kind, if has_port { &["HOST", "SERVER"] } else { &["HOST"] }, block, sink);
 }
 
-fn hosts(kind: &str, keys: &[&str], block: &AddBlock, sink: &mut Sink<'_>) {
+fn hosts(kind: &RouteType, keys: &[&str], block: &AddBlock, sink: &mut Sink<'_>) {
     for setting in settings(block) {
         let key = setting.key.text.to_ascii_uppercase();
         let Some(text) = value::written(setting).filter(|_| keys.contains(&&*key)) else { continue };
@@ -144,13 +142,13 @@ fn hosts(kind: &str, keys: &[&str], block: &AddBlock, sink: &mut Sink<'_>) {
 }
 
 /// Why a text is no host for a route of this type.
-fn host_problem(kind: &str, text: &str) -> Option<Problem> {
+fn host_problem(kind: &RouteType, text: &str) -> Option<Problem> {
     if let Some((_, host)) = text.split_once("://") {
         let host = host.split(['/', ':']).next().unwrap_or_default();
         return Some(("is a host without a scheme".to_owned(), format!("write \"{}\"", host.escape_debug())));
     }
     let mut host = text;
-    if kind == "SQLSERVER" {
+    if kind.has(RouteCheck::SqlServer) {
         let protocol = text.split_once(':').filter(|(protocol, _)| protocol.eq_ignore_ascii_case("tcp"));
         host = protocol.map_or(text, |(_, host)| host);
         if let Some((before, port)) = host.split_once(',') {
@@ -161,7 +159,7 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
             host = before;
         }
         host = host.split('\\').next().unwrap_or_default();
-    } else if SQL_TYPES.contains(&kind) && host.contains([',', '\\']) {
+    } else if kind.has(RouteCheck::Sql) && host.contains([',', '\\']) {
         let problem = "is a host: a port behind a comma, and an instance behind \\, has SQL Server only";
         return Some((problem.to_owned(), "write the host alone, and WITH PORT for its port".to_owned()));
     }
@@ -174,10 +172,10 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
     let port = behind.strip_prefix(':')?;
     // SQL Server's syntax has other words in front of the colon. They are checked when the route is
     // opened.
-    if kind == "SQLSERVER" && !is_port(port) {
+    if kind.has(RouteCheck::SqlServer) && !is_port(port) {
         return None;
     }
-    let key = if kind == "MQTT_BRIDGE" { "BROKER_PORT" } else { "PORT" };
+    let key = port_key(kind);
     let way = match is_port(port) {
         true => format!("write \"{}\", and a line WITH {key} {port}", name.escape_debug()),
         false => format!("write the host alone, and its port in WITH {key}"),
@@ -185,11 +183,23 @@ fn host_problem(kind: &str, text: &str) -> Option<Problem> {
     Some((format!("is a host, and its port stands in {key}"), way))
 }
 
+/// The key of the port beside a host.
+fn port_key(kind: &RouteType) -> &'static str {
+    let key = kind.places.iter().find_map(|place| match place.far {
+        Far::Host { port, .. }
+        | Far::Broker { port, .. }
+        | Far::UrlOrHost { port, .. }
+        | Far::HostOrConnectionString { port, .. } => Some(port),
+        Far::Url { .. } | Far::Servers { .. } | Far::ClusterUrl { .. } => None,
+    });
+    key.unwrap_or("PORT")
+}
+
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-fn connection_string(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+fn connection_string(kind: &RouteType, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     const KEY: &str = "CONNECTION_STRING";
     let text = match section.settings.get(KEY) {
         Some(RouteValue::Text(text)) => text.clone(),
@@ -204,7 +214,7 @@ fn connection_string(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &
         | None => return,
     };
     let span = value_of(block, KEY);
-    let flaws = connection_string_flaws(kind, &text);
+    let flaws = flaws_of_type(kind, &text);
     let is_grave = flaws.iter().any(|flaw| flaw.is_grave);
     for flaw in flaws {
         let message = format!("{KEY} {}", flaw.text);
@@ -241,6 +251,7 @@ fn known_part(part: &RoutePart) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::find;
 
     #[test]
     fn a_pattern_of_a_time_has_parts_of_one_alone() {
@@ -285,7 +296,7 @@ mod tests {
             ("SQLSERVER", "tcp:db:1433", Some(PORT)),
             ("WASM", "10.0.0.7:502", Some(PORT)),
         ] {
-            let problem = host_problem(kind, text).map(|(problem, _)| problem);
+            let problem = host_problem(find(kind).unwrap(), text).map(|(problem, _)| problem);
             assert_eq!(problem.as_deref(), expected, "{kind} {text}");
         }
     }

@@ -6,7 +6,7 @@
 
 use lot_nearest::{nearest, nearest_within};
 
-use crate::route::{Key, MILLISECONDS_MAX, ValueKind};
+use crate::route::{Key, TimeUnit, ValueKind};
 
 /// Words for FALSE.
 const NO: [&str; 9] = ["no", "off", "0", "n", "false", "none", "never", "disable", "disabled"];
@@ -16,7 +16,7 @@ const YES: [&str; 12] =
     ["yes", "on", "1", "y", "true", "always", "enable", "enabled", "prefer", "require", "required", "strict"];
 
 /// Suggests a value that the key takes in place of a text, for people.
-pub(super) fn hint(kind: &str, key: &Key, text: &str) -> Option<String> {
+pub(super) fn hint(key: &Key, text: &str) -> Option<String> {
     let text = text.trim();
     let write = |value: String| Some(format!("write WITH {} {value}", key.name));
     match key.value {
@@ -26,7 +26,7 @@ pub(super) fn hint(kind: &str, key: &Key, text: &str) -> Option<String> {
             None => Some(format!("write WITH {} TRUE, or FALSE", key.name)),
         },
         ValueKind::Words(words) => word(key, words, text),
-        ValueKind::Int(least, most) => match number(kind, key, text, (least, most)) {
+        ValueKind::Int(least, most) => match number(key, text, (least, most)) {
             Some(number) => write(number.to_string()),
             None => Some(match most {
                 i64::MAX => format!("write a number from {least} on"),
@@ -124,7 +124,7 @@ fn near(text: &str, words: &[&'static str]) -> Option<&'static str> {
 
 /// Number that a text with a unit means, or that other products know by a name, or the default.
 /// `None` if the text is a number: any number of the range may be meant.
-fn number(kind: &str, key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
+fn number(key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
     if text.parse::<i128>().is_ok() {
         return None;
     }
@@ -140,47 +140,13 @@ fn number(kind: &str, key: &Key, text: &str, (least, most): (i64, i64)) -> Optio
             _ => return None,
         };
         let ms = number.parse::<i64>().ok()?.checked_mul(per_unit)?;
-        match unit_ms(key)? {
-            1 => Some(ms),
-            unit if ms % unit == 0 => Some(ms / unit),
-            _ => None,
+        match key.unit? {
+            TimeUnit::Milliseconds => Some(ms),
+            TimeUnit::Seconds => (ms % 1_000 == 0).then_some(ms / 1_000),
         }
     };
-    let default = || key.default.and_then(|text| text.parse().ok()).or_else(|| default_port(kind, key));
+    let default = || key.default.and_then(|text| text.parse().ok());
     with_unit().filter(fits).or_else(default)
-}
-
-/// Milliseconds of the unit of a key that takes a time.
-fn unit_ms(key: &Key) -> Option<i64> {
-    let is_time = ["TIMEOUT", "PAUSE", "DELAY", "KEEP_ALIVE", "_SEC", "_MS", "LINGER"];
-    if !is_time.iter().any(|word| key.name.contains(word)) {
-        return None;
-    }
-    let is_ms = key.name.ends_with("_MS")
-        || key.name == "BATCH_LINGER"
-        || matches!(key.value, ValueKind::Int(_, MILLISECONDS_MAX | 300_000));
-    Some(if is_ms { 1 } else { 1_000 })
-}
-
-/// The port at which servers of a type listen.
-fn default_port(kind: &str, key: &Key) -> Option<i64> {
-    if !["PORT", "BROKER_PORT"].contains(&key.name) {
-        return None;
-    }
-    Some(match kind {
-        "MQTT_BRIDGE" => 1883,
-        "MODBUS_TCP" => 502,
-        "SIEMENS_S7" => 102,
-        "POSTGRESQL" | "CRATEDB" => 5432,
-        "MYSQL" | "MARIADB" => 3306,
-        "SQLSERVER" => 1433,
-        "OPENSEARCH" => 9200,
-        "REDIS" => 6379,
-        "NATS" => 4222,
-        "INFLUXDB" => 8086,
-        "EMAIL" => 587,
-        _ => return None,
-    })
 }
 
 /// A value of a kind whose texts all look alike.
@@ -213,7 +179,7 @@ mod tests {
         let mapping = kind.mapping.iter().flat_map(|mapping| [mapping.keys, mapping.tag.unwrap_or_default()]);
         let mut keys = sections.chain(kind.event).chain(mapping).flatten();
         let key = keys.find(|key| key.is_called(name)).unwrap();
-        hint(kind.name, key, text).unwrap_or_default()
+        hint(key, text).unwrap_or_default()
     }
 
     #[test]

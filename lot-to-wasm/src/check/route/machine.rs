@@ -10,27 +10,28 @@ use lot_tags::{DataType, TagShape, s7};
 
 use super::value_of;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{RouteCheck, RouteType};
 use crate::syntax::route::{AddBlock, RouteItem};
 
 /// Checks a section of a type that the broker knows.
-pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
-    match kind {
-        "OPCUA" => of_opcua(block, section, sink),
-        "MODBUS_SERIAL" if section.settings.get("DATA_BITS") == Some(&RouteValue::Int(7)) => {
-            refuse("DATA_BITS", "DATA_BITS is 8: characters of Modbus RTU have 8 bits", block, sink);
-        }
-        _ => {}
+pub(super) fn in_section(kind: &RouteType, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    if kind.has(RouteCheck::Opcua) {
+        of_opcua(block, section, sink);
+    }
+    let has_7_bits = section.settings.get("DATA_BITS") == Some(&RouteValue::Int(7));
+    if kind.has(RouteCheck::ModbusSerial) && has_7_bits {
+        refuse("DATA_BITS", "DATA_BITS is 8: characters of Modbus RTU have 8 bits", block, sink);
     }
 }
 
 /// Checks the tags of a route, when all of it was read.
-pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
+pub(super) fn in_tags(kind: &RouteType, items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     let mut is_of_nobody = None;
     for (block, mapping, tag) in tags(items, said) {
         let shape = shape(tag);
         let address = tag.text("ADDRESS").filter(|text| !text.trim().is_empty());
         if let Some((address, shape)) = address.zip(shape)
-            && let Some(reason) = address_flaw(address, &shape, (mapping, tag), said)
+            && let Some(reason) = address_flaw(kind, address, &shape, (mapping, tag), said)
         {
             refuse("ADDRESS", &format!("ADDRESS `{}`: {reason}", address.escape_debug()), block, sink);
         }
@@ -42,7 +43,7 @@ pub(super) fn in_tags(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_
         is_of_nobody = is_of_nobody.or((!has_unit(tag) && !has_unit(mapping)).then_some(block));
     }
     let has_none = |section: &RouteBlock| !section.settings.contains_key("SLAVE_ID");
-    let section = said.section("MODBUS_CONFIG").filter(|_| said.kind == "MODBUS_SERIAL");
+    let section = said.section("MODBUS_CONFIG").filter(|_| kind.has(RouteCheck::ModbusSerial));
     if let Some(block) = is_of_nobody.filter(|_| section.is_some_and(has_none)) {
         let message = "a serial line has several units: a tag needs the SLAVE_ID of its own";
         let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message).unless_stored();
@@ -91,33 +92,34 @@ fn shape(tag: &RouteBlock) -> Option<TagShape> {
 
 /// Why a tag has no such address.
 fn address_flaw(
+    kind: &RouteType,
     address: &str,
     shape: &TagShape,
     (mapping, tag): (&RouteBlock, &RouteBlock),
     said: &RouteFacts,
 ) -> Option<String> {
-    match &*said.kind {
-        "MODBUS_TCP" | "MODBUS_SERIAL" => {
-            let unit = [tag, mapping].into_iter().find_map(|block| block.settings.get("SLAVE_ID"));
-            let is_everybody = said.kind == "MODBUS_SERIAL"
-                && matches!(unit, Some(RouteValue::Int(number)) if *number == i64::from(modbus::EVERYBODY));
-            // A section may set fewer registers, and then the connector reports the error.
-            let number = if is_everybody { modbus::EVERYBODY } else { 1 };
-            let unit = ModbusUnit { number, registers_max: modbus::REGISTERS_MAX };
-            modbus::place(address, tag.text("ADDRESS_TYPE"), shape, unit).err()
-        }
-        "SIEMENS_S7" => s7::address(address, shape).err(),
-        "OPCUA" => {
-            let by_path = said.section("OPCUA_CONFIG")?.settings.get("USE_BROWSE_PATH");
-            let by_path = match by_path {
-                None => false,
-                Some(RouteValue::Bool(is)) => *is,
-                Some(_) => return None,
-            };
-            opcua::address_flaw(address, by_path).map(str::to_owned)
-        }
-        _ => None,
+    if kind.has(RouteCheck::Modbus) {
+        let unit = [tag, mapping].into_iter().find_map(|block| block.settings.get("SLAVE_ID"));
+        let is_everybody = kind.has(RouteCheck::ModbusSerial)
+            && matches!(unit, Some(RouteValue::Int(number)) if *number == i64::from(modbus::EVERYBODY));
+        // A section may set fewer registers, and then the connector reports the error.
+        let number = if is_everybody { modbus::EVERYBODY } else { 1 };
+        let unit = ModbusUnit { number, registers_max: modbus::REGISTERS_MAX };
+        return modbus::place(address, tag.text("ADDRESS_TYPE"), shape, unit).err();
     }
+    if kind.has(RouteCheck::S7) {
+        return s7::address(address, shape).err();
+    }
+    if kind.has(RouteCheck::Opcua) {
+        let by_path = said.section("OPCUA_CONFIG")?.settings.get("USE_BROWSE_PATH");
+        let by_path = match by_path {
+            None => false,
+            Some(RouteValue::Bool(is)) => *is,
+            Some(_) => return None,
+        };
+        return opcua::address_flaw(address, by_path).map(str::to_owned);
+    }
+    None
 }
 
 fn of_opcua(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {

@@ -11,7 +11,7 @@ use lot_nearest::nearest;
 
 use super::{template, value, value_of};
 use crate::diagnostic::{Draft, Sink, codes};
-use crate::route::RouteType;
+use crate::route::{OF_MODULE, RouteCheck, RouteType};
 use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem};
@@ -27,25 +27,31 @@ const REDIS_COMMANDS: &str = "\
     ZSCORE";
 
 /// Checks a section of a type that the broker knows.
-pub(super) fn in_section(kind: &str, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
-    match kind {
-        "EMAIL" => sender(block, section, sink),
-        "MQTT_BRIDGE" => of_bridge(block, section, sink),
-        "NATS" => needs_user(block, section, sink),
-        "REST_API" => headers(block, section, sink),
-        "FILE_STORAGE" => {
-            begins_anew(block, section, sink);
-            let pattern = section.text("FILE_PATTERN").unwrap_or_default();
-            if pattern.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
-                let message = format!(
-                    "FILE_PATTERN is a path below the folder, without '.' and '..', not `{}`",
-                    pattern.escape_debug()
-                );
-                let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "FILE_PATTERN"), message);
-                sink.push(draft.suggest("write \"{0}.csv\", where {0} is the table").unless_stored());
-            }
-        }
-        _ => {}
+pub(super) fn in_section(kind: &RouteType, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    type Check = fn(&AddBlock, &RouteBlock, &mut Sink<'_>);
+    const CHECKS: [(RouteCheck, Check); 6] = [
+        (RouteCheck::Login, needs_user),
+        (RouteCheck::Bridge, certificates),
+        (RouteCheck::Mail, sender),
+        (RouteCheck::Http, headers),
+        (RouteCheck::Files, begins_anew),
+        (RouteCheck::Files, file_pattern),
+    ];
+    for (_, check) in CHECKS.iter().filter(|(check, _)| kind.has(*check)) {
+        check(block, section, sink);
+    }
+}
+
+/// Checks that the files of a route lie below its folder.
+fn file_pattern(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
+    let pattern = section.text("FILE_PATTERN").unwrap_or_default();
+    if pattern.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
+        let message = format!(
+            "FILE_PATTERN is a path below the folder, without '.' and '..', not `{}`",
+            pattern.escape_debug()
+        );
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "FILE_PATTERN"), message);
+        sink.push(draft.suggest("write \"{0}.csv\", where {0} is the table").unless_stored());
     }
 }
 
@@ -99,17 +105,16 @@ fn block_key<'a>(block: &AddBlock, keys: &[&'a str]) -> &'a str {
 }
 
 /// Checks a route when all of it was read.
-pub(super) fn in_whole(name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
-    if said.kind == "MQTT_BRIDGE" && said.mappings.is_empty() && !sink.has_errors() {
+pub(super) fn in_whole(kind: &RouteType, name: &Name, said: &RouteFacts, sink: &mut Sink<'_>) {
+    if kind.has(RouteCheck::Bridge) && said.mappings.is_empty() && !sink.has_errors() {
         let message = "nothing passes this bridge: it has no mapping";
         let draft = Draft::warning(codes::MISSING_SETTING, name.span, message);
         sink.push(draft.suggest("add ADD MAPPING name with WITH SOURCE_TOPIC \"filter\""));
     }
 }
 
-/// Checks one side of a bridge.
-fn of_bridge(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
-    needs_user(block, section, sink);
+/// Reports certificates of one side of a bridge that uses no TLS.
+fn certificates(block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
     let certificate = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT", "CLIENT_CERT_PATH", "CLIENT_CERT"]
         .into_iter()
         .find(|key| section.settings.contains_key(*key));
@@ -145,12 +150,14 @@ fn headers(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
 }
 
 /// Checks the topics of a mapping between MQTT and a system that has other wildcards.
-pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
+pub(super) fn in_mapping(kind: &RouteType, block: &AddBlock, mapping: &RouteBlock, sink: &mut Sink<'_>) {
     // The other side's word for a topic, and the syntax to write there.
-    let (theirs, way) = match kind {
-        "NATS" => ("subject", "subjects of NATS have * for one token and, at the end, > for the rest"),
-        "KAFKA" => ("topic of Kafka", "a topic of Kafka has a name without wildcards"),
-        _ => return,
+    let (theirs, way) = if kind.has(RouteCheck::NatsSubjects) {
+        ("subject", "subjects of NATS have * for one token and, at the end, > for the rest")
+    } else if kind.has(RouteCheck::KafkaTopics) {
+        ("topic of Kafka", "a topic of Kafka has a name without wildcards")
+    } else {
+        return;
     };
     let is_out = mapping.goes("out");
     let filter = mapping.text("SOURCE_TOPIC").filter(|_| is_out);
@@ -169,29 +176,23 @@ pub(super) fn in_mapping(kind: &str, block: &AddBlock, mapping: &RouteBlock, sin
 }
 
 /// Checks an event, or a mapping that does an event's work.
-pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+pub(super) fn in_event(kind: &RouteType, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
     for key in ["QUERY", "COMMAND"] {
         let is_empty = |value: &RouteValue| template::plain(value).is_some_and(|text| text.trim().is_empty());
-        if kind != "WASM" && event.settings.get(key).is_some_and(is_empty) {
+        if kind.name != OF_MODULE && event.settings.get(key).is_some_and(is_empty) {
             let draft = Draft::error(codes::SETTING_VALUE, value_of(block, key), format!("{key} is empty"));
             return sink.push(draft.unless_stored());
         }
     }
-    match kind {
-        "REDIS" => redis(event, value_of(block, "COMMAND"), sink),
-        "FILE_STORAGE" => file_storage(event, value_of(block, "QUERY"), sink),
-        "REST_API" => headers(block, event, sink),
-        "EMAIL" => {
-            let has = |key: &str| event.settings.contains_key(key);
-            if has("BODY") && has("TEMPLATE_PATH") {
-                let message = "a mail has a BODY or a TEMPLATE_PATH, not both";
-                let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "BODY"), message);
-                sink.push(draft.unless_stored());
-            }
-            let key = if super::key_of(block, "TO").is_some() { "TO" } else { "RECIPIENT" };
-            email(event, value_of(block, key), sink);
-        }
-        _ => {}
+    type Check = fn(&AddBlock, &RouteBlock, &mut Sink<'_>);
+    const CHECKS: [(RouteCheck, Check); 4] = [
+        (RouteCheck::RedisCommands, redis),
+        (RouteCheck::Files, file_storage),
+        (RouteCheck::Http, headers),
+        (RouteCheck::Mail, email),
+    ];
+    for (_, check) in CHECKS.iter().filter(|(check, _)| kind.has(*check)) {
+        check(block, event, sink);
     }
 }
 
@@ -236,7 +237,8 @@ pub(super) fn in_tag(kind: &RouteType, block: &AddBlock, tag: &RouteBlock, sink:
     }
 }
 
-fn redis(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
+fn redis(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+    let span = value_of(block, "COMMAND");
     let Some(command) = first_word(event, "COMMAND") else { return };
     let upper = command.to_ascii_uppercase();
     // Those of modules have a dot in them.
@@ -254,7 +256,8 @@ fn redis_commands() -> impl Iterator<Item = &'static str> {
     REDIS_COMMANDS.split_ascii_whitespace()
 }
 
-fn file_storage(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
+fn file_storage(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+    let span = value_of(block, "QUERY");
     let Some(word) = first_word(event, "QUERY") else { return };
     let word = word.split([':', '{']).next().unwrap_or_default();
     let words = ["CLEAN", "APPEND"];
@@ -304,7 +307,14 @@ fn is_file_query(query: &RouteValue) -> bool {
     members.is_some_and(|(table, data)| is_member(table, "table") && is_member(data, "data"))
 }
 
-fn email(event: &RouteBlock, span: Span, sink: &mut Sink<'_>) {
+fn email(block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+    let has = |key: &str| event.settings.contains_key(key);
+    if has("BODY") && has("TEMPLATE_PATH") {
+        let message = "a mail has a BODY or a TEMPLATE_PATH, not both";
+        let draft = Draft::error(codes::SETTING_VALUE, value_of(block, "BODY"), message);
+        sink.push(draft.unless_stored());
+    }
+    let span = value_of(block, if super::key_of(block, "TO").is_some() { "TO" } else { "RECIPIENT" });
     // Addresses that a message brings are its matter.
     let Some(list) = event.settings.get("RECIPIENT").and_then(template::plain) else { return };
     let mut addresses = addresses(&list).into_iter().map(str::trim).filter(|address| !address.is_empty());

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::value_of;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{RouteCheck, RouteType};
 use crate::syntax::route::AddBlock;
 
 /// Stands in a text for a value of a message.
@@ -26,11 +27,13 @@ struct Problem {
 }
 
 /// Checks an event, or a mapping that does an event's work.
-pub(super) fn in_event(kind: &str, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
-    let check = match kind {
-        "MONGODB" => of_mongodb,
-        "OPENSEARCH" => of_opensearch,
-        _ => return,
+pub(super) fn in_event(kind: &RouteType, block: &AddBlock, event: &RouteBlock, sink: &mut Sink<'_>) {
+    let check = if kind.has(RouteCheck::MongodbStatements) {
+        of_mongodb
+    } else if kind.has(RouteCheck::OpensearchStatements) {
+        of_opensearch
+    } else {
+        return;
     };
     let Some(text) = known_text(event).filter(|text| !text.trim().is_empty()) else { return };
     if let Err(Problem { text, help }) = check(&text) {

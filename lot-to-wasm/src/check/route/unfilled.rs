@@ -11,6 +11,7 @@ use lot_nearest::nearest;
 use super::template::placeholder;
 use super::{key_of, misspelt, settings, value};
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::route::{RouteCheck, RouteType};
 use crate::source::Span;
 use crate::syntax::Name;
 use crate::syntax::route::{AddBlock, RouteItem, Setting};
@@ -57,13 +58,13 @@ pub(super) fn in_tag(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>
 }
 
 /// Reports such placeholders and levels in the events of a checked route.
-pub(super) fn in_events(items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
+pub(super) fn in_events(route_type: &RouteType, items: &[RouteItem], said: &RouteFacts, sink: &mut Sink<'_>) {
     for item in items {
         let RouteItem::Block(block @ AddBlock { kind, name: Some(name), .. }) = item else { continue };
         let Some(event) = said.event(&name.text).filter(|_| kind.text.eq_ignore_ascii_case("EVENT")) else {
             continue;
         };
-        if said.kind == "REST_API" && is_served(event, said) {
+        if route_type.has(RouteCheck::Http) && is_served(event, said) {
             of_path(block, event, sink);
             continue;
         }

@@ -61,18 +61,14 @@ pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValu
 }
 
 /// The value of a setting, of the kind that its key takes.
-pub(super) fn checked(
-    kind: &str,
-    (setting, key): (&Setting, &Key),
-    sink: &mut Sink<'_>,
-) -> Option<RouteValue> {
+pub(super) fn checked((setting, key): (&Setting, &Key), sink: &mut Sink<'_>) -> Option<RouteValue> {
     let Some(written) = &setting.value else {
         if key.value == ValueKind::Bool {
             return Some(RouteValue::Bool(true));
         }
         let message = format!("{} without a value", key.name);
         let draft = Draft::error(codes::SETTING_VALUE, setting.key.span, message);
-        sink.push(draft.suggest_if(hint(kind, key, "")));
+        sink.push(draft.suggest_if(hint(key, "")));
         return None;
     };
     let constant = constant(key.name, written, sink)?;
@@ -102,20 +98,20 @@ pub(super) fn checked(
                 // for an address.
                 false => Draft::warning(codes::SETTING_VALUE, written.span, message),
             };
-            sink.push(draft.suggest_if(hint(kind, key, &text)));
+            sink.push(draft.suggest_if(hint(key, &text)));
             Some(RouteValue::Text(text.trim().to_owned()))
         }
         Err(wanted) if key.value == ValueKind::MongoAddress => {
             // The value has a login in it.
             let message = format!("{} is {wanted}", key.name);
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
-            sink.push(draft.suggest_if(hint(kind, key, &text)));
+            sink.push(draft.suggest_if(hint(key, &text)));
             None
         }
         Err(wanted) => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
-            sink.push(draft.suggest_if(hint(kind, key, &text)));
+            sink.push(draft.suggest_if(hint(key, &text)));
             None
         }
     }
@@ -254,8 +250,9 @@ fn json(written: &Expression) -> Option<serde_json::Value> {
     })
 }
 
-/// Refuses a private key that stands in the source, and warns of a password.
-pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
+/// Refuses a private key that stands in the source, and warns of a password. `known` is the key
+/// that the setting has in its block.
+pub(super) fn warn_of_secret(setting: &Setting, known: Option<&Key>, sink: &mut Sink<'_>) {
     let Some(value) = &setting.value else { return };
     let key = setting.key.text.to_ascii_uppercase();
     if stands_in(value, &|text| text.contains(PRIVATE_KEY)) {
@@ -268,10 +265,7 @@ pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
         let message = format!("{what} stands in the source, which is readable at $SYS");
         sink.push(Draft::warning(codes::LITERAL_PASSWORD, value.span, message).suggest(way));
     };
-    let is_secret = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"]
-        .iter()
-        .any(|word| key.contains(word))
-        && key != "MAX_TOKENS";
+    let is_secret = known.map_or_else(|| may_be_secret(&key), |known| known.is_secret);
     if is_secret && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty()) {
         return warn(&key, "store it with -setSecret and write GET SECRET \"NAME\"", sink);
     }
@@ -297,6 +291,12 @@ pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
         };
         warn(&format!("the password in {key}"), way, sink);
     }
+}
+
+/// Whether the name of a key that no description has is one of a secret.
+fn may_be_secret(key: &str) -> bool {
+    const WORDS: [&str; 5] = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"];
+    WORDS.iter().any(|word| key.contains(word)) && key != "MAX_TOKENS"
 }
 
 /// Whether one of the lines of headers, which `;` may end, names one that logs in and has a value

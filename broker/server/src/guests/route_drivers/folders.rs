@@ -27,6 +27,7 @@ use lotmq_host::{Capability, Grants};
 use super::endpoints::{name_of, setting};
 use super::template::Names;
 use crate::guests::limits::{FILES_RESERVE_BYTES_MAX, FILES_RESERVE_PART};
+use crate::guests::route_types::is_opcua;
 
 /// Setting by which a section has a folder.
 const SETTING: &str = "STORAGE_DIR";
@@ -190,7 +191,7 @@ pub(super) fn named(route: &RouteFacts, route_name: &str, names: &impl Names) ->
 /// Whether a section is that of a client of OPC UA which signs messages, or logs in with a
 /// certificate.
 fn needs_certificates(route: &RouteFacts, block: &RouteBlock, names: &impl Names) -> bool {
-    if route.kind != "OPCUA" || block.name != "OPCUA_CONFIG" {
+    if !is_opcua(&route.kind) || block.name != "OPCUA_CONFIG" {
         return false;
     }
     let text = |key| setting(block, names, key);

@@ -3,8 +3,8 @@
 //! `USE_STARTTLS`, `ALLOW_HOSTS`).
 //!
 //! So endpoints and TLS are made in one way, of what a module's section says and of what a type's
-//! says. Not here: which settings a type has (`lot-to-wasm`), and which of them say a place
-//! ([`route_types`](crate::guests::route_types)).
+//! says. Not here: which settings a type has, and which of them say a place
+//! ([`lot_route_catalogue`]).
 
 pub(super) mod cluster_url;
 
@@ -12,11 +12,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+use lot_route_catalogue::{Far, SectionPlace, TlsOf};
 use lotmq_connection_string as connection_string;
 
 use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
-use crate::guests::route_types::{Far, SectionPlace, TlsOf};
 use cluster_url::ClusterUrl;
 
 /// Flaws of a connection string that are told at once.
@@ -405,8 +405,9 @@ fn lower(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lot_route_catalogue::ServedPlace;
+
     use super::*;
-    use crate::guests::route_types::ServedPlace;
 
     struct Nothing;
 

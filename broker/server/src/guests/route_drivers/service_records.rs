@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use super::endpoints::setting;
 use super::places::cluster_url::{ClusterUrl, ServiceName};
 use super::template::Names;
-use crate::guests::route_types::{Far, SectionPlace};
 use dns::{DnsQuestion, DnsRecord, LookupError};
+use lot_route_catalogue::{Far, SectionPlace};
 
 /// Servers that a name stands for.
 const SERVERS_MAX: usize = 50;

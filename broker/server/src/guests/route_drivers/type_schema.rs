@@ -1,30 +1,12 @@
-//! Schema of the settings of a type of routes that this build runs: the keys that the compiler
-//! takes, with what its guest says of them and the ports of the host, each from the one place that
-//! knows it.
+//! Schema of the settings of a type of routes by two sources: the description of the type, and the
+//! schema of its guest.
 
 use serde_json::{Value as Json, json};
-
-use crate::guests::route_types::{Far, SectionPlace, places};
 
 /// The schema of a type, by its canonical name and what its guest says.
 pub(crate) fn of_type(kind: &str, of_guest: &Json) -> Json {
     let mut schema = lot_to_wasm::route_schema(kind).map_or_else(|| json!({}), |(_, schema)| schema);
     narrow(&mut schema, of_guest);
-    for place in places(kind) {
-        let SectionPlace { section, far, port, .. } = place;
-        let key = match far {
-            Far::Host { port, .. }
-            | Far::Broker { port, .. }
-            | Far::UrlOrHost { port, .. }
-            | Far::HostOrConnectionString { port, .. } => port,
-            Far::Url { .. } | Far::Servers { .. } | Far::ClusterUrl { .. } => continue,
-        };
-        let of_key =
-            schema.pointer_mut(&format!("/properties/sections/properties/{section}/properties/{key}"));
-        if let Some(Json::Object(of_key)) = of_key {
-            of_key.entry("default").or_insert_with(|| (*port).into());
-        }
-    }
     schema
 }
 

@@ -21,7 +21,7 @@ use crate::guests::limits::{
     ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX,
 };
 use crate::guests::policies::Policies;
-use crate::guests::route_types::TypeGuest;
+use crate::guests::route_types::{TypeGuest, usual_instances};
 
 /// Invariant of the definitions here.
 const ONLY_ROUTES: &str = "only routes have a runner of routes";
@@ -34,13 +34,6 @@ pub(in crate::guests) const COMPILING: &str = "its guest is still being compiled
 
 /// Time for which a database that does not answer behind the time of a statement is waited for.
 const BEHIND_STATEMENT: Duration = Duration::from_secs(30);
-
-/// Types whose routes have several instances unless they say otherwise: a statement waits for the
-/// database, and others can go on meanwhile. Routes reference §4.2.
-const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
-
-/// Instances of such a route.
-const SQL_INSTANCES: usize = 4;
 
 /// Code of a route.
 #[derive(Clone)]
@@ -267,8 +260,7 @@ impl Version {
         }
         let said =
             self.number("ROUTE_CONFIG", "INSTANCES").or_else(|| self.number("SQL_CONFIG", "POOL_SIZE"));
-        let usual = if SQL_TYPES.contains(&self.said().kind.as_str()) { SQL_INSTANCES } else { 1 };
-        said.unwrap_or(usual).clamp(1, ROUTE_INSTANCES_MAX)
+        said.unwrap_or_else(|| usual_instances(&self.said().kind)).clamp(1, ROUTE_INSTANCES_MAX)
     }
 
     /// Whole number of a setting.

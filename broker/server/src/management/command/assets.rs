@@ -25,7 +25,7 @@ use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
-use crate::guests::route_types::TYPES;
+use crate::guests::route_types;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{self, Asset, AssetKind};
 use crate::management::limits::ASSETS_MAX;
@@ -140,7 +140,7 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
     if let Some(module) = call.tenant.managed().modules.get(name) {
         return Ok(module);
     }
-    if let Some(shipped) = TYPES.iter().find(|shipped| shipped.name.eq_ignore_ascii_case(name)) {
+    if let Some(shipped) = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(name)) {
         let kind = shipped.name;
         let message =
             format!("'{kind}' needs no installation: each route of this type is an asset, by its own name.");
@@ -157,7 +157,8 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
         return Err(Refusal::new(Code::NothingToInstall, message));
     }
     let modules = call.tenant.managed().modules.all();
-    let names = modules.iter().map(|module| &*module.name).chain(TYPES.iter().map(|shipped| shipped.name));
+    let names =
+        modules.iter().map(|module| &*module.name).chain(route_types::shipped().map(|shipped| shipped.name));
     let refusal = Refusal::not_found(format!("There is no module '{name}'."));
     Err(match nearest_name(name, names) {
         Some(near) => refusal.with_suggestion(format!("did you mean '{near}'? -listAvailable lists all")),

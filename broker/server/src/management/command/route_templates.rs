@@ -6,7 +6,7 @@ use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::guests::route_modules::WASM;
-use crate::guests::route_types::{TYPES, runs_route_type};
+use crate::guests::route_types::{runs_route_type, shipped};
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",
@@ -35,7 +35,7 @@ pub(super) static CODE: Verb = Verb {
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     // A route of an uploaded module runs here as well.
-    let names: Vec<&str> = TYPES.iter().map(|known| known.name).chain([WASM]).collect();
+    let names: Vec<&str> = shipped().map(|known| known.name).chain([WASM]).collect();
     Ok(Done::new(format!("{} template(s).", names.len())).with_data(names))
 }
 

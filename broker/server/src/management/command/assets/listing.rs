@@ -7,7 +7,7 @@ use super::super::redaction::Redaction;
 use super::super::reply::{Done, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::masked_status;
-use crate::guests::route_types::{TYPES, connects_with};
+use crate::guests::route_types;
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
 
@@ -53,13 +53,13 @@ fn available(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let packages: Vec<String> =
         Asset::all(call.tenant).iter().map(|asset| asset.package_name(call.tenant)).collect();
     let assets = |package: &str| packages.iter().filter(|used| **used == *package).count();
-    let shipped = TYPES.iter().map(|shipped| {
+    let shipped = route_types::shipped().map(|shipped| {
         json!({
             "package": shipped.name,
             "version": env!("CARGO_PKG_VERSION"),
             "world": "route",
             "kind": "shipped",
-            "description": connects_with(shipped.name),
+            "description": shipped.description,
             "assets": assets(shipped.name),
         })
     });

@@ -11,7 +11,7 @@ use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
 use crate::guests::route_drivers::type_schema;
-use crate::guests::route_types::TYPES;
+use crate::guests::route_types;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::module_catalog::{Module, Said};
 
@@ -94,7 +94,7 @@ fn package(call: &mut Call<'_>) -> Result<(String, PackageText), Refusal> {
         (Some(asset), Some(module)) => of_module(call, &module, &asset.definition),
         (Some(asset), None) if asset.kind == AssetKind::Route => of_route(call, asset)?,
         (Some(_) | None, _) => {
-            let shipped = TYPES.iter().find(|shipped| shipped.name.eq_ignore_ascii_case(&name));
+            let shipped = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(&name));
             of_type(call, shipped.ok_or_else(|| not_found(call, &name))?.name)?
         }
     };
@@ -107,7 +107,7 @@ fn of_route(call: &Call<'_>, asset: &Asset) -> Result<PackageText, Refusal> {
     let version = version.ok_or_else(|| not_found(call, &asset.name))?;
     let schema = version.code.described(guests, |described| described.configuration.clone());
     let kind = &version.said().kind;
-    let shipped = TYPES.iter().find(|shipped| shipped.name == *kind).map(|shipped| shipped.name);
+    let shipped = route_types::shipped().find(|shipped| shipped.name == *kind).map(|shipped| shipped.name);
     let schema = schema.unwrap_or_else(|| ANYTHING.to_owned());
     let schema = shipped.map_or(schema.clone(), |kind| of_shipped(kind, &schema));
     Ok(PackageText { schema, description: String::new(), shipped })
