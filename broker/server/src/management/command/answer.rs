@@ -2,7 +2,8 @@
 //! §1.7, §1.8.
 //!
 //! The asker's sessions get the whole reply; others who may read the topic of replies get who gave
-//! which command and what came of it. A caller in this process gets file and reply over its channel.
+//! which command and what came of it. A caller in this process
+//! gets file and reply over its channel.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Commands of a caller in this process: no MQTT, the reply and the bytes of a download come back to
-//! the thread that gave the command.
+//! Commands of a caller in this process: no MQTT, the reply and the bytes of a download come back
+//! to the thread that gave the command.
 //!
 //! The command takes its place in the queue, its share and its record in the audit like any other.
 

@@ -1,8 +1,9 @@
 //! Commands on `$SYS/Coreflux/Command`: the list of all verbs. Commands reference §3.
 //!
-//! A PUBLISH becomes a `Job`; `command_queue` orders them, [`run`] executes one and publishes its
-//! reply, each verb is a value in a file of its own, those of definitions in one
-//! ([`definition_verbs`]). To add one: the file, and a line here.
+//! A PUBLISH becomes a `Job`; `command_queue` orders them, [`run`] executes one, and [`answer`]
+//! delivers its reply to topics or to a caller in this process. Each verb is a value in a file of
+//! its own, those of definitions in one ([`definition_verbs`]). To add one: the file, and a line
+//! here.
 #![allow(
     clippy::result_large_err,
     reason = "a command is refused once, and a box more would be in every line that refuses"
