@@ -50,6 +50,7 @@ pub use recovered::{
 };
 pub use slice::{OnSlice, QueueSlice};
 pub use table::definition::DefinitionRow;
+pub use table::delayed::{DelayedClientRow, DelayedRow};
 pub use table::environment::EnvironmentRow;
 pub use table::keep::KeepRow;
 pub use table::meta::MetaRow;

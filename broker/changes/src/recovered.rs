@@ -8,8 +8,8 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::table::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
-    SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
+    DefinitionRow, DelayedRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow,
+    RetainedRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
 use crate::{MembershipId, MessageId, TenantId};
 
@@ -25,6 +25,8 @@ pub struct Recovered {
     pub retained: Vec<RetainedRow>,
     /// Values kept by LoT.
     pub keeps: Vec<KeepRow>,
+    /// Messages that wait until their delay is over, by tenant and number.
+    pub delayed: Vec<DelayedRow>,
     /// Definitions by tenant and load order.
     pub definitions: Vec<DefinitionRow>,
     /// Modules by tenant and load order; their components are read when they are wanted, with

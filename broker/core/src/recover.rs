@@ -9,14 +9,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
+use lotmq_auth::{AccountReference, Authorization, Decide as _, Identity, Peer, Question};
 use lotmq_changes::{
-    Batch, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
+    Batch, DelayedRow, MessageId, Op, PeerRow, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
     SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
+use lotmq_definitions::Owner;
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
@@ -24,11 +25,13 @@ use lotmq_session::{
 use tracing::warn;
 
 use crate::client::attach::options_at;
+use crate::durable::changes::Stamp;
 use crate::message::{Message, MessageParts};
 use crate::shared::Core;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt, Queued};
+use crate::tenant::delayed::{DelayedMessage, DelayedPublisher, Due};
 use crate::tenant::replay::Replays;
 use crate::tenant::retain::Keeper;
 use crate::tenant::subscription::{Options, SHARED, Subscriptions};
@@ -291,6 +294,49 @@ pub fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
             "retained messages with control characters are not shown; mqtt.control_characters = true brings them back"
         );
     }
+}
+
+/// Restores the messages that wait until their delay is over.
+pub fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>) {
+    for row in rows {
+        let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        if !context.core.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
+            continue;
+        }
+        let parts = MessageParts {
+            topic: &row.topic,
+            properties: &row.properties,
+            payload: &row.payload,
+            qos: qos(row.qos),
+            retain: row.retain,
+            expires_at_ms: row.expires_at_ms,
+        };
+        let message = Message::new(0, parts);
+        let publisher = delayed_publisher(&row);
+        let room = context.delayed.recovered_room(tenant, &publisher, message.size());
+        context.delayed.add(DelayedMessage {
+            tenant: Arc::clone(tenant),
+            message,
+            publisher,
+            origin: None,
+            due: Due { at: Time::from_millis(row.due_at_ms), id: row.id },
+            is_stored: true,
+            changed: Stamp::default(),
+            _room: room,
+        });
+    }
+}
+
+fn delayed_publisher(row: &DelayedRow) -> DelayedPublisher {
+    let account = row.user.as_deref().map(AccountReference::read);
+    let owner = account.map(|account| Owner { name: account.name.into(), account: account.number });
+    let Some(client) = &row.client else { return DelayedPublisher::Program(owner) };
+    let mut identity = Identity::anonymous(client.client_id.as_str().into(), peer(client.peer));
+    if let Some(Owner { name, account }) = owner {
+        (identity.user, identity.account) = (Some(name), account);
+    }
+    identity.protocol_version = Some(client.protocol_level);
+    DelayedPublisher::Client(Arc::new(identity))
 }
 
 /// Whether a text of a stored message has code points that Clients may take for malformed.

@@ -276,7 +276,7 @@ impl Server {
         let are_all_known = broker.quarantined.is_empty();
         recover::keeps(&tenants, &mut recovered, are_all_known);
         lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_known);
-        lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
+        recover::messages(&broker, (recovered.retained, recovered.delayed));
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =

@@ -9,6 +9,7 @@
 mod audit;
 mod component;
 pub(crate) mod definition;
+pub(crate) mod delayed;
 pub(crate) mod environment;
 pub(crate) mod keep;
 mod key;
@@ -30,10 +31,11 @@ use crate::error::Corruption;
 pub use audit::{AuditRow, audit_key};
 pub use component::{ComponentHash, ComponentRow, component_key, component_of};
 pub(crate) use definition::DefinitionRow;
+pub(crate) use delayed::DelayedRow;
 pub(crate) use environment::EnvironmentRow;
 pub(crate) use keep::KeepRow;
 pub use key::named_key;
-pub(crate) use key::{definition_key, session_key, subscription_key};
+pub(crate) use key::{definition_key, delayed_key, session_key, subscription_key};
 pub(crate) use meta::MetaRow;
 pub use module::inline_component;
 pub(crate) use module::{ModuleRow, module_key};
@@ -50,7 +52,7 @@ pub(crate) use tenant::TenantRow;
 pub(crate) use user::UserRow;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: u64 = 3;
+pub const SCHEMA_VERSION: u64 = 4;
 
 macro_rules! tables {
     (rows { $($table:ident $name:literal $backup:ident since $since:literal,)* } others { $($other:literal $other_backup:ident,)* }) => {
@@ -98,6 +100,7 @@ tables! {
         Subscriptions "subscriptions" Sessions since 1,
         Retained "retained" Messages since 1,
         Keeps "keeps" Messages since 1,
+        Delayed "delayed" Sessions since 4,
         Definitions "definitions" Configuration since 1,
         Modules "modules" Configuration since 1,
         Components "components" Configuration since 3,
@@ -135,7 +138,7 @@ pub enum BackupClass {
     Configuration,
     /// Retained messages and kept values.
     Messages,
-    /// Sessions and their queues.
+    /// Sessions with their queues, and messages that wait until their delay is over.
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
@@ -157,6 +160,7 @@ pub fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corruption> {
         Table::Subscriptions => read::<SubscriptionRow>(key, value).map(drop),
         Table::Retained => read::<RetainedRow>(key, value).map(drop),
         Table::Keeps => read::<KeepRow>(key, value).map(drop),
+        Table::Delayed => read::<DelayedRow>(key, value).map(drop),
         Table::Definitions => read::<DefinitionRow>(key, value).map(drop),
         Table::Modules => read::<ModuleRow>(key, value).map(drop),
         Table::Components => read::<ComponentRow>(key, value).map(drop),

@@ -7,6 +7,18 @@ mod tenants;
 pub(crate) use deployed::deployed;
 pub(crate) use tenants::{keeps, tenants};
 
+use lotmq_changes::{DelayedRow, RetainedRow};
+
+use crate::management::broker::Broker;
+
+/// Restores the messages that no session has: retained ones, and those that wait until their delay
+/// is over.
+pub(crate) fn messages(broker: &Broker, (retained, delayed): (Vec<RetainedRow>, Vec<DelayedRow>)) {
+    let tenants = broker.tenants.all();
+    lotmq_core::recover::retained(broker, &tenants, retained);
+    lotmq_core::recover::delayed(&broker.context, &tenants, delayed);
+}
+
 #[cfg(test)]
 mod tests {
     use lotmq_changes::{Batch, Op, SessionRow, TenantId};

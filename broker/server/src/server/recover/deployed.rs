@@ -28,4 +28,5 @@ pub(crate) fn deployed(
     outboxes::forget_unclaimed(broker);
     tenant_projects::restore(&broker.tenants, projects, settings);
     modules::restore(&broker.hosting, other_modules, &restoring);
+    modules::note_quarantined(&broker.hosting, &broker.quarantined);
 }
