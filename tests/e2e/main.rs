@@ -26,6 +26,7 @@ mod connect_flood;
 mod contexts;
 mod damage;
 mod dead_letters;
+mod delayed;
 mod demo;
 mod demo_plc;
 mod deploy;

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use lotmq_changes::table::SCHEMA_VERSION;
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Finished, Program, WAIT_MAX};
+use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
+use serde_json::Value;
 
-use crate::{LOTMQ, options};
+use crate::{LOTMQ, modules, options};
 
 fn store(arguments: &[&str], data: &Path) -> Finished {
     Program::run(LOTMQ, &[&["store"], arguments, &["--data", data.to_str().unwrap()]].concat()).unwrap()
@@ -276,6 +277,57 @@ fn damaged_rows_are_quarantined_and_other_rows_stay_available() {
     assert_eq!(store(&["quarantine", "--forget"], &data).output(), "2 rows removed");
     broker.start_again();
     assert_eq!(broker.metric("lotmq_store_quarantined_rows"), Some(0.0));
+}
+
+#[test]
+fn damaged_modules_are_listed_with_their_reason_after_a_start() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut broker = options().data(&data).start();
+    let add_row = format!(
+        "-addModule row -world action -on raw/# -grantAll -version of-the-damaged-row wasm64:{}",
+        modules::scale()
+    );
+    broker.command_ok(&add_row);
+    let code = modules::compiled(
+        "DEFINE ACTION Code\nON TOPIC \"raw\" DO\n    PUBLISH TOPIC \"x\" WITH \"of-the-damaged-component\"\n",
+    );
+    broker.command_ok(&format!("-addModule code -world action -on raw/# -grantAll wasm64:{code}"));
+    broker.stop();
+    damage(&data, "of-the-damaged-row");
+    damage(&data, "of-the-damaged-component");
+    broker.start_again();
+    let listed = |broker: &Broker| {
+        let reply = broker.command_ok("-listModules");
+        let rows = reply.data().as_array().unwrap().clone();
+        let cell = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let rows = rows.iter().map(|row| ["name", "state", "reason"].map(|key| cell(row, key)));
+        rows.collect::<Vec<_>>()
+    };
+    let found = listed(&broker);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for ([name, state, reason], (expected, why)) in
+        found.iter().zip([("code", "cannot be read"), ("row", "checksum does not match")])
+    {
+        assert_eq!((&**name, &**state), (expected, "damaged"));
+        assert!(reason.contains(why), "{reason}");
+    }
+    let errors = broker.command_ok("-brokerStatus").data()["errors"].clone();
+    let of_modules = errors.as_array().unwrap().iter().filter(|row| row["code"] == "NOT_RESTORED");
+    assert_eq!(of_modules.map(|row| row["name"].clone()).collect::<Vec<_>>(), ["code", "row"]);
+    let told = broker.command_ok("-moduleInfo row");
+    assert!(told.message().contains("is damaged"), "{told:?}");
+    assert_eq!(broker.command("-removeModule row").code(), "MODULE_NOT_FOUND", "no row is stored");
+    broker.command_ok("-removeModule code -force");
+    broker.command_ok(&add_row);
+    let whole = |broker: &Broker| {
+        let found = listed(broker);
+        assert_eq!(found.iter().map(|row| [&*row[0], &*row[1]]).collect::<Vec<_>>(), [["row", "enabled"]]);
+    };
+    whole(&broker);
+    broker.stop();
+    broker.start_again();
+    whole(&broker);
 }
 
 #[test]

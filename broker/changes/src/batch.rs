@@ -16,9 +16,9 @@ use crate::limits::{BATCH_ROOM_BYTES_MAX, BODY_INLINE_BYTES_MAX};
 use crate::message::{Delivery, MessageRef};
 use crate::record::{Body, Records, encode_body};
 use crate::table::{
-    ArchiveRow, ComponentHash, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow,
-    RetainedRow, Row, SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key,
-    module_key, named_key, seal, subscription_key,
+    ArchiveRow, ComponentHash, DefinitionRow, DelayedRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow,
+    ProjectRow, RetainedRow, Row, SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow,
+    definition_key, delayed_key, module_key, named_key, seal, subscription_key,
 };
 use crate::{MessageId, SessionId, TenantId};
 
@@ -130,6 +130,15 @@ pub enum Op<'a> {
         tenant: TenantId,
         /// The topic.
         topic: &'a str,
+    },
+    /// Stores a message that is published later.
+    PutDelayed(&'a DelayedRow),
+    /// Removes a message that is published now, or never.
+    DeleteDelayed {
+        /// The tenant.
+        tenant: TenantId,
+        /// The message.
+        id: MessageId,
     },
     /// Creates or replaces a definition.
     PutDefinition(&'a DefinitionRow),
@@ -478,6 +487,8 @@ impl Batch {
             }
             Op::PutKeep(row) => self.put(row),
             Op::DeleteKeep { tenant, topic } => self.delete(Table::Keeps, named_key(tenant, topic)),
+            Op::PutDelayed(row) => self.put(row),
+            Op::DeleteDelayed { tenant, id } => self.delete(Table::Delayed, delayed_key(tenant, id)),
             Op::PutDefinition(row) => self.put(row),
             Op::DeleteDefinition { tenant, kind, name } => {
                 self.delete(Table::Definitions, definition_key(tenant, kind, name));

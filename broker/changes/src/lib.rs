@@ -59,6 +59,7 @@ pub use recovered::{
 pub use scope::{LogShard, RestoreScope};
 pub use slice::{OnSlice, QueueSlice, SliceBounds};
 pub use table::definition::DefinitionRow;
+pub use table::delayed::{DelayedClientRow, DelayedRow};
 pub use table::environment::EnvironmentRow;
 pub use table::keep::KeepRow;
 pub use table::meta::MetaRow;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::table::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
-    SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
+    DefinitionRow, DelayedRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow,
+    RetainedRow, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
 use crate::{MembershipId, MessageId, RestoreScope, TenantId};
 
@@ -25,6 +25,8 @@ pub struct Recovered {
     pub retained: Vec<RetainedRow>,
     /// Values kept by LoT.
     pub keeps: Vec<KeepRow>,
+    /// Messages that wait until their delay is over, by tenant and number.
+    pub delayed: Vec<DelayedRow>,
     /// Definitions by tenant and load order.
     pub definitions: Vec<DefinitionRow>,
     /// Modules by tenant and load order; their components are read when they are wanted, with
@@ -64,6 +66,7 @@ impl Recovered {
             sessions: self.sessions.extract_if(.., |it| scope.has_session(&it.session)).collect(),
             retained: self.retained.extract_if(.., |row| scope.has_retained(row)).collect(),
             keeps: self.keeps.extract_if(.., |row| is_in(row.tenant)).collect(),
+            delayed: self.delayed.extract_if(.., |row| is_in(row.tenant)).collect(),
             definitions: self.definitions.extract_if(.., |row| is_in(row.tenant)).collect(),
             modules: self.modules.extract_if(.., |row| is_in(row.tenant)).collect(),
             projects: self.projects.extract_if(.., |row| is_in(row.tenant)).collect(),

@@ -21,7 +21,8 @@ pub enum RestoreScope {
 }
 
 impl RestoreScope {
-    /// Whether definitions, accounts and other managed rows of a tenant are in this scope.
+    /// Whether definitions, accounts, messages with a delay and other rows that belong to the tenant
+    /// as a whole are in this scope.
     pub fn has_managed(self, tenant: TenantId) -> bool {
         match self {
             Self::Everything => true,

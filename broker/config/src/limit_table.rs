@@ -239,6 +239,15 @@ macro_rules! limit_table {
                 /// out as `retained_messages`.
                 retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by a message that is not longer works";
+                /// Messages that wait until their delay is over. Each user with their programs, all
+                /// clients without a user together, and programs without an owner have at most three
+                /// quarters of what the others leave. With 0 no message has a delay.
+                delayed_messages: u32 = $crate::limit_table::DELAYED_MESSAGES_MAX, range 0..=100_000_000, unit "messages"
+                    => DelayedMessages(QuotaExceeded, "too many delayed messages"): "a message with a delay that would become one more is refused with 0x97 (5.0, QoS 1 and 2). One of QoS 0 is dropped; before 5.0 one of QoS 1 or 2 ends its connection";
+                /// Bytes of the messages that wait until their delay is over, with topics and
+                /// properties; shared out as `delayed_messages`.
+                delayed_bytes: u64 = $crate::limit_table::DELAYED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
+                    => DelayedBytes(QuotaExceeded, "delayed messages take too much room"): "as for `delayed_messages`";
                 /// Environment variables of one tenant, and as many secrets. All of them are in
                 /// memory. Programs add none beyond three quarters of the limit.
                 variables: u32 = $crate::limit_table::VARIABLES_MAX, range 1..=1_000_000, unit "values"
@@ -396,6 +405,12 @@ pub const RETAINED_MESSAGES_MAX: u32 = 1_000_000;
 
 /// Default of `retained_bytes`: 1 GiB, as all of them are in memory.
 pub const RETAINED_BYTES_MAX: u64 = 1 << 30;
+
+/// Default of `delayed_messages`. They are in memory, at some 300 bytes each beside their contents.
+pub const DELAYED_MESSAGES_MAX: u32 = 100_000;
+
+/// Default of `delayed_bytes`: 64 MiB, as all of them are in memory.
+pub const DELAYED_BYTES_MAX: u64 = 64 << 20;
 
 /// Default of `variables`.
 pub const VARIABLES_MAX: u32 = 10_000;

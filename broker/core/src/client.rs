@@ -4,6 +4,7 @@
 
 pub mod attach;
 pub(crate) mod connack;
+pub mod delayed;
 pub mod housekeeping;
 pub mod request;
 pub mod session_end;

@@ -117,6 +117,8 @@ counters! {
     messages_expired;
     /// Will Messages published.
     wills_published;
+    /// Messages published because their delay was over.
+    delayed_published;
     /// Sessions that ended because they had expired.
     sessions_expired;
     /// Warnings that guests reported.

@@ -8,6 +8,7 @@ pub mod spans;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lotmq_auth::AskedMessage;
 use lotmq_changes::MessageId;
 use lotmq_codec::QoS;
 
@@ -46,6 +47,14 @@ pub struct MessageParts<'a> {
     pub retain: bool,
     /// Expiry time, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
+}
+
+impl<'a> MessageParts<'a> {
+    /// Properties of the message that rules are asked about, beyond its topic and payload.
+    pub(crate) fn asked(self) -> AskedMessage<'a> {
+        let Self { qos, retain, properties, expires_at_ms, .. } = self;
+        AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }
+    }
 }
 
 impl Message {

@@ -1,5 +1,6 @@
-//! Restoring of sessions, with their queues and subscriptions, and of retained messages from the
-//! rows of a log: at a start all of them, in a running broker those of a tenant or a shard.
+//! Restoring of sessions, with their queues and subscriptions, of retained messages and of messages
+//! with a delay from the rows of a log: at a start all of them, in a running broker those of a
+//! tenant or a shard.
 //!
 //! Not here: what is managed of a tenant (`restore` of `lotmq_server`), and the runs that messages
 //! were promised (`interrupted_runs` there).
@@ -9,14 +10,15 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
+use lotmq_auth::{AccountReference, Authorization, Decide as _, Identity, Peer, Question};
 use lotmq_changes::{
-    Batch, MessageId, Op, PeerRow, Recovered, RecoveredDelivery, RecoveredSession, RetainedRow, SessionRow,
-    SubscriptionRow, TenantId, Waiting, WillRow,
+    Batch, DelayedRow, MessageId, Op, PeerRow, Recovered, RecoveredDelivery, RecoveredSession, RetainedRow,
+    SessionRow, SubscriptionRow, TenantId, Waiting, WillRow,
 };
 use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
+use lotmq_definitions::Owner;
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
@@ -24,11 +26,13 @@ use lotmq_session::{
 use tracing::warn;
 
 use crate::client::attach::options_at;
+use crate::durable::changes::Stamp;
 use crate::message::{Message, MessageParts};
 use crate::shared::Core;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt, Queued};
+use crate::tenant::delayed::{DelayedMessage, DelayedPublisher, Due};
 use crate::tenant::replay::Replays;
 use crate::tenant::retain::Keeper;
 use crate::tenant::session_key::SessionKey;
@@ -37,7 +41,8 @@ use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
 use crate::turn::stored::{message, qos, queued};
 
-/// Restores sessions and retained messages of these tenants, and takes them out of `rows`.
+/// Restores sessions, retained messages and messages with a delay of these tenants, and takes them
+/// out of `rows`.
 ///
 /// [`Recovered::take`] returns the rows of a scope. No other process may write rows of that scope
 /// any more. Message numbers continue behind those of the rows.
@@ -46,6 +51,7 @@ pub fn restore(context: &TurnContext, tenants: &[Arc<Tenant>], rows: &mut Recove
     let are_all_users_known = rows.quarantined.is_empty();
     sessions(context, tenants, std::mem::take(&mut rows.sessions), are_all_users_known);
     retained(&context.core, tenants, std::mem::take(&mut rows.retained));
+    delayed(context, tenants, std::mem::take(&mut rows.delayed));
 }
 
 /// Restores the sessions of offline Clients. Expiry timers continue. If damaged rows hide some
@@ -310,6 +316,49 @@ fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
             "retained messages with control characters are not shown; mqtt.control_characters = true brings them back"
         );
     }
+}
+
+/// Restores the messages that wait until their delay is over.
+fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>) {
+    for row in rows {
+        let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        if !context.core.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
+            continue;
+        }
+        let parts = MessageParts {
+            topic: &row.topic,
+            properties: &row.properties,
+            payload: &row.payload,
+            qos: qos(row.qos),
+            retain: row.retain,
+            expires_at_ms: row.expires_at_ms,
+        };
+        let message = Message::new(0, parts);
+        let publisher = delayed_publisher(&row);
+        let room = context.delayed.recovered_room(tenant, &publisher, message.size());
+        context.delayed.add(DelayedMessage {
+            tenant: Arc::clone(tenant),
+            message,
+            publisher,
+            origin: None,
+            due: Due { at: Time::from_millis(row.due_at_ms), id: row.id },
+            is_stored: true,
+            changed: Stamp::default(),
+            _room: room,
+        });
+    }
+}
+
+fn delayed_publisher(row: &DelayedRow) -> DelayedPublisher {
+    let account = row.user.as_deref().map(AccountReference::read);
+    let owner = account.map(|account| Owner { name: account.name.into(), account: account.number });
+    let Some(client) = &row.client else { return DelayedPublisher::Program(owner) };
+    let mut identity = Identity::anonymous(client.client_id.as_str().into(), peer(client.peer));
+    if let Some(Owner { name, account }) = owner {
+        (identity.user, identity.account) = (Some(name), account);
+    }
+    identity.protocol_version = Some(client.protocol_level);
+    DelayedPublisher::Client(Arc::new(identity))
 }
 
 /// Whether a text of a stored message has code points that Clients may take for malformed.

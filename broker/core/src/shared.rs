@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_changes::{Ids, Log};
-use lotmq_config::{Config, Limits, OnFull, SessionExpiryMax, TopicPrefix};
+use lotmq_config::{Authority, Config, Limits, OnFull, SessionExpiryMax, TopicPrefix};
 use lotmq_session::SessionExpiry;
 use parking_lot::Mutex;
 
@@ -146,6 +146,8 @@ pub struct Settings {
     pub response_information: Option<TopicPrefix>,
     /// Whether a kept value is a retained message, too.
     pub keep_visible_retained: bool,
+    /// Rights that programs have.
+    pub authority: Authority,
     /// Limits of the broker, and of a listener without limits of its own.
     pub limits: Limits,
 }
@@ -165,6 +167,7 @@ impl Settings {
             keep_alive_max: NonZeroU16::new(limits.keep_alive_max_sec),
             response_information: config.mqtt.response_information.clone(),
             keep_visible_retained: config.compat.keep_visible_retained,
+            authority: config.lot.authority,
             limits: limits.clone(),
         }
     }

@@ -9,6 +9,7 @@
 pub mod alias_out;
 pub mod aliased;
 pub mod client;
+pub mod delayed;
 pub mod full_queues;
 pub mod held;
 pub mod kept;

@@ -47,6 +47,7 @@ pub const RUN_CODES: &[&str] = &[
     "CALL_DEPTH",
     "CALL_NOT_ALLOWED",
     COMPILING,
+    "DELAY_REFUSED",
     "FUNCTION_INVALID",
     GRANT_MISSING,
     "HOP_LIMIT",

@@ -22,6 +22,7 @@ fn fitted_to(config: &Config, memory: u64) -> Config {
     let limits = &mut fitted.limits;
     for (path, bytes) in [
         ("limits.retained_bytes", &mut limits.retained_bytes),
+        ("limits.delayed_bytes", &mut limits.delayed_bytes),
         ("limits.tenant_session_bytes", &mut limits.tenant_session_bytes),
         ("limits.all_output_bytes", &mut limits.all_output_bytes),
         ("limits.all_queue_bytes", &mut limits.all_queue_bytes),

@@ -44,6 +44,7 @@ pub use parted_table::PartedTable;
 pub use retained::{RetainedIndex, RetainedSlice};
 pub use subscription::{GroupId, Match, SharedGroup, SubscriptionIndex};
 pub use topic::{
-    SharedFilter, TopicError, filter_has_wildcard, filter_includes, filter_matches, has_more_levels,
-    parse_shared, topic_filter_valid, topic_name_valid,
+    DELAY_SECONDS_MAX, DelayedTopic, DelayedTopicError, SharedFilter, TopicError, delayed_target,
+    filter_has_wildcard, filter_includes, filter_matches, has_more_levels, parse_delayed, parse_shared,
+    topic_filter_valid, topic_name_valid,
 };

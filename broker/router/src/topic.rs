@@ -4,7 +4,11 @@
 //! for byte: no normalisation, no case folding, no trimming \[MQTT-4.7.3-4\]. Not here: the index
 //! that answers for 100,000 filters at once (`subscription`).
 
+mod delayed;
+
 use crate::limits::{FILTER_LEVELS_MAX, TOPIC_BYTES_MAX};
+
+pub use delayed::{DELAY_SECONDS_MAX, DelayedTopic, DelayedTopicError, delayed_target, parse_delayed};
 
 /// Separates the levels of a topic.
 pub(crate) const SEPARATOR: char = '/';

@@ -10,8 +10,8 @@ use lotmq_changes::encoding::Decoder;
 use lotmq_changes::record::{Body, Deliveries, Record, decode_body, frames};
 use lotmq_changes::table::{ArchiveRow, AuditRow, ComponentRow, Row, SecretRow, read, seal};
 use lotmq_changes::{
-    DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, SessionId,
-    SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
+    DefinitionRow, DelayedRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow,
+    SessionId, SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
 
 use crate::log::chunk::Chunk;
@@ -78,6 +78,7 @@ pub fn fuzz_row(bytes: &[u8]) {
     row::<SubscriptionRow>(key, body);
     row::<RetainedRow>(key, body);
     row::<KeepRow>(key, body);
+    row::<DelayedRow>(key, body);
     row::<DefinitionRow>(key, body);
     row::<ModuleRow>(key, body);
     row::<ComponentRow>(key, body);

@@ -277,6 +277,7 @@ fn join(
         tenants: rows(transaction)?,
         retained: rows(transaction)?,
         keeps: rows(transaction)?,
+        delayed: rows(transaction)?,
         definitions: rows(transaction)?,
         modules: rows(transaction)?,
         projects: rows(transaction)?,
@@ -294,6 +295,7 @@ fn join(
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));
     let versions = recovered.retained.iter().map(|row| row.version);
+    let versions = versions.chain(recovered.delayed.iter().map(|row| row.id));
     let subscriptions = recovered.sessions.iter().flat_map(|recovered| &recovered.subscriptions);
     let memberships = subscriptions.filter_map(|row| row.membership).map(MembershipId::earliest);
     versions.chain(memberships).for_each(|number| index.note_number(number));

@@ -47,7 +47,7 @@ impl BrokerHooks for NoHooks {
 
     fn refuse_command(&self, _: &mut Turn, _: &Arc<Client>, _: Span) {}
 
-    fn will_denied(&self, _: &Turn, _: &Client, _: &Identity, _: &str) {}
+    fn denied_when_due(&self, _: &Turn, _: &Tenant, _: &Identity, _: &str, _: &str) {}
 
     fn subscribed(&self, _: &Client, _: &str, _: QoS) {}
 

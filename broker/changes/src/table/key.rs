@@ -1,7 +1,7 @@
 //! The keys of row tables: the tenant first, then what is unique within it.
 
 use crate::encoding::Put;
-use crate::{SessionId, TenantId};
+use crate::{MessageId, SessionId, TenantId};
 
 /// Key of a thing that has a name within its tenant.
 pub fn named_key(tenant: TenantId, name: &str) -> Vec<u8> {
@@ -16,6 +16,14 @@ pub(crate) fn session_key(tenant: TenantId, session: SessionId) -> Vec<u8> {
     let mut key = Vec::with_capacity(12);
     key.put_u32(tenant.0);
     key.put_u64(session.0);
+    key
+}
+
+/// Key of a message with a delay.
+pub(crate) fn delayed_key(tenant: TenantId, id: MessageId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(12);
+    key.put_u32(tenant.0);
+    key.put_u64(id.0);
     key
 }
 

@@ -9,6 +9,7 @@
 mod audit;
 mod component;
 pub(crate) mod definition;
+pub(crate) mod delayed;
 pub(crate) mod environment;
 pub(crate) mod keep;
 mod key;
@@ -30,10 +31,11 @@ use crate::error::Corruption;
 pub use audit::{AuditRow, audit_key};
 pub use component::{ComponentHash, ComponentRow, component_key, component_of};
 pub(crate) use definition::DefinitionRow;
+pub(crate) use delayed::DelayedRow;
 pub(crate) use environment::EnvironmentRow;
 pub(crate) use keep::KeepRow;
 pub use key::named_key;
-pub(crate) use key::{definition_key, session_key, subscription_key};
+pub(crate) use key::{definition_key, delayed_key, session_key, subscription_key};
 pub(crate) use meta::MetaRow;
 pub(crate) use module::{ModuleRow, module_key};
 pub use project::ArchiveRow;
@@ -90,6 +92,7 @@ tables! {
         Subscriptions "subscriptions" Sessions,
         Retained "retained" Messages,
         Keeps "keeps" Messages,
+        Delayed "delayed" Sessions,
         Definitions "definitions" Configuration,
         Modules "modules" Configuration,
         Components "components" Configuration,
@@ -127,7 +130,7 @@ pub enum BackupClass {
     Configuration,
     /// Retained messages and kept values.
     Messages,
-    /// Sessions and their queues.
+    /// Sessions with their queues, and messages that wait until their delay is over.
     Sessions,
     /// Encrypted values; of use only with the key.
     Secret,
@@ -149,6 +152,7 @@ pub fn check(table: Table, key: &[u8], value: &[u8]) -> Result<(), Corruption> {
         Table::Subscriptions => read::<SubscriptionRow>(key, value).map(drop),
         Table::Retained => read::<RetainedRow>(key, value).map(drop),
         Table::Keeps => read::<KeepRow>(key, value).map(drop),
+        Table::Delayed => read::<DelayedRow>(key, value).map(drop),
         Table::Definitions => read::<DefinitionRow>(key, value).map(drop),
         Table::Modules => read::<ModuleRow>(key, value).map(drop),
         Table::Components => read::<ComponentRow>(key, value).map(drop),

@@ -138,7 +138,7 @@ impl Row for SessionRow {
 }
 
 impl PeerRow {
-    fn encode(self, out: &mut Vec<u8>) {
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
         let (kind, address) = match self {
             Self::Unknown => (0, None),
             Self::Unix => (1, None),
@@ -153,7 +153,7 @@ impl PeerRow {
         }
     }
 
-    fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    pub(super) fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let address = |body: &mut Decoder<'_>| -> Result<IpAddr, Malformed> {
             let octets = body.bytes()?;
             let four = <[u8; 4]>::try_from(octets).map(IpAddr::from);

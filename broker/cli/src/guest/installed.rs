@@ -98,6 +98,9 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
             line([text("name"), text("world"), text("state"), &calls, &errors, &traps, text("version")])
         };
         output::line(&shown)?;
+        if !text("reason").is_empty() {
+            output::line(&format!("  {}", text("reason")))?;
+        }
     }
     if !args.shipped {
         output::note("the types of routes that come with the broker: lotmq guest list --shipped");

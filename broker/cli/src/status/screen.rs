@@ -104,6 +104,11 @@ fn unwell(routes: &[Value], paint: Paint) -> String {
     format!(", with {} of {} routes", counts.join(" and "), routes.len())
 }
 
+/// Number of messages that wait until their delay is over, behind those that are stored.
+fn delayed(messages: u64) -> String {
+    if messages > 0 { format!(", {messages} delayed") } else { String::new() }
+}
+
 fn figures(condition: &Value) -> String {
     let (clients, messages) = (&condition["clients"], &condition["messages"]);
     let (store, process) = (&condition["store"], &condition["process"]);
@@ -155,7 +160,8 @@ fn figures(condition: &Value) -> String {
             size(number(&store["bytes"])),
             store["storedMessages"],
             messages["retained"]
-        ) + &damage(store),
+        ) + &delayed(number(&messages["delayed"]))
+            + &damage(store),
     );
     let cpu = process["cpuPercent"].as_f64().unwrap_or_default();
     let private = number(&process["privateBytes"]);

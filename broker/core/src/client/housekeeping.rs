@@ -27,10 +27,11 @@ pub fn expire(turn: &mut Turn) -> bool {
     false
 }
 
-/// Time until the next Will or end of a session is due.
+/// Time until the next Will, end of a session or message with a delay is due.
 #[must_use]
 pub fn next_expiry(turn: &Turn) -> Option<Duration> {
-    let next = turn.context.expiry_timers.next()?;
+    let timers = [turn.context.expiry_timers.next(), turn.context.delayed.next()];
+    let next = timers.into_iter().flatten().min()?;
     Some(next.since(Time::from_millis(turn.lifetime_ms())))
 }
 

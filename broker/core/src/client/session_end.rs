@@ -7,7 +7,7 @@ use lotmq_changes::Op;
 use lotmq_session::{SessionExpiry, Time, WillDecision};
 use parking_lot::MutexGuard;
 
-use crate::client::will;
+use crate::client::{delayed, will};
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::limits::ENDED_PER_TURN;
@@ -110,7 +110,9 @@ pub(crate) fn publish_will(
 ) -> bool {
     if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
         turn.core.counters.publish_refused.add(1);
-        turn.tell(|hooks, turn| hooks.will_denied(turn, client, identity, &will.topic));
+        turn.tell(|hooks, turn| {
+            hooks.denied_when_due(turn, &client.tenant, identity, "will", &will.topic);
+        });
         return true;
     }
     turn.core.counters.wills_published.add(1);
@@ -201,8 +203,8 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
 }
 
 /// Ends the sessions of a removed user, connected or away, so that the next user of that name gets
-/// none of them. Their Wills are discarded: the next user's rights are not for them. Nobody else
-/// waits for that: each session is looked at by itself.
+/// none of them. Their Wills and their messages with a delay are discarded: the next user's rights
+/// are not for them. Nobody else waits for that: each session is looked at by itself.
 ///
 /// All these ends are with the store when this returns, those included that other threads had
 /// begun: a user of this name who is stored after that is never on the disk without them. Not for
@@ -221,6 +223,7 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
             turn.flush();
         }
     }
+    delayed::forget_of_user(tenant, user, turn);
     turn.flush();
     for stamp in begun {
         if !turn.let_pass(stamp) {

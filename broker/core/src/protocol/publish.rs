@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{AskedMessage, Authorization, Decide as _, Denier, Identity, Question};
+use lotmq_auth::{Authorization, Decide as _, Denier, Identity, Question};
 use lotmq_changes::Op;
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
+use lotmq_router::{DelayedTopicError, parse_delayed};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use tracing::trace;
 
@@ -17,6 +18,7 @@ use super::discouraged;
 use super::{bounds, resolve_alias};
 use crate::arena::{Arena, Span, text};
 use crate::connection::Connection;
+use crate::durable::store_failure::StoreFailure;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{
     ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
@@ -36,6 +38,7 @@ use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 use crate::turn::capacity;
 use crate::turn::context::TurnContext;
+use crate::turn::fan_out::delayed::{delay_by, with_target};
 use crate::turn::fan_out::{FanOut, Remainder, is_large, publish_in_parts};
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
@@ -57,6 +60,8 @@ struct Received {
     properties_within: Result<(), Limit>,
     /// Outcome of checking its texts for discouraged code points.
     plain: Result<(), Discouraged>,
+    /// Delay in seconds that its topic asks for; the topic of the message is the target then.
+    delay: Option<Result<u32, DelayedTopicError>>,
 }
 
 pub(super) fn handle(
@@ -74,10 +79,10 @@ pub(super) fn handle(
     capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.get(received.message.topic);
-    if let Err(reason) =
-        check(connection, open, &received, &turn.arena, (&turn.context, &mut turn.work.steps))
-    {
-        return refuse(connection, open, turn, &received, reason);
+    match check(connection, open, &received, &turn.arena, (&turn.context, &mut turn.work.steps)) {
+        Ok(None) => {}
+        Ok(Some(seconds)) => return take_delayed(connection, open, turn, &received, seconds),
+        Err(reason) => return refuse(connection, open, turn, &received, reason),
     }
     if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
         return take_for_system(connection, open, turn, &received);
@@ -143,6 +148,34 @@ pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
     open.unfinished = Some(Box::new(asked.map_or_else(Unfinished::Asking, Unfinished::Asked)));
 }
 
+/// Takes over a message that is published when its delay is over.
+fn take_delayed(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    received: &Received,
+    seconds: u32,
+) -> Result<(), CloseReason> {
+    if !take_over(connection, open, turn, received)? {
+        return Ok(());
+    }
+    if received.packet_id.is_some()
+        && let Some(failure) = turn.refuses_to_store()
+    {
+        return refuse_unstorable(connection, open, turn, received, failure).map(drop);
+    }
+    let taken = delay_by(turn, &open.client.tenant, &publication(open, received), seconds);
+    match taken {
+        Ok(is_stored) => {
+            open.feeds_store = is_stored;
+            let fan_out = FanOut { is_durable: is_stored, is_stored, ..FanOut::default() };
+            answer(connection, open, turn, received, fan_out, ReasonCode::Success);
+            Ok(())
+        }
+        Err(limit) => refuse_beyond(connection, open, turn, received, limit).map(drop),
+    }
+}
+
 /// Handles a message to the broker itself.
 fn take_for_system(
     connection: &Arc<Connection>,
@@ -196,8 +229,19 @@ fn has_room_for(
     let Some(failure) = capacity::unstorable(turn, &open.client.tenant, publication, route) else {
         return Ok(true);
     };
+    refuse_unstorable(connection, open, turn, received, failure)
+}
+
+/// Refuses a message that would have to be stored, and cannot be.
+fn refuse_unstorable(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    failure: StoreFailure,
+) -> Result<bool, CloseReason> {
     turn.core.counters.publish_not_stored.add(1);
-    if can_be_told {
+    if open.version.has_properties() {
         decline(connection, open, turn, received, NotTaken::NotStored(failure));
         return Ok(false);
     }
@@ -240,25 +284,28 @@ pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     }
 }
 
-/// Checks whether the Client may publish to this topic. Rules are asked once per topic and
-/// generation of the permissions, where that settles it.
+/// Checks whether the Client may publish to this topic, and returns the delay in seconds that it
+/// asks for. Rules are asked once per topic and generation of the permissions, where that settles
+/// it.
 fn check(
     connection: &Connection,
     open: &mut Open,
     received: &Received,
     arena: &Arena,
     (context, steps): (&TurnContext, &mut usize),
-) -> Result<(), NotTaken> {
+) -> Result<Option<u32>, NotTaken> {
+    let delay = || received.delay.transpose().map_err(NotTaken::DelayedTopic);
     if open.has_published_to(arena.get(received.message.topic)) {
         received.plain?;
-        return received.properties_within.map_err(NotTaken::Limit);
+        received.properties_within.map_err(NotTaken::Limit)?;
+        return delay();
     }
     let message = received.message.parts(arena);
     let MessageParts { topic, payload, .. } = message;
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
     let identity = &open.client.identity();
-    let question = Question::publish(identity, topic).with_payload(payload).with_message(asked(message));
+    let question = Question::publish(identity, topic).with_payload(payload).with_message(message.asked());
     let (decision, denier) = decide.weigh(&question);
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
@@ -277,13 +324,7 @@ fn check(
         topic.clone_into(known);
         *at = generation;
     }
-    Ok(())
-}
-
-/// Properties of a message that rules are asked about, beyond its topic and payload.
-fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
-    let MessageParts { qos, retain, properties, expires_at_ms, .. } = message;
-    AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }
+    delay()
 }
 
 /// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged
@@ -312,6 +353,11 @@ fn refuse(
         && !can_be_told
     {
         return Err(Violation::Discouraged(place).into());
+    }
+    if let NotTaken::DelayedTopic(error) = reason
+        && !can_be_told
+    {
+        return Err(Violation::DelayedTopic(error).into());
     }
     decline(connection, open, turn, received, reason);
     Ok(())
@@ -373,6 +419,7 @@ fn receive(
         packet_id: publish.packet_id,
         properties_within: bounds::user_properties(&connection.listener.limits, publish.properties),
         plain,
+        delay: None,
         in_place: is_reusable.then(|| InPlace {
             packet,
             has_properties: open.version.has_properties(),
@@ -383,7 +430,23 @@ fn receive(
         turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
     }
     received.message.topic = resolve_alias(connection, open, turn, topic, alias)?;
+    note_delay(&mut received, &turn.arena);
     Ok(received)
+}
+
+/// Notes the delay that the topic of a message asks for, and makes the target its topic.
+fn note_delay(received: &mut Received, arena: &Arena) {
+    let topic = arena.get(received.message.topic);
+    if topic.first() != Some(&b'$') {
+        return;
+    }
+    let Some(found) = parse_delayed(text(topic)) else { return };
+    received.delay = Some(found.map(|delayed| {
+        received.message = with_target(received.message, delayed.target.len());
+        // The packet has the topic as it came.
+        received.in_place = None;
+        delayed.seconds
+    }));
 }
 
 fn is_own_password(context: &TurnContext, identity: &Identity, payload: &[u8]) -> bool {
@@ -447,7 +510,7 @@ fn take_over_acknowledged(
             if exchanges.is_multiple_of(EXCHANGES_COUNTED_EACH)
                 && let Err(limit) = open.client.count_exchanges(&turn.core)
             {
-                return refuse_exchange(connection, open, turn, received, limit);
+                return refuse_beyond(connection, open, turn, received, limit);
             }
             if open.client.is_durable() {
                 let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
@@ -463,8 +526,9 @@ fn take_over_acknowledged(
     }
 }
 
-/// Refuses a QoS 2 message whose exchange would be too many.
-fn refuse_exchange(
+/// Refuses a message beyond a limit, after it was taken over. Before 5.0 the end of the connection
+/// says it; one of QoS 0 is dropped.
+fn refuse_beyond(
     connection: &Arc<Connection>,
     open: &Open,
     turn: &mut Turn,
@@ -472,7 +536,7 @@ fn refuse_exchange(
     limit: Limit,
 ) -> Result<bool, CloseReason> {
     turn.core.counters.publish_refused.add(1);
-    if open.version.has_properties() {
+    if open.version.has_properties() || received.packet_id.is_none() {
         connection.listener.limit_reached(limit, &open.client.client_id);
         decline(connection, open, turn, received, NotTaken::Limit(limit));
         return Ok(false);
@@ -530,6 +594,7 @@ fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
         in_place: received.in_place,
         source: Some(&open.client),
         owner: None,
+        keeper: None,
         origin: None,
         hops: 0,
     }

@@ -1,6 +1,7 @@
 //! Refusals of a PUBLISH: the code and the words of its PUBACK or PUBREC.
 
 use lotmq_codec::ReasonCode;
+use lotmq_router::DelayedTopicError;
 
 use super::Discouraged;
 use crate::durable::store_failure::StoreFailure;
@@ -18,6 +19,9 @@ pub enum NotTaken {
     /// It has code points that are not accepted here.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
+    /// Its topic is below `$delayed/` and names no delay or no target.
+    #[error(transparent)]
+    DelayedTopic(#[from] DelayedTopicError),
     /// A queue that must get it is full, with `on_full = "reject"`.
     #[error("a session that must get this message has no room for it; nobody got it")]
     NoRoom,
@@ -44,6 +48,7 @@ impl NotTaken {
             Self::NotAllowed => ReasonCode::NotAuthorized,
             Self::Limit(limit) => limit.reason(),
             Self::Discouraged(place) => place.reason_code(),
+            Self::DelayedTopic(_) => ReasonCode::TopicNameInvalid,
             Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
             Self::SettingsFixed | Self::PartRefused => ReasonCode::ImplementationSpecificError,
             Self::NotStored(failure) => failure.reason_code(),

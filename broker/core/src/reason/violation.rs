@@ -3,7 +3,7 @@
 
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
-use lotmq_router::TopicError;
+use lotmq_router::{DelayedTopicError, TopicError};
 
 use crate::limits::Limit;
 use crate::reason::Discouraged;
@@ -55,6 +55,10 @@ pub enum Violation {
     /// otherwise.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
+    /// A topic below `$delayed/` that names no delay or no target, where the Client cannot be told
+    /// otherwise.
+    #[error(transparent)]
+    DelayedTopic(#[from] DelayedTopicError),
     /// AUTH outside an exchange, or a second exchange at once (§4.12.1).
     #[error("AUTH with this reason code has no place here")]
     AuthOutOfTurn,
@@ -97,6 +101,7 @@ impl Violation {
             | Self::AcknowledgementOutOfTurn { .. }
             | Self::FilterInvalid(_)
             | Self::Discouraged(_)
+            | Self::DelayedTopic(_)
             | Self::AcknowledgementTooLarge { .. } => None,
         }
     }
@@ -117,6 +122,7 @@ impl Violation {
             Self::FilterInvalid(_) => ReasonCode::TopicFilterInvalid,
             Self::Discouraged(Discouraged::Properties) => ReasonCode::MalformedPacket,
             Self::Discouraged(place) => place.reason_code(),
+            Self::DelayedTopic(_) => ReasonCode::TopicNameInvalid,
             Self::ReceiveMaximumExceeded { .. } => ReasonCode::ReceiveMaximumExceeded,
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
             Self::AliasesTooLong { .. } => ReasonCode::QuotaExceeded,

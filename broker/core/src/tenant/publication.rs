@@ -25,6 +25,8 @@ pub struct Publication<'a> {
     /// User whose definition publishes it; `None` for Clients, the broker, and definitions without
     /// an owner.
     pub owner: Option<&'a Owner>,
+    /// Owner for whom it counts where it is retained, if `source` and `owner` do not tell.
+    pub keeper: Option<Keeper>,
     /// LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
     /// Number of guest runs that led to it.
@@ -34,7 +36,7 @@ pub struct Publication<'a> {
 impl<'a> Publication<'a> {
     /// For whom the message counts where it is retained.
     pub(crate) fn keeper(&self) -> Keeper {
-        Keeper::of(self.source, self.owner)
+        self.keeper.clone().unwrap_or_else(|| Keeper::of(self.source, self.owner))
     }
 
     /// A message that was kept somewhere; a large payload is read where it lies. Its Message Expiry
@@ -74,6 +76,7 @@ impl<'a> Publication<'a> {
             in_place: None,
             source,
             owner: None,
+            keeper: None,
             origin: None,
             hops: 0,
         }

@@ -3,14 +3,21 @@
 
 use lotmq_auth::{AskedMessage, Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
+use lotmq_router::{DelayedTopicError, delayed_target, parse_delayed};
 
 use crate::tenant::Tenant;
 use crate::tenant::system_topics;
 
-/// Refusal of a Will whose topic is one of the broker's own: Topic Name invalid.
+/// Refusal of a Will because of its topic: Topic Name invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("will topic is below $SYS/")]
-pub struct WillTopicRefused;
+pub enum WillTopicRefused {
+    /// The topic is one of the broker's own.
+    #[error("will topic is below $SYS/")]
+    System,
+    /// The topic is below `$delayed/` and names no delay.
+    #[error("will topic: {0}")]
+    Delayed(#[from] DelayedTopicError),
+}
 
 /// The Will of a connection.
 #[derive(Clone, Debug)]
@@ -35,11 +42,13 @@ impl WillMessage {
     /// Takes the Will out of the CONNECT of `client_id`.
     ///
     /// # Errors
-    /// For a topic of the broker's own that does not hold the state of this Client.
+    /// For a topic of the broker's own that does not hold the state of this Client, and for one
+    /// below `$delayed/` that names no delay.
     pub fn new(will: &Will<'_>, client_id: &str) -> Result<Self, WillTopicRefused> {
         if system_topics::is_system(will.topic) && !system_topics::is_state_of(will.topic, client_id) {
-            return Err(WillTopicRefused);
+            return Err(WillTopicRefused::System);
         }
+        parse_delayed(will.topic).transpose()?;
         let mut properties = PropertyBuf::new();
         properties.extend(will.properties, |id| id != PropertyId::WillDelayInterval);
         Ok(Self {
@@ -60,7 +69,7 @@ impl WillMessage {
 
     /// Whether its Client may publish it now.
     pub fn is_allowed(&self, tenant: &Tenant, identity: &Identity, now_ms: u64) -> bool {
-        let question = Question::publish(identity, &self.topic).with_payload(&self.payload);
+        let question = Question::publish(identity, delayed_target(&self.topic)).with_payload(&self.payload);
         let question = question.with_message(AskedMessage {
             qos: self.qos.bits(),
             retain: self.retain,

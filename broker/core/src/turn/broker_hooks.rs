@@ -77,8 +77,9 @@ pub trait BrokerHooks: Send + Sync {
     /// Answers a command that its Client may not give, which so far has had no effect.
     fn refuse_command(&self, turn: &mut Turn, client: &Arc<Client>, payload: Span);
 
-    /// Hook: a Will was not published because its owner lacks the permission.
-    fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str);
+    /// Hook: a message that was kept for later was not published, because whoever has set it lacks
+    /// the permission by now. `kind` names it for people.
+    fn denied_when_due(&self, turn: &Turn, tenant: &Tenant, identity: &Identity, kind: &str, topic: &str);
 
     /// Hook: a Client has subscribed.
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS);

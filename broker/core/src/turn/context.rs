@@ -5,6 +5,7 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::shared::Core;
+use crate::tenant::delayed::DelayedMessages;
 use crate::turn::broker_hooks::BrokerHooks;
 use crate::turn::broker_hooks::GuestRunner;
 use crate::turn::expiry_timers::ExpiryTimers;
@@ -20,6 +21,8 @@ pub struct TurnContext {
     pub guest_runner: &'static dyn GuestRunner,
     /// Expiry timers of Clients that are away.
     pub expiry_timers: ExpiryTimers,
+    /// Messages that wait until their delay is over.
+    pub delayed: DelayedMessages,
     /// Drains of sessions that have ended.
     pub session_drains: SessionDrains,
 }
@@ -27,11 +30,13 @@ pub struct TurnContext {
 impl TurnContext {
     /// Context of turns that nothing has happened in.
     pub fn new(core: Arc<Core>, guest_runner: &'static dyn GuestRunner) -> Self {
+        let delayed = DelayedMessages::new(&core.settings.limits);
         Self {
             core,
             broker_hooks: OnceLock::new(),
             guest_runner,
             expiry_timers: ExpiryTimers::default(),
+            delayed,
             session_drains: SessionDrains::default(),
         }
     }

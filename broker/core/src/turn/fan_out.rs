@@ -6,6 +6,7 @@
 
 mod asked;
 mod copies;
+pub(crate) mod delayed;
 mod forms;
 mod parts;
 
@@ -129,8 +130,12 @@ impl Turn {
     }
 
     /// Routes a message that no PUBLISH has brought. Its topic has been checked, and its publisher
-    /// may publish there. False when its receivers get it in a later turn.
+    /// may publish there. False when its receivers get it in a later turn; a message with a delay
+    /// is published when that is over.
     pub fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+        if self.delay(tenant, publication).is_some() {
+            return true;
+        }
         if self.serves_clients() {
             return asked::publish(self, tenant, publication);
         }

@@ -82,6 +82,7 @@ pub fn encoded<'a>(
         }),
         source: None,
         owner: None,
+        keeper: None,
         origin: None,
         hops,
     })

@@ -29,7 +29,7 @@ pub fn row(client: &Client, state: &ClientState) -> SessionRow {
     }
 }
 
-fn peer_row(peer: Peer) -> PeerRow {
+pub(super) fn peer_row(peer: Peer) -> PeerRow {
     match peer {
         Peer::Tcp(address) => PeerRow::Tcp(address),
         Peer::Proxied(address) => PeerRow::Proxied(address),

@@ -22,6 +22,8 @@ codes! {
             "A module, a script or a source of rows called an action or published a model that its grants do not name. `lotmq cmd -grantModule` grants it, if it is to have it (docs/sdk/modules.md)."
         Compiling COMPILING "native code is still being compiled"
             "After a start without cached native code, as after an upgrade, the broker serves clients while it compiles large definitions. A definition that is called or run by a command meanwhile gives this error, a rule that asks such a module denies. Messages that trigger it wait. `lotmq status` and /health list what is left (docs/install.md)."
+        DelayRefused DELAY_REFUSED "a message with a delay was not taken"
+            "The definition published below $delayed/. The topic has no seconds from 1 to 4,294,967, or no target that may be delayed; or as many messages wait as may (limits delayed_messages and delayed_bytes, docs/limits.md). The message says which."
         Exception EXCEPTION "a guest in JavaScript or Python has not caught an exception"
             "The message is that of the exception, with its place; the whole of it is in the log (`lotmq guest logs NAME -f`). A guest gives errors of its own as values: docs/sdk/languages.md."
         FunctionInvalid FUNCTION_INVALID "name of a function of a module is invalid"

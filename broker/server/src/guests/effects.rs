@@ -18,6 +18,7 @@ use super::records;
 use super::run::{Run, Started};
 use crate::guests::HasPrograms as _;
 use lotmq_core::message::{Message, MessageParts};
+use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::retain::Keeper;
@@ -26,6 +27,9 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
 use lotmq_process::clock::definitions_now;
 use lotmq_process::clock::timestamp;
+
+/// Code of messages with a delay that were not taken.
+const DELAY_REFUSED: &str = "DELAY_REFUSED";
 
 /// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]
@@ -81,8 +85,12 @@ pub(super) fn carry_out(
                 if let Some(recorder) = run.tenant.programs().guests.recorder.get() {
                     recorder.sees(by.name(), message.run_event());
                 }
-                let is_done = message.publish(turn, run.tenant, Sender { owner, origin: None, hops });
-                undone.0.extend((!is_done).then_some(place));
+                let sent = message.publish(turn, run.tenant, Sender { owner, origin: None, hops });
+                undone.0.extend(sent.is_err().then_some(place));
+                if let Err(Unpublished::NotDelayed(reason)) = sent {
+                    let message = format!("message to '{topic}' was not taken: {reason}");
+                    failed.record(turn, by, run, (DELAY_REFUSED, &message, 0, 0));
+                }
             }
             Effect::Keep { topic, payload } => keep(turn, (by, &mut failed), run, (topic, payload)),
             Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
@@ -150,6 +158,14 @@ pub(super) struct GuestMessage<'a> {
     pub(super) expiry_seconds: Option<u32>,
 }
 
+/// Reason why a message of a guest was not published.
+pub(super) enum Unpublished {
+    /// No packet can hold it, which is counted and logged.
+    Unencodable,
+    /// It asks for a delay, and was not taken.
+    NotDelayed(NotTaken),
+}
+
 /// Guest that publishes.
 #[derive(Clone, Copy)]
 pub(super) struct Sender<'a> {
@@ -167,19 +183,31 @@ impl<'m> GuestMessage<'m> {
         GuestMessage { topic, payload, qos, retain, properties: &[], expiry_seconds: None }
     }
 
-    /// Publishes it in the turn. False when no packet can hold it.
-    pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, sender: Sender<'_>) -> bool {
+    /// Publishes it in the turn.
+    ///
+    /// # Errors
+    /// [`Unpublished`].
+    pub(super) fn publish(
+        &self,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        sender: Sender<'_>,
+    ) -> Result<(), Unpublished> {
         turn.counts.publish_internal += 1;
         let Sender { owner, origin, hops } = sender;
-        let Some(publication) = self.in_turn(turn, hops) else { return false };
+        let publication = self.in_turn(turn, hops).ok_or(Unpublished::Unencodable)?;
         let guests = &tenant.programs().guests;
         let recorder = origin.and_then(|_| guests.recorder.get());
         if let (Some(recorder), Some(route)) = (recorder, origin.and_then(|id| guests.route_by_id(id))) {
             let by = &route.version().definition;
             recorder.sees(by.name(), self.run_event());
         }
-        turn.publish(tenant, &Publication { owner, origin, ..publication });
-        true
+        let publication = Publication { owner, origin, ..publication };
+        if let Some(delayed) = turn.delay(tenant, &publication) {
+            return delayed.map_err(Unpublished::NotDelayed);
+        }
+        turn.publish(tenant, &publication);
+        Ok(())
     }
 
     fn run_event(&self) -> RunEvent {
@@ -369,7 +397,7 @@ mod tests {
         let publish = |owner: Option<&Owner>| {
             this_turn::with(|turn| {
                 let message = GuestMessage { retain: true, ..GuestMessage::new("kept", b"x") };
-                message.publish(turn, &tenant, Sender { owner, origin: None, hops: 0 });
+                assert!(message.publish(turn, &tenant, Sender { owner, origin: None, hops: 0 }).is_ok());
                 turn.flush();
                 share.fed_bytes()
             })

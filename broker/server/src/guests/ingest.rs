@@ -207,7 +207,8 @@ fn publish(
             if is_acknowledged(arrival) {
                 turn.watch_commit(Arc::clone(&watcher) as _);
             }
-            of_route(arrival).publish(turn, tenant, sender);
+            // A message that is not taken is counted.
+            let _ = of_route(arrival).publish(turn, tenant, sender);
         }
         turn.flush();
         let now = runner.now();

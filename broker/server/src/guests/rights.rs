@@ -19,6 +19,7 @@ use lotmq_auth::{AskedMessage, Authorization, Decide as _, Decision, Identity, P
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
 use lotmq_host::BorrowedMessage;
+use lotmq_router::delayed_target;
 
 use super::{TriggeredDefinition, authority};
 use crate::guests::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
@@ -81,9 +82,10 @@ impl Rights {
         matches!(self.reach, Reach::All)
     }
 
-    /// Whether it may publish to a topic, or keep a value there.
+    /// Whether it may publish to a topic, or keep a value there. A message with a delay needs the
+    /// right to its target.
     pub(crate) fn may_publish(&self, tenant: &Tenant, message: &BorrowedMessage<'_>) -> bool {
-        let topic = message.topic;
+        let topic = delayed_target(message.topic);
         self.is_own(topic) || self.asks(tenant, Scope::of_publish(topic), topic, Some(message))
     }
 

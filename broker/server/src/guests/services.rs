@@ -17,7 +17,7 @@ use lotmq_host::{
     RowQuery, RowsError, RunContext, RunError, RunWait, Services, StateRefused, TooManyTopics, TrapKind,
     Value, away, describe_owner,
 };
-use lotmq_router::filter_matches;
+use lotmq_router::{delayed_target, filter_matches};
 use parking_lot::Mutex;
 use tracing::warn;
 
@@ -422,7 +422,7 @@ impl Services for TenantServices {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);
-        let question = Question::publish(&nobody, topic).with_payload(payload);
+        let question = Question::publish(&nobody, delayed_target(topic)).with_payload(payload);
         tenant.permissions.decide(&question).is_allowed()
     }
 

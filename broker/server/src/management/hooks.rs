@@ -158,14 +158,15 @@ impl BrokerHooks for Broker {
         command::not_allowed(turn, client, payload);
     }
 
-    fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str) {
-        let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
+    fn denied_when_due(&self, turn: &Turn, tenant: &Tenant, identity: &Identity, kind: &str, topic: &str) {
+        let (audit, scope) = (&tenant.managed().audit, Scope::of_publish(topic));
         self.core.figures.denials.count(scope.name());
         audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
-        if let Some(WrittenLine { suppressed }) = self.client_lines.wills_denied.next(turn.now().as_millis())
+        if let Some(WrittenLine { suppressed }) =
+            self.client_lines.denied_when_due.next(turn.now().as_millis())
         {
-            let client_id = &*client.client_id;
-            info!(target: "client", client_id, topic, suppressed, "will not published, no permission");
+            let client_id = &*identity.client_id;
+            info!(target: "client", client_id, topic, suppressed, "{kind} not published, no permission");
         }
     }
 

@@ -100,12 +100,28 @@ pub(crate) struct Module {
     pub(crate) installed_at_ms: u64,
 }
 
+/// Stored module that a start could not restore. It does nothing until it is added again.
+#[derive(Clone, Debug)]
+pub(crate) struct LostModule {
+    pub(crate) name: Arc<str>,
+    /// Name of its world; `None` if its row is damaged.
+    pub(crate) world: Option<String>,
+    pub(crate) owner: Option<Owner>,
+    /// Reason for people.
+    pub(crate) reason: String,
+    pub(crate) found_at_ms: u64,
+    /// Whether its row is in the store; otherwise it is put aside in the quarantine.
+    pub(crate) is_stored: bool,
+}
+
 /// Modules of a tenant.
 #[derive(Default)]
 pub(crate) struct Modules {
     present: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
     /// The versions before them, as far as they are kept.
     former: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
+    /// Modules that the start could not restore.
+    lost: RwLock<BTreeMap<Arc<str>, LostModule>>,
 }
 
 impl Modules {
@@ -148,9 +164,28 @@ impl Modules {
     pub(crate) fn remove(&self, name: &str) {
         self.present.write().remove(name);
         self.former.write().remove(name);
+        self.lost.write().remove(name);
+    }
+
+    /// Module of this name that the start could not restore.
+    pub(crate) fn lost(&self, name: &str) -> Option<LostModule> {
+        self.lost.read().get(name).cloned()
+    }
+
+    /// All modules that the start could not restore, by name.
+    pub(crate) fn all_lost(&self) -> Vec<LostModule> {
+        self.lost.read().values().cloned().collect()
+    }
+
+    /// Notes a module that cannot be restored, unless another one of its name is there.
+    pub(crate) fn lose(&self, lost: LostModule) {
+        if self.get(&lost.name).is_none() {
+            self.lost.write().insert(Arc::clone(&lost.name), lost);
+        }
     }
 
     pub(crate) fn insert(&self, module: Arc<Module>) {
+        self.lost.write().remove(&module.name);
         self.present.write().insert(Arc::clone(&module.name), module);
     }
 

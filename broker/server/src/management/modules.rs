@@ -19,7 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_changes::{Batch, ModuleRow, Op};
+use lotmq_changes::table::Table;
+use lotmq_changes::{Batch, ModuleRow, Op, QuarantineRow};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, State};
 use lotmq_host::limits::{ROUTE_TIME, RULE_TIME};
 use lotmq_host::{Capability, GuestLimits, RunnerState, World, imports_of_upload};
@@ -39,7 +40,7 @@ use crate::management::components;
 use crate::management::limits::MODULES_BYTES_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
-use crate::management::module_catalog::{Module, ModuleOptions, Said};
+use crate::management::module_catalog::{LostModule, Module, ModuleOptions, Said};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::restoring::Restoring;
 
@@ -447,6 +448,39 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     })
 }
 
+/// Data of `-moduleInfo` about a module that the start could not restore.
+pub(crate) fn lost_info(tenant: &Tenant, lost: &LostModule) -> Value {
+    json!({
+        "name": &*lost.name,
+        "tenant": &*tenant.name,
+        "world": lost.world,
+        "state": "damaged",
+        "owner": lost.owner.as_ref().map(|owner| &*owner.name),
+        "reason": lost.reason,
+    })
+}
+
+/// Notes the modules of these tenants whose rows are damaged and were put aside, unless they were
+/// added again. After [`restore`].
+pub(crate) fn note_quarantined(tenants: &[Arc<Tenant>], rows: &[QuarantineRow]) {
+    for row in rows.iter().filter(|row| row.table == Table::Modules.name()) {
+        let Some((id, name)) = row.key.split_first_chunk::<4>() else { continue };
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        let is_former = name.ends_with('\0');
+        let of = tenants.iter().find(|tenant| tenant.id.0 == u32::from_be_bytes(*id));
+        if let Some(tenant) = of.filter(|_| !is_former) {
+            tenant.managed().modules.lose(LostModule {
+                name: name.into(),
+                world: None,
+                owner: None,
+                reason: row.reason.clone(),
+                found_at_ms: row.found_at_ms,
+                is_stored: false,
+            });
+        }
+    }
+}
+
 /// Whether a stored module is one that definitions need from the first moment: routes run it, or
 /// rules ask it what a route may publish.
 pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
@@ -454,7 +488,7 @@ pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
 }
 
 /// Installs the stored modules, whose components are in memory one at a time. One that does not
-/// load any more is left out and stays in the store.
+/// load any more does nothing, is listed as damaged, and stays in the store.
 pub(crate) fn restore(
     hosting: &Arc<Hosting>,
     tenants: &[Arc<Tenant>],
@@ -466,6 +500,16 @@ pub(crate) fn restore(
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
         let left_out = |reason: &dyn std::fmt::Display| {
             error!(tenant = &*tenant.name, definition = row.name, kind = "module", %reason, "definition not restored");
+            if !row.is_former {
+                tenant.managed().modules.lose(LostModule {
+                    name: row.name.as_str().into(),
+                    world: Some(row.world.clone()),
+                    owner: authority::owner(&tenant.users, &row.owner),
+                    reason: reason.to_string(),
+                    found_at_ms: hosting.started_ms,
+                    is_stored: true,
+                });
+            }
         };
         let (options, unknown) = match stored_options(&row.options) {
             Ok(options) => options,

@@ -38,6 +38,7 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry, ValueKeeper};
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
+use lotmq_session::Time;
 use lotmq_store::Store;
 
 pub use crate::guests::routes::{ClientPlace, ClientPlaces};
@@ -444,10 +445,13 @@ impl EmbeddedBroker {
         keeper.flush();
     }
 
-    /// How long it is until the next timer.
+    /// How long it is until the next timer, or until a message with a delay is published.
     #[must_use]
     pub fn next_timer(&self) -> Option<Duration> {
-        self.tenant.programs().guests.registry.read().next_timeout(self.time.now())
+        let timer = self.tenant.programs().guests.registry.read().next_timeout(self.time.now());
+        let now = Time::from_millis(self.broker.core.clock.lifetime_ms());
+        let delayed = self.broker.context.delayed.next().map(|at| at.since(now));
+        [timer, delayed].into_iter().flatten().min()
     }
 
     /// How many runs timers have started.

@@ -20,7 +20,7 @@ use crate::guests::interrupted_runs::InterruptedRuns;
 use crate::guests::round_robin::RoundResult;
 use crate::management::broker::Broker;
 use crate::management::limits::RESTING_PERIOD;
-use lotmq_core::client::housekeeping;
+use lotmq_core::client::{delayed, housekeeping};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_process::clock::definitions_now;
@@ -165,7 +165,9 @@ pub(crate) struct Due {
 
 /// Does what is due by the clock of Clients, of definitions and of what is stored for them.
 pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
-    let is_behind = housekeeping::expire(turn);
+    // While rules are compiled, they deny.
+    let is_late = broker.cold_start.is_over() && delayed::publish_due(turn);
+    let is_behind = housekeeping::expire(turn) || is_late;
     let ends_more = housekeeping::drain(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     let timer = housekeeping::next_expiry(turn);

@@ -143,6 +143,7 @@ fn protects(table: Table, key: &[u8], value: &[u8]) -> bool {
         | Table::Subscriptions
         | Table::Retained
         | Table::Keeps
+        | Table::Delayed
         | Table::Components
         | Table::Projects
         | Table::Archives

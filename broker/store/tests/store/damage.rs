@@ -68,6 +68,7 @@ fn pieces(recovered: &Recovered) -> BTreeSet<String> {
         .chain(all(&recovered.tenants))
         .chain(all(&recovered.retained))
         .chain(all(&recovered.keeps))
+        .chain(all(&recovered.delayed))
         .chain(all(&recovered.definitions))
         .chain(all(&recovered.modules))
         .chain(all(&recovered.projects))
@@ -323,6 +324,7 @@ fn a_changed_row_is_found_and_named() {
         ("users", &b"\0\0\0\0root"[..], "(root)"),
         ("retained", b"\0\0\0\0site/temperature", "(site/temperature)"),
         ("keeps", b"\0\0\0\0counter", "(counter)"),
+        ("delayed", b"\0\0\0\0\0\0\0\0\0\0\0\x07", "checksum"),
         ("definitions", b"\0\0\0\0\x06actionHeater", "(actionHeater)"),
         ("modules", b"\0\0\0\0Filter", "(Filter)"),
         ("projects", b"\0\0\0\0plant", "(plant)"),

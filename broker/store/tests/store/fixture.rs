@@ -49,6 +49,19 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
         kept_at_ms: 1,
         user: Some("keeper".into()),
     }));
+    batch.push(Op::PutDelayed(&DelayedRow {
+        tenant,
+        id: MessageId(7),
+        due_at_ms: 1_990_000_000_000,
+        topic: "valve/off".into(),
+        properties: Bytes::new(),
+        payload: Bytes::from_static(b"1"),
+        qos: 2,
+        retain: true,
+        expires_at_ms: None,
+        user: None,
+        client: Some(DelayedClientRow { client_id: "sensor".into(), peer: PeerRow::Unix, protocol_level: 5 }),
+    }));
     batch.push(Op::PutDefinition(&DefinitionRow {
         tenant,
         kind: "action".into(),

@@ -36,6 +36,22 @@ fn rows() -> Recovered {
     let kept = Bytes::from_static(b"21");
     rows.keeps =
         vec![KeepRow { tenant, topic: "k".into(), payload: kept, kept_at_ms: 5, user: Some("ann".into()) }];
+    let client = DelayedClientRow { client_id: "c".into(), peer: PeerRow::Unknown, protocol_level: 4 };
+    rows.delayed = vec![DelayedRow {
+        tenant,
+        id: MessageId(11),
+        due_at_ms: 12,
+        topic: "valve/off".into(),
+        properties: Bytes::from_static(b"\x26p"),
+        payload: Bytes::from(vec![6; 200_000]),
+        qos: 1,
+        retain: false,
+        expires_at_ms: Some(99),
+        user: Some("ann".into()),
+        client: Some(client),
+    }];
+    let of_program = DelayedRow { id: MessageId(12), user: None, client: None, ..rows.delayed[0].clone() };
+    rows.delayed.push(of_program);
     rows.definitions = vec![DefinitionRow {
         tenant,
         kind: "action".into(),
@@ -90,6 +106,7 @@ fn put_all(batch: &mut Batch, rows: &Recovered) {
     rows.tenants.iter().for_each(|row| batch.push(Op::PutTenant(row)));
     rows.retained.iter().for_each(|row| batch.push(Op::PutRetained(row)));
     rows.keeps.iter().for_each(|row| batch.push(Op::PutKeep(row)));
+    rows.delayed.iter().for_each(|row| batch.push(Op::PutDelayed(row)));
     rows.definitions.iter().for_each(|row| batch.push(Op::PutDefinition(row)));
     for row in &rows.modules {
         batch.push(Op::PutModule { row, component: Bytes::from(vec![0; 100_000]) });
@@ -109,6 +126,9 @@ fn delete_all(batch: &mut Batch) {
     batch.push(Op::DeleteTenant(tenant));
     batch.push(Op::DeleteRetained { tenant, topic: "a/b", version: MessageId(10) });
     batch.push(Op::DeleteKeep { tenant, topic: "k" });
+    for id in [11, 12] {
+        batch.push(Op::DeleteDelayed { tenant, id: MessageId(id) });
+    }
     batch.push(Op::DeleteDefinition { tenant, kind: "action", name: "Heater" });
     for is_former in [false, true] {
         batch.push(Op::DeleteModule { tenant, name: "M", is_former });
@@ -132,6 +152,7 @@ fn every_row_is_read_back_and_can_be_deleted() {
     assert_eq!(found.tenants[1..], rows.tenants);
     assert_eq!(found.retained, rows.retained);
     assert_eq!(found.keeps, rows.keeps);
+    assert_eq!(found.delayed, rows.delayed);
     assert_eq!(found.definitions, rows.definitions);
     assert_eq!(found.modules, rows.modules);
     assert_eq!(found.projects, rows.projects);
@@ -152,7 +173,7 @@ fn every_row_is_read_back_and_can_be_deleted() {
     assert_eq!((found.tenants.len(), found.projects.len()), (1, 0));
     assert!(found.retained.is_empty() && found.keeps.is_empty() && found.definitions.is_empty());
     assert!(found.modules.is_empty() && found.users.is_empty() && found.settings.is_empty());
-    assert!(found.environment.is_empty() && found.secrets.is_empty());
+    assert!(found.environment.is_empty() && found.secrets.is_empty() && found.delayed.is_empty());
 }
 
 #[test]

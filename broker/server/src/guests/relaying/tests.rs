@@ -50,7 +50,7 @@ fn cost_for_other_publishers_is_independent_of_the_number_of_definitions() {
         this_turn::with(|turn| {
             turn.tick();
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
-            GuestMessage::new("in/a", b"1").publish(turn, &tenant, sender);
+            assert!(GuestMessage::new("in/a", b"1").publish(turn, &tenant, sender).is_ok());
             thread_events(&mut turn.guests).inline_budget = InlineBudget::used_up(turn.core.clock.elapsed());
             let events = look(turn);
             let counts = (events.events.len(), events.others.len());
@@ -121,7 +121,7 @@ fn events_of_two_publishers_take_turns() {
         for (topic, owner) in [("in", "ann"), ("in", "ann"), ("other", "root")] {
             let owner = owner_named(&tenant.users, owner);
             let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
-            GuestMessage::new(topic, b"1").publish(turn, &tenant, sender);
+            assert!(GuestMessage::new(topic, b"1").publish(turn, &tenant, sender).is_ok());
         }
         let mut events = std::mem::take(&mut thread_events(&mut turn.guests).events);
         let mut order = Vec::new();
@@ -146,7 +146,7 @@ fn message_for_many_definitions_of_its_publisher_costs_the_thread_one_event() {
     let owner = owner_named(&tenant.users, "ann");
     let published = published_to_out(&running, |turn| {
         let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
-        GuestMessage::new("in", b"1").publish(turn, &tenant, sender);
+        assert!(GuestMessage::new("in", b"1").publish(turn, &tenant, sender).is_ok());
         let events = look(turn);
         assert_eq!((events.events.len(), events.others.len()), (0, 1));
     });

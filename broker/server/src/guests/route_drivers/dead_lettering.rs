@@ -61,7 +61,8 @@ pub(super) fn give_up(
     };
     this_turn::with(|turn| {
         turn.tick();
-        answer.publish(turn, tenant, sender);
+        // A report that is not taken is counted.
+        let _ = answer.publish(turn, tenant, sender);
         turn.flush();
     });
 }

@@ -445,7 +445,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    let owner = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?.owner.clone();
+    let Some(module) = call.tenant.managed().modules.get(name) else { return remove_lost(call, &removal) };
+    let owner = module.owner.clone();
     removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove(call, name, &removal, &mut batch)?;
@@ -464,6 +465,22 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.commit(batch)?;
     let done = Done::new(format!("Module '{name}' removed successfully!"));
     Ok(Done { warnings: needed_by.into_iter().collect(), ..done })
+}
+
+/// Removes the row of a module that the start could not restore. Called with the lock of changes.
+fn remove_lost(call: &mut Call<'_>, removal: &Removal) -> Result<Done, Refusal> {
+    let name = &removal.arguments[0];
+    let managed = call.tenant.managed();
+    let lost = managed.modules.lost(name).filter(|lost| lost.is_stored).ok_or_else(|| not_found(name))?;
+    removal.check(call, DefinitionKind::Module.title(), [(name.clone(), lost.owner.clone())])?;
+    let mut batch = Batch::new();
+    managed.modules.remove(name);
+    managed.assets.remove(call.tenant.id, name, lost.owner.as_ref(), &mut batch);
+    for is_former in [false, true] {
+        batch.push(lotmq_changes::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
+    }
+    call.commit(batch)?;
+    Ok(Done::new(format!("Module '{name}', which was damaged, removed successfully!")))
 }
 
 /// Checks that no definition names a module, or that it does not matter.
@@ -488,7 +505,9 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(call.too_many_arguments());
     }
     let all = call.tenant.managed().modules.all();
-    let rows: Vec<Value> = all.iter().map(|module| modules::info(call.tenant, module)).collect();
+    let lost = call.tenant.managed().modules.all_lost();
+    let lost = lost.iter().map(|lost| modules::lost_info(call.tenant, lost));
+    let rows: Vec<Value> = all.iter().map(|module| modules::info(call.tenant, module)).chain(lost).collect();
     let message = match rows.len() {
         0 => "No modules registered.".to_owned(),
         count => format!("{count} module(s)."),
@@ -499,6 +518,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = named(call)?;
     call.about(EntityType::Module, &name);
+    if let Some(lost) = call.tenant.managed().modules.lost(&name) {
+        let told = modules::lost_info(call.tenant, &lost);
+        return Ok(Done::new(format!("Module '{name}' is damaged: {}.", lost.reason)).with_data(told));
+    }
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
     let mut told = modules::info(call.tenant, &module);
     if let Some(config) = &module.options.config {

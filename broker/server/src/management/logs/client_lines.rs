@@ -13,6 +13,6 @@ pub(crate) struct ClientLines {
     /// Of connections that ended otherwise than Clients and the broker end them.
     pub(crate) lost: LogLines<PER_SECOND>,
     pub(crate) refused: LogLines<PER_SECOND>,
-    /// Of Wills that may not be published any more.
-    pub(crate) wills_denied: LogLines<PER_SECOND>,
+    /// Of Wills and messages with a delay that may not be published any more.
+    pub(crate) denied_when_due: LogLines<PER_SECOND>,
 }

@@ -92,6 +92,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
             "sentPerSecond": rounded(per_second("load/publish/sent")),
             "droppedPerSecond": rounded(per_second("load/publish/dropped")),
             "retained": tenant.retained.read().len(),
+            "delayed": broker.context.delayed.messages(),
         },
         "store": {
             "bytes": store_bytes(broker),
@@ -224,6 +225,8 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
         (Limit::CodeMemory, code.used, code.max),
         (Limit::RetainedMessages, retained_messages, limits.retained_messages.into()),
         (Limit::RetainedBytes, retained_bytes, limits.retained_bytes),
+        (Limit::DelayedMessages, broker.context.delayed.messages(), limits.delayed_messages.into()),
+        (Limit::DelayedBytes, broker.context.delayed.bytes(), limits.delayed_bytes),
     ]
     .map(|(limit, used, max)| Used { limit, used, max })
     .into()
@@ -292,9 +295,21 @@ fn warnings(tenant: &Tenant) -> Vec<Value> {
     definitions.flat_map(|definition| of(definition).collect::<Vec<_>>()).take(LISTING_ROWS_MAX).collect()
 }
 
-/// Errors of definitions by their sorts, of each the last one with their number, the newest first;
-/// at most so many as a listing has.
+/// Modules that the start could not restore, and errors of definitions by their sorts, of each the
+/// last one with their number, the newest first; at most so many of both as a listing has.
 fn errors(tenant: &Tenant) -> Vec<Value> {
+    let lost = tenant.managed().modules.all_lost().into_iter().take(LISTING_ROWS_MAX);
+    let lost = lost.map(|lost| {
+        json!({
+            "kind": DefinitionKind::Module.title(), "name": &*lost.name, "code": "NOT_RESTORED", "message": lost.reason,
+            "line": 0, "column": 0, "count": 1, "timestamp": utc_text(lost.found_at_ms), "over": false,
+        })
+    });
+    lost.chain(errors_of_definitions(tenant)).collect()
+}
+
+/// Errors of definitions by their sorts.
+fn errors_of_definitions(tenant: &Tenant) -> Vec<Value> {
     let registry = tenant.programs().guests.registry.read();
     let mut errors: Vec<(DefinitionKind, ErrorRecord)> = DefinitionKind::ALL
         .into_iter()

@@ -22,6 +22,8 @@ pub(super) static BROKER: &[FamilyRow] = families! {
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.subscriptions()));
     Gauge "lotmq_retained_messages" [] "Retained messages."
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.retained.read().len()));
+    Gauge "lotmq_delayed_messages" [] "Messages that wait until their delay is over."
+        |it, to| to.one(it.broker.context.delayed.messages());
     Gauge "lotmq_output_waiting_bytes" [] "Bytes that wait for Clients which do not read what they are sent."
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.output_waiting_bytes()));
     Gauge "lotmq_queued_in_memory" [] "Messages of queues that are in memory; the others are in the store only."

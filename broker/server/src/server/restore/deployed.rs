@@ -28,4 +28,5 @@ pub(crate) fn deployed(broker: &Broker, tenants: &[Arc<Tenant>], rows: &mut Reco
     outboxes::forget_unclaimed(broker, tenants);
     tenant_projects::restore(tenants, std::mem::take(&mut rows.projects), &rows.settings);
     modules::restore(&broker.hosting, tenants, other_modules, &restoring);
+    modules::note_quarantined(tenants, &broker.quarantined);
 }

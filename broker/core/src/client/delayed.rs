@@ -1,0 +1,122 @@
+//! Publication of messages whose delay is over.
+//!
+//! The removal of a stored message and everything that its publication stores are one batch, so a
+//! crash neither loses nor doubles it. Not here: what waits, and in which order
+//! (`tenant::delayed`).
+
+use std::sync::Arc;
+
+use lotmq_auth::{Decide as _, Identity, Peer, Question};
+use lotmq_changes::Op;
+use lotmq_config::Authority;
+use lotmq_session::Time;
+
+use crate::limits::{DRAIN_TIME_MAX, ENDED_PER_TURN};
+use crate::tenant::Tenant;
+use crate::tenant::delayed::{DelayedMessage, DelayedPublisher};
+use crate::tenant::publication::Publication;
+use crate::tenant::session_key::SessionKey;
+use crate::turn::Turn;
+
+/// Publishes messages that are due, for a while. True when others are left.
+///
+/// They wait while nothing can be stored: a message whose removal is not stored would be published
+/// again after a restart.
+pub fn publish_due(turn: &mut Turn) -> bool {
+    let context = Arc::clone(&turn.context);
+    if context.core.store_failure().is_some() {
+        return false;
+    }
+    let stretch = context.core.clock.stretch(DRAIN_TIME_MAX);
+    while let Some(message) = context.delayed.next_due(Time::from_millis(turn.lifetime_ms())) {
+        publish(message, turn);
+        if stretch.is_over(&*context.core.clock) {
+            return true;
+        }
+    }
+    false
+}
+
+fn publish(delayed: DelayedMessage, turn: &mut Turn) {
+    turn.let_pass(delayed.changed);
+    turn.in_one_batch(|turn| {
+        forget(&delayed, turn);
+        let DelayedMessage { tenant, message, publisher, origin, .. } = &delayed;
+        let now_ms = turn.lifetime_ms();
+        if message.is_expired(now_ms) {
+            turn.core.counters.messages_expired.add(1);
+            return;
+        }
+        let identity = identity(publisher);
+        if !may_publish(&delayed, &identity, turn) {
+            turn.core.counters.publish_refused.add(1);
+            turn.tell(|hooks, turn| {
+                hooks.denied_when_due(turn, tenant, &identity, "delayed message", message.topic());
+            });
+            return;
+        }
+        turn.core.counters.delayed_published.add(1);
+        let source = match publisher {
+            DelayedPublisher::Client(identity) => {
+                tenant.sessions.lock().get(SessionKey::from(&**identity)).cloned()
+            }
+            DelayedPublisher::Program(_) => None,
+        };
+        let owner = match publisher {
+            DelayedPublisher::Client(_) => None,
+            DelayedPublisher::Program(owner) => owner.as_ref(),
+        };
+        let copied = Publication::of(&mut turn.arena, message, source.as_ref(), now_ms);
+        let publication = Publication { owner, origin: *origin, keeper: Some(publisher.keeper()), ..copied };
+        turn.publish(tenant, &publication);
+    });
+}
+
+/// Removes a message from the store.
+fn forget(delayed: &DelayedMessage, turn: &mut Turn) {
+    if delayed.is_stored {
+        turn.batch.push(Op::DeleteDelayed { tenant: delayed.tenant.id, id: delayed.due.id });
+        turn.call_flusher();
+    }
+}
+
+/// Forgets the messages of a removed user: the rights of the next user of that name are not for
+/// them.
+pub(super) fn forget_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
+    let messages = turn.context.delayed.of_user(tenant, user);
+    for (number, message) in messages.iter().enumerate() {
+        turn.let_pass(message.changed);
+        forget(message, turn);
+        if (number + 1) % ENDED_PER_TURN == 0 {
+            turn.flush();
+        }
+    }
+}
+
+/// Publisher as the rules see it.
+fn identity(publisher: &DelayedPublisher) -> Arc<Identity> {
+    match publisher {
+        DelayedPublisher::Client(identity) => Arc::clone(identity),
+        DelayedPublisher::Program(owner) => {
+            let mut identity = Identity::anonymous("".into(), Peer::Guest);
+            identity.user = owner.as_ref().map(|owner| Arc::clone(&owner.name));
+            identity.account = owner.as_ref().map_or(0, |owner| owner.account);
+            Arc::new(identity)
+        }
+    }
+}
+
+/// Whether the publisher still exists and may publish the message now. Nobody asks about programs
+/// where they have all rights of the broker.
+fn may_publish(delayed: &DelayedMessage, identity: &Identity, turn: &Turn) -> bool {
+    let DelayedMessage { tenant, message, publisher, .. } = delayed;
+    let exists = identity.user.as_ref().is_none_or(|user| {
+        tenant.users.account(user).is_some_and(|account| account.number == identity.account)
+    });
+    let is_program = matches!(publisher, DelayedPublisher::Program(_));
+    let has_all_rights = is_program && turn.core.settings.authority == Authority::Broker;
+    let parts = message.parts();
+    let question = Question::publish(identity, parts.topic).with_payload(parts.payload);
+    exists
+        && (has_all_rights || tenant.permissions.decide(&question.with_message(parts.asked())).is_allowed())
+}

@@ -1,0 +1,330 @@
+//! Messages that wait until their delay is over.
+//!
+//! All of them are in memory. Those of QoS 1 and 2 are in the store as well, and a start restores
+//! them. The housekeeping thread publishes what is due; the owners of due messages take turns.
+//!
+//! Invariants: the number and the bytes of messages are bounded, and one owner has at most three
+//! quarters of what the others leave. Messages of one owner are due in the order of their times,
+//! and of their arrival. Not here: how a message gets here (`turn::fan_out`), and its publication
+//! (`client::delayed`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lotmq_auth::Identity;
+use lotmq_changes::MessageId;
+use lotmq_config::Limits;
+use lotmq_definitions::{DefinitionId, Owner};
+use lotmq_session::Time;
+use lotmq_shares::{AccountShares, HeldShare, OwnerTurns};
+use parking_lot::Mutex;
+
+use crate::durable::changes::Stamp;
+use crate::limits::Limit;
+use crate::message::Message;
+use crate::tenant::Tenant;
+use crate::tenant::retain::Keeper;
+
+/// Part of what the others leave that one owner may have.
+const OWNER_PART: (u64, u64) = (3, 4);
+
+/// Bits of an account's key in the sums of all tenants, below the number of its tenant.
+const KEY_BITS: u32 = 40;
+
+/// Key of programs without an owner, which no account has.
+const NO_OWNER: u64 = (1 << KEY_BITS) - 1;
+
+/// Due messages that one look takes out of the waiting ones.
+const PASSED_AT_ONCE: usize = 1024;
+
+/// Publisher of a message with a delay, who needs the right to publish when it is due.
+#[derive(Debug, Clone)]
+pub enum DelayedPublisher {
+    /// Client, as it was known when the message came.
+    Client(Arc<Identity>),
+    /// Program of this owner.
+    Program(Option<Owner>),
+}
+
+impl DelayedPublisher {
+    /// User whose right counts; `None` for a Client without a user and a program without an owner.
+    pub(crate) fn user(&self) -> Option<Owner> {
+        match self {
+            Self::Client(identity) => {
+                let name = Arc::clone(identity.user.as_ref()?);
+                Some(Owner { name, account: identity.account })
+            }
+            Self::Program(owner) => owner.clone(),
+        }
+    }
+
+    /// Owner for whom the message counts when it is retained.
+    pub(crate) fn keeper(&self) -> Keeper {
+        match (self, self.user()) {
+            (_, Some(user)) => Keeper::User(user),
+            (Self::Client(_), None) => Keeper::Nobody,
+            (Self::Program(_), None) => Keeper::Broker,
+        }
+    }
+
+    /// Key of the share that the message counts in.
+    fn quota_key(&self) -> u64 {
+        match (self, self.user()) {
+            (_, Some(user)) => user.quota_key(),
+            (Self::Client(_), None) => 0,
+            (Self::Program(_), None) => NO_OWNER,
+        }
+    }
+}
+
+/// Message that waits until its delay is over.
+pub struct DelayedMessage {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) message: Message,
+    pub(crate) publisher: DelayedPublisher,
+    /// Route that brought it, to which it does not return.
+    pub(crate) origin: Option<DefinitionId>,
+    pub(crate) due: Due,
+    /// Whether the store has it.
+    pub(crate) is_stored: bool,
+    /// Turn that has handed it to the store.
+    pub(crate) changed: Stamp,
+    /// Its part of the bounds, which ends with it.
+    pub(crate) _room: DelayedRoom,
+}
+
+/// Place of a message in the order of publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Due {
+    /// Time since 1970.
+    pub(crate) at: Time,
+    /// Number of the message, also in the store.
+    pub(crate) id: MessageId,
+}
+
+/// Part of the bounds that a message has.
+pub(crate) struct DelayedRoom {
+    _messages: HeldShare,
+    _bytes: HeldShare,
+}
+
+/// Messages of all tenants that wait until their delay is over.
+pub struct DelayedMessages {
+    queue: Mutex<DelayedQueue>,
+    messages: Arc<AccountShares>,
+    bytes: Arc<AccountShares>,
+}
+
+#[derive(Default)]
+struct DelayedQueue {
+    waiting: BTreeMap<Due, DelayedMessage>,
+    /// Messages that are due, by tenant and account.
+    due: OwnerTurns<DelayedMessage>,
+}
+
+impl DelayedMessages {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            queue: Mutex::default(),
+            messages: AccountShares::new(limits.delayed_messages.into(), OWNER_PART),
+            bytes: AccountShares::new(limits.delayed_bytes, OWNER_PART),
+        }
+    }
+
+    /// Takes room for a message of this publisher.
+    ///
+    /// # Errors
+    /// The limit that leaves none.
+    pub(crate) fn room(
+        &self,
+        tenant: &Tenant,
+        publisher: &DelayedPublisher,
+        bytes: usize,
+    ) -> Result<DelayedRoom, Limit> {
+        let account = account(tenant, publisher);
+        let messages = self.messages.hold(account, 1).map_err(|_| Limit::DelayedMessages)?;
+        let bytes = self.bytes.hold(account, bytes as u64).map_err(|_| Limit::DelayedBytes)?;
+        Ok(DelayedRoom { _messages: messages, _bytes: bytes })
+    }
+
+    /// Takes room for a message that was stored before a restart, whatever the bounds are now.
+    pub(crate) fn recovered_room(
+        &self,
+        tenant: &Tenant,
+        publisher: &DelayedPublisher,
+        bytes: usize,
+    ) -> DelayedRoom {
+        let account = account(tenant, publisher);
+        DelayedRoom {
+            _messages: self.messages.hold_anyway(account, 1),
+            _bytes: self.bytes.hold_anyway(account, bytes as u64),
+        }
+    }
+
+    /// Adds a message. True if it is due before all others.
+    pub(crate) fn add(&self, message: DelayedMessage) -> bool {
+        let mut queue = self.queue.lock();
+        let is_first = queue.waiting.first_key_value().is_none_or(|(first, _)| message.due < *first);
+        queue.waiting.insert(message.due, message);
+        is_first
+    }
+
+    /// Time at which the next message is due, or was; `None` if no message waits.
+    pub fn next(&self) -> Option<Time> {
+        let queue = self.queue.lock();
+        match queue.due.is_empty() {
+            true => queue.waiting.first_key_value().map(|(due, _)| due.at),
+            false => Some(Time::from_millis(0)),
+        }
+    }
+
+    /// Takes the next message that is due.
+    pub(crate) fn next_due(&self, now: Time) -> Option<DelayedMessage> {
+        let mut queue = self.queue.lock();
+        for _ in 0..PASSED_AT_ONCE {
+            let Some(first) = queue.waiting.first_entry().filter(|first| first.key().at <= now) else {
+                break;
+            };
+            let message = first.remove();
+            let line = (message.tenant.number, message.publisher.quota_key());
+            queue.due.push(line, message);
+        }
+        queue.due.take(|_, _| true)
+    }
+
+    /// Takes the messages of a user who is removed. Those that are due already are denied.
+    pub(crate) fn of_user(&self, tenant: &Tenant, user: &str) -> Vec<DelayedMessage> {
+        let mut queue = self.queue.lock();
+        let is_of = |message: &DelayedMessage| {
+            message.tenant.id == tenant.id && message.publisher.user().is_some_and(|it| *it.name == *user)
+        };
+        queue.waiting.extract_if(.., |_, message| is_of(message)).map(|(_, message)| message).collect()
+    }
+
+    /// Number of messages that wait.
+    pub fn messages(&self) -> u64 {
+        self.messages.used()
+    }
+
+    /// Bytes of topics, properties and payloads of the messages that wait.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.used()
+    }
+}
+
+fn account(tenant: &Tenant, publisher: &DelayedPublisher) -> u64 {
+    u64::from(tenant.number) << KEY_BITS | publisher.quota_key()
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_codec::QoS;
+    use lotmq_config::Config;
+
+    use super::*;
+    use crate::fixture;
+    use crate::message::MessageParts;
+
+    fn user(name: &str, account: u64) -> DelayedPublisher {
+        DelayedPublisher::Program(Some(Owner { name: name.into(), account }))
+    }
+
+    struct Sample<'a> {
+        all: &'a DelayedMessages,
+        tenant: &'a Arc<Tenant>,
+        ids: u64,
+    }
+
+    impl Sample<'_> {
+        fn add(&mut self, publisher: &DelayedPublisher, at: u64) -> Result<bool, Limit> {
+            self.ids += 1;
+            let parts = MessageParts {
+                topic: "t",
+                properties: &[],
+                payload: b"123456789",
+                qos: QoS::AtMostOnce,
+                retain: false,
+                expires_at_ms: None,
+            };
+            let message = Message::new(0, parts);
+            let room = self.all.room(self.tenant, publisher, message.size())?;
+            Ok(self.all.add(DelayedMessage {
+                tenant: Arc::clone(self.tenant),
+                message,
+                publisher: publisher.clone(),
+                origin: None,
+                due: Due { at: Time::from_millis(at), id: MessageId(self.ids) },
+                is_stored: false,
+                changed: Stamp::default(),
+                _room: room,
+            }))
+        }
+    }
+
+    #[test]
+    fn one_owner_has_three_quarters_of_the_rest_in_number_and_bytes() {
+        let tenant = fixture::tenant();
+        let (eve, bob) = (user("eve", 1), user("bob", 2));
+        let nobody = DelayedPublisher::Client(fixture::identity("c"));
+        for (messages, bytes, expected, limit) in [
+            (16, 1 << 20, [12, 3, 0], Limit::DelayedMessages),
+            (1000, 160, [12, 3, 0], Limit::DelayedBytes),
+            (0, 1 << 20, [0, 0, 0], Limit::DelayedMessages),
+        ] {
+            let mut limits = Config::default().limits;
+            (limits.delayed_messages, limits.delayed_bytes) = (messages, bytes);
+            let all = DelayedMessages::new(&limits);
+            let mut sample = Sample { all: &all, tenant: &tenant, ids: 0 };
+            for (publisher, expected) in [&eve, &bob, &nobody].into_iter().zip(expected) {
+                let mut count = 0;
+                let refused = loop {
+                    match sample.add(publisher, 1) {
+                        Ok(_) => count += 1,
+                        Err(limit) => break limit,
+                    }
+                };
+                assert_eq!((count, refused), (expected, limit), "{publisher:?}");
+            }
+            while all.next_due(Time::from_millis(1)).is_some() {}
+            assert_eq!((all.messages(), all.bytes()), (0, 0), "room comes back");
+        }
+    }
+
+    #[test]
+    fn due_messages_come_in_order_and_owners_take_turns() {
+        let tenant = fixture::tenant();
+        let all = DelayedMessages::new(&Config::default().limits);
+        let mut sample = Sample { all: &all, tenant: &tenant, ids: 0 };
+        let (eve, bob) = (user("eve", 1), user("bob", 2));
+        assert_eq!(all.next(), None);
+        assert_eq!(sample.add(&eve, 5), Ok(true));
+        assert_eq!(sample.add(&eve, 5), Ok(false), "behind the first");
+        assert_eq!(sample.add(&eve, 3), Ok(true));
+        for _ in 0..3_000 {
+            sample.add(&eve, 6).unwrap();
+        }
+        sample.add(&bob, 7).unwrap();
+        assert_eq!(all.next(), Some(Time::from_millis(3)));
+        assert!(all.next_due(Time::from_millis(2)).is_none());
+        let order: Vec<(u64, bool)> = std::iter::from_fn(|| all.next_due(Time::from_millis(7)))
+            .map(|message| (message.due.id.0, message.publisher.quota_key() == 2))
+            .collect();
+        assert_eq!(order[..3].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 1, 2]);
+        let bob_at = order.iter().position(|(_, is_of_bob)| *is_of_bob).unwrap();
+        assert!(bob_at <= 5, "behind {bob_at} of another user");
+        assert_eq!((order.len(), all.next()), (3_004, None));
+    }
+
+    #[test]
+    fn messages_of_a_removed_user_are_taken_out() {
+        let tenant = fixture::tenant();
+        let all = DelayedMessages::new(&Config::default().limits);
+        let mut sample = Sample { all: &all, tenant: &tenant, ids: 0 };
+        let (eve, bob) = (user("eve", 1), user("bob", 2));
+        for publisher in [&eve, &bob, &eve] {
+            sample.add(publisher, 9).unwrap();
+        }
+        assert_eq!(all.of_user(&tenant, "eve").len(), 2);
+        assert_eq!((all.messages(), all.of_user(&tenant, "eve").len()), (1, 0));
+    }
+}
