@@ -64,9 +64,9 @@ impl Recovered {
         Self {
             tenants: self.tenants.extract_if(.., |row| is_in(row.id)).collect(),
             sessions: self.sessions.extract_if(.., |it| scope.has_session(&it.session)).collect(),
-            retained: self.retained.extract_if(.., |row| scope.has_retained(row)).collect(),
+            retained: self.retained.extract_if(.., |row| scope.has_topic(row.tenant, &row.topic)).collect(),
             keeps: self.keeps.extract_if(.., |row| is_in(row.tenant)).collect(),
-            delayed: self.delayed.extract_if(.., |row| is_in(row.tenant)).collect(),
+            delayed: self.delayed.extract_if(.., |row| scope.has_topic(row.tenant, &row.topic)).collect(),
             definitions: self.definitions.extract_if(.., |row| is_in(row.tenant)).collect(),
             modules: self.modules.extract_if(.., |row| is_in(row.tenant)).collect(),
             projects: self.projects.extract_if(.., |row| is_in(row.tenant)).collect(),

@@ -6,8 +6,8 @@
 
 use std::num::NonZeroU16;
 
+use crate::TenantId;
 use crate::table::SessionRow;
-use crate::{RetainedRow, TenantId};
 
 /// Part of the contents of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +39,12 @@ impl RestoreScope {
         }
     }
 
-    /// Whether a retained message is in this scope.
-    pub fn has_retained(self, row: &RetainedRow) -> bool {
+    /// Whether the messages that are kept for a topic are in this scope: the retained one, and those
+    /// that wait until their delay is over.
+    pub fn has_topic(self, tenant: TenantId, topic: &str) -> bool {
         match self {
-            Self::Shard(shard) => shard.has_topic(row.tenant, &row.topic),
-            Self::Everything | Self::Tenant(_) => self.has_managed(row.tenant),
+            Self::Shard(shard) => shard.has_topic(tenant, topic),
+            Self::Everything | Self::Tenant(_) => self.has_managed(tenant),
         }
     }
 }
@@ -70,7 +71,7 @@ impl LogShard {
         self.has(tenant, client_id)
     }
 
-    /// Whether the retained message of a topic is in this shard.
+    /// Whether the retained message of a topic is in this shard, and those that are delayed for it.
     pub fn has_topic(self, tenant: TenantId, topic: &str) -> bool {
         self.has(tenant, topic)
     }
@@ -87,8 +88,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        DefinitionRow, KeeperRow, MessageId, ROUTE_CLIENT_IDS, Recovered, RecoveredSession, SessionId,
-        TenantRow, UserRow, Waiting,
+        DefinitionRow, KeeperRow, MessageId, ROUTE_CLIENT_IDS, Recovered, RecoveredSession, RetainedRow,
+        SessionId, TenantRow, UserRow, Waiting,
     };
 
     fn session(tenant: u32, id: u64, client_id: &str) -> RecoveredSession {
