@@ -303,7 +303,6 @@ pub enum TlsOf {
 }
 
 /// Returns all types: those that lotmq runs, by the folders of their guests, and the others by name.
-#[must_use]
 pub fn all() -> impl Iterator<Item = &'static RouteType> + Clone {
     TYPES.iter()
 }
