@@ -41,7 +41,6 @@ use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use self::admin::Admin;
 pub use self::follower::ContentsError;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
