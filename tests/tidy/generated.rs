@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lot_route_catalogue::RouteType;
+
 use crate::conformance::PAGES;
 use crate::details::fold;
 use crate::root;
