@@ -5,9 +5,9 @@
 //!     ─▶ lotmq_net (sockets), guests (programs) ─▶ lotmq_process (clocks, threads)
 //! ```
 //!
-//! On the path of a message: `lotmq_net` reads it into a turn and hands it to `lotmq_core`. The core
-//! decides its effect and its receivers, and writes it through `lotmq_net`. [`guests`] start the
-//! definitions that it triggers, and [`management`] takes messages for the broker itself. Start
+//! On the path of a message: `lotmq_net` reads it into a turn and hands it to `lotmq_core`. The
+//! core decides its effect and its receivers, and writes it through `lotmq_net`. [`guests`] start
+//! the definitions that it triggers, and [`management`] takes messages for the broker itself. Start
 //! with [`Server`].
 //!
 //! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks
@@ -180,8 +180,8 @@
 //!
 //! # Bounds
 //!
-//! Each crate, and each tree of this one, has a `limits.rs` with its bounds, their units and reasons.
-//! When a bound is reached:
+//! Each crate, and each tree of this one, has a `limits.rs` with its bounds, their units and
+//! reasons. When a bound is reached:
 //!
 //! - Socket that takes no more: QoS 0 is dropped and counted, QoS 1 and 2 wait in the session.
 //! - Queue of a session: `on_full` drops and counts the message for it, or refuses it.
