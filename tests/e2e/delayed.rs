@@ -66,7 +66,7 @@ fn delayed_message_is_retained_and_expires_from_its_publish() {
     let lifetime = |message: Publication, seconds| {
         message.property(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds))
     };
-    assert!(!client.publish(&lifetime(kept.clone(), 600)).unwrap().is_failure());
+    assert!(!client.publish(&lifetime(kept, 600)).unwrap().is_failure());
     let late = Publication::new("$delayed/2/kept/b", "2").qos(QoS::AtLeastOnce).retained();
     assert!(!client.publish(&lifetime(late, 1)).unwrap().is_failure());
     broker.wait_until_metric_is("lotmq_delayed_messages", 0.0);

@@ -58,7 +58,7 @@ const LAYERS: [(&str, u8); 41] = [
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
-const OWN_WORLD: [(&str, &[&str]); 6] = [
+const OWN_WORLD: [(&str, &[&str]); 7] = [
     ("lot-facts", &[]),
     ("lot-nearest", &[]),
     ("lot-patterns", &[]),

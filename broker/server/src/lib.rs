@@ -243,7 +243,7 @@ pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};
 pub use management::logs::layer as log_topics;
 pub use management::{backup, projects};
-pub use server::in_process::{CommandReply, CommandUser};
+pub use server::in_process::{CommandReply, CommandUser, execute_command};
 pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};

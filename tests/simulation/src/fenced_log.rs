@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lotmq_changes::{
     AuditEnds, AuditRecord, Batch, CommitErrorKind, CommitTimes, Log, LogMetrics, MessageId, OnSlice,
-    QueueSlice, SessionId, StoreError, TenantId, Ticket,
+    QueueSlice, SessionId, SliceBounds, StoreError, TenantId, Ticket,
 };
 use lotmq_store::Store;
 
@@ -87,10 +87,10 @@ impl Log for FencedLog {
         &self,
         session: SessionId,
         after: MessageId,
-        most: (usize, u64, u64),
+        bounds: SliceBounds,
         reply: OnSlice,
     ) -> Result<(), StoreError> {
-        self.store.read_queue_within(session, after, most, reply)
+        self.store.read_queue(session, after, bounds, reply)
     }
 
     fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {

@@ -15,16 +15,19 @@ pub struct CommandUser<'a> {
     pub user: &'a str,
 }
 
-impl Server {
-    /// Executes a command of the commands reference with the rights of a user. Writes the bytes of
-    /// its download to `file`, and returns the reply. Blocks until the command has ended.
-    ///
-    /// # Errors
-    /// Those of `file`, and `NotFound` for a tenant that does not exist.
-    pub fn command(&self, of: CommandUser<'_>, text: &str, file: &mut dyn Write) -> io::Result<CommandReply> {
-        let tenants = self.broker.tenants.all();
-        let tenant = tenants.iter().find(|tenant| &*tenant.name == of.tenant);
-        let tenant = tenant.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such tenant"))?;
-        command_in_process(&self.broker, tenant, of.user, text, file)
-    }
+/// Executes a command of the commands reference with the rights of a user. Writes the bytes of its
+/// download to `file`, and returns the reply. Blocks until the command has ended.
+///
+/// # Errors
+/// Those of `file`, and `NotFound` for a tenant that does not exist.
+pub fn execute_command(
+    server: &Server,
+    of: CommandUser<'_>,
+    text: &str,
+    file: &mut dyn Write,
+) -> io::Result<CommandReply> {
+    let tenants = server.broker.tenants.all();
+    let tenant = tenants.iter().find(|tenant| &*tenant.name == of.tenant);
+    let tenant = tenant.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such tenant"))?;
+    command_in_process(&server.broker, tenant, of.user, text, file)
 }

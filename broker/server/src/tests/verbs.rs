@@ -9,7 +9,7 @@ use lot_to_wasm::{CompileOptions, Form};
 use serde_json::Value;
 
 use crate::testing::Running;
-use crate::{CommandUser, verb_names};
+use crate::{CommandUser, execute_command, verb_names};
 
 /// Rows in the order of their execution: user, command, code of the refusal, part of the reply.
 ///
@@ -214,7 +214,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
 fn command(running: &Running, user: &str, text: &str) -> (String, String, Vec<u8>) {
     let mut file = Vec::new();
     let of = CommandUser { tenant: "default", user };
-    let reply = running.server.command(of, text, &mut file).expect("a vector takes all bytes");
+    let reply = execute_command(&running.server, of, text, &mut file).expect("a vector takes all bytes");
     (reply.code.unwrap_or_default(), reply.json, file)
 }
 

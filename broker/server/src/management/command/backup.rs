@@ -190,8 +190,8 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// Finds the receiver of a download: the caller itself, or the Client that gave the command, if what
-/// is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
+/// Finds the receiver of a download: the caller itself, or the Client that gave the command, if
+/// what is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
 pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<DownloadReceiver, Refusal> {
     if let ReplyTo::Caller(caller) = &call.job.reply_to {
         return Ok(DownloadReceiver::Caller(caller.clone()));

@@ -23,7 +23,6 @@ mod diagnose;
 mod environment;
 mod fuzz;
 mod help;
-mod in_process;
 mod kept_values;
 mod list_clients;
 mod list_runs;
@@ -62,7 +61,6 @@ use crate::management::command_text::{self, CommandText};
 
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
-pub(crate) use in_process::command as command_in_process;
 pub(crate) use modules::local as local_modules;
 pub(crate) use modules::parts::expire as expire_uploads;
 use modules::parts::{is_part, part_published};
@@ -72,6 +70,7 @@ pub(crate) use run::not_allowed;
 use run::{busy, config_new};
 pub(crate) use users::is_own_password;
 use verb::{Verb, Work};
+pub(crate) use workers::in_process::command as command_in_process;
 pub(crate) use workers::start;
 
 /// Every verb that works, by what it is about.

@@ -1,5 +1,7 @@
 //! Threads that execute commands, from the [queues](crate::management::command_queue).
 
+pub(super) mod in_process;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;

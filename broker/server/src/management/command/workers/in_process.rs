@@ -11,7 +11,7 @@ use lotmq_auth::{Identity, Peer};
 use lotmq_core::tenant::Tenant;
 use zeroize::Zeroizing;
 
-use super::reply::{Heading, Refusal};
+use super::super::reply::{Heading, Refusal};
 use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::{
@@ -50,10 +50,10 @@ pub(crate) fn command(
     });
     let (sender, parts) = sync_channel(1);
     let job = Job {
-        is_own_password: super::is_own_password(&identity, text.as_bytes()),
+        is_own_password: super::super::is_own_password(&identity, text.as_bytes()),
         caller: CommandCaller { tenant: Arc::clone(tenant), identity, origin: CommandOrigin::Principal },
         queue: broker.commands.principal_queue(),
-        load: super::load_of(text.as_bytes()),
+        load: super::super::load_of(text.as_bytes()),
         payload: Zeroizing::new(text.as_bytes().to_vec()),
         reply_to: ReplyTo::Caller(sender),
         upload: None,
