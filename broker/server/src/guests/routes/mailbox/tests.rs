@@ -456,7 +456,7 @@ impl Model {
         match is_halved {
             true => mailbox.put_back(lane, back.to_vec().into(), PutBack::Halved),
             false => mailbox.put_back(lane, back.to_vec().into(), PutBack::InOrder),
-        }
+        };
     }
 
     /// In the end everything passes.
