@@ -30,7 +30,7 @@ fn receiver() -> ConnectOptions {
     ConnectOptions::v5("receiver").clean_start(false).session_expiry(3600)
 }
 
-/// Whether nothing has come to a client for which nothing is under way any more.
+/// True if nothing has come to a client for which nothing is under way any more.
 fn has_nothing(broker: &Broker, client: &mut Client) -> bool {
     broker.wait_until_metric_is("lotmq_delayed_messages", 0.0);
     client.ping().unwrap();

@@ -98,7 +98,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Refusal", 3),
     ("Report", 3),
     ("Request", 2),
-    ("RouteType", 2),
     ("Route", 2),
     ("Rule", 2),
     ("Row", 4),

@@ -180,8 +180,8 @@ fn a_target_that_does_not_build_fails_the_fuzzing() {
     assert!(!calls.contains("--bin command"), "heavy ones only when they are asked for\n{calls}");
 }
 
-/// CI builds no target of the fuzzer. Each is one line that calls a function of its crate. A test of
-/// the crate calls it as well, with the corpus.
+/// CI builds no target of the fuzzer. Each is one line that calls a function of its crate. A test
+/// of the crate calls it as well, with the corpus.
 #[test]
 fn fuzz_targets_call_functions_whose_corpus_is_replayed() {
     for (name, call, replay) in [

@@ -19,8 +19,8 @@ const WORKSPACE: &str = "guests";
 /// Folders that are results, not sources.
 const RESULTS: [&str; 3] = ["target", "prebuilt", "__pycache__"];
 
-/// Parts of a crate that go into its module, and into those of crates that depend on it. Cases, pages
-/// and tests do not.
+/// Parts of a crate that go into its module, and into those of crates that depend on it. Cases,
+/// pages and tests do not.
 const OF_CRATE: [&str; 4] = ["Cargo.toml", "build.rs", "src", "wit"];
 
 /// Modules of these names, files and folders, are compiled for tests alone.

@@ -472,10 +472,7 @@ impl Batch {
             Op::Qos2Received { session, packet_id } => self.records.qos2_received(session, packet_id),
             Op::Qos2Released { session, packet_id } => self.records.qos2_released(session, packet_id),
             Op::PutSession(row) => self.put_session(row),
-            Op::DeleteSession { tenant, session } => {
-                let key = crate::table::session_key(tenant, session);
-                self.change(key.len(), RowChange::DeleteSession { session, key });
-            }
+            Op::DeleteSession { tenant, session } => self.delete_session(tenant, session),
             Op::PutSubscription(row) => self.put(row),
             Op::DeleteSubscription { tenant, session, filter } => {
                 self.delete(Table::Subscriptions, subscription_key(tenant, session, filter));
@@ -528,6 +525,11 @@ impl Batch {
             Op::PutMeta(row) if row.name.starts_with("store.") => {}
             Op::PutMeta(row) => self.put(row),
         }
+    }
+
+    fn delete_session(&mut self, tenant: TenantId, session: SessionId) {
+        let key = crate::table::session_key(tenant, session);
+        self.change(key.len(), RowChange::DeleteSession { session, key });
     }
 
     fn enqueue(&mut self, message: &MessageRef<'_>, deliveries: &[Delivery<'_>]) {

@@ -21,8 +21,8 @@ pub enum RestoreScope {
 }
 
 impl RestoreScope {
-    /// Whether definitions, accounts, messages with a delay and other rows that belong to the tenant
-    /// as a whole are in this scope.
+    /// Whether definitions, accounts and other rows that belong to the tenant as a whole are in this
+    /// scope.
     pub fn has_managed(self, tenant: TenantId) -> bool {
         match self {
             Self::Everything => true,
@@ -39,8 +39,8 @@ impl RestoreScope {
         }
     }
 
-    /// Whether the messages that are kept for a topic are in this scope: the retained one, and those
-    /// that wait until their delay is over.
+    /// Whether the messages that are kept for a topic are in this scope: the retained one, and
+    /// those that wait until their delay is over.
     pub fn has_topic(self, tenant: TenantId, topic: &str) -> bool {
         match self {
             Self::Shard(shard) => shard.has_topic(tenant, topic),

@@ -16,9 +16,9 @@ section! {
         /// Shortest password that `-addUser` and `-changeUserPassword` take, in characters. It does
         /// not hold for the password that a new broker gives to `root`.
         password_chars_min: u32 = 8, range 1..=64;
-        /// Memory in KiB that hashing a new password by Argon2id takes; each login with this password
-        /// takes it again. Passwords that are stored keep the cost of their time. OWASP recommends at
-        /// least 19,456 with 2 passes.
+        /// Memory in KiB that hashing a new password by Argon2id takes; each login with this
+        /// password takes it again. Passwords that are stored keep the cost of their time. OWASP
+        /// recommends at least 19,456 with 2 passes.
         password_hash_memory_kib: u32 = 19_456, range 8..=1_048_576;
         /// Passes of Argon2id over that memory.
         password_hash_passes: u32 = 2, range 1..=64;

@@ -240,8 +240,8 @@ macro_rules! limit_table {
                 retained_bytes: u64 = $crate::limit_table::RETAINED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => RetainedBytes(QuotaExceeded, "retained messages take too much room"): "as for `retained_messages`; replacing by a message that is not longer works";
                 /// Messages that wait until their delay is over. Each user with their programs, all
-                /// clients without a user together, and programs without an owner have at most three
-                /// quarters of what the others leave. With 0 no message has a delay.
+                /// clients without a user together, and programs without an owner have at most
+                /// three quarters of what the others leave. With 0 no message has a delay.
                 delayed_messages: u32 = $crate::limit_table::DELAYED_MESSAGES_MAX, range 0..=100_000_000, unit "messages"
                     => DelayedMessages(QuotaExceeded, "too many delayed messages"): "a message with a delay that would become one more is refused with 0x97 (5.0, QoS 1 and 2). One of QoS 0 is dropped; before 5.0 one of QoS 1 or 2 ends its connection";
                 /// Bytes of the messages that wait until their delay is over, with topics and

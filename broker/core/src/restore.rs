@@ -32,7 +32,7 @@ use crate::shared::Core;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
 use crate::tenant::client::{Client, ClientState, LeftAt, Queued};
-use crate::tenant::delayed::{DelayedMessage, DelayedPublisher, Due};
+use crate::tenant::delayed::{DelayedMessage, DelayedPlace, DelayedPublisher};
 use crate::tenant::replay::Replays;
 use crate::tenant::retain::Keeper;
 use crate::tenant::session_key::SessionKey;
@@ -341,7 +341,7 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
             message,
             publisher,
             origin: None,
-            due: Due { at: Time::from_millis(row.due_at_ms), id: row.id },
+            due: DelayedPlace { at: Time::from_millis(row.due_at_ms), id: row.id },
             is_stored: true,
             changed: Stamp::default(),
             _room: room,

@@ -247,4 +247,5 @@ pub use server::in_process::{CommandReply, CommandUser, execute_command};
 pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
-pub use server::{ContentsError, Server, StartError, embedded, preflight, warm};
+pub use server::{ContentsError, apply_changes, stored_contents};
+pub use server::{Server, StartError, embedded, preflight, warm};

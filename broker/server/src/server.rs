@@ -41,7 +41,7 @@ use lotmq_store::{Committed, OnCommit, OpenError, Store, StoreOptions};
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-pub use self::follower::ContentsError;
+pub use self::follower::{ContentsError, apply_changes, stored_contents};
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;

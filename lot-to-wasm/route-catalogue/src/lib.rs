@@ -1,8 +1,8 @@
 //! Catalogue of the types of routes: their names, sections, keys and places, as data.
 //!
-//! Each connector describes its types in `guests/route-<name>/route.toml`. Types without a connector
-//! are in `types`. The build script turns the descriptions into the static data here. The compiler
-//! checks routes with it, and the broker connects with it.
+//! Each connector describes its types in `guests/route-<name>/route.toml`. Types without a
+//! connector are in `types`. The build script turns the descriptions into the static data here. The
+//! compiler checks routes with it, and the broker connects with it.
 //!
 //! Not here: checks that are code ([`RouteCheck`] names them), and the guests themselves.
 
@@ -302,7 +302,8 @@ pub enum TlsOf {
     AtOnceAt(u16),
 }
 
-/// Returns all types: those that lotmq runs, by the folders of their guests, and the others by name.
+/// Returns all types: those that lotmq runs, by the folders of their guests, and the others by
+/// name.
 pub fn all() -> impl Iterator<Item = &'static RouteType> + Clone {
     TYPES.iter()
 }

@@ -1,5 +1,5 @@
-//! Places that have exactly one of something built in: one tenant, one kind of account. Each becomes
-//! a port with adaptors, and its count 0.
+//! Places that have exactly one of something built in: one tenant, one kind of account. Each
+//! becomes a port with adaptors, and its count 0.
 
 use lot_route_catalogue::all;
 

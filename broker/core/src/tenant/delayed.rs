@@ -34,7 +34,7 @@ const KEY_BITS: u32 = 40;
 /// Key of programs without an owner, which no account has.
 const NO_OWNER: u64 = (1 << KEY_BITS) - 1;
 
-/// Due messages that one look takes out of the waiting ones.
+/// DelayedPlace messages that one look takes out of the waiting ones.
 const PASSED_AT_ONCE: usize = 1024;
 
 /// Publisher of a message with a delay, who needs the right to publish when it is due.
@@ -84,7 +84,7 @@ pub struct DelayedMessage {
     pub(crate) publisher: DelayedPublisher,
     /// Route that brought it, to which it does not return.
     pub(crate) origin: Option<DefinitionId>,
-    pub(crate) due: Due,
+    pub(crate) due: DelayedPlace,
     /// Whether the store has it.
     pub(crate) is_stored: bool,
     /// Turn that has handed it to the store.
@@ -95,7 +95,7 @@ pub struct DelayedMessage {
 
 /// Place of a message in the order of publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Due {
+pub(crate) struct DelayedPlace {
     /// Time since 1970.
     pub(crate) at: Time,
     /// Number of the message, also in the store.
@@ -117,7 +117,7 @@ pub struct DelayedMessages {
 
 #[derive(Default)]
 struct DelayedQueue {
-    waiting: BTreeMap<Due, DelayedMessage>,
+    waiting: BTreeMap<DelayedPlace, DelayedMessage>,
     /// Messages that are due, by tenant and account.
     due: OwnerTurns<DelayedMessage>,
 }
@@ -253,7 +253,7 @@ mod tests {
                 message,
                 publisher: publisher.clone(),
                 origin: None,
-                due: Due { at: Time::from_millis(at), id: MessageId(self.ids) },
+                due: DelayedPlace { at: Time::from_millis(at), id: MessageId(self.ids) },
                 is_stored: false,
                 changed: Stamp::default(),
                 _room: room,

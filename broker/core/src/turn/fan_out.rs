@@ -10,6 +10,8 @@ pub(crate) mod delayed;
 mod forms;
 mod parts;
 
+pub use delayed::delay;
+
 use std::sync::Arc;
 
 use lotmq_changes::{Delivery, MembershipId, MessageRef, Op, SessionId};
@@ -133,7 +135,7 @@ impl Turn {
     /// may publish there. False when its receivers get it in a later turn; a message with a delay
     /// is published when that is over.
     pub fn publish(&mut self, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
-        if self.delay(tenant, publication).is_some() {
+        if delay(self, tenant, publication).is_some() {
             return true;
         }
         if self.serves_clients() {

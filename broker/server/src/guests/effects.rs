@@ -24,6 +24,7 @@ use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::retain::Keeper;
 use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::fan_out::delay;
 use lotmq_core::turn::internal::encoded;
 use lotmq_process::clock::definitions_now;
 use lotmq_process::clock::timestamp;
@@ -203,7 +204,7 @@ impl<'m> GuestMessage<'m> {
             recorder.sees(by.name(), self.run_event());
         }
         let publication = Publication { owner, origin, ..publication };
-        if let Some(delayed) = turn.delay(tenant, &publication) {
+        if let Some(delayed) = delay(turn, tenant, &publication) {
             return delayed.map_err(Unpublished::NotDelayed);
         }
         turn.publish(tenant, &publication);

@@ -20,21 +20,19 @@ pub enum ContentsError {
     Snapshot(#[from] SnapshotError),
 }
 
-impl Server {
-    /// Returns the stored contents, except archives, components and the audit: those that a broker
-    /// that starts now would find.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn contents(&self) -> Result<Recovered, ContentsError> {
-        Ok(self.broker.archive.snapshot()?.contents(RecoveredQueues::Sent)?)
-    }
+/// Returns the stored contents, except archives, components and the audit: those that a broker that
+/// starts now would find.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn stored_contents(server: &Server) -> Result<Recovered, ContentsError> {
+    Ok(server.broker.archive.snapshot()?.contents(RecoveredQueues::Sent)?)
+}
 
-    /// Makes changes effective that another process has written to the log: of users, definitions,
-    /// variables, secrets and settings. Writes none of them. Not for shards, because it compiles.
-    pub fn apply(&self, changes: ManagedChanges) {
-        let mut turn = Turn::new(Arc::clone(&self.broker.context), None);
-        apply(&self.broker, changes, &mut turn);
-        turn.flush();
-    }
+/// Makes changes effective that another process has written to the log: of users, definitions,
+/// variables, secrets and settings. Writes none of them. Not for shards, because it compiles.
+pub fn apply_changes(server: &Server, changes: ManagedChanges) {
+    let mut turn = Turn::new(Arc::clone(&server.broker.context), None);
+    apply(&server.broker, changes, &mut turn);
+    turn.flush();
 }

@@ -2,7 +2,8 @@
 //! broker takes over.
 //!
 //! [`tenants`] makes the tenants with their accounts, environment and secrets. [`restore`] fills
-//! them. Sessions, retained messages and messages with a delay are the core's ([`lotmq_core::restore`]).
+//! them. Sessions, retained messages and messages with a delay are the core's
+//! ([`lotmq_core::restore`]).
 
 mod deployed;
 mod tenants;

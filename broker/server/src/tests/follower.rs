@@ -6,6 +6,7 @@ use lotmq_codec::ReasonCode;
 use serde_json::Value;
 
 use crate::testing::{Running, connect, receive};
+use crate::{apply_changes, stored_contents};
 
 /// Commands whose answers both brokers give equally.
 const QUESTIONS: [&str; 6] =
@@ -22,7 +23,7 @@ struct Pair {
 impl Pair {
     fn start() -> Self {
         let [writer, follower] = [(); 2].map(|()| Running::start("os"));
-        let applied = writer.server.contents().unwrap();
+        let applied = stored_contents(&writer.server).unwrap();
         Self { writer, follower, applied }
     }
 
@@ -33,9 +34,9 @@ impl Pair {
             let answer = ask(&mut root, command);
             assert_eq!(answer["success"], true, "{command}: {answer}");
         }
-        let contents = self.writer.server.contents().unwrap();
-        self.follower.server.apply(ManagedChanges::between(&self.applied, contents));
-        self.applied = self.writer.server.contents().unwrap();
+        let contents = stored_contents(&self.writer.server).unwrap();
+        apply_changes(&self.follower.server, ManagedChanges::between(&self.applied, contents));
+        self.applied = stored_contents(&self.writer.server).unwrap();
     }
 
     fn both(&self) -> [&Running; 2] {

@@ -19,44 +19,42 @@ use crate::message::Message;
 use crate::message::spans::MessageSpans;
 use crate::reason::NotTaken;
 use crate::tenant::Tenant;
-use crate::tenant::delayed::{DelayedMessage, DelayedPublisher, Due};
+use crate::tenant::delayed::{DelayedMessage, DelayedPlace, DelayedPublisher};
 use crate::tenant::publication::Publication;
 use crate::turn::Turn;
 use crate::turn::session_row::peer_row;
 
-impl Turn {
-    /// Takes over a message whose topic asks for a delay; `None` for any other message.
-    ///
-    /// The publisher may publish to the target. A refusal is counted.
-    ///
-    /// # Errors
-    /// The fault of its topic, or the limit that leaves no room for it.
-    pub fn delay(
-        &mut self,
-        tenant: &Arc<Tenant>,
-        publication: &Publication<'_>,
-    ) -> Option<Result<(), NotTaken>> {
-        let topic = self.arena.get(publication.message.topic);
-        if topic.first() != Some(&b'$') {
-            return None;
-        }
-        let found = parse_delayed(text(topic))?;
-        let asked = found.map(|delayed| (delayed.seconds, delayed.target.len()));
-        let taken = asked.map_err(NotTaken::from).and_then(|(seconds, target)| {
-            let message = with_target(publication.message, target);
-            let publication = Publication { message, in_place: None, keeper: None, ..*publication };
-            let taken = delay_by(self, tenant, &publication, seconds);
-            taken.map(drop).map_err(NotTaken::Limit)
-        });
-        if let Err(reason) = taken {
-            self.core.counters.publish_refused.add(1);
-            if let NotTaken::Limit(limit) = reason {
-                let topic = self.arena.text(publication.message.topic);
-                self.core.limits.elsewhere.note(limit, &topic, self.moment.now);
-            }
-        }
-        Some(taken)
+/// Takes over a message whose topic asks for a delay; `None` for any other message.
+///
+/// The publisher may publish to the target. A refusal is counted.
+///
+/// # Errors
+/// The fault of its topic, or the limit that leaves no room for it.
+pub fn delay(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    publication: &Publication<'_>,
+) -> Option<Result<(), NotTaken>> {
+    let topic = turn.arena.get(publication.message.topic);
+    if topic.first() != Some(&b'$') {
+        return None;
     }
+    let found = parse_delayed(text(topic))?;
+    let asked = found.map(|delayed| (delayed.seconds, delayed.target.len()));
+    let taken = asked.map_err(NotTaken::from).and_then(|(seconds, target)| {
+        let message = with_target(publication.message, target);
+        let publication = Publication { message, in_place: None, keeper: None, ..*publication };
+        let taken = delay_by(turn, tenant, &publication, seconds);
+        taken.map(drop).map_err(NotTaken::Limit)
+    });
+    if let Err(reason) = taken {
+        turn.core.counters.publish_refused.add(1);
+        if let NotTaken::Limit(limit) = reason {
+            let topic = turn.arena.text(publication.message.topic);
+            turn.core.limits.elsewhere.note(limit, &topic, turn.moment.now);
+        }
+    }
+    Some(taken)
 }
 
 /// Message on the last `target` bytes of its topic.
@@ -83,7 +81,8 @@ pub(crate) fn delay_by(
     };
     let room = context.delayed.room(tenant, &publisher, publication.message.bytes())?;
     let now = Time::from_millis(turn.core.clock.lifetime_ms());
-    let due = Due { at: now.plus(Duration::from_secs(seconds.into())), id: turn.core.ids.next_message() };
+    let due =
+        DelayedPlace { at: now.plus(Duration::from_secs(seconds.into())), id: turn.core.ids.next_message() };
     let message = Message::new(0, publication.message.parts(&turn.arena));
     let is_stored = publication.message.qos != QoS::AtMostOnce;
     let delayed = DelayedMessage {
