@@ -230,7 +230,11 @@ ON TOPIC \"valve/off\" DO
 [[case]]
 name = "after a minute"
 when = [{ topic = "valve/on", payload = 9 }, { pass = "61s" }]
-then = [{ topic = "$delayed/60/valve/off", payload = 9 }, { topic = "closed", payload = 9 }]
+then = [
+    { topic = "$delayed/60/valve/off", payload = 9 },
+    { topic = "valve/off", payload = 9 },
+    { topic = "closed", payload = 9 },
+]
 
 [[case]]
 name = "not before"
