@@ -5,9 +5,12 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use lotmq_client::{ConnectOptions, Connection, Endpoint, ProtocolVersion, QoS};
-use lotmq_test_support::{Authority, Broker, QuicOptions, QuicTunnel, WAIT_MAX};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, QuicOptions, QuicTunnel, WAIT_MAX};
 
-use crate::options;
+/// Options of a broker whose logins take as long as those of users.
+fn options() -> BrokerOptions {
+    crate::options().real_hashes()
+}
 
 /// A broker that is told where connections come from, with users `ann` and `bob` whose passwords,
 /// `right`, it has not seen since its start.
