@@ -307,7 +307,7 @@ fn damaged_modules_are_listed_with_their_reason_after_a_start() {
     let found = listed(&broker);
     assert_eq!(found.len(), 2, "{found:?}");
     for ([name, state, reason], (expected, why)) in
-        found.iter().zip([("code", "cannot be read"), ("row", "checksum does not match")])
+        found.iter().zip([("code", "component is damaged"), ("row", "checksum does not match")])
     {
         assert_eq!((&**name, &**state), (expected, "damaged"));
         assert!(reason.contains(why), "{reason}");
