@@ -35,14 +35,14 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-listUsers", "", r#""bob""#),
     ("root", "-changeUserPassword bob n3w-s3cret", "", "bob"),
     ("root", "-changeUserSettings bob AllowedUserManagement true", "", "bob"),
-    ("root", "-changeUserSettings bob Nothing true", "ARGUMENT_INVALID", "Nothing"),
+    ("root", "-changeUserSettings bob Nothing true", "", "bob"),
     ("root", "-addUserToGroup bob operators", "", "operators"),
     ("root", "-listUserGroups bob", "", "operators"),
     ("root", "-removeUserFromGroup bob operators", "", "operators"),
     ("root", "-removeUserFromGroup bob operators", "NOT_FOUND", "operators"),
     // Actions and models.
     ("root", "-addAction", "MISSING_ARGUMENT", "LoT text"),
-    ("root", "-addAction DEFINE ACTION", "LOT201", ""),
+    ("root", "-addAction DEFINE ACTION", "LOT245", ""),
     (
         "root",
         "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD",
@@ -115,7 +115,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-removeAllPythonScripts", "", ""),
     // Panels and themes.
     ("root", "-addPanel DEFINE PANEL \"Plant\"", "", "added"),
-    ("root", "-addVisu DEFINE VISU", "", ""),
+    ("root", "-addVisu DEFINE VISU", "LOT245", ""),
     ("root", "-addVisuFile lot64:!", "BASE64_INVALID", ""),
     ("root", "-listPanels", "", "Plant"),
     ("root", "-panelCode Plant", "", "Plant"),
@@ -136,7 +136,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-duplicateProject plant plant-2", "", "plant-2"),
     ("root", "-loadProject plant -agreed", "MISSING_ARGUMENT", "Missing argument: plan."),
     ("root", "-removeProject plant", "PROJECT_LOADED", "plant"),
-    ("root", "-rollbackProject plant", "", ""),
+    ("root", "-rollbackProject plant", "NOT_FOUND", "no version before"),
     ("root", "-unloadProject", "", "plant"),
     ("root", "-removeProject plant", "", "removed"),
     ("root", "-loadLicense license.lic", "", ""),
@@ -172,7 +172,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-assetNameSet scale-2 left", "", "left"),
     ("root", "-uninstall left", "", "left"),
     ("root", "-uninstallWithToken scale-3 abc", "", "TOKEN_IGNORED"),
-    ("root", "-uninstallMultiple a b", "NOT_INSTALLED", "0 of 2 asset(s) uninstalled."),
+    ("root", "-uninstallMultiple a b", "NOT_FOUND", "0 of 2 asset(s) uninstalled."),
     ("root", "-removeModule scale", "", "removed"),
     // Values and secrets.
     ("root", "-setEnv SITE=north", "", "SITE"),
