@@ -107,7 +107,11 @@ fn acknowledged_delayed_messages_survive_kill_9_and_come_once() {
     let mut client = broker.connect(&receiver());
     assert!(client.session_present());
     client.ping().unwrap();
-    assert!(client.receive(Duration::ZERO).unwrap().is_none(), "each comes once");
+    // An acknowledgement that was not stored yet when the broker died may have the message sent
+    // again, with DUP. A second publication would come without.
+    while let Some(message) = client.receive(Duration::ZERO).unwrap() {
+        assert!(message.dup, "each comes once: {message:?}");
+    }
     assert_eq!(broker.metric("lotmq_delayed_messages"), Some(1.0), "one is not due for weeks");
 }
 
