@@ -130,7 +130,7 @@ fn delayed_topics_without_delay_or_target_are_refused() {
         "$delayed/5/$SYS/Coreflux/Command",
     ] {
         assert_eq!(publish(&mut root, topic, "1"), ReasonCode::TopicNameInvalid, "{topic}");
-        // Who cannot be told otherwise loses the connection.
+        // A client without reason codes loses the connection.
         let mut three = broker.connect(&ConnectOptions::new("three").user("root", "coreflux"));
         let sent = three.publish(&Publication::new(topic, "1").qos(QoS::AtLeastOnce));
         assert!(sent.is_err(), "{topic}: {sent:?}");

@@ -21,8 +21,7 @@ pub enum RestoreScope {
 }
 
 impl RestoreScope {
-    /// Whether definitions, accounts and other rows that belong to the tenant as a whole are in this
-    /// scope.
+    /// Whether definitions, accounts and other rows of the tenant as a whole are in this scope.
     pub fn has_managed(self, tenant: TenantId) -> bool {
         match self {
             Self::Everything => true,
