@@ -65,6 +65,7 @@ impl Default for SlabAllocator {
 // system's allocator. Nothing here unwinds.
 unsafe impl GlobalAlloc for SlabAllocator {
     #[inline]
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.slabs(layout) {
             // SAFETY: the caller's contract is that of the system's allocator.
@@ -74,6 +75,7 @@ unsafe impl GlobalAlloc for SlabAllocator {
     }
 
     #[inline]
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match self.slabs(layout) {
             // SAFETY: a layout that slabs do not serve was allocated by the system.
@@ -84,6 +86,7 @@ unsafe impl GlobalAlloc for SlabAllocator {
     }
 
     #[inline]
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc_zeroed`.
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let Some(slabs) = self.slabs(layout) else {
             // SAFETY: the caller's contract is that of the system's allocator.
@@ -98,6 +101,7 @@ unsafe impl GlobalAlloc for SlabAllocator {
     }
 
     #[inline]
+    // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the size, rounded up to the alignment, is no overflow.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
@@ -127,6 +131,7 @@ fn take(slabs: &Mutex<Slabs>) -> *mut u8 {
 ///
 /// # Safety
 /// It was taken from these slabs and is used by nobody.
+// SAFETY: the section above is the contract of the caller.
 unsafe fn give_back(slabs: &Mutex<Slabs>, slot: *mut u8) {
     let Some(slot) = NonNull::new(slot) else { return };
     // SAFETY: the caller's contract.

@@ -90,6 +90,7 @@ impl Slabs {
     ///
     /// # Safety
     /// It was taken from these slabs and is used by nobody.
+    // SAFETY: the section above is the contract of the caller.
     pub(crate) unsafe fn give_back(&mut self, slot: NonNull<u8>) {
         let slots = SLAB_BYTES / self.slot - 1;
         let offset = slot.addr().get() % SLAB_BYTES;
