@@ -67,7 +67,8 @@ fn publish(delayed: DelayedMessage, turn: &mut Turn) {
             DelayedPublisher::Program(owner) => owner.as_ref(),
         };
         let copied = Publication::of(&mut turn.arena, message, source.as_ref(), now_ms);
-        let publication = Publication { owner, origin: *origin, keeper: Some(publisher.keeper()), ..copied };
+        let keeper = publisher.keeper();
+        let publication = Publication { owner, origin: *origin, keeper: Some(&keeper), ..copied };
         turn.publish(tenant, &publication);
     });
 }

@@ -79,10 +79,13 @@ pub(super) fn handle(
     capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.get(received.message.topic);
-    match check(connection, open, &received, &turn.arena, (&turn.context, &mut turn.work.steps)) {
-        Ok(None) => {}
-        Ok(Some(seconds)) => return take_delayed(connection, open, turn, &received, seconds),
-        Err(reason) => return refuse(connection, open, turn, &received, reason),
+    if let Err(reason) =
+        check(connection, open, &received, &turn.arena, (&turn.context, &mut turn.work.steps))
+    {
+        return refuse(connection, open, turn, &received, reason);
+    }
+    if let Some(delay) = received.delay {
+        return take_delayed(connection, open, turn, &received, delay);
     }
     if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
         return take_for_system(connection, open, turn, &received);
@@ -149,13 +152,18 @@ pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
 }
 
 /// Takes over a message that is published when its delay is over.
+#[cold]
 fn take_delayed(
     connection: &Arc<Connection>,
     open: &mut Open,
     turn: &mut Turn,
     received: &Received,
-    seconds: u32,
+    delay: Result<u32, DelayedTopicError>,
 ) -> Result<(), CloseReason> {
+    let seconds = match delay {
+        Ok(seconds) => seconds,
+        Err(error) => return refuse(connection, open, turn, received, NotTaken::DelayedTopic(error)),
+    };
     if !take_over(connection, open, turn, received)? {
         return Ok(());
     }
@@ -284,21 +292,18 @@ pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     }
 }
 
-/// Checks whether the Client may publish to this topic, and returns the delay in seconds that it
-/// asks for. Rules are asked once per topic and generation of the permissions, where that settles
-/// it.
+/// Checks whether the Client may publish to this topic. Rules are asked once per topic and
+/// generation of the permissions, where that settles it.
 fn check(
     connection: &Connection,
     open: &mut Open,
     received: &Received,
     arena: &Arena,
     (context, steps): (&TurnContext, &mut usize),
-) -> Result<Option<u32>, NotTaken> {
-    let delay = || received.delay.transpose().map_err(NotTaken::DelayedTopic);
+) -> Result<(), NotTaken> {
     if open.has_published_to(arena.get(received.message.topic)) {
         received.plain?;
-        received.properties_within.map_err(NotTaken::Limit)?;
-        return delay();
+        return received.properties_within.map_err(NotTaken::Limit);
     }
     let message = received.message.parts(arena);
     let MessageParts { topic, payload, .. } = message;
@@ -324,7 +329,7 @@ fn check(
         topic.clone_into(known);
         *at = generation;
     }
-    delay()
+    Ok(())
 }
 
 /// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged
@@ -430,17 +435,16 @@ fn receive(
         turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
     }
     received.message.topic = resolve_alias(connection, open, turn, topic, alias)?;
-    note_delay(&mut received, &turn.arena);
+    if turn.arena.get(received.message.topic).first() == Some(&b'$') {
+        note_delay(&mut received, &turn.arena);
+    }
     Ok(received)
 }
 
 /// Notes the delay that the topic of a message asks for, and makes the target its topic.
+#[cold]
 fn note_delay(received: &mut Received, arena: &Arena) {
-    let topic = arena.get(received.message.topic);
-    if topic.first() != Some(&b'$') {
-        return;
-    }
-    let Some(found) = parse_delayed(text(topic)) else { return };
+    let Some(found) = parse_delayed(text(arena.get(received.message.topic))) else { return };
     received.delay = Some(found.map(|delayed| {
         received.message = with_target(received.message, delayed.target.len());
         // The packet has the topic as it came.

@@ -26,7 +26,7 @@ pub struct Publication<'a> {
     /// an owner.
     pub owner: Option<&'a Owner>,
     /// Owner for whom it counts where it is retained, if `source` and `owner` do not tell.
-    pub keeper: Option<Keeper>,
+    pub keeper: Option<&'a Keeper>,
     /// LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
     /// Number of guest runs that led to it.
@@ -36,7 +36,7 @@ pub struct Publication<'a> {
 impl<'a> Publication<'a> {
     /// For whom the message counts where it is retained.
     pub(crate) fn keeper(&self) -> Keeper {
-        self.keeper.clone().unwrap_or_else(|| Keeper::of(self.source, self.owner))
+        self.keeper.cloned().unwrap_or_else(|| Keeper::of(self.source, self.owner))
     }
 
     /// A message that was kept somewhere; a large payload is read where it lies. Its Message Expiry
