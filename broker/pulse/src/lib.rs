@@ -11,17 +11,19 @@
 //!
 //! use lotmq_pulse::limits::BEAT_PERIOD;
 //!
-//! let pulses = lotmq_pulse::Pulses::default();
-//! let pulse = pulses.add("a worker", Duration::from_secs(5));
+//! let heartbeats = lotmq_pulse::Heartbeats::default();
+//! let heartbeat = heartbeats.add("a worker", Duration::from_secs(5));
 //! let now = Instant::now();
-//! pulse.begins(now);
-//! assert!(pulses.silent(now).is_empty());
+//! heartbeat.begins(now);
+//! assert!(heartbeats.silent(now).is_empty());
 //! let later = now + Duration::from_secs(7);
-//! assert_eq!(pulses.silent(later)[0].to_string(), "a worker has given no sign of life for 7 s");
-//! pulse.waits_one_beat(later);
-//! assert!(pulses.silent(later).is_empty());
+//! let stalled = heartbeats.silent(later)[0].to_string();
+//! assert_eq!(stalled, "a worker has given no sign of life for 7 s");
+//! heartbeat.waits_one_beat(later);
+//! assert!(heartbeats.silent(later).is_empty());
 //! let much_later = later + BEAT_PERIOD + Duration::from_secs(6);
-//! assert_eq!(pulses.silent(much_later)[0].to_string(), "a worker should have woken 6 s ago");
+//! let late = heartbeats.silent(much_later)[0].to_string();
+//! assert_eq!(late, "a worker should have woken 6 s ago");
 //! ```
 //!
 //! Not here: clocks. The caller passes the time.
