@@ -207,6 +207,24 @@ fn command_replies_go_to_the_response_topic_too() {
 }
 
 #[test]
+fn a_reply_has_no_delay() {
+    use lotmq_client::{PropertyId, PropertyValue};
+    let broker = broker();
+    let mut root = broker.root("root");
+    root.subscribe_to("answers/1", QoS::AtLeastOnce).unwrap();
+    for topic in ["$delayed/1/answers/1", "answers/1"] {
+        let command = Publication::new(COMMAND, topic)
+            .qos(QoS::AtLeastOnce)
+            .property(PropertyId::ResponseTopic, PropertyValue::Utf8(topic));
+        root.publish(&command).unwrap();
+    }
+    let answer = root.receive(WAIT_MAX).unwrap().unwrap();
+    assert!(answer.text().contains("answers/1"), "{}", answer.text());
+    assert_eq!(broker.metric("lotmq_delayed_messages"), Some(0.0));
+    assert_eq!(broker.metric("lotmq_delayed_published_total"), Some(0.0));
+}
+
+#[test]
 fn source_and_error_topics_follow_the_life_of_an_action() {
     let broker = broker();
     let mut root = broker.root("root");

@@ -171,7 +171,9 @@ fn respond(turn: &mut Turn, caller: &CommandCaller, response: &ResponseTo, reply
 
 fn may_respond(tenant: &Tenant, identity: &Identity, topic: &str) -> bool {
     let asks = [Question::publish(identity, topic), Question::subscribe(identity, topic)];
+    // A reply is published at once: a delay would count for nobody, and rules see another topic.
     !system_topics::is_system(topic)
+        && lotmq_router::parse_delayed(topic).is_none()
         && lotmq_router::topic_name_valid(topic).is_ok()
         && asks.iter().all(|question| tenant.permissions.decide(question).is_allowed())
 }
