@@ -19,6 +19,7 @@ use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
 use lotmq_definitions::Owner;
+use lotmq_router::is_delayed_target;
 use lotmq_session::{
     DurableState, InflightMessage, InflightStep, Resting, Session, SessionExpiry, SessionOptions, Time,
     WillState,
@@ -322,6 +323,12 @@ fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
 fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>) {
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        if Properties::from_raw(&row.properties, PropertyPlace::PublishFromClient).is_err()
+            || !is_delayed_target(&row.topic)
+        {
+            warn!(topic = row.topic, id = row.id.0, "delayed message is damaged and is not published");
+            continue;
+        }
         if !context.core.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
             continue;
         }

@@ -12,6 +12,7 @@ pub mod client;
 pub mod delayed;
 pub mod full_queues;
 pub mod held;
+mod held_messages;
 pub mod kept;
 pub mod link;
 pub mod output;

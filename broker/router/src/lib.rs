@@ -45,6 +45,6 @@ pub use retained::{RetainedIndex, RetainedSlice};
 pub use subscription::{GroupId, Match, SharedGroup, SubscriptionIndex};
 pub use topic::{
     DELAY_SECONDS_MAX, DelayedTopic, DelayedTopicError, SharedFilter, TopicError, delayed_target,
-    filter_has_wildcard, filter_includes, filter_matches, has_more_levels, parse_delayed, parse_shared,
-    topic_filter_valid, topic_name_valid,
+    filter_has_wildcard, filter_includes, filter_matches, has_more_levels, is_delayed_target, parse_delayed,
+    parse_shared, topic_filter_valid, topic_name_valid,
 };

@@ -8,7 +8,9 @@ mod delayed;
 
 use crate::limits::{FILTER_LEVELS_MAX, TOPIC_BYTES_MAX};
 
-pub use delayed::{DELAY_SECONDS_MAX, DelayedTopic, DelayedTopicError, delayed_target, parse_delayed};
+pub use delayed::{
+    DELAY_SECONDS_MAX, DelayedTopic, DelayedTopicError, delayed_target, is_delayed_target, parse_delayed,
+};
 
 /// Separates the levels of a topic.
 pub(crate) const SEPARATOR: char = '/';

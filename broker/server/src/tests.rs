@@ -3,6 +3,7 @@
 mod asked;
 mod attach;
 mod backlog;
+mod delayed;
 mod follower;
 mod full_queue;
 mod heartbeat;

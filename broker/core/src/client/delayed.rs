@@ -1,7 +1,8 @@
 //! Publication of messages whose delay is over.
 //!
 //! The removal of a stored message and everything that its publication stores are one batch, so a
-//! crash neither loses nor doubles it. Not here: what waits, and in which order
+//! crash neither loses nor doubles it. A message for a full outbox that sheds nothing waits, as a
+//! Client would. Not here: what waits, and in which order
 //! (`tenant::delayed`).
 
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use crate::tenant::Tenant;
 use crate::tenant::delayed::{DelayedMessage, DelayedPublisher};
 use crate::tenant::publication::Publication;
 use crate::tenant::session_key::SessionKey;
+use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
+use crate::turn::capacity;
 
 /// Publishes messages that are due, for a while. True when others are left.
 ///
@@ -28,13 +31,29 @@ pub fn publish_due(turn: &mut Turn) -> bool {
         return false;
     }
     let stretch = context.core.clock.stretch(DRAIN_TIME_MAX);
-    while let Some(message) = context.delayed.next_due(Time::from_millis(turn.lifetime_ms())) {
-        publish(message, turn);
+    let next = |turn: &Turn| {
+        let now = Time::from_millis(turn.lifetime_ms());
+        context.delayed.next_held(now).or_else(|| context.delayed.next_due(now))
+    };
+    while let Some(message) = next(turn) {
+        if must_wait(&message, turn) {
+            context.delayed.hold(message);
+        } else {
+            publish(message, turn);
+        }
         if stretch.is_over(&*context.core.clock) {
             return true;
         }
     }
     false
+}
+
+/// Whether the outbox of a route that takes the message is full and sheds nothing.
+fn must_wait(delayed: &DelayedMessage, turn: &mut Turn) -> bool {
+    let DelayedMessage { tenant, message, publisher, .. } = delayed;
+    let user = publisher.user().map(|user| user.name);
+    !message.is_expired(turn.lifetime_ms())
+        && capacity::must_wait(turn, tenant, (Publisher::User(user.as_ref()), message.topic()), message.qos)
 }
 
 fn publish(delayed: DelayedMessage, turn: &mut Turn) {

@@ -23,6 +23,7 @@ use crate::durable::changes::Stamp;
 use crate::limits::Limit;
 use crate::message::Message;
 use crate::tenant::Tenant;
+use crate::tenant::held_messages::HeldMessages;
 use crate::tenant::retain::Keeper;
 
 /// Part of what the others leave that one owner may have.
@@ -34,7 +35,7 @@ const KEY_BITS: u32 = 40;
 /// Key of programs without an owner, which no account has.
 const NO_OWNER: u64 = (1 << KEY_BITS) - 1;
 
-/// DelayedPlace messages that one look takes out of the waiting ones.
+/// Messages that one look takes out of the waiting ones, and out of the due ones.
 const PASSED_AT_ONCE: usize = 1024;
 
 /// Publisher of a message with a delay, who needs the right to publish when it is due.
@@ -67,8 +68,16 @@ impl DelayedPublisher {
         }
     }
 
+    /// Bytes that the message keeps of its publisher, in memory and in the store.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Client(identity) => identity.client_id.len(),
+            Self::Program(_) => 0,
+        }
+    }
+
     /// Key of the share that the message counts in.
-    fn quota_key(&self) -> u64 {
+    pub(super) fn quota_key(&self) -> u64 {
         match (self, self.user()) {
             (_, Some(user)) => user.quota_key(),
             (Self::Client(_), None) => 0,
@@ -120,6 +129,8 @@ struct DelayedQueue {
     waiting: BTreeMap<DelayedPlace, DelayedMessage>,
     /// Messages that are due, by tenant and account.
     due: OwnerTurns<DelayedMessage>,
+    /// Messages that are due and wait for room in the outbox of a route.
+    held: HeldMessages,
 }
 
 impl DelayedMessages {
@@ -131,7 +142,8 @@ impl DelayedMessages {
         }
     }
 
-    /// Takes room for a message of this publisher.
+    /// Takes room for a message of this publisher, whose topic, properties and payload have so many
+    /// bytes.
     ///
     /// # Errors
     /// The limit that leaves none.
@@ -142,8 +154,9 @@ impl DelayedMessages {
         bytes: usize,
     ) -> Result<DelayedRoom, Limit> {
         let account = account(tenant, publisher);
+        let bytes = (bytes + publisher.bytes()) as u64;
         let messages = self.messages.hold(account, 1).map_err(|_| Limit::DelayedMessages)?;
-        let bytes = self.bytes.hold(account, bytes as u64).map_err(|_| Limit::DelayedBytes)?;
+        let bytes = self.bytes.hold(account, bytes).map_err(|_| Limit::DelayedBytes)?;
         Ok(DelayedRoom { _messages: messages, _bytes: bytes })
     }
 
@@ -155,9 +168,10 @@ impl DelayedMessages {
         bytes: usize,
     ) -> DelayedRoom {
         let account = account(tenant, publisher);
+        let bytes = (bytes + publisher.bytes()) as u64;
         DelayedRoom {
             _messages: self.messages.hold_anyway(account, 1),
-            _bytes: self.bytes.hold_anyway(account, bytes as u64),
+            _bytes: self.bytes.hold_anyway(account, bytes),
         }
     }
 
@@ -173,9 +187,24 @@ impl DelayedMessages {
     pub fn next(&self) -> Option<Time> {
         let queue = self.queue.lock();
         match queue.due.is_empty() {
-            true => queue.waiting.first_key_value().map(|(due, _)| due.at),
+            true => {
+                let waiting = queue.waiting.first_key_value().map(|(due, _)| due.at);
+                [waiting, queue.held.next()].into_iter().flatten().min()
+            }
             false => Some(Time::from_millis(0)),
         }
+    }
+
+    /// Puts a due message back because what takes it is full. Later messages of its publisher for
+    /// its topic wait behind it.
+    pub(crate) fn hold(&self, message: DelayedMessage) {
+        self.queue.lock().held.put_back(message);
+    }
+
+    /// Takes the oldest message of the next topic whose messages are held; `None` while the pause
+    /// between two rounds lasts.
+    pub(crate) fn next_held(&self, now: Time) -> Option<DelayedMessage> {
+        self.queue.lock().held.take(now)
     }
 
     /// Takes the next message that is due.
@@ -189,7 +218,14 @@ impl DelayedMessages {
             let line = (message.tenant.number, message.publisher.quota_key());
             queue.due.push(line, message);
         }
-        queue.due.take(|_, _| true)
+        for _ in 0..PASSED_AT_ONCE {
+            let message = queue.due.take(|_, _| true)?;
+            match queue.held.put_behind(message) {
+                None => {}
+                free => return free,
+            }
+        }
+        None
     }
 
     /// Takes the messages of a user who is removed. Those that are due already are denied.
@@ -198,7 +234,10 @@ impl DelayedMessages {
         let is_of = |message: &DelayedMessage| {
             message.tenant.id == tenant.id && message.publisher.user().is_some_and(|it| *it.name == *user)
         };
-        queue.waiting.extract_if(.., |_, message| is_of(message)).map(|(_, message)| message).collect()
+        let waiting = queue.waiting.extract_if(.., |_, message| is_of(message));
+        let mut found: Vec<_> = waiting.map(|(_, message)| message).collect();
+        queue.held.take_if(is_of, &mut found);
+        found
     }
 
     /// Number of messages that wait.
@@ -206,7 +245,7 @@ impl DelayedMessages {
         self.messages.used()
     }
 
-    /// Bytes of topics, properties and payloads of the messages that wait.
+    /// Bytes of the messages that wait: topics, properties, payloads and Client Identifiers.
     pub fn bytes(&self) -> u64 {
         self.bytes.used()
     }
@@ -288,6 +327,52 @@ mod tests {
             while all.next_due(Time::from_millis(1)).is_some() {}
             assert_eq!((all.messages(), all.bytes()), (0, 0), "room comes back");
         }
+    }
+
+    #[test]
+    fn client_identifiers_count_as_bytes_of_delayed_messages() {
+        let tenant = fixture::tenant();
+        let mut limits = Config::default().limits;
+        limits.delayed_bytes = 1 << 20;
+        let all = DelayedMessages::new(&limits);
+        let mut sample = Sample { all: &all, tenant: &tenant, ids: 0 };
+        let nobody = DelayedPublisher::Client(fixture::identity(&"c".repeat(65_535)));
+        let taken = (0..100).take_while(|_| sample.add(&nobody, 1).is_ok()).count();
+        assert_eq!(taken, 11, "three quarters of a megabyte");
+        let recovered = all.recovered_room(&tenant, &nobody, 10);
+        assert_eq!(all.bytes(), 11 * 65_545 + 65_545);
+        drop(recovered);
+    }
+
+    #[test]
+    fn held_messages_wait_by_publisher_and_topic_in_their_order() {
+        let tenant = fixture::tenant();
+        let all = DelayedMessages::new(&Config::default().limits);
+        let mut sample = Sample { all: &all, tenant: &tenant, ids: 0 };
+        let (eve, bob) = (user("eve", 1), user("bob", 2));
+        for publisher in [&eve, &eve, &bob, &eve] {
+            sample.add(publisher, 1).unwrap();
+        }
+        let now = Time::from_millis(1_000);
+        let first = all.next_due(now).unwrap();
+        assert_eq!(first.due.id.0, 1);
+        all.hold(first);
+        // The message of another publisher goes on, those behind it wait.
+        assert_eq!(all.next_due(now).unwrap().due.id.0, 3);
+        assert!(all.next_due(now).is_none());
+        let again = all.next_held(now).unwrap();
+        assert_eq!(again.due.id.0, 1);
+        all.hold(again);
+        assert!(all.next_held(now).is_none(), "a round asks once for each line");
+        let later = all.next().unwrap();
+        assert!(later > now && all.next_held(Time::from_millis(1_001)).is_none(), "{later:?}");
+        let order: Vec<u64> =
+            std::iter::from_fn(|| all.next_held(later)).map(|message| message.due.id.0).collect();
+        assert_eq!((order, all.next(), all.messages()), (vec![1, 2, 4], None, 0));
+        sample.add(&eve, 1).unwrap();
+        let held = all.next_due(now).unwrap();
+        all.hold(held);
+        assert_eq!((all.of_user(&tenant, "eve").len(), all.messages()), (1, 0));
     }
 
     #[test]

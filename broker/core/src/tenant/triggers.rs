@@ -98,6 +98,8 @@ pub enum Publisher<'a> {
     Client(&'a Client),
     /// The LoT route of this number, to which nothing of its own comes back.
     Route(DefinitionId),
+    /// The user of a message that waits without a Client, if it has one.
+    User(Option<&'a Arc<str>>),
 }
 
 /// Callback of a turn after the commit of its batch.

@@ -58,16 +58,27 @@ fn parts(behind: &str) -> Result<DelayedTopic<'_>, DelayedTopicError> {
     let seconds = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     let seconds = seconds.filter(|seconds| (1..=DELAY_SECONDS_MAX).contains(seconds));
     let seconds = seconds.ok_or(DelayedTopicError::Seconds)?;
+    match target_fault(target) {
+        None => Ok(DelayedTopic { seconds, target }),
+        Some(fault) => Err(fault),
+    }
+}
+
+fn target_fault(target: &str) -> Option<DelayedTopicError> {
     if target.is_empty() {
-        return Err(DelayedTopicError::TargetMissing);
+        Some(DelayedTopicError::TargetMissing)
+    } else if target.starts_with(PREFIX) {
+        Some(DelayedTopicError::TargetDelayed)
+    } else if target == "$SYS" || target.starts_with("$SYS/") {
+        Some(DelayedTopicError::TargetSystem)
+    } else {
+        None
     }
-    if target.starts_with(PREFIX) {
-        return Err(DelayedTopicError::TargetDelayed);
-    }
-    if target == "$SYS" || target.starts_with("$SYS/") {
-        return Err(DelayedTopicError::TargetSystem);
-    }
-    Ok(DelayedTopic { seconds, target })
+}
+
+/// Whether a message with a delay may be published to this Topic Name.
+pub fn is_delayed_target(topic: &str) -> bool {
+    target_fault(topic).is_none() && super::topic_name_valid(topic).is_ok()
 }
 
 /// Topic about which rights are asked: the target of a message with a delay, any other topic

@@ -100,6 +100,7 @@ fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>)
     let version = route.version();
     let user = match publisher {
         Publisher::Client(client) => client.user.clone(),
+        Publisher::User(user) => user.cloned(),
         Publisher::Route(id) => guests
             .route_by_id(id)
             .and_then(|route| Some(Arc::clone(&route.version().definition.owner()?.name))),
@@ -132,7 +133,7 @@ impl Triggers for TopicTriggers {
         }
         let asking = RoomQuery { tenant, core: notes.core, now: notes.now, qos };
         let is_own = |route: &RouteRunner| match publisher {
-            Publisher::Client(_) => false,
+            Publisher::Client(_) | Publisher::User(_) => false,
             Publisher::Route(id) => route.version().definition.id == id,
         };
         let is_full = |route: &&Arc<RouteRunner>| {

@@ -1,0 +1,48 @@
+//! Messages with a delay that were stored before the start.
+
+use bytes::Bytes;
+use lotmq_changes::{Batch, DelayedRow, Log as _, MessageId, Op, TenantId};
+use lotmq_client::QoS;
+
+use crate::testing::{Running, receive};
+
+#[test]
+fn damaged_delayed_message_is_not_published_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir.path(), "fsync");
+    let whole = DelayedRow {
+        tenant: TenantId::DEFAULT,
+        id: MessageId(1 << 40),
+        due_at_ms: 1,
+        topic: "valve".into(),
+        properties: Bytes::from_static(b"\x01\x01"),
+        payload: Bytes::from_static(b"whole"),
+        qos: 1,
+        retain: true,
+        expires_at_ms: Some(u64::MAX),
+        user: None,
+        client: None,
+    };
+    let mut batch = Batch::new();
+    let damaged = |number: u64, topic: &str, properties: &'static [u8]| DelayedRow {
+        id: MessageId(number),
+        topic: topic.into(),
+        properties: Bytes::from_static(properties),
+        payload: Bytes::from_static(b"damaged"),
+        ..whole.clone()
+    };
+    // A truncated expiry, a filter, a topic of the broker.
+    batch.push(Op::PutDelayed(&damaged(1, "valve", b"\x02\x00")));
+    batch.push(Op::PutDelayed(&damaged(2, "valve/#", b"")));
+    batch.push(Op::PutDelayed(&damaged(3, "$SYS/Coreflux/Command", b"")));
+    batch.push(Op::PutDelayed(&whole));
+    running.server.broker.log.commit(batch).unwrap();
+    running.server.stop();
+
+    let running = Running::start_in(dir.path(), "fsync");
+    let mut client = running.client("c");
+    client.subscribe_to("#", QoS::AtLeastOnce).unwrap();
+    assert_eq!(receive(&mut client), ("valve".into(), "whole".into()));
+    assert_eq!(running.server.broker.context.delayed.messages(), 0);
+    running.server.stop();
+}
