@@ -48,56 +48,86 @@ pub enum NoShare {
     },
 }
 
-/// Part of a sum that an account holds; dropping it gives it back.
+/// Part of a sum that an account holds; it may grow and shrink. Dropping it gives it back.
 #[derive(Debug)]
-pub struct HeldShare {
-    of: Arc<AccountShares>,
-    account: u64,
+pub struct HeldShare<K: Copy + Eq + Hash = u64> {
+    of: Arc<AccountShares<K>>,
+    account: K,
     amount: u64,
 }
 
-impl HeldShare {
+impl<K: Copy + Eq + Hash> HeldShare<K> {
     /// Returns the account that holds the share.
-    pub fn account(&self) -> u64 {
+    pub fn account(&self) -> K {
         self.account
     }
-}
 
-impl Drop for HeldShare {
-    fn drop(&mut self) {
-        self.of.give_back(self.account, self.amount);
+    /// Returns the amount that is held.
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Returns the sum of which this is a share.
+    pub fn sum(&self) -> &Arc<AccountShares<K>> {
+        &self.of
+    }
+
+    /// Takes more for the account.
+    ///
+    /// # Errors
+    /// [`NoShare`]; the amount is as before.
+    pub fn grow(&mut self, more: u64) -> Result<(), NoShare> {
+        self.of.take(self.account, more)?;
+        self.amount += more;
+        Ok(())
+    }
+
+    /// Takes more for the account, however much it has already.
+    pub fn grow_anyway(&mut self, more: u64) {
+        self.of.put_back(self.account, more);
+        self.amount += more;
+    }
+
+    /// Gives back some of the amount.
+    pub fn shrink(&mut self, less: u64) {
+        self.of.give_back(self.account, less);
+        self.amount -= less;
     }
 }
 
-impl AccountShares {
+impl<K: Copy + Eq + Hash> Drop for HeldShare<K> {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.of.give_back(self.account, self.amount);
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> AccountShares<K> {
+    /// Returns a share of nothing yet, which [grows](HeldShare::grow) later.
+    pub fn hold_nothing(self: &Arc<Self>, account: K) -> HeldShare<K> {
+        HeldShare { of: Arc::clone(self), account, amount: 0 }
+    }
+
     /// Takes more for an account, until what this gives is dropped.
     ///
     /// # Errors
     /// [`NoShare`].
-    pub fn hold(self: &Arc<Self>, account: u64, amount: u64) -> Result<HeldShare, NoShare> {
-        self.take(account, amount)?;
-        Ok(HeldShare { of: Arc::clone(self), account, amount })
+    pub fn hold(self: &Arc<Self>, account: K, amount: u64) -> Result<HeldShare<K>, NoShare> {
+        self.hold_beyond(account, amount, 0)
     }
 
     /// Takes more for an account that is held to the sum alone, and to no part of it, until what
-    /// this gives is dropped.
-    ///
-    /// # Errors
-    /// [`NoShare::All`].
-    pub fn hold_of_all(self: &Arc<Self>, account: u64, amount: u64) -> Result<HeldShare, NoShare> {
-        self.hold_of_all_beyond(account, amount, 0)
-    }
-
-    /// As [`hold_of_all`](Self::hold_of_all), of a sum that is greater by `beyond`.
+    /// this gives is dropped. The sum is greater by `beyond`.
     ///
     /// # Errors
     /// [`NoShare::All`].
     pub fn hold_of_all_beyond(
         self: &Arc<Self>,
-        account: u64,
+        account: K,
         amount: u64,
         beyond: u64,
-    ) -> Result<HeldShare, NoShare> {
+    ) -> Result<HeldShare<K>, NoShare> {
         let mut used = self.used.lock();
         let max = self.max().saturating_add(beyond);
         if used.all.saturating_add(amount) > max {
@@ -116,16 +146,16 @@ impl AccountShares {
     /// [`NoShare`].
     pub fn hold_beyond(
         self: &Arc<Self>,
-        account: u64,
+        account: K,
         amount: u64,
         beyond: u64,
-    ) -> Result<HeldShare, NoShare> {
+    ) -> Result<HeldShare<K>, NoShare> {
         self.take_beyond(account, amount, beyond)?;
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
 
-    /// The same, however much it has already.
-    pub fn hold_anyway(self: &Arc<Self>, account: u64, amount: u64) -> HeldShare {
+    /// As [`hold`](Self::hold), however much the account has already.
+    pub fn hold_anyway(self: &Arc<Self>, account: K, amount: u64) -> HeldShare<K> {
         self.put_back(account, amount);
         HeldShare { of: Arc::clone(self), account, amount }
     }

@@ -141,13 +141,13 @@ fn take_mappings(all: &Arc<AccountShares>, account: CodeAccount) -> Result<HeldS
     let CodeAccount { quota_key, bound } = account;
     let held = match bound {
         CodeBound::Share => all.hold(quota_key, MAPPINGS_PER_PROGRAM),
-        CodeBound::Sum => all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM),
+        CodeBound::Sum => all.hold_of_all_beyond(quota_key, MAPPINGS_PER_PROGRAM, 0),
         CodeBound::Replacement { .. } => {
             let beyond = all.max() / REPLACED_BEYOND_PART + MAPPINGS_PER_PROGRAM;
             if all.used() <= all.max().saturating_add(beyond) {
                 Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM))
             } else {
-                all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM)
+                all.hold_of_all_beyond(quota_key, MAPPINGS_PER_PROGRAM, 0)
             }
         }
         CodeBound::None => Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM)),
@@ -165,7 +165,7 @@ fn take_bytes(all: &Arc<AccountShares>, account: CodeAccount, bytes: u64) -> Res
     let beyond = all.max() / REPLACED_BEYOND_PART;
     let held = match bound {
         CodeBound::Share => all.hold(quota_key, bytes),
-        CodeBound::Sum => all.hold_of_all(quota_key, bytes),
+        CodeBound::Sum => all.hold_of_all_beyond(quota_key, bytes, 0),
         CodeBound::Replacement { has_share: true } => all.hold_beyond(quota_key, bytes, beyond),
         CodeBound::Replacement { has_share: false } => all.hold_of_all_beyond(quota_key, bytes, beyond),
         CodeBound::None => Ok(all.hold_anyway(quota_key, bytes)),
