@@ -3,8 +3,8 @@
 
 mod quota_key;
 mod turns;
+mod usage;
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,24 +13,18 @@ use parking_lot::Mutex;
 
 pub use quota_key::{QUOTA_KEY_MASK, quota_key};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
+pub use usage::Usage;
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so
 /// that nobody keeps all others out, nor do several together: each has less than the one before.
 /// Accounts are told apart by a number or, where that is to hold beyond a restart, by another key.
 #[derive(Debug)]
 pub struct AccountShares<K = u64> {
-    used: Mutex<Used<K>>,
+    used: Mutex<Usage<K>>,
     max: AtomicU64,
     /// Numerator and denominator of the part of what others leave that one account may have.
     part: (u64, u64),
     refused: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Used<K> {
-    all: u64,
-    /// Of whom some is, by account.
-    of: HashMap<K, u64>,
 }
 
 /// Why an account got no more.
@@ -130,12 +124,12 @@ impl<K: Copy + Eq + Hash> AccountShares<K> {
     ) -> Result<HeldShare<K>, NoShare> {
         let mut used = self.used.lock();
         let max = self.max().saturating_add(beyond);
-        if used.all.saturating_add(amount) > max {
+        if used.all().saturating_add(amount) > max {
             drop(used);
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(NoShare::All { max });
         }
-        used.add(account, amount);
+        add(&mut used, account, amount);
         drop(used);
         Ok(HeldShare { of: Arc::clone(self), account, amount })
     }
@@ -172,8 +166,8 @@ impl<K: Eq + Hash> AccountShares<K> {
     /// A sum of `max`, of which one account may have `part` (numerator and denominator) of what
     /// others leave.
     pub fn new(max: u64, part: (u64, u64)) -> Arc<Self> {
-        let used = Mutex::new(Used { all: 0, of: HashMap::new() });
-        Arc::new(AccountShares { used, max: AtomicU64::new(max), part, refused: AtomicU64::new(0) })
+        let (max, refused) = (AtomicU64::new(max), AtomicU64::new(0));
+        Arc::new(AccountShares { used: Mutex::default(), max, part, refused })
     }
 
     /// Has another sum from now on, which may be less than what is taken: then there is none until
@@ -194,7 +188,7 @@ impl<K: Eq + Hash> AccountShares<K> {
 
     /// Returns the sum of all shares.
     pub fn used(&self) -> u64 {
-        self.used.lock().all
+        self.used.lock().all()
     }
 
     /// How often more was asked for than there may be.
@@ -206,7 +200,7 @@ impl<K: Eq + Hash> AccountShares<K> {
     pub fn is_scarce_for(&self, account: K) -> bool {
         let used = self.used.lock();
         let own = used.of(&account);
-        used.all > self.max() / 2 || own > self.part(&used, own) / 2
+        used.all() > self.max() / 2 || own > self.part(&used, own) / 2
     }
 
     /// Whether an account has more than its part, as it may where [`put_back`](Self::put_back) did
@@ -218,8 +212,8 @@ impl<K: Eq + Hash> AccountShares<K> {
     }
 
     /// Returns the quota of an account that holds `own`.
-    fn part(&self, used: &Used<K>, own: u64) -> u64 {
-        share_of(self.max(), used.all - own, self.part)
+    fn part(&self, used: &Usage<K>, own: u64) -> u64 {
+        share_of(self.max(), used.all() - own, self.part)
     }
 
     /// Takes more for an account.
@@ -235,12 +229,12 @@ impl<K: Eq + Hash> AccountShares<K> {
         let own = used.of(&account);
         let (own_max, max) =
             (self.part(&used, own).saturating_add(beyond), self.max().saturating_add(beyond));
-        let refusal = if used.all.saturating_add(amount) > max {
+        let refusal = if used.all().saturating_add(amount) > max {
             NoShare::All { max }
         } else if own.saturating_add(amount) > own_max {
             NoShare::Owner { max: own_max }
         } else {
-            used.add(account, amount);
+            add(&mut used, account, amount);
             return Ok(());
         };
         drop(used);
@@ -251,31 +245,15 @@ impl<K: Eq + Hash> AccountShares<K> {
     /// Takes for an account what it had before, as after a restart, however much others have taken
     /// meanwhile.
     pub fn put_back(&self, account: K, amount: u64) {
-        self.used.lock().add(account, amount);
+        add(&mut self.used.lock(), account, amount);
     }
 
     /// Gives back what was taken for an account.
     pub fn give_back(&self, account: K, amount: u64) {
-        let mut used = self.used.lock();
-        used.all -= amount;
-        let own = used.of(&account) - amount;
-        if own > 0 {
-            used.of.insert(account, own);
-        } else {
-            used.of.remove(&account);
-        }
+        self.used.lock().change(account, |used| *used -= amount);
     }
 }
 
-impl<K: Eq + Hash> Used<K> {
-    /// Returns the share of an account.
-    fn of(&self, account: &K) -> u64 {
-        self.of.get(account).copied().unwrap_or_default()
-    }
-
-    fn add(&mut self, account: K, amount: u64) {
-        self.all = self.all.saturating_add(amount);
-        let own = self.of.entry(account).or_default();
-        *own = own.saturating_add(amount);
-    }
+fn add<K: Eq + Hash>(used: &mut Usage<K>, account: K, amount: u64) {
+    used.change(account, |used| *used = used.saturating_add(amount));
 }

@@ -6,11 +6,11 @@
 //! of the stand-in threads that others leave.
 
 use super::{Errand, RunOwner, Runner};
-use lotmq_shares::OwnerTurns;
+use lotmq_shares::{OwnerTurns, Usage, share_of};
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
+    collections::BinaryHeap,
     sync::Arc,
     time::Instant,
 };
@@ -84,20 +84,22 @@ impl RunWait {
 /// Runs that wait, each with its thread.
 #[derive(Default)]
 struct Waits {
-    by_owner: HashMap<RunOwner, usize>,
+    threads: Usage<RunOwner>,
     /// How many wait for each of [`RunWait::ALL`].
     by_kind: [usize; RunWait::ALL.len()],
-    all: usize,
     /// How many threads stand in for others at most.
-    most: usize,
+    most: u64,
 }
+
+/// Part of the threads that others leave which one owner may use.
+const OWNER_WAITS_PART: (u64, u64) = (1, 2);
 
 impl Waits {
     /// Whether a run of an owner may begin that may have to wait, too. An owner may use half of the
     /// threads that others leave, and one in any case.
     fn lets(&self, owner: RunOwner) -> bool {
-        let own = self.by_owner.get(&owner).copied().unwrap_or(0);
-        own == 0 || own < self.most.saturating_sub(self.all - own) / 2
+        let own = self.threads.of(&owner);
+        own == 0 || own < share_of(self.most, self.threads.all() - own, OWNER_WAITS_PART)
     }
 }
 
@@ -107,16 +109,15 @@ struct Pausing(Instant, Arc<Runner>);
 impl RunQueue {
     /// A queue for threads of which `spare_threads_max` may wait while others stand in for them.
     pub(crate) fn new(spare_threads_max: usize) -> Self {
-        let waits = Waits { most: spare_threads_max, ..Waits::default() };
+        let waits = Waits { most: spare_threads_max as u64, ..Waits::default() };
         RunQueue { inner: Mutex::new(Inner { waits, ..Inner::default() }), ..RunQueue::default() }
     }
 
     /// A run of an owner waits from now on, with its thread.
     pub(crate) fn waits(&self, owner: RunOwner, kind: RunWait) {
         let mut inner = self.inner.lock();
-        *inner.waits.by_owner.entry(owner).or_default() += 1;
+        inner.waits.threads.change(owner, |threads| *threads += 1);
         inner.waits.by_kind[kind as usize] += 1;
-        inner.waits.all += 1;
     }
 
     /// How many runs wait for this.
@@ -128,14 +129,8 @@ impl RunQueue {
     pub(crate) fn goes_on(&self, owner: RunOwner, kind: RunWait) {
         let mut inner = self.inner.lock();
         let waits = &mut inner.waits;
-        waits.all -= 1;
+        waits.threads.change(owner, |threads| *threads -= 1);
         waits.by_kind[kind as usize] -= 1;
-        if let Entry::Occupied(mut own) = waits.by_owner.entry(owner) {
-            *own.get_mut() -= 1;
-            if *own.get() == 0 {
-                own.remove();
-            }
-        }
         // Definitions that this wait held back may run now.
         if !inner.ready.is_empty() && inner.sleeping > 0 {
             self.changed.notify_all();
