@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use quota_key::{QUOTA_KEY_MASK, quota_key};
+pub use quota_key::{OwnerKey, QUOTA_KEY_MASK, quota_key};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 pub use usage::Usage;
 

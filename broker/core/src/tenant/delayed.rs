@@ -16,7 +16,7 @@ use lotmq_changes::MessageId;
 use lotmq_config::Limits;
 use lotmq_definitions::{DefinitionId, Owner};
 use lotmq_session::Time;
-use lotmq_shares::{AccountShares, HeldShare, OwnerTurns};
+use lotmq_shares::{AccountShares, HeldShare, OwnerKey, OwnerTurns};
 use parking_lot::Mutex;
 
 use crate::durable::changes::Stamp;
@@ -186,10 +186,10 @@ impl DelayedMessages {
                 break;
             };
             let message = first.remove();
-            let line = (message.tenant.number, message.publisher.quota_key());
-            queue.due.push(line, message);
+            let owner = OwnerKey { tenant: message.tenant.number, quota_key: message.publisher.quota_key() };
+            queue.due.push(owner, message);
         }
-        queue.due.take(|_, _| true)
+        queue.due.pop()
     }
 
     /// Takes the messages of a user who is removed. Those that are due already are denied.
