@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 pub use quota_key::{OwnerKey, QUOTA_KEY_MASK, quota_key};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
-pub use usage::Usage;
+pub use usage::{OwnerUsage, QuotaLevels, Usage};
 
 /// A sum that is shared out between accounts. One has at most a part of what all others leave, so
 /// that nobody keeps all others out, nor do several together: each has less than the one before.

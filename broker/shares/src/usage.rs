@@ -1,9 +1,11 @@
-//! Usage of a resource: the total, and the amount of each key.
+//! Usage of a resource by key ([`Usage`]), and by tenant and owner ([`OwnerUsage`]).
 
 use std::hash::Hash;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+
+use crate::OwnerKey;
 
 /// Usage of a resource: the total, and the amount of each key.
 ///
@@ -56,6 +58,53 @@ impl<K: Eq + Hash, A: Copy + Default + PartialEq> Usage<K, A> {
     /// Whether no key has an amount.
     pub fn is_empty(&self) -> bool {
         self.by_key.is_empty()
+    }
+}
+
+/// Values of the three levels of a resource: of an owner, of the tenant, and of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaLevels<A> {
+    /// Value of the owner.
+    pub owner: A,
+    /// Value of the owner's tenant.
+    pub tenant: A,
+    /// Value of all tenants together.
+    pub all: A,
+}
+
+/// Usage of a resource in three levels: in all, by tenant, and by owner within a tenant.
+#[derive(Debug)]
+pub struct OwnerUsage<A = u64> {
+    tenants: Usage<u32, A>,
+    owners: Usage<OwnerKey, A>,
+}
+
+impl<A: Default> Default for OwnerUsage<A> {
+    fn default() -> Self {
+        Self { tenants: Usage::default(), owners: Usage::default() }
+    }
+}
+
+impl<A: Copy + Default + PartialEq> OwnerUsage<A> {
+    /// Returns the total.
+    pub fn all(&self) -> A {
+        self.tenants.all()
+    }
+
+    /// Returns the amounts of an owner, of its tenant, and of all.
+    pub fn of(&self, owner: OwnerKey) -> QuotaLevels<A> {
+        QuotaLevels { owner: self.owners.of(&owner), tenant: self.tenants.of(&owner.tenant), all: self.all() }
+    }
+
+    /// Changes the amount of an owner, and those of its tenant and of all in the same way.
+    pub fn change(&mut self, owner: OwnerKey, change: impl Fn(&mut A)) {
+        self.tenants.change(owner.tenant, &change);
+        self.owners.change(owner, change);
+    }
+
+    /// Whether no owner has an amount.
+    pub fn is_empty(&self) -> bool {
+        self.owners.is_empty()
     }
 }
 

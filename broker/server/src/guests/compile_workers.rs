@@ -120,8 +120,7 @@ impl<'a> CompileFor<'a> {
         let account = identity.user.as_ref().and_then(|name| tenant.users.account(name));
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
-        let owner = OwnerKey { tenant: tenant.number, quota_key: identity.quota_key() };
-        let asker = CompileOwner { owner, rank };
+        let asker = CompileOwner { owner: identity.owner_key(tenant.number), rank };
         Self { asker, user: Some((tenant, identity)), ..Self::broker(workers) }
     }
 
