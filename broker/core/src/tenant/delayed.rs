@@ -28,13 +28,7 @@ use crate::tenant::retain::Keeper;
 /// Part of what the others leave that one owner may have.
 const OWNER_PART: (u64, u64) = (3, 4);
 
-/// Bits of an account's key in the sums of all tenants, below the number of its tenant.
-const KEY_BITS: u32 = 40;
-
-/// Key of programs without an owner, which no account has.
-const NO_OWNER: u64 = (1 << KEY_BITS) - 1;
-
-/// DelayedPlace messages that one look takes out of the waiting ones.
+/// Delayed messages that one look takes out of the waiting ones.
 const PASSED_AT_ONCE: usize = 1024;
 
 /// Publisher of a message with a delay, who needs the right to publish when it is due.
@@ -67,13 +61,9 @@ impl DelayedPublisher {
         }
     }
 
-    /// Key of the share that the message counts in.
-    fn quota_key(&self) -> u64 {
-        match (self, self.user()) {
-            (_, Some(user)) => user.quota_key(),
-            (Self::Client(_), None) => 0,
-            (Self::Program(_), None) => NO_OWNER,
-        }
+    /// Owner whose share the message counts in.
+    fn owner(&self, tenant: &Tenant) -> OwnerKey {
+        OwnerKey { tenant: tenant.number, quota_key: self.keeper().quota_key() }
     }
 }
 
@@ -104,21 +94,21 @@ pub(crate) struct DelayedPlace {
 
 /// Part of the bounds that a message has.
 pub(crate) struct DelayedRoom {
-    _messages: HeldShare,
-    _bytes: HeldShare,
+    _messages: HeldShare<OwnerKey>,
+    _bytes: HeldShare<OwnerKey>,
 }
 
 /// Messages of all tenants that wait until their delay is over.
 pub struct DelayedMessages {
     queue: Mutex<DelayedQueue>,
-    messages: Arc<AccountShares>,
-    bytes: Arc<AccountShares>,
+    messages: Arc<AccountShares<OwnerKey>>,
+    bytes: Arc<AccountShares<OwnerKey>>,
 }
 
 #[derive(Default)]
 struct DelayedQueue {
     waiting: BTreeMap<DelayedPlace, DelayedMessage>,
-    /// Messages that are due, by tenant and account.
+    /// Messages that are due, by owner.
     due: OwnerTurns<DelayedMessage>,
 }
 
@@ -141,9 +131,9 @@ impl DelayedMessages {
         publisher: &DelayedPublisher,
         bytes: usize,
     ) -> Result<DelayedRoom, Limit> {
-        let account = account(tenant, publisher);
-        let messages = self.messages.hold(account, 1).map_err(|_| Limit::DelayedMessages)?;
-        let bytes = self.bytes.hold(account, bytes as u64).map_err(|_| Limit::DelayedBytes)?;
+        let owner = publisher.owner(tenant);
+        let messages = self.messages.hold(owner, 1).map_err(|_| Limit::DelayedMessages)?;
+        let bytes = self.bytes.hold(owner, bytes as u64).map_err(|_| Limit::DelayedBytes)?;
         Ok(DelayedRoom { _messages: messages, _bytes: bytes })
     }
 
@@ -154,10 +144,10 @@ impl DelayedMessages {
         publisher: &DelayedPublisher,
         bytes: usize,
     ) -> DelayedRoom {
-        let account = account(tenant, publisher);
+        let owner = publisher.owner(tenant);
         DelayedRoom {
-            _messages: self.messages.hold_anyway(account, 1),
-            _bytes: self.bytes.hold_anyway(account, bytes as u64),
+            _messages: self.messages.hold_anyway(owner, 1),
+            _bytes: self.bytes.hold_anyway(owner, bytes as u64),
         }
     }
 
@@ -186,7 +176,7 @@ impl DelayedMessages {
                 break;
             };
             let message = first.remove();
-            let owner = OwnerKey { tenant: message.tenant.number, quota_key: message.publisher.quota_key() };
+            let owner = message.publisher.owner(&message.tenant);
             queue.due.push(owner, message);
         }
         queue.due.pop()
@@ -210,10 +200,6 @@ impl DelayedMessages {
     pub fn bytes(&self) -> u64 {
         self.bytes.used()
     }
-}
-
-fn account(tenant: &Tenant, publisher: &DelayedPublisher) -> u64 {
-    u64::from(tenant.number) << KEY_BITS | publisher.quota_key()
 }
 
 #[cfg(test)]
@@ -307,7 +293,7 @@ mod tests {
         assert_eq!(all.next(), Some(Time::from_millis(3)));
         assert!(all.next_due(Time::from_millis(2)).is_none());
         let order: Vec<(u64, bool)> = std::iter::from_fn(|| all.next_due(Time::from_millis(7)))
-            .map(|message| (message.due.id.0, message.publisher.quota_key() == 2))
+            .map(|message| (message.due.id.0, message.publisher.owner(&tenant).quota_key == 2))
             .collect();
         assert_eq!(order[..3].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 1, 2]);
         let bob_at = order.iter().position(|(_, is_of_bob)| *is_of_bob).unwrap();

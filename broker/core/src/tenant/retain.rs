@@ -13,7 +13,7 @@ use lotmq_changes::{KeeperRow, MessageId};
 use lotmq_config::Limits;
 use lotmq_definitions::Owner;
 use lotmq_router::RetainedIndex;
-use lotmq_shares::Usage;
+use lotmq_shares::{QUOTA_KEY_MASK, Usage};
 
 use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;
@@ -21,6 +21,10 @@ use crate::message::Message;
 use crate::shares::part;
 use crate::tenant::client::Client;
 use crate::tenant::under_way::{RoutedTurn, UnderWay};
+
+/// Quota key of the broker itself, and of programs without an owner: the largest one, which no
+/// account draws in practice.
+const BROKER_KEY: u64 = QUOTA_KEY_MASK;
 
 /// Owner for whom a retained message counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,12 +47,12 @@ impl Keeper {
         }
     }
 
-    /// In whose share it counts.
-    fn share(&self) -> KeeperShare {
+    /// Key of the share that its messages count in.
+    pub(crate) fn quota_key(&self) -> u64 {
         match self {
-            Self::Broker => KeeperShare::Broker,
-            Self::Nobody => KeeperShare::Nobody,
-            Self::User(owner) => KeeperShare::User(owner.quota_key()),
+            Self::Broker => BROKER_KEY,
+            Self::Nobody => 0,
+            Self::User(owner) => owner.quota_key(),
         }
     }
 
@@ -73,15 +77,6 @@ impl Keeper {
             }
         }
     }
-}
-
-/// Share of keepers. A user and the users that they have made as a user manager have one together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum KeeperShare {
-    Broker,
-    Nobody,
-    /// By the payer of the account.
-    User(u64),
 }
 
 /// Retained message, with its keeper.
@@ -135,8 +130,8 @@ struct Room {
 #[derive(Default)]
 pub struct Retained {
     index: RetainedIndex<Kept>,
-    /// Number and bytes, in all and by share.
-    room: Usage<KeeperShare, Room>,
+    /// Number and bytes, in all and by quota key.
+    room: Usage<u64, Room>,
     /// Whether there was no room for a message since expired ones were last removed.
     pub(crate) lacks_room: AtomicBool,
     /// Time since 1970 at which they were last removed.
@@ -191,7 +186,7 @@ impl Retained {
 
     fn put(&mut self, message: &Arc<Message>, keeper: Keeper, (turn, later): (Stamp, Option<RetainedAt>)) {
         let bytes = message.size() as u64;
-        self.room.change(keeper.share(), |room| {
+        self.room.change(keeper.quota_key(), |room| {
             room.messages += 1;
             room.bytes += bytes;
         });
@@ -211,7 +206,7 @@ impl Retained {
 
     fn give_back(&mut self, kept: &Kept) {
         let bytes = kept.size() as u64;
-        self.room.change(kept.keeper.share(), |room| {
+        self.room.change(kept.keeper.quota_key(), |room| {
             room.messages -= 1;
             room.bytes -= bytes;
         });
@@ -226,7 +221,7 @@ impl Retained {
         topic: &str,
         bytes: usize,
     ) -> Result<(), Limit> {
-        let (own, all) = (self.room.of(&keeper.share()), self.room.all());
+        let (own, all) = (self.room.of(&keeper.quota_key()), self.room.all());
         let messages_max = part(limits.retained_messages.into(), all.messages - own.messages);
         let bytes_max = part(limits.retained_bytes, all.bytes - own.bytes);
         let has_messages = own.messages < messages_max;
@@ -237,7 +232,8 @@ impl Retained {
         let limit = match self.get(topic) {
             Some(known) if bytes <= known.size() => return Ok(()),
             Some(known)
-                if known.keeper.share() == keeper.share() && own_bytes - known.size() as u64 <= bytes_max =>
+                if known.keeper.quota_key() == keeper.quota_key()
+                    && own_bytes - known.size() as u64 <= bytes_max =>
             {
                 return Ok(());
             }
@@ -291,14 +287,17 @@ mod tests {
         assert_eq!(retained.has_room(&limits, &user("bob"), "0/0", again.size()), Ok(()));
         retained.insert(&again, user("bob"));
         assert_eq!(
-            (retained.room.of(&user("bob").share()).messages, retained.room.of(&KeeperShare::Nobody).messages),
+            (
+                retained.room.of(&user("bob").quota_key()).messages,
+                retained.room.of(&Keeper::Nobody.quota_key()).messages
+            ),
             (1, 11)
         );
         for topic in ["0/0", "0/1"] {
             assert!(retained.remove(topic));
         }
-        assert!(retained.room.of(&user("bob").share()) == Room::default());
-        let of_bytes = |keeper: &Keeper| retained.room.of(&keeper.share()).bytes;
+        assert!(retained.room.of(&user("bob").quota_key()) == Room::default());
+        let of_bytes = |keeper: &Keeper| retained.room.of(&keeper.quota_key()).bytes;
         let keepers = [Keeper::Nobody, Keeper::Broker, user("ann")];
         assert_eq!(retained.bytes(), keepers.iter().map(of_bytes).sum::<u64>());
     }
