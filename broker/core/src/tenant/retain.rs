@@ -22,8 +22,8 @@ use crate::shares::part;
 use crate::tenant::client::Client;
 use crate::tenant::under_way::{RoutedTurn, UnderWay};
 
-/// Quota key of the broker itself, and of programs without an owner: the largest one, which no
-/// account draws in practice.
+/// Quota key of the broker itself, and of programs without an owner. The chance that an account
+/// draws the same key is one in 2^40.
 const BROKER_KEY: u64 = QUOTA_KEY_MASK;
 
 /// Owner for whom a retained message counts.
