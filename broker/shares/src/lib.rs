@@ -42,6 +42,15 @@ pub enum NoShare {
     },
 }
 
+/// Amounts by which bounds are greater than usual.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beyond {
+    /// Amount for the sum.
+    pub sum: u64,
+    /// Amount for the part of the account; [`u64::MAX`] holds it to the sum alone.
+    pub share: u64,
+}
+
 /// Part of a sum that an account holds; it may grow and shrink. Dropping it gives it back.
 #[derive(Debug)]
 pub struct HeldShare<K: Copy + Eq + Hash = u64> {
@@ -108,33 +117,10 @@ impl<K: Copy + Eq + Hash> AccountShares<K> {
     /// # Errors
     /// [`NoShare`].
     pub fn hold(self: &Arc<Self>, account: K, amount: u64) -> Result<HeldShare<K>, NoShare> {
-        self.hold_beyond(account, amount, 0)
+        self.hold_beyond(account, amount, Beyond::default())
     }
 
-    /// Takes more for an account that is held to the sum alone, and to no part of it, until what
-    /// this gives is dropped. The sum is greater by `beyond`.
-    ///
-    /// # Errors
-    /// [`NoShare::All`].
-    pub fn hold_of_all_beyond(
-        self: &Arc<Self>,
-        account: K,
-        amount: u64,
-        beyond: u64,
-    ) -> Result<HeldShare<K>, NoShare> {
-        let mut used = self.used.lock();
-        let max = self.max().saturating_add(beyond);
-        if used.all().saturating_add(amount) > max {
-            drop(used);
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(NoShare::All { max });
-        }
-        add(&mut used, account, amount);
-        drop(used);
-        Ok(HeldShare { of: Arc::clone(self), account, amount })
-    }
-
-    /// As [`hold`](Self::hold), where the sum and the part of the account are greater by `beyond`.
+    /// As [`hold`](Self::hold), within greater bounds.
     ///
     /// # Errors
     /// [`NoShare`].
@@ -142,7 +128,7 @@ impl<K: Copy + Eq + Hash> AccountShares<K> {
         self: &Arc<Self>,
         account: K,
         amount: u64,
-        beyond: u64,
+        beyond: Beyond,
     ) -> Result<HeldShare<K>, NoShare> {
         self.take_beyond(account, amount, beyond)?;
         Ok(HeldShare { of: Arc::clone(self), account, amount })
@@ -221,14 +207,14 @@ impl<K: Eq + Hash> AccountShares<K> {
     /// # Errors
     /// [`NoShare`].
     pub fn take(&self, account: K, amount: u64) -> Result<(), NoShare> {
-        self.take_beyond(account, amount, 0)
+        self.take_beyond(account, amount, Beyond::default())
     }
 
-    fn take_beyond(&self, account: K, amount: u64, beyond: u64) -> Result<(), NoShare> {
+    fn take_beyond(&self, account: K, amount: u64, beyond: Beyond) -> Result<(), NoShare> {
         let mut used = self.used.lock();
         let own = used.of(&account);
-        let (own_max, max) =
-            (self.part(&used, own).saturating_add(beyond), self.max().saturating_add(beyond));
+        let own_max = self.part(&used, own).saturating_add(beyond.share);
+        let max = self.max().saturating_add(beyond.sum);
         let refusal = if used.all().saturating_add(amount) > max {
             NoShare::All { max }
         } else if own.saturating_add(amount) > own_max {
