@@ -6,6 +6,9 @@
 //! are not known any more after a restart. One owner has at most half of the bytes, and so have all
 //! anonymous users together, so that nobody keeps all others out.
 //!
+//! The totals are atomic numbers behind the [`Share`] of a session. The data path changes them
+//! without a lock and without a look-up, which `lotmq_shares::AccountShares` needs.
+//!
 //! A session holds a [`Holding`], which returns its resources at the latest when it is dropped. A
 //! check for more room comes before the room is taken. So threads that check at once may exceed a
 //! bound by the room that one of them takes.

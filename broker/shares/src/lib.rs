@@ -1,5 +1,19 @@
-//! Fair sharing between accounts: [`AccountShares`] of a sum, such as of memory, and [`FairTurns`]
-//! of waiting items, such as [`OwnerTurns`].
+//! Fair sharing between owners, by two ideas.
+//!
+//! - **A share of a sum.** [`AccountShares`] is a sum, such as of memory. One account has at most a
+//!   part of the rest that all others leave. [`HeldShare`] is the amount of one holder. [`Usage`]
+//!   and [`OwnerUsage`] count amounts for code that has a lock or bounds of its own.
+//! - **Round robin.** [`FairTurns`] gives turns to keys. [`OwnerTurns`] gives them to tenants, and
+//!   to the owners within a tenant.
+//!
+//! [`OwnerKey`] names an owner in both. A mechanism beside them says in its module why it stays.
+//!
+//! # Quotas of tenants
+//! A tenant's quota is an `AccountShares` of that tenant, whose sum is the quota. To bound all
+//! tenants together, it gets a parent: an `AccountShares` whose accounts are tenants. Then each
+//! change passes on to the parent, and a refusal of either one changes neither. Code that calls
+//! [`hold`](AccountShares::hold), or [grows](HeldShare::grow) a share, stays as it is: a caller
+//! gets the sum from its maker, who chooses that of the tenant.
 
 mod quota_key;
 mod turns;

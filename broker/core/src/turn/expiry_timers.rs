@@ -8,7 +8,9 @@
 //! out when they may be half of all, so their number is bounded by that of the Clients that are
 //! away.
 //!
-//! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
+//! Not `lotmq_shares::FairTurns`, which looks for a key among all: a hundred thousand users may be
+//! due. A Client's state is locked here while the heap is: nobody calls with a Client's state
+//! locked.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -35,8 +37,7 @@ struct Deadlines {
     /// Timers that were still wanted at the last sweep.
     wanted: usize,
     /// Clients with a timer that has run out, by whose sessions they are, in the order of their
-    /// times. No `FairTurns`: of a hundred thousand users each may be due, and there each would be
-    /// looked for among all.
+    /// times.
     due: HashMap<Whose, VecDeque<Weak<Client>>>,
     /// Those whose Clients are due, in the order of their turns; each once.
     turns: VecDeque<Whose>,

@@ -8,6 +8,9 @@
 //! Order of scripts: a place goes to the script for which somebody waits who has the fewest calls
 //! running. Owners with equally many take turns. One owner has at most [`PYTHON_OWNER_MAX`] places.
 //!
+//! Not `lotmq_shares::FairTurns`: a call takes two resources in one step, and the owner with the
+//! fewest running calls comes first.
+//!
 //! Invariant: nobody waits for a script behind the other calls of another owner. A call that has
 //! begun keeps its script while it sleeps or has given its place to another call. It gets its next
 //! place in the name of the owner who comes first: its own, or one who waits for its script.

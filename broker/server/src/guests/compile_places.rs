@@ -1,7 +1,8 @@
 //! Places for compile workers: how many run at once, and whose turn it is.
 //!
 //! One owner has at most one place. One place is kept for administrators, so that they can always
-//! install. Owners who wait take turns. Invariant: a place is given back when its worker has ended,
+//! install. Owners who wait take [turns](OwnerTurns). One place is too few for a part of a sum.
+//! Invariant: a place is given back when its worker has ended,
 //! also one that was killed.
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! Definitions that messages on one topic start, split by whether publishers may have to wait for
 //! them. Those of administrators and routes start one by one, the others grouped by owner.
 //!
+//! It shares nothing out: it decides which definitions have a turn of their owner.
+//!
 //! A subscriber must not slow down its publishers. So the cost for the publisher does not grow with
 //! the number of definitions that another owner has. See `inline_budget` for the part that runs in
 //! the publisher's turn, and `relay` for the rest.

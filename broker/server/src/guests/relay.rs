@@ -4,6 +4,8 @@
 //! moves it to their mailboxes when the owner has a turn. A full relay drops messages and reports
 //! this to each definition.
 //!
+//! The run queue of the executor gives the relays of owners their turns.
+//!
 //! Invariants: messages leave in the order of their arrival. While one waits or is being passed on,
 //! [`is_ahead`](OwnerRelay::is_ahead) is true, and all other events for this owner's definitions
 //! come after it. The number and the bytes of waiting messages are bounded. Not here: the owners
