@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// The account whose session it is.
-    pub(crate) fn owner(&self) -> Option<Owner> {
+    pub fn owner(&self) -> Option<Owner> {
         Some(Owner { name: Arc::clone(self.user.as_ref()?), account: self.account })
     }
 
