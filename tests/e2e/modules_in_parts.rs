@@ -294,6 +294,34 @@ fn an_upload_that_ends_badly_leaves_the_running_module_alone() {
 }
 
 #[test]
+fn users_that_a_user_manager_has_made_share_its_uploads() {
+    let broker = options().start();
+    for scope in ["CommandCall", "ModuleManagementCreation"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE {scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IN GROUP \"deployers\" THEN\n        ALLOW"
+        ));
+    }
+    let connect = |user: &str| {
+        broker.command_ok(&format!("-addUserToGroup {user} deployers"));
+        let mut client = broker.connect(&ConnectOptions::v5(user).user(user, "pw"));
+        client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        Uploader { client, statuses: Vec::new() }
+    };
+    broker.command_ok("-addUser manager pw");
+    broker.command_ok("-changeUserSettings manager AllowedUserManagement true");
+    let mut manager = connect("manager");
+    let made = manager.command("-addUser made pw");
+    assert_eq!(made["success"], true, "{made}");
+    for number in 0..4 {
+        manager.begin(&format!("m{number} -world action"), b"bytes");
+    }
+    let refused = connect("made").command(&announced("m4 -world action", b"bytes"));
+    assert_eq!(code(&refused), "QUOTA_EXCEEDED", "{refused}");
+    broker.command_ok("-addUser other pw");
+    connect("other").begin("m5 -world action", b"bytes");
+}
+
+#[test]
 fn uploads_are_bounded_in_number_and_bytes() {
     let broker = options().variable("LOTMQ_LIMITS_MAX_PACKET_SIZE", "8192").start();
     let mut uploader = Uploader::connect(&broker, "uploader");

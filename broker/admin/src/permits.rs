@@ -1,5 +1,7 @@
 //! Permits of connections to the health port. A new one always gets one: when all are taken, that
 //! of the address with the most of them ends which has been idle longest.
+//!
+//! Not `lotmq_shares::AccountShares`: full permits are evicted, and no connection is refused.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -44,8 +44,8 @@ pub struct Account {
     #[serde(default)]
     pub groups: BTreeSet<String>,
     /// Name of the user manager who made the account, or of the user that this manager counts for.
-    /// `None` if an administrator made it. Its commands wait in the share of that user. All other
-    /// shares follow from the [number](Account::number).
+    /// `None` if an administrator made it. The audit counts its records for that user. Shares
+    /// follow from the [number](Account::number).
     #[serde(default)]
     pub counts_for: Option<Arc<str>>,
 }
@@ -73,8 +73,7 @@ impl Account {
         }
     }
 
-    /// Returns the user whose share its commands use, and whom the accounts that it makes count
-    /// for.
+    /// Returns the user whom the accounts that it makes count for.
     pub fn accountable(&self) -> &Arc<str> {
         self.counts_for.as_ref().unwrap_or(&self.name)
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::quota_key;
+use lotmq_shares::{OwnerKey, quota_key};
 use zeroize::Zeroizing;
 
 use crate::account::Account;
@@ -50,6 +50,11 @@ impl Identity {
     /// Key of the share of its work; 0 for an anonymous session.
     pub fn quota_key(&self) -> u64 {
         quota_key(self.account)
+    }
+
+    /// Owner of what it does, in the tenant of this number.
+    pub fn owner_key(&self, tenant: u32) -> OwnerKey {
+        OwnerKey { tenant, quota_key: self.quota_key() }
     }
 
     /// Whether this is `root`.

@@ -6,12 +6,16 @@
 //! are not known any more after a restart. One owner has at most half of the bytes, and so have all
 //! anonymous users together, so that nobody keeps all others out.
 //!
+//! The totals are atomic numbers behind the [`Share`] of a session. The data path changes them
+//! without a lock and without a look-up, which `lotmq_shares::AccountShares` needs.
+//!
 //! A session holds a [`Holding`], which returns its resources at the latest when it is dropped. A
 //! check for more room comes before the room is taken. So threads that check at once may exceed a
 //! bound by the room that one of them takes.
 
 pub mod feeding;
 pub mod owned_sum;
+pub mod owner_totals;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -117,6 +121,9 @@ pub struct Shares {
     are_queues_shared_out: AtomicBool,
 }
 
+/// Name of all anonymous users together, for people.
+const ANONYMOUS: &str = "clients without a user";
+
 /// Divisor of the bytes that one owner may have, and all anonymous users together.
 const PART: u64 = 2;
 
@@ -165,7 +172,7 @@ impl Shares {
     pub fn unbound_windows(&self) {
         self.anonymous.window_bytes.store(0, Ordering::Relaxed);
         let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
-        owners.iter().for_each(|share| share.bound_windows(0));
+        owners.iter().for_each(|share| share.own.window_bytes.store(0, Ordering::Relaxed));
     }
 
     /// Notes how full the queues of all tenants in the store were found.
@@ -186,7 +193,8 @@ impl Share {
         [&self.own, &self.shares.all].into_iter().chain(anonymous)
     }
 
-    fn is_anonymous(&self) -> bool {
+    /// Whether the owner is no user.
+    pub fn is_anonymous(&self) -> bool {
         !matches!(self.owner, Owner::User(_))
     }
 
@@ -253,27 +261,14 @@ impl Share {
         self.own.window_bytes().min(of_anonymous.unwrap_or(u64::MAX))
     }
 
-    /// Bounds the bytes of messages that sessions of this owner have in memory; 0 for the usual
-    /// bound.
-    pub fn bound_windows(&self, window_bytes: u64) {
-        self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
-    }
-
-    /// Bounds the bytes of messages in memory for all anonymous sessions, to which this owner's
-    /// belong.
-    pub fn bound_anonymous_windows(&self, window_bytes: u64) {
-        self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
-    }
-
-    /// Tag of the tenant for an anonymous owner; `None` for a user.
-    pub fn tenant_of_anonymous(&self) -> Option<usize> {
-        self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
-    }
-
     /// Number that identifies the owner in all tenants while the share lives. All Clients of a
     /// tenant without a user have the same number.
     pub fn account(&self) -> u64 {
-        self.tenant_of_anonymous().unwrap_or_else(|| std::ptr::from_ref(self).addr()) as u64
+        let address = match self.is_anonymous() {
+            true => Arc::as_ptr(&self.shares).addr(),
+            false => std::ptr::from_ref(self).addr(),
+        };
+        address as u64
     }
 
     /// Key of the address that somebody without a user came from; `None` for users, and for this
@@ -287,7 +282,7 @@ impl Share {
 
     /// Name of the owner, for people; of several for whom one pays, that of one.
     pub fn name(&self) -> String {
-        self.user.as_ref().map_or_else(|| "clients without a user".to_owned(), |user| format!("user {user}"))
+        self.user.as_ref().map_or_else(|| ANONYMOUS.to_owned(), |user| format!("user {user}"))
     }
 
     /// Whether one more session of this owner may outlive its connection.
@@ -329,43 +324,6 @@ impl Share {
             && fits(&self.own, all_max / PART)
             && (!self.is_anonymous() || fits(&self.shares.anonymous, all_max / PART));
         if takes { Ok(()) } else { Err(Limit::TenantSessionBytes) }
-    }
-}
-
-/// Bytes stored for sessions, summed by owner, from which it follows who has too much.
-#[derive(Default)]
-pub struct StoredQueues {
-    own: HashMap<*const Share, (Arc<Share>, u64)>,
-    all: u64,
-}
-
-impl StoredQueues {
-    /// Adds the bytes that wait for a session of this owner.
-    pub fn add(&mut self, share: &Arc<Share>, bytes: u64) {
-        let (_, own) = self.own.entry(Arc::as_ptr(share)).or_insert_with(|| (Arc::clone(share), 0));
-        *own += bytes;
-        self.all += bytes;
-    }
-
-    /// Decides for each owner whether they have reached their share of `max`, with `live` stored
-    /// bytes. A message that waits for several sessions is stored once, so `live` may be less than
-    /// the sum over the sessions. The difference reduces every owner's bytes in proportion.
-    pub fn judge(self, live: u64, max: u64) {
-        let stored = |bytes: u64| {
-            let scaled = u128::from(bytes) * u128::from(live) / u128::from(self.all.max(1));
-            bytes.min(u64::try_from(scaled).unwrap_or(u64::MAX))
-        };
-        let is_full = |bytes: u64| stored(bytes) >= part(max, live.saturating_sub(stored(bytes)));
-        // Those without a name, in each tenant.
-        let mut anonymous: HashMap<*const Shares, (&Arc<Shares>, u64)> = HashMap::new();
-        for (share, bytes) in self.own.values() {
-            share.own.are_queues_full.store(is_full(*bytes), Ordering::Relaxed);
-            let of_tenant = anonymous.entry(Arc::as_ptr(&share.shares)).or_insert((&share.shares, 0));
-            of_tenant.1 += if share.is_anonymous() { *bytes } else { 0 };
-        }
-        for (shares, bytes) in anonymous.into_values() {
-            shares.anonymous.are_queues_full.store(is_full(bytes), Ordering::Relaxed);
-        }
     }
 }
 
@@ -451,7 +409,7 @@ mod tests {
     use super::*;
     use lotmq_config::Config;
 
-    fn identity(user: Option<&str>, address: &str) -> Identity {
+    pub(super) fn identity(user: Option<&str>, address: &str) -> Identity {
         let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
         identity.user = user.map(Into::into);
         identity.account = user.map_or(0, |user| user.bytes().map(u64::from).sum());
@@ -490,32 +448,6 @@ mod tests {
         assert_eq!(shares.owners.lock().len(), 1, "nothing is kept of who has nothing");
         held.clear();
         assert_eq!((shares.sessions(), shares.bytes(), shares.owners.lock().len()), ((0, 0), 0, 0));
-    }
-
-    #[test]
-    fn nobody_fills_what_is_stored_for_all() {
-        let shares = Arc::new(Shares::default());
-        let ann = shares.of(&identity(Some("ann"), "10.0.0.1"));
-        let bob = shares.of(&identity(Some("bob"), "10.0.0.1"));
-        let strangers = ["10.0.0.1", "10.0.0.2"].map(|address| shares.of(&identity(None, address)));
-        shares.queues_were_seen(false, true);
-        let judged = |of: &[(&Arc<Share>, u64)], live| {
-            let mut queues = StoredQueues::default();
-            [&ann, &bob, &strangers[0], &strangers[1]].into_iter().for_each(|share| queues.add(share, 0));
-            of.iter().for_each(|(share, bytes)| queues.add(share, *bytes));
-            queues.judge(live, 1000);
-            [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.are_queues_full())
-        };
-        assert_eq!(judged(&[(&ann, 749)], 749), [false; 4]);
-        assert_eq!(judged(&[(&ann, 750)], 750), [true, false, false, false]);
-        assert_eq!(judged(&[(&ann, 760), (&bob, 170)], 930), [true, false, false, false]);
-        assert_eq!(judged(&[(&ann, 760), (&bob, 180)], 940), [true, true, false, false]);
-        // Of several addresses none has much, and all together do.
-        assert_eq!(judged(&[(&strangers[0], 400), (&strangers[1], 400)], 800), [false, false, true, true]);
-        // Ten sessions of Ann wait for the same messages.
-        assert_eq!(judged(&[(&ann, 3000), (&bob, 300)], 600), [false; 4]);
-        // Some are of nobody's sessions.
-        assert_eq!(judged(&[(&bob, 150)], 950), [false, true, false, false]);
     }
 
     #[test]

@@ -40,7 +40,6 @@ mod schedule;
 mod silence;
 mod trace;
 mod watch_rows;
-mod watched_room;
 mod window;
 
 pub use activity::{Activity, SuppressedLine, WarningAt};

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use lot_facts::Trigger;
 use lotmq_router::SubscriptionIndex;
-use lotmq_shares::AccountShares;
+use lotmq_shares::{AccountShares, HeldShare};
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
@@ -31,7 +31,6 @@ use crate::limits::{
     WINDOW_SAVE_PERIOD,
 };
 use crate::watch_rows::{SILENCE, WatchRows};
-use crate::watched_room::WatchedRoom;
 
 /// Time of a topic that is silent, and of a watch without a deadline.
 const NEVER: u64 = u64::MAX;
@@ -68,7 +67,8 @@ pub struct SilenceWatch {
 
 #[derive(Debug)]
 struct Table {
-    room: WatchedRoom,
+    /// Part that the topics take of the room of the tenant.
+    room: HeldShare,
     topics: HashMap<Arc<str>, Arc<Heard>>,
     /// Each topic once, by its deadline and a number that makes it unique.
     deadlines: BTreeMap<(u64, u64), Arc<Heard>>,
@@ -168,7 +168,7 @@ impl Silences {
 }
 
 impl Table {
-    fn new(room: WatchedRoom) -> Self {
+    fn new(room: HeldShare) -> Self {
         let (fresh, gone) = (BTreeSet::new(), BTreeSet::new());
         let (topics, deadlines) = (HashMap::new(), BTreeMap::new());
         Table { room, topics, deadlines, next_number: 0, fresh, gone, saved_ms: 0 }
@@ -178,7 +178,7 @@ impl Table {
         self.topics = HashMap::new();
         self.deadlines.clear();
         (self.fresh, self.gone) = (BTreeSet::new(), BTreeSet::new());
-        self.room.give_back_all();
+        self.room.shrink(self.room.amount());
     }
 
     /// Notes that the row of a topic, if it has one, is to go.
@@ -229,7 +229,7 @@ impl SilenceWatch {
             topics_max,
             values: Arc::clone(values),
             rows: WatchRows::new((SILENCE, VERSION..=VERSION), definition.name(), &trigger),
-            table: Mutex::new(Table::new(WatchedRoom::new(definition, room))),
+            table: Mutex::new(Table::new(room.hold_nothing(definition.quota_key()))),
             first_deadline_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
             unkept: AtomicU64::new(0),
@@ -358,7 +358,7 @@ impl SilenceWatch {
                     if !self.names(&heard.topic) {
                         table.note_silent(&heard.topic);
                     }
-                    table.room.give_back(room_of(&heard.topic));
+                    table.room.shrink(room_of(&heard.topic));
                     silent(Arc::clone(&heard.topic));
                     count += 1;
                 }
@@ -391,7 +391,7 @@ impl SilenceWatch {
 
     /// Puts a topic into the table; `None` when there is no room.
     fn put(&self, table: &mut Table, topic: Arc<str>, at_ms: u64) -> Option<Arc<Heard>> {
-        if !table.room.take(room_of(&topic)) {
+        if table.room.grow(room_of(&topic)).is_err() {
             return None;
         }
         if !self.names(&topic) && !table.gone.remove(&topic) {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lot_facts::{Trigger, WindowExtent};
-use lotmq_shares::AccountShares;
+use lotmq_shares::{AccountShares, HeldShare};
 use parking_lot::Mutex;
 
 use crate::calendar;
@@ -37,7 +37,6 @@ use crate::limits::{
     WINDOW_TOPIC_BYTES, WINDOW_TOPICS_MAX, WINDOWS_WAITING_MAX,
 };
 use crate::now::Now;
-use crate::watched_room::WatchedRoom;
 use pane::Pane;
 use stored::{WindowClock, WindowRows};
 
@@ -90,7 +89,8 @@ pub struct WindowWatch {
 }
 
 struct WindowTable {
-    room: WatchedRoom,
+    /// Part that the topics take of the room of the tenant.
+    room: HeldShare,
     topics: BTreeMap<Arc<str>, TopicWindow>,
     /// Number of the step that is open, of a window of time.
     pane: u64,
@@ -188,7 +188,7 @@ impl Windows {
             zone: self.zone.clone(),
             values: Arc::clone(values),
             rows: WindowRows::new(definition.name(), trigger),
-            table: Mutex::new(WindowTable::new(now, WatchedRoom::new(definition, &self.room))),
+            table: Mutex::new(WindowTable::new(now, self.room.hold_nothing(definition.quota_key()))),
             next_ms: AtomicU64::new(NEVER),
             refused: AtomicU64::new(0),
         };
@@ -233,7 +233,7 @@ fn topics_max(extent: WindowExtent) -> usize {
 }
 
 impl WindowTable {
-    fn new(now: Now, room: WatchedRoom) -> WindowTable {
+    fn new(now: Now, room: HeldShare) -> WindowTable {
         WindowTable {
             room,
             topics: BTreeMap::new(),
@@ -326,7 +326,7 @@ impl WindowWatch {
             Some((topic, _)) => Arc::clone(topic),
             None if table.topics.len() >= self.topics_max
                 || topic.len() > WATCHED_TOPIC_BYTES_MAX
-                || !table.room.take(self.room_of(topic)) =>
+                || table.room.grow(self.room_of(topic)).is_err() =>
             {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 return Sampled::Refused;
@@ -355,7 +355,7 @@ impl WindowWatch {
         };
         if table.topics.get(&topic).is_some_and(|window| window.panes.is_empty()) {
             table.remove(&topic);
-            table.room.give_back(self.room_of(&topic));
+            table.room.shrink(self.room_of(&topic));
             self.rows.forget(&self.values, &topic);
         }
         table.note_changed(&topic);
@@ -412,7 +412,7 @@ impl WindowWatch {
             }
             !is_over
         });
-        table.room.give_back(left);
+        table.room.shrink(left);
         (table.end_ms, table.end_wall_ms) = on_both_clocks(now, open.end_ms);
         table.is_clock_changed = true;
         self.note_next(table);
@@ -526,7 +526,7 @@ impl WindowWatch {
             }
         }
         for (topic, panes) in windows {
-            if table.room.take(self.room_of(&topic)) {
+            if table.room.grow(self.room_of(&topic)).is_ok() {
                 table.topics.insert(topic.into(), TopicWindow { panes, change: None });
             } else {
                 self.refused.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ mod worker;
 pub use errand::Errand;
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
-pub(crate) use owner::RunOwner;
+pub(crate) use owner::owner_of_thread;
 pub use poison::MESSAGE_PAUSED;
 pub use queue::RunWait;
 pub use runner::Runner;
@@ -36,6 +36,7 @@ pub use starts::RunnerStarts;
 
 use crate::{Engine, OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use lotmq_pulse::{Heartbeat, Heartbeats};
+use lotmq_shares::OwnerKey;
 use parking_lot::Mutex;
 use queue::RunQueue;
 use spare_thread::SpareThreads;
@@ -277,7 +278,7 @@ impl Shared {
     }
 
     /// Drops all instances of an owner that are not running.
-    pub(crate) fn sweep_of(&self, owner: RunOwner) {
+    pub(crate) fn sweep_of(&self, owner: OwnerKey) {
         self.sweep_where(|runner| runner.owner() != owner || runner.cool_down(true));
     }
 

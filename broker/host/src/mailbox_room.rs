@@ -5,17 +5,14 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::{AccountShares, quota_key};
+use lotmq_shares::{AccountShares, HeldShare, quota_key};
 
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
 
 /// Room of one mailbox.
 #[derive(Debug)]
 pub struct MailboxRoom {
-    /// Payer of the account for which it acts.
-    account: u64,
-    all: Arc<AccountShares>,
-    taken: u64,
+    held: HeldShare,
     /// Whether there was not much more when the last step was taken or given back.
     was_scarce: bool,
 }
@@ -23,27 +20,25 @@ pub struct MailboxRoom {
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
     pub(crate) fn new(account: u64, all: &Arc<AccountShares>) -> Self {
-        Self { account: quota_key(account), all: Arc::clone(all), taken: 0, was_scarce: false }
+        Self { held: all.hold_nothing(quota_key(account)), was_scarce: false }
     }
 
     /// Acts for another account from now on. Room that is taken stays with the former account until
     /// it is given back.
     pub(crate) fn acts_for(&mut self, account: u64) {
-        if self.taken == 0 {
-            self.account = quota_key(account);
+        let account = quota_key(account);
+        if self.held.amount() == 0 && self.held.account() != account {
+            self.held = self.held.sum().hold_nothing(account);
         }
     }
 
     /// Whether so many bytes may wait.
     pub fn holds(&mut self, bytes: usize) -> bool {
-        let wanted = steps(bytes);
-        if wanted <= self.taken {
+        let (wanted, held) = (steps(bytes), self.held.amount());
+        if wanted <= held {
             return true;
         }
-        let is_taken = self.all.take(self.account, wanted - self.taken).is_ok();
-        if is_taken {
-            self.taken = wanted;
-        }
+        let is_taken = self.held.grow(wanted - held).is_ok();
         self.was_scarce = self.is_scarce();
         is_taken
     }
@@ -51,7 +46,7 @@ impl MailboxRoom {
     /// Whether it has some of the sum and there is not much more. It asks all others, so that this
     /// is not for each message: see [`was_scarce`](Self::was_scarce).
     pub(crate) fn is_scarce(&self) -> bool {
-        self.taken > 0 && self.all.is_scarce_for(self.account)
+        self.held.amount() > 0 && self.held.sum().is_scarce_for(self.held.account())
     }
 
     /// Returns the result of [`is_scarce`](Self::is_scarce) at the last change of the share. It is
@@ -63,21 +58,15 @@ impl MailboxRoom {
     /// Gives back what so many bytes that still wait have no need of, but for a step, which the
     /// next may need.
     pub fn shrinks(&mut self, bytes: usize) {
-        if self.taken == 0 {
+        let held = self.held.amount();
+        if held == 0 {
             return;
         }
         let kept = if bytes == 0 { 0 } else { steps(bytes) + MAILBOX_ROOM_STEP };
-        if kept < self.taken {
-            self.all.give_back(self.account, self.taken - kept);
-            self.taken = kept;
+        if kept < held {
+            self.held.shrink(held - kept);
             self.was_scarce = self.is_scarce();
         }
-    }
-}
-
-impl Drop for MailboxRoom {
-    fn drop(&mut self) {
-        self.shrinks(0);
     }
 }
 

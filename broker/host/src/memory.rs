@@ -52,26 +52,6 @@ impl From<NoShare> for Refusal {
     }
 }
 
-/// Stack of one instance on a fiber.
-pub(crate) struct StackShare {
-    account: u64,
-    all: Arc<AccountShares>,
-}
-
-impl StackShare {
-    /// For an instance that acts for this account.
-    pub(crate) fn take(account: u64, all: &Arc<AccountShares>) -> Result<Self, Refusal> {
-        all.take(account, 1)?;
-        Ok(Self { account, all: Arc::clone(all) })
-    }
-}
-
-impl Drop for StackShare {
-    fn drop(&mut self) {
-        self.all.give_back(self.account, 1);
-    }
-}
-
 /// Places of a pool: how many instances, memories and tables there may be at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolPlaces {
@@ -158,9 +138,8 @@ fn explained(reason: NoShare, what: &str) -> String {
 
 /// Bounds memory and tables of one store, and counts its places in the pool.
 pub(crate) struct Memory {
-    used: usize,
+    bytes: HeldShare,
     max: usize,
-    account: u64,
     all: GuestSums,
     places: Vec<HeldShare>,
     refused: Option<Refusal>,
@@ -174,13 +153,13 @@ impl Memory {
     pub(crate) fn new(bytes_max: usize, account: u64, all: &GuestSums) -> Result<Self, NoPoolPlace> {
         let account = quota_key(account);
         let place = all.take(account, (&all.instances, "instances"))?;
-        let places = vec![place];
-        Ok(Memory { used: 0, max: bytes_max, account, all: all.clone(), places, refused: None })
+        let (bytes, places) = (all.bytes.hold_nothing(account), vec![place]);
+        Ok(Memory { bytes, max: bytes_max, all: all.clone(), places, refused: None })
     }
 
     /// Payer of the account for which it acts: key of all of its shares.
     pub(crate) fn account(&self) -> u64 {
-        self.account
+        self.bytes.account()
     }
 
     /// A run begins.
@@ -200,7 +179,7 @@ impl Memory {
         of: fn(&GuestSums) -> (&Arc<AccountShares>, &'static str),
     ) -> wasmtime::Result<()> {
         if self.places.len() < PLACES_MAX {
-            let place = self.all.take(self.account, of(&self.all))?;
+            let place = self.all.take(self.account(), of(&self.all))?;
             self.places.push(place);
         }
         Ok(())
@@ -217,16 +196,14 @@ impl ResourceLimiter for Memory {
         if current == 0 {
             self.take_place(|all| (&all.memories, "memories"))?;
         }
-        let more = desired.saturating_sub(current);
-        let used = self.used.saturating_add(more);
-        if used > self.max {
-            self.refused = Some(Refusal::Own);
-        } else if let Err(reason) = self.all.bytes.take(self.account, more as u64) {
-            self.refused = Some(reason.into());
+        let more = desired.saturating_sub(current) as u64;
+        self.refused = if self.bytes.amount().saturating_add(more) > self.max as u64 {
+            Some(Refusal::Own)
+        } else if let Err(reason) = self.bytes.grow(more) {
+            Some(reason.into())
         } else {
-            self.used = used;
             return Ok(true);
-        }
+        };
         Ok(false)
     }
 
@@ -245,12 +222,6 @@ impl ResourceLimiter for Memory {
             self.take_place(|all| (&all.tables, "tables"))?;
         }
         Ok(desired <= TABLE_ELEMENTS_MAX)
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        self.all.bytes.give_back(self.account, self.used as u64);
     }
 }
 
@@ -315,9 +286,9 @@ mod tests {
     #[test]
     fn nobodys_routes_have_all_of_the_stacks() {
         let stacks = shares(8);
-        let mut kept: Vec<_> = (0..6).map(|_| StackShare::take(1, &stacks).unwrap()).collect();
-        assert_eq!(StackShare::take(1, &stacks).err(), Some(Refusal::Owner { max: 6 }));
-        kept.push(StackShare::take(2, &stacks).unwrap());
+        let mut kept: Vec<_> = (0..6).map(|_| stacks.hold(1, 1).unwrap()).collect();
+        assert_eq!(stacks.hold(1, 1).err(), Some(NoShare::Owner { max: 6 }));
+        kept.push(stacks.hold(2, 1).unwrap());
         kept.clear();
         assert_eq!(stacks.used(), 0);
     }

@@ -6,6 +6,7 @@ use crate::{
     memory::{NoPoolPlace, Refusal},
     texts::{GAVE_UP, cut},
 };
+use lotmq_shares::NoShare;
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
 
 /// How the engine begins a backtrace.
@@ -104,13 +105,12 @@ impl From<NoPoolPlace> for Trap {
 }
 
 /// Why an instance on a fiber was not made: there is no stack for it.
-pub(crate) fn no_stack(refusal: Refusal) -> Trap {
+pub(crate) fn no_stack(refusal: NoShare) -> Trap {
     let message = match refusal {
-        Refusal::Owner { max } => {
+        NoShare::Owner { max } => {
             format!("no instance is free: the routes of its owner have {max}, their part of what all have")
         }
-        Refusal::All { max } => format!("no instance is free: all routes together have {max}"),
-        Refusal::Own => "no instance is free".to_owned(),
+        NoShare::All { max } => format!("no instance is free: all routes together have {max}"),
     };
     Trap { kind: TrapKind::Pool, message, function: None }
 }

@@ -1,5 +1,7 @@
 //! Circuit breaker for modules that others ask or call: traps, and the pauses that follow.
 //!
+//! It shares nothing out: each module has a breaker of its own.
+//!
 //! Invariant: a trapping module costs its callers a bounded time: five runs within a minute, and
 //! then one for each pause.
 

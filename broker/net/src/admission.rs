@@ -165,7 +165,7 @@ impl Admission {
     pub(crate) fn account(&self) -> Option<u64> {
         let state = self.state.lock();
         let share = state.holder.as_ref()?;
-        share.tenant_of_anonymous().is_none().then(|| share.account())
+        (!share.is_anonymous()).then(|| share.account())
     }
 
     /// Half-open entry of the connection; `None` once CONNECT has come.

@@ -11,8 +11,9 @@
 //! all others. If those are taken, too, the oldest of the newcomer's address gives way, or of the
 //! address with most. So an administrator is always let in.
 //!
-//! The address with most of them is tracked only when there are many. That costs nothing as long as
-//! no connection has to give way.
+//! Not `lotmq_shares::AccountShares`: a full table evicts from the longest queue, and refuses
+//! nobody who has fewer. The address with most of them is tracked only when there are many. That
+//! costs nothing as long as no connection has to give way.
 //!
 //! Invariants: the table has at most its bound and the spare places, and each entry is taken out
 //! exactly once. On average the steps under the lock grow with the logarithm of the connections. No

@@ -2,9 +2,10 @@
 //! user, and in all.
 //!
 //! A connection may expand as much as one packet beyond the ratio. Without this allowance each
-//! further connection, and each new one in place of a closed one, got a packet free. Invariants:
-//! the table has at most [`HOLDERS_MAX`] rows; the lock is the innermost. Not here: how much a
-//! connection expands (`layers`).
+//! further connection, and each new one in place of a closed one, got a packet free. Not
+//! `lotmq_shares::AccountShares`: these are leaky buckets, because time gives the bytes back.
+//! Invariants: the table has at most [`HOLDERS_MAX`] rows; the lock is the innermost. Not here: how
+//! much a connection expands (`layers`).
 
 use std::time::Duration;
 

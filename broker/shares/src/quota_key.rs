@@ -11,3 +11,12 @@ pub const QUOTA_KEY_MASK: u64 = (1 << 40) - 1;
 pub const fn quota_key(account: u64) -> u64 {
     account & QUOTA_KEY_MASK
 }
+
+/// Owner of work or of a share: the accounts of a tenant that have the same quota key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OwnerKey {
+    /// Number of the tenant.
+    pub tenant: u32,
+    /// [Quota key](quota_key) of the accounts; 0 for clients without a user, and for nobody.
+    pub quota_key: u64,
+}

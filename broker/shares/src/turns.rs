@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::OwnerKey;
+
 /// Lines of things, one for each key, which take turns.
 ///
 /// Invariant: no line is empty between two calls, as far as [`WaitingLine::is_empty`] tells.
@@ -87,8 +89,8 @@ impl<K: Eq, L: WaitingLine> FairTurns<K, L> {
     }
 }
 
-/// Lines of things of owners, which take turns: tenants do, accounts within a tenant, and the
-/// things of an account, in the order in which they came.
+/// Lines of things of owners, which take turns: tenants do, and owners within a tenant. The things
+/// of an owner keep their order.
 #[derive(Debug)]
 pub struct OwnerTurns<T>(FairTurns<u32, FairTurns<u64, VecDeque<T>>>);
 
@@ -99,35 +101,28 @@ impl<T> Default for OwnerTurns<T> {
 }
 
 impl<T> OwnerTurns<T> {
-    /// Puts something behind all that waits for an account of a tenant. O(tenants + accounts).
-    pub fn push(&mut self, (tenant, account): (u32, u64), thing: T) {
-        self.0.line(&tenant).line(&account).push_back(thing);
+    /// Puts something behind all that waits for an owner. O(tenants + owners).
+    pub fn push(&mut self, owner: OwnerKey, thing: T) {
+        self.0.line(&owner.tenant).line(&owner.quota_key).push_back(thing);
     }
 
-    /// Takes the next thing, of those whose tenant and account may have their turn now.
-    pub fn take(&mut self, may: impl Fn(u32, u64) -> bool) -> Option<T> {
-        self.0.take(|tenant, accounts| {
-            accounts.take(|account, line| may(*tenant, *account).then(|| line.pop_front())?)
+    /// Takes the next thing, in the order of turns.
+    pub fn pop(&mut self) -> Option<T> {
+        self.take(|_, line| line.pop_front())
+    }
+
+    /// Takes something out of the line of the first owner, in the order of turns, for whom `take`
+    /// returns anything.
+    pub fn take<R>(&mut self, mut take: impl FnMut(OwnerKey, &mut VecDeque<T>) -> Option<R>) -> Option<R> {
+        self.0.take(|&tenant, owners| {
+            owners.take(|&quota_key, line| take(OwnerKey { tenant, quota_key }, line))
         })
     }
 
-    /// Takes the next thing for which `may` returns something: it is asked about the first thing of
-    /// each account, in the order of turns.
-    pub fn take_if<R>(&mut self, may: impl Fn(u32, u64, &T) -> Option<R>) -> Option<R> {
-        self.0.take(|tenant, accounts| {
-            accounts.take(|account, line| {
-                let taken = may(*tenant, *account, line.front()?)?;
-                line.pop_front();
-                Some(taken)
-            })
-        })
-    }
-
-    /// Keeps those things of an account that still wait. O(tenants + accounts + things of the
-    /// account).
-    pub fn retain(&mut self, (tenant, account): (u32, u64), keep: impl Fn(&T) -> bool) {
-        let accounts = self.0.line(&tenant);
-        accounts.line(&account).retain(keep);
+    /// Keeps those things of an owner that still wait. O(tenants + owners + things of the owner).
+    pub fn retain(&mut self, owner: OwnerKey, keep: impl Fn(&T) -> bool) {
+        let accounts = self.0.line(&owner.tenant);
+        accounts.line(&owner.quota_key).retain(keep);
         accounts.remove_empty();
         self.0.remove_empty();
     }
@@ -150,15 +145,14 @@ mod tests {
 
     #[test]
     fn tenants_take_turns_and_accounts_within_them() {
-        const FLOOD: u64 = 7;
-        const ROOT: u64 = 0;
+        let [flood, root] = [7, 0].map(|quota_key| OwnerKey { tenant: 1, quota_key });
         let mut queue = OwnerTurns::default();
-        (0..100).for_each(|number| queue.push((1, FLOOD), number));
-        queue.push((1, ROOT), 1_000);
-        queue.push((1, ROOT), 1_001);
-        queue.push((2, FLOOD), 2_000);
+        (0..100).for_each(|number| queue.push(flood, number));
+        queue.push(root, 1_000);
+        queue.push(root, 1_001);
+        queue.push(OwnerKey { tenant: 2, ..flood }, 2_000);
         assert_eq!(queue.len(), 103);
-        let order: Vec<u32> = std::iter::from_fn(|| queue.take(|_, _| true)).collect();
+        let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(queue.len(), 0);
         assert_eq!(order[..7], [0, 2_000, 1_000, 1, 1_001, 2, 3]);
         assert_eq!(order.len(), 103);
@@ -166,19 +160,20 @@ mod tests {
     }
 
     #[test]
-    fn first_thing_of_each_account_is_asked_about_and_given_up_things_leave_no_line() {
+    fn owner_who_may_not_start_is_passed_over_and_given_up_things_leave_no_line() {
+        let owner = |quota_key| OwnerKey { tenant: 1, quota_key };
         let mut queue = OwnerTurns::default();
-        for (account, number) in [(1, 10), (1, 11), (2, 20)] {
-            queue.push((1, account), number);
+        for (quota_key, number) in [(1, 10), (1, 11), (2, 20)] {
+            queue.push(owner(quota_key), number);
         }
-        assert_eq!(queue.take_if(|_, account, number| (account == 2).then_some(*number)), Some(20));
-        assert_eq!(queue.take_if(|_, _, number| (*number > 10).then_some(*number)), None, "11 is no first");
-        queue.retain((1, 1), |number| *number != 10);
-        queue.retain((7, 7), |_| true);
-        assert_eq!(queue.take_if(|_, _, number| Some(*number)), Some(11));
+        assert_eq!(queue.take(|of, line| (of == owner(2)).then(|| line.pop_front())?), Some(20));
+        assert_eq!(queue.take(|_, line| line.pop_front_if(|number| *number > 10)), None, "11 is no first");
+        queue.retain(owner(1), |number| *number != 10);
+        queue.retain(owner(7), |_| true);
+        assert_eq!(queue.pop(), Some(11));
         assert!(queue.is_empty());
-        queue.push((3, 3), 1);
-        queue.retain((3, 3), |_| false);
+        queue.push(owner(3), 1);
+        queue.retain(owner(3), |_| false);
         assert!(queue.is_empty());
     }
 

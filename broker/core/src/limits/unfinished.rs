@@ -7,7 +7,8 @@
 //! nothing at the next tick: a few who send half a packet each and wait keep nobody else from
 //! sending a whole one.
 //!
-//! Not here: what is counted, and when (`net`).
+//! Not `lotmq_shares::AccountShares`: holders are connections, and each read changes the sum, by
+//! atomic additions. Not here: what is counted, and when (`net`).
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -1,6 +1,7 @@
 //! Bytes that owners have on their way to the disk: with the store, in the order of the tickets.
 //!
-//! Not here: what of the turn under way will be such bytes (`turn::fed`).
+//! Not `lotmq_shares::AccountShares`: nothing is refused here. A commit ends each wait, so owners
+//! have even shares. Not here: what of the turn under way will be such bytes (`turn::fed`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;

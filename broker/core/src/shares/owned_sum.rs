@@ -1,5 +1,7 @@
 //! Sums of bytes that wait for clients: each owner has a part of what others leave, and their
 //! clients have even shares of that part.
+//!
+//! Not `lotmq_shares::AccountShares`: each write to a socket changes the sum, by atomic additions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -17,7 +17,7 @@ use lotmq_changes::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
-use lotmq_shares::quota_key;
+use lotmq_shares::{OwnerKey, quota_key};
 use parking_lot::Mutex;
 
 use crate::connection::Connection;
@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// The account whose session it is.
-    pub(crate) fn owner(&self) -> Option<Owner> {
+    pub fn owner(&self) -> Option<Owner> {
         Some(Owner { name: Arc::clone(self.user.as_ref()?), account: self.account })
     }
 
@@ -260,6 +260,11 @@ impl Client {
     pub fn quota_key(&self) -> u64 {
         // Asked for each message that triggers something, so without a copy of the name.
         if self.user.is_some() { quota_key(self.account) } else { 0 }
+    }
+
+    /// Key of whoever owns what it does.
+    pub fn owner_key(&self) -> OwnerKey {
+        OwnerKey { tenant: self.tenant.number, quota_key: self.quota_key() }
     }
 
     /// Key of the session among those of its tenant, which may outlive it.

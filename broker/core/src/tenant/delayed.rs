@@ -16,7 +16,7 @@ use lotmq_changes::MessageId;
 use lotmq_config::Limits;
 use lotmq_definitions::{DefinitionId, Owner};
 use lotmq_session::Time;
-use lotmq_shares::{AccountShares, HeldShare, OwnerTurns};
+use lotmq_shares::{AccountShares, HeldShare, OwnerKey, OwnerTurns};
 use parking_lot::Mutex;
 
 use crate::durable::changes::Stamp;
@@ -29,13 +29,7 @@ use crate::tenant::retain::Keeper;
 /// Part of what the others leave that one owner may have.
 const OWNER_PART: (u64, u64) = (3, 4);
 
-/// Bits of an account's key in the sums of all tenants, below the number of its tenant.
-const KEY_BITS: u32 = 40;
-
-/// Key of programs without an owner, which no account has.
-const NO_OWNER: u64 = (1 << KEY_BITS) - 1;
-
-/// Messages that one look takes out of the waiting ones, and out of the due ones.
+/// Delayed messages that one look takes out of the waiting ones, and out of the due ones.
 const PASSED_AT_ONCE: usize = 1024;
 
 /// Publisher of a message with a delay, who needs the right to publish when it is due.
@@ -76,13 +70,9 @@ impl DelayedPublisher {
         }
     }
 
-    /// Key of the share that the message counts in.
-    pub(super) fn quota_key(&self) -> u64 {
-        match (self, self.user()) {
-            (_, Some(user)) => user.quota_key(),
-            (Self::Client(_), None) => 0,
-            (Self::Program(_), None) => NO_OWNER,
-        }
+    /// Owner whose share the message counts in.
+    pub(super) fn owner(&self, tenant: &Tenant) -> OwnerKey {
+        OwnerKey { tenant: tenant.number, quota_key: self.keeper().quota_key() }
     }
 }
 
@@ -113,21 +103,21 @@ pub(crate) struct DelayedPlace {
 
 /// Part of the bounds that a message has.
 pub(crate) struct DelayedRoom {
-    _messages: HeldShare,
-    _bytes: HeldShare,
+    _messages: HeldShare<OwnerKey>,
+    _bytes: HeldShare<OwnerKey>,
 }
 
 /// Messages of all tenants that wait until their delay is over.
 pub struct DelayedMessages {
     queue: Mutex<DelayedQueue>,
-    messages: Arc<AccountShares>,
-    bytes: Arc<AccountShares>,
+    messages: Arc<AccountShares<OwnerKey>>,
+    bytes: Arc<AccountShares<OwnerKey>>,
 }
 
 #[derive(Default)]
 struct DelayedQueue {
     waiting: BTreeMap<DelayedPlace, DelayedMessage>,
-    /// Messages that are due, by tenant and account.
+    /// Messages that are due, by owner.
     due: OwnerTurns<DelayedMessage>,
     /// Messages that are due and wait for room in the outbox of a route.
     held: HeldMessages,
@@ -153,10 +143,10 @@ impl DelayedMessages {
         publisher: &DelayedPublisher,
         bytes: usize,
     ) -> Result<DelayedRoom, Limit> {
-        let account = account(tenant, publisher);
+        let owner = publisher.owner(tenant);
         let bytes = (bytes + publisher.bytes()) as u64;
-        let messages = self.messages.hold(account, 1).map_err(|_| Limit::DelayedMessages)?;
-        let bytes = self.bytes.hold(account, bytes).map_err(|_| Limit::DelayedBytes)?;
+        let messages = self.messages.hold(owner, 1).map_err(|_| Limit::DelayedMessages)?;
+        let bytes = self.bytes.hold(owner, bytes).map_err(|_| Limit::DelayedBytes)?;
         Ok(DelayedRoom { _messages: messages, _bytes: bytes })
     }
 
@@ -167,11 +157,11 @@ impl DelayedMessages {
         publisher: &DelayedPublisher,
         bytes: usize,
     ) -> DelayedRoom {
-        let account = account(tenant, publisher);
+        let owner = publisher.owner(tenant);
         let bytes = (bytes + publisher.bytes()) as u64;
         DelayedRoom {
-            _messages: self.messages.hold_anyway(account, 1),
-            _bytes: self.bytes.hold_anyway(account, bytes),
+            _messages: self.messages.hold_anyway(owner, 1),
+            _bytes: self.bytes.hold_anyway(owner, bytes),
         }
     }
 
@@ -215,11 +205,11 @@ impl DelayedMessages {
                 break;
             };
             let message = first.remove();
-            let line = (message.tenant.number, message.publisher.quota_key());
-            queue.due.push(line, message);
+            let owner = message.publisher.owner(&message.tenant);
+            queue.due.push(owner, message);
         }
         for _ in 0..PASSED_AT_ONCE {
-            let message = queue.due.take(|_, _| true)?;
+            let message = queue.due.pop()?;
             match queue.held.put_behind(message) {
                 None => {}
                 free => return free,
@@ -249,10 +239,6 @@ impl DelayedMessages {
     pub fn bytes(&self) -> u64 {
         self.bytes.used()
     }
-}
-
-fn account(tenant: &Tenant, publisher: &DelayedPublisher) -> u64 {
-    u64::from(tenant.number) << KEY_BITS | publisher.quota_key()
 }
 
 #[cfg(test)]
@@ -392,7 +378,7 @@ mod tests {
         assert_eq!(all.next(), Some(Time::from_millis(3)));
         assert!(all.next_due(Time::from_millis(2)).is_none());
         let order: Vec<(u64, bool)> = std::iter::from_fn(|| all.next_due(Time::from_millis(7)))
-            .map(|message| (message.due.id.0, message.publisher.quota_key() == 2))
+            .map(|message| (message.due.id.0, message.publisher.owner(&tenant).quota_key == 2))
             .collect();
         assert_eq!(order[..3].iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 1, 2]);
         let bob_at = order.iter().position(|(_, is_of_bob)| *is_of_bob).unwrap();

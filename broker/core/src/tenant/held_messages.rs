@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use lotmq_session::Time;
+use lotmq_shares::OwnerKey;
 
 use crate::tenant::delayed::DelayedMessage;
 
@@ -19,16 +20,14 @@ const ROUND_PAUSE: Duration = Duration::from_millis(200);
 /// Publisher and topic whose messages wait for each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct HeldLine {
-    tenant: u32,
-    quota_key: u64,
+    owner: OwnerKey,
     topic: Box<str>,
 }
 
 impl HeldLine {
     fn of(message: &DelayedMessage) -> Self {
         Self {
-            tenant: message.tenant.number,
-            quota_key: message.publisher.quota_key(),
+            owner: message.publisher.owner(&message.tenant),
             topic: message.message.topic().into(),
         }
     }

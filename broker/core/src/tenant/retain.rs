@@ -8,12 +8,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hashbrown::HashMap;
 use lotmq_auth::AccountReference;
 use lotmq_changes::{KeeperRow, MessageId};
 use lotmq_config::Limits;
 use lotmq_definitions::Owner;
 use lotmq_router::RetainedIndex;
+use lotmq_shares::{QUOTA_KEY_MASK, Usage};
 
 use crate::durable::changes::{Stamp, Stamps};
 use crate::limits::Limit;
@@ -21,6 +21,10 @@ use crate::message::Message;
 use crate::shares::part;
 use crate::tenant::client::Client;
 use crate::tenant::under_way::{RoutedTurn, UnderWay};
+
+/// Quota key of the broker itself, and of programs without an owner. The chance that an account
+/// draws the same key is one in 2^40.
+const BROKER_KEY: u64 = QUOTA_KEY_MASK;
 
 /// Owner for whom a retained message counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,12 +47,12 @@ impl Keeper {
         }
     }
 
-    /// In whose share it counts.
-    fn share(&self) -> KeeperShare {
+    /// Key of the share that its messages count in.
+    pub(crate) fn quota_key(&self) -> u64 {
         match self {
-            Self::Broker => KeeperShare::Broker,
-            Self::Nobody => KeeperShare::Nobody,
-            Self::User(owner) => KeeperShare::User(owner.quota_key()),
+            Self::Broker => BROKER_KEY,
+            Self::Nobody => 0,
+            Self::User(owner) => owner.quota_key(),
         }
     }
 
@@ -73,15 +77,6 @@ impl Keeper {
             }
         }
     }
-}
-
-/// Share of keepers. A user and the users that they have made as a user manager have one together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum KeeperShare {
-    Broker,
-    Nobody,
-    /// By the payer of the account.
-    User(u64),
 }
 
 /// Retained message, with its keeper.
@@ -125,7 +120,7 @@ impl Deref for Kept {
 }
 
 /// Number and bytes of retained messages.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 struct Room {
     messages: u64,
     bytes: u64,
@@ -135,9 +130,8 @@ struct Room {
 #[derive(Default)]
 pub struct Retained {
     index: RetainedIndex<Kept>,
-    bytes: u64,
-    /// Number and bytes by share; one without messages has no entry.
-    of: HashMap<KeeperShare, Room>,
+    /// Number and bytes, in all and by quota key.
+    room: Usage<u64, Room>,
     /// Whether there was no room for a message since expired ones were last removed.
     pub(crate) lacks_room: AtomicBool,
     /// Time since 1970 at which they were last removed.
@@ -160,7 +154,7 @@ impl Deref for Retained {
 impl Retained {
     /// Bytes of all retained messages, as they are counted for `retained_bytes`.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.room.all().bytes
     }
 
     /// Restores a message that was stored.
@@ -192,10 +186,10 @@ impl Retained {
 
     fn put(&mut self, message: &Arc<Message>, keeper: Keeper, (turn, later): (Stamp, Option<RetainedAt>)) {
         let bytes = message.size() as u64;
-        self.bytes += bytes;
-        let room = self.of.entry(keeper.share()).or_default();
-        room.messages += 1;
-        room.bytes += bytes;
+        self.room.change(keeper.quota_key(), |room| {
+            room.messages += 1;
+            room.bytes += bytes;
+        });
         let kept = Kept { message: Arc::clone(message), keeper, turn, later };
         if let Some(replaced) = self.index.insert(message.topic(), kept) {
             self.give_back(&replaced);
@@ -212,14 +206,10 @@ impl Retained {
 
     fn give_back(&mut self, kept: &Kept) {
         let bytes = kept.size() as u64;
-        self.bytes -= bytes;
-        let room =
-            self.of.get_mut(&kept.keeper.share()).expect("what is in the index is counted for its keeper");
-        room.messages -= 1;
-        room.bytes -= bytes;
-        if room.messages == 0 {
-            self.of.remove(&kept.keeper.share());
-        }
+        self.room.change(kept.keeper.quota_key(), |room| {
+            room.messages -= 1;
+            room.bytes -= bytes;
+        });
     }
 
     /// Whether a message of `bytes` may be retained for this topic. One that replaces a longer one
@@ -231,10 +221,9 @@ impl Retained {
         topic: &str,
         bytes: usize,
     ) -> Result<(), Limit> {
-        let own = self.of.get(&keeper.share()).copied().unwrap_or_default();
-        let of_others = Room { messages: self.len() as u64 - own.messages, bytes: self.bytes - own.bytes };
-        let messages_max = part(limits.retained_messages.into(), of_others.messages);
-        let bytes_max = part(limits.retained_bytes, of_others.bytes);
+        let (own, all) = (self.room.of(&keeper.quota_key()), self.room.all());
+        let messages_max = part(limits.retained_messages.into(), all.messages - own.messages);
+        let bytes_max = part(limits.retained_bytes, all.bytes - own.bytes);
         let has_messages = own.messages < messages_max;
         let own_bytes = own.bytes + bytes as u64;
         if has_messages && own_bytes <= bytes_max {
@@ -243,7 +232,8 @@ impl Retained {
         let limit = match self.get(topic) {
             Some(known) if bytes <= known.size() => return Ok(()),
             Some(known)
-                if known.keeper.share() == keeper.share() && own_bytes - known.size() as u64 <= bytes_max =>
+                if known.keeper.quota_key() == keeper.quota_key()
+                    && own_bytes - known.size() as u64 <= bytes_max =>
             {
                 return Ok(());
             }
@@ -297,14 +287,19 @@ mod tests {
         assert_eq!(retained.has_room(&limits, &user("bob"), "0/0", again.size()), Ok(()));
         retained.insert(&again, user("bob"));
         assert_eq!(
-            (retained.of[&user("bob").share()].messages, retained.of[&KeeperShare::Nobody].messages),
+            (
+                retained.room.of(&user("bob").quota_key()).messages,
+                retained.room.of(&Keeper::Nobody.quota_key()).messages
+            ),
             (1, 11)
         );
         for topic in ["0/0", "0/1"] {
             assert!(retained.remove(topic));
         }
-        assert!(!retained.of.contains_key(&user("bob").share()));
-        assert_eq!(retained.bytes, retained.of.values().map(|room| room.bytes).sum::<u64>());
+        assert!(retained.room.of(&user("bob").quota_key()) == Room::default());
+        let of_bytes = |keeper: &Keeper| retained.room.of(&keeper.quota_key()).bytes;
+        let keepers = [Keeper::Nobody, Keeper::Broker, user("ann")];
+        assert_eq!(retained.bytes(), keepers.iter().map(of_bytes).sum::<u64>());
     }
 
     #[test]

@@ -8,13 +8,16 @@
 //! out when they may be half of all, so their number is bounded by that of the Clients that are
 //! away.
 //!
-//! A Client's state is locked here while the heap is: nobody calls with a Client's state locked.
+//! Not `lotmq_shares::FairTurns`, which looks for a key among all: a hundred thousand users may be
+//! due. A Client's state is locked here while the heap is: nobody calls with a Client's state
+//! locked.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use lotmq_session::Time;
+use lotmq_shares::OwnerKey;
 use parking_lot::Mutex;
 
 use crate::tenant::client::Client;
@@ -35,15 +38,11 @@ struct Deadlines {
     /// Timers that were still wanted at the last sweep.
     wanted: usize,
     /// Clients with a timer that has run out, by whose sessions they are, in the order of their
-    /// times. No `FairTurns`: of a hundred thousand users each may be due, and there each would be
-    /// looked for among all.
-    due: HashMap<Whose, VecDeque<Weak<Client>>>,
-    /// Those whose Clients are due, in the order of their turns; each once.
-    turns: VecDeque<Whose>,
+    /// times.
+    due: HashMap<OwnerKey, VecDeque<Weak<Client>>>,
+    /// Owners whose Clients are due, in the order of their turns; each once.
+    turns: VecDeque<OwnerKey>,
 }
-
-/// Number of the tenant, and user of a session.
-type Whose = (u32, Option<Arc<str>>);
 
 impl Deadlines {
     /// Has the timers run out whose time has passed.
@@ -52,9 +51,9 @@ impl Deadlines {
             let Some(passed) = self.heap.peek().filter(|Reverse(deadline)| deadline.at <= now) else { break };
             let client = Weak::clone(&passed.0.client);
             self.heap.pop();
-            let Some(whose) = client.upgrade().map(|client| whose(&client)) else { continue };
-            let line = self.due.entry(whose).or_insert_with_key(|whose| {
-                self.turns.push_back(whose.clone());
+            let Some(owner) = client.upgrade().map(|client| client.owner_key()) else { continue };
+            let line = self.due.entry(owner).or_insert_with(|| {
+                self.turns.push_back(owner);
                 VecDeque::new()
             });
             line.push_back(client);
@@ -63,12 +62,12 @@ impl Deadlines {
 
     /// Takes the first Client of whoever's turn it is.
     fn take_due(&mut self) -> Option<Arc<Client>> {
-        while let Some(whose) = self.turns.pop_front() {
-            let Some(line) = self.due.get_mut(&whose) else { continue };
+        while let Some(owner) = self.turns.pop_front() {
+            let Some(line) = self.due.get_mut(&owner) else { continue };
             let taken = std::iter::from_fn(|| line.pop_front()).find_map(|client| client.upgrade());
             match line.is_empty() {
-                true => drop(self.due.remove(&whose)),
-                false => self.turns.push_back(whose),
+                true => drop(self.due.remove(&owner)),
+                false => self.turns.push_back(owner),
             }
             if taken.is_some() {
                 return taken;
@@ -162,10 +161,6 @@ impl ExpiryTimers {
     }
 }
 
-fn whose(client: &Client) -> Whose {
-    (client.tenant.number, client.user.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use lotmq_auth::Identity;
@@ -179,8 +174,9 @@ mod tests {
         let (tenant, timers) = (fixture::tenant(), ExpiryTimers::default());
         let clients: Vec<Arc<Client>> = (0..3_000)
             .map(|number| {
-                let user = if number == 2_999 { "bob" } else { "eve" };
-                let identity = Identity { user: Some(user.into()), ..(*fixture::identity("c")).clone() };
+                let (user, account) = if number == 2_999 { ("bob", 2) } else { ("eve", 1) };
+                let identity = (*fixture::identity("c")).clone();
+                let identity = Identity { user: Some(user.into()), account, ..identity };
                 fixture::client_of(&tenant, number, Arc::new(identity))
             })
             .collect();

@@ -7,8 +7,9 @@
 //! share of that half; above three quarters all do, so that what waits is bounded however many they
 //! are.
 //!
-//! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements,
-//! ends of sessions, what definitions of nobody publish.
+//! The shares themselves are in `shares::feeding`. Not here: what is read from whom (`connection`),
+//! and what rests for nobody: acknowledgements, ends of sessions, what definitions of nobody
+//! publish.
 
 use std::sync::Arc;
 

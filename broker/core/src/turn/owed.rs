@@ -1,6 +1,8 @@
 //! Owed writing: bytes of large messages that the end of a turn has to write, and who has brought
 //! them. To route them takes next to nothing, to write them most of a turn.
 //!
+//! It is the budget of one turn, and shares nothing out: `time_share` decides who goes on first.
+//!
 //! Invariant: what is to be written in a turn is bounded, and whoever has little to write finds
 //! room in a turn that others have filled.
 

@@ -30,6 +30,9 @@
 //! never short, and is expected to take what others have taken lately. So a turn calls as many as
 //! it has time for, and none of them is taken for little because its first bytes came one by one.
 //!
+//! Not `lotmq_shares::FairTurns`: turns differ in length, and the choice is part of each turn of
+//! the data path.
+//!
 //! Invariant: whoever waits here is called, and the shard's turns go on until nobody waits.
 
 mod line;

@@ -16,7 +16,7 @@ use crate::{
     limits::{CODE_MAPPINGS_MIN, MAPPINGS_PER_PROGRAM},
     memory::shares,
 };
-use lotmq_shares::{AccountShares, HeldShare, NoShare};
+use lotmq_shares::{AccountShares, Beyond, HeldShare, NoShare};
 use std::{fs, sync::Arc};
 
 /// File in which Linux says how many memory mappings a process may have.
@@ -35,6 +35,9 @@ const RESERVE_MAX: u64 = 65_536;
 /// Part of a sum of code by which replacements may exceed it, one in so many: the former version
 /// gives its own back.
 const REPLACED_BEYOND_PART: u64 = 16;
+
+/// Bound of the sum alone.
+const OF_SUM: Beyond = Beyond { sum: 0, share: u64::MAX };
 
 /// Account for which compiled code counts, and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,13 +144,13 @@ fn take_mappings(all: &Arc<AccountShares>, account: CodeAccount) -> Result<HeldS
     let CodeAccount { quota_key, bound } = account;
     let held = match bound {
         CodeBound::Share => all.hold(quota_key, MAPPINGS_PER_PROGRAM),
-        CodeBound::Sum => all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM),
+        CodeBound::Sum => all.hold_beyond(quota_key, MAPPINGS_PER_PROGRAM, OF_SUM),
         CodeBound::Replacement { .. } => {
             let beyond = all.max() / REPLACED_BEYOND_PART + MAPPINGS_PER_PROGRAM;
             if all.used() <= all.max().saturating_add(beyond) {
                 Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM))
             } else {
-                all.hold_of_all(quota_key, MAPPINGS_PER_PROGRAM)
+                all.hold_beyond(quota_key, MAPPINGS_PER_PROGRAM, OF_SUM)
             }
         }
         CodeBound::None => Ok(all.hold_anyway(quota_key, MAPPINGS_PER_PROGRAM)),
@@ -165,9 +168,13 @@ fn take_bytes(all: &Arc<AccountShares>, account: CodeAccount, bytes: u64) -> Res
     let beyond = all.max() / REPLACED_BEYOND_PART;
     let held = match bound {
         CodeBound::Share => all.hold(quota_key, bytes),
-        CodeBound::Sum => all.hold_of_all(quota_key, bytes),
-        CodeBound::Replacement { has_share: true } => all.hold_beyond(quota_key, bytes, beyond),
-        CodeBound::Replacement { has_share: false } => all.hold_of_all_beyond(quota_key, bytes, beyond),
+        CodeBound::Sum => all.hold_beyond(quota_key, bytes, OF_SUM),
+        CodeBound::Replacement { has_share: true } => {
+            all.hold_beyond(quota_key, bytes, Beyond { sum: beyond, share: beyond })
+        }
+        CodeBound::Replacement { has_share: false } => {
+            all.hold_beyond(quota_key, bytes, Beyond { sum: beyond, ..OF_SUM })
+        }
         CodeBound::None => Ok(all.hold_anyway(quota_key, bytes)),
     };
     held.map_err(|reason| {

@@ -1,29 +1,20 @@
-//! Owner in whose name definitions run. Threads, stand-in threads and the places of Python are
-//! shared out between owners, so that the definitions of one owner do not block those of others.
+//! Owner in whose name a thread runs definitions. Threads, stand-in threads and the places of
+//! Python are shared out between owners. So the definitions of one owner do not block others.
 
+use lotmq_shares::OwnerKey;
 use std::cell::Cell;
-
-/// In whose name a definition runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct RunOwner {
-    pub(crate) tenant: u32,
-    /// Payer of its user's account; 0 for nobody.
-    pub(crate) account: u64,
-}
 
 thread_local! {
     /// Owner of the definition that this thread runs.
-    static RUNS_FOR: Cell<RunOwner> = const { Cell::new(RunOwner { tenant: 0, account: 0 }) };
+    static RUNS_FOR: Cell<OwnerKey> = const { Cell::new(OwnerKey { tenant: 0, quota_key: 0 }) };
 }
 
-impl RunOwner {
-    /// In whose name the calling thread runs something; of a thread that is no executor's, nobody.
-    pub(crate) fn of_thread() -> RunOwner {
-        RUNS_FOR.get()
-    }
+/// In whose name the calling thread runs something; of a thread that is no executor's, nobody.
+pub(crate) fn owner_of_thread() -> OwnerKey {
+    RUNS_FOR.get()
+}
 
-    /// Makes the calling thread run for this owner from now on.
-    pub(super) fn begins(self) {
-        RUNS_FOR.set(self);
-    }
+/// Makes the calling thread run for this owner from now on.
+pub(super) fn runs_for(owner: OwnerKey) {
+    RUNS_FOR.set(owner);
 }

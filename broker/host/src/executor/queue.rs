@@ -5,15 +5,10 @@
 //! that wait for scripts or routes hold their threads. Their owner gets no turn while they use half
 //! of the stand-in threads that others leave.
 
-use super::{Errand, RunOwner, Runner};
-use lotmq_shares::OwnerTurns;
+use super::{Errand, Runner};
+use lotmq_shares::{OwnerKey, OwnerTurns, Usage, share_of};
 use parking_lot::{Condvar, Mutex};
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Instant,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc, time::Instant};
 
 /// Work that a worker found.
 pub(crate) enum Next {
@@ -84,20 +79,22 @@ impl RunWait {
 /// Runs that wait, each with its thread.
 #[derive(Default)]
 struct Waits {
-    by_owner: HashMap<RunOwner, usize>,
+    threads: Usage<OwnerKey>,
     /// How many wait for each of [`RunWait::ALL`].
     by_kind: [usize; RunWait::ALL.len()],
-    all: usize,
     /// How many threads stand in for others at most.
-    most: usize,
+    most: u64,
 }
+
+/// Part of the threads that others leave which one owner may use.
+const OWNER_WAITS_PART: (u64, u64) = (1, 2);
 
 impl Waits {
     /// Whether a run of an owner may begin that may have to wait, too. An owner may use half of the
     /// threads that others leave, and one in any case.
-    fn lets(&self, owner: RunOwner) -> bool {
-        let own = self.by_owner.get(&owner).copied().unwrap_or(0);
-        own == 0 || own < self.most.saturating_sub(self.all - own) / 2
+    fn lets(&self, owner: OwnerKey) -> bool {
+        let own = self.threads.of(&owner);
+        own == 0 || own < share_of(self.most, self.threads.all() - own, OWNER_WAITS_PART)
     }
 }
 
@@ -107,16 +104,15 @@ struct Pausing(Instant, Arc<Runner>);
 impl RunQueue {
     /// A queue for threads of which `spare_threads_max` may wait while others stand in for them.
     pub(crate) fn new(spare_threads_max: usize) -> Self {
-        let waits = Waits { most: spare_threads_max, ..Waits::default() };
+        let waits = Waits { most: spare_threads_max as u64, ..Waits::default() };
         RunQueue { inner: Mutex::new(Inner { waits, ..Inner::default() }), ..RunQueue::default() }
     }
 
     /// A run of an owner waits from now on, with its thread.
-    pub(crate) fn waits(&self, owner: RunOwner, kind: RunWait) {
+    pub(crate) fn waits(&self, owner: OwnerKey, kind: RunWait) {
         let mut inner = self.inner.lock();
-        *inner.waits.by_owner.entry(owner).or_default() += 1;
+        inner.waits.threads.change(owner, |threads| *threads += 1);
         inner.waits.by_kind[kind as usize] += 1;
-        inner.waits.all += 1;
     }
 
     /// How many runs wait for this.
@@ -125,17 +121,11 @@ impl RunQueue {
     }
 
     /// A run of an owner waits no longer.
-    pub(crate) fn goes_on(&self, owner: RunOwner, kind: RunWait) {
+    pub(crate) fn goes_on(&self, owner: OwnerKey, kind: RunWait) {
         let mut inner = self.inner.lock();
         let waits = &mut inner.waits;
-        waits.all -= 1;
+        waits.threads.change(owner, |threads| *threads -= 1);
         waits.by_kind[kind as usize] -= 1;
-        if let Entry::Occupied(mut own) = waits.by_owner.entry(owner) {
-            *own.get_mut() -= 1;
-            if *own.get() == 0 {
-                own.remove();
-            }
-        }
         // Definitions that this wait held back may run now.
         if !inner.ready.is_empty() && inner.sleeping > 0 {
             self.changed.notify_all();
@@ -250,7 +240,7 @@ impl RunQueue {
         inner.pausing.clear();
         self.changed.notify_all();
         drop(inner);
-        while let Some(ready) = ready.take(|_, _| true) {
+        while let Some(ready) = ready.pop() {
             if let ReadyToRun::Errand(errand) = ready {
                 errand.forget();
             }
@@ -265,13 +255,12 @@ impl Inner {
     }
 
     fn push(&mut self, runner: Arc<Runner>) {
-        let RunOwner { tenant, account } = runner.owner();
-        self.ready.push((tenant, account), ReadyToRun::Runner(runner));
+        self.ready.push(runner.owner(), ReadyToRun::Runner(runner));
     }
 
     fn pop(&mut self) -> Option<ReadyToRun> {
         let Inner { ready, waits, .. } = self;
-        ready.take(|tenant, account| waits.lets(RunOwner { tenant, account }))
+        ready.take(|owner, line| waits.lets(owner).then(|| line.pop_front())?)
     }
 
     /// Moves the definitions whose pause is over to the ready ones.
@@ -312,7 +301,7 @@ mod tests {
 
     #[test]
     fn half_of_what_others_leave_is_for_one_owner() {
-        let owner = |account| RunOwner { tenant: 0, account };
+        let owner = |quota_key| OwnerKey { tenant: 0, quota_key };
         let queue = RunQueue::new(64);
         let mut taken = Vec::new();
         for account in 1..=8 {

@@ -5,7 +5,7 @@
 //! old version's instance starts no run.
 
 use super::{
-    Errand, RunOwner, Shared,
+    Errand, Shared,
     called::CalledTraps,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
     poison::{self, Poison},
@@ -23,7 +23,7 @@ use crate::{
     texts::COMPILING,
 };
 use lotmq_histogram::{DurationCounts, Histogram};
-use lotmq_shares::quota_key;
+use lotmq_shares::{OwnerKey, quota_key};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
@@ -255,8 +255,8 @@ impl Runner {
     }
 
     /// In whose name it runs.
-    pub(super) fn owner(&self) -> RunOwner {
-        RunOwner { tenant: self.tenant, account: quota_key(self.account.load(Ordering::Relaxed)) }
+    pub(super) fn owner(&self) -> OwnerKey {
+        OwnerKey { tenant: self.tenant, quota_key: quota_key(self.account.load(Ordering::Relaxed)) }
     }
 
     /// Appends an event to the mailbox. [`FinishedRun`](crate::FinishedRun) returns `tag`.

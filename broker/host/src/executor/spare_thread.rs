@@ -8,8 +8,9 @@
 //! [`ExecutorOptions::spare_threads_max`](super::ExecutorOptions); one that is not needed sleeps
 //! and is used again.
 
-use super::{RunOwner, RunWait, Shared, ThreadArguments, worker, worker::SharedSink};
+use super::{RunWait, Shared, ThreadArguments, owner_of_thread, worker, worker::SharedSink};
 use lotmq_pulse::{Heartbeat, while_away};
+use lotmq_shares::OwnerKey;
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc, time::Instant};
 
@@ -53,14 +54,14 @@ pub fn away<T>(kind: RunWait, work: impl FnOnce() -> T) -> T {
         sink.turn_finished();
     }
     /// Back also after a panic.
-    struct Away(Arc<Shared>, RunOwner, RunWait);
+    struct Away(Arc<Shared>, OwnerKey, RunWait);
     impl Drop for Away {
         fn drop(&mut self) {
             self.0.spare_threads.counts.lock().away -= 1;
             self.0.queue.goes_on(self.1, self.2);
         }
     }
-    let owner = RunOwner::of_thread();
+    let owner = owner_of_thread();
     shared.queue.waits(owner, kind);
     let away = Away(shared, owner, kind);
     away.0.leave();

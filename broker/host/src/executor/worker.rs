@@ -2,8 +2,8 @@
 //! bounded turns.
 
 use super::{
-    Errand, FinishedRun, RunOwner, Runner, Shared, Sink, ThreadArguments, mailbox::Job, poison::Poison,
-    queue::Next, runner::Tally, spare_thread,
+    Errand, FinishedRun, Runner, Shared, Sink, ThreadArguments, mailbox::Job, owner::runs_for,
+    poison::Poison, queue::Next, runner::Tally, spare_thread,
 };
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
@@ -47,14 +47,13 @@ pub(super) fn run(
             Next::Closed => return,
             Next::Run(runner) => {
                 pulse.begins(Instant::now());
-                runner.owner().begins();
+                runs_for(runner.owner());
                 contained_turn(&runner, &sink, &mut output);
                 shared.queue.turn_ended();
             }
             Next::Errand(errand) => {
                 pulse.begins(Instant::now());
-                let (tenant, account) = errand.owner();
-                RunOwner { tenant, account }.begins();
+                runs_for(errand.owner());
                 if contained_errand(&*errand, &sink) {
                     shared.queue.push_errand(errand);
                 }

@@ -11,10 +11,10 @@ use super::{
 use crate::{
     Engine, GuestLimits, Trap,
     limits::CALL_BYTES_MAX,
-    memory::StackShare,
     ticker::{Pace, Ticker},
     trap::StoppedRun,
 };
+use lotmq_shares::HeldShare;
 use wasmtime::{
     Store, UpdateDeadline,
     component::{HasSelf, Linker},
@@ -45,7 +45,7 @@ pub(crate) struct Fiber<T: OnFiber> {
     work: HostWork,
     ticker: Ticker,
     limits: GuestLimits,
-    _stack: StackShare,
+    _stack: HeldShare,
 }
 
 /// Result of a call of a guest: its own answer, or the trap that ended it.
@@ -58,7 +58,7 @@ impl<T: OnFiber> Fiber<T> {
     /// When there is no stack for it.
     pub(crate) fn new(engine: &Engine, mut state: T, limits: GuestLimits) -> CallResult<Self> {
         let account = state.fiber().memory.account();
-        let stack = StackShare::take(account, engine.stacks()).map_err(crate::trap::no_stack)?;
+        let stack = engine.stacks().hold(account, 1).map_err(crate::trap::no_stack)?;
         state.fiber().begin(limits.time);
         let work = state.fiber().work.clone();
         let ticker = engine.ticker().clone();

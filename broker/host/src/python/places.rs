@@ -8,14 +8,18 @@
 //! Order of scripts: a place goes to the script for which somebody waits who has the fewest calls
 //! running. Owners with equally many take turns. One owner has at most [`PYTHON_OWNER_MAX`] places.
 //!
+//! Not `lotmq_shares::FairTurns`: a call takes two resources in one step, and the owner with the
+//! fewest running calls comes first.
+//!
 //! Invariant: nobody waits for a script behind the other calls of another owner. A call that has
 //! begun keeps its script while it sleeps or has given its place to another call. It gets its next
 //! place in the name of the owner who comes first: its own, or one who waits for its script.
 
 use crate::{
-    executor::RunOwner,
+    executor::owner_of_thread,
     limits::{PYTHON_AT_ONCE_MAX, PYTHON_OWNER_MAX},
 };
+use lotmq_shares::OwnerKey;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -36,9 +40,13 @@ pub(super) struct ScriptIdentity {
 impl ScriptIdentity {
     /// Owner of a call that comes from this thread: of the definition that the thread runs, or of
     /// the script itself where it runs none, as at the check of a script that is being added.
-    fn caller(self) -> RunOwner {
-        let of_thread = RunOwner::of_thread();
-        if of_thread == RunOwner::default() { RunOwner { account: self.own, ..of_thread } } else { of_thread }
+    fn caller(self) -> OwnerKey {
+        let of_thread = owner_of_thread();
+        if of_thread == OwnerKey::default() {
+            OwnerKey { quota_key: self.own, ..of_thread }
+        } else {
+            of_thread
+        }
     }
 }
 
@@ -52,15 +60,15 @@ struct ScriptCalls {
     calls: Vec<ScriptCall>,
     /// When a call in the name of an owner began or gave way last, or the first of them came. Of
     /// owners who have calls.
-    served: Vec<(RunOwner, u64)>,
+    served: Vec<(OwnerKey, u64)>,
     /// When a call of a script in the name of an owner began last, or the first of them came.
-    turns: Vec<((u64, RunOwner), u64)>,
+    turns: Vec<((u64, OwnerKey), u64)>,
 }
 
 struct ScriptCall {
     number: CallNumber,
     script: ScriptIdentity,
-    owner: RunOwner,
+    owner: OwnerKey,
     state: CallState,
 }
 
@@ -69,7 +77,7 @@ enum CallState {
     /// Has not begun.
     Waits,
     /// Has a place, which counts to this owner.
-    Runs(RunOwner),
+    Runs(OwnerKey),
     /// Has its script and wants no place.
     Sleeps,
     /// Has its script and waits for a place.
@@ -80,7 +88,7 @@ enum CallState {
 #[derive(Clone, Copy, Debug)]
 struct NextCall {
     at: usize,
-    name: RunOwner,
+    name: OwnerKey,
     /// Precedence; the smallest comes first.
     key: (usize, u64, CallNumber),
 }
@@ -164,7 +172,7 @@ impl ScriptCalls {
     }
 
     /// Number of a call that waits from now on.
-    fn join(&mut self, script: ScriptIdentity, owner: RunOwner) -> CallNumber {
+    fn join(&mut self, script: ScriptIdentity, owner: OwnerKey) -> CallNumber {
         let number = self.number();
         self.calls.push(ScriptCall { number, script, owner, state: CallState::Waits });
         // A new owner comes after the waiting ones.
@@ -205,7 +213,7 @@ impl ScriptCalls {
     }
 
     /// Owners to whom the places that are taken count.
-    fn running(&self) -> impl Iterator<Item = RunOwner> {
+    fn running(&self) -> impl Iterator<Item = OwnerKey> {
         self.calls.iter().filter_map(|call| match call.state {
             CallState::Runs(owner) => Some(owner),
             CallState::Waits | CallState::Sleeps | CallState::Resumes => None,
@@ -213,20 +221,20 @@ impl ScriptCalls {
     }
 
     /// How many places count to an owner.
-    fn running_of(&self, owner: RunOwner) -> usize {
+    fn running_of(&self, owner: OwnerKey) -> usize {
         self.running().filter(|running| *running == owner).count()
     }
 
     /// Whether one more place may count to an owner.
-    fn may_have(&self, owner: RunOwner) -> bool {
+    fn may_have(&self, owner: OwnerKey) -> bool {
         self.running_of(owner) < PYTHON_OWNER_MAX
     }
 
-    fn served(&self, owner: RunOwner) -> u64 {
+    fn served(&self, owner: OwnerKey) -> u64 {
         self.served.iter().find(|(of, _)| *of == owner).map_or(0, |(_, served)| *served)
     }
 
-    fn turn(&self, script: ScriptIdentity, owner: RunOwner) -> u64 {
+    fn turn(&self, script: ScriptIdentity, owner: OwnerKey) -> u64 {
         let of = (script.number, owner);
         self.turns.iter().find(|(turn, _)| *turn == of).map_or(0, |(_, at)| *at)
     }
@@ -259,7 +267,7 @@ impl ScriptCalls {
     /// Whether a call that waits is the next one of its script, which is free.
     fn is_next_of_script(&self, call: &ScriptCall) -> bool {
         let key = |call: &ScriptCall| {
-            let is_own = call.script.own != 0 && call.owner.account == call.script.own;
+            let is_own = call.script.own != 0 && call.owner.quota_key == call.script.own;
             (!is_own, self.turn(call.script, call.owner), call.number)
         };
         let own = key(call);
@@ -312,7 +320,7 @@ impl ScriptCalls {
     }
 
     /// Puts an owner behind all others who wait.
-    fn was_served(&mut self, owner: RunOwner) {
+    fn was_served(&mut self, owner: OwnerKey) {
         let now = self.number();
         if let Some((_, served)) = self.served.iter_mut().find(|(of, _)| *of == owner) {
             *served = now;

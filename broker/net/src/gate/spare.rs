@@ -5,8 +5,9 @@
 //! silent connection of the address with most gives way to it. A login under way gives way only to
 //! a newcomer from an address with fewer of them.
 //!
-//! Invariant: at most as many are here as may be. Not here: the total number (`admission`), and the
-//! refusal of everybody but administrators.
+//! Not `lotmq_shares::AccountShares`: a full table refuses nobody who has fewer, and evicts
+//! instead. Invariant: at most as many are here as may be. Not here: the total number
+//! (`admission`), and the refusal of everybody but administrators.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lotmq_host::{Engine, Tier};
-use lotmq_shares::OwnerTurns;
+use lotmq_shares::{OwnerKey, OwnerTurns};
 use parking_lot::{Condvar, Mutex};
 
 use crate::guests::limits::{
@@ -66,8 +66,8 @@ pub(crate) enum NextStep {
 
 /// Code that is to be compiled for a definition.
 pub(crate) trait DeferredCompile: Send {
-    /// Tenant and payer in whose turn it is compiled.
-    fn owner(&self) -> (u32, u64);
+    /// Owner in whose turn it is compiled.
+    fn owner(&self) -> OwnerKey;
 
     /// Place in the order of the work.
     fn order(&self) -> CompileOrder;
@@ -289,7 +289,7 @@ impl State {
 
     /// Takes the next job of the first order that has any.
     fn take(&mut self) -> Option<Box<dyn DeferredCompile>> {
-        self.jobs.values_mut().find_map(|jobs| jobs.take(|_, _| true))
+        self.jobs.values_mut().find_map(OwnerTurns::pop)
     }
 
     /// Queues the retries that are due; returns when the first of the others is.

@@ -1,13 +1,14 @@
 //! Places for compile workers: how many run at once, and whose turn it is.
 //!
 //! One owner has at most one place. One place is kept for administrators, so that they can always
-//! install. Owners who wait take turns. Invariant: a place is given back when its worker has ended,
+//! install. Owners who wait take [turns](OwnerTurns). One place is too few for a part of a sum.
+//! Invariant: a place is given back when its worker has ended,
 //! also one that was killed.
 
 use std::time::{Duration, Instant};
 
 use lotmq_pulse::while_away;
-use lotmq_shares::OwnerTurns;
+use lotmq_shares::{OwnerKey, OwnerTurns};
 use parking_lot::{Condvar, Mutex};
 
 /// Period at which a waiting thread checks whether its result is still wanted.
@@ -16,10 +17,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// Owner of a compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CompileOwner {
-    /// Number of the tenant.
-    pub(crate) tenant: u32,
-    /// Key of the owner's share, see [`quota_key`](lotmq_shares::quota_key).
-    pub(crate) quota_key: u64,
+    pub(crate) owner: OwnerKey,
     pub(crate) rank: Rank,
 }
 
@@ -37,7 +35,7 @@ pub(crate) enum Rank {
 impl CompileOwner {
     /// The broker itself.
     pub(crate) fn broker() -> Self {
-        Self { tenant: 0, quota_key: 0, rank: Rank::Broker }
+        Self { owner: OwnerKey::default(), rank: Rank::Broker }
     }
 }
 
@@ -106,8 +104,7 @@ impl CompilePlaces {
         let mut state = self.state.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        let owner = (asker.tenant, asker.quota_key);
-        state.waiting.push(owner, Waiting { ticket, rank: asker.rank });
+        state.waiting.push(asker.owner, Waiting { ticket, rank: asker.rank });
         loop {
             // A change that lets this one begin may let others begin, too.
             if state.give(self.max) {
@@ -117,7 +114,7 @@ impl CompilePlaces {
                 return Ok(CompilePlace { places: self, ticket });
             }
             if !is_wanted() {
-                state.waiting.retain(owner, |waiting| waiting.ticket != ticket);
+                state.waiting.retain(asker.owner, |waiting| waiting.ticket != ticket);
                 return Err(Unwanted);
             }
             // The threads that compile are watched, not those that wait for them.
@@ -145,14 +142,14 @@ impl State {
     fn next(&mut self, max: usize) -> Option<(CompileOwner, u64)> {
         let Self { held, waiting, .. } = self;
         let of_others = held.iter().filter(|held| held.asker.rank != Rank::Administrator).count();
-        waiting.take_if(|tenant, quota_key, waiting| {
-            let rank = waiting.rank;
+        waiting.take(|owner, line| {
+            let rank = line.front()?.rank;
             // One place is never that of anybody else.
             let is_free = held.len() < max && (rank == Rank::Administrator || of_others + 1 < max);
-            let has_one =
-                held.iter().any(|held| (held.asker.tenant, held.asker.quota_key) == (tenant, quota_key));
-            let asker = CompileOwner { tenant, quota_key, rank };
-            (is_free && (!has_one || rank == Rank::Broker)).then_some((asker, waiting.ticket))
+            let has_one = held.iter().any(|held| held.asker.owner == owner);
+            let may = is_free && (!has_one || rank == Rank::Broker);
+            let waiting = may.then(|| line.pop_front())??;
+            Some((CompileOwner { owner, rank }, waiting.ticket))
         })
     }
 }
@@ -173,7 +170,7 @@ mod tests {
     use super::*;
 
     fn user(quota_key: u64) -> CompileOwner {
-        CompileOwner { tenant: 1, quota_key, rank: Rank::User }
+        CompileOwner { owner: OwnerKey { tenant: 1, quota_key }, rank: Rank::User }
     }
 
     fn root() -> CompileOwner {

@@ -19,7 +19,7 @@ use lotmq_host::{
     WorkerMemory, WorkerUsage, compile_in_worker,
 };
 use lotmq_pulse::goes_on;
-use lotmq_shares::quota_key;
+use lotmq_shares::OwnerKey;
 
 use super::compile_places::{CompileOwner, CompilePlace, CompilePlaces, Rank, TakenPlace};
 use crate::guests::limits::{
@@ -111,7 +111,7 @@ impl<'a> CompileFor<'a> {
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
         let quota_key = owner.map_or(0, Owner::quota_key);
-        let asker = CompileOwner { tenant: tenant.number, quota_key, rank };
+        let asker = CompileOwner { owner: OwnerKey { tenant: tenant.number, quota_key }, rank };
         Self { asker, ..Self::broker(workers) }
     }
 
@@ -120,7 +120,7 @@ impl<'a> CompileFor<'a> {
         let account = identity.user.as_ref().and_then(|name| tenant.users.account(name));
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
-        let asker = CompileOwner { tenant: tenant.number, quota_key: quota_key(identity.account), rank };
+        let asker = CompileOwner { owner: identity.owner_key(tenant.number), rank };
         Self { asker, user: Some((tenant, identity)), ..Self::broker(workers) }
     }
 
@@ -172,7 +172,7 @@ impl<'a> CompileFor<'a> {
             Rank::Administrator => false,
             Rank::User => true,
         };
-        Some(self.workers.memory.charge(self.asker.quota_key, is_bounded))
+        Some(self.workers.memory.charge(self.asker.owner.quota_key, is_bounded))
     }
 
     fn is_wanted(&self) -> bool {

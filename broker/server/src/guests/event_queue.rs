@@ -9,42 +9,22 @@
 use std::collections::VecDeque;
 
 use lotmq_definitions::Owner;
-use lotmq_shares::FairTurns;
+use lotmq_shares::{FairTurns, OwnerKey};
 
 use lotmq_core::tenant::Tenant;
-use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::publication::Publication;
 
-/// Line of a queue: number of the tenant, and payer of whoever publishes. Those without a user
-/// share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EventLine {
-    pub(super) tenant: u32,
-    pub(super) quota_key: u64,
-}
-
-impl EventLine {
-    /// Line for what a Client publishes.
-    pub(super) fn of_client(client: &Client) -> Self {
-        Self { tenant: client.tenant.number, quota_key: client.quota_key() }
-    }
-
-    /// Line for this payer.
-    pub(super) fn of_quota_key(tenant: &Tenant, quota_key: u64) -> Self {
-        Self { tenant: tenant.number, quota_key }
-    }
-
-    /// Line for a message, by its publisher: a Client, or the owner of the definition that
-    /// publishes it.
-    pub(super) fn of_publication(tenant: &Tenant, publication: &Publication<'_>) -> Self {
-        let of_owner = || Self::of_quota_key(tenant, publication.owner.map_or(0, Owner::quota_key));
-        publication.source.map_or_else(of_owner, |client| Self::of_client(client))
-    }
+/// Line for a message, by its publisher: a Client, or the owner of the definition that publishes
+/// it. Those without a user share one.
+pub(super) fn line_of(tenant: &Tenant, publication: &Publication<'_>) -> OwnerKey {
+    let quota_key = || publication.owner.map_or(0, Owner::quota_key);
+    let of_owner = || OwnerKey { tenant: tenant.number, quota_key: quota_key() };
+    publication.source.map_or_else(of_owner, |client| client.owner_key())
 }
 
 /// Events in lines that take turns.
 pub(super) struct EventQueue<T> {
-    lines: FairTurns<EventLine, VecDeque<T>>,
+    lines: FairTurns<OwnerKey, VecDeque<T>>,
     len: usize,
 }
 
@@ -65,12 +45,12 @@ impl<T> EventQueue<T> {
     }
 
     /// Number of events in a line.
-    pub(super) fn len_of(&self, line: EventLine) -> usize {
+    pub(super) fn len_of(&self, line: OwnerKey) -> usize {
         self.lines.get(&line).map_or(0, VecDeque::len)
     }
 
     /// Puts an event behind all others of its line.
-    pub(super) fn push(&mut self, line: EventLine, event: T) {
+    pub(super) fn push(&mut self, line: OwnerKey, event: T) {
         self.len += 1;
         self.lines.line(&line).push_back(event);
     }
@@ -120,7 +100,7 @@ mod tests {
 
     #[test]
     fn lines_take_turns_and_keep_their_order() {
-        let [flood, other] = [7, 8].map(|quota_key| EventLine { tenant: 0, quota_key });
+        let [flood, other] = [7, 8].map(|quota_key| OwnerKey { tenant: 0, quota_key });
         let mut queue = EventQueue::default();
         (0..100).for_each(|number| queue.push(flood, number));
         queue.push(other, 1_000);

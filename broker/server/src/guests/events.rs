@@ -29,7 +29,7 @@ use lotmq_host::{
 
 use super::durable_triggers::promise;
 use super::effects;
-use super::event_queue::EventLine;
+use super::event_queue::line_of;
 use super::firing::{Cause, Fires, fires};
 use super::message_qos::qos;
 use super::outgoing::{self, Fate, Fates, NotPosted};
@@ -167,7 +167,7 @@ impl Triggers for TopicTriggers {
         let (now_ms, serves_clients) = (notes.wall_ms, notes.serves_clients);
         let noted = thread_events(notes.guests);
         let mut fates = fates.into_iter();
-        let line = EventLine::of_publication(starting.tenant, starting.publication);
+        let line = line_of(starting.tenant, starting.publication);
         let noting = Noting { line, message, received_ms: now_ms, promise: promise.as_ref() };
         for trigger in &self.triggers {
             match fates.next() {
@@ -185,7 +185,7 @@ impl Triggers for TopicTriggers {
         }
         let guests_pay = !serves_clients || noted.guests_pay;
         for group in &self.groups {
-            let noting = Noting { line: group.relay.line(), ..noting };
+            let noting = Noting { line: group.relay.owner, ..noting };
             // Many are for the executors: there is one step for all of them here.
             let are_few = group.triggers.len() <= OWN_EVENTS_PER_MESSAGE_MAX;
             if are_few && group.is_of(starting.publication, guests_pay) {
@@ -206,11 +206,11 @@ impl Triggers for TopicTriggers {
     ) {
         notes.guests.have_events = true;
         let message = &notes.message(starting.message);
-        let line = EventLine::of_publication(starting.tenant, starting.publication);
+        let line = line_of(starting.tenant, starting.publication);
         let noting = Noting { line, message, received_ms: notes.wall_ms, promise: None };
         let noted = thread_events(notes.guests);
         let alone = self.triggers.iter().map(|trigger| (trigger, line));
-        let of_group = |group: &Arc<OwnerGroup>| (Arc::clone(group), group.relay.line());
+        let of_group = |group: &Arc<OwnerGroup>| (Arc::clone(group), group.relay.owner);
         let groups: Vec<_> = self.groups.iter().map(of_group).collect();
         let grouped = groups.iter().flat_map(|(group, line)| group.triggers.iter().map(|it| (it, *line)));
         alone.chain(grouped).filter(|(trigger, _)| owns(&trigger.definition)).for_each(|(trigger, line)| {

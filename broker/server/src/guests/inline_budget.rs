@@ -1,6 +1,9 @@
 //! Time that a thread has for definitions whose owners its publishers do not wait for: a part of
 //! all time, saved up to a bound. Beyond it they are for the executor.
 //!
+//! It is a token bucket of one thread, and shares nothing out: the executor gives owners their
+//! turns.
+//!
 //! Invariant: over any stretch of time they take that part of it at most, and [`INLINE_TIME_MAX`]
 //! more with one run.
 

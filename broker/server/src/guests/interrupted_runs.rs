@@ -19,9 +19,9 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use lotmq_host::RunnerStarts;
+use lotmq_shares::OwnerKey;
 
 use super::durable_triggers::{DurableMessage, Promise};
-use super::event_queue::EventLine;
 use super::events::{fired, permitted_triggers, post};
 use super::pending_triggers::GuestEvent;
 use super::{Starts, TriggeredDefinition};
@@ -284,7 +284,7 @@ impl Unfinished {
             Starts::Guest(_) => true,
         };
         triggers.iter().filter(is_promised).map(move |trigger| GuestEvent {
-            line: EventLine::of_quota_key(&self.tenant, 0),
+            line: OwnerKey { tenant: self.tenant.number, quota_key: 0 },
             tenant: Arc::clone(&self.tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(&message),

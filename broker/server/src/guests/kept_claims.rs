@@ -1,6 +1,9 @@
 //! Ownership check at start for data that programs keep: states, windows, silences and the memory
 //! of models.
 //!
+//! It shares nothing out: the sums of kept values are `lotmq_shares::AccountShares` of
+//! `definitions`.
+//!
 //! The data is removed with its definition, or when its name gets another owner. After a crash or a
 //! partial restore of a backup, data of a former owner may be left.
 

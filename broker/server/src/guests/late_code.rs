@@ -18,6 +18,7 @@ use std::sync::Arc;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::Tier;
+use lotmq_shares::OwnerKey;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
@@ -134,9 +135,8 @@ impl LateDefinition {
         known.is_some_and(|known| known.version == self.definition.version)
     }
 
-    /// Tenant and payer of the owner.
-    fn owner(&self) -> (u32, u64) {
-        (self.tenant.number, self.definition.quota_key())
+    fn owner(&self) -> OwnerKey {
+        OwnerKey { tenant: self.tenant.number, quota_key: self.definition.quota_key() }
     }
 
     /// Gives it up, and records why.
@@ -195,7 +195,7 @@ impl DefinitionCode {
 }
 
 impl DeferredCompile for DefinitionCode {
-    fn owner(&self) -> (u32, u64) {
+    fn owner(&self) -> OwnerKey {
         self.waiting.owner()
     }
 
@@ -250,7 +250,7 @@ impl DeferredCompile for DefinitionCode {
 }
 
 impl DeferredCompile for RouteTypeCode {
-    fn owner(&self) -> (u32, u64) {
+    fn owner(&self) -> OwnerKey {
         self.waiting.owner()
     }
 

@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use lotmq_definitions::{Definition, DefinitionId};
 use lotmq_host::MetricChange;
 use lotmq_host::limits::METRICS_PER_RUN_MAX;
-use lotmq_shares::{AccountShares, NoShare};
+use lotmq_shares::{AccountShares, HeldShare, NoShare};
 use parking_lot::Mutex;
 
 use crate::guests::limits::GUEST_METRICS_MAX;
@@ -43,9 +43,9 @@ pub(crate) struct GuestMetrics {
     all: Mutex<HashMap<DefinitionId, HeldMetrics>>,
 }
 
-/// Counters and gauges of a definition, and the payer in whose share they are.
+/// Counters and gauges of a definition, and the share of its owner that they take.
 struct HeldMetrics {
-    quota_key: u64,
+    held: HeldShare,
     metrics: OwnMetrics,
 }
 
@@ -84,8 +84,9 @@ impl GuestMetrics {
         change: MetricChange,
     ) -> Result<(), TooManyMetrics> {
         let mut all = self.all.lock();
-        let new = || HeldMetrics { quota_key, metrics: OwnMetrics::default() };
-        let HeldMetrics { quota_key, metrics } = all.entry(of).or_insert_with(new);
+        let held = || self.room.hold_nothing(quota_key);
+        let new = || HeldMetrics { held: held(), metrics: OwnMetrics::default() };
+        let HeldMetrics { held, metrics } = all.entry(of).or_insert_with(new);
         let count = metrics.len();
         let named = match change {
             MetricChange::Add(_) => &mut metrics.counters,
@@ -98,7 +99,7 @@ impl GuestMetrics {
         if count >= METRICS_PER_RUN_MAX {
             return Err(TooManyMetrics::Definition(name.into()));
         }
-        self.room.take(*quota_key, 1).map_err(|reason| match reason {
+        held.grow(1).map_err(|reason| match reason {
             NoShare::Owner { max } => TooManyMetrics::User { name: name.into(), max },
             NoShare::All { max } => TooManyMetrics::All { name: name.into(), max },
         })?;
@@ -108,9 +109,7 @@ impl GuestMetrics {
 
     /// Forgets what a definition has.
     pub(super) fn clear(&self, of: DefinitionId) {
-        if let Some(HeldMetrics { quota_key, metrics }) = self.all.lock().remove(&of) {
-            self.room.give_back(quota_key, metrics.len() as u64);
-        }
+        self.all.lock().remove(&of);
     }
 
     /// All of them.

@@ -1,6 +1,8 @@
 //! Definitions that messages on one topic start, split by whether publishers may have to wait for
 //! them. Those of administrators and routes start one by one, the others grouped by owner.
 //!
+//! It shares nothing out: it decides which definitions have a turn of their owner.
+//!
 //! A subscriber must not slow down its publishers. So the cost for the publisher does not grow with
 //! the number of definitions that another owner has. See `inline_budget` for the part that runs in
 //! the publisher's turn, and `relay` for the rest.
@@ -18,8 +20,6 @@ use lotmq_core::tenant::publication::Publication;
 
 /// Definitions of one owner, who is no administrator, that messages on one topic start.
 pub(super) struct OwnerGroup {
-    /// Payer of the owner, shared by all with the same quota; 0 without an owner.
-    quota_key: u64,
     pub(super) triggers: Arc<[Arc<TriggeredDefinition>]>,
     pub(super) relay: Arc<OwnerRelay>,
 }
@@ -33,7 +33,7 @@ impl OwnerGroup {
             None if guests_pay => publication.owner.map_or(0, Owner::quota_key),
             None => return false,
         };
-        self.quota_key == publisher
+        self.relay.owner.quota_key == publisher
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn apart(tenant: &Tenant, triggers: Box<[Arc<TriggeredDefinition>]>) 
         }
     }
     let group = |(relay, triggers): (Arc<OwnerRelay>, Vec<_>)| {
-        Arc::new(OwnerGroup { quota_key: relay.quota_key(), triggers: triggers.into(), relay })
+        Arc::new(OwnerGroup { triggers: triggers.into(), relay })
     };
     (alone.into(), groups.into_iter().map(group).collect())
 }

@@ -13,10 +13,11 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionId, DefinitionKind};
 use lotmq_host::{InlineRuns, Lease, MessageBatch, MessageExtras, OwnedMessage, PostError, RunOutput};
 use lotmq_session::Time;
+use lotmq_shares::OwnerKey;
 
 use super::TriggeredDefinition;
 use super::durable_triggers::Promise;
-use super::event_queue::{EventLine, EventQueue};
+use super::event_queue::EventQueue;
 use super::inline_budget::InlineBudget;
 use super::message_qos::qos;
 use super::outbox_entry::OutboxEntry;
@@ -71,9 +72,9 @@ pub(super) struct GuestEvents {
     /// Whether events were left when the last turn ended.
     pub(super) is_behind: bool,
     /// Line of the Client whose packets are being handled, if they start anything.
-    reading: Option<EventLine>,
+    reading: Option<OwnerKey>,
     /// Connections that are not read from until no event is left in the line of their Client.
-    waiting: Vec<(EventLine, Arc<Connection>)>,
+    waiting: Vec<(OwnerKey, Arc<Connection>)>,
     /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client
     /// whose messages fill them.
     pub(super) congested: HashMap<u32, Weak<lotmq_host::Runner>>,
@@ -96,7 +97,7 @@ struct HeldBack {
 #[derive(Clone)]
 pub(super) struct GuestEvent {
     /// Line in which it waits.
-    pub(super) line: EventLine,
+    pub(super) line: OwnerKey,
     pub(super) tenant: Arc<Tenant>,
     pub(super) trigger: Arc<TriggeredDefinition>,
     pub(super) message: Arc<Message>,
@@ -239,7 +240,7 @@ pub(super) fn thread_events(guests: &mut TurnGuests) -> &mut GuestEvents {
 #[derive(Clone, Copy)]
 pub(super) struct Noting<'a> {
     /// Line in which they wait.
-    pub(super) line: EventLine,
+    pub(super) line: OwnerKey,
     pub(super) message: &'a Arc<Message>,
     /// When it was received, in milliseconds since 1970.
     pub(super) received_ms: u64,
@@ -309,7 +310,7 @@ impl GuestEvents {
     }
 
     /// Whether events are left in a line.
-    fn is_left_in(&self, line: EventLine) -> bool {
+    fn is_left_in(&self, line: OwnerKey) -> bool {
         self.events.len_of(line) + self.posts.len_of(line) > 0
     }
 
@@ -335,7 +336,8 @@ impl GuestEvents {
         let Self { events, posts, posted, .. } = self;
         let is_done = |line| events.is_empty() || events.len_of(line) == 0;
         let may = |event: &GuestEvent| {
-            let of_owner = EventLine::of_quota_key(&event.tenant, event.trigger.definition.quota_key());
+            let quota_key = event.trigger.definition.quota_key();
+            let of_owner = OwnerKey { tenant: event.tenant.number, quota_key };
             is_done(event.line) && is_done(of_owner)
         };
         let event = posts.take_if(may)?;
@@ -363,7 +365,7 @@ impl GuestEvents {
             return std::mem::take(&mut self.relayed);
         }
         let all = std::mem::take(&mut self.relayed);
-        let (ready, left) = all.into_iter().partition(|(relay, _)| !self.is_left_in(relay.line()));
+        let (ready, left) = all.into_iter().partition(|(relay, _)| !self.is_left_in(relay.owner));
         self.relayed = left;
         ready
     }
@@ -375,7 +377,7 @@ impl GuestEvents {
         self.reading = None;
         let is_full = self.is_full();
         let waiting = std::mem::take(&mut self.waiting);
-        let waits = |(line, _): &(EventLine, _)| self.is_behind && (is_full || self.is_left_in(*line));
+        let waits = |(line, _): &(OwnerKey, _)| self.is_behind && (is_full || self.is_left_in(*line));
         let (left, ready): (Vec<_>, Vec<_>) = waiting.into_iter().partition(waits);
         self.waiting = left;
         for (_, connection) in ready {
@@ -401,7 +403,7 @@ impl GuestEvents {
             }
             self.congested.remove(&client.slot);
         }
-        let line = EventLine::of_client(client);
+        let line = client.owner_key();
         self.reading = Some(line);
         let is_full = (self.is_behind && self.is_left_in(line)) || self.is_full();
         if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {

@@ -4,6 +4,8 @@
 //! moves it to their mailboxes when the owner has a turn. A full relay drops messages and reports
 //! this to each definition.
 //!
+//! The run queue of the executor gives the relays of owners their turns.
+//!
 //! Invariants: messages leave in the order of their arrival. While one waits or is being passed on,
 //! [`is_ahead`](OwnerRelay::is_ahead) is true, and all other events for this owner's definitions
 //! come after it. The number and the bytes of waiting messages are bounded. Not here: the owners
@@ -17,16 +19,15 @@ use hashbrown::HashMap;
 use lotmq_definitions::DefinitionId;
 use lotmq_host::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
 use lotmq_host::{Errand, MailboxRoom, OwnedMessage, Runner};
+use lotmq_shares::OwnerKey;
 use parking_lot::Mutex;
 
-use super::event_queue::EventLine;
 use super::{Starts, TriggeredDefinition};
 use crate::guests::limits::RELAY_SHED_LISTS_MAX;
 
 /// Relay of one owner.
 pub(crate) struct OwnerRelay {
-    /// Number of the tenant, and payer.
-    owner: (u32, u64),
+    pub(super) owner: OwnerKey,
     ahead: Arc<AtomicUsize>,
     inbox: Mutex<RelayInbox>,
 }
@@ -89,14 +90,14 @@ impl RelaysInUse {
             return Arc::clone(relay);
         }
         self.0.retain(|_, relay| Arc::strong_count(relay) > 1);
-        let relay = OwnerRelay::new((runner.tenant(), quota_key), runner);
+        let relay = OwnerRelay::new(OwnerKey { tenant: runner.tenant(), quota_key }, runner);
         self.0.insert(quota_key, Arc::clone(&relay));
         relay
     }
 }
 
 impl Errand for OwnerRelay {
-    fn owner(&self) -> (u32, u64) {
+    fn owner(&self) -> OwnerKey {
         self.owner
     }
 
@@ -106,8 +107,8 @@ impl Errand for OwnerRelay {
 }
 
 impl OwnerRelay {
-    /// Creates the relay for the owner of a runner, by the tenant's number and the owner's payer.
-    pub(super) fn new(owner: (u32, u64), runner: &Runner) -> Arc<Self> {
+    /// Creates the relay for the owner of a runner.
+    pub(super) fn new(owner: OwnerKey, runner: &Runner) -> Arc<Self> {
         let inbox = RelayInbox {
             messages: VecDeque::new(),
             bytes: 0,
@@ -116,17 +117,6 @@ impl OwnerRelay {
             shed: Vec::new(),
         };
         Arc::new(Self { owner, ahead: Arc::default(), inbox: Mutex::new(inbox) })
-    }
-
-    /// Queue of the events of the owner's definitions that the owner has caused.
-    pub(super) fn line(&self) -> EventLine {
-        let (tenant, quota_key) = self.owner;
-        EventLine { tenant, quota_key }
-    }
-
-    /// Payer of the owner.
-    pub(super) fn quota_key(&self) -> u64 {
-        self.owner.1
     }
 
     /// Whether a message waits here, is on its way here, or is being handed on.

@@ -1,5 +1,5 @@
 //! Relaying of messages from the relay of an owner to the mailboxes of the definitions that they
-//! start. An executor thread does it when the owner has a turn.
+//! start. An executor thread does it when the owner has a turn, which its run queue decides.
 
 use std::sync::Arc;
 

@@ -1,6 +1,9 @@
 //! Turns of the definitions that the thread of the timers tells of silences and windows: one round
 //! tells so much and no more, and the next one goes on behind it.
 //!
+//! Not `lotmq_shares::FairTurns`: nothing is queued. It is a cursor in the sorted list of
+//! definitions.
+//!
 //! All else that is due by the clock waits for a round: Clients that have not been heard, Wills,
 //! sessions that end.
 

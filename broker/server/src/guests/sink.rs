@@ -120,7 +120,7 @@ impl Sink for GuestSink {
     fn carry_out(&mut self, errand: &dyn Errand) -> bool {
         let relay = (errand as &dyn Any).downcast_ref::<OwnerRelay>().expect("all errands are relays");
         let tenants = self.hosting.tenants.all();
-        let Some(tenant) = tenants.get(errand.owner().0 as usize) else {
+        let Some(tenant) = tenants.get(errand.owner().tenant as usize) else {
             errand.forget();
             return false;
         };

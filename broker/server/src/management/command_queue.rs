@@ -5,7 +5,7 @@
 //! different Clients run side by side. A command may block its thread (a commit, a run), never one
 //! that serves Clients.
 //!
-//! Tenants, and users within them, take [turns](FairTurns); each has a [share](shares) of the
+//! Tenants, and users within them, take [turns](OwnerTurns); each has a [share](shares) of the
 //! places, and of the threads for each kind of [work]. So nobody's commands, from however many
 //! connections, keep those of others waiting for longer than one command of theirs takes.
 //!
@@ -26,7 +26,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use lotmq_auth::Identity;
 use lotmq_pulse::{Heartbeat, Heartbeats};
-use lotmq_shares::{FairTurns, WaitingLine as _};
+use lotmq_shares::{OwnerKey, OwnerTurns, QuotaLevels};
 use parking_lot::{Condvar, Mutex};
 
 use crate::management::limits::{
@@ -37,9 +37,9 @@ use lotmq_core::tenant::Tenant;
 
 use blocking_pool::{BlockingPool, BlockingReadError};
 use job::{CommandCaller, Job};
-use shares::{CommandRoom, CommandShares, QuotaKey};
+use shares::{CommandRoom, CommandShares};
 use stored::Stored;
-use user_places::{NoUserPlace, PlacesMax, UserPlace, UserPlaces};
+use user_places::{NoUserPlace, UserPlace, UserPlaces};
 use work::Load;
 
 /// First number of the queues of uploads whose bytes have come: each has its own, so that its
@@ -76,8 +76,8 @@ struct ModuleCompiles(Arc<UserPlaces>);
 
 impl Default for ModuleCompiles {
     fn default() -> Self {
-        let (tenant, user) = (MODULE_COMPILES_PER_TENANT_MAX, MODULE_COMPILES_PER_USER_MAX);
-        Self(UserPlaces::new(PlacesMax { all: MODULE_COMPILES_MAX, tenant, user }))
+        let (tenant, owner) = (MODULE_COMPILES_PER_TENANT_MAX, MODULE_COMPILES_PER_USER_MAX);
+        Self(UserPlaces::new(QuotaLevels { all: MODULE_COMPILES_MAX, tenant, owner }))
     }
 }
 
@@ -103,7 +103,7 @@ struct State {
     /// Commands by the number of their queue.
     queues: HashMap<u64, VecDeque<Waiting>>,
     /// Queues none of whose commands runs, by tenant and user.
-    ready: FairTurns<u32, FairTurns<QuotaKey, VecDeque<Ready>>>,
+    ready: OwnerTurns<Ready>,
     shares: CommandShares,
     /// Number of the next queue of its own.
     next_queue: u64,
@@ -112,7 +112,7 @@ struct State {
 
 /// Command that waits or runs.
 struct Waiting {
-    quota_key: QuotaKey,
+    owner: OwnerKey,
     load: Load,
     room: CommandRoom,
     /// `None` while it runs.
@@ -136,21 +136,21 @@ impl Commands {
         let is_of_admin = is_of_admin.is_some_and(|account| account.is_admin());
         let (key, load) = (job.queue, Load { is_of_admin, ..job.load });
         let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };
-        let quota_key = QuotaKey::of(tenant, identity);
+        let owner = identity.owner_key(tenant.number);
         let mut state = self.state.lock();
         let of_client = state.queues.get(&key).map_or(0, VecDeque::len);
         if of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
-            || !state.shares.have(room, &quota_key)
+            || !state.shares.have(room, owner)
             || state.is_stopping
         {
             return Err(Busy);
         }
-        state.shares.enter(&quota_key, room);
+        state.shares.enter(owner, room);
         let queue = state.queues.entry(key).or_default();
         let is_ready = queue.is_empty();
-        queue.push_back(Waiting { quota_key: quota_key.clone(), load, room, job: Some(job) });
+        queue.push_back(Waiting { owner, load, room, job: Some(job) });
         if is_ready {
-            state.make_ready(&quota_key, Ready { queue: key, load });
+            state.ready.push(owner, Ready { queue: key, load });
             drop(state);
             self.ready.notify_one();
         }
@@ -160,7 +160,7 @@ impl Commands {
     /// Whether there is a place for one more command of somebody.
     pub(crate) fn has_place(&self, tenant: &Tenant, identity: &Identity) -> bool {
         let room = CommandRoom { bytes: 0, is_own_password: false };
-        self.state.lock().shares.have(room, &QuotaKey::of(tenant, identity))
+        self.state.lock().shares.have(room, identity.owner_key(tenant.number))
     }
 
     /// Takes a place for a module of somebody, of which native code is to be made.
@@ -172,7 +172,7 @@ impl Commands {
         tenant: &Tenant,
         identity: &Identity,
     ) -> Result<UserPlace, NoCompilePlace> {
-        self.compiles.0.begin(QuotaKey::of(tenant, identity)).map_err(NoCompilePlace)
+        self.compiles.0.begin(identity.owner_key(tenant.number)).map_err(NoCompilePlace)
     }
 
     /// Does work of somebody that waits for the disk on a thread of its own, as long as it goes on.
@@ -185,7 +185,7 @@ impl Commands {
         pulses: &Heartbeats,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BlockingReadError> {
-        self.blocking_pool.read(QuotaKey::of(tenant, identity), pulses, work)
+        self.blocking_pool.read(identity.owner_key(tenant.number), pulses, work)
     }
 
     /// Number of a queue for the command of an upload.
@@ -264,34 +264,25 @@ impl Commands {
 }
 
 impl State {
-    fn make_ready(&mut self, quota_key: &QuotaKey, ready: Ready) {
-        self.ready.line(&quota_key.tenant).line(quota_key).push_back(ready);
-    }
-
     /// Takes the command whose turn it is, of those that may begin.
     fn begin_next(&mut self) -> Option<Job> {
         let Self { ready, shares, .. } = self;
-        let Ready { queue, load } = ready.take(|_, users| {
-            users.take(|quota_key, line| {
-                let admits = shares.admission(quota_key);
-                let at = line.iter().position(|ready| admits(ready.load))?;
-                line.remove(at)
-            })
+        let Ready { queue, load } = ready.take(|owner, line| {
+            let admits = shares.admission(owner);
+            let at = line.iter().position(|ready| admits(ready.load))?;
+            line.remove(at)
         })?;
         let head = self.queues.get_mut(&queue)?.front_mut()?;
-        self.shares.begins(&head.quota_key, load);
+        self.shares.begins(head.owner, load);
         head.job.take()
     }
 
     fn end(&mut self, key: u64) {
         let Some(queue) = self.queues.get_mut(&key) else { return };
-        let Some(Waiting { quota_key, load, room, .. }) = queue.pop_front() else { return };
-        self.shares.ends(&quota_key, load, room);
+        let Some(Waiting { owner, load, room, .. }) = queue.pop_front() else { return };
+        self.shares.ends(owner, load, room);
         match queue.front() {
-            Some(head) => {
-                let (quota_key, load) = (head.quota_key.clone(), head.load);
-                self.make_ready(&quota_key, Ready { queue: key, load });
-            }
+            Some(head) => self.ready.push(head.owner, Ready { queue: key, load: head.load }),
             None => drop(self.queues.remove(&key)),
         }
     }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use lotmq_auth::Identity;
 use lotmq_core::tenant::Tenant;
 use lotmq_session::Time;
+use lotmq_shares::OwnerKey;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -66,6 +67,11 @@ pub(crate) struct UploadOrigin {
 }
 
 impl UploadOrigin {
+    /// Owner in whose share it counts: users that a user manager has made count for the manager.
+    fn owner(&self) -> OwnerKey {
+        self.identity.owner_key(self.tenant.number)
+    }
+
     /// Whether this Client began it: by user and Client Identifier, as the session may be another
     /// one by now.
     fn is_of(&self, tenant: &Tenant, identity: &Identity) -> bool {
@@ -252,11 +258,7 @@ impl Uploads {
         let id = match known {
             Some(id) => id,
             None => {
-                let of_user = |upload: &&Upload| {
-                    let before = &upload.origin;
-                    before.tenant.number == origin.tenant.number
-                        && before.identity.user == origin.identity.user
-                };
+                let of_user = |upload: &&Upload| upload.origin.owner() == origin.owner();
                 if under_way.len() >= count_max {
                     return Err(NoUpload::OfAll { count: under_way.len() });
                 }

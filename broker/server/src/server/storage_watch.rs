@@ -16,7 +16,7 @@ use self::in_flight::InFlight;
 use crate::guests::{HasPrograms as _, Hosting};
 use crate::server::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use lotmq_core::limits::Limit;
-use lotmq_core::shares::StoredQueues;
+use lotmq_core::shares::owner_totals::OwnerTotals;
 use lotmq_process::disk_room;
 
 /// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a
@@ -99,7 +99,7 @@ impl StorageWatch {
 
 /// Finds the owners who have reached their part of the stored messages.
 fn look_at_owners(hosting: &Hosting, live: u64, queue_bytes_max: u64) {
-    let mut queues = StoredQueues::default();
+    let mut queues = OwnerTotals::default();
     for tenant in hosting.tenants.all().iter() {
         let sessions = tenant.all_sessions();
         for client in sessions.iter().filter(|client| client.is_durable()) {
@@ -112,5 +112,5 @@ fn look_at_owners(hosting: &Hosting, live: u64, queue_bytes_max: u64) {
             queues.add(&tenant.shares.of_user(owner), route.outbox_waiting().bytes);
         }
     }
-    queues.judge(live, queue_bytes_max);
+    queues.judge_queues(live, queue_bytes_max);
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::{AccountShares, NoShare};
+use lotmq_shares::{AccountShares, HeldShare, NoShare};
 
 use crate::LoadError;
 use crate::limits::WORKER_MEMORY_FREE;
@@ -18,10 +18,8 @@ pub struct WorkerMemory(Arc<AccountShares>);
 /// Memory of one compile worker that an account is charged for; dropping it gives it back.
 #[derive(Debug)]
 pub struct WorkerCharge {
-    all: Arc<AccountShares>,
-    account: u64,
+    held: HeldShare,
     is_bounded: bool,
-    bytes: u64,
 }
 
 impl WorkerMemory {
@@ -31,7 +29,7 @@ impl WorkerMemory {
 
     /// Begins to charge an account, with nothing. It is held to its share if it `is_bounded`.
     pub fn charge(&self, account: u64, is_bounded: bool) -> WorkerCharge {
-        WorkerCharge { all: Arc::clone(&self.0), account, is_bounded, bytes: 0 }
+        WorkerCharge { held: self.0.hold_nothing(account), is_bounded }
     }
 }
 
@@ -41,25 +39,18 @@ impl WorkerCharge {
     /// # Errors
     /// [`LoadError::CompileQuota`] when the account may not have as much.
     pub fn set(&mut self, worker_bytes: u64) -> Result<(), LoadError> {
-        let bytes = worker_bytes.saturating_sub(WORKER_MEMORY_FREE);
-        if bytes <= self.bytes {
-            self.all.give_back(self.account, self.bytes - bytes);
+        let (bytes, held) = (worker_bytes.saturating_sub(WORKER_MEMORY_FREE), self.held.amount());
+        if bytes <= held {
+            self.held.shrink(held - bytes);
         } else if self.is_bounded {
-            self.all.take(self.account, bytes - self.bytes).map_err(|refused| {
+            self.held.grow(bytes - held).map_err(|refused| {
                 let is_of_owner = matches!(refused, NoShare::Owner { .. });
                 LoadError::CompileQuota { mebibytes: worker_bytes >> 20, is_of_owner }
             })?;
         } else {
-            self.all.put_back(self.account, bytes - self.bytes);
+            self.held.grow_anyway(bytes - held);
         }
-        self.bytes = bytes;
         Ok(())
-    }
-}
-
-impl Drop for WorkerCharge {
-    fn drop(&mut self) {
-        self.all.give_back(self.account, self.bytes);
     }
 }
 

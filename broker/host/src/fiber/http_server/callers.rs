@@ -9,6 +9,8 @@
 //! silent clients behind a proxy do not lock out the others. Otherwise the host rejects the
 //! newcomer.
 //!
+//! Owners have [shares](AccountShares). Addresses have none: a bound that is reached evicts.
+//!
 //! Invariant: a client whose whole request waits for its answer, or whose answer is being sent,
 //! does not give way.
 

@@ -5,8 +5,8 @@ const VIC: u64 = 1;
 const EVE: u64 = 2;
 const MALLORY: u64 = 3;
 
-fn owner(account: u64) -> RunOwner {
-    RunOwner { tenant: 0, account }
+fn owner(quota_key: u64) -> OwnerKey {
+    OwnerKey { tenant: 0, quota_key }
 }
 
 /// Calls that never end, unless they are ended, seen slice by slice.

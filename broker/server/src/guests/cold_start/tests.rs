@@ -12,8 +12,8 @@ struct Job {
 }
 
 impl DeferredCompile for Job {
-    fn owner(&self) -> (u32, u64) {
-        (1, self.owner)
+    fn owner(&self) -> OwnerKey {
+        OwnerKey { tenant: 1, quota_key: self.owner }
     }
 
     fn order(&self) -> CompileOrder {

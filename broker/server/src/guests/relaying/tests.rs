@@ -2,8 +2,9 @@ use std::time::Instant;
 
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, Owner};
-use lotmq_host::OwnedMessage;
 use lotmq_host::limits::MAILBOX_MESSAGES_MAX;
+use lotmq_host::{OwnedMessage, Runner};
+use lotmq_shares::OwnerKey;
 
 use super::*;
 use crate::guests::HasPrograms as _;
@@ -29,6 +30,12 @@ fn broker_of_ann() -> (Running, Client) {
     }
     let ann = user(&running, "ann", "password");
     (running, ann)
+}
+
+/// Relay for the owner of a definition.
+fn relay_of(trigger: &TriggeredDefinition, runner: &Runner) -> Arc<OwnerRelay> {
+    let owner = OwnerKey { tenant: runner.tenant(), quota_key: trigger.definition.quota_key() };
+    OwnerRelay::new(owner, runner)
 }
 
 fn actions(names: std::ops::Range<usize>, filter: &str, body: &str) -> String {
@@ -191,7 +198,7 @@ fn dropped_event_is_reported_to_each_definition_that_it_triggers() {
     let triggers: Arc<[_]> = tenant.programs().triggers("in").into();
     let Starts::Guest(runner) = &triggers[0].starts else { panic!("an Action has a runner") };
     // One that nobody calls.
-    let relay = OwnerRelay::new((runner.tenant(), triggers[0].definition.account()), runner);
+    let relay = relay_of(&triggers[0], runner);
     relay.is_called();
     for _ in 0..MAILBOX_MESSAGES_MAX + TOO_MANY {
         let message = OwnedMessage::new("in", bytes::Bytes::from_static(b"1"));
@@ -227,7 +234,7 @@ fn waiting_messages_are_charged_for_their_lists_of_definitions() {
     let Starts::Guest(runner) = &trigger.starts else { panic!("an Action has a runner") };
     let list = || -> Arc<[_]> { vec![Arc::clone(trigger); DEFINITIONS].into() };
     let waiting_of = |lists: &mut dyn FnMut() -> Arc<[Arc<TriggeredDefinition>]>| {
-        let relay = OwnerRelay::new((runner.tenant(), trigger.definition.account()), runner);
+        let relay = relay_of(trigger, runner);
         relay.is_called();
         for _ in 0..100 {
             let message = OwnedMessage::new("in/a", bytes::Bytes::from_static(b"1"));

@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use hashbrown::HashMap;
-use lotmq_shares::OwnerTurns;
+use lotmq_shares::{OwnerKey, OwnerTurns};
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 
@@ -63,7 +63,7 @@ impl Wake for TaskCall {
         let Some(ready) = self.ready.upgrade().filter(|_| !self.is_ready.swap(true, Ordering::AcqRel)) else {
             return;
         };
-        let owner = (self.tenant, self.account.load(Ordering::Relaxed));
+        let owner = OwnerKey { tenant: self.tenant, quota_key: self.account.load(Ordering::Relaxed) };
         ready.turns.lock().push(owner, self);
         let giver = ready.giver.lock().clone();
         if let Some(giver) = giver {
@@ -76,7 +76,7 @@ impl ThreadTasks {
     /// The next call, by turns; the task of `cx` is woken when there is one.
     fn next(&self, cx: &Context<'_>) -> Poll<Arc<TaskCall>> {
         *self.ready.giver.lock() = Some(cx.waker().clone());
-        self.ready.turns.lock().take(|_, _| true).map_or(Poll::Pending, Poll::Ready)
+        self.ready.turns.lock().pop().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -6,6 +6,8 @@
 //! records of actors within their share. These are written again behind all others, with their
 //! first number and digest. So numbers stay without a gap, and the chain whole.
 //!
+//! Not `lotmq_shares::AccountShares`: nothing is refused. Old records leave, and shares are even.
+//!
 //! A share is at most half an even one, so at most half of the examined records are written again.
 //! A new record causes at most one more.
 

@@ -1,5 +1,8 @@
 //! Shares of users in what there is so many of in a tenant: modules, their bytes, assets, scripts.
 //! One who is no administrator has at most [`USER_PART`] of what others leave.
+//!
+//! The sums are those of the lists themselves, by the rule of `lotmq_shares::AccountShares`. A
+//! second count could differ from them after a restore.
 
 use lotmq_definitions::Owner;
 use lotmq_shares::share_of;

@@ -9,9 +9,9 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use lotmq_pulse::{Heartbeats, goes_on};
+use lotmq_shares::{OwnerKey, QuotaLevels};
 
-use super::shares::QuotaKey;
-use super::user_places::{PlacesMax, UserPlaces};
+use super::user_places::UserPlaces;
 use crate::management::limits::{
     READ_PATIENCE, READS_ASIDE_MAX, READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX,
 };
@@ -31,8 +31,8 @@ pub(crate) struct BlockingPool(Arc<UserPlaces>);
 
 impl Default for BlockingPool {
     fn default() -> Self {
-        let (tenant, user) = (READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX);
-        Self(UserPlaces::new(PlacesMax { all: READS_ASIDE_MAX, tenant, user }))
+        let (tenant, owner) = (READS_ASIDE_PER_TENANT_MAX, READS_ASIDE_PER_USER_MAX);
+        Self(UserPlaces::new(QuotaLevels { all: READS_ASIDE_MAX, tenant, owner }))
     }
 }
 
@@ -44,21 +44,20 @@ impl BlockingPool {
     /// When it stands still, when too many do, and when there is no thread for it.
     pub(super) fn read<T: Send + 'static>(
         &self,
-        quota_key: QuotaKey,
+        owner: OwnerKey,
         pulses: &Heartbeats,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BlockingReadError> {
-        self.read_within((quota_key, READ_PATIENCE), pulses, read)
+        self.read_within((owner, READ_PATIENCE), pulses, read)
     }
 
     fn read_within<T: Send + 'static>(
         &self,
-        (quota_key, patience): (QuotaKey, Duration),
+        (owner, patience): (OwnerKey, Duration),
         pulses: &Heartbeats,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BlockingReadError> {
-        let place =
-            self.0.begin(quota_key).map_err(|others| failed(&format!("{others} wait for the disk")))?;
+        let place = self.0.begin(owner).map_err(|others| failed(&format!("{others} wait for the disk")))?;
         let pulse = pulses.add("a thread that reads for a command", ROUND_SILENCE_MAX);
         pulse.begins(Instant::now());
         let (sender, answer) = sync_channel(1);
@@ -105,20 +104,20 @@ mod tests {
     #[test]
     fn reads_from_a_hanging_disk_time_out_and_are_bounded() {
         let (pool, pulses) = (BlockingPool::default(), Heartbeats::default());
-        let user = |name: &str| QuotaKey::named(0, name);
-        assert_eq!(pool.read(user("a"), &pulses, || 7).unwrap(), 7);
-        let hang = |quota_key: QuotaKey| {
+        let user = |quota_key| OwnerKey { tenant: 0, quota_key };
+        let stranger = OwnerKey { tenant: 1, quota_key: 1 };
+        assert_eq!(pool.read(user(1), &pulses, || 7).unwrap(), 7);
+        let hang = |owner: OwnerKey| {
             let (heals, hangs) = channel::<()>();
-            let refused =
-                pool.read_within((quota_key, Duration::ZERO), &pulses, move || hangs.recv().is_err());
+            let refused = pool.read_within((owner, Duration::ZERO), &pulses, move || hangs.recv().is_err());
             (heals, refused.unwrap_err())
         };
-        let whose = [user("a"), user("a"), user("b"), QuotaKey::named(1, "a")];
+        let whose = [user(1), user(1), user(2), stranger];
         assert_eq!(whose.len(), READS_ASIDE_MAX);
         let disks: Vec<_> = whose
             .into_iter()
-            .map(|quota_key| {
-                let (heals, refused) = hang(quota_key);
+            .map(|owner| {
+                let (heals, refused) = hang(owner);
                 assert_eq!(
                     refused.to_string(),
                     "The data directory cannot be used: the disk has not answered for 0 s."
@@ -126,12 +125,10 @@ mod tests {
                 heals
             })
             .collect();
-        for (quota_key, others) in [
-            (user("a"), "2 others of this user"),
-            (user("b"), "3 others of this tenant"),
-            (QuotaKey::named(1, "a"), "4 others"),
-        ] {
-            let refused = pool.read(quota_key, &pulses, || ()).unwrap_err();
+        for (owner, others) in
+            [(user(1), "2 others of this user"), (user(2), "3 others of this tenant"), (stranger, "4 others")]
+        {
+            let refused = pool.read(owner, &pulses, || ()).unwrap_err();
             let expected = format!("The data directory cannot be used: {others} wait for the disk.");
             assert_eq!(refused.to_string(), expected);
         }
@@ -146,10 +143,10 @@ mod tests {
         }
         // A read that has answered is none that is under way.
         for round in 0..1_000 {
-            assert_eq!(pool.read(user("a"), &pulses, move || round).ok(), Some(round));
+            assert_eq!(pool.read(user(1), &pulses, move || round).ok(), Some(round));
             assert_eq!(pool.0.taken(), 0, "in round {round}");
         }
-        let refused = pool.read(user("a"), &pulses, || panic!("on purpose")).unwrap_err();
+        let refused = pool.read(user(1), &pulses, || panic!("on purpose")).unwrap_err();
         assert_eq!(refused.to_string(), "The data directory cannot be used: the work ended by a panic.");
     }
 
@@ -157,7 +154,7 @@ mod tests {
     fn a_read_that_goes_on_may_take_long() {
         let patience = 5 * LOOK_PAUSE;
         let (pool, pulses) = (BlockingPool::default(), Heartbeats::default());
-        let parts = pool.read_within((QuotaKey::named(0, "a"), patience), &pulses, || {
+        let parts = pool.read_within((OwnerKey::default(), patience), &pulses, || {
             for _ in 0..20 {
                 std::thread::sleep(LOOK_PAUSE);
                 goes_on(Instant::now());

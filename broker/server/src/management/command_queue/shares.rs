@@ -1,14 +1,10 @@
 //! Shares of the places and threads for commands: of one tenant, and of one user, so that neither
 //! leaves none to others.
 //!
-//! Invariant: whoever has nothing waiting has no entry, so there are no more entries than commands.
+//! A share is a [usage](OwnerUsage) with fixed bounds: a command counts in several amounts at once,
+//! and a single command of any size is always taken.
 
-use std::hash::Hash;
-use std::sync::Arc;
-
-use hashbrown::HashMap;
-use lotmq_auth::Identity;
-use lotmq_core::tenant::Tenant;
+use lotmq_shares::{OwnerKey, OwnerUsage, QuotaLevels};
 
 use super::work::{Load, OF_ALL, OF_TENANT, OF_USER, Threads};
 use crate::management::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, OWN_PASSWORDS_WAITING_MAX};
@@ -16,30 +12,6 @@ use crate::management::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX,
 /// Parts of all places for commands that wait: one user takes one of them at most, one tenant all
 /// but one.
 const PARTS: usize = 4;
-
-/// User whose share a command takes: who gave it, or whom that one counts for. `None` stands for
-/// all who are not logged in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct QuotaKey {
-    /// Number of the tenant.
-    pub(super) tenant: u32,
-    user: Option<Arc<str>>,
-}
-
-impl QuotaKey {
-    pub(super) fn of(tenant: &Tenant, identity: &Identity) -> Self {
-        let accountable = |name: &Arc<str>| {
-            let account = tenant.users.account(name);
-            account.map_or_else(|| Arc::clone(name), |account| Arc::clone(account.accountable()))
-        };
-        Self { tenant: tenant.number, user: identity.user.as_ref().map(accountable) }
-    }
-
-    #[cfg(test)]
-    pub(super) fn named(tenant: u32, user: &str) -> Self {
-        Self { tenant, user: Some(user.into()) }
-    }
-}
 
 /// Room that a command takes while it waits or runs.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +21,16 @@ pub(super) struct CommandRoom {
     pub(super) is_own_password: bool,
 }
 
-/// Resources that the commands of one payer use: places, bytes, threads.
-#[derive(Debug, Default)]
-struct Share {
+/// Resources that commands use: places, bytes, threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct CommandUse {
     waiting: usize,
     own_passwords: usize,
     bytes: usize,
     threads: Threads,
 }
 
-impl Share {
+impl CommandUse {
     /// Whether there is room for one more command, in so many parts of what there is. A single
     /// command of any size that a packet holds is always taken.
     fn has_room(&self, room: CommandRoom, parts: usize) -> bool {
@@ -71,69 +43,52 @@ impl Share {
 
 /// Shares of all, of each tenant and of each user.
 #[derive(Debug, Default)]
-pub(super) struct CommandShares {
-    all: Share,
-    tenants: HashMap<u32, Share>,
-    users: HashMap<QuotaKey, Share>,
-}
+pub(super) struct CommandShares(OwnerUsage<CommandUse>);
 
 impl CommandShares {
     /// Number of commands that wait or run.
     pub(super) fn waiting(&self) -> usize {
-        self.all.waiting
+        self.0.all().waiting
     }
 
     /// Whether there is room for one more command.
-    pub(super) fn have(&self, room: CommandRoom, quota_key: &QuotaKey) -> bool {
-        self.all.has_room(room, PARTS)
-            && self.tenants.get(&quota_key.tenant).is_none_or(|share| share.has_room(room, PARTS - 1))
-            && self.users.get(quota_key).is_none_or(|share| share.has_room(room, 1))
+    pub(super) fn have(&self, room: CommandRoom, key: OwnerKey) -> bool {
+        let QuotaLevels { owner, tenant, all } = self.0.of(key);
+        all.has_room(room, PARTS) && tenant.has_room(room, PARTS - 1) && owner.has_room(room, 1)
     }
 
-    /// Returns which commands of a payer may begin, by their load.
-    pub(super) fn admission(&self, quota_key: &QuotaKey) -> impl Fn(Load) -> bool + use<> {
-        let threads = |share: Option<&Share>| share.map(|share| share.threads).unwrap_or_default();
-        let (all, tenant) = (self.all.threads, threads(self.tenants.get(&quota_key.tenant)));
-        let user = threads(self.users.get(quota_key));
-        move |load| all.admit(load, &OF_ALL) && tenant.admit(load, &OF_TENANT) && user.admit(load, &OF_USER)
+    /// Returns which commands of an owner may begin, by their load.
+    pub(super) fn admission(&self, key: OwnerKey) -> impl Fn(Load) -> bool + use<> {
+        let QuotaLevels { owner, tenant, all } = self.0.of(key);
+        move |load| {
+            all.threads.admit(load, &OF_ALL)
+                && tenant.threads.admit(load, &OF_TENANT)
+                && owner.threads.admit(load, &OF_USER)
+        }
     }
 
     /// Counts a command that waits from now on.
-    pub(super) fn enter(&mut self, quota_key: &QuotaKey, room: CommandRoom) {
-        self.each(quota_key, |share| {
-            share.waiting += 1;
-            share.own_passwords += usize::from(room.is_own_password);
-            share.bytes += room.bytes;
+    pub(super) fn enter(&mut self, key: OwnerKey, room: CommandRoom) {
+        self.0.change(key, |used| {
+            used.waiting += 1;
+            used.own_passwords += usize::from(room.is_own_password);
+            used.bytes += room.bytes;
         });
     }
 
     /// Counts a command that begins.
-    pub(super) fn begins(&mut self, quota_key: &QuotaKey, load: Load) {
-        self.each(quota_key, |share| share.threads.begins(load));
+    pub(super) fn begins(&mut self, key: OwnerKey, load: Load) {
+        self.0.change(key, |used| used.threads.begins(load));
     }
 
     /// Counts a command out that has ended.
-    pub(super) fn ends(&mut self, quota_key: &QuotaKey, load: Load, room: CommandRoom) {
-        self.each(quota_key, |share| {
-            share.threads.ends(load);
-            share.waiting -= 1;
-            share.own_passwords -= usize::from(room.is_own_password);
-            share.bytes -= room.bytes;
+    pub(super) fn ends(&mut self, key: OwnerKey, load: Load, room: CommandRoom) {
+        self.0.change(key, |used| {
+            used.threads.ends(load);
+            used.waiting -= 1;
+            used.own_passwords -= usize::from(room.is_own_password);
+            used.bytes -= room.bytes;
         });
-        forget(&mut self.tenants, &quota_key.tenant);
-        forget(&mut self.users, quota_key);
-    }
-
-    fn each(&mut self, quota_key: &QuotaKey, change: impl Fn(&mut Share)) {
-        change(&mut self.all);
-        change(self.tenants.entry(quota_key.tenant).or_default());
-        change(self.users.entry(quota_key.clone()).or_default());
-    }
-}
-
-fn forget<K: Hash + Eq>(shares: &mut HashMap<K, Share>, key: &K) {
-    if shares.get(key).is_some_and(|share| share.waiting == 0) {
-        shares.remove(key);
     }
 }
 
@@ -146,37 +101,36 @@ mod tests {
     fn one_user_and_one_tenant_leave_places_to_others() {
         for (is_own_password, places) in [(false, COMMANDS_WAITING_MAX), (true, OWN_PASSWORDS_WAITING_MAX)] {
             let mut shares = CommandShares::default();
-            let mut fill = |quota_key: &QuotaKey, bytes: usize| {
-                let room = CommandRoom { bytes, is_own_password };
+            let mut fill = |tenant: u32, quota_key: u64, bytes: usize| {
+                let (key, room) = (OwnerKey { tenant, quota_key }, CommandRoom { bytes, is_own_password });
                 let mut count = 0;
-                while shares.have(room, quota_key) {
-                    shares.enter(quota_key, room);
+                while shares.have(room, key) {
+                    shares.enter(key, room);
                     count += 1;
                 }
                 count
             };
-            assert_eq!(fill(&QuotaKey::named(1, "a"), 1), places / 4);
-            assert_eq!(fill(&QuotaKey::named(1, "b"), 1), places / 4);
-            assert_eq!(fill(&QuotaKey::named(1, "c"), 1), places / 4);
-            assert_eq!(fill(&QuotaKey::named(1, "d"), 1), 0, "the tenant has all but one part");
-            assert_eq!(fill(&QuotaKey::named(2, "a"), 20 << 20), 1, "a single one of any size");
+            assert_eq!([1, 2, 3].map(|user| fill(1, user, 1)), [places / 4; 3]);
+            assert_eq!(fill(1, 4, 1), 0, "the tenant has all but one part");
+            assert_eq!(fill(2, 1, 20 << 20), 1, "a single one of any size");
         }
     }
 
     #[test]
     fn user_without_commands_has_no_entry() {
-        let (mut shares, user) = (CommandShares::default(), QuotaKey::named(1, "a"));
+        let [user, other] = [1, 2].map(|quota_key| OwnerKey { tenant: 1, quota_key });
+        let mut shares = CommandShares::default();
         let load = Load::new(Work::Waits, 0);
         let room = CommandRoom { bytes: 10, is_own_password: false };
         for _ in 0..OF_USER_WAITING {
-            shares.enter(&user, room);
-            assert!(shares.admission(&user)(load));
-            shares.begins(&user, load);
+            shares.enter(user, room);
+            assert!(shares.admission(user)(load));
+            shares.begins(user, load);
         }
-        assert!(!shares.admission(&user)(load) && shares.admission(&QuotaKey::named(1, "b"))(load));
-        (0..OF_USER_WAITING).for_each(|_| shares.ends(&user, load, room));
-        assert!(shares.tenants.is_empty() && shares.users.is_empty());
-        assert_eq!((shares.waiting(), shares.all.bytes), (0, 0));
+        assert!(!shares.admission(user)(load) && shares.admission(other)(load));
+        (0..OF_USER_WAITING).for_each(|_| shares.ends(user, load, room));
+        assert!(shares.0.is_empty());
+        assert_eq!((shares.waiting(), shares.0.all().bytes), (0, 0));
     }
 
     /// Half of the threads that may wait.

@@ -1,33 +1,23 @@
-//! Places of what goes on for somebody on threads of its own, beside those of commands, by who
-//! asked for it.
+//! Places of work that goes on for somebody on threads of its own, beside those of commands. All,
+//! a tenant and a user have a fixed number of them: it follows from the number of threads.
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use lotmq_shares::{OwnerKey, OwnerUsage, QuotaLevels};
 use parking_lot::Mutex;
 
-use super::shares::QuotaKey;
-
-/// Most places: of all, of one tenant, of one user.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PlacesMax {
-    pub(super) all: usize,
-    pub(super) tenant: usize,
-    pub(super) user: usize,
-}
-
-/// Places in use by payer, including work that nobody waits for any more.
+/// Places in use, including work that nobody waits for any more.
 #[derive(Debug)]
 pub(crate) struct UserPlaces {
-    max: PlacesMax,
-    by_key: Mutex<HashMap<QuotaKey, usize>>,
+    max: QuotaLevels<usize>,
+    taken: Mutex<OwnerUsage<usize>>,
 }
 
 /// Place of one piece of work; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct UserPlace {
     places: Arc<UserPlaces>,
-    quota_key: QuotaKey,
+    owner: OwnerKey,
 }
 
 /// Reason why there is no place.
@@ -42,47 +32,40 @@ pub(crate) enum NoUserPlace {
 }
 
 impl UserPlaces {
-    pub(super) fn new(max: PlacesMax) -> Arc<Self> {
-        Arc::new(Self { max, by_key: Mutex::default() })
+    pub(super) fn new(max: QuotaLevels<usize>) -> Arc<Self> {
+        Arc::new(Self { max, taken: Mutex::default() })
     }
 
     /// Takes a place.
     ///
     /// # Errors
     /// [`NoUserPlace`].
-    pub(super) fn begin(self: &Arc<Self>, quota_key: QuotaKey) -> Result<UserPlace, NoUserPlace> {
-        let PlacesMax { all, tenant, user } = self.max;
-        let mut by_key = self.by_key.lock();
-        if by_key.get(&quota_key).is_some_and(|count| *count >= user) {
-            return Err(NoUserPlace::User(user));
+    pub(super) fn begin(self: &Arc<Self>, owner: OwnerKey) -> Result<UserPlace, NoUserPlace> {
+        let (mut taken, max) = (self.taken.lock(), self.max);
+        let used = taken.of(owner);
+        if used.owner >= max.owner {
+            return Err(NoUserPlace::User(max.owner));
         }
-        let of_tenant = by_key.iter().filter(|(other, _)| other.tenant == quota_key.tenant);
-        if of_tenant.map(|(_, count)| count).sum::<usize>() >= tenant {
-            return Err(NoUserPlace::Tenant(tenant));
+        if used.tenant >= max.tenant {
+            return Err(NoUserPlace::Tenant(max.tenant));
         }
-        if by_key.values().sum::<usize>() >= all {
-            return Err(NoUserPlace::All(all));
+        if used.all >= max.all {
+            return Err(NoUserPlace::All(max.all));
         }
-        *by_key.entry(quota_key.clone()).or_default() += 1;
-        Ok(UserPlace { places: Arc::clone(self), quota_key })
+        taken.change(owner, |places| *places += 1);
+        Ok(UserPlace { places: Arc::clone(self), owner })
     }
 
     /// Number of places that are taken.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        self.by_key.lock().values().sum()
+        self.taken.lock().all()
     }
 }
 
 impl Drop for UserPlace {
     fn drop(&mut self) {
-        let mut by_key = self.places.by_key.lock();
-        if let Some(count) = by_key.get_mut(&self.quota_key) {
-            *count -= 1;
-            if *count == 0 {
-                by_key.remove(&self.quota_key);
-            }
-        }
+        self.places.taken.lock().change(self.owner, |places| *places -= 1);
     }
 }
 
@@ -92,27 +75,27 @@ mod tests {
 
     #[test]
     fn a_user_and_a_tenant_leave_places_to_others() {
-        let places = UserPlaces::new(PlacesMax { all: 8, tenant: 6, user: 3 });
-        let taken = |tenant: u32, user: &str| -> (Vec<UserPlace>, NoUserPlace) {
+        let places = UserPlaces::new(QuotaLevels { all: 8, tenant: 6, owner: 3 });
+        let taken = |tenant: u32, quota_key: u64| -> (Vec<UserPlace>, NoUserPlace) {
             let mut taken = Vec::new();
             loop {
-                match places.begin(QuotaKey::named(tenant, user)) {
+                match places.begin(OwnerKey { tenant, quota_key }) {
                     Ok(place) => taken.push(place),
                     Err(reason) => return (taken, reason),
                 }
             }
         };
-        let (first, reason) = taken(1, "a");
+        let (first, reason) = taken(1, 1);
         assert_eq!((first.len(), reason), (3, NoUserPlace::User(3)));
-        let (second, _) = taken(1, "b");
-        let (third, reason) = taken(1, "c");
+        let (second, _) = taken(1, 2);
+        let (third, reason) = taken(1, 3);
         assert_eq!(first.len() + second.len() + third.len(), 6);
         assert_eq!(reason, NoUserPlace::Tenant(6));
-        let (fourth, reason) = taken(2, "a");
+        let (fourth, reason) = taken(2, 1);
         assert_eq!((fourth.len(), reason), (2, NoUserPlace::All(8)));
         drop(first);
-        assert!(places.begin(QuotaKey::named(1, "a")).is_ok());
+        assert!(places.begin(OwnerKey { tenant: 1, quota_key: 1 }).is_ok());
         drop((second, third, fourth));
-        assert!(places.by_key.lock().is_empty());
+        assert!(places.taken.lock().is_empty());
     }
 }

@@ -7,6 +7,9 @@
 //! flood from many networks with made-up names, users that there are take the turns of users, once
 //! more than [`CALM`] items wait.
 //!
+//! Not `lotmq_shares::FairTurns`: an item waits in three lines at once, and may leave from the
+//! middle of each.
+//!
 //! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of
 //! whoever has most, who may be itself. Each operation costs O(log items). Not here: what the items
 //! are (`logins`).

@@ -28,7 +28,7 @@ pub(crate) fn note_state(turn: &mut Turn, client: &Client, topic: &str, payload:
             return;
         }
     }
-    let forgotten = bridges.set(topic, client.user.as_ref(), state);
+    let forgotten = bridges.set(topic, client.owner(), state);
     super::publish(turn, tenant, topic, payload, true);
     if let Some(forgotten) = forgotten {
         super::publish(turn, tenant, &forgotten, &[], true);

@@ -124,10 +124,11 @@ fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     taken.sort_by_key(|place| std::cmp::Reverse(place.time));
     let owner = |asker: CompileOwner| {
         let accounts = tenant.users.accounts();
-        let owner = accounts.iter().find(|account| quota_key(account.number) == asker.quota_key);
+        let owner = accounts.iter().find(|account| quota_key(account.number) == asker.owner.quota_key);
         owner.map(|account| Arc::clone(&account.name))
     };
-    let seen = taken.iter().filter(|it| it.asker.rank == Rank::Broker || it.asker.tenant == tenant.number);
+    let seen =
+        taken.iter().filter(|it| it.asker.rank == Rank::Broker || it.asker.owner.tenant == tenant.number);
     seen.map(|it| {
         let (owner, seconds) = (owner(it.asker), it.time.as_secs());
         json!({ "owner": owner.as_deref(), "seconds": seconds })

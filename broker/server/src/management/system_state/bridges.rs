@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use lotmq_definitions::Owner;
 use lotmq_shares::share_of;
 use parking_lot::Mutex;
 
@@ -31,7 +32,7 @@ struct State {
     state: u8,
     /// Number of the change.
     change: u64,
-    user: Option<Arc<str>>,
+    owner: Option<Owner>,
 }
 
 impl BridgeStates {
@@ -50,20 +51,21 @@ impl BridgeStates {
 
     /// User whose bridge has set a state; `None` where there is none, or none of a user.
     pub(crate) fn user_of(&self, topic: &str) -> Option<Arc<str>> {
-        self.0.lock().all.get(topic)?.user.clone()
+        self.0.lock().all.get(topic)?.owner.as_ref().map(|owner| Arc::clone(&owner.name))
     }
 
-    /// Sets a state for a bridge of this user; `None` removes it. Returns the topic whose state had
-    /// to be dropped for it.
-    pub(crate) fn set(&self, topic: &str, user: Option<&Arc<str>>, state: Option<u8>) -> Option<Arc<str>> {
+    /// Sets a state for a bridge of this owner; `None` removes it. Returns the topic whose state
+    /// had to be dropped for it.
+    pub(crate) fn set(&self, topic: &str, owner: Option<Owner>, state: Option<u8>) -> Option<Arc<str>> {
         let States { all, changes } = &mut *self.0.lock();
         *changes += 1;
         let Some(state) = state else {
             all.remove(topic);
             return None;
         };
-        let is_same = |of: &State| of.user.as_ref() == user;
-        let set = State { state, change: *changes, user: user.cloned() };
+        let quota_key = owner.as_ref().map(Owner::quota_key);
+        let is_same = |of: &State| of.owner.as_ref().map(Owner::quota_key) == quota_key;
+        let set = State { state, change: *changes, owner };
         if all.insert(topic.into(), set).is_some_and(|before| is_same(&before)) {
             return None;
         }
@@ -84,16 +86,15 @@ impl BridgeStates {
 mod tests {
     use super::*;
 
-    fn name(user: &str) -> Arc<str> {
-        user.into()
+    fn user(name: &str, account: u64) -> Option<Owner> {
+        Some(Owner { name: name.into(), account })
     }
 
     #[test]
     fn the_oldest_state_of_who_has_his_part_goes() {
         const PART: usize = BRIDGES_MAX / 4 * 3;
         let states = BridgeStates::default();
-        let bob = name("bob");
-        assert_eq!(states.set("bob", Some(&bob), Some(b'1')), None);
+        assert_eq!(states.set("bob", user("bob", 1), Some(b'1')), None);
         let part = (BRIDGES_MAX - 1) * 3 / 4;
         for n in 0..part {
             assert_eq!(states.set(&n.to_string(), None, Some(b'1')), None);
@@ -101,10 +102,11 @@ mod tests {
         assert_eq!(states.set("0", None, Some(b'0')), None, "it is there already, and now the newest");
         assert_eq!(states.set("new", None, Some(b'1')).as_deref(), Some("1"));
         assert_eq!(states.set("2", None, None), None);
-        let of_users =
-            (0..PART).filter_map(|n| states.set(&format!("eve {n}"), Some(&name("eve")), Some(b'1')));
+        // Two users of one user manager, who count as one.
+        let eve = |n: usize| user(["eve", "ada"][n % 2], 2);
+        let of_users = (0..PART).filter_map(|n| states.set(&format!("eve {n}"), eve(n), Some(b'1')));
         assert!(of_users.last().is_some_and(|topic| topic.starts_with("eve")), "hers alone");
-        assert_eq!((states.user_of("bob"), states.user_of("0")), (Some(bob), None));
+        assert_eq!((states.user_of("bob"), states.user_of("0")), (Some("bob".into()), None));
         let mut found = Vec::new();
         while let Some((topic, _)) =
             states.next(found.last().map(|topic: &Arc<str>| &**topic), |topic| topic != "3")

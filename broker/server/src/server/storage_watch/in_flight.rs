@@ -4,20 +4,20 @@
 //! The window of a session bounds its messages; this module bounds those of all sessions. It looks
 //! at the sessions and does not count messages: a message for a thousand sessions is in memory
 //! once, which only its references show. If the sessions of an owner hold more than the owner's
-//! [share](shares::part), they are held back. They have little in flight, and the rest stays in the
+//! [share](part), they are held back. They have little in flight, and the rest stays in the
 //! store until others are acknowledged.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::guests::Hosting;
 use crate::server::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use lotmq_core::limits::Limit;
-use lotmq_core::shares::{self, Share};
-use lotmq_core::tenant::client::{Client, ClientState};
+use lotmq_core::shares::owner_totals::OwnerTotals;
+use lotmq_core::shares::part;
+use lotmq_core::tenant::client::{Client, ClientState, Queued};
 use lotmq_process::clock::thread_cpu;
 use lotmq_process::usage;
 
@@ -62,12 +62,12 @@ fn bound_windows(hosting: &Hosting, bytes_max: u64) -> bool {
     let tenants = hosting.tenants.all();
     let clients: Vec<Arc<Client>> = tenants.iter().flat_map(|tenant| tenant.all_sessions()).collect();
     let counted: u64 = clients.iter().map(|client| client.state.lock().session.bytes_in_memory()).sum();
-    let mut holders = Holders::default();
+    let mut holders = OwnerTotals::default();
     if counted > bytes_max / 2 {
-        clients.iter().for_each(|client| holders.add(&client.state.lock()));
+        clients.iter().for_each(|client| add(&mut holders, &client.state.lock()));
     }
     tenants.iter().for_each(|tenant| tenant.shares.unbound_windows());
-    let full = holders.judge(bytes_max);
+    let full = bound_owners(&holders, bytes_max);
     if let Some(name) = full.first() {
         hosting.limits.elsewhere.note(Limit::AllInflightBytes, name, hosting.clock.now());
     }
@@ -82,65 +82,28 @@ fn bound_windows(hosting: &Hosting, bytes_max: u64) -> bool {
     !full.is_empty()
 }
 
-/// Bytes that the sessions of each owner hold.
-#[derive(Default)]
-struct Holders(HashMap<*const Share, Held>);
-
-struct Held {
-    share: Arc<Share>,
-    bytes: u64,
-    sessions: u64,
+/// Adds the bytes that a session holds in memory: of a message its part among all that hold it.
+fn add(holders: &mut OwnerTotals, state: &ClientState) {
+    let own =
+        |(queued, bytes): (&Queued, u32)| u64::from(bytes) / Arc::strong_count(&queued.message).max(1) as u64;
+    holders.add(state.holding.share(), state.session.messages_in_memory().map(own).sum());
 }
 
-impl Holders {
-    fn add(&mut self, state: &ClientState) {
-        let part = |(queued, bytes): (&lotmq_core::tenant::client::Queued, u32)| {
-            u64::from(bytes) / Arc::strong_count(&queued.message).max(1) as u64
-        };
-        self.add_bytes(state.holding.share(), state.session.messages_in_memory().map(part).sum());
+/// Finds owners with more than their part, bounds the windows of their sessions, and returns their
+/// names.
+fn bound_owners(holders: &OwnerTotals, bytes_max: u64) -> Vec<String> {
+    let all = holders.bytes();
+    let users = holders.owners().filter(|owner| owner.is_of_user()).count();
+    // Minimum for each owner, however much others already have.
+    let least = bytes_max / OWNERS_PART / (users as u64 + 1);
+    let is_full = |bytes: u64| bytes >= part(bytes_max, all.saturating_sub(bytes)).max(least);
+    let mut full = Vec::new();
+    for owner in holders.owners().filter(|owner| is_full(owner.bytes)) {
+        let even = bytes_max / owner.sessions.max(1);
+        owner.bound_windows(even.clamp(*BOUND_WINDOW_BYTES.start(), *BOUND_WINDOW_BYTES.end()));
+        full.push(owner.name());
     }
-
-    fn add_bytes(&mut self, share: &Arc<Share>, bytes: u64) {
-        let new = || Held { share: Arc::clone(share), bytes: 0, sessions: 0 };
-        let held = self.0.entry(Arc::as_ptr(share)).or_insert_with(new);
-        held.bytes += bytes;
-        held.sessions += u64::from(bytes > 0);
-    }
-
-    /// Finds owners with more than their part, bounds the windows of their sessions, and returns
-    /// their names.
-    fn judge(self, bytes_max: u64) -> Vec<String> {
-        let all: u64 = self.0.values().map(|held| held.bytes).sum();
-        let named =
-            self.0.values().filter(|held| held.bytes > 0 && held.share.tenant_of_anonymous().is_none());
-        // Minimum for each owner, however much others already have.
-        let least = bytes_max / OWNERS_PART / (named.count() as u64 + 1);
-        let window_bytes = |bytes: u64, sessions: u64| {
-            let is_full = bytes >= shares::part(bytes_max, all.saturating_sub(bytes)).max(least);
-            let even = bytes_max / sessions.max(1);
-            is_full.then(|| even.clamp(*BOUND_WINDOW_BYTES.start(), *BOUND_WINDOW_BYTES.end()))
-        };
-        let mut full = Vec::new();
-        // Those without a name, of each tenant.
-        let mut anonymous: HashMap<usize, (Arc<Share>, u64, u64)> = HashMap::new();
-        for Held { share, bytes, sessions } in self.0.into_values() {
-            if let Some(window_bytes) = window_bytes(bytes, sessions) {
-                share.bound_windows(window_bytes);
-                full.push(share.name());
-            }
-            if let Some(tenant) = share.tenant_of_anonymous() {
-                let of_tenant = anonymous.entry(tenant).or_insert((share, 0, 0));
-                (of_tenant.1, of_tenant.2) = (of_tenant.1 + bytes, of_tenant.2 + sessions);
-            }
-        }
-        for (share, bytes, sessions) in anonymous.into_values() {
-            if let Some(window_bytes) = window_bytes(bytes, sessions) {
-                share.bound_anonymous_windows(window_bytes);
-                full.push(share.name());
-            }
-        }
-        full
-    }
+    full
 }
 
 #[cfg(test)]
@@ -148,7 +111,7 @@ mod tests {
     use lotmq_auth::{Identity, Peer};
 
     use super::*;
-    use lotmq_core::shares::Shares;
+    use lotmq_core::shares::{Share, Shares};
 
     #[test]
     fn windows_of_who_holds_more_than_his_part_are_bounded() {
@@ -164,11 +127,10 @@ mod tests {
         let strangers = [share(None, "10.0.0.1"), share(None, "10.0.0.2")];
         let usual = u64::MAX;
         let judged = |of: &[(&Arc<Share>, u64)]| {
-            let mut holders = Holders::default();
-            of.iter().for_each(|(share, bytes)| holders.add_bytes(share, *bytes));
+            let mut holders = OwnerTotals::default();
+            of.iter().for_each(|(share, bytes)| holders.add(share, *bytes));
             shares.unbound_windows();
-            [&ann, &bob, &strangers[0], &strangers[1]].iter().for_each(|share| share.bound_windows(0));
-            let _ = holders.judge(1_000_000);
+            let _ = bound_owners(&holders, 1_000_000);
             [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.window_bytes())
         };
         assert_eq!(judged(&[(&ann, 749_999), (&bob, 0)]), [usual; 4]);
