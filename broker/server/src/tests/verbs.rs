@@ -279,3 +279,41 @@ fn downloads_are_bytes_for_the_caller() {
     assert!(crate::backup::Archive::open(Cursor::new(backup), u64::MAX).is_ok());
     running.server.stop();
 }
+
+/// Codes of refusals because of the text behind a verb.
+const USAGE_CODES: [&str; 4] =
+    ["MISSING_ARGUMENT", "TOO_MANY_ARGUMENTS", "ARGUMENT_INVALID", "REQUEST_ID_MISPLACED"];
+
+/// No argument, more arguments than any verb has, a quotation mark that is not closed, and the name
+/// of a request between arguments.
+const WRONG_TEXTS: [&str; 4] =
+    ["", "a1 a2 a3 a4 a5 a6 a7 a8 a9", "a1 \"a2", "a1 -requestId r1 a2 a3 a4 a5 a6 a7 a8 a9"];
+
+/// Every verb with every wrong text gives the message that the file has.
+/// `UPDATE=1` writes the file.
+#[test]
+fn usage_errors_are_those_of_the_table() {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/usage_errors.tsv");
+    let running = Running::start("none");
+    let mut found = String::new();
+    for (verb, text) in verb_names().flat_map(|verb| WRONG_TEXTS.map(|text| (verb, text))) {
+        let (code, reply, _) = command(&running, "root", &format!("-{verb} {text}"));
+        if USAGE_CODES.contains(&&*code) {
+            let reply: Value = serde_json::from_str(&reply).expect("a reply is JSON");
+            let message = reply["message"].as_str().expect("a reply has a message");
+            found += &format!("{verb}\t{text}\t{code}\t{message}\n");
+        }
+    }
+    running.server.stop();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(place, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(place).unwrap();
+    let wrong: Vec<_> = found.lines().zip(expected.lines()).filter(|(found, line)| found != line).collect();
+    assert!(
+        found == expected,
+        "{} and {} lines, {wrong:#?}",
+        found.lines().count(),
+        expected.lines().count()
+    );
+}

@@ -11,7 +11,7 @@ use lotmq_auth::Scope;
 use lotmq_config::Durability;
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::text;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -24,8 +24,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static STATUS: Verb = Verb {
     name: "auditStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -36,8 +35,7 @@ pub(super) static STATUS: Verb = Verb {
 
 pub(super) static QUERY: Verb = Verb {
     name: "auditQuery",
-    usage: "<YYYY-MM-DD[|filter]>",
-    shown: Redaction::All,
+    arguments: &[text("YYYY-MM-DD").with_form("<YYYY-MM-DD[|filter]>")],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -48,8 +46,7 @@ pub(super) static QUERY: Verb = Verb {
 
 pub(super) static DECRYPT: Verb = Verb {
     name: "decryptAudit",
-    usage: "[YYYY-MM-DD][|path]",
-    shown: Redaction::All,
+    arguments: &[text("YYYY-MM-DD").optional().with_form("[YYYY-MM-DD][|path]")],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -68,7 +65,6 @@ fn flush(call: &Call<'_>) {
 }
 
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     flush(call);
     let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
     let status = call.run_blocking(move || tenant.managed().audit.status(&*broker.log))??;
@@ -90,8 +86,8 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let body = call.body.trim();
-    let (day, filter) = body.split_once('|').unwrap_or((body, ""));
+    let text = call.text("YYYY-MM-DD");
+    let (day, filter) = text.split_once('|').unwrap_or((text, ""));
     let day = day_of(day)?.ok_or_else(|| missing_argument(call.verb, "YYYY-MM-DD"))?;
     let filter = Some(filter.trim().to_owned()).filter(|filter| !filter.is_empty());
     let selection = Selection { day: Some(day), filter };
@@ -124,8 +120,8 @@ fn day_of(text: &str) -> Result<Option<Date>, Refusal> {
 }
 
 fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let body = call.body.trim();
-    let (day, path) = body.split_once('|').unwrap_or((body, ""));
+    let text = call.values.get("YYYY-MM-DD").unwrap_or_default();
+    let (day, path) = text.split_once('|').unwrap_or((text, ""));
     let day = day_of(day)?;
     let path = match path.trim() {
         "" => day.map_or_else(|| "audit.jsonl".to_owned(), |day| format!("audit-{day}.jsonl")),

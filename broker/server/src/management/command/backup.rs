@@ -11,7 +11,7 @@ use lotmq_config::{Config, Durability};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
-use super::redaction::Redaction;
+use super::argument::{file, switch, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -23,8 +23,10 @@ use crate::management::backup::{
 };
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::ReplyTo;
+use crate::management::command_text::normalized_verb;
 use crate::management::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+    VERB_SHOWN_CHARS_MAX,
 };
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
@@ -32,8 +34,12 @@ use lotmq_process::clock::utc_text;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
-    usage: "[name] [-retained] [-sessions]",
-    shown: Redaction::All,
+    arguments: &[
+        // More words are unknown options.
+        word("name").optional().repeated().with_form("[name]"),
+        switch("-retained").loose(),
+        switch("-sessions").loose(),
+    ],
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -44,8 +50,10 @@ pub(super) static BACKUP: Verb = Verb {
 
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreBackup",
-    usage: "[part:<number>/<count>] [zip64:<base64>]",
-    shown: Redaction::All,
+    arguments: &[
+        word("first").optional().with_form("[part:<number>/<count>]"),
+        file("second").optional().with_form("[zip64:<base64>]"),
+    ],
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Compiles,
@@ -155,27 +163,25 @@ impl<'a> Chunks<'a> {
 /// Reads the name and the parts that are wanted.
 fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     let mut name = None;
-    let mut parts = vec![Part::Configuration, Part::Secrets];
-    for argument in call.all_arguments()? {
-        match crate::management::command_text::normalized_verb(&argument).as_deref() {
-            Some("retained") => parts.push(Part::Retained),
-            Some("sessions") => parts.push(Part::Sessions),
-            Some(_) => {
-                let shown: String =
-                    argument.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
-                return Err(Refusal::new(Code::ArgumentInvalid, format!("Unknown option '{shown}'.")));
-            }
-            None if name.is_none() => name = Some(argument),
-            None => return Err(call.too_many_arguments()),
+    for word in call.values.all("name") {
+        if normalized_verb(word).is_some() {
+            let shown: String = word.chars().take(VERB_SHOWN_CHARS_MAX).collect();
+            return Err(Refusal::new(Code::ArgumentInvalid, format!("Unknown option '{shown}'.")));
+        }
+        if name.replace(word.to_owned()).is_some() {
+            return Err(call.too_many_arguments());
         }
     }
+    let mut parts = vec![Part::Configuration, Part::Secrets];
+    let wanted = [("-retained", Part::Retained), ("-sessions", Part::Sessions)];
+    parts.extend(wanted.into_iter().filter(|(option, _)| call.values.has(option)).map(|(_, part)| part));
     let of_time = || {
         let utc = utc_text(call.broker.clock.wall_ms());
         utc.chars().filter(char::is_ascii_alphanumeric).collect()
     };
     let name: String = name.unwrap_or_else(of_time);
     if !is_backup_name(&name) {
-        let shown: String = name.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let shown: String = name.chars().take(VERB_SHOWN_CHARS_MAX).collect();
         let refusal = Refusal::new(Code::BackupNameInvalid, format!("Backup name '{shown}' is invalid."));
         return Err(refusal.with_suggestion(format!(
             "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
@@ -212,11 +218,11 @@ pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<D
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 2)?;
-    match &arguments[..] {
-        [] => Ok(last_restore(call)),
-        [whole] => restore_from(call, Cursor::new(decoded(whole)?), RESTORE_UNPACKED_BYTES_MAX),
-        [part, bytes, ..] => take_part(call, part, &decoded(bytes)?),
+    let [first, second] = ["first", "second"].map(|name| call.values.get(name));
+    match (first, second) {
+        (None, _) => Ok(last_restore(call)),
+        (Some(whole), None) => restore_from(call, Cursor::new(decoded(whole)?), RESTORE_UNPACKED_BYTES_MAX),
+        (Some(part), Some(bytes)) => take_part(call, part, &decoded(bytes)?),
     }
 }
 

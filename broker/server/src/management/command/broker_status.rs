@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use lotmq_auth::Scope;
 
-use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::late_code::Compiling;
@@ -18,8 +17,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) static STATUS: Verb = Verb {
     name: "brokerStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -29,7 +27,6 @@ pub(super) static STATUS: Verb = Verb {
 };
 
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let failures = sys::failures(call.broker, silent(call.broker));
     let message = match failures.first() {
         None => match Compiling::now(call.broker) {

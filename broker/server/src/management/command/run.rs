@@ -9,7 +9,9 @@ use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use super::answer::{publish_reply, publish_reply_to_asker};
+use super::argument::{ArgumentMistake, ArgumentValues};
 use super::modules::parts;
+use super::redaction::redacted;
 use super::reply::{self, Done, Heading, Refusal, Reply};
 use super::verb::{Call, CallerFile, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
@@ -60,12 +62,17 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     let Some(verb) = name.as_deref().and_then(find) else {
         return run_unknown(broker, job, &text, heading);
     };
+    let (values, mistake) = match ArgumentValues::parse(verb.arguments, &text.body) {
+        Ok(values) => (values, None),
+        Err(mistake) => (ArgumentValues::default(), Some(mistake)),
+    };
     let mut call = Call {
         broker,
         tenant: &job.caller.tenant,
         identity: &job.caller.identity,
         verb,
         body: &text.body,
+        values: &values,
         entity: None,
         details: None,
         changed_topics: Vec::new(),
@@ -74,7 +81,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         restarts: false,
         users_changed: false,
     };
-    let outcome = execute_and_count(&mut call, job);
+    let outcome = execute_and_count(&mut call, mistake);
     tell(job, verb, outcome.is_ok());
     note_executed(&call, job, &outcome);
     let heading = Heading {
@@ -159,9 +166,9 @@ fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) ->
     }
 }
 
-fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
-    let outcome = execute(call);
-    if let Some(upload) = &job.upload {
+fn execute_and_count(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done, Refusal> {
+    let outcome = execute(call, mistake);
+    if let Some(upload) = &call.job.upload {
         parts::end(call, upload, &outcome);
     }
     if outcome.is_err() {
@@ -170,7 +177,7 @@ fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
     outcome
 }
 
-fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
+fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
     call.check_current()?;
     if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
@@ -180,6 +187,9 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         && let Some(hangs) = call.broker.commands.stored.hangs(&*call.broker.log)
     {
         return Err(Refusal::of_store(&hangs, "Nothing has changed."));
+    }
+    if let Some(mistake) = mistake {
+        return Err(call.mistaken(mistake));
     }
     if call.verb.effect == Effect::Stores {
         let outcome = (call.verb.execute)(call);
@@ -268,7 +278,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     // Text that does not fit the verb may be anything, such as a password behind a missing blank.
     let unformed = [Code::TooManyArguments, Code::ArgumentInvalid, Code::MissingArgument];
     let is_formed = unformed.iter().all(|code| code.name() != result);
-    let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
+    let arguments = is_formed.then(|| redacted(call.verb.arguments, call.body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);

@@ -1,5 +1,9 @@
 //! Verbs of commands, and the call of one.
 
+pub(crate) mod argument;
+pub(crate) mod redaction;
+
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,8 +12,8 @@ use lotmq_changes::{Batch, Ticket};
 use lotmq_definitions::Owner;
 use serde_json::Value;
 
+use self::argument::{ArgumentMistake, ArgumentValues, VerbArgument};
 use super::is_own_password;
-use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
@@ -19,7 +23,6 @@ use crate::guests::compile_workers::CompileFor;
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::Job;
 pub(crate) use crate::management::command_queue::work::Work;
-use crate::management::command_text;
 use lotmq_core::tenant::{Tenant, system_topics};
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these
@@ -27,10 +30,8 @@ use lotmq_core::tenant::{Tenant, system_topics};
 pub(crate) struct Verb {
     /// Canonical name in camel case, without dash.
     pub(crate) name: &'static str,
-    /// Arguments, as `-help` shows them.
-    pub(crate) usage: &'static str,
-    /// Arguments that the audit may show.
-    pub(crate) shown: Redaction,
+    /// Arguments, from which usage, parsing and the hidden part of the audit derive.
+    pub(crate) arguments: &'static [VerbArgument],
     pub(crate) permission: Permission,
     pub(crate) effect: Effect,
     /// Kind of work by which its commands occupy their threads.
@@ -40,6 +41,18 @@ pub(crate) struct Verb {
     /// A command that works as it is written.
     pub(crate) example: &'static str,
     pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
+}
+
+impl Verb {
+    /// Arguments, as `-help` shows them.
+    pub(crate) fn usage(&self) -> String {
+        argument::usage(self.arguments)
+    }
+
+    /// Name and arguments, as `-help` shows them.
+    pub(crate) fn full_usage(&self) -> String {
+        format!("-{} {}", self.name, self.usage()).trim_end().to_owned()
+    }
 }
 
 /// Effect of a verb on the store.
@@ -119,7 +132,9 @@ pub(crate) struct Call<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) verb: &'static Verb,
     /// Text behind the verb.
-    pub(crate) body: &'a str,
+    pub(super) body: &'a str,
+    /// Values of the arguments of the verb.
+    pub(crate) values: &'a ArgumentValues<'a>,
     /// Entity that the reply names, once the verb knows it.
     pub(crate) entity: Option<(EntityType, String)>,
     /// Further details for the audit, of bounded length.
@@ -136,7 +151,36 @@ pub(crate) struct Call<'a> {
     pub(crate) users_changed: bool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Value of a required argument.
+    pub(crate) fn text(&self, name: &str) -> &'a str {
+        self.values.text(name)
+    }
+
+    /// Values of an argument of kind number, in their order.
+    ///
+    /// # Errors
+    /// The first word that is no such number.
+    pub(crate) fn numbers<N: FromStr>(&self, name: &str) -> Result<Vec<N>, Refusal> {
+        self.values.numbers(self.verb.arguments, name).map_err(|mistake| self.mistaken(mistake))
+    }
+
+    /// Value of an argument of kind number; `None` if the command does not have it.
+    ///
+    /// # Errors
+    /// If the word is no such number.
+    pub(crate) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, Refusal> {
+        Ok(self.numbers(name)?.pop())
+    }
+
+    /// Value of an argument of kind Topic Filter; `None` if the command does not have it.
+    ///
+    /// # Errors
+    /// If the word is no Topic Filter.
+    pub(crate) fn topic_filter(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        self.values.topic_filter(name).map_err(|mistake| self.mistaken(mistake))
+    }
+
     /// Compilation for whoever gave the command. It ends when their account is removed.
     pub(crate) fn compile_for(&self) -> CompileFor<'_> {
         CompileFor::user(&self.broker.hosting.compile_workers, self.tenant, self.identity)
@@ -162,56 +206,20 @@ impl Call<'_> {
         )?)
     }
 
-    /// Parses the arguments: at least those that are named, at most `optional` more.
-    ///
-    /// # Errors
-    /// Names the first that is missing, or says that there are too many.
-    pub(crate) fn arguments(&self, required: &[&str], optional: usize) -> Result<Vec<String>, Refusal> {
-        let arguments = self.all_arguments()?;
-        self.check_count(&arguments, required, optional)?;
-        Ok(arguments)
-    }
-
-    /// Checks that there are as many arguments as are needed, and at most `optional` more.
-    ///
-    /// # Errors
-    /// Those of [`Call::arguments`].
-    pub(crate) fn check_count(
-        &self,
-        arguments: &[String],
-        required: &[&str],
-        optional: usize,
-    ) -> Result<(), Refusal> {
-        if let Some(missing) = required.get(arguments.len()) {
-            return Err(missing_argument(self.verb, missing));
+    /// Refusal of a command with a mistake in its arguments.
+    pub(crate) fn mistaken(&self, mistake: ArgumentMistake) -> Refusal {
+        match mistake {
+            ArgumentMistake::Words(error) => error.into(),
+            ArgumentMistake::Missing(name) => missing_argument(self.verb, &name),
+            ArgumentMistake::TooMany => self.too_many_arguments(),
+            ArgumentMistake::Invalid(message) => Refusal::new(Code::ArgumentInvalid, message),
         }
-        match arguments.len() > required.len() + optional {
-            true => Err(self.too_many_arguments()),
-            false => Ok(()),
-        }
-    }
-
-    /// Parses all arguments, however many.
-    ///
-    /// # Errors
-    /// A quotation mark that is not closed.
-    pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
-        Ok(command_text::arguments(self.body)?)
-    }
-
-    /// Parses the one argument.
-    ///
-    /// # Errors
-    /// As [`Call::arguments`].
-    pub(crate) fn argument(&self, name: &str) -> Result<String, Refusal> {
-        Ok(self.arguments(&[name], 0)?.swap_remove(0))
     }
 
     /// Refusal of a command with too many arguments.
     pub(crate) fn too_many_arguments(&self) -> Refusal {
-        let Verb { name, usage, .. } = self.verb;
-        let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
-        Refusal::new(Code::TooManyArguments, format!("Too many arguments. Usage: {usage}"))
+        let message = format!("Too many arguments. Usage: {}", self.verb.full_usage());
+        Refusal::new(Code::TooManyArguments, message)
     }
 
     /// Sets the entity that the reply is about.

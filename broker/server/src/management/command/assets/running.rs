@@ -5,8 +5,8 @@ use lotmq_auth::Scope;
 use lotmq_changes::Batch;
 use serde_json::json;
 
+use super::super::argument::{self, FORCE};
 use super::super::ownership::Removal;
-use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{find, masked_status, not_found, tell, without_module};
@@ -19,8 +19,7 @@ use crate::management::modules;
 
 pub(in crate::management::command) static RUN: Verb = Verb {
     name: "run",
-    usage: "<asset> [-force]",
-    shown: Redaction::All,
+    arguments: &[argument::word("asset"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -31,8 +30,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
 
 pub(in crate::management::command) static STOP: Verb = Verb {
     name: "stop",
-    usage: "<asset> [-force]",
-    shown: Redaction::All,
+    arguments: &[argument::word("asset"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementStop),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -42,8 +40,7 @@ pub(in crate::management::command) static STOP: Verb = Verb {
 };
 
 fn order(call: &mut Call<'_>, is_stopped: bool) -> Result<Done, Refusal> {
-    let asked = Removal::read(call, &["asset"])?;
-    let name = &asked.arguments[0];
+    let (asked, name) = (Removal::of(call), call.text("asset"));
     call.about(EntityType::Asset, name);
     {
         let mut batch = Batch::new();

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::{authority, not_found};
 use crate::codes::Code;
 use crate::management::backup::Download;
+use crate::management::command::argument::word;
 use crate::management::command::backup::receiver;
-use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
@@ -24,8 +24,7 @@ use crate::management::module_catalog::Module;
 
 pub(in crate::management::command) static GET: Verb = Verb {
     name: "getModule",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -36,9 +35,9 @@ pub(in crate::management::command) static GET: Verb = Verb {
 };
 
 fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    call.about(EntityType::Module, &name);
-    let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
+    let name = call.text("name");
+    call.about(EntityType::Module, name);
+    let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     if !authority::is_admin(call) && !authority::is_own(call, &module) {
         let message = format!("Module '{name}' is sent to its owner and to administrators.");
         return Err(Refusal::new(Code::PermissionDenied, message));

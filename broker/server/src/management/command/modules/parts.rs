@@ -20,7 +20,7 @@ use super::options::ModuleRequest;
 use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
-use crate::management::command::redaction::Redaction;
+use crate::management::command::argument::word;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
@@ -46,8 +46,7 @@ use lotmq_process::this_turn;
 
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",
-    usage: "<uploadId>",
-    shown: Redaction::All,
+    arguments: &[word("uploadId")],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -266,8 +265,8 @@ pub(super) fn cancelled(call: &Call<'_>) -> Refusal {
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let id = call.argument("uploadId")?;
-    let cancelled = call.broker.uploads.cancel(call.tenant, call.identity, &id).ok_or_else(|| {
+    let id = call.text("uploadId");
+    let cancelled = call.broker.uploads.cancel(call.tenant, call.identity, id).ok_or_else(|| {
         let shown: String = id.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
         Refusal::new(Code::UploadUnknown, format!("Upload '{shown}' is unknown or expired."))
     })?;

@@ -14,7 +14,7 @@ use lot_to_wasm::project::{Part, kinds, warn_of_calls};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
-    Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
+    Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin,
 };
 use lotmq_pulse::goes_on;
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ use crate::guests::scripts::{self, Provenance};
 use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::management::broker::Broker;
 use crate::management::command::add_entity::refused;
+use crate::management::command::deploy_warnings::{Before, Deployed, PROJECT_WARNINGS};
 use crate::management::command::newly_named::NewlyNamed;
 use crate::management::command::remove_entity::LeftMessages;
 use crate::management::command::reply::{Refusal, problem};
@@ -458,7 +459,8 @@ pub(crate) fn install(
     for Item { title, name, place, source, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
-        let named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
+        let newly_named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
+        let before = Before { newly_named, ..Before::default() };
         let outcome = compiled.map(|compiled| {
             may_come(call.tenant, project, (title, &name, &source), existing, ends)?;
             install_one(call, compiled, batch)
@@ -466,7 +468,9 @@ pub(crate) fn install(
         let is_there = matches!(outcome, Ok(Ok(_)));
         match outcome {
             Ok(Ok(Some(new))) => {
-                warn_of_installed(call, &new, named.as_ref(), (&place, &mut problems));
+                let deployed = Deployed { call, installed: &new, before: &before, place: None };
+                let warnings = deployed.warnings(PROJECT_WARNINGS);
+                warnings.into_iter().for_each(|warning| problems.warning(&place, warning));
                 installed.push((new.definition, place.clone()));
             }
             Ok(Err(refusal)) => problems.refused(&place, refusal),
@@ -497,29 +501,6 @@ pub(crate) fn install(
 fn newly_named(tenant: &Tenant, compiled: &CompiledProgram) -> Option<NewlyNamed> {
     let CompiledProgram::Definition(definition) = compiled else { return None };
     Some(NewlyNamed::of(tenant, definition.new.facts.rule.as_ref()?))
-}
-
-/// Warns of what is known of a definition as soon as it is there; `named` is what it was the first
-/// to name.
-fn warn_of_installed(
-    call: &Call<'_>,
-    new: &Installed,
-    named: Option<&NewlyNamed>,
-    (place, problems): (&SourceLocation, &mut Problems),
-) {
-    let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
-    for warning in warnings {
-        problems.warning(place, problem(Code::from(warning), &warning.to_string()));
-    }
-    let held = named.into_iter().flat_map(|named| named.warnings(call.tenant, new.definition.name()));
-    held.for_each(|warning| problems.warning(place, warning));
-    let here = (call.tenant, &call.broker.hosting);
-    let of_places = guests::route_drivers::place_warnings(here, &new.definition);
-    let of_route = guests::routes::warnings(call.tenant, &new.definition);
-    let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
-    for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
-        problems.warning(place, problem(code, &told));
-    }
 }
 
 /// Refuses what may not come: what another project has that stays loaded, what its owner may not
