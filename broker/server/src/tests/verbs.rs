@@ -280,6 +280,46 @@ fn downloads_are_bytes_for_the_caller() {
     running.server.stop();
 }
 
+#[test]
+fn audit_hides_secret_arguments() {
+    const SECRET: &str = "s3cret-word";
+    let running = Running::start("none");
+    let module = STANDARD.encode(module());
+    for text in [
+        "-addUser zoe {secret}",
+        "-changeUserPassword zoe {secret}",
+        "-addModule scale -world action -config {\"a\":\"{secret}\"} wasm64:{module}",
+        "-addModule scale -world action -replace --config {\"b\":\"{secret}\"} wasm64:{module}",
+        "-assetConfigSave scale {\"c\":\"{secret}\"}",
+        "-installWithToken scale {secret} -name left",
+        "-uninstallWithToken left {secret}",
+        "-runAction Nope {\"d\":\"{secret}\"}",
+        "-addPython # {secret}",
+        "-addTraceLog pump debug user={secret}",
+        "-loadLicense {secret}",
+        "-setEnv SITE={secret}",
+        // The last one: from now on the audit hides the word everywhere.
+        "-setSecret KEY={secret}",
+    ] {
+        command(&running, "root", &text.replace("{secret}", SECRET).replace("{module}", &module));
+    }
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    let (code, records, _) = command(&running, "root", &format!("-auditQuery {today}"));
+    running.server.stop();
+    assert_eq!(code, "");
+    let records: Value = serde_json::from_str(&records).expect("a reply is JSON");
+    let arguments = |verb: &str| -> Vec<String> {
+        let of_verb =
+            records["data"].as_array().into_iter().flatten().filter(|record| record["verb"] == verb);
+        of_verb.map(|record| record["arguments"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert!(!records.to_string().contains(SECRET), "{records}");
+    assert_eq!(arguments("addUser"), ["zoe ****"]);
+    assert_eq!(arguments("setSecret"), ["KEY=****"]);
+    let configured = arguments("addModule").into_iter().filter(|text| text.contains("onfig ****"));
+    assert_eq!(configured.count(), 2, "{records}");
+}
+
 /// Codes of refusals because of the text behind a verb.
 const USAGE_CODES: [&str; 4] =
     ["MISSING_ARGUMENT", "TOO_MANY_ARGUMENTS", "ARGUMENT_INVALID", "REQUEST_ID_MISPLACED"];

@@ -41,7 +41,7 @@ fn words(arguments: &[VerbArgument], body: &str, count: usize) -> String {
     for (place, word) in words.iter().enumerate() {
         let is_hidden = std::mem::replace(
             &mut hides_next,
-            arguments.iter().any(|argument| argument.hides_value() && argument.is_option(word)),
+            arguments.iter().any(|argument| argument.hides_value() && argument.is_spelled_as(word)),
         );
         let carried = FILES.iter().find_map(|prefix| Some((*prefix, word.strip_prefix(prefix)?)));
         shown.push(match carried {
@@ -87,6 +87,7 @@ mod tests {
             (assignment, "s3cret", Some("****")),
             (assignment, "a secret = x", Some("****")),
             (configured, r#"m -config {"password":"x"} -replace"#, Some("m -config **** -replace")),
+            (configured, r#"m --Config {"password":"x"} -replace"#, Some("m --Config **** -replace")),
         ] {
             assert_eq!(redacted(arguments, body).as_deref(), expected, "{body:?}");
         }
