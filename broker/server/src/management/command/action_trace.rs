@@ -23,7 +23,7 @@ pub(super) static TRACE: Verb = Verb {
 };
 
 fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let now = call.broker.definitions_now();
+    let now = call.hosting.definitions_now();
     let registry = &call.tenant.programs().guests.registry;
     let done = match (call.text("name"), call.values.get("removed name")) {
         ("all", None) => {
@@ -55,7 +55,7 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Makes the host measure every run of traced Actions, and one in eight of the others.
 fn measure_traced(call: &Call<'_>) {
-    let now = call.broker.definitions_now().wall;
+    let now = call.hosting.definitions_now().wall;
     let actions: Vec<_> =
         call.tenant.programs().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {

@@ -58,7 +58,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     let blank = text.len() - text.trim_start_matches(['\n', '\r']).len();
     let (blank, text) = text.split_at(blank);
     let lines = u32::try_from(blank.matches('\n').count()).unwrap_or(u32::MAX);
-    let compat = call.broker.compat();
+    let compat = call.hosting.compat();
     let options = CompileOptions {
         form: Form::Linked,
         known: &*call.tenant.programs().guests,
@@ -181,18 +181,17 @@ fn deploy(
         lines_before,
         owner: call.owner(),
         facts: Arc::new(output.facts),
-        installed_at: call.broker.definitions_now().wall,
+        installed_at: call.hosting.definitions_now().wall,
         order: None,
     };
-    let broker = call.broker;
     let compiled = CompiledDefinition::of_entity(call.loader(), &output.component, new, existing);
     let compiled = compiled.map_err(refused)?;
-    compiled.check_settings(&call.tenant.programs().guests, &broker.config).map_err(refused)?;
+    compiled.check_settings(&call.tenant.programs().guests, &call.hosting.config).map_err(refused)?;
     let mut batch = Batch::new();
-    let _changes = broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_agreed(call, &compiled.new, agreed)?;
-    let installed = guests::install(call.tenant, &broker.hosting, compiled, &mut batch).map_err(refused)?;
+    let installed = guests::install(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }

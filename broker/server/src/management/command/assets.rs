@@ -108,7 +108,7 @@ fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
         is_stopped: true,
         config,
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
     };
     // Bounds that an administrator has set for an asset of this name and owner.
     let policies = call.tenant.managed().assets.policies(&name).claimed_by(instance.owner.as_ref());
@@ -213,7 +213,7 @@ fn put(
     let of_instance = assets::as_module(&package, name, instance);
     let policies = managed.assets.effective(&record);
     let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone())?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     // Repeats under the lock of changes the checks that were made without it.
     let is_package = managed.modules.get(&package.name).is_some_and(|now| Arc::ptr_eq(&now, &package));
@@ -238,7 +238,7 @@ fn put(
         check_share(call, ("installed assets", ASSETS_MAX), owners.map(|owner| (owner, 1)), 1)?;
     }
     let mut batch = Batch::new();
-    assets::arm(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    assets::arm(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     managed.assets.put(call.tenant.id, name, record, &mut batch);
     if let Some((former, _)) = before.filter(|(former, _)| *former != name) {
         instances::moved(call, former, &mut batch);
@@ -295,7 +295,7 @@ fn uninstall_one(call: &mut Call<'_>, removal: &Removal, name: &str) -> Result<(
         return Err(Refusal::new(Code::NotInstalled, message).with_suggestion(way_out));
     }
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     removal.check_definitions(call, DefinitionKind::Module, [name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove_one(call, name, &mut batch);
@@ -333,7 +333,7 @@ fn not_found(call: &Call<'_>, name: &str) -> Refusal {
 /// Publishes the status of an asset and answers with it.
 fn tell(call: &mut Call<'_>, name: &str, message: &str) -> Result<Done, Refusal> {
     let asset = find(call, name)?;
-    let info = asset.info(call.tenant, call.broker.clock.wall_ms());
+    let info = asset.info(call.tenant, call.core.clock.wall_ms());
     let text = info.to_string();
     call.tenant.managed().assets.tells(&asset.name, &text);
     call.changed(asset.topic(), text);

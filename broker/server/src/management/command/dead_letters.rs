@@ -151,7 +151,7 @@ fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let count = call.values.get("count").map_or(Ok(1), count)?;
     let route = route(call, name)?;
     removal.check_definitions(call, DefinitionKind::Route, [name])?;
-    let skipped = skipping::skip(&call.broker.hosting, call.tenant, &route, count);
+    let skipped = skipping::skip(call.hosting, call.tenant, &route, count);
     let Skipped { messages, waiting, is_in_call } = skipped.map_err(skip_refusal)?;
     let data = json!({ "count": messages, "waiting": waiting });
     if is_in_call {
@@ -208,7 +208,7 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
     let numbers = call.numbers("number")?;
     let chosen = if numbers.is_empty() { Chosen::All } else { Chosen::These(numbers) };
     let missing = chosen.numbers();
-    let begun = LetterTaking::begin(&call.broker.hosting, &route, chosen);
+    let begun = LetterTaking::begin(call.hosting, &route, chosen);
     let begun = begun.map_err(|LettersBusy| {
         Refusal::new(Code::DeadLettersBusy, "Another command takes dead letters of this route out.")
     })?;
@@ -221,7 +221,7 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
         if taking.take(&slice, are_replayed.then_some(&**call.tenant)) {
             let taken = taking.end();
             // Of this command and of those before it: that there are none may rest on them.
-            call.await_stored(call.broker.log.last_ticket())?;
+            call.await_stored(call.core.log.last_ticket())?;
             return Ok(taken);
         }
     }
@@ -239,6 +239,6 @@ fn read(
     (session, after): (SessionId, MessageId),
     (messages, bytes): (usize, u64),
 ) -> Result<QueueSlice, Refusal> {
-    let log = Arc::clone(&call.broker.log);
+    let log = Arc::clone(&call.core.log);
     Ok(call.run_blocking(move || log.queue_slice(session, after, messages, bytes))??)
 }

@@ -119,7 +119,7 @@ fn route_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
 }
 
 fn place_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
-    let place = (deployed.call.tenant, &deployed.call.broker.hosting);
+    let place = (deployed.call.tenant, deployed.call.hosting);
     problems(guests::route_drivers::place_warnings(place, &deployed.installed.definition))
 }
 

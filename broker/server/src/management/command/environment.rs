@@ -47,8 +47,8 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
-    let _changes = call.broker.commands.changes.lock();
-    let set = call.tenant.programs().variables.set_environment(&*call.broker.log, name, value);
+    let _changes = call.commands.changes.lock();
+    let set = call.tenant.programs().variables.set_environment(&*call.core.log, name, value);
     wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
@@ -56,11 +56,11 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.text("NAME");
-    let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.programs().variables.remove_environment(&*call.broker.log, name)?;
+    let _changes = call.commands.changes.lock();
+    let removed = call.tenant.programs().variables.remove_environment(&*call.core.log, name)?;
     let Some(ticket) = removed else {
         // A run may have removed it just now.
-        wait(call, call.broker.log.last_ticket())?;
+        wait(call, call.core.log.last_ticket())?;
         return Err(Refusal::not_found(format!("Environment variable '{name}' not found.")));
     };
     wait(call, ticket)?;
@@ -104,5 +104,5 @@ pub(super) fn refused(call: &Call<'_>, error: VariableError) -> Refusal {
 
 /// Counts that the tenant has reached a limit.
 pub(super) fn limit_reached(call: &Call<'_>, limit: Limit) {
-    call.broker.limits.elsewhere.note(limit, &call.tenant.name, call.broker.clock.now());
+    call.core.limits.elsewhere.note(limit, &call.tenant.name, call.core.clock.now());
 }

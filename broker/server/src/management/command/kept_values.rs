@@ -76,7 +76,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     guests.states.look_again();
     // Values are stored now and then; what is answered is stored before, also that there was
     // nothing to remove.
-    let ticket = guests::save_all_kept(call.broker, call.tenant)?;
-    call.await_stored(ticket.unwrap_or_else(|| call.broker.log.last_ticket()))?;
+    let ticket = guests::save_all_kept(call.hosting, call.tenant)?;
+    call.await_stored(ticket.unwrap_or_else(|| call.core.log.last_ticket()))?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
 }

@@ -215,7 +215,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         component_bytes: bytes.len(),
         said: Said::default(),
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
     };
     check_place(call, (name, world, module.component_bytes), asked.replacing)?;
     let of_command = (module, ComponentPlace::Uploaded(bytes));
@@ -266,7 +266,7 @@ fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Re
 
 /// Key that signed the bytes of a module; `None` where they are not signed and need not be.
 fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<Option<String>, Refusal> {
-    signature::check(&call.broker.config.modules, bytes, signature)
+    signature::check(&call.hosting.config.modules, bytes, signature)
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
@@ -279,8 +279,8 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
     }
     // One of the few that may be in memory at once.
     let _place = call.compile_for().module_place().map_err(|error| refused(error.into()))?;
-    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
-    let component = call.run_blocking(move || components::read(&*broker.archive, tenant, &module))??;
+    let (archive, tenant, module) = (Arc::clone(&call.hosting.archive), call.tenant.id, module.clone());
+    let component = call.run_blocking(move || components::read(&*archive, tenant, &module))??;
     signed_by(call, &component, signature)
 }
 
@@ -371,7 +371,7 @@ fn install(
     replacing: Replacing,
 ) -> Result<(InstalledModule, Option<Arc<Module>>, StoppedAssets), Refusal> {
     let name = Arc::clone(&compiled.module.name);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     let Module { world, component_bytes, .. } = &compiled.module;
     let known = check_place(call, (&name, *world, *component_bytes), replacing)?;
@@ -390,7 +390,7 @@ fn install(
     }
     let mut batch = Batch::new();
     let stopped = foreign_assets::stop(call, &name, &mut batch);
-    let installed = match modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+    let installed = match modules::install(call.tenant, call.hosting, compiled, &mut batch) {
         Ok(installed) => installed,
         Err(error) => {
             stopped.undo(call);
@@ -466,13 +466,13 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (removal, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let Some(module) = call.tenant.managed().modules.get(name) else { return remove_lost(call, &removal) };
     let owner = module.owner.clone();
     removal.check_definitions(call, DefinitionKind::Module, [name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove(call, name, &removal, &mut batch)?;
-    let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
+    let removed = Guests::remove(call.tenant, call.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
     call.tenant.managed().assets.remove(call.tenant.id, name, owner.as_ref(), &mut batch);
@@ -561,10 +561,10 @@ fn set_disabled(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal>
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     {
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
         switched.check_definitions(call, DefinitionKind::Module, [name])?;
-        modules::switch(call.tenant, &call.broker.hosting, &module, is_disabled, &mut batch);
+        modules::switch(call.tenant, call.hosting, &module, is_disabled, &mut batch);
         call.commit(batch)?;
     }
     tell(call, name, if is_disabled { "disabled" } else { "enabled" })
@@ -595,7 +595,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let module = Module {
         options: ModuleOptions { signed_by, config, ..former.options.clone() },
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
         ..(*former).clone()
     };
     let policies = policies(call, name);

@@ -167,10 +167,10 @@ fn update_state(call: &mut Call<'_>) -> Result<Done, Refusal> {
         Refusal::new(Code::ArgumentInvalid, message)
     })?;
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let panel = panel(call, name)?;
     let installed =
-        views::set_state(call.tenant, &call.broker.hosting, &panel, state, &mut batch).map_err(refused)?;
+        views::set_state(call.tenant, call.hosting, &panel, state, &mut batch).map_err(refused)?;
     call.changed_topics.extend(sys::installed_topics(&installed));
     call.commit(batch)?;
     Ok(Done::new(format!("State of panel '{name}' set to {} successfully!", state.word())))

@@ -234,7 +234,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         source: asked.source,
         manifest: contents.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     let data = about(&project, &contents);
     let message = format!("Project '{}' added successfully!", project.name);
@@ -287,7 +287,7 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
         let hint = "send its folder as zip64:<base64>, or check it out below the folder 'files' of the data directory";
         return Err(Refusal::new(Code::NotAvailable, message).with_suggestion(hint.to_owned()));
     } else {
-        let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
+        let root = call.hosting.config.data.path.join("files").join(&*call.tenant.name);
         let shown = format!("files/{}", call.tenant.name);
         let asked = source.clone();
         let read = call.run_blocking(move || folder::read((&root, &shown), &asked))?;
@@ -352,7 +352,7 @@ fn store(
     archive: Archive,
     existing: OnExisting,
 ) -> Result<(), Refusal> {
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, existing)?;
     if call.tenant.managed().projects.is_active(&project.name) {
@@ -418,7 +418,7 @@ fn put(
     let bytes_of = |project: &Option<Arc<Project>>| project.as_ref().map_or(0, |it| it.manifest.bytes);
     let before = projects.former(&project.name);
     let (count, bytes) = projects.size();
-    let limits = &call.broker.config.limits;
+    let limits = &call.hosting.config.limits;
     let bytes_max = usize::try_from(limits.project_bytes).unwrap_or(usize::MAX);
     if stored.is_none() && count >= limits.projects as usize {
         limit_reached(call, Limit::Projects);
@@ -483,10 +483,9 @@ fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Ref
     let failed = |error: &dyn std::fmt::Display| {
         Refusal::new(Code::StoreFailed, format!("The files of project '{project}' cannot be read: {error}."))
     };
-    let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, stored.to_owned());
-    let read = move || {
-        broker.archive.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.archive(tenant, &name))
-    };
+    let (archive, tenant, name) = (Arc::clone(&call.hosting.archive), call.tenant.id, stored.to_owned());
+    let read =
+        move || archive.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.archive(tenant, &name));
     let found = call.run_blocking(read)?;
     let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
@@ -515,7 +514,7 @@ fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
         source: former.source.clone(),
         manifest: contents.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     let mut data = about(&project, &contents);
     let archive = with_former(call, &project, bytes)?;
@@ -553,7 +552,7 @@ fn deploy(
         return Err(Refusal::new(Code::OwnerGone, message).with_suggestion(hint));
     }
     let compiled = compiled::compile(call, (project, options.existing), &contents.parts);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, options.existing)?;
     let projects = &call.tenant.managed().projects;
@@ -583,7 +582,7 @@ fn deploy(
         insert(call, project, former);
     }
     let report = compiled::install(call, project, compiled, &ends, &mut batch);
-    let loaded_at = utc_text(call.broker.clock.wall_ms());
+    let loaded_at = utc_text(call.core.clock.wall_ms());
     let (ended, mut loaded): (Vec<Active>, Vec<Active>) =
         active.into_iter().partition(|active| ends(&active.name));
     loaded.push(Active { name: Arc::clone(&project.name), loaded_at });
@@ -630,7 +629,7 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if is_of_loading {
         return Err(call.too_many_arguments());
     }
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let mut active = call.tenant.managed().projects.active();
     let name = match (asked, &*active) {
         (Some(name), _) => name.to_owned(),
@@ -710,7 +709,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
         source: project.source.clone(),
         manifest: project.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     store(call, &copy, Archive { bytes: archive, former: None }, OnExisting::ReplaceOwn)?;
     Ok(Done::new(format!("Project '{name}' added successfully!")).with_data(copy.manifest()))
@@ -718,7 +717,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (removal, name) = (Removal::of(call), call.text("name"));
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let project = named(call, name)?;
     if call.tenant.managed().projects.is_active(name) {
         return Err(is_loaded(name));

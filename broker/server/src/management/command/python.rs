@@ -94,13 +94,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     check_room(call, name)?;
     // Before the lock: it takes as long as the script does.
     let provenance = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
-    let compiled = scripts::compile(&call.broker.python, name, source, provenance)?;
-    let _changes = call.broker.commands.changes.lock();
+    let compiled = scripts::compile(&call.hosting.python, name, source, provenance)?;
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_room(call, name)?;
     let project = ownership::project_of_script(call, name);
     let mut batch = Batch::new();
-    install_script(call.tenant, call.broker, compiled, &mut batch)?;
+    install_script(call.tenant, call.hosting, compiled, &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
     let warning = project.map(|of| ownership::warning(ByHand::Replaced, SCRIPT, name, &of));
@@ -124,7 +124,7 @@ fn check_room(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (removal, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Python, name);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     if !call.tenant.programs().scripts.contains(name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
@@ -135,7 +135,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let removal = Removal::of(call);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let displaced = call.tenant.managed().projects.displaced.of_kind(scripts::KIND);
     let displaced: Vec<Box<str>> = displaced.into_iter().map(Into::into).collect();
     let warnings = remove_these(call, &removal, &call.tenant.programs().scripts.names(), &displaced)?;
@@ -169,7 +169,7 @@ fn remove_these(
     let stored = call.commit(batch);
     for name in names {
         call.tenant.programs().scripts.remove(name);
-        Guests::script_is_there(call.tenant, call.broker, name, false);
+        Guests::script_is_there(call.tenant, call.hosting, name, false);
     }
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     stored?;

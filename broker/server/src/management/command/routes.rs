@@ -148,7 +148,7 @@ impl Received {
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
-    let now = call.broker.definitions_now().wall;
+    let now = call.hosting.definitions_now().wall;
     let routes = call.tenant.programs().guests.routes_in_order();
     routes.iter().map(|route| row(call, route, now)).collect()
 }
@@ -156,7 +156,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
 /// How a route stands, for its diagnosis: members of its row, and whether it stands still until
 /// people have corrected something.
 pub(super) fn status_row(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
-    let Row { connection, health, reason, .. } = row(call, route, call.broker.definitions_now().wall);
+    let Row { connection, health, reason, .. } = row(call, route, call.hosting.definitions_now().wall);
     let shown = json!({ "connection": connection, "health": health, "reason": reason });
     (shown, route.stands_still())
 }
@@ -261,7 +261,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if !may_check(call, &route) {
         return Err(Refusal::permission_denied(call.verb.name));
     }
-    let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
+    let probe = Guests::probe(call.tenant, &call.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
     let why = || visible_reason(call, &route, route.status().reason());
     let stopped = route.stands_still().then(|| why().unwrap_or("see its topic Error".to_owned()));

@@ -84,8 +84,8 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
-    for definition in seeds::restore(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch) {
+    let _changes = call.commands.changes.lock();
+    for definition in seeds::restore(call.tenant, call.hosting, OnExisting::Replace, &mut batch) {
         call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
     }
     count_changed(call);

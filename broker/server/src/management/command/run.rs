@@ -23,6 +23,7 @@ use crate::management::command_queue::OwnPassword;
 use crate::management::command_queue::job::{CommandCaller, Job};
 use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
+use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
@@ -50,9 +51,9 @@ pub(super) struct Executed {
 
 /// Executes a command and records it in the audit.
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
-    broker.counters.commands.add(1);
+    broker.core.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
-        note(broker, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
+        note(&broker.core, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
         let refusal = Refusal::new(Code::NotUtf8, "The command is not UTF-8 text.");
         return refuse(broker, job, Heading::default(), refusal);
     };
@@ -68,10 +69,16 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     };
     let mut call = Call {
         broker,
+        core: &broker.core,
+        hosting: &broker.hosting,
+        commands: &broker.commands,
+        backups: &broker.backups,
+        uploads: &broker.uploads,
+        logs: &broker.logs,
+        net: &broker.net,
         tenant: &job.caller.tenant,
         identity: &job.caller.identity,
         verb,
-        body: &text.body,
         values: &values,
         entity: None,
         details: None,
@@ -83,7 +90,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     };
     let outcome = execute_and_count(&mut call, mistake);
     tell(job, verb, outcome.is_ok());
-    note_executed(&call, job, &outcome);
+    note_executed(&call, &text.body, &outcome);
     let heading = Heading {
         command: Some(verb.name),
         entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
@@ -105,7 +112,7 @@ fn run_unknown(broker: &Broker, job: &Job, text: &CommandText<'_>, heading: Head
         Some(name) => (Some(name), reply::not_available(name)),
         None => (None, reply::unknown_command(text)),
     };
-    note(broker, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
+    note(&broker.core, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
     refuse(broker, job, Heading { command: verb, ..heading }, refusal)
 }
 
@@ -140,7 +147,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
     let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     note(
-        broker,
+        &broker.core,
         job,
         AuditEntry {
             verb: verb.map(|verb| verb.name),
@@ -155,7 +162,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
 
 /// Refuses a command that no verb has executed.
 fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) -> Executed {
-    broker.counters.commands_refused.add(1);
+    broker.core.counters.commands_refused.add(1);
     Executed {
         reply: heading.reply(job.caller.identity.user.as_deref(), &Err(refusal)),
         changed_topics: Vec::new(),
@@ -172,7 +179,7 @@ fn execute_and_count(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> R
         parts::end(call, upload, &outcome);
     }
     if outcome.is_err() {
-        call.broker.counters.commands_refused.add(1);
+        call.core.counters.commands_refused.add(1);
     }
     outcome
 }
@@ -180,11 +187,11 @@ fn execute_and_count(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> R
 fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
     call.check_current()?;
-    if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
+    if let Some(failure) = call.core.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
     if call.verb.effect == Effect::Stores
-        && let Some(hangs) = call.broker.commands.stored.hangs(&*call.broker.log)
+        && let Some(hangs) = call.commands.stored.hangs(&*call.core.log)
     {
         return Err(Refusal::of_store(&hangs, "Nothing has changed."));
     }
@@ -196,7 +203,7 @@ fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done
         if outcome.is_err() {
             // That something is there already, or is not there, may rest on a change that is being
             // stored.
-            drop(call.broker.commands.changes.lock());
+            drop(call.commands.changes.lock());
         }
         return outcome;
     }
@@ -204,7 +211,7 @@ fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done
         return (call.verb.execute)(call);
     }
     // A change is in force before it is on the disk.
-    let changes = call.broker.commands.changes.try_lock_for(CHANGE_PATIENCE);
+    let changes = call.commands.changes.try_lock_for(CHANGE_PATIENCE);
     let done = (call.verb.execute)(call)?;
     if changes.is_some() {
         return Ok(done);
@@ -235,7 +242,7 @@ fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     }
 }
 
-fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
+fn note(core: &Core, job: &Job, entry: AuditEntry<'_>) {
     let CommandCaller { tenant, identity, .. } = &job.caller;
     let endpoint = identity.peer.address();
     // A guest's command is given in the name of a user who need not be there.
@@ -264,12 +271,12 @@ fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
         ..Record::new(Event::Command)
     };
     let kind = kind_of(tenant, identity, entry.has_changed);
-    tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
+    tenant.managed().audit.command(kind, &core.counters, core.clock.wall_ms(), identity, &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its
 /// record is stored.
-fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
+fn note_executed(call: &Call<'_>, body: &str, outcome: &Result<Done, Refusal>) {
     let audit = &call.tenant.managed().audit;
     if !audit.is_enabled() {
         return;
@@ -278,7 +285,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     // Text that does not fit the verb may be anything, such as a password behind a missing blank.
     let unformed = [Code::TooManyArguments, Code::ArgumentInvalid, Code::MissingArgument];
     let is_formed = unformed.iter().all(|code| code.name() != result);
-    let arguments = is_formed.then(|| redacted(call.verb.arguments, call.body)).flatten();
+    let arguments = is_formed.then(|| redacted(call.verb.arguments, body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
@@ -292,13 +299,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         details: call.details.as_ref(),
         has_changed: outcome.is_ok() && matches!(call.verb.effect, Effect::Stores | Effect::MakesRoom),
     };
-    let (broker, has_changed) = (call.broker, entry.has_changed);
-    note(broker, job, entry);
+    let (core, commands, has_changed) = (call.core, call.commands, entry.has_changed);
+    note(core, call.job, entry);
     if has_changed
-        && broker.store_failure().is_none()
-        && broker.commands.stored.hangs(&*broker.log).is_none()
-        && let Some(ticket) = audit.settle(&*broker.log, &broker.counters, broker.clock.wall_ms())
-        && let Err(error) = broker.commands.stored.wait(&*broker.log, ticket)
+        && core.store_failure().is_none()
+        && commands.stored.hangs(&*core.log).is_none()
+        && let Some(ticket) = audit.settle(&*core.log, &core.counters, core.clock.wall_ms())
+        && let Err(error) = commands.stored.wait(&*core.log, ticket)
     {
         warn!(verb = call.verb.name, %error, "the record of a command is stored later");
     }

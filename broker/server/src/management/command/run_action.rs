@@ -37,7 +37,7 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
         .tenant
         .programs()
         .guests
-        .run_action(name, request, call.broker.clock.wall_ms())
+        .run_action(name, request, call.core.clock.wall_ms())
         .map_err(refused)?;
     let data = data(name, &report);
     if let Some(error) = report.error {

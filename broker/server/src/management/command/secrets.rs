@@ -45,8 +45,8 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
-    let _changes = call.broker.commands.changes.lock();
-    let set = call.tenant.programs().variables.set_secret(&*call.broker.log, name, value);
+    let _changes = call.commands.changes.lock();
+    let set = call.tenant.programs().variables.set_secret(&*call.core.log, name, value);
     wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' set successfully!")))
@@ -54,11 +54,11 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.text("NAME");
-    let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.programs().variables.remove_secret(&*call.broker.log, name)?;
+    let _changes = call.commands.changes.lock();
+    let removed = call.tenant.programs().variables.remove_secret(&*call.core.log, name)?;
     let Some(ticket) = removed else {
         // A run may have removed it just now.
-        wait(call, call.broker.log.last_ticket())?;
+        wait(call, call.core.log.last_ticket())?;
         return Err(Refusal::not_found(format!("Secret '{name}' not found.")));
     };
     wait(call, ticket)?;

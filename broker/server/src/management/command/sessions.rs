@@ -78,9 +78,9 @@ pub(super) static END_CONNECTION: Verb = Verb {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let prefix = call.values.get("prefix").unwrap_or_default();
-    let page = sys::sessions_page(call.tenant, prefix, call.values.get("cursor"), &*call.broker.clock);
+    let page = sys::sessions_page(call.tenant, prefix, call.values.get("cursor"), &*call.core.clock);
     // Behind the page: what is in neither has ended for good.
-    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &*call.broker.log);
+    let ending = call.tenant.sessions.lock().ending(prefix, &call.core.turns, &*call.core.log);
     let (stored, anonymous) = call.tenant.shares.sessions();
     let data = json!({
         "sessions": page.rows,
@@ -117,27 +117,27 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     });
     let message = format!("{} session(s) of client '{client_id}' ended.", found.len());
     // Nothing else could be done about a disk that a session has filled.
-    if call.broker.store_failure().is_some() {
+    if call.core.store_failure().is_some() {
         let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
         return Ok(Done::new(message).with_warning(Code::StoreFailed, words));
     }
-    call.await_stored(call.broker.log.last_ticket())?;
+    call.await_stored(call.core.log.last_ticket())?;
     Ok(Done::new(message))
 }
 
 /// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now
 /// could be there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
-    let (turns, log) = (&call.broker.turns, &*call.broker.log);
+    let (turns, log) = (&call.core.turns, &*call.core.log);
     let ends = call.tenant.sessions.lock().all_left_behind(turns, log);
     if ends.is_empty() {
         return Ok(());
     }
-    if let Some(failure) = call.broker.store_failure() {
+    if let Some(failure) = call.core.store_failure() {
         return Err(Refusal::not_stored(failure, "The session has ended; after a crash it is there again."));
     }
     for stamp in ends {
-        turns.await_end(stamp, &*call.broker.clock);
+        turns.await_end(stamp, &*call.core.clock);
     }
     call.await_stored(log.last_ticket())
 }
@@ -169,7 +169,7 @@ fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
 fn list_connections(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let cursor = call.number("cursor")?.unwrap_or_default();
     let page = sys::connections_page(call.tenant, cursor);
-    let open = call.broker.net.connection_count();
+    let open = call.net.connection_count();
     let data = json!({ "connections": page.rows, "total": page.total, "open": open, "next": page.next });
     Ok(Done::new(format!("{} connection(s).", page.total)).with_data(data))
 }

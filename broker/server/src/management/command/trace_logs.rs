@@ -81,8 +81,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments: Vec<String> =
         values.all("level").chain(values.all("condition")).map(str::to_owned).collect();
     let log = TraceLog::read(name, &arguments)?;
-    let _changes = call.broker.commands.changes.lock();
-    let logs = &call.broker.logs;
+    let _changes = call.commands.changes.lock();
+    let logs = call.logs;
     let may_update = Question::operation(call.identity, Scope::LogManagementUpdate);
     if logs.trace_log(name).is_some() {
         if !call.tenant.permissions.decide(&may_update).is_allowed() {
@@ -108,15 +108,15 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    let rows: Vec<Value> = call.broker.logs.trace_logs().iter().map(|log| row(log)).collect();
+    let rows: Vec<Value> = call.logs.trace_logs().iter().map(|log| row(log)).collect();
     Ok(Done::new(format!("{} trace log(s).", rows.len())).with_data(rows))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
     let name = call.text("name");
-    let _changes = call.broker.commands.changes.lock();
-    if call.broker.logs.trace_log(name).is_none() {
+    let _changes = call.commands.changes.lock();
+    if call.logs.trace_log(name).is_none() {
         return Err(Refusal::not_found(format!("Trace log '{name}' not found.")));
     }
     forget(call, &[name])?;
@@ -125,8 +125,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    let _changes = call.broker.commands.changes.lock();
-    let all = call.broker.logs.trace_logs();
+    let _changes = call.commands.changes.lock();
+    let all = call.logs.trace_logs();
     forget(call, &all.iter().map(|log| &*log.name).collect::<Vec<_>>())?;
     Ok(Done::new("Removed all trace logs successfully"))
 }
@@ -138,7 +138,7 @@ fn forget(call: &Call<'_>, names: &[&str]) -> Result<(), Refusal> {
         batch.push(Op::DeleteSetting { tenant: call.tenant.id, name: &setting });
     }
     let stored = call.commit(batch);
-    names.iter().for_each(|name| call.broker.logs.remove(name, call.tenant));
+    names.iter().for_each(|name| call.logs.remove(name, call.tenant));
     stored
 }
 

@@ -79,7 +79,7 @@ fn change(
     asked: UserChange<'_>,
     change: impl FnOnce(&Call<'_>) -> Result<Account, UserError>,
 ) -> Result<(), Refusal> {
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     allow(call, asked)?;
     let account = change(call).map_err(refused)?;
     store_with_rights(call, &account)

@@ -25,7 +25,7 @@ fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let [user, setting, value] = ["user", "setting", "value"].map(|argument| call.text(argument));
     call.about(EntityType::User, user);
     refuse_misspelt_flag(setting)?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     allow(call, UserChange::Setting { user, setting, value })?;
     let users = &call.tenant.users;
     let account = users.change_setting_within(room(call), user, (setting, value)).map_err(refused)?;

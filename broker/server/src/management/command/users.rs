@@ -81,13 +81,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     allow(call, UserChange::Add { user })?;
     check_password(call, password)?;
     let credential = call.tenant.users.hash(password).map_err(invalid_password)?;
-    let (broker, removed_names) = (call.broker, &call.tenant.managed().removed_names);
-    let _changes = removed_names.lock_when_left(user, || broker.commands.changes.lock());
+    let (commands, removed_names) = (call.commands, &call.tenant.managed().removed_names);
+    let _changes = removed_names.lock_when_left(user, || commands.changes.lock());
     refuse_resting(call, user)?;
     let maker = maker(call);
     let account = call.tenant.users.add_user_counted(user, credential, maker.as_deref()).map_err(refused)?;
     let mut batch = Batch::new();
-    accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
+    accounts::put(&mut batch, call.tenant.id, &account, call.core.clock.wall_ms());
     call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, user);
     let stored = call.commit(batch);
     accounts_changed(call);
@@ -109,9 +109,9 @@ pub(super) fn room(call: &Call<'_>) -> AccountRoom {
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let user = call.text("user");
     call.about(EntityType::User, user);
-    let changes = call.broker.commands.changes.lock();
+    let changes = call.commands.changes.lock();
     allow(call, UserChange::Remove { user })?;
-    let now = (call.broker.clock.wall_ms(), rest(call));
+    let now = (call.core.clock.wall_ms(), rest(call));
     if room(call) == AccountRoom::OfOthers && !call.tenant.managed().removed_names.have_room_for_others(now) {
         let message = format!(
             "The names of {REMOVED_NAMES_OF_OTHERS_MAX} removed users rest; further ones are for administrators to remove. A new password shuts a user out, too."
@@ -149,8 +149,8 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn archive_files(call: &Call<'_>, user: &str) {
-    let of_tenant = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
-    if let Err(error) = folders::archive_files(&of_tenant, user, call.broker.clock.wall_ms()) {
+    let of_tenant = folders::of_tenant(&call.hosting.config.data.path, &call.tenant.name);
+    if let Err(error) = folders::archive_files(&of_tenant, user, call.core.clock.wall_ms()) {
         warn!(user, %error, "the files of a removed user stay where a later one of this name has his");
     }
 }
@@ -160,7 +160,7 @@ fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
     allow(call, UserChange::Password { user })?;
     check_password(call, password)?;
     let credential = call.tenant.users.hash(password).map_err(invalid_password)?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     // Asked again: the user may have been given more meanwhile.
     allow(call, UserChange::Password { user })?;
     let account = call.tenant.users.change_password(user, credential).map_err(refused)?;
@@ -170,7 +170,7 @@ fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut users = sys::users_json(&call.tenant.users);
-    for wait in sys::login_waits(call.broker, call.tenant) {
+    for wait in sys::login_waits(call.core, call.tenant) {
         let of_user = |user: &&mut Value| wait["user"].is_string() && user["Username"] == wait["user"];
         let Some(user) = users.iter_mut().find(of_user) else { continue };
         let text = format!(
@@ -255,14 +255,14 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
     if call.identity.is_root() {
         return Ok(());
     }
-    let now_ms = call.broker.clock.wall_ms();
+    let now_ms = call.core.clock.wall_ms();
     match call.tenant.managed().removed_names.resting_since(user, rest(call), now_ms) {
         Some(at_ms) => Err(Refusal::new(
             Code::NameRests,
             format!(
                 "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
                 utc_text(at_ms),
-                call.broker.config.auth.removed_names_rest_days
+                call.hosting.config.auth.removed_names_rest_days
             ),
         )),
         None => Ok(()),
@@ -272,12 +272,12 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
 /// Time for which names of removed users rest.
 fn rest(call: &Call<'_>) -> Duration {
     const DAY: Duration = Duration::from_secs(86_400);
-    DAY * call.broker.config.auth.removed_names_rest_days
+    DAY * call.hosting.config.auth.removed_names_rest_days
 }
 
 /// Refuses a password that is too short to withstand guessing.
 fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
-    let min = call.broker.config.auth.password_chars_min as usize;
+    let min = call.hosting.config.auth.password_chars_min as usize;
     // An empty one has a refusal of its own.
     if password.is_empty() || password.chars().count() >= min {
         return Ok(());
@@ -294,7 +294,7 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
 /// When it is not stored.
 pub(super) fn store(call: &mut Call<'_>, account: &Account) -> Result<(), Refusal> {
     let mut batch = Batch::new();
-    accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
+    accounts::put(&mut batch, call.tenant.id, account, call.core.clock.wall_ms());
     let stored = call.commit(batch);
     accounts_changed(call);
     stored

@@ -16,14 +16,19 @@ use self::argument::{ArgumentMistake, ArgumentValues, VerbArgument};
 use super::is_own_password;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use crate::codes::Code;
-use crate::guests::HasPrograms as _;
-use crate::guests::authority;
 use crate::guests::compile::Loader;
 use crate::guests::compile_workers::CompileFor;
+use crate::guests::{HasPrograms as _, Hosting, authority};
+use crate::management::backup::Backups;
 use crate::management::broker::Broker;
+use crate::management::command_queue::Commands;
 use crate::management::command_queue::job::Job;
 pub(crate) use crate::management::command_queue::work::Work;
+use crate::management::logs::Logs;
+use crate::management::uploads::Uploads;
+use lotmq_core::Core;
 use lotmq_core::tenant::{Tenant, system_topics};
+use lotmq_net::Net;
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these
 /// values.
@@ -126,13 +131,22 @@ pub(crate) struct CallerFile {
 
 /// Call of a command: its state while it is executed.
 pub(crate) struct Call<'a> {
-    pub(crate) broker: &'a Arc<Broker>,
+    /// The whole broker, for the `$SYS` tree alone.
+    pub(super) broker: &'a Broker,
+    /// Data path: log, clock, counters.
+    pub(crate) core: &'a Core,
+    /// Place of guests: configuration, tenants, engine, routes.
+    pub(crate) hosting: &'a Arc<Hosting>,
+    /// Queue of commands, with the lock of changes.
+    pub(crate) commands: &'a Commands,
+    pub(crate) backups: &'a Backups,
+    pub(crate) uploads: &'a Uploads,
+    pub(crate) logs: &'a Logs,
+    pub(crate) net: &'a Net,
     pub(crate) tenant: &'a Arc<Tenant>,
     /// Identity of who gave the command.
     pub(crate) identity: &'a Identity,
     pub(crate) verb: &'static Verb,
-    /// Text behind the verb.
-    pub(super) body: &'a str,
     /// Values of the arguments of the verb.
     pub(crate) values: &'a ArgumentValues<'a>,
     /// Entity that the reply names, once the verb knows it.
@@ -183,12 +197,12 @@ impl<'a> Call<'a> {
 
     /// Compilation for whoever gave the command. It ends when their account is removed.
     pub(crate) fn compile_for(&self) -> CompileFor<'_> {
-        CompileFor::user(&self.broker.hosting.compile_workers, self.tenant, self.identity)
+        CompileFor::user(&self.hosting.compile_workers, self.tenant, self.identity)
     }
 
     /// Loader of what the command brings.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        self.broker.hosting.loader_for(self.compile_for()).for_owners_in(self.tenant)
+        self.hosting.loader_for(self.compile_for()).for_owners_in(self.tenant)
     }
 
     /// Does work that waits for the disk on a thread of its own, as long as it goes on.
@@ -199,11 +213,7 @@ impl<'a> Call<'a> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        Ok(self.broker.commands.read_blocking(
-            (self.tenant, self.identity),
-            &self.broker.watchdog.pulses,
-            work,
-        )?)
+        Ok(self.commands.read_blocking((self.tenant, self.identity), &self.hosting.watchdog.pulses, work)?)
     }
 
     /// Refusal of a command with a mistake in its arguments.
@@ -267,7 +277,7 @@ impl<'a> Call<'a> {
     /// When they are not stored.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
         if !batch.is_empty() {
-            let appended = self.broker.log.append(batch);
+            let appended = self.core.log.append(batch);
             self.tenant.programs().guests.batch_appended();
             self.await_stored(appended?)?;
         }
@@ -279,7 +289,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// When it is not stored, or the disk hangs.
     pub(crate) fn await_stored(&self, ticket: Ticket) -> Result<(), Refusal> {
-        Ok(self.broker.commands.stored.wait(&*self.broker.log, ticket)?)
+        Ok(self.commands.stored.wait(&*self.core.log, ticket)?)
     }
 
     /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload

@@ -33,7 +33,7 @@ pub(in crate::management::command) static AVAILABLE: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let now_ms = call.broker.clock.wall_ms();
+    let now_ms = call.core.clock.wall_ms();
     let assets = Asset::all(call.tenant);
     let rows: Vec<Value> =
         assets.iter().map(|asset| masked_status(call, asset, asset.info(call.tenant, now_ms))).collect();

@@ -117,7 +117,7 @@ fn of_shipped(kind: &str, of_guest: &str) -> String {
 }
 
 fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> {
-    let hosting = &call.broker.hosting;
+    let hosting = call.hosting;
     let guest = hosting.route_types.guest(&hosting.engine, kind);
     let guest = guest.map_err(|error| Refusal::new(Code::from(&error), error.to_string()))?;
     let described = guest.as_ref().and_then(|guest| guest.get()?.description());

@@ -44,13 +44,13 @@ fn order(call: &mut Call<'_>, is_stopped: bool) -> Result<Done, Refusal> {
     call.about(EntityType::Asset, name);
     {
         let mut batch = Batch::new();
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         call.check_current()?;
         let asset = find(call, name)?;
         asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
         if !is_stopped && asset.runs_well(call.tenant) {
             let done = Done::new(format!("Asset '{name}' runs already."));
-            let info = masked_status(call, &asset, asset.info(call.tenant, call.broker.clock.wall_ms()));
+            let info = masked_status(call, &asset, asset.info(call.tenant, call.core.clock.wall_ms()));
             return Ok(with_waiting(call, name, done.with_data(info)));
         }
         match asset.kind {
@@ -110,7 +110,7 @@ fn switch_module(
 ) -> Result<(), Refusal> {
     let module = call.tenant.managed().modules.get(&asset.definition);
     let module = module.ok_or_else(|| not_found(call, &asset.name))?;
-    modules::switch(call.tenant, &call.broker.hosting, &module, is_stopped, batch);
+    modules::switch(call.tenant, call.hosting, &module, is_stopped, batch);
     let changed = call.tenant.managed().modules.get(&asset.definition);
     if let Some(module) = changed {
         let info = modules::info(call.tenant, &module).to_string();
@@ -133,7 +133,7 @@ fn switch_instance(
     if asset.package(call.tenant).is_none() {
         return Err(without_module(&asset.name, &instance.package));
     }
-    modules::set_disabled(call.tenant, &call.broker.hosting, &asset.definition, is_stopped);
+    modules::set_disabled(call.tenant, call.hosting, &asset.definition, is_stopped);
     let instance = Some(InstanceRecord { is_stopped, ..instance });
     managed.assets.put(call.tenant.id, &asset.definition, AssetRecord { instance, ..record }, batch);
     Ok(())

@@ -191,13 +191,13 @@ fn apply(
     let policies = record.policies.clone();
     let changed = Module { options, ..(*module).clone() };
     let compiled = compiling::compile(call, (changed, ComponentPlace::Stored), policies.clone())?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     if !managed.modules.get(&asset.definition).is_some_and(|now| Arc::ptr_eq(&now, &module)) {
         return Err(changed_meanwhile(&asset.name));
     }
     let mut batch = Batch::new();
-    modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    modules::reconfigure(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     managed.assets.put(call.tenant.id, &asset.definition, record, &mut batch);
     call.commit(batch)?;
     Ok(policies)
@@ -242,7 +242,7 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (policies, base) = match asset.kind {
         AssetKind::Route => {
             let mut batch = Batch::new();
-            let _changes = call.broker.commands.changes.lock();
+            let _changes = call.commands.changes.lock();
             call.check_current()?;
             if let Some(sets) = sets {
                 authority::check_settings(call, names(&asset), owner(call, &asset).as_ref(), sets)?;
@@ -365,7 +365,7 @@ fn take_back_kept(
         return Err(not_found);
     }
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let (tenant, assets) = (call.tenant.id, &call.tenant.managed().assets);
     let orders = &call.tenant.programs().guests.route_orders;
     let route = name.strip_prefix(OF_ROUTE).unwrap_or(name);

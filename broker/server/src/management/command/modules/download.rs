@@ -53,8 +53,8 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!("The client takes packets of at most {packet} bytes.");
         return Err(Refusal::new(Code::PacketsTooSmall, message));
     }
-    let broker = Arc::clone(call.broker);
-    let is_stopping = || broker.commands.is_stopping();
+    let commands = call.commands;
+    let is_stopping = || commands.is_stopping();
     let not_sent = |error| Refusal::new(Code::DownloadFailed, format!("The module was not sent: {error}."));
     let mut download = Download::new(&is_stopping, &destination);
     if is_whole {
@@ -81,7 +81,7 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Reads a piece of a component. A client may take its time for each, and so may whoever removes
 /// the module meanwhile.
 fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
-    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
+    let (archive, tenant, module) = (Arc::clone(&call.hosting.archive), call.tenant.id, Arc::clone(module));
     let range = range.start as u64..range.end as u64;
-    Ok(call.run_blocking(move || components::read_range(&*broker.archive, tenant, &module, range))??)
+    Ok(call.run_blocking(move || components::read_range(&*archive, tenant, &module, range))??)
 }

@@ -72,7 +72,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let policies = call.tenant.managed().assets.policies(name);
     let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies.clone())?;
     let stopped = {
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         call.check_current()?;
         asked.check_definitions(call, DefinitionKind::Module, [name])?;
         authority::check_grants(call, (name, &present))?;
@@ -84,7 +84,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
         let mut batch = Batch::new();
         let stopped = foreign_assets::stop(call, name, &mut batch);
-        if let Err(error) = modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+        if let Err(error) = modules::reconfigure(call.tenant, call.hosting, compiled, &mut batch) {
             stopped.undo(call);
             return Err(refused(error));
         }
@@ -128,7 +128,7 @@ pub(in crate::management::command) fn missing(
         let granted = module.options.granted();
         let mut missing = modules::not_granted(&module, &granted);
         if of_route == Some(name) {
-            let place = (tenant, &call.broker.hosting);
+            let place = (tenant, call.hosting);
             let places = route_drivers::places_named(place, definition);
             if !places.is_empty() {
                 // A route reaches what its text names, whatever else its module asks for.

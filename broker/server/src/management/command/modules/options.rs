@@ -368,7 +368,7 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 /// may are for `root`, or have to be signed.
 pub(in crate::management::command) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
     let decides = matches!(world, World::Rule | World::Auth);
-    if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
+    if decides && !call.identity.is_root() && !call.hosting.config.modules.require_signature {
         let refusal = Refusal::permission_denied(call.verb.name);
         return Err(refusal.with_suggestion(format!(
             "modules of world '{}' decide over others: root installs them, or who has them signed where modules.require_signature is set",
@@ -389,7 +389,7 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
             let world = named_world(name)?;
             may_install(call, world)?;
             let may_change = matches!(world, World::Route | World::Auth);
-            if may_change && !call.broker.config.modules.allow_unstable {
+            if may_change && !call.hosting.config.modules.allow_unstable {
                 let message = format!(
                     "World '{name}' may still change, and modules.allow_unstable is not set: start the broker with LOTMQ_MODULES_ALLOW_UNSTABLE=true, or with `allow_unstable = true` in section [modules] of its configuration."
                 );
