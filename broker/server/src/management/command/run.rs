@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use super::answer::{publish_reply, publish_reply_to_asker};
-use super::argument::{ArgumentMistake, ArgumentValues};
+use super::argument::{ArgumentValues, NO_VALUES};
 use super::modules::parts;
 use super::redaction::redacted;
 use super::reply::{self, Done, Heading, Refusal, Reply};
@@ -63,10 +63,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     let Some(verb) = name.as_deref().and_then(find) else {
         return run_unknown(broker, job, &text, heading);
     };
-    let (values, mistake) = match ArgumentValues::parse(verb.arguments, &text.body) {
-        Ok(values) => (values, None),
-        Err(mistake) => (ArgumentValues::default(), Some(mistake)),
-    };
+    let values;
     let mut call = Call {
         broker,
         core: &broker.core,
@@ -79,7 +76,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         tenant: &job.caller.tenant,
         identity: &job.caller.identity,
         verb,
-        values: &values,
+        values: &NO_VALUES,
         entity: None,
         details: None,
         changed_topics: Vec::new(),
@@ -88,7 +85,20 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         restarts: false,
         users_changed: false,
     };
-    let outcome = execute_and_count(&mut call, mistake);
+    let outcome = match admit(&call, &text.body) {
+        Ok(parsed) => {
+            values = parsed;
+            call.values = &values;
+            execute(&mut call)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    if let Some(upload) = &job.upload {
+        parts::end(&call, upload, &outcome);
+    }
+    if outcome.is_err() {
+        call.core.counters.commands_refused.add(1);
+    }
     tell(job, verb, outcome.is_ok());
     note_executed(&call, &text.body, &outcome);
     let heading = Heading {
@@ -173,18 +183,9 @@ fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) ->
     }
 }
 
-fn execute_and_count(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done, Refusal> {
-    let outcome = execute(call, mistake);
-    if let Some(upload) = &call.job.upload {
-        parts::end(call, upload, &outcome);
-    }
-    if outcome.is_err() {
-        call.core.counters.commands_refused.add(1);
-    }
-    outcome
-}
-
-fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done, Refusal> {
+/// Checks that the command may be executed now, and parses its arguments. A text is copied only for
+/// a user who may give the command.
+fn admit<'t>(call: &Call<'_>, body: &'t str) -> Result<ArgumentValues<'t>, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
     call.check_current()?;
     if let Some(failure) = call.core.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
@@ -195,9 +196,10 @@ fn execute(call: &mut Call<'_>, mistake: Option<ArgumentMistake>) -> Result<Done
     {
         return Err(Refusal::of_store(&hangs, "Nothing has changed."));
     }
-    if let Some(mistake) = mistake {
-        return Err(call.mistaken(mistake));
-    }
+    ArgumentValues::parse(call.verb.arguments, body).map_err(|mistake| call.mistaken(mistake))
+}
+
+fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if call.verb.effect == Effect::Stores {
         let outcome = (call.verb.execute)(call);
         if outcome.is_err() {

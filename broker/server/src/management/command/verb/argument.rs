@@ -261,6 +261,9 @@ pub(crate) struct ArgumentValues<'t> {
     rest: Option<(&'static str, &'t str)>,
 }
 
+/// Values of a command whose text is not parsed yet.
+pub(crate) static NO_VALUES: ArgumentValues<'static> = ArgumentValues { words: BTreeMap::new(), rest: None };
+
 /// Mistake in the arguments of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum ArgumentMistake {
