@@ -138,10 +138,12 @@
 //!
 //! # Adding a command
 //!
-//! 1. Add a `static` of type `Verb` to a file of `management/command`: name, usage, permission,
+//! 1. Add a `static` of type `Verb` to a file of `management/command`: name, arguments, permission,
 //!    effect on the store, summary and example for `-help`, and its function.
-//! 2. Add a line to `VERBS` in `management/command/mod.rs`. No other code knows the verb.
+//! 2. Add a line to `GROUPS` in `management/command/mod.rs`. No other code knows the verb.
 //! 3. New reply codes get a row in `codes/table.rs`.
+//! 4. Add a row to `tests/verbs.rs`. `UPDATE=1` writes its usage errors into
+//!    `tests/usage_errors.tsv`.
 //!
 //! # Adding a metric
 //!

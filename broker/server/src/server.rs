@@ -263,13 +263,17 @@ impl Server {
         seats: Seats,
         former: &Former,
     ) -> Result<Self, StartError> {
-        audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
+        audit::started(
+            &broker.hosting,
+            &broker.hosting.tenants.default_tenant().managed().audit,
+            &recovered.meta,
+        );
         broker.logs.restore(&recovered.settings);
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =
-            ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
-        *broker.executor.lock() = Some(Executor::start(options, sink)?);
+            ExecutorOptions { pulses: broker.hosting.watchdog.pulses.clone(), ..ExecutorOptions::default() };
+        *broker.hosting.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
         let unfinished = restore::restore(&broker, RestoreScope::Everything, &mut recovered)?;
         // Routes start last, when all receivers of their messages exist.
@@ -278,8 +282,8 @@ impl Server {
         let housekeeper = housekeeping::start(&broker, &interrupted_runs)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker, command::expire_uploads)?);
-        guests::run_starts(&broker);
-        interrupted_runs::start_again(&broker, &interrupted_runs, unfinished);
+        guests::run_starts(&broker.hosting);
+        interrupted_runs::start_again(&broker.hosting, &interrupted_runs, unfinished);
         let threads = seats.start(&broker.net)?;
         let mut server = Self {
             broker,
@@ -297,7 +301,7 @@ impl Server {
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
             Ok(threads) => {
-                let snapshots = SnapshotSocket::start(config, &server.broker.archive);
+                let snapshots = SnapshotSocket::start(config, &server.broker.hosting.archive);
                 Ok(Self { cold_start: threads, snapshots, ..server })
             }
             Err(error) => {
@@ -353,7 +357,7 @@ impl Server {
     }
 
     fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
-        let tenant = self.broker.tenants.default_tenant();
+        let tenant = self.broker.hosting.tenants.default_tenant();
         let anonymous = anonymous(config);
         Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
     }
@@ -416,7 +420,7 @@ impl Server {
             }
         }
         if !opened.is_empty() {
-            self.quic = Some(Quic::start(opened, &self.broker.watchdog.pulses)?);
+            self.quic = Some(Quic::start(opened, &self.broker.hosting.watchdog.pulses)?);
         }
         Ok(())
     }
@@ -463,7 +467,7 @@ impl Server {
                 connections_max: shared.http_connections as usize,
                 hosts: config.admin.hosts.clone(),
                 is_public: config.admin.bind.is_some(),
-                watchdog: Arc::clone(&self.broker.watchdog),
+                watchdog: Arc::clone(&self.broker.hosting.watchdog),
             };
             self.admin = Some(Admin::start(Arc::<Broker>::clone(&self.broker), sockets, setup)?);
         }
@@ -478,14 +482,14 @@ impl Server {
     /// Returns one line of advice for an operator at a terminal, about public access.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        let tenant = self.broker.tenants.default_tenant();
-        Exposure::of(&self.broker.config, &tenant).advice()
+        let tenant = self.broker.hosting.tenants.default_tenant();
+        Exposure::of(&self.broker.hosting.config, &tenant).advice()
     }
 
     /// Whether `root` has this password, which may be the one that was made for it. Hashes it.
     #[must_use]
     pub fn is_password_of_root(&self, password: &Secret) -> bool {
-        let root = self.broker.tenants.default_tenant().users.account(lotmq_auth::ROOT);
+        let root = self.broker.hosting.tenants.default_tenant().users.account(lotmq_auth::ROOT);
         root.is_some_and(|root| root.credential.verify(password.reveal().as_bytes()))
     }
 
@@ -513,23 +517,23 @@ impl Server {
     /// Makes the housekeeper read changed certificates again.
     pub fn reread_certificates(&self) {
         self.broker.net.certificates.request_check();
-        self.broker.housekeeping.wake();
+        self.broker.hosting.housekeeping.wake();
     }
 
     /// Closes all connections, ends runs, writes waiting changes and closes the store.
     pub fn stop(self) {
         info!("stopping");
-        self.broker.cold_start.stop();
-        self.broker.compile_workers.stop();
+        self.broker.hosting.cold_start.stop();
+        self.broker.hosting.compile_workers.stop();
         if let Some(snapshots) = self.snapshots {
             snapshots.stop();
         }
-        self.broker.ended_runs.stop();
+        self.broker.core.ended_runs.stop();
         if let Some(admin) = self.admin {
             admin.stop();
         }
         // Before the shards, which report to route guests that their last messages are stored.
-        self.broker.routes.stop();
+        self.broker.hosting.routes.stop();
         // A panic there has been reported by the thread itself.
         self.routes.into_iter().for_each(|thread| drop(thread.join()));
         for shard in &self.broker.net.shards {
@@ -555,18 +559,23 @@ impl Server {
             }
         }
         cold_start::join(self.cold_start);
-        self.broker.python.close();
+        self.broker.hosting.python.close();
         losses::tell_lost(&self.broker);
-        drop(self.broker.executor.lock().take());
-        self.broker.housekeeping.stop();
+        drop(self.broker.hosting.executor.lock().take());
+        self.broker.hosting.housekeeping.stop();
         // A panic there has been reported by the thread itself.
         let _ = self.housekeeper.join();
-        for tenant in self.broker.tenants.all().iter() {
-            let now_ms = self.broker.clock.wall_ms();
-            tenant.managed().audit.close(&*self.broker.log, &self.broker.counters, now_ms, &tenant.name);
+        for tenant in self.broker.hosting.tenants.all().iter() {
+            let now_ms = self.broker.core.clock.wall_ms();
+            tenant.managed().audit.close(
+                &*self.broker.core.log,
+                &self.broker.core.counters,
+                now_ms,
+                &tenant.name,
+            );
             tenant.forget_clients();
         }
-        self.broker.log.close();
+        self.broker.core.log.close();
         info!("stopped");
     }
 }
@@ -668,7 +677,7 @@ pub(crate) fn assemble(
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let hosting = Hosting {
         started_ms: core.clock.wall_ms(),
-        core,
+        core: Arc::clone(&core),
         config: config.clone(),
         broker_number,
         context: Arc::clone(&context),
@@ -688,6 +697,7 @@ pub(crate) fn assemble(
     };
     let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
+        core,
         net: Arc::new(Net::new(context, tenants, watchdog, shards, config.broker.placement)),
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
@@ -702,12 +712,12 @@ pub(crate) fn assemble(
     let broker = Arc::new(broker);
     let hooks: Arc<dyn BrokerHooks> = Arc::<Broker>::clone(&broker);
     // Nobody else sets it.
-    let _ = broker.context.broker_hooks.set(Arc::downgrade(&hooks));
+    let _ = broker.hosting.context.broker_hooks.set(Arc::downgrade(&hooks));
     let hooks: Arc<dyn GuestBrokerHooks> = Arc::<Broker>::clone(&broker);
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         let guests = &tenant.programs().guests;
         let _ = guests.broker_hooks.set(Arc::downgrade(&hooks));
-        let housekeeping = Arc::clone(&broker.housekeeping);
+        let housekeeping = Arc::clone(&broker.hosting.housekeeping);
         guests.values.tell_saver(move || housekeeping.wake());
     }
     Ok((broker, recovered))

@@ -94,7 +94,7 @@ pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_si
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = Instant::now();
-        let silent = running.server.broker.watchdog.pulses.silent(now + later);
+        let silent = running.server.broker.hosting.watchdog.pulses.silent(now + later);
         let is_at_work = |silence: &Silence| silence.name.starts_with(name) && !silence.is_waiting;
         if silent.iter().any(is_at_work) == is_silent {
             return;

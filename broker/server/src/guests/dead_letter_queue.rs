@@ -49,7 +49,7 @@ pub(super) fn bury(
         // Nobody is there who would look for them later.
         return;
     }
-    let has_room = post.stored_bytes.is_some() || !hosting.storage.queues_are_full();
+    let has_room = post.stored_bytes.is_some() || !hosting.core.storage.queues_are_full();
     let Some(session) = session(hosting, tenant, route).filter(|_| has_room) else {
         route.dead_letters.finds_no_place();
         return route.stands.notify_one();
@@ -67,7 +67,7 @@ pub(super) fn enter(
     watcher: Option<Arc<dyn CommitWatcher>>,
 ) {
     let message = &*post.message;
-    let letter = Letter::new(reason, hosting.clock.wall_ms());
+    let letter = Letter::new(reason, hosting.core.clock.wall_ms());
     let stored = StoredPost {
         hops: post.hops,
         received_ms: None,
@@ -76,7 +76,7 @@ pub(super) fn enter(
         properties: message.properties(),
     };
     let beside = letter.encoded(&stored.encoded([(session, &post.to)].into_iter()));
-    let id = hosting.ids.next_message();
+    let id = hosting.core.ids.next_message();
     let enters = MessageRef {
         id,
         tenant: tenant.id,
@@ -136,7 +136,7 @@ pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -
         // Another thread was faster.
         let mut batch = Batch::new();
         batch.push(Op::DeleteSession { tenant: tenant.id, session: id });
-        if let Err(error) = hosting.log.append(batch) {
+        if let Err(error) = hosting.core.log.append(batch) {
             warn!(tenant = &*tenant.name, route = &**name, %error, "an empty queue of dead letters is left");
         }
     }
@@ -154,7 +154,7 @@ pub(super) fn trim(hosting: &Hosting, route: &Arc<RouteRunner>) {
     };
     let bounds = SliceBounds::new(ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES);
     // If the broker stops, the next start continues.
-    let _ = hosting.log.read_queue(session, MessageId(0), bounds, Box::new(reply));
+    let _ = hosting.core.log.read_queue(session, MessageId(0), bounds, Box::new(reply));
 }
 
 /// Removes letters that were dropped from the store.
@@ -243,7 +243,7 @@ impl LetterTaking {
             })
         });
         let claim = Arc::new(claim.ok_or(LettersBusy)?);
-        let (route, after, until) = (Arc::clone(route), MessageId(0), hosting.ids.next_message());
+        let (route, after, until) = (Arc::clone(route), MessageId(0), hosting.core.ids.next_message());
         let taken = LettersTaken { missing: chosen.numbers(), ..LettersTaken::default() };
         Ok(Some(Self { claim, route, after, until, chosen, taken }))
     }

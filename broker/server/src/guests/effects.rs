@@ -391,10 +391,10 @@ mod tests {
     fn published_bytes_count_for_the_owner_until_they_are_stored() {
         let running = Running::start("none");
         let broker = &running.server.broker;
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let owner = Owner { name: "ann".into(), account: 1 };
         let share = tenant.shares.of_user(Some(&owner));
-        this_turn::install(Arc::clone(&broker.context), None);
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
         let publish = |owner: Option<&Owner>| {
             this_turn::with(|turn| {
                 let message = GuestMessage { retain: true, ..GuestMessage::new("kept", b"x") };

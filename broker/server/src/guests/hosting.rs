@@ -1,6 +1,5 @@
 //! Hosting of guests: engine, executor and the threads of routes, for all tenants.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -58,14 +57,6 @@ pub(crate) struct Hosting {
     pub(crate) route_types: RouteTypes,
 }
 
-impl Deref for Hosting {
-    type Target = Core;
-
-    fn deref(&self) -> &Core {
-        &self.core
-    }
-}
-
 impl Hosting {
     /// Bounds of what definitions write: for want of a listener, those of the broker.
     pub(crate) fn message_bounds(&self) -> MessageBounds {
@@ -95,7 +86,7 @@ impl Hosting {
 
     /// Present time in the form that definitions take.
     pub(crate) fn definitions_now(&self) -> Now {
-        definitions_now(&*self.clock)
+        definitions_now(&*self.core.clock)
     }
 
     /// Random number of a broker; without entropy the time of its start.

@@ -251,7 +251,7 @@ pub(super) fn give_up(tenant: &Tenant, hosting: &Hosting, waiting: &Definition, 
     let version = (waiting.id, waiting.version);
     let Some(changed) = guests.registry.write().set_not_compiled(version, reason, now) else { return false };
     let runner = guests.runners.write().remove(&waiting.id);
-    hosting.counters.guest_events_dropped.add(runner.map_or(0, |runner| runner.close()) as u64);
+    hosting.core.counters.guest_events_dropped.add(runner.map_or(0, |runner| runner.close()) as u64);
     guests.waiting.removed(waiting.id);
     guests.module_changed(waiting.name());
     guests.settle(tenant, hosting, &changed);
@@ -470,7 +470,7 @@ impl Guests {
         let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
         let dropped = self.end(tenant, taken_over, batch);
         if dropped > 0 {
-            hosting.counters.guest_events_dropped.add(dropped);
+            hosting.core.counters.guest_events_dropped.add(dropped);
             let definition = &**taken_over.name();
             warn!(
                 definition,

@@ -94,7 +94,7 @@ pub(crate) fn recover(
     sessions: &mut Vec<RecoveredSession>,
 ) -> Result<Vec<Unfinished>, StoreError> {
     let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
-    let end = hosting.ids.next_message();
+    let end = hosting.core.ids.next_message();
     let mut unfinished = Vec::new();
     for tenant in tenants {
         let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
@@ -111,7 +111,7 @@ pub(crate) fn recover(
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
             unfinished.push(Unfinished {
-                log: Arc::clone(&hosting.log),
+                log: Arc::clone(&hosting.core.log),
                 tenant: Arc::clone(tenant),
                 session,
                 end,
@@ -127,10 +127,10 @@ pub(crate) fn recover(
 }
 
 fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
-    let row = SessionRow::new(tenant.id, hosting.ids.next_session(), CLIENT_ID);
+    let row = SessionRow::new(tenant.id, hosting.core.ids.next_session(), CLIENT_ID);
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
-    hosting.log.commit(batch)?;
+    hosting.core.log.commit(batch)?;
     Ok(row.id)
 }
 

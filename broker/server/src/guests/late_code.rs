@@ -158,7 +158,7 @@ impl LateDefinition {
             rules::note(tenant, hosting, definition, &error);
         } else {
             let now = hosting.definitions_now().wall;
-            records::record_at(hosting, tenant, definition, &error, (now, 0));
+            records::record_at(&hosting.core, tenant, definition, &error, (now, 0));
         }
     }
 

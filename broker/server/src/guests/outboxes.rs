@@ -38,10 +38,10 @@ fn route_of(kept: &str) -> &str {
 /// # Errors
 /// When the store is closed.
 pub(super) fn new_queue(hosting: &Hosting, tenant: &Tenant, kept: &str) -> Result<SessionId, StoreError> {
-    let id = hosting.ids.next_session();
+    let id = hosting.core.ids.next_session();
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&SessionRow::new(tenant.id, id, &format!("{ROUTE_CLIENT_IDS}{kept}"))));
-    hosting.log.append(batch).map(|_| id)
+    hosting.core.log.append(batch).map(|_| id)
 }
 
 /// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave
@@ -90,7 +90,7 @@ pub(crate) fn forget_unclaimed(hosting: &Hosting, tenants: &[Arc<Tenant>]) {
 
 fn delete(hosting: &Hosting, batch: Batch) {
     if !batch.is_empty()
-        && let Err(error) = hosting.log.append(batch)
+        && let Err(error) = hosting.core.log.append(batch)
     {
         warn!(%error, "stale outboxes not deleted");
     }
@@ -132,7 +132,7 @@ fn give_outbox(tenant: &Tenant, hosting: &Hosting, route: &Arc<RouteRunner>, ver
                 "messages wait for a route"
             );
         }
-        route.open_outbox(session, waiting, hosting.ids.next_message());
+        route.open_outbox(session, waiting, hosting.core.ids.next_message());
         return;
     }
     if version.buffering.mode != BufferMode::Disk {
@@ -140,7 +140,7 @@ fn give_outbox(tenant: &Tenant, hosting: &Hosting, route: &Arc<RouteRunner>, ver
     }
     // A definition that is not stored after all leaves it to be deleted at the next start.
     match new_queue(hosting, tenant, name) {
-        Ok(id) => route.open_outbox(id, Waiting::default(), hosting.ids.next_message()),
+        Ok(id) => route.open_outbox(id, Waiting::default(), hosting.core.ids.next_message()),
         Err(error) => {
             error!(tenant = &*tenant.name, route = &**name, %error, "no outbox was made: messages wait in memory");
         }
@@ -173,7 +173,7 @@ pub(super) fn arm(
             let route = Arc::new(RouteRunner::new(
                 version,
                 now,
-                (Arc::clone(&hosting.ids), Arc::clone(&hosting.clock)),
+                (Arc::clone(&hosting.core.ids), Arc::clone(&hosting.core.clock)),
                 order.is_stopped,
             ));
             route.share(room);
@@ -214,9 +214,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let running = Running::start_in(dir.path(), "os");
         let broker = &running.server.broker;
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         for kept in ["Line", &kept_name("Line")] {
-            fill(&*broker.log);
+            fill(&*broker.core.log);
             new_queue(&broker.hosting, &tenant, kept).expect("messages would be lost without");
         }
         running.server.stop();

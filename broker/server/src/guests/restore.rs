@@ -368,7 +368,7 @@ fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reaso
     registry.set_failed(installed.definition.id, reason, now);
     drop(registry);
     let error = RunError { code: "NOT_RESTORED", message: reason, ..RunError::default() };
-    records::record_at(hosting, tenant, &installed.definition, &error, (now.wall, 0));
+    records::record_at(&hosting.core, tenant, &installed.definition, &error, (now.wall, 0));
 }
 
 /// Definition from a stored row, with the facts that the compiler finds today.
@@ -429,7 +429,7 @@ fn wait_for_starts(hosting: &Hosting, waiting: Vec<Starting>, wait: Duration) {
             warn!(definition = &**definition.name(), "{message}");
             let error = RunError { code: records::START_SLOW, message: &message, ..RunError::default() };
             let now = hosting.definitions_now().wall;
-            records::record_at(hosting, &tenant, &definition, &error, (now, 0));
+            records::record_at(&hosting.core, &tenant, &definition, &error, (now, 0));
         }
     }
 }
@@ -452,8 +452,8 @@ pub(crate) fn save_kept(
     // Until it is with the store: a value that is written by another thread meanwhile must not
     // reach it first.
     let _saving = programs.guests.saving.lock();
-    let of_now = (tenant.id, hosting.clock.wall_ms());
-    kept_values::save(&programs.guests.values, &*hosting.log, of_now, topics_max)
+    let of_now = (tenant.id, hosting.core.clock.wall_ms());
+    kept_values::save(&programs.guests.values, &*hosting.core.log, of_now, topics_max)
 }
 
 /// Hands all that runs have kept so far (values, variables and secrets) to the store; false when it
@@ -461,7 +461,7 @@ pub(crate) fn save_kept(
 pub(crate) fn hand_over_kept(hosting: &Hosting, tenant: &Tenant) -> bool {
     loop {
         match save_kept(hosting, tenant, KEPT_PER_GROUP) {
-            Ok(None) => return tenant.programs().variables.hand_over(&*hosting.log).is_ok(),
+            Ok(None) => return tenant.programs().variables.hand_over(&*hosting.core.log).is_ok(),
             Ok(Some(_)) => {}
             Err(_) => return false,
         }
@@ -480,7 +480,7 @@ pub(crate) fn save_all_kept(hosting: &Hosting, tenant: &Tenant) -> Result<Option
             Ok(None) => return Ok(last),
             Ok(ticket) => last = ticket,
             Err(StoreError::Full { .. }) => {
-                hosting.log.wait_for(hosting.log.last_ticket(), COMMIT_PATIENCE)?;
+                hosting.core.log.wait_for(hosting.core.log.last_ticket(), COMMIT_PATIENCE)?;
             }
             Err(error) => return Err(error),
         }
@@ -496,7 +496,7 @@ mod tests {
     fn an_action_that_starts_slowly_has_an_error_record() {
         let running = Running::start("none");
         let broker = &running.server.broker;
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let row = DefinitionRow {
             tenant: tenant.id,
             kind: "action".into(),
@@ -509,12 +509,12 @@ mod tests {
             state: Vec::new(),
         };
         let new = new_definition(&tenant, &row, Facts::new(Kind::Action, "Slow"));
-        let now = broker.definitions_now();
+        let now = broker.hosting.definitions_now();
         let installed =
             tenant.programs().guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
         let (_unanswered, report) = sync_channel(1);
         let starting = Starting { tenant, definition: Arc::clone(&installed.definition), report };
-        wait_for_starts(broker, vec![starting], Duration::ZERO);
+        wait_for_starts(&broker.hosting, vec![starting], Duration::ZERO);
         assert_eq!(installed.definition.activity.last_error().unwrap().code, records::START_SLOW);
         running.server.stop();
     }

@@ -87,7 +87,7 @@ pub(super) fn note(
     definition: &Arc<Definition>,
     found: &RunError<'_>,
 ) -> u64 {
-    hosting.counters.guest_errors.add(1);
+    hosting.core.counters.guest_errors.add(1);
     let count = records::record_masked(tenant, definition, found, hosting.definitions_now().wall);
     let mut changed = tenant.programs().guests.changed_errors.lock();
     if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
@@ -114,7 +114,7 @@ impl Ask for GuestRule {
         let run = RunContext::new(guest_id(&tenant, asked.definition.id));
         let mut output = RunOutput::new();
         let hosting = question.message.and_then(|_| asked.hosting.upgrade());
-        let about = about(question, hosting.map_or(0, |hosting| hosting.clock.wall_ms()));
+        let about = about(question, hosting.map_or(0, |hosting| hosting.core.clock.wall_ms()));
         let outcome = instance.check((&request(question), about), subject, run, &mut output);
         let reads = instance.take_reads();
         asked.definition.activity.run_ended(asked.now());

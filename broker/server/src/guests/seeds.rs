@@ -43,7 +43,7 @@ pub(super) fn plant(
     restore(tenant, hosting, OnExisting::Refuse, &mut batch);
     let row = SettingRow { tenant: tenant.id, name: SEEDED.to_owned(), value: "true".to_owned() };
     batch.push(Op::PutSetting(&row));
-    if let Err(error) = hosting.log.commit(batch) {
+    if let Err(error) = hosting.core.log.commit(batch) {
         error!(tenant = &*tenant.name, %error, "the rules of a fresh installation were not stored");
     }
 }

@@ -138,7 +138,7 @@ impl TenantServices {
         let message = format!("the rules do not let {owner} {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
-        records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+        records::record_at(&hosting.core, &tenant, &definition, &error, (now, run.hops));
     }
 
     /// Records that a module has trapped in a call, as an error of its own: who called has one as
@@ -153,7 +153,7 @@ impl TenantServices {
         let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
         let (code, message) = (&*error.code, &*error.message);
         let error = DefinitionError { code, message, topic, payload, ..DefinitionError::default() };
-        records::record_at(&hosting, tenant, module, &error, (hosting.definitions_now().wall, hops));
+        records::record_at(&hosting.core, tenant, module, &error, (hosting.definitions_now().wall, hops));
         hosting.housekeeping.wake();
     }
 
@@ -180,11 +180,11 @@ impl TenantServices {
         change: impl FnOnce(&Variables, &dyn Log) -> Result<bool, VariableError>,
     ) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        let waits = match change(&tenant.programs().variables, &*hosting.log) {
+        let waits = match change(&tenant.programs().variables, &*hosting.core.log) {
             Ok(waits) => waits,
             Err(error) => {
                 if let Some(limit) = error.limit() {
-                    hosting.limits.elsewhere.note(limit, &name, hosting.clock.now());
+                    hosting.core.limits.elsewhere.note(limit, &name, hosting.core.clock.now());
                 }
                 return false;
             }
@@ -231,7 +231,7 @@ impl Services for TenantServices {
         if is_live {
             return true;
         }
-        let Some(retained) = tenant.retained_payload(topic, hosting.clock.lifetime_ms()) else {
+        let Some(retained) = tenant.retained_payload(topic, hosting.core.clock.lifetime_ms()) else {
             return false;
         };
         value.extend_from_slice(&retained);
@@ -252,7 +252,7 @@ impl Services for TenantServices {
         if !self.may_read(run, topic) {
             return false;
         }
-        tenant.has_retained(topic, hosting.clock.lifetime_ms())
+        tenant.has_retained(topic, hosting.core.clock.lifetime_ms())
     }
 
     fn topics(
@@ -280,7 +280,7 @@ impl Services for TenantServices {
         let mut after = None;
         loop {
             let (page, next) =
-                retained_topics(&tenant, filter, after.as_deref(), hosting.clock.lifetime_ms());
+                retained_topics(&tenant, filter, after.as_deref(), hosting.core.clock.lifetime_ms());
             if page.iter().try_for_each(|topic| add(topic)).is_break() {
                 return Err(TooManyTopics);
             }
@@ -388,7 +388,7 @@ impl Services for TenantServices {
                 ..DefinitionError::default()
             };
             let now = hosting.definitions_now().wall;
-            records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+            records::record_at(&hosting.core, &tenant, &definition, &error, (now, run.hops));
             if records::tell_log_topics(&tenant, &definition, (error.code, &message), now) {
                 hosting.housekeeping.wake();
             }
@@ -539,7 +539,7 @@ impl Services for TenantServices {
     }
 
     fn lifetime_ms(&self) -> u64 {
-        self.hosting.upgrade().map_or(0, |hosting| hosting.clock.lifetime_ms())
+        self.hosting.upgrade().map_or(0, |hosting| hosting.core.clock.lifetime_ms())
     }
 }
 

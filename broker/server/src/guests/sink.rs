@@ -58,7 +58,7 @@ impl Sink for GuestSink {
         let Some((tenant, definition)) = self.find(run.runner) else {
             if output.writes() > 0 {
                 let (definition, count) = (run.runner.name(), output.writes());
-                self.hosting.counters.guest_effects_dropped.add(count.into());
+                self.hosting.core.counters.guest_effects_dropped.add(count.into());
                 let tenants = self.hosting.tenants.all();
                 let tenant = tenants.get(run.runner.tenant() as usize).map(|tenant| &*tenant.name);
                 warn!(
@@ -74,7 +74,7 @@ impl Sink for GuestSink {
             definition.activity.release_tick();
         }
         if matches!(run.outcome, RunOutcome::Failed(error) if error.code == MESSAGE_PAUSED) {
-            self.hosting.counters.guest_events_dropped.add(1);
+            self.hosting.core.counters.guest_events_dropped.add(1);
         }
         let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
         let finished = Run {

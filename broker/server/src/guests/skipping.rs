@@ -73,7 +73,7 @@ pub(crate) fn skip(
     most: u64,
 ) -> Result<Skipped, SkipError> {
     // Messages in memory alone need new room on the disk.
-    let has_room = route.is_stored() || !hosting.storage.queues_are_full();
+    let has_room = route.is_stored() || !hosting.core.storage.queues_are_full();
     let session = dead_letter_queue::session(hosting, tenant, route).filter(|_| has_room);
     let session = session.ok_or(SkipError::NoPlace)?;
     let (sender, failed) = sync_channel(1);

@@ -15,7 +15,7 @@ use crate::testing::{Running, connect, receive};
 
 fn deploy(running: &Running, source: &str) {
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     let options = CompileOptions { known: &*tenant.programs().guests, ..CompileOptions::default() };
     for entity in lot_to_wasm::compile(source, &options).entities {
         let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
@@ -31,7 +31,7 @@ fn deploy(running: &Running, source: &str) {
             installed_at: jiff::Timestamp::now(),
             order: None,
         };
-        let loader = broker.loader();
+        let loader = broker.hosting.loader();
         let compiled =
             CompiledDefinition::of_entity(loader, &output.component, new, OnExisting::Replace).unwrap();
         install(&tenant, &broker.hosting, compiled, &mut Batch::new()).unwrap();
@@ -75,7 +75,7 @@ fn unrestorable_definition_keeps_its_order_and_loses_its_removed_owner() {
     };
     let mut batch = Batch::new();
     batch.push(Op::PutDefinition(&row));
-    running.server.broker.log.commit(batch).unwrap();
+    running.server.broker.core.log.commit(batch).unwrap();
     running.server.stop();
 
     let running = Running::start_in(dir.path(), "fsync");
@@ -180,7 +180,7 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
     let mut next = || std::iter::repeat_with(|| receive(&mut root)).find(is_ours).unwrap();
     assert_eq!(next().1, "alive");
     let broker = &running.server.broker;
-    assert!(broker.counters.publish_unencodable.get() >= 3);
+    assert!(broker.core.counters.publish_unencodable.get() >= 3);
     root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
     for verb in ["removeAction", "removeModel", "removeRoute"] {
         let command = format!("-{verb} {name}");
@@ -190,10 +190,10 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
         let (_, reply) = std::iter::repeat_with(|| receive(&mut root)).find(is_reply).unwrap();
         assert!(reply.contains("removed successfully"), "{verb}: {}", &reply[..200]);
     }
-    assert!(broker.watchdog.ended().is_none());
+    assert!(broker.hosting.watchdog.ended().is_none());
     running.server.stop();
     let running = Running::start_in(dir.path(), "fsync");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     assert!(tenant.programs().guests.registry.read().get(DefinitionKind::Action, &name).is_none());
     running.server.stop();
 }
@@ -278,7 +278,7 @@ fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
     client.subscribe_to("ping", QoS::AtMostOnce).unwrap();
     client.publish(&Publication::new("ping", "x")).unwrap();
     // The last message comes before the refusal is counted.
-    let counters = &running.server.broker.counters;
+    let counters = &running.server.broker.core.counters;
     let start = std::time::Instant::now();
     while counters.hops_exceeded.get() == 0 && start.elapsed() < crate::testing::PATIENCE {
         client.receive(std::time::Duration::from_millis(20)).unwrap();
@@ -344,7 +344,7 @@ fn run_action_starts_every_kind_of_action() {
     ] {
         let value = if expected == "ran" { "\"ran\"" } else { "TOPIC" };
         deploy(&running, &format!("DEFINE ACTION A\n{trigger}\n    PUBLISH TOPIC \"o\" WITH {value}\n"));
-        let tenant = running.server.broker.tenants.default_tenant();
+        let tenant = running.server.broker.hosting.tenants.default_tenant();
         let guests = &tenant.programs().guests;
         let request = RunRequest::Message { topic: "a/b".into(), payload: b"1".to_vec() };
         let report = guests.run_action("A", request, 0).unwrap();
@@ -362,7 +362,7 @@ fn command_waiting_for_a_removed_action_fails_immediately() {
         "DEFINE ACTION Busy\nDO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} < 0\n",
     );
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     std::thread::scope(|scope| {
         let mut run =
             scope.spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new()), 0));
@@ -392,7 +392,7 @@ fn a_loop_through_errors_ends() {
     );
     let mut client = running.client("c");
     client.publish(&Publication::new("in", "0").qos(QoS::AtLeastOnce)).unwrap();
-    let counters = &running.server.broker.counters;
+    let counters = &running.server.broker.core.counters;
     let start = std::time::Instant::now();
     while counters.hops_exceeded.get() == 0 && start.elapsed() < 3 * crate::testing::PATIENCE {
         client.ping().unwrap();
@@ -442,7 +442,7 @@ fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
         client.ping().unwrap();
         assert_eq!([receive(&mut client).1, receive(&mut client).1], ["all", "all"]);
     });
-    assert_eq!(running.server.broker.counters.guest_events_dropped.get(), 0);
+    assert_eq!(running.server.broker.core.counters.guest_events_dropped.get(), 0);
     running.server.stop();
 }
 
@@ -456,10 +456,10 @@ fn events_rejected_by_a_full_mailbox_are_recorded_as_one_error() {
         "DEFINE ACTION Slow\nON TOPIC \"in\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} == 99999\n",
     );
     flood(&running, "in", 20_000);
-    let counters = &running.server.broker.counters;
+    let counters = &running.server.broker.core.counters;
     let dropped = counters.guest_events_dropped.get();
     assert!(dropped > 1, "the mailbox takes 10,000");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let slow = tenant.programs().guests.registry.read().get(DefinitionKind::Action, "Slow").cloned().unwrap();
     let mut client = running.client("c");
     let start = std::time::Instant::now();

@@ -27,7 +27,7 @@ use lotmq_core::turn::Turn;
 /// thread, which serves no clients.
 pub(crate) fn apply(broker: &Broker, mut changes: ManagedChanges, turn: &mut Turn) {
     let _changes = broker.commands.changes.lock();
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         let of_tenant = take(&mut changes, tenant.id);
         let ManagedChanges { users, definitions, environment, mut secrets, settings, removed } = of_tenant;
         let scram = Scram::of(tenant.id, &mut secrets);

@@ -1,6 +1,5 @@
 //! Broker: the state that commands and the `$SYS` tree share, on top of network and guests.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use lotmq_changes::QuarantineRow;
@@ -13,12 +12,14 @@ use crate::management::logs::Logs;
 use crate::management::logs::client_lines::ClientLines;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
+use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_net::Net;
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
 /// share.
 pub(crate) struct Broker {
+    pub(crate) core: Arc<Core>,
     pub(crate) net: Arc<Net>,
     pub(crate) hosting: Arc<Hosting>,
     pub(crate) logins: Logins,
@@ -42,14 +43,6 @@ impl Broker {
             let programs = tenant.programs();
             programs.guests.needs_rounds() || programs.variables.has_unsaved()
         };
-        self.net.rests() && self.commands.waiting() == 0 && !self.tenants.all().iter().any(is_watched)
-    }
-}
-
-impl Deref for Broker {
-    type Target = Hosting;
-
-    fn deref(&self) -> &Hosting {
-        &self.hosting
+        self.net.rests() && self.commands.waiting() == 0 && !self.hosting.tenants.all().iter().any(is_watched)
     }
 }

@@ -38,7 +38,7 @@ impl Broker {
     /// has.
     fn login_wait_sec(&self, tenant: &Tenant, user: &str, connection: &Connection) -> Option<u64> {
         let source = connection.peer().for_login().source();
-        let left_ms = tenant.users.wait_left_ms(user, source, self.clock.now().as_millis());
+        let left_ms = tenant.users.wait_left_ms(user, source, self.core.clock.now().as_millis());
         (left_ms > 0).then(|| left_ms.div_ceil(1000))
     }
 }
@@ -71,16 +71,17 @@ impl BrokerHooks for Broker {
         user: Option<&str>,
         cause: &dyn Display,
     ) {
-        if let Some(WrittenLine { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis())
+        if let Some(WrittenLine { suppressed }) =
+            self.client_lines.refused.next(self.core.clock.now().as_millis())
         {
             let not_local = connection.transport.why_not_local();
             let wait_sec = user.and_then(|user| self.login_wait_sec(tenant, user, connection));
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = cause.to_string(), not_local, wait_sec, suppressed, "login refused");
         }
         let refused = &tenant.managed().refused_logins;
-        refused.note(client_id, &connection.peer(), cause, self.clock.wall_ms());
+        refused.note(client_id, &connection.peer(), cause, self.core.clock.wall_ms());
         let (audit, who) = (&tenant.managed().audit, (user, client_id));
-        audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
+        audit.refused(&self.core.counters, self.core.clock.wall_ms(), who, connection.peer(), cause);
     }
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
@@ -90,7 +91,7 @@ impl BrokerHooks for Broker {
             debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.managed().audit, client.identity());
-        audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());
+        audit.accepted(&self.core.counters, self.core.clock.wall_ms(), &identity, connection.peer());
         sys::logins::connected(turn, client, connection);
     }
 
@@ -126,7 +127,12 @@ impl BrokerHooks for Broker {
         let (scope, topic) = (question.scope, question.topic.unwrap_or_default());
         self.core.figures.denials.count(scope.name());
         let (tenant, identity) = (&client.tenant, question.identity);
-        tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), identity, (scope.name(), topic));
+        tenant.managed().audit.denied(
+            &self.core.counters,
+            self.core.clock.wall_ms(),
+            identity,
+            (scope.name(), topic),
+        );
         if let Some(recorder) = tenant.programs().guests.recorder.get() {
             recorder.sees_denial(Denial {
                 scope: scope.name(),
@@ -141,7 +147,7 @@ impl BrokerHooks for Broker {
             user: identity.user.clone(),
             scope: scope.name(),
             topic: topic.to_owned(),
-            at_ms: self.clock.wall_ms(),
+            at_ms: self.core.clock.wall_ms(),
         };
         match tenant.managed().denials.note(identity.user.as_ref(), scope, last) {
             Some(count) => {
@@ -161,7 +167,7 @@ impl BrokerHooks for Broker {
     fn denied_when_due(&self, turn: &Turn, tenant: &Tenant, identity: &Identity, kind: &str, topic: &str) {
         let (audit, scope) = (&tenant.managed().audit, Scope::of_publish(topic));
         self.core.figures.denials.count(scope.name());
-        audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
+        audit.denied(&self.core.counters, turn.wall_ms(), identity, (scope.name(), topic));
         if let Some(WrittenLine { suppressed }) =
             self.client_lines.denied_when_due.next(turn.now().as_millis())
         {
@@ -187,7 +193,7 @@ impl BrokerHooks for Broker {
     }
 
     fn hand_over_kept(&self, _core: &Core) -> bool {
-        self.tenants.all().iter().all(|tenant| guests::hand_over_kept(self, tenant))
+        self.hosting.tenants.all().iter().all(|tenant| guests::hand_over_kept(&self.hosting, tenant))
     }
 
     fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]) {
@@ -213,7 +219,7 @@ impl BrokerHooks for Broker {
     }
 
     fn has_work(&self) {
-        self.housekeeping.wake();
+        self.hosting.housekeeping.wake();
     }
 
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {

@@ -29,7 +29,7 @@ const CORES_PER_THREAD: usize = 2;
 /// # Errors
 /// When the system gives no thread.
 pub(super) fn start(broker: &Arc<Broker>) -> io::Result<Vec<JoinHandle<()>>> {
-    if broker.cold_start.is_over() {
+    if broker.hosting.cold_start.is_over() {
         return Ok(Vec::new());
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -55,11 +55,11 @@ pub(super) fn join(threads: Vec<JoinHandle<()>>) {
 
 /// Compiles until nothing is left.
 fn compile(broker: &Broker) {
-    while let Some(job) = broker.cold_start.next() {
+    while let Some(job) = broker.hosting.cold_start.next() {
         if job.is_wanted() {
             carry_out(broker, job);
         }
-        broker.cold_start.ended();
+        broker.hosting.cold_start.ended();
     }
 }
 
@@ -70,15 +70,15 @@ fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
     // log.
     let _ = catch_unwind(AssertUnwindSafe(|| job.compile()));
     let _changes = broker.commands.changes.lock();
-    if broker.cold_start.is_stopping() {
+    if broker.hosting.cold_start.is_stopping() {
         return;
     }
     let seconds = began.elapsed().as_secs();
     match job.put_in() {
-        NextStep::Retry(job) => broker.cold_start.push_later(job),
+        NextStep::Retry(job) => broker.hosting.cold_start.push_later(job),
         NextStep::Optimise(second) => {
             info!(definition = name, is_optimised = false, seconds, "compilation ended");
-            broker.cold_start.push(second);
+            broker.hosting.cold_start.push(second);
         }
         NextStep::Done => {
             info!(definition = name, is_optimised = pass != Pass::First, seconds, "compilation ended");
@@ -90,7 +90,7 @@ fn carry_out(broker: &Broker, mut job: Box<dyn DeferredCompile>) {
 fn log_progress(broker: &Broker) {
     let began = Instant::now();
     let told = |seconds| {
-        if let Some(compiling) = Compiling::now(broker) {
+        if let Some(compiling) = Compiling::now(&broker.hosting) {
             let (left, all, names) = (compiling.left, compiling.all, compiling.names.join(", "));
             info!(
                 left,
@@ -102,10 +102,10 @@ fn log_progress(broker: &Broker) {
         }
     };
     told(0);
-    while !broker.cold_start.wait_until_over(LOG_PAUSE) {
+    while !broker.hosting.cold_start.wait_until_over(LOG_PAUSE) {
         told(began.elapsed().as_secs());
     }
-    if !broker.cold_start.is_stopping() {
+    if !broker.hosting.cold_start.is_stopping() {
         info!(seconds = began.elapsed().as_secs(), "all definitions of the start are compiled and optimised");
     }
 }

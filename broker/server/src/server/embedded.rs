@@ -145,7 +145,7 @@ impl EmbeddedBroker {
             report: None,
         };
         let (broker, _) = assemble(config, store, surroundings, recovered)?;
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         rules.iter().try_for_each(|rule| install(&broker, &tenant, &time, rule))?;
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
@@ -156,14 +156,14 @@ impl EmbeddedBroker {
             spare_threads_max: 0,
             ..ExecutorOptions::default()
         };
-        *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
+        *broker.hosting.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
         let routes = SteppedRoutes::new(&broker.hosting).map_err(StartError::from)?;
         let home = Arc::clone(&broker.net.shards[0].home);
-        this_turn::install(Arc::clone(&broker.context), Some(home));
+        this_turn::install(Arc::clone(&broker.hosting.context), Some(home));
         let recorder = Arc::new(EventRecorder::default());
         // Nobody else sets it.
         let _ = tenant.programs().guests.recorder.set(Arc::clone(&recorder) as Arc<dyn RunRecorder>);
-        let keeper = Turn::new(Arc::clone(&broker.context), None);
+        let keeper = Turn::new(Arc::clone(&broker.hosting.context), None);
         // Before anything is deployed, which would see them come.
         let mut clients = Clients::connect(&broker, config)?;
         let nobody = ClientIdentity::of(None, None, None);
@@ -401,7 +401,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Variable`].
     pub fn set_environment(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
-        let set = self.tenant.programs().variables.set_environment(&*self.broker.log, name, value);
+        let set = self.tenant.programs().variables.set_environment(&*self.broker.core.log, name, value);
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
@@ -410,7 +410,7 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Variable`].
     pub fn set_secret(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
-        let set = self.tenant.programs().variables.set_secret(&*self.broker.log, name, value);
+        let set = self.tenant.programs().variables.set_secret(&*self.broker.core.log, name, value);
         set.map(drop).map_err(|error| variable(name, &error))
     }
 
@@ -450,7 +450,7 @@ impl EmbeddedBroker {
     pub fn next_timer(&self) -> Option<Duration> {
         let timer = self.tenant.programs().guests.registry.read().next_timeout(self.time.now());
         let now = Time::from_millis(self.broker.core.clock.lifetime_ms());
-        let delayed = self.broker.context.delayed.next().map(|at| at.since(now));
+        let delayed = self.broker.hosting.context.delayed.next().map(|at| at.since(now));
         [timer, delayed].into_iter().flatten().min()
     }
 
@@ -512,7 +512,7 @@ impl EmbeddedBroker {
     }
 
     fn with_executor(&self, ask: impl FnOnce(&Executor) -> bool) -> bool {
-        self.broker.executor.lock().as_ref().is_none_or(ask)
+        self.broker.hosting.executor.lock().as_ref().is_none_or(ask)
     }
 
     /// Drives the routes until none has anything to do; whether any had.
@@ -561,7 +561,7 @@ impl EmbeddedBroker {
             return has_releases;
         }
         // A store in memory does not fail.
-        let _ = self.broker.log.wait(self.broker.log.last_ticket());
+        let _ = self.broker.core.log.wait(self.broker.core.log.last_ticket());
         this_turn::with(|turn| {
             turn.tick();
             turn.commits_settled();
@@ -617,9 +617,9 @@ impl Drop for EmbeddedBroker {
         drop(self.routes.take());
         drop(self.keeper.take());
         this_turn::uninstall();
-        drop(self.broker.executor.lock().take());
+        drop(self.broker.hosting.executor.lock().take());
         self.tenant.forget_clients();
-        self.broker.log.close();
+        self.broker.core.log.close();
     }
 }
 

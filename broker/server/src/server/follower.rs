@@ -26,13 +26,13 @@ pub enum ContentsError {
 /// # Errors
 /// When the log cannot be read.
 pub fn stored_contents(server: &Server) -> Result<Recovered, ContentsError> {
-    Ok(server.broker.archive.snapshot()?.contents(RecoveredQueues::Sent)?)
+    Ok(server.broker.hosting.archive.snapshot()?.contents(RecoveredQueues::Sent)?)
 }
 
 /// Makes changes effective that another process has written to the log: of users, definitions,
 /// variables, secrets and settings. Writes none of them. Not for shards, because it compiles.
 pub fn apply_changes(server: &Server, changes: ManagedChanges) {
-    let mut turn = Turn::new(Arc::clone(&server.broker.context), None);
+    let mut turn = Turn::new(Arc::clone(&server.broker.hosting.context), None);
     apply(&server.broker, changes, &mut turn);
     turn.flush();
 }

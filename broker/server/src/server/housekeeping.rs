@@ -54,9 +54,9 @@ pub(crate) fn start(
 ) -> std::io::Result<JoinHandle<()>> {
     let (broker, interrupted_runs) = (Arc::clone(broker), Arc::clone(interrupted_runs));
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
-        let _watched = Watched::new(&broker.watchdog, "housekeeping");
-        this_turn::install(Arc::clone(&broker.context), None);
-        let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
+        let _watched = Watched::new(&broker.hosting.watchdog, "housekeeping");
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
+        let pulse = broker.hosting.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
         let mut housekeeper = Housekeeper::new(&broker, &interrupted_runs);
         loop {
             pulse.begins(Instant::now());
@@ -67,13 +67,13 @@ pub(crate) fn start(
                 wait
             });
             pulse.waits_until(Instant::now() + wait);
-            if !broker.housekeeping.sleep(wait) {
+            if !broker.hosting.housekeeping.sleep(wait) {
                 break;
             }
         }
         end_the_last();
         // Kept values, variables and secrets of the last moments.
-        for tenant in broker.tenants.all().iter() {
+        for tenant in broker.hosting.tenants.all().iter() {
             let guests = &tenant.programs().guests;
             guests::keep_windows(guests);
             guests::keep_silences(guests);
@@ -118,12 +118,12 @@ impl<'a> Housekeeper<'a> {
         let broker = self.broker;
         broker.net.look_after_shards(Instant::now());
         let generation = broker.net.certificates.authorities_generation();
-        broker.net.certificates.check(&broker.counters);
+        broker.net.certificates.check(&broker.core.counters);
         if broker.net.certificates.authorities_generation() != generation {
             // That thread closes the connections which the authorities do not let in any more.
             broker.sys.call();
         }
-        self.storage_watch.look(broker);
+        self.storage_watch.look(&broker.hosting);
         self.heap.look();
         let is_started = self.interrupted_runs.work(turn);
         let Due { started, mut wait, timer } = work_by_the_clock(broker, turn);
@@ -138,12 +138,12 @@ impl<'a> Housekeeper<'a> {
         if rests && !wait.is_zero() {
             wait = timer.map_or(RESTING_PERIOD, |timer| timer.min(RESTING_PERIOD));
         }
-        if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
+        if let Some(rests) = broker.logs.publish(turn, &broker.hosting.tenants.default_tenant()) {
             wait = wait.min(rests);
         }
         if self.records_at.elapsed() >= RECORDS_PERIOD {
             self.records_at = Instant::now();
-            for tenant in broker.tenants.all().iter() {
+            for tenant in broker.hosting.tenants.all().iter() {
                 guests::publish_errors(turn, tenant);
                 let guests = &tenant.programs().guests;
                 guests.kept_errors.keep_some(&guests.values, definitions_now(&*turn.core.clock).elapsed);
@@ -166,14 +166,14 @@ pub(crate) struct Due {
 /// Does what is due by the clock of Clients, of definitions and of what is stored for them.
 pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
     // While rules are compiled, they deny.
-    let is_late = broker.cold_start.is_over() && delayed::publish_due(turn);
+    let is_late = broker.hosting.cold_start.is_over() && delayed::publish_due(turn);
     let is_behind = housekeeping::expire(turn) || is_late;
     let ends_more = housekeeping::drain(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     let timer = housekeeping::next_expiry(turn);
     let timer = timer.map(|timer| timer.max(PERIOD));
     let mut due = Due { started: 0, wait: timer.map_or(wait, |timer| timer.min(wait)), timer };
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         tend(broker, turn, tenant, &mut due);
     }
     due
@@ -198,14 +198,14 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
     due.timer = [due.timer, timer].into_iter().flatten().min();
     // While the store takes nothing they stay where they are, newest only.
-    let takes = broker.store_failure().is_none() && !broker.log.is_congested(0);
+    let takes = broker.core.store_failure().is_none() && !broker.core.log.is_congested(0);
     if takes
         && guests.values.has_unsaved()
-        && let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP)
+        && let Err(error) = guests::save_kept(&broker.hosting, tenant, guests::KEPT_PER_GROUP)
     {
         warn!(%error, "kept values not stored");
     }
-    tenant.programs().variables.save(&*broker.log);
+    tenant.programs().variables.save(&*broker.core.log);
     tenant.remove_expired(turn);
 }
 
@@ -222,10 +222,10 @@ fn end_the_last() {
 }
 
 fn save_the_last(broker: &Broker, tenant: &Tenant) {
-    if let Err(error) = guests::save_all_kept(broker, tenant) {
+    if let Err(error) = guests::save_all_kept(&broker.hosting, tenant) {
         warn!(%error, "kept values not stored");
     }
-    if let Err(error) = tenant.programs().variables.save_all(&*broker.log) {
+    if let Err(error) = tenant.programs().variables.save_all(&*broker.core.log) {
         warn!(%error, "variables and secrets that were kept last are not stored");
     }
 }

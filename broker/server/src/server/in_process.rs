@@ -26,7 +26,7 @@ pub fn execute_command(
     text: &str,
     file: &mut dyn Write,
 ) -> io::Result<CommandReply> {
-    let tenants = server.broker.tenants.all();
+    let tenants = server.broker.hosting.tenants.all();
     let tenant = tenants.iter().find(|tenant| &*tenant.name == of.tenant);
     let tenant = tenant.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such tenant"))?;
     command_in_process(&server.broker, tenant, of.user, text, file)

@@ -9,7 +9,7 @@ use crate::server::limits::QUARANTINED_LOGGED_MAX;
 
 /// Logs what waits for routes in memory alone, which ends with the broker.
 pub(super) fn tell_lost(broker: &Broker) {
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         for route in tenant.programs().guests.routes_in_order() {
             let (count, version) = (route.in_memory_alone(), route.version());
             if count > 0 {

@@ -28,7 +28,7 @@ static SECTIONS: &[(&str, &[FamilyRow])] = &[
 /// All figures in the text format.
 pub(super) fn text(broker: &Broker) -> String {
     let mut text = String::with_capacity(32 << 10);
-    for (name, help, value) in broker.counters.all() {
+    for (name, help, value) in broker.core.counters.all() {
         let name = format!("lotmq_{name}_total");
         head(&mut text, &name, FamilyKind::Counter, help.trim());
         text.push_str(&format!("{name} {value}\n"));

@@ -14,7 +14,7 @@ impl ObservedBroker for Broker {
     /// still being compiled.
     fn health(&self, silent: Option<String>) -> Health {
         let failures = failures(self, silent);
-        let compiling = Compiling::now(self);
+        let compiling = Compiling::now(&self.hosting);
         let is_well = failures.is_empty() && compiling.is_none();
         let mut members = Map::new();
         members.insert("status".to_owned(), state(&failures, compiling.is_some()).into());
@@ -28,7 +28,7 @@ impl ObservedBroker for Broker {
         if !self.quarantined.is_empty() {
             members.insert("quarantined_rows".to_owned(), self.quarantined.len().into());
         }
-        let damaged = self.log.metrics().damaged();
+        let damaged = self.core.log.metrics().damaged();
         if damaged > 0 {
             members.insert("damaged_found".to_owned(), damaged.into());
         }

@@ -40,7 +40,7 @@ impl Server {
     /// [`StartError`] when the broker starts neither on the new store nor on the old one.
     pub(crate) fn restart_on(self, staged: Box<dyn StagedLog>) -> Result<Self, StartError> {
         info!("stopping to restore a backup");
-        let config = self.broker.config.clone();
+        let config = self.broker.hosting.config.clone();
         let addresses = self.addresses().to_vec();
         self.stop();
         let started = install_and_start(&config, staged, &addresses);

@@ -35,14 +35,14 @@ pub(crate) fn restore(
     rows: &mut Recovered,
 ) -> Result<Vec<Unfinished>, StoreError> {
     let mut rows = rows.take(scope);
-    let all = broker.tenants.all();
+    let all = broker.hosting.tenants.all();
     let tenants: Vec<Arc<Tenant>> = all.iter().filter(|it| scope.has_managed(it.id)).cloned().collect();
-    let unfinished = interrupted_runs::recover(broker, &tenants, &mut rows.sessions)?;
-    outboxes::recover(broker, &mut rows.sessions);
+    let unfinished = interrupted_runs::recover(&broker.hosting, &tenants, &mut rows.sessions)?;
+    outboxes::recover(&broker.hosting, &mut rows.sessions);
     // Quarantined rows may come back, and then need the values that belong to them.
     let are_all_known = broker.quarantined.is_empty();
     keeps(&tenants, &mut rows, are_all_known);
-    lotmq_core::restore::restore(&broker.context, &all, &mut rows);
+    lotmq_core::restore::restore(&broker.hosting.context, &all, &mut rows);
     if !tenants.is_empty() {
         deployed(broker, &tenants, &mut rows);
         assets::restore(&broker.hosting, &tenants);
@@ -76,7 +76,7 @@ mod tests {
         let running = Running::start_in(dir, "os");
         let mut batch = Batch::new();
         batch.push(Op::PutTenant(&TenantRow { id: ACME, name: "acme".into() }));
-        running.server.broker.log.commit(batch).unwrap();
+        running.server.broker.core.log.commit(batch).unwrap();
         running.server.stop();
         Running::start_in(dir, "os")
     }
@@ -86,7 +86,7 @@ mod tests {
         let mut batch = Batch::new();
         for number in 0..CLIENTS {
             for tenant in [TenantId::DEFAULT, ACME] {
-                let id = broker.ids.next_session();
+                let id = broker.core.ids.next_session();
                 batch.push(Op::PutSession(&SessionRow::new(tenant, id, &format!("client {number}"))));
             }
         }
@@ -101,12 +101,12 @@ mod tests {
             changed_at_ms: 1,
             state: Vec::new(),
         }));
-        broker.log.commit(batch).unwrap();
+        broker.core.log.commit(batch).unwrap();
     }
 
     /// Sessions of the tenants of a broker.
     fn sessions(broker: &Broker) -> [usize; 2] {
-        [0, 1].map(|tenant| broker.tenants.all()[tenant].sessions.lock().len())
+        [0, 1].map(|tenant| broker.hosting.tenants.all()[tenant].sessions.lock().len())
     }
 
     #[test]
@@ -115,13 +115,13 @@ mod tests {
         let [former, owner] = [start(dirs[0].path()), start(dirs[1].path())];
         fill(&former.server.broker);
         let contents = || {
-            let snapshot = former.server.broker.archive.snapshot().unwrap();
+            let snapshot = former.server.broker.hosting.archive.snapshot().unwrap();
             snapshot.contents(RecoveredQueues::Sent).unwrap()
         };
         let (mut rows, broker) = (contents(), &owner.server.broker);
         restore(broker, RestoreScope::Tenant(ACME), &mut rows).unwrap();
         assert_eq!(sessions(broker), [0, CLIENTS]);
-        let acme = &broker.tenants.all()[1];
+        let acme = &broker.hosting.tenants.all()[1];
         let guests = &acme.programs().guests;
         let relay =
             guests.registry.read().get(DefinitionKind::Action, "Relay").cloned().expect("it is there");
@@ -136,11 +136,11 @@ mod tests {
             assert_eq!((of_default, of_acme), (found, CLIENTS));
         }
         assert_eq!(found, CLIENTS);
-        assert!(broker.ids.next_message() >= rows.next_message);
+        assert!(broker.core.ids.next_message() >= rows.next_message);
 
         // Sessions that are in memory already stay as they are.
         let sessions_of_default = || {
-            let mut all = broker.tenants.all()[0].all_sessions();
+            let mut all = broker.hosting.tenants.all()[0].all_sessions();
             all.sort_by_key(|client| client.stored_id());
             all
         };
@@ -166,17 +166,17 @@ mod tests {
         let ids = users.map(|user| {
             let row = SessionRow {
                 user: user.map(str::to_owned),
-                ..SessionRow::new(TenantId::DEFAULT, broker.ids.next_session(), "same")
+                ..SessionRow::new(TenantId::DEFAULT, broker.core.ids.next_session(), "same")
             };
             let mut batch = Batch::new();
             batch.push(Op::PutSession(&row));
-            broker.log.commit(batch).unwrap();
+            broker.core.log.commit(batch).unwrap();
             row.id
         });
         running.server.stop();
         for _ in 0..2 {
             let running = Running::start_in(dir.path(), "os");
-            let tenant = running.server.broker.tenants.default_tenant();
+            let tenant = running.server.broker.hosting.tenants.default_tenant();
             let mut found: Vec<_> = tenant
                 .all_sessions()
                 .iter()

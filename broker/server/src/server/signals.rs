@@ -64,7 +64,7 @@ impl Signals {
                         server.reread_certificates();
                         on_hang_up();
                     }
-                    () = due(looks.as_mut()) => manager.look(&server.broker.watchdog, Instant::now()),
+                    () = due(looks.as_mut()) => manager.look(&server.broker.hosting.watchdog, Instant::now()),
                 }
             }
         })

@@ -52,7 +52,7 @@ impl StorageWatch {
         }
         looked.at = Some(Instant::now());
         let limits = &hosting.config.limits;
-        let (live, stored) = (hosting.log.metrics().live_bytes(), hosting.log.metrics().bytes);
+        let (live, stored) = (hosting.core.log.metrics().live_bytes(), hosting.core.log.metrics().bytes);
         let free = disk_room::free(&hosting.config);
         let room = disk_room::for_messages(&hosting.config, free);
         let queue_bytes_max = disk_room::queue_bytes_max(&hosting.config, live, free);
@@ -64,21 +64,21 @@ impl StorageWatch {
         }
         drop(looked);
         let are_full = live >= limits.stored_queue_bytes;
-        hosting.storage.queues_were_seen(are_full, is_much);
+        hosting.core.storage.queues_were_seen(are_full, is_much);
         hosting.tenants.all().iter().for_each(|tenant| tenant.shares.queues_were_seen(are_full, is_much));
         if !disk_room::is_bounded(&hosting.config) {
             return;
         }
         let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);
         let is_tight = room < STORED_BETWEEN_LOOKS_MAX;
-        let is_new = hosting.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
+        let is_new = hosting.core.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
         if is_new && is_reserved {
-            hosting.limits.elsewhere.count(Limit::DiskReserveBytes);
+            hosting.core.limits.elsewhere.count(Limit::DiskReserveBytes);
             warn!(bytes = free, "the disk is full but for its reserve, nothing is stored for clients");
         } else if is_new {
             info!(bytes = free, "the disk has room again");
         }
-        if hosting.storage.take_used_up() && !is_reserved {
+        if hosting.core.storage.take_used_up() && !is_reserved {
             self.tell_tight(free, limits.disk_reserve_bytes);
         }
     }

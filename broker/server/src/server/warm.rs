@@ -153,8 +153,8 @@ pub fn warm(config: &Config, time: Duration, tell: &mut dyn FnMut(Warmed)) -> Re
     let _ = rustix::process::nice(lotmq_host::limits::WORKER_NICE);
     let (broker, recovered) = restored(config, &copy)?;
     let report = compile_all(&broker, recovered, time, tell)?;
-    drop(broker.executor.lock().take());
-    broker.log.close();
+    drop(broker.hosting.executor.lock().take());
+    broker.core.log.close();
     Ok(report)
 }
 
@@ -259,11 +259,11 @@ fn restored(config: &Config, copy: &ConfigurationCopy) -> Result<(Arc<Broker>, R
         report: None,
     };
     let (broker, recovered) = assemble(&config, store, surroundings, recovered)?;
-    broker.cold_start.defer_all();
+    broker.hosting.cold_start.defer_all();
     let of_sinks = Arc::clone(&broker.hosting);
     let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
     let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
-    *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
+    *broker.hosting.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
     // Nobody carries out the orders, so no route is opened.
     drop(route_drivers::open(&broker.hosting));
     Ok((broker, recovered))
@@ -277,9 +277,9 @@ fn compile_all(
     tell: &mut dyn FnMut(Warmed),
 ) -> Result<WarmReport, WarmError> {
     let deadline = Instant::now() + time;
-    restore::deployed(broker, &broker.tenants.all(), &mut recovered);
+    restore::deployed(broker, &broker.hosting.tenants.all(), &mut recovered);
     let lost = not_restored(broker);
-    let all = lost.len() + broker.cold_start.waiting();
+    let all = lost.len() + broker.hosting.cold_start.waiting();
     let mut progress = WarmProgress { report: WarmReport::default(), all, tell };
     lost.into_iter().for_each(|(name, reason)| {
         progress.note(name, WarmOutcome::Failed(reason), Duration::ZERO);
@@ -290,32 +290,32 @@ fn compile_all(
         scope.spawn(move || {
             let left = deadline.saturating_duration_since(Instant::now());
             if matches!(ends.recv_timeout(left), Err(RecvTimeoutError::Timeout)) {
-                broker.cold_start.stop();
-                broker.compile_workers.stop();
+                broker.hosting.cold_start.stop();
+                broker.hosting.compile_workers.stop();
             }
         });
-        while let Some(mut job) = broker.cold_start.next() {
+        while let Some(mut job) = broker.hosting.cold_start.next() {
             let began = Instant::now();
             let outcome = compile(broker, &mut *job);
-            if !broker.cold_start.is_stopping() {
+            if !broker.hosting.cold_start.is_stopping() {
                 progress.note(job.name(), outcome, began.elapsed());
             }
-            broker.cold_start.ended();
+            broker.hosting.cold_start.ended();
         }
         drop(done);
     });
     // Scripts share one interpreter, which is made beside the others.
-    broker.python.wait(deadline);
+    broker.hosting.python.wait(deadline);
     Ok(progress.finish())
 }
 
 fn compile(broker: &Broker, job: &mut dyn DeferredCompile) -> WarmOutcome {
-    let (_, missing_before) = broker.engine.cache_counts();
+    let (_, missing_before) = broker.hosting.engine.cache_counts();
     // The outcome of a panic is that of a program that does not compile.
     let _ = catch_unwind(AssertUnwindSafe(|| job.compile()));
     match job.failure() {
         Some(reason) => WarmOutcome::Failed(reason.to_owned()),
-        None if broker.engine.cache_counts().1 == missing_before => WarmOutcome::Cached,
+        None if broker.hosting.engine.cache_counts().1 == missing_before => WarmOutcome::Cached,
         None => WarmOutcome::Compiled,
     }
 }
@@ -324,7 +324,7 @@ fn compile(broker: &Broker, job: &mut dyn DeferredCompile) -> WarmOutcome {
 fn not_restored(broker: &Broker) -> Vec<(String, String)> {
     let mut lost = Vec::new();
     let mut seen = HashSet::new();
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         let registry = tenant.programs().guests.registry.read();
         for definition in DefinitionKind::ALL.into_iter().flat_map(|kind| registry.list(kind)) {
             if registry.state(definition.id) == Some(State::Error) && seen.insert(definition.id) {

@@ -75,9 +75,9 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
     let running = Running::start("none");
     let mut receivers = receivers(&running, RECEIVERS);
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     put_rule(&tenant, Duration::ZERO);
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     this_turn::with(|turn| {
         for number in 0..MESSAGES {
             publish_later(turn, &tenant, ("asked/x", &number.to_string()), || ());
@@ -110,9 +110,9 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
 fn subscriber_that_joins_before_a_routed_message_is_retained_gets_it() {
     let running = Running::start("none");
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     let mut late = running.client("late");
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     this_turn::with(|turn| {
         publish_later(turn, &tenant, ("asked/x", "new"), || {
             late.subscribe_to("asked/x", QoS::AtMostOnce).unwrap();
@@ -134,7 +134,7 @@ fn subscriber_that_joins_during_a_long_rule_check_gets_the_message() {
     const RECEIVERS: usize = 100;
     let running = Running::start("none");
     let _receivers = receivers(&running, RECEIVERS);
-    put_rule(&running.server.broker.tenants.default_tenant(), Duration::from_millis(1));
+    put_rule(&running.server.broker.hosting.tenants.default_tenant(), Duration::from_millis(1));
     let mut publisher = running.client("publisher");
     for round in 0..10 {
         let text = round.to_string();
@@ -161,10 +161,10 @@ fn deferred_messages_reach_a_new_subscriber_once_and_in_order() {
     let running = Running::start("none");
     let _receivers = receivers(&running, 40);
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     put_rule(&tenant, Duration::ZERO);
     let mut late = running.client("late");
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     this_turn::with(|turn| {
         for number in 0..MESSAGES {
             let subscribes = || {

@@ -25,7 +25,7 @@ fn lasting() -> ConnectOptions {
 
 /// The session "s" of the default tenant.
 fn session(running: &Running) -> (Arc<Tenant>, Arc<Client>) {
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let client = tenant.sessions.lock().get(S).cloned().unwrap();
     (tenant, client)
 }
@@ -38,7 +38,7 @@ fn session_takeover_waits_for_unflushed_changes_of_another_thread() {
     let mut first = connect(address, &lasting());
     first.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
     let (tenant, client) = session(&running);
-    this_turn::install(Arc::clone(&running.server.broker.context), None);
+    this_turn::install(Arc::clone(&running.server.broker.hosting.context), None);
     // A subscription that this thread has not handed to the store.
     this_turn::with(|turn| {
         let mut state = client.state.lock();
@@ -78,13 +78,15 @@ fn session_ended_during_a_turn_of_another_thread_stays_ended() {
     first.disconnect().unwrap();
     let broker = Arc::clone(&running.server.broker);
     let is_away = || client.state.lock().left_at.get().is_some();
-    while !is_away() || broker.turns.progress(client.changed.get(), &*broker.log) != ChangeProgress::OnDisk {
+    while !is_away()
+        || broker.core.turns.progress(client.changed.get(), &*broker.core.log) != ChangeProgress::OnDisk
+    {
         thread::yield_now();
     }
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
-            this_turn::install(Arc::clone(&broker.context), None);
+            this_turn::install(Arc::clone(&broker.hosting.context), None);
             // Its row, as at the end of a connection.
             this_turn::with(|turn| {
                 let state = client.state.lock();
@@ -98,7 +100,7 @@ fn session_ended_during_a_turn_of_another_thread_stays_ended() {
             this_turn::uninstall();
         });
         marked.wait();
-        this_turn::install(Arc::clone(&broker.context), None);
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
         may_flush.wait();
         this_turn::with(|turn| {
             lotmq_core::client::session_end::end_now(&client, turn);
@@ -109,6 +111,6 @@ fn session_ended_during_a_turn_of_another_thread_stays_ended() {
     drop((tenant, client, broker));
     running.server.stop();
     let running = Running::start_in(dir.path(), "os");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     assert!(tenant.sessions.lock().get(S).is_none(), "it was there again after a restart");
 }

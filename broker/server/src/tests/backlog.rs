@@ -26,9 +26,10 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
         retain: true,
         expires_at_ms: None,
     };
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     let message = Arc::new(Message::new(0, parts));
-    this_turn::with(|turn| broker.tenants.default_tenant().retain(&message, Keeper::Broker, turn)).unwrap();
+    this_turn::with(|turn| broker.hosting.tenants.default_tenant().retain(&message, Keeper::Broker, turn))
+        .unwrap();
     this_turn::uninstall();
     // One for each shard at least.
     for id in ["a", "b", "c"] {
@@ -41,7 +42,7 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
         other.publish(&Publication::new("o", payload)).unwrap();
         assert_eq!(receive(&mut other), ("o".into(), payload.into()));
     }
-    assert!(broker.watchdog.ended().is_none());
+    assert!(broker.hosting.watchdog.ended().is_none());
     running.server.stop();
 }
 
@@ -52,7 +53,7 @@ fn a_subscription_whose_retained_messages_were_sent_keeps_no_memory_for_them() {
     client.publish(&Publication::new("a/b", "kept").retained()).unwrap();
     client.subscribe_to("a/#", QoS::AtMostOnce).unwrap();
     assert_eq!(receive(&mut client), ("a/b".into(), "kept".into()));
-    let tenants = running.server.broker.tenants.all();
+    let tenants = running.server.broker.hosting.tenants.all();
     let known = tenants[0].sessions.lock().get(SessionKey { client_id: "c", user: None }).cloned().unwrap();
     assert!(known.state.lock().replays.is_empty());
     running.server.stop();

@@ -20,7 +20,7 @@ fn command(root: &mut Client, command: &str) -> Value {
 fn user_removed_while_the_store_queue_is_full_stays_removed() {
     let dir = tempfile::tempdir().unwrap();
     let running = Running::start_in(dir.path(), "os");
-    let log = &*running.server.broker.log;
+    let log = &*running.server.broker.core.log;
     let mut root = root(&running);
     for number in 0..3 {
         assert_eq!(command(&mut root, &format!("-addUser mallory{number} s3cret-pump"))["success"], true);
@@ -35,7 +35,7 @@ fn user_removed_while_the_store_queue_is_full_stays_removed() {
     drop(root);
     running.server.stop();
     let running = Running::start_in(dir.path(), "os");
-    let users = &running.server.broker.tenants.default_tenant().users;
+    let users = &running.server.broker.hosting.tenants.default_tenant().users;
     for number in 0..3 {
         assert!(users.account(&format!("mallory{number}")).is_none(), "mallory{number} is back");
     }

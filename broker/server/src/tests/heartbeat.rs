@@ -85,13 +85,13 @@ fn threads_without_clients_are_missed() {
     let source = Source::of([192, 0, 2, 1].into());
     broker.logins.add(LoginOrigin { source, user: 1, is_known: true, is_familiar: false }, check);
     has_begun.recv().unwrap();
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     let retained = tenant.retained.write();
     for name in WATCHED {
         until_silent(&running, name, ROUND_SILENCE_MAX, true);
     }
     for name in WATCHED {
-        let silent = broker.watchdog.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
+        let silent = broker.hosting.watchdog.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
         assert!(silent.iter().any(|silence| silence.name == name && !silence.is_waiting), "{name} goes on");
     }
     drop(retained);
@@ -122,7 +122,7 @@ fn threads_that_nobody_asks_show_that_they_could_be_asked() {
     let settings = [("LOTMQ_ADMIN_HEALTH_PORT", "0"), ("LOTMQ_STORE_DURABILITY", "os")];
     let running = Running::start_with(&settings);
     let kinds = |at: Instant| -> BTreeSet<String> {
-        let silent = running.server.broker.watchdog.pulses.silent(at).into_iter();
+        let silent = running.server.broker.hosting.watchdog.pulses.silent(at).into_iter();
         let numbers = |c: char| c.is_ascii_digit() || c == ' ';
         silent.map(|silence| silence.name.trim_end_matches(numbers).to_owned()).collect()
     };

@@ -35,7 +35,7 @@ fn a_broker_that_has_stopped_leaves_nothing() {
     assert_eq!(stays.receive(PATIENCE).unwrap().expect("the Action has run").text(), "7");
 
     let broker = Arc::downgrade(&running.server.broker);
-    let tenants: Vec<_> = running.server.broker.tenants.all().iter().map(Arc::downgrade).collect();
+    let tenants: Vec<_> = running.server.broker.hosting.tenants.all().iter().map(Arc::downgrade).collect();
     running.server.stop();
     let deadline = Instant::now() + PATIENCE;
     // Threads that are not joined, like one that reads for a command, may need a moment.

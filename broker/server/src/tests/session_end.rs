@@ -28,7 +28,7 @@ fn key(client_id: &str) -> SessionKey<'_> {
 /// A broker with the user and the sessions of these identifiers.
 fn with_sessions(dir: &std::path::Path, ids: &[String]) -> (Running, Arc<Tenant>, Vec<Peer>) {
     let running = Running::start_in(dir, "os");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let credential = tenant.users.hash("pw").unwrap();
     tenant.users.add_user(USER, credential).unwrap();
     let peers = ids.iter().map(|id| connect(running.address(), &lasting(id))).collect();
@@ -44,13 +44,16 @@ fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_one
     let broker = Arc::clone(&running.server.broker);
     let clients: Vec<_> =
         ids.iter().map(|id| tenant.sessions.lock().get(key(id)).cloned().unwrap()).collect();
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     tenant.users.remove_user(USER).unwrap();
     this_turn::with(|turn| end_of_user(&tenant, USER, turn));
     let left: Vec<_> = clients.iter().filter(|client| !client.state.lock().is_over).collect();
     assert!(left.is_empty(), "{} of them end only with their connection", left.len());
     for client in &clients {
-        assert_ne!(broker.turns.progress(client.changed.get(), &*broker.log), ChangeProgress::InTurn);
+        assert_ne!(
+            broker.core.turns.progress(client.changed.get(), &*broker.core.log),
+            ChangeProgress::InTurn
+        );
     }
     this_turn::uninstall();
     for peer in &mut peers {
@@ -68,14 +71,14 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
     let client = tenant.sessions.lock().get(key("away")).cloned().unwrap();
     peers.into_iter().for_each(|peer| peer.disconnect().unwrap());
     while client.state.lock().link.is_some()
-        || broker.turns.progress(client.changed.get(), &*broker.log) != ChangeProgress::OnDisk
+        || broker.core.turns.progress(client.changed.get(), &*broker.core.log) != ChangeProgress::OnDisk
     {
         thread::yield_now();
     }
     let begun = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            this_turn::install(Arc::clone(&broker.context), None);
+            this_turn::install(Arc::clone(&broker.hosting.context), None);
             this_turn::with(|turn| end_now(&client, turn));
             begun.wait();
             thread::sleep(std::time::Duration::from_millis(100));
@@ -83,10 +86,13 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
             this_turn::uninstall();
         });
         begun.wait();
-        this_turn::install(Arc::clone(&broker.context), None);
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
         tenant.users.remove_user(USER).unwrap();
         this_turn::with(|turn| end_of_user(&tenant, USER, turn));
-        assert_ne!(broker.turns.progress(client.changed.get(), &*broker.log), ChangeProgress::InTurn);
+        assert_ne!(
+            broker.core.turns.progress(client.changed.get(), &*broker.core.log),
+            ChangeProgress::InTurn
+        );
         this_turn::uninstall();
     });
 }

@@ -29,7 +29,7 @@ fn packet(peer: &mut Peer) -> (PacketType, Vec<u8>) {
 fn subscriptions_rejected_by_the_store_are_rolled_back_before_the_suback() {
     let running = Running::start("os");
     let broker = Arc::clone(&running.server.broker);
-    let (version, tenant) = (ProtocolVersion::V5, broker.tenants.default_tenant());
+    let (version, tenant) = (ProtocolVersion::V5, broker.hosting.tenants.default_tenant());
     let [first, second] = [1, 2].map(|id| PacketId::new(id).expect("not 0"));
     let filters: Vec<String> = (0..FILTERS).map(|number| format!("many/{number}")).collect();
     let options = SubscriptionOptions { qos: QoS::AtLeastOnce, ..SubscriptionOptions::default() };
@@ -60,7 +60,7 @@ fn subscriptions_rejected_by_the_store_are_rolled_back_before_the_suback() {
         added: added.collect(),
         replays: Replays::default(),
     };
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     this_turn::with(|turn| {
         let (client, connection) = (Arc::clone(&client), Arc::clone(&connection));
         let release = Release::Subscribe { client, connection, granted: Box::new(granted) };

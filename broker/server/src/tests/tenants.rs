@@ -24,11 +24,11 @@ fn add_tenant(dir: &Path) {
 /// Opens a listener for a tenant and returns its address.
 fn listen(running: &Running, name: &str) -> SocketAddr {
     let broker = &running.server.broker;
-    let tenant = broker.tenants.all().iter().find(|tenant| &*tenant.name == name).cloned().unwrap();
+    let tenant = broker.hosting.tenants.all().iter().find(|tenant| &*tenant.name == name).cloned().unwrap();
     let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
-    let plan = &broker.config.listeners()[0];
-    let mut listener = running.server.listener(&broker.config, plan).unwrap();
+    let plan = &broker.hosting.config.listeners()[0];
+    let mut listener = running.server.listener(&broker.hosting.config, plan).unwrap();
     listener.tenant = tenant;
     broker.net.serve(&Arc::new(listener), ListeningSocket::Tcp(socket));
     address

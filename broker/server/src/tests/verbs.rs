@@ -53,6 +53,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-runAction Nope", "NOT_FOUND", "Nope"),
     ("root", "-actionTrace Echo", "", "Tracing enabled"),
     ("root", "-actionTrace remove Nope", "NOT_FOUND", "Nope"),
+    ("root", "-actionTrace status Echo", "TOO_MANY_ARGUMENTS", "Usage: -actionTrace <name | all"),
     ("root", "-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"", "", "added"),
     ("root", "-lotDiagnostic action Echo", "", "Echo"),
     (
@@ -94,6 +95,9 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-checkRouteConnection Nope", "NOT_FOUND", "Nope"),
     ("root", "-listDeadLetters Up", "", "No dead letters."),
     ("root", "-listDeadLetters Up x", "ARGUMENT_INVALID", "'x' is no number of a dead letter."),
+    ("root", "-replayDeadLetters Up 1 x", "ARGUMENT_INVALID", "'x' is no number of a dead letter."),
+    ("root", "-removeDeadLetters Up -force x", "ARGUMENT_INVALID", r#""entityName":"Up""#),
+    ("root", "-skipWaiting Up 0", "ARGUMENT_INVALID", "'0' is no number of messages: write one from 1 to"),
     ("root", "-replayDeadLetters Up", "", ""),
     (
         "root",
@@ -111,6 +115,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-removeAllRoutes", "", ""),
     // Scripts.
     ("root", "-addPython x = 1", "SCRIPT_NAME_MISSING", ""),
+    ("root", "-addPython -replace", "SCRIPT_NAME_MISSING", ""),
     ("root", "-removePython Stat", "NOT_FOUND", "Stat"),
     ("root", "-removeAllPythonScripts", "", ""),
     // Panels and themes.
@@ -119,6 +124,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-addVisuFile lot64:!", "BASE64_INVALID", ""),
     ("root", "-listPanels", "", "Plant"),
     ("root", "-panelCode Plant", "", "Plant"),
+    ("root", "-updateVisuState Plant ON", "ARGUMENT_INVALID", "Unknown state 'ON'. Usage: -updateVisuState"),
     ("root", "-updateVisuState Plant ARCHIVED", "", ""),
     ("root", "-refreshVisu", "", ""),
     ("root", "-removePanel Plant", "", ""),
@@ -151,6 +157,13 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-moduleInfo scale -tenant other", "TENANT_NOT_FOUND", "other"),
     ("root", "-grantModule scale -grant write:scaled/#", "", "write:scaled/#"),
     ("root", "-grantModule scale", "MISSING_ARGUMENT", "-grant"),
+    ("root", "-grantModule scale -grant", "MISSING_ARGUMENT", "Missing argument: value of -grant."),
+    ("root", "-grantModule scale -grant x:y", "GRANT_INVALID", "x"),
+    ("root", "-addModule scale -world", "MISSING_ARGUMENT", "Missing argument: value of -world."),
+    ("root", "-addModule scale -world action -world rule", "ARGUMENT_INVALID", "-world is given twice."),
+    ("root", "-addModule scale -world action -memory x", "ARGUMENT_INVALID", "-memory takes a number from 1"),
+    ("root", "-addModule scale -world action -size -force", "MISSING_ARGUMENT", "value of -size"),
+    ("root", "-moduleInfo scale --Tenant default", "", "scale"),
     ("root", "-rollbackModule scale", "NO_FORMER_VERSION", "scale"),
     ("root", "-disableModule scale", "", "disabled"),
     ("root", "-enableModule scale", "", "enabled"),
@@ -158,6 +171,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-getModule other", "MODULE_NOT_FOUND", "other"),
     // Assets.
     ("root", "-install scale -name", "MISSING_ARGUMENT", "value of -name"),
+    ("root", "-install scale -name a -name b", "TOO_MANY_ARGUMENTS", "Usage: -install <module> [version]"),
+    ("root", "-assetConfigSave scale", "MISSING_ARGUMENT", r#""entityName":"scale""#),
     ("root", "-install scale -name scale-2", "", "installed"),
     ("root", "-installWithToken scale abc -name scale-3", "", "TOKEN_IGNORED"),
     ("root", "-list", "", "scale-2"),
@@ -185,6 +200,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-removeSecret DB_PASSWORD", "NOT_FOUND", "DB_PASSWORD"),
     ("root", "-listKept", "", ""),
     ("root", "-removeKept plant/#/x", "ARGUMENT_INVALID", "plant/#/x"),
+    ("root", "-listKept plant/#/x", "ARGUMENT_INVALID", "'plant/#/x' is no topic filter: "),
     ("root", "-removeKept plant/old/#", "", ""),
     // Clients.
     ("root", "-listClients", "", ""),
@@ -193,6 +209,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-endSession sensor-7", "NOT_FOUND", "sensor-7"),
     ("root", "-kickClient sensor-7", "NOT_FOUND", "sensor-7"),
     ("root", "-endConnection x", "ARGUMENT_INVALID", "'x' is not a number of a connection."),
+    ("root", "-listConnections x", "ARGUMENT_INVALID", "'x' is not a number of a connection."),
     // Logs and audit.
     ("root", "-auditStatus", "", "record(s)"),
     ("root", "-auditQuery tomorrow", "DATE_INVALID", "tomorrow"),
@@ -205,6 +222,10 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-brokerStatus", "", ""),
     ("root", "-backup monday -retained", "", "monday"),
     ("root", "-backup -everything", "ARGUMENT_INVALID", "Unknown option '-everything'."),
+    ("root", "-backup monday -everything", "ARGUMENT_INVALID", "Unknown option '-everything'."),
+    ("root", "-backup monday --Retained", "", r#""retained""#),
+    ("root", "-backup monday tuesday", "TOO_MANY_ARGUMENTS", "Usage: -backup [name] [-retained] [-sessions]"),
+    ("root", "-restoreBackup part:1/2 zip64:!", "BASE64_INVALID", ""),
     ("root", "-restoreBackup", "", r#""state":"none""#),
     ("root", "-restoreBackup zip64:AAAA", "BACKUP_FOREIGN", ""),
     ("root", "-updateData", "", ""),
@@ -278,4 +299,79 @@ fn downloads_are_bytes_for_the_caller() {
     assert_eq!(reply["data"]["bytes"], backup.len());
     assert!(crate::backup::Archive::open(Cursor::new(backup), u64::MAX).is_ok());
     running.server.stop();
+}
+
+#[test]
+fn audit_hides_secret_arguments() {
+    const SECRET: &str = "s3cret-word";
+    let running = Running::start("none");
+    let module = STANDARD.encode(module());
+    for text in [
+        "-addUser zoe {secret}",
+        "-changeUserPassword zoe {secret}",
+        "-addModule scale -world action -config {\"a\":\"{secret}\"} wasm64:{module}",
+        "-addModule scale -world action -replace --config {\"b\":\"{secret}\"} wasm64:{module}",
+        "-assetConfigSave scale {\"c\":\"{secret}\"}",
+        "-installWithToken scale {secret} -name left",
+        "-uninstallWithToken left {secret}",
+        "-runAction Nope {\"d\":\"{secret}\"}",
+        "-addPython # {secret}",
+        "-addTraceLog pump debug user={secret}",
+        "-loadLicense {secret}",
+        "-setEnv SITE={secret}",
+        // The last one: from now on the audit hides the word everywhere.
+        "-setSecret KEY={secret}",
+    ] {
+        command(&running, "root", &text.replace("{secret}", SECRET).replace("{module}", &module));
+    }
+    let today = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    let (code, records, _) = command(&running, "root", &format!("-auditQuery {today}"));
+    running.server.stop();
+    assert_eq!(code, "");
+    let records: Value = serde_json::from_str(&records).expect("a reply is JSON");
+    let arguments = |verb: &str| -> Vec<String> {
+        let of_verb =
+            records["data"].as_array().into_iter().flatten().filter(|record| record["verb"] == verb);
+        of_verb.map(|record| record["arguments"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert!(!records.to_string().contains(SECRET), "{records}");
+    assert_eq!(arguments("addUser"), ["zoe ****"]);
+    assert_eq!(arguments("setSecret"), ["KEY=****"]);
+    let configured = arguments("addModule").into_iter().filter(|text| text.contains("onfig ****"));
+    assert_eq!(configured.count(), 2, "{records}");
+}
+
+/// Codes of refusals because of the text behind a verb.
+const USAGE_CODES: [&str; 3] = ["MISSING_ARGUMENT", "TOO_MANY_ARGUMENTS", "ARGUMENT_INVALID"];
+
+/// No argument, more arguments than any verb has, and a quotation mark that is not closed.
+const WRONG_TEXTS: [&str; 3] = ["", "a1 a2 a3 a4 a5 a6 a7 a8 a9", "a1 \"a2"];
+
+/// Every verb with every wrong text gives the message that the file has.
+/// `UPDATE=1` writes the file.
+#[test]
+fn usage_errors_are_those_of_the_table() {
+    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/usage_errors.tsv");
+    let running = Running::start("none");
+    let mut found = String::new();
+    for (verb, text) in verb_names().flat_map(|verb| WRONG_TEXTS.map(|text| (verb, text))) {
+        let (code, reply, _) = command(&running, "root", &format!("-{verb} {text}"));
+        if USAGE_CODES.contains(&&*code) {
+            let reply: Value = serde_json::from_str(&reply).expect("a reply is JSON");
+            let message = reply["message"].as_str().expect("a reply has a message");
+            found += &format!("{verb}\t{text}\t{code}\t{message}\n");
+        }
+    }
+    running.server.stop();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(place, &found).unwrap();
+    }
+    let expected = std::fs::read_to_string(place).unwrap();
+    let wrong: Vec<_> = found.lines().zip(expected.lines()).filter(|(found, line)| found != line).collect();
+    assert!(
+        found == expected,
+        "{} and {} lines, {wrong:#?}",
+        found.lines().count(),
+        expected.lines().count()
+    );
 }

@@ -59,9 +59,9 @@ impl World {
 
     /// Starts what waits for `start`, and returns when its run is under way.
     fn start(&mut self) {
-        self.dropped_before = self.running.server.broker.counters.guest_effects_dropped.get();
+        self.dropped_before = self.running.server.broker.core.counters.guest_effects_dropped.get();
         self.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
-        let tenant = self.running.server.broker.tenants.default_tenant();
+        let tenant = self.running.server.broker.hosting.tenants.default_tenant();
         eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());
         let route = tenant.programs().guests.route("Db").expect("it was added");
         let end = Instant::now() + PATIENCE;
@@ -86,7 +86,7 @@ impl World {
         let before = self.dropped_before;
         // The route's end is that of the wait.
         ok(&mut self.root, "-removeRoute Db");
-        let is_dropped = || broker.counters.guest_effects_dropped.get() >= before + 2;
+        let is_dropped = || broker.core.counters.guest_effects_dropped.get() >= before + 2;
         let mut is_out = false;
         eventually("the run has ended", || {
             is_out = self.watcher.receive(Duration::from_millis(10)).unwrap().is_some();
@@ -301,7 +301,7 @@ fn a_project_is_deployed_for_who_has_stored_it() {
     assert_eq!(stored["data"]["sha256"].as_str().map(str::len), Some(64));
     let loaded = command(&mut world.root, "-loadProject plant");
     assert_eq!((&loaded["success"], &loaded["data"]["owner"]), (&true.into(), &"cfg".into()));
-    let tenant = world.running.server.broker.tenants.default_tenant();
+    let tenant = world.running.server.broker.hosting.tenants.default_tenant();
     let owner = |name: &str| {
         let registry = tenant.programs().guests.registry.read();
         let found = registry.get(lotmq_definitions::DefinitionKind::Action, name);

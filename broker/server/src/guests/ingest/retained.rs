@@ -24,7 +24,7 @@ pub(super) fn page(
         return (Vec::new(), None);
     };
     let (found, next_after) = scan(&tenant, filter, after);
-    let now_ms = hosting.clock.lifetime_ms();
+    let now_ms = hosting.core.clock.lifetime_ms();
     let may_read = |message: &&Arc<Message>| {
         let topic = message.topic();
         !message.is_expired(now_ms) && is_granted(topic) && services.rights.may_read(&tenant, topic)

@@ -49,8 +49,8 @@ fn cost_for_other_publishers_is_independent_of_the_number_of_definitions() {
     let body = "    IF PAYLOAD == \"x\" THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
     ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in/#", body)));
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
-    this_turn::install(Arc::clone(&broker.context), None);
+    let tenant = broker.hosting.tenants.default_tenant();
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     let noted_of = |owner: Option<&str>| {
         let stranger = |name: &str| Owner { name: name.into(), account: 1 };
         let owner = owner.map(|name| owner_named(&tenant.users, name).unwrap_or_else(|| stranger(name)));
@@ -81,7 +81,7 @@ fn route_of_a_topic_counts_each_definition_of_an_owner() {
     const ACTIONS: usize = 20;
     let (running, mut ann) = broker_of_ann();
     ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in/#", "    SET \"x\" WITH PAYLOAD\n")));
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let (triggers, _) = tenant.hooks.triggers(&tenant, "in/a");
     let triggers = triggers.unwrap();
     assert_eq!((triggers.count(), triggers.definitions()), (1, ACTIONS));
@@ -102,7 +102,7 @@ fn add_to_in(ann: &mut Client, count: usize) {
 fn published_to_out(running: &Running, publish: impl FnOnce(&mut Turn)) -> impl Iterator<Item = String> {
     let mut watcher = running.client("watcher");
     watcher.subscribe_to("out", QoS::AtMostOnce).unwrap();
-    this_turn::install(Arc::clone(&running.server.broker.context), None);
+    this_turn::install(Arc::clone(&running.server.broker.hosting.context), None);
     this_turn::with(|turn| {
         turn.tick();
         publish(turn);
@@ -121,8 +121,8 @@ fn events_of_two_publishers_take_turns() {
     let action = "DEFINE ACTION Other\nON TOPIC \"other\" DO\n    PUBLISH TOPIC \"out\" WITH 1\n";
     ok(&mut root, &format!("-addAction {action}"));
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
-    this_turn::install(Arc::clone(&broker.context), None);
+    let tenant = broker.hosting.tenants.default_tenant();
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     let order = this_turn::with(|turn| {
         turn.tick();
         for (topic, owner) in [("in", "ann"), ("in", "ann"), ("other", "root")] {
@@ -149,7 +149,7 @@ fn message_for_many_definitions_of_its_publisher_costs_the_thread_one_event() {
     let actions_count = OWN_EVENTS_PER_MESSAGE_MAX + 1;
     let (running, mut ann) = broker_of_ann();
     add_to_in(&mut ann, actions_count);
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let owner = owner_named(&tenant.users, "ann");
     let published = published_to_out(&running, |turn| {
         let sender = Sender { owner: owner.as_ref(), origin: None, hops: 0 };
@@ -182,7 +182,7 @@ fn messages_of_other_publishers_reach_each_definition_completely_and_in_order() 
         publisher.publish(&Publication::new("in/a", number.to_string())).unwrap();
     }
     assert_eq!(receive(&mut watcher).1, "all");
-    assert_eq!(running.server.broker.counters.guest_events_dropped.get(), 0);
+    assert_eq!(running.server.broker.core.counters.guest_events_dropped.get(), 0);
     running.server.stop();
 }
 
@@ -193,7 +193,7 @@ fn dropped_event_is_reported_to_each_definition_that_it_triggers() {
     let (running, mut ann) = broker_of_ann();
     ok(&mut ann, &format!("-addAction {}", actions(0..ACTIONS, "in", "    SET \"x\" WITH PAYLOAD\n")));
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     let guests = &tenant.programs().guests;
     let triggers: Arc<[_]> = tenant.programs().triggers("in").into();
     let Starts::Guest(runner) = &triggers[0].starts else { panic!("an Action has a runner") };
@@ -205,7 +205,7 @@ fn dropped_event_is_reported_to_each_definition_that_it_triggers() {
         relay.put(relay.relayed((Arc::clone(&triggers), 0), message, None, 0));
     }
     assert!(relay.is_ahead());
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     let began = Instant::now();
     let is_left = || this_turn::with(|turn| hand_on(&relay, turn, &tenant));
     while is_left() {
@@ -214,7 +214,7 @@ fn dropped_event_is_reported_to_each_definition_that_it_triggers() {
     this_turn::with(Turn::flush);
     this_turn::uninstall();
     assert!(!relay.is_ahead());
-    let dropped = broker.counters.guest_events_dropped.get();
+    let dropped = broker.core.counters.guest_events_dropped.get();
     assert_eq!(dropped, (ACTIONS * TOO_MANY) as u64);
     for number in 0..ACTIONS {
         let registry = guests.registry.read();
@@ -229,7 +229,7 @@ fn waiting_messages_are_charged_for_their_lists_of_definitions() {
     const DEFINITIONS: usize = 10_000;
     let (running, mut ann) = broker_of_ann();
     ok(&mut ann, &format!("-addAction {}", actions(0..1, "in/#", "    SET \"x\" WITH PAYLOAD\n")));
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let [trigger] = &*tenant.programs().triggers("in/a") else { panic!("one Action is triggered") };
     let Starts::Guest(runner) = &trigger.starts else { panic!("an Action has a runner") };
     let list = || -> Arc<[_]> { vec![Arc::clone(trigger); DEFINITIONS].into() };

@@ -276,7 +276,7 @@ fn messages_are_published_and_kept_as_far_as_the_owner_may() {
         let mut watcher = world.running.client("of private");
         watcher.subscribe_to("private/#", QoS::AtMostOnce).unwrap();
         assert_eq!(receive(&mut watcher).1, "inside");
-        let tenant = world.running.server.broker.tenants.default_tenant();
+        let tenant = world.running.server.broker.hosting.tenants.default_tenant();
         let kept = || tenant.programs().guests.values.read("private/k", |value| value.is_some());
         for body in [
             "    PUBLISH TOPIC \"private/p\" WITH 1\n",
@@ -477,11 +477,11 @@ fn a_program_is_no_local_client_and_has_no_clients_name() {
         &mut world.root,
         "-addRule DEFINE RULE Local WITH PRIORITY 5 FOR UserManagementCreation\n    IF CLIENTID IS \"Go\" OR ENDPOINT IS \"unix\" OR ENDPOINT STARTS_WITH \"127.\" THEN\n        ALLOW\n",
     );
-    let before = world.running.server.broker.counters.commands_refused.get();
+    let before = world.running.server.broker.core.counters.commands_refused.get();
     world.says("dep", "    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil password\"\n");
     eventually("the command is refused", || {
-        world.running.server.broker.counters.commands_refused.get() > before
+        world.running.server.broker.core.counters.commands_refused.get() > before
     });
-    assert!(world.running.server.broker.tenants.default_tenant().users.account("evil").is_none());
+    assert!(world.running.server.broker.hosting.tenants.default_tenant().users.account("evil").is_none());
     world.running.server.stop();
 }

@@ -483,7 +483,7 @@ impl Driver {
     }
 
     fn now_ms(&self) -> u64 {
-        self.hosting.clock.lifetime_ms()
+        self.hosting.core.clock.lifetime_ms()
     }
 
     /// Notes that a drive has ended by a panic; what it was delivering waits again.

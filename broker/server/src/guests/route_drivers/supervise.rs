@@ -40,7 +40,7 @@ pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<
 
 /// Does what there is to do; the time until there may be more without a call.
 async fn look(hosting: &Arc<Hosting>, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
-    let is_in_doubt = route.settle_doubts(hosting.store_failure().is_none());
+    let is_in_doubt = route.settle_doubts(hosting.core.store_failure().is_none());
     route.take_fresh();
     give_up_expired(hosting, tenant, route).await;
     remove_done(route);
@@ -90,7 +90,7 @@ fn read(hosting: &Hosting, route: &Arc<RouteRunner>, stretch: OutboxStretch) {
         }
     };
     let bounds = SliceBounds::new(ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES);
-    let asked = hosting.log.read_queue(stretch.session, stretch.after, bounds, Box::new(reply));
+    let asked = hosting.core.log.read_queue(stretch.session, stretch.after, bounds, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         route.has_not_read();

@@ -63,7 +63,7 @@ fn at(address: SocketAddr) -> String {
 
 /// Waits until the route's last error is so.
 fn wait_for_error(running: &Running, part: &str) {
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let route = tenant.programs().guests.route("Line").unwrap();
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -170,7 +170,7 @@ fn an_instance_that_says_that_its_far_side_is_away_stays_and_is_asked_again() {
     }
     wait_for_error(&running, "\"succeeded\":2");
     wait_for_error(&running, "\"lastErrorIsOver\":true");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let status = tenant.programs().guests.route("Line").unwrap().status();
     assert_eq!(status.deliveries.reconnects, 0);
     assert_eq!(status.done(), (2, 0));
@@ -193,7 +193,7 @@ fn datagrams_that_find_no_room_are_counted() {
         far.send_to(&[b'x'; 8_000], free).unwrap();
     }
     wait_for_error(&running, "\"succeeded\":1");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let route = tenant.programs().guests.route("Line").unwrap();
     let deadline = Instant::now() + PATIENCE;
     // Of what it still takes each tells what was dropped before.
@@ -226,7 +226,7 @@ fn message_ingested_at_shutdown_is_delivered_after_restart() {
     drop(stream);
     let running = Running::start_on(dir.path(), "os", &settings);
     assert_eq!(receive(&mut connect(running.address(), &absent)).1, "farewell");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     assert!(tenant.programs().guests.route("Line").unwrap().status().last_error().is_none());
     running.server.stop();
 }
@@ -252,7 +252,7 @@ fn panicking(payload: &'static [u8], times: u32) -> (Running, Client) {
     command(&running, source);
     let mut watcher = root(&running, "watcher");
     watcher.subscribe_to("answer", QoS::AtLeastOnce).unwrap();
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     *tenant.programs().guests.route("Line").unwrap().planted.lock() = Some((payload, times));
     (running, watcher)
 }
@@ -285,7 +285,7 @@ fn a_message_on_which_the_driver_always_panics_does_not_stop_the_others() {
 
 /// Messages that a route of type `LOOPBACK` has done: delivered or rejected.
 fn done_of(running: &Running, name: &str) -> u64 {
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let route = tenant.programs().guests.route(name).unwrap();
     let now = running.server.broker.hosting.definitions_now().wall;
     let status = route.status().to_json((name, "LOOPBACK"), &route.runner_facts(), now);

@@ -301,13 +301,13 @@ mod tests {
         assert!(reply.contains("success"), "{reply}");
         root.subscribe_to("$SYS/Coreflux/Routes/R/Error", QoS::AtLeastOnce).unwrap();
         let broker = Arc::clone(&running.server.broker);
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
         // The route has a driver of its own, which says that it is connected once.
         while route.status().connection() != Connection::Connected {
             std::thread::yield_now();
         }
-        this_turn::install(Arc::clone(&broker.context), None);
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
         let (hosting, slot) = (Arc::clone(&broker.hosting), DriverSlot::new(&route, 0));
         Driver { hosting, tenant, slot, route: Arc::clone(&route), far: Mutex::default() }.panicked();
         this_turn::uninstall();

@@ -216,7 +216,7 @@ mod tests {
         let source = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n";
         root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
         receive(&mut root);
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
         let routes = Routes::default();
         // A thread that takes nothing.

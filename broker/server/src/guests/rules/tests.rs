@@ -60,7 +60,7 @@ fn new_rule(facts: Facts, source: &str) -> NewDefinition {
 }
 
 fn compiled(running: &Running, component: &[u8], new: NewDefinition) -> CompiledDefinition {
-    let loader = running.server.broker.loader();
+    let loader = running.server.broker.hosting.loader();
     CompiledDefinition::of_entity(loader, component, new, OnExisting::Refuse).unwrap()
 }
 
@@ -72,7 +72,7 @@ fn is_taken(client: &mut Client, topic: &str) -> bool {
 fn a_rule_that_traps_or_runs_on_denies_and_says_so() {
     let running = Running::start("none");
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     for (name, body, code) in [
         // `unreachable`, and a loop without end.
         ("Traps", &[0x00][..], "GUEST_PANIC"),
@@ -116,7 +116,7 @@ fn a_rule_that_cannot_be_restored_denies_what_it_was_about() {
         };
         let mut batch = Batch::new();
         batch.push(Op::PutDefinition(&row));
-        running.server.broker.log.commit(batch).unwrap();
+        running.server.broker.core.log.commit(batch).unwrap();
         running.server.stop();
 
         let running = Running::start_in(dir.path(), "os");
@@ -144,7 +144,7 @@ const WHO: [&str; 8] = ["anon-local", "anon-remote", "plain", "config", "users",
 fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
     let running = Running::start("none");
     let broker = &running.server.broker;
-    let tenant = broker.tenants.default_tenant();
+    let tenant = broker.hosting.tenants.default_tenant();
     for name in ["plain", "config", "users", "logs", "assets", "admins"] {
         tenant.users.add_user(name, tenant.users.hash("pw").unwrap()).unwrap();
     }
@@ -261,7 +261,7 @@ fn a_panic_in_reading_ends_one_connection_and_nothing_else() {
     let running = Running::start("none");
     let mut other = running.client("other");
     other.subscribe_to("o", QoS::AtMostOnce).unwrap();
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let facts = rule_facts("Panics", "damaged").rule;
     tenant.permissions.put(vec![Rule { name: "Panics".into(), facts, ask: Arc::new(Panics) }]);
     // One for each shard at least.
@@ -274,7 +274,7 @@ fn a_panic_in_reading_ends_one_connection_and_nothing_else() {
         assert_eq!(receive(&mut other), ("o".into(), payload.into()));
     }
     let broker = &running.server.broker;
-    assert!(broker.watchdog.ended().is_none());
+    assert!(broker.hosting.watchdog.ended().is_none());
     // A Client may see the end of its connection before its session has ended.
     let deadline = Instant::now() + PATIENCE;
     while tenant.sessions.lock().len() > 1 {

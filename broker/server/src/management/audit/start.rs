@@ -20,12 +20,12 @@ const VALUE_BYTES_MAX: usize = 64;
 /// Records a start of the broker, in the audit of the tenant whose `root` owns the configuration.
 /// `facts` are those that the store had.
 pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
-    let now_ms = hosting.clock.wall_ms();
+    let now_ms = hosting.core.clock.wall_ms();
     if !audit.is_enabled() {
         return;
     }
     let details = json!({ "version": env!("CARGO_PKG_VERSION") });
-    let note = |record: &Record<'_>| audit.note(Kind::Administration, &hosting.counters, now_ms, record);
+    let note = |record: &Record<'_>| audit.note(Kind::Administration, &hosting.core.counters, now_ms, record);
     note(&Record { details: Some(&details), ..Record::new(Event::Start) });
     for (kind, first, last) in audit.missing() {
         let details = json!({ "trail": kind.name(), "first": first, "last": last });
@@ -45,7 +45,7 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     let mut batch = Batch::new();
     let value = json!(now).to_string().into_bytes();
     batch.push(Op::PutMeta(&MetaRow { name: CONFIGURATION.to_owned(), value }));
-    if let Err(error) = hosting.log.append(batch) {
+    if let Err(error) = hosting.core.log.append(batch) {
         warn!(%error, "the configuration is not remembered for the audit of the next start");
     }
 }

@@ -3,15 +3,17 @@
 
 use lotmq_definitions::{DefinitionKind, NotFound};
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
-    usage: "<name | all | off | status | remove name>",
-    shown: Redaction::All,
+    arguments: &[
+        word("name").with_form("<name | all | off | status | remove name>"),
+        word("removed name").optional().with_form(""),
+    ],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -21,25 +23,26 @@ pub(super) static TRACE: Verb = Verb {
 };
 
 fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["name"], 1)?;
-    let now = call.broker.definitions_now();
+    let now = call.hosting.definitions_now();
     let registry = &call.tenant.programs().guests.registry;
-    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["all"] => Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now)),
-        ["off"] => {
+    let done = match (call.text("name"), call.values.get("removed name")) {
+        ("all", None) => {
+            Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now))
+        }
+        ("off", None) => {
             registry.write().trace_off();
             Done::new("Tracing disabled for all actions.")
         }
-        ["status"] => {
+        ("status", None) => {
             let armed = registry.read().trace_status(now);
             Done::new(format!("{} action(s) traced.", armed.len())).with_data(armed)
         }
-        ["remove", name] => {
+        ("remove", Some(name)) => {
             call.about(EntityType::Action, name);
             registry.write().trace_remove(name).map_err(not_found)?;
             Done::new(format!("Tracing disabled for action '{name}'."))
         }
-        [name] => {
+        (name, None) => {
             call.about(EntityType::Action, name);
             let status = registry.write().trace(name, now).map_err(not_found)?;
             Done::new(format!("Tracing enabled for action '{name}'.")).with_data(status)
@@ -52,7 +55,7 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Makes the host measure every run of traced Actions, and one in eight of the others.
 fn measure_traced(call: &Call<'_>) {
-    let now = call.broker.definitions_now().wall;
+    let now = call.hosting.definitions_now().wall;
     let actions: Vec<_> =
         call.tenant.programs().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {

@@ -4,32 +4,24 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use lot_nearest::nearest;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::editor::references;
 use lot_to_wasm::project::warn_of_calls;
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_changes::Batch;
-use lotmq_definitions::{
-    DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
-};
+use lotmq_definitions::{DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin};
 use lotmq_pulse::goes_on;
 use serde_json::{Value, json};
 
-use super::newly_named::NewlyNamed;
-use super::ownership::{self, ByHand};
+use super::deploy_warnings::{Before, Deployed, WARNINGS};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
-use crate::guests::routes::replacing;
 use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::command_text::{EntityBody, entity_body, without_request_id};
 use crate::management::projects::replacement_fingerprint;
 use crate::management::sys;
-
-/// Most missing definitions for which similar names are looked for.
-const SIMILAR_MAX: usize = 3;
 
 /// Outcome of one entity.
 struct Outcome {
@@ -45,7 +37,7 @@ struct Outcome {
 /// # Errors
 /// When one of them was not added; the others are.
 pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
-    add_text(call, kind, call.body)
+    add_text(call, kind, call.text("LoT text"))
 }
 
 /// Adds the entities of a text that came in another form; see [`add`].
@@ -66,7 +58,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     let blank = text.len() - text.trim_start_matches(['\n', '\r']).len();
     let (blank, text) = text.split_at(blank);
     let lines = u32::try_from(blank.matches('\n').count()).unwrap_or(u32::MAX);
-    let compat = call.broker.compat();
+    let compat = call.hosting.compat();
     let options = CompileOptions {
         form: Form::Linked,
         known: &*call.tenant.programs().guests,
@@ -151,32 +143,12 @@ fn add_one(
         return failed(message.clone(), vec![problem(Code::CompileFailed, &message)]);
     };
     // Before its drivers go over to the new text.
-    let told = output
-        .facts
-        .route
-        .as_deref()
-        .and_then(|said| replacing::warning(&*call.tenant.programs().guests.route(&name)?, said));
-    let project = ownership::project_of(call, kind, &name);
+    let before = Before::of(call, &output, kind, &name);
     let place = place_of_name(source.get(entity.range).unwrap_or(source), entity.lines_before);
-    let newly_named = output.facts.rule.as_ref().map(|rule| NewlyNamed::of(call.tenant, rule));
     match deploy(call, output, (source, entity.lines_before), (existing, agreed)) {
         Ok(installed) => {
-            let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
-            warnings.extend(of_project);
-            warnings.extend(newly_named.iter().flat_map(|named| named.warnings(call.tenant, &name)));
-            warnings.extend(told.map(|text| problem(Code::WaitingForGone, &text)));
-            let of_deploy = &installed.warnings;
-            warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found, place)));
-            let of_modules = guests::named_modules::warnings(call.tenant, &installed.definition);
-            warnings.extend(of_modules.iter().map(|(code, text)| problem(*code, text)));
-            let of_route = guests::routes::warnings(call.tenant, &installed.definition);
-            warnings.extend(of_route.iter().map(|(code, text)| problem(*code, text)));
-            let place = (call.tenant, &call.broker.hosting);
-            let of_places = guests::route_drivers::place_warnings(place, &installed.definition);
-            warnings.extend(of_places.iter().map(|(code, text)| problem(*code, text)));
-            warnings.extend(guests::trigger_lint::warnings(call.tenant, &installed.definition));
-            warnings.extend(super::dependents::misfits(call, &installed.definition));
-            warnings.extend(super::modules::granting::missing(call.tenant, call, &installed.definition));
+            let deployed = Deployed { call, installed: &installed, before: &before, place };
+            warnings.extend(deployed.warnings(WARNINGS));
             // Clients look for these words, also where something was there.
             let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }
@@ -195,39 +167,6 @@ fn place_of_name(text: &str, lines_before: u32) -> Option<(u32, u32)> {
     Some((lines_before.saturating_add(line), u32::try_from(column).ok()?))
 }
 
-/// Warning, with the names that were probably meant by missing ones, and a cycle at the name of the
-/// definition.
-fn of_deployed(call: &Call<'_>, warning: &Warning, place: Option<(u32, u32)>) -> Value {
-    let mut entry = problem(Code::from(warning), &warning.to_string());
-    if let (Warning::Cycle(_), Some((line, column))) = (warning, place) {
-        entry["line"] = line.into();
-        entry["column"] = column.into();
-    }
-    if let Warning::Pending { missing } = warning {
-        let similar = missing.iter().take(SIMILAR_MAX).filter_map(|need| similar(call, need));
-        let hints: Vec<String> = similar.map(|name| format!("did you mean {name}?")).collect();
-        if !hints.is_empty() {
-            entry["suggestions"] = json!(hints);
-        }
-    }
-    entry
-}
-
-/// Definition with almost the name of a missing one.
-fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
-    match need {
-        Need::Definition(kind, name) => {
-            let registry = call.tenant.programs().guests.registry.read();
-            let known = registry.list(*kind).map(|definition| &**definition.name());
-            nearest(name, known).map(str::to_owned)
-        }
-        Need::Script(name) => {
-            let known = call.tenant.programs().scripts.names();
-            nearest(name, known.iter().map(|name| &**name)).map(str::to_owned)
-        }
-    }
-}
-
 fn deploy(
     call: &mut Call<'_>,
     output: Output,
@@ -242,18 +181,17 @@ fn deploy(
         lines_before,
         owner: call.owner(),
         facts: Arc::new(output.facts),
-        installed_at: call.broker.definitions_now().wall,
+        installed_at: call.hosting.definitions_now().wall,
         order: None,
     };
-    let broker = call.broker;
     let compiled = CompiledDefinition::of_entity(call.loader(), &output.component, new, existing);
     let compiled = compiled.map_err(refused)?;
-    compiled.check_settings(&call.tenant.programs().guests, &broker.config).map_err(refused)?;
+    compiled.check_settings(&call.tenant.programs().guests, &call.hosting.config).map_err(refused)?;
     let mut batch = Batch::new();
-    let _changes = broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_agreed(call, &compiled.new, agreed)?;
-    let installed = guests::install(call.tenant, &broker.hosting, compiled, &mut batch).map_err(refused)?;
+    let installed = guests::install(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }

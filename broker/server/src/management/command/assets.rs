@@ -15,12 +15,12 @@ use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
 use super::add_entity::refused;
+use super::argument::{FORCE, option, word};
 use super::modules::compiling::{self, ComponentPlace};
 use super::modules::options::{MODULE_NAME_RULE, is_module_name, may_install};
 use super::modules::{authority, instances};
 use super::ownership::Removal;
-use super::redaction::Redaction;
-use super::reply::{Done, EntityType, Refusal, WITHHELD, missing_argument};
+use super::reply::{Done, EntityType, Refusal, WITHHELD};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -34,8 +34,7 @@ use crate::management::module_catalog::Module;
 
 pub(super) static INSTALL: Verb = Verb {
     name: "install",
-    usage: "<module> [version] [-name <name>]",
-    shown: Redaction::All,
+    arguments: &[word("module"), word("version").optional(), option(NAME, "<name>")],
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -46,8 +45,7 @@ pub(super) static INSTALL: Verb = Verb {
 
 pub(super) static INSTALL_WITH_TOKEN: Verb = Verb {
     name: "installWithToken",
-    usage: "<module> <token> [version] [-name <name>]",
-    shown: Redaction::First(1),
+    arguments: &[word("module"), word("token").secret(), word("version").optional(), option(NAME, "<name>")],
     permission: Permission::Scope(Scope::AssetManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -58,8 +56,7 @@ pub(super) static INSTALL_WITH_TOKEN: Verb = Verb {
 
 pub(super) static UNINSTALL: Verb = Verb {
     name: "uninstall",
-    usage: "<asset> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("asset"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -70,8 +67,7 @@ pub(super) static UNINSTALL: Verb = Verb {
 
 pub(super) static UNINSTALL_WITH_TOKEN: Verb = Verb {
     name: "uninstallWithToken",
-    usage: "<asset> <token> [-force]",
-    shown: Redaction::First(1),
+    arguments: &[word("asset"), word("token").secret(), FORCE],
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -82,8 +78,7 @@ pub(super) static UNINSTALL_WITH_TOKEN: Verb = Verb {
 
 pub(super) static UNINSTALL_MULTIPLE: Verb = Verb {
     name: "uninstallMultiple",
-    usage: "<asset> … [-force]",
-    shown: Redaction::All,
+    arguments: &[word("asset").repeated(), FORCE],
     permission: Permission::Scope(Scope::AssetManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -96,21 +91,13 @@ pub(super) static UNINSTALL_MULTIPLE: Verb = Verb {
 const NAME: &str = "-name";
 
 fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
-    let mut arguments = call.all_arguments()?;
-    let wanted = match arguments.iter().position(|argument| argument.eq_ignore_ascii_case(NAME)) {
-        None => None,
-        Some(at) if at + 1 < arguments.len() => arguments.drain(at..at + 2).nth(1),
-        Some(_) => return Err(missing_argument(call.verb, "value of -name")),
-    };
-    let required: &[&str] = if has_token { &["module", "token"] } else { &["module"] };
-    call.check_count(&arguments, required, 1)?;
-    let package = module(call, &arguments[0])?;
-    if let Some(version) = arguments.get(required.len()) {
+    let package = module(call, call.text("module"))?;
+    if let Some(version) = call.values.get("version") {
         check_version(&package, version)?;
     }
     may_install(call, package.world)?;
-    let name = match wanted {
-        Some(name) => name,
+    let name = match call.values.get(NAME) {
+        Some(name) => name.to_owned(),
         None => free_name(call, &package.name),
     };
     call.about(EntityType::Asset, &name);
@@ -121,7 +108,7 @@ fn install(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
         is_stopped: true,
         config,
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
     };
     // Bounds that an administrator has set for an asset of this name and owner.
     let policies = call.tenant.managed().assets.policies(&name).claimed_by(instance.owner.as_ref());
@@ -226,7 +213,7 @@ fn put(
     let of_instance = assets::as_module(&package, name, instance);
     let policies = managed.assets.effective(&record);
     let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone())?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     // Repeats under the lock of changes the checks that were made without it.
     let is_package = managed.modules.get(&package.name).is_some_and(|now| Arc::ptr_eq(&now, &package));
@@ -251,7 +238,7 @@ fn put(
         check_share(call, ("installed assets", ASSETS_MAX), owners.map(|owner| (owner, 1)), 1)?;
     }
     let mut batch = Batch::new();
-    assets::arm(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    assets::arm(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     managed.assets.put(call.tenant.id, name, record, &mut batch);
     if let Some((former, _)) = before.filter(|(former, _)| *former != name) {
         instances::moved(call, former, &mut batch);
@@ -268,10 +255,7 @@ fn without_module(name: &str, package: &str) -> Refusal {
 }
 
 fn uninstall(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
-    let removal = Removal::of(call.all_arguments()?);
-    let required: &[&str] = if has_token { &["asset", "token"] } else { &["asset"] };
-    call.check_count(&removal.arguments, required, 0)?;
-    let name = &removal.arguments[0];
+    let (removal, name) = (Removal::of(call), call.text("asset"));
     call.about(EntityType::Asset, name);
     uninstall_one(call, &removal, name)?;
     let done = Done::new(format!("Asset '{name}' uninstalled successfully!"));
@@ -279,12 +263,9 @@ fn uninstall(call: &mut Call<'_>, has_token: bool) -> Result<Done, Refusal> {
 }
 
 fn uninstall_multiple(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::of(call.all_arguments()?);
-    if removal.arguments.is_empty() {
-        return Err(missing_argument(call.verb, "asset"));
-    }
+    let removal = Removal::of(call);
     let (mut rows, mut errors): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
-    for name in &removal.arguments {
+    for name in call.values.all("asset") {
         match uninstall_one(call, &removal, name) {
             Ok(()) => rows.push(json!({ "name": name, "success": true })),
             Err(refusal) => {
@@ -314,7 +295,7 @@ fn uninstall_one(call: &mut Call<'_>, removal: &Removal, name: &str) -> Result<(
         return Err(Refusal::new(Code::NotInstalled, message).with_suggestion(way_out));
     }
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     removal.check_definitions(call, DefinitionKind::Module, [name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove_one(call, name, &mut batch);
@@ -352,7 +333,7 @@ fn not_found(call: &Call<'_>, name: &str) -> Refusal {
 /// Publishes the status of an asset and answers with it.
 fn tell(call: &mut Call<'_>, name: &str, message: &str) -> Result<Done, Refusal> {
     let asset = find(call, name)?;
-    let info = asset.info(call.tenant, call.broker.clock.wall_ms());
+    let info = asset.info(call.tenant, call.core.clock.wall_ms());
     let text = info.to_string();
     call.tenant.managed().assets.tells(&asset.name, &text);
     call.changed(asset.topic(), text);

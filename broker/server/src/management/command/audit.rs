@@ -11,7 +11,7 @@ use lotmq_auth::Scope;
 use lotmq_config::Durability;
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::text;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -24,8 +24,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static STATUS: Verb = Verb {
     name: "auditStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -36,8 +35,7 @@ pub(super) static STATUS: Verb = Verb {
 
 pub(super) static QUERY: Verb = Verb {
     name: "auditQuery",
-    usage: "<YYYY-MM-DD[|filter]>",
-    shown: Redaction::All,
+    arguments: &[text("YYYY-MM-DD").with_form("<YYYY-MM-DD[|filter]>")],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -48,8 +46,7 @@ pub(super) static QUERY: Verb = Verb {
 
 pub(super) static DECRYPT: Verb = Verb {
     name: "decryptAudit",
-    usage: "[YYYY-MM-DD][|path]",
-    shown: Redaction::All,
+    arguments: &[text("YYYY-MM-DD").optional().with_form("[YYYY-MM-DD][|path]")],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -60,18 +57,17 @@ pub(super) static DECRYPT: Verb = Verb {
 
 /// Hands waiting records to the store, so that a query finds them, unless the store takes nothing.
 fn flush(call: &Call<'_>) {
-    let broker = call.broker;
-    if broker.store_failure().is_none() {
+    let core = call.core;
+    if core.store_failure().is_none() {
         // Reading comes behind it.
-        let _ = call.tenant.managed().audit.flush(&*broker.log, &broker.counters, broker.clock.wall_ms());
+        let _ = call.tenant.managed().audit.flush(&*core.log, &core.counters, core.clock.wall_ms());
     }
 }
 
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     flush(call);
-    let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
-    let status = call.run_blocking(move || tenant.managed().audit.status(&*broker.log))??;
+    let (log, tenant) = (Arc::clone(&call.core.log), Arc::clone(call.tenant));
+    let status = call.run_blocking(move || tenant.managed().audit.status(&*log))??;
     let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
         "enabled": call.tenant.managed().audit.is_enabled(),
@@ -90,14 +86,14 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let body = call.body.trim();
-    let (day, filter) = body.split_once('|').unwrap_or((body, ""));
+    let text = call.text("YYYY-MM-DD");
+    let (day, filter) = text.split_once('|').unwrap_or((text, ""));
     let day = day_of(day)?.ok_or_else(|| missing_argument(call.verb, "YYYY-MM-DD"))?;
     let filter = Some(filter.trim().to_owned()).filter(|filter| !filter.is_empty());
     let selection = Selection { day: Some(day), filter };
     flush(call);
-    let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
-    let find = move || tenant.managed().audit.find(&*broker.log, &selection, AUDIT_FOUND_MAX);
+    let (log, tenant) = (Arc::clone(&call.core.log), Arc::clone(call.tenant));
+    let find = move || tenant.managed().audit.find(&*log, &selection, AUDIT_FOUND_MAX);
     let found = call.run_blocking(find)??;
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
@@ -124,25 +120,25 @@ fn day_of(text: &str) -> Result<Option<Date>, Refusal> {
 }
 
 fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let body = call.body.trim();
-    let (day, path) = body.split_once('|').unwrap_or((body, ""));
+    let text = call.values.get("YYYY-MM-DD").unwrap_or_default();
+    let (day, path) = text.split_once('|').unwrap_or((text, ""));
     let day = day_of(day)?;
     let path = match path.trim() {
         "" => day.map_or_else(|| "audit.jsonl".to_owned(), |day| format!("audit-{day}.jsonl")),
         path => path.to_owned(),
     };
-    if call.broker.config.store.durability == Durability::None {
+    if call.hosting.config.store.durability == Durability::None {
         return Err(Refusal::new(
             Code::StoreInMemory,
             "The broker writes no files: store.durability is none.",
         ));
     }
-    let root = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
+    let root = folders::of_tenant(&call.hosting.config.data.path, &call.tenant.name);
     // Hides the place of the data directory on the machine.
     let shown = format!("files/{}/{path}", call.tenant.name);
     flush(call);
     let selection = Selection { day, filter: None };
-    let (broker, tenant, named) = (Arc::clone(call.broker), Arc::clone(call.tenant), shown.clone());
+    let (log, tenant, named) = (Arc::clone(&call.core.log), Arc::clone(call.tenant), shown.clone());
     let write = move || {
         let failed = |error: &io::Error| {
             Refusal::new(not_written(error), format!("'{named}' cannot be written: {error}."))
@@ -151,7 +147,7 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let half = HalfWritten(Some(place));
         let mut out = BufWriter::new(file);
         let audit = &tenant.managed().audit;
-        let lines = audit.each_line(&*broker.log, &selection, |line| writeln!(out, "{line}"))?;
+        let lines = audit.each_line(&*log, &selection, |line| writeln!(out, "{line}"))?;
         let finish = |count| out.into_inner()?.sync_all().map(|()| count);
         lines.and_then(finish).map(|records| (half, records)).map_err(|error| failed(&error))
     };

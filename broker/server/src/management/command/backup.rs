@@ -11,29 +11,36 @@ use lotmq_config::{Config, Durability};
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
-use super::redaction::Redaction;
+use super::argument::{file, switch, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::guests::limits::COMMIT_PATIENCE;
-use crate::guests::{self, HasPrograms as _};
+use crate::guests::{self, HasPrograms as _, Hosting};
 use crate::management::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, DownloadReceiver, Manifest, Part, PartError,
     PartNumber, Spool, WriteError,
 };
-use crate::management::broker::Broker;
+use crate::management::command_queue::Commands;
 use crate::management::command_queue::job::ReplyTo;
+use crate::management::command_text::normalized_verb;
 use crate::management::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+    VERB_SHOWN_CHARS_MAX,
 };
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_process::clock::utc_text;
+use lotmq_process::watchdog::Watchdog;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
-    usage: "[name] [-retained] [-sessions]",
-    shown: Redaction::All,
+    arguments: &[
+        // More words are unknown options.
+        word("name").optional().repeated().with_form("[name]"),
+        switch("-retained").loose(),
+        switch("-sessions").loose(),
+    ],
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Waits,
@@ -44,8 +51,10 @@ pub(super) static BACKUP: Verb = Verb {
 
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreBackup",
-    usage: "[part:<number>/<count>] [zip64:<base64>]",
-    shown: Redaction::All,
+    arguments: &[
+        word("first").optional().with_form("[part:<number>/<count>]"),
+        file("second").optional().with_form("[zip64:<base64>]"),
+    ],
     permission: Permission::Root,
     effect: Effect::Reads,
     work: Work::Compiles,
@@ -62,19 +71,19 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let limit = receiver.packet_bytes_max();
         Refusal::new(Code::PacketsTooSmall, format!("The client takes packets of at most {limit} bytes."))
     })?;
-    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
-    let config = &call.broker.config;
+    let _turn = call.backups.begin().ok_or_else(busy)?;
+    let config = &call.hosting.config;
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
     let contents = Contents {
         name: name.clone(),
-        created_utc: utc_text(call.broker.clock.wall_ms()),
+        created_utc: utc_text(call.core.clock.wall_ms()),
         parts,
         configuration: configuration(config),
     };
-    let (broker, place_of_file) = (Arc::clone(call.broker), place.clone());
+    let (hosting, place_of_file) = (Arc::clone(call.hosting), place.clone());
     let write = move || {
-        keep_the_last(&broker)?;
-        broker.archive.in_snapshot(WriteError::is_lost, |snapshot| {
+        keep_the_last(&hosting)?;
+        hosting.archive.in_snapshot(WriteError::is_lost, |snapshot| {
             let mut out = BufWriter::new(Spool::new(&place_of_file)?);
             let manifest = backup::write(&mut out, snapshot, &contents)?;
             Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
@@ -84,8 +93,8 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
-    let broker = call.broker;
-    let is_stopping = || broker.commands.is_stopping();
+    let commands = call.commands;
+    let is_stopping = || commands.is_stopping();
     let mut chunks = Chunks::new(call, spool)?;
     let sent =
         backup::send(&is_stopping, &receiver, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
@@ -106,14 +115,14 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Stores kept values, windows and last errors of definitions as they are, so that a backup has
 /// those of the last minutes.
-fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
-    for tenant in broker.tenants.all().iter() {
+fn keep_the_last(hosting: &Hosting) -> Result<(), StoreError> {
+    for tenant in hosting.tenants.all().iter() {
         let guests = &tenant.programs().guests;
         guests::keep_windows(guests);
         guests::keep_silences(guests);
         guests.kept_errors.keep_all(guests);
-        if let Some(ticket) = guests::save_all_kept(broker, tenant)? {
-            broker.log.wait_for(ticket, COMMIT_PATIENCE)?;
+        if let Some(ticket) = guests::save_all_kept(hosting, tenant)? {
+            hosting.core.log.wait_for(ticket, COMMIT_PATIENCE)?;
         }
     }
     Ok(())
@@ -122,7 +131,8 @@ fn keep_the_last(broker: &Broker) -> Result<(), StoreError> {
 /// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that
 /// was written to may hang.
 struct Chunks<'a> {
-    broker: &'a Arc<Broker>,
+    commands: &'a Commands,
+    watchdog: &'a Watchdog,
     /// Client that takes the backup.
     taker: (&'a Tenant, &'a Identity),
     /// Spool file; `None` while it is read.
@@ -133,8 +143,9 @@ struct Chunks<'a> {
 impl<'a> Chunks<'a> {
     fn new(call: &Call<'a>, mut spool: Spool) -> Result<Self, Refusal> {
         let bytes = spool.seek(SeekFrom::End(0)).and_then(|bytes| spool.rewind().map(|()| bytes));
-        let (broker, taker) = (call.broker, (&**call.tenant, call.identity));
-        Ok(Self { broker, taker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
+        let (commands, watchdog) = (call.commands, &*call.hosting.watchdog);
+        let taker = (&**call.tenant, call.identity);
+        Ok(Self { commands, watchdog, taker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
     }
 
     /// Reads the next bytes.
@@ -145,7 +156,7 @@ impl<'a> Chunks<'a> {
             let mut chunk = vec![0; len];
             spool.read_exact(&mut chunk).map(|()| (spool, chunk))
         };
-        let read = self.broker.commands.read_blocking(self.taker, &self.broker.watchdog.pulses, read)?;
+        let read = self.commands.read_blocking(self.taker, &self.watchdog.pulses, read)?;
         let (spool, chunk) = read.map_err(not_read_back)?;
         self.spool = Some(spool);
         Ok(chunk)
@@ -155,27 +166,25 @@ impl<'a> Chunks<'a> {
 /// Reads the name and the parts that are wanted.
 fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     let mut name = None;
-    let mut parts = vec![Part::Configuration, Part::Secrets];
-    for argument in call.all_arguments()? {
-        match crate::management::command_text::normalized_verb(&argument).as_deref() {
-            Some("retained") => parts.push(Part::Retained),
-            Some("sessions") => parts.push(Part::Sessions),
-            Some(_) => {
-                let shown: String =
-                    argument.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
-                return Err(Refusal::new(Code::ArgumentInvalid, format!("Unknown option '{shown}'.")));
-            }
-            None if name.is_none() => name = Some(argument),
-            None => return Err(call.too_many_arguments()),
+    for word in call.values.all("name") {
+        if normalized_verb(word).is_some() {
+            let shown: String = word.chars().take(VERB_SHOWN_CHARS_MAX).collect();
+            return Err(Refusal::new(Code::ArgumentInvalid, format!("Unknown option '{shown}'.")));
+        }
+        if name.replace(word.to_owned()).is_some() {
+            return Err(call.too_many_arguments());
         }
     }
+    let mut parts = vec![Part::Configuration, Part::Secrets];
+    let wanted = [("-retained", Part::Retained), ("-sessions", Part::Sessions)];
+    parts.extend(wanted.into_iter().filter(|(option, _)| call.values.has(option)).map(|(_, part)| part));
     let of_time = || {
-        let utc = utc_text(call.broker.clock.wall_ms());
+        let utc = utc_text(call.core.clock.wall_ms());
         utc.chars().filter(char::is_ascii_alphanumeric).collect()
     };
     let name: String = name.unwrap_or_else(of_time);
     if !is_backup_name(&name) {
-        let shown: String = name.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let shown: String = name.chars().take(VERB_SHOWN_CHARS_MAX).collect();
         let refusal = Refusal::new(Code::BackupNameInvalid, format!("Backup name '{shown}' is invalid."));
         return Err(refusal.with_suggestion(format!(
             "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
@@ -212,11 +221,11 @@ pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<D
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 2)?;
-    match &arguments[..] {
-        [] => Ok(last_restore(call)),
-        [whole] => restore_from(call, Cursor::new(decoded(whole)?), RESTORE_UNPACKED_BYTES_MAX),
-        [part, bytes, ..] => take_part(call, part, &decoded(bytes)?),
+    let [first, second] = ["first", "second"].map(|name| call.values.get(name));
+    match (first, second) {
+        (None, _) => Ok(last_restore(call)),
+        (Some(whole), None) => restore_from(call, Cursor::new(decoded(whole)?), RESTORE_UNPACKED_BYTES_MAX),
+        (Some(part), Some(bytes)) => take_part(call, part, &decoded(bytes)?),
     }
 }
 
@@ -235,9 +244,9 @@ fn take_part(call: &mut Call<'_>, part: &str, bytes: &[u8]) -> Result<Done, Refu
     let part = part.strip_prefix("part:").and_then(PartNumber::read).ok_or_else(|| {
         Refusal::new(Code::ArgumentInvalid, "A part is given as part:<number>/<count>, from 1.")
     })?;
-    let config = &call.broker.config;
+    let config = &call.hosting.config;
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
-    let (arriving, now) = (&call.broker.backups.arriving, call.broker.clock.now());
+    let (arriving, now) = (&call.backups.arriving, call.core.clock.now());
     let taken = arriving.take((call.job.queue, &place), part, bytes, now).map_err(|error| match error {
         PartError::Io(error) if error.kind() == io::ErrorKind::StorageFull => no_space(&place),
         PartError::Io(_) | PartError::Order { .. } | PartError::Unknown => {
@@ -255,10 +264,10 @@ fn take_part(call: &mut Call<'_>, part: &str, bytes: &[u8]) -> Result<Done, Refu
 }
 
 fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u64) -> Result<Done, Refusal> {
-    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
+    let _turn = call.backups.begin().ok_or_else(busy)?;
     let mut archive = Archive::open(zip, bytes_max).map_err(invalid)?;
-    check_space(&call.broker.config, &archive.manifest)?;
-    let staged = call.broker.archive.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
+    check_space(&call.hosting.config, &archive.manifest)?;
+    let staged = call.hosting.archive.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
     let manifest = &archive.manifest;
     let kept: Vec<&str> =
         Part::ALL.into_iter().filter(|part| staged.keeps(part.class())).map(Part::name).collect();
@@ -284,13 +293,13 @@ fn restore_from(call: &mut Call<'_>, zip: impl io::Read + io::Seek, bytes_max: u
         "tables": tables(manifest),
         "lockedSecrets": staged.locked_secrets(),
     }));
-    call.broker.backups.keep(staged);
+    call.backups.keep(staged);
     call.restarts = true;
     Ok(done)
 }
 
 fn last_restore(call: &Call<'_>) -> Done {
-    let Some(report) = &call.broker.backups.report else {
+    let Some(report) = &call.backups.report else {
         return Done::new("Nothing was restored since the broker was started.")
             .with_data(json!({"state": "none"}));
     };

@@ -5,21 +5,19 @@ use std::time::{Duration, Instant};
 
 use lotmq_auth::Scope;
 
-use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::late_code::Compiling;
-use crate::management::broker::Broker;
 use crate::management::sys;
 use lotmq_process::limits::HEARTBEAT_PATIENCE;
+use lotmq_process::watchdog::Watchdog;
 
 /// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) static STATUS: Verb = Verb {
     name: "brokerStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -29,10 +27,9 @@ pub(super) static STATUS: Verb = Verb {
 };
 
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
-    let failures = sys::failures(call.broker, silent(call.broker));
+    let failures = sys::failures(call.broker, silent(&call.hosting.watchdog));
     let message = match failures.first() {
-        None => match Compiling::now(call.broker) {
+        None => match Compiling::now(call.hosting) {
             None => "The broker is healthy.".to_owned(),
             Some(compiling) => format!("The broker is starting: {compiling}."),
         },
@@ -43,11 +40,11 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Threads that stand still, in words, as `/health` tells of them: those that seem to have
 /// [`HEARTBEAT_PATIENCE`] to go on.
-fn silent(broker: &Broker) -> Option<String> {
+fn silent(watchdog: &Watchdog) -> Option<String> {
     let deadline = Instant::now() + HEARTBEAT_PATIENCE;
     loop {
         let now = Instant::now();
-        let silent = broker.watchdog.silent(now);
+        let silent = watchdog.silent(now);
         if silent.is_none() || now >= deadline {
             return silent;
         }

@@ -8,8 +8,8 @@ use lotmq_changes::{MessageId, QueueSlice, RecoveredDelivery, SessionId};
 use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
+use super::argument::{FORCE, number, word};
 use super::ownership::Removal;
-use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -24,10 +24,12 @@ use crate::management::limits::{DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_BYTES};
 /// Numbers that a reply names which no dead letter has; its data has all of them.
 const MISSING_SHOWN: usize = 10;
 
+/// End of the message about a word that is no number of a dead letter.
+const NOT_A_LETTER: &str = "is no number of a dead letter";
+
 pub(super) static LIST: Verb = Verb {
     name: "listDeadLetters",
-    usage: "<route> [cursor]",
-    shown: Redaction::All,
+    arguments: &[word("route"), number("cursor", NOT_A_LETTER).optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Waits,
@@ -38,8 +40,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static REPLAY: Verb = Verb {
     name: "replayDeadLetters",
-    usage: "<route> [number]… [-force]",
-    shown: Redaction::All,
+    arguments: &[word("route"), number("number", NOT_A_LETTER).optional().repeated(), FORCE],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Waits,
@@ -50,8 +51,7 @@ pub(super) static REPLAY: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeDeadLetters",
-    usage: "<route> [number]… [-force]",
-    shown: Redaction::All,
+    arguments: &[word("route"), number("number", NOT_A_LETTER).optional().repeated(), FORCE],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
     work: Work::Waits,
@@ -62,8 +62,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static SKIP: Verb = Verb {
     name: "skipWaiting",
-    usage: "<route> [count] [-force]",
-    shown: Redaction::All,
+    arguments: &[word("route"), word("count").optional(), FORCE],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Waits,
@@ -73,9 +72,8 @@ pub(super) static SKIP: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["route"], 1)?;
-    let route = route(call, &arguments[0])?;
-    let after = arguments.get(1).map_or(Ok(0), |text| number(text))?;
+    let route = route(call, call.text("route"))?;
+    let after = call.number("cursor")?.unwrap_or_default();
     let figures = route.dead_letters.figures();
     let mut data = figures.to_json(false);
     let Some(session) = route.dead_letters.session() else {
@@ -149,13 +147,11 @@ fn report(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal
 }
 
 fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::of(call.all_arguments()?);
-    call.check_count(&removal.arguments, &["route"], 1)?;
-    let name = &removal.arguments[0];
-    let count = removal.arguments.get(1).map_or(Ok(1), |text| count(text))?;
+    let (removal, name) = (Removal::of(call), call.text("route"));
+    let count = call.values.get("count").map_or(Ok(1), count)?;
     let route = route(call, name)?;
-    removal.check_definitions(call, DefinitionKind::Route, [&**name])?;
-    let skipped = skipping::skip(&call.broker.hosting, call.tenant, &route, count);
+    removal.check_definitions(call, DefinitionKind::Route, [name])?;
+    let skipped = skipping::skip(call.hosting, call.tenant, &route, count);
     let Skipped { messages, waiting, is_in_call } = skipped.map_err(skip_refusal)?;
     let data = json!({ "count": messages, "waiting": waiting });
     if is_in_call {
@@ -206,18 +202,13 @@ fn data(taken: &LettersTaken) -> Value {
 
 /// Takes the letters that the command means out of the queue.
 fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal> {
-    let removal = Removal::of(call.all_arguments()?);
-    let [name, numbers @ ..] = &*removal.arguments else {
-        return Err(super::reply::missing_argument(call.verb, "route"));
-    };
+    let (removal, name) = (Removal::of(call), call.text("route"));
     let route = route(call, name)?;
-    removal.check_definitions(call, DefinitionKind::Route, [&**name])?;
-    let chosen = match numbers {
-        [] => Chosen::All,
-        some => Chosen::These(some.iter().map(|text| number(text)).collect::<Result<_, _>>()?),
-    };
+    removal.check_definitions(call, DefinitionKind::Route, [name])?;
+    let numbers = call.numbers("number")?;
+    let chosen = if numbers.is_empty() { Chosen::All } else { Chosen::These(numbers) };
     let missing = chosen.numbers();
-    let begun = LetterTaking::begin(&call.broker.hosting, &route, chosen);
+    let begun = LetterTaking::begin(call.hosting, &route, chosen);
     let begun = begun.map_err(|LettersBusy| {
         Refusal::new(Code::DeadLettersBusy, "Another command takes dead letters of this route out.")
     })?;
@@ -230,7 +221,7 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
         if taking.take(&slice, are_replayed.then_some(&**call.tenant)) {
             let taken = taking.end();
             // Of this command and of those before it: that there are none may rest on them.
-            call.await_stored(call.broker.log.last_ticket())?;
+            call.await_stored(call.core.log.last_ticket())?;
             return Ok(taken);
         }
     }
@@ -242,17 +233,12 @@ fn route(call: &mut Call<'_>, name: &str) -> Result<Arc<RouteRunner>, Refusal> {
     route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))
 }
 
-fn number(text: &str) -> Result<u64, Refusal> {
-    let wrong = || Refusal::new(Code::ArgumentInvalid, format!("'{text}' is no number of a dead letter."));
-    text.parse().map_err(|_| wrong())
-}
-
 /// Reads letters behind a number, on a thread of its own.
 fn read(
     call: &Call<'_>,
     (session, after): (SessionId, MessageId),
     (messages, bytes): (usize, u64),
 ) -> Result<QueueSlice, Refusal> {
-    let log = Arc::clone(&call.broker.log);
+    let log = Arc::clone(&call.core.log);
     Ok(call.run_blocking(move || log.queue_slice(session, after, messages, bytes))??)
 }

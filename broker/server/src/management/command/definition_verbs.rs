@@ -5,7 +5,7 @@ use lotmq_auth::Scope;
 use lotmq_definitions::DefinitionKind;
 
 use super::add_entity::add;
-use super::redaction::Redaction;
+use super::argument::{FORCE, program, word};
 use super::remove_entity::{remove, remove_all};
 use super::verb::{Effect, Permission, Verb, Work};
 
@@ -18,8 +18,7 @@ macro_rules! families {
 
             pub(in super::super) static ADD: Verb = Verb {
                 name: concat!("add", $title),
-                usage: "<LoT text>",
-                shown: Redaction::Digest,
+                arguments: &[program("LoT text")],
                 permission: Permission::Scope(Scope::$adds),
                 effect: Effect::Stores,
                 work: Work::Compiles,
@@ -30,8 +29,7 @@ macro_rules! families {
 
             pub(in super::super) static REMOVE: Verb = Verb {
                 name: concat!("remove", $title),
-                usage: "<name> [-force]",
-                shown: Redaction::All,
+                arguments: &[word("name"), FORCE],
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
                 work: Work::Answers,
@@ -42,8 +40,7 @@ macro_rules! families {
 
             pub(in super::super) static REMOVE_ALL: Verb = Verb {
                 name: concat!("removeAll", $titles),
-                usage: "[-force]",
-                shown: Redaction::All,
+                arguments: &[FORCE],
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
                 work: Work::Answers,

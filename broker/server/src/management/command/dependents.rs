@@ -22,7 +22,7 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
     let options = CompileOptions {
         form: Form::Linked,
         known: &*call.tenant.programs().guests,
-        compat: call.broker.compat(),
+        compat: call.hosting.compat(),
         ..CompileOptions::default()
     };
     users

@@ -6,7 +6,7 @@ use lotmq_definitions::{DefinitionKind, EntityRow, Owner, Report, State};
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::routes;
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -16,8 +16,7 @@ use crate::guests::{HasPrograms as _, trigger_lint};
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
-    usage: "[model | action | route | rule] <name>",
-    shown: Redaction::All,
+    arguments: &[word("kind").optional().with_form("[model | action | route | rule]"), word("name")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -28,8 +27,7 @@ pub(super) static DIAGNOSE: Verb = Verb {
 
 pub(super) static PENDING: Verb = Verb {
     name: "getPendingStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -40,8 +38,7 @@ pub(super) static PENDING: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listEntities",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -51,15 +48,15 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["name"], 1)?;
-    let [kind, name] = &arguments[..] else { return diagnose_any(call, &arguments[0]) };
+    let name = call.text("name");
+    let Some(kind) = call.values.get("kind") else { return diagnose_any(call, name) };
     let Some(kind) = DefinitionKind::by_name(kind) else {
         if kind.eq_ignore_ascii_case("python") {
             let message =
                 "A script has no diagnostic of its own: its errors are those of the actions that call it.";
             return Err(Refusal::new(Code::ArgumentInvalid, message));
         }
-        let message = format!("Unknown kind '{kind}'. Usage: -{} {}", call.verb.name, call.verb.usage);
+        let message = format!("Unknown kind '{kind}'. Usage: {}", call.verb.full_usage());
         return Err(Refusal::new(Code::ArgumentInvalid, message));
     };
     call.about(entity_type(kind), name);
@@ -112,7 +109,6 @@ fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
 }
 
 fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let rows = call.tenant.programs().guests.registry.read().pending_status();
     let message = match rows.len() {
         0 => "No pending models or actions.".to_owned(),
@@ -130,7 +126,6 @@ fn with_owner(call: &Call<'_>, mut row: Value, owner: Option<&Owner>) -> Value {
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let mut rows = call.tenant.programs().guests.registry.read().list_entities();
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));

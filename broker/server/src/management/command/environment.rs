@@ -5,8 +5,8 @@ use lotmq_changes::Ticket;
 use lotmq_core::limits::Limit;
 use serde_json::json;
 
-use super::redaction::Redaction;
-use super::reply::{Done, Refusal, missing_argument};
+use super::argument::{name_and_value, word};
+use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
@@ -14,8 +14,7 @@ use crate::guests::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
     name: "setEnv",
-    usage: "<NAME=value>",
-    shown: Redaction::Name,
+    arguments: &[name_and_value("NAME=value")],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -26,8 +25,7 @@ pub(super) static SET: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeEnv",
-    usage: "<NAME>",
-    shown: Redaction::All,
+    arguments: &[word("NAME")],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -38,8 +36,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listEnv",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -50,29 +47,28 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
-    let _changes = call.broker.commands.changes.lock();
-    let set = call.tenant.programs().variables.set_environment(&*call.broker.log, name, value);
+    let _changes = call.commands.changes.lock();
+    let set = call.tenant.programs().variables.set_environment(&*call.core.log, name, value);
     wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("NAME")?;
-    let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.programs().variables.remove_environment(&*call.broker.log, &name)?;
+    let name = call.text("NAME");
+    let _changes = call.commands.changes.lock();
+    let removed = call.tenant.programs().variables.remove_environment(&*call.core.log, name)?;
     let Some(ticket) = removed else {
         // A run may have removed it just now.
-        wait(call, call.broker.log.last_ticket())?;
+        wait(call, call.core.log.last_ticket())?;
         return Err(Refusal::not_found(format!("Environment variable '{name}' not found.")));
     };
     wait(call, ticket)?;
-    call.tenant.programs().guests.variable_changed(&name);
+    call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let all = call.tenant.programs().variables.environment_list();
     let rows: Vec<_> = all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     Ok(Done::new(format!("{} environment variable(s).", rows.len())).with_data(rows))
@@ -80,12 +76,8 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Parses `NAME=value`: the value is everything behind the first `=`, without quotes round it.
 pub(super) fn assignment<'a>(call: &Call<'a>) -> Result<(&'a str, &'a str), Refusal> {
-    let body = call.body.trim();
-    if body.is_empty() {
-        return Err(missing_argument(call.verb, "NAME=value"));
-    }
-    let Some((name, value)) = body.split_once('=') else {
-        let message = format!("Expected NAME=value. Usage: -{} {}", call.verb.name, call.verb.usage);
+    let Some((name, value)) = call.text("NAME=value").split_once('=') else {
+        let message = format!("Expected NAME=value. Usage: {}", call.verb.full_usage());
         return Err(Refusal::new(Code::ArgumentInvalid, message));
     };
     Ok((name.trim(), unquoted(value)))
@@ -112,5 +104,5 @@ pub(super) fn refused(call: &Call<'_>, error: VariableError) -> Refusal {
 
 /// Counts that the tenant has reached a limit.
 pub(super) fn limit_reached(call: &Call<'_>, limit: Limit) {
-    call.broker.limits.elsewhere.note(limit, &call.tenant.name, call.broker.clock.now());
+    call.core.limits.elsewhere.note(limit, &call.tenant.name, call.core.clock.now());
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, Refusal, unknown_command};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{GROUPS, find};
@@ -10,8 +10,7 @@ use crate::management::command_text::{CommandText, normalized_verb};
 
 pub(super) static HELP: Verb = Verb {
     name: "help",
-    usage: "[verb]",
-    shown: Redaction::All,
+    arguments: &[word("verb").optional()],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -21,8 +20,7 @@ pub(super) static HELP: Verb = Verb {
 };
 
 fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 1)?;
-    let Some(wanted) = arguments.first() else {
+    let Some(wanted) = call.values.get("verb") else {
         let mut rows = Vec::new();
         for (group, verbs) in GROUPS {
             for verb in verbs.iter().filter(|verb| verb.permission.admits(call.tenant, call.identity)) {
@@ -42,8 +40,7 @@ fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn row(verb: &Verb) -> serde_json::Value {
-    let usage = format!("-{} {}", verb.name, verb.usage);
     json!({
-        "verb": format!("-{}", verb.name), "usage": usage.trim_end(), "permission": verb.permission.name(), "summary": verb.summary,
+        "verb": format!("-{}", verb.name), "usage": verb.full_usage(), "permission": verb.permission.name(), "summary": verb.summary,
     })
 }

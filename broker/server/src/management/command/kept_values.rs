@@ -3,21 +3,19 @@
 //! left behind.
 
 use lotmq_auth::Scope;
-use lotmq_router::{filter_matches, topic_filter_valid};
+use lotmq_router::filter_matches;
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::topic_filter;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::management::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
 
 pub(super) static LIST: Verb = Verb {
     name: "listKept",
-    usage: "[topic filter]",
-    shown: Redaction::All,
+    arguments: &[topic_filter("topic filter").optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -28,8 +26,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeKept",
-    usage: "<topic filter>",
-    shown: Redaction::All,
+    arguments: &[topic_filter("topic filter")],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -39,11 +36,11 @@ pub(super) static REMOVE: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let filter = if call.body.trim().is_empty() { None } else { Some(filter(call)?) };
+    let filter = call.topic_filter("topic filter")?;
     let mut rows = Vec::new();
     let mut count = 0_usize;
     call.tenant.programs().guests.values.each_kept(|topic, kept| {
-        if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
+        if filter.is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
                 // Of a state, the key stands behind a NUL, and the value is in its definition's own
@@ -73,21 +70,13 @@ fn beginning(payload: &[u8]) -> String {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let filter = filter(call)?;
+    let filter = call.topic_filter("topic filter")?.unwrap_or_default();
     let guests = &call.tenant.programs().guests;
-    let count = guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    let count = guests.values.forget_all(|topic| filter_matches(filter, topic));
     guests.states.look_again();
     // Values are stored now and then; what is answered is stored before, also that there was
     // nothing to remove.
-    let ticket = guests::save_all_kept(call.broker, call.tenant)?;
-    call.await_stored(ticket.unwrap_or_else(|| call.broker.log.last_ticket()))?;
+    let ticket = guests::save_all_kept(call.hosting, call.tenant)?;
+    call.await_stored(ticket.unwrap_or_else(|| call.core.log.last_ticket()))?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
-}
-
-fn filter(call: &mut Call<'_>) -> Result<String, Refusal> {
-    let filter = call.argument("topic filter")?;
-    let refused =
-        |error| Refusal::new(Code::ArgumentInvalid, format!("'{filter}' is no topic filter: {error}."));
-    topic_filter_valid(&filter).map_err(refused)?;
-    Ok(filter)
 }

@@ -3,15 +3,14 @@
 use lotmq_auth::Scope;
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::sys;
 
 pub(super) static LIST: Verb = Verb {
     name: "listClients",
-    usage: "[prefix] [cursor]",
-    shown: Redaction::All,
+    arguments: &[word("prefix").optional(), word("cursor").optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -21,9 +20,8 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 2)?;
-    let prefix = arguments.first().map_or("", String::as_str);
-    let page = sys::clients_page(call.tenant, prefix, arguments.get(1).map(String::as_str));
+    let prefix = call.values.get("prefix").unwrap_or_default();
+    let page = sys::clients_page(call.tenant, prefix, call.values.get("cursor"));
     let message = match page.total {
         0 => "No active connections found.".to_owned(),
         total => format!("{total} client(s)."),

@@ -7,7 +7,6 @@ use lotmq_definitions::Definition;
 use lotmq_host::RunnerMetrics;
 use serde_json::{Value, json};
 
-use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
@@ -18,8 +17,7 @@ const LONG_RUN: Duration = Duration::from_secs(1);
 
 pub(super) static LIST: Verb = Verb {
     name: "listRuns",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -29,7 +27,6 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let all = call.tenant.programs().guests.run_figures();
     let rows: Vec<Value> =
         all.iter().take(LISTING_ROWS_MAX).map(|(definition, figures)| row(definition, figures)).collect();

@@ -19,6 +19,7 @@ mod broker_status;
 mod dead_letters;
 mod definition_verbs;
 mod dependents;
+mod deploy_warnings;
 mod diagnose;
 mod environment;
 mod fuzz;
@@ -33,7 +34,6 @@ mod panels;
 mod projects;
 mod published;
 mod python;
-mod redaction;
 mod reference;
 mod remove_entity;
 mod reply;
@@ -69,7 +69,7 @@ pub use reference::commands_markdown;
 pub(crate) use run::not_allowed;
 use run::{busy, config_new};
 pub(crate) use users::is_own_password;
-use verb::{Verb, Work};
+use verb::{Verb, Work, argument, redaction};
 pub(crate) use workers::in_process::command as command_in_process;
 pub(crate) use workers::start;
 
@@ -260,31 +260,11 @@ static SHORT_FORMS: &[(&str, &Verb)] = &[
     ("L", &assets::listing::AVAILABLE),
 ];
 
-/// Verbs of which what stands behind the first argument, if not all, is one text: LoT, Python,
-/// JSON, a value. It is not taken apart at blanks and quotation marks.
-static WITH_TEXT: &[&Verb] = &[
-    &definition_verbs::actions::ADD,
-    &definition_verbs::models::ADD,
-    &rules::ADD,
-    &definition_verbs::routes::ADD,
-    &definition_verbs::themes::ADD,
-    &panels::ADD,
-    &panels::ADD_VISU,
-    &python::ADD,
-    &run_action::RUN,
-    &assets::settings::CONFIG_SAVE,
-    &environment::SET,
-    &secrets::SET,
-    &audit::QUERY,
-    &audit::DECRYPT,
-    &projects::LOAD_LICENSE,
-];
-
 /// Whether what stands behind a verb, written with its dashes, is a text instead of arguments.
 #[must_use]
 pub fn takes_text(verb: &str) -> bool {
     let verb = command_text::normalized_verb(verb).and_then(|name| find(&name));
-    verb.is_some_and(|verb| WITH_TEXT.iter().any(|with_text| with_text.name == verb.name))
+    verb.is_some_and(|verb| argument::takes_rest(verb.arguments))
 }
 
 /// Names of every verb that works, without dashes.
@@ -430,7 +410,7 @@ mod tests {
             assert_eq!(takes_text(written), expected, "{written}");
         }
         let texts = ["text>", "<json>", "[json]", "=value>", "|filter]", "<anything>"];
-        for verb in verbs().filter(|verb| texts.iter().any(|text| verb.usage.contains(text))) {
+        for verb in verbs().filter(|verb| texts.iter().any(|text| verb.usage().contains(text))) {
             assert!(takes_text(&format!("-{}", verb.name)) || verb.name == "addVisuFile", "{}", verb.name);
         }
     }
@@ -455,7 +435,7 @@ mod tests {
         }
         // Every verb that takes the text of a program or a module compiles it.
         let sources = ["<LoT text>", "lot64:", "zip64:", "<Python"];
-        for verb in verbs().filter(|verb| sources.iter().any(|source| verb.usage.contains(source))) {
+        for verb in verbs().filter(|verb| sources.iter().any(|source| verb.usage().contains(source))) {
             assert!(matches!(verb.work, Work::Compiles | Work::CompilesModule), "{}", verb.name);
         }
         let cut = format!("-addAction {}€", "x".repeat(52));

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::add_entity::refused;
+use super::argument::{FORCE, VerbArgument, file, option, switch, word, words};
 use super::assets;
 use super::dependents::left_without_module;
 use super::ownership::Removal;
-use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -48,11 +48,40 @@ pub(crate) mod local;
 pub(super) mod options;
 pub(super) mod parts;
 
+/// Name of the option that names a tenant.
+const TENANT_OPTION: &str = "-tenant";
+
+/// Option that names the caller's own tenant.
+const TENANT: VerbArgument = option(TENANT_OPTION, "t").loose().repeated().with_form("[-tenant t]");
+
+/// Words of `-addModule`, whose options depend on one another.
+const ALL_WORDS: &str = "words";
+
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
-    usage: "<name> -world action|rule|route|auth [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
-            [-config json] [-keepConfig] [-sig ed25519:base64] [-replace] [-force] [-disabled] wasm64:<base64>|-size <bytes>",
-    shown: Redaction::All,
+    arguments: &[
+        word("name"),
+        option("-world", "action|rule|route|auth").required(),
+        option("-on", "\"a/#,b/+\""),
+        option("-topics", "\"a/#\""),
+        option("-grant", "\"kind:name\"").repeated(),
+        switch("-grantAll"),
+        option("-net", "\"host:port\""),
+        option("-version", "v"),
+        option("-sha256", "hex"),
+        option("-memory", "MiB"),
+        option("-time", "ms"),
+        option("-config", "json").secret(),
+        switch("-keepConfig"),
+        option("-sig", "ed25519:base64"),
+        switch("-replace"),
+        FORCE,
+        switch("-disabled"),
+        TENANT.hidden(),
+        option("-size", "bytes").hidden(),
+        file("wasm64:<base64>").with_form("wasm64:<base64>|-size <bytes>"),
+        words(ALL_WORDS),
+    ],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -65,8 +94,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeModule",
-    usage: "<name> [-tenant t] [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), TENANT, FORCE],
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -77,8 +105,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listModules",
-    usage: "[-tenant t]",
-    shown: Redaction::All,
+    arguments: &[TENANT],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -89,8 +116,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static INFO: Verb = Verb {
     name: "moduleInfo",
-    usage: "<name> [-tenant t]",
-    shown: Redaction::All,
+    arguments: &[word("name"), TENANT],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -101,20 +127,18 @@ pub(super) static INFO: Verb = Verb {
 
 pub(super) static ENABLE: Verb = Verb {
     name: "enableModule",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
     summary: "Lets a module run, and one that pauses after traps at once; one of another user with -force only.",
     example: "-enableModule scale",
-    execute: |call| switch(call, false),
+    execute: |call| set_disabled(call, false),
 };
 
 pub(super) static ROLLBACK: Verb = Verb {
     name: "rollbackModule",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -125,33 +149,32 @@ pub(super) static ROLLBACK: Verb = Verb {
 
 pub(super) static DISABLE: Verb = Verb {
     name: "disableModule",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
     summary: "Keeps a module from running; one of another user with -force only.",
     example: "-disableModule scale",
-    execute: |call| switch(call, true),
+    execute: |call| set_disabled(call, true),
 };
 
 /// Installs a module, or begins its upload in parts. The command of an upload comes here again with
 /// the bytes.
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let mut arguments = call.all_arguments()?.into_iter();
-    let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
-    call.about(EntityType::Module, &name);
-    if !is_module_name(&name) {
-        let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", truncated(&name));
+    let mut words = call.values.all(ALL_WORDS);
+    let name = words.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
+    call.about(EntityType::Module, name);
+    if !is_module_name(name) {
+        let message = format!("Module name '{}' is invalid: {MODULE_NAME_RULE}.", truncated(name));
         return Err(Refusal::new(Code::ModuleNameInvalid, message));
     }
-    let mut asked = read_options(call.verb, arguments)?;
+    let mut asked = read_options(call.verb, words)?;
     asked.tenant.as_deref().map_or(Ok(()), |tenant| own_tenant(call, tenant))?;
     let world = world_of(call, &asked)?;
     asked.check(world)?;
     let bytes = match &call.job.upload {
         Some(received) => received.bytes.clone(),
-        None if asked.is_in_parts() => return parts::begin(call, &name, world, &asked),
+        None if asked.is_in_parts() => return parts::begin(call, name, world, &asked),
         None => component(call, &asked)?.into(),
     };
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
@@ -168,7 +191,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     if asked.keeps_config {
-        keep_config(call, &name, &mut asked, (world, schema));
+        keep_config(call, name, &mut asked, (world, schema));
     }
     asked.options.config = configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
@@ -176,7 +199,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     for (_, warning) in warnings.iter_mut().filter(|(code, _)| *code == Code::NotGranted) {
         let missing = manifest.iter().flatten().filter(|wanted| !grants::covers(&granted, wanted));
         let then = if world == World::Rule { " Rules that ask it deny wherever it wants that." } else { "" };
-        warning.push_str(&format!("{then} {}", granting::hint(&name, missing)));
+        warning.push_str(&format!("{then} {}", granting::hint(name, missing)));
     }
     asked.warnings.extend(warnings);
     if granted.len() > MODULE_GRANTS_MAX {
@@ -185,18 +208,18 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     asked.options.granted = Some(granted);
     let module = Module {
-        name: name.as_str().into(),
+        name: name.into(),
         world,
         options: asked.options,
         hash,
         component_bytes: bytes.len(),
         said: Said::default(),
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
     };
-    check_place(call, (&name, world, module.component_bytes), asked.replacing)?;
+    check_place(call, (name, world, module.component_bytes), asked.replacing)?;
     let of_command = (module, ComponentPlace::Uploaded(bytes));
-    let policies = policies(call, &name);
+    let policies = policies(call, name);
     let compiled = compiling::compile(call, of_command, policies.clone())?;
     let done = install_and_tell(call, (compiled, policies, None), asked.replacing, None)?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(*code, warning)))
@@ -243,7 +266,7 @@ fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Re
 
 /// Key that signed the bytes of a module; `None` where they are not signed and need not be.
 fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<Option<String>, Refusal> {
-    signature::check(&call.broker.config.modules, bytes, signature)
+    signature::check(&call.hosting.config.modules, bytes, signature)
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
@@ -256,8 +279,8 @@ fn stored_signed_by(call: &Call<'_>, module: &Module) -> Result<Option<String>, 
     }
     // One of the few that may be in memory at once.
     let _place = call.compile_for().module_place().map_err(|error| refused(error.into()))?;
-    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, module.clone());
-    let component = call.run_blocking(move || components::read(&*broker.archive, tenant, &module))??;
+    let (archive, tenant, module) = (Arc::clone(&call.hosting.archive), call.tenant.id, module.clone());
+    let component = call.run_blocking(move || components::read(&*archive, tenant, &module))??;
     signed_by(call, &component, signature)
 }
 
@@ -348,7 +371,7 @@ fn install(
     replacing: Replacing,
 ) -> Result<(InstalledModule, Option<Arc<Module>>, StoppedAssets), Refusal> {
     let name = Arc::clone(&compiled.module.name);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     let Module { world, component_bytes, .. } = &compiled.module;
     let known = check_place(call, (&name, *world, *component_bytes), replacing)?;
@@ -367,7 +390,7 @@ fn install(
     }
     let mut batch = Batch::new();
     let stopped = foreign_assets::stop(call, &name, &mut batch);
-    let installed = match modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+    let installed = match modules::install(call.tenant, call.hosting, compiled, &mut batch) {
         Ok(installed) => installed,
         Err(error) => {
             stopped.undo(call);
@@ -410,7 +433,7 @@ fn check_place(
         return Err(Refusal::new(Code::WorldMismatch, message));
     }
     if let Some(known) = known.as_deref() {
-        let taken = Removal { arguments: Vec::new(), is_forced };
+        let taken = Removal { is_forced };
         taken.check(call, DefinitionKind::Module.title(), [(name.to_owned(), known.owner.clone())])?;
     }
     let modules = &call.tenant.managed().modules;
@@ -439,18 +462,17 @@ fn check_place(
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::of(without_tenant(call)?);
-    call.check_count(&removal.arguments, &["name"], 0)?;
-    let name = &removal.arguments[0];
+    check_tenants(call)?;
+    let (removal, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let Some(module) = call.tenant.managed().modules.get(name) else { return remove_lost(call, &removal) };
     let owner = module.owner.clone();
-    removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    removal.check_definitions(call, DefinitionKind::Module, [name])?;
     check_unused(call, name, removal.is_forced)?;
     instances::remove(call, name, &removal, &mut batch)?;
-    let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
+    let removed = Guests::remove(call.tenant, call.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
     call.tenant.managed().assets.remove(call.tenant.id, name, owner.as_ref(), &mut batch);
@@ -469,10 +491,10 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Removes the row of a module that the start could not restore. Called with the lock of changes.
 fn remove_lost(call: &mut Call<'_>, removal: &Removal) -> Result<Done, Refusal> {
-    let name = &removal.arguments[0];
+    let name = call.text("name");
     let managed = call.tenant.managed();
     let lost = managed.modules.lost(name).filter(|lost| lost.is_stored).ok_or_else(|| not_found(name))?;
-    removal.check(call, DefinitionKind::Module.title(), [(name.clone(), lost.owner.clone())])?;
+    removal.check(call, DefinitionKind::Module.title(), [(name.to_owned(), lost.owner.clone())])?;
     let mut batch = Batch::new();
     managed.modules.remove(name);
     managed.assets.remove(call.tenant.id, name, lost.owner.as_ref(), &mut batch);
@@ -501,9 +523,7 @@ fn check_unused(call: &Call<'_>, name: &str, is_forced: bool) -> Result<(), Refu
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    if !without_tenant(call)?.is_empty() {
-        return Err(call.too_many_arguments());
-    }
+    check_tenants(call)?;
     let all = call.tenant.managed().modules.all();
     let lost = call.tenant.managed().modules.all_lost();
     let lost = lost.iter().map(|lost| modules::lost_info(call.tenant, lost));
@@ -516,13 +536,14 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = named(call)?;
-    call.about(EntityType::Module, &name);
-    if let Some(lost) = call.tenant.managed().modules.lost(&name) {
+    check_tenants(call)?;
+    let name = call.text("name");
+    call.about(EntityType::Module, name);
+    if let Some(lost) = call.tenant.managed().modules.lost(name) {
         let told = modules::lost_info(call.tenant, &lost);
         return Ok(Done::new(format!("Module '{name}' is damaged: {}.", lost.reason)).with_data(told));
     }
-    let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
+    let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     let mut told = modules::info(call.tenant, &module);
     if let Some(config) = &module.options.config {
         told["configurationBytes"] = config.to_string().len().into();
@@ -532,31 +553,29 @@ fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
     }
     let done = Done::new(format!("Module '{name}'.")).with_data(told);
-    Ok(tell_not_asked(done, &name, module.world))
+    Ok(tell_not_asked(done, name, module.world))
 }
 
-fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
-    let switched = Removal::read(call, &["name"])?;
-    let name = &switched.arguments[0];
+fn set_disabled(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
+    let (switched, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     {
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
-        switched.check_definitions(call, DefinitionKind::Module, [&**name])?;
-        modules::switch(call.tenant, &call.broker.hosting, &module, is_disabled, &mut batch);
+        switched.check_definitions(call, DefinitionKind::Module, [name])?;
+        modules::switch(call.tenant, call.hosting, &module, is_disabled, &mut batch);
         call.commit(batch)?;
     }
     tell(call, name, if is_disabled { "disabled" } else { "enabled" })
 }
 
 fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let asked = Removal::read(call, &["name"])?;
-    let name = &asked.arguments[0];
+    let (asked, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Module, name);
     let modules = &call.tenant.managed().modules;
     let present = modules.get(name).ok_or_else(|| not_found(name))?;
-    asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    asked.check_definitions(call, DefinitionKind::Module, [name])?;
     may_install(call, present.world)?;
     let former = modules.former(name).ok_or_else(|| {
         Refusal::new(Code::NoFormerVersion, format!("Module '{name}' has no version before."))
@@ -576,7 +595,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let module = Module {
         options: ModuleOptions { signed_by, config, ..former.options.clone() },
         owner: call.owner(),
-        installed_at_ms: call.broker.clock.wall_ms(),
+        installed_at_ms: call.core.clock.wall_ms(),
         ..(*former).clone()
     };
     let policies = policies(call, name);
@@ -585,26 +604,9 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     install_and_tell(call, (compiled, policies, Some(&former)), replacing, Some(what))
 }
 
-/// Parses the one argument beside the tenant.
-fn named(call: &Call<'_>) -> Result<String, Refusal> {
-    let mut rest = without_tenant(call)?;
-    call.check_count(&rest, &["name"], 0)?;
-    Ok(rest.swap_remove(0))
-}
-
-/// Arguments without `-tenant <t>`, which must be the caller's own.
-fn without_tenant(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
-    let mut rest = Vec::new();
-    let mut arguments = call.all_arguments()?.into_iter();
-    while let Some(argument) = arguments.next() {
-        if crate::management::command_text::normalized_verb(&argument).as_deref() == Some("tenant") {
-            let tenant = arguments.next();
-            own_tenant(call, &tenant.ok_or_else(|| missing_argument(call.verb, "value of -tenant"))?)?;
-        } else {
-            rest.push(argument);
-        }
-    }
-    Ok(rest)
+/// Refuses tenants that are not the caller's own.
+fn check_tenants(call: &Call<'_>) -> Result<(), Refusal> {
+    call.values.all(TENANT_OPTION).try_for_each(|tenant| own_tenant(call, tenant))
 }
 
 /// Publishes the present state of a module and answers with it.

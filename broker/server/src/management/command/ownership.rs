@@ -18,30 +18,16 @@ use crate::management::managed::Managing as _;
 /// Option of a command that is about what belongs to others, too.
 const FORCE: &str = "-force";
 
-/// Arguments of a command that removes or switches something.
+/// Command that removes or switches something.
 pub(super) struct Removal {
-    /// Arguments without the option.
-    pub(super) arguments: Vec<String>,
     /// Whether it may belong to others.
     pub(super) is_forced: bool,
 }
 
 impl Removal {
-    /// Parses the arguments, as [`Call::arguments`] does; the option may stand anywhere.
-    ///
-    /// # Errors
-    /// Those of [`Call::arguments`].
-    pub(super) fn read(call: &Call<'_>, required: &[&str]) -> Result<Self, Refusal> {
-        let mut arguments = call.all_arguments()?;
-        let is_forced = take_option(&mut arguments);
-        call.check_count(&arguments, required, 0)?;
-        Ok(Self { arguments, is_forced })
-    }
-
-    /// The rest of arguments that were parsed otherwise.
-    pub(super) fn of(mut arguments: Vec<String>) -> Self {
-        let is_forced = take_option(&mut arguments);
-        Self { arguments, is_forced }
+    /// Removal that a command asks for.
+    pub(super) fn of(call: &Call<'_>) -> Self {
+        Self { is_forced: call.values.has(FORCE) }
     }
 
     /// Checks that nothing of another user is removed or switched without being told so. Called
@@ -173,11 +159,4 @@ pub(super) fn warning(done: ByHand, title: &str, name: &str, project: &str) -> V
         }
     };
     problem(Code::OfProject, &text)
-}
-
-/// Takes the option out of the arguments. Whether it was there.
-fn take_option(arguments: &mut Vec<String>) -> bool {
-    let count = arguments.len();
-    arguments.retain(|argument| !argument.eq_ignore_ascii_case(FORCE));
-    arguments.len() < count
 }

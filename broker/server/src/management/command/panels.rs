@@ -12,7 +12,7 @@ use lotmq_definitions::{Definition, DefinitionKind};
 use serde_json::{Value, json};
 
 use super::add_entity::{add, add_text, refused};
-use super::redaction::Redaction;
+use super::argument::{FORCE, file, program, word};
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -25,8 +25,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static ADD: Verb = Verb {
     name: "addPanel",
-    usage: "<LoT text>",
-    shown: Redaction::Digest,
+    arguments: &[program("LoT text")],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -44,8 +43,7 @@ pub(super) static ADD_VISU: Verb = Verb {
 
 pub(super) static ADD_FILE: Verb = Verb {
     name: "addVisuFile",
-    usage: "lot64:<base64 of LoT text>",
-    shown: Redaction::Digest,
+    arguments: &[file("lot64:<base64>").secret().with_form("lot64:<base64 of LoT text>")],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -56,8 +54,7 @@ pub(super) static ADD_FILE: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removePanel",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -71,8 +68,7 @@ pub(super) static REMOVE_VISU: Verb =
 
 pub(super) static LIST: Verb = Verb {
     name: "listPanels",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -83,8 +79,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static CODE: Verb = Verb {
     name: "panelCode",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -95,8 +90,7 @@ pub(super) static CODE: Verb = Verb {
 
 pub(super) static UPDATE_STATE: Verb = Verb {
     name: "updateVisuState",
-    usage: "<name> <DRAFT | PUBLISHED | ARCHIVED>",
-    shown: Redaction::All,
+    arguments: &[word("name"), word("state").with_form("<DRAFT | PUBLISHED | ARCHIVED>")],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -107,8 +101,7 @@ pub(super) static UPDATE_STATE: Verb = Verb {
 
 pub(super) static REFRESH: Verb = Verb {
     name: "refreshVisu",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: PERMISSION,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -118,7 +111,7 @@ pub(super) static REFRESH: Verb = Verb {
 };
 
 fn add_file(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let argument = call.argument("lot64:<base64>")?;
+    let argument = call.text("lot64:<base64>");
     let invalid = |reason: &str| Refusal::new(Code::Base64Invalid, format!("lot64 argument {reason}."));
     let encoded = argument.strip_prefix("lot64:").ok_or_else(|| invalid("must begin with lot64:"))?;
     let bytes = STANDARD.decode(encoded).map_err(|_| invalid("is not valid base64"))?;
@@ -127,7 +120,6 @@ fn add_file(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let rows: Vec<Value> = all(call, DefinitionKind::Panel).iter().map(|panel| row(panel)).collect();
     let message = match rows.len() {
         0 => "No panels registered.".to_owned(),
@@ -163,30 +155,28 @@ fn panel(call: &mut Call<'_>, name: &str) -> Result<Arc<Definition>, Refusal> {
 }
 
 fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    let panel = panel(call, &name)?;
+    let name = call.text("name");
+    let panel = panel(call, name)?;
     Ok(Done::new(format!("Panel '{name}'.")).with_data(&*panel.deployed.source))
 }
 
 fn update_state(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["name", "state"], 0)?;
-    let (name, word) = (&arguments[0], &arguments[1]);
+    let (name, word) = (call.text("name"), call.text("state"));
     let state = ViewState::by_word(word).ok_or_else(|| {
-        let message = format!("Unknown state '{word}'. Usage: -{} {}", call.verb.name, call.verb.usage);
+        let message = format!("Unknown state '{word}'. Usage: {}", call.verb.full_usage());
         Refusal::new(Code::ArgumentInvalid, message)
     })?;
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let panel = panel(call, name)?;
     let installed =
-        views::set_state(call.tenant, &call.broker.hosting, &panel, state, &mut batch).map_err(refused)?;
+        views::set_state(call.tenant, call.hosting, &panel, state, &mut batch).map_err(refused)?;
     call.changed_topics.extend(sys::installed_topics(&installed));
     call.commit(batch)?;
     Ok(Done::new(format!("State of panel '{name}' set to {} successfully!", state.word())))
 }
 
 fn refresh(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let (panels, themes) = (all(call, DefinitionKind::Panel), all(call, DefinitionKind::Theme));
     let message = format!("{} panel(s) and {} theme(s) published.", panels.len(), themes.len());
     for view in panels.iter().chain(&themes) {

@@ -18,9 +18,9 @@ use lotmq_core::limits::Limit;
 use lotmq_definitions::OnExisting;
 use serde_json::{Value, json};
 
+use super::argument::{FORCE, VerbArgument, file, option, switch, text, word};
 use super::environment::limit_reached;
 use super::ownership::Removal;
-use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, CallerFile, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -34,10 +34,24 @@ use plan::ProjectPlan;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
+const BESIDE: VerbArgument = switch("-beside");
+const DRY_RUN: VerbArgument = switch("-dryRun");
+const AGREED: VerbArgument = option("-agreed", "<plan>").value_named("plan");
+const REPLACE: VerbArgument = switch("-replace");
+const KEEP_LOADED: VerbArgument = switch("-keepLoaded");
+
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
-    usage: "<zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
-    shown: Redaction::All,
+    arguments: &[
+        file("source").with_form("<zip64:base64 | path>"),
+        word("name").optional(),
+        word("load").optional(),
+        BESIDE,
+        DRY_RUN,
+        AGREED,
+        REPLACE,
+        KEEP_LOADED,
+    ],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -48,8 +62,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeProject",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -60,8 +73,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
-    usage: "<name> [-beside] [-dryRun] [-agreed <plan>] [-replace] [-keepLoaded]",
-    shown: Redaction::All,
+    arguments: &[word("name"), BESIDE, DRY_RUN, AGREED, REPLACE, KEEP_LOADED],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -72,8 +84,16 @@ pub(super) static LOAD: Verb = Verb {
 
 pub(super) static UNLOAD: Verb = Verb {
     name: "unloadProject",
-    usage: "[name] [-dryRun] [-agreed <plan>] [-force]",
-    shown: Redaction::All,
+    arguments: &[
+        word("name").optional(),
+        DRY_RUN,
+        AGREED,
+        FORCE,
+        // Options of loading, to refuse them.
+        BESIDE.with_form(""),
+        REPLACE.with_form(""),
+        KEEP_LOADED.with_form(""),
+    ],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -84,8 +104,7 @@ pub(super) static UNLOAD: Verb = Verb {
 
 pub(super) static ROLLBACK: Verb = Verb {
     name: "rollbackProject",
-    usage: "<name> [-dryRun] [-agreed <plan>] [-replace]",
-    shown: Redaction::All,
+    arguments: &[word("name"), DRY_RUN, AGREED, REPLACE, BESIDE.with_form(""), KEEP_LOADED.with_form("")],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -96,8 +115,7 @@ pub(super) static ROLLBACK: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listProjects",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -108,8 +126,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static GET: Verb = Verb {
     name: "getProject",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: PERMISSION,
     effect: Effect::TellsWhatIsStored,
     work: Work::Waits,
@@ -120,8 +137,7 @@ pub(super) static GET: Verb = Verb {
 
 pub(super) static DUPLICATE: Verb = Verb {
     name: "duplicateProject",
-    usage: "<name> <new name>",
-    shown: Redaction::All,
+    arguments: &[word("name"), word("new name")],
     permission: PERMISSION,
     effect: Effect::Stores,
     work: Work::Answers,
@@ -132,8 +148,7 @@ pub(super) static DUPLICATE: Verb = Verb {
 
 pub(super) static STATUS: Verb = Verb {
     name: "projectStatus",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -148,8 +163,7 @@ pub(super) static STATUS: Verb = Verb {
 
 pub(super) static MANIFEST: Verb = Verb {
     name: "projectManifest",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -163,8 +177,7 @@ pub(super) static MANIFEST: Verb = Verb {
 
 pub(super) static LOAD_LICENSE: Verb = Verb {
     name: "loadLicense",
-    usage: "<anything>",
-    shown: Redaction::First(0),
+    arguments: &[text("anything").optional().secret().with_form("<anything>")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -221,7 +234,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         source: asked.source,
         manifest: contents.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     let data = about(&project, &contents);
     let message = format!("Project '{}' added successfully!", project.name);
@@ -253,20 +266,17 @@ fn with_former(call: &mut Call<'_>, project: &Project, bytes: Bytes) -> Result<A
 }
 
 fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
-    let (mut arguments, options) = with_options(call)?;
-    if arguments.is_empty() {
-        return Err(missing_argument(call.verb, "source"));
-    }
-    let is_load = |argument: &String| argument.eq_ignore_ascii_case("load");
-    let is_to_be_loaded = arguments.len() > 1 && arguments.last().is_some_and(is_load);
-    if is_to_be_loaded {
-        arguments.pop();
-    }
-    if arguments.len() > 2 {
-        return Err(call.too_many_arguments());
-    }
-    let name = arguments.get(1).cloned();
-    let source = arguments.swap_remove(0);
+    let options = Options::of(call);
+    let (source, words) = (call.text("source").to_owned(), ["name", "load"]);
+    let words = words.into_iter().filter_map(|name| call.values.get(name)).collect::<Vec<_>>();
+    let is_load = |word: &&str| word.eq_ignore_ascii_case("load");
+    let (is_to_be_loaded, name) = match &*words {
+        [only] => (is_load(only), Some(*only).filter(|word| !is_load(word))),
+        [name, last] if is_load(last) => (true, Some(*name)),
+        [_, _, ..] => return Err(call.too_many_arguments()),
+        [] => (false, None),
+    };
+    let name = name.map(str::to_owned);
     let (bytes, default_name, source) = if let Some(encoded) = source.strip_prefix("zip64:") {
         let bytes = STANDARD
             .decode(encoded)
@@ -277,7 +287,7 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
         let hint = "send its folder as zip64:<base64>, or check it out below the folder 'files' of the data directory";
         return Err(Refusal::new(Code::NotAvailable, message).with_suggestion(hint.to_owned()));
     } else {
-        let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
+        let root = call.hosting.config.data.path.join("files").join(&*call.tenant.name);
         let shown = format!("files/{}", call.tenant.name);
         let asked = source.clone();
         let read = call.run_blocking(move || folder::read((&root, &shown), &asked))?;
@@ -290,37 +300,16 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     Ok(Asked { bytes, name, source, is_to_be_loaded, options })
 }
 
-/// Parses the arguments without the options, and the options.
-fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
-    let mut arguments = call.all_arguments()?;
-    let agreed = match arguments.iter().position(|argument| argument.eq_ignore_ascii_case("-agreed")) {
-        None => None,
-        Some(at) if at + 1 < arguments.len() => arguments.drain(at..=at + 1).next_back(),
-        Some(_) => return Err(missing_argument(call.verb, "plan")),
-    };
-    let mut take = |option: &str| {
-        let count = arguments.len();
-        arguments.retain(|argument| !argument.eq_ignore_ascii_case(option));
-        arguments.len() < count
-    };
-    let existing = if take("-replace") { OnExisting::Replace } else { OnExisting::ReplaceOwn };
-    let options = Options {
-        existing,
-        keeps_loaded: take("-keepLoaded"),
-        is_beside: take("-beside"),
-        is_dry_run: take("-dryRun"),
-        agreed,
-    };
-    Ok((arguments, options))
-}
-
-/// Parses the one argument, the name of a project, and the options.
-fn name_with_options(call: &Call<'_>) -> Result<(String, Options), Refusal> {
-    let (mut arguments, options) = with_options(call)?;
-    match (arguments.pop(), arguments.is_empty()) {
-        (None, _) => Err(missing_argument(call.verb, "name")),
-        (Some(name), true) => Ok((name, options)),
-        (Some(_), false) => Err(call.too_many_arguments()),
+impl Options {
+    fn of(call: &Call<'_>) -> Self {
+        let values = call.values;
+        Self {
+            existing: if values.has("-replace") { OnExisting::Replace } else { OnExisting::ReplaceOwn },
+            keeps_loaded: values.has("-keepLoaded"),
+            is_beside: values.has("-beside"),
+            is_dry_run: values.has("-dryRun"),
+            agreed: values.get("-agreed").map(str::to_owned),
+        }
     }
 }
 
@@ -363,7 +352,7 @@ fn store(
     archive: Archive,
     existing: OnExisting,
 ) -> Result<(), Refusal> {
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, existing)?;
     if call.tenant.managed().projects.is_active(&project.name) {
@@ -429,7 +418,7 @@ fn put(
     let bytes_of = |project: &Option<Arc<Project>>| project.as_ref().map_or(0, |it| it.manifest.bytes);
     let before = projects.former(&project.name);
     let (count, bytes) = projects.size();
-    let limits = &call.broker.config.limits;
+    let limits = &call.hosting.config.limits;
     let bytes_max = usize::try_from(limits.project_bytes).unwrap_or(usize::MAX);
     if stored.is_none() && count >= limits.projects as usize {
         limit_reached(call, Limit::Projects);
@@ -479,8 +468,8 @@ fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
 
 /// Finds the project that the one argument names.
 fn find(call: &mut Call<'_>) -> Result<Arc<Project>, Refusal> {
-    let name = call.argument("name")?;
-    named(call, &name)
+    let name = call.text("name");
+    named(call, name)
 }
 
 fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
@@ -494,18 +483,17 @@ fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Ref
     let failed = |error: &dyn std::fmt::Display| {
         Refusal::new(Code::StoreFailed, format!("The files of project '{project}' cannot be read: {error}."))
     };
-    let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, stored.to_owned());
-    let read = move || {
-        broker.archive.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.archive(tenant, &name))
-    };
+    let (archive, tenant, name) = (Arc::clone(&call.hosting.archive), call.tenant.id, stored.to_owned());
+    let read =
+        move || archive.in_snapshot(SnapshotError::is_lost, |snapshot| snapshot.archive(tenant, &name));
     let found = call.run_blocking(read)?;
     let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }
 
 fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (name, options) = name_with_options(call)?;
-    let project = named(call, &name)?;
+    let (name, options) = (call.text("name"), Options::of(call));
+    let project = named(call, name)?;
     let contents = contents(&archive_of(call, &project.name, &project.name)?)?;
     let data = about(&project, &contents);
     deploy(call, (&project, &options), &contents, None, data)
@@ -513,8 +501,7 @@ fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Stores the version before of a project again, in its place: the two change places.
 fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (name, options) = name_with_options(call)?;
-    let name = name.as_str();
+    let (name, options) = (call.text("name"), Options::of(call));
     named(call, name)?;
     let projects = &call.tenant.managed().projects;
     let former = projects.former(name).ok_or_else(|| {
@@ -527,7 +514,7 @@ fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
         source: former.source.clone(),
         manifest: contents.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     let mut data = about(&project, &contents);
     let archive = with_former(call, &project, bytes)?;
@@ -565,7 +552,7 @@ fn deploy(
         return Err(Refusal::new(Code::OwnerGone, message).with_suggestion(hint));
     }
     let compiled = compiled::compile(call, (project, options.existing), &contents.parts);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_owner(call, project, options.existing)?;
     let projects = &call.tenant.managed().projects;
@@ -595,7 +582,7 @@ fn deploy(
         insert(call, project, former);
     }
     let report = compiled::install(call, project, compiled, &ends, &mut batch);
-    let loaded_at = utc_text(call.broker.clock.wall_ms());
+    let loaded_at = utc_text(call.core.clock.wall_ms());
     let (ended, mut loaded): (Vec<Active>, Vec<Active>) =
         active.into_iter().partition(|active| ends(&active.name));
     loaded.push(Active { name: Arc::clone(&project.name), loaded_at });
@@ -636,19 +623,16 @@ fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Ar
 }
 
 fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (asked, options) = with_options(call)?;
-    let removal = Removal::of(asked);
-    let mut asked = removal.arguments.clone();
+    let (asked, options, removal) = (call.values.get("name"), Options::of(call), Removal::of(call));
     let is_of_loading =
         options.is_beside || options.keeps_loaded || options.existing != OnExisting::ReplaceOwn;
-    if asked.len() > 1 || is_of_loading {
+    if is_of_loading {
         return Err(call.too_many_arguments());
     }
-    let asked = asked.pop();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let mut active = call.tenant.managed().projects.active();
     let name = match (asked, &*active) {
-        (Some(name), _) => name,
+        (Some(name), _) => name.to_owned(),
         (None, [one]) => one.name.as_ref().to_owned(),
         (None, []) => return Err(Refusal::new(Code::NotLoaded, "No project is loaded.")),
         (None, several) => {
@@ -693,7 +677,6 @@ fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let rows = call.tenant.managed().projects.list();
     let message = match rows.as_array().map_or(0, Vec::len) {
         0 => "No projects found.".to_owned(),
@@ -713,9 +696,8 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["name", "new name"], 0)?;
-    let project = named(call, &arguments[0])?;
-    let name = &arguments[1];
+    let project = named(call, call.text("name"))?;
+    let name = call.text("new name");
     check_name(name)?;
     if call.tenant.managed().projects.get(name).is_some() {
         return Err(Refusal::new(Code::Exists, format!("Project '{name}' already exists.")));
@@ -723,25 +705,24 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let archive = archive_of(call, &project.name, &project.name)?;
     call.about(EntityType::Project, name);
     let copy = Arc::new(Project {
-        name: name.as_str().into(),
+        name: name.into(),
         source: project.source.clone(),
         manifest: project.manifest.clone(),
         owner: call.owner(),
-        changed_at_ms: call.broker.clock.wall_ms(),
+        changed_at_ms: call.core.clock.wall_ms(),
     });
     store(call, &copy, Archive { bytes: archive, former: None }, OnExisting::ReplaceOwn)?;
     Ok(Done::new(format!("Project '{name}' added successfully!")).with_data(copy.manifest()))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::read(call, &["name"])?;
-    let name = &removal.arguments[0];
-    let _changes = call.broker.commands.changes.lock();
+    let (removal, name) = (Removal::of(call), call.text("name"));
+    let _changes = call.commands.changes.lock();
     let project = named(call, name)?;
     if call.tenant.managed().projects.is_active(name) {
         return Err(is_loaded(name));
     }
-    removal.check(call, "Project", [(name.clone(), project.owner.clone())])?;
+    removal.check(call, "Project", [(name.to_owned(), project.owner.clone())])?;
     let mut batch = Batch::new();
     for name in [name, &former_name(name)] {
         batch.push(Op::DeleteProject { tenant: call.tenant.id, name });

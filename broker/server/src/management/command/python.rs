@@ -6,10 +6,10 @@ use lotmq_definitions::{Need, OnExisting, Origin};
 use lotmq_host::python::PythonError;
 use serde_json::{Value, json};
 
+use super::argument::{FORCE, program, switch, word};
 use super::dependents::left_without;
 use super::ownership::{self, ByHand, Removal};
-use super::redaction::Redaction;
-use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::reply::{Done, EntityType, Refusal};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -26,8 +26,7 @@ const SCRIPT: &str = "Python script";
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
-    usage: "[-replace] <Python text>",
-    shown: Redaction::Digest,
+    arguments: &[switch("-replace"), program("Python text")],
     permission: Permission::Scope(Scope::ActionManagementCreation),
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -38,8 +37,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removePython",
-    usage: "<name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), FORCE],
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -50,8 +48,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllPythonScripts",
-    usage: "[-force]",
-    shown: Redaction::All,
+    arguments: &[FORCE],
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -89,26 +86,21 @@ impl From<ScriptError> for Refusal {
 }
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (source, existing) = match call.body.split_once(char::is_whitespace) {
-        Some((word, source)) if word.eq_ignore_ascii_case("-replace") => (source, OnExisting::Replace),
-        _ => (call.body, OnExisting::ReplaceOwn),
-    };
-    if source.trim().is_empty() {
-        return Err(missing_argument(call.verb, "Python text"));
-    }
+    let source = call.text("Python text");
+    let existing = if call.values.has("-replace") { OnExisting::Replace } else { OnExisting::ReplaceOwn };
     without_line_of_request_id(source)?;
     let name = scripts::name(source)?;
     call.about(EntityType::Python, name);
     check_room(call, name)?;
     // Before the lock: it takes as long as the script does.
     let provenance = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
-    let compiled = scripts::compile(&call.broker.python, name, source, provenance)?;
-    let _changes = call.broker.commands.changes.lock();
+    let compiled = scripts::compile(&call.hosting.python, name, source, provenance)?;
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_room(call, name)?;
     let project = ownership::project_of_script(call, name);
     let mut batch = Batch::new();
-    install_script(call.tenant, call.broker, compiled, &mut batch)?;
+    install_script(call.tenant, call.hosting, compiled, &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
     let warning = project.map(|of| ownership::warning(ByHand::Replaced, SCRIPT, name, &of));
@@ -130,21 +122,20 @@ fn check_room(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::read(call, &["name"])?;
-    let name = &removal.arguments[0];
+    let (removal, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Python, name);
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     if !call.tenant.programs().scripts.contains(name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
-    let names = [name.as_str().into()];
+    let names = [name.into()];
     let warnings = remove_these(call, &removal, &names, &names)?;
     Ok(Done { warnings, ..Done::new(format!("Python script '{name}' removed successfully!")) })
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let removal = Removal::read(call, &[])?;
-    let _changes = call.broker.commands.changes.lock();
+    let removal = Removal::of(call);
+    let _changes = call.commands.changes.lock();
     let displaced = call.tenant.managed().projects.displaced.of_kind(scripts::KIND);
     let displaced: Vec<Box<str>> = displaced.into_iter().map(Into::into).collect();
     let warnings = remove_these(call, &removal, &call.tenant.programs().scripts.names(), &displaced)?;
@@ -178,7 +169,7 @@ fn remove_these(
     let stored = call.commit(batch);
     for name in names {
         call.tenant.programs().scripts.remove(name);
-        Guests::script_is_there(call.tenant, call.broker, name, false);
+        Guests::script_is_there(call.tenant, call.hosting, name, false);
     }
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     stored?;

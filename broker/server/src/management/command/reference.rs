@@ -32,13 +32,12 @@ pub fn commands_markdown() -> String {
                     format!(" Needs `{}`, but for what is one's own.", scope.name())
                 }
             };
-            let usage = format!("-{} {}", verb.name, verb.usage);
             let _ = write!(
                 text,
                 "\n### -{}\n\n{}{needs}\n\n```text\n{}\n\n{}\n```\n",
                 verb.name,
                 verb.summary,
-                usage.trim_end(),
+                verb.full_usage(),
                 verb.example
             );
         }

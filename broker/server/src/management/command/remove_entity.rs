@@ -24,21 +24,20 @@ use lotmq_core::tenant::Tenant;
 /// When there is none of that name, or it belongs to another user and the command does not say that
 /// it is to go all the same.
 pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
-    let removal = Removal::read(call, &["name"])?;
-    let name = &removal.arguments[0];
+    let (removal, name) = (Removal::of(call), call.text("name"));
     call.about(entity_type(kind), name);
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
-    removal.check_definitions(call, kind, [&**name])?;
+    let _changes = call.commands.changes.lock();
+    removal.check_definitions(call, kind, [name])?;
     let stored_kind = (kind.title(), kind.key());
-    removal.check_displaced(call, stored_kind, [&**name])?;
+    removal.check_displaced(call, stored_kind, [name])?;
     let left = LeftMessages::of(call.tenant, kind, name);
     let of_project = of_project(call, kind, name);
-    let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
+    let removed = Guests::remove(call.tenant, call.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
-    let displaced = ownership::remove_displaced(call, stored_kind, [&**name], &mut batch);
-    let needed_by = left_without(call, &Need::Definition(kind, name.as_str().into()));
+    let displaced = ownership::remove_displaced(call, stored_kind, [name], &mut batch);
+    let needed_by = left_without(call, &Need::Definition(kind, name.into()));
     call.commit(batch)?;
     let done = left.report(format!("{} '{name}' removed successfully!", kind.title()));
     Ok(Done { warnings: of_project.into_iter().chain(displaced).chain(needed_by).collect(), ..done })
@@ -123,9 +122,9 @@ pub(super) fn remove_where(
     kind: DefinitionKind,
     goes: impl Fn(&str) -> bool,
 ) -> Result<RemovedEntities, Refusal> {
-    let removal = Removal::read(call, &[])?;
+    let removal = Removal::of(call);
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let names: Vec<Arc<str>> = {
         let registry = call.tenant.programs().guests.registry.read();
         let all = registry.list(kind).map(|definition| Arc::clone(definition.name()));
@@ -141,7 +140,7 @@ pub(super) fn remove_where(
     let of_projects: Vec<Value> = names.iter().filter_map(|name| of_project(call, kind, name)).collect();
     for name in &names {
         left.add(&LeftMessages::of(call.tenant, kind, name));
-        if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch) {
+        if let Ok(removed) = Guests::remove(call.tenant, call.hosting, kind, name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }

@@ -314,8 +314,8 @@ pub(crate) fn not_available(name: &str) -> Refusal {
 
 /// Refusal of a command that lacks an argument.
 pub(crate) fn missing_argument(verb: &Verb, argument: &str) -> Refusal {
-    let Verb { name, usage, .. } = verb;
-    Refusal::new(Code::MissingArgument, format!("Missing argument: {argument}. Usage: -{name} {usage}"))
+    let usage = verb.full_usage();
+    Refusal::new(Code::MissingArgument, format!("Missing argument: {argument}. Usage: {usage}"))
 }
 
 #[cfg(test)]

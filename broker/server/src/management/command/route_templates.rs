@@ -1,7 +1,7 @@
 //! `-listTemplates`, `-routeCode`: the types of routes that this build runs, and a text to begin
 //! with of every type that is checked. Commands reference §4.
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -10,8 +10,7 @@ use crate::guests::route_types::{runs_route_type, shipped};
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -22,8 +21,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static CODE: Verb = Verb {
     name: "routeCode",
-    usage: "<TYPE>",
-    shown: Redaction::All,
+    arguments: &[word("TYPE")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -32,19 +30,18 @@ pub(super) static CODE: Verb = Verb {
     execute: code,
 };
 
-fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
+fn list(_: &mut Call<'_>) -> Result<Done, Refusal> {
     // A route of an uploaded module runs here as well.
     let names: Vec<&str> = shipped().map(|known| known.name).chain([WASM]).collect();
     Ok(Done::new(format!("{} template(s).", names.len())).with_data(names))
 }
 
 fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let wanted = call.argument("TYPE")?;
-    let found = lot_to_wasm::route_template(&wanted);
+    let wanted = call.text("TYPE");
+    let found = lot_to_wasm::route_template(wanted);
     let unknown = || {
         let refusal = Refusal::not_found(format!("Unknown route type '{wanted}'."));
-        match lot_to_wasm::nearest_route_type(&wanted) {
+        match lot_to_wasm::nearest_route_type(wanted) {
             Some(near) => refusal.with_suggestion(format!("did you mean {near}?")),
             None => refusal,
         }

@@ -10,7 +10,7 @@ use lotmq_definitions::Origin;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::redaction::Redaction;
+use super::argument::{switch, word};
 use super::reply::{Done, EntityType, Refusal, WITHHELD, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -25,8 +25,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) static LIST: Verb = Verb {
     name: "listRoutes",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -37,8 +36,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static CONNECTION_STATUS: Verb = Verb {
     name: "connectionStatus",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -49,8 +47,7 @@ pub(super) static CONNECTION_STATUS: Verb = Verb {
 
 pub(super) static CHECK_CONNECTION: Verb = Verb {
     name: "checkRouteConnection",
-    usage: "<name> [-new]",
-    shown: Redaction::All,
+    arguments: &[word("name"), switch("-new")],
     permission: Permission::ScopeOrOwn(Scope::RouteManagementCreation),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -60,7 +57,6 @@ pub(super) static CHECK_CONNECTION: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let rows = rows(call);
     let message = match rows.len() {
         0 => "No routes registered.".to_owned(),
@@ -71,7 +67,6 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Answers `-connectionStatus`, as `-listRoutes`; the message is a text with a line for each route.
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let rows = rows(call);
     let line = |row: &Row| {
         let why = row.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
@@ -153,7 +148,7 @@ impl Received {
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
-    let now = call.broker.definitions_now().wall;
+    let now = call.hosting.definitions_now().wall;
     let routes = call.tenant.programs().guests.routes_in_order();
     routes.iter().map(|route| row(call, route, now)).collect()
 }
@@ -161,7 +156,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
 /// How a route stands, for its diagnosis: members of its row, and whether it stands still until
 /// people have corrected something.
 pub(super) fn status_row(call: &Call<'_>, route: &RouteRunner) -> (Value, bool) {
-    let Row { connection, health, reason, .. } = row(call, route, call.broker.definitions_now().wall);
+    let Row { connection, health, reason, .. } = row(call, route, call.hosting.definitions_now().wall);
     let shown = json!({ "connection": connection, "health": health, "reason": reason });
     (shown, route.stands_still())
 }
@@ -259,19 +254,14 @@ fn refusal(code: Code, message: String, data: Value) -> Refusal {
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let mut arguments = call.all_arguments()?;
-    let count = arguments.len();
-    arguments.retain(|argument| !argument.eq_ignore_ascii_case("-new"));
-    let is_new = arguments.len() < count;
-    call.check_count(&arguments, &["name"], 0)?;
-    let name = arguments.swap_remove(0);
-    call.about(EntityType::Route, &name);
-    let route = call.tenant.programs().guests.route(&name);
+    let (name, is_new) = (call.text("name"), call.values.has("-new"));
+    call.about(EntityType::Route, name);
+    let route = call.tenant.programs().guests.route(name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
     if !may_check(call, &route) {
         return Err(Refusal::permission_denied(call.verb.name));
     }
-    let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, (PROBE_PATIENCE, is_new));
+    let probe = Guests::probe(call.tenant, &call.hosting.routes, &route, (PROBE_PATIENCE, is_new));
     // A route that has failed for good, and waits for somebody.
     let why = || visible_reason(call, &route, route.status().reason());
     let stopped = route.stands_still().then(|| why().unwrap_or("see its topic Error".to_owned()));
@@ -299,7 +289,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok(Done::new(message).with_data(data))
         }
         (Ok(_), None) if probe.is_new && route.status().connection() == Connection::Reconnecting => {
-            Ok(connects_now(call, &route, &name).with_data(data))
+            Ok(connects_now(call, &route, name).with_data(data))
         }
         (Ok(_), None) => match why().filter(|_| route.waiting().0 > 0) {
             // The message that waits was handed over and failed, which a probe does not find out.

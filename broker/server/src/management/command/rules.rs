@@ -10,7 +10,6 @@ use lotmq_definitions::{DefinitionKind, OnExisting};
 use serde_json::{Value, json};
 
 use super::definition_verbs;
-use super::redaction::Redaction;
 use super::remove_entity::{RemovedEntities, remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -34,8 +33,7 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 
 pub(super) static RESTORE: Verb = Verb {
     name: "restoreRules",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Compiles,
@@ -46,8 +44,7 @@ pub(super) static RESTORE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listRules",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -63,8 +60,9 @@ pub(super) fn count_changed(call: &mut Call<'_>) {
 }
 
 fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    if let Some(name) = call.all_arguments()?.into_iter().find(|name| built_in(name).is_some()) {
-        call.about(EntityType::Rule, &name);
+    let name = call.text("name");
+    if built_in(name).is_some() {
+        call.about(EntityType::Rule, name);
         let message = format!("Rule '{name}' is a built-in rule and cannot be removed.");
         return Err(Refusal::new(Code::BuiltIn, message));
     }
@@ -85,10 +83,9 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
-    for definition in seeds::restore(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch) {
+    let _changes = call.commands.changes.lock();
+    for definition in seeds::restore(call.tenant, call.hosting, OnExisting::Replace, &mut batch) {
         call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
     }
     count_changed(call);
@@ -97,7 +94,6 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let registry = call.tenant.programs().guests.registry.read();
     let row = |rule: &Arc<lotmq_definitions::Definition>| {
         let facts = rule.facts().rule.as_ref();

@@ -9,7 +9,9 @@ use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use super::answer::{publish_reply, publish_reply_to_asker};
+use super::argument::{ArgumentValues, NO_VALUES};
 use super::modules::parts;
+use super::redaction::redacted;
 use super::reply::{self, Done, Heading, Refusal, Reply};
 use super::verb::{Call, CallerFile, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
@@ -21,6 +23,7 @@ use crate::management::command_queue::OwnPassword;
 use crate::management::command_queue::job::{CommandCaller, Job};
 use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
+use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
@@ -48,9 +51,9 @@ pub(super) struct Executed {
 
 /// Executes a command and records it in the audit.
 pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
-    broker.counters.commands.add(1);
+    broker.core.counters.commands.add(1);
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
-        note(broker, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
+        note(&broker.core, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
         let refusal = Refusal::new(Code::NotUtf8, "The command is not UTF-8 text.");
         return refuse(broker, job, Heading::default(), refusal);
     };
@@ -60,12 +63,20 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     let Some(verb) = name.as_deref().and_then(find) else {
         return run_unknown(broker, job, &text, heading);
     };
+    let values;
     let mut call = Call {
         broker,
+        core: &broker.core,
+        hosting: &broker.hosting,
+        commands: &broker.commands,
+        backups: &broker.backups,
+        uploads: &broker.uploads,
+        logs: &broker.logs,
+        net: &broker.net,
         tenant: &job.caller.tenant,
         identity: &job.caller.identity,
         verb,
-        body: &text.body,
+        values: &NO_VALUES,
         entity: None,
         details: None,
         changed_topics: Vec::new(),
@@ -74,9 +85,22 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         restarts: false,
         users_changed: false,
     };
-    let outcome = execute_and_count(&mut call, job);
+    let outcome = match admit(&call, &text.body) {
+        Ok(parsed) => {
+            values = parsed;
+            call.values = &values;
+            execute(&mut call)
+        }
+        Err(refusal) => Err(refusal),
+    };
+    if let Some(upload) = &job.upload {
+        parts::end(&call, upload, &outcome);
+    }
+    if outcome.is_err() {
+        call.core.counters.commands_refused.add(1);
+    }
     tell(job, verb, outcome.is_ok());
-    note_executed(&call, job, &outcome);
+    note_executed(&call, &text.body, &outcome);
     let heading = Heading {
         command: Some(verb.name),
         entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
@@ -98,7 +122,7 @@ fn run_unknown(broker: &Broker, job: &Job, text: &CommandText<'_>, heading: Head
         Some(name) => (Some(name), reply::not_available(name)),
         None => (None, reply::unknown_command(text)),
     };
-    note(broker, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
+    note(&broker.core, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
     refuse(broker, job, Heading { command: verb, ..heading }, refusal)
 }
 
@@ -133,7 +157,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
     let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     note(
-        broker,
+        &broker.core,
         job,
         AuditEntry {
             verb: verb.map(|verb| verb.name),
@@ -148,7 +172,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
 
 /// Refuses a command that no verb has executed.
 fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) -> Executed {
-    broker.counters.commands_refused.add(1);
+    broker.core.counters.commands_refused.add(1);
     Executed {
         reply: heading.reply(job.caller.identity.user.as_deref(), &Err(refusal)),
         changed_topics: Vec::new(),
@@ -159,34 +183,29 @@ fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) ->
     }
 }
 
-fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
-    let outcome = execute(call);
-    if let Some(upload) = &job.upload {
-        parts::end(call, upload, &outcome);
-    }
-    if outcome.is_err() {
-        call.broker.counters.commands_refused.add(1);
-    }
-    outcome
-}
-
-fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
+/// Checks that the command may be executed now, and parses its arguments. A text is copied only for
+/// a user who may give the command.
+fn admit<'t>(call: &Call<'_>, body: &'t str) -> Result<ArgumentValues<'t>, Refusal> {
     // The user may have been removed, or may have lost the right, while the command waited.
     call.check_current()?;
-    if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
+    if let Some(failure) = call.core.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
     if call.verb.effect == Effect::Stores
-        && let Some(hangs) = call.broker.commands.stored.hangs(&*call.broker.log)
+        && let Some(hangs) = call.commands.stored.hangs(&*call.core.log)
     {
         return Err(Refusal::of_store(&hangs, "Nothing has changed."));
     }
+    ArgumentValues::parse(call.verb.arguments, body).map_err(|mistake| call.mistaken(mistake))
+}
+
+fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if call.verb.effect == Effect::Stores {
         let outcome = (call.verb.execute)(call);
         if outcome.is_err() {
             // That something is there already, or is not there, may rest on a change that is being
             // stored.
-            drop(call.broker.commands.changes.lock());
+            drop(call.commands.changes.lock());
         }
         return outcome;
     }
@@ -194,7 +213,7 @@ fn execute(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return (call.verb.execute)(call);
     }
     // A change is in force before it is on the disk.
-    let changes = call.broker.commands.changes.try_lock_for(CHANGE_PATIENCE);
+    let changes = call.commands.changes.try_lock_for(CHANGE_PATIENCE);
     let done = (call.verb.execute)(call)?;
     if changes.is_some() {
         return Ok(done);
@@ -225,7 +244,7 @@ fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     }
 }
 
-fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
+fn note(core: &Core, job: &Job, entry: AuditEntry<'_>) {
     let CommandCaller { tenant, identity, .. } = &job.caller;
     let endpoint = identity.peer.address();
     // A guest's command is given in the name of a user who need not be there.
@@ -254,12 +273,12 @@ fn note(broker: &Broker, job: &Job, entry: AuditEntry<'_>) {
         ..Record::new(Event::Command)
     };
     let kind = kind_of(tenant, identity, entry.has_changed);
-    tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
+    tenant.managed().audit.command(kind, &core.counters, core.clock.wall_ms(), identity, &record);
 }
 
 /// Records a command that was executed. One that changed something is not answered before its
 /// record is stored.
-fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
+fn note_executed(call: &Call<'_>, body: &str, outcome: &Result<Done, Refusal>) {
     let audit = &call.tenant.managed().audit;
     if !audit.is_enabled() {
         return;
@@ -268,7 +287,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     // Text that does not fit the verb may be anything, such as a password behind a missing blank.
     let unformed = [Code::TooManyArguments, Code::ArgumentInvalid, Code::MissingArgument];
     let is_formed = unformed.iter().all(|code| code.name() != result);
-    let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
+    let arguments = is_formed.then(|| redacted(call.verb.arguments, body)).flatten();
     // A definition may have put a secret there.
     let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
@@ -282,13 +301,13 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
         details: call.details.as_ref(),
         has_changed: outcome.is_ok() && matches!(call.verb.effect, Effect::Stores | Effect::MakesRoom),
     };
-    let (broker, has_changed) = (call.broker, entry.has_changed);
-    note(broker, job, entry);
+    let (core, commands, has_changed) = (call.core, call.commands, entry.has_changed);
+    note(core, call.job, entry);
     if has_changed
-        && broker.store_failure().is_none()
-        && broker.commands.stored.hangs(&*broker.log).is_none()
-        && let Some(ticket) = audit.settle(&*broker.log, &broker.counters, broker.clock.wall_ms())
-        && let Err(error) = broker.commands.stored.wait(&*broker.log, ticket)
+        && core.store_failure().is_none()
+        && commands.stored.hangs(&*core.log).is_none()
+        && let Some(ticket) = audit.settle(&*core.log, &core.counters, core.clock.wall_ms())
+        && let Err(error) = commands.stored.wait(&*core.log, ticket)
     {
         warn!(verb = call.verb.name, %error, "the record of a command is stored later");
     }

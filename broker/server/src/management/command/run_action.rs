@@ -6,19 +6,17 @@ use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_host::Argument;
 use serde_json::{Map, Value, json};
 
-use super::redaction::Redaction;
-use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::argument::{json, word};
+use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
-use crate::management::command_text::first_argument;
 
 pub(super) static RUN: Verb = Verb {
     name: "runAction",
-    usage: "<name> [json]",
-    shown: Redaction::First(1),
+    arguments: &[word("name"), json("json").optional()],
     permission: Permission::Scope(Scope::ActionManagementRun),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -28,22 +26,20 @@ pub(super) static RUN: Verb = Verb {
 };
 
 fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let argument = first_argument(call.body)?;
-    let Some((name, json)) = argument else { return Err(missing_argument(call.verb, "name")) };
-    call.about(EntityType::Action, &name);
-    let definition =
-        call.tenant.programs().guests.registry.read().get(DefinitionKind::Action, &name).cloned();
-    let definition =
-        definition.ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.clone()).to_string()))?;
-    let (request, warning) = request(&definition, json.trim())?;
+    let name = call.text("name");
+    call.about(EntityType::Action, name);
+    let definition = call.tenant.programs().guests.registry.read().get(DefinitionKind::Action, name).cloned();
+    let definition = definition
+        .ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.to_owned()).to_string()))?;
+    let (request, warning) = request(&definition, call.values.get("json"))?;
     check_message(call, &request)?;
     let report = call
         .tenant
         .programs()
         .guests
-        .run_action(&name, request, call.broker.clock.wall_ms())
+        .run_action(name, request, call.core.clock.wall_ms())
         .map_err(refused)?;
-    let data = data(&name, &report);
+    let data = data(name, &report);
     if let Some(error) = report.error {
         let message = format!("Action '{name}' failed: {}", error.message);
         let mut entry = json!({ "message": error.message, "code": error.code });
@@ -84,8 +80,8 @@ fn check_message(call: &Call<'_>, request: &RunRequest) -> Result<(), Refusal> {
 }
 
 /// Parses the request for a run, with a warning where it was made up.
-fn request(definition: &Definition, json: &str) -> Result<(RunRequest, Option<String>), Refusal> {
-    if !json.is_empty() {
+fn request(definition: &Definition, json: Option<&str>) -> Result<(RunRequest, Option<String>), Refusal> {
+    if let Some(json) = json {
         return Ok((parsed(definition, json)?, None));
     }
     let trigger = definition.trigger().filter(|trigger| trigger.has_message());

@@ -4,16 +4,15 @@
 use lotmq_auth::Scope;
 use serde_json::json;
 
+use super::argument::{name_and_value, word};
 use super::environment::{assignment, refused, wait};
-use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::HasPrograms as _;
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",
-    usage: "<NAME=value>",
-    shown: Redaction::Name,
+    arguments: &[name_and_value("NAME=value")],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -24,8 +23,7 @@ pub(super) static SET: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeSecret",
-    usage: "<NAME>",
-    shown: Redaction::All,
+    arguments: &[word("NAME")],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -36,8 +34,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listSecrets",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -48,29 +45,28 @@ pub(super) static LIST: Verb = Verb {
 
 fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
-    let _changes = call.broker.commands.changes.lock();
-    let set = call.tenant.programs().variables.set_secret(&*call.broker.log, name, value);
+    let _changes = call.commands.changes.lock();
+    let set = call.tenant.programs().variables.set_secret(&*call.core.log, name, value);
     wait(call, set.map_err(|error| refused(call, error))?)?;
     call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' set successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("NAME")?;
-    let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.programs().variables.remove_secret(&*call.broker.log, &name)?;
+    let name = call.text("NAME");
+    let _changes = call.commands.changes.lock();
+    let removed = call.tenant.programs().variables.remove_secret(&*call.core.log, name)?;
     let Some(ticket) = removed else {
         // A run may have removed it just now.
-        wait(call, call.broker.log.last_ticket())?;
+        wait(call, call.core.log.last_ticket())?;
         return Err(Refusal::not_found(format!("Secret '{name}' not found.")));
     };
     wait(call, ticket)?;
-    call.tenant.programs().guests.variable_changed(&name);
+    call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let names = call.tenant.programs().variables.secret_names();
     let rows: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
     Ok(Done::new(format!("{} secret(s).", rows.len())).with_data(rows))

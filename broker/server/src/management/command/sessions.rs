@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lotmq_auth::Scope;
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::{number, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -18,10 +18,12 @@ use lotmq_core::client::session_end;
 use lotmq_core::tenant::client::Client;
 use lotmq_process::this_turn;
 
+/// End of the message about a word that is no number of a connection.
+const NOT_A_CONNECTION: &str = "is not a number of a connection";
+
 pub(super) static LIST: Verb = Verb {
     name: "listSessions",
-    usage: "[prefix] [cursor]",
-    shown: Redaction::All,
+    arguments: &[word("prefix").optional(), word("cursor").optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -32,8 +34,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static END: Verb = Verb {
     name: "endSession",
-    usage: "<client id> [user]",
-    shown: Redaction::All,
+    arguments: &[word("client id"), word("user").optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::MakesRoom,
     work: Work::Answers,
@@ -44,8 +45,7 @@ pub(super) static END: Verb = Verb {
 
 pub(super) static KICK: Verb = Verb {
     name: "kickClient",
-    usage: "<client id> [user]",
-    shown: Redaction::All,
+    arguments: &[word("client id"), word("user").optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -56,8 +56,7 @@ pub(super) static KICK: Verb = Verb {
 
 pub(super) static LIST_CONNECTIONS: Verb = Verb {
     name: "listConnections",
-    usage: "[cursor]",
-    shown: Redaction::All,
+    arguments: &[number("cursor", NOT_A_CONNECTION).optional()],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -68,8 +67,7 @@ pub(super) static LIST_CONNECTIONS: Verb = Verb {
 
 pub(super) static END_CONNECTION: Verb = Verb {
     name: "endConnection",
-    usage: "<number>",
-    shown: Redaction::All,
+    arguments: &[number("number", NOT_A_CONNECTION)],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -79,12 +77,10 @@ pub(super) static END_CONNECTION: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 2)?;
-    let prefix = arguments.first().map_or("", String::as_str);
-    let page =
-        sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str), &*call.broker.clock);
+    let prefix = call.values.get("prefix").unwrap_or_default();
+    let page = sys::sessions_page(call.tenant, prefix, call.values.get("cursor"), &*call.core.clock);
     // Behind the page: what is in neither has ended for good.
-    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &*call.broker.log);
+    let ending = call.tenant.sessions.lock().ending(prefix, &call.core.turns, &*call.core.log);
     let (stored, anonymous) = call.tenant.shares.sessions();
     let data = json!({
         "sessions": page.rows,
@@ -121,27 +117,27 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     });
     let message = format!("{} session(s) of client '{client_id}' ended.", found.len());
     // Nothing else could be done about a disk that a session has filled.
-    if call.broker.store_failure().is_some() {
+    if call.core.store_failure().is_some() {
         let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
         return Ok(Done::new(message).with_warning(Code::StoreFailed, words));
     }
-    call.await_stored(call.broker.log.last_ticket())?;
+    call.await_stored(call.core.log.last_ticket())?;
     Ok(Done::new(message))
 }
 
 /// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now
 /// could be there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
-    let (turns, log) = (&call.broker.turns, &*call.broker.log);
+    let (turns, log) = (&call.core.turns, &*call.core.log);
     let ends = call.tenant.sessions.lock().all_left_behind(turns, log);
     if ends.is_empty() {
         return Ok(());
     }
-    if let Some(failure) = call.broker.store_failure() {
+    if let Some(failure) = call.core.store_failure() {
         return Err(Refusal::not_stored(failure, "The session has ended; after a crash it is there again."));
     }
     for stamp in ends {
-        turns.await_end(stamp, &*call.broker.clock);
+        turns.await_end(stamp, &*call.core.clock);
     }
     call.await_stored(log.last_ticket())
 }
@@ -157,13 +153,11 @@ fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Finds the sessions that the arguments name; at least one.
 fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
-    let mut arguments = call.arguments(&["client id"], 1)?;
-    let user = arguments.get(1).cloned();
-    let client_id = arguments.swap_remove(0);
+    let (client_id, user) = (call.text("client id").to_owned(), call.values.get("user"));
     let all = call.tenant.all_sessions();
     let with_id = all.into_iter().filter(|client| *client.client_id == *client_id);
     let is_of = |client: &Client| {
-        user.as_ref().is_none_or(|user| client.identity().user.as_deref().unwrap_or_default() == user)
+        user.is_none_or(|user| client.identity().user.as_deref().unwrap_or_default() == user)
     };
     let found: Vec<Arc<Client>> = with_id.filter(|client| is_of(client)).collect();
     if found.is_empty() {
@@ -173,27 +167,19 @@ fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
 }
 
 fn list_connections(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&[], 1)?;
-    let cursor = arguments.first().map_or(Ok(0), |cursor| number(cursor))?;
+    let cursor = call.number("cursor")?.unwrap_or_default();
     let page = sys::connections_page(call.tenant, cursor);
-    let open = call.broker.net.connection_count();
+    let open = call.net.connection_count();
     let data = json!({ "connections": page.rows, "total": page.total, "open": open, "next": page.next });
     Ok(Done::new(format!("{} connection(s).", page.total)).with_data(data))
 }
 
 fn end_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let text = call.argument("number")?;
-    let number = number(&text)?;
+    let number: u32 = call.number("number")?.unwrap_or_default();
     let all = call.tenant.all_sessions();
     let client = all.into_iter().find(|client| number > 0 && client.wire().connection == number);
     match client.filter(|client| session_end::disconnect(client)) {
         Some(_) => Ok(Done::new(format!("Connection {number} closed."))),
         None => Err(Refusal::not_found(format!("Connection {number} not found."))),
     }
-}
-
-fn number(text: &str) -> Result<u32, Refusal> {
-    text.parse().map_err(|_| {
-        Refusal::new(Code::ArgumentInvalid, format!("'{text}' is not a number of a connection."))
-    })
 }

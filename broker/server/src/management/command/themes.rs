@@ -5,15 +5,13 @@ use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 
 use super::panels::all;
-use super::redaction::Redaction;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::guests::views;
 
 pub(super) static LIST: Verb = Verb {
     name: "listThemes",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -23,7 +21,6 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let themes = all(call, DefinitionKind::Theme);
     let row = |theme: &std::sync::Arc<lotmq_definitions::Definition>| {
         let settings = views::view(theme).map(|view| &view.tree["settings"]);

@@ -7,8 +7,8 @@ use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_changes::{Batch, Op};
 use serde_json::{Value, json};
 
-use super::redaction::Redaction;
-use super::reply::{Done, Refusal, missing_argument};
+use super::argument::word;
+use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
 use crate::management::limits::TRACE_LOGS_MAX;
@@ -19,8 +19,15 @@ const OF_OTHERS_MAX: usize = TRACE_LOGS_MAX / 4 * 3;
 
 pub(super) static ADD: Verb = Verb {
     name: "addTraceLog",
-    usage: "<name> [error | warning | info | debug | trace] [category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]",
-    shown: Redaction::First(2),
+    arguments: &[
+        word("name"),
+        word("level").optional().with_form("[error | warning | info | debug | trace]"),
+        word("condition")
+            .optional()
+            .repeated()
+            .secret()
+            .with_form("[category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]"),
+    ],
     permission: Permission::Scope(Scope::LogManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -31,8 +38,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listTraceLogs",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::LogManagementRead),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -43,8 +49,7 @@ pub(super) static LIST: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeTraceLog",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -55,8 +60,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllTraceLogs",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::LogManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -73,16 +77,14 @@ impl From<TraceLogError> for Refusal {
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    let mut arguments = call.all_arguments()?;
-    if arguments.is_empty() {
-        return Err(missing_argument(call.verb, "name"));
-    }
-    let name = arguments.remove(0);
-    let log = TraceLog::read(&name, &arguments)?;
-    let _changes = call.broker.commands.changes.lock();
-    let logs = &call.broker.logs;
+    let (name, values) = (call.text("name"), call.values);
+    let arguments: Vec<String> =
+        values.all("level").chain(values.all("condition")).map(str::to_owned).collect();
+    let log = TraceLog::read(name, &arguments)?;
+    let _changes = call.commands.changes.lock();
+    let logs = call.logs;
     let may_update = Question::operation(call.identity, Scope::LogManagementUpdate);
-    if logs.trace_log(&name).is_some() {
+    if logs.trace_log(name).is_some() {
         if !call.tenant.permissions.decide(&may_update).is_allowed() {
             return Err(Refusal::permission_denied(call.verb.name));
         }
@@ -106,27 +108,25 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    call.arguments(&[], 0)?;
-    let rows: Vec<Value> = call.broker.logs.trace_logs().iter().map(|log| row(log)).collect();
+    let rows: Vec<Value> = call.logs.trace_logs().iter().map(|log| row(log)).collect();
     Ok(Done::new(format!("{} trace log(s).", rows.len())).with_data(rows))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    let name = call.argument("name")?;
-    let _changes = call.broker.commands.changes.lock();
-    if call.broker.logs.trace_log(&name).is_none() {
+    let name = call.text("name");
+    let _changes = call.commands.changes.lock();
+    if call.logs.trace_log(name).is_none() {
         return Err(Refusal::not_found(format!("Trace log '{name}' not found.")));
     }
-    forget(call, &[&name])?;
+    forget(call, &[name])?;
     Ok(Done::new(format!("Trace log '{name}' removed successfully!")))
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     own_lines(call)?;
-    call.arguments(&[], 0)?;
-    let _changes = call.broker.commands.changes.lock();
-    let all = call.broker.logs.trace_logs();
+    let _changes = call.commands.changes.lock();
+    let all = call.logs.trace_logs();
     forget(call, &all.iter().map(|log| &*log.name).collect::<Vec<_>>())?;
     Ok(Done::new("Removed all trace logs successfully"))
 }
@@ -138,7 +138,7 @@ fn forget(call: &Call<'_>, names: &[&str]) -> Result<(), Refusal> {
         batch.push(Op::DeleteSetting { tenant: call.tenant.id, name: &setting });
     }
     let stored = call.commit(batch);
-    names.iter().for_each(|name| call.broker.logs.remove(name, call.tenant));
+    names.iter().for_each(|name| call.logs.remove(name, call.tenant));
     stored
 }
 

@@ -1,14 +1,14 @@
 //! `-updateData`: publishes the figures of the `$SYS` tree now. The only verb without a reply.
 //! Commands reference §1.7.
 
-use super::redaction::Redaction;
+use super::argument::text;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static UPDATE: Verb = Verb {
     name: "updateData",
-    usage: "",
-    shown: Redaction::All,
+    // Clients send it with anything behind it.
+    arguments: &[text("anything").optional().hidden()],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,

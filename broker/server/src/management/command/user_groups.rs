@@ -4,15 +4,14 @@
 use lotmq_auth::{Account, Scope, UserChange, UserError};
 use serde_json::json;
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 
 pub(super) static ADD: Verb = Verb {
     name: "addUserToGroup",
-    usage: "<user> <group>",
-    shown: Redaction::All,
+    arguments: &[word("user"), word("group")],
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -23,8 +22,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUserFromGroup",
-    usage: "<user> <group>",
-    shown: Redaction::All,
+    arguments: &[word("user"), word("group")],
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -35,8 +33,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listUserGroups",
-    usage: "<user>",
-    shown: Redaction::All,
+    arguments: &[word("user")],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -46,33 +43,35 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let [user, group] = user_and_group(call)?;
-    let joined = UserChange::JoinGroup { user: &user, group: &group };
-    change(call, joined, |call| call.tenant.users.add_to_group_within(room(call), &user, &group))?;
+    let (user, group) = user_and_group(call);
+    let joined = UserChange::JoinGroup { user, group };
+    change(call, joined, |call| call.tenant.users.add_to_group_within(room(call), user, group))?;
     Ok(Done::new(format!("User {user} added to group {group} successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let [user, group] = user_and_group(call)?;
-    let left = UserChange::LeaveGroup { user: &user, group: &group };
-    change(call, left, |call| call.tenant.users.remove_from_group(&user, &group))?;
+    let (user, group) = user_and_group(call);
+    let left = UserChange::LeaveGroup { user, group };
+    change(call, left, |call| call.tenant.users.remove_from_group(user, group))?;
     Ok(Done::new(format!("User {user} removed from group {group} successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let user = call.argument("user")?;
-    call.about(EntityType::User, &user);
-    let account = call.tenant.users.account(&user).ok_or_else(|| refused(UserError::NotFound { user }))?;
+    let user = call.text("user");
+    call.about(EntityType::User, user);
+    let account = call
+        .tenant
+        .users
+        .account(user)
+        .ok_or_else(|| refused(UserError::NotFound { user: user.to_owned() }))?;
     let message = format!("{} group(s).", account.groups.len());
     Ok(Done::new(message).with_data(json!({ "groups": account.groups })))
 }
 
-fn user_and_group(call: &mut Call<'_>) -> Result<[String; 2], Refusal> {
-    let mut arguments = call.arguments(&["user", "group"], 0)?.into_iter();
-    let both = std::array::from_fn(|_| arguments.next().unwrap_or_default());
-    let [user, _] = &both;
+fn user_and_group<'a>(call: &mut Call<'a>) -> (&'a str, &'a str) {
+    let (user, group) = (call.text("user"), call.text("group"));
     call.about(EntityType::User, user);
-    Ok(both)
+    (user, group)
 }
 
 fn change(
@@ -80,7 +79,7 @@ fn change(
     asked: UserChange<'_>,
     change: impl FnOnce(&Call<'_>) -> Result<Account, UserError>,
 ) -> Result<(), Refusal> {
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     allow(call, asked)?;
     let account = change(call).map_err(refused)?;
     store_with_rights(call, &account)

@@ -3,7 +3,7 @@
 use lot_nearest::nearest_within;
 use lotmq_auth::{Flag, Scope, UserChange};
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
@@ -11,8 +11,7 @@ use crate::codes::Code;
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",
-    usage: "<user> <setting> <value>",
-    shown: Redaction::All,
+    arguments: &[word("user"), word("setting"), word("value")],
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -23,11 +22,10 @@ pub(super) static CHANGE: Verb = Verb {
 };
 
 fn change(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let arguments = call.arguments(&["user", "setting", "value"], 0)?;
-    let [user, setting, value] = &arguments[..] else { unreachable!("three arguments are required") };
+    let [user, setting, value] = ["user", "setting", "value"].map(|argument| call.text(argument));
     call.about(EntityType::User, user);
     refuse_misspelt_flag(setting)?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     allow(call, UserChange::Setting { user, setting, value })?;
     let users = &call.tenant.users;
     let account = users.change_setting_within(room(call), user, (setting, value)).map_err(refused)?;

@@ -14,9 +14,8 @@ use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
 use serde_json::{Value, json};
 use tracing::warn;
-use zeroize::Zeroizing;
 
-use super::redaction::Redaction;
+use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::codes::Code;
@@ -35,8 +34,7 @@ use lotmq_process::this_turn;
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",
-    usage: "<user> <password>",
-    shown: Redaction::First(1),
+    arguments: &[word("user"), word("password").secret()],
     permission: Permission::Scope(Scope::UserManagementCreation),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -47,8 +45,7 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeUser",
-    usage: "<user>",
-    shown: Redaction::All,
+    arguments: &[word("user")],
     permission: Permission::Scope(Scope::UserManagementRemove),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -59,8 +56,7 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static CHANGE_PASSWORD: Verb = Verb {
     name: "changeUserPassword",
-    usage: "<user> <new password>",
-    shown: Redaction::First(1),
+    arguments: &[word("user"), word("password").secret().with_form("<new password>")],
     permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -71,8 +67,7 @@ pub(super) static CHANGE_PASSWORD: Verb = Verb {
 
 pub(super) static LIST: Verb = Verb {
     name: "listUsers",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -82,22 +77,22 @@ pub(super) static LIST: Verb = Verb {
 };
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let [user, password] = user_and_password(call)?;
-    allow(call, UserChange::Add { user: &user })?;
-    check_password(call, &password)?;
-    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
-    let (broker, removed_names) = (call.broker, &call.tenant.managed().removed_names);
-    let _changes = removed_names.lock_when_left(&user, || broker.commands.changes.lock());
-    refuse_resting(call, &user)?;
+    let (user, password) = user_and_password(call);
+    allow(call, UserChange::Add { user })?;
+    check_password(call, password)?;
+    let credential = call.tenant.users.hash(password).map_err(invalid_password)?;
+    let (commands, removed_names) = (call.commands, &call.tenant.managed().removed_names);
+    let _changes = removed_names.lock_when_left(user, || commands.changes.lock());
+    refuse_resting(call, user)?;
     let maker = maker(call);
-    let account = call.tenant.users.add_user_counted(&user, credential, maker.as_deref()).map_err(refused)?;
+    let account = call.tenant.users.add_user_counted(user, credential, maker.as_deref()).map_err(refused)?;
     let mut batch = Batch::new();
-    accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
-    call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
+    accounts::put(&mut batch, call.tenant.id, &account, call.core.clock.wall_ms());
+    call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, user);
     let stored = call.commit(batch);
     accounts_changed(call);
     stored?;
-    Ok(Done::new(format!("User {} added successfully!", *user)))
+    Ok(Done::new(format!("User {user} added successfully!")))
 }
 
 /// Maker of a new account, for whom it counts; `None` where that is an administrator, as it counts
@@ -112,41 +107,41 @@ pub(super) fn room(call: &Call<'_>) -> AccountRoom {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let user = call.argument("user")?;
-    call.about(EntityType::User, &user);
-    let changes = call.broker.commands.changes.lock();
-    allow(call, UserChange::Remove { user: &user })?;
-    let now = (call.broker.clock.wall_ms(), rest(call));
+    let user = call.text("user");
+    call.about(EntityType::User, user);
+    let changes = call.commands.changes.lock();
+    allow(call, UserChange::Remove { user })?;
+    let now = (call.core.clock.wall_ms(), rest(call));
     if room(call) == AccountRoom::OfOthers && !call.tenant.managed().removed_names.have_room_for_others(now) {
         let message = format!(
             "The names of {REMOVED_NAMES_OF_OTHERS_MAX} removed users rest; further ones are for administrators to remove. A new password shuts a user out, too."
         );
         return Err(Refusal::new(Code::QuotaExceeded, message));
     }
-    call.tenant.users.remove_user(&user).map_err(refused)?;
-    let leaves = call.tenant.managed().removed_names.leaves(&user);
+    call.tenant.users.remove_user(user).map_err(refused)?;
+    let leaves = call.tenant.managed().removed_names.leaves(user);
     // Comes before the removal is stored. A broker that is killed in between still has the user,
     // and the files are where somebody finds them.
-    archive_files(call, &user);
+    archive_files(call, user);
     let mut batch = Batch::new();
-    accounts::delete(&mut batch, call.tenant.id, &user);
-    call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.programs().guests.clear_memory_of_removed(call.tenant, &user, &mut batch);
-    call.tenant.managed().projects.displaced.disown(&user, &mut batch);
-    modules::store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.managed().assets.disown(call.tenant.id, &user, &mut batch);
-    call.tenant.programs().scripts.store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
-    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, now);
+    accounts::delete(&mut batch, call.tenant.id, user);
+    call.tenant.programs().guests.store_without_owner(call.tenant, user, &mut batch);
+    call.tenant.programs().guests.clear_memory_of_removed(call.tenant, user, &mut batch);
+    call.tenant.managed().projects.displaced.disown(user, &mut batch);
+    modules::store_without_owner(call.tenant, user, &mut batch);
+    call.tenant.managed().assets.disown(call.tenant.id, user, &mut batch);
+    call.tenant.programs().scripts.store_without_owner(call.tenant, user, &mut batch);
+    call.tenant.managed().projects.store_without_owner(call.tenant.id, user, &mut batch);
+    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, user, now);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
-    accounts::disown(call.tenant, &user);
+    accounts::disown(call.tenant, user);
     accounts_changed(call);
     // Only a command that gives the name again waits for the ends of the sessions.
     drop(changes);
     this_turn::with(|turn| {
         turn.tick();
-        session_end::end_of_user(call.tenant, &user, turn);
+        session_end::end_of_user(call.tenant, user, turn);
     });
     drop(leaves);
     stored?;
@@ -154,29 +149,28 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn archive_files(call: &Call<'_>, user: &str) {
-    let of_tenant = folders::of_tenant(&call.broker.config.data.path, &call.tenant.name);
-    if let Err(error) = folders::archive_files(&of_tenant, user, call.broker.clock.wall_ms()) {
+    let of_tenant = folders::of_tenant(&call.hosting.config.data.path, &call.tenant.name);
+    if let Err(error) = folders::archive_files(&of_tenant, user, call.core.clock.wall_ms()) {
         warn!(user, %error, "the files of a removed user stay where a later one of this name has his");
     }
 }
 
 fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let [user, password] = user_and_password(call)?;
-    allow(call, UserChange::Password { user: &user })?;
-    check_password(call, &password)?;
-    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
-    let _changes = call.broker.commands.changes.lock();
+    let (user, password) = user_and_password(call);
+    allow(call, UserChange::Password { user })?;
+    check_password(call, password)?;
+    let credential = call.tenant.users.hash(password).map_err(invalid_password)?;
+    let _changes = call.commands.changes.lock();
     // Asked again: the user may have been given more meanwhile.
-    allow(call, UserChange::Password { user: &user })?;
-    let account = call.tenant.users.change_password(&user, credential).map_err(refused)?;
+    allow(call, UserChange::Password { user })?;
+    let account = call.tenant.users.change_password(user, credential).map_err(refused)?;
     store(call, &account)?;
-    Ok(Done::new(format!("Password for user {} changed successfully!", *user)))
+    Ok(Done::new(format!("Password for user {user} changed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let mut users = sys::users_json(&call.tenant.users);
-    for wait in sys::login_waits(call.broker, call.tenant) {
+    for wait in sys::login_waits(call.core, call.tenant) {
         let of_user = |user: &&mut Value| wait["user"].is_string() && user["Username"] == wait["user"];
         let Some(user) = users.iter_mut().find(of_user) else { continue };
         let text = format!(
@@ -192,12 +186,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{} user(s).", users.len())).with_data(users))
 }
 
-fn user_and_password(call: &mut Call<'_>) -> Result<[Zeroizing<String>; 2], Refusal> {
-    let arguments = call.arguments(&["user", "password"], 0)?;
-    let mut arguments = arguments.into_iter().map(Zeroizing::new);
-    let [user, password] = std::array::from_fn(|_| arguments.next().unwrap_or_default());
-    call.about(EntityType::User, &user);
-    Ok([user, password])
+fn user_and_password<'a>(call: &mut Call<'a>) -> (&'a str, &'a str) {
+    let (user, password) = (call.text("user"), call.text("password"));
+    call.about(EntityType::User, user);
+    (user, password)
 }
 
 /// Checks that the asker may make the change.
@@ -263,14 +255,14 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
     if call.identity.is_root() {
         return Ok(());
     }
-    let now_ms = call.broker.clock.wall_ms();
+    let now_ms = call.core.clock.wall_ms();
     match call.tenant.managed().removed_names.resting_since(user, rest(call), now_ms) {
         Some(at_ms) => Err(Refusal::new(
             Code::NameRests,
             format!(
                 "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
                 utc_text(at_ms),
-                call.broker.config.auth.removed_names_rest_days
+                call.hosting.config.auth.removed_names_rest_days
             ),
         )),
         None => Ok(()),
@@ -280,12 +272,12 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
 /// Time for which names of removed users rest.
 fn rest(call: &Call<'_>) -> Duration {
     const DAY: Duration = Duration::from_secs(86_400);
-    DAY * call.broker.config.auth.removed_names_rest_days
+    DAY * call.hosting.config.auth.removed_names_rest_days
 }
 
 /// Refuses a password that is too short to withstand guessing.
 fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
-    let min = call.broker.config.auth.password_chars_min as usize;
+    let min = call.hosting.config.auth.password_chars_min as usize;
     // An empty one has a refusal of its own.
     if password.is_empty() || password.chars().count() >= min {
         return Ok(());
@@ -302,7 +294,7 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
 /// When it is not stored.
 pub(super) fn store(call: &mut Call<'_>, account: &Account) -> Result<(), Refusal> {
     let mut batch = Batch::new();
-    accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
+    accounts::put(&mut batch, call.tenant.id, account, call.core.clock.wall_ms());
     let stored = call.commit(batch);
     accounts_changed(call);
     stored

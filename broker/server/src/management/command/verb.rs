@@ -1,5 +1,9 @@
 //! Verbs of commands, and the call of one.
 
+pub(crate) mod argument;
+pub(crate) mod redaction;
+
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,29 +12,31 @@ use lotmq_changes::{Batch, Ticket};
 use lotmq_definitions::Owner;
 use serde_json::Value;
 
+use self::argument::{ArgumentMistake, ArgumentValues, VerbArgument};
 use super::is_own_password;
-use super::redaction::Redaction;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use crate::codes::Code;
-use crate::guests::HasPrograms as _;
-use crate::guests::authority;
 use crate::guests::compile::Loader;
 use crate::guests::compile_workers::CompileFor;
+use crate::guests::{HasPrograms as _, Hosting, authority};
+use crate::management::backup::Backups;
 use crate::management::broker::Broker;
+use crate::management::command_queue::Commands;
 use crate::management::command_queue::job::Job;
 pub(crate) use crate::management::command_queue::work::Work;
-use crate::management::command_text;
+use crate::management::logs::Logs;
+use crate::management::uploads::Uploads;
+use lotmq_core::Core;
 use lotmq_core::tenant::{Tenant, system_topics};
+use lotmq_net::Net;
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these
 /// values.
 pub(crate) struct Verb {
     /// Canonical name in camel case, without dash.
     pub(crate) name: &'static str,
-    /// Arguments, as `-help` shows them.
-    pub(crate) usage: &'static str,
-    /// Arguments that the audit may show.
-    pub(crate) shown: Redaction,
+    /// Arguments, from which usage, parsing and the hidden part of the audit derive.
+    pub(crate) arguments: &'static [VerbArgument],
     pub(crate) permission: Permission,
     pub(crate) effect: Effect,
     /// Kind of work by which its commands occupy their threads.
@@ -40,6 +46,18 @@ pub(crate) struct Verb {
     /// A command that works as it is written.
     pub(crate) example: &'static str,
     pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
+}
+
+impl Verb {
+    /// Arguments, as `-help` shows them.
+    pub(crate) fn usage(&self) -> String {
+        argument::usage(self.arguments)
+    }
+
+    /// Name and arguments, as `-help` shows them.
+    pub(crate) fn full_usage(&self) -> String {
+        format!("-{} {}", self.name, self.usage()).trim_end().to_owned()
+    }
 }
 
 /// Effect of a verb on the store.
@@ -113,13 +131,24 @@ pub(crate) struct CallerFile {
 
 /// Call of a command: its state while it is executed.
 pub(crate) struct Call<'a> {
-    pub(crate) broker: &'a Arc<Broker>,
+    /// The whole broker, for the `$SYS` tree alone.
+    pub(super) broker: &'a Broker,
+    /// Data path: log, clock, counters.
+    pub(crate) core: &'a Core,
+    /// Place of guests: configuration, tenants, engine, routes.
+    pub(crate) hosting: &'a Arc<Hosting>,
+    /// Queue of commands, with the lock of changes.
+    pub(crate) commands: &'a Commands,
+    pub(crate) backups: &'a Backups,
+    pub(crate) uploads: &'a Uploads,
+    pub(crate) logs: &'a Logs,
+    pub(crate) net: &'a Net,
     pub(crate) tenant: &'a Arc<Tenant>,
     /// Identity of who gave the command.
     pub(crate) identity: &'a Identity,
     pub(crate) verb: &'static Verb,
-    /// Text behind the verb.
-    pub(crate) body: &'a str,
+    /// Values of the arguments of the verb.
+    pub(crate) values: &'a ArgumentValues<'a>,
     /// Entity that the reply names, once the verb knows it.
     pub(crate) entity: Option<(EntityType, String)>,
     /// Further details for the audit, of bounded length.
@@ -136,15 +165,44 @@ pub(crate) struct Call<'a> {
     pub(crate) users_changed: bool,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Value of a required argument.
+    pub(crate) fn text(&self, name: &str) -> &'a str {
+        self.values.text(name)
+    }
+
+    /// Values of an argument of kind number, in their order.
+    ///
+    /// # Errors
+    /// The first word that is no such number.
+    pub(crate) fn numbers<N: FromStr>(&self, name: &str) -> Result<Vec<N>, Refusal> {
+        self.values.numbers(self.verb.arguments, name).map_err(|mistake| self.mistaken(mistake))
+    }
+
+    /// Value of an argument of kind number; `None` if the command does not have it.
+    ///
+    /// # Errors
+    /// If the word is no such number.
+    pub(crate) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, Refusal> {
+        Ok(self.numbers(name)?.pop())
+    }
+
+    /// Value of an argument of kind Topic Filter; `None` if the command does not have it.
+    ///
+    /// # Errors
+    /// If the word is no Topic Filter.
+    pub(crate) fn topic_filter(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        self.values.topic_filter(name).map_err(|mistake| self.mistaken(mistake))
+    }
+
     /// Compilation for whoever gave the command. It ends when their account is removed.
     pub(crate) fn compile_for(&self) -> CompileFor<'_> {
-        CompileFor::user(&self.broker.hosting.compile_workers, self.tenant, self.identity)
+        CompileFor::user(&self.hosting.compile_workers, self.tenant, self.identity)
     }
 
     /// Loader of what the command brings.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        self.broker.hosting.loader_for(self.compile_for()).for_owners_in(self.tenant)
+        self.hosting.loader_for(self.compile_for()).for_owners_in(self.tenant)
     }
 
     /// Does work that waits for the disk on a thread of its own, as long as it goes on.
@@ -155,63 +213,23 @@ impl Call<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        Ok(self.broker.commands.read_blocking(
-            (self.tenant, self.identity),
-            &self.broker.watchdog.pulses,
-            work,
-        )?)
+        Ok(self.commands.read_blocking((self.tenant, self.identity), &self.hosting.watchdog.pulses, work)?)
     }
 
-    /// Parses the arguments: at least those that are named, at most `optional` more.
-    ///
-    /// # Errors
-    /// Names the first that is missing, or says that there are too many.
-    pub(crate) fn arguments(&self, required: &[&str], optional: usize) -> Result<Vec<String>, Refusal> {
-        let arguments = self.all_arguments()?;
-        self.check_count(&arguments, required, optional)?;
-        Ok(arguments)
-    }
-
-    /// Checks that there are as many arguments as are needed, and at most `optional` more.
-    ///
-    /// # Errors
-    /// Those of [`Call::arguments`].
-    pub(crate) fn check_count(
-        &self,
-        arguments: &[String],
-        required: &[&str],
-        optional: usize,
-    ) -> Result<(), Refusal> {
-        if let Some(missing) = required.get(arguments.len()) {
-            return Err(missing_argument(self.verb, missing));
+    /// Refusal of a command with a mistake in its arguments.
+    pub(crate) fn mistaken(&self, mistake: ArgumentMistake) -> Refusal {
+        match mistake {
+            ArgumentMistake::Words(error) => error.into(),
+            ArgumentMistake::Missing(name) => missing_argument(self.verb, &name),
+            ArgumentMistake::TooMany => self.too_many_arguments(),
+            ArgumentMistake::Invalid(message) => Refusal::new(Code::ArgumentInvalid, message),
         }
-        match arguments.len() > required.len() + optional {
-            true => Err(self.too_many_arguments()),
-            false => Ok(()),
-        }
-    }
-
-    /// Parses all arguments, however many.
-    ///
-    /// # Errors
-    /// A quotation mark that is not closed.
-    pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
-        Ok(command_text::arguments(self.body)?)
-    }
-
-    /// Parses the one argument.
-    ///
-    /// # Errors
-    /// As [`Call::arguments`].
-    pub(crate) fn argument(&self, name: &str) -> Result<String, Refusal> {
-        Ok(self.arguments(&[name], 0)?.swap_remove(0))
     }
 
     /// Refusal of a command with too many arguments.
     pub(crate) fn too_many_arguments(&self) -> Refusal {
-        let Verb { name, usage, .. } = self.verb;
-        let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
-        Refusal::new(Code::TooManyArguments, format!("Too many arguments. Usage: {usage}"))
+        let message = format!("Too many arguments. Usage: {}", self.verb.full_usage());
+        Refusal::new(Code::TooManyArguments, message)
     }
 
     /// Sets the entity that the reply is about.
@@ -259,7 +277,7 @@ impl Call<'_> {
     /// When they are not stored.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
         if !batch.is_empty() {
-            let appended = self.broker.log.append(batch);
+            let appended = self.core.log.append(batch);
             self.tenant.programs().guests.batch_appended();
             self.await_stored(appended?)?;
         }
@@ -271,7 +289,7 @@ impl Call<'_> {
     /// # Errors
     /// When it is not stored, or the disk hangs.
     pub(crate) fn await_stored(&self, ticket: Ticket) -> Result<(), Refusal> {
-        Ok(self.broker.commands.stored.wait(&*self.broker.log, ticket)?)
+        Ok(self.commands.stored.wait(&*self.core.log, ticket)?)
     }
 
     /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload

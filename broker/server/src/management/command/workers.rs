@@ -23,14 +23,15 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
     let thread = |number| {
         let broker = Arc::clone(broker);
         let name = format!("command-{number}");
-        let pulse = broker.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
+        let pulse =
+            broker.hosting.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
         std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
     };
     (0..COMMAND_THREADS).map(thread).collect()
 }
 
 fn serve(broker: &Arc<Broker>, pulse: &Arc<Heartbeat>) {
-    this_turn::install(Arc::clone(&broker.context), None);
+    this_turn::install(Arc::clone(&broker.hosting.context), None);
     pulse.install();
     while let Some(job) = broker.commands.next(pulse) {
         pulse.begins(Instant::now());
@@ -39,7 +40,7 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Heartbeat>) {
         if ran.is_err() {
             error!("a command ended by a panic");
             // The turn may hold an unfinished command; a new one is clean.
-            this_turn::install(Arc::clone(&broker.context), None);
+            this_turn::install(Arc::clone(&broker.hosting.context), None);
             answer::deliver(broker, &job, run::panicked(broker, &job));
         }
         drop(spared);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lotmq_auth::LoginWait;
+use lotmq_core::Core;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{Definition, DefinitionKind, ErrorRecord, WarningAt};
@@ -41,8 +42,8 @@ const CERTIFICATE_NEAR_MS: u64 = 30 * DAY_MS;
 /// store that takes nothing of clients, threads that stand still (`silent`, in words), a listener
 /// that clients miss.
 pub(crate) fn failures(broker: &Broker, silent: Option<String>) -> Vec<String> {
-    let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
-    let store = broker.refuses_to_store().map(|failure| failure.to_string());
+    let ended = broker.hosting.watchdog.ended().map(|name| format!("{name} ended by a panic"));
+    let store = broker.core.refuses_to_store().map(|failure| failure.to_string());
     let missed = not_opened::failure(&broker.net.not_opened.lock());
     [ended, store, silent, missed].into_iter().flatten().collect()
 }
@@ -60,7 +61,7 @@ pub(crate) fn state(failures: &[String], is_compiling: bool) -> &'static str {
 /// where they are few.
 pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value {
     let figures = Figures::of(broker, tenant);
-    let (counters, store) = (&broker.counters, broker.log.metrics());
+    let (counters, store) = (&broker.core.counters, broker.core.log.metrics());
     let per_second = |name: &str| broker.sys.loads(|loads| loads.minute(name)) / 60.0;
     let not_opened: Vec<Value> = broker
         .net
@@ -70,7 +71,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
     let told = [denied_triggers(broker, tenant), warnings(tenant)].concat();
-    let cold_start = Compiling::now(broker);
+    let cold_start = Compiling::now(&broker.hosting);
     let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -92,7 +93,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
             "sentPerSecond": rounded(per_second("load/publish/sent")),
             "droppedPerSecond": rounded(per_second("load/publish/dropped")),
             "retained": tenant.retained.read().len(),
-            "delayed": broker.context.delayed.messages(),
+            "delayed": broker.hosting.context.delayed.messages(),
         },
         "store": {
             "bytes": store_bytes(broker),
@@ -108,8 +109,8 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "compiling": compiling(broker, tenant),
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
-        "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.clock.wall_ms()),
-        "loginWaits": login_waits(broker, tenant),
+        "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.core.clock.wall_ms()),
+        "loginWaits": login_waits(&broker.core, tenant),
         "denials": denials(tenant),
         "refusedLogins": refused_logins(tenant),
         "lockedSecrets": tenant.programs().variables.locked_secrets(),
@@ -138,8 +139,8 @@ fn compiling(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
 
 /// Logins that have to wait after wrong passwords, those that wait longest first, at most so many
 /// as a listing has.
-pub(crate) fn login_waits(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
-    let (now_ms, wall_ms) = (broker.clock.now().as_millis(), broker.clock.wall_ms());
+pub(crate) fn login_waits(core: &Core, tenant: &Tenant) -> Vec<Value> {
+    let (now_ms, wall_ms) = (core.clock.now().as_millis(), core.clock.wall_ms());
     let (waits, _) = tenant.users.login_waits(now_ms, LISTING_ROWS_MAX);
     let row = |wait: &LoginWait| {
         json!({
@@ -203,15 +204,16 @@ impl Used {
 
 /// Limits whose use is known as a sum. Those of one client, session or listener are not among them.
 fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
-    let limits = &broker.config.limits;
+    let limits = &broker.hosting.config.limits;
     let core = &broker.core;
     let (sessions, anonymous) = tenant.shares.sessions();
     let retained = tenant.retained.read();
     let (retained_messages, retained_bytes) = (retained.len() as u64, retained.bytes());
     drop(retained);
-    let stored = broker.log.metrics().live_bytes();
-    let stored_max = disk_room::queue_bytes_max(&broker.config, stored, disk_room::free(&broker.config));
-    let (mappings, code) = (broker.engine.code_mappings(), broker.engine.code_memory());
+    let stored = broker.core.log.metrics().live_bytes();
+    let stored_max =
+        disk_room::queue_bytes_max(&broker.hosting.config, stored, disk_room::free(&broker.hosting.config));
+    let (mappings, code) = (broker.hosting.engine.code_mappings(), broker.hosting.engine.code_memory());
     [
         (Limit::Connections, broker.net.connection_count() as u64, broker.net.connections_max().into()),
         (Limit::Sessions, sessions, limits.sessions.into()),
@@ -221,13 +223,13 @@ fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
         (Limit::AllQueueBytes, core.queued_bytes.all().bytes(), limits.all_queue_bytes),
         (Limit::AllAliasBytes, core.alias_bytes.bytes(), limits.all_alias_bytes),
         (Limit::StoredQueueBytes, stored, stored_max),
-        (Limit::GuestsMemory, broker.engine.memory_bytes(), machine::guests_memory(limits)),
+        (Limit::GuestsMemory, broker.hosting.engine.memory_bytes(), machine::guests_memory(limits)),
         (Limit::CodeMappings, mappings.used, mappings.max),
         (Limit::CodeMemory, code.used, code.max),
         (Limit::RetainedMessages, retained_messages, limits.retained_messages.into()),
         (Limit::RetainedBytes, retained_bytes, limits.retained_bytes),
-        (Limit::DelayedMessages, broker.context.delayed.messages(), limits.delayed_messages.into()),
-        (Limit::DelayedBytes, broker.context.delayed.bytes(), limits.delayed_bytes),
+        (Limit::DelayedMessages, broker.hosting.context.delayed.messages(), limits.delayed_messages.into()),
+        (Limit::DelayedBytes, broker.hosting.context.delayed.bytes(), limits.delayed_bytes),
     ]
     .map(|(limit, used, max)| Used { limit, used, max })
     .into()
@@ -261,7 +263,7 @@ fn certificates_near(ends: &BTreeMap<&'static str, u64>, now_ms: u64) -> Vec<Val
 fn denied_triggers(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
     let mut rows = trigger_lint::all_warnings(tenant, LISTING_ROWS_MAX);
     rows.truncate(LISTING_ROWS_MAX);
-    let now = utc_text(broker.clock.wall_ms());
+    let now = utc_text(broker.core.clock.wall_ms());
     for row in &mut rows {
         row["timestamp"] = json!(now);
         if let Some(row) = row.as_object_mut() {

@@ -52,12 +52,12 @@ pub(super) static CLUSTER: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Cluster/IsLeader", payload: |_, _| "true".to_owned() },
     Document {
         topic: "$SYS/Coreflux/Cluster/Leader",
-        payload: |broker, _| broker.config.broker.name.clone(),
+        payload: |broker, _| broker.hosting.config.broker.name.clone(),
     },
     Document { topic: "$SYS/Coreflux/Cluster/Term", payload: |_, _| "1".to_owned() },
     Document {
         topic: "$SYS/Coreflux/Cluster/Members",
-        payload: |broker, _| json!([broker.config.broker.name]).to_string(),
+        payload: |broker, _| json!([broker.hosting.config.broker.name]).to_string(),
     },
     Document { topic: "$SYS/Coreflux/Cluster/Status", payload: |_, _| "standalone".to_owned() },
 ];
@@ -143,7 +143,7 @@ fn license(broker: &Broker, tenant: &Tenant) -> String {
 }
 
 pub(crate) fn config(broker: &Broker, tenant: &Tenant) -> String {
-    let mut shown = broker.config.to_json();
+    let mut shown = broker.hosting.config.to_json();
     if tenant.number != 0 {
         // All other keys belong to `root` of `default` alone (commands reference §7.5).
         shown.retain(|key, _| matches!(key.as_str(), "Name" | "AnonymousLogin"));
@@ -168,16 +168,16 @@ fn status(broker: &Broker, tenant: &Tenant) -> Value {
         "State": "running",
         "Uptime": broker.sys.uptime().as_secs(),
         "Connections": Figures::of(broker, tenant).connected,
-        "MessagesIn": broker.counters.publish_received.get(),
-        "MessagesOut": broker.counters.publish_sent.get(),
+        "MessagesIn": broker.core.counters.publish_received.get(),
+        "MessagesOut": broker.core.counters.publish_sent.get(),
         "Store": store_bytes(broker),
     })
 }
 
 /// Bytes of the store's file; where it has none, those of the messages in memory.
 pub(super) fn store_bytes(broker: &Broker) -> u64 {
-    let file = std::fs::metadata(broker.config.store_path());
-    file.map_or_else(|_| broker.log.metrics().log_bytes, |file| file.len())
+    let file = std::fs::metadata(broker.hosting.config.store_path());
+    file.map_or_else(|_| broker.core.log.metrics().log_bytes, |file| file.len())
 }
 
 fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {

@@ -13,15 +13,15 @@ use lotmq_process::usage;
 /// All topics below `$SYS/broker/` with their payloads.
 pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> {
     let figures = Figures::of(broker, tenant);
-    let counters = &broker.counters;
-    let store = broker.log.metrics();
+    let counters = &broker.core.counters;
+    let store = broker.core.log.metrics();
     let retained = tenant.retained.read().len();
     let away = figures.total.saturating_sub(figures.connected);
     let (heap, heap_maximum) = usage::memory();
     let mut topics = vec![
         ("version", format!("lotmq {}", env!("CARGO_PKG_VERSION"))),
         ("uptime", format!("{} seconds", broker.sys.uptime().as_secs())),
-        ("timestamp", utc_text(broker.clock.wall_ms())),
+        ("timestamp", utc_text(broker.core.clock.wall_ms())),
     ];
     let numbers: [(&str, u64); 25] = [
         ("clients/total", figures.total as u64),

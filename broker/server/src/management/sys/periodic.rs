@@ -67,9 +67,9 @@ type ExpireUploads = fn(&Broker, &mut Turn, Time);
 pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
-        let _watched = Watched::new(&broker.watchdog, "the figures of $SYS");
-        this_turn::install(Arc::clone(&broker.context), None);
-        let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
+        let _watched = Watched::new(&broker.hosting.watchdog, "the figures of $SYS");
+        this_turn::install(Arc::clone(&broker.hosting.context), None);
+        let pulse = broker.hosting.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut periodic = PeriodicState::new(broker, expire_uploads);
         periodic.anchor();
         let mut wait = PERIOD;
@@ -82,7 +82,7 @@ pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std:
         }
         periodic.store_places();
         let broker = &periodic.broker;
-        periodic.anchoring.close(&*broker.log, &*broker.clock, Instant::now());
+        periodic.anchoring.close(&*broker.core.log, &*broker.core.clock, Instant::now());
         this_turn::uninstall();
     })
 }
@@ -140,12 +140,12 @@ impl PeriodicState {
         self.authorities.look(&self.broker);
         self.warn_of_exposure();
         let now = Instant::now();
-        self.still_threads.tell(now, &self.broker.watchdog.pulses.silent(now));
+        self.still_threads.tell(now, &self.broker.hosting.watchdog.pulses.silent(now));
         self.look_after_audit();
         self.store_places();
         self.anchor();
-        self.broker.logs.refresh(&self.broker.tenants.default_tenant());
-        self.broker.logs.count(&self.broker.counters);
+        self.broker.logs.refresh(&self.broker.hosting.tenants.default_tenant());
+        self.broker.logs.count(&self.broker.core.counters);
         let now = Instant::now();
         let monitor = monitor_interval(&self.broker);
         let is_monitor_due = monitor.is_some() && (wants_refresh || now >= self.monitor_at);
@@ -170,8 +170,8 @@ impl PeriodicState {
         let modules = &mut self.modules;
         this_turn::with(|turn| {
             turn.tick();
-            (self.expire_uploads)(&self.broker, turn, self.broker.clock.now());
-            for tenant in self.broker.tenants.all().iter() {
+            (self.expire_uploads)(&self.broker, turn, self.broker.core.clock.now());
+            for tenant in self.broker.hosting.tenants.all().iter() {
                 if is_monitor_due {
                     publish_monitor(&self.broker, turn, tenant);
                 }
@@ -186,7 +186,7 @@ impl PeriodicState {
                 }
                 listing::publish(&self.broker, turn, tenant);
                 publish_modules(turn, tenant, modules);
-                publish_assets(turn, tenant, self.broker.clock.wall_ms());
+                publish_assets(turn, tenant, self.broker.core.clock.wall_ms());
             }
             turn.flush();
         });
@@ -214,7 +214,7 @@ impl PeriodicState {
             // A share of a few hundred cores at most, never negative.
             self.broker.sys.cpu_permille.store(permille as u64, Ordering::Relaxed);
         }
-        self.broker.sys.loads.lock().update(&self.broker.counters, seconds);
+        self.broker.sys.loads.lock().update(&self.broker.core.counters, seconds);
         (self.sampled_at, self.sampled_cpu) = (now, cpu);
     }
 
@@ -227,7 +227,7 @@ impl PeriodicState {
             return;
         }
         let mut are_all_ended = true;
-        for tenant in self.broker.tenants.all().iter() {
+        for tenant in self.broker.hosting.tenants.all().iter() {
             are_all_ended &= end_stale_sessions(&self.broker, tenant);
             this_turn::with(|turn| end_refused_subscriptions(turn, tenant));
         }
@@ -239,7 +239,7 @@ impl PeriodicState {
     /// Stores waiting records of the audit and removes old ones; not while the store takes nothing.
     fn look_after_audit(&mut self) {
         let (broker, now) = (&self.broker, Instant::now());
-        if now < self.audit_at || broker.store_failure().is_some() {
+        if now < self.audit_at || broker.core.store_failure().is_some() {
             return;
         }
         self.audit_at = now + AUDIT_DELAY;
@@ -247,35 +247,39 @@ impl PeriodicState {
         if expires {
             self.audit_expires_at = now + AUDIT_EXPIRY_INTERVAL;
         }
-        for tenant in broker.tenants.all().iter() {
+        for tenant in broker.hosting.tenants.all().iter() {
             if expires {
                 // Time that the wall clock has skipped has not passed.
-                let now_ms = broker.clock.wall_ms().min(broker.clock.lifetime_ms());
-                tenant.managed().audit.expire(&*broker.log, now_ms);
+                let now_ms = broker.core.clock.wall_ms().min(broker.core.clock.lifetime_ms());
+                tenant.managed().audit.expire(&*broker.core.log, now_ms);
             }
             // Nobody waits for it.
-            let _ = tenant.managed().audit.flush(&*broker.log, &broker.counters, broker.clock.wall_ms());
+            let _ = tenant.managed().audit.flush(
+                &*broker.core.log,
+                &broker.core.counters,
+                broker.core.clock.wall_ms(),
+            );
             tell_audit_heads(broker, tenant);
         }
     }
 
     /// Stores what the next start needs to know of the time.
     fn anchor(&mut self) {
-        if self.broker.store_failure().is_some() {
+        if self.broker.core.store_failure().is_some() {
             // A write under way may be lost: it is repeated when the store works.
             self.anchoring = Anchoring::default();
             return;
         }
-        self.anchoring.look(&*self.broker.log, &*self.broker.clock, Instant::now());
+        self.anchoring.look(&*self.broker.core.log, &*self.broker.core.clock, Instant::now());
     }
 
     /// Stores from where users have logged in.
     fn store_places(&self) {
-        if self.broker.store_failure().is_some() || self.broker.log.is_congested(0) {
+        if self.broker.core.store_failure().is_some() || self.broker.core.log.is_congested(0) {
             return;
         }
         let mut batch = Batch::new();
-        for tenant in self.broker.tenants.all().iter() {
+        for tenant in self.broker.hosting.tenants.all().iter() {
             login_places::put_new(&mut batch, tenant.id, &tenant.users);
         }
         if batch.is_empty() {
@@ -291,15 +295,15 @@ impl PeriodicState {
             return;
         }
         self.warned_at = Some(Instant::now());
-        for tenant in self.broker.tenants.all().iter() {
-            Exposure::of(&self.broker.config, tenant).warn(tenant);
+        for tenant in self.broker.hosting.tenants.all().iter() {
+            Exposure::of(&self.broker.hosting.config, tenant).warn(tenant);
         }
     }
 }
 
 /// Time between two rounds of `$SYS/broker`; `None` when they are switched off.
 fn monitor_interval(broker: &Broker) -> Option<Duration> {
-    let seconds = broker.config.sys.interval_sec;
+    let seconds = broker.hosting.config.sys.interval_sec;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
@@ -435,14 +439,14 @@ fn is_of_tree(filter: &str) -> bool {
 /// Reports the heads of the audit, in the log and to subscribers, so that later removals are
 /// noticed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
-    let is_stored = |ticket| matches!(broker.log.settled(ticket), Some(Ok(())));
-    for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
+    let is_stored = |ticket| matches!(broker.core.log.settled(ticket), Some(Ok(())));
+    for head in tenant.managed().audit.heads_to_tell(broker.core.clock.wall_ms(), is_stored) {
         head.log(&tenant.name);
         let payload = json!({
             "trail": head.kind.name(),
             "number": head.number,
             "hash": data_encoding::HEXLOWER.encode(&head.digest),
-            "timestamp": utc_text(broker.clock.wall_ms()),
+            "timestamp": utc_text(broker.core.clock.wall_ms()),
         });
         this_turn::with(|turn| {
             turn.tick();
@@ -462,7 +466,7 @@ mod tests {
     fn session_that_changes_its_own_password_stays_connected_until_its_reply() {
         let running = Running::start("none");
         let broker = &running.server.broker;
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let users = &tenant.users;
         users.add_user("bob", users.hash("pw").unwrap()).unwrap();
         let login = |id: &str| connect(running.address(), &ConnectOptions::v5(id).user("bob", "pw"));

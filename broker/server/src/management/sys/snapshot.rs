@@ -46,7 +46,7 @@ pub(crate) fn snapshot(
     for document in LISTINGS.iter().filter(|document| wants(document.topic)) {
         push(document.topic, super::listing::listing(broker, tenant, document).as_bytes());
     }
-    if broker.config.sys.interval_sec > 0 && may_match(filter, "broker") {
+    if broker.hosting.config.sys.interval_sec > 0 && may_match(filter, "broker") {
         for (topic, payload) in monitor::topics(broker, tenant).iter().filter(|(topic, _)| wants(topic)) {
             push(topic, payload.as_bytes());
         }
@@ -112,7 +112,7 @@ fn assets(
     for asset in Asset::all(tenant) {
         let topic = asset.topic();
         if wants(&topic) {
-            let info = asset.info(tenant, broker.clock.wall_ms()).to_string();
+            let info = asset.info(tenant, broker.core.clock.wall_ms()).to_string();
             tenant.managed().assets.tells(&asset.name, &info);
             found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
         }

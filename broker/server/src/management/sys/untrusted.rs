@@ -28,7 +28,7 @@ impl AuthorityWatch {
         if self.seen >= generation {
             return;
         }
-        for tenant in broker.tenants.all().iter() {
+        for tenant in broker.hosting.tenants.all().iter() {
             close_untrusted(tenant);
         }
         self.seen = self.seen.max(generation.saturating_sub(2)) + 1;

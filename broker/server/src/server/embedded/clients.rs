@@ -51,7 +51,7 @@ impl Clients {
             number: broker.core.figures.listener("embedded"),
             core: Arc::clone(&broker.core),
             limits: config.limits.for_all(),
-            reached: broker.limits.add("embedded"),
+            reached: broker.core.limits.add("embedded"),
             anonymous: AnonymousLogin::FromEverywhere,
             refusals: Refusals::default(),
         });
@@ -116,9 +116,9 @@ impl Clients {
         home.connections.fetch_add(1, Ordering::Relaxed);
         let place = self.open.reserve();
         self.made += 1;
-        let first_look = self.broker.clock.now().plus(self.terms.connect_timeout());
+        let first_look = self.broker.core.clock.now().plus(self.terms.connect_timeout());
         let terms = Arc::clone(&self.terms);
-        let transport = InMemory::new(&wire, &self.broker.tenants.default_tenant());
+        let transport = InMemory::new(&wire, &self.broker.hosting.tenants.default_tenant());
         let connection = Arc::new(Connection::new(self.made, (home.number, place), terms, transport));
         this_turn::with(|turn| self.open.enter(&connection, first_look, turn));
         self.connected.push(LocalClient::new(identity.clone(), connection, wire));
@@ -208,7 +208,7 @@ impl Clients {
 
     /// Lets the thread notice that time has passed.
     pub(super) fn time_passed(&self) {
-        this_turn::with(|turn| self.open.time_passed(turn, &self.broker.tenants.all()));
+        this_turn::with(|turn| self.open.time_passed(turn, &self.broker.hosting.tenants.all()));
     }
 
     /// Returns the messages of the observer, which receives everything.

@@ -16,7 +16,7 @@ pub(super) static PROCESS: &[FamilyRow] = families! {
     Gauge "process_max_fds" [] "File descriptors that may be open."
         |_, to| to.one(descriptors::limit());
     Gauge "process_start_time_seconds" [] "Time of the start, since 1970, by the clock of today."
-        |it, to| to.one(started(it.broker.clock.wall_ms(), it.broker.sys.uptime().as_secs_f64()));
+        |it, to| to.one(started(it.broker.core.clock.wall_ms(), it.broker.sys.uptime().as_secs_f64()));
     Gauge "lotmq_memory_limit_bytes" [] "Memory of the machine, or of the container where that has less."
         |_, to| to.one(machine::memory());
 };

@@ -23,34 +23,38 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
     Gauge "lotmq_definitions_compiling" [] "Definitions of the start whose native code is still being compiled: what starts them waits, and rules among them deny."
         |it, to| to.one(of_tenants(it.broker, |tenant| tenant.programs().guests.registry.read().compiling().count()));
     Gauge "lotmq_guests_warm" [] "Definitions that have an instance in memory."
-        |it, to| to.one(it.broker.executor.lock().as_ref().map_or(0, |executor| executor.warm_definitions()));
+        |it, to| {
+            let executor = it.broker.hosting.executor.lock();
+            to.one(executor.as_ref().map_or(0, |executor| executor.warm_definitions()));
+        };
     Gauge "lotmq_guest_runs_waiting" ["reason"] "Runs of definitions that wait, each with a thread for which another one stands in: for a Python script, for rows of a route, or until their many messages are with their receivers and the store."
         |it, to| for reason in RunWait::ALL {
-            let waiting = it.broker.executor.lock().as_ref().map_or(0, |executor| executor.waiting_runs(reason));
+            let executor = it.broker.hosting.executor.lock();
+            let waiting = executor.as_ref().map_or(0, |executor| executor.waiting_runs(reason));
             to.with(&[reason.name()], waiting);
         };
     Counter "lotmq_guest_cache_hits_total" [] "Components whose native code came from the cache."
-        |it, to| to.one(it.broker.engine.cache_counts().0);
+        |it, to| to.one(it.broker.hosting.engine.cache_counts().0);
     Counter "lotmq_guest_cache_misses_total" [] "Components that were compiled to native code."
-        |it, to| to.one(it.broker.engine.cache_counts().1);
+        |it, to| to.one(it.broker.hosting.engine.cache_counts().1);
     Gauge "lotmq_guests_memory_bytes" [] "Linear memory of all instances of guests, those of rules aside."
-        |it, to| to.one(it.broker.engine.memory_bytes());
+        |it, to| to.one(it.broker.hosting.engine.memory_bytes());
     Gauge "lotmq_code_mappings" [] "Memory mappings that count for the compiled code of all definitions."
-        |it, to| to.one(it.broker.engine.code_mappings().used);
+        |it, to| to.one(it.broker.hosting.engine.code_mappings().used);
     Gauge "lotmq_code_mappings_max" [] "Memory mappings that compiled code may have."
-        |it, to| to.one(it.broker.engine.code_mappings().max);
+        |it, to| to.one(it.broker.hosting.engine.code_mappings().max);
     Counter "lotmq_code_mappings_refused_total" [] "Programs that were refused because all compiled code, or that of their owner, had as many memory mappings as there may be."
-        |it, to| to.one(it.broker.engine.code_mappings().refused);
+        |it, to| to.one(it.broker.hosting.engine.code_mappings().refused);
     Gauge "lotmq_code_memory_bytes" [] "Memory of the native code of all definitions. Equal code counts once for each owner."
-        |it, to| to.one(it.broker.engine.code_memory().used);
+        |it, to| to.one(it.broker.hosting.engine.code_memory().used);
     Gauge "lotmq_code_memory_max_bytes" [] "Memory that native code may have."
-        |it, to| to.one(it.broker.engine.code_memory().max);
+        |it, to| to.one(it.broker.hosting.engine.code_memory().max);
     Counter "lotmq_code_memory_refused_total" [] "Programs that were refused because the native code of all programs, or that of their owner, had as much memory as there may be."
-        |it, to| to.one(it.broker.engine.code_memory().refused);
+        |it, to| to.one(it.broker.hosting.engine.code_memory().refused);
     Counter "lotmq_guest_instances_refused_total" [] "Instances that waited because all of them, or those of their owner, had as many places in the pool as there may be."
-        |it, to| to.one(it.broker.engine.instance_refusals());
+        |it, to| to.one(it.broker.hosting.engine.instance_refusals());
     Gauge "lotmq_guests_pattern_bytes" [] "Memory of compiled regular expressions with look-around, of all guests together, about."
-        |it, to| to.one(it.broker.engine.pattern_bytes());
+        |it, to| to.one(it.broker.hosting.engine.pattern_bytes());
     Gauge "lotmq_last_values_topics" [] "Topics whose last value is remembered."
         |it, to| to.one(of_tenants(it.broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX)));
     Counter "lotmq_definition_runs_total" ["tenant", "kind", "definition"] "Runs of a definition, those that others call included."
@@ -104,7 +108,7 @@ impl DefinitionReading {
     /// the bound.
     pub(super) fn all(broker: &Broker) -> Vec<Self> {
         let mut all = Vec::new();
-        for tenant in broker.tenants.all().iter() {
+        for tenant in broker.hosting.tenants.all().iter() {
             for (definition, figures) in tenant.programs().guests.run_figures() {
                 let mut of = Self {
                     tenant: tenant.name.to_string(),
@@ -168,7 +172,7 @@ fn by_definition(it: &Reading<'_>, to: &mut Samples<'_>, value: fn(&DefinitionRe
 
 /// Samples of the counters, or gauges, that definitions have of their own.
 fn own_metrics(broker: &Broker, to: &mut Samples<'_>, counters: bool) {
-    for tenant in broker.tenants.all().iter() {
+    for tenant in broker.hosting.tenants.all().iter() {
         let guests = &tenant.programs().guests;
         for (of, metrics) in guests.metrics.all() {
             let Some(definition) = guests.registry.read().by_id(of).cloned() else { continue };

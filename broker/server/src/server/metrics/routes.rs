@@ -104,9 +104,9 @@ pub(super) struct RouteReading {
 impl RouteReading {
     /// Those of all tenants, in the order in which they were deployed.
     pub(super) fn all(broker: &Broker) -> Vec<Self> {
-        let now = broker.definitions_now().wall;
+        let now = broker.hosting.definitions_now().wall;
         let mut all = Vec::new();
-        for tenant in broker.tenants.all().iter() {
+        for tenant in broker.hosting.tenants.all().iter() {
             for route in tenant.programs().guests.routes_in_order() {
                 all.push(Self::new(&tenant.name, &route, now));
             }

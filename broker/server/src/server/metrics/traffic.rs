@@ -76,9 +76,9 @@ fn by_word(to: &mut Samples<'_>, counts: Vec<(&'static str, u64)>) {
 
 /// Samples of limits that were reached; without a listener where there is none.
 fn limits(it: &Reading<'_>, to: &mut Samples<'_>) {
-    let limits = &it.broker.limits;
-    limits.elsewhere.set(Limit::GuestsMemory, it.broker.engine.memory_refusals());
-    limits.elsewhere.set(Limit::CodeMappings, it.broker.engine.code_mappings().refused);
-    limits.elsewhere.set(Limit::CodeMemory, it.broker.engine.code_memory().refused);
+    let limits = &it.broker.core.limits;
+    limits.elsewhere.set(Limit::GuestsMemory, it.broker.hosting.engine.memory_refusals());
+    limits.elsewhere.set(Limit::CodeMappings, it.broker.hosting.engine.code_mappings().refused);
+    limits.elsewhere.set(Limit::CodeMemory, it.broker.hosting.engine.code_memory().refused);
     limits.visit(|limit, listener, count| to.with(&[limit.name(), listener], count));
 }

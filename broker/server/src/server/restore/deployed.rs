@@ -16,7 +16,7 @@ use lotmq_process::restoring::Restoring;
 pub(crate) fn deployed(broker: &Broker, tenants: &[Arc<Tenant>], rows: &mut Recovered) {
     let (modules, definitions) = (std::mem::take(&mut rows.modules), std::mem::take(&mut rows.definitions));
     let all = modules.iter().filter(|module| !module.is_former).count() + definitions.len();
-    broker.cold_start.begin(all);
+    broker.hosting.cold_start.begin(all);
     let restoring = Restoring::of(modules.len() + definitions.len());
     let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
         modules.into_iter().partition(modules::is_under_definitions);
@@ -25,7 +25,7 @@ pub(crate) fn deployed(broker: &Broker, tenants: &[Arc<Tenant>], rows: &mut Reco
     let definitions = tenant_projects::restore_displaced(tenants, definitions);
     let notes = (&*rows.settings, &*broker.quarantined);
     guests::definitions(&broker.hosting, tenants, definitions, notes, &restoring);
-    outboxes::forget_unclaimed(broker, tenants);
+    outboxes::forget_unclaimed(&broker.hosting, tenants);
     tenant_projects::restore(tenants, std::mem::take(&mut rows.projects), &rows.settings);
     modules::restore(&broker.hosting, tenants, other_modules, &restoring);
     modules::note_quarantined(tenants, &broker.quarantined);

@@ -69,7 +69,7 @@ fn bound_windows(hosting: &Hosting, bytes_max: u64) -> bool {
     tenants.iter().for_each(|tenant| tenant.shares.unbound_windows());
     let full = bound_owners(&holders, bytes_max);
     if let Some(name) = full.first() {
-        hosting.limits.elsewhere.note(Limit::AllInflightBytes, name, hosting.clock.now());
+        hosting.core.limits.elsewhere.note(Limit::AllInflightBytes, name, hosting.core.clock.now());
     }
     for client in &clients {
         let mut state = client.state.lock();

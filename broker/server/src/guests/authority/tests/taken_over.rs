@@ -10,7 +10,7 @@ use crate::guests::run::Run;
 use lotmq_process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
-    let tenant = world.running.server.broker.tenants.default_tenant();
+    let tenant = world.running.server.broker.hosting.tenants.default_tenant();
     let registry = tenant.programs().guests.registry.read();
     registry.get(kind, name).is_some_and(|found| found.activity.last_error().is_some())
 }
@@ -22,7 +22,7 @@ fn module(world: &mut World) -> String {
     let effects =
         EFFECTS.split_inclusive('\n').filter(|line| !line.contains("GET MODEL")).collect::<String>();
     let source = format!("DEFINE ACTION m\nON TOPIC \"start\" DO\n{effects}    CALL ACTION Wait\n");
-    let tenant = world.running.server.broker.tenants.default_tenant();
+    let tenant = world.running.server.broker.hosting.tenants.default_tenant();
     let options = CompileOptions {
         form: Form::Standalone,
         known: &*tenant.programs().guests,
@@ -69,13 +69,13 @@ fn batch_output_is_dropped_when_the_owner_of_its_definition_changes() {
         let mut cfg = world.user("cfg");
         ok(&mut cfg, &format!("-addAction {source}"));
         let broker = std::sync::Arc::clone(&world.running.server.broker);
-        let tenant = broker.tenants.default_tenant();
+        let tenant = broker.hosting.tenants.default_tenant();
         let definition =
             tenant.programs().guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
         let runner = tenant.programs().guests.runner(definition.id).unwrap();
         let mut batch = MessageBatch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
-        this_turn::install(std::sync::Arc::clone(&broker.context), None);
+        this_turn::install(std::sync::Arc::clone(&broker.hosting.context), None);
         let mut inline = InlineRuns::default();
         let mut runs = inline.run_batch(&runner, &batch, 0).expect("it takes batches");
         let mut carry_out_next = || {
@@ -106,7 +106,7 @@ fn batch_output_is_dropped_when_the_owner_of_its_definition_changes() {
         assert_eq!(carried_out == 0, change == "-removeUser cfg");
         world.root.publish(&Publication::new("plain", "barrier").qos(QoS::AtLeastOnce)).unwrap();
         let next = receive(&mut world.watcher).1;
-        let dropped = broker.counters.guest_effects_dropped.get();
+        let dropped = broker.core.counters.guest_effects_dropped.get();
         if by_owner {
             assert_eq!((next.as_str(), dropped), ("1", 0));
             eventually("its command", || ok(&mut world.root, "-listUsers").contains("\"evil1\""));
@@ -134,7 +134,7 @@ fn waiting_events_are_dropped_when_a_definition_changes_its_owner() {
             "DEFINE ACTION Run\nON TOPIC \"start\" DO\n    PUBLISH TOPIC \"plain\" WITH \"new \" + PAYLOAD\n";
         ok(if by == "cfg" { &mut cfg } else { &mut world.root }, &format!("-addAction -replace {new}"));
         ok(&mut world.root, "-removeRoute Db");
-        let counters = &world.running.server.broker.counters;
+        let counters = &world.running.server.broker.core.counters;
         assert_eq!(counters.guest_events_dropped.get(), if by == "cfg" { 0 } else { 2 });
         world.root.publish(&Publication::new("start", "4").qos(QoS::AtLeastOnce)).unwrap();
         let expected: &[&str] = if by == "cfg" { &["out", "new 2", "new 3", "new 4"] } else { &["new 4"] };
@@ -208,7 +208,7 @@ fn run_action_reply_lists_published_messages_and_warns_of_dropped_ones() {
     ok(&mut world.root, &format!("-addAction {caller}"));
     let mut asker = connect(world.running.address(), &ConnectOptions::v5("asker").user("root", "coreflux"));
     asker.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
-    let tenant = world.running.server.broker.tenants.default_tenant();
+    let tenant = world.running.server.broker.hosting.tenants.default_tenant();
     let reply = std::thread::scope(|scope| {
         let reply = scope.spawn(|| command(&mut asker, "-runAction Range"));
         eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());

@@ -25,7 +25,7 @@ fn version(running: &Running, instances: usize) -> Version {
     root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
     let reply = receive(&mut root).1;
     assert!(reply.contains("success"), "{reply}");
-    let tenant = running.server.broker.tenants.default_tenant();
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
     let version = tenant.programs().guests.route("R").unwrap().version();
     Version::new(
         Arc::clone(&version.definition),
@@ -40,7 +40,7 @@ fn route(running: &Running, instances: usize) -> Arc<RouteRunner> {
     Arc::new(RouteRunner::new(
         version(running, instances),
         Timestamp::UNIX_EPOCH,
-        (Arc::clone(&running.server.broker.hosting.ids), Arc::clone(&running.server.broker.clock)),
+        (Arc::clone(&running.server.broker.hosting.core.ids), Arc::clone(&running.server.broker.core.clock)),
         false,
     ))
 }
@@ -212,8 +212,8 @@ fn message_after_a_skipped_one_is_tried_immediately() {
         waits.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     };
     assert!(work(&slot).is_none() && !is_woken(), "it rests for a minute");
-    let tenant = running.server.broker.tenants.default_tenant();
-    this_turn::install(Arc::clone(&running.server.broker.context), None);
+    let tenant = running.server.broker.hosting.tenants.default_tenant();
+    this_turn::install(Arc::clone(&running.server.broker.hosting.context), None);
     let skipped = skipping::skip(&running.server.broker.hosting, &tenant, &route, 1).unwrap();
     this_turn::uninstall();
     assert_eq!((skipped.messages, skipped.waiting), (1, 1));

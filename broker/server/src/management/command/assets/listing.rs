@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 
-use super::super::redaction::Redaction;
 use super::super::reply::{Done, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::masked_status;
@@ -13,8 +12,7 @@ use crate::management::managed::Managing as _;
 
 pub(in crate::management::command) static LIST: Verb = Verb {
     name: "list",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -25,8 +23,7 @@ pub(in crate::management::command) static LIST: Verb = Verb {
 
 pub(in crate::management::command) static AVAILABLE: Verb = Verb {
     name: "listAvailable",
-    usage: "",
-    shown: Redaction::All,
+    arguments: &[],
     permission: Permission::CommandCall,
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -36,8 +33,7 @@ pub(in crate::management::command) static AVAILABLE: Verb = Verb {
 };
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
-    let now_ms = call.broker.clock.wall_ms();
+    let now_ms = call.core.clock.wall_ms();
     let assets = Asset::all(call.tenant);
     let rows: Vec<Value> =
         assets.iter().map(|asset| masked_status(call, asset, asset.info(call.tenant, now_ms))).collect();
@@ -49,7 +45,6 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn available(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
     let packages: Vec<String> =
         Asset::all(call.tenant).iter().map(|asset| asset.package_name(call.tenant)).collect();
     let assets = |package: &str| packages.iter().filter(|used| **used == *package).count();

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::redaction::Redaction;
+use super::super::argument::word;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::not_found;
@@ -17,8 +17,7 @@ use crate::management::module_catalog::{Module, Said};
 
 pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
     name: "assetDefaultConfig",
-    usage: "<asset>",
-    shown: Redaction::All,
+    arguments: &[word("asset")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -29,8 +28,7 @@ pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
 
 pub(in crate::management::command) static SCHEMA: Verb = Verb {
     name: "assetSchema",
-    usage: "<asset>",
-    shown: Redaction::All,
+    arguments: &[word("asset")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -41,8 +39,7 @@ pub(in crate::management::command) static SCHEMA: Verb = Verb {
 
 pub(in crate::management::command) static HELP: Verb = Verb {
     name: "assetHelp",
-    usage: "<asset>",
-    shown: Redaction::All,
+    arguments: &[word("asset")],
     permission: Permission::CommandCall,
     effect: Effect::Reads,
     work: Work::Answers,
@@ -87,18 +84,18 @@ pub(super) fn defaults(call: &Call<'_>, module: &Module) -> Value {
 }
 
 fn package(call: &mut Call<'_>) -> Result<(String, PackageText), Refusal> {
-    let name = call.argument("asset")?;
-    call.about(EntityType::Asset, &name);
-    let asset = Asset::find(call.tenant, &name);
+    let name = call.text("asset");
+    call.about(EntityType::Asset, name);
+    let asset = Asset::find(call.tenant, name);
     let text = match (&asset, asset.as_ref().and_then(|asset| asset.package(call.tenant))) {
         (Some(asset), Some(module)) => of_module(call, &module, &asset.definition),
         (Some(asset), None) if asset.kind == AssetKind::Route => of_route(call, asset)?,
         (Some(_) | None, _) => {
-            let shipped = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(&name));
-            of_type(call, shipped.ok_or_else(|| not_found(call, &name))?.name)?
+            let shipped = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(name));
+            of_type(call, shipped.ok_or_else(|| not_found(call, name))?.name)?
         }
     };
-    Ok((name, text))
+    Ok((name.to_owned(), text))
 }
 
 fn of_route(call: &Call<'_>, asset: &Asset) -> Result<PackageText, Refusal> {
@@ -120,7 +117,7 @@ fn of_shipped(kind: &str, of_guest: &str) -> String {
 }
 
 fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> {
-    let hosting = &call.broker.hosting;
+    let hosting = call.hosting;
     let guest = hosting.route_types.guest(&hosting.engine, kind);
     let guest = guest.map_err(|error| Refusal::new(Code::from(&error), error.to_string()))?;
     let described = guest.as_ref().and_then(|guest| guest.get()?.description());

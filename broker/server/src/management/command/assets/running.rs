@@ -5,8 +5,8 @@ use lotmq_auth::Scope;
 use lotmq_changes::Batch;
 use serde_json::json;
 
+use super::super::argument::{self, FORCE};
 use super::super::ownership::Removal;
-use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{find, masked_status, not_found, tell, without_module};
@@ -19,8 +19,7 @@ use crate::management::modules;
 
 pub(in crate::management::command) static RUN: Verb = Verb {
     name: "run",
-    usage: "<asset> [-force]",
-    shown: Redaction::All,
+    arguments: &[argument::word("asset"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementStart),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -31,8 +30,7 @@ pub(in crate::management::command) static RUN: Verb = Verb {
 
 pub(in crate::management::command) static STOP: Verb = Verb {
     name: "stop",
-    usage: "<asset> [-force]",
-    shown: Redaction::All,
+    arguments: &[argument::word("asset"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementStop),
     effect: Effect::Stores,
     work: Work::Answers,
@@ -42,18 +40,17 @@ pub(in crate::management::command) static STOP: Verb = Verb {
 };
 
 fn order(call: &mut Call<'_>, is_stopped: bool) -> Result<Done, Refusal> {
-    let asked = Removal::read(call, &["asset"])?;
-    let name = &asked.arguments[0];
+    let (asked, name) = (Removal::of(call), call.text("asset"));
     call.about(EntityType::Asset, name);
     {
         let mut batch = Batch::new();
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         call.check_current()?;
         let asset = find(call, name)?;
         asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
         if !is_stopped && asset.runs_well(call.tenant) {
             let done = Done::new(format!("Asset '{name}' runs already."));
-            let info = masked_status(call, &asset, asset.info(call.tenant, call.broker.clock.wall_ms()));
+            let info = masked_status(call, &asset, asset.info(call.tenant, call.core.clock.wall_ms()));
             return Ok(with_waiting(call, name, done.with_data(info)));
         }
         match asset.kind {
@@ -113,7 +110,7 @@ fn switch_module(
 ) -> Result<(), Refusal> {
     let module = call.tenant.managed().modules.get(&asset.definition);
     let module = module.ok_or_else(|| not_found(call, &asset.name))?;
-    modules::switch(call.tenant, &call.broker.hosting, &module, is_stopped, batch);
+    modules::switch(call.tenant, call.hosting, &module, is_stopped, batch);
     let changed = call.tenant.managed().modules.get(&asset.definition);
     if let Some(module) = changed {
         let info = modules::info(call.tenant, &module).to_string();
@@ -136,7 +133,7 @@ fn switch_instance(
     if asset.package(call.tenant).is_none() {
         return Err(without_module(&asset.name, &instance.package));
     }
-    modules::set_disabled(call.tenant, &call.broker.hosting, &asset.definition, is_stopped);
+    modules::set_disabled(call.tenant, call.hosting, &asset.definition, is_stopped);
     let instance = Some(InstanceRecord { is_stopped, ..instance });
     managed.assets.put(call.tenant.id, &asset.definition, AssetRecord { instance, ..record }, batch);
     Ok(())

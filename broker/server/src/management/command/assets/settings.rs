@@ -11,12 +11,12 @@ use lotmq_host::{Capability, GuestLimits, World};
 use serde_json::Value;
 
 use super::super::add_entity::refused;
+use super::super::argument::{FORCE, json, word};
 use super::super::modules::authority;
 use super::super::modules::compiling::{self, ComponentPlace};
 use super::super::modules::instances;
 use super::super::modules::options::may_install;
 use super::super::ownership::Removal;
-use super::super::redaction::Redaction;
 use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
@@ -31,7 +31,6 @@ use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::AssetRecord;
 use crate::management::assets::{Asset, AssetKind};
-use crate::management::command_text::first_argument;
 use crate::management::limits::{
     MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, VERB_SHOWN_CHARS_MAX,
 };
@@ -42,8 +41,8 @@ use crate::management::modules;
 
 pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
     name: "assetConfigSave",
-    usage: "<asset> [-force] <json>",
-    shown: Redaction::First(1),
+    // The verb itself refuses a command without it, as it names the asset.
+    arguments: &[word("asset"), FORCE, json("json").optional().with_form("<json>")],
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -54,8 +53,7 @@ pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
 
 pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
     name: "assetConfigLoad",
-    usage: "<asset>",
-    shown: Redaction::All,
+    arguments: &[word("asset")],
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::TellsWhatIsStored,
     work: Work::Answers,
@@ -66,8 +64,12 @@ pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
 
 pub(in crate::management::command) static POLICY_SET: Verb = Verb {
     name: "assetPolicySet",
-    usage: "<asset> restart|autostart|memory|time|net|topics <value>|default [-force]",
-    shown: Redaction::All,
+    arguments: &[
+        word("asset"),
+        word("policy").with_form("restart|autostart|memory|time|net|topics"),
+        word("value").with_form("<value>|default"),
+        FORCE,
+    ],
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -78,8 +80,7 @@ pub(in crate::management::command) static POLICY_SET: Verb = Verb {
 
 pub(in crate::management::command) static NAME_SET: Verb = Verb {
     name: "assetNameSet",
-    usage: "<asset> <new name> [-force]",
-    shown: Redaction::All,
+    arguments: &[word("asset"), word("new name"), FORCE],
     permission: Permission::Scope(Scope::AssetManagementUpdate),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -89,25 +90,16 @@ pub(in crate::management::command) static NAME_SET: Verb = Verb {
 };
 
 fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let body = call.body;
-    let (name, rest) = first_argument(body)?.ok_or_else(|| missing_argument(call.verb, "asset"))?;
-    let forced = rest.get(..6).filter(|word| word.eq_ignore_ascii_case("-force"));
-    let (is_forced, text) = match forced.and_then(|_| rest.get(6..)) {
-        Some(behind) if behind.is_empty() || behind.starts_with(char::is_whitespace) => (true, behind.trim()),
-        Some(_) | None => (false, rest.trim()),
-    };
-    call.about(EntityType::Asset, &name);
-    if text.is_empty() {
-        return Err(missing_argument(call.verb, "json"));
-    }
+    let (removal, name) = (Removal::of(call), call.text("asset"));
+    call.about(EntityType::Asset, name);
+    let text = call.values.get("json").ok_or_else(|| missing_argument(call.verb, "json"))?;
     if text.len() > MODULE_CONFIG_BYTES_MAX {
         let message = format!("The configuration has {} bytes, limit {MODULE_CONFIG_BYTES_MAX}.", text.len());
         return Err(Refusal::new(Code::TooLarge, message));
     }
     let config: Value = serde_json::from_str(text)
         .map_err(|error| Refusal::new(Code::JsonInvalid, format!("The JSON cannot be read: {error}.")))?;
-    let asset = find(call, &name)?;
-    let removal = Removal { arguments: Vec::new(), is_forced };
+    let asset = find(call, name)?;
     removal.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
     let module = module_of(call, &asset)?;
     may_install(call, module.world)?;
@@ -121,7 +113,7 @@ fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
         *kept = Some(config);
         Ok(())
     })?;
-    tell(call, &name, &format!("Configuration of asset '{name}' saved successfully!"))
+    tell(call, name, &format!("Configuration of asset '{name}' saved successfully!"))
 }
 
 /// Module whose bytes an asset runs.
@@ -199,26 +191,26 @@ fn apply(
     let policies = record.policies.clone();
     let changed = Module { options, ..(*module).clone() };
     let compiled = compiling::compile(call, (changed, ComponentPlace::Stored), policies.clone())?;
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     call.check_current()?;
     if !managed.modules.get(&asset.definition).is_some_and(|now| Arc::ptr_eq(&now, &module)) {
         return Err(changed_meanwhile(&asset.name));
     }
     let mut batch = Batch::new();
-    modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    modules::reconfigure(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     managed.assets.put(call.tenant.id, &asset.definition, record, &mut batch);
     call.commit(batch)?;
     Ok(policies)
 }
 
 fn config_load(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("asset")?;
-    call.about(EntityType::Asset, &name);
-    let asset = find(call, &name)?;
+    let name = call.text("asset");
+    call.about(EntityType::Asset, name);
+    let asset = find(call, name)?;
     let (schema, config) = match asset.kind {
         AssetKind::Route => {
             let guests = &call.tenant.programs().guests;
-            let route = guests.route(&asset.definition).ok_or_else(|| not_found(call, &name))?;
+            let route = guests.route(&asset.definition).ok_or_else(|| not_found(call, name))?;
             let version = route.version();
             let schema = version.code.described(guests, |described| described.configuration.clone());
             (schema.unwrap_or_default(), route_drivers::settings(version.said()))
@@ -234,8 +226,8 @@ fn config_load(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let asked = Removal::read(call, &["asset", "policy", "value"])?;
-    let [name, policy, value] = &asked.arguments[..] else { return Err(call.too_many_arguments()) };
+    let asked = Removal::of(call);
+    let [name, policy, value] = ["asset", "policy", "value"].map(|argument| call.text(argument));
     call.about(EntityType::Asset, name);
     let asset = match find(call, name) {
         Ok(asset) => asset,
@@ -245,12 +237,12 @@ fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let setter = Setter::of(call, asset.owner(call.tenant).as_ref());
     // Set if the policy narrows the rights that the asset runs with.
     let policy_of_rights = format!("policy '{policy}'");
-    let sets = matches!(policy.as_str(), "net" | "topics").then_some(&*policy_of_rights);
+    let sets = matches!(policy, "net" | "topics").then_some(&*policy_of_rights);
     let mut not_followed = Vec::new();
     let (policies, base) = match asset.kind {
         AssetKind::Route => {
             let mut batch = Batch::new();
-            let _changes = call.broker.commands.changes.lock();
+            let _changes = call.commands.changes.lock();
             call.check_current()?;
             if let Some(sets) = sets {
                 authority::check_settings(call, names(&asset), owner(call, &asset).as_ref(), sets)?;
@@ -373,7 +365,7 @@ fn take_back_kept(
         return Err(not_found);
     }
     let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let (tenant, assets) = (call.tenant.id, &call.tenant.managed().assets);
     let orders = &call.tenant.programs().guests.route_orders;
     let route = name.strip_prefix(OF_ROUTE).unwrap_or(name);
@@ -482,8 +474,7 @@ fn filter(text: &str) -> Result<Box<str>, Refusal> {
 }
 
 fn name_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let asked = Removal::read(call, &["asset", "new name"])?;
-    let [name, new_name] = &asked.arguments[..] else { return Err(call.too_many_arguments()) };
+    let (asked, name, new_name) = (Removal::of(call), call.text("asset"), call.text("new name"));
     call.about(EntityType::Asset, new_name);
     let asset = find(call, name)?;
     let what = match asset.kind {

@@ -81,7 +81,7 @@ pub(in crate::management::command) fn compile(
     (module, component): (Module, ComponentPlace),
     policies: Policies,
 ) -> Result<CompiledModule, Refusal> {
-    let place = call.broker.commands.compile_place(call.tenant, call.identity);
+    let place = call.commands.compile_place(call.tenant, call.identity);
     let place = place.map_err(|reason| Refusal::new(Code::Busy, reason.to_string()))?;
     let upload = call.job.upload.as_ref();
     let name = Arc::clone(&module.name);
@@ -90,7 +90,7 @@ pub(in crate::management::command) fn compile(
     }
     // The reservation of an upload stays until its bytes are gone.
     let tenant = call.tenant.id;
-    let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
+    let (hosting, room) = (Arc::clone(call.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);
     let is_given_up = Arc::<AtomicBool>::default();
     let _wanted = Wanted(Arc::clone(&is_given_up));
@@ -133,7 +133,7 @@ pub(in crate::management::command) fn compile(
         if upload.is_some_and(|upload| upload.ending.is_cancelled()) {
             return Err(parts::cancelled(call));
         }
-        if call.broker.commands.is_stopping() {
+        if call.commands.is_stopping() {
             return Err(Refusal::new(Code::Stopping, "The broker is stopping."));
         }
         let waited = began.elapsed();

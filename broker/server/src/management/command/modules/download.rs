@@ -13,8 +13,8 @@ use serde_json::json;
 use super::{authority, not_found};
 use crate::codes::Code;
 use crate::management::backup::Download;
+use crate::management::command::argument::word;
 use crate::management::command::backup::receiver;
-use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::components;
@@ -24,8 +24,7 @@ use crate::management::module_catalog::Module;
 
 pub(in crate::management::command) static GET: Verb = Verb {
     name: "getModule",
-    usage: "<name>",
-    shown: Redaction::All,
+    arguments: &[word("name")],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Waits,
@@ -36,9 +35,9 @@ pub(in crate::management::command) static GET: Verb = Verb {
 };
 
 fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    call.about(EntityType::Module, &name);
-    let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
+    let name = call.text("name");
+    call.about(EntityType::Module, name);
+    let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     if !authority::is_admin(call) && !authority::is_own(call, &module) {
         let message = format!("Module '{name}' is sent to its owner and to administrators.");
         return Err(Refusal::new(Code::PermissionDenied, message));
@@ -54,8 +53,8 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let message = format!("The client takes packets of at most {packet} bytes.");
         return Err(Refusal::new(Code::PacketsTooSmall, message));
     }
-    let broker = Arc::clone(call.broker);
-    let is_stopping = || broker.commands.is_stopping();
+    let commands = call.commands;
+    let is_stopping = || commands.is_stopping();
     let not_sent = |error| Refusal::new(Code::DownloadFailed, format!("The module was not sent: {error}."));
     let mut download = Download::new(&is_stopping, &destination);
     if is_whole {
@@ -82,7 +81,7 @@ fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Reads a piece of a component. A client may take its time for each, and so may whoever removes
 /// the module meanwhile.
 fn piece(call: &Call<'_>, module: &Arc<Module>, range: Range<usize>) -> Result<Bytes, Refusal> {
-    let (broker, tenant, module) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(module));
+    let (archive, tenant, module) = (Arc::clone(&call.hosting.archive), call.tenant.id, Arc::clone(module));
     let range = range.start as u64..range.end as u64;
-    Ok(call.run_blocking(move || components::read_range(&*broker.archive, tenant, &module, range))??)
+    Ok(call.run_blocking(move || components::read_range(&*archive, tenant, &module, range))??)
 }

@@ -71,7 +71,7 @@ fn order(call: &Call<'_>, asset: &Asset, before: &Before, is_stopped: bool, batc
         Before::Instance(before) => {
             let mut record = (**before).clone();
             record.instance = record.instance.map(|instance| InstanceRecord { is_stopped, ..instance });
-            modules::set_disabled(call.tenant, &call.broker.hosting, &asset.definition, is_stopped);
+            modules::set_disabled(call.tenant, call.hosting, &asset.definition, is_stopped);
             call.tenant.managed().assets.put(call.tenant.id, &asset.definition, record, batch);
         }
     }
@@ -93,8 +93,8 @@ impl StoppedAssets {
             let message =
                 format!("module '{module}' was changed by its owner; -run {name} starts it as it is now");
             if let Some(known) = asset.known(call.tenant) {
-                let now = call.broker.hosting.definitions_now().wall;
-                guests::note_not_followed(&call.broker.core, call.tenant, &known, &message, now);
+                let now = call.hosting.definitions_now().wall;
+                guests::note_not_followed(call.core, call.tenant, &known, &message, now);
             }
             let warning = format!("Asset '{name}' of another user was stopped: they start it with -run.");
             done = done.with_warning(Code::InstanceNotFollowed, &warning);

@@ -16,8 +16,8 @@ use super::{authority, compiling, foreign_assets, instances, not_found, stored_s
 use crate::codes::Code;
 use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::management::command::add_entity::refused;
+use crate::management::command::argument::{FORCE, option, word};
 use crate::management::command::ownership::Removal;
-use crate::management::command::redaction::Redaction;
 use crate::management::command::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::limits::MODULE_GRANTS_MAX;
@@ -28,8 +28,7 @@ use crate::management::modules;
 
 pub(in crate::management::command) static GRANT: Verb = Verb {
     name: "grantModule",
-    usage: "<name> -grant \"kind:name\"... [-force]",
-    shown: Redaction::All,
+    arguments: &[word("name"), option("-grant", "\"kind:name\"").required().repeated(), FORCE],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     work: Work::CompilesModule,
@@ -39,16 +38,15 @@ pub(in crate::management::command) static GRANT: Verb = Verb {
 };
 
 fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (named, rest) = grants_in(call)?;
-    let asked = Removal::of(rest);
-    call.check_count(&asked.arguments, &["name"], 0)?;
-    let name = &asked.arguments[0];
+    let named = call.values.all("-grant").map(named_grant);
+    let named: GrantSet = named.collect::<Result<_, _>>()?;
+    let (asked, name) = (Removal::of(call), call.text("name"));
     call.about(EntityType::Module, name);
     if named.is_empty() {
         return Err(missing_argument(call.verb, "-grant"));
     }
     let present = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
-    asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    asked.check_definitions(call, DefinitionKind::Module, [name])?;
     may_install(call, present.world)?;
     authority::check_grants(call, (name, &present))?;
     if let Some(grant) = named.iter().find(|grant| !grants::is_available(present.world, grant)) {
@@ -74,9 +72,9 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let policies = call.tenant.managed().assets.policies(name);
     let compiled = compiling::compile(call, (module, ComponentPlace::Stored), policies.clone())?;
     let stopped = {
-        let _changes = call.broker.commands.changes.lock();
+        let _changes = call.commands.changes.lock();
         call.check_current()?;
-        asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+        asked.check_definitions(call, DefinitionKind::Module, [name])?;
         authority::check_grants(call, (name, &present))?;
         let is_same = |now: Arc<Module>| Arc::ptr_eq(&now, &present);
         let managed = call.tenant.managed();
@@ -86,7 +84,7 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
         let mut batch = Batch::new();
         let stopped = foreign_assets::stop(call, name, &mut batch);
-        if let Err(error) = modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch) {
+        if let Err(error) = modules::reconfigure(call.tenant, call.hosting, compiled, &mut batch) {
             stopped.undo(call);
             return Err(refused(error));
         }
@@ -103,21 +101,6 @@ fn grant(call: &mut Call<'_>) -> Result<Done, Refusal> {
         done = done.with_warning(Code::InstanceNotFollowed, &warning);
     }
     Ok(stopped.tell(call, name, done))
-}
-
-/// Returns the grants of `-grant`, and the other arguments.
-fn grants_in(call: &Call<'_>) -> Result<(GrantSet, Vec<String>), Refusal> {
-    let (mut named, mut rest) = (GrantSet::new(), Vec::new());
-    let mut arguments = call.all_arguments()?.into_iter();
-    while let Some(argument) = arguments.next() {
-        if argument.eq_ignore_ascii_case("-grant") {
-            let grant = arguments.next().ok_or_else(|| missing_argument(call.verb, "value of -grant"))?;
-            named.insert(named_grant(&grant)?);
-        } else {
-            rest.push(argument);
-        }
-    }
-    Ok((named, rest))
 }
 
 /// The command that grants these, as a sentence.
@@ -145,7 +128,7 @@ pub(in crate::management::command) fn missing(
         let granted = module.options.granted();
         let mut missing = modules::not_granted(&module, &granted);
         if of_route == Some(name) {
-            let place = (tenant, &call.broker.hosting);
+            let place = (tenant, call.hosting);
             let places = route_drivers::places_named(place, definition);
             if !places.is_empty() {
                 // A route reaches what its text names, whatever else its module asks for.

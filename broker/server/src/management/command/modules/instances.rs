@@ -38,7 +38,7 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
     let of_instance = assets::as_module(&module, name, instance);
     let policies = managed.assets.effective(&record);
     let compiled = compiling::compile(call, (of_instance, ComponentPlace::Stored), policies.clone());
-    let _changes = call.broker.commands.changes.lock();
+    let _changes = call.commands.changes.lock();
     let is_present = managed.modules.get(package).is_some_and(|now| Arc::ptr_eq(&now, &module))
         && managed.assets.get(name).is_some_and(|now| Arc::ptr_eq(&now, &record))
         && managed.assets.effective(&record) == policies;
@@ -48,7 +48,7 @@ fn follow_one(call: &Call<'_>, package: &str, name: &str) -> Result<(), Refusal>
     }
     let compiled = compiled?;
     // Its stored data stays the same.
-    assets::arm(call.tenant, &call.broker.hosting, compiled, &mut Batch::new()).map_err(refused)
+    assets::arm(call.tenant, call.hosting, compiled, &mut Batch::new()).map_err(refused)
 }
 
 /// Removes the instances of a module that is going to be removed, adds that to `batch`, and clears
@@ -94,7 +94,7 @@ pub(in crate::management::command) fn moved(call: &mut Call<'_>, name: &str, bat
 }
 
 fn remove_definition(call: &mut Call<'_>, name: &str, batch: &mut Batch) {
-    let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, batch);
+    let removed = Guests::remove(call.tenant, call.hosting, DefinitionKind::Module, name, batch);
     if removed.is_ok_and(|removed| super::has_error(&removed.definition)) {
         call.changed(format!("{}/Error", super::topic(name)), Vec::new());
     }

@@ -33,7 +33,7 @@ pub(crate) fn module(
         let message = format!("'{name}' is no name of a module: {MODULE_NAME_RULE}");
         return Err(Refusal::new(Code::ModuleNameInvalid, message));
     }
-    let mut asked = options::read_options(&super::ADD, arguments.into_iter())?;
+    let mut asked = options::read_options(&super::ADD, arguments.iter().map(String::as_str))?;
     if let Some(option) = asked.of_commands_only() {
         let message = format!("{option} is for a broker that is given commands; it means nothing here.");
         return Err(Refusal::new(Code::ArgumentInvalid, message));

@@ -190,59 +190,51 @@ const WASM64: &str = "wasm64:";
 ///
 /// # Errors
 /// An unknown option, or one with an invalid value.
-pub(super) fn read_options(
+pub(super) fn read_options<'w>(
     verb: &Verb,
-    mut arguments: impl Iterator<Item = String>,
+    mut words: impl Iterator<Item = &'w str>,
 ) -> Result<ModuleRequest, Refusal> {
     let mut asked = ModuleRequest::default();
     let mut given = BTreeSet::new();
-    while let Some(argument) = arguments.next() {
-        if let Some(base64) = argument.strip_prefix(WASM64) {
+    while let Some(word) = words.next() {
+        if let Some(base64) = word.strip_prefix(WASM64) {
             asked.wasm64 = Some(base64.to_owned());
             continue;
         }
-        let option = normalized_verb(&argument).ok_or_else(|| {
-            Refusal::new(Code::ArgumentInvalid, format!("Unexpected argument '{}'.", truncated(&argument)))
+        let option = normalized_verb(word).ok_or_else(|| {
+            Refusal::new(Code::ArgumentInvalid, format!("Unexpected argument '{}'.", truncated(word)))
         })?;
         if !REPEATABLE.contains(&&*option) && !given.insert(option.clone()) {
-            let message = format!("{} is given twice.", truncated(&argument));
+            let message = format!("{} is given twice.", truncated(word));
             return Err(Refusal::new(Code::ArgumentInvalid, message));
         }
         let mut value = || {
-            let missing = || missing_argument(verb, &format!("value of {argument}"));
+            let missing = || missing_argument(verb, &format!("value of {word}"));
             // The component itself is nobody's value, and neither is the next option.
-            let is_value = |value: &String| {
-                let option = normalized_verb(value);
-                !value.starts_with(WASM64) && !option.is_some_and(|option| OPTIONS.contains(&&*option))
-            };
-            arguments.next().filter(is_value).ok_or_else(missing)
+            let is_value = |value: &&str| !value.starts_with(WASM64) && !is_option(verb, value);
+            words.next().filter(is_value).ok_or_else(missing)
         };
         match option.as_str() {
             "replace" => asked.replacing.replaces = true,
             "force" => asked.replacing.is_forced = true,
             "keepconfig" => asked.keeps_config = true,
             "disabled" => asked.options.is_disabled = true,
-            "world" => asked.world = Some(value()?),
+            "world" => asked.world = Some(value()?.to_owned()),
             "version" => asked.options.version = version(value()?)?,
             "sha256" => asked.sha256 = Some(value()?.to_ascii_lowercase()),
-            "topics" => asked.options.topics = Some(filters(&value()?)?),
-            "grant" => drop(asked.named.insert(named_grant(&value()?)?)),
+            "topics" => asked.options.topics = Some(filters(value()?)?),
+            "grant" => drop(asked.named.insert(named_grant(value()?)?)),
             "grantall" => asked.grants_all = true,
-            "on" => asked.options.on = filters(&value()?)?,
-            "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
-            "time" => asked.time_ms = Some(time_ms(&argument, &value()?)?),
-            "config" => asked.options.config = Some(config_json(&value()?)?),
-            "tenant" => asked.tenant = Some(value()?),
-            "size" => asked.size = Some(size(&argument, &value()?)?),
-            "net" => asked.net.extend(places(&value()?)?),
-            "sig" => asked.options.signature = Some(value()?),
+            "on" => asked.options.on = filters(value()?)?,
+            "memory" => asked.options.memory_mib = Some(number(word, value()?, MODULE_MEMORY_MIB_MAX)?),
+            "time" => asked.time_ms = Some(time_ms(word, value()?)?),
+            "config" => asked.options.config = Some(config_json(value()?)?),
+            "tenant" => asked.tenant = Some(value()?.to_owned()),
+            "size" => asked.size = Some(size(word, value()?)?),
+            "net" => asked.net.extend(places(value()?)?),
+            "sig" => asked.options.signature = Some(value()?.to_owned()),
             _ => {
-                let message = format!(
-                    "Unknown option '{}'. Usage: -{} {}",
-                    truncated(&argument),
-                    verb.name,
-                    verb.usage
-                );
+                let message = format!("Unknown option '{}'. Usage: {}", truncated(word), verb.full_usage());
                 return Err(Refusal::new(Code::ArgumentInvalid, message));
             }
         }
@@ -253,28 +245,11 @@ pub(super) fn read_options(
 /// Options that add to one another.
 const REPEATABLE: [&str; 2] = ["grant", "net"];
 
-/// Options of `-addModule`.
-const OPTIONS: [&str; 19] = [
-    "config",
-    "disabled",
-    "force",
-    "grant",
-    "grantall",
-    "keepconfig",
-    "memory",
-    "net",
-    "on",
-    "replace",
-    "requestid",
-    "sha256",
-    "sig",
-    "size",
-    "tenant",
-    "time",
-    "topics",
-    "version",
-    "world",
-];
+/// Whether a word is an option of the verb, or names the request.
+fn is_option(verb: &Verb, word: &str) -> bool {
+    let is_request_id = normalized_verb(word).as_deref() == Some("requestid");
+    is_request_id || verb.arguments.iter().any(|argument| argument.is_spelled_as(word))
+}
 
 pub(super) fn truncated(argument: &str) -> String {
     argument.chars().take(VERB_SHOWN_CHARS_MAX).collect()
@@ -349,15 +324,15 @@ fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {
 }
 
 /// Version of a module, which is whatever its author calls it.
-fn version(text: String) -> Result<String, Refusal> {
+fn version(text: &str) -> Result<String, Refusal> {
     if text.len() > MODULE_VERSION_BYTES_MAX || text.contains(char::is_control) {
         let message = format!(
             "-version takes at most {MODULE_VERSION_BYTES_MAX} bytes without control characters, not '{}'.",
-            truncated(&text)
+            truncated(text)
         );
         return Err(Refusal::new(Code::ArgumentInvalid, message));
     }
-    Ok(text)
+    Ok(text.to_owned())
 }
 
 fn config_json(text: &str) -> Result<Value, Refusal> {
@@ -393,7 +368,7 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 /// may are for `root`, or have to be signed.
 pub(in crate::management::command) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
     let decides = matches!(world, World::Rule | World::Auth);
-    if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
+    if decides && !call.identity.is_root() && !call.hosting.config.modules.require_signature {
         let refusal = Refusal::permission_denied(call.verb.name);
         return Err(refusal.with_suggestion(format!(
             "modules of world '{}' decide over others: root installs them, or who has them signed where modules.require_signature is set",
@@ -414,7 +389,7 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
             let world = named_world(name)?;
             may_install(call, world)?;
             let may_change = matches!(world, World::Route | World::Auth);
-            if may_change && !call.broker.config.modules.allow_unstable {
+            if may_change && !call.hosting.config.modules.allow_unstable {
                 let message = format!(
                     "World '{name}' may still change, and modules.allow_unstable is not set: start the broker with LOTMQ_MODULES_ALLOW_UNSTABLE=true, or with `allow_unstable = true` in section [modules] of its configuration."
                 );

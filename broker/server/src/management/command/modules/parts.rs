@@ -20,7 +20,7 @@ use super::options::ModuleRequest;
 use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
-use crate::management::command::redaction::Redaction;
+use crate::management::command::argument::word;
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::verb::{Call, Effect, Permission, Verb, Work};
 use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
@@ -46,8 +46,7 @@ use lotmq_process::this_turn;
 
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",
-    usage: "<uploadId>",
-    shown: Redaction::All,
+    arguments: &[word("uploadId")],
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Reads,
     work: Work::Answers,
@@ -86,7 +85,7 @@ pub(super) fn begin(
     }
     check_place(call, (name, world, size), asked.replacing)?;
     // Nobody is to send a component for nothing.
-    signature::read(&call.broker.config.modules, asked.options.signature.as_deref())
+    signature::read(&call.hosting.config.modules, asked.options.signature.as_deref())
         .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))?;
     let client = sender(call)?;
     let announced = Announced { size, sha256, part_bytes: part_bytes(&client) };
@@ -102,12 +101,11 @@ pub(super) fn begin(
         command: call.job.payload.as_slice().into(),
         response: response.map(|to| (to.topic.clone(), to.correlation_data.clone())),
     };
-    let begun = call.broker.uploads.begin(origin, announced, call.broker.clock.now());
+    let begun = call.uploads.begin(origin, announced, call.core.clock.now());
     let Begun { id, part_bytes, parts, missing, expires_after } =
         begun.map_err(|reason| Refusal::new(Code::QuotaExceeded, reason.to_string()))?;
     call.details = Some(json!({ "uploadId": id, "bytes": size }));
-    let expires_ms =
-        call.broker.clock.wall_ms() + u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX);
+    let expires_ms = call.core.clock.wall_ms() + u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX);
     let missing: Vec<[usize; 2]> = missing.iter().map(|range| [range.start, range.end - 1]).collect();
     let topic = format!("{MODULES}{name}/upload/{id}");
     let message = format!("Send module '{name}' in {parts} chunk(s) to {topic}/<index>.");
@@ -180,7 +178,7 @@ pub(crate) fn part_published(
             bytes: turn.arena.get(payload),
             sha256: properties.user_properties().find(|(name, _)| *name == SHA256).map(|(_, value)| value),
         };
-        broker.uploads.take(&part, broker.clock.now())
+        broker.uploads.take(&part, broker.core.clock.now())
     };
     let taken = match taken {
         Ok(taken) => taken,
@@ -249,7 +247,7 @@ pub(in crate::management::command) fn end(
     upload: &ReceivedUpload,
     outcome: &Result<Done, Refusal>,
 ) {
-    call.broker.uploads.end(&upload.id);
+    call.uploads.end(&upload.id);
     let status = match outcome {
         Ok(_) => json!({ "uploadId": upload.id, "state": "installed" }),
         Err(refusal) => status_of(&upload.id, refusal),
@@ -266,8 +264,8 @@ pub(super) fn cancelled(call: &Call<'_>) -> Refusal {
 }
 
 fn cancel(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let id = call.argument("uploadId")?;
-    let cancelled = call.broker.uploads.cancel(call.tenant, call.identity, &id).ok_or_else(|| {
+    let id = call.text("uploadId");
+    let cancelled = call.uploads.cancel(call.tenant, call.identity, id).ok_or_else(|| {
         let shown: String = id.chars().take(crate::management::limits::VERB_SHOWN_CHARS_MAX).collect();
         Refusal::new(Code::UploadUnknown, format!("Upload '{shown}' is unknown or expired."))
     })?;
@@ -372,10 +370,10 @@ mod tests {
         let topic = format!("{}/0", begun["data"]["topic"].as_str().unwrap());
         publish(&mut root, &topic, &vec![0; MODULE_PART_BYTES]);
         let expire_after = |time: Duration| {
-            this_turn::install(Arc::clone(&broker.context), None);
+            this_turn::install(Arc::clone(&broker.hosting.context), None);
             this_turn::with(|turn| {
                 turn.tick();
-                expire(&broker, turn, broker.clock.now().plus(time));
+                expire(&broker, turn, broker.core.clock.now().plus(time));
                 turn.flush();
             });
             this_turn::uninstall();

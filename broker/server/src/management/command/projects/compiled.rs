@@ -14,7 +14,7 @@ use lot_to_wasm::project::{Part, kinds, warn_of_calls};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
 use lotmq_changes::{Batch, DefinitionRow, Op};
 use lotmq_definitions::{
-    Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
+    Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin,
 };
 use lotmq_pulse::goes_on;
 use serde_json::{Value, json};
@@ -25,9 +25,9 @@ use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::scripts::{self, Provenance};
-use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
-use crate::management::broker::Broker;
+use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests, Hosting};
 use crate::management::command::add_entity::refused;
+use crate::management::command::deploy_warnings::{Before, Deployed, PROJECT_WARNINGS};
 use crate::management::command::newly_named::NewlyNamed;
 use crate::management::command::remove_entity::LeftMessages;
 use crate::management::command::reply::{Refusal, problem};
@@ -181,13 +181,13 @@ pub(crate) fn compile(
     (project, existing): (&Project, OnExisting),
     parts: &[Part],
 ) -> CompiledProject {
-    let (tenant, broker) = (call.tenant, call.broker);
+    let (tenant, hosting) = (call.tenant, call.hosting);
     let programs: Vec<&Part> = parts.iter().filter(|part| part.language == Language::Lot).collect();
     let files: Vec<String> = programs.iter().map(|part| part.place()).collect();
     let options = CompileOptions {
         form: Form::Linked,
         known: &*tenant.programs().guests,
-        compat: broker.compat(),
+        compat: hosting.compat(),
         files: &files,
         goes_on: &|| goes_on(Instant::now()),
         ..CompileOptions::default()
@@ -201,7 +201,7 @@ pub(crate) fn compile(
     for part in parts {
         goes_on(Instant::now());
         match part.language {
-            Language::Python => compiled.script(broker, project, part),
+            Language::Python => compiled.script(hosting, project, part),
             Language::Lot => {
                 let Some(compilation) = compilations.next() else { continue };
                 compiled.problems.diagnostics(&SourceLocation::of(part), &compilation.diagnostics);
@@ -217,13 +217,13 @@ pub(crate) fn compile(
 }
 
 impl CompiledProject {
-    fn script(&mut self, broker: &Broker, project: &Project, part: &Part) {
+    fn script(&mut self, hosting: &Hosting, project: &Project, part: &Part) {
         let place = SourceLocation::of(part);
         let given = part.script_name.as_deref().filter(|name| lot_to_wasm::script::is_name(name));
         let name = given.map_or_else(|| scripts::name(&part.text), Ok);
         let shown = name.as_ref().map_or("", |name| name).to_owned();
         let provenance = provenance(project, &place);
-        let compiled = name.and_then(|name| scripts::compile(&broker.python, name, &part.text, provenance));
+        let compiled = name.and_then(|name| scripts::compile(&hosting.python, name, &part.text, provenance));
         let compiled = compiled.map(|script| CompiledProgram::Script(Box::new(script)));
         let compiled = compiled.map_err(|error| self.problems.refused(&place, error.into()));
         let source = part.text.clone();
@@ -248,13 +248,13 @@ impl CompiledProject {
                     lines_before: entity.lines_before,
                     owner: project.owner.clone(),
                     facts: Arc::new(facts),
-                    installed_at: call.broker.definitions_now().wall,
+                    installed_at: call.hosting.definitions_now().wall,
                     order: None,
                 };
                 let loader = call.loader();
                 CompiledDefinition::of_entity(loader, &component, new, OnExisting::Replace)
                     .and_then(|definition| {
-                        definition.check_settings(&call.tenant.programs().guests, &call.broker.config)?;
+                        definition.check_settings(&call.tenant.programs().guests, &call.hosting.config)?;
                         Ok(CompiledProgram::Definition(Box::new(definition)))
                     })
                     .map_err(|error| self.problems.refused(&place, refused(error)))
@@ -458,7 +458,8 @@ pub(crate) fn install(
     for Item { title, name, place, source, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
-        let named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
+        let newly_named = compiled.as_ref().ok().and_then(|compiled| newly_named(call.tenant, compiled));
+        let before = Before { newly_named, ..Before::default() };
         let outcome = compiled.map(|compiled| {
             may_come(call.tenant, project, (title, &name, &source), existing, ends)?;
             install_one(call, compiled, batch)
@@ -466,7 +467,9 @@ pub(crate) fn install(
         let is_there = matches!(outcome, Ok(Ok(_)));
         match outcome {
             Ok(Ok(Some(new))) => {
-                warn_of_installed(call, &new, named.as_ref(), (&place, &mut problems));
+                let deployed = Deployed { call, installed: &new, before: &before, place: None };
+                let warnings = deployed.warnings(PROJECT_WARNINGS);
+                warnings.into_iter().for_each(|warning| problems.warning(&place, warning));
                 installed.push((new.definition, place.clone()));
             }
             Ok(Err(refusal)) => problems.refused(&place, refusal),
@@ -497,29 +500,6 @@ pub(crate) fn install(
 fn newly_named(tenant: &Tenant, compiled: &CompiledProgram) -> Option<NewlyNamed> {
     let CompiledProgram::Definition(definition) = compiled else { return None };
     Some(NewlyNamed::of(tenant, definition.new.facts.rule.as_ref()?))
-}
-
-/// Warns of what is known of a definition as soon as it is there; `named` is what it was the first
-/// to name.
-fn warn_of_installed(
-    call: &Call<'_>,
-    new: &Installed,
-    named: Option<&NewlyNamed>,
-    (place, problems): (&SourceLocation, &mut Problems),
-) {
-    let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
-    for warning in warnings {
-        problems.warning(place, problem(Code::from(warning), &warning.to_string()));
-    }
-    let held = named.into_iter().flat_map(|named| named.warnings(call.tenant, new.definition.name()));
-    held.for_each(|warning| problems.warning(place, warning));
-    let here = (call.tenant, &call.broker.hosting);
-    let of_places = guests::route_drivers::place_warnings(here, &new.definition);
-    let of_route = guests::routes::warnings(call.tenant, &new.definition);
-    let of_modules = guests::named_modules::warnings(call.tenant, &new.definition);
-    for (code, told) in of_modules.into_iter().chain(of_route).chain(of_places) {
-        problems.warning(place, problem(code, &told));
-    }
 }
 
 /// Refuses what may not come: what another project has that stays loaded, what its owner may not
@@ -559,7 +539,7 @@ fn install_one(
     compiled: CompiledProgram,
     batch: &mut Batch,
 ) -> Result<Option<Installed>, Refusal> {
-    let installed = compiled.install(call.tenant, &call.broker.hosting, batch).map_err(refused)?;
+    let installed = compiled.install(call.tenant, call.hosting, batch).map_err(refused)?;
     if let Some(new) = &installed {
         call.changed_topics.extend(sys::installed_topics(new));
     }
@@ -719,10 +699,10 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
     let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| known.key() == kind) else {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
         call.tenant.programs().scripts.remove(name);
-        Guests::script_is_there(call.tenant, call.broker, name, false);
+        Guests::script_is_there(call.tenant, call.hosting, name, false);
         return;
     };
-    if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, definition, name, batch) {
+    if let Ok(removed) = Guests::remove(call.tenant, call.hosting, definition, name, batch) {
         call.changed_topics.extend(sys::removed_topics(&removed.definition));
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn origin_of(tenant: &Tenant, kind: &str, name: &str) -> Option<Origi
 }
 
 fn deploy(call: &mut Call<'_>, row: &DefinitionRow, batch: &mut Batch) -> Result<(), String> {
-    let installed = install_stored(call.tenant, &call.broker.hosting, row, batch)?;
+    let installed = install_stored(call.tenant, call.hosting, row, batch)?;
     call.changed_topics.extend(installed.iter().flat_map(sys::installed_topics));
     Ok(())
 }
