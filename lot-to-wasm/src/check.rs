@@ -39,6 +39,7 @@ mod wildcard;
 use std::sync::Arc;
 
 use lot_facts::Signature;
+use lot_route_catalogue::RouteType;
 
 use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink};
@@ -77,6 +78,13 @@ pub trait Known {
     /// The events of the Route of this name; `None` when there is none yet.
     fn route_events(&self, name: &str) -> Option<Vec<RouteEvent>> {
         let _ = name;
+        None
+    }
+
+    /// The description of the settings of routes that the module of this name runs; `None` when
+    /// there is no such module yet, or it describes nothing.
+    fn route_type(&self, module: &str) -> Option<Arc<RouteType>> {
+        let _ = module;
         None
     }
 }

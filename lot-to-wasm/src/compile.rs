@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use lot_facts::{Facts, Kind, Signature};
 use lot_nearest::nearest;
+use lot_route_catalogue::RouteType;
 
 use crate::check::{Callee, Known, PatternsOfText, RouteEvent, Whole};
 use crate::compat::Compat;
@@ -316,7 +317,7 @@ fn output(
             Some(Output { component, facts: checked.facts })
         }
         syntax::Entity::Route(route) => {
-            let facts = crate::check::route(route, sink)?;
+            let facts = crate::check::route(route, known, sink)?;
             Some(Output { component: Vec::new(), facts })
         }
         syntax::Entity::Panel(panel) => {
@@ -424,6 +425,10 @@ impl Known for InText<'_> {
     fn route_events(&self, name: &str) -> Option<Vec<RouteEvent>> {
         let inside = self.routes.get(name).map(|route| crate::check::route_events(route));
         inside.or_else(|| self.outside.route_events(name))
+    }
+
+    fn route_type(&self, module: &str) -> Option<Arc<RouteType>> {
+        self.outside.route_type(module)
     }
 }
 

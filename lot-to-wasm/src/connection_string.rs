@@ -158,10 +158,10 @@ fn scheme_flaw(kind: &RouteType, text: &str) -> Option<ConnectionStringFlaw> {
     let (written, _) = text.trim().split_once("://")?;
     let scheme = written.to_ascii_lowercase();
     let scheme = scheme.split('+').next().unwrap_or_default();
-    if kind.schemes.contains(&scheme) {
+    if kind.schemes.iter().any(|known| known == scheme) {
         return None;
     }
-    let other = all().find(|other| other.schemes.contains(&scheme));
+    let other = all().find(|other| other.schemes.iter().any(|known| known == scheme));
     if other.is_none() && !OTHER_SCHEMES.split_ascii_whitespace().any(|known| known == scheme) {
         return None;
     }

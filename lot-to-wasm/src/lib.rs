@@ -77,5 +77,5 @@ pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;
 pub use passwords::{masked_passwords, passwords};
-pub use route::{SettingPlace, nearest_route_type, route_schema, route_setting, route_template};
+pub use route::{SettingPlace, nearest_route_type, route_schema, route_setting, route_template, template_of};
 pub use rule_order::RuleOrder;

@@ -31,6 +31,7 @@ mod demo;
 mod demo_plc;
 mod deploy;
 mod deploy_questions;
+mod described_connector;
 mod descriptors;
 mod disk;
 mod durability;

@@ -123,7 +123,7 @@ fn extension_for_vs_code_is_whole() {
 fn connectors() -> String {
     let mut pages: BTreeMap<&str, Vec<&RouteType>> = BTreeMap::new();
     for kind in lot_route_catalogue::all() {
-        pages.entry(kind.page.unwrap_or_default()).or_default().push(kind);
+        pages.entry(kind.page.as_deref().unwrap_or_default()).or_default().push(kind);
     }
     pages.remove("");
     let row = |(page, types): (&&str, &Vec<&RouteType>)| {

@@ -9,7 +9,7 @@ use crate::details::fold;
 use crate::{assert_none, root};
 
 /// Folders whose `limits.rs` has bounds, and what each is about.
-const PARTS: [(&str, &str); 22] = [
+const PARTS: [(&str, &str); 23] = [
     ("broker/core/src", "The data path"),
     ("broker/net/src", "Listeners and shards"),
     ("broker/server/src/guests", "Programs and routes"),
@@ -31,6 +31,7 @@ const PARTS: [(&str, &str); 22] = [
     ("broker/chain/src", "Chains of certificates"),
     ("broker/pulse/src", "Threads that stand still"),
     ("lot-to-wasm/src", "LoT programs"),
+    ("lot-to-wasm/route-catalogue/src", "Descriptions of routes"),
     ("lot-to-wasm/patterns/src", "Regular expressions with look-around"),
 ];
 

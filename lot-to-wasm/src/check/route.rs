@@ -17,13 +17,14 @@ mod unfilled;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lot_facts::{
     Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Taker, TemplatePart, TopicFact, Trigger,
 };
 use lot_nearest::nearest;
 
-use super::RouteEvent;
+use super::{Known, RouteEvent};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
@@ -35,18 +36,53 @@ use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
 use crate::syntax::{Name, Text};
 
 /// Checks a Route; `None` when there is an error, which is reported.
-pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
+pub(crate) fn route(route: &DefineRoute, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Facts> {
     let kind = route.kind.as_ref().and_then(|name| type_of(name, sink));
-    let kind = match kind {
-        Some(kind) => kind,
-        None => {
-            // Its parts cannot be judged, but a name that stands twice is wrong in every type.
-            repeated_names(&route.items, sink);
-            return None;
-        }
+    let Some(kind) = kind else {
+        // Its parts cannot be judged, but a name that stands twice is wrong in every type.
+        repeated_names(&route.items, sink);
+        return None;
     };
+    match described(kind, &route.items, known) {
+        Some(of_module) if !sink.is_stored() => described_route(kind, &of_module, route, sink),
+        Some(_) | None => route_of_type(kind, route, sink),
+    }
+}
+
+/// Checks a Route of a module that describes its settings.
+///
+/// The facts are those of a Route whose module is not known. So they are the same when the broker
+/// compiles the stored text before it has the module, or with another version of it.
+fn described_route(
+    kind: &RouteType,
+    of_module: &RouteType,
+    route: &DefineRoute,
+    sink: &mut Sink<'_>,
+) -> Option<Facts> {
+    route_of_type(of_module, route, sink)?;
+    let mut of_any_module = Sink::new(sink.source());
+    // The description may allow what no module takes.
+    route_of_type(kind, route, &mut of_any_module).or_else(|| route_of_type(kind, route, sink))
+}
+
+/// Returns the description of the module that a Route names in plain text.
+fn described(kind: &RouteType, items: &[RouteItem], known: &dyn Known) -> Option<Arc<RouteType>> {
+    if kind.name != OF_MODULE {
+        return None;
+    }
+    let [place, key] = PLACE_OF_MODULE;
+    let module = items.iter().find_map(|item| match item {
+        RouteItem::Block(block) if block.kind.text.eq_ignore_ascii_case(place) => {
+            value::written(key_of(block, key)?)
+        }
+        RouteItem::Block(_) | RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
+    });
+    known.route_type(module?)
+}
+
+fn route_of_type(kind: &RouteType, route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let said = RouteFacts {
-        kind: kind.name.to_owned(),
+        kind: kind.name.clone(),
         sections: Vec::new(),
         events: Vec::new(),
         mappings: Vec::new(),
@@ -128,13 +164,13 @@ fn serves(said: &RouteFacts) -> bool {
 fn foreign_type(name: &str) -> Option<&'static str> {
     let name = name.replace('-', "_");
     let is_it = |kind: &&RouteType| kind.wrong_names.iter().any(|wrong| wrong.eq_ignore_ascii_case(&name));
-    all().find(is_it).map(|kind| kind.name)
+    all().find(is_it).map(|kind| kind.name.as_str())
 }
 
 fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
     let found = find(&name.text);
     if found.is_none() {
-        let names = all().flat_map(|kind| kind.aliases.iter().chain([&kind.name]).copied());
+        let names = all().flat_map(RouteType::names);
         let near = foreign_type(&name.text).or_else(|| nearest(&name.text, names));
         let message = format!("there is no route type `{}`", name.text.escape_debug());
         let draft = Draft::error(codes::UNKNOWN_ROUTE_TYPE, name.span, message);
@@ -149,7 +185,7 @@ fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
 
 /// A Route while it is checked.
 struct RouteChecker<'s, 'k> {
-    kind: &'static RouteType,
+    kind: &'s RouteType,
     /// Name of the route.
     name: &'s str,
     sink: &'s mut Sink<'k>,
@@ -163,7 +199,7 @@ struct RouteChecker<'s, 'k> {
 struct BlockSchema<'a> {
     /// `SQL_CONFIG`, `event Save`.
     title: &'a str,
-    keys: &'static [Key],
+    keys: &'a [Key],
     others: Others,
     /// Whether it is polled: takes `WITH EVERY`.
     is_polled: bool,
@@ -180,7 +216,7 @@ enum Others {
     Filled,
 }
 
-impl RouteChecker<'_, '_> {
+impl<'s> RouteChecker<'s, '_> {
     fn items(&mut self, items: &[RouteItem]) {
         repeated_names(items, self.sink);
         for item in items {
@@ -226,7 +262,7 @@ impl RouteChecker<'_, '_> {
     }
 
     fn event(&mut self, block: &AddBlock) {
-        let Some(keys) = self.kind.event.or(self.kind.is_open.then_some(&[])) else {
+        let Some(keys) = self.kind.event.as_deref().or(self.kind.is_open.then_some(&[])) else {
             return self.does_not_fit(block, "events");
         };
         let Some(name) = self.named(block) else { return };
@@ -249,7 +285,7 @@ impl RouteChecker<'_, '_> {
         let is_polled = of_type.is_none_or(|mapping| mapping.tag.is_some());
         let has_tags = block.items.iter().any(|item| matches!(item, RouteItem::Block(_)));
         let others = self.others(if has_tags { Others::Taken } else { Others::Filled });
-        let keys = of_type.map_or::<&[Key], _>(&[], |mapping| mapping.keys);
+        let keys = of_type.map_or::<&[Key], _>(&[], |mapping| &mapping.keys);
         let mut checked =
             self.content(block, name, BlockSchema { title: &title, keys, others, is_polled }, of_type);
         if of_type.is_some_and(|mapping| mapping.tag.is_some()) {
@@ -307,7 +343,7 @@ impl RouteChecker<'_, '_> {
     }
 
     fn section(&mut self, block: &AddBlock, word: String) {
-        let known = self.kind.sections.iter().chain(COMMON).find(|section| section.name == word);
+        let known = self.kind.sections.iter().chain(COMMON.iter()).find(|section| section.name == word);
         if let Some(name) = &block.name {
             let with_names = ["EVENT", "MAPPING"];
             if known.is_none() && nearest(&word, with_names).is_some() {
@@ -333,12 +369,12 @@ impl RouteChecker<'_, '_> {
             let message = format!("{word} is defined twice");
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
-        let (title, keys) = (section.name, section.keys);
+        let (title, keys) = (&*section.name, &*section.keys);
         // All keys of the sections that every route may have are known.
         let is_own = self.kind.sections.iter().any(|own| own.name == word);
         let others = if is_own { self.others(Others::Taken) } else { Others::Unknown };
         let schema = BlockSchema { title, keys, others, is_polled: false };
-        let mut checked = self.content(block, section.name.to_owned(), schema, None);
+        let mut checked = self.content(block, section.name.clone(), schema, None);
         self.overload(block, &mut checked);
         if is_own {
             far::in_section(self.kind, block, &checked, self.sink);
@@ -380,8 +416,8 @@ impl RouteChecker<'_, '_> {
     }
 
     fn unknown_section(&mut self, block: &AddBlock, word: &str) {
-        let own = self.kind.sections.iter().map(|section| section.name);
-        let mut words: Vec<&str> = own.chain(COMMON.iter().map(|section| section.name)).collect();
+        let sections = self.kind.sections.iter().chain(COMMON.iter());
+        let mut words: Vec<&str> = sections.map(|section| &*section.name).collect();
         words.extend((self.kind.is_open || self.kind.event.is_some()).then_some("EVENT"));
         words.extend((self.kind.is_open || self.kind.mapping.is_some()).then_some("MAPPING"));
         let near = nearest(word, words.iter().copied());
@@ -425,7 +461,7 @@ impl RouteChecker<'_, '_> {
         block: &AddBlock,
         name: String,
         schema: BlockSchema<'_>,
-        of_type: Option<&'static Mapping>,
+        of_type: Option<&Mapping>,
     ) -> RouteBlock {
         let mut checked = RouteBlock { name, ..RouteBlock::default() };
         let mut places: BTreeMap<String, Span> = BTreeMap::new();
@@ -452,9 +488,9 @@ impl RouteChecker<'_, '_> {
     }
 
     /// A block in a block: only tags are.
-    fn inner(&mut self, block: &AddBlock, of_type: Option<&'static Mapping>) -> Option<RouteBlock> {
+    fn inner(&mut self, block: &AddBlock, of_type: Option<&Mapping>) -> Option<RouteBlock> {
         let word = block.kind.text.to_ascii_uppercase();
-        let keys = match of_type.map(|mapping| mapping.tag) {
+        let keys = match of_type.map(|mapping| mapping.tag.as_deref()) {
             Some(Some(keys)) if word == "TAG" => keys,
             None | Some(None) if self.kind.is_open => &[],
             _ => {
@@ -498,7 +534,7 @@ impl RouteChecker<'_, '_> {
             };
             return Some((written.text.to_ascii_uppercase(), value));
         };
-        if let Some(first) = places.insert(key.name.to_owned(), written.span) {
+        if let Some(first) = places.insert(key.name.clone(), written.span) {
             let message = format!("{} is set twice in {}; the last one counts", key.name, schema.title);
             let draft = Draft::warning(codes::DUPLICATE_SETTING, written.span, message);
             self.sink.push(draft.at(first, "set here first"));
@@ -507,7 +543,7 @@ impl RouteChecker<'_, '_> {
         let value = value::checked((setting, key), self.sink)?;
         let is_text = matches!(key.value, ValueKind::Text | ValueKind::Folder);
         let is_empty = matches!(&value, RouteValue::Text(text) if is_text && text.trim().is_empty());
-        let is_needed = match key.need {
+        let is_needed = match &key.need {
             Need::Always => true,
             Need::Unless(others) => !others.iter().any(|other| key_of(block, other).is_some()),
             Need::Optional => false,
@@ -517,12 +553,12 @@ impl RouteChecker<'_, '_> {
             let message = format!("{} of {} is empty", key.name, schema.title);
             self.sink.push(Draft::error(codes::SETTING_VALUE, span, message).unless_stored());
         }
-        Some((key.name.to_owned(), value))
+        Some((key.name.clone(), value))
     }
 
     /// A key that the language has and that means nothing here.
     fn purpose(&mut self, written: &Name, key: &Key) {
-        match key.purpose {
+        match &key.purpose {
             KeyPurpose::Runs | KeyPurpose::Confirms | KeyPurpose::Tells => {}
             KeyPurpose::Nothing(reason) => {
                 let message = format!("nothing reads {} here: {reason}", key.name);
@@ -569,16 +605,17 @@ impl RouteChecker<'_, '_> {
         };
         let elsewhere = self.block_with(&name.text).filter(|_| near.is_none());
         let elsewhere = elsewhere.map(|place| format!("write it below ADD {place}"));
-        self.sink.push(draft.did_you_mean_name(name, near.map(|key| key.name)).suggest_if(elsewhere));
+        self.sink.push(draft.did_you_mean_name(name, near.map(|key| &*key.name)).suggest_if(elsewhere));
     }
 
     /// The block of this type that has a key.
-    fn block_with(&self, key: &str) -> Option<&'static str> {
+    fn block_with(&self, key: &str) -> Option<&'s str> {
         let has = |keys: &[Key]| keys.iter().any(|known| known.is_called(key));
-        let sections = self.kind.sections.iter().chain(COMMON).filter(|section| section.name != OTHER_BROKER);
-        let section = sections.clone().find(|section| has(section.keys));
-        let event = || self.kind.event.filter(|keys| has(keys)).map(|_| "EVENT name");
-        section.map(|section| section.name).or_else(event)
+        let mut sections =
+            self.kind.sections.iter().chain(COMMON.iter()).filter(|section| section.name != OTHER_BROKER);
+        let section = sections.find(|section| has(&section.keys));
+        let event = || self.kind.event.as_ref().filter(|keys| has(keys)).map(|_| "EVENT name");
+        section.map(|section| &*section.name).or_else(event)
     }
 
     /// Reports the first setting that is missing, unless it is there with a slip in its key, which
@@ -586,14 +623,14 @@ impl RouteChecker<'_, '_> {
     fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, missing: &[&Key]) {
         let misspelt: Vec<&str> = settings(block)
             .filter_map(|setting| meant_key(&setting.key.text, schema))
-            .map(|key| key.name)
+            .map(|key| &*key.name)
             .collect();
-        let first = missing.iter().find(|key| !misspelt.contains(&key.name)).filter(|_| self.was_read);
+        let first = missing.iter().find(|key| !misspelt.contains(&&*key.name)).filter(|_| self.was_read);
         // Only one error fits at one place: the next is reported when this one is fixed.
         if let Some(key) = first {
             // With ENABLE_SERVER, the author has forgotten SERVER_PORT, not BASE_ADDRESS.
             let is_server = |setting: &Setting| setting.key.text.eq_ignore_ascii_case("ENABLE_SERVER");
-            let name = match key.name {
+            let name = match &*key.name {
                 "BASE_ADDRESS" if settings(block).any(is_server) => "SERVER_PORT",
                 name => name,
             };
@@ -652,21 +689,21 @@ fn settings(block: &AddBlock) -> impl Iterator<Item = &Setting> {
 
 /// The keys that a block needs and that are not written in it; one whose value is refused is there,
 /// though wrong.
-fn missing_keys(block: &AddBlock, schema: BlockSchema<'_>) -> Vec<&'static Key> {
+fn missing_keys<'a>(block: &AddBlock, schema: BlockSchema<'a>) -> Vec<&'a Key> {
     let key_of = |setting: &Setting| schema.keys.iter().find(|key| key.is_called(&setting.key.text));
-    let written: BTreeSet<&str> = settings(block).filter_map(key_of).map(|key| key.name).collect();
-    let is_missing = |key: &&Key| match key.need {
+    let written: BTreeSet<&str> = settings(block).filter_map(key_of).map(|key| &*key.name).collect();
+    let is_missing = |key: &&Key| match &key.need {
         Need::Optional => false,
-        Need::Always => !written.contains(key.name),
+        Need::Always => !written.contains(&*key.name),
         Need::Unless(others) => {
-            !written.contains(key.name) && !others.iter().any(|other| written.contains(other))
+            !written.contains(&*key.name) && !others.iter().any(|other| written.contains(&**other))
         }
     };
     schema.keys.iter().filter(is_missing).collect()
 }
 
 /// Returns the known key that an unknown one was probably meant to be.
-fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
+fn meant_key<'a>(name: &str, schema: BlockSchema<'a>) -> Option<&'a Key> {
     if schema.keys.iter().any(|key| key.is_called(name)) {
         return None;
     }
@@ -677,7 +714,7 @@ fn meant_key(name: &str, schema: BlockSchema<'_>) -> Option<&'static Key> {
     if ["OVERLOAD", "OVERLOAD_MODE"].contains(&&*upper) {
         return schema.keys.iter().find(|key| key.name == "OVERLOAD_POLICY");
     }
-    let names = schema.keys.iter().flat_map(|key| key.aliases.iter().chain([&key.name]).copied());
+    let names = schema.keys.iter().flat_map(Key::names);
     let near = nearest(name, names)?;
     schema.keys.iter().find(|key| key.is_called(near))
 }

@@ -188,6 +188,11 @@ impl<'a> Sink<'a> {
         Sink { is_stored, ..self }
     }
 
+    /// Whether the text is stored already.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
     /// The same, of an entity whose patterns count among those of its text.
     pub(crate) fn among(self, patterns: &'a PatternsOfText) -> Sink<'a> {
         Sink { patterns: Some(patterns), ..self }

@@ -371,7 +371,7 @@ impl<'a, 't> Cursor<'a, 't> {
             (_, "ON") => return owned(&mut trigger::words().filter(|word| *word != "TIME")),
             (_, "EVERY") => return owned(&mut DAYS.into_iter()),
             ("WITH", "TYPE") if self.kind() == Some(Kind::Route) => {
-                return owned(&mut route::all().map(|kind| kind.name));
+                return owned(&mut route::all().map(|kind| kind.name.as_str()));
             }
             (_, "FOR") if self.kind() == Some(Kind::Rule) => return owned(&mut RULE_SCOPES.into_iter()),
             (_, "AS") => {

@@ -11,11 +11,13 @@ mod wrong_keys;
 
 use serde_json::Value as Json;
 
+pub(crate) use lot_route_catalogue::module::OF_MODULE;
+use lot_route_catalogue::module::{OWN_KEY, OWN_SECTION};
 pub(crate) use lot_route_catalogue::{
     COMMON, Far, Key, KeyPurpose, Mapping, Need, OtherSide, RouteCheck, RouteType, Section, TimeUnit,
     ValueKind, all, find,
 };
-pub use template::{nearest_route_type, route_template};
+pub use template::{nearest_route_type, route_template, template_of};
 pub(crate) use value::of_kind;
 pub use value::{SettingPlace, route_setting};
 
@@ -23,17 +25,14 @@ pub use value::{SettingPlace, route_setting};
 pub(crate) const OTHER_BROKER: &str = "MQTT_CONFIG";
 
 /// Section and setting by which a route of type WASM names its module.
-pub(crate) const PLACE_OF_MODULE: [&str; 2] = ["WASM_CONFIG", "MODULE"];
-
-/// Type of the routes that a module runs.
-pub(crate) const OF_MODULE: &str = "WASM";
+pub(crate) const PLACE_OF_MODULE: [&str; 2] = [OWN_SECTION, OWN_KEY];
 
 /// The JSON Schema of a type of route by name or alias, in any case, behind the canonical name of
 /// the type. `None` for a type that does not exist.
 #[must_use]
 pub fn route_schema(name: &str) -> Option<(&'static str, Json)> {
     let kind = find(name)?;
-    Some((kind.name, serde_json::from_str(kind.schema).unwrap_or_default()))
+    Some((&kind.name, kind.schema()))
 }
 
 #[cfg(test)]
@@ -45,9 +44,9 @@ mod tests {
     /// later.
     #[test]
     fn tls_has_two_names_wherever_it_begins_at_once() {
-        for section in all().flat_map(|kind| kind.sections.iter().chain(COMMON)) {
-            for key in section.keys.iter().filter(|key| ["USE_TLS", "USE_SSL"].contains(&key.name)) {
-                let names: BTreeSet<&str> = key.aliases.iter().copied().chain([key.name]).collect();
+        for section in all().flat_map(|kind| kind.sections.iter().chain(COMMON.iter())) {
+            for key in section.keys.iter().filter(|key| ["USE_TLS", "USE_SSL"].contains(&&*key.name)) {
+                let names: BTreeSet<&str> = key.names().collect();
                 let is_both = names.is_superset(&BTreeSet::from(["USE_TLS", "USE_SSL"]));
                 assert!(is_both || section.name == "SMTP_CONFIG", "{} in {}", key.name, section.name);
             }
@@ -58,8 +57,8 @@ mod tests {
     fn names_of_types_are_unique() {
         let mut types = BTreeSet::new();
         for kind in all() {
-            for name in kind.aliases.iter().chain([&kind.name]) {
-                assert!(types.insert(*name), "{name}");
+            for name in kind.names() {
+                assert!(types.insert(name), "{name}");
             }
         }
         assert!(find("modbus").is_some_and(|kind| kind.name == "MODBUS_TCP") && find("NO_SUCH_DB").is_none());

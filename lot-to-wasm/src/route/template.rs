@@ -13,7 +13,7 @@ use super::{Key, Mapping, OF_MODULE, PLACE_OF_MODULE, RouteType, Section, ValueK
 #[must_use]
 pub fn nearest_route_type(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_uppercase();
-    nearest(&name, all().flat_map(|kind| kind.aliases.iter().copied().chain([kind.name])))
+    nearest(&name, all().flat_map(RouteType::names))
 }
 
 /// The template of a type of route by name or alias, in any case, behind the canonical name of the
@@ -21,25 +21,32 @@ pub fn nearest_route_type(name: &str) -> Option<&'static str> {
 #[must_use]
 pub fn route_template(name: &str) -> Option<(&'static str, String)> {
     let kind = find(name)?;
+    Some((&kind.name, template_of(kind)))
+}
+
+/// Returns the template of a type, which may be that of a module.
+#[must_use]
+pub fn template_of(kind: &RouteType) -> String {
     let mut template = Template::default();
-    template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {}", example_name(kind.name), kind.name));
+    let written = if kind.module.is_some() { OF_MODULE } else { &kind.name };
+    template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {written}", example_name(&kind.name)));
     // Of which nothing but the name is known.
     let is_bare = kind.is_open && kind.sections.is_empty();
     if is_bare {
         template.open(kind);
     }
-    for section in kind.sections {
+    for section in &kind.sections {
         template.section(section);
     }
     if is_bare {
-    } else if let Some(keys) = kind.event {
+    } else if let Some(keys) = &kind.event {
         template.line(4, "ADD EVENT Example");
         template.fields(8, keys, false);
     } else if let Some(mapping) = &kind.mapping {
         template.mapping(mapping);
     }
     template.metadata(kind);
-    Some((kind.name, template.0))
+    template.0
 }
 
 /// `MQTT_BRIDGE` as `MqttBridge`.
@@ -64,32 +71,32 @@ impl Template {
 
     /// Writes the lines that every route of an open type has: the module that runs it, or the
     /// address of the other side.
-    fn open(&mut self, kind: &'static RouteType) {
+    fn open(&mut self, kind: &RouteType) {
         self.line(4, &format!("ADD {}_CONFIG", kind.name));
         if kind.name != OF_MODULE {
-            return self.field(8, "HOST", ValueKind::Text, "Name or address of the device or server", true);
+            return self.field(8, "HOST", &ValueKind::Text, "Name or address of the device or server", true);
         }
-        self.field(8, PLACE_OF_MODULE[1], ValueKind::Text, "Name of the module that runs the route", false);
-        if let Some(keys) = kind.event {
+        self.field(8, PLACE_OF_MODULE[1], &ValueKind::Text, "Name of the module that runs the route", false);
+        if let Some(keys) = &kind.event {
             self.line(4, "ADD EVENT Example");
             self.fields(8, keys, false);
         }
     }
 
-    fn section(&mut self, section: &'static Section) {
+    fn section(&mut self, section: &Section) {
         self.line(4, &format!("ADD {}", section.name));
-        for line in section.template {
+        for line in &section.template {
             self.line(8, line);
         }
         if section.template.is_empty() {
-            self.fields(8, section.keys, true);
+            self.fields(8, &section.keys, true);
         }
     }
 
     fn mapping(&mut self, mapping: &Mapping) {
         self.line(4, "ADD MAPPING Example");
-        self.fields(8, mapping.keys, false);
-        let Some(tag) = mapping.tag else { return };
+        self.fields(8, &mapping.keys, false);
+        let Some(tag) = &mapping.tag else { return };
         // Beside tags that are polled stand those of servers.
         if !mapping.keys.is_empty() {
             self.line(8, "WITH EVERY 1 SECONDS");
@@ -98,9 +105,9 @@ impl Template {
         self.fields(12, tag, false);
     }
 
-    fn fields(&mut self, indentation: usize, keys: &'static [Key], may_come_from_environment: bool) {
+    fn fields(&mut self, indentation: usize, keys: &[Key], may_come_from_environment: bool) {
         for key in keys.iter().filter(|key| key.is_in_template) {
-            self.field(indentation, key.name, key.value, key.hint, may_come_from_environment);
+            self.field(indentation, &key.name, &key.value, &key.hint, may_come_from_environment);
         }
     }
 
@@ -108,7 +115,7 @@ impl Template {
         &mut self,
         indentation: usize,
         name: &str,
-        value: ValueKind,
+        value: &ValueKind,
         hint: &str,
         may_come_from_environment: bool,
     ) {
@@ -124,7 +131,7 @@ impl Template {
     }
 }
 
-fn type_of(value: ValueKind) -> &'static str {
+fn type_of(value: &ValueKind) -> &'static str {
     match value {
         ValueKind::Int(..) => "int",
         ValueKind::Number => "number",
@@ -145,7 +152,7 @@ fn type_of(value: ValueKind) -> &'static str {
 
 /// Returns the validation rule of a value: words with `|` between them, or the ends of a range with
 /// `-`.
-fn validation(value: ValueKind) -> String {
+fn validation(value: &ValueKind) -> String {
     match value {
         ValueKind::Words(words) => words.join("|"),
         ValueKind::Int(least, i64::MAX) => format!("{least}-"),
@@ -224,7 +231,7 @@ pub(super) mod tests {
     #[test]
     fn every_template_compiles_without_a_word_once_it_is_filled() {
         for kind in all() {
-            let (name, template) = route_template(kind.name).expect("each type has a template");
+            let (name, template) = route_template(&kind.name).expect("each type has a template");
             assert_eq!(name, kind.name);
             // A user who fills in the template leaves out the block for people.
             let whole = compile(&with_values(&template), &CompileOptions::default());

@@ -3,20 +3,9 @@
 
 use lot_facts::RouteValue;
 
-use super::{COMMON, ValueKind, find};
+pub use lot_route_catalogue::SettingPlace;
 
-/// Block of a route in which a setting stands.
-#[derive(Debug, Clone, Copy)]
-pub enum SettingPlace<'a> {
-    /// `ADD …_CONFIG`, by its name.
-    Section(&'a str),
-    /// `ADD EVENT`.
-    Event,
-    /// `ADD MAPPING`.
-    Mapping,
-    /// `ADD TAG`.
-    Tag,
-}
+use super::{ValueKind, find};
 
 /// Converts a text to the value of a setting, as if it stood in the definition. For a value that is
 /// known only when the route starts (`GET ENV`). Names become canonical. A text stays text for a
@@ -32,32 +21,21 @@ pub fn route_setting(
 ) -> Result<RouteValue, String> {
     let plain = || RouteValue::Text(text.to_owned());
     let Some(kind) = find(kind) else { return Ok(plain()) };
-    let keys = match place {
-        SettingPlace::Section(name) => kind
-            .sections
-            .iter()
-            .chain(COMMON)
-            .find(|section| section.name == name)
-            .map(|section| section.keys),
-        SettingPlace::Event => kind.event,
-        SettingPlace::Mapping => kind.mapping.as_ref().map(|mapping| mapping.keys),
-        SettingPlace::Tag => kind.mapping.as_ref().and_then(|mapping| mapping.tag),
-    };
-    let key = keys.into_iter().flatten().find(|known| known.name == key);
+    let key = kind.keys(place).iter().find(|known| known.name == key);
     // The client that connects reports a wrong URL, as for a URL in the definition.
     let Some(key) = key.filter(|key| key.value != ValueKind::Url) else { return Ok(plain()) };
-    Ok(of_kind(text, key.value)?.unwrap_or_else(plain))
+    Ok(of_kind(text, &key.value)?.unwrap_or_else(plain))
 }
 
 /// Converts a text to a value of a kind. `None` if the topic and its placeholders remain to be
 /// checked; an error with the accepted values.
-pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
+pub(crate) fn of_kind(text: &str, kind: &ValueKind) -> Result<Option<RouteValue>, String> {
     let trimmed = text.trim();
     let value = match kind {
         ValueKind::Text => Some(RouteValue::Text(text.to_owned())),
         ValueKind::Int(least, most) => {
-            let number = trimmed.parse().ok().filter(|number| (least..=most).contains(number));
-            let wanted = || match most {
+            let number = trimmed.parse().ok().filter(|number| (least..=most).contains(&number));
+            let wanted = || match *most {
                 i64::MAX => format!("a whole number from {least}"),
                 _ => format!("a whole number from {least} to {most}"),
             };
@@ -72,7 +50,7 @@ pub(crate) fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>,
         ValueKind::Bool => return Err("TRUE or FALSE".to_owned()),
         ValueKind::Words(words) => {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(trimmed));
-            Some(RouteValue::Text((*word.ok_or_else(|| one_of(words))?).to_owned()))
+            Some(RouteValue::Text(word.ok_or_else(|| one_of(words))?.clone()))
         }
         ValueKind::Character if text.chars().count() == 1 => Some(RouteValue::Text(text.to_owned())),
         ValueKind::Character => return Err("a single character".to_owned()),
@@ -121,11 +99,11 @@ fn has_port_if_any(url: &str) -> bool {
     }
 }
 
-fn one_of(words: &[&str]) -> String {
+fn one_of(words: &[String]) -> String {
     // More than a reader takes in are left to the reference.
     const SHOWN_MAX: usize = 12;
     match words {
-        [word] => (*word).to_owned(),
+        [word] => word.clone(),
         words if words.len() > SHOWN_MAX => format!("one of {}, …", words[..SHOWN_MAX].join(", ")),
         words => format!("one of {}", words.join(", ")),
     }

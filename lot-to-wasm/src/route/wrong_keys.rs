@@ -5,7 +5,7 @@ use super::{COMMON, Key, Need, RouteType, ValueKind, all, route_template};
 use crate::{CompileOptions, compile};
 
 /// Values that a key of this kind does not take; none of texts that may be any.
-fn wrong_values(kind: ValueKind) -> Vec<String> {
+fn wrong_values(kind: &ValueKind) -> Vec<String> {
     let texts: &[&str] = match kind {
         ValueKind::Text => &[],
         ValueKind::Int(_, most) => {
@@ -29,12 +29,13 @@ fn wrong_values(kind: ValueKind) -> Vec<String> {
 }
 
 /// Places with keys in a route of a type, by the line that begins them.
-fn places(kind: &'static RouteType) -> Vec<(String, &'static [Key])> {
+fn places(kind: &RouteType) -> Vec<(String, &[Key])> {
     let section = |name: &str| format!("    ADD {name}");
-    let sections = kind.sections.iter().chain(COMMON).map(|known| (section(known.name), known.keys));
-    let event = kind.event.map(|keys| ("    ADD EVENT Example".to_owned(), keys));
-    let mapping = kind.mapping.as_ref().map(|known| ("    ADD MAPPING Example".to_owned(), known.keys));
-    let tag = kind.mapping.as_ref().and_then(|known| known.tag);
+    let sections =
+        kind.sections.iter().chain(COMMON.iter()).map(|known| (section(&known.name), &*known.keys));
+    let event = kind.event.as_deref().map(|keys| ("    ADD EVENT Example".to_owned(), keys));
+    let mapping = kind.mapping.as_ref().map(|known| ("    ADD MAPPING Example".to_owned(), &*known.keys));
+    let tag = kind.mapping.as_ref().and_then(|known| known.tag.as_deref());
     let tag = tag.map(|keys| ("        ADD TAG Value".to_owned(), keys));
     sections.chain(event).chain(mapping).chain(tag).collect()
 }
@@ -67,10 +68,10 @@ fn changed(program: &str, place: &str, key: &Key, value: Option<&str>) -> String
 
 /// Whether a message has this name in it, and the program is refused. Wrong addresses only give a
 /// warning, as other schemes may have a meaning elsewhere.
-fn is_reported(program: &str, name: &str, kind: ValueKind) -> bool {
+fn is_reported(program: &str, name: &str, kind: &ValueKind) -> bool {
     let compilation = compile(program, &CompileOptions::default());
     let entity = &compilation.entities[0];
-    let is_refused = entity.output.is_none() || kind == ValueKind::Url;
+    let is_refused = entity.output.is_none() || *kind == ValueKind::Url;
     is_refused && entity.diagnostics.iter().any(|told| told.message.contains(name))
 }
 
@@ -78,19 +79,19 @@ fn is_reported(program: &str, name: &str, kind: ValueKind) -> bool {
 fn every_invalid_key_value_is_reported_with_the_key_name() {
     let (mut tried, mut untold) = (0, Vec::new());
     for kind in all().filter(|kind| !kind.is_open) {
-        let program = filled(&route_template(kind.name).expect("it has a template").1);
+        let program = filled(&route_template(&kind.name).expect("it has a template").1);
         for (place, keys) in places(kind) {
             for key in keys {
-                for value in wrong_values(key.value) {
+                for value in wrong_values(&key.value) {
                     tried += 1;
-                    if !is_reported(&changed(&program, &place, key, Some(&value)), key.name, key.value) {
+                    if !is_reported(&changed(&program, &place, key, Some(&value)), &key.name, &key.value) {
                         untold.push(format!("{}:{place}: {} {value}", kind.name, key.name));
                     }
                 }
                 // An empty place has errors about its other keys first.
                 let is_missing = matches!(key.need, Need::Always) && program.contains(&format!("{place}\n"));
                 let without = changed(&program, &place, key, None);
-                if is_missing && !is_reported(&without, &format!("needs {}", key.name), key.value) {
+                if is_missing && !is_reported(&without, &format!("needs {}", key.name), &key.value) {
                     untold.push(format!("{}:{place}: without {}", kind.name, key.name));
                 }
             }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod corpus;
+mod described_routes;
 mod keywords;
 mod recovery;
 mod robustness;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use lot_route_catalogue::module;
 use lotmq_runner::Embedding;
 use lotmq_terminal::{Exit, output};
 use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, program, remap, wrapped};
@@ -78,6 +79,9 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
     if guest.asks.is_some() || guest.schema.is_some() {
         append_manifest(&mut component, guest);
     }
+    if let Some(description) = &guest.routes {
+        append_section(&mut component, module::SECTION, description);
+    }
     write(&guest.component(), &component)?;
     if let Some(build) = remembered {
         build.remember(&component)?;
@@ -93,12 +97,16 @@ fn append_manifest(component: &mut Vec<u8>, guest: &GuestFolder) {
     if let Some(schema) = &guest.schema {
         json["configuration"] = schema.clone();
     }
-    let json = json.to_string();
+    append_section(component, NAME, &json.to_string());
+}
+
+/// Adds a custom section to a component.
+fn append_section(component: &mut Vec<u8>, name: &str, content: &str) {
     let mut section = Vec::new();
-    append_length(&mut section, NAME.len());
-    section.extend_from_slice(NAME.as_bytes());
-    section.extend_from_slice(json.as_bytes());
-    // A custom section.
+    append_length(&mut section, name.len());
+    section.extend_from_slice(name.as_bytes());
+    section.extend_from_slice(content.as_bytes());
+    // Its kind.
     component.push(0);
     append_length(component, section.len());
     component.extend_from_slice(&section);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
+use lot_route_catalogue::module;
 use lotmq_router::topic_filter_valid;
 use lotmq_runner::{EmbeddedModule, Embedding, at_place, render_toml_error};
 use lotmq_terminal::Misuse;
@@ -94,6 +95,8 @@ pub(super) struct GuestFolder {
     pub(super) asks: Option<Vec<String>>,
     /// JSON Schema of its configuration, where its language has no other way to say so.
     pub(super) schema: Option<Value>,
+    /// Description of its routes, as JSON.
+    pub(super) routes: Option<String>,
     /// Configuration of the guest.
     pub(super) config: Option<Value>,
     /// Lines of the configuration.
@@ -147,9 +150,10 @@ impl GuestFolder {
         };
         let (name, on, asks) = (name.into_inner(), inner(on), asks.map(inner));
         let schema = schema.map(|schema| read_schema(&path.join(schema))).transpose()?;
+        let routes = read_routes(&path.join(module::FILE), &name, kind)?;
         let config_lines = ConfigLines::read(&text);
         let path = path.to_owned();
-        Ok(Self { path, name, kind, language, on, asks, schema, target, config, config_lines })
+        Ok(Self { path, name, kind, language, on, asks, schema, routes, target, config, config_lines })
     }
 
     /// Returns the path of its component.
@@ -178,6 +182,25 @@ impl GuestFolder {
 fn read_schema(file: &Path) -> anyhow::Result<Value> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
+}
+
+/// Reads the description of the routes of a guest, and checks it; `None` if its folder has none.
+fn read_routes(file: &Path, guest: &str, kind: GuestType) -> anyhow::Result<Option<String>> {
+    let place = || file.display().to_string();
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    if kind != GuestType::Route {
+        bail!("{}: only a guest of type `route` has this file, not one of type `{}`", place(), kind.name());
+    }
+    let description: Value = toml::from_str(&text)
+        .map_err(|error| anyhow!(render_toml_error(&text, &error)))
+        .with_context(place)?;
+    let json = description.to_string();
+    module::read(json.as_bytes(), guest).with_context(place)?;
+    Ok(Some(json))
 }
 
 /// Returns the target that a guest is built for.

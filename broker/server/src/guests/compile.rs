@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use lot_facts::{Kind, RouteBlock};
+use lot_route_catalogue::RouteType;
 use lot_to_wasm::check::{Callee, Known, RouteEvent};
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::built_in;
@@ -479,5 +480,10 @@ impl Known for Guests {
             filled_by_wildcard: event.filled_by_wildcard(),
         };
         Some(route.events.iter().map(event).collect())
+    }
+
+    fn route_type(&self, module: &str) -> Option<Arc<RouteType>> {
+        let (module, _) = self.route_modules.get(module)?;
+        module.routes.clone()
     }
 }

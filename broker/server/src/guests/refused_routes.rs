@@ -9,6 +9,7 @@ use lotmq_definitions::{Definition, Owner};
 use lotmq_host::route::Description;
 
 use super::Guests;
+use super::described_routes;
 use super::route_drivers;
 use super::route_modules;
 use super::routes::runner::RouteRunner;
@@ -21,7 +22,9 @@ pub(super) fn refusal(
     (route, owner): (&RouteFacts, Option<&Owner>),
 ) -> Option<String> {
     let of_module = code.config(guests, owner);
-    let refused = |described: &Description| route_drivers::refusal(described, route, of_module.as_deref());
+    let kind = guests.route_modules.described(route);
+    let route = described_routes::canonical(route, kind.as_deref());
+    let refused = |described: &Description| route_drivers::refusal(described, &route, of_module.as_deref());
     code.described(guests, refused).flatten()
 }
 

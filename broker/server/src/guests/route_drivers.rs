@@ -24,12 +24,12 @@ mod template;
 mod thread;
 mod tls_profiles;
 mod turn_work;
-pub(crate) mod type_schema;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lot_facts::{Facts, RouteBlock, RouteFacts, RouteValue, TopicFact};
+use lot_route_catalogue::RouteType;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::fiber::FiberServices as _;
@@ -39,7 +39,6 @@ use lotmq_host::{Acting, Ambient, Capability, Grants, NameGrant, Qos, RunContext
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::route_modules;
-use super::route_types;
 use super::routes::version::RouteCode;
 use super::services::TenantServices;
 use crate::codes::Code;
@@ -80,7 +79,8 @@ pub(crate) fn place_warnings(
     if let Err(wrong) = later_values::typed(route, &names) {
         return vec![(Code::ValueInvalid, format!("the route stands still: {wrong}"))];
     }
-    let Ok(mut said) = places::placed(route, route_types::places(&route.kind), &names) else {
+    let kind = tenant.programs().guests.route_modules.described(route);
+    let Ok(mut said) = places::placed(route, kind.as_deref(), &names) else {
         return Vec::new();
     };
     add_default_ports(tenant, &mut said);
@@ -117,11 +117,19 @@ fn add_default_ports(tenant: &Tenant, route: &mut RouteFacts) {
     });
 }
 
-/// Reason why the sections of a route make no endpoints for a guest that is described so, whatever
-/// is granted and whatever values it names; `wants_one`: it asks for places to connect to or listen
-/// at.
-pub(crate) fn place_refusal(described: &Description, route: &RouteFacts, wants_one: bool) -> Option<String> {
-    let mut said = route.clone();
+/// Reason why the sections of a route make no endpoints for a guest that is described so, of a
+/// module with this type, whatever is granted and whatever values it names; `wants_one`: it asks
+/// for places to connect to or listen at.
+pub(crate) fn place_refusal(
+    described: &Description,
+    route: &RouteFacts,
+    kind: Option<&RouteType>,
+    wants_one: bool,
+) -> Option<String> {
+    let mut said = match places::placed(route, kind, &configuration::NobodysNames) {
+        Ok(said) => said,
+        Err(reason) => return Some(format!("the route stands still: {reason}")),
+    };
     places::with_default_ports(&mut said, &described.configuration);
     let made = endpoints::endpoints(
         &said,
@@ -169,7 +177,8 @@ pub(crate) fn places_named(
     let Some(route) = definition.facts().route.as_deref() else { return BTreeSet::new() };
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
-    let mut said = route.clone();
+    let kind = tenant.programs().guests.route_modules.described(route);
+    let Ok(mut said) = places::placed(route, kind.as_deref(), &names) else { return BTreeSet::new() };
     add_default_ports(tenant, &mut said);
     endpoints::places_named(&said, &names)
 }

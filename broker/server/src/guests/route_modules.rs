@@ -12,24 +12,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lot_facts::{RouteFacts, RouteValue};
+use lot_route_catalogue::RouteType;
+use lot_route_catalogue::module::{OWN_KEY, OWN_SECTION};
 use lotmq_host::limits::{FAILED_AFTER_TRAPS, FAILED_WITHIN};
-use lotmq_host::route::RouteGuest;
+use lotmq_host::route::{Description, RouteGuest};
 use lotmq_host::{Grants, GuestLimits};
 use parking_lot::{Mutex, RwLock};
 
+use super::described_routes;
 use super::policies::Policies;
 
 /// Type of routes whose code is a module.
-pub(crate) const WASM: &str = "WASM";
-
-/// Section of such a route, and its setting, that name the module.
-const SECTION: &str = "WASM_CONFIG";
-const SETTING: &str = "MODULE";
+pub(crate) use lot_route_catalogue::module::OF_MODULE as WASM;
 
 /// Module of world `route`.
 #[derive(Clone)]
 pub(crate) struct RouteModule {
     pub(crate) guest: RouteGuest,
+    /// Type of its routes, if its component describes them.
+    pub(crate) routes: Option<Arc<RouteType>>,
     /// Grants of the module, within the names in the text of its route.
     pub(crate) grants: Grants,
     /// Places that it may connect to and listen at, as `host:port`; see
@@ -38,6 +39,15 @@ pub(crate) struct RouteModule {
     pub(crate) limits: GuestLimits,
     /// Policies of the module.
     pub(crate) policies: Policies,
+}
+
+impl RouteModule {
+    /// Returns what its guest has said of itself, within the description of its routes; `None`
+    /// where it has said nothing yet.
+    pub(crate) fn description(&self) -> Option<Description> {
+        let of_guest = self.guest.description()?.clone();
+        Some(described_routes::narrowed(of_guest, self.routes.as_deref()))
+    }
 }
 
 /// Counts of a module of world `route`, of all its versions.
@@ -111,6 +121,12 @@ impl RouteModules {
         self.0.read().get(name).cloned()
     }
 
+    /// The type that the module of a route describes.
+    pub(crate) fn described(&self, route: &RouteFacts) -> Option<Arc<RouteType>> {
+        let (module, _) = self.get(named(route)?)?;
+        module.routes.clone()
+    }
+
     /// Puts a module in the place of the one of its name, whose figures go on.
     pub(super) fn put(&self, name: &Arc<str>, module: RouteModule) {
         let mut modules = self.0.write();
@@ -130,7 +146,7 @@ pub fn named(route: &RouteFacts) -> Option<&str> {
     if route.kind != WASM {
         return None;
     }
-    match route.section(SECTION)?.settings.get(SETTING)? {
+    match route.section(OWN_SECTION)?.settings.get(OWN_KEY)? {
         RouteValue::Text(name) => Some(name),
         RouteValue::Int(_)
         | RouteValue::Double(_)

@@ -24,14 +24,14 @@ pub(crate) fn shipped() -> impl Iterator<Item = &'static RouteType> {
 /// Name and packed component of a type; `None` for a type that no guest of this build runs.
 fn packed(kind: &str) -> Option<(&'static str, &'static [u8])> {
     let kind = shipped().find(|known| known.name == kind)?;
-    let (_, component) = COMPONENTS.iter().find(|(guest, _)| Some(*guest) == kind.guest)?;
-    Some((kind.name, component))
+    let (_, component) = COMPONENTS.iter().find(|(guest, _)| Some(*guest) == kind.guest.as_deref())?;
+    Some((&kind.name, component))
 }
 
 /// Places of a type by its canonical name; none of a module's, which has the settings of every
 /// section.
 pub(crate) fn places(name: &str) -> &'static [SectionPlace] {
-    find(name).map_or(&[], |kind| kind.places)
+    find(name).map_or(&[], |kind| &kind.places)
 }
 
 /// Whether routes of a type have another side; a module's is its own affair.
@@ -138,7 +138,7 @@ mod tests {
     fn every_type_with_a_guest_has_its_component() {
         assert!(shipped().count() > 18);
         for kind in shipped() {
-            assert!(packed(kind.name).is_some_and(|(_, component)| !component.is_empty()), "{}", kind.name);
+            assert!(packed(&kind.name).is_some_and(|(_, component)| !component.is_empty()), "{}", kind.name);
         }
         assert!(packed(WASM).is_none() && runs_route_type(WASM) && !runs_route_type("NO_SUCH_TYPE"));
     }

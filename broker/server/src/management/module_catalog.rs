@@ -7,10 +7,12 @@
 //! bytes are still coming ([`uploads`](super::uploads)).
 
 pub(crate) mod grants;
+pub(crate) mod route_description;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lot_route_catalogue::RouteType;
 use lotmq_definitions::Owner;
 use lotmq_host::{Capability, World};
 use parking_lot::RwLock;
@@ -71,15 +73,26 @@ pub(crate) struct Said {
     pub(crate) description: String,
     /// JSON Schema of its configuration.
     pub(crate) configuration: Option<Value>,
+    /// Type of its routes, if it describes them.
+    pub(crate) routes: Option<Arc<RouteType>>,
 }
 
 impl Said {
-    /// Reads the manifest of a component. One that cannot be used says nothing: an older broker
-    /// took it without looking.
-    pub(crate) fn of(component: &[u8]) -> Self {
-        let Some(manifest) = grants::manifest(component).ok().flatten() else { return Self::default() };
-        let ModuleManifest { asks, description, configuration } = manifest;
-        Self { asked: Some(asks.into_iter().collect()), description, configuration }
+    /// Reads the manifest of a module's component, and the description of its routes. One that
+    /// cannot be used says nothing: another version of the broker took it.
+    pub(crate) fn of(module: &Module, component: &[u8]) -> Self {
+        let mut said = Self::default();
+        if let Some(manifest) = grants::manifest(component).ok().flatten() {
+            let ModuleManifest { asks, description, configuration } = manifest;
+            said = Self { asked: Some(asks.into_iter().collect()), description, configuration, routes: None };
+        }
+        let routes = route_description::of_component(&module.name, module.world, component).ok().flatten();
+        if let Some(kind) = &routes
+            && said.description.is_empty()
+        {
+            said.description.clone_from(&kind.description);
+        }
+        Self { routes: routes.map(Arc::new), ..said }
     }
 }
 
@@ -153,6 +166,14 @@ impl Modules {
     pub(crate) fn bytes_besides(&self, name: &str) -> Vec<(Option<Owner>, usize)> {
         let others = self.all().into_iter().chain(self.all_former()).filter(|module| *module.name != *name);
         others.map(|module| (module.owner.clone(), module.component_bytes)).collect()
+    }
+
+    /// The module of another name that describes a type of routes of this name.
+    pub(crate) fn describes(&self, kind: &str, besides: &str) -> Option<Arc<Module>> {
+        let describes = |module: &&Arc<Module>| {
+            *module.name != *besides && module.said.routes.as_ref().is_some_and(|known| known.name == kind)
+        };
+        self.present.read().values().find(describes).cloned()
     }
 
     /// Owners of all modules but the one of this name.

@@ -122,7 +122,7 @@ fn without_code(
     component: &[u8],
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
-    let module = Module { said: Said::of(component), ..module };
+    let module = Module { said: Said::of(&module, component), ..module };
     let imports = imports_of_upload(component, module.world)?;
     let is_disabled = module.options.is_disabled;
     if module.world == World::Action {
@@ -155,7 +155,7 @@ pub(crate) fn compile(
     component: &[u8],
     policies: &Policies,
 ) -> Result<CompiledModule, DeployError> {
-    let module = Module { said: Said::of(component), ..module };
+    let module = Module { said: Said::of(&module, component), ..module };
     let compiled = compile_world(loader, module, component, policies)?;
     Ok(compiled.with_asked_grants())
 }
@@ -175,8 +175,8 @@ fn compile_world(
         let guest = loader.route_module(component, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
-        let policies = policies.clone();
-        let code = RouteModule { guest, grants, places, limits, policies };
+        let (policies, routes) = (policies.clone(), module.said.routes.clone());
+        let code = RouteModule { guest, routes, grants, places, limits, policies };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule::started_by_nothing(module, definition, further_exports));

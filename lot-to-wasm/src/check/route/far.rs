@@ -26,7 +26,8 @@ type Problem = (String, String);
 
 /// Checks a section of a type that the broker knows.
 pub(super) fn in_section(kind: &RouteType, block: &AddBlock, section: &RouteBlock, sink: &mut Sink<'_>) {
-    hosts(kind, &HOSTS, block, sink);
+    let of_places = kind.places.iter().filter_map(|place| keys(&place.far)).map(|(host, _)| host);
+    hosts(kind, &HOSTS.into_iter().chain(of_places).collect::<Vec<_>>(), block, sink);
     if kind.has(RouteCheck::Sql) {
         connection_string(kind, block, section, sink);
     }
@@ -184,15 +185,19 @@ fn host_problem(kind: &RouteType, text: &str) -> Option<Problem> {
 }
 
 /// The key of the port beside a host.
-fn port_key(kind: &RouteType) -> &'static str {
-    let key = kind.places.iter().find_map(|place| match place.far {
-        Far::Host { port, .. }
-        | Far::Broker { port, .. }
-        | Far::UrlOrHost { port, .. }
-        | Far::HostOrConnectionString { port, .. } => Some(port),
+fn port_key(kind: &RouteType) -> &str {
+    kind.places.iter().find_map(|place| keys(&place.far)).map_or("PORT", |(_, port)| port)
+}
+
+/// The keys of a host and its port, if a place has some.
+fn keys(far: &Far) -> Option<(&str, &str)> {
+    match far {
+        Far::Host { host, port }
+        | Far::Broker { host, port }
+        | Far::UrlOrHost { host, port, .. }
+        | Far::HostOrConnectionString { host, port, .. } => Some((host, port)),
         Far::Url { .. } | Far::Servers { .. } | Far::ClusterUrl { .. } => None,
-    });
-    key.unwrap_or("PORT")
+    }
 }
 
 fn is_port(text: &str) -> bool {

@@ -19,16 +19,16 @@ const YES: [&str; 12] =
 pub(super) fn hint(key: &Key, text: &str) -> Option<String> {
     let text = text.trim();
     let write = |value: String| Some(format!("write WITH {} {value}", key.name));
-    match key.value {
+    match &key.value {
         ValueKind::Bool => match means(text) {
             Some(is) => write(if is { "TRUE" } else { "FALSE" }.to_owned()),
             // An unknown text gives no preference.
             None => Some(format!("write WITH {} TRUE, or FALSE", key.name)),
         },
         ValueKind::Words(words) => word(key, words, text),
-        ValueKind::Int(least, most) => match number(key, text, (least, most)) {
+        ValueKind::Int(least, most) => match number(key, text, (*least, *most)) {
             Some(number) => write(number.to_string()),
-            None => Some(match most {
+            None => Some(match *most {
                 i64::MAX => format!("write a number from {least} on"),
                 _ => format!("write a number from {least} to {most}"),
             }),
@@ -50,7 +50,7 @@ pub(super) fn hint(key: &Key, text: &str) -> Option<String> {
         | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Topic
-        | ValueKind::Rewritten => write(example(key.value).to_owned()),
+        | ValueKind::Rewritten => write(example(&key.value).to_owned()),
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn means(text: &str) -> Option<bool> {
 }
 
 /// The word of a key that is meant by a text, or that counts by default.
-fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String> {
+fn word(key: &Key, words: &[String], text: &str) -> Option<String> {
     let meant =
         word_of_others(text, words).or_else(|| part_of_one(text, words)).or_else(|| near(text, words));
     // A misspelt value never leads to a suggestion of less protection.
@@ -81,12 +81,12 @@ fn word(key: &Key, words: &'static [&'static str], text: &str) -> Option<String>
     if let Some(meant) = meant.filter(|word| !is_weak(word)) {
         return Some(format!("did you mean {meant}?"));
     }
-    let default = key.default.filter(|word| !is_weak(word) && !key.is_about_security())?;
+    let default = key.default.as_deref().filter(|word| !is_weak(word) && !key.is_about_security())?;
     Some(format!("write WITH {} \"{default}\"", key.name))
 }
 
 /// Returns the word of a table for a synonym of other products, if the table has that word.
-fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
+fn word_of_others<'a>(text: &str, words: &'a [String]) -> Option<&'a str> {
     let meant: &[&str] = match text.to_ascii_lowercase().as_str() {
         "inout" | "in/out" | "in_out" | "bidirectional" | "twoway" | "bi" => &["both"],
         "outbound" | "push" | "send" | "publish" | "up" => &["out", "POST"],
@@ -97,28 +97,29 @@ fn word_of_others(text: &str, words: &[&'static str]) -> Option<&'static str> {
         "sign and encrypt" | "sign_and_encrypt" | "signencrypt" | "encrypt" => &["SignAndEncrypt"],
         _ => return None,
     };
-    words.iter().find(|word| meant.contains(word)).copied()
+    words.iter().map(String::as_str).find(|word| meant.contains(word))
 }
 
 /// The one word that begins with a text, or has it as one of its parts.
-fn part_of_one(text: &str, words: &[&'static str]) -> Option<&'static str> {
+fn part_of_one<'a>(text: &str, words: &'a [String]) -> Option<&'a str> {
     if text.len() < 3 {
         return None;
     }
     let text = text.to_ascii_uppercase();
     let only = |is_it: &dyn Fn(&str) -> bool| {
         let mut found = words.iter().filter(|word| is_it(&word.to_ascii_uppercase()));
-        found.next().filter(|_| found.next().is_none()).copied()
+        found.next().filter(|_| found.next().is_none()).map(String::as_str)
     };
     only(&|word| word.starts_with(&text)).or_else(|| only(&|word| word.split('_').any(|part| part == text)))
 }
 
 /// The word that a text is but for a slip. Two letters of five make another word.
-fn near(text: &str, words: &[&'static str]) -> Option<&'static str> {
+fn near<'a>(text: &str, words: &'a [String]) -> Option<&'a str> {
+    let words = words.iter().map(String::as_str);
     match text.chars().count() {
         0..=2 => None,
-        3..=5 => nearest_within(1, text, words.iter().copied()),
-        _ => nearest(text, words.iter().copied()),
+        3..=5 => nearest_within(1, text, words),
+        _ => nearest(text, words),
     }
 }
 
@@ -145,12 +146,12 @@ fn number(key: &Key, text: &str, (least, most): (i64, i64)) -> Option<i64> {
             TimeUnit::Seconds => (ms % 1_000 == 0).then_some(ms / 1_000),
         }
     };
-    let default = || key.default.and_then(|text| text.parse().ok());
+    let default = || key.default.as_ref().and_then(|text| text.parse().ok());
     with_unit().filter(fits).or_else(default)
 }
 
 /// A value of a kind whose texts all look alike.
-fn example(kind: ValueKind) -> &'static str {
+fn example(kind: &ValueKind) -> &'static str {
     match kind {
         ValueKind::OfTopic => "\"{topic.1}\"",
         ValueKind::Character => "\";\"",
@@ -175,9 +176,9 @@ mod tests {
     /// Returns the suggestion for a value of a key of a type.
     fn proposed(kind: &str, name: &str, text: &str) -> String {
         let kind = all().find(|it| it.name == kind).unwrap();
-        let sections = kind.sections.iter().chain(COMMON).map(|section| section.keys);
-        let mapping = kind.mapping.iter().flat_map(|mapping| [mapping.keys, mapping.tag.unwrap_or_default()]);
-        let mut keys = sections.chain(kind.event).chain(mapping).flatten();
+        let sections = kind.sections.iter().chain(COMMON.iter()).map(|section| &section.keys);
+        let mapping = kind.mapping.iter().flat_map(|mapping| mapping.tag.iter().chain([&mapping.keys]));
+        let mut keys = sections.chain(&kind.event).chain(mapping).flatten();
         let key = keys.find(|key| key.is_called(name)).unwrap();
         hint(key, text).unwrap_or_default()
     }

@@ -16,7 +16,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
         sink.push(Draft::error(code, span, message));
         None
     };
-    match key.value {
+    match &key.value {
         ValueKind::Filter | ValueKind::Rewritten => {
             if let Some(problem) = filter_problem(text) {
                 let message = format!("{} \"{}\": {problem}", key.name, text.escape_debug());
@@ -35,7 +35,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
             if !fits(&value, span, key, sink) {
                 return None;
             }
-            misspelt::warn(key.name, text, span, sink);
+            misspelt::warn(&key.name, text, span, sink);
             Some(value)
         }
         ValueKind::Text

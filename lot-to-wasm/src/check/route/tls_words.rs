@@ -56,7 +56,7 @@ pub(super) fn is_one(name: &str) -> bool {
 }
 
 /// Returns the key that asks for TLS among those of a block.
-pub(super) fn key_among(keys: &'static [Key]) -> Option<&'static Key> {
+pub(super) fn key_among(keys: &[Key]) -> Option<&Key> {
     KEYS.iter().find_map(|name| keys.iter().find(|key| key.name == *name))
 }
 
@@ -64,7 +64,7 @@ pub(super) fn key_among(keys: &'static [Key]) -> Option<&'static Key> {
 /// that.
 pub(super) fn tells(
     kind: &RouteType,
-    (title, keys): (&str, &'static [Key]),
+    (title, keys): (&str, &[Key]),
     (block, setting): (&AddBlock, &Setting),
     sink: &mut Sink<'_>,
 ) -> bool {
@@ -88,7 +88,7 @@ pub(super) fn tells(
         let is_there = settings(block).any(|setting| key.is_called(&setting.key.text));
         let is_bool =
             setting.value.as_ref().is_none_or(|value| matches!(value.kind, ExpressionKind::Bool(_)));
-        sink.push(match (is_there, key.name, is_bool) {
+        sink.push(match (is_there, &*key.name, is_bool) {
             (true, name, _) => draft.suggest(format!("leave it out: {name} says it")),
             (false, near, true) => draft.did_you_mean_name(name, Some(near)),
             (false, near, false) => {
@@ -101,7 +101,7 @@ pub(super) fn tells(
     if asks == Some(false) {
         return false;
     }
-    let place = kind.sections.iter().find(|section| key_among(section.keys).is_some());
+    let place = kind.sections.iter().find(|section| key_among(&section.keys).is_some());
     sink.push(match place.filter(|_| COMMON.iter().any(|common| common.name == title)) {
         Some(section) => error("it would not be followed here".to_owned())
             .suggest(format!("write it in ADD {}", section.name)),

@@ -71,7 +71,7 @@ pub(super) fn checked((setting, key): (&Setting, &Key), sink: &mut Sink<'_>) -> 
         sink.push(draft.suggest_if(hint(key, "")));
         return None;
     };
-    let constant = constant(key.name, written, sink)?;
+    let constant = constant(&key.name, written, sink)?;
     if let Constant::Parts(parts) = constant {
         return later(parts, written.span, key, sink);
     }
@@ -81,14 +81,14 @@ pub(super) fn checked((setting, key): (&Setting, &Key), sink: &mut Sink<'_>) -> 
         _ => None,
     };
     let text = usual.unwrap_or_else(|| constant.into_text());
-    if let Some((values, reason)) = key.refused
+    if let Some((values, reason)) = &key.refused
         && let Some(value) = values.iter().find(|value| value.eq_ignore_ascii_case(text.trim()))
     {
         let message = format!("{} is `{value}`, {reason}", key.name);
         sink.push(Draft::error(codes::SETTING_VALUE, written.span, message).unless_stored());
-        return Some(RouteValue::Text((*value).to_owned()));
+        return Some(RouteValue::Text(value.clone()));
     }
-    match of_kind(&text, key.value) {
+    match of_kind(&text, &key.value) {
         Ok(value) => value.map_or_else(|| template::of_setting(&text, written.span, key, sink), Some),
         Err(wanted) if key.value == ValueKind::Url => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
@@ -124,9 +124,9 @@ fn later(parts: Vec<RoutePart>, span: Span, key: &Key, sink: &mut Sink<'_>) -> O
         let why = "it says which messages are for the route; `lotmq check` and rights rest on it";
         sink.push(Draft::error(codes::SETTING_VALUE, span, message).note(why).unless_stored());
     }
-    match key.value {
+    match &key.value {
         ValueKind::Topic | ValueKind::Template | ValueKind::OfTopic => {
-            let value = template::of_parts(parts, span, key.name, sink)?;
+            let value = template::of_parts(parts, span, &key.name, sink)?;
             template::fits(&value, span, key, sink).then_some(value)
         }
         ValueKind::Text

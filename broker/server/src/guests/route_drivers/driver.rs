@@ -40,6 +40,7 @@ use super::service_records;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
 use crate::guests::HasPrograms as _;
+use crate::guests::described_routes;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::limits::{
@@ -409,7 +410,9 @@ impl Driver {
         let uuid = || super::uuid_text(&*self.hosting.ambient);
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
-        let configuration = super::configuration::configuration(version.settings(), &names, uuid)
+        let kind = self.tenant.programs().guests.route_modules.described(version.said());
+        let settings = described_routes::canonical(version.settings(), kind.as_deref());
+        let configuration = super::configuration::configuration(&settings, &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
         let records = self.service_records(version, services, &names).await.map_err(not_opened)?;
@@ -427,6 +430,7 @@ impl Driver {
         let described = described
             .map_err(|_| Ended::NotOpened(version.too_long("describe", &instance)))?
             .map_err(away)?;
+        let described = version.code.narrowed(&self.tenant.programs().guests, described);
         // Without anything to serve it has as many instances as it is told.
         let abilities = if is_idle { described.abilities & !Abilities::RUN } else { described.abilities };
         if let Some(reason) = super::refuses_events(abilities, version.said()) {

@@ -12,11 +12,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
 use lot_facts::{RouteBlock, RouteFacts, RouteValue};
-use lot_route_catalogue::{Far, SectionPlace, TlsOf};
+use lot_route_catalogue::{Far, RouteType, SectionPlace, TlsOf};
 use lotmq_connection_string as connection_string;
 
 use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
+use crate::guests::described_routes;
+use crate::guests::route_modules::WASM;
+use crate::guests::route_types;
 use cluster_url::ClusterUrl;
 
 /// Flaws of a connection string that are told at once.
@@ -26,43 +29,45 @@ const FLAWS_TOLD_MAX: usize = 8;
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(super) enum NoPlace {
     #[error("{section}: {key} is no address such as '{example}', with a port from 1 to 65535 if any")]
-    Url { section: String, key: &'static str, example: &'static str },
+    Url { section: String, key: String, example: &'static str },
     #[error(
         "{section}: {key} names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant"
     )]
-    ConnectionString { section: String, key: &'static str },
+    ConnectionString { section: String, key: String },
     #[error("{section}: {key} {flaw}")]
-    Flaw { section: String, key: &'static str, flaw: String },
+    Flaw { section: String, key: String, flaw: String },
     #[error("{section}: {key} is '{value}', which is no list of servers such as 'a:9092,b:9092'")]
-    Servers { section: String, key: &'static str, value: String },
+    Servers { section: String, key: String, value: String },
     #[error(
         "{section}: {key} names the instance '{instance}', whose port only a service of its machine knows: write its port, as in '{host},50123'"
     )]
-    Instance { section: String, key: &'static str, host: String, instance: String },
+    Instance { section: String, key: String, host: String, instance: String },
     #[error(
         "{section}: {key} begins with '{protocol}:', which is no way over TCP: write the server's host, or 'tcp:' and the host"
     )]
-    Protocol { section: String, key: &'static str, protocol: String },
+    Protocol { section: String, key: String, protocol: String },
     #[error(
         "{section}: {key} names no servers: `mongodb://user:password@host:port,host:port/?options` is meant"
     )]
-    ClusterUrl { section: String, key: &'static str },
+    ClusterUrl { section: String, key: String },
     #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
-    Bind { section: String, key: &'static str, value: String },
+    Bind { section: String, key: String, value: String },
     #[error("{section}: {key} has a port that is none from 1 to 65535")]
-    Port { section: String, key: &'static str },
+    Port { section: String, key: String },
     #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
-    ServedPort { section: String, key: &'static str, value: String },
+    ServedPort { section: String, key: String, value: String },
 }
 
 /// A route whose sections say their places in the settings that all sections have. Of a section
-/// that serves HTTP as well there are two, the second for that.
+/// that serves HTTP as well there are two, the second for that. `of_module` is the type that the
+/// module of the route describes.
 pub(super) fn placed(
     route: &RouteFacts,
-    places: &[SectionPlace],
+    of_module: Option<&RouteType>,
     names: &impl Names,
 ) -> Result<RouteFacts, NoPlace> {
-    let mut placed = route.clone();
+    let places = of_module.map_or_else(|| route_types::places(&route.kind), |kind| &kind.places);
+    let mut placed = described_routes::canonical(route, of_module).into_owned();
     let mut serving = Vec::new();
     for block in &mut placed.sections {
         if let Some(place) = places.iter().find(|place| place.section == block.name) {
@@ -126,7 +131,13 @@ impl<N: Names> Section<'_, N> {
         for key in ["HOST", "SERVER", "ALLOW_HOSTS", LISTEN, SERVE] {
             block.settings.remove(key);
         }
-        let Some(server) = self.server()? else { return Ok(block) };
+        let Some(server) = self.server()? else {
+            // Its value is not known yet.
+            if let Some(value) = self.value_to_come() {
+                block.settings.insert("HOST".to_owned(), value.clone());
+            }
+            return Ok(block);
+        };
         let port = server.port.unwrap_or_else(|| self.default_port(server.is_secure));
         if !server.others.is_empty() {
             block.settings.insert("ALLOW_HOSTS".to_owned(), RouteValue::Text(server.others.join(",")));
@@ -144,23 +155,42 @@ impl<N: Names> Section<'_, N> {
         Ok(block)
     }
 
+    /// The setting of the place of a module's section that comes from the environment or a secret.
+    /// Our own types wait for such values before they get here.
+    fn value_to_come(&self) -> Option<&RouteValue> {
+        let key = match &self.place.far {
+            Far::Host { host, .. } => host,
+            Far::Url { url } | Far::UrlOrHost { url, .. } => url,
+            Far::Broker { .. }
+            | Far::HostOrConnectionString { .. }
+            | Far::Servers { .. }
+            | Far::ClusterUrl { .. } => return None,
+        };
+        let is_to_come = |value: &&RouteValue| matches!(value, RouteValue::Parts(_));
+        self.block.settings.get(key).filter(|_| self.kind == WASM).filter(is_to_come)
+    }
+
     /// The section as one that serves HTTP; `None` where it does not.
     fn serving(&self) -> Result<Option<RouteBlock>, NoPlace> {
-        let Some(served) = self.place.served else { return Ok(None) };
-        let is_off = self.text(served.switch).is_some_and(|text| text.eq_ignore_ascii_case("false"));
-        let Some(port) = self.text(served.port).filter(|_| !is_off) else { return Ok(None) };
+        let Some(served) = &self.place.served else { return Ok(None) };
+        let is_off = self.text(&served.switch).is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        let Some(port) = self.text(&served.port).filter(|_| !is_off) else { return Ok(None) };
         let section = || self.block.name.clone();
         let port = match port.trim().parse::<u16>() {
             Ok(port) if port > 0 => port,
             Ok(_) | Err(_) => {
-                return Err(NoPlace::ServedPort { section: section(), key: served.port, value: port });
+                return Err(NoPlace::ServedPort {
+                    section: section(),
+                    key: served.port.clone(),
+                    value: port,
+                });
             }
         };
-        let address = match self.text(served.bind) {
+        let address = match self.text(&served.bind) {
             None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Some(value) => value.trim().parse().map_err(|_| NoPlace::Bind {
                 section: section(),
-                key: served.bind,
+                key: served.bind.clone(),
                 value: value.clone(),
             })?,
         };
@@ -182,7 +212,7 @@ impl<N: Names> Section<'_, N> {
 
     /// The server; `None` where the section means this broker, or connects nowhere.
     fn server(&self) -> Result<Option<Server>, NoPlace> {
-        match self.place.far {
+        match &self.place.far {
             Far::Host { host, port } => Ok(self.host(host, port)),
             Far::Broker { host, port } => {
                 let is_own = self.text("BROKER").is_some();
@@ -199,7 +229,7 @@ impl<N: Names> Section<'_, N> {
                     self.is_flawless(string, &text)?;
                     let server = of_connection_string(&text);
                     let section = self.block.name.clone();
-                    let server = server.ok_or(NoPlace::ConnectionString { section, key: string })?;
+                    let server = server.ok_or(NoPlace::ConnectionString { section, key: string.clone() })?;
                     self.of_sql(string, server).map(Some)
                 }
                 None => self.host(host, port).map(|server| self.of_sql(host, server)).transpose(),
@@ -218,7 +248,7 @@ impl<N: Names> Section<'_, N> {
     }
 
     /// Refuses a connection string that says what would not be followed.
-    fn is_flawless(&self, key: &'static str, text: &str) -> Result<(), NoPlace> {
+    fn is_flawless(&self, key: &str, text: &str) -> Result<(), NoPlace> {
         let flaws = lot_to_wasm::connection_string_flaws(self.kind, text);
         let told = flaws.into_iter().filter(|flaw| flaw.is_grave).take(FLAWS_TOLD_MAX).map(|flaw| {
             let help = flaw.help.map_or_else(String::new, |help| format!("; {help}"));
@@ -229,34 +259,39 @@ impl<N: Names> Section<'_, N> {
             false => format!("{all}; it also {next}"),
         });
         match told {
-            Some(flaw) => Err(NoPlace::Flaw { section: self.block.name.clone(), key, flaw }),
+            Some(flaw) => Err(NoPlace::Flaw { section: self.block.name.clone(), key: key.to_owned(), flaw }),
             None => Ok(()),
         }
     }
 
     /// A server as clients of SQL Server write it, `tcp:host\instance,port`, as what it means.
-    fn of_sql(&self, key: &'static str, mut server: Server) -> Result<Server, NoPlace> {
+    fn of_sql(&self, key: &str, mut server: Server) -> Result<Server, NoPlace> {
         const PROTOCOLS: [&str; 3] = ["np", "lpc", "admin"];
         let section = || self.block.name.clone();
         let text = server.host.trim().to_owned();
         let text = match text.split_once(':') {
             Some((protocol, host)) if protocol.eq_ignore_ascii_case("tcp") => host.to_owned(),
             Some((protocol, _)) if PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(protocol)) => {
-                return Err(NoPlace::Protocol { section: section(), key, protocol: lower(protocol) });
+                return Err(NoPlace::Protocol {
+                    section: section(),
+                    key: key.to_owned(),
+                    protocol: lower(protocol),
+                });
             }
             Some(_) | None => text,
         };
         let (text, behind) = text.split_once(',').map_or((&*text, None), |(host, port)| (host, Some(port)));
         if let (None, Some(port)) = (server.port, behind) {
             let port = port.trim().parse().ok().filter(|port| *port > 0);
-            server.port = Some(port.ok_or_else(|| NoPlace::Port { section: section(), key })?);
+            server.port =
+                Some(port.ok_or_else(|| NoPlace::Port { section: section(), key: key.to_owned() })?);
         }
         let (host, instance) = text.split_once('\\').map_or((text, None), |(host, name)| (host, Some(name)));
         match (instance, server.port) {
             // Of a server at a port the instance is not asked for.
             (Some(instance), None) if !instance.eq_ignore_ascii_case("MSSQLSERVER") => {
                 let (host, instance) = (host.to_owned(), instance.to_owned());
-                return Err(NoPlace::Instance { section: section(), key, host, instance });
+                return Err(NoPlace::Instance { section: section(), key: key.to_owned(), host, instance });
             }
             (Some(_) | None, _) => {}
         }
@@ -264,13 +299,17 @@ impl<N: Names> Section<'_, N> {
         Ok(server)
     }
 
-    fn of_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+    fn of_url(&self, key: &str, text: &str) -> Result<Server, NoPlace> {
         let example =
             if self.place.tls == TlsOf::Never { "opc.tcp://10.0.0.7:4840" } else { "https://host:8080" };
-        server_of_url(text).ok_or_else(|| NoPlace::Url { section: self.block.name.clone(), key, example })
+        server_of_url(text).ok_or_else(|| NoPlace::Url {
+            section: self.block.name.clone(),
+            key: key.to_owned(),
+            example,
+        })
     }
 
-    fn of_list(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+    fn of_list(&self, key: &str, text: &str) -> Result<Server, NoPlace> {
         let mut servers = text.split(',').map(str::trim).map(|text| match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
                 let port = port.parse().ok().filter(|port| *port > 0)?;
@@ -278,7 +317,11 @@ impl<N: Names> Section<'_, N> {
             }
             Some(_) | None => (!text.is_empty()).then(|| (text.to_owned(), self.place.port)),
         });
-        let wrong = || NoPlace::Servers { section: self.block.name.clone(), key, value: text.to_owned() };
+        let wrong = || NoPlace::Servers {
+            section: self.block.name.clone(),
+            key: key.to_owned(),
+            value: text.to_owned(),
+        };
         let (host, port) = servers.next().flatten().ok_or_else(wrong)?;
         let mut server = Server::new(host, Some(port));
         for other in servers {
@@ -296,9 +339,9 @@ impl<N: Names> Section<'_, N> {
         Ok(server)
     }
 
-    fn of_cluster_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+    fn of_cluster_url(&self, key: &str, text: &str) -> Result<Server, NoPlace> {
         let server = ClusterUrl::parse(text).and_then(|url| url.server(self.place.port));
-        server.ok_or_else(|| NoPlace::ClusterUrl { section: self.block.name.clone(), key })
+        server.ok_or_else(|| NoPlace::ClusterUrl { section: self.block.name.clone(), key: key.to_owned() })
     }
 
     fn default_port(&self, is_secure: Option<bool>) -> u16 {
@@ -405,6 +448,8 @@ fn lower(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use lot_route_catalogue::ServedPlace;
 
     use super::*;
@@ -452,13 +497,16 @@ mod tests {
         }
     }
 
-    const SQL: Far =
-        Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" };
+    static SQL: LazyLock<Far> = LazyLock::new(|| Far::HostOrConnectionString {
+        host: "SERVER".into(),
+        port: "PORT".into(),
+        string: "CONNECTION_STRING".into(),
+    });
 
     /// Formats the place in a section with these settings, in one line.
-    fn said(far: Far, tls: TlsOf, settings: &[(&str, &str)]) -> Result<String, String> {
-        let place =
-            SectionPlace { section: "X_CONFIG", far, port: 10, secure_port: Some(20), tls, served: None };
+    fn said(far: &Far, tls: TlsOf, settings: &[(&str, &str)]) -> Result<String, String> {
+        let (section, far, served) = ("X_CONFIG".to_owned(), far.clone(), None);
+        let place = SectionPlace { section, far, port: 10, secure_port: Some(20), tls, served };
         let settings =
             settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
         let block =
@@ -481,10 +529,10 @@ mod tests {
 
     #[test]
     fn settings_of_a_type_say_its_place() {
-        let host = Far::Host { host: "IP", port: "PORT" };
-        let broker = Far::Broker { host: "BROKER_ADDRESS", port: "BROKER_PORT" };
-        let url = Far::UrlOrHost { url: "URL", host: "SERVER", port: "PORT" };
-        let servers = Far::Servers { servers: "SERVERS" };
+        let host = &Far::Host { host: "IP".into(), port: "PORT".into() };
+        let broker = &Far::Broker { host: "BROKER_ADDRESS".into(), port: "BROKER_PORT".into() };
+        let url = &Far::UrlOrHost { url: "URL".into(), host: "SERVER".into(), port: "PORT".into() };
+        let servers = &Far::Servers { servers: "SERVERS".into() };
         for (far, tls, settings, expected) in [
             (host, TlsOf::Never, &[("IP", "10.0.0.7")][..], "HOST=10.0.0.7 PORT=10"),
             (host, TlsOf::AtOnce, &[("IP", "plc"), ("PORT", "5")], "HOST=plc PORT=5"),
@@ -539,56 +587,56 @@ mod tests {
                 "HOST=::1 PORT=1 ALLOW_HOSTS=*:* USE_TLS=true",
             ),
             (
-                Far::ClusterUrl { url: "URL" },
+                &Far::ClusterUrl { url: "URL".into() },
                 TlsOf::AtOnce,
                 &[("URL", "mongodb://u:p@a:1,[::1]/d?tls=true&tlsAllowInvalidCertificates=true")],
                 "HOST=a PORT=1 ALLOW_HOSTS=[::1]:10,*:* USE_TLS=true TRUST_SERVER_CERTIFICATE=true",
             ),
             (
-                Far::ClusterUrl { url: "URL" },
+                &Far::ClusterUrl { url: "URL".into() },
                 TlsOf::AtOnce,
                 &[("URL", "mongodb+srv://u:p@c.plant.example/d")],
                 "HOST=c.plant.example PORT=10 ALLOW_HOSTS=*:* USE_TLS=true",
             ),
             (
-                Far::ClusterUrl { url: "URL" },
+                &Far::ClusterUrl { url: "URL".into() },
                 TlsOf::AtOnce,
                 &[("URL", "mongodb+srv://c.plant.example/?tls=false")],
                 "HOST=c.plant.example PORT=10 ALLOW_HOSTS=*:* USE_TLS=false",
             ),
             (
-                Far::ClusterUrl { url: "URL" },
+                &Far::ClusterUrl { url: "URL".into() },
                 TlsOf::AtOnce,
                 &[("URL", "mongodb://a/?directConnection=true"), ("USE_TLS", "TRUE")],
                 "HOST=a PORT=10 USE_TLS=TRUE",
             ),
-            (SQL, TlsOf::OnDemand, &[("SERVER", "db")], "HOST=db PORT=10"),
+            (&*SQL, TlsOf::OnDemand, &[("SERVER", "db")], "HOST=db PORT=10"),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "Host=db;Port=7;Password='a;Host=b';SSL Mode=Require")],
                 "HOST=db PORT=7 USE_STARTTLS=true",
             ),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "Host=db;SSL Mode=Require;Trust Server Certificate=true")],
                 "HOST=db PORT=20 USE_STARTTLS=true TRUST_SERVER_CERTIFICATE=true",
             ),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "Host=db;SSL Mode=Require"), ("USE_SSL", "false")],
                 "HOST=db PORT=10 USE_STARTTLS=false",
             ),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "Server=tcp:db,1433;Encrypt=False")],
                 "HOST=db PORT=1433 USE_STARTTLS=false",
             ),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[(
                     "CONNECTION_STRING",
@@ -596,11 +644,11 @@ mod tests {
                 )],
                 "HOST=localhost PORT=5000 USE_STARTTLS=true TLS_SERVER_NAME=db.plant",
             ),
-            (SQL, TlsOf::OnDemand, &[("SERVER", "db\\MSSQLSERVER")], "HOST=db PORT=10"),
-            (SQL, TlsOf::OnDemand, &[("SERVER", "db\\line4"), ("PORT", "7")], "HOST=db PORT=7"),
-            (SQL, TlsOf::OnDemand, &[("SERVER", "2001:db8::1")], "HOST=2001:db8::1 PORT=10"),
+            (&*SQL, TlsOf::OnDemand, &[("SERVER", "db\\MSSQLSERVER")], "HOST=db PORT=10"),
+            (&*SQL, TlsOf::OnDemand, &[("SERVER", "db\\line4"), ("PORT", "7")], "HOST=db PORT=7"),
+            (&*SQL, TlsOf::OnDemand, &[("SERVER", "2001:db8::1")], "HOST=2001:db8::1 PORT=10"),
             (
-                SQL,
+                &*SQL,
                 TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "postgres://u:p@db:7/plant?sslmode=disable")],
                 "HOST=db PORT=7 USE_STARTTLS=false",
@@ -612,10 +660,14 @@ mod tests {
 
     /// Formats the HTTP server in a section with these settings, in one line.
     fn serving(settings: &[(&str, &str)]) -> Result<String, String> {
-        let served = ServedPlace { port: "SERVER_PORT", bind: "SERVER_BIND", switch: "ENABLE_SERVER" };
-        let far = Far::Url { url: "URL" };
-        let (port, secure_port, tls) = (80, None, TlsOf::AtOnce);
-        let place = SectionPlace { section: "X_CONFIG", far, port, secure_port, tls, served: Some(served) };
+        let served = ServedPlace {
+            port: "SERVER_PORT".into(),
+            bind: "SERVER_BIND".into(),
+            switch: "ENABLE_SERVER".into(),
+        };
+        let far = Far::Url { url: "URL".into() };
+        let (section, tls, served) = ("X_CONFIG".to_owned(), TlsOf::AtOnce, Some(served));
+        let place = SectionPlace { section, far, port: 80, secure_port: None, tls, served };
         let settings =
             settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
         let block =
@@ -667,7 +719,7 @@ mod tests {
 
     #[test]
     fn invalid_address_is_reported_without_its_secrets() {
-        let url = Far::Url { url: "URL" };
+        let url = &Far::Url { url: "URL".into() };
         for (far, settings, expected) in [
             (
                 url,
@@ -675,7 +727,7 @@ mod tests {
                 "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
             ),
@@ -690,52 +742,52 @@ mod tests {
                 "X_CONFIG: URL is no address such as 'https://host:8080', with a port from 1 to 65535 if any",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Host=db;Prot=7;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING has the key 'prot', which is none; did you mean port?",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Host=db;Prot=7;Ssl=true;Encrypt=x;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING has the key 'prot', which is none; did you mean port? It also has the key 'ssl', by which no TLS is asked for here; write sslmode=require, or USE_SSL TRUE in SQL_CONFIG; it also says encrypt=x, which is none of true, false or strict",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "mysql://u:hidden@db/plant"),
                 "X_CONFIG: CONNECTION_STRING begins with mysql://, which is no address of POSTGRESQL; write postgres://user:password@host:port/database, or WITH TYPE MYSQL",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Host=db;Port=x;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING names no server, or a port that is none: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Server=tcp:db,99999;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING has a port that is none from 1 to 65535",
             ),
             (
-                SQL,
+                &*SQL,
                 ("CONNECTION_STRING", "Server=db\\line4;Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING names the instance 'line4', whose port only a service of its machine knows: write its port, as in 'db,50123'",
             ),
             (
-                SQL,
+                &*SQL,
                 ("SERVER", "np:\\\\db\\pipe"),
                 "X_CONFIG: SERVER begins with 'np:', which is no way over TCP: write the server's host, or 'tcp:' and the host",
             ),
             (
-                Far::ClusterUrl { url: "URL" },
+                &Far::ClusterUrl { url: "URL".into() },
                 ("URL", "mongodb://u:hidden@h:x"),
                 "X_CONFIG: URL names no servers: `mongodb://user:password@host:port,host:port/?options` is meant",
             ),
             (
-                Far::Servers { servers: "S" },
+                &Far::Servers { servers: "S".into() },
                 ("S", "a:b"),
                 "X_CONFIG: S is 'a:b', which is no list of servers such as 'a:9092,b:9092'",
             ),
             (
-                Far::Servers { servers: "S" },
+                &Far::Servers { servers: "S".into() },
                 ("S", "a:0"),
                 "X_CONFIG: S is 'a:0', which is no list of servers such as 'a:9092,b:9092'",
             ),

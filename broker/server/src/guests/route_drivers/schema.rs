@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use lot_nearest::nearest_name;
 use lot_patterns::{CompiledPattern, PatternError};
+use lot_route_catalogue::module::{OF_HOST, OWN_SECTION};
 use serde_json::{Map, Value as Json};
 
 use crate::guests::limits::{ROUTE_SCHEMA_BYTES_MAX, ROUTE_SCHEMA_PROBLEMS_MAX, ROUTE_SCHEMA_WORK_MAX};
@@ -40,41 +41,8 @@ const TYPES: &[&str] = &["array", "boolean", "integer", "null", "number", "objec
 const ANNOTATIONS: &[&str] =
     &["$comment", "$id", "$schema", "deprecated", "description", "examples", "title", "writeOnly"];
 
-/// Settings of a section that are for the host.
-const OF_HOST: &[&str] = &[
-    "ALLOW_HOSTS",
-    "ALLOW_UNTRUSTED_CERTS",
-    "BAUD_RATE",
-    "CLIENT_CERT",
-    "CLIENT_CERT_PASS",
-    "CLIENT_CERT_PATH",
-    "CLIENT_KEY",
-    "CLIENT_KEY_PATH",
-    "COM_PORT",
-    "DATA_BITS",
-    "EXCLUSIVE",
-    "FLOW_CONTROL",
-    "HOST",
-    "IGNORE_CERT_ERRORS",
-    "LISTEN",
-    "PARITY",
-    "PORT",
-    "RS485",
-    "SERVER",
-    "SERVER_CA_CERT",
-    "SERVER_CA_CERT_PATH",
-    "STOP_BITS",
-    "STORAGE_DIR",
-    "TLS_MIN_VERSION",
-    "TLS_SERVER_NAME",
-    "TRUST_SERVER_CERTIFICATE",
-    "USE_SSL",
-    "USE_STARTTLS",
-    "USE_TLS",
-];
-
 /// Sections that are for the host.
-const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", "WASM_CONFIG"];
+const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", OWN_SECTION];
 
 /// Whether a section is for the host.
 pub(super) fn is_of_host(section: &str) -> bool {

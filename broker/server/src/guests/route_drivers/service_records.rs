@@ -94,14 +94,14 @@ pub(super) async fn name_servers(configured: &[SocketAddr]) -> Vec<SocketAddr> {
 /// Services that a route names in its addresses, by section.
 pub(super) fn named(
     route: &RouteFacts,
-    places: &[SectionPlace],
+    places: &'static [SectionPlace],
     names: &impl Names,
 ) -> Vec<(String, &'static str, String)> {
     let addresses = route.sections.iter().filter_map(|block| {
         let place = places.iter().find(|place| place.section == block.name)?;
-        let Far::ClusterUrl { url } = place.far else { return None };
+        let Far::ClusterUrl { url } = &place.far else { return None };
         let text = setting(block, names, url)?;
-        ClusterUrl::parse(&text)?.is_service.then(|| (block.name.clone(), url, text))
+        ClusterUrl::parse(&text)?.is_service.then(|| (block.name.clone(), url.as_str(), text))
     });
     addresses.collect()
 }

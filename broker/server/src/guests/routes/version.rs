@@ -17,6 +17,7 @@ use super::buffering::Buffering;
 use super::mailbox::{Batches, Mailbox, OrderKey};
 use super::takers::RouteTakers;
 use crate::guests::Guests;
+use crate::guests::described_routes;
 use crate::guests::limits::{
     ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX,
 };
@@ -72,9 +73,19 @@ impl RouteCode {
             RouteCode::Own(guest) => guest.get()?.description().map(look),
             RouteCode::Module(name) => {
                 let (module, _) = guests.route_module(name).ok()?;
-                module.guest.description().map(look)
+                module.description().as_ref().map(look)
             }
         }
+    }
+
+    /// Returns what its guest has said of itself, within the description that its module has.
+    pub(in crate::guests) fn narrowed(&self, guests: &Guests, of_guest: Description) -> Description {
+        let module = match self {
+            RouteCode::Own(_) => None,
+            RouteCode::Module(name) => guests.route_module(name).ok(),
+        };
+        let kind = module.as_ref().and_then(|(module, _)| module.routes.as_deref());
+        described_routes::narrowed(of_guest, kind)
     }
 }
 

@@ -128,7 +128,7 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
         return Ok(module);
     }
     if let Some(shipped) = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(name)) {
-        let kind = shipped.name;
+        let kind = &shipped.name;
         let message =
             format!("'{kind}' needs no installation: each route of this type is an asset, by its own name.");
         let refusal = Refusal::new(Code::NothingToInstall, message);
@@ -144,8 +144,10 @@ fn module(call: &Call<'_>, name: &str) -> Result<Arc<Module>, Refusal> {
         return Err(Refusal::new(Code::NothingToInstall, message));
     }
     let modules = call.tenant.managed().modules.all();
-    let names =
-        modules.iter().map(|module| &*module.name).chain(route_types::shipped().map(|shipped| shipped.name));
+    let names = modules
+        .iter()
+        .map(|module| &*module.name)
+        .chain(route_types::shipped().map(|shipped| &*shipped.name));
     let refusal = Refusal::not_found(format!("There is no module '{name}'."));
     Err(match nearest_name(name, names) {
         Some(near) => refusal.with_suggestion(format!("did you mean '{near}'? -listAvailable lists all")),

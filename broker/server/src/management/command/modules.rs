@@ -29,7 +29,7 @@ use crate::management::components;
 use crate::management::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet};
-use crate::management::module_catalog::{Module, ModuleOptions, Said};
+use crate::management::module_catalog::{Module, ModuleOptions, Said, route_description};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use compiling::ComponentPlace;
 use foreign_assets::StoppedAssets;
@@ -189,6 +189,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let manifest = grants::manifest(&bytes).map_err(|error| {
         Refusal::new(Code::ManifestInvalid, format!("The manifest of the module cannot be used: {error}."))
     })?;
+    check_description(&name, world, &bytes)?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     if asked.keeps_config {
         keep_config(call, name, &mut asked, (world, schema));
@@ -223,6 +224,16 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let compiled = compiling::compile(call, of_command, policies.clone())?;
     let done = install_and_tell(call, (compiled, policies, None), asked.replacing, None)?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(*code, warning)))
+}
+
+/// Checks that the description of the routes of a module can be used, if it has one.
+fn check_description(name: &str, world: World, component: &[u8]) -> Result<(), Refusal> {
+    route_description::of_component(name, world, component).map(drop).map_err(|error| {
+        Refusal::new(
+            Code::ManifestInvalid,
+            format!("The description of the module's routes cannot be used: {error}."),
+        )
+    })
 }
 
 /// Takes over the configuration of the module that is replaced, and warns if the command has
@@ -375,6 +386,7 @@ fn install(
     call.check_current()?;
     let Module { world, component_bytes, .. } = &compiled.module;
     let known = check_place(call, (&name, *world, *component_bytes), replacing)?;
+    check_route_type(call, &compiled.module)?;
     let kept = call.tenant.managed().modules.former(&name);
     if rolled_back.is_some_and(|rolled_back| !kept.is_some_and(|kept| Arc::ptr_eq(&kept, rolled_back))) {
         let message = format!("Module '{name}' has changed meanwhile. Roll it back again.");
@@ -459,6 +471,20 @@ fn check_place(
         check_share(call, ("bytes of modules", MODULES_BYTES_MAX), of_others.into_iter(), bytes_of_new)?;
     }
     Ok(known)
+}
+
+/// Checks that no other module describes the type of routes of a module: commands find a template
+/// by the name of its type.
+fn check_route_type(call: &Call<'_>, module: &Module) -> Result<(), Refusal> {
+    let Some(kind) = module.said.routes.as_deref() else { return Ok(()) };
+    let Some(other) = call.tenant.managed().modules.describes(&kind.name, &module.name) else {
+        return Ok(());
+    };
+    let message = format!(
+        "The module describes routes of type {}, as module '{}' does. Rename the type, or remove that module.",
+        kind.name, other.name
+    );
+    Err(Refusal::new(Code::ManifestInvalid, message))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -1,6 +1,7 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
 use lot_facts::RouteFacts;
+use lot_route_catalogue::RouteType;
 use lotmq_host::route::{Description, RouteGuest};
 use lotmq_host::{
     Capability, ComponentSource, Engine, Grants, GuestLimits, World, check_upload, world_by_exports,
@@ -10,11 +11,13 @@ use serde_json::Value;
 use super::error::refused;
 use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
+use crate::guests::described_routes;
 use crate::guests::policies::Policies;
 use crate::guests::route_drivers::{self, asset_configuration};
 use crate::guests::route_types::RouteTypes;
 use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
+use crate::management::module_catalog::route_description;
 use crate::management::modules;
 use crate::server::lot_engine;
 
@@ -144,7 +147,7 @@ pub(super) fn config_problems(component: &[u8], config: &Value) -> Result<Vec<St
         None if is_route => {
             let guest =
                 RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
-            guest.description().map(|described| described.configuration.clone())
+            described(&guest, component)?.0.map(|described| described.configuration)
         }
         of_manifest => of_manifest,
     };
@@ -164,11 +167,24 @@ pub(super) fn route_refusal(
     let guest = RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
     let asked = asked(component)?.unwrap_or_default();
     let wants_one = grants::names(&asked, Capability::Connect).next().is_some();
+    let (described, kind) = described(&guest, component)?;
+    let named = described_routes::canonical(route, kind.as_ref());
     let refusal = |described: &Description| {
-        let of_settings = route_drivers::refusal(described, route, config);
-        of_settings.or_else(|| route_drivers::place_refusal(described, route, wants_one))
+        let of_settings = route_drivers::refusal(described, &named, config);
+        of_settings.or_else(|| route_drivers::place_refusal(described, route, kind.as_ref(), wants_one))
     };
-    Ok(guest.description().and_then(refusal))
+    Ok(described.as_ref().and_then(refusal))
+}
+
+/// Returns what a guest says of itself, within the type of routes that its component describes.
+fn described(
+    guest: &RouteGuest,
+    component: &[u8],
+) -> Result<(Option<Description>, Option<RouteType>), EmbeddedError> {
+    let kind = route_description::of_component("", World::Route, component);
+    let kind = kind.map_err(|error| EmbeddedError::Manifest { reason: error.to_string() })?;
+    let of_guest = guest.description().cloned();
+    Ok((of_guest.map(|of_guest| described_routes::narrowed(of_guest, kind.as_ref())), kind))
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {

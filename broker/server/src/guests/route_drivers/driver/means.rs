@@ -126,9 +126,9 @@ impl Driver {
         bounds: PlaceBounds<'_>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
         let fatal = |reason: String| Ended::Fatal(reason);
-        let places = route_types::places(&version.said().kind);
+        let kind = self.tenant.programs().guests.route_modules.described(version.said());
         let said = service_records::with_servers(version.said(), records);
-        let mut said = placed(&said, places, names).map_err(|reason| fatal(reason.to_string()))?;
+        let mut said = placed(&said, kind.as_deref(), names).map_err(|reason| fatal(reason.to_string()))?;
         version.code.described(&self.tenant.programs().guests, |described| {
             with_default_ports(&mut said, &described.configuration);
         });

@@ -55,7 +55,7 @@ fn available(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "world": "route",
             "kind": "shipped",
             "description": shipped.description,
-            "assets": assets(shipped.name),
+            "assets": assets(&shipped.name),
         })
     });
     let modules = call.tenant.managed().modules.all();

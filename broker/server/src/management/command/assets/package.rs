@@ -10,8 +10,8 @@ use super::not_found;
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
-use crate::guests::route_drivers::type_schema;
 use crate::guests::route_types;
+use crate::guests::type_schema;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::module_catalog::{Module, Said};
 
@@ -53,8 +53,8 @@ pub(in crate::management::command) struct PackageText {
     /// JSON Schema of its configuration.
     pub(in crate::management::command) schema: String,
     description: String,
-    /// Type of routes, whose text has a template.
-    shipped: Option<&'static str>,
+    /// Template of its routes.
+    template: Option<String>,
 }
 
 /// Schema of a package's configuration, with the package's own text.
@@ -63,14 +63,15 @@ pub(in crate::management::command) fn of_module(
     module: &Module,
     definition: &str,
 ) -> PackageText {
-    let Said { description, configuration, .. } = &module.said;
+    let Said { description, configuration, routes, .. } = &module.said;
     let described = call.tenant.programs().guests.route_modules.get(definition);
-    let of_route = described.as_ref().and_then(|(module, _)| module.guest.description());
+    let of_route = described.and_then(|(module, _)| module.description());
     let schema = match of_route {
-        Some(description) => description.configuration.clone(),
+        Some(description) => description.configuration,
         None => configuration.as_ref().map_or_else(|| ANYTHING.to_owned(), |schema| schema.to_string()),
     };
-    PackageText { schema, description: description.clone(), shipped: None }
+    let template = routes.as_deref().map(lot_to_wasm::template_of);
+    PackageText { schema, description: description.clone(), template }
 }
 
 /// Configuration of an instance of a module that was not configured; `null` where the module says
@@ -92,7 +93,7 @@ fn package(call: &mut Call<'_>) -> Result<(String, PackageText), Refusal> {
         (Some(asset), None) if asset.kind == AssetKind::Route => of_route(call, asset)?,
         (Some(_) | None, _) => {
             let shipped = route_types::shipped().find(|shipped| shipped.name.eq_ignore_ascii_case(name));
-            of_type(call, shipped.ok_or_else(|| not_found(call, name))?.name)?
+            of_type(call, &shipped.ok_or_else(|| not_found(call, name))?.name)?
         }
     };
     Ok((name.to_owned(), text))
@@ -104,10 +105,10 @@ fn of_route(call: &Call<'_>, asset: &Asset) -> Result<PackageText, Refusal> {
     let version = version.ok_or_else(|| not_found(call, &asset.name))?;
     let schema = version.code.described(guests, |described| described.configuration.clone());
     let kind = &version.said().kind;
-    let shipped = route_types::shipped().find(|shipped| shipped.name == *kind).map(|shipped| shipped.name);
+    let shipped = route_types::shipped().find(|shipped| shipped.name == *kind).map(|shipped| &*shipped.name);
     let schema = schema.unwrap_or_else(|| ANYTHING.to_owned());
     let schema = shipped.map_or(schema.clone(), |kind| of_shipped(kind, &schema));
-    Ok(PackageText { schema, description: String::new(), shipped })
+    Ok(PackageText { schema, description: String::new(), template: shipped.and_then(template) })
 }
 
 /// Schema of a type that this build runs, with all of its keys.
@@ -123,7 +124,11 @@ fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> 
     let described = guest.as_ref().and_then(|guest| guest.get()?.description());
     let schema = described.map_or_else(|| ANYTHING.to_owned(), |described| described.configuration.clone());
     let schema = of_shipped(kind, &schema);
-    Ok(PackageText { schema, description: String::new(), shipped: Some(kind) })
+    Ok(PackageText { schema, description: String::new(), template: template(kind) })
+}
+
+fn template(kind: &str) -> Option<String> {
+    lot_to_wasm::route_template(kind).map(|(_, template)| template)
 }
 
 impl PackageText {
@@ -152,9 +157,7 @@ fn default_config(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, text) = package(call)?;
     let mut parts = vec![text.description.clone(), asset_configuration::help(&text.read()?)];
-    if let Some((_, template)) = text.shipped.and_then(lot_to_wasm::route_template) {
-        parts.push(template);
-    }
+    parts.extend(text.template);
     parts.retain(|part| !part.is_empty());
     let help = match parts.is_empty() {
         true => "The package says nothing of itself.".to_owned(),

@@ -44,6 +44,7 @@ pub(crate) fn module(
     let manifest = grants::manifest(component).map_err(|error| {
         Refusal::new(Code::ManifestInvalid, format!("The manifest of the module cannot be used: {error}."))
     })?;
+    super::check_description(name, world, component)?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     asked.options.config = super::configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());

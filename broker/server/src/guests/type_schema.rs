@@ -11,7 +11,7 @@ pub(crate) fn of_type(kind: &str, of_guest: &Json) -> Json {
 }
 
 /// Narrows a schema by another one of the same values: what either refuses is refused.
-fn narrow(schema: &mut Json, by: &Json) {
+pub(super) fn narrow(schema: &mut Json, by: &Json) {
     let (Json::Object(into), Json::Object(by)) = (schema, by) else { return };
     for (keyword, said) in by {
         let Some(known) = into.get_mut(keyword) else {

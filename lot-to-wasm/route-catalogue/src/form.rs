@@ -1,14 +1,16 @@
 //! The form of a `route.toml`: types of routes with their sections, keys and places.
 //!
-//! The build script reads the descriptions of our connectors with it.
+//! The build script checks our own descriptions with it. The crate reads these, and those of
+//! modules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::words::{OtherSide, RouteCheck, TimeUnit};
+use crate::limits::DESCRIPTION_ERROR_BYTES_MAX;
+use crate::words::{OtherSide, RouteCheck, TimeUnit};
 
 /// Contents of a `route.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -262,9 +264,29 @@ pub(crate) struct SharedForms {
     pub(crate) sections: Vec<SectionForm>,
 }
 
+/// Descriptions of guests, with what they share.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Descriptions {
+    /// Keys and sections that they include.
+    pub(crate) shared: SharedForms,
+    /// Their files.
+    pub(crate) files: Vec<DescribedGuest>,
+}
+
+/// Description of a guest.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DescribedGuest {
+    /// Folder of the guest; `None` of types that lotmq only checks.
+    pub(crate) guest: Option<String>,
+    /// Its description.
+    pub(crate) file: RouteFile,
+}
+
 /// A description that is not valid.
+///
+/// Its text has no control characters and a bounded length, as it may quote a description.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DescriptionError {
+pub struct DescriptionError {
     /// Type, section and key.
     place: String,
     reason: String,
@@ -272,7 +294,13 @@ pub(crate) struct DescriptionError {
 
 impl fmt::Display for DescriptionError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.place, self.reason)
+        let text = format!("{}: {}", self.place, self.reason);
+        let shown = &text[..text.floor_char_boundary(DESCRIPTION_ERROR_BYTES_MAX)];
+        shown.chars().try_for_each(|letter| match is_printable(letter) {
+            true => formatter.write_char(letter),
+            false => write!(formatter, "{}", letter.escape_unicode()),
+        })?;
+        if shown.len() < text.len() { formatter.write_str("…") } else { Ok(()) }
     }
 }
 
@@ -280,6 +308,13 @@ impl std::error::Error for DescriptionError {}
 
 pub(crate) fn wrong(place: &str, reason: impl Into<String>) -> DescriptionError {
     DescriptionError { place: place.to_owned(), reason: reason.into() }
+}
+
+/// Whether a character is safe to show: neither a control character nor one that changes the
+/// direction or the width of a text.
+pub(crate) fn is_printable(letter: char) -> bool {
+    let is_invisible = matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !letter.is_control() && !is_invisible
 }
 
 impl RouteFile {
@@ -333,6 +368,10 @@ impl TypeForm {
     fn with_included(&self, shared: &SharedForms) -> Result<TypeForm, DescriptionError> {
         let mut whole = self.clone();
         let named = |block: &str| format!("{}: {block}", self.name);
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self.sections.iter().find(|section| !names.insert(&section.name)) {
+            return Err(wrong(&self.name, format!("the section {} stands twice", twice.name)));
+        }
         for section in &mut whole.sections {
             *section =
                 section.with_included(shared).map_err(|error| wrong(&named(&error.place), error.reason))?;

@@ -1,0 +1,43 @@
+//! Description of the routes of a module: the custom section `lotmq:route` of its component, with
+//! its `route.toml` as JSON.
+
+use lot_route_catalogue::module::{self, SECTION};
+use lot_route_catalogue::{DescriptionError, RouteType};
+use lotmq_host::{World, custom_sections};
+
+use crate::guests::route_drivers::asset_configuration;
+
+/// Reason why a description is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RouteDescriptionError {
+    #[error("the component has {0} of them")]
+    Several(usize),
+    #[error("a module of world '{}' runs no routes", .0.name())]
+    World(World),
+    #[error(transparent)]
+    Invalid(DescriptionError),
+    #[error("{0}")]
+    Schema(String),
+}
+
+/// Returns the type of routes that a component describes as that of a module; `None` if it
+/// describes none.
+///
+/// # Errors
+/// [`RouteDescriptionError`].
+pub(crate) fn of_component(
+    module: &str,
+    world: World,
+    component: &[u8],
+) -> Result<Option<RouteType>, RouteDescriptionError> {
+    let sections = custom_sections(component, SECTION);
+    let section = match sections[..] {
+        [] => return Ok(None),
+        _ if world != World::Route => return Err(RouteDescriptionError::World(world)),
+        [section] => section,
+        _ => return Err(RouteDescriptionError::Several(sections.len())),
+    };
+    let kind = module::read(section, module).map_err(RouteDescriptionError::Invalid)?;
+    asset_configuration::schema_of(&kind.schema().to_string()).map_err(RouteDescriptionError::Schema)?;
+    Ok(Some(kind))
+}
