@@ -127,7 +127,7 @@ fn limit_violation_that_cannot_be_rejected_disconnects_the_client() {
 #[test]
 fn filters_of_a_packet_and_shared_subscriptions_are_bounded() {
     let broker = options()
-        .variable("LOTMQ_LISTENER_MQTT_FILTERS_PER_PACKET", "3")
+        .variable("LOTMQ_LIMITS_FILTERS_PER_PACKET", "3")
         .variable("LOTMQ_LIMITS_SHARED_SUBSCRIPTIONS", "1")
         .start();
     let four = [("a", 0), ("b", 0), ("c", 0), ("d", 0)];

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_client::QoS;
-use lotmq_test_support::{Authority, BrokerOptions, WAIT_MAX, eventually, free_port};
+use lotmq_client::{Client, ConnectOptions, QoS};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, WAIT_MAX, eventually, free_port};
 
 use crate::{LOTMQ, options};
 
@@ -255,4 +255,74 @@ fn a_broken_secret_of_a_route_is_not_printed() {
     told.push_str(&broker.log().text());
     assert_hidden("keys of routes", &body(), &told);
     assert_hidden("connection strings", secret, &told);
+}
+
+const OWNERS_ROUTE: &str = "DEFINE ROUTE Db WITH TYPE POSTGRESQL
+    ADD SQL_CONFIG
+        WITH SERVER \"127.0.0.1\"
+        WITH USERNAME \"plant\"
+        WITH PASSWORD \"swordfish\"
+    ADD EVENT Line
+        WITH SOURCE_TOPIC \"report\"
+        WITH QUERY \"INSERT INTO t VALUES (1)\"";
+
+/// A broker with a user `ann`, who may add routes, and an author, who may read the topics of routes.
+fn with_owner_and_author() -> Broker {
+    let broker = options().start();
+    for user in ["ann", "author"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+        broker.command_ok(&format!("-addUserToGroup {user} readers"));
+    }
+    for (name, scope, who) in [
+        ("Commands", "CommandCall", "USER IS \"ann\""),
+        ("Routes", "RouteManagementCreation", "USER IS \"ann\""),
+        ("Replies", "SubscribeSys TO TOPIC \"$SYS/Coreflux/Command/Output\"", "USER IS \"ann\""),
+        ("Read", "SubscribeSys TO TOPIC \"$SYS/Coreflux/Routes/#\"", "USER IN GROUP \"readers\""),
+    ] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE {name} WITH PRIORITY 5 FOR {scope}\n    IF {who} THEN\n        ALLOW"
+        ));
+    }
+    broker
+}
+
+/// Source of the route, as a client gets it next.
+fn source(client: &mut Client) -> String {
+    eventually("the source", || {
+        let message = client.receive(WAIT_MAX).unwrap()?;
+        (message.topic == "$SYS/Coreflux/Routes/Db" && !message.payload.is_empty()).then(|| message.text())
+    })
+}
+
+#[test]
+fn password_in_the_text_of_a_route_is_for_its_owner_and_administrators() {
+    let broker = with_owner_and_author();
+    let reader = |user: &str, password: &str| {
+        let mut client = broker.connect(&ConnectOptions::new("").user(user, password));
+        client.subscribe_to("$SYS/Coreflux/Routes/#", QoS::AtLeastOnce).unwrap();
+        client
+    };
+    let users = [("ann", "pw"), ("root", "coreflux"), ("author", "pw")];
+    let mut live = users.map(|(user, password)| reader(user, password));
+    let added = broker.command_as(("ann", "pw"), &format!("-addRoute {OWNERS_ROUTE}"));
+    assert!(added.success(), "{added:?}");
+    let masked = OWNERS_ROUTE.replace("swordfish", "****");
+    let expected = [OWNERS_ROUTE, OWNERS_ROUTE, masked.as_str()];
+    assert_eq!(live.each_mut().map(source), expected, "when it is added");
+    let later = users.map(|(user, password)| source(&mut reader(user, password)));
+    assert_eq!(later, expected, "for a later subscription");
+    // Another owner of the name: the text is no longer that of the first.
+    let taken = broker.command(&format!("-addRoute -replace {OWNERS_ROUTE}"));
+    assert!(taken.success(), "{taken:?}");
+    assert_eq!(source(&mut reader("ann", "pw")), masked);
+    // A member of a group may hand its messages to another one, and programs to everybody.
+    let mut shared = broker.root("shared");
+    shared.subscribe_to("$share/g/$SYS/Coreflux/Routes/Db", QoS::AtLeastOnce).unwrap();
+    broker.command_ok("-addAction DEFINE ACTION Copy\nON TOPIC \"$SYS/Coreflux/Routes/Db\" DO\n    PUBLISH TOPIC \"copy\" WITH PAYLOAD\n");
+    let mut copies = broker.client("copies");
+    copies.subscribe_to("copy", QoS::AtLeastOnce).unwrap();
+    broker.command_ok(&format!("-addRoute -replace {OWNERS_ROUTE}"));
+    assert_eq!(source(&mut shared), masked);
+    let copy = copies.receive(WAIT_MAX).unwrap().map(|message| message.text());
+    assert_eq!(copy, Some(masked));
 }

@@ -50,6 +50,7 @@ mod golden;
 mod guest_configured;
 mod guest_hangs;
 mod guest_languages;
+mod guest_logs;
 mod guest_pages;
 mod guest_templates;
 mod guest_tutorial;

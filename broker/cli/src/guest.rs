@@ -6,6 +6,7 @@ mod config;
 mod create;
 mod deploy;
 mod download;
+mod earlier_lines;
 mod examples;
 mod folder;
 mod in_time;

@@ -109,6 +109,7 @@ pub(crate) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)>
     let is_slip = |name: &str| {
         slips.iter().any(|slip| {
             matches!(slip, ConfigError::KeyUnknown { origin: ValueOrigin::Environment(of), .. }
+                | ConfigError::NotOfListener { origin: ValueOrigin::Environment(of), .. }
                 | ConfigError::KeyNotYet { origin: ValueOrigin::Environment(of), .. } if of == name)
         })
     };

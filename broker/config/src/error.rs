@@ -22,6 +22,16 @@ pub enum ConfigError {
         /// The section that it stands in, if there is one of that name.
         section: Option<String>,
     },
+    /// The limit cannot be set for this listener.
+    #[error("`{name}` ({origin}) is no limit of this listener; set `{key}`, which holds for all listeners")]
+    NotOfListener {
+        /// The name as written.
+        name: String,
+        /// Origin of the name.
+        origin: ValueOrigin,
+        /// The key that sets the limit.
+        key: &'static str,
+    },
     /// The file sets something that is no part of the configuration and has another place.
     #[error("`{name}` ({origin}) is no part of the configuration: {place}")]
     Elsewhere {
@@ -116,6 +126,7 @@ impl ConfigError {
         match self {
             Self::KeyUnknown { origin, .. }
             | Self::KeyNotYet { origin, .. }
+            | Self::NotOfListener { origin, .. }
             | Self::Elsewhere { origin, .. }
             | Self::ListOfTables { origin, .. }
             | Self::SectionExpected { origin, .. }

@@ -9,9 +9,10 @@
 ///
 /// A row is `/// doc` lines, then `name: Type = default, range low..=high, unit "…"` and, where it
 /// applies, `json "Name"`; behind `=>` its [`Limit`], the Reason Code and Reason String of
-/// refusals, and what happens at the bound. Rows of the first group can be set for every listener,
-/// those of the second for listeners with addresses, and both are those of `[limits]` until they
-/// are; those of the third are in `[limits]` alone.
+/// refusals, and what happens at the bound. A listener may set the rows of the first group, and one
+/// with addresses those of the second. Until then it has the values of `[limits]`. The rows of the
+/// last two groups are in `[limits]` alone. The third group holds for each client and its session,
+/// and the fourth for many of them together.
 #[macro_export]
 macro_rules! limit_table {
     ($($callback:ident)::+ ! { $($head:tt)* }) => {
@@ -39,15 +40,6 @@ macro_rules! limit_table {
                 /// included. The value of a listener holds for its connections after their CONNECT.
                 partial_bytes: u64 = $crate::limit_table::PARTIAL_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => PartialBytes(QuotaExceeded, "too many bytes of unfinished packets"): "a connection that uses more than an even share and sends more ends, with 0x97 in 5.0. Within a second, those that use most end too";
-                /// Most messages that wait for one session. Sent messages without acknowledgement
-                /// do not count. A session whose client is away has the value of the listener where
-                /// the client was last, and after a restart that of `[limits]`.
-                queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
-                    => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
-                /// Most bytes that wait for one session. Subscription Identifiers do not count
-                /// here, but in `stored_queue_bytes`.
-                queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
-                    => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Connections at once. The value of `[limits]` holds for the whole broker, that of
                 /// a listener for this listener. The broker has fewer if the process may not open
                 /// so many files. Users and addresses have shares of them ("Shares of connections"
@@ -79,6 +71,44 @@ macro_rules! limit_table {
                 /// 0 is no limit.
                 inflate_ratio: u32 = $crate::limit_table::INFLATE_RATIO_MAX, range 0..=1_000_000, unit "bytes"
                     => InflateRatio(QuotaExceeded, "what was compressed becomes too much"): "the connection ends with 0x97";
+                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged.
+                /// Clients of MQTT 5.0 get it as Receive Maximum.
+                receive_maximum: u16 = $crate::limit_table::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
+                    => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
+                /// Messages of QoS 1 and 2 that may be in flight to a client before MQTT 5.0, which
+                /// has no Receive Maximum.
+                send_window: u16 = $crate::limit_table::SEND_WINDOW, range 1..=32_767, unit "messages"
+                    => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
+            }
+            addressed_listener {
+                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket
+                /// upgrade and PROXY header.
+                handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
+                    => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
+                /// Bytes without MQTT that a connection may send before CONNECT: pings and empty
+                /// frames of WebSocket, records of TLS. The 192 KiB that layers below MQTT may keep
+                /// are free. An exchange of AUTH packets has as many again. After CONNECT, rates
+                /// bound these bytes.
+                connect_overhead_bytes: u32 = $crate::limit_table::CONNECT_OVERHEAD_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
+                    => ConnectOverheadBytes(QuotaExceeded, "too many bytes below MQTT before CONNECT"): "the connection is closed";
+                /// Connections at once from one address. IPv6 addresses count by their network of
+                /// 64 bits. A value of 0 is no limit.
+                connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
+                    => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
+                /// New connections per second from one address, of which a second's worth may come
+                /// at once. A value of 0 is no limit.
+                connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
+            }
+            every_client {
+                /// Most messages that wait for one session. Sent messages without acknowledgement
+                /// do not count.
+                queue_messages: u32 = $crate::limit_table::QUEUE_MESSAGES_MAX, range 1..=100_000_000, unit "messages", json "QueueMessages"
+                    => QueueMessages(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
+                /// Most bytes that wait for one session. Subscription Identifiers do not count
+                /// here, but in `stored_queue_bytes`.
+                queue_bytes: u64 = $crate::limit_table::QUEUE_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes", json "QueueBytes"
+                    => QueueBytes(QuotaExceeded, "queue of a session is full"): "a new message is dropped for this session or refused, as `on_full` says";
                 /// Longest Topic Name or Topic Filter in bytes; that of a Will too.
                 topic_bytes: u32 = $crate::limit_table::TOPIC_BYTES_MAX, range 1..=65_535, unit "bytes"
                     => TopicBytes(TopicNameInvalid, "topic is too long"): "PUBLISH of QoS 1 or 2: refused with 0x90; SUBSCRIBE: 0x8F for the filter; CONNECT: refused with 0x90; else, and before 5.0, the connection ends";
@@ -92,10 +122,6 @@ macro_rules! limit_table {
                 /// Most bytes of all names and values of these User Properties.
                 user_property_bytes: u32 = $crate::limit_table::USER_PROPERTY_BYTES_MAX, range 0..=268_435_460, unit "bytes"
                     => UserPropertyBytes(QuotaExceeded, "user properties of the packet are too long"): "as for `user_properties`";
-                /// Messages of QoS 1 and 2 that a client may send before the first is acknowledged.
-                /// Clients of MQTT 5.0 get it as Receive Maximum.
-                receive_maximum: u16 = $crate::limit_table::RECEIVE_MAXIMUM, range 1..=65_535, unit "messages"
-                    => ReceiveMaximum(ReceiveMaximumExceeded, "too many unacknowledged messages"): "the connection ends with 0x93; older versions have no such rule";
                 /// Topic Aliases that a client may set. CONNACK of MQTT 5.0 has the number. Each
                 /// may take as much memory as its topic.
                 topic_alias_maximum: u16 = $crate::limit_table::TOPIC_ALIAS_MAXIMUM, range 0..=65_535, unit "aliases"
@@ -103,10 +129,6 @@ macro_rules! limit_table {
                 /// Most bytes of all topics that the Topic Aliases of a connection stand for.
                 topic_alias_bytes: u32 = $crate::limit_table::TOPIC_ALIAS_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
                     => TopicAliasBytes(QuotaExceeded, "topics of topic aliases are too long"): "the connection ends with 0x97";
-                /// Messages of QoS 1 and 2 that may be in flight to a client before MQTT 5.0, which
-                /// has no Receive Maximum.
-                send_window: u16 = $crate::limit_table::SEND_WINDOW, range 1..=32_767, unit "messages"
-                    => SendWindow(QuotaExceeded, "too many unacknowledged messages"): "further ones wait in the session's queue";
                 /// Subscriptions of one session.
                 subscriptions: u32 = $crate::limit_table::SUBSCRIPTIONS_MAX, range 1..=10_000_000, unit "subscriptions"
                     => Subscriptions(QuotaExceeded, "session has too many subscriptions"): "SUBACK with 0x97 for the filter, 0x80 before 5.0";
@@ -129,26 +151,6 @@ macro_rules! limit_table {
                 /// Bytes of messages that wait for a client whose socket is full.
                 output_bytes: u32 = $crate::limit_table::OUTPUT_BYTES_MAX, range 65_536..=1_073_741_824, unit "bytes"
                     => OutputBytes(QuotaExceeded, "client does not read"): "messages of QoS 0 are dropped for this client, others wait in its session's queue";
-            }
-            addressed_listener {
-                /// Time in seconds from a connection to the end of its TLS handshake, WebSocket
-                /// upgrade and PROXY header.
-                handshake_timeout_sec: u32 = $crate::limit_table::HANDSHAKE_TIMEOUT_SEC, range 1..=3_600, unit "s"
-                    => HandshakeTimeoutSec(QuotaExceeded, "handshake took too long"): "the connection is closed";
-                /// Bytes without MQTT that a connection may send before CONNECT: pings and empty
-                /// frames of WebSocket, records of TLS. The 192 KiB that layers below MQTT may keep
-                /// are free. An exchange of AUTH packets has as many again. After CONNECT, rates
-                /// bound these bytes.
-                connect_overhead_bytes: u32 = $crate::limit_table::CONNECT_OVERHEAD_BYTES_MAX, range 1_024..=1_073_741_824, unit "bytes"
-                    => ConnectOverheadBytes(QuotaExceeded, "too many bytes below MQTT before CONNECT"): "the connection is closed";
-                /// Connections at once from one address. IPv6 addresses count by their network of
-                /// 64 bits. A value of 0 is no limit.
-                connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
-                    => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
-                /// New connections per second from one address, of which a second's worth may come
-                /// at once. A value of 0 is no limit.
-                connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
-                    => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
             }
             whole_broker {
                 /// Sessions of one tenant that outlive their connections.

@@ -11,8 +11,14 @@ use crate::value_error::ValueError;
 
 /// Declares the section: the table of limits, and what is no bound by itself.
 macro_rules! limits_section {
-    ({} every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker { $($whole:tt)* }) => {
-        limits_section! { $($every)* $($addressed)* $($whole)* }
+    (
+        {}
+        every_listener { $($every:tt)* }
+        addressed_listener { $($addressed:tt)* }
+        every_client { $($client:tt)* }
+        whole_broker { $($whole:tt)* }
+    ) => {
+        limits_section! { $($every)* $($addressed)* $($client)* $($whole)* }
     };
     ($(
         $(#[doc = $doc:literal])+
@@ -20,7 +26,8 @@ macro_rules! limits_section {
             => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
         section! {
-            /// Limits of one client or session. Listeners may have values of their own.
+            /// Limits of connections, clients and sessions. A listener may have its own value of
+            /// some.
             Limits at "limits", |config| config.limits => {
                 $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range, unit $unit; )+
                 /// Policy for a message to a session whose queue is full.

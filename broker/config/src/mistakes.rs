@@ -75,6 +75,7 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
         }
         ConfigError::JsonMalformed { .. } => true,
         ConfigError::KeyMissing { .. }
+        | ConfigError::NotOfListener { .. }
         | ConfigError::Elsewhere { .. }
         | ConfigError::FileMalformed { .. }
         | ConfigError::FileUnreadable { .. } => false,

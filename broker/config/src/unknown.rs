@@ -7,14 +7,19 @@ use super::{ConfigError, KEYS, Key, ValueOrigin};
 /// The error for a path that is no key, with the nearest key, or that it belongs to what is not
 /// there yet.
 pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
-    // A limit that holds for the whole broker, looked for at one listener.
-    let of_broker = name.strip_prefix("listener.").and_then(|rest| rest.split_once('.'));
-    let of_broker = of_broker.map(|(_, limit)| format!("limits.{limit}"));
-    if let Some(limit) = of_broker.filter(|limit| Key::find(limit).is_some()) {
-        return unknown(name, origin, Some(limit));
+    if let Some(key) = limit_of_all(name) {
+        return ConfigError::NotOfListener { name: name.to_owned(), origin: origin.clone(), key };
     }
     let near = meant(name).or_else(|| of_like_name(name)).or_else(|| of_like_words(name));
     unknown(name, origin, near.map(str::to_owned))
+}
+
+/// Returns the key in `[limits]` of a limit that was set at a listener.
+fn limit_of_all(name: &str) -> Option<&'static str> {
+    let (listener, limit) = name.strip_prefix("listener.")?.split_once('.')?;
+    let key =
+        Key::find(&format!("limits.{limit}")).filter(|_| is_section(&format!("listener.{listener}")))?;
+    Some(key.path)
 }
 
 /// The key that the name begins with, before a `_`, or that almost has it, its last part as well as

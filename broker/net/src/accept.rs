@@ -3,10 +3,13 @@
 //! The first shard serves all sockets ([`serve`]); where it stands still, others accept in its
 //! place ([`Listening`]).
 //!
-//! A flood of connections delays nobody for long. At each socket the shard accepts
-//! [`ACCEPTED_AT_ONCE_MAX`] connections between two rounds of its other tasks, and this time counts
-//! in its turn. The kernel keeps the rest in its backlog. A connection that its peer has closed by
-//! then takes no place.
+//! A flood of connections delays nobody for long. At each socket the shard accepts connections for
+//! [`ACCEPT_ROUND_STEPS`] between two rounds of its other tasks, and this time counts in its turn.
+//! The kernel keeps the rest in its backlog.
+//!
+//! A connection that its peer has closed by then takes no place and one step. So a flood of
+//! connects and closes does not fill the backlog: the kernel drops further handshakes while it is
+//! full, and the clients try again only after a second.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +23,9 @@ use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::connection::Accepted;
-use super::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_AT_ONCE_MAX, ACCEPTED_IN_PLACE_MAX};
+use super::limits::{
+    ACCEPT_IN_PLACE_STEPS, ACCEPT_LOG_SECONDS, ACCEPT_ROUND_STEPS, ACCEPT_STEPS_PER_CONNECTION,
+};
 use super::listener::Listener;
 use super::listening_socket::ListeningSocket;
 use super::shard::{Arrival, place, take_none};
@@ -59,14 +64,15 @@ impl Listening {
     pub(crate) fn accept_waiting(&self) {
         let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         for Served { listener, socket } in all.iter().map(AsRef::as_ref) {
-            for _ in 0..ACCEPTED_IN_PLACE_MAX {
-                if take_none(&listener.net.shards, Instant::now()) {
-                    return;
-                }
-                // Nobody waits; or it is an error that comes again with the next look.
-                let Ok((stream, peer)) = accept(socket) else { break };
-                hand_over(listener, stream, peer);
+            if take_none(&listener.net.shards, Instant::now()) {
+                return;
             }
+            let hand_over = |stream, peer| {
+                let handed = hand_over(listener, stream, peer);
+                if take_none(&listener.net.shards, Instant::now()) { Handed::Last } else { handed }
+            };
+            // No connection waits; or it is an error that comes again with the next look.
+            drop(accept_round(socket, ACCEPT_IN_PLACE_STEPS, hand_over));
         }
     }
 }
@@ -74,6 +80,7 @@ impl Listening {
 /// Accepts connections for ever and gives each to a shard.
 pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     let listener = Arc::clone(&served.listener);
+    let net = &listener.net;
     let address = served.socket.address()?;
     // Standard output has it for people.
     debug!(listener = listener.terms.name, %address, "listening");
@@ -83,36 +90,61 @@ pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     )]
     let socket = AsyncFd::new(served)?;
     let mut failures = AcceptFailures::default();
-    let mut at_once = 0;
+    let hand_over = |stream, peer| match hand_over(&listener, stream, peer) {
+        Handed::Closed => Handed::Closed,
+        // Connections that have given way keep their places until their tasks have run.
+        _ if net.gate.open() >= net.connections_max() => Handed::Last,
+        _ if take_none(&net.shards, Instant::now()) => Handed::Last,
+        Handed::Begun | Handed::Last => Handed::Begun,
+    };
     loop {
-        if at_once == ACCEPTED_AT_ONCE_MAX {
-            at_once = 0;
-            tokio::task::yield_now().await;
-        }
         let mut ready = socket.readable().await?;
-        while take_none(&listener.net.shards, Instant::now()) {
+        while take_none(&net.shards, Instant::now()) {
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
-        match ready.try_io(|served| accept(&served.get_ref().socket)) {
-            Ok(Ok((stream, peer))) => {
-                if at_once == 0 {
-                    this_turn::with(|turn| turn.time_shares.begin_other_work(&*turn.core.clock));
-                }
-                at_once += 1;
-                hand_over(&listener, stream, peer);
-                if listener.net.gate.open() >= listener.net.connections_max() {
-                    // Connections that have given way keep their places until their tasks have run.
-                    at_once = ACCEPTED_AT_ONCE_MAX;
-                }
-            }
+        this_turn::with(|turn| turn.time_shares.begin_other_work(&*turn.core.clock));
+        match ready.try_io(|served| accept_round(&served.get_ref().socket, ACCEPT_ROUND_STEPS, hand_over)) {
+            Ok(Ok(())) => tokio::task::yield_now().await,
             Ok(Err(error)) => {
                 failures.note(&listener, &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            Err(_would_block) => at_once = 0,
+            Err(_would_block) => {}
         }
     }
+}
+
+/// Fate of an accepted connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handed {
+    /// It begins on a shard.
+    Begun,
+    /// It has ended: its peer has closed it, or a limit keeps it out.
+    Closed,
+    /// It is the last one of this round.
+    Last,
+}
+
+/// Accepts connections that wait at a socket until they have taken so many steps.
+///
+/// # Errors
+/// That of the system: `WouldBlock` when no further connection waits.
+fn accept_round(
+    socket: &ListeningSocket,
+    steps: u32,
+    mut hand_over: impl FnMut(OwnedFd, Peer) -> Handed,
+) -> io::Result<()> {
+    let mut left = steps;
+    while left > 0 {
+        let (stream, peer) = accept(socket)?;
+        left = match hand_over(stream, peer) {
+            Handed::Begun => left.saturating_sub(ACCEPT_STEPS_PER_CONNECTION),
+            Handed::Closed => left - 1,
+            Handed::Last => 0,
+        };
+    }
+    Ok(())
 }
 
 /// Failures to accept, which are logged now and then: without free descriptors every try fails.
@@ -148,11 +180,11 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
     Ok((stream, peer))
 }
 
-fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
+fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) -> Handed {
     let net = &listener.net;
     if socket::waiting(&stream, &mut [0]).is_none() {
         net.core.counters.connections_abandoned.add(1);
-        return;
+        return Handed::Closed;
     }
     let source = match peer {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
@@ -163,11 +195,67 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
         Err(limit) => {
             // Closed by dropping it.
             listener.terms.limit_reached(limit, &peer);
-            return;
+            return Handed::Closed;
         }
     };
     let shard = place(&net.shards, net.placement, Instant::now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });
+    Handed::Begun
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpStream};
+
+    use super::super::listening_socket::bind;
+    use super::*;
+
+    /// Rounds until a connection that stays open is accepted, behind so many that are closed.
+    fn rounds_behind(closed: usize) -> usize {
+        let socket = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = socket.local_addr().unwrap();
+        let socket = ListeningSocket::Tcp(socket);
+        let connect = || TcpStream::connect(address).unwrap();
+        (0..closed).for_each(|_| drop(connect()));
+        let open = connect();
+        let mut has_come = false;
+        let mut round = || {
+            accept_round(&socket, ACCEPT_ROUND_STEPS, |stream, peer| {
+                if socket::waiting(&stream, &mut [0]).is_none() {
+                    return Handed::Closed;
+                }
+                has_come = matches!(peer, Peer::Tcp(peer) if peer == open.local_addr().unwrap());
+                Handed::Last
+            })
+            .unwrap();
+            has_come
+        };
+        1 + (0..closed).find(|_| round()).unwrap()
+    }
+
+    #[test]
+    fn closed_connections_in_the_backlog_delay_a_login_by_few_rounds() {
+        assert_eq!(rounds_behind(100), 1);
+        assert_eq!(rounds_behind(1_000), 4);
+    }
+
+    #[test]
+    fn a_round_begins_at_most_32_connections() {
+        let socket = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = socket.local_addr().unwrap();
+        let socket = ListeningSocket::Tcp(socket);
+        let _open: Vec<_> = (0..40).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let round = || {
+            let mut begun = 0;
+            let ended = accept_round(&socket, ACCEPT_ROUND_STEPS, |_, _| {
+                begun += 1;
+                Handed::Begun
+            });
+            (begun, ended.map_err(|error| error.kind()))
+        };
+        assert_eq!(round(), (32, Ok(())));
+        assert_eq!(round(), (8, Err(io::ErrorKind::WouldBlock)));
+    }
 }

@@ -61,12 +61,21 @@ pub(crate) const QUIC_INCOMING_MAX: usize = 1 << 10;
 /// Bytes of all of these, and of what comes behind them.
 pub(crate) const QUIC_INCOMING_BYTES_MAX: u64 = 4 << 20;
 
-/// Connections that the first shard accepts at one socket before its other tasks have their turn:
-/// some 1 ms, with what begins each of them.
-pub(crate) const ACCEPTED_AT_ONCE_MAX: u32 = 32;
+/// Steps that the first shard takes to accept connections at one socket before its other tasks have
+/// their turn: some 1 ms. They are enough for 32 connections that begin, or 256 that have ended.
+pub(crate) const ACCEPT_ROUND_STEPS: u32 = 256;
 
-/// Connections per listener and tick that a shard accepts for a stalled lower one: 1,000/s.
-pub(crate) const ACCEPTED_IN_PLACE_MAX: usize = 256;
+/// Steps for a connection that begins, with its first work: 30 µs. One that has ended takes a
+/// single step, 4 µs.
+pub(crate) const ACCEPT_STEPS_PER_CONNECTION: u32 = 8;
+
+/// Steps per listener and tick that a shard takes to accept connections for a stalled lower one:
+/// 1,000 connections/s.
+pub(crate) const ACCEPT_IN_PLACE_STEPS: u32 = 2048;
+
+/// Connections that the kernel keeps for a listener, if `net.core.somaxconn` allows so many. While
+/// it has them all, it drops handshakes, which clients repeat after 1 s.
+pub(crate) const BACKLOG_CONNECTIONS_MAX: i32 = 4096;
 
 /// A shard whose timers have not run for so long gets no new connections: nobody would answer them.
 pub(crate) const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(2);

@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tracing::warn;
 
-/// Connections that the kernel keeps for us while we are busy.
-const BACKLOG: i32 = 1024;
+use super::limits::BACKLOG_CONNECTIONS_MAX;
 
 /// Socket that listens.
 #[derive(Debug)]
@@ -97,7 +96,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG_CONNECTIONS_MAX)?;
     Ok(socket.into())
 }
 
@@ -142,7 +141,7 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(&new)?)?;
     let prepared = std::fs::set_permissions(&new, Permissions::from_mode(mode))
-        .and_then(|()| socket.listen(BACKLOG))
+        .and_then(|()| socket.listen(BACKLOG_CONNECTIONS_MAX))
         .and_then(|()| std::fs::symlink_metadata(&new))
         .and_then(|found| std::fs::rename(&new, path).map(|()| (found.dev(), found.ino())));
     let id = prepared.inspect_err(|_| drop(std::fs::remove_file(&new)))?;

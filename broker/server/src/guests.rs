@@ -40,6 +40,7 @@ pub(crate) mod kept_errors;
 pub(crate) mod late_code;
 pub(crate) mod limits;
 mod locked_secrets;
+pub(crate) mod log_history;
 mod message_qos;
 pub(crate) mod metrics;
 mod models;
@@ -134,6 +135,7 @@ pub(crate) struct Guests {
     pub(crate) states: states::States,
     pub(crate) kept_errors: kept_errors::KeptErrors,
     pub(crate) metrics: metrics::GuestMetrics,
+    pub(crate) log_history: log_history::LogHistory,
     /// Lock for handing kept values to the store, with the topics of states that a batch removes
     /// which is not there yet.
     saving: parking_lot::Mutex<Vec<String>>,
@@ -191,6 +193,7 @@ impl Guests {
         Self {
             values: Arc::clone(registry.values()),
             metrics: metrics::GuestMetrics::default(),
+            log_history: log_history::LogHistory::default(),
             saving: parking_lot::Mutex::default(),
             authority,
             registry: RwLock::new(registry),

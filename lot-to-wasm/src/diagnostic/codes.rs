@@ -288,7 +288,7 @@ codes! {
     414 BUILT_IN_PRIORITY "priority meant for built-in rules"
         "Priorities 0 to 99 are meant for built-in rules; use 100 and above."
     415 LITERAL_PASSWORD "password in the source"
-        "The source is readable at $SYS. Store the password with -setSecret and write GET SECRET \"NAME\"."
+        "Its owner and administrators can read the source at $SYS. Store the password with -setSecret and write GET SECRET \"NAME\"."
     416 SYS_TOPIC "publishing below $SYS"
         "Actions may publish only $SYS/Coreflux/Command, and only when the deploying user may run commands."
     417 UNREACHABLE_CASE "case can never be reached"

@@ -103,7 +103,7 @@ impl BrokerHooks for Surface {
 
     fn bridge_state(&self, _: &mut Turn, _: &Client, _: &str, _: &[u8]) {}
 
-    fn retained_of_tree(&self, _: &Tenant, _: &str, _: Options) -> VecDeque<Pending> {
+    fn retained_of_tree(&self, _: &Client, _: &str, _: Options) -> VecDeque<Pending> {
         VecDeque::new()
     }
 

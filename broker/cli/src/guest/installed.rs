@@ -13,9 +13,10 @@ use lotmq_host::{GAVE_UP, GRANT_MISSING};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
+use super::earlier_lines::EarlierLines;
 use super::folder::check_name;
 use super::in_time::LinesInTime;
-use crate::cmd::{asked, connect_within, exchange, is_success, render_reply, show_reply};
+use crate::cmd::{OUTPUT_TOPIC, asked, connect_within, exchange, is_success, render_reply, show_reply};
 use crate::confirmation::is_confirmed;
 use crate::interruption::Interruption;
 use crate::pasteable::pasteable;
@@ -23,16 +24,16 @@ use crate::watch::{LOOK, connect_again, is_lost};
 use lotmq_terminal::text::{printable, printable_lines};
 
 /// Topic below which the broker publishes the state of modules.
-const MODULES: &str = "$SYS/Coreflux/Modules";
+pub(super) const MODULES: &str = "$SYS/Coreflux/Modules";
 
 /// Topic below which the broker publishes the state of routes, which run modules of their world.
-const ROUTES: &str = "$SYS/Coreflux/Routes";
+pub(super) const ROUTES: &str = "$SYS/Coreflux/Routes";
 
 /// Suffix of the topic with the last error of a definition.
 const ERROR: &str = "/Error";
 
 /// Suffix of the topic with the log lines of a definition.
-const LOG: &str = "/Log";
+pub(super) const LOG: &str = "/Log";
 
 /// List the modules of a broker.
 ///
@@ -224,10 +225,10 @@ pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
 
 /// Show what a module has to say, and the routes that run it.
 ///
-/// That is its last error. With -f it also shows each further error and each line that it prints or
-/// logs, as they come. Each new state, such as failed, goes to standard error. Lines stand in the
-/// order of their times. With -f a connection that is lost is made again. The broker does not keep
-/// earlier lines of a module.
+/// That is its last error, and the last lines that it has printed or logged. With -f it also shows
+/// each further error and line, as they come. Each new state, such as failed, goes to standard
+/// error. Lines stand in the order of their times. With -f a connection that is lost is made again.
+/// The broker keeps 200 lines of each module and route until it stops.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -238,7 +239,10 @@ pub(super) struct LogsArgs {
     /// Go on with what comes, until Ctrl-C
     #[arg(short = 'f', long)]
     follow: bool,
-    /// End after so many lines
+    /// Show so many of the last lines of the module, and of each route that runs it; at most 200
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    lines: u32,
+    /// End after so many lines, those before included
     #[arg(short = 'C', long, requires = "follow")]
     count: Option<u64>,
     /// Print what the broker publishes, in JSON, as it is
@@ -293,6 +297,8 @@ struct LogOutput {
     state: Option<String>,
     /// Lines that are not printed yet.
     lines: LinesInTime,
+    /// Lines of before, which the broker is asked for.
+    history: EarlierLines,
 }
 
 impl LogOutput {
@@ -310,7 +316,9 @@ impl LogOutput {
         };
         let mut followed = Vec::new();
         let info = info.get("data").cloned().unwrap_or_default();
-        subscribe(client, (&info, &args.name), &mut followed)?;
+        self.history.connected();
+        let new = subscribe(client, (&info, &args.name), &mut followed)?;
+        self.history.ask(client, &new, args.lines)?;
         self.note_missing(&args.name, &info);
         if args.follow && !std::mem::replace(&mut self.is_following, true) {
             output::note(&format!("following {}; Ctrl-C ends", args.name));
@@ -331,17 +339,28 @@ impl LogOutput {
                 let info: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
                 self.note_state(&args.name, &info);
                 // Routes that have come meanwhile.
-                subscribe(client, (&info, &args.name), &mut followed)?;
-            } else if let Some(line) = self.line(&message, args.json) {
-                self.lines.take(time_of(&message), line, Instant::now());
-                self.has_told = true;
+                let new = subscribe(client, (&info, &args.name), &mut followed)?;
+                self.history.ask(client, &new, args.lines)?;
+            } else if message.topic == OUTPUT_TOPIC {
+                let before = self.history.answered(&message);
+                before.iter().for_each(|message| self.take(message, args.json));
+            } else if !message.topic.ends_with(LOG) || self.history.is_new(&message) {
+                self.take(&message, args.json);
             }
         }
         self.print_due(true)?;
         if !args.follow && !self.has_told {
-            output::note("no error is known; what it prints comes with -f, as it prints it");
+            output::note("no error and no line is known; what it prints comes with -f, as it prints it");
         }
         Ok(Exit::Success)
+    }
+
+    /// Takes a message of the module as a line to be printed.
+    fn take(&mut self, message: &Message, json: bool) {
+        if let Some(line) = self.line(message, json) {
+            self.lines.take(time_of(message), line, Instant::now());
+            self.has_told = true;
+        }
     }
 
     /// Prints the lines that have been held for long enough, or all of them.
@@ -423,12 +442,12 @@ impl LogOutput {
 }
 
 /// Subscribes to what a module and the routes that run it say, and to the state of the module, but
-/// for what is `followed` already.
+/// for what is `followed` already. Returns the topics of those that are new.
 fn subscribe(
     client: &mut Client,
     (info, name): (&Value, &str),
     followed: &mut Vec<String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     let is_first = followed.is_empty();
     let new: Vec<String> = speakers(info, name).filter(|who| !followed.contains(who)).collect();
     for topic in new.iter().flat_map(|who| [LOG, ERROR].map(|what| format!("{who}{what}"))) {
@@ -442,8 +461,8 @@ fn subscribe(
         // A user who may read the log alone does not get the state.
         client.subscribe_to(&format!("{MODULES}/{name}"), QoS::AtLeastOnce)?;
     }
-    followed.extend(new);
-    Ok(())
+    followed.extend(new.iter().cloned());
+    Ok(new)
 }
 
 /// A grant as an argument of a shell.

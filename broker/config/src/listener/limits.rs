@@ -1,19 +1,33 @@
-//! The limits of listeners: every one can be set in `[limits]` for all, and in `[listener.<name>]`
-//! for one.
+//! The limits of listeners: each can be set in `[limits]` for all, and in `[listener.<name>]` for
+//! one.
 
 use crate::Limits;
 use crate::limit_table;
 
 /// Declares what a listener may set, and what holds for it in the end.
 macro_rules! limit_structs {
-    ({} every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker $whole:tt) => {
-        limit_structs! { $($every)* $($addressed)* }
+    (
+        {}
+        every_listener { $($every:tt)* }
+        addressed_listener { $($addressed:tt)* }
+        every_client { $($client:tt)* }
+        whole_broker $whole:tt
+    ) => {
+        limit_structs! { own { $($every)* $($addressed)* } shared { $($client)* } }
     };
-    ($(
-        $(#[doc = $doc:literal])+
-        $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
-            => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
-    )+) => {
+    (
+        own { $(
+            $(#[doc = $doc:literal])+
+            $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
+                => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
+        )+ }
+        shared { $(
+            $(#[doc = $shared_doc:literal])+
+            $shared:ident: $shared_type:ty = $shared_default:expr, range $shared_range:expr,
+                unit $shared_unit:literal $(, json $shared_json:literal)?
+                => $shared_limit:ident($shared_reason:ident, $shared_sentence:literal): $shared_effect:literal;
+        )+ }
+    ) => {
         /// The limits that one listener sets itself; all others are those of `[limits]`.
         #[derive(Clone, Debug, Default, PartialEq)]
         #[non_exhaustive]
@@ -21,17 +35,21 @@ macro_rules! limit_structs {
             $( $(#[doc = $doc])+ pub $name: Option<$type>, )+
         }
 
-        /// The limits of a listener and of the sessions that its clients have.
+        /// The limits of a listener, of its clients and of their sessions.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct ListenerLimits {
             $( $(#[doc = $doc])+ pub $name: $type, )+
+            $( $(#[doc = $shared_doc])+ pub $shared: $shared_type, )+
         }
 
         impl OwnLimits {
             /// These, and those of `all` where none is set.
             pub(super) fn or(&self, all: &Limits) -> ListenerLimits {
-                ListenerLimits { $( $name: self.$name.unwrap_or(all.$name), )+ }
+                ListenerLimits {
+                    $( $name: self.$name.unwrap_or(all.$name), )+
+                    $( $shared: all.$shared, )+
+                }
             }
         }
 
@@ -52,13 +70,13 @@ limit_table! { limit_structs! {} }
 macro_rules! limit_keys {
     (
         { $place:ident }
-        every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker $whole:tt
+        every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } $($others:tt)*
     ) => {
         $crate::listener::limits::limit_keys! { $place: $($every)* $($addressed)* }
     };
     (
         { $place:ident, without addresses }
-        every_listener { $($every:tt)* } addressed_listener $addressed:tt whole_broker $whole:tt
+        every_listener { $($every:tt)* } $($others:tt)*
     ) => {
         $crate::listener::limits::limit_keys! { $place: $($every)* }
     };

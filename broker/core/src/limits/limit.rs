@@ -11,7 +11,9 @@ pub enum Scope {
     EveryListener,
     /// The same, but not for a Unix socket, whose connections have no addresses and no handshakes.
     AddressedListener,
-    /// In `[limits]` alone.
+    /// In `[limits]` alone, for each client. Counted for the listener of the client.
+    EveryClient,
+    /// In `[limits]` alone, for many clients together.
     WholeBroker,
 }
 
@@ -35,10 +37,17 @@ pub(crate) struct Row {
 }
 
 macro_rules! limits {
-    ({} every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker { $($whole:tt)* }) => {
+    (
+        {}
+        every_listener { $($every:tt)* }
+        addressed_listener { $($addressed:tt)* }
+        every_client { $($client:tt)* }
+        whole_broker { $($whole:tt)* }
+    ) => {
         limits! {
             EveryListener { $($every)* }
             AddressedListener { $($addressed)* }
+            EveryClient { $($client)* }
             WholeBroker { $($whole)* }
         }
     };

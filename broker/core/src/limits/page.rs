@@ -22,7 +22,7 @@ pub fn markdown() -> String {
         let place = match row.scope {
             Scope::EveryListener => "",
             Scope::AddressedListener => " ¹",
-            Scope::WholeBroker => " ²",
+            Scope::EveryClient | Scope::WholeBroker => " ²",
         };
         let _ = writeln!(
             table,

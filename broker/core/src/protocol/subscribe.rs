@@ -223,8 +223,7 @@ fn add(
     };
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with(SHARED) {
-        let of_tree =
-            |hooks: &dyn BrokerHooks| hooks.retained_of_tree(&client.tenant, &asked.filter, options);
+        let of_tree = |hooks: &dyn BrokerHooks| hooks.retained_of_tree(client, &asked.filter, options);
         let system = turn.context.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, since, system)));

@@ -100,8 +100,8 @@ pub trait BrokerHooks: Send + Sync {
     /// Hook: a bridge's Will, which tells its state, was published.
     fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]);
 
-    /// Retained messages of the `$SYS` tree for a new subscription.
-    fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending>;
+    /// Retained messages of the `$SYS` tree for a new subscription of a Client.
+    fn retained_of_tree(&self, client: &Client, filter: &str, options: Options) -> VecDeque<Pending>;
 
     /// Queues the check of a password; the connection is called when the outcome is known.
     fn check_password(

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Account, Directory, Identity, Peer};
+use lotmq_auth::{Account, Decide as _, Directory, Identity, Peer, Question, Scope};
 use lotmq_definitions::{Definition, Owner, RunError};
 use lotmq_host::Writer;
 use tracing::warn;
@@ -39,6 +39,29 @@ pub(crate) fn owner(users: &Directory, name: &str) -> Option<Owner> {
 /// is not [current](Directory::is_current) any more.
 pub(crate) fn owner_of(users: &Directory, identity: &Identity) -> Option<Owner> {
     owner(users, identity.user.as_ref()?).filter(|_| users.is_current(identity))
+}
+
+/// Reader of what definitions hold: their sources, and the messages that they were handed.
+pub(crate) struct SourceReader {
+    user: Option<Owner>,
+    may_configure: bool,
+}
+
+impl SourceReader {
+    /// The reader with the present rights of an identity.
+    pub(crate) fn new(tenant: &Tenant, identity: &Identity) -> Self {
+        let may_configure = Question::operation(identity, Scope::SystemConfiguration);
+        Self {
+            user: owner_of(&tenant.users, identity),
+            may_configure: tenant.permissions.decide(&may_configure).is_allowed(),
+        }
+    }
+
+    /// Whether they see all that a definition of this owner holds: they are the owner, or may
+    /// configure the system.
+    pub(crate) fn sees_all_of(&self, owner: Option<&Owner>) -> bool {
+        self.may_configure || owner.is_some_and(|owner| self.user.as_ref() == Some(owner))
+    }
 }
 
 /// Account of an owner, if it still exists.

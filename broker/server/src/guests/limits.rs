@@ -305,6 +305,16 @@ pub(crate) const ROUTE_RETRY_TIME_MIN: std::time::Duration = std::time::Duration
 /// Counters and gauges of a tenant's definitions: some 500 KB of memory, and as many metric lines.
 pub(crate) const GUEST_METRICS_MAX: u64 = 4_096;
 
+/// Last log lines of one definition that are kept for later readers: several screens.
+pub(crate) const LOG_LINES_KEPT_MAX: usize = 200;
+
+/// Bytes of all kept log lines of a tenant: 500 definitions with 200 usual lines each. The longest
+/// lines have 4 KiB.
+pub(crate) const LOG_BYTES_KEPT_MAX: u64 = 16 << 20;
+
+/// Bytes that a kept line counts for beside its own.
+pub(crate) const LOG_LINE_BYTES: u64 = 32;
+
 /// Keys in the state of one definition. State survives restarts of a guest; it is not for data.
 pub(crate) const STATE_KEYS_MAX: usize = 1_000;
 

@@ -12,7 +12,7 @@ use lotmq_definitions::{
 use lotmq_host::{Effect, LogLevel, OwnedMessage};
 use parking_lot::Mutex;
 use serde_json::json;
-use tracing::{enabled, event};
+use tracing::event;
 
 use super::asset_names;
 use super::recorder::{Report, RunEvent};
@@ -196,13 +196,10 @@ pub(super) fn tell_log_topics(
     (code, message): (&str, &str),
     at: Timestamp,
 ) -> bool {
-    let topics = log_topics(tenant, definition);
-    if topics.is_empty() {
-        return false;
-    }
     let text = tenant.programs().variables.masked_line(message);
     let text = format!("{text} ({code})");
-    wait_for_sweep(tenant, heard((topics, definition), (LogLevel::Error, &text), (Some(code), 0), at))
+    let line = heard(tenant, definition, (LogLevel::Error, &text), (Some(code), 0), at);
+    line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
 /// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.
@@ -316,8 +313,9 @@ pub(super) fn publish_line(turn: &mut Turn, tenant: &Arc<Tenant>, line: &HeardLi
     }
 }
 
-/// Writes a line to the log without the values of secrets, unless the rate limit drops it. Returns
-/// the line for subscribers, if there are any. Reported lines have a code.
+/// Writes a line to the log and to the history of its definition, without the values of secrets,
+/// unless the rate limit drops it. Returns the line for subscribers, if there are any. Reported
+/// lines have a code.
 fn written(
     tenant: &Tenant,
     definition: &Definition,
@@ -325,14 +323,10 @@ fn written(
     code: Option<&str>,
     at: Timestamp,
 ) -> Option<HeardLine> {
-    let topics = log_topics(tenant, definition);
-    if topics.is_empty() && !is_logged(level) {
-        return None;
-    }
     let suppressed = admitted(tenant, definition, at)?;
     let text = tenant.programs().variables.masked_line(text);
     write_line(tenant, definition, (level, &text), suppressed);
-    (!topics.is_empty()).then(|| heard((topics, definition), (level, &text), (code, suppressed), at))
+    heard(tenant, definition, (level, &text), (code, suppressed), at)
 }
 
 /// Number of the lines before this one that were too many; `None` where it is one itself.
@@ -373,9 +367,8 @@ pub(super) fn tell_suppressed(turn: &mut Turn, tenant: &Arc<Tenant>) {
             Some(0) => {}
             Some(count) => {
                 write_line(tenant, &definition, (LogLevel::Warn, TOO_MANY), count);
-                let topics = log_topics(tenant, &definition);
-                if !topics.is_empty() {
-                    let line = heard((topics, &definition), (LogLevel::Warn, TOO_MANY), (None, count), at);
+                let line = heard(tenant, &definition, (LogLevel::Warn, TOO_MANY), (None, count), at);
+                if let Some(line) = line {
                     publish_line(turn, tenant, &line);
                 }
             }
@@ -392,13 +385,15 @@ fn log_topics(tenant: &Tenant, definition: &Definition) -> Vec<String> {
     topics
 }
 
-/// A line of a definition for topics, with the number of those before it that were too many.
+/// Keeps a line of a definition for later readers, with the number of those before it that were too
+/// many. Returns it for subscribers, if there are any.
 fn heard(
-    (topics, definition): (Vec<String>, &Definition),
+    tenant: &Tenant,
+    definition: &Definition,
     (level, text): (LogLevel, &str),
     (code, suppressed): (Option<&str>, u64),
     at: Timestamp,
-) -> HeardLine {
+) -> Option<HeardLine> {
     let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": text });
     // A subscriber of a module receives the lines of all routes that run it.
@@ -411,7 +406,10 @@ fn heard(
     if suppressed > 0 {
         line["suppressed"] = suppressed.into();
     }
-    HeardLine { topics, payload: line.to_string() }
+    let payload = line.to_string();
+    tenant.programs().guests.log_history.keep(definition, &payload);
+    let topics = log_topics(tenant, definition);
+    (!topics.is_empty()).then_some(HeardLine { topics, payload })
 }
 
 /// Hops of a line, so many that it starts no guest: one that answered its own lines would never
@@ -425,16 +423,6 @@ fn level_name(level: LogLevel) -> &'static str {
         LogLevel::Info => "info",
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
-    }
-}
-
-fn is_logged(level: LogLevel) -> bool {
-    match level {
-        LogLevel::Trace => enabled!(target: "guest", tracing::Level::TRACE),
-        LogLevel::Debug => enabled!(target: "guest", tracing::Level::DEBUG),
-        LogLevel::Info => enabled!(target: "guest", tracing::Level::INFO),
-        LogLevel::Warn => enabled!(target: "guest", tracing::Level::WARN),
-        LogLevel::Error => enabled!(target: "guest", tracing::Level::ERROR),
     }
 }
 

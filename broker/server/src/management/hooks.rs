@@ -200,8 +200,8 @@ impl BrokerHooks for Broker {
         sys::note_state(turn, client, topic, payload);
     }
 
-    fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending> {
-        sys::snapshot(self, tenant, filter, options)
+    fn retained_of_tree(&self, client: &Client, filter: &str, options: Options) -> VecDeque<Pending> {
+        sys::snapshot(self, client, filter, options)
     }
 
     fn check_password(

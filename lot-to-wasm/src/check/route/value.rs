@@ -9,7 +9,7 @@ use super::hint::{hint, is_place};
 use super::{misspelt, template};
 use crate::check::tree::SettingStore;
 use crate::diagnostic::{Draft, Sink, codes};
-use crate::passwords::passwords;
+use crate::passwords::{has_login, is_secret_key, passwords};
 use crate::route::{Key, ValueKind, of_kind};
 use crate::source::Span;
 use crate::syntax::route::Setting;
@@ -256,16 +256,19 @@ pub(super) fn warn_of_secret(setting: &Setting, known: Option<&Key>, sink: &mut 
     let Some(value) = &setting.value else { return };
     let key = setting.key.text.to_ascii_uppercase();
     if stands_in(value, &|text| text.contains(PRIVATE_KEY)) {
-        let message = format!("{key} has a private key in the source, which is readable at $SYS");
+        let message = format!(
+            "{key} has a private key in the source, which its owner and administrators can read at $SYS"
+        );
         let draft = Draft::error(codes::LITERAL_PASSWORD, value.span, message).unless_stored();
         sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\", or name its file"));
         return;
     }
     let warn = |what: &str, way: &str, sink: &mut Sink<'_>| {
-        let message = format!("{what} stands in the source, which is readable at $SYS");
+        let message =
+            format!("{what} stands in the source, which its owner and administrators can read at $SYS");
         sink.push(Draft::warning(codes::LITERAL_PASSWORD, value.span, message).suggest(way));
     };
-    let is_secret = known.map_or_else(|| may_be_secret(&key), |known| known.is_secret);
+    let is_secret = known.map_or_else(|| is_secret_key(&key), |known| known.is_secret);
     if is_secret && matches!(&value.kind, ExpressionKind::Text(text) if !text.is_empty()) {
         return warn(&key, "store it with -setSecret and write GET SECRET \"NAME\"", sink);
     }
@@ -291,22 +294,6 @@ pub(super) fn warn_of_secret(setting: &Setting, known: Option<&Key>, sink: &mut 
         };
         warn(&format!("the password in {key}"), way, sink);
     }
-}
-
-/// Whether the name of a key that no description has is one of a secret.
-fn may_be_secret(key: &str) -> bool {
-    const WORDS: [&str; 5] = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"];
-    WORDS.iter().any(|word| key.contains(word)) && key != "MAX_TOKENS"
-}
-
-/// Whether one of the lines of headers, which `;` may end, names one that logs in and has a value
-/// that is written.
-fn has_login(headers: &str) -> bool {
-    const NAMES: [&str; 5] = ["authorization", "api-key", "token", "secret", "cookie"];
-    headers.split([';', '\n']).filter_map(|line| line.split_once(':')).any(|(name, value)| {
-        let name = name.to_ascii_lowercase();
-        NAMES.iter().any(|known| name.contains(known)) && !value.trim().is_empty() && !value.contains('{')
-    })
 }
 
 /// Whether this is so of a text, or of one that others are joined to.

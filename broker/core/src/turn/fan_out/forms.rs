@@ -1,11 +1,12 @@
-//! Messages of the `$SYS` tree in two forms: whole for the asker, shortened for all others who may
-//! read the topic.
+//! Messages of the `$SYS` tree in two forms: whole for the asker or for those with a right to it,
+//! shortened for all others who may read the topic.
 
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_definitions::{Caching, Definition};
 
+use crate::routing::route::Route;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
@@ -15,7 +16,7 @@ use crate::turn::fan_out::FanOutOf;
 
 /// Message in two forms, both of one topic.
 pub struct Forms<'a> {
-    /// Form for the asker.
+    /// Form for the asker, or for those with a right to it.
     pub whole: Publication<'a>,
     /// Form for all others; `None` where they get nothing.
     pub shortened: Option<Publication<'a>>,
@@ -57,27 +58,13 @@ impl Forms<'_> {
     pub fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, asker: &Asker<'_>) {
         turn.call_flusher();
         let route = turn.routes.take(tenant, turn.arena.get(self.whole.message.topic));
-        let mut whole = FanOutOf::new(&self.whole, true);
-        let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
-        let mut shortened = self.shortened.as_ref().map(of_others);
-        for target in route.askers.iter().filter(|target| asker.has(&target.client)) {
-            whole.send(turn, target).counted(turn);
-        }
-        for target in &route.targets {
-            let form = if asker.has(&target.client) { Some(&mut whole) } else { shortened.as_mut() };
-            if let Some(form) = form {
-                form.send(turn, target).counted(turn);
-            }
-        }
-        if let Some(shortened) = &mut shortened {
-            for group in &route.groups {
-                shortened.send_to_one(turn, group, &route).counted(turn);
-            }
-            if route.caching != Caching::Skip {
-                let index = shortened.message(turn);
-                let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-                tenant.hooks.remember(route.caching, &message);
-            }
+        let (mut whole, mut shortened) = self.send(turn, &route, &|client| asker.has(client));
+        if let Some(shortened) = &mut shortened
+            && route.caching != Caching::Skip
+        {
+            let index = shortened.message(turn);
+            let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+            tenant.hooks.remember(route.caching, &message);
         }
         if let Some(triggers) = &route.triggers {
             let message = whole.message(turn);
@@ -86,5 +73,49 @@ impl Forms<'_> {
         }
         turn.routes.put_back(tenant, route);
         turn.relieve();
+    }
+
+    /// Routes a message whole to the Clients for which `sees_whole` holds, and shortened to all
+    /// others. Members of shared subscriptions and guests get the shortened one.
+    pub fn publish_by_right(
+        &self,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        sees_whole: &dyn Fn(&Client) -> bool,
+    ) {
+        turn.call_flusher();
+        let route = turn.routes.take(tenant, turn.arena.get(self.whole.message.topic));
+        if let (_, Some(mut shortened)) = self.send(turn, &route, sees_whole) {
+            shortened.tell_guests(turn, tenant, &route);
+        }
+        turn.routes.put_back(tenant, route);
+        turn.relieve();
+    }
+
+    /// Sends its form to each receiver of a route.
+    fn send(
+        &self,
+        turn: &mut Turn,
+        route: &Route,
+        sees_whole: &dyn Fn(&Client) -> bool,
+    ) -> (FanOutOf<'_>, Option<FanOutOf<'_>>) {
+        let mut whole = FanOutOf::new(&self.whole, true);
+        let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
+        let mut shortened = self.shortened.as_ref().map(of_others);
+        for target in route.askers.iter().filter(|target| sees_whole(&target.client)) {
+            whole.send(turn, target).counted(turn);
+        }
+        for target in &route.targets {
+            let form = if sees_whole(&target.client) { Some(&mut whole) } else { shortened.as_mut() };
+            if let Some(form) = form {
+                form.send(turn, target).counted(turn);
+            }
+        }
+        if let Some(shortened) = &mut shortened {
+            for group in &route.groups {
+                shortened.send_to_one(turn, group, route).counted(turn);
+            }
+        }
+        (whole, shortened)
     }
 }

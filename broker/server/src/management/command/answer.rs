@@ -16,13 +16,16 @@ use tracing::debug;
 use super::reply::Reply;
 use super::run::Executed;
 use super::verb::CallerFile;
+use crate::guests::authority::SourceReader;
 use crate::management::backup::{Download, DownloadReceiver};
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::{
     AnswerPart, CommandCaller, CommandReply, Job, ReplyTo, ResponseTo,
 };
+use crate::management::sys::ChangedTopic;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::publication::Publication;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::tenant::system_topics;
@@ -85,15 +88,15 @@ fn publish_file(broker: &Broker, caller: &CommandCaller, file: &CallerFile) {
 /// Publishes the changed topics for all who may read them, then the reply.
 fn publish_answer(
     caller: &CommandCaller,
-    changed: &[(String, Vec<u8>)],
+    changed: &[ChangedTopic],
     reply: Option<&Reply>,
     response: Option<&ResponseTo>,
 ) {
     let CommandCaller { tenant, identity, .. } = caller;
     this_turn::with(|turn| {
         turn.tick();
-        for (topic, payload) in changed {
-            internal::publish_after(turn, tenant, topic, payload, true, caller.hops());
+        for changed in changed {
+            publish_changed(turn, tenant, changed, caller.hops());
         }
         if let Some(reply) = reply {
             let asker = Asker::new(identity, caller.session());
@@ -104,6 +107,22 @@ fn publish_answer(
         }
         turn.flush();
     });
+}
+
+/// Publishes a changed topic; one with passwords without them for those who may not see them.
+fn publish_changed(turn: &mut Turn, tenant: &Arc<Tenant>, changed: &ChangedTopic, hops: u8) {
+    let ChangedTopic { topic, payload, masked } = changed;
+    let Some(masked) = masked else {
+        return internal::publish_after(turn, tenant, topic, payload, true, hops);
+    };
+    let mut encoded = |payload| internal::encoded(turn, topic, payload, QoS::ExactlyOnce, true, hops);
+    if let Some(whole) = encoded(payload) {
+        let shortened = encoded(&masked.payload);
+        let sees_whole = |client: &Client| {
+            SourceReader::new(tenant, &client.identity()).sees_all_of(masked.owner.as_ref())
+        };
+        Forms { whole, shortened }.publish_by_right(turn, tenant, &sees_whole);
+    }
 }
 
 /// Publishes a reply on the topic of replies.

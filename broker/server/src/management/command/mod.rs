@@ -27,6 +27,7 @@ mod help;
 mod kept_values;
 mod list_clients;
 mod list_runs;
+mod log_lines;
 mod modules;
 mod newly_named;
 mod ownership;
@@ -226,6 +227,7 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &audit::STATUS,
             &audit::QUERY,
             &audit::DECRYPT,
+            &log_lines::LIST,
             &trace_logs::ADD,
             &trace_logs::LIST,
             &trace_logs::REMOVE,

@@ -23,6 +23,7 @@ use crate::management::command_queue::OwnPassword;
 use crate::management::command_queue::job::{CommandCaller, Job};
 use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
+use crate::management::sys::ChangedTopic;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::tenant::Tenant;
@@ -37,8 +38,8 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 /// Outcome of a command, to be delivered to its caller.
 pub(super) struct Executed {
     pub(super) reply: Reply,
-    /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
-    pub(super) changed_topics: Vec<(String, Vec<u8>)>,
+    /// `$SYS` topics that changed, to be published before the reply.
+    pub(super) changed_topics: Vec<ChangedTopic>,
     /// File for the caller alone, to be sent before the reply.
     pub(super) file: Option<CallerFile>,
     /// Whether no topic gets the reply.

@@ -25,6 +25,7 @@ use crate::management::command_queue::Commands;
 use crate::management::command_queue::job::Job;
 pub(crate) use crate::management::command_queue::work::Work;
 use crate::management::logs::Logs;
+use crate::management::sys::ChangedTopic;
 use crate::management::uploads::Uploads;
 use lotmq_core::Core;
 use lotmq_core::tenant::{Tenant, system_topics};
@@ -153,8 +154,8 @@ pub(crate) struct Call<'a> {
     pub(crate) entity: Option<(EntityType, String)>,
     /// Further details for the audit, of bounded length.
     pub(crate) details: Option<Value>,
-    /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
-    pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
+    /// `$SYS` topics that changed, to be published before the reply.
+    pub(crate) changed_topics: Vec<ChangedTopic>,
     /// File for the caller alone, to be sent before the reply.
     pub(crate) file: Option<CallerFile>,
     /// Command as it was accepted.
@@ -245,8 +246,7 @@ impl<'a> Call<'a> {
     /// Whether the asker may see what a definition of this owner was handed, and what a far side
     /// said to it: its owner, and who may configure the system.
     pub(crate) fn may_see_messages(&self, owner: Option<&Owner>) -> bool {
-        let is_own = owner.is_some_and(|owner| self.owner().as_ref() == Some(owner));
-        is_own || Permission::Scope(Scope::SystemConfiguration).admits(self.tenant, self.identity)
+        authority::SourceReader::new(self.tenant, self.identity).sees_all_of(owner)
     }
 
     /// Checks that the user who gave the command exists and may give it. Called when its turn
@@ -295,6 +295,6 @@ impl<'a> Call<'a> {
     /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload
     /// clears it.
     pub(crate) fn changed(&mut self, topic: impl Into<String>, payload: impl Into<Vec<u8>>) {
-        self.changed_topics.push((topic.into(), payload.into()));
+        self.changed_topics.push(ChangedTopic::new(topic, payload));
     }
 }

@@ -1,7 +1,12 @@
 //! Retained topics of a definition: its source, and others about it. Commands reference §5.
+//!
+//! Literal passwords in a source are for its owner and for those who may configure the system.
+//! Other readers get a mask.
+
+use std::borrow::Cow;
 
 use lot_facts::ViewState;
-use lotmq_definitions::{Definition, DefinitionKind, Installed};
+use lotmq_definitions::{Definition, DefinitionKind, Installed, Owner};
 
 use crate::guests::views::view;
 
@@ -50,29 +55,69 @@ impl Leaf {
             (Self::Description, None) => Some(definition.description()),
         }
     }
+
+    /// Payload without its passwords; `None` if it has none.
+    pub(super) fn masked(self, payload: &str) -> Option<String> {
+        match self {
+            Self::Source | Self::Visu => match lot_to_wasm::masked_source(payload) {
+                Cow::Owned(masked) => Some(masked),
+                Cow::Borrowed(_) => None,
+            },
+            Self::Tree | Self::Description | Self::Error => None,
+        }
+    }
+}
+
+/// Retained topic of the tree that changed.
+pub(crate) struct ChangedTopic {
+    pub(crate) topic: String,
+    /// New payload; empty if there is none any more.
+    pub(crate) payload: Vec<u8>,
+    /// Present if the payload has passwords.
+    pub(crate) masked: Option<MaskedPayload>,
+}
+
+/// Payload without its passwords, for all but the owner and those who may configure the system.
+pub(crate) struct MaskedPayload {
+    pub(crate) payload: Vec<u8>,
+    pub(crate) owner: Option<Owner>,
+}
+
+impl ChangedTopic {
+    /// A topic whose payload is the same for everybody.
+    pub(crate) fn new(topic: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
+        Self { topic: topic.into(), payload: payload.into(), masked: None }
+    }
+
+    fn of(definition: &Definition, leaf: Leaf, payload: String) -> Self {
+        let masked = leaf
+            .masked(&payload)
+            .map(|masked| MaskedPayload { payload: masked.into_bytes(), owner: definition.owner().cloned() });
+        Self { topic: leaf.topic(definition), payload: payload.into_bytes(), masked }
+    }
 }
 
 /// Topics to be published for a definition that was installed; an empty payload clears a topic of
 /// its former version.
-pub(crate) fn installed_topics(installed: &Installed) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn installed_topics(installed: &Installed) -> Vec<ChangedTopic> {
     let definition = &installed.definition;
     let former = installed.replaced.as_deref();
-    let payload = |leaf: Leaf| match leaf.payload(definition) {
-        None => former.and_then(|former| leaf.payload(former)).map(|_| Vec::new()),
-        Some(payload) => Some(payload.into_bytes()),
+    let changed = |leaf: Leaf| match leaf.payload(definition) {
+        Some(payload) => Some(ChangedTopic::of(definition, leaf, payload)),
+        None => former
+            .and_then(|former| leaf.payload(former))
+            .map(|_| ChangedTopic::new(leaf.topic(definition), Vec::new())),
     };
-    LEAVES.into_iter().filter_map(|leaf| Some((leaf.topic(definition), payload(leaf)?))).collect()
+    LEAVES.into_iter().filter_map(changed).collect()
 }
 
 /// Retained topics of a definition, with their payloads.
-pub(crate) fn retained_topics(definition: &Definition) -> impl Iterator<Item = (String, Vec<u8>)> {
-    LEAVES
-        .into_iter()
-        .filter_map(|leaf| Some((leaf.topic(definition), leaf.payload(definition)?.into_bytes())))
+pub(crate) fn retained_topics(definition: &Definition) -> impl Iterator<Item = ChangedTopic> {
+    LEAVES.into_iter().filter_map(|leaf| Some(ChangedTopic::of(definition, leaf, leaf.payload(definition)?)))
 }
 
 /// Topics that are cleared for a removed definition, its source last.
-pub(crate) fn removed_topics(definition: &Definition) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn removed_topics(definition: &Definition) -> Vec<ChangedTopic> {
     let had = LEAVES.into_iter().rev().filter(|leaf| leaf.payload(definition).is_some());
-    had.map(|leaf| (leaf.topic(definition), Vec::new())).collect()
+    had.map(|leaf| ChangedTopic::new(leaf.topic(definition), Vec::new())).collect()
 }

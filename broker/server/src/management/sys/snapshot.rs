@@ -17,22 +17,25 @@ use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::guests::HasPrograms as _;
+use crate::guests::authority::SourceReader;
 use crate::management::assets::Asset;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
 use crate::management::tenant_projects;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::replay::Pending;
 use lotmq_core::tenant::subscription::Options;
 
-/// Retained topics for a new subscription to `filter`, in the order of the tree's tables.
+/// Retained topics for a new subscription of a Client, in the order of the tree's tables.
 pub(crate) fn snapshot(
     broker: &Broker,
-    tenant: &Tenant,
+    client: &Client,
     filter: &str,
     options: Options,
 ) -> VecDeque<Pending> {
+    let tenant = &*client.tenant;
     let mut found = VecDeque::new();
     // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
     if !lotmq_core::tenant::system_topics::is_system(filter) {
@@ -76,7 +79,7 @@ pub(crate) fn snapshot(
                 found.push_back(Pending::Ready(message(&topic, rule.source.as_bytes())));
             }
         }
-        definitions(tenant, filter, &wants, &mut found);
+        definitions(client, filter, &wants, &mut found);
     }
     found
 }
@@ -119,13 +122,17 @@ fn assets(
     }
 }
 
-fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
+fn definitions(client: &Client, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
+    let tenant = &client.tenant;
+    // The rules are asked without the lock of the registry.
+    let reader = SourceReader::new(tenant, &client.identity());
     let registry = tenant.programs().guests.registry.read();
     let mut add = |definition: &Arc<Definition>| {
         let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
+        let sees_all = reader.sees_all_of(definition.owner());
         found.extend(matching.map(|leaf| {
             let definition = Arc::downgrade(definition);
-            Pending::Made(Box::new(move || of_definition(&definition, leaf)))
+            Pending::Made(Box::new(move || of_definition(&definition, leaf, sees_all)))
         }));
     };
     // The name is the last level of a kind's own, so a filter that spells it out needs one look.
@@ -141,10 +148,12 @@ fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, foun
     }
 }
 
-/// Message of a definition's topic, unless the definition is removed by now.
-fn of_definition(definition: &Weak<Definition>, leaf: Leaf) -> Option<Arc<Message>> {
+/// Message of a definition's topic, unless the definition is removed by now. Readers that do not
+/// see all get no passwords.
+fn of_definition(definition: &Weak<Definition>, leaf: Leaf, sees_all: bool) -> Option<Arc<Message>> {
     let definition = definition.upgrade()?;
-    let payload = leaf.payload(&definition)?;
+    let whole = leaf.payload(&definition)?;
+    let payload = if sees_all { None } else { leaf.masked(&whole) }.unwrap_or(whole);
     Some(message(&leaf.topic(&definition), payload.as_bytes()))
 }
 
