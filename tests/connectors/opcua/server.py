@@ -1,6 +1,9 @@
 """An OPC UA server of asyncua for the tests of the route type OPCUA.
 
 server.py PORT [--certificates FOLDER] [--users] [--slow SECONDS] [--no-subscriptions] [--token-lifetime MILLISECONDS]
+server.py --store-nodes
+
+The second form stores the nodes of the standard in the virtual environment, once for all servers. Without them a server makes them anew.
 
 Namespace 2 has, below Objects, the object Plant with a variable for each type (`ns=2;s=<Type>`), lists of some, and what the tests write. Each write from outside is
 a line `wrote <node> <value>` of standard output, each renewal of a channel's keys `renewed`; `ready` is said when it listens. With certificates it speaks the three policies of today, and nothing without
@@ -15,11 +18,15 @@ import uuid
 from datetime import datetime, timezone
 from pathlib import Path
 
-from asyncua import Server, ua
+from asyncua import Server, __version__, ua
 from asyncua.common.callback import CallbackType
 from asyncua.common.connection import SecureConnection
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_session import InternalSession
+
+NODES = Path(sys.prefix) / f"opcua-nodes-{__version__}"
+# Written last.
+NODES_ARE_WHOLE = NODES.with_name(f"{NODES.name}-whole")
 
 POLICIES = [
     ua.SecurityPolicyType.Basic256Sha256_Sign,
@@ -123,6 +130,15 @@ def shorten_tokens(milliseconds):
     SecureConnection.open = shortened
 
 
+async def store_nodes():
+    server = Server()
+    await server.init()
+    server.iserver.aspace.make_aspace_shelf(NODES)
+    # asyncua looks for this name, also if the database adds an ending to it.
+    NODES.touch()
+    NODES_ARE_WHOLE.touch()
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
@@ -140,7 +156,8 @@ async def main():
         refuse_subscriptions()
     users = Users(options.certificates) if options.users else None
     server = Server(user_manager=users)
-    await server.init()
+    # Making the nodes takes 4 s of processor time.
+    await server.init(NODES if NODES_ARE_WHOLE.exists() else None)
     server.set_endpoint(f"opc.tcp://127.0.0.1:{options.port}/test/")
     await server.register_namespace("urn:test")
     if options.certificates:
@@ -177,4 +194,4 @@ async def main():
 
 
 logging.disable(logging.CRITICAL)
-asyncio.run(main())
+asyncio.run(store_nodes() if sys.argv[1:] == ["--store-nodes"] else main())

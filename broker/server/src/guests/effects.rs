@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn published_bytes_count_for_the_owner_until_they_are_stored() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = &running.server.broker;
         let tenant = broker.hosting.tenants.default_tenant();
         let owner = Owner { name: "ann".into(), account: 1 };

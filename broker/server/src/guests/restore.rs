@@ -494,7 +494,7 @@ mod tests {
 
     #[test]
     fn an_action_that_starts_slowly_has_an_error_record() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = &running.server.broker;
         let tenant = broker.hosting.tenants.default_tenant();
         let row = DefinitionRow {

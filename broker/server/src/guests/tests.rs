@@ -40,7 +40,7 @@ fn deploy(running: &Running, source: &str) {
 
 #[test]
 fn an_action_answers_a_message() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Hot\nON TOPIC \"s/+/t\" DO\n    SET \"id\" WITH TOPIC POSITION 2\n    IF PAYLOAD > 30 THEN\n        \
@@ -212,7 +212,7 @@ fn next_on(client: &mut Client, topic: &str) -> String {
 #[test]
 fn no_trace_error_or_reply_holds_a_secret() {
     const SECRET: &str = "hunter2-\"quoted\"";
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
     for filter in
         ["$SYS/Coreflux/Command/Output", "$SYS/Coreflux/Actions/+/Trace", "$SYS/Coreflux/Actions/+/Error"]
@@ -245,7 +245,7 @@ fn no_trace_error_or_reply_holds_a_secret() {
 
 #[test]
 fn a_loop_runs_on_an_executor_and_keeps_the_order() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Count\nON TOPIC \"n\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n        \
@@ -263,7 +263,7 @@ fn a_loop_runs_on_an_executor_and_keeps_the_order() {
 
 #[test]
 fn kept_values_count_and_a_cascade_ends_at_the_hop_limit() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Keep\nON TOPIC \"in\" DO\n    KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1\n    \
@@ -330,7 +330,7 @@ fn kept_values_are_retained_messages_only_where_the_switch_says_so() {
 /// Every kind of trigger can be tried by `-runAction`, commands reference §4.
 #[test]
 fn run_action_starts_every_kind_of_action() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     for (trigger, expected) in [
         ("ON TOPIC \"a/+\" DO", "a/b"),
         ("ON CHANGE \"a/+\" DO", "a/b"),
@@ -356,7 +356,7 @@ fn run_action_starts_every_kind_of_action() {
 
 #[test]
 fn command_waiting_for_a_removed_action_fails_immediately() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Busy\nDO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} < 0\n",
@@ -384,7 +384,7 @@ fn command_waiting_for_a_removed_action_fails_immediately() {
 /// Guests that answer what the broker publishes about guests end at the hop limit too.
 #[test]
 fn a_loop_through_errors_ends() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Loop\nON TOPIC \"$SYS/Coreflux/Actions/+/Error\" DO\n    SET \"x\" WITH 1 / 0\nDEFINE ACTION First\nON TOPIC \"in\" DO\n    \
@@ -450,7 +450,7 @@ fn a_flood_of_a_bounded_action_slows_its_senders_and_loses_nothing() {
 /// counted, and recorded together.
 #[test]
 fn events_rejected_by_a_full_mailbox_are_recorded_as_one_error() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     deploy(
         &running,
         "DEFINE ACTION Slow\nON TOPIC \"in\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {i} + 1\n    UNTIL {i} == 99999\n",

@@ -19,6 +19,7 @@ mod broker_event;
 mod client;
 mod clients;
 mod embedding;
+mod engine;
 mod error;
 mod logins;
 mod module;

@@ -72,7 +72,7 @@ fn publish_later(
 fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
     const RECEIVERS: usize = 40;
     const MESSAGES: usize = 20;
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut receivers = receivers(&running, RECEIVERS);
     let broker = &running.server.broker;
     let tenant = broker.hosting.tenants.default_tenant();
@@ -108,7 +108,7 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
 
 #[test]
 fn subscriber_that_joins_before_a_routed_message_is_retained_gets_it() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let broker = &running.server.broker;
     let tenant = broker.hosting.tenants.default_tenant();
     let mut late = running.client("late");
@@ -132,7 +132,7 @@ fn subscriber_that_joins_before_a_routed_message_is_retained_gets_it() {
 #[test]
 fn subscriber_that_joins_during_a_long_rule_check_gets_the_message() {
     const RECEIVERS: usize = 100;
-    let running = Running::start("none");
+    let running = Running::start("os");
     let _receivers = receivers(&running, RECEIVERS);
     put_rule(&running.server.broker.hosting.tenants.default_tenant(), Duration::from_millis(1));
     let mut publisher = running.client("publisher");
@@ -158,7 +158,7 @@ fn subscriber_that_joins_during_a_long_rule_check_gets_the_message() {
 #[test]
 fn deferred_messages_reach_a_new_subscriber_once_and_in_order() {
     const MESSAGES: usize = 5;
-    let running = Running::start("none");
+    let running = Running::start("os");
     let _receivers = receivers(&running, 40);
     let broker = &running.server.broker;
     let tenant = broker.hosting.tenants.default_tenant();

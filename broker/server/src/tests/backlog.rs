@@ -13,7 +13,7 @@ use lotmq_process::this_turn;
 
 #[test]
 fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut other = running.client("other");
     other.subscribe_to("o", QoS::AtMostOnce).unwrap();
     let broker = &running.server.broker;
@@ -48,7 +48,7 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
 
 #[test]
 fn a_subscription_whose_retained_messages_were_sent_keeps_no_memory_for_them() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut client = running.client("c");
     client.publish(&Publication::new("a/b", "kept").retained()).unwrap();
     client.subscribe_to("a/#", QoS::AtMostOnce).unwrap();

@@ -78,7 +78,7 @@ fn the_thread_that_answers_for_all_is_missed() {
 #[test]
 fn threads_without_clients_are_missed() {
     const WATCHED: [&str; 3] = ["password thread 0", "housekeeping", "the thread of $SYS figures"];
-    let running = Running::start("none");
+    let running = Running::start("os");
     let broker = &running.server.broker;
     let (work, has_begun, go) = work_that_waits();
     let check = Check { run: Box::new(work), give_up: Box::new(|_| ()), has_failed: Box::new(|| false) };

@@ -10,7 +10,7 @@ fn large_messages_reach_all_in_order_though_they_take_several_turns() {
     // All that one gets finds room in its buffer: nobody reads before the end.
     const BYTES: usize = 150_000;
     const MESSAGES: usize = 3;
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut receivers: Vec<_> = (0..RECEIVERS)
         .map(|number| {
             let mut client = running.client(&format!("receiver-{number}"));
@@ -46,7 +46,7 @@ fn a_message_that_was_taken_reaches_all_also_if_its_publisher_is_gone() {
     const RECEIVERS: usize = 100;
     const BYTES: usize = 150_000;
     for _ in 0..5 {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let mut receivers: Vec<_> = (0..RECEIVERS)
             .map(|number| {
                 let mut client = running.client(&format!("receiver-{number}"));

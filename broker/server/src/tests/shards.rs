@@ -35,7 +35,7 @@ fn new_connections_go_to_shards_that_answer() {
 
 #[test]
 fn another_shard_accepts_where_the_first_one_stands_still() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let [first, second, ..] = &running.server.broker.net.shards[..] else { return };
     let go = stall(first);
     let clients: Vec<_> = (0..8)

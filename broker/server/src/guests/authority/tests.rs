@@ -39,7 +39,7 @@ fn add_user(root: &mut Client, name: &str) {
 
 impl World {
     fn new() -> World {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let mut root = user(&running, "root", "coreflux");
         add_user(&mut root, "cfg");
         ok(

@@ -19,7 +19,7 @@ use lotmq_process::this_turn;
 
 /// A broker in which `ann`, who is no administrator, may deploy Actions.
 fn broker_of_ann() -> (Running, Client) {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut root = user(&running, "root", "coreflux");
     ok(&mut root, "-addUser ann password");
     for scope in ["CommandCall", "ActionManagementCreation"] {

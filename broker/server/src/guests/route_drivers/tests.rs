@@ -312,7 +312,7 @@ fn a_route_that_does_much_for_each_message_of_a_batch_leaves_others_their_turns(
         ("reports", REJECTS, format!("        WITH ERROR_TOPIC \"{}\"\n", payloads(7_800))),
         ("rows of other routes", "", stores),
     ] {
-        let running = Running::start("none");
+        let running = Running::start("os");
         deploy_loopback(&running, "Dear", sections, &settings);
         // The next one has its driver on the same thread.
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(ROUTE_THREADS_MAX);
@@ -337,7 +337,7 @@ fn a_route_that_does_much_for_each_message_of_a_batch_leaves_others_their_turns(
 fn message_reaches_a_bounded_number_of_events_and_the_others_are_reported() {
     const EVENTS: usize = TAKERS_MAX + 2;
     for mode in ["memory", "disk"] {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let config = format!("    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE \"{mode}\"\n");
         // Filters that are not the same, of which the compiler does not know that one message has
         // them all.

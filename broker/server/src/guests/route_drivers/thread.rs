@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_route_whose_driver_panicked_says_so() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
         root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
         let source = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n";

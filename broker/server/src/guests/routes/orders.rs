@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn excess_route_probes_wait_and_none_is_lost() {
         const PROBES: usize = 3 * PROBES_MAX;
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = Arc::clone(&running.server.broker);
         let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
         root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();

@@ -70,7 +70,7 @@ fn is_taken(client: &mut Client, topic: &str) -> bool {
 
 #[test]
 fn a_rule_that_traps_or_runs_on_denies_and_says_so() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let broker = &running.server.broker;
     let tenant = broker.hosting.tenants.default_tenant();
     for (name, body, code) in [
@@ -142,7 +142,7 @@ const WHO: [&str; 8] = ["anon-local", "anon-remote", "plain", "config", "users",
 
 #[test]
 fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let broker = &running.server.broker;
     let tenant = broker.hosting.tenants.default_tenant();
     for name in ["plain", "config", "users", "logs", "assets", "admins"] {
@@ -258,7 +258,7 @@ impl Ask for Panics {
 
 #[test]
 fn a_panic_in_reading_ends_one_connection_and_nothing_else() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let mut other = running.client("other");
     other.subscribe_to("o", QoS::AtMostOnce).unwrap();
     let tenant = running.server.broker.hosting.tenants.default_tenant();

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_command_that_stands_still_is_missed() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = Arc::clone(&running.server.broker);
         let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
         root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();

@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn session_that_changes_its_own_password_stays_connected_until_its_reply() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = &running.server.broker;
         let tenant = broker.hosting.tenants.default_tenant();
         let users = &tenant.users;

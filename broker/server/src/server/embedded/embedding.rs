@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use lot_facts::RouteFacts;
 use lot_to_wasm::Entity;
-use lotmq_config::{Config, ConfigError, DataDirectory, Sources, Surroundings};
+use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
 use lotmq_definitions::OnExisting;
+use lotmq_host::Engine;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, EngineOptions};
 
+use super::engine::engine_of_user;
 use super::error::refused;
 use super::module::{self, outline};
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
@@ -16,10 +17,6 @@ use crate::guests::route_drivers::asset_configuration;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, seeds};
 use crate::management::module_catalog::grants::NamedGrant;
-use crate::server::lot_engine;
-
-/// Instances of guests at once; those of a program that is tested.
-const INSTANCES_MAX: u32 = 64;
 
 /// Shared parts of embedded brokers. Made once, because that takes a moment.
 pub struct Embedding {
@@ -38,8 +35,7 @@ impl Embedding {
     /// # Errors
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
-        let options = EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() };
-        let engine = Engine::of_user(Surroundings::of_process().user_cache(), &options)?;
+        let engine = engine_of_user()?;
         let route_types = RouteTypes::default();
         let loader = Loader::in_process(&engine, &route_types);
         let rules = seeds::compiled(loader, Timestamp::UNIX_EPOCH, OnExisting::Replace);

@@ -8,6 +8,7 @@ use lotmq_host::{
 };
 use serde_json::Value;
 
+use super::engine::engine_of_user;
 use super::error::refused;
 use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
@@ -19,7 +20,6 @@ use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::route_description;
 use crate::management::modules;
-use crate::server::lot_engine;
 
 /// Component with its options of `-addModule`. If they name no grant, it gets all grants that it
 /// asks for.
@@ -145,8 +145,7 @@ pub(super) fn config_problems(component: &[u8], config: &Value) -> Result<Vec<St
         // Of a route what the configuration does not say may stand in its text.
         None if is_route && config.as_object().is_some_and(|settings| settings.is_empty()) => None,
         None if is_route => {
-            let guest =
-                RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
+            let guest = RouteGuest::compile(&engine_of_user()?, component, ComponentSource::Upload)?;
             described(&guest, component)?.0.map(|described| described.configuration)
         }
         of_manifest => of_manifest,
@@ -164,7 +163,7 @@ pub(super) fn route_refusal(
     route: &RouteFacts,
     config: Option<&str>,
 ) -> Result<Option<String>, EmbeddedError> {
-    let guest = RouteGuest::compile(&Engine::new(&lot_engine())?, component, ComponentSource::Upload)?;
+    let guest = RouteGuest::compile(&engine_of_user()?, component, ComponentSource::Upload)?;
     let asked = asked(component)?.unwrap_or_default();
     let wants_one = grants::names(&asked, Capability::Connect).next().is_some();
     let (described, kind) = described(&guest, component)?;

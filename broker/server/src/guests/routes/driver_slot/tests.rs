@@ -72,7 +72,7 @@ fn pass(mut batch: PostBatch) {
 
 #[test]
 fn a_question_comes_behind_what_any_instance_was_handed_and_holds_nobody_else_up() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| DriverSlot::new(&route, instance));
     post(&route, "a");
@@ -105,7 +105,7 @@ fn a_question_comes_behind_what_any_instance_was_handed_and_holds_nobody_else_up
 
 #[test]
 fn a_guest_that_runs_by_itself_has_one_instance() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 3);
     let [first, second, third] = [0, 1, 2].map(|instance| DriverSlot::new(&route, instance));
     for topic in ["a", "b", "c"] {
@@ -126,7 +126,7 @@ fn a_guest_that_runs_by_itself_has_one_instance() {
 
 #[test]
 fn seats_come_and_go_with_the_version_and_each_has_one_driver() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 3);
     assert_eq!(route.undriven(), [0, 1, 2]);
     let [first, second, third] = [0, 1, 2].map(|instance| DriverSlot::new(&route, instance));
@@ -151,7 +151,7 @@ fn seats_come_and_go_with_the_version_and_each_has_one_driver() {
 
 #[test]
 fn why_instances_are_not_connected_is_counted_together_until_one_is() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| DriverSlot::new(&route, instance));
     let now = Timestamp::UNIX_EPOCH;
@@ -167,7 +167,7 @@ fn why_instances_are_not_connected_is_counted_together_until_one_is() {
 
 #[test]
 fn fatal_error_stops_all_instances_until_a_new_version_is_deployed() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| DriverSlot::new(&route, instance));
     let now = Timestamp::UNIX_EPOCH;
@@ -194,7 +194,7 @@ fn fatal_error_stops_all_instances_until_a_new_version_is_deployed() {
 
 #[test]
 fn message_after_a_skipped_one_is_tried_immediately() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     // A back-off has an end.
     let timers = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _timers = timers.enter();
@@ -225,7 +225,7 @@ fn message_after_a_skipped_one_is_tried_immediately() {
 
 #[test]
 fn paused_instance_wakes_when_another_connects_even_during_its_own_attempt() {
-    let running = Running::start("none");
+    let running = Running::start("os");
     let route = route(&running, 2);
     let [first, second] = [0, 1].map(|instance| DriverSlot::new(&route, instance));
     let (number, _) = first.current().unwrap();

@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn an_upload_that_nobody_goes_on_with_ends_and_gives_its_room_back() {
-        let running = Running::start("none");
+        let running = Running::start("os");
         let broker = Arc::clone(&running.server.broker);
         let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
         root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
