@@ -189,7 +189,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let manifest = grants::manifest(&bytes).map_err(|error| {
         Refusal::new(Code::ManifestInvalid, format!("The manifest of the module cannot be used: {error}."))
     })?;
-    check_description(&name, world, &bytes)?;
+    check_description(name, world, &bytes)?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     if asked.keeps_config {
         keep_config(call, name, &mut asked, (world, schema));
