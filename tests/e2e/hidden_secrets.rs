@@ -260,6 +260,7 @@ fn a_broken_secret_of_a_route_is_not_printed() {
 const OWNERS_ROUTE: &str = "DEFINE ROUTE Db WITH TYPE POSTGRESQL
     ADD SQL_CONFIG
         WITH SERVER \"127.0.0.1\"
+        WITH DATABASE \"plant\"
         WITH USERNAME \"plant\"
         WITH PASSWORD \"swordfish\"
     ADD EVENT Line
