@@ -8,7 +8,7 @@
 //!
 //! Invariants: records are stored in the order of their numbers; no record holds a password, a
 //! secret or a payload, because only what a verb allows of its arguments gets into one
-//! ([`Redaction`](crate::management::command::Redaction)); what is noted for a message that was
+//! (`redacted` of `command::verb::redaction`); what is noted for a message that was
 //! denied, a login, or a command of access is bounded per second. Not here: reading it (`query`),
 //! encryption (`store`).
 
