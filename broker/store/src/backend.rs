@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, StorageBackend};
@@ -129,6 +130,49 @@ impl StorageBackend for AnyBackend {
         write(offset: u64, data: &[u8]) -> io::Result<()>;
         close() -> io::Result<()>;
     }
+    delegate_locks!();
+}
+
+/// Length that the open file has at least: as the database has set it last, or as it was found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KnownLength(Arc<AtomicU64>);
+
+impl KnownLength {
+    /// Returns the length in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Makes a factory that notes how long the file has to be.
+pub(crate) fn measured(factory: BackendFactory, length: &KnownLength) -> BackendFactory {
+    let length = length.clone();
+    Box::new(move || {
+        let storage = AnyBackend(factory()?);
+        length.0.store(storage.len()?, Relaxed);
+        Ok(Box::new(Measured(storage, length.clone())))
+    })
+}
+
+/// A file whose length is noted. Only the thread that compares it changes it.
+#[derive(Debug)]
+struct Measured(AnyBackend, KnownLength);
+
+impl StorageBackend for Measured {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        sync_data() -> io::Result<()>;
+        write(offset: u64, data: &[u8]) -> io::Result<()>;
+        close() -> io::Result<()>;
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)?;
+        self.1.0.store(len, Relaxed);
+        Ok(())
+    }
+
     delegate_locks!();
 }
 

@@ -1,8 +1,11 @@
-//! Identity of the file that is open: whether it is still the one that its path names.
+//! Identity of the file that is open: whether it is still the one that its path names, and whole.
 //!
 //! A file that was deleted, moved or replaced takes what is written to it as ever, and the next
 //! start does not find it: what is acknowledged into it is lost. So the writer looks now and then,
 //! and opens nothing else in its place.
+//!
+//! A file that was truncated takes what is written to it as well, and grows again. So the writer
+//! compares its length before and after each commit.
 //!
 //! Not here: what becomes of it (`writer`, `trouble`).
 
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use lotmq_changes::{CommitError, CommitErrorKind};
 
+use crate::backend::KnownLength;
 use crate::group::failed;
 use crate::limits::{LOOK_PAUSE, LOOK_PAUSE_IDLE};
 
@@ -24,6 +28,8 @@ pub(crate) struct FileIdentity {
     /// Open for as long as the store is: without it the system might give the number of the file to
     /// another one.
     file: File,
+    /// Length that it has at least.
+    length: KnownLength,
     looked_at: Duration,
     /// Whether anything was written to it since.
     is_written: bool,
@@ -31,10 +37,10 @@ pub(crate) struct FileIdentity {
 
 impl FileIdentity {
     /// Identity of a file that is open. `None` on a file system that does not tell files apart.
-    pub(crate) fn of(path: &Path, now: Duration) -> io::Result<Option<Self>> {
+    pub(crate) fn of(path: &Path, length: KnownLength, now: Duration) -> io::Result<Option<Self>> {
         // For writing, too: some file systems give one that is only read another number.
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let place = Self { path: path.to_owned(), file, looked_at: now, is_written: false };
+        let place = Self { path: path.to_owned(), file, length, looked_at: now, is_written: false };
         if let Err(error) = place.check() {
             tracing::warn!(%error, "it cannot be told whether the store's file is replaced");
             return Ok(None);
@@ -47,26 +53,42 @@ impl FileIdentity {
         self.looked_at + if self.is_written { LOOK_PAUSE } else { LOOK_PAUSE_IDLE }
     }
 
-    /// Checks it before something is written to it, if that was not done lately.
+    /// Checks it before something is written to it: its path if that was not done lately, its
+    /// length each time.
     ///
     /// # Errors
-    /// See [`FileIdentity::check`].
+    /// See [`FileIdentity::check`] and [`FileIdentity::check_length`].
     pub(crate) fn look_before_write(&mut self, now: Duration) -> Result<(), CommitError> {
         self.look(now)?;
         self.is_written = true;
-        Ok(())
+        self.check_length()
     }
 
     /// Checks it if that was not done lately.
     ///
     /// # Errors
-    /// See [`FileIdentity::check`].
+    /// See [`FileIdentity::check`] and [`FileIdentity::check_length`].
     pub(crate) fn look(&mut self, now: Duration) -> Result<(), CommitError> {
         if now < self.looked_at + LOOK_PAUSE {
             return Ok(());
         }
         (self.looked_at, self.is_written) = (now, false);
-        self.check()
+        self.check()?;
+        self.check_length()
+    }
+
+    /// Whether nothing was cut off. Cost: one call of the system.
+    ///
+    /// # Errors
+    /// [`CommitErrorKind::Corrupted`] when the file is shorter than the database has made it.
+    pub(crate) fn check_length(&self) -> Result<(), CommitError> {
+        let found = self.file.metadata().map_err(|error| failed(redb::Error::Io(error)))?.len();
+        let known = self.length.bytes();
+        if found >= known {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(CommitError::corrupted(format_args!("'{path}' was truncated from {known} to {found} bytes")))
     }
 
     /// Whether the path names the file.

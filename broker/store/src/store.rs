@@ -16,7 +16,7 @@ use lotmq_pulse::Heartbeats;
 use parking_lot::Mutex;
 use redb::ReadableDatabase as _;
 
-use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
+use crate::backend::{self, AnyBackend, BackendFactory, Durability, KnownLength, NoNote, NoteFile};
 use crate::clock::Clock;
 use crate::component;
 use crate::directory::{self, DATABASE_FILE, DirectoryLock};
@@ -185,7 +185,9 @@ impl Store {
         rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
         let note = Box::new(NoteFile::within(&options.path));
-        let factory = backend::resynced(backend::factory(options.durability, path.clone()), note);
+        let length = KnownLength::default();
+        let factory = backend::measured(backend::factory(options.durability, path.clone()), &length);
+        let factory = backend::resynced(factory, note);
         let mut loaded = load_file(&options, &path, &factory, &cipher);
         if matches!(loaded, Err(OpenError::Corrupted { .. })) {
             for damage in rescue::rescue(&options.path, Consent::Ordinary)? {
@@ -194,7 +196,7 @@ impl Store {
             loaded = load_file(&options, &path, &factory, &cipher);
         }
         let loaded = loaded?;
-        let place = FileIdentity::of(&path, clock.now())
+        let place = FileIdentity::of(&path, length, clock.now())
             .map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let directory = Some(options.path.clone());
         let parts = Parts { loaded, cipher, factory, directory, place, on_commit, clock };

@@ -246,8 +246,11 @@ impl Writer {
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The
         // committer is loaded anew before it is used again.
         let looked = self.place.as_mut().map_or(Ok(()), |place| place.look_before_write(self.clock.now()));
-        let committed =
-            contained(|| looked.and_then(|()| self.committer.commit(database, batches, counters)));
+        let committed = contained(|| {
+            looked?;
+            self.committer.commit(database, batches, counters)?;
+            self.place.as_ref().map_or(Ok(()), FileIdentity::check_length)
+        });
         let result = committed.unwrap_or_else(|panic| Err(CommitError::corrupted(panic)));
         if let Err(error) = &result {
             self.close_after(error);

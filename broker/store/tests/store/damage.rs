@@ -55,6 +55,24 @@ fn open_bytes(bytes: &[u8]) -> Outcome {
     }
 }
 
+#[test]
+fn nothing_is_committed_into_a_truncated_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    put_session(&store, 0, "before");
+    let file = std::fs::OpenOptions::new().write(true).open(directory.path().join("lotmq.redb")).unwrap();
+    file.set_len(4096).unwrap();
+    for round in 0..3 {
+        let mut batch = Batch::new();
+        batch.push(Op::PutSession(&session(0, store.next_session_id(), "after")));
+        let error = store.commit(batch).unwrap_err();
+        assert!(error.to_string().contains("not stored"), "{round}: {error}");
+        assert_eq!(store.failure(), Some(CommitErrorKind::Corrupted));
+    }
+    drop(store);
+    assert_eq!(file.metadata().unwrap().len(), 4096, "nothing was written to it");
+}
+
 /// Every row and every message by itself.
 fn pieces(recovered: &Recovered) -> BTreeSet<String> {
     fn all<T: std::fmt::Debug>(rows: &[T]) -> impl Iterator<Item = String> {
