@@ -72,6 +72,23 @@ pub enum Corruption {
     /// The table of the schema version is empty in a file that has others.
     #[error("schema version missing")]
     SchemaMissing,
+    /// The row of the tenant that every broker has is missing.
+    #[error("table 'tenants' has no row for the tenant `default`")]
+    DefaultTenantMissing,
+    /// Rows belong to a tenant that has no row.
+    #[error("table '{table}' has rows of tenant {tenant}, which table 'tenants' does not have")]
+    TenantMissing {
+        /// The table with the rows.
+        table: &'static str,
+        /// Number of the tenant.
+        tenant: u32,
+    },
+    /// Two tenants have a session with the same number.
+    #[error("table 'sessions' has two sessions with number {session}")]
+    SessionTwice {
+        /// The number.
+        session: u64,
+    },
 }
 
 impl Corruption {
@@ -83,10 +100,14 @@ impl Corruption {
             | Self::Unreadable(_)
             | Self::ForeignTable { .. }
             | Self::RowsMissing { .. }
-            | Self::SchemaMissing => true,
-            Self::Row { .. } | Self::Chunk { .. } | Self::LogGap { .. } | Self::MessageMissing { .. } => {
-                false
-            }
+            | Self::SchemaMissing
+            | Self::DefaultTenantMissing
+            | Self::TenantMissing { .. } => true,
+            Self::Row { .. }
+            | Self::Chunk { .. }
+            | Self::LogGap { .. }
+            | Self::MessageMissing { .. }
+            | Self::SessionTwice { .. } => false,
         }
     }
 }

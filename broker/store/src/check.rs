@@ -1,8 +1,10 @@
 //! The check of everything in a database: every row, every message that waits, what is kept of
-//! them.
+//! them, and conditions over several rows.
+
+use std::collections::{BTreeSet, HashSet};
 
 use lotmq_changes::table::{self, Table};
-use lotmq_changes::{Corruption, RecoveredQueues, SessionRow};
+use lotmq_changes::{Corruption, RecoveredQueues, SessionRow, TenantId, TenantRow};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use crate::component;
@@ -33,6 +35,45 @@ pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Resu
         replay::check_rows(&transaction, &index, &sessions)
     });
     log.or_else(|error| note(found, error))
+}
+
+/// Checks conditions over several rows: no broker starts without the tenant `default`, and rows of
+/// a tenant that is not there would be lost without a trace. Damaged rows are ignored here.
+pub(crate) fn relations(transaction: &ReadTransaction) -> Result<(), LoadError> {
+    let (tenants, _) = load::checked_rows::<TenantRow>(transaction)?;
+    has_default(&tenants)?;
+    let tenants: BTreeSet<u32> = tenants.iter().map(|row| row.id.0).collect();
+    for &table in Table::ALL.iter().filter(|table| table::has_tenant(**table)) {
+        let missing = tenants_of(transaction, table)?.difference(&tenants).next().copied();
+        let name = table.name();
+        missing.map_or(Ok(()), |tenant| Err(Corruption::TenantMissing { table: name, tenant }))?;
+    }
+    let (sessions, _) = load::checked_rows::<SessionRow>(transaction)?;
+    let mut seen = HashSet::new();
+    let twice = sessions.iter().find(|row| !seen.insert(row.id));
+    twice.map_or(Ok(()), |row| Err(Corruption::SessionTwice { session: row.id.0 }.into()))
+}
+
+/// Checks that the tenant is there which every broker has.
+pub(crate) fn has_default(tenants: &[TenantRow]) -> Result<(), Corruption> {
+    match tenants.iter().any(|row| row.id == TenantId::DEFAULT) {
+        true => Ok(()),
+        false => Err(Corruption::DefaultTenantMissing),
+    }
+}
+
+/// Tenants with rows in a table. Cost: one search for each.
+fn tenants_of(transaction: &ReadTransaction, table: Table) -> Result<BTreeSet<u32>, LoadError> {
+    let table = load::open(transaction, table)?;
+    let (mut found, mut next) = (BTreeSet::new(), Some(0_u32));
+    while let Some(from) = next {
+        let Some(row) = table.range(&from.to_be_bytes()[..]..)?.next() else { break };
+        let (key, _) = row?;
+        let Some(tenant) = key.value().first_chunk().copied().map(u32::from_be_bytes) else { break };
+        found.insert(tenant);
+        next = tenant.checked_add(1);
+    }
+    Ok(found)
 }
 
 /// Keeps damage and hands on other errors.

@@ -10,6 +10,7 @@ use lotmq_changes::{
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::backend::{AnyBackend, BackendFactory};
+use crate::check;
 use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::contents::{Reader, Wanted};
@@ -291,6 +292,7 @@ fn join(
         next_message: MessageId::default(),
         is_new: false,
     };
+    check::has_default(&recovered.tenants)?;
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));

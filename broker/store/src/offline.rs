@@ -9,6 +9,7 @@ use lotmq_changes::{Corruption, ImportError, QuarantineRow, TableSize};
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::{self, Durability};
+use crate::check;
 use crate::directory::{self, DATABASE_FILE};
 use crate::error::OpenError;
 use crate::export;
@@ -217,6 +218,8 @@ pub(crate) fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, 
     load::clear(&database).map_err(failed)?;
     let sizes = export::read(&database, input)?;
     load::check_schema(&database).map_err(failed)?;
+    let related = contained(|| check::relations(&database.begin_read().map_err(from_redb)?));
+    related.map_err(failed)?;
     load::load(database).map(drop).map_err(failed)?;
     Ok(sizes)
 }

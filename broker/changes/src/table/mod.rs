@@ -140,6 +140,12 @@ pub enum BackupClass {
     Quarantine,
 }
 
+/// Whether keys of a table begin with the number of a tenant that must exist. Rows that were put
+/// aside keep the key that they had.
+pub fn has_tenant(table: Table) -> bool {
+    !matches!(table, Table::Meta | Table::Tenants | Table::Quarantine)
+}
+
 /// Whether a row of a table can be read.
 ///
 /// # Errors

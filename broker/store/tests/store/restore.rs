@@ -108,6 +108,42 @@ fn failed_restore_changes_nothing_and_leaves_no_files() {
     assert_eq!(files(directory.path()), before, "what a crash has left is removed");
 }
 
+/// Change of a store that makes it inconsistent.
+type Damage<'a> = &'a dyn Fn(&mut Batch);
+
+#[test]
+fn backup_with_missing_tenants_is_refused() {
+    let of_tenant = |tenant| SettingRow { tenant, name: "n".into(), value: "v".into() };
+    let cases: [(&str, Damage<'_>); 2] = [
+        ("no row for the tenant `default`", &|batch| batch.push(Op::DeleteTenant(TenantId::DEFAULT))),
+        ("'settings' has rows of tenant 7", &|batch| batch.push(Op::PutSetting(&of_tenant(TenantId(7))))),
+    ];
+    for (expected, damage) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = open(directory.path());
+        commit_with(&store, |batch| damage(batch));
+        let stream = snapshot(&store, &[Configuration, Messages, Sessions, Secret]);
+        let error = store.stage(&mut &stream[..]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        store.close();
+        let other = tempfile::tempdir().unwrap();
+        let error = Store::import(other.path(), &mut &stream[..]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn store_without_the_default_tenant_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    commit_with(&store, |batch| batch.push(Op::DeleteTenant(TenantId::DEFAULT)));
+    store.close();
+    for _ in 0..2 {
+        let error = Store::open(options(directory.path()), Box::new(|_| {})).map(drop).unwrap_err();
+        assert!(matches!(error, OpenError::Corrupted { .. }), "{error}");
+    }
+}
+
 #[test]
 fn secrets_of_another_key_are_named() {
     let directory = tempfile::tempdir().unwrap();
