@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use lotmq_changes::table::{self, Table};
-use lotmq_changes::{Corruption, RecoveredQueues, SessionRow, TenantId, TenantRow};
+use lotmq_changes::{Corruption, RecoveredQueues, SessionRow, TenantRow};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use crate::component;
@@ -41,7 +41,7 @@ pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Resu
 /// a tenant that is not there would be lost without a trace. Damaged rows are ignored here.
 pub(crate) fn relations(transaction: &ReadTransaction) -> Result<(), LoadError> {
     let (tenants, _) = load::checked_rows::<TenantRow>(transaction)?;
-    has_default(&tenants)?;
+    load::has_default(&tenants)?;
     let tenants: BTreeSet<u32> = tenants.iter().map(|row| row.id.0).collect();
     for &table in Table::ALL.iter().filter(|table| table::has_tenant(**table)) {
         let missing = tenants_of(transaction, table)?.difference(&tenants).next().copied();
@@ -52,14 +52,6 @@ pub(crate) fn relations(transaction: &ReadTransaction) -> Result<(), LoadError> 
     let mut seen = HashSet::new();
     let twice = sessions.iter().find(|row| !seen.insert(row.id));
     twice.map_or(Ok(()), |row| Err(Corruption::SessionTwice { session: row.id.0 }.into()))
-}
-
-/// Checks that the tenant is there which every broker has.
-pub(crate) fn has_default(tenants: &[TenantRow]) -> Result<(), Corruption> {
-    match tenants.iter().any(|row| row.id == TenantId::DEFAULT) {
-        true => Ok(()),
-        false => Err(Corruption::DefaultTenantMissing),
-    }
 }
 
 /// Tenants with rows in a table. Cost: one search for each.

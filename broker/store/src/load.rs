@@ -10,7 +10,6 @@ use lotmq_changes::{
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use crate::backend::{AnyBackend, BackendFactory};
-use crate::check;
 use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
 use crate::load_error::{LoadError, from_redb};
 use crate::log::contents::{Reader, Wanted};
@@ -266,6 +265,14 @@ pub(crate) fn contents(
     join(transaction, &mut index, sessions, cipher, queues)
 }
 
+/// Checks that the tenant is there which every broker has.
+pub(crate) fn has_default(tenants: &[TenantRow]) -> Result<(), Corruption> {
+    match tenants.iter().any(|row| row.id == TenantId::DEFAULT) {
+        true => Ok(()),
+        false => Err(Corruption::DefaultTenantMissing),
+    }
+}
+
 /// Reads the tables, and joins them with the log. Notes in `index` which message numbers are used.
 fn join(
     transaction: &ReadTransaction,
@@ -292,7 +299,7 @@ fn join(
         next_message: MessageId::default(),
         is_new: false,
     };
-    check::has_default(&recovered.tenants)?;
+    has_default(&recovered.tenants)?;
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));

@@ -26,10 +26,7 @@ struct HeldLine {
 
 impl HeldLine {
     fn of(message: &DelayedMessage) -> Self {
-        Self {
-            owner: message.publisher.owner(&message.tenant),
-            topic: message.message.topic().into(),
-        }
+        Self { owner: message.publisher.owner(&message.tenant), topic: message.message.topic().into() }
     }
 }
 
