@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_line_of_the_reply_and_of_its_topic_is_shown_once() {
         let mut history = EarlierLines::default();
-        let mut comes = |history: &mut EarlierLines, text: &str| history.is_new(&message(TOPIC, &line(text)));
+        let comes = |history: &mut EarlierLines, text: &str| history.is_new(&message(TOPIC, &line(text)));
         assert!(comes(&mut history, "twice"), "it comes before the reply");
         assert_eq!(reply(&mut history, &["old", "twice", "twice", "late"]), ["old", "twice", "late"]);
         assert!(!comes(&mut history, "twice") && !comes(&mut history, "late"), "both were in the reply");

@@ -1,7 +1,7 @@
 //! Messages with a delay that were stored before the start.
 
 use bytes::Bytes;
-use lotmq_changes::{Batch, DelayedRow, Log as _, MessageId, Op, TenantId};
+use lotmq_changes::{Batch, DelayedRow, MessageId, Op, TenantId};
 use lotmq_client::QoS;
 
 use crate::testing::{Running, receive};
@@ -36,13 +36,13 @@ fn damaged_delayed_message_is_not_published_and_stops_nothing() {
     batch.push(Op::PutDelayed(&damaged(2, "valve/#", b"")));
     batch.push(Op::PutDelayed(&damaged(3, "$SYS/Coreflux/Command", b"")));
     batch.push(Op::PutDelayed(&whole));
-    running.server.broker.log.commit(batch).unwrap();
+    running.server.broker.core.log.commit(batch).unwrap();
     running.server.stop();
 
     let running = Running::start_in(dir.path(), "fsync");
     let mut client = running.client("c");
     client.subscribe_to("#", QoS::AtLeastOnce).unwrap();
     assert_eq!(receive(&mut client), ("valve".into(), "whole".into()));
-    assert_eq!(running.server.broker.context.delayed.messages(), 0);
+    assert_eq!(running.server.broker.hosting.context.delayed.messages(), 0);
     running.server.stop();
 }
