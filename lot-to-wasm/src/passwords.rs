@@ -1,14 +1,11 @@
 //! Passwords in texts that hold more than them: connection strings, `scheme://user:password@host`
-//! and `Host=…;Password=…`, and the sources of definitions.
+//! and `Host=…;Password=…`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::source::Source;
-use crate::token::{TokenKind, tokenize_quietly};
-
 /// Text in place of a password.
-const MASK: &str = "****";
+pub(crate) const MASK: &str = "****";
 
 /// Keys whose values are passwords, in lower case.
 const KEYS: [&str; 2] = ["password", "pwd"];
@@ -32,75 +29,6 @@ pub fn masked_passwords(text: &str) -> Cow<'_, str> {
     masked(text, passwords(text))
 }
 
-/// Source of definitions with a mask in the place of each literal password: the text of a setting
-/// whose name is that of a secret, a login in `HEADERS`, and a password in any other text. The text
-/// behind `GET SECRET` or `GET ENV` is a name and stays.
-///
-/// Costs one pass. In a comment that names a secret, each quoted text is masked.
-#[must_use]
-pub fn masked_source(text: &str) -> Cow<'_, str> {
-    let source = Source::new(text);
-    let (mut found, mut at) = (Vec::new(), 0);
-    // Last word of the line that is no part of a value, and the word before this token.
-    let (mut key, mut before) = ("", "");
-    for token in tokenize_quietly(&source) {
-        let (start, end) = (token.span.start as usize, token.span.end as usize);
-        found.extend(in_comments(text, at..start));
-        at = at.max(end);
-        let word = source.slice(token.span);
-        match token.kind {
-            TokenKind::Text(_) if is_store(before) => {}
-            TokenKind::Text(_) => {
-                // Without the quotation marks.
-                let inner = start + 1..end.saturating_sub(1).max(start + 1);
-                found.extend(in_setting(key, text.get(inner.clone()).unwrap_or_default(), inner.start));
-            }
-            TokenKind::Word if is_store(word) || word.eq_ignore_ascii_case("GET") => {}
-            TokenKind::Word => key = word,
-            TokenKind::Newline => key = "",
-            TokenKind::Int(_)
-            | TokenKind::Double(_)
-            | TokenKind::Sign(_)
-            | TokenKind::Unknown
-            | TokenKind::Indent
-            | TokenKind::Dedent
-            | TokenKind::End => {}
-        }
-        before = word;
-    }
-    found.extend(in_comments(text, at..text.len()));
-    masked(text, found)
-}
-
-/// Whether the text behind this word names a stored value.
-fn is_store(word: &str) -> bool {
-    ["SECRET", "ENV"].iter().any(|store| word.eq_ignore_ascii_case(store))
-}
-
-/// Passwords in the text of a setting, which begins at `start`.
-fn in_setting(key: &str, text: &str, start: usize) -> Vec<Range<usize>> {
-    let key = key.to_ascii_uppercase();
-    if is_secret_key(&key) || (key == "HEADERS" && has_login(text)) {
-        let is_placeholder = text.starts_with('{') && text.ends_with('}');
-        let is_masked = text.is_empty() || text == MASK || is_placeholder;
-        return (!is_masked).then_some(start..start + text.len()).into_iter().collect();
-    }
-    passwords(text).into_iter().map(|range| start + range.start..start + range.end).collect()
-}
-
-/// Passwords between two tokens, where comments are.
-fn in_comments(text: &str, between: Range<usize>) -> Vec<Range<usize>> {
-    let comment = text.get(between.clone()).unwrap_or_default();
-    let mut found = passwords(comment);
-    if is_secret_key(&comment.to_ascii_uppercase()) {
-        let marks: Vec<usize> = comment.match_indices(['"', '\'']).map(|(at, _)| at).collect();
-        let quoted = marks.chunks_exact(2).map(|marks| marks[0] + 1..marks[1]);
-        found.extend(quoted.filter(|range| &comment[range.clone()] != MASK));
-        found.sort_by_key(|range| range.start);
-    }
-    found.into_iter().map(|range| between.start + range.start..between.start + range.end).collect()
-}
-
 /// Whether the name of a setting, in upper case, is that of a secret.
 pub(crate) fn is_secret_key(key: &str) -> bool {
     const WORDS: [&str; 5] = ["PASSWORD", "TOKEN", "API_KEY", "CLIENT_CERT_PASS", "AUTHORIZATION"];
@@ -118,7 +46,7 @@ pub(crate) fn has_login(headers: &str) -> bool {
 }
 
 /// A text with a mask in the place of these ranges, which ascend.
-fn masked(text: &str, found: Vec<Range<usize>>) -> Cow<'_, str> {
+pub(crate) fn masked(text: &str, found: Vec<Range<usize>>) -> Cow<'_, str> {
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -201,31 +129,6 @@ mod tests {
         ] {
             assert_eq!(masked_passwords(text), expected);
             assert_eq!(masked_passwords(expected), expected, "a mask is none");
-        }
-    }
-
-    #[test]
-    fn literal_passwords_of_a_source_are_masked() {
-        let source = |password: &str, other: &str| {
-            format!(
-                "-- once PASSWORD \"{password}\", at http://a:{password}@b\n\
-                 DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        \
-                 WITH CONNECTION_STRING \"Host=h;Password={password}\"\n        \
-                 WITH USERNAME 'ann'\n        \
-                 WITH PASSWORD '{password}' + GET SECRET \"DB\" + '{password}' // kept\n        \
-                 WITH API_TOKEN GET ENV \"TOKEN_NAME\"\n        \
-                 WITH HEADERS \"{other}\"\n        \
-                 WITH MAX_TOKENS \"5\"\n    -- the end"
-            )
-        };
-        let whole = source("p4ss", "Cookie: a=b");
-        assert_eq!(masked_source(&whole), source("****", "****"));
-        let masked = source("****", "****");
-        assert_eq!(masked_source(&masked), masked, "a mask is none");
-        let without = "DEFINE ROUTE A WITH TYPE X\n    -- no password here, isn't it\n    WITH PASSWORD GET SECRET \"P\"";
-        assert!(matches!(masked_source(without), Cow::Borrowed(_)));
-        for odd in ["", "PASSWORD \"", "PASSWORD 'ä", "\"", "-- PASSWORD \"ä", "TOKEN \"\""] {
-            assert_eq!(masked_source(odd), odd);
         }
     }
 

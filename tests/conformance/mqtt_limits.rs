@@ -19,7 +19,7 @@ fn bounded() -> Broker {
         ("LIMITS_RECEIVE_MAXIMUM", "9"),
         ("LISTENER_MQTT_RECEIVE_MAXIMUM", "3"),
         ("LIMITS_TOPIC_ALIAS_MAXIMUM", "2"),
-        ("LISTENER_MQTT_SUBSCRIPTIONS", "2"),
+        ("LIMITS_SUBSCRIPTIONS", "2"),
         ("LIMITS_MAX_PACKET_SIZE", "2000"),
         ("LIMITS_SEND_WINDOW", "2"),
         ("LIMITS_RETAINED_MESSAGES", "2"),

@@ -267,7 +267,8 @@ const OWNERS_ROUTE: &str = "DEFINE ROUTE Db WITH TYPE POSTGRESQL
         WITH SOURCE_TOPIC \"report\"
         WITH QUERY \"INSERT INTO t VALUES (1)\"";
 
-/// A broker with a user `ann`, who may add routes, and an author, who may read the topics of routes.
+/// A broker with a user `ann`, who may add routes, and an author, who may read the topics of
+/// routes.
 fn with_owner_and_author() -> Broker {
     let broker = options().start();
     for user in ["ann", "author"] {

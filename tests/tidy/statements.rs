@@ -43,7 +43,6 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
         "lot-to-wasm/src/editor/reference.rs",
         &["call_action", "call_python", "call_route", "publish_topic", "set", "trigger_event"],
     ),
-    ("lot-to-wasm/src/route/mod.rs", &["call_module"]),
     ("lot-to-wasm/src/statement/call_module.rs", &["call_action"]),
     ("lot-to-wasm/src/statement/call_python.rs", &["call_action"]),
     ("lot-to-wasm/src/statement/call_route.rs", &["call_action"]),

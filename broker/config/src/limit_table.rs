@@ -246,8 +246,8 @@ macro_rules! limit_table {
                 /// three quarters of what the others leave. With 0 no message has a delay.
                 delayed_messages: u32 = $crate::limit_table::DELAYED_MESSAGES_MAX, range 0..=100_000_000, unit "messages"
                     => DelayedMessages(QuotaExceeded, "too many delayed messages"): "a message with a delay that would become one more is refused with 0x97 (5.0, QoS 1 and 2). One of QoS 0 is dropped; before 5.0 one of QoS 1 or 2 ends its connection";
-                /// Bytes of the messages that wait until their delay is over, with topics, properties
-                /// and Client Identifiers; shared out as `delayed_messages`.
+                /// Bytes of the messages that wait until their delay is over, with topics,
+                /// properties and Client Identifiers; shared out as `delayed_messages`.
                 delayed_bytes: u64 = $crate::limit_table::DELAYED_BYTES_MAX, range 1_024..=1_099_511_627_776, unit "bytes"
                     => DelayedBytes(QuotaExceeded, "delayed messages take too much room"): "as for `delayed_messages`";
                 /// Environment variables of one tenant, and as many secrets. All of them are in

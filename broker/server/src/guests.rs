@@ -19,7 +19,6 @@ pub(crate) mod compile_places;
 pub(crate) mod compile_workers;
 pub(crate) mod dead_letter_queue;
 pub(crate) mod delivery_denials;
-pub(crate) mod described_routes;
 mod durable_triggers;
 mod effects;
 mod event_queue;
@@ -40,7 +39,6 @@ pub(crate) mod kept_errors;
 pub(crate) mod late_code;
 pub(crate) mod limits;
 mod locked_secrets;
-pub(crate) mod log_history;
 mod message_qos;
 pub(crate) mod metrics;
 mod models;
@@ -77,7 +75,6 @@ mod sink;
 pub(crate) mod skipping;
 mod states;
 pub(crate) mod trigger_lint;
-pub(crate) mod type_schema;
 pub(crate) mod variables;
 pub(crate) mod views;
 mod windows;
@@ -135,7 +132,6 @@ pub(crate) struct Guests {
     pub(crate) states: states::States,
     pub(crate) kept_errors: kept_errors::KeptErrors,
     pub(crate) metrics: metrics::GuestMetrics,
-    pub(crate) log_history: log_history::LogHistory,
     /// Lock for handing kept values to the store, with the topics of states that a batch removes
     /// which is not there yet.
     saving: parking_lot::Mutex<Vec<String>>,
@@ -152,7 +148,7 @@ pub(crate) struct Guests {
     /// Definitions whose error record changed since it was last published, with the hops of what
     /// led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
-    lines: records::UntoldLines,
+    pub(crate) lines: records::DefinitionLines,
     waiting: Waiting,
     idle_rules: rules::IdleRules,
     /// Session in whose queue promised messages are kept, with `lot.durable_triggers`.
@@ -193,7 +189,6 @@ impl Guests {
         Self {
             values: Arc::clone(registry.values()),
             metrics: metrics::GuestMetrics::default(),
-            log_history: log_history::LogHistory::default(),
             saving: parking_lot::Mutex::default(),
             authority,
             registry: RwLock::new(registry),
@@ -203,7 +198,7 @@ impl Guests {
             route_modules: route_modules::RouteModules::default(),
             rule_modules: rules::RuleModules::default(),
             changed_errors: parking_lot::Mutex::default(),
-            lines: records::UntoldLines::default(),
+            lines: records::DefinitionLines::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             states: states::States::default(),

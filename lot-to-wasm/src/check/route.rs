@@ -1,6 +1,7 @@
 //! Routes: checks their content against the tables of its [type](crate::route), and collects the
 //! facts for the broker.
 
+mod described;
 mod far;
 mod hint;
 mod machine;
@@ -17,7 +18,6 @@ mod unfilled;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use lot_facts::{
     Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Taker, TemplatePart, TopicFact, Trigger,
@@ -28,8 +28,7 @@ use super::{Known, RouteEvent};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
-    COMMON, Key, KeyPurpose, Mapping, Need, OF_MODULE, OTHER_BROKER, OtherSide, PLACE_OF_MODULE, RouteType,
-    Section, ValueKind, all, find,
+    COMMON, Key, KeyPurpose, Mapping, Need, OTHER_BROKER, OtherSide, RouteType, Section, ValueKind, all, find,
 };
 use crate::source::Span;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
@@ -43,7 +42,7 @@ pub(crate) fn route(route: &DefineRoute, known: &dyn Known, sink: &mut Sink<'_>)
         repeated_names(&route.items, sink);
         return None;
     };
-    match described(kind, &route.items, known) {
+    match described::described(kind, &route.items, known) {
         Some(of_module) if !sink.is_stored() => described_route(kind, &of_module, route, sink),
         Some(_) | None => route_of_type(kind, route, sink),
     }
@@ -63,21 +62,6 @@ fn described_route(
     let mut of_any_module = Sink::new(sink.source());
     // The description may allow what no module takes.
     route_of_type(kind, route, &mut of_any_module).or_else(|| route_of_type(kind, route, sink))
-}
-
-/// Returns the description of the module that a Route names in plain text.
-fn described(kind: &RouteType, items: &[RouteItem], known: &dyn Known) -> Option<Arc<RouteType>> {
-    if kind.name != OF_MODULE {
-        return None;
-    }
-    let [place, key] = PLACE_OF_MODULE;
-    let module = items.iter().find_map(|item| match item {
-        RouteItem::Block(block) if block.kind.text.eq_ignore_ascii_case(place) => {
-            value::written(key_of(block, key)?)
-        }
-        RouteItem::Block(_) | RouteItem::Setting(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
-    });
-    known.route_type(module?)
 }
 
 fn route_of_type(kind: &RouteType, route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {

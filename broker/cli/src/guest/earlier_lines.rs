@@ -21,12 +21,12 @@ const REMEMBERED_MAX: usize = 200;
 pub(super) struct EarlierLines {
     /// Topics of the lines that the broker was asked for, by the identifier of the request.
     asked: HashMap<String, String>,
-    topics: HashMap<String, ShownLines>,
+    topics: HashMap<String, PrintedLines>,
 }
 
 /// Last lines of a topic that were shown, as the broker has published them.
 #[derive(Debug, Default)]
-struct ShownLines {
+struct PrintedLines {
     shown: VecDeque<Vec<u8>>,
     /// Those of a reply that may still come at their topic.
     early: Vec<Vec<u8>>,
@@ -85,7 +85,7 @@ impl EarlierLines {
     }
 }
 
-impl ShownLines {
+impl PrintedLines {
     fn note(&mut self, line: Vec<u8>) {
         self.shown.push_back(line);
         if self.shown.len() > REMEMBERED_MAX {

@@ -23,7 +23,7 @@ use crate::durable::changes::Stamp;
 use crate::limits::Limit;
 use crate::message::Message;
 use crate::tenant::Tenant;
-use crate::tenant::held_messages::HeldMessages;
+use crate::tenant::held_messages::{HeldLine, HeldMessages};
 use crate::tenant::retain::Keeper;
 
 /// Part of what the others leave that one owner may have.
@@ -71,7 +71,7 @@ impl DelayedPublisher {
     }
 
     /// Owner whose share the message counts in.
-    pub(super) fn owner(&self, tenant: &Tenant) -> OwnerKey {
+    fn owner(&self, tenant: &Tenant) -> OwnerKey {
         OwnerKey { tenant: tenant.number, quota_key: self.keeper().quota_key() }
     }
 }
@@ -120,7 +120,7 @@ struct DelayedQueue {
     /// Messages that are due, by owner.
     due: OwnerTurns<DelayedMessage>,
     /// Messages that are due and wait for room in the outbox of a route.
-    held: HeldMessages,
+    held: HeldMessages<DelayedMessage>,
 }
 
 impl DelayedMessages {
@@ -188,7 +188,8 @@ impl DelayedMessages {
     /// Puts a due message back because what takes it is full. Later messages of its publisher for
     /// its topic wait behind it.
     pub(crate) fn hold(&self, message: DelayedMessage) {
-        self.queue.lock().held.put_back(message);
+        let line = held_line(&message);
+        self.queue.lock().held.put_back(message, line);
     }
 
     /// Takes the oldest message of the next topic whose messages are held; `None` while the pause
@@ -210,7 +211,7 @@ impl DelayedMessages {
         }
         for _ in 0..PASSED_AT_ONCE {
             let message = queue.due.pop()?;
-            match queue.held.put_behind(message) {
+            match queue.held.put_behind(message, held_line) {
                 None => {}
                 free => return free,
             }
@@ -239,6 +240,10 @@ impl DelayedMessages {
     pub fn bytes(&self) -> u64 {
         self.bytes.used()
     }
+}
+
+fn held_line(message: &DelayedMessage) -> HeldLine {
+    HeldLine { owner: message.publisher.owner(&message.tenant), topic: message.message.topic().into() }
 }
 
 #[cfg(test)]

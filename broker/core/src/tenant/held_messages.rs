@@ -12,28 +12,19 @@ use hashbrown::HashMap;
 use lotmq_session::Time;
 use lotmq_shares::OwnerKey;
 
-use crate::tenant::delayed::DelayedMessage;
-
 /// Pause between two rounds. An outbox has room when the far side has taken messages.
 const ROUND_PAUSE: Duration = Duration::from_millis(200);
 
 /// Publisher and topic whose messages wait for each other.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct HeldLine {
-    owner: OwnerKey,
-    topic: Box<str>,
-}
-
-impl HeldLine {
-    fn of(message: &DelayedMessage) -> Self {
-        Self { owner: message.publisher.owner(&message.tenant), topic: message.message.topic().into() }
-    }
+pub(super) struct HeldLine {
+    pub(super) owner: OwnerKey,
+    pub(super) topic: Box<str>,
 }
 
 /// Held messages of all tenants.
-#[derive(Default)]
-pub(super) struct HeldMessages {
-    lines: HashMap<HeldLine, VecDeque<DelayedMessage>>,
+pub(super) struct HeldMessages<M> {
+    lines: HashMap<HeldLine, VecDeque<M>>,
     /// Lines in the order of their turns.
     turns: VecDeque<HeldLine>,
     /// Lines that this round has not asked for yet.
@@ -42,18 +33,18 @@ pub(super) struct HeldMessages {
     next_round: Time,
 }
 
-impl HeldMessages {
+impl<M> HeldMessages<M> {
     /// Time of the next round; `None` if nothing is held.
     pub(super) fn next(&self) -> Option<Time> {
         (!self.lines.is_empty()).then_some(self.next_round)
     }
 
     /// Puts a message behind those of its line; returns it if none is held.
-    pub(super) fn put_behind(&mut self, message: DelayedMessage) -> Option<DelayedMessage> {
+    pub(super) fn put_behind(&mut self, message: M, line_of: impl FnOnce(&M) -> HeldLine) -> Option<M> {
         if self.lines.is_empty() {
             return Some(message);
         }
-        match self.lines.get_mut(&HeldLine::of(&message)) {
+        match self.lines.get_mut(&line_of(&message)) {
             Some(line) => {
                 line.push_back(message);
                 None
@@ -63,8 +54,7 @@ impl HeldMessages {
     }
 
     /// Puts a message before those of its line, whose turn ends.
-    pub(super) fn put_back(&mut self, message: DelayedMessage) {
-        let line = HeldLine::of(&message);
+    pub(super) fn put_back(&mut self, message: M, line: HeldLine) {
         self.lines.entry(line.clone()).or_default().push_front(message);
         if self.turns.front() == Some(&line) {
             self.turns.rotate_left(1);
@@ -76,7 +66,7 @@ impl HeldMessages {
 
     /// Takes the oldest message of the line whose turn it is. The line keeps its turn until a
     /// message of it is put back.
-    pub(super) fn take(&mut self, now: Time) -> Option<DelayedMessage> {
+    pub(super) fn take(&mut self, now: Time) -> Option<M> {
         if self.left == 0 {
             if now < self.next_round || self.turns.is_empty() {
                 return None;
@@ -97,12 +87,17 @@ impl HeldMessages {
     }
 
     /// Takes out all messages of which this is true.
-    pub(super) fn take_if(&mut self, is_one: impl Fn(&DelayedMessage) -> bool, to: &mut Vec<DelayedMessage>) {
+    pub(super) fn take_if(&mut self, is_one: impl Fn(&M) -> bool, to: &mut Vec<M>) {
         for line in self.lines.values_mut() {
-            let (taken, kept) = line.drain(..).partition(&is_one);
-            let taken: VecDeque<_> = taken;
+            let (taken, kept): (VecDeque<M>, VecDeque<M>) = line.drain(..).partition(&is_one);
             *line = kept;
             to.extend(taken);
         }
+    }
+}
+
+impl<M> Default for HeldMessages<M> {
+    fn default() -> Self {
+        Self { lines: HashMap::new(), turns: VecDeque::new(), left: 0, next_round: Time::default() }
     }
 }

@@ -370,7 +370,7 @@ impl Guests {
             outboxes::forget(tenant, self, taken_over, batch);
             self.clear_state(tenant, taken_over, batch);
             self.metrics.clear(taken_over.id);
-            self.log_history.clear(taken_over.id);
+            self.lines.history.clear(taken_over.id);
         }
         if installed.definition.kind() != DefinitionKind::Model {
             return;
@@ -527,7 +527,7 @@ impl Guests {
         }
         guests.kept_errors.forget(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
-        guests.log_history.clear(removed.definition.id);
+        guests.lines.history.clear(removed.definition.id);
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);
             guests.rule_modules.remove(name);

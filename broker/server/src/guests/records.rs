@@ -1,5 +1,7 @@
 //! Error and trace records of definitions, and their topics below `$SYS/Coreflux`.
 
+mod log_history;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tracing::event;
 
+use self::log_history::LogHistory;
 use super::asset_names;
 use super::recorder::{Report, RunEvent};
 use super::run::Run;
@@ -288,9 +291,11 @@ fn wait_for_sweep(tenant: &Tenant, line: HeardLine) -> bool {
     has_room
 }
 
-/// Log lines that the next sweep publishes.
+/// Log lines of definitions: those that the next sweep publishes, and the last ones of each.
 #[derive(Default)]
-pub(super) struct UntoldLines {
+pub(crate) struct DefinitionLines {
+    /// Last lines of each definition.
+    pub(crate) history: LogHistory,
     /// Lines of modules that rules ask.
     pub(super) heard: Mutex<Vec<HeardLine>>,
     /// Definitions with lines that were too many, of which nothing has told yet.
@@ -407,7 +412,7 @@ fn heard(
         line["suppressed"] = suppressed.into();
     }
     let payload = line.to_string();
-    tenant.programs().guests.log_history.keep(definition, &payload);
+    tenant.programs().guests.lines.history.keep(definition, &payload);
     let topics = log_topics(tenant, definition);
     (!topics.is_empty()).then_some(HeardLine { topics, payload })
 }

@@ -9,9 +9,9 @@ use lotmq_definitions::{Definition, Owner};
 use lotmq_host::route::Description;
 
 use super::Guests;
-use super::described_routes;
 use super::route_drivers;
 use super::route_modules;
+use super::route_modules::described_routes;
 use super::routes::runner::RouteRunner;
 use super::routes::version::RouteCode;
 

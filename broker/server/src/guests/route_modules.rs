@@ -6,6 +6,9 @@
 //!
 //! Invariant: what a route can do is what its own text names and its module was granted, both.
 
+pub(crate) mod described_routes;
+pub(crate) mod type_schema;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +22,6 @@ use lotmq_host::route::{Description, RouteGuest};
 use lotmq_host::{Grants, GuestLimits};
 use parking_lot::{Mutex, RwLock};
 
-use super::described_routes;
 use super::policies::Policies;
 
 /// Type of routes whose code is a module.

@@ -11,6 +11,7 @@ mod asking;
 mod away;
 mod deliveries;
 mod failing;
+mod failures;
 mod fate;
 mod means;
 mod own_ports;
@@ -40,7 +41,6 @@ use super::service_records;
 use super::template::OfRoute;
 use super::turn_work::TurnWork;
 use crate::guests::HasPrograms as _;
-use crate::guests::described_routes;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::limits::{
@@ -48,6 +48,7 @@ use crate::guests::limits::{
 };
 use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
+use crate::guests::route_modules::described_routes;
 use crate::guests::route_types;
 use crate::guests::routes::asked_run::Probed;
 use crate::guests::routes::batch::PostBatch;
@@ -59,6 +60,7 @@ use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{outboxes, outgoing, records};
 use away::Away;
+use failures::{ended, not_opened, text_of, trapped};
 use fate::CallFailure;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::this_turn;
@@ -723,37 +725,5 @@ impl Serving<'_> {
 fn count_call(figures: Option<&Arc<ModuleFigures>>) {
     if let Some(figures) = figures {
         figures.called();
-    }
-}
-
-/// Counts a trap; returns what it was, with the code that is explained.
-fn trapped(figures: Option<&Arc<ModuleFigures>>, trap: &Trap) -> String {
-    if let Some(figures) = figures {
-        figures.trapped();
-    }
-    format!("{} ({})", trap.message, trap.kind.code())
-}
-
-fn ended(failure: Failure) -> Ended {
-    match failure {
-        Failure::Fatal(reason) => Ended::Fatal(reason),
-        Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Reject(reason) => Ended::Away(reason),
-    }
-}
-
-/// Converts the end of an instance that is not open yet.
-fn not_opened(ended: Ended) -> Ended {
-    match ended {
-        Ended::Away(reason) | Ended::Broke(reason) => Ended::NotOpened(reason),
-        Ended::NotOpened(_) | Ended::Fatal(_) | Ended::Changed => ended,
-    }
-}
-
-fn text_of(failure: Failure) -> String {
-    match failure {
-        Failure::Retry(reason)
-        | Failure::Reconnect(reason)
-        | Failure::Reject(reason)
-        | Failure::Fatal(reason) => reason,
     }
 }

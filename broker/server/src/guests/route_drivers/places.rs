@@ -17,8 +17,8 @@ use lotmq_connection_string as connection_string;
 
 use super::endpoints::{LISTEN, SERVE, is_far, setting};
 use super::template::Names;
-use crate::guests::described_routes;
 use crate::guests::route_modules::WASM;
+use crate::guests::route_modules::described_routes;
 use crate::guests::route_types;
 use cluster_url::ClusterUrl;
 

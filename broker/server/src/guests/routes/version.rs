@@ -17,11 +17,11 @@ use super::buffering::Buffering;
 use super::mailbox::{Batches, Mailbox, OrderKey};
 use super::takers::RouteTakers;
 use crate::guests::Guests;
-use crate::guests::described_routes;
 use crate::guests::limits::{
     ROUTE_CALL_TIME, ROUTE_CASE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX,
 };
 use crate::guests::policies::Policies;
+use crate::guests::route_modules::described_routes;
 use crate::guests::route_types::{TypeGuest, usual_instances};
 
 /// Invariant of the definitions here.

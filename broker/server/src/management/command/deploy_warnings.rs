@@ -2,6 +2,8 @@
 //!
 //! A new cause is a function and a line in [`WARNINGS`].
 
+pub(super) mod newly_named;
+
 use std::sync::Arc;
 
 use lot_nearest::nearest;
@@ -9,7 +11,7 @@ use lot_to_wasm::Output;
 use lotmq_definitions::{DefinitionKind, Installed, Need, Warning};
 use serde_json::{Value, json};
 
-use super::newly_named::NewlyNamed;
+use self::newly_named::NewlyNamed;
 use super::ownership::{self, ByHand};
 use super::reply::problem;
 use super::verb::Call;

@@ -45,7 +45,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let need = format!("it needs a rule FOR SubscribeSys that lets this user read {topic}");
         return Err(Refusal::permission_denied(call.verb.name).with_suggestion(need));
     }
-    let lines = guests.log_history.last(definition.id, count);
+    let lines = guests.lines.history.last(definition.id, count);
     let message = match lines.len() {
         1 => "1 line.".to_owned(),
         count => format!("{count} lines."),

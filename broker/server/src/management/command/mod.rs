@@ -29,7 +29,6 @@ mod list_clients;
 mod list_runs;
 mod log_lines;
 mod modules;
-mod newly_named;
 mod ownership;
 mod panels;
 mod projects;

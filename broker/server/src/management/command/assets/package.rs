@@ -10,8 +10,8 @@ use super::not_found;
 use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
+use crate::guests::route_modules::type_schema;
 use crate::guests::route_types;
-use crate::guests::type_schema;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::module_catalog::{Module, Said};
 

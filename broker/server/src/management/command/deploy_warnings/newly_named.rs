@@ -6,8 +6,8 @@ use lotmq_auth::{ADMIN_GROUP, Account, Flag};
 use lotmq_core::tenant::Tenant;
 use serde_json::Value;
 
-use super::reply::problem;
 use crate::codes::Code;
+use crate::management::command::reply::problem;
 use crate::management::limits::HOLDERS_SHOWN_MAX;
 
 /// Names in rules that no rule had before, in the order of the text's facts.

@@ -54,7 +54,7 @@ impl LogHistory {
     }
 
     /// Forgets the lines of a definition.
-    pub(super) fn clear(&self, of: DefinitionId) {
+    pub(in crate::guests) fn clear(&self, of: DefinitionId) {
         if let Some(mut kept) = self.all.lock().remove(&of) {
             while kept.drop_oldest(&self.room) {}
         }
