@@ -210,7 +210,7 @@ fn command_replies_go_to_the_response_topic_too() {
 fn a_reply_has_no_delay() {
     use lotmq_client::{PropertyId, PropertyValue};
     let broker = broker();
-    let mut root = broker.root("root");
+    let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
     root.subscribe_to("answers/1", QoS::AtLeastOnce).unwrap();
     for topic in ["$delayed/1/answers/1", "answers/1"] {
         let command = Publication::new(COMMAND, topic)

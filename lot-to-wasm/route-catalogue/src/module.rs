@@ -252,6 +252,11 @@ fn is_text(text: &str, without: &[char]) -> Result<(), String> {
     }
 }
 
+/// Whether both are names of the setting that asks for TLS.
+fn are_one(names: [&str; 2]) -> bool {
+    names.iter().all(|name| ["USE_TLS", "USE_SSL"].contains(name))
+}
+
 /// Checks that a section leaves to the text of a route what the broker reads there.
 fn of_section(section: &SectionForm) -> Result<(), String> {
     let place = section.place.as_ref();
@@ -263,7 +268,8 @@ fn of_section(section: &SectionForm) -> Result<(), String> {
             let reason = "the broker reads it in the text of the route, so it has no `default` but false";
             return Err(format!("{}: {reason}", key.name));
         }
-        if key.also.iter().any(|name| OF_HOST.contains(&&**name)) && !names_place {
+        let is_taken = |name: &String| OF_HOST.contains(&&**name) && !are_one([name.as_str(), key.name.as_str()]);
+        if key.also.iter().any(is_taken) && !names_place {
             let reason = "`also` has the name of a setting that the broker reads itself";
             return Err(format!("{}: {reason}", key.name));
         }
