@@ -268,7 +268,8 @@ fn of_section(section: &SectionForm) -> Result<(), String> {
             let reason = "the broker reads it in the text of the route, so it has no `default` but false";
             return Err(format!("{}: {reason}", key.name));
         }
-        let is_taken = |name: &String| OF_HOST.contains(&&**name) && !are_one([name.as_str(), key.name.as_str()]);
+        let is_taken =
+            |name: &String| OF_HOST.contains(&&**name) && !are_one([name.as_str(), key.name.as_str()]);
         if key.also.iter().any(is_taken) && !names_place {
             let reason = "`also` has the name of a setting that the broker reads itself";
             return Err(format!("{}: {reason}", key.name));

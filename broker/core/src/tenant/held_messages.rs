@@ -93,6 +93,9 @@ impl<M> HeldMessages<M> {
             *line = kept;
             to.extend(taken);
         }
+        self.lines.retain(|_, line| !line.is_empty());
+        self.turns.retain(|line| self.lines.contains_key(line));
+        self.left = self.left.min(self.turns.len());
     }
 }
 
