@@ -28,7 +28,8 @@ use super::{Known, RouteEvent};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{NAME_BYTES_MAX, TAKERS_MAX};
 use crate::route::{
-    COMMON, Key, KeyPurpose, Mapping, Need, OTHER_BROKER, OtherSide, RouteType, Section, ValueKind, all, find,
+    COMMON, Key, KeyPurpose, Mapping, Need, OF_MODULE, OTHER_BROKER, OtherSide, PLACE_OF_MODULE, RouteType,
+    Section, ValueKind, all, find,
 };
 use crate::source::Span;
 use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
