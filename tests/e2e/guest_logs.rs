@@ -10,7 +10,7 @@ use crate::modules::scale;
 use crate::{LOTMQ, broker};
 
 #[test]
-fn lines_before_the_viewer_came_are_shown_first() {
+fn earlier_log_lines_are_printed_before_new_ones() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
     let port = broker.port();

@@ -40,7 +40,7 @@ use crate::tenant::session_key::SessionKey;
 use crate::tenant::subscription::{Options, SHARED, Subscriptions};
 use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
-use crate::turn::stored::{message, qos, queued};
+use crate::turn::stored::{message, properties, qos, queued};
 
 /// Restores sessions, retained messages and messages with a delay of these tenants, and takes them
 /// out of `rows`.
@@ -255,7 +255,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
 fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
     let will = WillMessage {
         topic: row.topic.as_str().into(),
-        properties: row.properties.as_ref().into(),
+        properties: properties(&row.properties).into(),
         payload: row.payload.as_ref().into(),
         qos: qos(row.qos),
         retain: row.retain,
@@ -302,7 +302,7 @@ fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
             0,
             MessageParts {
                 topic: &row.topic,
-                properties: &row.properties,
+                properties: properties(&row.properties),
                 payload: &row.payload,
                 qos: qos(row.qos),
                 retain: true,
@@ -321,12 +321,11 @@ fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
 
 /// Restores the messages that wait until their delay is over.
 fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>) {
+    let mut damaged = 0;
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
-        if Properties::from_raw(&row.properties, PropertyPlace::PublishFromClient).is_err()
-            || !is_delayed_target(&row.topic)
-        {
-            warn!(topic = row.topic, id = row.id.0, "delayed message is damaged and is not published");
+        if !is_delayed_target(&row.topic) {
+            damaged += 1;
             continue;
         }
         if !context.core.settings.takes_discouraged && is_discouraged(&row.topic, &row.properties) {
@@ -334,7 +333,7 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
         }
         let parts = MessageParts {
             topic: &row.topic,
-            properties: &row.properties,
+            properties: properties(&row.properties),
             payload: &row.payload,
             qos: qos(row.qos),
             retain: row.retain,
@@ -353,6 +352,9 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
             changed: Stamp::default(),
             _room: room,
         });
+    }
+    if damaged > 0 {
+        warn!(count = damaged, "delayed messages to topics that nobody may publish to are left out");
     }
 }
 

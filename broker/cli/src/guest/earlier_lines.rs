@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_reply_and_of_its_topic_is_shown_once() {
+    fn log_line_in_reply_and_topic_is_printed_once() {
         let mut history = EarlierLines::default();
         let comes = |history: &mut EarlierLines, text: &str| history.is_new(&message(TOPIC, &line(text)));
         assert!(comes(&mut history, "twice"), "it comes before the reply");

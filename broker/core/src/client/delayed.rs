@@ -31,9 +31,13 @@ pub fn publish_due(turn: &mut Turn) -> bool {
         return false;
     }
     let stretch = context.core.clock.stretch(DRAIN_TIME_MAX);
-    let next = |turn: &Turn| {
+    // In turns, so that a long line of held messages delays no other publisher.
+    let mut is_for_held = true;
+    let mut next = |turn: &Turn| {
         let now = Time::from_millis(turn.lifetime_ms());
-        context.delayed.next_held(now).or_else(|| context.delayed.next_due(now))
+        let (held, due) = (|| context.delayed.next_held(now), || context.delayed.next_due(now));
+        is_for_held = !is_for_held;
+        if is_for_held { held().or_else(due) } else { due().or_else(held) }
     };
     while let Some(message) = next(turn) {
         if must_wait(&message, turn) {

@@ -248,6 +248,8 @@ fn held_line(message: &DelayedMessage) -> HeldLine {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use lotmq_codec::QoS;
     use lotmq_config::Config;
 
@@ -360,6 +362,18 @@ mod tests {
         let order: Vec<u64> =
             std::iter::from_fn(|| all.next_held(later)).map(|message| message.due.id.0).collect();
         assert_eq!((order, all.next(), all.messages()), (vec![1, 2, 4], None, 0));
+        for publisher in [&eve, &bob, &eve, &bob] {
+            sample.add(publisher, 1).unwrap();
+        }
+        for _ in 0..2 {
+            let held = all.next_due(now).unwrap();
+            all.hold(held);
+        }
+        assert!(all.next_due(now).is_none());
+        let order: Vec<u64> = std::iter::from_fn(|| all.next_held(later.plus(Duration::from_secs(1))))
+            .map(|message| message.due.id.0)
+            .collect();
+        assert_eq!(order, [5, 6, 7, 8], "publishers take turns");
         sample.add(&eve, 1).unwrap();
         let held = all.next_due(now).unwrap();
         all.hold(held);

@@ -25,18 +25,19 @@ pub(super) struct HeldLine {
 /// Held messages of all tenants.
 pub(super) struct HeldMessages<M> {
     lines: HashMap<HeldLine, VecDeque<M>>,
-    /// Lines in the order of their turns.
+    /// Lines of this round, in the order of their turns.
     turns: VecDeque<HeldLine>,
-    /// Lines that this round has not asked for yet.
-    left: usize,
-    /// End of the pause behind the last round.
+    /// Lines that wait for the next round.
+    full: VecDeque<HeldLine>,
+    /// End of the pause behind the begin of the last round.
     next_round: Time,
 }
 
 impl<M> HeldMessages<M> {
-    /// Time of the next round; `None` if nothing is held.
+    /// Time at which a message may be taken; `None` if nothing is held.
     pub(super) fn next(&self) -> Option<Time> {
-        (!self.lines.is_empty()).then_some(self.next_round)
+        let next = if self.turns.is_empty() { self.next_round } else { Time::default() };
+        (!self.lines.is_empty()).then_some(next)
     }
 
     /// Puts a message behind those of its line; returns it if none is held.
@@ -53,35 +54,27 @@ impl<M> HeldMessages<M> {
         }
     }
 
-    /// Puts a message before those of its line, whose turn ends.
+    /// Puts a message before those of its line, which waits for the next round.
     pub(super) fn put_back(&mut self, message: M, line: HeldLine) {
         self.lines.entry(line.clone()).or_default().push_front(message);
-        if self.turns.front() == Some(&line) {
-            self.turns.rotate_left(1);
-            self.left = self.left.saturating_sub(1);
-        } else {
-            self.turns.push_back(line);
+        if self.turns.back() == Some(&line) {
+            self.turns.pop_back();
         }
+        self.full.push_back(line);
     }
 
-    /// Takes the oldest message of the line whose turn it is. The line keeps its turn until a
-    /// message of it is put back.
+    /// Takes the oldest message of the line whose turn it is. The next message is of the next line.
     pub(super) fn take(&mut self, now: Time) -> Option<M> {
-        if self.left == 0 {
-            if now < self.next_round || self.turns.is_empty() {
-                return None;
-            }
-            self.left = self.turns.len();
+        if self.turns.is_empty() && now >= self.next_round {
+            std::mem::swap(&mut self.turns, &mut self.full);
             self.next_round = now.plus(ROUND_PAUSE);
         }
-        while self.left > 0 {
-            let line = self.turns.front()?;
-            if let Some(message) = self.lines.get_mut(line).and_then(VecDeque::pop_front) {
+        while let Some(line) = self.turns.pop_front() {
+            if let Some(message) = self.lines.get_mut(&line).and_then(VecDeque::pop_front) {
+                self.turns.push_back(line);
                 return Some(message);
             }
-            self.lines.remove(line);
-            self.turns.pop_front();
-            self.left -= 1;
+            self.lines.remove(&line);
         }
         None
     }
@@ -95,12 +88,17 @@ impl<M> HeldMessages<M> {
         }
         self.lines.retain(|_, line| !line.is_empty());
         self.turns.retain(|line| self.lines.contains_key(line));
-        self.left = self.left.min(self.turns.len());
+        self.full.retain(|line| self.lines.contains_key(line));
     }
 }
 
 impl<M> Default for HeldMessages<M> {
     fn default() -> Self {
-        Self { lines: HashMap::new(), turns: VecDeque::new(), left: 0, next_round: Time::default() }
+        Self {
+            lines: HashMap::new(),
+            turns: VecDeque::new(),
+            full: VecDeque::new(),
+            next_round: Time::default(),
+        }
     }
 }
