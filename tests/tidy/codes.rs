@@ -137,7 +137,7 @@ fn every_code_is_explained() {
     let sources = sources();
     let texts: Vec<String> = sources.iter().filter(is_told).map(Source::text_without_tests).collect();
     let names: BTreeMap<String, &str> =
-        lotmq_server::codes::all().map(|row| (format!("{:?}", row.code), row.name)).collect();
+        lotmq_codes::all().map(|row| (format!("{:?}", row.code), row.name)).collect();
     let variants = texts.iter().flat_map(|text| variants_in(text));
     let refused: BTreeSet<&str> = variants.filter_map(|variant| names.get(variant).copied()).collect();
     let told: BTreeSet<&str> = texts.iter().flat_map(|text| codes_in(text)).collect();
@@ -145,10 +145,10 @@ fn every_code_is_explained() {
         told.contains("HOP_LIMIT") && told.contains("PATTERN") && told.len() + refused.len() > 80,
         "{told:?}"
     );
-    let explained: BTreeSet<&str> = lotmq_server::codes::all().map(|code| code.name).collect();
+    let explained: BTreeSet<&str> = lotmq_codes::all().map(|code| code.name).collect();
     let unexplained = told
         .difference(&explained)
-        .map(|code| format!("{code} is told, and not in broker/server/src/codes/table.rs"));
+        .map(|code| format!("{code} is told, and not in broker/codes/src/table.rs"));
     let is_of_entry = |code: &&&str| PYTHON_ENTRY.contains(&format!("\"{code}\""));
     let whole =
         |code: &str| refused.contains(code) || texts.iter().any(|text| text.contains(&format!("\"{code}\"")));

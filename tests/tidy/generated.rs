@@ -91,7 +91,7 @@ fn reference_of_the_language_is_fresh() {
 
 #[test]
 fn page_of_codes_is_fresh() {
-    check_fresh("docs/codes.md", &fold(&lotmq_server::codes::markdown(), &[]));
+    check_fresh("docs/codes.md", &fold(&lotmq_codes::markdown(), &[]));
 }
 
 #[test]

@@ -4,7 +4,6 @@ use clap::Args;
 use lot_to_wasm::diagnostic::{example, render};
 use lot_to_wasm::{Code, CompileOptions};
 use lotmq_codec::{PacketType, ReasonCode};
-use lotmq_server::codes;
 use lotmq_terminal::{Exit, Misuse, Paint, output};
 
 use crate::coloured::coloured;
@@ -28,7 +27,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
         for code in Code::all() {
             output::line(&format!("{code}  {}", code.title()))?;
         }
-        for code in codes::all() {
+        for code in lotmq_codes::all() {
             output::line(&format!("{}  {}", code.name, code.title))?;
         }
         return Ok(Exit::Success);
@@ -39,7 +38,8 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
         output::line(&describe_reason(reason))?;
         return Ok(Exit::Success);
     }
-    let of_broker = || codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
+    let of_broker =
+        || lotmq_codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
     let (name, title, explanation) = of_compiler.or_else(of_broker).ok_or_else(|| unknown(wanted))?;
     output::line(&format!("{name}: {title}\n\n{}", pasteable(explanation)))?;
     if let Some(told) = Code::parse(&name).and_then(render_example) {
@@ -151,8 +151,9 @@ fn near(wanted: &str) -> Vec<String> {
         near.truncate(NEAR_MAX);
         return near.iter().map(ToString::to_string).collect();
     }
-    let with_it = codes::all().map(|code| code.name).filter(|name| wanted.len() > 3 && name.contains(wanted));
-    let mut near: Vec<&str> = codes::similar(wanted).into_iter().collect();
+    let with_it =
+        lotmq_codes::all().map(|code| code.name).filter(|name| wanted.len() > 3 && name.contains(wanted));
+    let mut near: Vec<&str> = lotmq_codes::similar(wanted).into_iter().collect();
     for name in with_it {
         if !near.contains(&name) {
             near.push(name);

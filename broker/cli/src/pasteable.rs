@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn explanations_are_written_so_and_no_option_is_called_like_a_verb() {
-        for code in lotmq_server::codes::all() {
+        for code in lotmq_codes::all() {
             assert_eq!(pasteable(code.explanation), code.explanation, "{}", code.name);
         }
         let commands = lotmq_server::commands_markdown();

@@ -141,7 +141,7 @@
 //! 1. Add a `static` of type `Verb` to a file of `management/command`: name, arguments, permission,
 //!    effect on the store, summary and example for `-help`, and its function.
 //! 2. Add a line to `GROUPS` in `management/command/mod.rs`. No other code knows the verb.
-//! 3. New reply codes get a row in `codes/table.rs`.
+//! 3. New reply codes get a row in `table.rs` of crate `codes`.
 //! 4. Add a row to `tests/verbs.rs`. `UPDATE=1` writes its usage errors into
 //!    `tests/usage_errors.tsv`.
 //!
@@ -223,7 +223,6 @@
 //! that a connected Client is subscribed to, and the housekeeper publishes them. The audit records
 //! commands, logins and denials in the store, chained and encrypted.
 
-pub mod codes;
 mod guests;
 mod management;
 mod server;

@@ -8,7 +8,7 @@ use lotmq_host::COMPILING;
 
 use super::routes::RouteCode;
 use super::{Guests, HasPrograms as _, route_modules};
-use crate::codes::Code;
+use lotmq_codes::Code;
 
 /// Names of modules in a definition: that of a Route, and those that a Rule asks or an Action
 /// calls.

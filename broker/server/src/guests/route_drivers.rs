@@ -41,9 +41,9 @@ use super::hosting::Hosting;
 use super::route_modules;
 use super::routes::version::RouteCode;
 use super::services::TenantServices;
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use endpoints::{PlaceBounds, SectionTls};
+use lotmq_codes::Code;
 
 pub(crate) use thread::{SteppedRoutes, open, start};
 

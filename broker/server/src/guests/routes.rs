@@ -65,10 +65,10 @@ pub(crate) use version::RouteCode;
 use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use super::route_types::runs_route_type;
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::limits::ROWS_BYTES_MAX;
 use crate::guests::rights::{Access, Rights, Variable};
+use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
 use mailbox::Addressee;
 

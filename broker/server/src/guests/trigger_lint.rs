@@ -15,7 +15,7 @@ use lotmq_host::describe_owner;
 use serde_json::{Value, json};
 
 use super::{HasPrograms as _, rights};
-use crate::codes::Code;
+use lotmq_codes::Code;
 
 /// Answers about owners and filters, each asked for once.
 type Answers = HashMap<(u64, String), bool>;

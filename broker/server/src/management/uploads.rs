@@ -25,12 +25,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::codes::Code;
 use crate::management::limits::{
     MODULE_UPLOAD_BYTES_MAX, MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE,
     MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX,
     MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_REPORT_PAUSE,
 };
+use lotmq_codes::Code;
 
 /// Ranges of missing parts that a reply names.
 const MISSING_REPORTED_MAX: usize = 100;

@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use super::deploy_warnings::{Before, Deployed, WARNINGS};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::command_text::{EntityBody, entity_body, without_request_id};
 use crate::management::projects::replacement_fingerprint;
 use crate::management::sys;
+use lotmq_codes::Code;
 
 /// Outcome of one entity.
 struct Outcome {

@@ -14,7 +14,6 @@ use tracing::{info, warn};
 use super::argument::{file, switch, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::guests::limits::COMMIT_PATIENCE;
 use crate::guests::{self, HasPrograms as _, Hosting};
 use crate::management::backup::{
@@ -28,6 +27,7 @@ use crate::management::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
     VERB_SHOWN_CHARS_MAX,
 };
+use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_process::clock::utc_text;

@@ -16,9 +16,9 @@ use super::ownership::{self, ByHand};
 use super::reply::problem;
 use super::verb::Call;
 use super::{dependents, modules};
-use crate::codes::Code;
 use crate::guests::routes::replacing;
 use crate::guests::{self, HasPrograms as _};
+use lotmq_codes::Code;
 
 /// Most missing definitions for which similar names are looked for.
 const SIMILAR_MAX: usize = 3;

@@ -18,7 +18,6 @@ use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::policies::Policies;
@@ -33,6 +32,7 @@ use crate::management::module_catalog::{Module, ModuleOptions, Said, route_descr
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use compiling::ComponentPlace;
 use foreign_assets::StoppedAssets;
+use lotmq_codes::Code;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, truncated, world_of,

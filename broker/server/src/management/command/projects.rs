@@ -23,12 +23,12 @@ use super::environment::limit_reached;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::verb::{Call, CallerFile, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::management::limits::{PROJECT_NAME_BYTES_MAX, PROJECT_PROBLEMS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
 use crate::management::tenant_projects;
+use lotmq_codes::Code;
 use lotmq_process::clock::utc_text;
 use plan::ProjectPlan;
 

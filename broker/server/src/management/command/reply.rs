@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::verb::Verb;
-use crate::codes::Code;
 use crate::management::command_queue::blocking_pool::BlockingReadError;
 use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use crate::management::components::ComponentUnread;
 use crate::management::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+use lotmq_codes::Code;
 use lotmq_core::durable::store_failure::StoreFailure;
 
 /// Text in place of a reason that the caller may not know.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::argument::{json, word};
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
+use lotmq_codes::Code;
 
 pub(super) static RUN: Verb = Verb {
     name: "runAction",

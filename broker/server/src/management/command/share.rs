@@ -9,7 +9,7 @@ use lotmq_shares::share_of;
 
 use super::reply::Refusal;
 use super::verb::Call;
-use crate::codes::Code;
+use lotmq_codes::Code;
 use lotmq_core::limits::USER_PART;
 
 /// Refuses an amount beyond the share of a user who is no administrator: `more` is added to the

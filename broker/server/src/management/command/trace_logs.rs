@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::management::limits::TRACE_LOGS_MAX;
 use crate::management::logs::{TraceLog, TraceLogError};
+use lotmq_codes::Code;
 
 /// Trace logs that are not kept for administrators.
 const OF_OTHERS_MAX: usize = TRACE_LOGS_MAX / 4 * 3;

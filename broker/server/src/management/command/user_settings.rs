@@ -7,7 +7,7 @@ use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::users::{allow, refused, room, store_with_rights};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
+use lotmq_codes::Code;
 
 pub(super) static CHANGE: Verb = Verb {
     name: "changeUserSettings",

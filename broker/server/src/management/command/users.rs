@@ -18,7 +18,6 @@ use tracing::warn;
 use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::folders;
 use crate::management::accounts;
@@ -27,6 +26,7 @@ use crate::management::limits::{OWN_PASSWORD_BYTES_MAX, REMOVED_NAMES_OF_OTHERS_
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::sys;
+use lotmq_codes::Code;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::clock::utc_text;

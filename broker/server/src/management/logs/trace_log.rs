@@ -7,8 +7,8 @@ use lotmq_changes::{SettingRow, TenantId};
 use lotmq_router::{filter_matches, topic_filter_valid};
 
 use super::line::{Category, Level, Line};
-use crate::codes::Code;
 use crate::management::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};
+use lotmq_codes::Code;
 
 /// Prefix of the names of settings that hold trace logs.
 const SETTING: &str = "trace-log.";

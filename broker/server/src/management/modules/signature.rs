@@ -4,9 +4,9 @@
 //! Invariant: what counts as signed was checked with the keys of this configuration; what a former
 //! one had checked is checked again when it is installed again.
 
-use crate::codes::Code;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lotmq_codes::Code;
 use ring::signature::{ED25519, UnparsedPublicKey};
 
 /// Beginning of the text of a signature.

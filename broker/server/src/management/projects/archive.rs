@@ -15,11 +15,11 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{Manifest, ManifestFile};
-use crate::codes::Code;
 use crate::management::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
 use crate::management::zip_members::{self, OpenZipError, escaped_name};
+use lotmq_codes::Code;
 
 /// Contents of an archive.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, ArchiveError};
-use crate::codes::Code;
 use crate::management::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
+use lotmq_codes::Code;
 
 /// Reason why a path cannot be used.
 #[derive(Debug, thiserror::Error)]

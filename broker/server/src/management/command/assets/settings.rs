@@ -21,7 +21,6 @@ use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names::OF_ROUTE;
 use crate::guests::policies::bound::Bounds;
@@ -38,6 +37,7 @@ use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules;
+use lotmq_codes::Code;
 
 pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
     name: "assetConfigSave",

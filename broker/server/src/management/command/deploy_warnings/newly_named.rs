@@ -6,9 +6,9 @@ use lotmq_auth::{ADMIN_GROUP, Account, Flag};
 use lotmq_core::tenant::Tenant;
 use serde_json::Value;
 
-use crate::codes::Code;
 use crate::management::command::reply::problem;
 use crate::management::limits::HOLDERS_SHOWN_MAX;
+use lotmq_codes::Code;
 
 /// Names in rules that no rule had before, in the order of the text's facts.
 #[derive(Default)]

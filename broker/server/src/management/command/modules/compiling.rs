@@ -20,7 +20,6 @@ use lotmq_changes::TenantId;
 use lotmq_pulse::goes_on;
 
 use super::parts;
-use crate::codes::Code;
 use crate::guests::compile::Loader;
 use crate::guests::compile_places::CompilePlace;
 use crate::guests::compile_workers::CompileFor;
@@ -33,6 +32,7 @@ use crate::management::components;
 use crate::management::limits::MODULE_COMPILE_REPORT_PAUSE;
 use crate::management::module_catalog::Module;
 use crate::management::modules::{self, CompiledModule};
+use lotmq_codes::Code;
 
 /// Period at which the end of the wait is looked for.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

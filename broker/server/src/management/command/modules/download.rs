@@ -11,7 +11,6 @@ use lotmq_auth::Scope;
 use serde_json::json;
 
 use super::{authority, not_found};
-use crate::codes::Code;
 use crate::management::backup::Download;
 use crate::management::command::argument::word;
 use crate::management::command::backup::receiver;
@@ -21,6 +20,7 @@ use crate::management::components;
 use crate::management::limits::{MODULE_BYTES_MAX, MODULE_PART_BYTES, MODULE_PART_OVERHEAD_BYTES};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
+use lotmq_codes::Code;
 
 pub(in crate::management::command) static GET: Verb = Verb {
     name: "getModule",

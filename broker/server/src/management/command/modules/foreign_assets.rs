@@ -10,7 +10,6 @@ use std::sync::Arc;
 use lotmq_changes::Batch;
 
 use super::authority;
-use crate::codes::Code;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::asset_names;
@@ -22,6 +21,7 @@ use crate::management::command::reply::Done;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::modules;
+use lotmq_codes::Code;
 
 /// Assets that were stopped, with what was ordered for each before.
 #[derive(Default)]

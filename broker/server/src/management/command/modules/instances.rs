@@ -6,7 +6,6 @@ use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
 
 use super::compiling::{self, ComponentPlace};
-use crate::codes::Code;
 use crate::guests::Guests;
 use crate::guests::asset_names;
 use crate::management::assets;
@@ -15,6 +14,7 @@ use crate::management::command::ownership::Removal;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
+use lotmq_codes::Code;
 
 /// Puts the present version of a module in the place of that which its instances run; gives those
 /// that run on with the version before, with the reasons.

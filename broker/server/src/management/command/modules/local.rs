@@ -4,11 +4,11 @@
 use sha2::{Digest as _, Sha256};
 
 use super::options::{self, MODULE_NAME_RULE, is_module_name};
-use crate::codes::Code;
 use crate::management::command::reply::Refusal;
 use crate::management::command_text;
 use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions, Said};
+use lotmq_codes::Code;
 
 /// Options in a text, as `-addModule` has them.
 ///

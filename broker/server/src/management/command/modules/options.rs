@@ -10,7 +10,6 @@ use lotmq_host::limits::{ROUTE_TIME, RULE_MEMORY_BYTES, RULE_TIME};
 use lotmq_host::{Capability, World, world_by_exports};
 use serde_json::Value;
 
-use crate::codes::Code;
 use crate::management::command::reply::{Refusal, missing_argument};
 use crate::management::command::verb::{Call, Verb};
 use crate::management::command_text::normalized_verb;
@@ -20,6 +19,7 @@ use crate::management::limits::{
 };
 use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::management::module_catalog::{self, ModuleOptions};
+use lotmq_codes::Code;
 
 /// Arguments of `-addModule`.
 #[derive(Debug, Default, PartialEq)]

@@ -17,7 +17,6 @@ use zeroize::Zeroizing;
 
 use super::check_place;
 use super::options::ModuleRequest;
-use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
 use crate::management::command::argument::word;
@@ -33,6 +32,7 @@ use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
 };
+use lotmq_codes::Code;
 use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::Tenant;

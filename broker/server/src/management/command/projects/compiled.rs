@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 
 use super::given_back::{self, origin_of};
 use super::rights::check_owner;
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::replacing;
 use crate::guests::scripts::{self, Provenance};
@@ -36,6 +35,7 @@ use crate::management::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use crate::management::sys;
+use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
 
 /// Project of compiled programs, ready to be installed.

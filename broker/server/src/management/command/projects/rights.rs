@@ -9,7 +9,6 @@ use lotmq_definitions::{DefinitionKind, Owner};
 use serde_json::{Value, json};
 
 use super::compiled::owned;
-use crate::codes::Code;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::command::reply::Refusal;
@@ -17,6 +16,7 @@ use crate::management::command::verb::{Call, Permission};
 use crate::management::limits::OF_OTHERS_SHOWN_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
+use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
 
 /// Checks that the owner of a project may deploy an entity. They need the right of the command for

@@ -12,11 +12,11 @@ use lotmq_core::tenant::Tenant;
 use zeroize::Zeroizing;
 
 use super::super::reply::{Heading, Refusal};
-use crate::codes::Code;
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::{
     AnswerPart, CommandCaller, CommandOrigin, CommandReply, Job, ReplyTo,
 };
+use lotmq_codes::Code;
 
 /// Name of the caller where a Client has its Client Identifier.
 const CLIENT_ID: &str = "in-process";

@@ -1,6 +1,11 @@
 //! Codes other than the compiler's diagnostics: those in `…/Error` topics, in the warnings and
 //! errors of replies, and in what the tools say. `lotmq explain` and docs/codes.md are made of this
 //! table; a test over the repository sees that no code is missing.
+//!
+//! Invariants, each with its test: a row stands at the position of its code
+//! (`each_row_is_at_the_position_of_its_code`), and names are unique and sorted
+//! (`each_code_stands_once_in_the_order_of_its_place`). Not here: the occasions themselves, and the
+//! codes of the compiler (`lot_to_wasm::diagnostic`).
 
 use std::fmt::Write as _;
 
@@ -136,7 +141,7 @@ impl From<&Warning> for Code {
 /// Page about all codes, as Markdown.
 pub fn markdown() -> String {
     let mut page = String::from(
-        "# Codes\n\nGenerated from `broker/server/src/codes/table.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT624` of the compiler, too.\n",
+        "# Codes\n\nGenerated from `broker/codes/src/table.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT624` of the compiler, too.\n",
     );
     for place in Occasion::ALL {
         let _ = write!(page, "\n## {}\n\n| code | what it means |\n|---|---|\n", place.title());
