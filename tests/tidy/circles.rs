@@ -13,7 +13,8 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[(
 )];
 
 /// Crates whose modules at the top are looked into as well.
-const LOOKED_INTO: &[&str] = &["broker/core", "broker/host", "broker/net", "broker/server"];
+const LOOKED_INTO: &[&str] =
+    &["broker/core", "broker/host", "broker/net", "broker/programs", "broker/server"];
 
 /// Modules within one at the top that stand in a circle, by `crate: module`.
 const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
@@ -21,6 +22,7 @@ const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
     ("broker/host: executor", &["runner", "spare", "spare_thread", "starts", "worker"]),
     ("broker/host: python", &["code", "instance", "sleep"]),
     ("broker/host: route", &["described", "instance"]),
+    ("broker/programs: routes", &["dead_letters", "kept_place", "memory_buffer", "outbox", "runner"]),
 ];
 
 /// Arrows from modules that are directly in another one, or at the top of a crate, to one another.

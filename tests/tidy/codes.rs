@@ -119,10 +119,10 @@ fn variants_in(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Table of the settings of connectors, which are upper-case words in quotes and no codes.
-const SETTINGS: &str = "broker/server/src/guests/route_types.rs";
+const SETTINGS: &str = "broker/programs/src/route_types.rs";
 
 /// Part of no broker: it asks the environment that cargo gives it.
-const BUILD_SCRIPT: &str = "broker/server/build.rs";
+const BUILD_SCRIPT: &str = "broker/programs/build.rs";
 
 /// Entry point of guests in Python; components in JavaScript report the same codes.
 const PYTHON_ENTRY: &str = include_str!("../../sdk/templates/python/action/entry.py");

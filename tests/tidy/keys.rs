@@ -12,14 +12,14 @@ use crate::{assert_none, root};
 
 /// Files in which the broker reads settings itself.
 const HOST: [&str; 4] = [
-    "broker/server/src/guests/route_types.rs",
-    "broker/server/src/guests/route_drivers",
-    "broker/server/src/guests/routes",
-    "broker/server/src/guests/routes.rs",
+    "broker/programs/src/route_types.rs",
+    "broker/programs/src/route_drivers",
+    "broker/programs/src/routes",
+    "broker/programs/src/routes.rs",
 ];
 
 /// Files of the host that name keys without reading them.
-const HOST_TESTS: [&str; 1] = ["broker/server/src/guests/route_drivers/schema.rs"];
+const HOST_TESTS: [&str; 1] = ["broker/programs/src/route_drivers/schema.rs"];
 
 /// Section of which the broker warns whatever stands in it but for BROKER.
 const OTHER_BROKER: &str = "MQTT_CONFIG";

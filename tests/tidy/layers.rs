@@ -9,7 +9,7 @@ use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 42] = [
+const LAYERS: [(&str, u8); 43] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -45,6 +45,7 @@ const LAYERS: [(&str, u8); 42] = [
     ("lotmq-instructions", 4),
     ("lotmq-simulation", 4),
     ("lotmq-net", 5),
+    ("lotmq-programs", 5),
     ("lotmq-admin", 6),
     ("lotmq-server", 7),
     ("lotmq-lsp", 8),
@@ -111,7 +112,7 @@ const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
 /// traits of a log (`lotmq_changes`), so that another log can take the place of the store.
 const NAMES_STORE: [(&str, &str); 11] = [
     ("broker/process/src/disk_room.rs", "free space of the disk"),
-    ("broker/server/src/guests/route_drivers/folders.rs", "size of the disk"),
+    ("broker/programs/src/route_drivers/folders.rs", "size of the disk"),
     ("broker/server/src/management/backup/archive.rs", "whether an error says that the disk is full"),
     ("broker/server/src/management/backup/spool.rs", "free space of the disk"),
     ("broker/server/src/management/command/audit.rs", "whether an error says that the disk is full"),
@@ -283,7 +284,7 @@ fn core_reaches_no_database() {
 
 #[test]
 fn only_the_assembly_of_the_broker_names_the_store() {
-    let folders = ["broker/core", "broker/server", "broker/process"];
+    let folders = ["broker/core", "broker/programs", "broker/server", "broker/process"];
     let is_of_broker =
         |source: &&Source| !source.is_test() && folders.iter().any(|folder| source.path.starts_with(folder));
     let names_store = |source: &Source| {

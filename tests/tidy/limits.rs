@@ -12,7 +12,7 @@ use crate::{assert_none, root};
 const PARTS: [(&str, &str); 23] = [
     ("broker/core/src", "The data path"),
     ("broker/net/src", "Listeners and shards"),
-    ("broker/server/src/guests", "Programs and routes"),
+    ("broker/programs/src", "Programs and routes"),
     ("broker/server/src/management", "Commands, audit, modules"),
     ("broker/admin/src", "Health and metrics"),
     ("broker/server/src/server", "Start and storage"),

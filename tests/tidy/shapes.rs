@@ -31,7 +31,7 @@ const FILES_OF_TYPE_MAX: usize = 3;
 /// Types that are spread over more files, with those at most.
 const SPREAD_TYPES: &[(&str, usize)] = &[
     ("broker/definitions: Registry", 4),
-    ("broker/server: Guests", 6),
+    ("broker/programs: Guests", 6),
     ("broker/store: Store", 4),
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),

@@ -1,18 +1,18 @@
-//! The broker itself: guests, commands, the `$SYS` tree, start and stop.
+//! The broker itself: commands, the `$SYS` tree, start and stop.
 //!
 //! ```text
 //! server (start, stop) ─▶ management (commands, $SYS tree)
-//!     ─▶ lotmq_net (sockets), guests (programs) ─▶ lotmq_process (clocks, threads)
+//!     ─▶ lotmq_net (sockets), lotmq_programs (programs) ─▶ lotmq_process (clocks, threads)
 //! ```
 //!
 //! On the path of a message: `lotmq_net` reads it into a turn and hands it to `lotmq_core`. The
-//! core decides its effect and its receivers, and writes it through `lotmq_net`. [`guests`] start
-//! the definitions that it triggers, and [`management`] takes messages for the broker itself. Start
-//! with [`Server`].
+//! core decides its effect and its receivers, and writes it through `lotmq_net`. `lotmq_programs`
+//! starts the definitions that it triggers, and [`management`] takes messages for the broker
+//! itself. Start with [`Server`].
 //!
-//! Invariants: none of these trees knows one to its left; no lock is held across an await; tasks
-//! are spawned here and in `host` only. Not here: the data path (`core`), permanence (`store`),
-//! sandboxes (`host`).
+//! Invariants: none of these parts knows one to its left; no lock is held across an await; tasks
+//! are spawned here, in `programs` and in `host` only. Not here: the data path (`core`), permanence
+//! (`store`), programs and routes (`programs`), sandboxes (`host`).
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -40,20 +40,6 @@
 //!   `variables_kept_during_a_full_queue_stay_ordered_with_commands`,
 //!   `value_rejected_by_the_store_is_saved_later`,
 //!   `kept_value_flood_does_not_lose_acknowledged_changes_of_other_users`.
-//! - Runs do not fill the queue of the store. Test
-//!   `variables_kept_by_runs_do_not_fill_the_store_queue`.
-//! - With `lot.durable_triggers`, the effects of the runs reach the store before their message
-//!   leaves it. The next start repeats interrupted runs, also while it still compiles their target.
-//!   Tests `a_message_whose_runs_a_kill_interrupts_starts_them_again`,
-//!   `a_message_whose_runs_a_stop_interrupts_starts_them_again`,
-//!   `kill_during_compilation_loses_no_durable_run_and_stop_is_not_delayed`.
-//! - The cost of a user's definitions for others does not grow with their number. Each definition
-//!   still gets its messages in order. Tests
-//!   `cost_for_other_publishers_is_independent_of_the_number_of_definitions`,
-//!   `each_owner_has_as_many_turns_however_many_tasks_others_have`,
-//!   `the_routes_of_one_user_do_not_hold_up_those_of_another`,
-//!   `nobodys_files_keep_those_of_others_waiting`,
-//!   `messages_of_other_publishers_reach_each_definition_completely_and_in_order`.
 //! - No audit record and no published log line holds a secret, a password or a payload. Answered
 //!   commands are in the audit after `kill -9`. Tests `audit_records_every_command_and_no_secret`,
 //!   `no_line_holds_a_secret_a_password_or_a_payload`,
@@ -64,72 +50,8 @@
 //! - Data of a reply reaches only the sessions and definitions of the asking user. Tests
 //!   `a_reply_is_for_who_asked_and_others_learn_verb_result_and_user`,
 //!   `definitions_see_replies_to_their_owners_only`.
-//! - No trace, error or reply about a run holds a secret. A masked value does not show the rest of
-//!   a secret. Tests `no_trace_error_or_reply_holds_a_secret`,
-//!   `values_are_masked_as_they_are_and_as_in_json`, `masking_is_no_oracle`.
 //! - A log line costs nothing without a reader, and causes no other line. Tests
 //!   `only_what_is_wanted_is_heard`, `lines_beget_no_lines`.
-//! - The broker performs the writes of a run for the account that deployed the writing code, or not
-//!   at all (`guests/authority.rs`). Tests
-//!   `output_of_a_removed_callee_is_dropped`,
-//!   `output_from_before_a_change_of_owner_is_dropped`,
-//!   `output_for_a_removed_user_is_dropped_even_after_name_reuse`.
-//! - A definition reads, is triggered by, writes and calls only what the rules allow its owner
-//!   (`guests/rights.rs`). Tests `topics_are_read_as_far_as_the_owner_may`,
-//!   `messages_start_what_their_readers_have_deployed`,
-//!   `messages_are_published_and_kept_as_far_as_the_owner_may`,
-//!   `secrets_and_environment_are_by_grant_name_by_name`.
-//! - A module may use only the grants of its command, whatever it asks for. Tests
-//!   `a_module_has_what_it_was_granted_and_nothing_else`,
-//!   `a_trigger_that_was_not_granted_starts_nothing`, `every_host_function_checks_its_grant`.
-//! - A rule that fails denies. `root` passes whatever rules say. Tests
-//!   `a_rule_that_traps_or_runs_on_denies_and_says_so`,
-//!   `a_rule_that_cannot_be_restored_denies_what_it_was_about`, `nobody_locks_root_out`.
-//! - A run that waits for rows delays only its own definition, whose order it keeps. Tests
-//!   `runs_that_wait_for_rows_hold_up_nobody_else_and_keep_their_order`,
-//!   `output_of_finished_runs_is_sent_before_a_run_waits`.
-//! - A QoS 1 or 2 message of a route is acknowledged to its guest when it is stored. Tests
-//!   `incoming_route_message_fails_until_the_disk_stores_it`,
-//!   `kill_9_costs_nothing_of_what_was_done_for_a_route`.
-//! - A route reaches only the endpoints in its settings, except the addresses that the operator
-//!   refuses. The broker connects to the address that it checked. Tests
-//!   `only_named_endpoints_can_be_dialled`,
-//!   `a_guest_connects_to_places_that_an_endpoint_allows_and_no_others`,
-//!   `addresses_that_the_operator_refuses_are_not_connected_to_whatever_leads_there`,
-//!   `a_guest_listens_where_it_may_and_takes_connections`.
-//! - A guest that polls or serves and the messages for it delay each other by one call at most.
-//!   Test `a_guest_runs_and_takes_messages_by_turns_and_is_opened_again_when_the_other_side_ends`.
-//! - The backlog of a route is bounded. A replacement or a panic of the driver loses no message.
-//!   Tests `a_panic_of_the_driver_costs_no_message_and_keeps_the_order`,
-//!   `message_forwarded_between_routes_is_kept_until_delivery`,
-//!   `mailbox_has_room_until_the_message_that_fills_it`,
-//!   `a_full_mailbox_refuses_what_arrives_and_counts_it`,
-//!   `a_route_that_fails_keeps_what_waits_for_its_replacement`.
-//! - An acknowledged message reaches the far side of its routes in the order of its publisher,
-//!   whichever process is killed. A removed route leaves nothing to its successor. Tests
-//!   `acknowledged_messages_are_delivered_in_order_and_once_after_kill_9`,
-//!   `a_replaced_route_goes_on_with_what_waits_and_a_removed_one_leaves_nothing`.
-//! - An outbox is read once, in the order of its numbers, and never beyond a batch that is not on
-//!   the disk. If the route keeps up, its driver reads from memory
-//!   (`guests/routes/memory_buffer.rs`), otherwise from the store. Memory does not grow with the
-//!   outbox. Tests `messages_on_disk_are_read_once_and_in_order`,
-//!   `nothing_is_read_beyond_a_batch_that_is_not_on_the_disk`,
-//!   `stored_messages_are_read_once_in_slices`,
-//!   `a_long_backlog_is_on_the_disk_and_comes_in_order`.
-//! - A full outbox delays publishers of messages with a promise and sheds other messages. Test
-//!   `a_full_outbox_makes_publishers_wait_and_sheds_what_promises_nothing`.
-//! - A message that a route gives up becomes a dead letter in the commit that removes it from the
-//!   outbox (`guests/dead_letter_queue.rs`). The queue of dead letters is bounded. A dead letter
-//!   stays until a user decides about it, and leaves once. Tests
-//!   `dead_letters_survive_a_kill_and_are_replayed_on_request`,
-//!   `the_oldest_of_too_many_go_and_are_counted`,
-//!   `a_removed_route_leaves_no_dead_letters_and_a_replaced_one_keeps_them`.
-//! - A policy of an asset narrows and never widens. A stopped asset does nothing until it is
-//!   started, whatever is killed. Messages for a stopped route are kept, in order. Tests
-//!   `policies_narrow_and_never_widen`,
-//!   `a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_in_order`,
-//!   `topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes`,
-//!   `restart_policy_never_keeps_a_failed_asset_down_until_run`.
 //! - The broker checks a Will with the identity of the Client that set it. Tests
 //!   `a_will_is_asked_for_when_its_session_is_taken_over`,
 //!   `the_will_of_a_removed_user_is_discarded`.
@@ -223,7 +145,6 @@
 //! that a connected Client is subscribed to, and the housekeeper publishes them. The audit records
 //! commands, logins and denials in the store, chained and encrypted.
 
-mod guests;
 mod management;
 mod server;
 #[cfg(test)]
@@ -231,14 +152,14 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use guests::json::value_of_json;
-pub use guests::recorder::{Denial, Forwarded, LoginEvent, Published, Report};
-pub use guests::route_modules::named as module_of_route;
-pub use guests::route_types::runs_route_type;
-pub use guests::seeds::is_seed;
 pub use lotmq_core::limits::markdown as limits_markdown;
 pub use lotmq_net::listening_socket::ListenAddress;
 pub use lotmq_process::time_zone::LocalZone;
+pub use lotmq_programs::json::value_of_json;
+pub use lotmq_programs::recorder::{Denial, Forwarded, LoginEvent, Published, Report};
+pub use lotmq_programs::route_modules::named as module_of_route;
+pub use lotmq_programs::route_types::runs_route_type;
+pub use lotmq_programs::seeds::is_seed;
 #[doc(hidden)]
 pub use management::command::fuzz_command;
 pub use management::command::{commands_markdown, takes_text, verb_names};

@@ -1,7 +1,7 @@
 //! Management of the broker: commands and the `$SYS` tree, and what they are about: accounts,
 //! logins, audit, log lines, modules, projects, backups.
 //!
-//! Above `net` and `guests`, which know nothing of it: what the core and guests call of it comes
+//! Above `net` and `programs`, which know nothing of it: what the core and guests call of it comes
 //! through [`hooks`]. [`broker::Broker`] is what all of it shares, [`managed::Managed`] what it
 //! keeps of a tenant. Not here: when any of it starts and stops (`server`).
 

@@ -45,14 +45,6 @@ pub use self::follower::{ContentsError, apply_changes, stored_contents};
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;
-use crate::guests::HasPrograms as _;
-use crate::guests::cold_start::ColdStart;
-use crate::guests::compile_workers::CompileWorkers;
-use crate::guests::interrupted_runs::{self, InterruptedRuns};
-use crate::guests::route_drivers;
-use crate::guests::route_types::RouteTypes;
-use crate::guests::routes::Routes;
-use crate::guests::{self, GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
 use crate::management::accounts::{self, AccountsError};
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
@@ -88,6 +80,14 @@ use lotmq_process::mappings;
 use lotmq_process::service_manager::ServiceManager;
 use lotmq_process::time_zone::LocalZone;
 use lotmq_process::watchdog::Watchdog;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::cold_start::ColdStart;
+use lotmq_programs::compile_workers::CompileWorkers;
+use lotmq_programs::interrupted_runs::{self, InterruptedRuns};
+use lotmq_programs::route_drivers;
+use lotmq_programs::route_types::RouteTypes;
+use lotmq_programs::routes::Routes;
+use lotmq_programs::{GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
 
 /// Number of threads that check passwords. One keeps a core busy with 50 checks a second.
 const LOGIN_THREADS: usize = 1;
@@ -282,7 +282,7 @@ impl Server {
         let housekeeper = housekeeping::start(&broker, &interrupted_runs)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker, command::expire_uploads)?);
-        guests::run_starts(&broker.hosting);
+        lotmq_programs::run_starts(&broker.hosting);
         interrupted_runs::start_again(&broker.hosting, &interrupted_runs, unfinished);
         let threads = seats.start(&broker.net)?;
         let mut server = Self {

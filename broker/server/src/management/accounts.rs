@@ -12,10 +12,10 @@ use lotmq_config::Auth;
 use lotmq_config::{Config, Secret};
 use zeroize::Zeroizing;
 
-use crate::guests::HasPrograms as _;
 use crate::management::managed::Managing as _;
 use crate::management::{login_places, modules};
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
 
 /// First character of the names of the broker's own secrets; no variable or secret of a user can be
 /// called so.

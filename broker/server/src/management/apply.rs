@@ -17,11 +17,10 @@ use super::accounts::{self, Scram};
 use super::broker::Broker;
 use super::login_places;
 use super::managed::Managing as _;
-use crate::guests;
-use crate::guests::HasPrograms as _;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_programs::HasPrograms as _;
 
 /// Makes the changes effective: users first, definitions last. `turn` is that of the calling
 /// thread, which serves no clients.
@@ -50,7 +49,7 @@ pub(crate) fn apply(broker: &Broker, mut changes: ManagedChanges, turn: &mut Tur
             remove(broker, tenant, row, turn);
         }
         for row in &definitions {
-            guests::apply_definition(tenant, &broker.hosting, row);
+            lotmq_programs::apply_definition(tenant, &broker.hosting, row);
         }
         tenant.programs().guests.batch_appended();
     }
@@ -100,7 +99,7 @@ fn remove(broker: &Broker, tenant: &Arc<Tenant>, row: RemovedRow, turn: &mut Tur
     match row {
         RemovedRow::User(_, user) => remove_user(broker, tenant, &user, turn),
         RemovedRow::Definition(_, DefinitionName { kind, name }) => {
-            guests::remove_applied(tenant, &broker.hosting, &kind, &name);
+            lotmq_programs::remove_applied(tenant, &broker.hosting, &kind, &name);
         }
         RemovedRow::Environment(_, name) => {
             tenant.programs().variables.apply_environment(&name, None);

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::error;
 
-use crate::guests::authority;
-use crate::guests::policies::Policies;
+use lotmq_programs::authority;
+use lotmq_programs::policies::Policies;
 
 /// Prefix of the names of settings that hold records; their value is JSON.
 const SETTING: &str = "assets.module/";

@@ -18,18 +18,18 @@ use lotmq_host::{RunnerState, World};
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::guests::HasPrograms as _;
-use crate::guests::asset_names::{self, OF_ROUTE};
-use crate::guests::policies::Policies;
-use crate::guests::route_modules::named;
-use crate::guests::routes::status::Connection;
-use crate::guests::{self, DeployError, Hosting};
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::clock::utc_text;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::asset_names::{self, OF_ROUTE};
+use lotmq_programs::policies::Policies;
+use lotmq_programs::route_modules::named;
+use lotmq_programs::routes::status::Connection;
+use lotmq_programs::{DeployError, Hosting};
 
 /// Kind of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,7 +367,7 @@ pub(crate) fn arm(
     compiled: CompiledModule,
     batch: &mut Batch,
 ) -> Result<(), DeployError> {
-    guests::install(tenant, hosting, compiled.into_definition(), batch).map(drop)
+    lotmq_programs::install(tenant, hosting, compiled.into_definition(), batch).map(drop)
 }
 
 /// Starts the installed instances of modules, at a start. The stored data of an instance stays,

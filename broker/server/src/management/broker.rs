@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use lotmq_changes::QuarantineRow;
 
-use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;
 use crate::management::command_queue::Commands;
 use crate::management::logins::Logins;
@@ -15,6 +14,7 @@ use crate::management::uploads::Uploads;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_net::Net;
+use lotmq_programs::{HasPrograms as _, Hosting};
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
 /// share.

@@ -11,7 +11,7 @@ use lotmq_changes::{LogArchive, LogSnapshot, SnapshotError, TenantId};
 use lotmq_host::Engine;
 
 use super::module_catalog::Module;
-use crate::guests::DeployError;
+use lotmq_programs::DeployError;
 
 /// Bytes that are read at once of a component of which nobody needs the whole.
 const PART_BYTES: u64 = 1 << 20;

@@ -13,7 +13,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_definitions::DefinitionKind;
 use parking_lot::Mutex;
 
-use crate::guests::HasPrograms as _;
+use lotmq_programs::HasPrograms as _;
 
 /// Most users and scopes that are told apart; of further ones the count begins anew. More than
 /// there are accounts in most plants.

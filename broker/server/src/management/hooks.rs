@@ -10,8 +10,6 @@ use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use tracing::{debug, info, warn};
 
-use crate::guests::recorder::Denial;
-use crate::guests::{self, GuestBrokerHooks, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::command;
 use crate::management::denials::{self, LastDenial};
@@ -32,6 +30,8 @@ use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::broker_hooks::Outcome;
 use lotmq_core::turn::release::Release;
+use lotmq_programs::recorder::Denial;
+use lotmq_programs::{GuestBrokerHooks, GuestCommand, HasPrograms as _};
 
 impl Broker {
     /// Seconds that the next login as this user from where the connection comes has to wait, if it
@@ -193,7 +193,7 @@ impl BrokerHooks for Broker {
     }
 
     fn hand_over_kept(&self, _core: &Core) -> bool {
-        self.hosting.tenants.all().iter().all(|tenant| guests::hand_over_kept(&self.hosting, tenant))
+        self.hosting.tenants.all().iter().all(|tenant| lotmq_programs::hand_over_kept(&self.hosting, tenant))
     }
 
     fn bridge_state(&self, turn: &mut Turn, client: &Client, topic: &str, payload: &[u8]) {

@@ -1,7 +1,7 @@
 //! Bounds of commands, accounts, audit, log lines, projects, modules and backups: name, unit, and
 //! why this number.
 
-use crate::guests::limits::MODULE_WORKERS_MAX;
+use lotmq_programs::limits::MODULE_WORKERS_MAX;
 
 /// Longest sleep of threads that work by the clock while all shards rest and nothing is deployed.
 pub(crate) const RESTING_PERIOD: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,6 +1,5 @@
 //! Management of a tenant: its modules, projects, audit, and figures.
 
-use crate::guests::HasPrograms as _;
 use crate::management::asset_catalog::Assets;
 use crate::management::audit::Audit;
 use crate::management::denials::Denials;
@@ -10,6 +9,7 @@ use crate::management::refused_logins::RefusedLogins;
 use crate::management::removed_names::RemovedNames;
 use crate::management::system_state::{BridgeStates, Counted};
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
 use std::sync::Arc;
 
 /// Management of one tenant.

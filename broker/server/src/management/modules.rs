@@ -28,14 +28,6 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::guests::HasPrograms as _;
-use crate::guests::auth_modules::AuthModuleCode;
-use crate::guests::compile::{CodeToCome, Loader};
-use crate::guests::late_code::{self, LateDefinition};
-use crate::guests::policies::Policies;
-use crate::guests::route_modules::RouteModule;
-use crate::guests::rules::RuleModuleCode;
-use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::management::components;
 use crate::management::limits::MODULES_BYTES_MAX;
 use crate::management::managed::Managing as _;
@@ -43,6 +35,14 @@ use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{LostModule, Module, ModuleOptions, Said};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::restoring::Restoring;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::auth_modules::AuthModuleCode;
+use lotmq_programs::compile::{CodeToCome, Loader};
+use lotmq_programs::late_code::{self, LateDefinition};
+use lotmq_programs::policies::Policies;
+use lotmq_programs::route_modules::RouteModule;
+use lotmq_programs::rules::RuleModuleCode;
+use lotmq_programs::{CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 
 use hint::HintRefusal;
 
@@ -223,7 +223,7 @@ pub(crate) fn install(
     batch: &mut Batch,
 ) -> Result<InstalledModule, DeployError> {
     let CompiledModule { module, uploaded, definition, further_exports, refused_trigger } = compiled;
-    let installed = guests::install(tenant, hosting, definition, batch)?;
+    let installed = lotmq_programs::install(tenant, hosting, definition, batch)?;
     let row = row(tenant, &module);
     batch.push(match uploaded {
         Some(component) => Op::PutModule { row: &row, component },
@@ -249,7 +249,7 @@ pub(crate) fn reconfigure(
     batch: &mut Batch,
 ) -> Result<(), DeployError> {
     let CompiledModule { module, definition, .. } = compiled;
-    guests::install(tenant, hosting, definition, batch)?;
+    lotmq_programs::install(tenant, hosting, definition, batch)?;
     batch.push(Op::ChangeModule(&row(tenant, &module)));
     tenant.managed().modules.insert(Arc::new(module));
     Ok(())

@@ -31,9 +31,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use crate::guests::authority;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::clock::utc_text;
+use lotmq_programs::authority;
 
 /// Setting of a tenant that names its loaded projects.
 const ACTIVE: &str = "project.active";

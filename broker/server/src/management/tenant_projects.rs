@@ -8,10 +8,10 @@ use lotmq_changes::{DefinitionRow, ProjectRow, SettingRow};
 use lotmq_definitions::Origin;
 use serde_json::{Value, json};
 
-use crate::guests::HasPrograms as _;
 use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
 
 /// Restores the projects of all tenants.
 pub(crate) fn restore(tenants: &[Arc<Tenant>], mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {

@@ -2,8 +2,8 @@
 //! one that logs how far they are.
 //!
 //! A stop ends the worker processes, and waits for no compilation in this process: its code is put
-//! in nowhere. Not here: what is left without code (`guests/late_code`), and in which order it is
-//! compiled (`guests/cold_start`).
+//! in nowhere. Not here: what is left without code (`late_code` of `programs`), and in which order
+//! it is compiled (`cold_start` there).
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::guests::cold_start::{DeferredCompile, NextStep, Pass};
-use crate::guests::late_code::Compiling;
 use crate::management::broker::Broker;
 use crate::server::limits::COLD_START_THREADS_MAX;
+use lotmq_programs::cold_start::{DeferredCompile, NextStep, Pass};
+use lotmq_programs::late_code::Compiling;
 
 /// Pause between two lines of the log.
 const LOG_PAUSE: Duration = Duration::from_secs(5);

@@ -42,23 +42,17 @@ use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink}
 use lotmq_session::Time;
 use lotmq_store::Store;
 
-pub use crate::guests::routes::{ClientPlace, ClientPlaces};
 pub use broker_event::{BrokerEvent, What};
 pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use logins::NewLogin;
+pub use lotmq_programs::routes::{ClientPlace, ClientPlaces};
 pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
 pub use served::ServedRoute;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
-use crate::guests::named_modules;
-use crate::guests::recorder::RunRecorder;
-use crate::guests::route_drivers::SteppedRoutes;
-use crate::guests::routes::Routes;
-use crate::guests::scripts::CompiledScript;
-use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use ambient::VirtualAmbient;
 use broker_event::EventRecorder;
@@ -75,6 +69,12 @@ use lotmq_core::{Entropy, Hashing};
 use lotmq_net::shard;
 use lotmq_process::this_turn;
 use lotmq_process::watchdog::Watchdog;
+use lotmq_programs::named_modules;
+use lotmq_programs::recorder::RunRecorder;
+use lotmq_programs::route_drivers::SteppedRoutes;
+use lotmq_programs::routes::Routes;
+use lotmq_programs::scripts::CompiledScript;
+use lotmq_programs::{CompiledDefinition, GuestSink, HasPrograms as _};
 use program::ProgramEntity;
 use time::VirtualTime;
 
@@ -225,7 +225,7 @@ impl EmbeddedBroker {
     fn add_script(&self, name: &str, text: &str) -> Result<(), EmbeddedError> {
         let (tenant, hosting) = (&self.tenant, &self.broker.hosting);
         let script = CompiledScript::known(&hosting.python, name, text);
-        guests::install_script(tenant, hosting, script, &mut Batch::new())
+        lotmq_programs::install_script(tenant, hosting, script, &mut Batch::new())
             .map_err(|error| refused(name, &error))
     }
 
@@ -572,11 +572,11 @@ impl EmbeddedBroker {
 
     /// Publishes the records of errors; whether there were any.
     fn tell_errors(&mut self) -> bool {
-        let Some(keeper) = self.keeper.as_mut().filter(|_| guests::has_errors(&self.tenant)) else {
+        let Some(keeper) = self.keeper.as_mut().filter(|_| lotmq_programs::has_errors(&self.tenant)) else {
             return false;
         };
         keeper.tick();
-        guests::publish_errors(keeper, &self.tenant);
+        lotmq_programs::publish_errors(keeper, &self.tenant);
         keeper.flush();
         true
     }
@@ -591,7 +591,7 @@ fn install(
     let mut compiled = compiled.clone();
     compiled.new.installed_at = time.now().wall;
     let name = Arc::clone(&compiled.new.name);
-    let installed = guests::install(tenant, &broker.hosting, compiled, &mut Batch::new());
+    let installed = lotmq_programs::install(tenant, &broker.hosting, compiled, &mut Batch::new());
     installed.map(drop).map_err(|error| refused(&name, &error))
 }
 

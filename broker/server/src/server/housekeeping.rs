@@ -14,10 +14,6 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::storage_watch::StorageWatch;
-use crate::guests;
-use crate::guests::HasPrograms as _;
-use crate::guests::interrupted_runs::InterruptedRuns;
-use crate::guests::round_robin::RoundResult;
 use crate::management::broker::Broker;
 use crate::management::limits::RESTING_PERIOD;
 use lotmq_core::client::{delayed, housekeeping};
@@ -28,6 +24,9 @@ use lotmq_process::heap::Heap;
 use lotmq_process::limits::ROUND_SILENCE_MAX;
 use lotmq_process::this_turn;
 use lotmq_process::watchdog::Watched;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::interrupted_runs::InterruptedRuns;
+use lotmq_programs::round_robin::RoundResult;
 
 /// Longest sleep while there is something to look after: kept values are durable within 100 ms.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -75,8 +74,8 @@ pub(crate) fn start(
         // Kept values, variables and secrets of the last moments.
         for tenant in broker.hosting.tenants.all().iter() {
             let guests = &tenant.programs().guests;
-            guests::keep_windows(guests);
-            guests::keep_silences(guests);
+            lotmq_programs::keep_windows(guests);
+            lotmq_programs::keep_silences(guests);
             guests.kept_errors.keep_all(guests);
             save_the_last(&broker, tenant);
         }
@@ -144,7 +143,7 @@ impl<'a> Housekeeper<'a> {
         if self.records_at.elapsed() >= RECORDS_PERIOD {
             self.records_at = Instant::now();
             for tenant in broker.hosting.tenants.all().iter() {
-                guests::publish_errors(turn, tenant);
+                lotmq_programs::publish_errors(turn, tenant);
                 let guests = &tenant.programs().guests;
                 guests.kept_errors.keep_some(&guests.values, definitions_now(&*turn.core.clock).elapsed);
             }
@@ -187,7 +186,9 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     // restart is told behind that.
     let (silent, windows) = match broker.commands.is_stopping() {
         true => <(RoundResult, RoundResult)>::default(),
-        false => (guests::run_silences(turn, tenant, now), guests::run_windows(turn, tenant, now)),
+        false => {
+            (lotmq_programs::run_silences(turn, tenant, now), lotmq_programs::run_windows(turn, tenant, now))
+        }
     };
     let (started, timer) = guests.run_timers(now);
     due.started += silent.started + windows.started + started;
@@ -201,7 +202,7 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let takes = broker.core.store_failure().is_none() && !broker.core.log.is_congested(0);
     if takes
         && guests.values.has_unsaved()
-        && let Err(error) = guests::save_kept(&broker.hosting, tenant, guests::KEPT_PER_GROUP)
+        && let Err(error) = lotmq_programs::save_kept(&broker.hosting, tenant, lotmq_programs::KEPT_PER_GROUP)
     {
         warn!(%error, "kept values not stored");
     }
@@ -222,7 +223,7 @@ fn end_the_last() {
 }
 
 fn save_the_last(broker: &Broker, tenant: &Tenant) {
-    if let Err(error) = guests::save_all_kept(&broker.hosting, tenant) {
+    if let Err(error) = lotmq_programs::save_all_kept(&broker.hosting, tenant) {
         warn!(%error, "kept values not stored");
     }
     if let Err(error) = tenant.programs().variables.save_all(&*broker.core.log) {

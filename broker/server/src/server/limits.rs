@@ -1,7 +1,7 @@
 //! Bounds of the start, of metrics and of the watch over storage: name, unit, and why this number.
 
-use crate::guests::limits::ROUTE_THREADS_MAX;
 use crate::management::limits::{COMMAND_THREADS, MODULE_COMPILES_PER_USER_MAX};
+use lotmq_programs::limits::ROUTE_THREADS_MAX;
 
 /// Threads that compile behind the listeners after a start, each with a worker process at most.
 /// Others keep a place for uploads.

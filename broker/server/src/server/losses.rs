@@ -3,9 +3,9 @@
 use lotmq_changes::QuarantineRow;
 use tracing::{error, warn};
 
-use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use crate::server::limits::QUARANTINED_LOGGED_MAX;
+use lotmq_programs::HasPrograms as _;
 
 /// Logs what waits for routes in memory alone, which ends with the broker.
 pub(super) fn tell_lost(broker: &Broker) {

@@ -4,9 +4,9 @@ use lotmq_admin::{Health, ObservedBroker};
 use serde_json::{Map, Value, json};
 
 use super::metrics;
-use crate::guests::late_code::Compiling;
 use crate::management::broker::Broker;
 use crate::management::sys::{failures, state};
+use lotmq_programs::late_code::Compiling;
 
 impl ObservedBroker for Broker {
     /// Not well while nothing can be stored, when a part of the broker has ended or stands still,

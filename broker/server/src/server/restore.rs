@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use lotmq_changes::{Recovered, RestoreScope, StoreError};
 
-use crate::guests::interrupted_runs::{self, Unfinished};
-use crate::guests::outboxes;
 use crate::management::assets;
 use crate::management::broker::Broker;
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::interrupted_runs::{self, Unfinished};
+use lotmq_programs::outboxes;
 
 pub(crate) use deployed::deployed;
 use tenants::keeps;
@@ -64,9 +64,9 @@ mod tests {
     use lotmq_definitions::DefinitionKind;
 
     use super::restore;
-    use crate::guests::HasPrograms as _;
     use crate::management::broker::Broker;
     use crate::testing::Running;
+    use lotmq_programs::HasPrograms as _;
 
     const ACME: TenantId = TenantId(1);
     const CLIENTS: usize = 10;

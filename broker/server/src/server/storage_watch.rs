@@ -13,11 +13,11 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use self::in_flight::InFlight;
-use crate::guests::{HasPrograms as _, Hosting};
 use crate::server::limits::{STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::owner_totals::OwnerTotals;
 use lotmq_process::disk_room;
+use lotmq_programs::{HasPrograms as _, Hosting};
 
 /// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a
 /// million.

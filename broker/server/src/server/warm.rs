@@ -32,16 +32,16 @@ use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
 use lotmq_store::{OpenError, Store};
 
 use super::{StartError, Surroundings, assemble, engine, entropy, restore, snapshot_socket, store_options};
-use crate::guests::cold_start::DeferredCompile;
-use crate::guests::route_drivers;
-use crate::guests::routes::Routes;
-use crate::guests::{GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use lotmq_net::shard;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::lifetimes::Anchor;
 use lotmq_process::machine;
 use lotmq_process::watchdog::Watchdog;
+use lotmq_programs::cold_start::DeferredCompile;
+use lotmq_programs::route_drivers;
+use lotmq_programs::routes::Routes;
+use lotmq_programs::{GuestSink, HasPrograms as _};
 
 /// Directory within that of the data in which the copy of the configuration lies meanwhile.
 const COPY_DIRECTORY: &str = "warm";

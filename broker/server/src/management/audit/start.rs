@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::{Audit, Event, Kind, Record};
-use crate::guests::Hosting;
 use crate::management::limits::AUDIT_CHANGES_MAX;
+use lotmq_programs::Hosting;
 
 /// Name of the stored fact with the configuration.
 const CONFIGURATION: &str = "audit.configuration";

@@ -6,7 +6,7 @@ use lotmq_definitions::{DefinitionKind, NotFound};
 use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
+use lotmq_programs::HasPrograms as _;
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",

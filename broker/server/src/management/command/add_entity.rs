@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use super::deploy_warnings::{Before, Deployed, WARNINGS};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
-use crate::guests::HasPrograms as _;
-use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::command_text::{EntityBody, entity_body, without_request_id};
 use crate::management::projects::replacement_fingerprint;
 use crate::management::sys;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::{CompiledDefinition, DeployError};
 
 /// Outcome of one entity.
 struct Outcome {
@@ -191,7 +191,8 @@ fn deploy(
     let _changes = call.commands.changes.lock();
     call.check_current()?;
     check_agreed(call, &compiled.new, agreed)?;
-    let installed = guests::install(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
+    let installed =
+        lotmq_programs::install(call.tenant, call.hosting, compiled, &mut batch).map_err(refused)?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }

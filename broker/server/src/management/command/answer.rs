@@ -16,7 +16,6 @@ use tracing::debug;
 use super::reply::Reply;
 use super::run::Executed;
 use super::verb::CallerFile;
-use crate::guests::authority::SourceReader;
 use crate::management::backup::{Download, DownloadReceiver};
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::{
@@ -33,6 +32,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::{Asker, Forms};
 use lotmq_core::turn::internal;
 use lotmq_process::this_turn;
+use lotmq_programs::authority::SourceReader;
 
 /// Publishes what an executed command has changed, answers its caller, and starts what follows.
 pub(super) fn deliver(broker: &Broker, job: &Job, executed: Executed) {

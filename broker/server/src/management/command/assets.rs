@@ -23,14 +23,14 @@ use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, WITHHELD};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::route_types;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{self, Asset, AssetKind};
 use crate::management::limits::ASSETS_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::route_types;
 
 pub(super) static INSTALL: Verb = Verb {
     name: "install",

@@ -14,11 +14,11 @@ use serde_json::json;
 use super::argument::text;
 use super::reply::{Done, Refusal, missing_argument};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::route_drivers::folders;
 use crate::management::audit::Selection;
 use crate::management::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use lotmq_codes::Code;
+use lotmq_programs::route_drivers::folders;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 

@@ -14,8 +14,6 @@ use tracing::{info, warn};
 use super::argument::{file, switch, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::limits::COMMIT_PATIENCE;
-use crate::guests::{self, HasPrograms as _, Hosting};
 use crate::management::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, DownloadReceiver, Manifest, Part, PartError,
     PartNumber, Spool, WriteError,
@@ -32,6 +30,8 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_process::clock::utc_text;
 use lotmq_process::watchdog::Watchdog;
+use lotmq_programs::limits::COMMIT_PATIENCE;
+use lotmq_programs::{HasPrograms as _, Hosting};
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
@@ -118,10 +118,10 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn keep_the_last(hosting: &Hosting) -> Result<(), StoreError> {
     for tenant in hosting.tenants.all().iter() {
         let guests = &tenant.programs().guests;
-        guests::keep_windows(guests);
-        guests::keep_silences(guests);
+        lotmq_programs::keep_windows(guests);
+        lotmq_programs::keep_silences(guests);
         guests.kept_errors.keep_all(guests);
-        if let Some(ticket) = guests::save_all_kept(hosting, tenant)? {
+        if let Some(ticket) = lotmq_programs::save_all_kept(hosting, tenant)? {
             hosting.core.log.wait_for(ticket, COMMIT_PATIENCE)?;
         }
     }

@@ -7,10 +7,10 @@ use lotmq_auth::Scope;
 
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::late_code::Compiling;
 use crate::management::sys;
 use lotmq_process::limits::HEARTBEAT_PATIENCE;
 use lotmq_process::watchdog::Watchdog;
+use lotmq_programs::late_code::Compiling;
 
 /// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);

@@ -12,14 +12,14 @@ use super::argument::{FORCE, number, word};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
-use crate::guests::limits::{DEAD_LETTERS_MAX, ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
-use crate::guests::routes::RouteRunner;
-use crate::guests::routes::dead_letters::DeadLetter;
-use crate::guests::skipping::{self, SkipError, Skipped};
 use crate::management::limits::{DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_BYTES};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
+use lotmq_programs::limits::{DEAD_LETTERS_MAX, ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
+use lotmq_programs::routes::RouteRunner;
+use lotmq_programs::routes::dead_letters::DeadLetter;
+use lotmq_programs::skipping::{self, SkipError, Skipped};
 
 /// Numbers that a reply names which no dead letter has; its data has all of them.
 const MISSING_SHOWN: usize = 10;

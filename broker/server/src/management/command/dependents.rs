@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::reply::problem;
 use super::verb::Call;
-use crate::guests::HasPrograms as _;
 use crate::management::limits::{DEPENDENTS_CHECKED_MAX, DEPENDENTS_NAMED_MAX};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
 
 /// Warnings for definitions that use this one and do not fit it any more.
 pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {

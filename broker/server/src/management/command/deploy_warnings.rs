@@ -16,9 +16,9 @@ use super::ownership::{self, ByHand};
 use super::reply::problem;
 use super::verb::Call;
 use super::{dependents, modules};
-use crate::guests::routes::replacing;
-use crate::guests::{self, HasPrograms as _};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::routes::replacing;
 
 /// Most missing definitions for which similar names are looked for.
 const SIMILAR_MAX: usize = 3;
@@ -113,20 +113,20 @@ fn settled_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
 
 fn module_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
     let definition = &deployed.installed.definition;
-    problems(guests::named_modules::warnings(deployed.call.tenant, definition))
+    problems(lotmq_programs::named_modules::warnings(deployed.call.tenant, definition))
 }
 
 fn route_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
-    problems(guests::routes::warnings(deployed.call.tenant, &deployed.installed.definition))
+    problems(lotmq_programs::routes::warnings(deployed.call.tenant, &deployed.installed.definition))
 }
 
 fn place_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
     let place = (deployed.call.tenant, deployed.call.hosting);
-    problems(guests::route_drivers::place_warnings(place, &deployed.installed.definition))
+    problems(lotmq_programs::route_drivers::place_warnings(place, &deployed.installed.definition))
 }
 
 fn trigger_warnings(deployed: &Deployed<'_>) -> Vec<Value> {
-    guests::trigger_lint::warnings(deployed.call.tenant, &deployed.installed.definition)
+    lotmq_programs::trigger_lint::warnings(deployed.call.tenant, &deployed.installed.definition)
 }
 
 fn dependent_warnings(deployed: &Deployed<'_>) -> Vec<Value> {

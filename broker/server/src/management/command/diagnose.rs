@@ -10,9 +10,9 @@ use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::routes;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::seeds::is_seed;
-use crate::guests::{HasPrograms as _, trigger_lint};
 use lotmq_codes::Code;
+use lotmq_programs::seeds::is_seed;
+use lotmq_programs::{HasPrograms as _, trigger_lint};
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::argument::{name_and_value, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::variables::{VariableError, unquoted};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
     name: "setEnv",

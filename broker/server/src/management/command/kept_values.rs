@@ -9,9 +9,8 @@ use serde_json::json;
 use super::argument::topic_filter;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests;
-use crate::guests::HasPrograms as _;
 use crate::management::limits::{KEPT_CHARACTERS_SHOWN, KEPT_LISTED_MAX};
+use lotmq_programs::HasPrograms as _;
 
 pub(super) static LIST: Verb = Verb {
     name: "listKept",
@@ -76,7 +75,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     guests.states.look_again();
     // Values are stored now and then; what is answered is stored before, also that there was
     // nothing to remove.
-    let ticket = guests::save_all_kept(call.hosting, call.tenant)?;
+    let ticket = lotmq_programs::save_all_kept(call.hosting, call.tenant)?;
     call.await_stored(ticket.unwrap_or_else(|| call.core.log.last_ticket()))?;
     Ok(Done::new(format!("{count} kept value(s) removed.")))
 }

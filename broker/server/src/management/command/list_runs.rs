@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
 use crate::management::limits::LISTING_ROWS_MAX;
+use lotmq_programs::HasPrograms as _;
 
 /// Time from which on a turn is one long run: turns of several end earlier.
 const LONG_RUN: Duration = Duration::from_secs(1);

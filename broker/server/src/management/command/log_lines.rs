@@ -8,9 +8,9 @@ use super::add_entity::entity_type;
 use super::argument::{number, word};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::limits::LOG_LINES_KEPT_MAX;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::limits::LOG_LINES_KEPT_MAX;
 
 pub(super) static LIST: Verb = Verb {
     name: "listLogLines",

@@ -18,11 +18,6 @@ use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::Guests;
-use crate::guests::HasPrograms as _;
-use crate::guests::policies::Policies;
-use crate::guests::refused_routes;
-use crate::guests::route_drivers::asset_configuration;
 use crate::management::asset_catalog::AssetRecord;
 use crate::management::components;
 use crate::management::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
@@ -33,6 +28,11 @@ use crate::management::modules::{self, CompiledModule, InstalledModule, signatur
 use compiling::ComponentPlace;
 use foreign_assets::StoppedAssets;
 use lotmq_codes::Code;
+use lotmq_programs::Guests;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::policies::Policies;
+use lotmq_programs::refused_routes;
+use lotmq_programs::route_drivers::asset_configuration;
 use options::{
     MODULE_NAME_RULE, ModuleRequest, Replacing, component, granted, is_module_name, may_install, own_tenant,
     read_options, truncated, world_of,

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::reply::{Refusal, problem};
 use super::verb::Call;
-use crate::guests::HasPrograms as _;
-use crate::guests::authority;
 use crate::management::limits::OF_OTHERS_SHOWN_MAX;
 use crate::management::managed::Managing as _;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::authority;
 
 /// Option of a command that is about what belongs to others, too.
 const FORCE: &str = "-force";

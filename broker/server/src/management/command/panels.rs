@@ -16,10 +16,10 @@ use super::argument::{FORCE, file, program, word};
 use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::views;
 use crate::management::sys;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::views;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
-use crate::guests::HasPrograms as _;
-use crate::guests::{GuestCommand, hand_to_route};
 use crate::management::broker::Broker;
 use crate::management::command_queue::job::{CommandCaller, CommandOrigin, Job, ReplyTo, ResponseTo};
 use crate::management::sys;
@@ -16,6 +14,8 @@ use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::{GuestCommand, hand_to_route};
 
 /// Topic for a new configuration (commands reference §9.2); refused by name until a later version
 /// takes it.

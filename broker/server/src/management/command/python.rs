@@ -12,14 +12,14 @@ use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, EntityType, Refusal};
 use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::limits::SCRIPTS_MAX;
-use crate::guests::scripts::{Provenance, ScriptError};
-use crate::guests::{Guests, install_script, scripts};
 use crate::management::command_text::without_line_of_request_id;
 use crate::management::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::managed::Managing as _;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::limits::SCRIPTS_MAX;
+use lotmq_programs::scripts::{Provenance, ScriptError};
+use lotmq_programs::{Guests, install_script, scripts};
 
 /// A script, as messages call it.
 const SCRIPT: &str = "Python script";

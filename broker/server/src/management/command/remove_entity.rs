@@ -11,12 +11,12 @@ use super::dependents::left_without;
 use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, Refusal};
 use super::verb::Call;
-use crate::guests::Guests;
-use crate::guests::HasPrograms as _;
 use crate::management::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::Guests;
+use lotmq_programs::HasPrograms as _;
 
 /// Removes one entity.
 ///

@@ -9,10 +9,10 @@ use lot_route_catalogue::RouteType;
 use super::argument::word;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::route_modules::WASM;
-use crate::guests::route_types::{runs_route_type, shipped};
 use crate::management::managed::Managing as _;
 use lotmq_codes::Code;
+use lotmq_programs::route_modules::WASM;
+use lotmq_programs::route_types::{runs_route_type, shipped};
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use super::argument::{switch, word};
 use super::reply::{Done, EntityType, Refusal, WITHHELD, problem};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::Guests;
-use crate::guests::HasPrograms as _;
-use crate::guests::routes::RouteRunner;
-use crate::guests::routes::pace::Rates;
-use crate::guests::routes::status::{Connection, DeliveryFigures};
 use lotmq_codes::Code;
+use lotmq_programs::Guests;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::routes::RouteRunner;
+use lotmq_programs::routes::pace::Rates;
+use lotmq_programs::routes::status::{Connection, DeliveryFigures};
 
 /// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -13,10 +13,10 @@ use super::definition_verbs;
 use super::remove_entity::{RemovedEntities, remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::{rules, seeds};
 use crate::management::limits::REMOVED_SHOWN_MAX;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::{rules, seeds};
 
 pub(super) static ADD: Verb = Verb {
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",

@@ -15,7 +15,6 @@ use super::redaction::redacted;
 use super::reply::{self, Done, Heading, Refusal, Reply};
 use super::verb::{Call, CallerFile, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
-use crate::guests::HasPrograms as _;
 use crate::management::audit::{Event, Kind, Record};
 use crate::management::broker::Broker;
 use crate::management::command_queue::OwnPassword;
@@ -30,6 +29,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::fan_out::Asker;
+use lotmq_programs::HasPrograms as _;
 
 /// Time that a command which tells what is stored waits for one that changes it. A disk that hangs
 /// is no reason to tell nothing.

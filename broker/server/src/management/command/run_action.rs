@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use super::argument::{json, word};
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::json::{json_of_value, value_of_json};
-use crate::guests::{RunActionError, RunReport, RunRequest};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::json::{json_of_value, value_of_json};
+use lotmq_programs::{RunActionError, RunReport, RunRequest};
 
 pub(super) static RUN: Verb = Verb {
     name: "runAction",
@@ -86,7 +86,7 @@ fn request(definition: &Definition, json: Option<&str>) -> Result<(RunRequest, O
     }
     let trigger = definition.trigger().filter(|trigger| trigger.has_message());
     let Some(topic) = trigger.and_then(|trigger| trigger.filters().first()) else {
-        return Ok((RunRequest::Inputs(Vec::new()).or_message(definition), None));
+        return Ok((or_message(RunRequest::Inputs(Vec::new()), definition), None));
     };
     let warning = format!(
         "The action was run with an empty payload and the topic '{topic}', its trigger as written. \
@@ -95,14 +95,12 @@ fn request(definition: &Definition, json: Option<&str>) -> Result<(RunRequest, O
     Ok((RunRequest::Message { topic: topic.clone(), payload: Vec::new() }, Some(warning)))
 }
 
-impl RunRequest {
-    /// Turns a request without inputs into an empty message, as for a timer.
-    fn or_message(self, definition: &Definition) -> Self {
-        if definition.facts().callable.is_some() {
-            return self;
-        }
-        Self::Message { topic: String::new(), payload: Vec::new() }
+/// Turns a request without inputs into an empty message, as for a timer.
+fn or_message(request: RunRequest, definition: &Definition) -> RunRequest {
+    if definition.facts().callable.is_some() {
+        return request;
     }
+    RunRequest::Message { topic: String::new(), payload: Vec::new() }
 }
 
 fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
@@ -122,7 +120,7 @@ fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
         }
         Ok(Argument { name, value: value_of_json(value) })
     });
-    Ok(RunRequest::Inputs(inputs.collect::<Result<_, _>>()?).or_message(definition))
+    Ok(or_message(RunRequest::Inputs(inputs.collect::<Result<_, _>>()?), definition))
 }
 
 /// Parses a simulated message, where exactly its two keys occur.

@@ -8,7 +8,7 @@ use super::argument::{name_and_value, word};
 use super::environment::{assignment, refused, wait};
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
+use lotmq_programs::HasPrograms as _;
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::panels::all;
 use super::reply::{Done, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::views;
+use lotmq_programs::views;
 
 pub(super) static LIST: Verb = Verb {
     name: "listThemes",

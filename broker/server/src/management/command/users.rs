@@ -18,8 +18,6 @@ use tracing::warn;
 use super::argument::word;
 use super::reply::{Done, EntityType, Refusal};
 use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::guests::HasPrograms as _;
-use crate::guests::route_drivers::folders;
 use crate::management::accounts;
 use crate::management::command_text::{self, CommandText};
 use crate::management::limits::{OWN_PASSWORD_BYTES_MAX, REMOVED_NAMES_OF_OTHERS_MAX};
@@ -31,6 +29,8 @@ use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::clock::utc_text;
 use lotmq_process::this_turn;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::route_drivers::folders;
 
 pub(super) static ADD: Verb = Verb {
     name: "addUser",

@@ -15,9 +15,6 @@ use serde_json::Value;
 use self::argument::{ArgumentMistake, ArgumentValues, VerbArgument};
 use super::is_own_password;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
-use crate::guests::compile::Loader;
-use crate::guests::compile_workers::CompileFor;
-use crate::guests::{HasPrograms as _, Hosting, authority};
 use crate::management::backup::Backups;
 use crate::management::broker::Broker;
 use crate::management::command_queue::Commands;
@@ -30,6 +27,9 @@ use lotmq_codes::Code;
 use lotmq_core::Core;
 use lotmq_core::tenant::{Tenant, system_topics};
 use lotmq_net::Net;
+use lotmq_programs::compile::Loader;
+use lotmq_programs::compile_workers::CompileFor;
+use lotmq_programs::{HasPrograms as _, Hosting, authority};
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these
 /// values.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lotmq_changes::{Log, StoreError, Ticket};
 use parking_lot::Mutex;
 
-use crate::guests::limits::COMMIT_PATIENCE;
+use lotmq_programs::limits::COMMIT_PATIENCE;
 
 /// State of a disk that hangs.
 #[derive(Debug, Default)]

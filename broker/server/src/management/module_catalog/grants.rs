@@ -17,11 +17,11 @@ use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::guests::grant_intersection::{have_common_topics, reaches};
-use crate::guests::limits::MODULE_GRANT_BYTES_MAX;
-use crate::guests::route_drivers::asset_configuration;
-use crate::guests::variables::is_name;
 use crate::management::limits::{MANIFEST_BYTES_MAX, MODULE_GRANTS_MAX};
+use lotmq_programs::grant_intersection::{have_common_topics, reaches};
+use lotmq_programs::limits::MODULE_GRANT_BYTES_MAX;
+use lotmq_programs::route_drivers::asset_configuration;
+use lotmq_programs::variables::is_name;
 
 /// Name of the custom section in which a component says what it asks for.
 pub(crate) const MANIFEST_SECTION: &str = "lotmq:manifest";

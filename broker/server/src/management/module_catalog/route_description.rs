@@ -5,7 +5,7 @@ use lot_route_catalogue::module::{self, SECTION};
 use lot_route_catalogue::{DescriptionError, RouteType};
 use lotmq_host::{World, custom_sections};
 
-use crate::guests::route_drivers::asset_configuration;
+use lotmq_programs::route_drivers::asset_configuration;
 
 /// Reason why a description is refused.
 #[derive(Debug, thiserror::Error)]

@@ -17,9 +17,6 @@ use serde_json::{Value, json};
 
 use super::documents::store_bytes;
 use super::figures::Figures;
-use crate::guests::compile_places::{CompileOwner, Rank};
-use crate::guests::late_code::Compiling;
-use crate::guests::{HasPrograms as _, trigger_lint};
 use crate::management::broker::Broker;
 use crate::management::limits::LISTING_ROWS_MAX;
 use crate::management::managed::Managing as _;
@@ -27,6 +24,9 @@ use crate::management::system_state::dropped;
 use lotmq_net::not_opened;
 use lotmq_process::clock::utc_text;
 use lotmq_process::{disk_room, machine, time_zone, usage};
+use lotmq_programs::compile_places::{CompileOwner, Rank};
+use lotmq_programs::late_code::Compiling;
+use lotmq_programs::{HasPrograms as _, trigger_lint};
 
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;

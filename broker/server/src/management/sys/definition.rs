@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use lot_facts::ViewState;
 use lotmq_definitions::{Definition, DefinitionKind, Installed, Owner};
 
-use crate::guests::views::view;
+use lotmq_programs::views::view;
 
 /// Topic of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

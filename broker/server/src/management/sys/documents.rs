@@ -10,12 +10,12 @@ use super::clients;
 use super::figures::Figures;
 use super::rows::Rows;
 use super::users::users_json;
-use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use crate::management::limits::LISTING_ROWS_MAX;
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_process::usage;
+use lotmq_programs::HasPrograms as _;
 
 /// Topic with the function that computes its payload.
 pub(super) struct Document {
@@ -160,7 +160,7 @@ fn users(_: &Broker, tenant: &Tenant) -> String {
 }
 
 fn rules(_: &Broker, tenant: &Tenant) -> String {
-    crate::guests::rules::count(tenant).to_string()
+    lotmq_programs::rules::count(tenant).to_string()
 }
 
 fn status(broker: &Broker, tenant: &Tenant) -> Value {
@@ -197,7 +197,7 @@ fn rule_listing(tenant: &Tenant) -> String {
     let registry = tenant.programs().guests.registry.read();
     let listed = registry.listing(DefinitionKind::Rule, LISTING_ROWS_MAX - BUILT_INS.len());
     drop(registry);
-    let rows = Rows::of(crate::guests::rules::count(tenant));
+    let rows = Rows::of(lotmq_programs::rules::count(tenant));
     let built_in =
         BUILT_INS.iter().map(|rule| json!({ "name": rule.name, "state": "running", "origin": "builtin" }));
     rows.json(built_in.chain(listed.iter().map(|row| json!(row))))

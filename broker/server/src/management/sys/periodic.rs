@@ -16,7 +16,6 @@ use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
 use super::untrusted::AuthorityWatch;
 use super::{full_queues, listing, monitor, publish};
-use crate::guests::asset_names;
 use crate::management::assets::Asset;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
@@ -33,6 +32,7 @@ use lotmq_process::limits::ROUND_SILENCE_MAX;
 use lotmq_process::this_turn;
 use lotmq_process::usage;
 use lotmq_process::watchdog::{StillThreads, Watched};
+use lotmq_programs::asset_names;
 
 /// Period of the thread's rounds while anything happens. Sessions of a removed user end within a
 /// second (commands reference §7.1).

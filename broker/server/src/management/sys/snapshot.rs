@@ -16,8 +16,6 @@ use lotmq_router::filter_matches;
 use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
-use crate::guests::HasPrograms as _;
-use crate::guests::authority::SourceReader;
 use crate::management::assets::Asset;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
@@ -27,6 +25,8 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::replay::Pending;
 use lotmq_core::tenant::subscription::Options;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::authority::SourceReader;
 
 /// Retained topics for a new subscription of a Client, in the order of the tree's tables.
 pub(crate) fn snapshot(

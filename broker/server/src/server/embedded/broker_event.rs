@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use super::admitted::AdmittedClients;
 use super::clients::Clients;
 use super::error::EmbeddedError;
-use crate::guests::recorder::{Denial, Forwarded, LoginEvent, Published, Report, RunEvent, RunRecorder};
+use lotmq_programs::recorder::{Denial, Forwarded, LoginEvent, Published, Report, RunEvent, RunRecorder};
 
 /// Something that happened in the broker.
 #[derive(Clone, Debug, PartialEq)]

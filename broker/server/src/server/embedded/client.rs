@@ -24,8 +24,8 @@ use lotmq_host::Qos;
 use parking_lot::Mutex;
 
 use super::EmbeddedError;
-use crate::guests::recorder::{Denial, Published};
 use crate::management::denials;
+use lotmq_programs::recorder::{Denial, Published};
 
 /// Client Identifier of outside messages whose Client has no name, as definitions see it.
 const CLIENT_ID: &str = "lotmq-run";

@@ -21,9 +21,9 @@ use lotmq_core::turn::Turn;
 
 use super::EmbeddedError;
 use super::client::{Arriving, ClientIdentity, EVERYTHING, LocalClient, ORDINARY};
-use crate::guests::recorder::Published;
 use crate::management::broker::Broker;
 use lotmq_process::this_turn;
+use lotmq_programs::recorder::Published;
 
 /// Client Identifier of the one that sees everything.
 const OBSERVER: &str = "lotmq-observer";

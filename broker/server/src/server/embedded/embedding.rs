@@ -12,11 +12,11 @@ use super::engine::engine_of_user;
 use super::error::refused;
 use super::module::{self, outline};
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
-use crate::guests::compile::Loader;
-use crate::guests::route_drivers::asset_configuration;
-use crate::guests::route_types::RouteTypes;
-use crate::guests::{CompiledDefinition, seeds};
 use crate::management::module_catalog::grants::NamedGrant;
+use lotmq_programs::compile::Loader;
+use lotmq_programs::route_drivers::asset_configuration;
+use lotmq_programs::route_types::RouteTypes;
+use lotmq_programs::{CompiledDefinition, seeds};
 
 /// Shared parts of embedded brokers. Made once, because that takes a moment.
 pub struct Embedding {

@@ -17,10 +17,10 @@ use lotmq_host::auth::{Answer, AuthInstance, AuthSpec, Description, Hooks, Login
 use lotmq_host::fiber::{Endpoint, EndpointTls};
 
 use super::{EmbeddedBroker, EmbeddedError, LOOK};
-use crate::guests::HasPrograms as _;
-use crate::guests::auth_modules::AuthModuleCode;
-use crate::guests::limits::ROUTE_RUN_TIME;
-use crate::guests::recorder::{LoginEvent, Report, RunEvent, RunRecorder as _};
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::auth_modules::AuthModuleCode;
+use lotmq_programs::limits::ROUTE_RUN_TIME;
+use lotmq_programs::recorder::{LoginEvent, Report, RunEvent, RunRecorder as _};
 
 /// Longest time of this machine that a call takes, waiting included, and that a run takes behind
 /// its end.

@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::engine::engine_of_user;
 use super::error::refused;
 use super::{EmbeddedError, EmbeddedProgram};
-use crate::guests::compile::Loader;
-use crate::guests::policies::Policies;
-use crate::guests::route_drivers::{self, asset_configuration};
-use crate::guests::route_modules::described_routes;
-use crate::guests::route_types::RouteTypes;
 use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::route_description;
 use crate::management::modules;
+use lotmq_programs::compile::Loader;
+use lotmq_programs::policies::Policies;
+use lotmq_programs::route_drivers::{self, asset_configuration};
+use lotmq_programs::route_modules::described_routes;
+use lotmq_programs::route_types::RouteTypes;
 
 /// Component with its options of `-addModule`. If they name no grant, it gets all grants that it
 /// asks for.

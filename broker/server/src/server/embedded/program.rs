@@ -7,9 +7,9 @@ use lotmq_host::Engine;
 use lotmq_host::python::Python;
 
 use super::EmbeddedError;
-use crate::guests::compile::Loader;
-use crate::guests::route_types::RouteTypes;
-use crate::guests::{CompiledDefinition, DeployError};
+use lotmq_programs::compile::Loader;
+use lotmq_programs::route_types::RouteTypes;
+use lotmq_programs::{CompiledDefinition, DeployError};
 
 /// A program that can be deployed.
 pub struct EmbeddedProgram {

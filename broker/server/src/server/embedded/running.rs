@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::broker_event::EventRecorder;
 use super::served::ServedRoute;
 use super::{EmbeddedBroker, EmbeddedError, PATIENCE};
-use crate::guests::HasPrograms as _;
-use crate::guests::limits::ROUTE_RUN_TIME;
-use crate::guests::recorder::{Report, RunEvent, RunRecorder as _};
-use crate::guests::routes::RouteRunner;
-use crate::guests::routes::asked_run::RunBounds;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::limits::ROUTE_RUN_TIME;
+use lotmq_programs::recorder::{Report, RunEvent, RunRecorder as _};
+use lotmq_programs::routes::RouteRunner;
+use lotmq_programs::routes::asked_run::RunBounds;
 
 /// Time of this machine that a guest has for its end after it was refused what it was not granted.
 /// Guests that give up then never come to rest.

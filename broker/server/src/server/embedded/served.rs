@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::guests::hosting::Hosting;
-use crate::guests::routes::{ClientPlaces, RouteRunner};
+use lotmq_programs::hosting::Hosting;
+use lotmq_programs::routes::{ClientPlaces, RouteRunner};
 
 /// A route as its clients see it.
 pub struct ServedRoute {

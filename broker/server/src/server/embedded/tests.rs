@@ -2,8 +2,8 @@ use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::Value;
 
 use super::*;
-use crate::guests::limits::REPORTS_PER_ROUND;
-use crate::guests::recorder::{Denial, Published};
+use lotmq_programs::limits::REPORTS_PER_ROUND;
+use lotmq_programs::recorder::{Denial, Published};
 
 const EVERYTHING: &str = r#"DEFINE ACTION Boot
 ON START DO

@@ -11,9 +11,9 @@ use lotmq_host::{MetricChange, RunWait, RunnerMetrics};
 
 use super::family::{FamilyRow, Reading, Samples, families};
 use super::whole::of_tenants;
-use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use crate::server::limits::DEFINITIONS_FIGURED_MAX;
+use lotmq_programs::HasPrograms as _;
 
 /// Families about definitions.
 #[expect(clippy::cast_precision_loss, reason = "figures beyond 2^53 need no last digit")]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::family::{FamilyRow, Reading, Samples, families};
-use crate::guests::HasPrograms as _;
-use crate::guests::limits::ROUTE_DELIVERY_BOUNDS;
-use crate::guests::routes::RouteRunner;
-use crate::guests::routes::dead_letters::DeadFigures;
-use crate::guests::routes::http_figures::HttpFigures;
-use crate::guests::routes::status::RouteStatus;
 use crate::management::broker::Broker;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::limits::ROUTE_DELIVERY_BOUNDS;
+use lotmq_programs::routes::RouteRunner;
+use lotmq_programs::routes::dead_letters::DeadFigures;
+use lotmq_programs::routes::http_figures::HttpFigures;
+use lotmq_programs::routes::status::RouteStatus;
 
 /// Families about routes.
 pub(super) static ROUTES: &[FamilyRow] = families! {

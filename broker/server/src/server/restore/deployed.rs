@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use lotmq_changes::Recovered;
 
-use crate::guests;
-use crate::guests::outboxes;
 use crate::management::broker::Broker;
 use crate::management::{assets, modules, tenant_projects};
 use lotmq_core::tenant::Tenant;
 use lotmq_process::restoring::Restoring;
+use lotmq_programs::outboxes;
 
 /// Deploys again what these tenants had, and takes it out of `rows`. No route is opened before the
 /// module that it names, and those that decide on what it publishes.
@@ -24,7 +23,7 @@ pub(crate) fn deployed(broker: &Broker, tenants: &[Arc<Tenant>], rows: &mut Reco
     assets::restore(&broker.hosting, tenants);
     let definitions = tenant_projects::restore_displaced(tenants, definitions);
     let notes = (&*rows.settings, &*broker.quarantined);
-    guests::definitions(&broker.hosting, tenants, definitions, notes, &restoring);
+    lotmq_programs::definitions(&broker.hosting, tenants, definitions, notes, &restoring);
     outboxes::forget_unclaimed(&broker.hosting, tenants);
     tenant_projects::restore(tenants, std::mem::take(&mut rows.projects), &rows.settings);
     modules::restore(&broker.hosting, tenants, other_modules, &restoring);

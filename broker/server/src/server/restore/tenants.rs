@@ -12,16 +12,16 @@ use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
 use tracing::{error, warn};
 
-use crate::guests::HasPrograms as _;
-use crate::guests::variables::{VariableRoom, Variables};
-use crate::guests::{Guests, Programs};
-use crate::guests::{kept_claims, kept_errors};
 use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
 use crate::management::audit::Audit;
 use crate::management::login_places;
 use crate::management::managed::Managed;
 use crate::server::{StartError, Surroundings};
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::variables::{VariableRoom, Variables};
+use lotmq_programs::{Guests, Programs};
+use lotmq_programs::{kept_claims, kept_errors};
 
 /// Name of the table of accounts.
 const USERS: &str = "users";

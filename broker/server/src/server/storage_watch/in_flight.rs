@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::guests::Hosting;
 use crate::server::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::owner_totals::OwnerTotals;
@@ -20,6 +19,7 @@ use lotmq_core::shares::part;
 use lotmq_core::tenant::client::{Client, ClientState, Queued};
 use lotmq_process::clock::thread_cpu;
 use lotmq_process::usage;
+use lotmq_programs::Hosting;
 
 /// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;

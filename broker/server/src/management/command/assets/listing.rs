@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::super::reply::{Done, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::masked_status;
-use crate::guests::route_types;
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
+use lotmq_programs::route_types;
 
 pub(in crate::management::command) static LIST: Verb = Verb {
     name: "list",

@@ -7,13 +7,13 @@ use super::super::argument::word;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::not_found;
-use crate::guests::HasPrograms as _;
-use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
-use crate::guests::route_modules::type_schema;
-use crate::guests::route_types;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::module_catalog::{Module, Said};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::route_drivers::asset_configuration::{self, ANYTHING};
+use lotmq_programs::route_modules::type_schema;
+use lotmq_programs::route_types;
 
 pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
     name: "assetDefaultConfig",

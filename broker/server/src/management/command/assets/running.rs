@@ -10,12 +10,12 @@ use super::super::ownership::Removal;
 use super::super::reply::{Done, EntityType, Refusal};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::{find, masked_status, not_found, tell, without_module};
-use crate::guests::HasPrograms as _;
-use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::managed::Managing as _;
 use crate::management::modules;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::route_orders::RouteOrder;
 
 pub(in crate::management::command) static RUN: Verb = Verb {
     name: "run",

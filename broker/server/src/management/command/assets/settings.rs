@@ -21,13 +21,6 @@ use super::super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::super::verb::{Call, Effect, Permission, Verb, Work};
 use super::running::give_order;
 use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
-use crate::guests::HasPrograms as _;
-use crate::guests::asset_names::OF_ROUTE;
-use crate::guests::policies::bound::Bounds;
-use crate::guests::policies::{Autostart, Policies, Restart};
-use crate::guests::route_drivers;
-use crate::guests::route_drivers::asset_configuration;
-use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::AssetRecord;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::limits::{
@@ -38,6 +31,13 @@ use crate::management::module_catalog::grants::{self, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::asset_names::OF_ROUTE;
+use lotmq_programs::policies::bound::Bounds;
+use lotmq_programs::policies::{Autostart, Policies, Restart};
+use lotmq_programs::route_drivers;
+use lotmq_programs::route_drivers::asset_configuration;
+use lotmq_programs::route_orders::RouteOrder;
 
 pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
     name: "assetConfigSave",

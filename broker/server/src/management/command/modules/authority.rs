@@ -8,13 +8,13 @@ use std::sync::Arc;
 use lotmq_auth::ROOT;
 use lotmq_definitions::{DefinitionKind, Owner};
 
-use crate::guests::HasPrograms as _;
 use crate::management::assets::AssetKind;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::Module;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
 
 /// Checks that nothing of another user begins to run what the caller brings as a module. The owner
 /// of a module is not refused: assets of others are [stopped](super::foreign_assets) instead, so

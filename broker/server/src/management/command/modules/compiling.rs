@@ -8,7 +8,7 @@
 //! memory. Meanwhile the status of the module says that it is compiled.
 //!
 //! Bounds: [`UserPlaces`](crate::management::command_queue::UserPlaces) count the threads; the
-//! workers are in [`CompileWorkers`](crate::guests::compile_workers::CompileWorkers).
+//! workers are in [`CompileWorkers`](lotmq_programs::compile_workers::CompileWorkers).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +20,6 @@ use lotmq_changes::TenantId;
 use lotmq_pulse::goes_on;
 
 use super::parts;
-use crate::guests::compile::Loader;
-use crate::guests::compile_places::CompilePlace;
-use crate::guests::compile_workers::CompileFor;
-use crate::guests::policies::Policies;
-use crate::guests::{DeployError, Hosting};
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
@@ -33,6 +28,11 @@ use crate::management::limits::MODULE_COMPILE_REPORT_PAUSE;
 use crate::management::module_catalog::Module;
 use crate::management::modules::{self, CompiledModule};
 use lotmq_codes::Code;
+use lotmq_programs::compile::Loader;
+use lotmq_programs::compile_places::CompilePlace;
+use lotmq_programs::compile_workers::CompileFor;
+use lotmq_programs::policies::Policies;
+use lotmq_programs::{DeployError, Hosting};
 
 /// Period at which the end of the wait is looked for.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

@@ -10,10 +10,6 @@ use std::sync::Arc;
 use lotmq_changes::Batch;
 
 use super::authority;
-use crate::guests;
-use crate::guests::HasPrograms as _;
-use crate::guests::asset_names;
-use crate::guests::route_orders::RouteOrder;
 use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::command::assets::running::give_order;
@@ -22,6 +18,9 @@ use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::asset_names;
+use lotmq_programs::route_orders::RouteOrder;
 
 /// Assets that were stopped, with what was ordered for each before.
 #[derive(Default)]
@@ -94,7 +93,7 @@ impl StoppedAssets {
                 format!("module '{module}' was changed by its owner; -run {name} starts it as it is now");
             if let Some(known) = asset.known(call.tenant) {
                 let now = call.hosting.definitions_now().wall;
-                guests::note_not_followed(call.core, call.tenant, &known, &message, now);
+                lotmq_programs::note_not_followed(call.core, call.tenant, &known, &message, now);
             }
             let warning = format!("Asset '{name}' of another user was stopped: they start it with -run.");
             done = done.with_warning(Code::InstanceNotFollowed, &warning);

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::compiling::ComponentPlace;
 use super::options::{listed, may_install, named_grant};
 use super::{authority, compiling, foreign_assets, instances, not_found, stored_signed_by, tell};
-use crate::guests::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 use crate::management::command::add_entity::refused;
 use crate::management::command::argument::{FORCE, option, word};
 use crate::management::command::ownership::Removal;
@@ -25,6 +24,7 @@ use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules;
 use lotmq_codes::Code;
+use lotmq_programs::{HasPrograms as _, granting, named_modules, route_drivers, route_modules};
 
 pub(in crate::management::command) static GRANT: Verb = Verb {
     name: "grantModule",

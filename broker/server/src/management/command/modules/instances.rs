@@ -6,8 +6,6 @@ use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
 
 use super::compiling::{self, ComponentPlace};
-use crate::guests::Guests;
-use crate::guests::asset_names;
 use crate::management::assets;
 use crate::management::command::add_entity::refused;
 use crate::management::command::ownership::Removal;
@@ -15,6 +13,8 @@ use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use lotmq_codes::Code;
+use lotmq_programs::Guests;
+use lotmq_programs::asset_names;
 
 /// Puts the present version of a module in the place of that which its instances run; gives those
 /// that run on with the version before, with the reasons.

@@ -21,10 +21,6 @@ use serde_json::{Value, json};
 
 use super::given_back::{self, origin_of};
 use super::rights::check_owner;
-use crate::guests::HasPrograms as _;
-use crate::guests::routes::replacing;
-use crate::guests::scripts::{self, Provenance};
-use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests, Hosting};
 use crate::management::command::add_entity::refused;
 use crate::management::command::deploy_warnings::newly_named::NewlyNamed;
 use crate::management::command::deploy_warnings::{Before, Deployed, PROJECT_WARNINGS};
@@ -37,6 +33,10 @@ use crate::management::projects::Project;
 use crate::management::sys;
 use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::routes::replacing;
+use lotmq_programs::scripts::{self, Provenance};
+use lotmq_programs::{CompiledDefinition, CompiledProgram, Guests, Hosting};
 
 /// Project of compiled programs, ready to be installed.
 pub(crate) struct CompiledProject {
@@ -583,7 +583,7 @@ fn warn_of_denied_triggers(
     problems: &mut Problems,
 ) {
     for (definition, place) in installed {
-        let unheard = guests::trigger_lint::warnings(tenant, definition);
+        let unheard = lotmq_programs::trigger_lint::warnings(tenant, definition);
         unheard.into_iter().for_each(|warning| problems.warning(place, warning));
     }
 }
@@ -594,7 +594,7 @@ fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
         return tenant.programs().scripts.stored(tenant, name);
     };
     let registry = tenant.programs().guests.registry.read();
-    guests::row(tenant, registry.get(kind, name)?)
+    lotmq_programs::row(tenant, registry.get(kind, name)?)
 }
 
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
@@ -709,7 +709,7 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
 
 /// Publishes the list of scripts and the number of rules.
 pub(crate) fn listings_changed(call: &mut Call<'_>) {
-    let rules = guests::rules::count(call.tenant).to_string();
+    let rules = lotmq_programs::rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", rules);
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
 }

@@ -7,12 +7,12 @@ use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, Origin};
 use tracing::error;
 
-use crate::guests::HasPrograms as _;
-use crate::guests::{install_stored, scripts};
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
 use crate::management::projects::displaced::PREFIX;
 use crate::management::sys;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::{install_stored, scripts};
 
 /// Deploys displaced definitions again whose names are not `coming` and that nobody has defined
 /// anew; their kinds and names. The caller holds the lock of changes.

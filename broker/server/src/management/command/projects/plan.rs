@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::compiled::{CompiledProject, Present, would_give_back, would_remove};
 use super::rights;
-use crate::guests::HasPrograms as _;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
 use crate::management::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::managed::Managing as _;
 use crate::management::projects::{Project, fingerprint, opened_administration};
 use lotmq_codes::Code;
+use lotmq_programs::HasPrograms as _;
 
 /// Tells what loading a compiled project would change, as [`ProjectPlan::tell`] does; errors as
 /// loading tells them.

@@ -9,8 +9,6 @@ use lotmq_definitions::{DefinitionKind, Owner};
 use serde_json::{Value, json};
 
 use super::compiled::owned;
-use crate::guests::HasPrograms as _;
-use crate::guests::authority;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::{Call, Permission};
 use crate::management::limits::OF_OTHERS_SHOWN_MAX;
@@ -18,6 +16,8 @@ use crate::management::managed::Managing as _;
 use crate::management::projects::Project;
 use lotmq_codes::Code;
 use lotmq_core::tenant::Tenant;
+use lotmq_programs::HasPrograms as _;
+use lotmq_programs::authority;
 
 /// Checks that the owner of a project may deploy an entity. They need the right of the command for
 /// it. With `spares_others`, an entity that another user has added by hand is left alone.
