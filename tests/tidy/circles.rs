@@ -14,7 +14,7 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[(
 
 /// Crates whose modules at the top are looked into as well.
 const LOOKED_INTO: &[&str] =
-    &["broker/core", "broker/host", "broker/net", "broker/programs", "broker/server"];
+    &["broker/core", "broker/host", "broker/net", "broker/operations", "broker/programs", "broker/server"];
 
 /// Modules within one at the top that stand in a circle, by `crate: module`.
 const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
@@ -22,6 +22,24 @@ const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
     ("broker/host: executor", &["runner", "spare", "spare_thread", "starts", "worker"]),
     ("broker/host: python", &["code", "instance", "sleep"]),
     ("broker/host: route", &["described", "instance"]),
+    ("broker/operations: audit", &["shares", "trail"]),
+    (
+        "broker/operations: command",
+        &[
+            "add_entity",
+            "answer",
+            "assets",
+            "definition_verbs",
+            "deploy_warnings",
+            "modules",
+            "remove_entity",
+            "reply",
+            "rules",
+            "run",
+            "users",
+            "verb",
+        ],
+    ),
     ("broker/programs: routes", &["dead_letters", "kept_place", "memory_buffer", "outbox", "runner"]),
 ];
 

@@ -114,7 +114,7 @@ fn verbs_of_later_versions_are_all_explained() {
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
     let explained: BTreeSet<&str> = rows.flat_map(quoted).filter_map(|word| word.strip_prefix('-')).collect();
-    let source = document("broker/server/src/management/command/mod.rs");
+    let source = document("broker/operations/src/command/mod.rs");
     let (_, list) = source.split_once("static NOT_AVAILABLE: &[&str] = &[").unwrap();
     let (list, _) = list.split_once("];").unwrap();
     let refused: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();

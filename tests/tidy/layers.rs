@@ -9,7 +9,7 @@ use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 43] = [
+const LAYERS: [(&str, u8); 44] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -47,6 +47,7 @@ const LAYERS: [(&str, u8); 43] = [
     ("lotmq-net", 5),
     ("lotmq-programs", 5),
     ("lotmq-admin", 6),
+    ("lotmq-operations", 6),
     ("lotmq-server", 7),
     ("lotmq-lsp", 8),
     ("lotmq-runner", 8),
@@ -113,10 +114,10 @@ const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
 const NAMES_STORE: [(&str, &str); 11] = [
     ("broker/process/src/disk_room.rs", "free space of the disk"),
     ("broker/programs/src/route_drivers/folders.rs", "size of the disk"),
-    ("broker/server/src/management/backup/archive.rs", "whether an error says that the disk is full"),
-    ("broker/server/src/management/backup/spool.rs", "free space of the disk"),
-    ("broker/server/src/management/command/audit.rs", "whether an error says that the disk is full"),
-    ("broker/server/src/management/command/backup.rs", "free space of the disk"),
+    ("broker/operations/src/backup/archive.rs", "whether an error says that the disk is full"),
+    ("broker/operations/src/backup/spool.rs", "free space of the disk"),
+    ("broker/operations/src/command/audit.rs", "whether an error says that the disk is full"),
+    ("broker/operations/src/command/backup.rs", "free space of the disk"),
     ("broker/server/src/server.rs", "opens the store of a broker"),
     ("broker/server/src/server/embedded.rs", "opens the store of an embedded broker"),
     ("broker/server/src/server/offline_password.rs", "opens the store of a broker that is stopped"),
@@ -284,7 +285,7 @@ fn core_reaches_no_database() {
 
 #[test]
 fn only_the_assembly_of_the_broker_names_the_store() {
-    let folders = ["broker/core", "broker/programs", "broker/server", "broker/process"];
+    let folders = ["broker/core", "broker/operations", "broker/programs", "broker/server", "broker/process"];
     let is_of_broker =
         |source: &&Source| !source.is_test() && folders.iter().any(|folder| source.path.starts_with(folder));
     let names_store = |source: &Source| {

@@ -13,7 +13,7 @@ const PARTS: [(&str, &str); 23] = [
     ("broker/core/src", "The data path"),
     ("broker/net/src", "Listeners and shards"),
     ("broker/programs/src", "Programs and routes"),
-    ("broker/server/src/management", "Commands, audit, modules"),
+    ("broker/operations/src", "Commands, audit, modules"),
     ("broker/admin/src", "Health and metrics"),
     ("broker/server/src/server", "Start and storage"),
     ("broker/process/src", "Process and machine"),

@@ -185,7 +185,7 @@ fn a_target_that_does_not_build_fails_the_fuzzing() {
 #[test]
 fn fuzz_targets_call_functions_whose_corpus_is_replayed() {
     for (name, call, replay) in [
-        ("command", "lotmq_server::fuzz_command", "broker/server/src/management/command/fuzz.rs"),
+        ("command", "lotmq_operations::fuzz_command", "broker/operations/src/command/fuzz.rs"),
         ("compile", "lot_to_wasm::fuzz_compile", "lot-to-wasm/tests/compiler/robustness.rs"),
         ("component", "lotmq_host::fuzz_component", "broker/host/src/fuzz.rs"),
         ("config", "lotmq_config::fuzz_config", "broker/config/src/fuzz.rs"),

@@ -1,18 +1,18 @@
-//! The broker itself: commands, the `$SYS` tree, start and stop.
+//! The broker itself: what assembles, starts, stops and restores it.
 //!
 //! ```text
-//! server (start, stop) ─▶ management (commands, $SYS tree)
+//! lotmq_server (start, stop) ─▶ lotmq_operations (commands, $SYS tree)
 //!     ─▶ lotmq_net (sockets), lotmq_programs (programs) ─▶ lotmq_process (clocks, threads)
 //! ```
 //!
 //! On the path of a message: `lotmq_net` reads it into a turn and hands it to `lotmq_core`. The
 //! core decides its effect and its receivers, and writes it through `lotmq_net`. `lotmq_programs`
-//! starts the definitions that it triggers, and [`management`] takes messages for the broker
+//! starts the definitions that it triggers, and `lotmq_operations` takes messages for the broker
 //! itself. Start with [`Server`].
 //!
-//! Invariants: none of these parts knows one to its left; no lock is held across an await; tasks
-//! are spawned here, in `programs` and in `host` only. Not here: the data path (`core`), permanence
-//! (`store`), programs and routes (`programs`), sandboxes (`host`).
+//! Invariants: none of these crates knows one to its left; no lock is held across an await; these
+//! crates and `host` alone spawn tasks. Not here: the data path (`core`), permanence (`store`),
+//! programs and routes (`programs`), commands (`operations`), sandboxes (`host`).
 //!
 //! Further invariants, with the tests that guard them:
 //!
@@ -40,32 +40,11 @@
 //!   `variables_kept_during_a_full_queue_stay_ordered_with_commands`,
 //!   `value_rejected_by_the_store_is_saved_later`,
 //!   `kept_value_flood_does_not_lose_acknowledged_changes_of_other_users`.
-//! - No audit record and no published log line holds a secret, a password or a payload. Answered
-//!   commands are in the audit after `kill -9`. Tests `audit_records_every_command_and_no_secret`,
-//!   `no_line_holds_a_secret_a_password_or_a_payload`,
-//!   `answered_commands_survive_kill_9_in_an_intact_audit_chain`.
-//! - Logins, denials and readers push out no audit record of an administrator. Removed records are
-//!   noticed. Tests `neither_logins_nor_readers_push_out_what_administrators_did`,
-//!   `newest_records_that_somebody_took_out_of_the_file_are_missed`.
-//! - Data of a reply reaches only the sessions and definitions of the asking user. Tests
-//!   `a_reply_is_for_who_asked_and_others_learn_verb_result_and_user`,
-//!   `definitions_see_replies_to_their_owners_only`.
-//! - A log line costs nothing without a reader, and causes no other line. Tests
-//!   `only_what_is_wanted_is_heard`, `lines_beget_no_lines`.
 //! - The broker checks a Will with the identity of the Client that set it. Tests
 //!   `a_will_is_asked_for_when_its_session_is_taken_over`,
 //!   `the_will_of_a_removed_user_is_discarded`.
 //! - A waiting message is delivered only to Clients that may have it at that time. Test
 //!   `queued_messages_are_authorised_again_on_delivery`.
-//!
-//! # Adding a command
-//!
-//! 1. Add a `static` of type `Verb` to a file of `management/command`: name, arguments, permission,
-//!    effect on the store, summary and example for `-help`, and its function.
-//! 2. Add a line to `GROUPS` in `management/command/mod.rs`. No other code knows the verb.
-//! 3. New reply codes get a row in `table.rs` of crate `codes`.
-//! 4. Add a row to `tests/verbs.rs`. `UPDATE=1` writes its usage errors into
-//!    `tests/usage_errors.tsv`.
 //!
 //! # Adding a metric
 //!
@@ -74,7 +53,7 @@
 //! 2. Run `UPDATE=1 cargo test -p tidy`. It writes `docs/metrics.md` and the Grafana board.
 //! 3. Alerts are rows of `metrics/documents/alerts.rs`. Counts for each message are in
 //!    `core/src/figures.rs`, where each thread writes for itself. Other `$SYS` topics are in
-//!    `management/sys/documents.rs`.
+//!    `sys/documents.rs` of crate `operations`.
 //!
 //! # Threads
 //!
@@ -141,11 +120,10 @@
 //!
 //! Log lines are constant messages with fields (`tracing`). No log line and no metric holds a
 //! payload, a password, a secret, or the text of a library's error about a secret (tests
-//! `hidden_secrets`). Commands are logged by verb. `management::logs::layer` collects the lines
-//! that a connected Client is subscribed to, and the housekeeper publishes them. The audit records
-//! commands, logins and denials in the store, chained and encrypted.
+//! `hidden_secrets`). Commands are logged by verb. `lotmq_operations::logs::layer` collects the
+//! lines that a connected Client is subscribed to, and the housekeeper publishes them. The audit
+//! records commands, logins and denials in the store, chained and encrypted.
 
-mod management;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -154,17 +132,15 @@ mod tests;
 
 pub use lotmq_core::limits::markdown as limits_markdown;
 pub use lotmq_net::listening_socket::ListenAddress;
+pub use lotmq_operations::command::{commands_markdown, takes_text, verb_names};
+pub use lotmq_operations::logs::layer as log_topics;
+pub use lotmq_operations::{backup, projects};
 pub use lotmq_process::time_zone::LocalZone;
 pub use lotmq_programs::json::value_of_json;
 pub use lotmq_programs::recorder::{Denial, Forwarded, LoginEvent, Published, Report};
 pub use lotmq_programs::route_modules::named as module_of_route;
 pub use lotmq_programs::route_types::runs_route_type;
 pub use lotmq_programs::seeds::is_seed;
-#[doc(hidden)]
-pub use management::command::fuzz_command;
-pub use management::command::{commands_markdown, takes_text, verb_names};
-pub use management::logs::layer as log_topics;
-pub use management::{backup, projects};
 pub use server::in_process::{CommandReply, CommandUser, execute_command};
 pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};

@@ -42,23 +42,10 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 pub use self::follower::{ContentsError, apply_changes, stored_contents};
+use self::observed_broker::AdminView;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use self::snapshot_socket::SnapshotSocket;
-use crate::management::accounts::{self, AccountsError};
-use crate::management::audit;
-use crate::management::backup::{Backups, RestoreReport};
-use crate::management::broker::Broker;
-use crate::management::command;
-use crate::management::command_queue::Commands;
-use crate::management::exposure::Exposure;
-use crate::management::logins::Logins;
-use crate::management::logs::Logs;
-use crate::management::logs::client_lines::ClientLines;
-use crate::management::managed::Managing as _;
-use crate::management::sys;
-use crate::management::system_state::Sys;
-use crate::management::uploads::Uploads;
 use lotmq_core::clock::Clock;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
@@ -71,6 +58,20 @@ use lotmq_net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use lotmq_net::quic::{self, Quic, QuicListener};
 use lotmq_net::shard::{self, Seats, Shard, ShardThreads};
+use lotmq_operations::accounts::{self, AccountsError};
+use lotmq_operations::audit;
+use lotmq_operations::backup::{Backups, RestoreReport};
+use lotmq_operations::broker::Broker;
+use lotmq_operations::command;
+use lotmq_operations::command_queue::Commands;
+use lotmq_operations::exposure::Exposure;
+use lotmq_operations::logins::Logins;
+use lotmq_operations::logs::Logs;
+use lotmq_operations::logs::client_lines::ClientLines;
+use lotmq_operations::managed::Managing as _;
+use lotmq_operations::sys;
+use lotmq_operations::system_state::Sys;
+use lotmq_operations::uploads::Uploads;
 use lotmq_process::alarm::Alarm;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::descriptors::Descriptors;
@@ -469,7 +470,7 @@ impl Server {
                 is_public: config.admin.bind.is_some(),
                 watchdog: Arc::clone(&self.broker.hosting.watchdog),
             };
-            self.admin = Some(Admin::start(Arc::<Broker>::clone(&self.broker), sockets, setup)?);
+            self.admin = Some(Admin::start(Arc::new(AdminView(Arc::clone(&self.broker))), sockets, setup)?);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod full_queue;
 mod heartbeat;
 mod held;
 mod memory;
+mod operations;
 mod parts;
 mod programs;
 mod session_end;

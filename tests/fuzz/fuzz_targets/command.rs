@@ -1,4 +1,4 @@
 //! Payloads of commands, taken apart.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lotmq_server::fuzz_command(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lotmq_operations::fuzz_command(bytes));

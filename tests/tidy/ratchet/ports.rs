@@ -9,17 +9,25 @@ use crate::syntax::{Look, Walk, crates};
 
 /// Rules: name, folders that it holds for, and the text that breaks it.
 const PORTS: [(&str, &[&str], &str); 4] = [
-    ("default-tenant", &["broker/core", "broker/net", "broker/programs", "broker/server"], "default_tenant("),
+    (
+        "default-tenant",
+        &["broker/core", "broker/net", "broker/operations", "broker/programs", "broker/server"],
+        "default_tenant(",
+    ),
     // Limits of something that a tenant has come from the tenant.
-    ("limits", &["broker/core", "broker/net", "broker/programs", "broker/server"], "config.limits"),
+    (
+        "limits",
+        &["broker/core", "broker/net", "broker/operations", "broker/programs", "broker/server"],
+        "config.limits",
+    ),
     // Principals have other sources than stored accounts.
     (
         "account-number",
-        &["broker/core", "broker/net", "broker/programs", "broker/server"],
+        &["broker/core", "broker/net", "broker/operations", "broker/programs", "broker/server"],
         "identity.account",
     ),
     // A verb borrows the parts that it needs.
-    ("deref", &["broker/net", "broker/programs", "broker/server"], "Deref for "),
+    ("deref", &["broker/net", "broker/operations", "broker/programs", "broker/server"], "Deref for "),
 ];
 
 pub(super) fn count(counts: &mut Counts) {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::management::broker::Broker;
 use crate::server::limits::COLD_START_THREADS_MAX;
+use lotmq_operations::broker::Broker;
 use lotmq_programs::cold_start::{DeferredCompile, NextStep, Pass};
 use lotmq_programs::late_code::Compiling;
 

@@ -53,7 +53,6 @@ pub use program::EmbeddedProgram;
 pub use served::ServedRoute;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
-use crate::management::broker::Broker;
 use ambient::VirtualAmbient;
 use broker_event::EventRecorder;
 use clients::Clients;
@@ -67,6 +66,7 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::internal::encoded;
 use lotmq_core::{Entropy, Hashing};
 use lotmq_net::shard;
+use lotmq_operations::broker::Broker;
 use lotmq_process::this_turn;
 use lotmq_process::watchdog::Watchdog;
 use lotmq_programs::named_modules;

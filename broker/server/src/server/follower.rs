@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lotmq_changes::{ManagedChanges, Recovered, RecoveredQueues, SnapshotError, StoreError};
 
 use crate::Server;
-use crate::management::apply::apply;
 use lotmq_core::turn::Turn;
+use lotmq_operations::apply::apply;
 
 /// Reason why the contents of a log were not read.
 #[derive(Debug, thiserror::Error)]

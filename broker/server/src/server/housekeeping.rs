@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::storage_watch::StorageWatch;
-use crate::management::broker::Broker;
-use crate::management::limits::RESTING_PERIOD;
 use lotmq_core::client::{delayed, housekeeping};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_operations::broker::Broker;
+use lotmq_operations::limits::RESTING_PERIOD;
 use lotmq_process::clock::definitions_now;
 use lotmq_process::heap::Heap;
 use lotmq_process::limits::ROUND_SILENCE_MAX;

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::Server;
-use crate::management::command::command_in_process;
-pub use crate::management::command_queue::job::CommandReply;
+use lotmq_operations::command::command_in_process;
+pub use lotmq_operations::command_queue::job::CommandReply;
 
 /// User of a tenant, whose rights a command has.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Bounds of the start, of metrics and of the watch over storage: name, unit, and why this number.
 
-use crate::management::limits::{COMMAND_THREADS, MODULE_COMPILES_PER_USER_MAX};
+use lotmq_operations::limits::{COMMAND_THREADS, MODULE_COMPILES_PER_USER_MAX};
 use lotmq_programs::limits::ROUTE_THREADS_MAX;
 
 /// Threads that compile behind the listeners after a start, each with a worker process at most.

@@ -3,8 +3,8 @@
 use lotmq_changes::QuarantineRow;
 use tracing::{error, warn};
 
-use crate::management::broker::Broker;
 use crate::server::limits::QUARANTINED_LOGGED_MAX;
+use lotmq_operations::broker::Broker;
 use lotmq_programs::HasPrograms as _;
 
 /// Logs what waits for routes in memory alone, which ends with the broker.

@@ -13,7 +13,7 @@ mod traffic;
 mod whole;
 
 use self::family::{FamilyKind, FamilyRow, Reading, Samples, head};
-use crate::management::broker::Broker;
+use lotmq_operations::broker::Broker;
 
 /// Families by section.
 static SECTIONS: &[(&str, &[FamilyRow])] = &[

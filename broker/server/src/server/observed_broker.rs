@@ -1,20 +1,25 @@
 //! The broker as the port for health and metrics sees it.
 
+use std::sync::Arc;
+
 use lotmq_admin::{Health, ObservedBroker};
 use serde_json::{Map, Value, json};
 
 use super::metrics;
-use crate::management::broker::Broker;
-use crate::management::sys::{failures, state};
+use lotmq_operations::broker::Broker;
+use lotmq_operations::sys::{failures, state};
 use lotmq_programs::late_code::Compiling;
 
-impl ObservedBroker for Broker {
+/// Broker whose health and figures the port shows.
+pub(super) struct AdminView(pub(super) Arc<Broker>);
+
+impl ObservedBroker for AdminView {
     /// Not well while nothing can be stored, when a part of the broker has ended or stands still,
     /// when a listener for clients could not be opened, and while definitions of the start are
     /// still being compiled.
     fn health(&self, silent: Option<String>) -> Health {
-        let failures = failures(self, silent);
-        let compiling = Compiling::now(&self.hosting);
+        let failures = failures(&self.0, silent);
+        let compiling = Compiling::now(&self.0.hosting);
         let is_well = failures.is_empty() && compiling.is_none();
         let mut members = Map::new();
         members.insert("status".to_owned(), state(&failures, compiling.is_some()).into());
@@ -25,14 +30,14 @@ impl ObservedBroker for Broker {
         if let Some(compiling) = compiling {
             members.insert("compiling".to_owned(), compiling.to_json());
         }
-        if !self.quarantined.is_empty() {
-            members.insert("quarantined_rows".to_owned(), self.quarantined.len().into());
+        if !self.0.quarantined.is_empty() {
+            members.insert("quarantined_rows".to_owned(), self.0.quarantined.len().into());
         }
-        let damaged = self.core.log.metrics().damaged();
+        let damaged = self.0.core.log.metrics().damaged();
         if damaged > 0 {
             members.insert("damaged_found".to_owned(), damaged.into());
         }
-        let not_opened = self.net.not_opened.lock();
+        let not_opened = self.0.net.not_opened.lock();
         if !not_opened.is_empty() {
             let listeners =
                 not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
@@ -42,6 +47,6 @@ impl ObservedBroker for Broker {
     }
 
     fn figures(&self) -> String {
-        metrics::text(self)
+        metrics::text(&self.0)
     }
 }

@@ -13,8 +13,8 @@ use lotmq_store::Store;
 use serde_json::json;
 
 use super::{StartError, store_options};
-use crate::management::accounts::{self, AccountsError, Scram};
-use crate::management::audit::{Audit, Event, Kind, Record};
+use lotmq_operations::accounts::{self, AccountsError, Scram};
+use lotmq_operations::audit::{Audit, Event, Kind, Record};
 use lotmq_process::clock::wall_ms;
 
 /// Name of users' passwords in the audit, as that of a verb.

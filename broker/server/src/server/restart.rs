@@ -11,9 +11,9 @@ use lotmq_config::Config;
 use tracing::{error, info};
 
 use crate::Server;
-use crate::management::backup::RestoreReport;
 use crate::server::StartError;
 use lotmq_net::listening_socket::ListenAddress;
+use lotmq_operations::backup::RestoreReport;
 use lotmq_process::clock::wall_ms;
 
 /// Former run of a broker that is started again: its addresses, and the outcome of the restore.

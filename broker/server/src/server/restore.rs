@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use lotmq_changes::{Recovered, RestoreScope, StoreError};
 
-use crate::management::assets;
-use crate::management::broker::Broker;
 use lotmq_core::tenant::Tenant;
+use lotmq_operations::assets;
+use lotmq_operations::broker::Broker;
 use lotmq_programs::interrupted_runs::{self, Unfinished};
 use lotmq_programs::outboxes;
 
@@ -64,8 +64,8 @@ mod tests {
     use lotmq_definitions::DefinitionKind;
 
     use super::restore;
-    use crate::management::broker::Broker;
     use crate::testing::Running;
+    use lotmq_operations::broker::Broker;
     use lotmq_programs::HasPrograms as _;
 
     const ACME: TenantId = TenantId(1);

@@ -32,8 +32,8 @@ use lotmq_host::{Executor, ExecutorOptions, Machine, Sink};
 use lotmq_store::{OpenError, Store};
 
 use super::{StartError, Surroundings, assemble, engine, entropy, restore, snapshot_socket, store_options};
-use crate::management::broker::Broker;
 use lotmq_net::shard;
+use lotmq_operations::broker::Broker;
 use lotmq_process::clock::SystemClock;
 use lotmq_process::lifetimes::Anchor;
 use lotmq_process::machine;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use lotmq_auth::{LoginOrigin, Source};
 use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
-use crate::management::limits::COMMAND_SILENCE_MAX;
-use crate::management::logins::Check;
 use crate::testing::{PATIENCE, Running, stall, until_silent};
+use lotmq_operations::limits::COMMAND_SILENCE_MAX;
+use lotmq_operations::logins::Check;
 use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Period at which threads that seem to stand still are looked at again.

@@ -24,7 +24,7 @@ use lotmq_host::Qos;
 use parking_lot::Mutex;
 
 use super::EmbeddedError;
-use crate::management::denials;
+use lotmq_operations::denials;
 use lotmq_programs::recorder::{Denial, Published};
 
 /// Client Identifier of outside messages whose Client has no name, as definitions see it.

@@ -21,7 +21,7 @@ use lotmq_core::turn::Turn;
 
 use super::EmbeddedError;
 use super::client::{Arriving, ClientIdentity, EVERYTHING, LocalClient, ORDINARY};
-use crate::management::broker::Broker;
+use lotmq_operations::broker::Broker;
 use lotmq_process::this_turn;
 use lotmq_programs::recorder::Published;
 

@@ -12,7 +12,7 @@ use super::engine::engine_of_user;
 use super::error::refused;
 use super::module::{self, outline};
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
-use crate::management::module_catalog::grants::NamedGrant;
+use lotmq_operations::module_catalog::grants::NamedGrant;
 use lotmq_programs::compile::Loader;
 use lotmq_programs::route_drivers::asset_configuration;
 use lotmq_programs::route_types::RouteTypes;

@@ -12,7 +12,7 @@ use lotmq_histogram::DurationCounts;
 
 use super::programs::DefinitionReading;
 use super::routes::RouteReading;
-use crate::management::broker::Broker;
+use lotmq_operations::broker::Broker;
 
 /// FamilyKind of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

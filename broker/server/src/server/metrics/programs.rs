@@ -11,8 +11,8 @@ use lotmq_host::{MetricChange, RunWait, RunnerMetrics};
 
 use super::family::{FamilyRow, Reading, Samples, families};
 use super::whole::of_tenants;
-use crate::management::broker::Broker;
 use crate::server::limits::DEFINITIONS_FIGURED_MAX;
+use lotmq_operations::broker::Broker;
 use lotmq_programs::HasPrograms as _;
 
 /// Families about definitions.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::family::{FamilyRow, Reading, Samples, families};
-use crate::management::broker::Broker;
+use lotmq_operations::broker::Broker;
 use lotmq_programs::HasPrograms as _;
 use lotmq_programs::limits::ROUTE_DELIVERY_BOUNDS;
 use lotmq_programs::routes::RouteRunner;

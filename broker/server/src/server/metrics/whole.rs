@@ -6,7 +6,7 @@ use lotmq_changes::COMMIT_BOUNDS;
 use lotmq_core::tenant::Tenant;
 
 use super::family::{FamilyRow, families};
-use crate::management::broker::Broker;
+use lotmq_operations::broker::Broker;
 
 /// Families about the broker.
 pub(super) static BROKER: &[FamilyRow] = families! {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use lotmq_changes::Recovered;
 
-use crate::management::broker::Broker;
-use crate::management::{assets, modules, tenant_projects};
 use lotmq_core::tenant::Tenant;
+use lotmq_operations::broker::Broker;
+use lotmq_operations::{assets, modules, tenant_projects};
 use lotmq_process::restoring::Restoring;
 use lotmq_programs::outboxes;
 

@@ -12,12 +12,12 @@ use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
 use tracing::{error, warn};
 
-use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
-use crate::management::audit::Audit;
-use crate::management::login_places;
-use crate::management::managed::Managed;
 use crate::server::{StartError, Surroundings};
 use lotmq_core::tenant::Tenant;
+use lotmq_operations::accounts::{self, AccountsError, NewRoot, Scram};
+use lotmq_operations::audit::Audit;
+use lotmq_operations::login_places;
+use lotmq_operations::managed::Managed;
 use lotmq_programs::HasPrograms as _;
 use lotmq_programs::variables::{VariableRoom, Variables};
 use lotmq_programs::{Guests, Programs};
