@@ -2,7 +2,8 @@
 //! and grants.
 //!
 //! Invariant: a policy narrows. It never gives more than the route or the module has. Not here: the
-//! place that stores policies (`route_orders`, `management::assets`), and the parser of commands.
+//! place that stores policies (`route_orders`, `lotmq_operations::assets`), and the parser of
+//! commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //!
 //! The subscription was granted, so nothing else says why nothing arrives. The counter counts
 //! decisions. A cached decision for a topic holds for all its messages. Not here: denials that the
-//! Client sees (`management::denials`).
+//! Client sees (`lotmq_operations::denials`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
