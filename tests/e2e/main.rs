@@ -13,6 +13,7 @@ mod bad_input;
 mod bench;
 mod bridge;
 mod called_modules;
+mod client_addresses;
 mod client_transports;
 mod clocks;
 mod code_memory;

@@ -43,6 +43,8 @@ counters! {
     proxy_headers_missing;
     /// Connections that came from none of the trusted proxies.
     proxies_refused;
+    /// Connections from addresses that `allow_from` or `deny_from` of the listener keep out.
+    addresses_refused;
     /// TLS handshakes that succeeded, those of QUIC included.
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.

@@ -190,6 +190,11 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) -> Handed {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
         Peer::Unix => None,
     };
+    if source.is_some_and(|address| !listener.admits(address)) {
+        // Closed by dropping it.
+        listener.refuse_address(&peer);
+        return Handed::Closed;
+    }
     let own = match Admission::take(listener, Some(peer), source) {
         Ok(own) => own,
         Err(limit) => {

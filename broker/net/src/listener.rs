@@ -1,12 +1,14 @@
 //! Listeners: what all connections of one have in common. Not here: its sockets
 //! (`listening_socket`), and who accepts at them (`accept`).
 
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::AnonymousLogin;
-use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, WebOrigins};
+use lotmq_config::{AddressFilter, ListenerPlan, Networks, UserFromCertificate, WebOrigins};
 
 use super::Net;
 use super::certificates::ListenerTls;
@@ -44,6 +46,8 @@ pub struct Listener {
     pub(crate) proxy_protocol: bool,
     /// Proxies whose header is trusted; with none, all are.
     pub(crate) trusted_proxies: Networks,
+    /// Addresses of clients that may connect.
+    pub(crate) client_addresses: AddressFilter,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
     /// Web pages that count as programs of this machine.
@@ -53,6 +57,9 @@ pub struct Listener {
     /// Number of such connections.
     pub(crate) compressed: AtomicU32,
 }
+
+/// Reason of a connection that its address keeps out, for the log.
+const ADDRESS_REFUSED: &str = "allow_from and deny_from of the listener keep its address out";
 
 /// Plan of a new listener, with the parts that the configuration does not have.
 pub struct ListenerSetup<'a> {
@@ -91,6 +98,7 @@ impl Listener {
             user_from_certificate: plan.user_from_certificate,
             proxy_protocol: plan.proxy_protocol,
             trusted_proxies: plan.trusted_proxies.clone(),
+            client_addresses: plan.client_addresses.clone(),
             is_websocket: plan.websocket.is_some(),
             origins: plan.origins.clone(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
@@ -102,6 +110,18 @@ impl Listener {
     pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
         self.trusted_proxies.is_empty()
             || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
+    }
+
+    /// Whether a connection from `address` may go on. Behind proxies, the address of their header
+    /// decides instead.
+    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+        self.proxy_protocol || self.client_addresses.admits(address)
+    }
+
+    /// Counts and logs a connection from an address that may not connect.
+    pub(crate) fn refuse_address(&self, peer: &dyn Display) {
+        self.net.core.counters.addresses_refused.add(1);
+        self.terms.refused(peer, ("address-refused", &ADDRESS_REFUSED));
     }
 
     /// Time from accept to the end of the handshakes before MQTT.

@@ -62,6 +62,8 @@ pub enum TransportFailure {
     ProxyHeader,
     /// The connection came from no proxy that is believed.
     UnknownProxy,
+    /// The address in the header of the PROXY protocol may not connect.
+    Address,
     /// The TLS handshake failed, or a record was damaged.
     Tls,
     /// The opening handshake of WebSocket was refused.
@@ -85,6 +87,7 @@ impl CloseReason {
             Self::Transport(TransportFailure::HandshakeTimeout) => counters.handshake_timeouts.add(1),
             Self::Transport(TransportFailure::ProxyHeader) => counters.proxy_headers_missing.add(1),
             Self::Transport(TransportFailure::UnknownProxy) => counters.proxies_refused.add(1),
+            Self::Transport(TransportFailure::Address) => counters.addresses_refused.add(1),
             Self::Transport(TransportFailure::Tls) => counters.tls_failures.add(1),
             Self::Transport(TransportFailure::Upgrade) => counters.websocket_refused.add(1),
             Self::Transport(TransportFailure::WebSocket) => counters.websocket_failures.add(1),
@@ -192,6 +195,9 @@ impl CloseReason {
             Self::ServerShutdown => "the broker stops",
             Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
             Self::Transport(TransportFailure::UnknownProxy) => "it comes from none of the trusted_proxies",
+            Self::Transport(TransportFailure::Address) => {
+                "allow_from and deny_from of the listener keep its address out"
+            }
             Self::Transport(TransportFailure::Zstd) => "the zstd stream is damaged",
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -213,6 +219,7 @@ impl CloseReason {
             Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
             Self::Transport(TransportFailure::ProxyHeader) => "proxy-header-missing",
             Self::Transport(TransportFailure::UnknownProxy) => "proxy-unknown",
+            Self::Transport(TransportFailure::Address) => "address-refused",
             Self::Transport(TransportFailure::Tls) => "tls-failed",
             Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
             Self::Transport(TransportFailure::WebSocket) => "websocket-failed",
