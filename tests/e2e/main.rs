@@ -10,6 +10,7 @@ mod audit;
 mod auth_modules;
 mod backup;
 mod bad_input;
+mod bans;
 mod bench;
 mod bridge;
 mod called_modules;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_auth::AnonymousLogin;
+use lotmq_auth::{AnonymousLogin, Source};
 use lotmq_config::{AddressFilter, ListenerPlan, Networks, UserFromCertificate, WebOrigins};
 
 use super::Net;
@@ -19,6 +19,7 @@ use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 use lotmq_core::tenant::Tenant;
 
 /// Listener, with all that its connections have in common.
@@ -57,9 +58,6 @@ pub struct Listener {
     /// Number of such connections.
     pub(crate) compressed: AtomicU32,
 }
-
-/// Reason of a connection that its address keeps out, for the log.
-const ADDRESS_REFUSED: &str = "allow_from and deny_from of the listener keep its address out";
 
 /// Plan of a new listener, with the parts that the configuration does not have.
 pub struct ListenerSetup<'a> {
@@ -112,16 +110,29 @@ impl Listener {
             || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
     }
 
-    /// Whether a connection from `address` may go on. Behind proxies, the address of their header
-    /// decides instead.
-    pub(crate) fn admits(&self, address: IpAddr) -> bool {
-        self.proxy_protocol || self.client_addresses.admits(address)
+    /// Returns the reason for which a connection from `address` may not go on. Behind proxies, the
+    /// address of their header decides instead.
+    pub(crate) fn refuses(&self, address: IpAddr) -> Option<TransportFailure> {
+        if self.proxy_protocol { None } else { self.refuses_client(Some(address)) }
     }
 
-    /// Counts and logs a connection from an address that may not connect.
-    pub(crate) fn refuse_address(&self, peer: &dyn Display) {
-        self.net.core.counters.addresses_refused.add(1);
-        self.terms.refused(peer, ("address-refused", &ADDRESS_REFUSED));
+    /// Returns the reason for which a client at `address` may not go on; `None` as address is one
+    /// that a proxy does not know.
+    pub(crate) fn refuses_client(&self, address: Option<IpAddr>) -> Option<TransportFailure> {
+        let filter = &self.client_addresses;
+        if !address.map_or_else(|| filter.admits_unknown(), |address| filter.admits(address)) {
+            return Some(TransportFailure::Address);
+        }
+        let bans = self.tenant.users.bans();
+        let source = Source::of(address.filter(|_| bans.has_any())?);
+        bans.of_address(source, self.net.core.clock.lifetime_ms()).map(|_| TransportFailure::Banned)
+    }
+
+    /// Counts and logs a connection that was closed at once for this reason.
+    pub(crate) fn refuse(&self, peer: &dyn Display, failure: TransportFailure) {
+        let reason = CloseReason::Transport(failure);
+        reason.count_failure(&self.net.core);
+        self.terms.refused(peer, (reason.word(), &reason.words()));
     }
 
     /// Time from accept to the end of the handshakes before MQTT.

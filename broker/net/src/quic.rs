@@ -163,8 +163,8 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 /// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Incoming)> {
     // A forged address gets no more than a refusal, which is shorter than the packet.
-    if !listener.admits(incoming.remote_address().ip()) {
-        listener.refuse_address(&incoming.remote_address());
+    if let Some(failure) = listener.refuses(incoming.remote_address().ip()) {
+        listener.refuse(&incoming.remote_address(), failure);
         incoming.refuse();
         return None;
     }

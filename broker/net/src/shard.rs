@@ -392,12 +392,8 @@ async fn take_header(net: &Net, socket: &Socket, accepted: &mut Accepted) -> Res
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
     net.core.counters.proxy_headers.add(1);
     accepted.peer = accepted.peer.behind_proxy(header.source);
-    let admits = match header.source {
-        Some(source) => listener.client_addresses.admits(source.ip()),
-        None => listener.client_addresses.admits_unknown(),
-    };
-    if !admits {
-        return Err(CloseReason::Transport(TransportFailure::Address));
+    if let Some(failure) = listener.refuses_client(header.source.map(|source| source.ip())) {
+        return Err(CloseReason::Transport(failure));
     }
     if let Some(source) = header.source {
         listener.count_address(source.ip(), net.core.clock.now()).map_err(CloseReason::Limit)?;

@@ -11,6 +11,7 @@ pub(crate) mod asset_catalog;
 pub(crate) mod assets;
 pub(crate) mod audit;
 pub mod backup;
+pub(crate) mod ban_rows;
 pub(crate) mod broker;
 pub(crate) mod command;
 pub(crate) mod command_queue;

@@ -119,6 +119,7 @@ pub(super) fn read(
         authenticated: None,
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
+        is_counted: false,
         predecessor: None,
     })
 }
